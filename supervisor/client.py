@@ -1,0 +1,272 @@
+"""The owner of one process, from connect to a verified end. Its task is the connection's only, permanent reader."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from supervisor.client_events import ClientEvent, Rested, Result
+from supervisor.connection import Connection, ProcessTree
+from supervisor.errors import ClientDied, ConnectFailed
+from supervisor.slot import Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds. Nothing waits for a process without one of these."""
+
+    connect: float = 60.0
+    control: float = 5.0
+    """A control request (interrupt) is answered in 5-20 ms; a stopped process never answers."""
+    settle: float = 10.0
+    """From an interrupt to the Result that it causes."""
+    disconnect: float = 2.0
+    """An interrupted client leaves in 6-30 ms."""
+    terminate: float = 1.0
+    kill: float = 5.0
+
+
+REST = 1.0
+"""Seconds to wait for the idle sign after a Result. It comes 1-5 ms later (measured); a new prompt must not overtake it."""
+
+
+class EndReason(StrEnum):
+    """Why a client was ended: typed, so that what follows from it needs no reading of messages."""
+
+    EVICTED = "evicted"
+    IDLE = "idle too long"
+    DRAINED = "drained"
+    KILLED = "killed by the operator"
+    STOPPING = "the supervisor stops"
+    START_FAILED = "could not be started"
+    DIED = "its process ended"
+    UNRESPONSIVE = "does not answer"
+    ONE_CALL = "its one call is over"
+    SCALED = "scaled down"
+
+
+class Listener(Protocol):
+    """Whoever keeps the slot. Every method is synchronous: the reader never waits for a consumer."""
+
+    def client_starting(self, slot: Slot) -> None: ...
+    def client_ready(self, slot: Slot, seconds: float) -> None: ...
+    def client_told(self, slot: Slot, event: ClientEvent) -> None: ...
+    def client_result(self, slot: Slot, result: Result) -> None: ...
+    def client_ending(self, slot: Slot, step: str) -> None: ...
+    def client_gone(self, slot: Slot, seconds: float, left_over: int) -> None: ...
+
+
+class Client:
+    """Commands (`send`, `interrupt`, `end`) are synchronous and only leave a note; `run` acts on them.
+
+    `run` never raises for what its process does: that is told through `error` and `reason`. It raises only for our own
+    mistakes, after the process tree has been ended.
+    """
+
+    def __init__(
+        self, slot: Slot, connection: Connection, listener: Listener, deadlines: Deadlines, starts: anyio.CapacityLimiter
+    ) -> None:
+        self.slot = slot
+        self.reason: EndReason | None = None
+        self.error: Exception | None = None
+        """What the process did, when it was not us who ended it."""
+        self._connection = connection
+        self._listener = listener
+        self._deadlines = deadlines
+        self._starts = starts
+        self._outbox, self._prompts = anyio.create_memory_object_stream[tuple[str, str]](math.inf)
+        self._interrupt_wanted = anyio.Event()
+        self._ending = anyio.Event()
+        self._uuid = ""
+        """Of the prompt whose Result is awaited; empty between turns."""
+        self._result_seen = anyio.Event()
+        self._held: Result | None = None
+        """A Result whose idle sign has not come yet."""
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.slot!r}, pid {self.pid}>"
+
+    @property
+    def pid(self) -> int:
+        return self._connection.pid
+
+    # Commands
+
+    def send(self, text: str, uuid: str) -> None:
+        """Writes one prompt. The slot must be READY: one turn at a time."""
+        self._uuid = uuid
+        self._result_seen = anyio.Event()
+        self._outbox.send_nowait((text, uuid))
+
+    def interrupt(self) -> None:
+        """Stops the running turn; the Result that follows is told as any other."""
+        self._interrupt_wanted.set()
+
+    def end(self, reason: EndReason) -> None:
+        """Ends the process by the ladder. The first reason given stays."""
+        if self.reason is None:
+            self.reason = reason
+        self._ending.set()
+
+    # The task
+
+    async def run(self) -> None:
+        began = anyio.current_time()
+        try:
+            if await self._connect():
+                self._listener.client_ready(self.slot, anyio.current_time() - began)
+                await self._live()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._leave()
+
+    async def _connect(self) -> bool:
+        """False when it was ended before it was ready, or could not be started."""
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._cancel_when_ending, group.cancel_scope)
+                async with self._starts:
+                    self._listener.client_starting(self.slot)
+                    try:
+                        with anyio.fail_after(self._deadlines.connect):
+                            await self._connection.connect()
+                    except TimeoutError:
+                        raise ConnectFailed(
+                            f"the client was not ready within {self._deadlines.connect:.0f} s; see connect_timeout"
+                        ) from None
+                group.cancel_scope.cancel()
+        except* ConnectFailed as failures:
+            if self.reason is None:
+                self.error = failures.exceptions[0]
+            self.end(EndReason.START_FAILED)
+        return not self._ending.is_set()
+
+    async def _cancel_when_ending(self, scope: anyio.CancelScope) -> None:
+        await self._ending.wait()
+        scope.cancel()
+
+    async def _live(self) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._read, group)
+            group.start_soon(self._write)
+            group.start_soon(self._obey_interrupts)
+            await self._ending.wait()
+            if self._uuid and self.error is None:
+                self._listener.client_ending(self.slot, "interrupt")
+                await self._interrupt_and_settle()
+            group.cancel_scope.cancel()
+
+    async def _read(self, group: TaskGroup) -> None:
+        try:
+            async for event in self._connection.events():
+                match event:
+                    case Result():
+                        if self._is_awaited(event):
+                            self._held = event
+                            group.start_soon(self._release_at_last, event)
+                    case Rested():
+                        self._release()
+                    case _:
+                        self._listener.client_told(self.slot, event)
+            self._die(ClientDied("the process closed its output"))
+        except ClientDied as error:
+            self._die(error)
+
+    def _is_awaited(self, result: Result) -> bool:
+        """Whether it ends our turn. A turn that the CLI began by itself has a Result as well."""
+        if not self._uuid:
+            return False
+        if result.prompt_uuids:
+            return self._uuid in result.prompt_uuids
+        return result.is_own
+
+    def _release(self) -> None:
+        """Tells the Result that is held, and with it that the client is free."""
+        result, self._held = self._held, None
+        if result is not None:
+            self._uuid = ""
+            self._result_seen.set()
+            self._listener.client_result(self.slot, result)
+
+    async def _release_at_last(self, result: Result) -> None:
+        await anyio.sleep(REST)
+        if self._held is result:
+            self._release()
+
+    async def _write(self) -> None:
+        async for text, uuid in self._prompts:
+            try:
+                await self._connection.send(text, uuid)
+            except ClientDied as error:
+                self._die(error)
+
+    async def _obey_interrupts(self) -> None:
+        while True:
+            await self._interrupt_wanted.wait()
+            self._interrupt_wanted = anyio.Event()
+            if self._uuid and not await self._interrupt_and_settle():
+                self.end(EndReason.UNRESPONSIVE)
+
+    async def _interrupt_and_settle(self) -> bool:
+        """True when the turn's Result has come."""
+        seen = self._result_seen
+        with anyio.move_on_after(self._deadlines.control + self._deadlines.settle):
+            try:
+                with anyio.fail_after(self._deadlines.control):
+                    await self._connection.interrupt()
+            except TimeoutError:
+                return False
+            except ClientDied as error:
+                self._die(error)
+            await seen.wait()
+        return seen.is_set()
+
+    def _die(self, error: ClientDied) -> None:
+        if self.reason is None:
+            self.error = error
+        self.end(EndReason.DIED)
+        self._result_seen.set()
+
+    async def _leave(self) -> None:
+        """The lower half of the ladder: disconnect, TERM, KILL, and a look whether anything is left."""
+        began = anyio.current_time()
+        self._outbox.close()
+        self._prompts.close()
+        tree = self._connection.tree()
+        tree.look()
+        self._tell_step("disconnect")
+        async with anyio.create_task_group() as group:
+            # The SDK shields its disconnect, so it gets a task of its own: a process that does not leave is ended
+            # underneath it, which lets the disconnect return.
+            left = anyio.Event()
+            group.start_soon(self._disconnect, left)
+            with anyio.move_on_after(self._deadlines.disconnect):
+                await left.wait()
+            tree.look()
+            await self._end_tree(tree)
+        self._tell_step("verify")
+        await tree.look_everywhere()
+        await self._end_tree(tree)
+        self._listener.client_gone(self.slot, anyio.current_time() - began, tree.alive_count)
+
+    async def _disconnect(self, left: anyio.Event) -> None:
+        await self._connection.disconnect()
+        left.set()
+
+    async def _end_tree(self, tree: ProcessTree) -> None:
+        if tree.alive_count:
+            self._tell_step("terminate")
+            tree.terminate()
+            if not await tree.emptied(self._deadlines.terminate):
+                self._tell_step("kill")
+                tree.look()
+                tree.kill()
+                await tree.emptied(self._deadlines.kill)
+
+    def _tell_step(self, step: str) -> None:
+        self._listener.client_ending(self.slot, step)

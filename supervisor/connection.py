@@ -1,0 +1,96 @@
+"""The seam: a connection to one agent process, wherever that runs. Nothing above `client` may know which."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from supervisor.client_events import ClientEvent
+from supervisor.model import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """The CLI asks whether a tool may run, or shows an AskUserQuestion."""
+
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    tool_use_id: str = ""
+    reason: str = ""
+    """Why it was asked, when the CLI says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the CLI is told."""
+
+    answer: Answer
+    message: str = ""
+    """The words the model gets to read when it is a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What one process needs to know before it starts."""
+
+    client_id: str
+    """Also the mark in the environment of every process of its tree."""
+    session_uuid: str
+    resume: bool
+    workspace: Path
+    ask: Callable[[ToolRequest], Awaitable[Verdict]]
+
+
+class ProcessTree(Protocol):
+    """The processes of one connection, wherever they run, as seen so far (`processes.Tree` is the local one)."""
+
+    @property
+    def alive_count(self) -> int: ...
+    def look(self) -> None:
+        """Adds what can be seen now."""
+
+    async def look_everywhere(self) -> None:
+        """Adds what has slipped out of the tree."""
+
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+    async def emptied(self, within: float) -> bool:
+        """Waits at most `within` seconds. True when nothing seen is alive."""
+
+
+class Connection(Protocol):
+    """One process. Used by exactly one `Client`, whose task is its only reader."""
+
+    @property
+    def pid(self) -> int:
+        """0 before it runs."""
+
+    async def connect(self) -> None:
+        """Raises `ConnectFailed`, `ResumeTargetMissing` or `SessionIdTaken`. Leaves no process behind then."""
+
+    def events(self) -> AsyncIterator[ClientEvent]:
+        """Until the process ends. Raises `ClientDied` when it did not end well."""
+
+    async def send(self, text: str, uuid: str) -> None:
+        """Writes one prompt. Raises `ClientDied`."""
+
+    async def interrupt(self) -> None:
+        """Stops the running turn; its Result still comes."""
+
+    def tree(self) -> ProcessTree:
+        """Its processes; also after a `connect` that failed."""
+
+    async def disconnect(self) -> None:
+        """Closes the pipes and waits for the process. May take long: give it a deadline."""
+
+
+class Connector(Protocol):
+    """Makes connections that all have the same compiled options."""
+
+    @property
+    def digest(self) -> str:
+        """Of those options. Equal digests may share spares."""
+
+    def open(self, launch: Launch) -> Connection: ...

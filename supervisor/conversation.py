@@ -1,0 +1,174 @@
+"""The text of one session: lossless, replayable, and free of charge for slow readers.
+
+A conversation is an append-only list of frozen entries plus the one block that is still being streamed. A reader
+holds a `Cursor` and asks for what came since; nothing is queued for it, so a reader that never returns costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import anyio
+
+from supervisor.model import Outcome, Question, QuestionOutcome, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    at: float
+    """Unix seconds."""
+    turn_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(Entry):
+    """A prompt, when its turn starts."""
+
+    text: str
+    source: Source
+    user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replied(Entry):
+    """One finished text block of the agent (Markdown)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCalled(Entry):
+    tool_use_id: str
+    tool: str
+    summary: str
+    """The arguments on one line."""
+    detail: str
+    """The arguments as indented JSON, cut to a length that can be shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolReturned(Entry):
+    tool_use_id: str
+    text: str
+    """Cut to a length that can be shown."""
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionPosed(Entry):
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionClosed(Entry):
+    question_id: str
+    outcome: QuestionOutcome
+    answer: str
+    """In words: the label chosen, the reason given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed(Entry):
+    """Something the reader of this conversation should know: resumed, context lost, retrying."""
+
+    text: str
+    is_warning: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnded(Entry):
+    outcome: Outcome
+
+
+class Cursor(NamedTuple):
+    """A reader's place: entries seen, and characters seen of the block that was open then."""
+
+    entries: int = 0
+    characters: int = 0
+
+
+class Reading(NamedTuple):
+    """What came since a cursor.
+
+    `entries` are complete. When the reader had seen a part of a streamed block and that block has been finished since,
+    the block arrives once more, whole, as the first `Replied` of `entries`: replace the part with it. `opened` is what
+    the open block gained; `open_is_new` says that it is a block the reader has not seen any of.
+    """
+
+    entries: tuple[Entry, ...]
+    opened: str
+    open_is_new: bool
+    cursor: Cursor
+
+
+class Conversation:
+    """Owned by one session; written only by the engine, read by anybody."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._open: list[str] = []
+        self._open_length = 0
+        self.open_turn = ""
+        """The turn that the open block belongs to."""
+        self._changed = anyio.Event()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(self._entries)
+
+    @property
+    def open_text(self) -> str:
+        """The block being streamed; empty when none is."""
+        if len(self._open) > 1:
+            self._open = ["".join(self._open)]
+        return self._open[0] if self._open else ""
+
+    def append(self, entry: Entry) -> None:
+        """Adds an entry. A `Replied` closes the open block, which it repeats in full."""
+        if isinstance(entry, Replied):
+            self._open = []
+            self._open_length = 0
+        self._entries.append(entry)
+        self.wake()
+
+    def stream(self, text: str, turn_id: str) -> None:
+        """Adds to the open block of that turn."""
+        self.open_turn = turn_id
+        self._open.append(text)
+        self._open_length += len(text)
+        self.wake()
+
+    def end_block(self, at: float) -> None:
+        """Keeps a block that was cut short as it stands. Nothing happens when none is open."""
+        if text := self.open_text:
+            self.append(Replied(at=at, turn_id=self.open_turn, text=text))
+
+    def read(self, cursor: Cursor = Cursor()) -> Reading:
+        """Everything since `cursor`; `Cursor()` reads from the beginning. Cost: only what is new."""
+        entries = tuple(self._entries[cursor.entries :])
+        was_closed = any(isinstance(entry, Replied) for entry in entries)
+        seen = 0 if was_closed else cursor.characters
+        opened = self.open_text[seen:] if self._open_length > seen else ""
+        return Reading(
+            entries,
+            opened,
+            bool(opened) and seen == 0,
+            Cursor(len(self._entries), self._open_length),
+        )
+
+    async def changed(self, cursor: Cursor) -> None:
+        """Returns as soon as there is something after `cursor`."""
+        while cursor == (len(self._entries), self._open_length):
+            await self.next_change()
+
+    async def next_change(self) -> None:
+        await self._changed.wait()
+
+    def wake(self) -> None:
+        """Makes every waiting reader look again."""
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()

@@ -1,0 +1,157 @@
+"""Who runs next, on which client, and who makes room. Pure and synchronous: nothing here awaits or changes anything.
+
+`decide` looks at a `Scene` and names one step; whoever owns the scene takes it and asks again, until there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from supervisor.model import InstanceState, SlotState, WhyWaiting
+from supervisor.pool import Pool
+from supervisor.session import Session
+from supervisor.slot import Slot
+
+
+class Begin(NamedTuple):
+    """Write the session's next prompt to its own, connected client."""
+
+    session: Session
+    slot: Slot
+
+
+class Adopt(NamedTuple):
+    """Give a spare to a session that has no conversation yet. It may still be starting."""
+
+    session: Session
+    slot: Slot
+
+
+class Open(NamedTuple):
+    """Reserve a place and start a client for the session, with `resume` when it has a conversation."""
+
+    session: Session
+
+
+class OpenSpare(NamedTuple):
+    """Start a client for nobody yet."""
+
+
+class Evict(NamedTuple):
+    """End an idle client; its session hibernates."""
+
+    slot: Slot
+
+
+Decision = Begin | Adopt | Open | OpenSpare | Evict
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that a decision depends on."""
+
+    state: InstanceState
+    pool: Pool
+    digest: str
+    """Of the options a client would be started with now."""
+    max_sessions: int
+    """Turns in parallel, at most."""
+    ready: Iterable[Session]
+    """Sessions with a turn waiting and none running."""
+    spares_wanted: int = 0
+    last_served: Mapping[str, int] | None = None
+    """User → number of the instance's latest start that was theirs; absent: never."""
+
+
+_STARTING_ALLOWED = (InstanceState.RUNNING, InstanceState.DRAINING)
+
+
+def decide(scene: Scene) -> Decision | None:
+    """The next step, or None when there is nothing to do until something happens."""
+    pool = scene.pool
+    # 1. A pool over its cap (it was scaled down) gives up what is idle.
+    if len(pool) - pool.closing > pool.max_clients and (victim := pool.find_victim()):
+        return Evict(victim)
+    if scene.state not in _STARTING_ALLOWED:
+        return None
+    waiting_for_room = 0
+    if _running(pool) < scene.max_sessions:
+        for session in in_fair_order(scene):
+            slot = session.slot
+            # 2. Its own client is warm: one write.
+            if slot is not None:
+                if slot.is_ready:
+                    return Begin(session, slot)
+                continue
+            # 3. It has no conversation yet: any spare will do, adopted with its id and workspace.
+            if not session.has_history and (spare := pool.find_spare(scene.digest)):
+                return Adopt(session, spare)
+            # 4. There is room for one more client.
+            if pool.has_room:
+                return Open(session)
+            # 5. Room must be made. Clients already leaving make room for the first who wait.
+            waiting_for_room += 1
+            if waiting_for_room > pool.closing and (victim := pool.find_victim()):
+                return Evict(victim)
+    # 6. Nobody waits for room: keep spares warm for whoever comes next.
+    if (
+        waiting_for_room == 0
+        and scene.state is InstanceState.RUNNING
+        and pool.has_room
+        and pool.spares < scene.spares_wanted
+    ):
+        return OpenSpare()
+    return None
+
+
+def in_fair_order(scene: Scene) -> list[Session]:
+    """Ready sessions: the user with fewest running turns first, then the one served longest ago, then the oldest turn.
+
+    Inside an employee's queue the mailbox has its own order; among sessions, urgency goes before fairness.
+    """
+    running: dict[str, int] = {}
+    for slot in scene.pool:
+        if slot.session is not None and (slot.is_running or slot.is_coming):
+            user = slot.session.key.user
+            running[user] = running.get(user, 0) + 1
+    served = scene.last_served or {}
+
+    def rank(session: Session) -> tuple[int, int, int, float]:
+        user = session.key.user
+        head = session.mailbox.head
+        assert head is not None, "a ready session has a head"
+        own = 1 if session.slot is not None and session.slot.is_coming else 0
+        return (
+            int(head.prompt.priority),
+            running.get(user, 0) - own,
+            served.get(user, -1),
+            head.queued_steady,
+        )
+
+    return sorted(scene.ready, key=rank)
+
+
+def explain(session: Session, state: InstanceState) -> WhyWaiting | None:
+    """Why the session's next turn waits; None when none does. The same answer for every reader."""
+    mailbox = session.mailbox
+    if not len(mailbox):
+        return None
+    slot = session.slot
+    if mailbox.current is not None:
+        is_asking = slot is not None and slot.state is SlotState.ASKING
+        return WhyWaiting.QUESTION if is_asking else WhyWaiting.SESSION_BUSY
+    if state is InstanceState.PAUSED:
+        return WhyWaiting.PAUSED
+    if state is InstanceState.PARKED:
+        return WhyWaiting.RATE_LIMIT
+    if slot is not None and (slot.is_coming or slot.is_leaving):
+        return WhyWaiting.STARTING
+    if state is not InstanceState.RUNNING:
+        return WhyWaiting.DRAINING
+    return WhyWaiting.NO_SLOT
+
+
+def _running(pool: Pool) -> int:
+    return sum(slot.is_running for slot in pool)

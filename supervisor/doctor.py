@@ -1,0 +1,100 @@
+"""A look at everything bullpen needs from this machine, before somebody is waiting for it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from supervisor.credentials import find_credentials
+from supervisor.settings import Settings
+
+PER_CLIENT = 250_000_000
+"""Bytes of one idle client's process tree after a few turns (measured: 170-240 MB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    subject: str
+    is_good: bool
+    text: str
+    """What was found, and what to do when it is not good."""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """One finding after the other; the slow one (starting the CLI once) last."""
+    yield Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}")
+    yield _examine_credentials()
+    yield _examine_memory(settings)
+    yield _examine_state(settings)
+    yield _examine_terminal()
+    yield _examine_sdk()
+    yield _examine_cli()
+
+
+def _examine_credentials() -> Finding:
+    source = find_credentials(os.environ)
+    if source is None:
+        return Finding(
+            "credentials",
+            False,
+            "none found: set ANTHROPIC_API_KEY or log in with `claude`; rehearsal needs none (`bullpen --rehearsal`)",
+        )
+    base = os.environ.get("ANTHROPIC_BASE_URL")
+    return Finding("credentials", True, f"{source}{f', for {base}' if base else ''}")
+
+
+def _examine_memory(settings: Settings) -> Finding:
+    memory = psutil.virtual_memory()
+    fits = settings.memory_budget // PER_CLIENT
+    text = (
+        f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB available; "
+        f"the budget of {settings.memory_budget / 1e9:.1f} GB holds about {fits} idle clients"
+    )
+    return Finding("memory", memory.available > 4 * PER_CLIENT, text)
+
+
+def _examine_state(settings: Settings) -> Finding:
+    folder = settings.state_dir
+    parent = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(parent, os.W_OK):
+        return Finding("state", False, f"{folder} cannot be written: choose another with --state")
+    return Finding("state", True, str(folder))
+
+
+def _examine_terminal() -> Finding:
+    if not sys.stdout.isatty():
+        return Finding("terminal", True, "not a terminal: the dashboard needs one, the other commands do not")
+    size = os.get_terminal_size()
+    name = os.environ.get("TERM", "unknown")
+    is_good = size.columns >= 80 and size.lines >= 24 and name != "dumb"
+    advice = "" if is_good else "; the dashboard wants 80×24 or more"
+    return Finding("terminal", is_good, f"{name}, {size.columns}×{size.lines}{advice}")
+
+
+def _examine_sdk() -> Finding:
+    try:
+        return Finding("agent sdk", True, importlib.metadata.version("claude-agent-sdk"))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("agent sdk", False, "claude-agent-sdk is not installed: run `pip install .` again")
+
+
+def _examine_cli() -> Finding:
+    spec = importlib.util.find_spec("claude_agent_sdk")
+    root = Path(spec.origin).parent if spec is not None and spec.origin else Path()
+    bundled = root / "_bundled" / "claude"
+    if not bundled.is_file():
+        return Finding("claude cli", False, "the SDK carries no CLI for this platform: install Claude Code and put it on PATH")
+    try:
+        answer = subprocess.run([bundled, "--version"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("claude cli", False, f"the bundled CLI does not run: {error}")
+    return Finding("claude cli", True, f"{answer.stdout.strip()} (bundled)")

@@ -1,0 +1,44 @@
+"""Lengths of time as people write them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from supervisor.mistakes import in_words
+
+_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PATTERN = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"
+_DURATION = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)?\s*", re.ASCII)
+
+
+def parse_duration(value: object) -> float:
+    """Seconds: from a number, or from text such as `30`, `30s`, `5m`, `2h` or `7d`.
+
+    Raises `ValueError` in words that follow the name of a key.
+    """
+    if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
+        return float(found["number"]) * _UNITS[found["unit"] or ""]
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise ValueError(f"must be a length of time such as 30, 30s, 5m, 2h or 7d, not {in_words(value)}")
+
+
+def parse_limit(value: object) -> float | None:
+    """Like `parse_duration`; `none` (or None) means that there is no limit."""
+    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+        return None
+    return parse_duration(value)
+
+
+_Written = Annotated[float, Field(ge=0)] | Annotated[str, Field(pattern=_PATTERN)]
+_WrittenLimit = Annotated[float, Field(ge=0)] | Annotated[str, Field(pattern=_PATTERN[:-1] + r"|^none$")]
+
+Seconds = Annotated[float, Field(ge=0), BeforeValidator(parse_duration, json_schema_input_type=_Written)]
+"""A length of time in seconds, zero allowed."""
+
+Limit = Annotated[float | None, BeforeValidator(parse_limit, json_schema_input_type=_WrittenLimit)]
+"""A length of time in seconds that may also be `none`: no limit."""

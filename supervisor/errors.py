@@ -1,0 +1,83 @@
+"""The caller's mistakes. They are raised; the work's failures are values (`model.Failed`)."""
+
+from __future__ import annotations
+
+
+class BullpenError(Exception):
+    """Base of everything raised on purpose. `str(error)` is one line naming the thing and the remedy."""
+
+
+class ConfigurationError(BullpenError):
+    """Raised when a template or a settings file cannot be used. Carries one line per mistake."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        self.mistakes = mistakes
+        super().__init__("\n".join(mistakes))
+
+
+class Refused(BullpenError):
+    """Raised when a prompt or a command is not accepted. Nothing was changed."""
+
+
+class UnknownAgent(Refused):
+    """Raised when no instance of that name exists."""
+
+
+class UnknownTarget(Refused):
+    """Raised when the session, turn, client or question named does not exist any more."""
+
+
+class InvalidId(Refused):
+    """Raised when a user or session id has forbidden characters or a bad length."""
+
+
+class InvalidPrompt(Refused):
+    """Raised when a prompt is empty or too long."""
+
+
+class NotAccepting(Refused):
+    """Raised when the instance is draining, drained, stopped or being killed."""
+
+
+class AlreadyAnswered(Refused):
+    """Raised when a question was answered, has expired or was lost; the message says which."""
+
+
+class Saturated(Refused):
+    """Raised when the queue is full; also the reason inside `model.Expired`.
+
+    The message carries the pool's counts: total, active, idle, waiting.
+    """
+
+    def __init__(
+        self, instance: str, *, total: int, active: int, idle: int, waiting: int, retry_after: float, why: str
+    ) -> None:
+        self.instance = instance
+        self.total, self.active, self.idle, self.waiting = total, active, idle, waiting
+        self.retry_after = retry_after
+        """Seconds."""
+        super().__init__(
+            f"{instance} is saturated: {why} "
+            f"(total={total} active={active} idle={idle} waiting={waiting}); retry after {retry_after:.0f} s"
+        )
+
+
+class ConnectFailed(BullpenError):
+    """Raised when a client could not be started. The message ends with the process's last words."""
+
+
+class ResumeTargetMissing(ConnectFailed):
+    """Raised when the conversation to be resumed is not on disk."""
+
+
+class SessionIdTaken(ConnectFailed):
+    """Raised when a session id to be created is already in use."""
+
+
+class ClientDied(BullpenError):
+    """Raised by a connection's stream when the process ended or its output cannot be read."""
+
+    def __init__(self, message: str, *, exit_code: int | None = None, oversize: bool = False) -> None:
+        self.exit_code = exit_code
+        self.oversize = oversize
+        super().__init__(message)

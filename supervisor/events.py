@@ -1,0 +1,119 @@
+"""What happened, in the past tense. Every event carries the ids of what it happened to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supervisor.model import InstanceState, Outcome, Question, QuestionOutcome, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    at: float
+    """Unix seconds."""
+    instance: str = ""
+    user: str = ""
+    session: str = ""
+    turn: str = ""
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceChanged(Event):
+    state: InstanceState
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened(Event):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionClosed(Event):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextLost(Event):
+    """The session's conversation was not found on disk; it goes on as a new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnQueued(Event):
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnStarted(Event):
+    waited: float
+    """Seconds from submit to start."""
+    acquisition: str
+    """`hot`, `spare` or `cold`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnFinished(Event):
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionAsked(Event):
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionSettled(Event):
+    question: Question
+    outcome: QuestionOutcome
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientStarted(Event):
+    """Connected. `how` is `spare`, `cold` or `resume`."""
+
+    pid: int
+    seconds: float
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientEnding(Event):
+    """One step of the ladder: interrupt, disconnect, terminate, kill, verify."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientGone(Event):
+    """The process tree is empty."""
+
+    reason: str
+    seconds: float
+    """From the first step of the ladder to the verified end."""
+    left_over: int = 0
+    """Processes that survived KILL. Anything but 0 is an alarm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFailed(Event):
+    """A client could not be started, or died."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionTaken(Event):
+    """An operator's verb, with the command that does the same."""
+
+    verb: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFailed(Event):
+    """Our own failure. The program will end with it after the terminal is restored."""
+
+    message: str

@@ -1,0 +1,187 @@
+"""One feed for everybody: a snapshot, then what changed.
+
+State is latest-wins: a subscription remembers *which* rows are out of date, and builds them when its reader comes.
+Events are kept in a bounded buffer; a reader that falls behind is cut and comes back with a fresh snapshot.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import anyio
+
+from supervisor.events import Event
+from supervisor.model import Question, SessionKey
+from supervisor.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
+
+T = TypeVar("T")
+
+EVENT_BUFFER = 5_000
+"""Events a reader may be behind before it is cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a reader missed since it last looked."""
+
+    snapshot: Snapshot | None = None
+    """Set when the reader was cut: everything it knew is to be replaced by this."""
+    host: HostRow | None = None
+    instances: tuple[InstanceRow, ...] = ()
+    sessions: tuple[SessionRow, ...] = ()
+    clients: tuple[ClientRow, ...] = ()
+    questions: tuple[Question, ...] | None = None
+    """All open questions, oldest first; None when none was asked or settled."""
+    gone_instances: frozenset[str] = frozenset()
+    gone_sessions: frozenset[SessionKey] = frozenset()
+    gone_clients: frozenset[str] = frozenset()
+    events: tuple[Event, ...] = ()
+
+
+class RowSource(Protocol):
+    """Builds rows from live objects; None means that the thing is gone."""
+
+    def host_row(self) -> HostRow: ...
+    def instance_row(self, name: str) -> InstanceRow | None: ...
+    def session_row(self, key: SessionKey) -> SessionRow | None: ...
+    def client_row(self, client_id: str) -> ClientRow | None: ...
+    def open_questions(self) -> tuple[Question, ...]: ...
+    def snapshot(self) -> Snapshot: ...
+
+
+@dataclass(slots=True)
+class _Dirty:
+    host: bool = False
+    questions: bool = False
+    instances: set[str] = field(default_factory=set)
+    sessions: set[SessionKey] = field(default_factory=set)
+    clients: set[str] = field(default_factory=set)
+
+
+class Subscription:
+    """One reader's view of the feed. Use it as a context manager, or call `close`."""
+
+    def __init__(self, source: RowSource, on_close: Callable[[Subscription], None]) -> None:
+        self.snapshot: Snapshot = source.snapshot()
+        """The state at registration; `changes` continues from exactly here."""
+        self._source = source
+        self._on_close = on_close
+        self._dirty = _Dirty()
+        self._events: deque[Event] = deque()
+        self._is_cut = False
+        self._wakeup: anyio.Event | None = None
+        self._has_news = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._on_close(self)
+
+    @property
+    def dirty(self) -> _Dirty:
+        return self._dirty
+
+    def push(self, event: Event) -> None:
+        if len(self._events) >= EVENT_BUFFER:
+            self._is_cut = True
+            self._events.clear()
+        self._events.append(event)
+        self.wake()
+
+    def wake(self) -> None:
+        self._has_news = True
+        if self._wakeup is not None:
+            self._wakeup.set()
+
+    async def wait(self) -> None:
+        """Returns as soon as `take` has something to give."""
+        while not self._has_news:
+            self._wakeup = anyio.Event()
+            await self._wakeup.wait()
+        self._wakeup = None
+
+    def take(self) -> Changes:
+        """What changed since the last call, without waiting. Rows are as they are now."""
+        self._has_news = False
+        dirty, self._dirty = self._dirty, _Dirty()
+        events = tuple(self._events)
+        self._events.clear()
+        if self._is_cut:
+            self._is_cut = False
+            return Changes(snapshot=self._source.snapshot(), events=events)
+        source = self._source
+        instances = {name: source.instance_row(name) for name in dirty.instances}
+        sessions = {key: source.session_row(key) for key in dirty.sessions}
+        clients = {name: source.client_row(name) for name in dirty.clients}
+        return Changes(
+            host=source.host_row() if dirty.host else None,
+            instances=_present(instances.values()),
+            sessions=_present(sessions.values()),
+            clients=_present(clients.values()),
+            questions=source.open_questions() if dirty.questions else None,
+            gone_instances=frozenset(name for name, row in instances.items() if row is None),
+            gone_sessions=frozenset(key for key, row in sessions.items() if row is None),
+            gone_clients=frozenset(name for name, row in clients.items() if row is None),
+            events=events,
+        )
+
+
+def _present(rows: Iterable[T | None]) -> tuple[T, ...]:
+    return tuple(row for row in rows if row is not None)
+
+
+class Feed:
+    """Tells every subscription; knows none of them by name and waits for none of them."""
+
+    def __init__(self, source: RowSource) -> None:
+        self._source = source
+        self._readers: list[Subscription] = []
+
+    def watch(self) -> Subscription:
+        """Takes the snapshot and registers in one synchronous step: nothing falls in between."""
+        subscription = Subscription(self._source, self._forget)
+        self._readers.append(subscription)
+        return subscription
+
+    def publish(self, event: Event) -> None:
+        for reader in self._readers:
+            reader.push(event)
+
+    def touch_host(self) -> None:
+        for reader in self._readers:
+            reader.dirty.host = True
+            reader.wake()
+
+    def touch_questions(self) -> None:
+        for reader in self._readers:
+            reader.dirty.questions = True
+            reader.wake()
+
+    def touch_instance(self, name: str) -> None:
+        for reader in self._readers:
+            reader.dirty.instances.add(name)
+            reader.wake()
+
+    def touch_session(self, key: SessionKey) -> None:
+        for reader in self._readers:
+            reader.dirty.sessions.add(key)
+            reader.wake()
+
+    def touch_client(self, client_id: str) -> None:
+        for reader in self._readers:
+            reader.dirty.clients.add(client_id)
+            reader.wake()
+
+    def _forget(self, subscription: Subscription) -> None:
+        if subscription in self._readers:
+            self._readers.remove(subscription)

@@ -1,0 +1,465 @@
+"""One agent on duty: its sessions, its pool, its state. It takes the dispatcher's steps and hears its clients.
+
+Everything here is synchronous. Awaiting is done by the clients' own tasks, which are handed to `spawn`.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+
+from supervisor import events as past
+from supervisor.client import Client, Deadlines, EndReason
+from supervisor.client_events import ClientEvent, Result, ToolEnded, ToolStarted
+from supervisor.clock import Clock
+from supervisor.connection import Connector, Launch, ToolRequest, Verdict
+from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Scene, decide
+from supervisor.errors import ClientDied, ResumeTargetMissing
+from supervisor.feed import Feed
+from supervisor.model import (
+    Archetype,
+    Failed,
+    FailureKind,
+    InstanceState,
+    Interrupted,
+    Outcome,
+    SessionKey,
+    SlotState,
+)
+from supervisor.permissions import QuestionDesk
+from supervisor.pool import Pool
+from supervisor.session import Session
+from supervisor.slot import Slot
+from supervisor.templates import Template
+from supervisor.turn import Turn
+
+FIRST_TOKENS = 100
+"""Turns that the median of the first-token time is taken from."""
+SPARE_BACKOFF = (1.0, 60.0)
+"""Seconds without a new spare after one could not be started: doubled each time, from, up to."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What an instance shares with all others."""
+
+    feed: Feed
+    desk: QuestionDesk
+    clock: Clock
+    deadlines: Deadlines
+    starts: anyio.CapacityLimiter
+    """How many processes may be starting at once: about the core count."""
+    workspaces: Path
+    spawn: Callable[[Client], None]
+    """Runs a client's task."""
+
+
+class Instance:
+    """Owns its sessions and its slots; whoever changes them calls `kick` afterwards."""
+
+    def __init__(self, template: Template, connector: Connector, house: House) -> None:
+        self.template = template
+        self.name = template.name
+        self.archetype = template.archetype
+        self.max_sessions = template.concurrency.max_sessions
+        self.pool = Pool(template.pool.max_clients or self.max_sessions)
+        self.sessions: dict[SessionKey, Session] = {}
+        self.state = InstanceState.RUNNING
+        self.note = ""
+        self.first_tokens: deque[float] = deque(maxlen=FIRST_TOKENS)
+        self.turn_seconds: deque[float] = deque(maxlen=FIRST_TOKENS)
+        self.waiting_trend: deque[int] = deque(maxlen=60)
+        self.drain_deadline: float | None = None
+        """Steady seconds; what still runs then is interrupted."""
+        self._connector = connector
+        self._house = house
+        self._ready: dict[SessionKey, Session] = {}
+        self._last_served: dict[str, int] = {}
+        self._served = 0
+        self._numbers = 0
+        self._spare_pause = 0.0
+        self._spares_from = 0.0
+        self._is_kicking = False
+
+    def __repr__(self) -> str:
+        return f"<Instance {self.name} {self.state}, {len(self.sessions)} sessions, {self.pool!r}>"
+
+    # Questions about it
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(session.mailbox) for session in self.sessions.values())
+
+    @property
+    def active_sessions(self) -> int:
+        return sum(session.mailbox.current is not None for session in self.sessions.values())
+
+    @property
+    def first_token_p50(self) -> float | None:
+        return statistics.median(self.first_tokens) if self.first_tokens else None
+
+    @property
+    def typical_turn(self) -> float:
+        """Seconds a turn takes: the median of the last ones; 5 before there are any."""
+        return statistics.median(self.turn_seconds) if self.turn_seconds else 5.0
+
+    @property
+    def is_accepting(self) -> bool:
+        return self.state in (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED)
+
+    @property
+    def is_empty(self) -> bool:
+        """Neither turns nor processes."""
+        return len(self.pool) == 0 and self.waiting == 0 and self.active_sessions == 0
+
+    @property
+    def ready(self) -> tuple[Session, ...]:
+        """Sessions with a turn waiting and none running."""
+        return tuple(self._ready.values())
+
+    def turns(self) -> Iterator[tuple[Session, Turn]]:
+        """Every turn that has not ended, running ones first."""
+        for session in self.sessions.values():
+            if session.mailbox.current is not None:
+                yield session, session.mailbox.current
+        for session in self.sessions.values():
+            for turn in session.mailbox:
+                yield session, turn
+
+    # Sessions and turns
+
+    def open_session(self, key: SessionKey) -> Session:
+        session = Session(key, self._house.clock)
+        session.leaves_none_behind = self.archetype is Archetype.TOOL and key.session.startswith("call-")
+        self.sessions[key] = session
+        self._publish(past.SessionOpened, session)
+        return session
+
+    def remove_session(self, session: Session) -> None:
+        """Takes it off the books. It must have neither turns nor a client."""
+        del self.sessions[session.key]
+        self._ready.pop(session.key, None)
+        self._publish(past.SessionClosed, session)
+
+    def put(self, session: Session, turn: Turn) -> None:
+        """Queues an accepted turn."""
+        turn.queued_steady = self._house.clock.steady()
+        session.mailbox.put(turn)
+        self._publish(past.TurnQueued, session, turn, source=turn.prompt.source)
+        self.note_readiness(session)
+        self.kick()
+
+    def drop(self, session: Session, turn: Turn, outcome: Outcome) -> None:
+        """Ends a turn that waits."""
+        session.drop(turn, outcome)  # type: ignore[arg-type]
+        self._publish(past.TurnFinished, session, turn, outcome=outcome)
+        self.note_readiness(session)
+
+    def stop_turn(self, session: Session, reason: str) -> bool:
+        """Interrupts the running turn; False when none runs."""
+        turn, slot = session.mailbox.current, session.slot
+        if turn is None or slot is None or slot.client is None:
+            return False
+        turn.stop_reason = turn.stop_reason or reason
+        slot.client.interrupt()
+        return True
+
+    def note_readiness(self, session: Session) -> None:
+        """Keeps the list of sessions that could start a turn, and since when nothing but the pool keeps them."""
+        if session.mailbox.is_ready:
+            self._ready[session.key] = session
+            head = session.mailbox.head
+            if head is not None and head.eligible_steady is None:
+                head.eligible_steady = self._house.clock.steady()
+        else:
+            self._ready.pop(session.key, None)
+        self._touch(session)
+
+    def end_client(self, slot: Slot, reason: EndReason) -> None:
+        """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""
+        if slot.is_leaving or slot.client is None:
+            return
+        turn = slot.session.mailbox.current if slot.session is not None else None
+        if turn is not None:
+            turn.stop_reason = turn.stop_reason or str(reason)
+        slot.move(SlotState.CLOSING)
+        self._house.feed.touch_client(slot.id)
+        slot.client.end(reason)
+        self._touch(slot.session)
+
+    def set_state(self, state: InstanceState, note: str = "") -> None:
+        if (state, note) == (self.state, self.note):
+            return
+        self.state, self.note = state, note
+        self._publish(past.InstanceChanged, state=state, note=note)
+        self._house.feed.touch_instance(self.name)
+        for session in self.sessions.values():
+            if len(session.mailbox):
+                self._house.feed.touch_session(session.key)
+
+    # Taking steps
+
+    def kick(self) -> None:
+        """Takes every step that can be taken now. Call it after anything that may allow one."""
+        if self._is_kicking:
+            return
+        self._is_kicking = True
+        try:
+            while (decision := decide(self._scene())) is not None:
+                match decision:
+                    case Begin(session, slot):
+                        self._begin(session, slot)
+                    case Adopt(session, slot):
+                        session.adopt(slot)
+                        self._touch(session)
+                    case Open(session):
+                        self._open(session)
+                    case OpenSpare():
+                        self._open(None)
+                    case Evict(slot):
+                        self.pool.evictions += 1
+                        self.end_client(slot, EndReason.EVICTED)
+        finally:
+            self._is_kicking = False
+        self._house.feed.touch_instance(self.name)
+
+    def _scene(self) -> Scene:
+        in_use = len(self.pool) - self.pool.spares
+        spares = max(self.template.spares_wanted, self.template.pool.min_clients - in_use)
+        return Scene(
+            state=self.state,
+            pool=self.pool,
+            digest=self._connector.digest,
+            max_sessions=self.max_sessions,
+            ready=self._ready.values(),
+            spares_wanted=spares if self._house.clock.steady() >= self._spares_from else 0,
+            last_served=self._last_served,
+        )
+
+    def _begin(self, session: Session, slot: Slot) -> None:
+        assert slot.client is not None, "a READY slot has a client"
+        acquisition = self._count_acquisition(slot, session)
+        turn = session.begin(acquisition=acquisition)
+        slot.move(SlotState.BUSY)
+        self._served += 1
+        self._last_served[session.key.user] = self._served
+        self._ready.pop(session.key, None)
+        slot.client.send(turn.prompt.text, turn.uuid)
+        waited = self._house.clock.steady() - turn.queued_steady
+        self._publish(past.TurnStarted, session, turn, waited=waited, acquisition=acquisition)
+        self._touch(session)
+
+    def _count_acquisition(self, slot: Slot, session: Session) -> str:
+        turn = session.mailbox.head
+        assert turn is not None, "a turn waits"
+        if slot.turns > 0:
+            self.pool.hot += 1
+            return "hot"
+        was_warm = slot.idle_since <= turn.queued_steady
+        if was_warm:
+            self.pool.adopted += 1
+            return "spare"
+        self.pool.cold += 1
+        return "cold"
+
+    def _open(self, session: Session | None) -> None:
+        resume = session is not None and session.has_history
+        uuid = session.uuid if session is not None and resume else str(uuid4())
+        workspace = session.workspace if session is not None and session.workspace is not None else None
+        self._numbers += 1
+        slot = Slot(
+            f"{self.name}-{self._numbers}",
+            uuid,
+            workspace or self._workspace_for(uuid),
+            self._connector.digest,
+            resume=resume,
+            at=self._house.clock.wall(),
+        )
+
+        async def ask(request: ToolRequest) -> Verdict:
+            return await self._ask(slot, request)
+
+        launch = Launch(slot.id, uuid, resume, slot.workspace, ask)
+        slot.client = Client(slot, self._connector.open(launch), self, self._house.deadlines, self._house.starts)
+        self.pool.add(slot)
+        if session is not None:
+            session.adopt(slot)
+        self._house.feed.touch_client(slot.id)
+        self._house.spawn(slot.client)
+        self._touch(session)
+
+    def _workspace_for(self, uuid: str) -> Path:
+        # Ids from outside never name a directory: the session's own random id does (S3.3–5).
+        if self.template.workspace == "private":
+            return self._house.workspaces / self.name / uuid
+        return (self.template.path.parent / self.template.workspace).resolve()
+
+    # Hearing clients
+
+    def client_starting(self, slot: Slot) -> None:
+        if slot.is_leaving:
+            return
+        slot.move(SlotState.STARTING)
+        self._house.feed.touch_client(slot.id)
+
+    def client_ready(self, slot: Slot, seconds: float) -> None:
+        if slot.is_leaving:
+            return
+        slot.move(SlotState.READY)
+        slot.idle_since = self._house.clock.steady()
+        if slot.is_spare:
+            self._spare_pause = 0.0
+        how = "resume" if slot.resume else "spare" if slot.is_spare else "cold"
+        self._publish(past.ClientStarted, slot.session, client=slot.id, pid=slot.pid, seconds=seconds, how=how)
+        self._house.feed.touch_client(slot.id)
+        if slot.session is not None:
+            if slot.resume:
+                slot.session.notice("Resumed: the conversation was loaded into a new process")
+            self.note_readiness(slot.session)
+        self.kick()
+
+    def client_told(self, slot: Slot, event: ClientEvent) -> None:
+        slot.last_event_at = self._house.clock.wall()
+        session = slot.session
+        if session is None:
+            return
+        turn = session.mailbox.current
+        is_first = turn is not None and turn.first_text_steady is None
+        session.hear(event)
+        if turn is not None and is_first and turn.first_text_steady is not None:
+            self.first_tokens.append(turn.first_text_steady - turn.started_steady)
+        match event:
+            case ToolStarted(tool=tool):
+                slot.tool, slot.tool_started_at = tool, slot.last_event_at
+            case ToolEnded():
+                slot.tool, slot.tool_started_at = "", None
+            case _:
+                pass
+        self._house.feed.touch_client(slot.id)
+        self._house.feed.touch_session(session.key)
+
+    def client_result(self, slot: Slot, result: Result) -> None:
+        slot.last_event_at = self._house.clock.wall()
+        slot.turns += 1
+        slot.tool, slot.tool_started_at = "", None
+        session = slot.session
+        if session is None or session.mailbox.current is None:
+            return
+        turn = session.mailbox.current
+        outcome = session.settle(turn, result)
+        if not slot.is_leaving:
+            slot.move(SlotState.READY)
+            slot.idle_since = self._house.clock.steady()
+        self._finish(session, outcome)
+        if session.leaves_none_behind:
+            self.end_client(slot, EndReason.ONE_CALL)
+        self.kick()
+
+    def client_ending(self, slot: Slot, step: str) -> None:
+        if not slot.is_leaving:
+            slot.move(SlotState.CLOSING)
+        slot.step = step
+        reason = slot.client.reason if slot.client is not None else None
+        self._publish(past.ClientEnding, slot.session, client=slot.id, step=step, reason=str(reason or ""))
+        self._house.feed.touch_client(slot.id)
+        self._touch(slot.session)
+
+    def client_gone(self, slot: Slot, seconds: float, left_over: int) -> None:
+        assert slot.client is not None, "a slot keeps its client"
+        client, session = slot.client, slot.session
+        if not slot.is_leaving:
+            slot.move(SlotState.CLOSING)
+        slot.move(SlotState.GONE)
+        self.pool.remove(slot)
+        reason = client.reason or EndReason.DIED
+        if client.error is not None:
+            self.pool.crashes += 1
+            self._publish(past.ClientFailed, session, client=slot.id, message=str(client.error))
+        self._publish(
+            past.ClientGone, session, client=slot.id, reason=str(reason), seconds=seconds, left_over=left_over
+        )
+        self._house.feed.touch_client(slot.id)
+        if session is None:
+            if reason is EndReason.START_FAILED:
+                self._pause_spares()
+        else:
+            session.slot = None
+            self._settle_after(session, client, reason)
+            if session.leaves_none_behind and not len(session.mailbox):
+                self.remove_session(session)
+            else:
+                self.note_readiness(session)
+        self.kick()
+
+    def _settle_after(self, session: Session, client: Client, reason: EndReason) -> None:
+        """What the end of a client means for the turn it ran, or was started for."""
+        turn = session.mailbox.current
+        if turn is not None:
+            outcome: Outcome
+            if client.error is not None and not turn.stop_reason:
+                is_oversize = isinstance(client.error, ClientDied) and client.error.oversize
+                kind = FailureKind.OVERSIZE_MESSAGE if is_oversize else FailureKind.CRASHED
+                outcome = Failed(kind, str(client.error))
+            else:
+                outcome = Interrupted(turn.stop_reason or str(reason), session.text_so_far)
+            self._finish(session, outcome)
+        elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
+            if isinstance(client.error, ResumeTargetMissing):
+                session.forget_context()
+                self._publish(past.ContextLost, session)
+            else:
+                self.drop(session, head, Failed(FailureKind.START_FAILED, str(client.error)))
+
+    def _finish(self, session: Session, outcome: Outcome) -> None:
+        turn = session.finish(outcome)
+        self.turn_seconds.append(self._house.clock.steady() - turn.started_steady)
+        self._publish(past.TurnFinished, session, turn, outcome=outcome)
+        self.note_readiness(session)
+
+    def _pause_spares(self) -> None:
+        shortest, longest = SPARE_BACKOFF
+        self._spare_pause = min(longest, max(shortest, self._spare_pause * 2))
+        self._spares_from = self._house.clock.steady() + self._spare_pause
+
+    async def _ask(self, slot: Slot, request: ToolRequest) -> Verdict:
+        session = slot.session
+        assert session is not None, "only a session's turn asks"
+        if slot.state is SlotState.BUSY:
+            slot.move(SlotState.ASKING)
+        self._touch(session)
+        try:
+            return await self._house.desk.ask(session, slot.id, request, self.template.question_ttl)
+        finally:
+            if slot.state is SlotState.ASKING and not session.questions:
+                slot.move(SlotState.BUSY)
+            self._touch(session)
+
+    # Telling
+
+    def _touch(self, session: Session | None) -> None:
+        feed = self._house.feed
+        feed.touch_instance(self.name)
+        if session is not None:
+            feed.touch_session(session.key)
+            if session.slot is not None:
+                feed.touch_client(session.slot.id)
+
+    def _publish(
+        self, kind: type[past.Event], session: Session | None = None, turn: Turn | None = None, **facts: object
+    ) -> None:
+        ids: dict[str, object] = {"instance": self.name}
+        if session is not None:
+            ids |= {"user": session.key.user, "session": session.key.session}
+            if session.slot is not None:
+                ids["client"] = session.slot.id
+        if turn is not None:
+            ids["turn"] = turn.id
+        self._house.feed.publish(kind(at=self._house.clock.wall(), **{**ids, **facts}))  # type: ignore[arg-type]
+
+

@@ -1,0 +1,103 @@
+"""All that a reader or an operator may call, on one page.
+
+The dashboard, the command line and the gateway are written against `Engine`; `Supervisor` is the one that runs.
+Every method but the two that are `async` decides and returns at once; what follows from it arrives on the feed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from supervisor.conversation import Conversation
+from supervisor.feed import Subscription
+from supervisor.model import Answer, Outcome, Prompt, SessionKey
+from supervisor.snapshot import Snapshot
+
+
+class Ticket(Protocol):
+    """An accepted prompt. Dropping it changes nothing: the turn goes on."""
+
+    @property
+    def turn_id(self) -> str: ...
+
+    @property
+    def key(self) -> SessionKey: ...
+
+    @property
+    def finished(self) -> Outcome | None:
+        """The outcome, once there is one."""
+
+    async def outcome(self) -> Outcome:
+        """Waits for the turn's one outcome. Cancelling the wait leaves the turn running."""
+
+    def stream(self) -> AsyncIterator[str]:
+        """The reply's text as it arrives, from its first character, until the turn ends."""
+
+
+class Engine(Protocol):
+    # Looking
+
+    def watch(self) -> Subscription:
+        """A snapshot, then what changed."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def conversation(self, key: SessionKey) -> Conversation:
+        """Raises `UnknownTarget`."""
+
+    # Prompts
+
+    def submit(self, prompt: Prompt) -> Ticket:
+        """Accepts a prompt. Raises `UnknownAgent`, `InvalidId`, `InvalidPrompt`, `NotAccepting` or `Saturated`."""
+
+    def withdraw(self, turn_id: str) -> None:
+        """Cancels a turn that still waits; interrupts it when it runs. Raises `UnknownTarget`."""
+
+    def interrupt(self, key: SessionKey) -> bool:
+        """Stops the session's running turn; its client lives on. False when none ran. Raises `UnknownTarget`."""
+
+    def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
+        """Cancels what waits in one session, or in the whole instance; what runs is left alone. Returns how many."""
+
+    # Questions
+
+    def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
+        """Raises `UnknownTarget` or `AlreadyAnswered`; never pretends that a late answer counted."""
+
+    # Instances
+
+    def pause(self, instance: str) -> None:
+        """New prompts queue; what runs goes on."""
+
+    def resume(self, instance: str) -> None:
+        """Takes back pause, drain and stop."""
+
+    def drain(self, instance: str, *, deadline: float | None = None) -> None:
+        """Refuses new prompts, lets accepted ones end, closes all clients. After `deadline` seconds (`drain_deadline`
+        of the settings when None) what still runs is interrupted. Called again while draining: interrupts at once."""
+
+    def kill(self, instance: str) -> None:
+        """Cancels what waits, ends what runs, ends every process of the instance."""
+
+    def scale(self, instance: str, max_sessions: int) -> None:
+        """Changes how many turns may run in parallel (and so how many clients there may be). Raises `Refused` below 1."""
+
+    # Single things
+
+    def kill_client(self, client_id: str) -> None:
+        """Ends one client by the ladder. Its running turn becomes `Interrupted`; the session stays."""
+
+    def hibernate(self, key: SessionKey) -> None:
+        """Ends an idle session's process; the conversation stays. Raises `Refused` when busy or asking."""
+
+    def close_session(self, key: SessionKey) -> None:
+        """Removes a session from the books. Raises `Refused` when it has a turn running or waiting."""
+
+    # The end
+
+    async def drained(self, instance: str | None = None) -> None:
+        """Waits until the instance (or every one) has neither turns nor processes."""
+
+    async def stop(self) -> None:
+        """Ends everything now; returns when no process is left."""

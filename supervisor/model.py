@@ -1,0 +1,300 @@
+"""The words of the engine as types: keys, states, prompts, outcomes, questions.
+
+Everything here is a value. Nothing here imports another module of the package, so every room may use it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+
+class SessionKey(NamedTuple):
+    """Names one conversation. It is also the lock key: one turn at a time per key."""
+
+    instance: str
+    user: str
+    session: str
+
+    def __str__(self) -> str:
+        return f"{self.instance}/{self.user}/{self.session}"
+
+
+class Archetype(StrEnum):
+    """How prompts to an instance are executed. The archetype alone decides."""
+
+    TOOL = "tool"
+    """Called directly: the caller waits up to `maxWait` for its one turn, or is refused."""
+    EMPLOYEE = "employee"
+    """One colleague with one long-lived session: a strictly serial task queue with priorities."""
+    SERVICE = "service"
+    """Many callers at once, a session for each of them."""
+
+
+class Priority(IntEnum):
+    """Order inside an employee's queue; first in, first out inside one priority."""
+
+    CRITICAL = 0
+    HIGH = 1
+    NORMAL = 2
+    LOW = 3
+
+
+class Source(StrEnum):
+    """Who sent a prompt. Every message on screen is labelled with it."""
+
+    CALLER = "caller"
+    OPERATOR = "operator"
+    HOOK = "hook"
+
+
+class WhyWaiting(StrEnum):
+    """Why a turn has not started. The same word on every screen and in every answer."""
+
+    SESSION_BUSY = "session-busy"
+    """An earlier turn of the same session has not reached its Result."""
+    NO_SLOT = "no-slot"
+    """Every client of the pool is taken and none is idle."""
+    MEMORY = "memory"
+    """The memory budget has no room for another client."""
+    PAUSED = "paused"
+    """The operator has paused the instance."""
+    DRAINING = "draining"
+    """The instance is being emptied; the turn was accepted before that began."""
+    RATE_LIMIT = "rate-limit"
+    """The pool has parked itself until the provider's limit resets."""
+    STARTING = "starting"
+    """A client is being started for this turn."""
+    QUESTION = "question"
+    """The session's running turn waits for a human answer."""
+
+
+class SlotState(StrEnum):
+    """The life of one place in a pool. It only ever moves forward, except READY ⇄ BUSY ⇄ ASKING."""
+
+    RESERVED = "reserved"
+    """Counted against the pool; its process has not been started yet."""
+    STARTING = "starting"
+    """The process is being started and initialised."""
+    READY = "ready"
+    """Connected and idle: a spare when it has no session, a warm client when it has one."""
+    BUSY = "busy"
+    """A turn is running."""
+    ASKING = "asking"
+    """A turn is running and waits for a human answer."""
+    CLOSING = "closing"
+    """On the way out. Its process tree may still be alive."""
+    GONE = "gone"
+    """The process tree was verified to be empty."""
+
+
+class SessionState(StrEnum):
+    """The one computed status of a session (`session.status`)."""
+
+    ASKING = "asking"
+    FAILED = "failed"
+    WAITING = "waiting"
+    WORKING = "working"
+    IDLE = "idle"
+    """Its client is connected and has nothing to do."""
+    HIBERNATED = "hibernated"
+    """No client; the conversation is on disk and will be resumed."""
+    NEW = "new"
+    """Never prompted."""
+
+
+class InstanceState(StrEnum):
+    RUNNING = "running"
+    PAUSED = "paused"
+    """Accepts prompts, starts none."""
+    DRAINING = "draining"
+    """Refuses prompts; what was accepted still runs. `resume` takes it back."""
+    DRAINED = "drained"
+    """Empty and closed to prompts. `resume` opens it again."""
+    KILLING = "killing"
+    """Its clients are being ended now."""
+    STOPPED = "stopped"
+    """Killed. `resume` opens it again."""
+    PARKED = "parked"
+    """The pool stopped itself; the note says why and until when."""
+
+
+class FailureKind(StrEnum):
+    """What kind of thing ended a turn badly."""
+
+    API_ERROR = "api-error"
+    AUTHENTICATION = "auth"
+    RATE_LIMIT = "rate-limit"
+    CRASHED = "crashed-in-turn"
+    START_FAILED = "crashed-early"
+    OVERSIZE_MESSAGE = "oversize-message"
+    MAX_TURNS = "max-turns"
+    STALLED = "stalled"
+    KILLED = "killed-by-operator"
+    ENGINE = "engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one turn cost. Tokens as the API counts them; dollars computed from the cumulative totals."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_tokens: int = 0
+    cost_usd: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_tokens + other.cache_tokens,
+            self.cost_usd + other.cost_usd,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a caller hands in. `session` empty means the user's default session with that agent."""
+
+    agent: str
+    text: str
+    user: str = "local"
+    session: str = ""
+    source: Source = Source.CALLER
+    priority: Priority = Priority.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The turn reached a good Result."""
+
+    text: str
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    """Started to Result, wall clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The work failed. A value, never raised."""
+
+    kind: FailureKind
+    message: str
+    usage: Usage = field(default_factory=Usage)
+    text: str = ""
+    """What had arrived before it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Withdrawn before it started."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """Stopped while it ran; `text` is what had arrived."""
+
+    reason: str
+    text: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """Waited longer than `maxWait` for a place; `message` carries the pool's counts at that moment."""
+
+    message: str
+    retry_after: float
+    """Seconds, computed from the queue."""
+
+
+Outcome = Done | Failed | Cancelled | Interrupted | Expired
+
+OUTCOME_WORDS: dict[type[Outcome], str] = {
+    Done: "done",
+    Failed: "failed",
+    Cancelled: "cancelled",
+    Interrupted: "interrupted",
+    Expired: "expired",
+}
+
+
+def outcome_word(outcome: Outcome) -> str:
+    """`done`, `failed`, `cancelled`, `interrupted` or `expired`."""
+    return OUTCOME_WORDS[type(outcome)]
+
+
+class QuestionKind(StrEnum):
+    PERMISSION = "permission"
+    """May this tool run?"""
+    CHOICE = "choice"
+    """AskUserQuestion: the agent wants one of several answers."""
+
+
+class QuestionOutcome(StrEnum):
+    """How a question ended. The four are never confused."""
+
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    """Nobody answered in time."""
+    LOST = "lost"
+    """The turn or its client ended before anybody answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceItem:
+    """One question of an AskUserQuestion call."""
+
+    question: str
+    header: str
+    options: tuple[tuple[str, str], ...]
+    """(label, description) pairs."""
+    multiple: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question of an agent, held in the snapshot until it is answered, expires or is lost."""
+
+    id: str
+    kind: QuestionKind
+    key: SessionKey
+    turn_id: str
+    client_id: str
+    tool: str
+    summary: str
+    """The arguments on one line."""
+    detail: str
+    """The arguments in full, as indented JSON."""
+    asked_at: float
+    """Unix seconds."""
+    expires_at: float
+    """Unix seconds."""
+    always: str = ""
+    """What "always in this session" would allow, in words; empty when it is not on offer."""
+    choices: tuple[ChoiceItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    always: bool = False
+    """Also allow what `Question.always` names, for the rest of this session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """Answers an AskUserQuestion: question text → chosen label (or free text)."""
+
+    answers: dict[str, str]
+
+
+Answer = Allow | Deny | Choose

@@ -1,0 +1,166 @@
+"""The operator's verbs on an instance, and what time does to it. All synchronous; the feed tells what follows."""
+
+from __future__ import annotations
+
+from supervisor.client import EndReason
+from supervisor.errors import Refused, Saturated
+from supervisor.instance import Instance
+from supervisor.model import Cancelled, Expired, InstanceState
+from supervisor.session import Session
+from supervisor.turn import Turn
+
+_CLOSED = (InstanceState.DRAINED, InstanceState.STOPPED)
+
+
+def pause(instance: Instance) -> None:
+    """New prompts queue; what runs goes on."""
+    if not instance.is_accepting:
+        raise Refused(f"{instance.name} is {instance.state}: resume it first")
+    instance.set_state(InstanceState.PAUSED, "paused by the operator")
+
+
+def resume(instance: Instance) -> None:
+    """Takes back pause, drain and stop."""
+    if instance.state is InstanceState.KILLING:
+        raise Refused(f"{instance.name} is being killed: wait until it is stopped, then resume it")
+    instance.drain_deadline = None
+    instance.set_state(InstanceState.RUNNING)
+    instance.kick()
+
+
+def drain(instance: Instance, deadline: float, now: float) -> None:
+    """Closes the intake. `deadline` in seconds, `now` in steady seconds. A second call interrupts what still runs."""
+    if instance.state in _CLOSED:
+        raise Refused(f"{instance.name} is {instance.state} already")
+    if instance.state is InstanceState.KILLING:
+        raise Refused(f"{instance.name} is being killed")
+    if instance.state is InstanceState.DRAINING:
+        instance.drain_deadline = now
+    else:
+        instance.drain_deadline = now + deadline
+    instance.set_state(InstanceState.DRAINING, _who_holds_up(instance))
+    advance(instance, now)
+    instance.kick()
+
+
+def kill(instance: Instance, reason: EndReason = EndReason.KILLED) -> None:
+    """Cancels what waits, ends what runs and every process."""
+    instance.drain_deadline = None
+    instance.set_state(InstanceState.KILLING, str(reason))
+    _cancel_waiting(instance, str(reason))
+    for slot in instance.pool:
+        instance.end_client(slot, reason)
+    _close_when_empty(instance)
+
+
+def scale(instance: Instance, max_sessions: int) -> None:
+    """Changes how many turns may run in parallel, and with it how many clients there may be."""
+    if not 1 <= max_sessions <= 1_000:
+        raise Refused(f"{instance.name} cannot be scaled to {max_sessions}: give a number from 1 to 1000")
+    extra = max(0, instance.pool.max_clients - instance.max_sessions)
+    instance.max_sessions = max_sessions
+    instance.pool.max_clients = max_sessions + extra
+    instance.kick()
+
+
+def clear_queue(instance: Instance, session: Session | None) -> int:
+    """Cancels what waits in one session or in all. Returns how many."""
+    return _cancel_waiting(instance, "the operator cleared the queue", session)
+
+
+def advance(instance: Instance, now: float) -> None:
+    """What the passing of time means. `now` in steady seconds; called often, cheap when nothing is due."""
+    _expire_waiting(instance, now)
+    _stop_overdue(instance, now)
+    _hibernate_idle(instance, now)
+    if instance.state is InstanceState.DRAINING:
+        _advance_drain(instance, now)
+    _close_when_empty(instance)
+
+
+def make_saturated(instance: Instance, why: str) -> Saturated:
+    """The refusal with the pool's counts, and a retry time: the queue's length in rounds of the median turn."""
+    counts = instance.pool.statistics()
+    rounds = 1 + instance.waiting // max(1, instance.max_sessions)
+    return Saturated(
+        instance.name,
+        total=counts.total,
+        active=counts.active,
+        idle=counts.idle + counts.spare,
+        waiting=instance.waiting,
+        retry_after=max(1.0, rounds * instance.typical_turn),
+        why=why,
+    )
+
+
+def _cancel_waiting(instance: Instance, reason: str, only: Session | None = None) -> int:
+    sessions = [only] if only is not None else list(instance.sessions.values())
+    turns = [(session, turn) for session in sessions for turn in session.mailbox]
+    for session, turn in turns:
+        instance.drop(session, turn, Cancelled(reason))
+    instance.kick()
+    return len(turns)
+
+
+def _expire_waiting(instance: Instance, now: float) -> None:
+    limit = instance.template.max_wait
+    if limit is None:
+        return
+    overdue: list[tuple[Session, Turn]] = []
+    for session in instance.ready:
+        head = session.mailbox.head
+        if head is not None and head.eligible_steady is not None and now - head.eligible_steady > limit:
+            overdue.append((session, head))
+    for session, turn in overdue:
+        error = make_saturated(instance, f"no client became free within {limit:.0f} s")
+        instance.drop(session, turn, Expired(str(error), error.retry_after))
+
+
+def _stop_overdue(instance: Instance, now: float) -> None:
+    limit = instance.template.turn_timeout
+    if limit is None:
+        return
+    for session in instance.sessions.values():
+        turn = session.mailbox.current
+        if turn is not None and not turn.stop_reason and now - turn.started_steady > limit:
+            instance.stop_turn(session, f"it took longer than {limit:.0f} s (turnTimeout)")
+
+
+def _hibernate_idle(instance: Instance, now: float) -> None:
+    for slot in instance.pool:
+        if not slot.is_spare and slot.is_evictable and now - slot.idle_since > instance.template.pool.idle_ttl:
+            instance.end_client(slot, EndReason.IDLE)
+    for session in list(instance.sessions.values()):
+        is_unused = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
+        if is_unused and now - session.last_activity_steady > instance.template.session_ttl:
+            instance.remove_session(session)
+
+
+def _advance_drain(instance: Instance, now: float) -> None:
+    is_overdue = instance.drain_deadline is not None and now >= instance.drain_deadline
+    if is_overdue:
+        _cancel_waiting(instance, "drained")
+        for session in instance.sessions.values():
+            turn = session.mailbox.current
+            if turn is not None and not turn.stop_reason:
+                instance.stop_turn(session, "drained")
+    for slot in instance.pool:
+        if slot.is_evictable or (is_overdue and slot.is_coming):
+            instance.end_client(slot, EndReason.DRAINED)
+    instance.set_state(InstanceState.DRAINING, _who_holds_up(instance))
+
+
+def _who_holds_up(instance: Instance) -> str:
+    holding = [str(session.key) for session in instance.sessions.values() if session.mailbox.current is not None]
+    parts = [f"{holding[0]} still works" if len(holding) == 1 else f"{len(holding)} turns still run"] if holding else []
+    if waiting := instance.waiting:
+        parts.append(f"{waiting} queued")
+    return ", ".join(parts)
+
+
+def _close_when_empty(instance: Instance) -> None:
+    if instance.is_empty and instance.state is InstanceState.DRAINING:
+        instance.drain_deadline = None
+        instance.set_state(InstanceState.DRAINED, "drained: resume opens it again")
+    elif instance.is_empty and instance.state is InstanceState.KILLING:
+        instance.set_state(InstanceState.STOPPED, "killed: resume opens it again")

@@ -1,0 +1,204 @@
+"""The desk where agents' questions lie until they are answered, expire, or are lost with their turn.
+
+A question is data: it has an id, stands in the snapshot, and is answered by that id. The agent's side of it only waits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+
+from supervisor.cleaning import clean, one_line, shorten
+from supervisor.clock import Clock
+from supervisor.connection import ToolRequest, Verdict
+from supervisor.errors import AlreadyAnswered, Refused, UnknownTarget
+from supervisor.ids import new_id
+from supervisor.model import Allow, Answer, ChoiceItem, Choose, Deny, Question, QuestionKind, QuestionOutcome
+from supervisor.session import Session
+
+CHOICE_TOOL = "AskUserQuestion"
+REMEMBERED = 1_000
+"""Settled questions whose outcome is still known, so that a late answer is told what happened."""
+
+
+class QuestionDesk:
+    """Holds what is open; forgets nothing that somebody might still try to answer."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        on_asked: Callable[[Question], None],
+        on_settled: Callable[[Question, QuestionOutcome, str, str], None],
+    ) -> None:
+        self._clock = clock
+        self._on_asked = on_asked
+        self._on_settled = on_settled
+        self._open: dict[str, _Pending] = {}
+        self._settled: OrderedDict[str, QuestionOutcome] = OrderedDict()
+
+    @property
+    def open(self) -> tuple[Question, ...]:
+        """Oldest first."""
+        return tuple(pending.question for pending in self._open.values())
+
+    async def ask(self, session: Session, client_id: str, request: ToolRequest, ttl: float) -> Verdict:
+        """Puts a question and waits for its end, at most `ttl` seconds. Cancelled means lost."""
+        rule = rule_for(request)
+        if rule and rule in session.allowed:
+            return Verdict(Allow())
+        pending = _Pending(self._make(session, client_id, request, rule, ttl))
+        question = pending.question
+        self._open[question.id] = pending
+        session.questions.append(question.id)
+        self._on_asked(question)
+        outcome, by = QuestionOutcome.LOST, ""
+        verdict = Verdict(Deny(), "The question was lost")
+        try:
+            with anyio.move_on_after(ttl):
+                await pending.answered.wait()
+            if pending.answer is None:
+                outcome = QuestionOutcome.EXPIRED
+                verdict = Verdict(Deny(), f"Nobody answered within {ttl:.0f} s; the tool was not run")
+            else:
+                by = pending.by
+                outcome, verdict = _judge(pending.answer)
+                if isinstance(pending.answer, Allow) and pending.answer.always and rule:
+                    session.allowed.add(rule)
+        finally:
+            del self._open[question.id]
+            session.questions.remove(question.id)
+            self._settled[question.id] = outcome
+            while len(self._settled) > REMEMBERED:
+                self._settled.popitem(last=False)
+            self._on_settled(question, outcome, by, _in_words(pending.answer, outcome))
+        return verdict
+
+    def answer(self, question_id: str, answer: Answer, by: str) -> Question:
+        """Gives the answer to whoever waits for it. Raises `UnknownTarget`, `AlreadyAnswered` or `Refused`."""
+        pending = self._open.get(question_id)
+        if pending is None:
+            if (outcome := self._settled.get(question_id)) is not None:
+                raise AlreadyAnswered(f"question {question_id} is closed: it was {outcome}; nothing was changed")
+            raise UnknownTarget(f"no question {question_id}; `bullpen status` lists the open ones")
+        if pending.answer is not None:
+            raise AlreadyAnswered(f"question {question_id} was answered a moment ago; nothing was changed")
+        question = pending.question
+        if isinstance(answer, Choose) and question.kind is QuestionKind.PERMISSION:
+            raise Refused(f"question {question_id} asks for a permission: allow or deny it")
+        if isinstance(answer, Allow) and question.kind is QuestionKind.CHOICE:
+            raise Refused(f"question {question_id} offers a choice: choose one or deny it")
+        if isinstance(answer, Choose):
+            missing = [item.question for item in question.choices if not answer.answers.get(item.question, "").strip()]
+            if missing:
+                raise Refused(f"question {question_id} still needs an answer to: {missing[0]}")
+        pending.answer, pending.by = answer, by
+        pending.answered.set()
+        return question
+
+    def _make(self, session: Session, client_id: str, request: ToolRequest, rule: str, ttl: float) -> Question:
+        now = self._clock.wall()
+        is_choice = request.tool == CHOICE_TOOL
+        turn = session.mailbox.current
+        return Question(
+            id=new_id(),
+            kind=QuestionKind.CHOICE if is_choice else QuestionKind.PERMISSION,
+            key=session.key,
+            turn_id=turn.id if turn else "",
+            client_id=client_id,
+            tool=clean(request.tool),
+            summary=summarize(request.tool, request.arguments),
+            detail=detail(request.arguments),
+            asked_at=now,
+            expires_at=now + ttl,
+            always=one_line(rule, 200),
+            choices=_read_choices(request.arguments) if is_choice else (),
+        )
+
+
+class _Pending:
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self.answer: Answer | None = None
+        self.by = ""
+        self.answered = anyio.Event()
+
+
+def rule_for(request: ToolRequest) -> str:
+    """What "always in this session" means for this request; empty when it is not on offer.
+
+    A command is allowed only as it stands, to the letter: a prefix would let `ls; rm -r .` pass as `ls`.
+    """
+    if request.tool == CHOICE_TOOL:
+        return ""
+    if request.tool == "Bash":
+        return f"Bash: {request.arguments.get('command', '')}"
+    return request.tool
+
+
+def summarize(tool: str, arguments: Mapping[str, Any], limit: int = 200) -> str:
+    """The arguments on one line: the telling one alone where a tool has one."""
+    for name in ("command", "file_path", "path", "pattern", "url", "query", "description"):
+        if isinstance(value := arguments.get(name), str) and value:
+            return one_line(value, limit)
+    if tool == CHOICE_TOOL:
+        return one_line(" · ".join(item.question for item in _read_choices(arguments)), limit)
+    if not arguments:
+        return ""
+    return one_line(json.dumps(arguments, ensure_ascii=False, default=str), limit)
+
+
+def detail(arguments: Mapping[str, Any]) -> str:
+    """The arguments in full, as indented JSON, cut to a length that can be shown."""
+    return shorten(clean(json.dumps(arguments, ensure_ascii=False, indent=2, default=str)))
+
+
+def to_input(request: ToolRequest, answer: Choose) -> dict[str, Any]:
+    """The tool's input with the answers in it, as the CLI wants it back."""
+    asked = [str(raw.get("question", "")) for raw in request.arguments.get("questions") or ()]
+    answers = {question: answer.answers[clean(question)] for question in asked if clean(question) in answer.answers}
+    return {**request.arguments, "answers": answers}
+
+
+def _judge(answer: Answer) -> tuple[QuestionOutcome, Verdict]:
+    if isinstance(answer, Deny):
+        return QuestionOutcome.DENIED, Verdict(answer, answer.reason or "The operator denied this")
+    return QuestionOutcome.APPROVED, Verdict(answer)
+
+
+def _in_words(answer: Answer | None, outcome: QuestionOutcome) -> str:
+    if outcome in (QuestionOutcome.EXPIRED, QuestionOutcome.LOST):
+        return ""
+    match answer:
+        case Allow(always=True):
+            return "always in this session"
+        case Deny(reason):
+            return reason
+        case Choose(answers):
+            return " · ".join(answers.values())
+        case _:
+            return "once"
+
+
+def _read_choices(arguments: Mapping[str, Any]) -> tuple[ChoiceItem, ...]:
+    items = []
+    for raw in arguments.get("questions") or ():
+        if not isinstance(raw, Mapping):
+            continue
+        options = tuple(
+            (clean(str(option.get("label", ""))), clean(str(option.get("description", ""))))
+            for option in raw.get("options") or ()
+            if isinstance(option, Mapping)
+        )
+        items.append(
+            ChoiceItem(
+                question=clean(str(raw.get("question", ""))),
+                header=clean(str(raw.get("header", ""))),
+                options=options,
+                multiple=bool(raw.get("multiSelect")),
+            )
+        )
+    return tuple(items)

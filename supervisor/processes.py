@@ -1,0 +1,143 @@
+"""Process trees: listed before anything is ended, measured as a whole, and verified to be empty afterwards (R3).
+
+A tool's shell has its own process group, and a child whose parent dies is adopted by init: neither a group signal nor a
+walk made too late finds it. So every process of a client carries the client's mark in its environment, and "gone" means
+that neither the listed tree nor the mark is found any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+import psutil
+
+MARK = "BULLPEN_CLIENT"
+"""The environment variable that every process of a client's tree inherits."""
+POLL = 0.02
+"""Seconds between two looks at a process that should be ending."""
+
+_LOST = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
+
+
+def list_tree(pid: int) -> list[psutil.Process]:
+    """The process and all its descendants, parents first; empty when it does not run."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except _LOST:
+        return []
+
+
+def list_marked(mark: str) -> list[psutil.Process]:
+    """Every process of this user that carries the mark, wherever it has been re-parented to. Costs a walk over all."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(*_LOST, OSError):
+            if process.environ().get(MARK) == mark:
+                found.append(process)
+    return found
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Alive, the same process (pid and start time), and not a zombie waiting to be reaped."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except _LOST:
+        return False
+
+
+class Tree:
+    """The processes of one client that have been seen, to be ended and verified."""
+
+    def __init__(self, pid: int, mark: str) -> None:
+        self._pid = pid
+        self._mark = mark
+        self._seen: dict[tuple[int, float], psutil.Process] = {}
+
+    def look(self) -> None:
+        """Adds what hangs below the root now. Cheap; call it before each step that may orphan something."""
+        if self._pid:
+            self._add(list_tree(self._pid))
+
+    async def look_everywhere(self) -> None:
+        """Adds what carries the mark, re-parented processes included."""
+        self._add(await anyio.to_thread.run_sync(list_marked, self._mark))
+
+    @property
+    def alive_count(self) -> int:
+        return len(self.alive)
+
+    @property
+    def alive(self) -> list[psutil.Process]:
+        return [process for process in self._seen.values() if is_alive(process)]
+
+    def terminate(self) -> None:
+        for process in self.alive:
+            with contextlib.suppress(*_LOST):
+                process.terminate()
+
+    def kill(self) -> None:
+        for process in self.alive:
+            with contextlib.suppress(*_LOST):
+                process.kill()
+
+    async def emptied(self, within: float) -> bool:
+        """Waits until nothing seen is alive, at most `within` seconds."""
+        with anyio.move_on_after(within):
+            while self.alive:
+                await anyio.sleep(POLL)
+        return not self.alive
+
+    def _add(self, processes: Iterable[psutil.Process]) -> None:
+        for process in processes:
+            with contextlib.suppress(*_LOST):
+                self._seen.setdefault((process.pid, process.create_time()), process)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One client's whole tree at one moment."""
+
+    memory_bytes: int
+    """PSS where the system gives it, else RSS."""
+    processes: int
+    cpu_seconds: float
+    """User and system time used so far."""
+
+
+def measure_trees(roots: Mapping[str, int]) -> dict[str, Measure]:
+    """Measures the trees of all root pids (by any name) with one walk over the process table. Blocking: run in a thread.
+
+    Reading PSS costs about 1 ms per process, RSS 18 µs.
+    """
+    children: dict[int, list[int]] = {}
+    for pid, parent in psutil._ppid_map().items():  # type: ignore[attr-defined]
+        children.setdefault(parent, []).append(pid)
+    return {name: _measure(root, children) for name, root in roots.items() if root}
+
+
+def _measure(root: int, children: Mapping[int, list[int]]) -> Measure:
+    memory, count, cpu = 0, 0, 0.0
+    pending = [root]
+    while pending:
+        pid = pending.pop()
+        pending.extend(children.get(pid, ()))
+        with contextlib.suppress(*_LOST):
+            process = psutil.Process(pid)
+            memory += _memory_of(process)
+            times = process.cpu_times()
+            cpu += times.user + times.system
+            count += 1
+    return Measure(memory, count, cpu)
+
+
+def _memory_of(process: psutil.Process) -> int:
+    try:
+        full = process.memory_full_info()
+        return int(getattr(full, "pss", 0) or full.rss)
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)

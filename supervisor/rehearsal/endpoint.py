@@ -1,0 +1,108 @@
+"""The embedded Messages endpoint: what the real CLI talks to when nothing is to leave this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from supervisor.rehearsal.environment import rehearsal_environment
+from supervisor.rehearsal.reply import Fault, Reply
+from supervisor.rehearsal.request import Request
+from supervisor.rehearsal.script import decide, salt
+
+if TYPE_CHECKING:
+    from supervisor.rehearsal.server import QuietServer
+
+
+class Rehearsal:
+    """Serves the Messages API on a loopback port, with scripted replies. Use it as an async context manager.
+
+    `seed` chooses among plausible replies; the same seed and the same conversation give the same words. `pace`
+    multiplies every scripted delay: 1 is for watching, 0.01 for tests. `keep` is how many requests the record holds,
+    each about as large as it was sent (10 to 50 kB at first). Prompts may say
+    what is to happen: see `supervisor.rehearsal.directions`.
+    """
+
+    def __init__(self, seed: int = 1, pace: float = 1.0, *, keep: int = 1_000) -> None:
+        self.seed = seed
+        self.pace = pace
+        self.url = ""
+        """Base address, from entering the context on."""
+        self._record: deque[Request] = deque(maxlen=keep)
+        self._faults: deque[tuple[Fault, str]] = deque()
+        self._outages: list[Fault] = []
+        self._server: QuietServer | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def record(self) -> list[Request]:
+        """The last requests for a message, oldest first."""
+        return list(self._record)
+
+    def environment(self, config_dir: Path) -> dict[str, str]:
+        """What a CLI process gets so that it talks to this endpoint and to nothing else."""
+        return rehearsal_environment(self.url, config_dir, os.environ)
+
+    # Faults
+
+    def fail_next(self, fault: Fault, times: int = 1, *, containing: str = "") -> None:
+        """Meets the next `times` requests with a fault; only those whose prompt contains `containing`, if given."""
+        self._faults.extend([(fault, containing)] * times)
+
+    @contextmanager
+    def outage(self, fault: Fault) -> Iterator[None]:
+        """Meets every request inside the block with a fault."""
+        self._outages.append(fault)
+        try:
+            yield
+        finally:
+            self._outages.remove(fault)
+
+    # Answering
+
+    def reply_to(self, request: Request) -> tuple[Reply, str]:
+        """Records a request and decides its reply; also a text for the ids in it, new for each attempt."""
+        self._record.append(request)
+        attempt = sum(earlier.occasion == request.occasion for earlier in self._record)
+        fault = self._next_fault(request)
+        reply = (fault,) if fault else decide(request, seed=self.seed, attempt=attempt)
+        return reply, f"{salt(request, self.seed)}{attempt:02d}"
+
+    def _next_fault(self, request: Request) -> Fault | None:
+        if self._outages:
+            return self._outages[-1]
+        for waiting in self._faults:
+            fault, containing = waiting
+            if containing in request.prompt:
+                self._faults.remove(waiting)
+                return fault
+        return None
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        from supervisor.rehearsal.server import QuietServer, compose_app
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._server = QuietServer(compose_app(self))
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="rehearsal endpoint")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is None or self._serving is None:
+            return
+        with anyio.CancelScope(shield=True):
+            self._server.should_exit = True
+            await self._serving

@@ -1,0 +1,205 @@
+"""HTTP for the rehearsal endpoint. Imported when a rehearsal begins: Starlette and uvicorn are heavy."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from supervisor.rehearsal import wire
+from supervisor.rehearsal.reply import Cut, Refuse, Reply, Say, Stall, Use, Wait
+from supervisor.rehearsal.request import Request, parse_request
+
+if TYPE_CHECKING:
+    from supervisor.rehearsal.endpoint import Rehearsal
+
+
+class QuietServer(uvicorn.Server):
+    """A server inside somebody else's program: it leaves signals and logging alone."""
+
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                lifespan="off",
+                access_log=False,
+                ws="none",
+                http="h11",
+                server_header=False,
+                # A client that comes back after a pause shall not find its connection just being closed.
+                timeout_keep_alive=3_600,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        app.state.server = self
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams that are still open would hold this up, so they are broken off once nobody can call any more."""
+        for server in self.servers:
+            server.close()
+        self.hang_up()
+        await super().shutdown(sockets)
+
+    def hang_up(self, address: Any = None) -> None:
+        """Breaks the connection of one client address, or every connection."""
+        for connection in list(self.server_state.connections):
+            if address is None or getattr(connection, "client", None) == address:
+                connection.transport.abort()
+
+
+def compose_app(rehearsal: Rehearsal) -> Starlette:
+    async def messages(http: HttpRequest) -> Response:
+        try:
+            request = await _read(http)
+        except ValueError as error:
+            return JSONResponse(wire.error_body(400, str(error)), 400)
+        reply, salt = rehearsal.reply_to(request)
+        return Performance(rehearsal, request, reply, salt)
+
+    async def count_tokens(http: HttpRequest) -> Response:
+        try:
+            request = await _read(http)
+        except ValueError as error:
+            return JSONResponse(wire.error_body(400, str(error)), 400)
+        return JSONResponse({"input_tokens": wire.tokens(request.text)})
+
+    async def models(http: HttpRequest) -> Response:
+        return JSONResponse(wire.models_body())
+
+    async def root(http: HttpRequest) -> Response:
+        return JSONResponse({"service": "bullpen rehearsal"})
+
+    async def missing(http: HttpRequest, error: Exception) -> Response:
+        return JSONResponse(wire.error_body(404, f"{http.method} {http.url.path} is not rehearsed."), 404)
+
+    return Starlette(
+        routes=[
+            Route("/", root, methods=["GET", "HEAD"]),
+            Route("/v1/messages", messages, methods=["POST"]),
+            Route("/v1/messages/count_tokens", count_tokens, methods=["POST"]),
+            Route("/v1/models", models, methods=["GET"]),
+        ],
+        exception_handlers={404: missing, 405: missing},
+    )
+
+
+async def _read(http: HttpRequest) -> Request:
+    body = await http.json()
+    if not isinstance(body, dict):
+        raise ValueError("the body must be a JSON object")
+    credential = http.headers.get("x-api-key") or http.headers.get("authorization", "")
+    return parse_request(body, at=time.time(), credential=credential)
+
+
+class Performance(Response):
+    """Plays one reply. It ends early, and quietly, when the client goes away."""
+
+    def __init__(self, rehearsal: Rehearsal, request: Request, reply: Reply, salt: str) -> None:
+        super().__init__()
+        self._rehearsal = rehearsal
+        self._reply = reply
+        self._salt = salt
+        self._opening = wire.envelope(request, salt)
+        self._is_streamed = request.is_streamed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with anyio.create_task_group() as group:
+
+            async def leave_with_the_client() -> None:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                group.cancel_scope.cancel()
+
+            group.start_soon(leave_with_the_client)
+            refusal = self._refusal()
+            if refusal is not None:
+                await self._refuse(refusal, scope, receive, send)
+            elif self._is_streamed:
+                await self._stream(scope, send)
+            else:
+                await self._answer(scope, receive, send)
+            group.cancel_scope.cancel()
+
+    def _refusal(self) -> Refuse | None:
+        first = next((step for step in self._reply if not isinstance(step, Wait)), None)
+        return first if isinstance(first, Refuse) else None
+
+    async def _refuse(self, refusal: Refuse, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._pause(sum(step.seconds for step in self._reply if isinstance(step, Wait)))
+        headers = {"request-id": f"req_{self._salt}"}
+        if refusal.retry_after is not None:
+            headers["retry-after"] = f"{refusal.retry_after:g}"
+        await JSONResponse(wire.error_body(refusal.status), refusal.status, headers)(scope, receive, send)
+
+    async def _stream(self, scope: Scope, send: Send) -> None:
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            (b"request-id", f"req_{self._salt}".encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        # An empty part makes the server write the headers out.
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        async for part in self._events(scope):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _events(self, scope: Scope) -> AsyncIterator[bytes]:
+        index = 0
+        is_open = False
+        for step in self._reply:
+            if isinstance(step, Stall):
+                await anyio.sleep_forever()
+            if isinstance(step, Cut):
+                self._hang_up(scope)
+                await anyio.sleep_forever()
+            if not is_open:
+                yield wire.opening_events(self._opening)
+                is_open = True
+            if isinstance(step, Wait):
+                await self._pause(step.seconds)
+            elif isinstance(step, Refuse):
+                yield wire.event("error", error=wire.error_body(step.status)["error"])
+                return
+            elif isinstance(step, Say | Use):
+                gap = step.gap if isinstance(step, Say) else 0.0
+                for part in wire.block_events(step, index, self._salt):
+                    yield part
+                    await self._pause(gap)
+                index += 1
+        yield wire.closing_events(self._opening, self._reply)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for step in self._reply:
+            if isinstance(step, Stall):
+                await anyio.sleep_forever()
+            if isinstance(step, Cut):
+                self._hang_up(scope)
+                await anyio.sleep_forever()
+            if isinstance(step, Wait):
+                await self._pause(step.seconds)
+            if isinstance(step, Say):
+                await self._pause(step.gap * len(step.fragments))
+        await JSONResponse(wire.whole_message(self._opening, self._reply, self._salt))(scope, receive, send)
+
+    def _hang_up(self, scope: Scope) -> None:
+        scope["app"].state.server.hang_up(scope["client"])
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds > 0:
+            await anyio.sleep(seconds * self._rehearsal.pace)

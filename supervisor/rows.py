@@ -1,0 +1,96 @@
+"""Frozen rows from live objects. Pure: reading changes nothing."""
+
+from __future__ import annotations
+
+from supervisor.cleaning import one_line
+from supervisor.dispatcher import explain
+from supervisor.instance import Instance
+from supervisor.model import WhyWaiting
+from supervisor.session import Session
+from supervisor.slot import Slot
+from supervisor.snapshot import ClientRow, InstanceRow, SessionRow, WaitingTurn
+
+SHOWN_WAITING = 20
+"""Waiting turns listed with a session; `InstanceRow.waiting` counts them all."""
+
+
+def make_instance_row(instance: Instance) -> InstanceRow:
+    waiting = [turn.queued_at for session in instance.sessions.values() for turn in session.mailbox]
+    return InstanceRow(
+        name=instance.name,
+        description=instance.template.description,
+        archetype=instance.archetype,
+        state=instance.state,
+        note=instance.note,
+        pool=instance.pool.statistics(),
+        max_sessions=instance.max_sessions,
+        sessions=len(instance.sessions),
+        active_sessions=instance.active_sessions,
+        waiting=len(waiting),
+        oldest_waiting_at=min(waiting, default=None),
+        waiting_trend=tuple(instance.waiting_trend),
+        memory_bytes=instance.pool.memory_bytes,
+        first_token_p50=instance.first_token_p50,
+        questions=sum(len(session.questions) for session in instance.sessions.values()),
+        failed=sum(session.has_failed for session in instance.sessions.values()),
+    )
+
+
+def make_session_row(session: Session, instance: Instance) -> SessionRow:
+    why = explain(session, instance.state)
+    turn, slot = session.mailbox.current, session.slot
+    return SessionRow(
+        key=session.key,
+        state=session.status,
+        why=why,
+        waiting=_make_waiting(session, why),
+        turn_id=turn.id if turn else "",
+        turn_started_at=turn.started_at if turn else None,
+        turns=session.turns,
+        usage=session.usage,
+        memory_bytes=slot.memory_bytes if slot else 0,
+        created_at=session.created_at,
+        last_activity_at=session.last_activity_at,
+        client_id=slot.id if slot else "",
+        session_uuid=session.uuid,
+        questions=tuple(session.questions),
+        note=session.note,
+    )
+
+
+def _make_waiting(session: Session, why: WhyWaiting | None) -> tuple[WaitingTurn, ...]:
+    rows = []
+    for position, turn in enumerate(session.mailbox, start=1):
+        if position > SHOWN_WAITING or why is None:
+            break
+        rows.append(
+            WaitingTurn(
+                turn_id=turn.id,
+                text=one_line(turn.prompt.text, 200),
+                source=turn.prompt.source,
+                queued_at=turn.queued_at,
+                why=why if position == 1 else WhyWaiting.SESSION_BUSY,
+                position=position,
+            )
+        )
+    return tuple(rows)
+
+
+def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
+    return ClientRow(
+        id=slot.id,
+        instance=instance.name,
+        pid=slot.pid,
+        state=slot.state,
+        key=slot.session.key if slot.session is not None else None,
+        memory_bytes=slot.memory_bytes,
+        memory_trend=tuple(slot.memory_trend),
+        processes=slot.processes,
+        cpu_percent=slot.cpu_percent,
+        started_at=slot.created_at,
+        turns=slot.turns,
+        last_event_at=slot.last_event_at,
+        tool=slot.tool,
+        tool_started_at=slot.tool_started_at,
+        note=slot.step,
+    )

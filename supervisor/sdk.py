@@ -1,0 +1,160 @@
+"""A connection to the bundled Claude Code CLI through the Agent SDK. The only module that drives the SDK's client."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+
+from supervisor.client_events import ClientEvent
+from supervisor.connection import Connection, Launch, ToolRequest, Verdict
+from supervisor.errors import ClientDied, ConnectFailed
+from supervisor.model import Choose, Deny
+from supervisor.options import CompiledOptions
+from supervisor.permissions import to_input
+from supervisor.processes import MARK, Tree
+
+if TYPE_CHECKING:
+    from claude_agent_sdk import (
+        ClaudeAgentOptions,
+        ClaudeSDKClient,
+        PermissionResultAllow,
+        PermissionResultDeny,
+        ToolPermissionContext,
+    )
+
+    from supervisor.translate import Translator
+
+STDERR_LINES = 20
+"""The CLI's last words, kept to explain why it ended."""
+
+_log = logging.getLogger(__name__)
+
+
+class SdkConnector:
+    """Opens connections with one set of compiled options."""
+
+    def __init__(self, options: CompiledOptions) -> None:
+        self._options = options
+
+    @property
+    def digest(self) -> str:
+        return self._options.digest
+
+    def open(self, launch: Launch) -> Connection:
+        return SdkConnection(self._options, launch)
+
+
+class SdkConnection:
+    """One CLI process. See `connection.Connection` for what each method promises."""
+
+    def __init__(self, options: CompiledOptions, launch: Launch) -> None:
+        self._compiled = options
+        self._launch = launch
+        self._client: ClaudeSDKClient | None = None
+        self._translator: Translator | None = None
+        self._last_words: deque[str] = deque(maxlen=STDERR_LINES)
+        self._pid = 0
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    async def connect(self) -> None:
+        # 0.6 s of imports: in a thread, so that the screen paints on.
+        sdk = await anyio.to_thread.run_sync(importlib.import_module, "claude_agent_sdk")
+        translate = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.translate")
+        self._launch.workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._translator = translate.Translator()
+        client = sdk.ClaudeSDKClient(self._options(sdk.ClaudeAgentOptions))
+        self._client = client
+        try:
+            await client.connect()
+        except sdk.ClaudeSDKError as error:
+            raise translate.translate_connect_error(error, " ".join(self._last_words)) from error
+        except (OSError, ValueError) as error:
+            raise ConnectFailed(f"the client could not be started: {error}") from error
+        info = await client.get_server_info()
+        self._pid = int((info or {}).get("pid") or 0)
+
+    async def events(self) -> AsyncIterator[ClientEvent]:
+        assert self._client is not None, "connected"
+        assert self._translator is not None, "connected"
+        messages = self._client.receive_messages()
+        while True:
+            try:
+                message = await anext(messages)
+            except StopAsyncIteration:
+                return
+            except Exception as error:
+                from supervisor.translate import translate_death
+
+                raise translate_death(error, " ".join(self._last_words)) from error
+            for event in self._translator.translate(message):
+                yield event
+
+    async def send(self, text: str, uuid: str) -> None:
+        assert self._client is not None, "connected"
+
+        async def prompt() -> AsyncIterator[dict[str, Any]]:
+            yield {
+                "type": "user",
+                "message": {"role": "user", "content": text},
+                "parent_tool_use_id": None,
+                "uuid": uuid,
+            }
+
+        try:
+            await self._client.query(prompt())
+        except Exception as error:
+            raise ClientDied(f"the prompt could not be written: {error}") from error
+
+    async def interrupt(self) -> None:
+        assert self._client is not None, "connected"
+        try:
+            await self._client.interrupt()
+        except Exception as error:
+            raise ClientDied(f"the interrupt could not be delivered: {error}") from error
+
+    def tree(self) -> Tree:
+        return Tree(self._pid, self._launch.client_id)
+
+    async def disconnect(self) -> None:
+        if self._client is None:
+            return
+        try:
+            await self._client.disconnect()
+        except Exception as error:  # its process is ended by the ladder in any case
+            _log.warning("disconnect of pid %s: %s", self._pid, error)
+
+    def _options(self, make: type[ClaudeAgentOptions]) -> ClaudeAgentOptions:
+        launch = self._launch
+        options = make(
+            **self._compiled.arguments,
+            env={**self._compiled.environment, MARK: launch.client_id},
+            cwd=launch.workspace,
+            stderr=self._last_words.append,
+            can_use_tool=self._may_use,
+        )
+        if launch.resume:
+            return dataclasses.replace(options, resume=launch.session_uuid)
+        return dataclasses.replace(options, session_id=launch.session_uuid)
+
+    async def _may_use(
+        self, tool: str, arguments: dict[str, Any], context: ToolPermissionContext
+    ) -> PermissionResultAllow | PermissionResultDeny:
+        from claude_agent_sdk import PermissionResultAllow, PermissionResultDeny
+
+        request = ToolRequest(tool, arguments, context.tool_use_id or "", context.decision_reason or "")
+        verdict: Verdict = await self._launch.ask(request)
+        if isinstance(verdict.answer, Deny):
+            return PermissionResultDeny(message=verdict.message)
+        if isinstance(verdict.answer, Choose):
+            return PermissionResultAllow(updated_input=to_input(request, verdict.answer))
+        return PermissionResultAllow()

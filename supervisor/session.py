@@ -1,0 +1,249 @@
+"""One caller's conversation: its mailbox, its text, its totals, and the client it has or has not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from supervisor.client_events import (
+    ClientEvent,
+    Compacted,
+    Result,
+    Retrying,
+    TextBlock,
+    TextDelta,
+    ToolEnded,
+    ToolStarted,
+)
+from supervisor.clock import Clock
+from supervisor.conversation import Asked, Conversation, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
+from supervisor.mailbox import Mailbox
+from supervisor.model import (
+    Cancelled,
+    Done,
+    Expired,
+    Failed,
+    FailureKind,
+    Interrupted,
+    Outcome,
+    SessionKey,
+    SessionState,
+    SlotState,
+    Usage,
+    outcome_word,
+)
+from supervisor.slot import Slot
+from supervisor.turn import Turn
+
+_FAILURES_BY_STATUS = {
+    401: FailureKind.AUTHENTICATION,
+    403: FailureKind.AUTHENTICATION,
+    429: FailureKind.RATE_LIMIT,
+}
+
+
+class Session:
+    """Durable and cheap. It outlives every client it had; it has at most one at a time, and that one is its only writer."""
+
+    def __init__(self, key: SessionKey, clock: Clock) -> None:
+        self.key = key
+        self.mailbox = Mailbox()
+        self.conversation = Conversation()
+        self.slot: Slot | None = None
+        self.uuid = ""
+        """Claude Code's id of the conversation; empty until a client was assigned."""
+        self.workspace: Path | None = None
+        self.has_history = False
+        """There is something on disk to resume."""
+        self.leaves_none_behind = False
+        """A tool call without a session key: removed when its turn has ended (S1.2)."""
+        self.allowed: set[str] = set()
+        """What "always in this session" has allowed: the rules of `permissions.rule_for`."""
+        self.questions: list[str] = []
+        """Ids of its open questions."""
+        self.usage = Usage()
+        self.turns = 0
+        self.note = ""
+        self.has_failed = False
+        """Its last turn failed."""
+        self.created_at = clock.wall()
+        self.last_activity_at = self.created_at
+        self.last_activity_steady = clock.steady()
+        self._clock = clock
+        self._cost_seen = 0.0
+        self._text: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<Session {self.key} {self.status}, {self.mailbox!r}>"
+
+    @property
+    def status(self) -> SessionState:
+        """The one computed status: used by every list, header and answer."""
+        slot = self.slot
+        if slot is not None and slot.state is SlotState.ASKING:
+            return SessionState.ASKING
+        if self.mailbox.current is not None:
+            return SessionState.WORKING
+        if len(self.mailbox):
+            return SessionState.WAITING
+        if self.has_failed:
+            return SessionState.FAILED
+        if slot is not None and slot.is_ready:
+            return SessionState.IDLE
+        return SessionState.HIBERNATED if self.has_history else SessionState.NEW
+
+    @property
+    def text_so_far(self) -> str:
+        """What the running turn has said."""
+        return "\n\n".join([*self._text, *filter(None, [self.conversation.open_text])])
+
+    def adopt(self, slot: Slot) -> None:
+        """Makes that place the session's own; a place that does not resume brings its id and workspace along."""
+        if self.slot is not None or slot.session is not None:
+            raise AssertionError(f"{self!r} cannot take {slot!r}: one writer per session")
+        self.slot, slot.session = slot, self
+        self.uuid, self.workspace = slot.uuid, slot.workspace
+
+    def begin(self, *, acquisition: str) -> Turn:
+        """Makes the head of the mailbox the running turn."""
+        turn = self.mailbox.begin()
+        turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
+        self._text = []
+        self._touch()
+        self.conversation.append(
+            Asked(
+                at=turn.started_at,
+                turn_id=turn.id,
+                text=turn.prompt.text,
+                source=turn.prompt.source,
+                user=turn.prompt.user,
+            )
+        )
+        return turn
+
+    def hear(self, event: ClientEvent) -> None:
+        """Takes down what the client says. `Result` is not for here: it ends a turn (`settle`)."""
+        now = self._clock.wall()
+        turn = self.mailbox.current
+        turn_id = turn.id if turn else ""
+        self._touch()
+        match event:
+            case TextDelta(text):
+                if turn is not None and turn.first_text_steady is None:
+                    turn.first_text_steady = self._clock.steady()
+                self.conversation.stream(text, turn_id)
+            case TextBlock(text):
+                self.has_history = True
+                if turn is not None and turn.first_text_steady is None:
+                    turn.first_text_steady = self._clock.steady()
+                self._text.append(text)
+                self.conversation.append(Replied(at=now, turn_id=turn_id, text=text))
+            case ToolStarted(tool_use_id, tool, summary, detail):
+                self.has_history = True
+                self.conversation.append(
+                    ToolCalled(
+                        at=now,
+                        turn_id=turn_id,
+                        tool_use_id=tool_use_id,
+                        tool=tool,
+                        summary=summary,
+                        detail=detail,
+                    )
+                )
+            case ToolEnded(tool_use_id, text, is_error):
+                self.conversation.append(
+                    ToolReturned(
+                        at=now, turn_id=turn_id, tool_use_id=tool_use_id, text=text, is_error=is_error
+                    )
+                )
+            case Retrying(attempt, max_retries, delay, status, reason):
+                code = f" {status}" if status else ""
+                self.notice(
+                    f"The API refused{code} ({reason}); attempt {attempt} of {max_retries} in {delay:.0f} s",
+                    is_warning=True,
+                )
+            case Compacted(tokens_before):
+                self.notice(f"The conversation was compacted ({tokens_before:,} tokens before)")
+            case _:
+                pass
+
+    def settle(self, turn: Turn, result: Result) -> Outcome:
+        """The outcome that a Result means."""
+        usage = Usage(
+            result.usage.input_tokens,
+            result.usage.output_tokens,
+            result.usage.cache_tokens,
+            self._cost_of_turn(result.usage.cost_usd),
+        )
+        self.has_history = True
+        text = "\n\n".join(self._text)
+        if result.was_aborted:
+            self.conversation.end_block(self._clock.wall())
+            return Interrupted(turn.stop_reason or "interrupted", text, usage)
+        if result.is_error:
+            kind = _FAILURES_BY_STATUS.get(result.api_status or 0, FailureKind.API_ERROR)
+            if result.terminal_reason == "max_turns":
+                kind = FailureKind.MAX_TURNS
+            return Failed(kind, result.error or result.text or "the turn ended with an error", usage, text)
+        return Done(text or result.text, usage, self._clock.steady() - turn.started_steady)
+
+    def finish(self, outcome: Outcome) -> Turn:
+        """Ends the running turn: its one outcome is recorded here."""
+        turn = self.mailbox.finish()
+        self.conversation.end_block(self._clock.wall())
+        self._record(turn, outcome)
+        return turn
+
+    def drop(self, turn: Turn, outcome: Cancelled | Expired | Failed) -> None:
+        """Ends a turn that has not started."""
+        if not self.mailbox.withdraw(turn):
+            raise AssertionError(f"{turn!r} does not wait in {self!r}")
+        self._record(turn, outcome)
+
+    def forget_context(self) -> None:
+        """The conversation is not on disk any more: the next client begins a new one."""
+        self.has_history = False
+        self.uuid = ""
+        self._cost_seen = 0.0
+        self.notice(
+            "The conversation so far could not be resumed: the agent no longer remembers it", is_warning=True
+        )
+
+    def notice(self, text: str, *, is_warning: bool = False) -> None:
+        self.conversation.append(
+            Noticed(
+                at=self._clock.wall(),
+                turn_id=self.mailbox.current.id if self.mailbox.current else "",
+                text=text,
+                is_warning=is_warning,
+            )
+        )
+        if is_warning:
+            self.note = text
+
+    def _record(self, turn: Turn, outcome: Outcome) -> None:
+        self._touch()
+        self.turns += 1
+        if isinstance(outcome, Done | Failed | Interrupted):
+            self.usage = self.usage + outcome.usage
+        self.has_failed = isinstance(outcome, Failed)
+        match outcome:
+            case Failed(kind, message):
+                self.note = f"{kind}: {message.splitlines()[0] if message else ''}"
+            case Expired(message, _):
+                self.note = message
+            case Done():
+                self.note = ""
+            case _:
+                self.note = f"{outcome_word(outcome)}: {outcome.reason}"
+        turn.end(outcome)
+        self.conversation.append(TurnEnded(at=self._clock.wall(), turn_id=turn.id, outcome=outcome))
+
+    def _cost_of_turn(self, cumulative: float) -> float:
+        # The figure is a running total of the process. A graceful resume carries it over, a killed process starts at 0.
+        spent = cumulative - self._cost_seen if cumulative >= self._cost_seen else cumulative
+        self._cost_seen = cumulative
+        return spent
+
+    def _touch(self) -> None:
+        self.last_activity_at = self._clock.wall()
+        self.last_activity_steady = self._clock.steady()

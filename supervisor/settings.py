@@ -1,0 +1,224 @@
+"""What belongs to the host: directories, budgets and limits, and changes to what templates say.
+
+Sources, each stronger than the one before: the template, `bullpen.toml`, the environment, the command line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+
+from supervisor.durations import Limit, Seconds
+from supervisor.errors import ConfigurationError
+from supervisor.host_memory import default_budget, parse_budget
+from supervisor.mistakes import Location, describe, nearest
+from supervisor.model import Archetype
+from supervisor.template import Concurrency, Pool, Queue, Template, Whole, contradictions
+from supervisor.templates import shipped_templates
+from supervisor.toml_file import TomlFile, find_toml, read_toml
+from supervisor.variables import read_variables
+
+OnlyPositive = Annotated[Seconds, Field(gt=0)]
+
+
+def _default_state_dir() -> Path:
+    return Path(platformdirs.user_state_dir("bullpen"))
+
+
+def _default_templates_dir() -> Path:
+    here = Path.cwd() / "templates"
+    return here if any(here.glob("*.md")) else shipped_templates()
+
+
+def _default_connect_limit() -> int:
+    """One start keeps about one core busy (measured: 16 at once on 2 cores take 4.0 s instead of 0.29 s)."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+class Overrides(BaseModel):
+    """Changes to one template. Only the keys that are set count."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    concurrency: Concurrency = Field(default_factory=Concurrency, description="As in a template.")
+    pool: Pool = Field(default_factory=Pool, description="As in a template.")
+    queue: Queue = Field(default_factory=Queue, description="As in a template.")
+
+
+class Settings(BaseModel):
+    """The host's configuration. See `docs/configuration.md`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state_dir: Path = Field(
+        default_factory=_default_state_dir,
+        description="Where sessions, workspaces and logs are kept. Must be on a disk that outlives the process. "
+        "Default: the user's state directory.",
+    )
+    templates_dir: Path = Field(
+        default_factory=_default_templates_dir,
+        description="The folder of templates. Default: `./templates` when it holds any, else the shipped ones.",
+    )
+    memory_budget: Annotated[int, BeforeValidator(parse_budget)] = Field(
+        default_factory=default_budget,
+        description="Memory that all clients together may use: bytes, an amount such as `8GiB`, or a share of the "
+        "host's memory (or of its control group's limit) such as `60%`. Default: `70%`.",
+    )
+    max_wait: Limit = Field(
+        default=None,
+        description="How long a turn waits for a place in every tool and service, whatever their templates say; `none` "
+        "for no limit. Default: what the template says.",
+    )
+    max_agents: Whole = Field(default=100, ge=1, description="Clients there may be at most, over all instances.")
+    agent_ttl: OnlyPositive = Field(
+        default=3600, description="How long any client may be idle, whatever its template's `pool.idleTtl` says."
+    )
+    cleanup_interval: OnlyPositive = Field(
+        default=300, description="How often idle clients and expired sessions are looked for."
+    )
+    connect_limit: Whole = Field(
+        default_factory=_default_connect_limit,
+        ge=1,
+        description="Clients that may be starting at the same time. Default: the number of processor cores.",
+    )
+    connect_timeout: OnlyPositive = Field(default=60, description="How long a client may take to start.")
+    control_timeout: OnlyPositive = Field(
+        default=5, description="How long a client may take to answer an interrupt or a ping."
+    )
+    kill_grace: Seconds = Field(default=5, description="How long a process may take to end before it is killed.")
+    drain_deadline: Seconds = Field(
+        default=30, description="How long a drain lets turns run before it interrupts them."
+    )
+    max_retries: Whole = Field(
+        default=3, ge=0, le=15, description="How often a client repeats a request that the API refused or dropped."
+    )
+    stream_idle_timeout: OnlyPositive = Field(
+        default=120, description="How long a reply may send nothing before the client gives that request up."
+    )
+    memory_interval: Annotated[Seconds, Field(ge=0.1)] = Field(
+        default=2, description="How often the memory of every client is measured."
+    )
+    rehearsal: bool = Field(
+        default=False, description="Run against the embedded endpoint with scripted replies: no key, no network."
+    )
+    instances: dict[str, Overrides] = Field(
+        default_factory=dict,
+        description="Changes to templates, by their names: the keys of `concurrency`, `pool` and `queue`.",
+    )
+
+    _pool_sizes: dict[str, tuple[str, str]] = PrivateAttr(default_factory=dict)
+    """Instance → (variable, value) of `<INSTANCE>_CLIENT_POOL_SIZE`. Such a variable may belong to another program: it
+    is looked at only when there is a template of that name."""
+
+    @field_validator("state_dir", "templates_dir")
+    @classmethod
+    def _paths_are_absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    def make_state_dir(self) -> Path:
+        """Creates the state directory, readable by its owner only. Raises `ConfigurationError`."""
+        try:
+            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                [f"state_dir {self.state_dir} cannot be created: {error.strerror or error}"]
+            ) from error
+        return self.state_dir
+
+
+def load_settings(
+    config: Path | None = None, *, environ: Mapping[str, str] | None = None, **overrides: object
+) -> Settings:
+    """Reads `bullpen.toml` (`config`, or the first that is found), then the environment, then `overrides`.
+
+    `overrides` are settings by name, from the command line; None means that it was not given. Creates nothing.
+    Raises `ConfigurationError` with a line for every mistake in any of the sources.
+    """
+    variables = read_variables(os.environ if environ is None else environ, Settings)
+    named = config or variables.config
+    path = named or find_toml()
+    file = read_toml(path) if path else TomlFile()
+    given = {name: value for name, value in overrides.items() if value is not None}
+    merged = {**_merge(file.data, variables.data), **given}
+    mistakes = [*file.mistakes, *variables.mistakes]
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        for details in error.errors():
+            origin = _origin(details["loc"], file, variables.origins, given)
+            mistakes.append(f"{origin}: {describe(details, Settings)}")
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    settings._pool_sizes = variables.pool_sizes
+    return settings
+
+
+def apply_overrides(template: Template, settings: Settings) -> Template:
+    """The template as this host runs it. Raises `ConfigurationError` when what results contradicts itself.
+
+    An instance's own value is stronger than the host-wide `max_wait`. That one leaves employees alone: their tickets
+    wait as long as their colleague needs.
+    """
+    queue: dict[str, Any] = {}
+    if "max_wait" in settings.model_fields_set and template.archetype is not Archetype.EMPLOYEE:
+        queue["max_wait"] = settings.max_wait
+    changes = settings.instances.get(template.name, Overrides())
+    concurrency = _set_in(changes.concurrency)
+    if template.name in settings._pool_sizes:
+        concurrency["max_sessions"] = _pool_size(*settings._pool_sizes[template.name])
+    result = template.model_copy(
+        update={
+            "concurrency": template.concurrency.model_copy(update=concurrency),
+            "pool": template.pool.model_copy(update=_set_in(changes.pool)),
+            "queue": template.queue.model_copy(update={**queue, **_set_in(changes.queue)}),
+        }
+    )
+    if found := contradictions(result):
+        raise ConfigurationError(
+            [f"{template.name}, with this host's settings: {key} {sentence}" for key, sentence in found]
+        )
+    return result
+
+
+def unknown_instances(settings: Settings, templates: Iterable[Template]) -> list[str]:
+    """A line for every instance that settings change and no template describes."""
+    names = {template.name: template for template in templates}
+    return [
+        f"instances.{name}: there is no template of that name" + (f"; did you mean {near}?" if near else "")
+        for name in settings.instances
+        if name not in names
+        for near in [nearest(name, names)]
+    ]
+
+
+def _pool_size(variable: str, value: str) -> int:
+    try:
+        return Concurrency.model_validate({"maxSessions": value}).max_sessions
+    except ValidationError as error:
+        raise ConfigurationError([f"{variable}: {describe(error.errors()[0], Concurrency)}"]) from error
+
+
+def _set_in(model: BaseModel) -> dict[str, Any]:
+    return {name: getattr(model, name) for name in model.model_fields_set}
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, mapping by mapping; where both have a value, that of `above`."""
+    merged = dict(below)
+    for key, value in above.items():
+        inside = merged.get(key)
+        merged[key] = _merge(inside, value) if isinstance(inside, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _origin(location: Location, file: TomlFile, origins: Mapping[Location, str], given: Mapping[str, object]) -> str:
+    """Where the value came from, as its writer would look for it."""
+    if location[0] in given:
+        return f"--{str(location[0]).replace('_', '-')}"
+    return origins.get(location) or file.origin(location)

@@ -1,0 +1,107 @@
+"""One place in a pool, and the rules of its life."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from supervisor.model import SlotState
+
+if TYPE_CHECKING:
+    from supervisor.client import Client
+    from supervisor.session import Session
+
+MEMORY_SAMPLES = 30
+"""Samples kept for the small trend on screen."""
+
+_ALLOWED: dict[SlotState, frozenset[SlotState]] = {
+    SlotState.RESERVED: frozenset({SlotState.STARTING, SlotState.CLOSING}),
+    SlotState.STARTING: frozenset({SlotState.READY, SlotState.CLOSING}),
+    SlotState.READY: frozenset({SlotState.BUSY, SlotState.CLOSING}),
+    SlotState.BUSY: frozenset({SlotState.READY, SlotState.ASKING, SlotState.CLOSING}),
+    SlotState.ASKING: frozenset({SlotState.BUSY, SlotState.READY, SlotState.CLOSING}),
+    SlotState.CLOSING: frozenset({SlotState.GONE}),
+    SlotState.GONE: frozenset(),
+}
+
+
+class Slot:
+    """Belongs to one session from its first prompt to its end; to none while it is a spare.
+
+    The session id (`uuid`) and the workspace are the slot's from birth: a new session that takes a spare adopts both.
+    """
+
+    def __init__(
+        self, slot_id: str, uuid: str, workspace: Path, digest: str, *, resume: bool, at: float
+    ) -> None:
+        self.id = slot_id
+        self.uuid = uuid
+        self.workspace = workspace
+        self.digest = digest
+        """Of the options it is started with; a spare serves only the same digest."""
+        self.resume = resume
+        """Started with `resume`: the conversation exists already."""
+        self.session: Session | None = None
+        self.client: Client | None = None
+        self.created_at = at
+        """Unix seconds."""
+        self.idle_since = 0.0
+        """Steady seconds; what least-recently-used is judged by."""
+        self.last_event_at = at
+        self.turns = 0
+        self.tool = ""
+        self.tool_started_at: float | None = None
+        self.memory_trend: deque[int] = deque(maxlen=MEMORY_SAMPLES)
+        self.processes = 0
+        self.cpu_percent = 0.0
+        self.step = ""
+        """Where on the ladder it is while CLOSING."""
+        self._state = SlotState.RESERVED
+
+    def __repr__(self) -> str:
+        return f"<Slot {self.id} {self._state} for {self.session.key if self.session else 'nobody'}>"
+
+    @property
+    def state(self) -> SlotState:
+        return self._state
+
+    @property
+    def pid(self) -> int:
+        return self.client.pid if self.client is not None else 0
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.memory_trend[-1] if self.memory_trend else 0
+
+    @property
+    def is_spare(self) -> bool:
+        return self.session is None
+
+    @property
+    def is_coming(self) -> bool:
+        """Counted, and not yet able to take a prompt."""
+        return self._state in (SlotState.RESERVED, SlotState.STARTING)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._state is SlotState.READY
+
+    @property
+    def is_running(self) -> bool:
+        """A turn runs on it."""
+        return self._state in (SlotState.BUSY, SlotState.ASKING)
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._state in (SlotState.CLOSING, SlotState.GONE)
+
+    @property
+    def is_evictable(self) -> bool:
+        """Idle, and nobody is about to use it. Busy and asking ones never are (S1.14)."""
+        return self.is_ready and (self.session is None or len(self.session.mailbox) == 0)
+
+    def move(self, state: SlotState) -> None:
+        if state is not self._state and state not in _ALLOWED[self._state]:
+            raise AssertionError(f"{self!r} cannot become {state}")
+        self._state = state

@@ -1,0 +1,175 @@
+"""Frozen pictures of the engine: what every reader gets, built from live objects in one synchronous step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supervisor.model import (
+    Archetype,
+    InstanceState,
+    Question,
+    SessionKey,
+    SessionState,
+    SlotState,
+    Source,
+    Usage,
+    WhyWaiting,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingTurn:
+    turn_id: str
+    text: str
+    """The first line of the prompt."""
+    source: Source
+    queued_at: float
+    """Unix seconds."""
+    why: WhyWaiting
+    position: int
+    """1 is next, within its session."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    key: SessionKey
+    state: SessionState
+    why: WhyWaiting | None
+    """Why its first waiting turn waits; None when nothing waits."""
+    waiting: tuple[WaitingTurn, ...]
+    turn_id: str
+    """The running turn; empty when none runs."""
+    turn_started_at: float | None
+    turns: int
+    """Turns that have ended, whatever their outcome."""
+    usage: Usage
+    memory_bytes: int
+    """Of its client's process tree; 0 when hibernated."""
+    created_at: float
+    last_activity_at: float
+    client_id: str
+    """Empty when it has no client."""
+    session_uuid: str
+    """Claude Code's id of the conversation; empty before the first turn."""
+    questions: tuple[str, ...]
+    """Ids of its open questions."""
+    note: str
+    """The last failure or notice, one line; empty when all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    id: str
+    """`helpdesk-3`: the instance and a number never used again."""
+    instance: str
+    pid: int
+    """0 before the process runs."""
+    state: SlotState
+    key: SessionKey | None
+    """None for a spare."""
+    memory_bytes: int
+    """The whole process tree: PSS where the system gives it, else RSS."""
+    memory_trend: tuple[int, ...]
+    """Recent samples in bytes, oldest first, at most 30."""
+    processes: int
+    """Processes in its tree."""
+    cpu_percent: float
+    """Of one core, over the last sampling interval, whole tree."""
+    started_at: float
+    turns: int
+    last_event_at: float
+    tool: str
+    """The tool in flight; empty when none."""
+    tool_started_at: float | None
+    note: str
+    """While CLOSING: the step of the ladder it is on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatistics:
+    """`repr()` of a pool states these."""
+
+    reserved: int = 0
+    starting: int = 0
+    spare: int = 0
+    idle: int = 0
+    busy: int = 0
+    asking: int = 0
+    closing: int = 0
+    max_clients: int = 0
+    hot: int = 0
+    """Turns that began on their session's own warm client."""
+    adopted: int = 0
+    """Turns that began on a spare."""
+    cold: int = 0
+    """Turns that had to wait for a process to start."""
+    evictions: int = 0
+    crashes: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.reserved + self.starting + self.spare + self.idle + self.busy + self.asking + self.closing
+
+    @property
+    def active(self) -> int:
+        return self.busy + self.asking
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of turns that began on a warm process; None before the first."""
+        turns = self.hot + self.adopted + self.cold
+        return (self.hot + self.adopted) / turns if turns else None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    name: str
+    description: str
+    archetype: Archetype
+    state: InstanceState
+    note: str
+    """Who holds up a drain, why it is parked; empty otherwise."""
+    pool: PoolStatistics
+    max_sessions: int
+    """Turns in parallel, at most."""
+    sessions: int
+    active_sessions: int
+    """Sessions with a turn running now (derived, never stored)."""
+    waiting: int
+    """`cl_waiting`: turns queued."""
+    oldest_waiting_at: float | None
+    """Unix seconds; its age is `maxwait`."""
+    waiting_trend: tuple[int, ...]
+    """Queue depth once a second, oldest first, at most 60."""
+    memory_bytes: int
+    first_token_p50: float | None
+    """Seconds from start of the turn to the first text, median of the last 100 turns."""
+    questions: int
+    failed: int
+    """Sessions whose last turn failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    version: str
+    rehearsal: bool
+    endpoint: str
+    """`rehearsal`, or the host name the clients talk to."""
+    started_at: float
+    memory_bytes: int
+    """Of all clients."""
+    memory_budget: int
+    supervisor_bytes: int
+    """Resident memory of this process."""
+    memory_available: int
+    """Of the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    host: HostRow
+    instances: tuple[InstanceRow, ...]
+    sessions: tuple[SessionRow, ...]
+    clients: tuple[ClientRow, ...]
+    questions: tuple[Question, ...]
+    """Oldest first."""

@@ -1,0 +1,427 @@
+"""Wires the rooms together and is the one `Engine` that runs. It decides nothing itself.
+
+    async with Supervisor(templates, settings) as supervisor:
+        ticket = supervisor.submit(Prompt("helpdesk", "Hello"))
+        print(await ticket.outcome())
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from supervisor import __version__, operations
+from supervisor import events as past
+from supervisor.census import Census
+from supervisor.client import Client, Deadlines, EndReason
+from supervisor.clock import Clock
+from supervisor.connection import Connector
+from supervisor.conversation import Conversation, QuestionClosed, QuestionPosed
+from supervisor.errors import InvalidPrompt, NotAccepting, Refused, UnknownAgent, UnknownTarget
+from supervisor.feed import Feed, Subscription
+from supervisor.ids import DEFAULT_SESSION, new_id, validate_id
+from supervisor.instance import House, Instance
+from supervisor.model import (
+    Answer,
+    Archetype,
+    Cancelled,
+    InstanceState,
+    Prompt,
+    Question,
+    QuestionOutcome,
+    SessionKey,
+)
+from supervisor.permissions import QuestionDesk
+from supervisor.rows import make_client_row, make_instance_row, make_session_row
+from supervisor.session import Session
+from supervisor.settings import Settings
+from supervisor.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
+from supervisor.templates import Template
+from supervisor.turn import Turn
+
+TICK = 0.2
+"""Seconds between two looks at what time has made due."""
+MAX_PROMPT = 1_000_000
+"""Characters of one prompt."""
+EMPLOYEE_USER, EMPLOYEE_SESSION = "everyone", "desk"
+"""An employee is one colleague: its one session belongs to nobody in particular."""
+
+MakeConnector = Callable[[Template], Connector]
+
+
+class Supervisor:
+    """Owns the instances, the feed, the question desk and the task group that all clients run in."""
+
+    def __init__(
+        self,
+        templates: Iterable[Template],
+        settings: Settings,
+        *,
+        connect: MakeConnector | None = None,
+        environment: Mapping[str, str] | None = None,
+        endpoint: str = "",
+        clock: Clock | None = None,
+    ) -> None:
+        """`connect` makes the connector of a template; by default the bundled CLI, with `environment` added to what it
+        inherits. `endpoint` is what the screen calls the place the clients talk to."""
+        self.settings = settings
+        self.failure: BaseException | None = None
+        """Our own mistake, once there was one; `run` raises it after everything has been ended."""
+        self._clock = clock or Clock()
+        self._endpoint = endpoint
+        self._started_at = self._clock.wall()
+        self._feed = Feed(self)
+        self._desk = QuestionDesk(self._clock, self._question_asked, self._question_settled)
+        self._census = Census(self._clock)
+        self._tasks: TaskGroup | None = None
+        self._stopping = anyio.Event()
+        self._stopped = anyio.Event()
+        self._emptied = anyio.Event()
+        self._instances: dict[str, Instance] = {}
+        self._turns: dict[str, Turn] = {}
+        house = House(
+            feed=self._feed,
+            desk=self._desk,
+            clock=self._clock,
+            deadlines=Deadlines(connect=settings.connect_timeout, control=settings.control_timeout, kill=settings.kill_grace),
+            starts=anyio.CapacityLimiter(settings.connect_limit),
+            workspaces=settings.state_dir / "workspaces",
+            spawn=self._spawn,
+        )
+        make = connect or self._bundled_cli(environment or {})
+        for template in templates:
+            instance = Instance(template, make(template), house)
+            if not template.auto_start:
+                instance.state, instance.note = InstanceState.STOPPED, "not started: resume starts it"
+            self._instances[template.name] = instance
+
+    def __repr__(self) -> str:
+        return f"<Supervisor of {', '.join(map(repr, self._instances.values()))}>"
+
+    # Living
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Runs until `stop`. Whatever ends it, every process has been ended when it returns."""
+        try:
+            async with anyio.create_task_group() as tasks, anyio.create_task_group() as chores:
+                self._tasks = tasks
+                chores.start_soon(self._guard, self._watch_the_clock)
+                chores.start_soon(self._guard, self._take_census)
+                for instance in self._instances.values():
+                    instance.kick()
+                task_status.started()
+                try:
+                    await self._stopping.wait()
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await self._end_everything()
+                    chores.cancel_scope.cancel()
+        finally:
+            self._stopped.set()
+        if self.failure is not None:
+            raise self.failure
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncGenerator[Supervisor]:
+        async with anyio.create_task_group() as group:
+            await group.start(self.run)
+            try:
+                yield self
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self.stop()
+
+    async def __aenter__(self) -> Supervisor:
+        self._context = self._running()
+        return await self._context.__aenter__()
+
+    async def __aexit__(self, *exc: object) -> bool | None:
+        return await self._context.__aexit__(*exc)  # type: ignore[arg-type]
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        await self._stopped.wait()
+
+    async def drained(self, instance: str | None = None) -> None:
+        wanted = list(self._instances.values()) if instance is None else [self._instance(instance)]
+        while not all(one.is_empty for one in wanted):
+            await self._emptied.wait()
+
+    async def _end_everything(self) -> None:
+        for instance in self._instances.values():
+            operations.kill(instance, EndReason.STOPPING)
+        await self.drained()
+
+    async def _watch_the_clock(self) -> None:
+        last_second = -1
+        while True:
+            now = self._clock.steady()
+            for instance in self._instances.values():
+                if int(now) != last_second:
+                    instance.waiting_trend.append(instance.waiting)
+                    self._feed.touch_instance(instance.name)
+                operations.advance(instance, now)
+            last_second = int(now)
+            self._notice_emptiness()
+            await anyio.sleep(TICK)
+
+    async def _take_census(self) -> None:
+        while True:
+            slots = [slot for instance in self._instances.values() for slot in instance.pool]
+            await self._census.take(slots)
+            for slot in slots:
+                self._feed.touch_client(slot.id)
+                if slot.session is not None:
+                    self._feed.touch_session(slot.session.key)
+            self._feed.touch_host()
+            await anyio.sleep(self.settings.memory_interval)
+
+    def _spawn(self, client: Client) -> None:
+        assert self._tasks is not None, "the supervisor runs"
+        self._tasks.start_soon(self._guard, client.run, name=f"client {client.slot.id}")
+
+    async def _guard(self, work: Callable[[], object]) -> None:
+        """Keeps our own mistakes: publishes the first one and ends everything in order, instead of tearing it down."""
+        try:
+            await work()  # type: ignore[misc]
+        except Exception as error:
+            if self.failure is None:
+                self.failure = error
+                self._feed.publish(past.EngineFailed(at=self._clock.wall(), message=repr(error)))
+            self._stopping.set()
+        self._notice_emptiness()
+
+    def _notice_emptiness(self) -> None:
+        emptied, self._emptied = self._emptied, anyio.Event()
+        emptied.set()
+
+    def _bundled_cli(self, environment: Mapping[str, str]) -> MakeConnector:
+        def make(template: Template) -> Connector:
+            from supervisor.options import compile_options
+            from supervisor.sdk import SdkConnector
+
+            return SdkConnector(compile_options(template, self.settings, environment))
+
+        return make
+
+    # Looking
+
+    def watch(self) -> Subscription:
+        return self._feed.watch()
+
+    def snapshot(self) -> Snapshot:
+        instances = self._instances.values()
+        return Snapshot(
+            host=self.host_row(),
+            instances=tuple(make_instance_row(instance) for instance in instances),
+            sessions=tuple(make_session_row(session, one) for one in instances for session in one.sessions.values()),
+            clients=tuple(make_client_row(slot, one) for one in instances for slot in one.pool),
+            questions=self._desk.open,
+        )
+
+    def conversation(self, key: SessionKey) -> Conversation:
+        return self._session(key).conversation
+
+    def host_row(self) -> HostRow:
+        return HostRow(
+            version=__version__,
+            rehearsal=self.settings.rehearsal,
+            endpoint=self._endpoint,
+            started_at=self._started_at,
+            memory_bytes=sum(instance.pool.memory_bytes for instance in self._instances.values()),
+            memory_budget=self.settings.memory_budget,
+            supervisor_bytes=self._census.supervisor_bytes,
+            memory_available=self._census.memory_available,
+        )
+
+    def instance_row(self, name: str) -> InstanceRow | None:
+        instance = self._instances.get(name)
+        return make_instance_row(instance) if instance else None
+
+    def session_row(self, key: SessionKey) -> SessionRow | None:
+        instance = self._instances.get(key.instance)
+        session = instance.sessions.get(key) if instance else None
+        return make_session_row(session, instance) if session and instance else None
+
+    def client_row(self, client_id: str) -> ClientRow | None:
+        instance = self._instances.get(client_id.rpartition("-")[0])
+        slot = instance.pool.get(client_id) if instance else None
+        return make_client_row(slot, instance) if slot and instance else None
+
+    def open_questions(self) -> tuple[Question, ...]:
+        return self._desk.open
+
+    # Prompts
+
+    def submit(self, prompt: Prompt) -> Turn:
+        instance = self._instance(prompt.agent)
+        key = _key_for(prompt, instance.archetype)
+        if not prompt.text.strip():
+            raise InvalidPrompt("the prompt is empty: say what the agent should do")
+        if len(prompt.text) > MAX_PROMPT:
+            raise InvalidPrompt(f"the prompt has {len(prompt.text):,} characters; at most {MAX_PROMPT:,} are accepted")
+        if self._stopping.is_set():
+            raise NotAccepting("bullpen is stopping")
+        if not instance.is_accepting:
+            raise NotAccepting(f"{instance.name} takes no prompts: it is {instance.state}; resume it, or try later")
+        session = instance.sessions.get(key)
+        self._check_room(instance, session)
+        if session is None:
+            session = instance.open_session(key)
+        turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._clock.wall())
+        self._turns[turn.id] = turn
+        turn.on_end(lambda: self._turns.pop(turn.id, None))
+        instance.put(session, turn)
+        return turn
+
+    def withdraw(self, turn_id: str) -> None:
+        turn = self._turns.get(turn_id)
+        if turn is None:
+            raise UnknownTarget(f"no turn {turn_id} waits or runs")
+        instance, session = self._instances[turn.key.instance], self._session(turn.key)
+        if session.mailbox.current is turn:
+            instance.stop_turn(session, "withdrawn by its caller")
+        else:
+            instance.drop(session, turn, Cancelled("withdrawn by its caller"))
+            instance.kick()
+
+    def interrupt(self, key: SessionKey) -> bool:
+        session = self._session(key)
+        was_running = self._instances[key.instance].stop_turn(session, "interrupted by the operator")
+        if was_running:
+            self._log_action("interrupt", key)
+        return was_running
+
+    def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
+        session = self._session(key) if key is not None else None
+        count = operations.clear_queue(self._instance(instance), session)
+        self._log_action("clear-queue", key or instance, f"{count} cancelled")
+        return count
+
+    def _check_room(self, instance: Instance, session: Session | None) -> None:
+        queue = instance.template.queue
+        if instance.waiting >= queue.max_waiting:
+            raise operations.make_saturated(instance, f"{instance.waiting} prompts wait, no more are taken")
+        if session is not None and len(session.mailbox) >= queue.max_waiting_per_session:
+            raise operations.make_saturated(instance, f"{len(session.mailbox)} prompts wait in this session alone")
+
+    # Questions
+
+    def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
+        self._desk.answer(question_id, answer, by)
+
+    def _question_asked(self, question: Question) -> None:
+        conversation = self._session(question.key).conversation
+        conversation.append(QuestionPosed(at=question.asked_at, turn_id=question.turn_id, question=question))
+        self._feed.touch_questions()
+        self._feed.publish(past.QuestionAsked(at=question.asked_at, question=question, **_ids(question)))
+
+    def _question_settled(self, question: Question, outcome: QuestionOutcome, by: str, words: str) -> None:
+        now = self._clock.wall()
+        conversation = self._session(question.key).conversation
+        conversation.append(
+            QuestionClosed(
+                at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words
+            )
+        )
+        self._feed.touch_questions()
+        self._feed.publish(past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question)))
+
+    # Instances
+
+    def pause(self, instance: str) -> None:
+        operations.pause(self._instance(instance))
+        self._log_action("pause", instance)
+
+    def resume(self, instance: str) -> None:
+        operations.resume(self._instance(instance))
+        self._log_action("resume", instance)
+
+    def drain(self, instance: str, *, deadline: float | None = None) -> None:
+        seconds = self.settings.drain_deadline if deadline is None else deadline
+        operations.drain(self._instance(instance), seconds, self._clock.steady())
+        self._log_action("drain", instance)
+
+    def kill(self, instance: str) -> None:
+        operations.kill(self._instance(instance))
+        self._log_action("kill", instance)
+
+    def scale(self, instance: str, max_sessions: int) -> None:
+        operations.scale(self._instance(instance), max_sessions)
+        self._log_action("scale", instance, str(max_sessions))
+
+    # Single things
+
+    def kill_client(self, client_id: str) -> None:
+        instance = self._instances.get(client_id.rpartition("-")[0])
+        slot = instance.pool.get(client_id) if instance else None
+        if instance is None or slot is None:
+            raise UnknownTarget(f"no client {client_id}: it is gone already")
+        instance.end_client(slot, EndReason.KILLED)
+        self._log_action("kill-client", client_id)
+
+    def hibernate(self, key: SessionKey) -> None:
+        session = self._session(key)
+        if session.slot is None:
+            raise Refused(f"{key} is hibernated already")
+        if not session.slot.is_evictable:
+            raise Refused(f"{key} is {session.status}: interrupt it first, or wait")
+        self._instances[key.instance].end_client(session.slot, EndReason.EVICTED)
+        self._log_action("hibernate", key)
+
+    def close_session(self, key: SessionKey) -> None:
+        session = self._session(key)
+        if session.mailbox.current is not None or len(session.mailbox):
+            raise Refused(f"{key} has turns running or waiting: interrupt and clear its queue first")
+        instance = self._instances[key.instance]
+        if session.slot is None:
+            instance.remove_session(session)
+        else:
+            session.leaves_none_behind = True
+            instance.end_client(session.slot, EndReason.EVICTED)
+        self._log_action("close", key)
+
+    # Finding
+
+    def _instance(self, name: str) -> Instance:
+        if (instance := self._instances.get(name)) is None:
+            raise UnknownAgent(f"no agent {name!r}; there are: {', '.join(sorted(self._instances)) or 'none'}")
+        return instance
+
+    def _session(self, key: SessionKey) -> Session:
+        if (session := self._instance(key.instance).sessions.get(key)) is None:
+            raise UnknownTarget(f"no session {key}")
+        return session
+
+    def _log_action(self, verb: str, target: SessionKey | str, detail: str = "") -> None:
+        ids: dict[str, str] = {"instance": str(target)}
+        if isinstance(target, SessionKey):
+            ids = {"instance": target.instance, "user": target.user, "session": target.session}
+        self._feed.publish(past.ActionTaken(at=self._clock.wall(), verb=verb, detail=detail, **ids))
+
+
+def _key_for(prompt: Prompt, archetype: Archetype) -> SessionKey:
+    user = validate_id(prompt.user, "user")
+    session = validate_id(prompt.session, "session") if prompt.session else ""
+    match archetype:
+        case Archetype.EMPLOYEE:
+            return SessionKey(prompt.agent, EMPLOYEE_USER, EMPLOYEE_SESSION)
+        case Archetype.TOOL:
+            return SessionKey(prompt.agent, user, session or f"call-{new_id()}")
+        case Archetype.SERVICE:
+            return SessionKey(prompt.agent, user, session or DEFAULT_SESSION)
+
+
+def _ids(question: Question) -> dict[str, str]:
+    key = question.key
+    return {
+        "instance": key.instance,
+        "user": key.user,
+        "session": key.session,
+        "turn": question.turn_id,
+        "client": question.client_id,
+    }

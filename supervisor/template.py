@@ -1,0 +1,267 @@
+"""One template: what an instance is made from, as written in the front matter and body of a Markdown file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from supervisor.durations import Limit, Seconds
+from supervisor.mistakes import in_words
+from supervisor.model import Archetype
+
+NAME_LIMIT = 64
+"""Characters of an instance's name."""
+
+MAX_WAIT = 30.0
+"""Seconds a call to a tool or a service waits for a place unless told otherwise (S2.25)."""
+
+TURN_TIMEOUTS = {Archetype.TOOL: 300.0, Archetype.EMPLOYEE: 600.0, Archetype.SERVICE: None}
+"""Seconds a turn may run unless told otherwise; None is for as long as it takes (S1.28)."""
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
+_COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value, re.ASCII):
+        return int(value)
+    raise ValueError(f"must be a whole number, not {in_words(value)}")
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(word.strip() for word in _COMMA_OUTSIDE_PARENTHESES.split(value) if word.strip())
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    raise ValueError(f"must be a list, or text with commas, not {in_words(value)}")
+
+
+def _tools(value: object) -> object:
+    words = None if value is None else _words(value)
+    return None if words == ("*",) else words
+
+
+def _model_name(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "inherit" else value
+
+
+def _servers(value: object) -> object:
+    """Servers by name. A bare name in a list points into a configuration that is not read here, and is passed over."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list):
+        raise ValueError(f"must be a mapping of server names, or a list, not {in_words(value)}")
+    servers: dict[str, Any] = {}
+    for item in value:
+        if isinstance(item, dict):
+            servers |= item
+        elif not isinstance(item, str):
+            raise ValueError(f"must list names or servers, not {in_words(item)}")
+    return servers
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Text = Annotated[str, Field(min_length=1)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words, json_schema_input_type=str | list[str])]
+Servers = Annotated[
+    dict[str, dict[str, Any]],
+    BeforeValidator(_servers, json_schema_input_type=dict[str, dict[str, Any]] | list[str | dict[str, dict[str, Any]]]),
+]
+Tools = Annotated[tuple[str, ...] | None, BeforeValidator(_tools, json_schema_input_type=str | list[str] | None)]
+ModelName = Annotated[Text | None, BeforeValidator(_model_name)]
+
+
+class _Keys(BaseModel):
+    """Files spell keys in camelCase, Python in snake_case. What is not a key is refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid", frozen=True
+    )
+
+
+class Concurrency(_Keys):
+    max_sessions: Whole = Field(
+        default=1, ge=1, description="Turns that may run in parallel, each in a session of its own."
+    )
+
+
+class Pool(_Keys):
+    min_clients: Whole = Field(default=0, ge=0, description="Clients kept running even when there is nothing to do.")
+    max_clients: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="Clients there may be at most, busy or idle. Default: `concurrency.maxSessions`.",
+    )
+    spares: Whole | None = Field(
+        default=None,
+        ge=0,
+        description="Connected clients kept unused for sessions to come. "
+        "Default: 1 for a service that may have more than one client, else 0.",
+    )
+    idle_ttl: Seconds = Field(
+        default=900, description="How long a client may be idle before it is hibernated; its session stays resumable."
+    )
+
+
+class Queue(_Keys):
+    max_waiting: Whole = Field(default=100, ge=0, description="Turns that may wait in the whole instance.")
+    max_waiting_per_session: Whole = Field(default=20, ge=0, description="Turns that may wait in one session.")
+    max_wait: Limit = Field(
+        default=None,
+        description="How long a turn may wait for a place before it is refused, or `none`. "
+        "Default: 30s for tool and service, `none` for employee.",
+    )
+
+
+class FrontMatter(_Keys):
+    """Every key that may stand between the two `---` lines."""
+
+    name: Annotated[str, Field(max_length=NAME_LIMIT, pattern=f"^{_NAME.pattern}$")] = Field(
+        description=f"Names the instance: lowercase letters, digits and hyphens, at most {NAME_LIMIT} characters."
+    )
+    description: Text = Field(description="What the agent is for. Shown to operators and used to route prompts.")
+    archetype: Archetype = Field(
+        default=Archetype.SERVICE,
+        description="How prompts are executed: `tool` (the caller waits for one turn), `employee` (a serial task queue "
+        "with one long session) or `service` (many callers, a session each).",
+    )
+    model: ModelName = Field(
+        default=None, description="A model or alias such as `haiku`. Default, or `inherit`: the host's."
+    )
+    tools: Tools = Field(
+        default=None,
+        description="Tools the agent may use, as a list or text with commas. Default, or `*`: all of them.",
+    )
+    disallowed_tools: Words = Field(default=(), description="Tools taken away, as a list or text with commas.")
+    permission_mode: Literal["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"] = Field(
+        default="default",
+        description="Which tool calls are put to a human: `default` asks before whatever changes something, "
+        "`acceptEdits` lets files be edited, `plan` only reads, `dontAsk` denies instead of asking, `auto` lets the "
+        "CLI judge, `bypassPermissions` never asks.",
+    )
+    max_turns: Annotated[Whole, Field(ge=1)] | None = Field(
+        default=None, description="Rounds of tool calls in one turn before it is stopped. Default: no limit."
+    )
+    mcp_servers: Servers = Field(
+        default_factory=dict, description="MCP servers by name, each with its configuration (mapping, or list of such)."
+    )
+    skills: Words = Field(default=(), description="Skills made available to the agent, as a list or text with commas.")
+    concurrency: Concurrency = Field(default_factory=Concurrency, description="How much runs at the same time.")
+    pool: Pool = Field(default_factory=Pool, description="The clients behind the instance.")
+    queue: Queue = Field(default_factory=Queue, description="What may wait, and for how long.")
+    question_ttl: Seconds = Field(
+        default=3600, gt=0, description="How long an agent's question waits for an answer before it expires."
+    )
+    stall_timeout: Limit = Field(
+        default=None, gt=0, description="A turn that gives no sign of life for this long is stopped. Default: `none`."
+    )
+    turn_timeout: Limit = Field(
+        default=None,
+        gt=0,
+        description="How long a turn may run, or `none`. Default: 5m for tool, 10m for employee, `none` for service.",
+    )
+    session_ttl: Seconds = Field(
+        default=7 * 86400, gt=0, description="How long a session may go unused before it is forgotten."
+    )
+    on_restart: Literal["ask", "replay", "drop"] = Field(
+        default="ask", description="What becomes of turns that were running when the supervisor died."
+    )
+    workspace: Text = Field(
+        default="private",
+        description="`private` gives every session a directory of its own; a path, relative to the template's folder, "
+        "is shared by all sessions.",
+    )
+    provider: Text | None = Field(
+        default=None, description="The provider of `bullpen.toml` to use. Default: the host's."
+    )
+    auto_start: bool = Field(default=True, description="Whether the instance opens when the supervisor starts.")
+    triggers: dict[str, Any] | list[Any] = Field(default_factory=dict, description="When the agent is prompted.")
+    hooks: dict[str, Any] | list[Any] = Field(default_factory=dict, description="What happens on the agent's events.")
+
+    color: Any = Field(default=None, description="Claude Code: the colour of the sub-agent in its own screen.")
+    effort: Any = Field(default=None, description="Claude Code: how hard the model thinks.")
+    memory: Any = Field(default=None, description="Claude Code: scope of a memory directory.")
+    background: Any = Field(default=None, description="Claude Code: run as a background task.")
+    isolation: Any = Field(default=None, description="Claude Code: run in a temporary git worktree.")
+    initial_prompt: Any = Field(default=None, description="Claude Code: first prompt when the agent leads the session.")
+    auto_compact_window: Any = Field(
+        default=None, description="Claude Code: tokens after which the conversation is compacted."
+    )
+    omit_claude_md: Any = Field(default=None, description="Claude Code: leave out CLAUDE.md files.")
+    observer: Any = Field(default=None, description="Claude Code: agents that look on.")
+    observer_message: Any = Field(default=None, description="Claude Code: what observers are told.")
+    observe_tool_results: Any = Field(default=None, description="Claude Code: whether observers see tool results.")
+    observe_subagents: Any = Field(default=None, description="Claude Code: whether observers follow sub-agents.")
+    experimental: Any = Field(default=None, description="Claude Code: experimental options.")
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _name_is_safe(cls, value: object) -> object:
+        if isinstance(value, str) and not (len(value) <= NAME_LIMIT and _NAME.fullmatch(value)):
+            raise ValueError(
+                f"must be lowercase letters, digits and hyphens, at most {NAME_LIMIT} characters, not {in_words(value)}"
+            )
+        return value
+
+    @field_validator("workspace")
+    @classmethod
+    def _home_is_expanded(cls, value: str) -> str:
+        return str(Path(value).expanduser()) if value.startswith("~") else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _turns_end_in_time(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "turnTimeout" in data or "turn_timeout" in data:
+            return data
+        archetype = data.get("archetype", Archetype.SERVICE)
+        limit = next((seconds for kind, seconds in TURN_TIMEOUTS.items() if kind == archetype), None)
+        return {**data, "turnTimeout": limit}
+
+
+class Template(FrontMatter):
+    """What an instance is made from. A superset of Claude Code's sub-agent files; see `docs/templates.md`."""
+
+    system_prompt: str = ""
+    """The body of the file."""
+    path: Path = Path("template.md")
+    """The file it was read from."""
+
+    @property
+    def max_wait(self) -> float | None:
+        """Seconds a turn waits for a place; None is for as long as it takes."""
+        if "max_wait" in self.queue.model_fields_set:
+            return self.queue.max_wait
+        return None if self.archetype is Archetype.EMPLOYEE else MAX_WAIT
+
+    @property
+    def client_limit(self) -> int:
+        """Clients there may be at most."""
+        return self.pool.max_clients or self.concurrency.max_sessions
+
+    @property
+    def spares_wanted(self) -> int:
+        """Connected clients to keep unused."""
+        if self.pool.spares is not None:
+            return self.pool.spares
+        return 1 if self.archetype is Archetype.SERVICE and self.client_limit > 1 else 0
+
+
+def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
+    """Values that are right alone and wrong together: (key, the sentence that follows it)."""
+    found = []
+    sessions = template.concurrency.max_sessions
+    clients = template.pool.max_clients or sessions
+    if template.archetype is not Archetype.SERVICE and sessions > 1:
+        found.append(
+            ("concurrency.maxSessions", f"must be 1 for archetype {template.archetype.value}; only a service has more")
+        )
+    for key, value in (("pool.minClients", template.pool.min_clients), ("pool.spares", template.pool.spares or 0)):
+        if value > clients:
+            found.append((key, f"is {value}, more than the {clients} clients there may be (pool.maxClients)"))
+    return found

@@ -1,0 +1,101 @@
+"""`bullpen.toml`: where it is, what it says, and on which line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic.alias_generators import to_camel
+
+from supervisor.mistakes import Location
+
+FILE_NAME = "bullpen.toml"
+
+_TABLE = re.compile(r"\s*\[{1,2}(?P<name>[^\[\]]+)\]{1,2}\s*(#.*)?")
+_PAIR = re.compile(r"\s*(?P<name>[A-Za-z0-9_.\"'\- ]+?)\s*=")
+_POSITION = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column \d+\)", re.DOTALL)
+_PATHS = ("state_dir", "templates_dir")
+
+
+@dataclass(frozen=True)
+class TomlFile:
+    path: Path | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """With relative paths resolved against the file's folder, and the keys of instances as templates spell them."""
+    lines: Mapping[Location, int] = field(default_factory=dict)
+    mistakes: tuple[str, ...] = ()
+
+    def origin(self, location: Location) -> str:
+        """`bullpen.toml:7`: the line of the key, or of the nearest one above it."""
+        while location and location not in self.lines:
+            location = location[:-1]
+        name = self.path.name if self.path else "settings"
+        return f"{name}:{self.lines[location]}" if location else name
+
+
+def find_toml() -> Path | None:
+    """The file in the current directory, else the user's, else None."""
+    candidates = (Path.cwd() / FILE_NAME, Path(platformdirs.user_config_dir("bullpen")) / FILE_NAME)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def read_toml(path: Path) -> TomlFile:
+    """Reads the file; what is wrong with it as a whole is in `mistakes`."""
+    try:
+        text = path.read_text("utf-8-sig")
+        data = tomllib.loads(text)
+    except OSError as error:
+        return TomlFile(path, mistakes=(f"{path}: cannot be read: {error.strerror or error}",))
+    except UnicodeDecodeError:
+        return TomlFile(path, mistakes=(f"{path.name}: is not UTF-8 text",))
+    except tomllib.TOMLDecodeError as error:
+        found = _POSITION.fullmatch(str(error))
+        place, what = (f"{path.name}:{found['line']}", found["what"]) if found else (path.name, str(error))
+        return TomlFile(path, mistakes=(f"{place}: is not valid TOML: {what}",))
+    for name in _PATHS:
+        if isinstance(value := data.get(name), str):
+            data[name] = path.parent / Path(value).expanduser()
+    lines = {_respell(location): line for location, line in _survey(text).items()}
+    return TomlFile(path, _respell_instances(data), lines)
+
+
+def _survey(text: str) -> dict[Location, int]:
+    """The line of every table and key. TOML's parser keeps no positions, so that they are looked for in the text."""
+    lines: dict[Location, int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := _TABLE.fullmatch(line):
+            table = _parts(found["name"])
+            location = table
+        elif found := _PAIR.match(line):
+            location = (*table, *_parts(found["name"]))
+        else:
+            continue
+        for length in range(1, len(location) + 1):
+            lines.setdefault(location[:length], number)
+    return lines
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in name.split("."))
+
+
+def _respell(location: Location) -> Location:
+    """Below an instance's section, `max_sessions` is as good as `maxSessions`."""
+    if len(location) == 4 and location[0] == "instances":
+        return (*location[:3], to_camel(str(location[3])))
+    return location
+
+
+def _respell_instances(data: dict[str, Any]) -> dict[str, Any]:
+    def respell(value: Any, *above: str) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {_respell((*above, key))[-1]: respell(inside, *above, key) for key, inside in value.items()}
+
+    return {key: respell(value, key) for key, value in data.items()}

@@ -1,0 +1,111 @@
+"""One prompt to its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from enum import StrEnum
+
+import anyio
+
+from supervisor.conversation import Conversation, Cursor, Replied
+from supervisor.model import Outcome, Prompt, SessionKey
+
+
+class TurnState(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class Turn:
+    """A prompt on its way through the rooms; its submitter holds it as a `Ticket`.
+
+    Owned by its session's mailbox until it has ended. It ends exactly once.
+    """
+
+    def __init__(
+        self,
+        turn_id: str,
+        uuid: str,
+        key: SessionKey,
+        prompt: Prompt,
+        conversation: Conversation,
+        *,
+        at: float,
+    ) -> None:
+        self.id = turn_id
+        self.uuid = uuid
+        """Travels with the prompt to the CLI and comes back in its Result."""
+        self.key = key
+        self.prompt = prompt
+        self.queued_at = at
+        """Unix seconds."""
+        self.queued_steady = 0.0
+        self.eligible_steady: float | None = None
+        """Since when nothing but the pool keeps it waiting (steady seconds); `maxWait` counts from here."""
+        self.started_at: float | None = None
+        """Unix seconds."""
+        self.started_steady = 0.0
+        self.first_text_steady: float | None = None
+        self.stop_reason = ""
+        """Why somebody asked it to stop; empty while nobody has."""
+        self._conversation = conversation
+        self._outcome: Outcome | None = None
+        self._on_end: list[Callable[[], object]] = []
+        self._ended = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Turn {self.id} of {self.key}, {self.state}>"
+
+    @property
+    def turn_id(self) -> str:
+        return self.id
+
+    @property
+    def state(self) -> TurnState:
+        if self._outcome is not None:
+            return TurnState.ENDED
+        return TurnState.WAITING if self.started_at is None else TurnState.RUNNING
+
+    @property
+    def finished(self) -> Outcome | None:
+        return self._outcome
+
+    def on_end(self, call: Callable[[], object]) -> None:
+        """Has `call` made, synchronously, when it ends."""
+        self._on_end.append(call)
+
+    def end(self, outcome: Outcome) -> None:
+        if self._outcome is not None:
+            raise AssertionError(f"{self!r} ended twice: {outcome!r}")
+        self._outcome = outcome
+        for call in self._on_end:
+            call()
+        self._ended.set()
+        self._conversation.wake()
+
+    async def outcome(self) -> Outcome:
+        while self._outcome is None:
+            await self._ended.wait()
+        return self._outcome
+
+    async def stream(self) -> AsyncIterator[str]:
+        conversation = self._conversation
+        cursor = Cursor(len(conversation), 0)
+        given = 0
+        while True:
+            ended = self._outcome is not None
+            reading = conversation.read(cursor)
+            cursor = reading.cursor
+            for entry in reading.entries:
+                if isinstance(entry, Replied) and entry.turn_id == self.id:
+                    if rest := entry.text[given:]:
+                        yield rest
+                    yield "\n"
+                    given = 0
+            if reading.opened and conversation.open_turn == self.id:
+                given += len(reading.opened)
+                yield reading.opened
+            if ended:
+                return
+            await conversation.next_change()

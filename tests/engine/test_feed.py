@@ -1,0 +1,71 @@
+"""Snapshot, then what changed; nobody waits for a reader (R4)."""
+
+from __future__ import annotations
+
+import pytest
+from tests.engine.conftest import Start
+from tests.engine.waiting import until
+
+from supervisor import events as past
+from supervisor.events import Event
+from supervisor.feed import EVENT_BUFFER
+from supervisor.model import Prompt
+from supervisor.testing import FakeWorld
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_snapshot_and_what_follows_add_up_to_the_state(start: Start, world: FakeWorld) -> None:
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "a", user="ana")).outcome()
+        with supervisor.watch() as feed:
+            sessions = {row.key: row for row in feed.snapshot.sessions}
+            clients = {row.id: row for row in feed.snapshot.clients}
+            for user in ("boris", "chen", "ana"):
+                await supervisor.submit(Prompt("desk", "x", user=user)).outcome()
+                changes = feed.take()
+                sessions |= {row.key: row for row in changes.sessions}
+                clients |= {row.id: row for row in changes.clients}
+                for gone in changes.gone_clients:
+                    clients.pop(gone, None)
+            await until(lambda: len(supervisor.snapshot().clients) <= 2)
+            changes = feed.take()
+            sessions |= {row.key: row for row in changes.sessions}
+            clients |= {row.id: row for row in changes.clients}
+            for gone in changes.gone_clients:
+                clients.pop(gone, None)
+            now = supervisor.snapshot()
+            assert sessions == {row.key: row for row in now.sessions}
+            assert clients == {row.id: row for row in now.clients}
+
+
+async def test_events_carry_the_ids_of_what_they_happened_to(start: Start) -> None:
+    """S1.21"""
+    async with start() as supervisor:
+        with supervisor.watch() as feed:
+            ticket = supervisor.submit(Prompt("desk", "a", user="ana", session="s1"))
+            await ticket.outcome()
+            events = feed.take().events
+        for kind in (past.TurnQueued, past.TurnStarted, past.TurnFinished):
+            (event,) = [one for one in events if isinstance(one, kind)]
+            assert (event.instance, event.user, event.session, event.turn) == ("desk", "ana", "s1", ticket.turn_id)
+
+
+async def test_a_reader_that_is_too_slow_is_cut_and_comes_back_with_a_snapshot(start: Start) -> None:
+    async with start() as supervisor:
+        with supervisor.watch() as slow, supervisor.watch() as quick:
+            for number in range(EVENT_BUFFER + 10):
+                supervisor._feed.publish(Event(at=float(number)))
+                quick.take()
+            changes = slow.take()
+            assert changes.snapshot == supervisor.snapshot()
+            assert changes.events[-1].at == EVENT_BUFFER + 9
+            assert slow.take().snapshot is None
+            assert quick.take().snapshot is None
+
+
+async def test_a_closed_reader_costs_nothing_any_more(start: Start) -> None:
+    async with start() as supervisor:
+        with supervisor.watch():
+            pass
+        assert supervisor._feed._readers == []

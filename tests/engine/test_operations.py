@@ -1,0 +1,265 @@
+"""Pause, drain, kill, scale: four different stops, never confused (D3)."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.waiting import until
+
+from supervisor import events as past
+from supervisor.errors import NotAccepting, Refused, UnknownTarget
+from supervisor.model import Cancelled, Done, InstanceState, Interrupted, Prompt, SessionKey, SlotState, WhyWaiting
+from supervisor.supervisor import Supervisor
+from supervisor.testing import FakeConnection, FakeWorld, hold
+
+pytestmark = pytest.mark.anyio
+
+
+def state_of(supervisor: Supervisor) -> InstanceState:
+    return supervisor.snapshot().instances[0].state
+
+
+async def test_pause_queues_and_resume_runs(start: Start, world: FakeWorld) -> None:
+    async with start() as supervisor:
+        supervisor.pause("desk")
+        ticket = supervisor.submit(Prompt("desk", "hi"))
+        await anyio.wait_all_tasks_blocked()
+        assert supervisor.snapshot().sessions[0].why is WhyWaiting.PAUSED
+        assert world.connections == []
+        supervisor.resume("desk")
+        assert isinstance(await ticket.outcome(), Done)
+
+
+async def test_drain_finishes_what_was_accepted_and_ends_with_nothing_running(start: Start, world: FakeWorld) -> None:
+    """S1.17"""
+    world.on_prompt = hold
+    async with start() as supervisor:
+        running = supervisor.submit(Prompt("desk", "running", user="ana"))
+        queued = supervisor.submit(Prompt("desk", "queued", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        supervisor.drain("desk")
+        with pytest.raises(NotAccepting, match="draining"):
+            supervisor.submit(Prompt("desk", "late"))
+        assert "ana" in supervisor.snapshot().instances[0].note, "it names who holds it up"
+        world.connections[0].reply("one")
+        await until(lambda: len(world.connections[0].prompts) == 2)
+        world.connections[0].reply("two")
+        assert isinstance(await running.outcome(), Done)
+        assert isinstance(await queued.outcome(), Done)
+        await until(lambda: state_of(supervisor) is InstanceState.DRAINED)
+        assert supervisor.snapshot().clients == ()
+        assert world.live == []
+
+
+async def test_drain_is_reversible_until_it_ends(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        supervisor.submit(Prompt("desk", "running", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        supervisor.drain("desk")
+        supervisor.resume("desk")
+        supervisor.submit(Prompt("desk", "welcome again", user="ana"))
+        assert state_of(supervisor) is InstanceState.RUNNING
+        world.connections[0].reply("done")
+        await until(lambda: len(world.connections[0].prompts) == 2)
+
+
+async def test_a_second_drain_interrupts_at_once(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        running = supervisor.submit(Prompt("desk", "running", user="ana"))
+        queued = supervisor.submit(Prompt("desk", "queued", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        supervisor.drain("desk")
+        supervisor.drain("desk")
+        assert isinstance(await running.outcome(), Interrupted)
+        assert isinstance(await queued.outcome(), Cancelled)
+        await until(lambda: state_of(supervisor) is InstanceState.DRAINED)
+
+
+async def test_a_drain_past_its_deadline_interrupts_and_then_kills(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = lambda connection, text: connection.hang()
+    async with start() as supervisor:
+        running = supervisor.submit(Prompt("desk", "stuck", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        client = next(iter(supervisor._instances["desk"].pool)).client
+        assert client is not None
+        object.__setattr__(client._deadlines, "control", 0.01)
+        supervisor.drain("desk", deadline=0.01)
+        assert isinstance(await running.outcome(), Interrupted)
+        await until(lambda: state_of(supervisor) is InstanceState.DRAINED)
+        assert world.live == []
+
+
+async def test_kill_cancels_what_waits_ends_what_runs_and_leaves_nothing(start: Start, world: FakeWorld) -> None:
+    """R3"""
+    world.on_prompt = hold
+    async with start() as supervisor:
+        running = supervisor.submit(Prompt("desk", "running", user="ana"))
+        queued = supervisor.submit(Prompt("desk", "queued", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        supervisor.kill("desk")
+        assert isinstance(await running.outcome(), Interrupted)
+        assert isinstance(await queued.outcome(), Cancelled)
+        await until(lambda: state_of(supervisor) is InstanceState.STOPPED)
+        assert world.live == []
+        supervisor.resume("desk")
+        again = supervisor.submit(Prompt("desk", "again", user="ana"))
+        await until(lambda: world.holder_of("again") if world.live else None)
+        world.holder_of("again").reply("back")
+        assert isinstance(await again.outcome(), Done)
+        assert world.connections[-1].launch.resume, "the conversation outlived the kill"
+
+
+async def test_killing_one_client_spares_the_others(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        victim = supervisor.submit(Prompt("desk", "a", user="ana"))
+        other = supervisor.submit(Prompt("desk", "b", user="boris"))
+        await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
+        client = next(row.id for row in supervisor.snapshot().clients if row.key == victim.key)
+        with supervisor.watch() as feed:
+            supervisor.kill_client(client)
+            outcome = await victim.outcome()
+            await until(lambda: len(supervisor.snapshot().clients) == 1)
+            steps = [event.step for event in feed.take().events if isinstance(event, past.ClientEnding)]
+        assert isinstance(outcome, Interrupted)
+        assert outcome.reason == "killed by the operator"
+        assert steps == ["interrupt", "disconnect", "verify"], "a kill can be watched"
+        world.holder_of("b").reply("fine")
+        assert isinstance(await other.outcome(), Done)
+        with pytest.raises(UnknownTarget, match="gone"):
+            supervisor.kill_client(client)
+
+
+async def test_a_process_that_survives_term_is_killed_before_it_is_called_gone(start: Start, world: FakeWorld) -> None:
+    """R3"""
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "a", user="ana")).outcome()
+        world.connections[0].survives_terminate = True
+        client = next(iter(supervisor._instances["desk"].pool)).client
+        assert client is not None
+        object.__setattr__(client._deadlines, "disconnect", 0.01)
+        with supervisor.watch() as feed:
+            supervisor.kill_client(supervisor.snapshot().clients[0].id)
+            assert supervisor.snapshot().clients[0].state is SlotState.CLOSING
+            await until(lambda: not supervisor.snapshot().clients)
+            events = feed.take().events
+        steps = [event.step for event in events if isinstance(event, past.ClientEnding)]
+        assert steps == ["disconnect", "terminate", "kill", "verify"]
+        assert [event.left_over for event in events if isinstance(event, past.ClientGone)] == [0]
+        assert world.live == []
+
+
+async def test_scale_up_lets_more_run_and_scale_down_ends_idle_clients(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        tickets = [supervisor.submit(Prompt("desk", "x", user=f"u{n}")) for n in range(4)]
+        await until(lambda: len(world.live) == 2)
+        supervisor.scale("desk", 4)
+        await until(lambda: sum(len(one.prompts) for one in world.connections) == 4)
+        for connection in world.connections:
+            connection.reply("done")
+        for ticket in tickets:
+            await ticket.outcome()
+        supervisor.scale("desk", 1)
+        await until(lambda: len(world.live) == 1)
+        with pytest.raises(Refused, match="from 1 to 1000"):
+            supervisor.scale("desk", 0)
+
+
+async def test_clearing_a_queue_leaves_the_running_turn_alone(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        running = supervisor.submit(Prompt("desk", "running", user="ana"))
+        queued = [supervisor.submit(Prompt("desk", text, user="ana")) for text in "ab"]
+        other = supervisor.submit(Prompt("desk", "other", user="boris"))
+        await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
+        assert supervisor.clear_queue("desk", running.key) == 2
+        assert all(isinstance(ticket.finished, Cancelled) for ticket in queued)
+        assert running.finished is None
+        assert other.finished is None
+
+
+async def test_hibernating_keeps_the_conversation_and_refuses_a_busy_one(start: Start, world: FakeWorld) -> None:
+    """S1.14"""
+    async with start() as supervisor:
+        key = SessionKey("desk", "ana", "default")
+        await supervisor.submit(Prompt("desk", "a", user="ana")).outcome()
+        supervisor.hibernate(key)
+        await until(lambda: not world.live)
+        assert supervisor.snapshot().sessions[0].state == "hibernated"
+        world.on_prompt = hold
+        supervisor.submit(Prompt("desk", "b", user="ana"))
+        await until(lambda: world.live and world.live[0].prompts)
+        with pytest.raises(Refused, match="working"):
+            supervisor.hibernate(key)
+
+
+async def test_closing_a_session_takes_it_off_the_books(start: Start, world: FakeWorld) -> None:
+    """S5.17–23: a session can be removed by hand, never a busy one."""
+    async with start() as supervisor:
+        ticket = supervisor.submit(Prompt("desk", "a", user="ana"))
+        with pytest.raises(Refused, match="running or waiting"):
+            supervisor.close_session(ticket.key)
+        await ticket.outcome()
+        supervisor.close_session(ticket.key)
+        await until(lambda: not supervisor.snapshot().sessions)
+        assert world.live == []
+
+
+async def test_an_idle_client_hibernates_after_its_time(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.14"""
+    async with start(make_template(pool={"idleTtl": 0.01})) as supervisor:
+        await supervisor.submit(Prompt("desk", "a", user="ana")).outcome()
+        await until(lambda: not world.live)
+        assert supervisor.snapshot().sessions[0].state == "hibernated"
+
+
+async def test_stopping_ends_everything_that_runs(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        ticket = supervisor.submit(Prompt("desk", "a", user="ana"))
+        await until(lambda: world.live and world.live[0].prompts)
+    assert isinstance(ticket.finished, Interrupted)
+    assert ticket.finished.reason == "the supervisor stops"
+    assert world.live == []
+
+
+async def test_our_own_failure_is_published_ends_everything_and_is_raised(start: Start, world: FakeWorld) -> None:
+    """Design §2: the third kind of error."""
+
+    def break_something(connection: FakeConnection, text: str) -> None:
+        connection.tell("not an event")  # type: ignore[arg-type]
+        raise ZeroDivisionError("ours")
+
+    world.on_prompt = break_something
+    supervisor = start()
+    assert isinstance(supervisor, Supervisor)
+    events: list[past.Event] = []
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with supervisor:
+            with supervisor.watch() as feed:
+                supervisor.submit(Prompt("desk", "a", user="ana"))
+                await supervisor._stopped.wait()
+                events.extend(feed.take().events)
+    assert caught.group_contains(ZeroDivisionError)
+    assert any(isinstance(event, past.EngineFailed) and "ours" in event.message for event in events)
+    assert world.live == []
+
+
+async def test_a_spare_that_cannot_start_is_not_tried_again_at_once(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.18: no crash loop."""
+    from supervisor.errors import ConnectFailed
+
+    world.connect_failures = [ConnectFailed("broken") for _ in range(50)]
+    async with start(make_template(concurrency={"maxSessions": 2}, pool={"spares": 1})) as supervisor:
+        await until(lambda: len(world.connect_failures) < 50)
+        await anyio.wait_all_tasks_blocked()
+        await until(lambda: supervisor.snapshot().instances[0].pool.crashes == 1)
+        assert len(world.connections) == 1

@@ -1,0 +1,395 @@
+"""Prompts through the rooms: order, isolation, outcomes."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.waiting import until
+
+from supervisor.errors import InvalidId, InvalidPrompt, Saturated, UnknownAgent
+from supervisor.model import (
+    Cancelled,
+    Done,
+    Expired,
+    Failed,
+    FailureKind,
+    Interrupted,
+    Priority,
+    Prompt,
+    SessionKey,
+    SessionState,
+    WhyWaiting,
+)
+from supervisor.supervisor import Supervisor
+from supervisor.testing import FakeConnection, FakeWorld, hold
+
+pytestmark = pytest.mark.anyio
+
+
+def prompts_of(world: FakeWorld) -> list[str]:
+    return [prompt for connection in world.connections for prompt in connection.prompts]
+
+
+async def test_a_prompt_is_answered_and_its_outcome_recorded_once(start: Start) -> None:
+    """R1"""
+    async with start() as supervisor:
+        outcome = await supervisor.submit(Prompt("desk", "hello", user="ana")).outcome()
+        row = supervisor.snapshot().sessions[0]
+    assert isinstance(outcome, Done)
+    assert outcome.text == "You said: hello"
+    assert (row.turns, row.state) == (1, SessionState.IDLE)
+
+
+async def test_the_reply_can_be_streamed_from_its_first_character(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        ticket = supervisor.submit(Prompt("desk", "hello"))
+        heard: list[str] = []
+
+        async def listen() -> None:
+            async for fragment in ticket.stream():
+                heard.append(fragment)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(listen)
+            await until(lambda: prompts_of(world))
+            world.connections[0].say("one ")
+            await until(lambda: heard == ["one "])
+            world.connections[0].say("two")
+            world.connections[0].reply()
+    assert "".join(heard) == "one two\n"
+
+
+async def test_one_key_is_served_in_order_and_one_turn_at_a_time(start: Start, world: FakeWorld) -> None:
+    """S3.13–16: the key is held to the terminal Result, not to the return of the send."""
+    world.on_prompt = hold
+    async with start() as supervisor:
+        tickets = [supervisor.submit(Prompt("desk", text, user="ana")) for text in ("first", "second", "third")]
+        await until(lambda: prompts_of(world) == ["first"])
+        connection = world.connections[0]
+        assert supervisor.snapshot().sessions[0].why is WhyWaiting.SESSION_BUSY
+        for done, text in enumerate(("first", "second", "third"), start=1):
+            assert connection.prompts == ["first", "second", "third"][:done]
+            connection.reply(text.upper())
+            await tickets[done - 1].outcome()
+            await until(lambda done=done: len(connection.prompts) == min(3, done + 1))
+    assert world.violations == []
+
+
+async def test_different_keys_do_not_delay_each_other(start: Start, world: FakeWorld) -> None:
+    """S3.16–18"""
+    world.on_prompt = lambda connection, text: None if text == "slow" else connection.reply("quick")
+    async with start() as supervisor:
+        slow = supervisor.submit(Prompt("desk", "slow", user="ana"))
+        quick = supervisor.submit(Prompt("desk", "fast", user="boris"))
+        assert isinstance(await quick.outcome(), Done)
+        assert slow.finished is None
+        world.holder_of("slow").reply("at last")
+        assert isinstance(await slow.outcome(), Done)
+
+
+async def test_a_client_serves_one_session_only_until_its_end(start: Start, world: FakeWorld) -> None:
+    """S2.11: never reused for another user."""
+    async with start() as supervisor:
+        for user in ("ana", "boris", "chen", "ana", "boris"):
+            await supervisor.submit(Prompt("desk", f"I am {user}", user=user)).outcome()
+    for connection in world.connections:
+        assert len(set(connection.prompts)) == 1, "one client heard two users"
+    assert world.violations == []
+
+
+async def test_an_evicted_session_is_resumed_with_its_context(start: Start, world: FakeWorld) -> None:
+    """S2.10, S5.17–23"""
+    async with start() as supervisor:
+        for user in ("ana", "boris", "chen", "ana"):
+            await supervisor.submit(Prompt("desk", f"I am {user}", user=user)).outcome()
+        ana = [one for one in world.connections if "I am ana" in one.prompts]
+        assert [one.launch.resume for one in ana] == [False, True]
+        assert ana[0].launch.session_uuid == ana[1].launch.session_uuid
+        assert ana[0].launch.workspace == ana[1].launch.workspace
+        assert world.transcripts[ana[0].launch.session_uuid] == ["I am ana"] * 2
+        assert supervisor.snapshot().instances[0].pool.evictions == 2
+
+
+async def test_busy_and_asking_sessions_are_never_evicted(start: Start, world: FakeWorld) -> None:
+    """S1.14"""
+    world.on_prompt = hold
+    async with start() as supervisor:
+        supervisor.submit(Prompt("desk", "a", user="ana"))
+        supervisor.submit(Prompt("desk", "b", user="boris"))
+        await until(lambda: len(prompts_of(world)) == 2)
+        waiting = supervisor.submit(Prompt("desk", "c", user="chen"))
+        await anyio.wait_all_tasks_blocked()
+        assert supervisor.snapshot().instances[0].pool.evictions == 0
+        row = next(row for row in supervisor.snapshot().sessions if row.key.user == "chen")
+        assert row.why is WhyWaiting.NO_SLOT
+        world.holder_of("a").reply("done")
+        await until(lambda: "c" in prompts_of(world))
+        world.holder_of("c").reply("done")
+        assert isinstance(await waiting.outcome(), Done)
+
+
+async def test_a_new_session_adopts_a_spare_with_its_id_and_workspace(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S2.11: spares are for new sessions only, consumed once."""
+    async with start(make_template(concurrency={"maxSessions": 3}, pool={"spares": 1})) as supervisor:
+        await until(lambda: supervisor.snapshot().instances[0].pool.spare == 1)
+        spare = world.connections[0]
+        await supervisor.submit(Prompt("desk", "hello", user="ana")).outcome()
+        row = supervisor.snapshot().sessions[0]
+        assert spare.prompts == ["hello"]
+        assert row.session_uuid == spare.launch.session_uuid
+        assert supervisor.snapshot().instances[0].pool.adopted == 1
+        await until(lambda: supervisor.snapshot().instances[0].pool.spare == 1)
+
+
+async def test_an_interrupt_drains_the_turn_and_the_next_answer_is_the_new_one(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = lambda connection, text: None if text == "old" else connection.reply(f"answer to {text}")
+    async with start() as supervisor:
+        old = supervisor.submit(Prompt("desk", "old", user="ana"))
+        new = supervisor.submit(Prompt("desk", "new", user="ana"))
+        await until(lambda: prompts_of(world) == ["old"])
+        assert supervisor.interrupt(old.key)
+        assert isinstance(await old.outcome(), Interrupted)
+        outcome = await new.outcome()
+        assert isinstance(outcome, Done)
+        assert outcome.text == "answer to new"
+        assert len(world.connections) == 1, "the client lived on"
+
+
+async def test_a_client_that_ignores_an_interrupt_is_ended_and_the_session_goes_on(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S2.33"""
+
+    def stop_once(connection: FakeConnection, text: str) -> None:
+        if text == "stuck":
+            connection.hang()
+        else:
+            connection.reply("fine")
+
+    world.on_prompt = stop_once
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "before", user="ana")).outcome()
+        stuck = supervisor.submit(Prompt("desk", "stuck", user="ana"))
+        await until(lambda: "stuck" in prompts_of(world))
+        slot = next(iter(supervisor._instances["desk"].pool))
+        assert slot.client is not None
+        object.__setattr__(slot.client._deadlines, "control", 0.01)
+        supervisor.interrupt(stuck.key)
+        assert isinstance(await stuck.outcome(), Interrupted)
+        after = await supervisor.submit(Prompt("desk", "after", user="ana")).outcome()
+        assert isinstance(after, Done)
+    assert world.violations == []
+
+
+async def test_a_crash_in_a_turn_fails_that_turn_alone_and_the_next_one_resumes(start: Start, world: FakeWorld) -> None:
+    """S1.18: one process is one session."""
+    world.on_prompt = lambda connection, text: connection.die() if text == "crash" else connection.reply("fine")
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "before", user="ana")).outcome()
+        outcome = await supervisor.submit(Prompt("desk", "crash", user="ana")).outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.CRASHED
+        assert supervisor.snapshot().sessions[0].state is SessionState.FAILED
+        assert isinstance(await supervisor.submit(Prompt("desk", "after", user="ana")).outcome(), Done)
+        assert world.connections[-1].launch.resume
+
+
+async def test_a_conversation_missing_on_disk_goes_on_as_a_new_one_and_says_so(start: Start, world: FakeWorld) -> None:
+    """S2.34"""
+    async with start() as supervisor:
+        key = SessionKey("desk", "ana", "default")
+        await supervisor.submit(Prompt("desk", "before", user="ana")).outcome()
+        supervisor.hibernate(key)
+        await until(lambda: not world.live)
+        world.transcripts.clear()
+        assert isinstance(await supervisor.submit(Prompt("desk", "after", user="ana")).outcome(), Done)
+        texts = [getattr(entry, "text", "") for entry in supervisor.conversation(key).entries]
+    assert any("no longer remembers" in text for text in texts)
+    assert "before" in texts, "our own transcript is kept"
+
+
+async def test_a_turn_that_waits_too_long_expires_with_the_counts(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S2.25–27: maxWait; the message carries total, active, idle and waiting."""
+    world.on_prompt = hold
+    template = make_template(concurrency={"maxSessions": 1}, queue={"maxWait": 0.05})
+    async with start(template) as supervisor:
+        supervisor.submit(Prompt("desk", "a", user="ana"))
+        await until(lambda: prompts_of(world))
+        late = supervisor.submit(Prompt("desk", "b", user="boris"))
+        outcome = await late.outcome()
+    assert isinstance(outcome, Expired)
+    assert "total=1 active=1 idle=0 waiting=1" in outcome.message
+    assert outcome.retry_after > 0
+    assert "b" not in prompts_of(world)
+
+
+async def test_a_full_queue_refuses_at_once(start: Start, world: FakeWorld, make_template: MakeTemplate) -> None:
+    world.on_prompt = hold
+    async with start(make_template(queue={"maxWaiting": 2})) as supervisor:
+        supervisor.submit(Prompt("desk", "a", user="ana"))
+        await until(lambda: prompts_of(world))
+        for text in ("b", "c"):
+            supervisor.submit(Prompt("desk", text, user="ana"))
+        with pytest.raises(Saturated, match="waiting=2"):
+            supervisor.submit(Prompt("desk", "d", user="ana"))
+        assert supervisor.snapshot().instances[0].waiting == 2, "a refusal changes nothing"
+
+
+async def test_a_user_with_many_prompts_does_not_starve_the_others(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    async with start(make_template(concurrency={"maxSessions": 1})) as supervisor:
+        crowd = [supervisor.submit(Prompt("desk", f"a{n}", user="ana", session=f"s{n}")) for n in range(10)]
+        single = supervisor.submit(Prompt("desk", "b", user="boris"))
+        await single.outcome()
+        assert sum(ticket.finished is not None for ticket in crowd) <= 2
+        for ticket in crowd:
+            assert isinstance(await ticket.outcome(), Done)
+
+
+async def test_an_employee_is_one_colleague_with_priorities(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.3: strictly serial, one shared session; first in, first out inside one priority."""
+    world.on_prompt = hold
+    async with start(make_template("clerk", archetype="employee")) as supervisor:
+        supervisor.submit(Prompt("clerk", "running", user="ana"))
+        await until(lambda: prompts_of(world))
+        for text, priority in (
+            ("low", Priority.LOW),
+            ("normal", Priority.NORMAL),
+            ("critical", Priority.CRITICAL),
+            ("normal too", Priority.NORMAL),
+        ):
+            ticket = supervisor.submit(Prompt("clerk", text, user="boris", priority=priority))
+        connection = world.connections[0]
+        for count in range(1, 6):
+            await until(lambda count=count: len(connection.prompts) == count)
+            connection.reply("done")
+        assert connection.prompts == ["running", "critical", "normal", "normal too", "low"]
+        assert len(supervisor.snapshot().sessions) == 1
+        assert ticket.key.session == "desk"
+
+
+async def test_a_tool_call_without_a_session_leaves_none_behind(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.2"""
+    async with start(make_template("lookup", archetype="tool")) as supervisor:
+        first = await supervisor.submit(Prompt("lookup", "one", user="ana")).outcome()
+        second = await supervisor.submit(Prompt("lookup", "two", user="ana")).outcome()
+        assert isinstance(first, Done)
+        assert isinstance(second, Done)
+        await until(lambda: not supervisor.snapshot().sessions)
+    assert [connection.prompts for connection in world.connections if connection.prompts] == [["one"], ["two"]]
+
+
+async def test_a_waiting_turn_can_be_withdrawn(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        running = supervisor.submit(Prompt("desk", "a", user="ana"))
+        waiting = supervisor.submit(Prompt("desk", "b", user="ana"))
+        await until(lambda: prompts_of(world))
+        supervisor.withdraw(waiting.turn_id)
+        assert isinstance(waiting.finished, Cancelled)
+        supervisor.withdraw(running.turn_id)
+        assert isinstance(await running.outcome(), Interrupted)
+        assert prompts_of(world) == ["a"]
+
+
+async def test_an_api_error_is_a_failure_with_its_kind_and_the_session_lives_on(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = lambda connection, text: connection.fail(429) if text == "bad" else connection.reply("ok")
+    async with start() as supervisor:
+        outcome = await supervisor.submit(Prompt("desk", "bad", user="ana")).outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.RATE_LIMIT
+        assert isinstance(await supervisor.submit(Prompt("desk", "good", user="ana")).outcome(), Done)
+        assert len(world.connections) == 1
+
+
+async def test_a_client_that_cannot_be_started_fails_its_turn_with_the_reason(start: Start, world: FakeWorld) -> None:
+    from supervisor.errors import ConnectFailed
+
+    world.connect_failures = [ConnectFailed("no such model")]
+    async with start() as supervisor:
+        outcome = await supervisor.submit(Prompt("desk", "a")).outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.START_FAILED
+        assert "no such model" in outcome.message
+        assert isinstance(await supervisor.submit(Prompt("desk", "b")).outcome(), Done)
+
+
+async def test_connects_are_throttled(start: Start, world: FakeWorld, make_template: MakeTemplate) -> None:
+    world.gate = anyio.Event()
+    async with start(make_template(concurrency={"maxSessions": 20})) as supervisor:
+        limit = supervisor.settings.connect_limit
+        tickets = [supervisor.submit(Prompt("desk", "hi", user=f"u{n}")) for n in range(limit * 3)]
+        await until(lambda: world.starting == limit)
+        await anyio.wait_all_tasks_blocked()
+        assert world.most_starting == limit
+        world.gate.set()
+        for ticket in tickets:
+            assert isinstance(await ticket.outcome(), Done)
+        assert world.most_starting == limit
+
+
+@pytest.mark.parametrize("user", ["", "../root", "a/b", "x" * 129, "a\0b", "аna"])
+async def test_ids_that_could_mean_something_else_are_refused(start: Start, user: str) -> None:
+    """S3.3–5; the last one has a Cyrillic а."""
+    async with start() as supervisor:
+        with pytest.raises(InvalidId):
+            supervisor.submit(Prompt("desk", "hi", user=user))
+        assert supervisor.snapshot().sessions == ()
+
+
+async def test_mistakes_of_the_caller_name_the_remedy(start: Start) -> None:
+    async with start() as supervisor:
+        with pytest.raises(UnknownAgent, match="there are: desk"):
+            supervisor.submit(Prompt("nobody", "hi"))
+        with pytest.raises(InvalidPrompt, match="empty"):
+            supervisor.submit(Prompt("desk", "  \n"))
+
+
+async def test_cancelling_a_caller_leaves_its_turn_and_the_pool_alone(start: Start, world: FakeWorld) -> None:
+    """R4: a vanished reader never ends a turn. S2.20: no slot is lost."""
+    world.on_prompt = hold
+    async with start() as supervisor:
+        ticket = supervisor.submit(Prompt("desk", "a", user="ana"))
+        with anyio.move_on_after(0.01):
+            await ticket.outcome()
+        await until(lambda: prompts_of(world))
+        world.connections[0].reply("done")
+        assert isinstance(await ticket.outcome(), Done)
+
+
+async def test_two_turns_never_share_an_outcome_after_an_interrupted_reader(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        first = supervisor.submit(Prompt("desk", "a", user="ana"))
+        await until(lambda: prompts_of(world) == ["a"])
+        async with anyio.create_task_group() as group:
+            group.start_soon(first.outcome)
+            await checkpoint()
+            group.cancel_scope.cancel()
+        second = supervisor.submit(Prompt("desk", "b", user="ana"))
+        world.connections[0].reply("to a")
+        await until(lambda: len(prompts_of(world)) == 2)
+        world.connections[0].reply("to b")
+        outcomes = [await first.outcome(), await second.outcome()]
+    assert [outcome.text for outcome in outcomes if isinstance(outcome, Done)] == ["to a", "to b"]
+
+
+def test_the_package_is_ours() -> None:
+    import supervisor as package
+
+    assert Supervisor.__module__ == "supervisor.supervisor"
+    assert package.__file__ is not None
+    assert (package.__file__).endswith("supervisor/__init__.py")
+    assert package.Supervisor is Supervisor

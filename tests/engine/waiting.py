@@ -1,0 +1,14 @@
+"""Waiting for a condition instead of for a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+
+async def until(condition: Callable[[], object], within: float = 5.0) -> None:
+    """Lets everybody run until the condition holds; fails after `within` seconds."""
+    with anyio.fail_after(within):
+        while not condition():
+            await anyio.sleep(0.001)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from supervisor.conversation import Asked, Conversation, Cursor, Noticed, Replied
+from supervisor.model import Source
+
+
+def asked(text: str) -> Asked:
+    return Asked(at=0.0, turn_id="t", text=text, source=Source.CALLER, user="ana")
+
+
+def test_a_reader_gets_only_what_is_new_and_loses_nothing() -> None:
+    conversation = Conversation()
+    conversation.append(asked("hi"))
+    first = conversation.read()
+    assert [type(entry) for entry in first.entries] == [Asked]
+    conversation.stream("one ", "t")
+    second = conversation.read(first.cursor)
+    assert (second.entries, second.opened, second.open_is_new) == ((), "one ", True)
+    conversation.stream("two", "t")
+    third = conversation.read(second.cursor)
+    assert (third.opened, third.open_is_new) == ("two", False)
+    conversation.append(Replied(at=0.0, turn_id="t", text="one two"))
+    fourth = conversation.read(third.cursor)
+    assert fourth.entries == (Replied(at=0.0, turn_id="t", text="one two"),)
+    assert conversation.read(fourth.cursor) == ((), "", False, fourth.cursor)
+
+
+def test_a_reader_that_slept_through_a_block_gets_it_whole_and_the_next_from_its_start() -> None:
+    conversation = Conversation()
+    conversation.stream("first", "t")
+    cursor = conversation.read().cursor
+    conversation.append(Replied(at=0.0, turn_id="t", text="first block"))
+    conversation.stream("sec", "t")
+    reading = conversation.read(cursor)
+    assert [entry.text for entry in reading.entries if isinstance(entry, Replied)] == ["first block"]
+    assert (reading.opened, reading.open_is_new) == ("sec", True)
+
+
+def test_a_notice_in_the_middle_of_a_block_does_not_close_it() -> None:
+    conversation = Conversation()
+    conversation.stream("one ", "t")
+    cursor = conversation.read().cursor
+    conversation.append(Noticed(at=0.0, text="retrying"))
+    conversation.stream("two", "t")
+    reading = conversation.read(cursor)
+    assert (reading.opened, reading.open_is_new) == ("two", False)
+    assert conversation.open_text == "one two"
+
+
+def test_a_block_cut_short_is_kept_as_it_stands() -> None:
+    conversation = Conversation()
+    conversation.end_block(0.0)
+    assert len(conversation) == 0
+    conversation.stream("half a sen", "t")
+    conversation.end_block(1.0)
+    assert conversation.entries == (Replied(at=1.0, turn_id="t", text="half a sen"),)
+    assert conversation.open_text == ""
+
+
+def test_any_sequence_of_reads_rebuilds_the_same_text() -> None:
+    """Lossless and replayable: how often a reader comes changes nothing."""
+    for every in (1, 2, 3, 7, 100):
+        conversation, cursor, shown = Conversation(), Cursor(), ""
+        blocks: list[str] = []
+        for step in range(60):
+            if step % 10 == 9:
+                conversation.end_block(0.0)
+            else:
+                conversation.stream(f"{step} ", "t")
+            if step % every == 0:
+                reading = conversation.read(cursor)
+                cursor = reading.cursor
+                blocks += [entry.text for entry in reading.entries if isinstance(entry, Replied)]
+                shown = (reading.opened if reading.open_is_new else shown + reading.opened) if reading.opened else shown
+                if reading.entries and not reading.opened:
+                    shown = ""
+        reading = conversation.read(cursor)
+        blocks += [entry.text for entry in reading.entries if isinstance(entry, Replied)]
+        assert blocks == [entry.text for entry in conversation.entries if isinstance(entry, Replied)]

@@ -1,0 +1,264 @@
+"""The dispatcher's cases, numbered as in its code, without a loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from supervisor.clock import Clock
+from supervisor.dispatcher import Adopt, Begin, Decision, Evict, Open, OpenSpare, Scene, decide, explain, in_fair_order
+from supervisor.model import InstanceState, Prompt, SessionKey, SlotState, WhyWaiting
+from supervisor.pool import Pool
+from supervisor.session import Session
+from supervisor.slot import Slot
+from supervisor.turn import Turn
+
+PATHS = {
+    SlotState.RESERVED: [],
+    SlotState.STARTING: [SlotState.STARTING],
+    SlotState.READY: [SlotState.STARTING, SlotState.READY],
+    SlotState.BUSY: [SlotState.STARTING, SlotState.READY, SlotState.BUSY],
+    SlotState.ASKING: [SlotState.STARTING, SlotState.READY, SlotState.BUSY, SlotState.ASKING],
+    SlotState.CLOSING: [SlotState.CLOSING],
+}
+
+
+class Stage:
+    """A pool of `cap` places and some sessions, put together line by line."""
+
+    def __init__(self, cap: int = 2, *, spares: int = 0, max_sessions: int | None = None) -> None:
+        self.pool = Pool(cap)
+        self.sessions: list[Session] = []
+        self.spares = spares
+        self.max_sessions = max_sessions or cap
+        self.state = InstanceState.RUNNING
+        self.last_served: dict[str, int] = {}
+        self._time = 0.0
+
+    def slot(
+        self, state: SlotState, session: Session | None = None, *, digest: str = "same", idle_since: float = 0.0
+    ) -> Slot:
+        slot = Slot(f"desk-{len(self.pool) + 1}", f"uuid-{len(self.pool)}", Path(), digest, resume=False, at=0.0)
+        if session is not None:
+            session.adopt(slot)
+        for step in PATHS[state]:
+            slot.move(step)
+        slot.idle_since = idle_since
+        self.pool.add(slot)
+        return slot
+
+    def session(self, user: str, *prompts: str, session: str = "default", has_history: bool = False) -> Session:
+        made = Session(SessionKey("desk", user, session), Clock())
+        made.has_history = has_history
+        for text in prompts:
+            self._time += 1
+            turn = Turn(text, text, made.key, Prompt("desk", text, user=user), made.conversation, at=self._time)
+            turn.queued_steady = self._time
+            made.mailbox.put(turn)
+        self.sessions.append(made)
+        return made
+
+    @property
+    def scene(self) -> Scene:
+        return Scene(
+            state=self.state,
+            pool=self.pool,
+            digest="same",
+            max_sessions=self.max_sessions,
+            ready=[session for session in self.sessions if session.mailbox.is_ready],
+            spares_wanted=self.spares,
+            last_served=self.last_served,
+        )
+
+    def decide(self) -> Decision | None:
+        return decide(self.scene)
+
+
+def test_1_a_pool_over_its_cap_gives_up_what_is_idle() -> None:
+    stage = Stage(cap=1)
+    stage.slot(SlotState.BUSY, stage.session("ana"))
+    idle = stage.slot(SlotState.READY, stage.session("boris"))
+    assert stage.decide() == Evict(idle)
+    idle.move(SlotState.CLOSING)
+    assert stage.decide() is None
+
+
+def test_2_a_warm_client_of_its_own_is_used() -> None:
+    stage = Stage()
+    session = stage.session("ana", "hi", has_history=True)
+    slot = stage.slot(SlotState.READY, session)
+    assert stage.decide() == Begin(session, slot)
+
+
+@pytest.mark.parametrize("state", [SlotState.RESERVED, SlotState.STARTING, SlotState.CLOSING])
+def test_2_a_session_never_gets_a_second_client(state: SlotState) -> None:
+    """S2.6: one writer per session, also while it starts and while it ends."""
+    stage = Stage(cap=5)
+    stage.slot(state, stage.session("ana", "hi"))
+    assert stage.decide() is None
+
+
+def test_3_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
+    """S2.11"""
+    stage = Stage(cap=3)
+    spare = stage.slot(SlotState.READY)
+    known = stage.session("ana", "again", has_history=True)
+    assert stage.decide() == Open(known)
+    new = stage.session("boris", "hi")
+    known.mailbox.clear()
+    assert stage.decide() == Adopt(new, spare)
+
+
+def test_3_a_spare_of_other_options_is_not_adopted() -> None:
+    stage = Stage(cap=3)
+    stage.slot(SlotState.READY, digest="other")
+    new = stage.session("boris", "hi")
+    assert stage.decide() == Open(new)
+
+
+def test_3_a_spare_that_is_still_coming_is_better_than_a_second_start() -> None:
+    stage = Stage(cap=3)
+    coming = stage.slot(SlotState.STARTING)
+    new = stage.session("boris", "hi")
+    assert stage.decide() == Adopt(new, coming)
+
+
+def test_4_room_is_used_before_anybody_is_evicted() -> None:
+    stage = Stage(cap=2)
+    stage.slot(SlotState.READY, stage.session("ana"))
+    new = stage.session("boris", "hi")
+    assert stage.decide() == Open(new)
+
+
+def test_5_the_least_recently_used_idle_client_makes_room() -> None:
+    stage = Stage(cap=2)
+    stage.slot(SlotState.READY, stage.session("ana"), idle_since=20.0)
+    oldest = stage.slot(SlotState.READY, stage.session("boris"), idle_since=10.0)
+    stage.session("chen", "hi")
+    assert stage.decide() == Evict(oldest)
+
+
+def test_5_a_spare_makes_room_before_a_conversation_does() -> None:
+    stage = Stage(cap=2)
+    stage.slot(SlotState.READY, stage.session("ana"), idle_since=1.0)
+    spare = stage.slot(SlotState.READY, idle_since=99.0)
+    stage.session("chen", "hi", has_history=True)
+    assert stage.decide() == Evict(spare)
+
+
+def test_5_one_waiter_evicts_one_client_and_no_more() -> None:
+    stage = Stage(cap=2)
+    stage.slot(SlotState.CLOSING)
+    stage.slot(SlotState.READY, stage.session("ana"))
+    stage.session("chen", "hi")
+    assert stage.decide() is None
+
+
+@pytest.mark.parametrize("state", [SlotState.BUSY, SlotState.ASKING])
+def test_5_busy_and_asking_clients_are_never_evicted(state: SlotState) -> None:
+    """S1.14"""
+    stage = Stage(cap=1, max_sessions=5)
+    stage.slot(state, stage.session("ana"))
+    stage.session("chen", "hi")
+    assert stage.decide() is None
+
+
+def test_5_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() -> None:
+    stage = Stage(cap=1, max_sessions=1)
+    waiting = stage.session("ana", "next", has_history=True)
+    slot = stage.slot(SlotState.READY, waiting)
+    stage.session("chen", "hi")
+    assert stage.decide() == Begin(waiting, slot)
+
+
+def test_6_spares_are_opened_when_nobody_waits() -> None:
+    stage = Stage(cap=2, spares=1)
+    assert stage.decide() == OpenSpare()
+    stage.slot(SlotState.RESERVED)
+    assert stage.decide() is None
+
+
+def test_no_more_turns_run_than_allowed() -> None:
+    """S1.4"""
+    stage = Stage(cap=5, max_sessions=1)
+    stage.slot(SlotState.BUSY, stage.session("ana"))
+    stage.session("boris", "hi")
+    assert stage.decide() is None
+
+
+@pytest.mark.parametrize("state", set(InstanceState) - {InstanceState.RUNNING, InstanceState.DRAINING})
+def test_an_instance_that_does_not_run_starts_nothing(state: InstanceState) -> None:
+    stage = Stage(spares=1)
+    stage.slot(SlotState.READY, stage.session("ana", "hi"))
+    stage.state = state
+    assert stage.decide() is None
+
+
+def test_a_draining_instance_runs_what_was_accepted_and_opens_no_spares() -> None:
+    """S1.17"""
+    stage = Stage(spares=1)
+    stage.state = InstanceState.DRAINING
+    assert stage.decide() is None
+    session = stage.session("ana", "accepted")
+    assert stage.decide() == Open(session)
+
+
+def test_the_user_served_longest_ago_is_next_and_then_the_oldest_turn() -> None:
+    stage = Stage(cap=1)
+    crowd = [stage.session("ana", f"a{n}", session=f"s{n}") for n in range(3)]
+    single = stage.session("boris", "b")
+    stage.last_served = {"ana": 7}
+    assert in_fair_order(stage.scene) == [single, *crowd]
+
+
+def test_the_user_with_fewer_running_turns_is_next() -> None:
+    stage = Stage(cap=3)
+    stage.slot(SlotState.BUSY, stage.session("ana"))
+    second = stage.session("ana", "a", session="two")
+    other = stage.session("boris", "b")
+    stage.last_served = {"boris": 9, "ana": 1}
+    assert in_fair_order(stage.scene) == [other, second]
+
+
+@pytest.mark.parametrize(
+    ("slot_state", "is_running", "state", "why"),
+    [
+        (SlotState.BUSY, True, InstanceState.RUNNING, WhyWaiting.SESSION_BUSY),
+        (SlotState.ASKING, True, InstanceState.RUNNING, WhyWaiting.QUESTION),
+        (SlotState.STARTING, False, InstanceState.RUNNING, WhyWaiting.STARTING),
+        (SlotState.READY, False, InstanceState.PAUSED, WhyWaiting.PAUSED),
+        (SlotState.READY, False, InstanceState.PARKED, WhyWaiting.RATE_LIMIT),
+        (SlotState.READY, False, InstanceState.DRAINING, WhyWaiting.DRAINING),
+        (None, False, InstanceState.RUNNING, WhyWaiting.NO_SLOT),
+    ],
+)
+def test_every_waiting_turn_knows_why(
+    slot_state: SlotState | None, is_running: bool, state: InstanceState, why: WhyWaiting
+) -> None:
+    stage = Stage()
+    session = stage.session("ana", "running", "waiting") if is_running else stage.session("ana", "waiting")
+    if is_running:
+        session.mailbox.begin()
+    if slot_state is not None:
+        stage.slot(slot_state, session)
+    assert explain(session, state) is why
+
+
+def test_nothing_waits_for_no_reason() -> None:
+    assert explain(Stage().session("ana"), InstanceState.RUNNING) is None
+
+
+def test_a_pool_states_its_counts() -> None:
+    stage = Stage(cap=6)
+    stage.slot(SlotState.READY)
+    stage.slot(SlotState.READY, stage.session("ana"))
+    stage.slot(SlotState.ASKING, stage.session("boris"))
+    stage.slot(SlotState.STARTING)
+    assert repr(stage.pool) == "<Pool 4/6: 1 spare, 1 idle, 0 busy, 1 asking, 1 coming, 0 closing>"
+
+
+def test_a_slot_cannot_skip_a_state_of_its_life() -> None:
+    slot = Stage().slot(SlotState.RESERVED)
+    with pytest.raises(AssertionError, match="cannot become busy"):
+        slot.move(SlotState.BUSY)

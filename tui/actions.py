@@ -1,0 +1,164 @@
+"""Every verb of the operator, once: bindings, palette, help and confirmations are made from this list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from textual.binding import Binding
+
+
+class Target(StrEnum):
+    """What a verb is done to."""
+
+    HOUSE = "everything"
+    INSTANCE = "instance"
+    SESSION = "session"
+    CLIENT = "client"
+    QUESTION = "question"
+    VIEW = "view"
+    """The screen itself: nothing in the engine changes."""
+
+
+class Place(StrEnum):
+    """The screen on which a key means this verb."""
+
+    DASHBOARD = "dashboard"
+    CHAT = "chat"
+    QUESTION = "question card"
+    ANYWHERE = "anywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    name: str
+    """Also the Textual action: `action_<name>` of the screen that binds it."""
+    key: str
+    label: str
+    """One or two words for the footer."""
+    description: str
+    """One sentence for the help and the palette."""
+    target: Target
+    group: str
+    """Heading in the help."""
+    place: Place = Place.DASHBOARD
+    words: str = ""
+    """What is typed after `:` to do the same; capitals stand for a name. Empty when there is no such line."""
+    confirms: bool = False
+    shown: bool = False
+    """In the footer, as long as it can be done."""
+    key_display: str | None = None
+
+    def binding(self) -> Binding:
+        return Binding(
+            self.key,
+            self.name,
+            self.label,
+            show=self.shown,
+            key_display=self.key_display,
+            tooltip=self.description,
+        )
+
+
+LOOK, STOP, STEER, ANSWER, WRITE, PROGRAM = (
+    "Look",
+    "Four stops",
+    "Steer",
+    "Answer a question (while its card has the focus)",
+    "Chat",
+    "Anywhere",
+)
+
+VERBS: tuple[Verb, ...] = (
+    Verb("open", "enter", "open", "Open the chat of the row under the cursor.", Target.SESSION, LOOK,
+         shown=True, key_display="⏎"),
+    Verb("new_chat", "n", "new", "Start a conversation: choose instance, user and session.", Target.SESSION,
+         LOOK, words="chat INSTANCE", shown=True),
+    Verb("inbox", "i", "inbox", "Go to the open questions; once more opens the oldest.", Target.QUESTION, LOOK,
+         shown=True),
+    Verb("describe", "d", "describe", "Show every fact about the row under the cursor.", Target.VIEW, LOOK,
+         shown=True),
+    Verb("filter", "slash", "filter", "Show only rows with this text; /!text shows the others; esc clears.",
+         Target.VIEW, LOOK, shown=True, key_display="/"),
+    Verb("command", "colon", "command", "Type a verb and its target, such as :drain helpdesk.", Target.VIEW, LOOK,
+         key_display=":"),
+    Verb("scope", "0", "all / one", "Sessions and clients of every instance, or only of the one under the cursor.",
+         Target.VIEW, LOOK),
+    Verb("errors", "ctrl+z", "errors only", "Show only sessions that failed; again shows all.", Target.VIEW, LOOK,
+         key_display="^z"),
+    Verb("sort", "equals_sign", "needs-you first", "Sort by who needs you: asking, failed, longest waiting.",
+         Target.VIEW, LOOK, key_display="="),
+    Verb("pane('instances')", "1", "instances", "Go to the instances.", Target.VIEW, LOOK),
+    Verb("pane('sessions')", "2", "sessions", "Go to the sessions.", Target.VIEW, LOOK),
+    Verb("pane('clients')", "3", "clients", "Go to the clients.", Target.VIEW, LOOK),
+    Verb("pane('inbox')", "4", "inbox", "Go to the open questions.", Target.VIEW, LOOK),
+    Verb("interrupt", "x", "interrupt", "Stop the session's running turn. Its client and its queue stay.",
+         Target.SESSION, STOP, words="interrupt SESSION", shown=True),
+    Verb("clear_queue", "X", "clear queue", "Cancel the turns that wait. What runs goes on.", Target.SESSION, STOP,
+         words="clear TARGET", confirms=True),
+    Verb("drain", "D", "drain", "Refuse new prompts, let accepted ones end, then close every client.",
+         Target.INSTANCE, STOP, words="drain INSTANCE", confirms=True, shown=True),
+    Verb("undo_drain", "D", "undo drain", "Take the drain back: the instance accepts prompts again.",
+         Target.INSTANCE, STOP, words="resume INSTANCE", shown=True),
+    Verb("kill", "K", "kill", "End the processes now: of the instance, or of the client under the cursor.",
+         Target.INSTANCE, STOP, words="kill TARGET", confirms=True, shown=True),
+    Verb("pause", "p", "pause", "New prompts queue; what runs goes on.", Target.INSTANCE, STEER,
+         words="pause INSTANCE", shown=True),
+    Verb("resume", "p", "resume", "Take back pause, drain or stop.", Target.INSTANCE, STEER,
+         words="resume INSTANCE", shown=True),
+    Verb("scale", "s", "scale", "Change how many turns may run in parallel.", Target.INSTANCE, STEER,
+         words="scale INSTANCE N", shown=True),
+    Verb("hibernate", "h", "hibernate", "End an idle session's process; the conversation stays.", Target.SESSION,
+         STEER, words="hibernate SESSION", shown=True),
+    Verb("close_session", "delete", "close", "Remove the session from the books.", Target.SESSION, STEER,
+         words="close SESSION", confirms=True),
+    Verb("approve", "a", "allow once", "Allow this one call.", Target.QUESTION, ANSWER, Place.QUESTION, shown=True),
+    Verb("always", "A", "always in this session", "Allow it, and its like, for the rest of this session.",
+         Target.QUESTION, ANSWER, Place.QUESTION, shown=True),
+    Verb("deny", "d", "deny", "Refuse it; the agent is told the reason you give.", Target.QUESTION, ANSWER,
+         Place.QUESTION, shown=True),
+    Verb("stop_turn", "escape", "interrupt", "Stop the turn that runs; when none runs, go back.", Target.SESSION,
+         WRITE, Place.CHAT, shown=True, key_display="esc"),
+    Verb("leave", "escape", "back", "Back to the dashboard. The session goes on without you.", Target.VIEW, WRITE,
+         Place.CHAT, shown=True, key_display="esc"),
+    Verb("go_back", "ctrl+b", "back", "Back to the dashboard, also while a turn runs.", Target.VIEW, WRITE,
+         Place.CHAT, shown=True, key_display="^b"),
+    Verb("find", "ctrl+f", "find", "Find in this conversation; F3 and shift+F3 walk through the matches.",
+         Target.VIEW, WRITE, Place.CHAT, shown=True, key_display="^f"),
+    Verb("find_next", "f3", "next match", "The next match.", Target.VIEW, WRITE, Place.CHAT, key_display="F3"),
+    Verb("find_previous", "shift+f3", "previous match", "The previous match.", Target.VIEW, WRITE, Place.CHAT,
+         key_display="⇧F3"),
+    Verb("copy_reply", "ctrl+y", "copy reply", "Copy the last reply.", Target.VIEW, WRITE, Place.CHAT, shown=True,
+         key_display="^y"),
+    Verb("withdraw", "ctrl+x", "withdraw", "Cancel the newest prompt that still waits in this session.",
+         Target.SESSION, WRITE, Place.CHAT, key_display="^x"),
+    Verb("facts", "f2", "describe", "Show every fact about this session.", Target.VIEW, WRITE, Place.CHAT,
+         key_display="F2"),
+    Verb("drain_house", "", "drain all", "Drain every instance.", Target.HOUSE, STOP, words="drain all",
+         confirms=True),
+    Verb("kill_house", "", "kill all", "End every process of every instance. Asks for a typed word.", Target.HOUSE,
+         STOP, words="kill all", confirms=True),
+    Verb("help", "question_mark", "help", "All keys.", Target.VIEW, PROGRAM, key_display="?", shown=True),
+    Verb("app.command_palette", "ctrl+p", "palette", "Find any verb or session by name.", Target.VIEW, PROGRAM,
+         Place.ANYWHERE, key_display="^p"),
+    Verb("app.quit", "ctrl+q", "quit", "Leave; says first what would end, and offers to drain.", Target.HOUSE,
+         PROGRAM, Place.ANYWHERE, key_display="^q"),
+)  # fmt: skip
+
+
+def bindings(place: Place) -> list[Binding]:
+    """The bindings of one screen, in the order of the registry."""
+    return [verb.binding() for verb in VERBS if verb.place == place and verb.key]
+
+
+def verb_named(name: str) -> Verb:
+    """Raises KeyError."""
+    return _BY_NAME[name]
+
+
+def key_caption(verb: Verb) -> str:
+    """The key as people write it."""
+    return verb.key_display or verb.key
+
+
+_BY_NAME = {verb.name: verb for verb in VERBS}

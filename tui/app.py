@@ -1,0 +1,127 @@
+"""The dashboard as a Textual app. It looks at an engine and speaks to it; it does not own its life."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.filter import LineFilter
+
+from supervisor import Engine, InstanceState
+from tui import consequences, format
+from tui.bridge import Bridge
+from tui.commands import SessionProvider, VerbProvider
+from tui.filters import ControlFilter
+from tui.operations import Operations
+from tui.screens.chat import ChatScreen
+from tui.screens.dashboard import DashboardScreen
+from tui.screens.quit import DrainingScreen, Leave, QuitScreen
+from tui.themes import OURS
+
+FLUSH_SECONDS = 0.25
+"""Between two looks at the feed."""
+
+
+class BullpenApp(App[int]):
+    """Runs until the operator leaves; `return_code` says how it ended.
+
+    The engine runs in a task group outside of the app. The app ends by itself only through `ctrl+q`; whoever
+    started it may end it with `exit(return_code=…, message=…)` at any time.
+    """
+
+    CSS_PATH = "app.tcss"
+    COMMANDS = App.COMMANDS | {lambda: VerbProvider, lambda: SessionProvider}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "quit", priority=True, key_display="^q", tooltip="Leave; says first what would end.")
+    ]
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        rehearsal: bool,
+        title: str = "bullpen",
+        theme: str = "bullpen-dark",
+        clock: Callable[[], float] = time.time,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        """`clock` gives the Unix time that ages are counted from."""
+        super().__init__(driver_class=driver_class)
+        self.title = title
+        self.sub_title = "rehearsal" if rehearsal else ""
+        self._clock = clock
+        self._filters = [ControlFilter()]
+        self.bridge = Bridge(engine)
+        self.operations = Operations(engine)
+        for each in OURS:
+            self.register_theme(each)
+        self.theme = theme if theme in self.available_themes else "bullpen-dark"
+
+    def get_line_filters(self) -> list[LineFilter]:
+        return [*super().get_line_filters(), *self._filters]
+
+    def on_mount(self) -> None:
+        self.push_screen(DashboardScreen(self.bridge, self.operations, self._clock))
+        self.set_interval(FLUSH_SECONDS, self.flush)
+
+    def on_unmount(self) -> None:
+        self.bridge.close()
+
+    def flush(self) -> None:
+        """The one place where what the engine did reaches the screen: what is in sight takes its rows."""
+        touched = self.bridge.refresh()
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, (DashboardScreen, ChatScreen)):
+                if screen.is_mounted:
+                    screen.refresh_rows(touched)
+                return
+
+    # Leaving
+
+    async def action_quit(self) -> None:
+        """Ends at once when nothing would be lost by it; asks first otherwise."""
+        if isinstance(self.screen, (QuitScreen, DrainingScreen)):
+            return
+        if self.bridge.work().is_idle:
+            self.exit(0)
+        else:
+            self.push_screen(QuitScreen(consequences.of_quit(self.bridge)), self._leave)
+
+    def _leave(self, answer: Leave | None) -> None:
+        if answer is Leave.NOW:
+            self.exit(0)
+        elif answer is Leave.DRAIN:
+            self._drain_and_leave()
+
+    def _drain_and_leave(self) -> None:
+        before = {name: row.state for name, row in self.bridge.instances.items()}
+        refused = self.operations.drain_all(self.bridge.open_to_prompts())
+        if refused:
+            self.notify(refused, markup=False)
+        waiting = self.run_worker(self._exit_when_drained(), exit_on_error=False)
+
+        def decided(answer: Leave | None) -> None:
+            waiting.cancel()
+            if answer is Leave.NOW:
+                self.exit(0)
+            else:
+                self.notify(self.operations.take_back_drain(before), markup=False)
+
+        self.push_screen(DrainingScreen(self._what_is_left), decided)
+
+    async def _exit_when_drained(self) -> None:
+        await self.operations.wait_until_drained()
+        self.exit(0)
+
+    def _what_is_left(self) -> list[str]:
+        lines = []
+        for row in sorted(self.bridge.instances.values(), key=lambda row: row.name):
+            if row.pool.total or row.waiting or row.active_sessions:
+                counts = f"{row.active_sessions} running, {row.waiting} queued, {row.pool.total} clients"
+                note = f" · {row.note}" if row.note and row.state is InstanceState.DRAINING else ""
+                lines.append(f"{format.glyph(row.state)} {row.name}: {counts}{note}")
+        return lines or ["nothing is left: leaving"]

@@ -1,0 +1,127 @@
+"""The only place of the dashboard that reads the feed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supervisor import (
+    ClientRow,
+    Engine,
+    Event,
+    HostRow,
+    InstanceRow,
+    InstanceState,
+    Question,
+    SessionKey,
+    SessionRow,
+    Snapshot,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Which rows changed since the last refresh; rows that are gone are named too."""
+
+    everything: bool = False
+    """Nothing that was known may be kept: the feed began anew."""
+    host: bool = False
+    instances: frozenset[str] = frozenset()
+    sessions: frozenset[SessionKey] = frozenset()
+    clients: frozenset[str] = frozenset()
+    questions: bool = False
+    events: tuple[Event, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.everything
+            or self.host
+            or self.instances
+            or self.sessions
+            or self.clients
+            or self.questions
+            or self.events
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the house is doing now, in numbers."""
+
+    running: int
+    queued: int
+    clients: int
+    memory_bytes: int
+
+    @property
+    def is_idle(self) -> bool:
+        return not (self.running or self.queued)
+
+
+class Bridge:
+    """The engine's rows as plain dictionaries, brought up to date by `refresh`. It has no timer of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._subscription = engine.watch()
+        self.host: HostRow
+        self.instances: dict[str, InstanceRow]
+        self.sessions: dict[SessionKey, SessionRow]
+        self.clients: dict[str, ClientRow]
+        self.questions: dict[str, Question]
+        """Open ones, oldest first."""
+        self._replace(self._subscription.snapshot)
+
+    def close(self) -> None:
+        self._subscription.close()
+
+    def refresh(self) -> Touched:
+        """Merges what changed. Costs as much as changed, whatever the number of rows."""
+        changes = self._subscription.take()
+        if changes.snapshot is not None:
+            self._replace(changes.snapshot)
+            return Touched(everything=True, host=True, questions=True, events=changes.events)
+        if changes.host is not None:
+            self.host = changes.host
+        for instance in changes.instances:
+            self.instances[instance.name] = instance
+        for session in changes.sessions:
+            self.sessions[session.key] = session
+        for client in changes.clients:
+            self.clients[client.id] = client
+        for name in changes.gone_instances:
+            self.instances.pop(name, None)
+        for key in changes.gone_sessions:
+            self.sessions.pop(key, None)
+        for client_id in changes.gone_clients:
+            self.clients.pop(client_id, None)
+        if changes.questions is not None:
+            self.questions = {question.id: question for question in changes.questions}
+        return Touched(
+            host=changes.host is not None,
+            instances=changes.gone_instances.union(row.name for row in changes.instances),
+            sessions=changes.gone_sessions.union(row.key for row in changes.sessions),
+            clients=changes.gone_clients.union(row.id for row in changes.clients),
+            questions=changes.questions is not None,
+            events=changes.events,
+        )
+
+    def work(self, instance: str | None = None) -> Work:
+        """What runs and waits in one instance, or in the whole house."""
+        rows = self.instances.values() if instance is None else [self.instances[instance]]
+        return Work(
+            running=sum(row.active_sessions for row in rows),
+            queued=sum(row.waiting for row in rows),
+            clients=sum(row.pool.total for row in rows),
+            memory_bytes=sum(row.memory_bytes for row in rows),
+        )
+
+    def open_to_prompts(self) -> list[str]:
+        """Instances that take prompts now, by name."""
+        taking = (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED)
+        return sorted(row.name for row in self.instances.values() if row.state in taking)
+
+    def _replace(self, snapshot: Snapshot) -> None:
+        self.host = snapshot.host
+        self.instances = {row.name: row for row in snapshot.instances}
+        self.sessions = {row.key: row for row in snapshot.sessions}
+        self.clients = {row.id: row for row in snapshot.clients}
+        self.questions = {question.id: question for question in snapshot.questions}

@@ -1,0 +1,237 @@
+"""The command line. Errors are one clear line and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from supervisor import Settings, Template
+
+USAGE = 2
+"""Exit code for bad input."""
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="bullpen",
+    no_args_is_help=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Pools of Claude agents in one terminal: watched, chatted with and kept in order.",
+)
+
+TemplatesOption = Annotated[
+    Path | None,
+    typer.Option("--templates", metavar="DIR", help="Folder of agent templates (*.md). Default: ./templates, else those shipped."),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings of this host. Default: ./bullpen.toml, if there is one.")
+]
+StateOption = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="Where workspaces, transcripts and logs are kept.")]
+RehearsalOption = Annotated[
+    bool | None,
+    typer.Option("--rehearsal/--real", help="Real Claude Code processes over an embedded endpoint with scripted replies: no key, no network."),
+]
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options that every command takes, before or after its name."""
+
+    templates: Path | None = None
+    config: Path | None = None
+    state: Path | None = None
+    rehearsal: bool | None = None
+
+    def over(self, other: Common) -> Common:
+        """These, and the other's where these were not given."""
+        return Common(
+            self.templates or other.templates,
+            self.config or other.config,
+            self.state or other.state,
+            other.rehearsal if self.rehearsal is None else self.rehearsal,
+        )
+
+
+@app.callback(invoke_without_command=True)
+def dashboard(
+    context: typer.Context,
+    templates: TemplatesOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    rehearsal: RehearsalOption = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Without a command: opens the dashboard, with the supervisor inside it."""
+    if version:
+        from supervisor import __version__
+
+        typer.echo(f"bullpen {__version__}")
+        raise typer.Exit
+    context.obj = Common(templates, config, state, rehearsal)
+    if context.invoked_subcommand is None:
+        _open_dashboard(context.obj, with_callers=False)
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    templates: TemplatesOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """The dashboard in rehearsal, with a handful of simulated callers. No key, no network, no questions asked."""
+    _open_dashboard(Common(templates, config, state, True).over(context.obj), with_callers=True)
+
+
+@app.command()
+def ask(
+    context: typer.Context,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent, as in its template.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask; - reads it from standard input.")],
+    user: Annotated[str, typer.Option("--user", metavar="U", help="On whose behalf.")] = "local",
+    session: Annotated[str, typer.Option("--session", metavar="S", help="Which conversation. Default: the user's own.")] = "",
+    templates: TemplatesOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    rehearsal: RehearsalOption = None,
+) -> None:
+    """Asks one agent once: the answer goes to stdout as it is written, everything else to stderr."""
+    from supervisor import Prompt
+    from tui.oneshot import ask_once
+
+    common = Common(templates, config, state, rehearsal).over(context.obj)
+    settings, loaded = _load(common)
+    settings = _with_credentials(settings)
+    words = sys.stdin.read() if text == "-" else text
+    prompt = Prompt(agent=agent, text=words, user=user, session=session)
+    raise typer.Exit(_run(partial(ask_once, loaded, settings, prompt)))
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    templates: TemplatesOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Validates templates and configuration: every mistake on a line of its own, with file and line."""
+    settings, loaded = _load(Common(templates, config, state).over(context.obj))
+    typer.echo(f"{len(loaded)} templates in {settings.templates_dir}: all good")
+    for template in loaded:
+        typer.echo(f"  {template.name:<16} {template.archetype:<9} {template.description}")
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Looks at what bullpen needs here: SDK and CLI, credentials, memory, terminal."""
+    from supervisor import examine
+
+    settings = _load_settings(Common(None, config, state).over(context.obj))
+    is_good = True
+    for finding in examine(settings):
+        is_good = is_good and finding.is_good
+        typer.echo(f"{'ok ' if finding.is_good else 'BAD'}  {finding.subject:<12} {finding.text}")
+    raise typer.Exit(0 if is_good else 1)
+
+
+def _open_dashboard(common: Common, *, with_callers: bool) -> None:
+    settings, loaded = _load(common)
+    settings = _with_credentials(settings)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        _fail("the dashboard needs a terminal; `bullpen ask AGENT TEXT` works without one")
+    from tui.launch import run_dashboard
+    from tui.logs import log_to_file
+
+    log_to_file(settings.state_dir)
+    raise typer.Exit(_run(partial(run_dashboard, loaded, settings, with_callers=with_callers)))
+
+
+def _load(common: Common) -> tuple[Settings, tuple[Template, ...]]:
+    from supervisor import apply_overrides, load_templates
+
+    settings = _load_settings(common)
+    return settings, tuple(apply_overrides(one, settings) for one in load_templates(settings.templates_dir))
+
+
+def _load_settings(common: Common) -> Settings:
+    from supervisor import load_settings
+
+    given: dict[str, object] = {
+        "templates_dir": common.templates,
+        "state_dir": common.state,
+        "rehearsal": common.rehearsal,
+    }
+    overrides = {name: value for name, value in given.items() if value is not None}
+    return load_settings(common.config, environ=os.environ, **overrides)
+
+
+def _with_credentials(settings: Settings) -> Settings:
+    """The settings as they are when there is something to log in with, else rehearsal, if the operator agrees."""
+    from supervisor import find_credentials
+
+    if settings.rehearsal or find_credentials(os.environ):
+        return settings
+    line = "no credentials found (looked for ANTHROPIC_API_KEY, tokens, Bedrock, Vertex and a login of `claude`)"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        _fail(f"{line}; set one, or use --rehearsal")
+    typer.echo(f"bullpen: {line}", err=True)
+    if not typer.confirm("Open it in rehearsal instead (scripted replies, no key needed)?", default=True, err=True):
+        raise typer.Exit(USAGE)
+    return settings.model_copy(update={"rehearsal": True})
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    import anyio
+
+    try:
+        return anyio.run(work)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _fail(line: str) -> None:
+    typer.echo(f"bullpen: {line}", err=True)
+    raise typer.Exit(USAGE)
+
+
+def main() -> None:
+    """The `bullpen` command."""
+    from supervisor import BullpenError
+
+    try:
+        app()
+    except BaseExceptionGroup as group:
+        raise SystemExit(_report(group)) from None
+    except BullpenError as error:
+        raise SystemExit(_report(error)) from None
+    except BrokenPipeError:
+        # Whoever read our answer has left: nobody to tell.
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+def _report(error: BaseException) -> int:
+    """One line for each mistake; anything that is not a known mistake is ours and keeps its traceback."""
+    from supervisor import BullpenError
+
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if not isinstance(error, BullpenError):
+        raise error
+    for line in str(error).splitlines():
+        typer.echo(f"bullpen: {line}", err=True)
+    return USAGE

@@ -1,0 +1,150 @@
+"""What a verb would do, in the words of the confirmation. Pure functions over the bridge's rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supervisor import ClientRow, SessionRow
+from tui import format
+from tui.bridge import Bridge, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    title: str
+    """The verb and its target, as a question."""
+    facts: tuple[str, ...]
+    """What ends, one line each."""
+    after: str
+    """What is left when it is done, and whether it can be taken back."""
+    confirm: str
+    """The button that does it."""
+    words: str = ""
+    """The line after `:` that does the same; empty when there is none."""
+    typed: str = ""
+    """A word that must be typed before the button works."""
+    is_grave: bool = True
+    """Whether work is lost."""
+
+
+def of_drain(bridge: Bridge, instance: str) -> Consequence:
+    return Consequence(
+        title=f"Drain {instance}?",
+        facts=_work_lines(bridge.work(instance), runs="run to their end", waits="still run"),
+        after="New prompts are refused at once. After 30 s what still runs is interrupted. D takes it back.",
+        confirm="Drain",
+        words=f"drain {instance}",
+        is_grave=False,
+    )
+
+
+def of_second_drain(bridge: Bridge, instance: str) -> Consequence:
+    return Consequence(
+        title=f"Interrupt what holds up the drain of {instance}?",
+        facts=_work_lines(bridge.work(instance), runs="are interrupted", waits="still run"),
+        after="The drain then ends at once.",
+        confirm="Interrupt",
+        words=f"drain {instance}",
+    )
+
+
+def of_kill(bridge: Bridge, instance: str) -> Consequence:
+    return Consequence(
+        title=f"Kill {instance}?",
+        facts=_work_lines(bridge.work(instance), runs="are cut off", waits="are cancelled"),
+        after="Its processes end now; conversations stay on disk. p opens it again.",
+        confirm="Kill",
+        words=f"kill {instance}",
+    )
+
+
+def of_kill_client(client: ClientRow, session: SessionRow | None) -> Consequence:
+    whose = "a spare: nobody uses it" if client.key is None else str(client.key)
+    facts = [
+        f"pid {client.pid}, {client.processes} processes, {format.bytes_short(client.memory_bytes)}",
+        f"session: {whose}",
+    ]
+    if session is not None and session.turn_id:
+        facts.append("its running turn is cut off")
+    if session is not None and session.waiting:
+        facts.append(f"{_some(len(session.waiting), 'turn')} behind it wait on")
+    return Consequence(
+        title=f"Kill client {client.id}?",
+        facts=tuple(facts),
+        after="The whole process tree ends. The session stays and is resumed by its next prompt.",
+        confirm="Kill client",
+        words=f"kill {client.id}",
+    )
+
+
+def of_clear_queue(target: str, waiting: int) -> Consequence:
+    return Consequence(
+        title=f"Clear the queue of {target}?",
+        facts=(f"{_some(waiting, 'waiting turn')} cancelled",),
+        after="What runs goes on. Cancelled turns cannot be brought back.",
+        confirm="Clear queue",
+        words=f"clear {target}",
+    )
+
+
+def of_close(session: SessionRow) -> Consequence:
+    facts = [f"{_some(session.turns, 'turn')} of conversation"]
+    if session.memory_bytes:
+        facts.append(f"its idle client: {format.bytes_short(session.memory_bytes)}")
+    return Consequence(
+        title=f"Close {session.key}?",
+        facts=tuple(facts),
+        after="It leaves the books: a later prompt under this name begins a new conversation.",
+        confirm="Close session",
+        words=f"close {session.key}",
+    )
+
+
+def of_drain_house(bridge: Bridge) -> Consequence:
+    return Consequence(
+        title=f"Drain all {len(bridge.instances)} instances?",
+        facts=_work_lines(bridge.work(), runs="run to their end", waits="still run"),
+        after="New prompts are refused everywhere. D on an instance takes it back there.",
+        confirm="Drain all",
+        words="drain all",
+        is_grave=False,
+    )
+
+
+def of_kill_house(bridge: Bridge) -> Consequence:
+    return Consequence(
+        title=f"Kill all {len(bridge.instances)} instances?",
+        facts=_work_lines(bridge.work(), runs="are cut off", waits="are cancelled"),
+        after="Every process ends now; conversations stay on disk.",
+        confirm="Kill all",
+        words="kill all",
+        typed="all",
+    )
+
+
+def of_quit(bridge: Bridge) -> tuple[str, ...]:
+    """What would end with the program."""
+    return _work_lines(bridge.work(), runs="would be cut off", waits="would be cancelled")
+
+
+def _work_lines(work: Work, *, runs: str, waits: str) -> tuple[str, ...]:
+    """A line for each kind of work there is; one line saying so when there is none."""
+    lines = []
+    if work.running:
+        lines.append(f"{_some(work.running, 'running turn')} {_agree(work.running, runs)}")
+    if work.queued:
+        lines.append(f"{_some(work.queued, 'waiting turn')} {_agree(work.queued, waits)}")
+    if work.clients:
+        lines.append(f"{_some(work.clients, 'client')}, {format.bytes_short(work.memory_bytes)}")
+    return tuple(lines) or ("nothing runs and nothing waits",)
+
+
+def _some(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _agree(number: int, words: str) -> str:
+    """Puts `are cut off` and `still run` into the singular for one."""
+    if number != 1:
+        return words
+    return {"run to their end": "runs to its end", "still run": "still runs"}.get(words, words.replace("are ", "is "))

@@ -1,0 +1,192 @@
+"""Numbers, times and states as the few characters a dashboard has room for. Pure functions, no widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from rich.cells import cell_len, set_cell_size
+
+from supervisor import InstanceState, SessionState, SlotState
+
+BYTE_UNITS = "BkMGTP"
+BLOCKS = "▁▂▃▄▅▆▇█"
+BAR_FULL, BAR_HALF, BAR_EMPTY = "━", "╸", "─"
+
+STATE_GLYPHS: dict[str, str] = {
+    SessionState.WORKING: "●",
+    SessionState.ASKING: "◐",
+    SessionState.WAITING: "◔",
+    SessionState.IDLE: "○",
+    SessionState.HIBERNATED: "◌",
+    SessionState.NEW: "◦",
+    SessionState.FAILED: "✕",
+    SlotState.RESERVED: "◌",
+    SlotState.STARTING: "◔",
+    SlotState.READY: "○",
+    SlotState.BUSY: "●",
+    SlotState.CLOSING: "▽",
+    SlotState.GONE: "·",
+    InstanceState.RUNNING: "●",
+    InstanceState.PAUSED: "‖",
+    InstanceState.DRAINING: "▽",
+    InstanceState.DRAINED: "□",
+    InstanceState.KILLING: "✕",
+    InstanceState.STOPPED: "■",
+    InstanceState.PARKED: "△",
+}
+"""One code point of width 1 for every state. Equal words (`asking`) share a glyph on purpose."""
+
+STATE_ROLES: dict[str, str] = {
+    SessionState.WORKING: "busy",
+    SessionState.ASKING: "warn",
+    SessionState.WAITING: "accent",
+    SessionState.IDLE: "ok",
+    SessionState.HIBERNATED: "dim",
+    SessionState.NEW: "dim",
+    SessionState.FAILED: "error",
+    SlotState.RESERVED: "dim",
+    SlotState.STARTING: "accent",
+    SlotState.READY: "ok",
+    SlotState.BUSY: "busy",
+    SlotState.CLOSING: "warn",
+    SlotState.GONE: "dim",
+    InstanceState.RUNNING: "ok",
+    InstanceState.PAUSED: "warn",
+    InstanceState.DRAINING: "warn",
+    InstanceState.DRAINED: "dim",
+    InstanceState.KILLING: "error",
+    InstanceState.STOPPED: "dim",
+    InstanceState.PARKED: "error",
+}
+"""The role (see `LineTable`'s component classes) in which a state is written."""
+
+
+def glyph(state: StrEnum | str) -> str:
+    """The sign of a session's, a slot's or an instance's state; `?` for a word that is none of them."""
+    return STATE_GLYPHS.get(str(state), "?")
+
+
+def role(state: StrEnum | str) -> str:
+    """The role a state is written in; empty for a word that is not a state."""
+    return STATE_ROLES.get(str(state), "")
+
+
+def bytes_short(size: float) -> str:
+    """Bytes in decimal units, at most five characters: `0B`, `999B`, `1.8G`, `182M`."""
+    value = max(0.0, float(size))
+    for unit in BYTE_UNITS:
+        if value < 9.95 and unit != "B":
+            return f"{value:.1f}{unit}"
+        if value < 999.5 or unit == BYTE_UNITS[-1]:
+            return f"{value:.0f}{unit}"
+        value /= 1000
+    raise AssertionError("the last unit returns")
+
+
+def age(seconds: float) -> str:
+    """How long ago, at most five characters: `3s`, `4m`, `2h05`, `3d`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}"
+    return f"{whole // 86_400}d"
+
+
+def duration(seconds: float) -> str:
+    """How long something took: `80 ms`, `1.4 s`, `12 s`, `2m05`, `1h04`."""
+    value = max(0.0, seconds)
+    if value < 0.0995:
+        return f"{value * 1000:.0f} ms"
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}"
+
+
+def count(number: float) -> str:
+    """A count, at most six characters: `999`, `12.3k`, `1.2M`."""
+    value = abs(number)
+    sign = "-" if number < 0 else ""
+    if value < 1000:
+        return f"{sign}{value:.0f}"
+    for unit in ("k", "M", "G"):
+        value /= 1000
+        if value < 99.95:
+            return f"{sign}{value:.1f}{unit}"
+        if value < 999.5:
+            return f"{sign}{value:.0f}{unit}"
+    return f"{sign}{value:.0f}G"
+
+
+def money(dollars: float) -> str:
+    """US dollars: `$0`, `$0.012`, `$1.23`, `$123`."""
+    if dollars <= 0:
+        return "$0"
+    if dollars < 0.0005:
+        return "<$0.001"
+    if dollars < 0.9995:
+        return f"${dollars:.3f}"
+    return f"${dollars:.2f}" if dollars < 99.995 else f"${dollars:,.0f}"
+
+
+def percent(share: float) -> str:
+    """A share of 1 as a whole percentage."""
+    return f"{share * 100:.0f}%"
+
+
+def spark(values: Sequence[float], width: int, *, low: float | None = 0.0) -> str:
+    """The last `width` values as block characters, padded with spaces on the left.
+
+    The scale runs from `low` (None: the smallest value shown) to the largest value shown. A value at or below the
+    bottom is a flat line, so that nothing looks like nothing.
+    """
+    shown = list(values)[-width:] if width > 0 else []
+    if not shown:
+        return " " * max(0, width)
+    bottom = min(shown) if low is None else low
+    span = max(shown) - bottom
+    steps = len(BLOCKS) - 1
+    marks = [
+        BLOCKS[0] if span <= 0 or value <= bottom else BLOCKS[max(1, round((value - bottom) / span * steps))]
+        for value in shown
+    ]
+    return "".join(marks).rjust(width)
+
+
+def bar_parts(share: float, width: int) -> tuple[str, str]:
+    """A horizontal bar in two parts, filled and empty, to be styled apart. `share` is cut to 0…1."""
+    halves = round(min(1.0, max(0.0, share)) * width * 2)
+    if share > 0 and halves == 0:
+        halves = 1
+    filled = BAR_FULL * (halves // 2) + BAR_HALF * (halves % 2)
+    return filled, BAR_EMPTY * (width - len(filled))
+
+
+def percent_bar(share: float, width: int) -> str:
+    """A horizontal bar of exactly `width` cells: `━━━╸────`."""
+    return "".join(bar_parts(share, width))
+
+
+def cut(text: str, width: int) -> str:
+    """At most `width` cells of the text; an ellipsis says that something was cut."""
+    if len(text) * 2 <= width or cell_len(text) <= width:
+        return text
+    if width <= 1:
+        return "…"[:width]
+    return set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def first_line(text: str, width: int = 200) -> str:
+    """The first line that says something, at most `width` cells."""
+    for line in text.splitlines():
+        if stripped := line.strip():
+            return cut(stripped, width)
+    return ""

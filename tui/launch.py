@@ -1,0 +1,103 @@
+"""The shape of the process: the engine in an outer task group, the screen inside it.
+
+Signals and an engine's failure only ask the screen to leave. It restores the terminal; then the engine ends every
+process; then the failure is told and the exit code set.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.abc import TaskStatus
+
+if TYPE_CHECKING:
+    from supervisor import Settings, Supervisor, Template
+    from tui.app import BullpenApp
+
+ENGINE_FAILED = 70
+"""Exit code when our own engine failed (EX_SOFTWARE)."""
+
+
+@asynccontextmanager
+async def prepare(templates: Sequence[Template], settings: Settings, *, pace: float = 1.0) -> AsyncIterator[Supervisor]:
+    """A supervisor that does not run yet, over the real API or, in rehearsal, over the embedded endpoint."""
+    from supervisor import Supervisor
+
+    if not settings.rehearsal:
+        yield Supervisor(templates, settings, endpoint=_name_endpoint())
+        return
+    from supervisor import Rehearsal
+
+    # Rehearsed conversations never mix with real ones.
+    settings = settings.model_copy(update={"state_dir": settings.state_dir / "rehearsal"})
+    async with Rehearsal(pace=pace) as rehearsal:
+        environment = rehearsal.environment(settings.state_dir / "claude")
+        yield Supervisor(templates, settings, environment=environment, endpoint="rehearsal")
+
+
+async def run_dashboard(templates: Sequence[Template], settings: Settings, *, with_callers: bool) -> int:
+    """Runs until the operator leaves. Returns the exit code; the terminal is as it was before."""
+    from tui.app import BullpenApp
+    from tui.driver import SafeDriver
+
+    async with AsyncExitStack() as stack:
+        supervisor = await stack.enter_async_context(prepare(templates, settings))
+        app = BullpenApp(supervisor, rehearsal=settings.rehearsal, driver_class=SafeDriver)
+        failures: list[BaseException] = []
+
+        async def run_engine(*, task_status: TaskStatus[None]) -> None:
+            try:
+                await supervisor.run(task_status=task_status)
+            except Exception as error:
+                failures.append(error)
+                app.exit(return_code=ENGINE_FAILED)
+
+        async with anyio.create_task_group() as group:
+            signals = group.start_soon
+            signals(_leave_on_signal, app)
+            await group.start(run_engine)
+            if with_callers:
+                group.start_soon(_play, supervisor)
+            try:
+                await app.run_async()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    _say_goodbye(supervisor)
+                    await supervisor.stop()
+                group.cancel_scope.cancel()
+    if failures:
+        print(f"bullpen: the engine failed: {failures[0]!r}", file=sys.stderr)
+        print(f"bullpen: the details are in {settings.state_dir / 'logs' / 'bullpen.log'}", file=sys.stderr)
+    return app.return_code or 0
+
+
+async def _play(supervisor: Supervisor) -> None:
+    from supervisor import play
+
+    await play(supervisor)
+
+
+async def _leave_on_signal(app: BullpenApp) -> None:
+    """SIGTERM, SIGHUP and SIGINT ask the screen to leave; the exit code tells which it was."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP, signal.SIGINT) as received:
+        async for number in received:
+            app.exit(return_code=128 + number)
+
+
+def _say_goodbye(supervisor: Supervisor) -> None:
+    clients = len(supervisor.snapshot().clients)
+    if clients and sys.stderr.isatty():
+        print(f"bullpen: ending {clients} client{'s' if clients > 1 else ''} …", file=sys.stderr, flush=True)
+
+
+def _name_endpoint() -> str:
+    from urllib.parse import urlsplit
+
+    base = os.environ.get("ANTHROPIC_BASE_URL", "")
+    return urlsplit(base).hostname or "api.anthropic.com" if base else "api.anthropic.com"

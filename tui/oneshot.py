@@ -1,0 +1,94 @@
+"""`bullpen ask`: one prompt, its answer on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from supervisor import (
+    Allow,
+    Answer,
+    Choose,
+    Deny,
+    Done,
+    Expired,
+    Failed,
+    Prompt,
+    Question,
+    QuestionKind,
+    Refused,
+    Supervisor,
+    clean,
+)
+from tui.launch import prepare
+
+if TYPE_CHECKING:
+    from supervisor import Settings, Template
+
+
+async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Prompt) -> int:
+    """Streams the answer's text to stdout. Returns the exit code: 0 when the turn was done, 1 otherwise."""
+    wanted = [template for template in templates if template.name == prompt.agent]
+    async with prepare(wanted or templates, settings) as supervisor, supervisor, anyio.create_task_group() as group:
+        group.start_soon(_answer_questions, supervisor)
+        ticket = supervisor.submit(prompt)
+        async for fragment in ticket.stream():
+            sys.stdout.write(fragment)
+            sys.stdout.flush()
+        outcome = await ticket.outcome()
+        group.cancel_scope.cancel()
+    match outcome:
+        case Done():
+            return 0
+        case Failed(kind, message):
+            print(f"bullpen: {prompt.agent} failed ({kind}): {message}", file=sys.stderr)
+        case Expired(message, _):
+            print(f"bullpen: {message}", file=sys.stderr)
+        case other:
+            print(f"bullpen: the turn did not finish: {other.reason}", file=sys.stderr)
+    return 1
+
+
+async def _answer_questions(supervisor: Supervisor) -> None:
+    """Puts the agent's questions to whoever sits at the terminal; with nobody there they are denied at once."""
+    with supervisor.watch() as feed:
+        while True:
+            await feed.wait()
+            for question in feed.take().questions or ():
+                is_attended = sys.stdin.isatty() and sys.stderr.isatty()
+                answer = await _put(question) if is_attended else _deny_unattended(question)
+                try:
+                    supervisor.answer(question.id, answer, by="terminal" if is_attended else "nobody")
+                except Refused as error:
+                    print(f"bullpen: {error}", file=sys.stderr)
+
+
+def _deny_unattended(question: Question) -> Answer:
+    print(f"bullpen: denied {question.tool} ({question.summary}): nobody is at the terminal to ask", file=sys.stderr)
+    return Deny("Nobody can answer here: this is a one-shot command without a terminal")
+
+
+async def _put(question: Question) -> Answer:
+    if question.kind is QuestionKind.CHOICE:
+        answers = {}
+        for item in question.choices:
+            lines = [f"? {item.question}"]
+            lines += [f"  {number}. {label}  {about}" for number, (label, about) in enumerate(item.options, start=1)]
+            reply = await _read_line("\n".join([*lines, "  number or text: "]))
+            chosen = reply.isdigit() and 1 <= int(reply) <= len(item.options)
+            answers[item.question] = item.options[int(reply) - 1][0] if chosen else reply or "no answer"
+        return Choose(answers)
+    reply = await _read_line(f"? {question.tool}: {question.summary}\n  [a] once, [A] always, [d] deny: ")
+    if reply in ("a", "A"):
+        return Allow(always=reply == "A")
+    return Deny("The operator denied this")
+
+
+async def _read_line(prompt: str) -> str:
+    print(clean(prompt), end="", file=sys.stderr, flush=True)
+    line = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+    return line.strip()

@@ -1,0 +1,105 @@
+"""Does what a verb says. Every method returns the sentence that tells the operator what was done.
+
+What the engine refuses is raised as `Refused`; the caller shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from supervisor import Answer, Conversation, Engine, InstanceState, Prompt, Refused, SessionKey, Source, Ticket
+
+HARD_DRAIN_SECONDS = 30.0
+
+
+class Operations:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def ask(self, key: SessionKey, text: str) -> Ticket:
+        """Sends the operator's prompt; the ticket names the session it went to."""
+        return self._engine.submit(
+            Prompt(agent=key.instance, text=text, user=key.user, session=key.session, source=Source.OPERATOR)
+        )
+
+    def conversation(self, key: SessionKey) -> Conversation:
+        """Raises `UnknownTarget` before the session's first prompt."""
+        return self._engine.conversation(key)
+
+    def answer(self, question_id: str, answer: Answer) -> None:
+        self._engine.answer(question_id, answer)
+
+    def interrupt(self, key: SessionKey) -> str:
+        if not self._engine.interrupt(key):
+            return f"{key}: no turn runs"
+        return f"{key}: interrupting its turn"
+
+    def withdraw(self, turn_id: str) -> str:
+        self._engine.withdraw(turn_id)
+        return "withdrawn"
+
+    def clear_queue(self, instance: str, key: SessionKey | None = None) -> str:
+        cancelled = self._engine.clear_queue(instance, key)
+        return f"{key or instance}: {cancelled} waiting turns cancelled"
+
+    def pause(self, instance: str) -> str:
+        self._engine.pause(instance)
+        return f"{instance} paused: prompts queue, what runs goes on; p resumes"
+
+    def resume(self, instance: str) -> str:
+        self._engine.resume(instance)
+        return f"{instance} runs again"
+
+    def drain(self, instance: str) -> str:
+        self._engine.drain(instance, deadline=HARD_DRAIN_SECONDS)
+        return f"{instance} drains; D takes it back"
+
+    def kill(self, instance: str) -> str:
+        self._engine.kill(instance)
+        return f"{instance}: ending its processes"
+
+    def scale(self, instance: str, max_sessions: int) -> str:
+        self._engine.scale(instance, max_sessions)
+        return f"{instance}: up to {max_sessions} turns in parallel"
+
+    def kill_client(self, client_id: str) -> str:
+        self._engine.kill_client(client_id)
+        return f"{client_id}: ending its process tree"
+
+    def hibernate(self, key: SessionKey) -> str:
+        self._engine.hibernate(key)
+        return f"{key}: hibernating"
+
+    def close_session(self, key: SessionKey) -> str:
+        self._engine.close_session(key)
+        return f"{key} closed"
+
+    def drain_all(self, instances: list[str]) -> str:
+        return self._each(instances, self.drain) or "every instance drains"
+
+    def kill_all(self, instances: list[str]) -> str:
+        return self._each(instances, self.kill) or "ending every process"
+
+    def take_back_drain(self, states: dict[str, InstanceState]) -> str:
+        """Brings instances back to the states they had before `drain_all`."""
+
+        def restore(name: str) -> None:
+            if states[name] in (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED):
+                self._engine.resume(name)
+            if states[name] is InstanceState.PAUSED:
+                self._engine.pause(name)
+
+        return self._each(list(states), restore) or "drain taken back"
+
+    async def wait_until_drained(self) -> None:
+        await self._engine.drained()
+
+    def _each(self, names: list[str], act: Callable[[str], object]) -> str:
+        """Acts on every one, also when one refuses; returns what was refused."""
+        refused = []
+        for name in names:
+            try:
+                act(name)
+            except Refused as error:
+                refused.append(str(error))
+        return "; ".join(refused)

@@ -1,0 +1,330 @@
+"""Turns the engine's rows into table rows, and says in which order they stand. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from supervisor import (
+    ClientRow,
+    InstanceRow,
+    InstanceState,
+    PoolStatistics,
+    Question,
+    SessionKey,
+    SessionRow,
+    SessionState,
+    SlotState,
+)
+from tui import format
+from tui.widgets.columns import Cell, Column, Row
+
+INSTANCE_COLUMNS = (
+    Column("name", "instance", 11, flex=2, sort_letter="I"),
+    Column("state", "state", 10, sort_letter="S"),
+    Column("archetype", "kind", 8, priority=7),
+    Column("needs", "needs", 5, sort_letter="N"),
+    Column("clients", "clients", 14, flex=1, sort_letter="C"),
+    Column("sessions", "sess", 4, "right", priority=3),
+    Column("waiting", "queue", 5, "right", sort_letter="Q"),
+    Column("trend", "last minute", 12, priority=6),
+    Column("oldest", "oldest", 6, "right", priority=1, sort_letter="O"),
+    Column("memory", "memory", 6, "right", priority=2, sort_letter="M"),
+    Column("first", "1st text", 8, "right", priority=5, sort_letter="F"),
+    Column("hits", "warm", 4, "right", priority=8),
+    Column("note", "note", 14, flex=4, priority=9),
+)
+
+SESSION_COLUMNS = (
+    Column("state", "state", 12, sort_letter="S"),
+    Column("instance", "instance", 8, flex=1, priority=1, sort_letter="I"),
+    Column("user", "user", 8, flex=1, sort_letter="U"),
+    Column("session", "session", 11, flex=2, sort_letter="E"),
+    Column("why", "why · doing", 14, flex=5, sort_letter="W"),
+    Column("turns", "turns", 5, "right", priority=4, sort_letter="T"),
+    Column("tokens", "tokens", 6, "right", priority=5, sort_letter="N"),
+    Column("cost", "cost", 6, "right", priority=6, sort_letter="C"),
+    Column("memory", "memory", 6, "right", priority=3, sort_letter="M"),
+    Column("last", "last", 5, "right", priority=2, sort_letter="L"),
+)
+
+CLIENT_COLUMNS = (
+    Column("pid", "pid", 7, "right", priority=5, sort_letter="P"),
+    Column("state", "state", 10, sort_letter="S"),
+    Column("session", "session", 16, flex=3, sort_letter="E"),
+    Column("memory", "memory", 6, "right", sort_letter="M"),
+    Column("trend", "", 8, priority=4),
+    Column("cpu", "cpu", 4, "right", priority=1, sort_letter="C"),
+    Column("age", "age", 5, "right", priority=3, sort_letter="O"),
+    Column("turns", "turns", 5, "right", priority=6, sort_letter="T"),
+    Column("tool", "doing", 10, flex=2, priority=2),
+)
+
+QUESTION_COLUMNS = (
+    Column("age", "waits", 5, "right"),
+    Column("session", "session", 14, flex=1),
+    Column("tool", "tool", 8),
+    Column("summary", "question", 14, flex=3),
+    Column("expires", "expires", 7, "right", priority=1),
+)
+
+STEADY = 0.1
+"""Memory that moved by less than this share is drawn as steady."""
+
+SPARE_GLYPH = "◇"
+"""A connected client that nobody has used."""
+
+_NEEDS_YOU = {
+    SessionState.ASKING: 0,
+    SessionState.FAILED: 1,
+    SessionState.WAITING: 2,
+    SessionState.WORKING: 3,
+    SessionState.IDLE: 4,
+    SessionState.NEW: 5,
+    SessionState.HIBERNATED: 6,
+}
+
+BIGGEST_FIRST = frozenset(
+    [
+        "needs",
+        "clients",
+        "sessions",
+        "waiting",
+        "oldest",
+        "memory",
+        "first",
+        "hits",
+        "turns",
+        "tokens",
+        "cost",
+        "cpu",
+        "age",
+    ]
+)
+"""Columns whose first sort puts the largest value on top."""
+
+_NUMBER = re.compile(r"(\d+)$")
+
+
+def session_id(key: SessionKey) -> str:
+    """The row key of a session."""
+    return "\x1f".join(key)
+
+
+def session_order(row: SessionRow) -> tuple[Any, ...]:
+    """Needs-you first: asking, failed, longest waiting, longest working, then the most recently used."""
+    rank = _NEEDS_YOU[row.state]
+    since = -row.last_activity_at
+    if row.state is SessionState.WAITING and row.waiting:
+        since = row.waiting[0].queued_at
+    elif row.state in (SessionState.ASKING, SessionState.WORKING):
+        since = row.turn_started_at or row.last_activity_at
+    return (rank, since, row.key)
+
+
+def client_order(row: ClientRow) -> tuple[Any, ...]:
+    """By instance and number: a client keeps its place for life."""
+    found = _NUMBER.search(row.id)
+    return (row.instance, int(found[1]) if found else 0, row.id)
+
+
+def instance_order(row: InstanceRow) -> tuple[Any, ...]:
+    return (row.name,)
+
+
+def question_order(row: Question) -> tuple[Any, ...]:
+    """The longest asked first."""
+    return (row.asked_at, row.id)
+
+
+def clients_compact(pool: PoolStatistics) -> tuple[Cell, ...]:
+    """Clients by state in the fewest cells: `2● 1◐ 1○ 1◇ of 5`; states with none are left out."""
+    parts: list[Cell] = []
+    for number, mark, style in (
+        (pool.busy, format.glyph(SlotState.BUSY), "busy"),
+        (pool.asking, format.glyph(SlotState.ASKING), "warn"),
+        (pool.idle, format.glyph(SlotState.READY), "ok"),
+        (pool.spare, SPARE_GLYPH, "dim"),
+        (pool.starting + pool.reserved, format.glyph(SlotState.STARTING), "accent"),
+        (pool.closing, format.glyph(SlotState.CLOSING), "warn"),
+    ):
+        if number:
+            parts.append(Cell(f"{number}{mark} ", style))
+    parts.append(Cell(f"of {pool.max_clients}" if parts else f"0 of {pool.max_clients}", "dim"))
+    return tuple(parts)
+
+
+def instance_row(row: InstanceRow, now: float) -> Row:
+    pool = row.pool
+    needs = tuple(
+        Cell(f"{number}{format.glyph(state)} ", format.role(state))
+        for number, state in ((row.questions, SessionState.ASKING), (row.failed, SessionState.FAILED))
+        if number
+    )
+    is_open = row.state is InstanceState.RUNNING
+    oldest = None if row.oldest_waiting_at is None else now - row.oldest_waiting_at
+    hits = pool.hit_rate
+    return Row(
+        row.name,
+        (
+            Cell(row.name, "strong"),
+            Cell(f"{format.glyph(row.state)} {row.state}", format.role(row.state)),
+            Cell(row.archetype, "dim"),
+            needs or Cell("·", "dim"),
+            clients_compact(pool),
+            _number(row.sessions),
+            Cell(str(row.waiting), "accent") if row.waiting else Cell("·", "dim"),
+            Cell(format.spark(row.waiting_trend, 12) if any(row.waiting_trend) else "", "accent"),
+            Cell("", "dim") if oldest is None else Cell(format.age(oldest), "warn" if oldest > 30 else "accent"),
+            _bytes(row.memory_bytes),
+            Cell("", "dim") if row.first_token_p50 is None else Cell(format.duration(row.first_token_p50)),
+            Cell("", "dim") if hits is None else Cell(format.percent(hits)),
+            Cell(row.note or row.description, "dim" if is_open else "warn"),
+        ),
+        (
+            row.name,
+            row.state,
+            row.archetype,
+            row.questions * 1000 + row.failed,
+            pool.total,
+            row.sessions,
+            row.waiting,
+            None,
+            None if row.oldest_waiting_at is None else -row.oldest_waiting_at,
+            row.memory_bytes,
+            row.first_token_p50,
+            hits,
+            row.note,
+        ),
+    )
+
+
+def session_row(row: SessionRow, question: Question | None, client: ClientRow | None, now: float) -> Row:
+    """`question` is the session's oldest open one, `client` the one that serves it."""
+    key = row.key
+    tokens = row.usage.input_tokens + row.usage.output_tokens
+    quiet = "dim" if row.state in (SessionState.HIBERNATED, SessionState.NEW) else ""
+    return Row(
+        session_id(key),
+        (
+            Cell(f"{format.glyph(row.state)} {row.state}", format.role(row.state)),
+            Cell(key.instance, "dim"),
+            Cell(key.user, quiet),
+            Cell(key.session, quiet or "strong"),
+            why_cells(row, question, client, now),
+            _number(row.turns),
+            Cell(format.count(tokens), quiet) if tokens else Cell("·", "dim"),
+            Cell(format.money(row.usage.cost_usd), quiet) if row.usage.cost_usd else Cell("·", "dim"),
+            _bytes(row.memory_bytes),
+            Cell(format.age(now - row.last_activity_at), "dim"),
+        ),
+        (
+            session_order(row),
+            key.instance,
+            key.user,
+            key.session,
+            row.waiting[0].queued_at if row.waiting else None,
+            row.turns,
+            tokens,
+            row.usage.cost_usd,
+            row.memory_bytes,
+            -row.last_activity_at,
+        ),
+    )
+
+
+def why_cells(row: SessionRow, question: Question | None, client: ClientRow | None, now: float) -> tuple[Cell, ...]:
+    """Why the session waits, or what it does, and for how long."""
+    queued = Cell(f"  +{len(row.waiting)} queued", "accent") if row.waiting else Cell("")
+    if row.state is SessionState.ASKING and question is not None:
+        return (
+            Cell(f"{question.tool} ", "warn"),
+            Cell(f"asked {format.age(now - question.asked_at)} ago"),
+            queued,
+            Cell(f"  {question.summary}", "dim"),
+        )
+    if row.state is SessionState.WAITING and row.waiting:
+        first = row.waiting[0]
+        more = f"  +{len(row.waiting) - 1}" if len(row.waiting) > 1 else ""
+        return (
+            Cell(str(row.why or first.why), "accent"),
+            Cell(f" {format.age(now - first.queued_at)}"),
+            Cell(more, "accent"),
+            Cell(f"  {first.text}", "dim"),
+        )
+    if row.turn_started_at is not None:
+        doing = "" if client is None or not client.tool else f"  {client.tool}{_since(client.tool_started_at, now)}"
+        return (Cell(format.age(now - row.turn_started_at), "busy"), Cell(doing), queued)
+    return (Cell(row.note, "" if row.state is SessionState.FAILED else "dim"), queued)
+
+
+def client_row(row: ClientRow, now: float) -> Row:
+    is_spare = row.key is None
+    word = str(row.state)
+    doing = row.note or (f"{row.tool}{_since(row.tool_started_at, now)}" if row.tool else "")
+    if is_spare:
+        whose = Cell("spare" if row.state is SlotState.READY else "", "dim")
+    else:
+        assert row.key is not None
+        whose = Cell(f"{row.key.user}/{row.key.session}")
+    mark = SPARE_GLYPH if is_spare and row.state is SlotState.READY else format.glyph(row.state)
+    return Row(
+        row.id,
+        (
+            Cell(str(row.pid) if row.pid else "·", "dim"),
+            Cell(f"{mark} {word}", "dim" if mark == SPARE_GLYPH else format.role(row.state)),
+            (Cell(f"{row.instance} ", "dim"), whose),
+            _bytes(row.memory_bytes),
+            Cell(_trend(row.memory_trend), "dim"),
+            Cell(f"{row.cpu_percent:.0f}%", "" if row.cpu_percent >= 1 else "dim"),
+            Cell(format.age(now - row.started_at), "dim"),
+            _number(row.turns),
+            Cell(doing, "warn" if row.note else ""),
+        ),
+        (
+            row.pid or None,
+            word,
+            (row.instance, *(row.key or ("", "", ""))),
+            row.memory_bytes,
+            None,
+            row.cpu_percent,
+            -row.started_at,
+            row.turns,
+            doing,
+        ),
+    )
+
+
+def question_row(row: Question, now: float) -> Row:
+    left = row.expires_at - now
+    return Row(
+        row.id,
+        (
+            Cell(format.age(now - row.asked_at), "warn"),
+            Cell(str(row.key), "strong"),
+            Cell(row.tool, "accent"),
+            Cell(row.summary),
+            Cell(f"in {format.age(left)}" if left > 0 else "now", "error" if left < 60 else "dim"),
+        ),
+        (row.asked_at, row.key, row.tool, row.summary, row.expires_at),
+    )
+
+
+def _number(number: int) -> Cell:
+    return Cell(format.count(number)) if number else Cell("·", "dim")
+
+
+def _bytes(size: int) -> Cell:
+    return Cell(format.bytes_short(size)) if size else Cell("·", "dim")
+
+
+def _trend(samples: tuple[int, ...]) -> str:
+    """Growth over the recent samples; steady memory is a flat line, not its noise magnified."""
+    recent = samples[-8:]
+    if not recent or max(recent) - min(recent) < STEADY * max(recent):
+        return (format.BLOCKS[0] * len(recent)).rjust(8)
+    return format.spark(recent, 8, low=None)
+
+
+def _since(start: float | None, now: float) -> str:
+    return "" if start is None else f" {format.age(now - start)}"

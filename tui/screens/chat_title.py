@@ -1,0 +1,63 @@
+"""The line above a conversation. Pure functions."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from supervisor import ClientRow, SessionKey, SessionRow
+from tui import format
+from tui.filters import clean_cell
+
+STYLES = {
+    "busy": "$text-primary",
+    "warn": "bold $text-warning",
+    "error": "bold $text-error",
+    "ok": "$text-success",
+    "accent": "$text-accent",
+    "dim": "$text-muted",
+}
+
+
+def chat_title(key: SessionKey, row: SessionRow | None, client: ClientRow | None, now: float, width: int) -> Content:
+    """State and reason on the left, what it costs on the right; the right gives way when there is no room."""
+    if row is None:
+        return Content.assemble(
+            (f" {format.glyph('new')} new", STYLES["dim"]),
+            f"  {clean_cell(str(key))}",
+            ("  say something", STYLES["dim"]),
+        )
+    left = Content.assemble(
+        (f" {format.glyph(row.state)} {row.state}", STYLES.get(format.role(row.state), "")),
+        (_doing(row, client, now), "$text-muted"),
+    )
+    for parts in (_cost(row, client), _cost(row, client)[:2], []):
+        right = " · ".join(parts) + " "
+        if left.cell_length + len(right) < width:
+            break
+    return Content.assemble(left, " " * max(1, width - left.cell_length - len(right)), (right, "$text-muted"))
+
+
+def _doing(row: SessionRow, client: ClientRow | None, now: float) -> str:
+    words = []
+    if row.turn_started_at is not None:
+        words.append(f"for {format.duration(now - row.turn_started_at)}")
+    if client is not None and client.tool:
+        since = "" if client.tool_started_at is None else f" {format.age(now - client.tool_started_at)}"
+        words.append(f"{clean_cell(client.tool, 40)}{since}")
+    if row.why is not None:
+        words.append(f"next waits: {row.why}" if row.turn_id else f"waits: {row.why}")
+    if row.note:
+        words.append(clean_cell(row.note, 80))
+    return "".join(f" · {word}" for word in words)
+
+
+def _cost(row: SessionRow, client: ClientRow | None) -> list[str]:
+    usage = row.usage
+    parts = [
+        f"{row.turns} turns",
+        format.money(usage.cost_usd),
+        f"{format.count(usage.input_tokens + usage.output_tokens)} tokens",
+    ]
+    if client is not None:
+        parts = [f"pid {client.pid} {format.bytes_short(client.memory_bytes)}", *parts]
+    return parts

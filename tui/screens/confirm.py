@@ -1,0 +1,57 @@
+"""Asks before a verb that ends something. Cancel has the focus, so that `enter` alone changes nothing."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Input, Static
+
+from tui.consequences import Consequence
+from tui.screens.dialog import Dialog
+
+
+class ConfirmScreen(Dialog[bool | None]):
+    """True only when its button was pressed (and its word typed, where it asks for one)."""
+
+    AUTO_FOCUS = "#cancel"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,up", "app.focus_previous", show=False),
+        Binding("right,down", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, consequence: Consequence) -> None:
+        super().__init__()
+        self._consequence = consequence
+
+    def compose(self) -> ComposeResult:
+        what = self._consequence
+        grave = "-grave" if what.is_grave else ""
+        with Vertical(id="box", classes=grave) as box:
+            box.border_title = Content(what.title)
+            if what.words:
+                box.border_subtitle = Content(f":{what.words}")
+            yield Static(Content("\n".join(f"• {fact}" for fact in what.facts)), classes="facts", markup=False)
+            yield Static(Content(what.after), classes="note", markup=False)
+            if what.typed:
+                yield Static(Content(f"Type “{what.typed}” to go on"), classes="caption", markup=False)
+                yield Input(id="typed")
+            with Horizontal(classes="buttons"):
+                yield Button("Cancel", id="cancel")
+                yield Button(Content(what.confirm), id="confirm", classes=grave, disabled=bool(what.typed))
+
+    @on(Input.Changed, "#typed")
+    def unlock(self, event: Input.Changed) -> None:
+        self.query_one("#confirm", Button).disabled = event.value.strip() != self._consequence.typed
+
+    @on(Button.Pressed, "#cancel")
+    def keep(self) -> None:
+        self.dismiss(False)
+
+    @on(Button.Pressed, "#confirm")
+    def go_on(self) -> None:
+        self.dismiss(True)

@@ -1,0 +1,97 @@
+"""Asks before the program ends, and shows the drain when it should end gently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from tui.screens.dialog import Dialog
+
+
+class Leave(StrEnum):
+    STAY = "stay"
+    DRAIN = "drain"
+    NOW = "now"
+
+
+class QuitScreen(Dialog[Leave | None]):
+    """What would end with the program, and the three ways on. Cancel has the focus."""
+
+    AUTO_FOCUS = "#cancel"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,up", "app.focus_previous", show=False),
+        Binding("right,down", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, facts: tuple[str, ...]) -> None:
+        super().__init__()
+        self._facts = facts
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box", classes="-grave") as box:
+            box.border_title = "Quit bullpen?"
+            yield Static(Content("\n".join(f"• {fact}" for fact in self._facts)), classes="facts", markup=False)
+            yield Static(
+                Content(
+                    "The supervisor lives in this program: its work ends with it. Draining lets what was accepted "
+                    "end first. Conversations stay on disk."
+                ),
+                classes="note",
+                markup=False,
+            )
+            with Horizontal(classes="buttons"):
+                yield Button("Cancel", id="cancel")
+                yield Button("Drain and quit", id="drain")
+                yield Button("Quit now", id="now", classes="-grave")
+
+    @on(Button.Pressed)
+    def choose(self, event: Button.Pressed) -> None:
+        answers = {"cancel": Leave.STAY, "drain": Leave.DRAIN, "now": Leave.NOW}
+        self.dismiss(answers[event.button.id or "cancel"])
+
+
+class DrainingScreen(Dialog[Leave | None]):
+    """The drain before the end: who holds it up, and the two ways out of it."""
+
+    AUTO_FOCUS = "#undo"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,up", "app.focus_previous", show=False),
+        Binding("right,down", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, progress: Callable[[], list[str]]) -> None:
+        """`progress` says what is left, one line each."""
+        super().__init__()
+        self._progress = progress
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box") as box:
+            box.border_title = "Draining, then leaving"
+            yield Static(id="left", classes="facts", markup=False)
+            yield Static(Content("What still runs after 30 s is interrupted."), classes="note", markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button("Undo drain", id="undo")
+                yield Button("Quit now", id="now", classes="-grave")
+
+    def on_mount(self) -> None:
+        self.refresh_rows()
+        self.set_interval(0.5, self.refresh_rows)
+
+    def refresh_rows(self) -> None:
+        self.query_one("#left", Static).update(Content("\n".join(self._progress())))
+
+    @on(Button.Pressed, "#undo")
+    def undo(self) -> None:
+        self.dismiss(Leave.STAY)
+
+    @on(Button.Pressed, "#now")
+    def quit_now(self) -> None:
+        self.dismiss(Leave.NOW)

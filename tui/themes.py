@@ -1,0 +1,70 @@
+"""Our own colours; every theme Textual ships may be chosen as well."""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+BULLPEN_DARK = Theme(
+    name="bullpen-dark",
+    dark=True,
+    primary="#7aa2c8",
+    secondary="#8fb4a0",
+    accent="#d7a65f",
+    warning="#e0b357",
+    error="#e06c6c",
+    success="#86b886",
+    foreground="#d5d9de",
+    background="#14171b",
+    surface="#1a1e23",
+    panel="#242a31",
+    variables={
+        "border": "#56799c",
+        "border-blurred": "#343c46",
+        "footer-background": "#1a1e23",
+        "footer-foreground": "#aab3bd",
+        "footer-description-foreground": "#8b95a1",
+        "footer-key-foreground": "#d7a65f",
+        "input-selection-background": "#7aa2c8 35%",
+        "block-cursor-background": "#2d4258",
+        "block-cursor-foreground": "#eef2f6",
+        "block-cursor-text-style": "none",
+        "block-cursor-blurred-background": "#252d36",
+        "scrollbar": "#343c46",
+        "scrollbar-hover": "#56799c",
+        "scrollbar-active": "#7aa2c8",
+        "scrollbar-background": "#1a1e23",
+        "scrollbar-background-hover": "#1a1e23",
+        "scrollbar-background-active": "#1a1e23",
+        "scrollbar-corner-color": "#1a1e23",
+    },
+)
+
+BULLPEN_LIGHT = Theme(
+    name="bullpen-light",
+    dark=False,
+    primary="#2f6593",
+    secondary="#3d7a5c",
+    accent="#a35f00",
+    warning="#96690a",
+    error="#b53a3a",
+    success="#3b7d3b",
+    foreground="#22272d",
+    background="#f4f2ee",
+    surface="#fbfaf7",
+    panel="#e7e3db",
+    variables={
+        "border": "#2f6593",
+        "border-blurred": "#c4beb2",
+        "footer-background": "#e7e3db",
+        "footer-description-foreground": "#5a626b",
+        "footer-key-foreground": "#a35f00",
+        "block-cursor-background": "#cfdfec",
+        "block-cursor-foreground": "#14181d",
+        "block-cursor-text-style": "none",
+        "block-cursor-blurred-background": "#e4e7e8",
+        "scrollbar": "#c4beb2",
+        "scrollbar-background": "#fbfaf7",
+    },
+)
+
+OURS = (BULLPEN_DARK, BULLPEN_LIGHT)

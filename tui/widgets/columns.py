@@ -1,0 +1,87 @@
+"""How a table divides its width among its columns. No widgets, no state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Column:
+    key: str
+    title: str
+    width: int
+    """Cells; the least it gets when it is flexible."""
+    align: Literal["left", "right"] = "left"
+    flex: int = 0
+    """Its share of the spare width; 0 keeps it at `width`."""
+    priority: int = 0
+    """The columns with the highest number are dropped first when the table is too narrow; 0 always stays."""
+    sort_letter: str = ""
+    """The key an app may bind to sorting by this column."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    style: str = ""
+    """A role: `ok`, `busy`, `warn`, `error`, `dim`, `accent`, `strong`; empty is plain text."""
+
+
+Cells = Cell | tuple[Cell, ...]
+"""What stands in one column of a row: one text, or several styled apart."""
+
+
+@dataclass(frozen=True)
+class Row:
+    key: str
+    cells: tuple[Cells, ...]
+    sort: tuple[Any, ...] = ()
+    """One comparable value per column, or None for "nothing", which sorts last."""
+
+
+def parts_of(cells: Cells) -> tuple[Cell, ...]:
+    return (cells,) if isinstance(cells, Cell) else cells
+
+
+def text_of(row: Row) -> str:
+    """The row as a person would search for it."""
+    return " ".join("".join(part.text for part in parts_of(cells)) for cells in row.cells)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A column that is shown, and where."""
+
+    index: int
+    """Its place in `columns`, and so in `Row.cells`."""
+    x: int
+    width: int
+
+
+def lay_out(columns: Sequence[Column], width: int, gap: int = 1) -> tuple[Placed, ...]:
+    """Places the columns that fit into `width` cells, `gap` between them, none wider than what is left."""
+    kept = list(range(len(columns)))
+
+    def needed() -> int:
+        return sum(columns[index].width for index in kept) + gap * (len(kept) - 1)
+
+    while len(kept) > 1 and needed() > width:
+        victim = max(kept, key=lambda index: (columns[index].priority, index))
+        if columns[victim].priority == 0:
+            break
+        kept.remove(victim)
+    spare = max(0, width - needed())
+    shares = sum(columns[index].flex for index in kept)
+    placed: list[Placed] = []
+    x = 0
+    for index in kept:
+        column = columns[index]
+        extra = spare * column.flex // shares if shares else 0
+        spare -= extra
+        shares -= column.flex
+        columns_width = min(column.width + extra, max(0, width - x))
+        placed.append(Placed(index, x, columns_width))
+        x += columns_width + gap
+    return tuple(placed)

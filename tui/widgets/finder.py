@@ -1,0 +1,38 @@
+"""Searching a conversation: matches are counted in the blocks' own text, so nothing has to be drawn for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tui.widgets.blocks import Block
+from tui.widgets.paint import Paint
+from tui.widgets.tint import Span
+
+
+class Finder:
+    """The matches of one needle, whatever the case, and which of them is the current one."""
+
+    def __init__(self, needle: str, blocks: Sequence[Block]) -> None:
+        self.needle = needle
+        self._pattern = re.compile(re.escape(needle), re.IGNORECASE)
+        self.matches: list[tuple[Block, int]] = [
+            (block, ordinal) for block in blocks for ordinal, _ in enumerate(self._pattern.finditer(block.source()))
+        ]
+        """(block, how many matches come before it in the block)."""
+        self.current = len(self.matches)
+
+    def spans(self, text: str) -> list[Span]:
+        return [found.span() for found in self._pattern.finditer(text)]
+
+    def step(self, by: int) -> tuple[Block, int] | None:
+        """Moves to the next or the previous match, round the ends; None when there is none."""
+        if not self.matches:
+            return None
+        self.current = (self.current + by) % len(self.matches)
+        return self.matches[self.current]
+
+    def line_of(self, block: Block, ordinal: int, paint: Paint) -> int | None:
+        """The line of the drawn block that shows the match; None when a fold hides it."""
+        lines = [at for at, strip in enumerate(block.draw(paint)) for _ in self.spans(strip.text)]
+        return lines[min(ordinal, len(lines) - 1)] if lines else None

@@ -1,0 +1,130 @@
+"""A table that follows the engine: it rebuilds only what it is told of, and keeps still under the operator's hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from textual import events, on
+from textual.binding import Binding, BindingType
+
+from tui.rows import BIGGEST_FIRST
+from tui.widgets.columns import Column, Row
+from tui.widgets.table import LineTable
+
+Thing = TypeVar("Thing")
+
+HOLD_SECONDS = 5.0
+"""So long after the last key or click in a table its rows keep their places."""
+
+
+class LiveTable(LineTable, Generic[Thing]):
+    """Rows of one kind of engine row.
+
+    Without a column chosen, rows stand in `order`. That order is applied anew only while nobody is at work in the
+    table: a row never leaves the place where the operator is about to press a key.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "open", key_display="⏎")]
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        build: Callable[[Thing, float], Row],
+        order: Callable[[Thing], tuple[Any, ...]],
+        clock: Callable[[], float],
+        title: str,
+        empty: str,
+        id: str,
+    ) -> None:
+        super().__init__(columns, empty=empty, id=id)
+        self.border_title = title
+        self._build = build
+        self._order = order
+        self._clock = clock
+        self._things: dict[str, Thing] = {}
+        self._touched_at = float("-inf")
+        self._is_disordered = False
+        for column in columns:
+            if column.sort_letter:
+                binding = Binding(
+                    column.sort_letter, f"order_by({column.key!r})", f"sort by {column.title}", show=False
+                )
+                self._bindings.key_to_bindings.setdefault(binding.key, []).append(binding)
+
+    @property
+    def thing(self) -> Thing | None:
+        """What the cursor stands on."""
+        return None if self.cursor_key is None else self._things.get(self.cursor_key)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the operator is at work in this table."""
+        return self.has_focus and self._clock() - self._touched_at < HOLD_SECONDS
+
+    @property
+    def is_disordered(self) -> bool:
+        """Whether rows stand out of their order because the table is held."""
+        return self._is_disordered
+
+    def show_things(self, things: Iterable[Thing]) -> None:
+        """Replaces everything."""
+        now = self._clock()
+        ordered = sorted(things, key=self._order)
+        rows = [self._build(thing, now) for thing in ordered]
+        self._things = {row.key: thing for row, thing in zip(rows, ordered, strict=True)}
+        self._is_disordered = False
+        self.set_rows(rows)
+
+    def touch(self, changed: Iterable[Thing], gone: Iterable[str] = ()) -> None:
+        """Rebuilds the rows that changed and drops those that are gone, by row key."""
+        now = self._clock()
+        dropped = [key for key in gone if self._things.pop(key, None) is not None]
+        rows: list[Row] = []
+        for thing in changed:
+            row = self._build(thing, now)
+            before = self._things.get(row.key)
+            if before is None or self._order(before) != self._order(thing):
+                self._is_disordered = True
+            self._things[row.key] = thing
+            rows.append(row)
+        if dropped:
+            self.set_rows([self._build(thing, now) for thing in self._things.values()])
+        elif rows:
+            self.update_rows(rows)
+
+    def tick(self) -> None:
+        """Brings the ages of the visible rows up to date, and the order when nobody is at work in the table."""
+        if self._is_disordered and not self.is_held:
+            self.put_in_order()
+            return
+        top = self.scroll_offset.y
+        visible = self.keys[top : top + max(0, self.size.height - 1)]
+        if visible:
+            now = self._clock()
+            self.update_rows([self._build(self._things[key], now) for key in visible])
+
+    def put_in_order(self) -> None:
+        """Applies the order now."""
+        self.show_things(list(self._things.values()))
+
+    def order_by_need(self) -> None:
+        """Goes back from a chosen column to the table's own order."""
+        self.sort_by(None)
+        self.put_in_order()
+
+    def action_order_by(self, column: str) -> None:
+        chosen, is_reversed = self.sorting
+        self.sort_by(column, not is_reversed if chosen == column else column in BIGGEST_FIRST)
+
+    @on(LineTable.HeaderClicked)
+    def order_by_clicked_column(self, event: LineTable.HeaderClicked) -> None:
+        event.stop()
+        self.action_order_by(event.column)
+
+    def on_key(self) -> None:
+        self._touched_at = self._clock()
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self._touched_at = self._clock()

@@ -1,0 +1,210 @@
+"""The card on which an agent's question is answered: its keys work only while it has the focus."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from supervisor import Allow, Answer, ChoiceItem, Choose, Question, QuestionKind
+from tui import format
+from tui.actions import Place, bindings
+from tui.filters import clean_cell, clean_text
+
+
+class QuestionCard(Vertical, can_focus=True, can_focus_children=False):
+    """One open question. It answers nothing itself: it posts what was decided."""
+
+    class Answered(Message):
+        def __init__(self, question: Question, answer: Answer) -> None:
+            super().__init__()
+            self.question = question
+            self.answer = answer
+
+    class ReasonWanted(Message):
+        """The operator denies and is to be asked why."""
+
+        def __init__(self, question: Question) -> None:
+            super().__init__()
+            self.question = question
+
+    class TextWanted(Message):
+        """The operator wants to answer an item in words of their own."""
+
+        def __init__(self, card: ChoiceCard, item: ChoiceItem) -> None:
+            super().__init__()
+            self.card = card
+            self.item = item
+
+    def __init__(self, question: Question) -> None:
+        super().__init__()
+        self.question = question
+
+    def show_age(self, now: float) -> None:
+        """Writes how long it has been asked, and how long is left."""
+        question = self.question
+        self.border_subtitle = Content(
+            f"asked {format.age(now - question.asked_at)} ago · expires in {format.age(question.expires_at - now)}"
+        )
+
+
+class PermissionCard(QuestionCard):
+    """May this tool run? `a` once, `A` always in this session, `d` no."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(Place.QUESTION),
+        Binding("up,k", "scroll(-1)", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        question = self.question
+        self.border_title = Content.assemble("May ", (clean_cell(question.tool, 40), "bold"), " run?")
+        yield Static(Content(clean_cell(question.summary)), classes="summary", markup=False)
+        with VerticalScroll(classes="detail"):
+            yield Static(Content(clean_text(question.detail)), markup=False)
+        yield Static(_permission_keys(question), classes="keys", markup=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return bool(self.question.always) if action == "always" else True
+
+    def action_approve(self) -> None:
+        self.post_message(self.Answered(self.question, Allow()))
+
+    def action_always(self) -> None:
+        self.post_message(self.Answered(self.question, Allow(always=True)))
+
+    def action_deny(self) -> None:
+        self.post_message(self.ReasonWanted(self.question))
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one(".detail").scroll_relative(y=lines, animate=False)
+
+
+class ChoiceCard(QuestionCard):
+    """AskUserQuestion: its items one after the other, by number or by arrows and enter."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("enter", "choose", "choose", key_display="⏎"),
+        Binding("space", "mark", "mark"),
+        Binding("o", "other", "other words"),
+        Binding("d", "deny", "decline"),
+        *[Binding(str(number), f"pick({number - 1})", show=False) for number in range(1, 10)],
+    ]
+
+    at: reactive[int] = reactive(0)
+    """The option under the cursor; one past the last is "other words"."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question)
+        self._answers: dict[str, str] = {}
+        self._marked: set[int] = set()
+
+    @property
+    def item(self) -> ChoiceItem:
+        return self.question.choices[len(self._answers)]
+
+    def compose(self) -> ComposeResult:
+        yield Static(classes="items", markup=False)
+
+    def on_mount(self) -> None:
+        self._draw()
+
+    def watch_at(self) -> None:
+        self._draw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.item.multiple if action == "mark" else True
+
+    def answer_item(self, text: str) -> None:
+        """Answers the item on show; after the last one the whole question is answered."""
+        self._answers[self.item.question] = text
+        if len(self._answers) == len(self.question.choices):
+            self.post_message(self.Answered(self.question, Choose(dict(self._answers))))
+            self._answers.popitem()
+            return
+        self._marked.clear()
+        self.at = 0
+        self._draw()
+        self.refresh_bindings()
+
+    def action_move(self, lines: int) -> None:
+        self.at = (self.at + lines) % (len(self.item.options) + 1)
+
+    def action_choose(self) -> None:
+        options = self.item.options
+        if self.at >= len(options):
+            self.action_other()
+        elif self.item.multiple and self._marked:
+            self.answer_item(", ".join(options[index][0] for index in sorted(self._marked)))
+        else:
+            self.answer_item(options[self.at][0])
+
+    def action_pick(self, index: int) -> None:
+        if index > len(self.item.options):
+            return
+        self.at = index
+        if self.item.multiple and index < len(self.item.options):
+            self.action_mark()
+        else:
+            self.action_choose()
+
+    def action_mark(self) -> None:
+        if self.at < len(self.item.options):
+            self._marked ^= {self.at}
+            self._draw()
+
+    def action_other(self) -> None:
+        self.post_message(self.TextWanted(self, self.item))
+
+    def action_deny(self) -> None:
+        self.post_message(self.ReasonWanted(self.question))
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        item = self.item
+        number, total = len(self._answers) + 1, len(self.question.choices)
+        self.border_title = Content(
+            clean_cell(item.header or "The agent asks", 40) + (f" · {number} of {total}" if total > 1 else "")
+        )
+        lines = [Content.styled(clean_text(item.question), "bold")]
+        for index, (label, description) in enumerate(item.options):
+            lines.append(self._option(index, label, description))
+        lines.append(self._option(len(item.options), "other words…", ""))
+        self.query_one(".items", Static).update(Content("\n").join(lines))
+
+    def _option(self, index: int, label: str, description: str) -> Content:
+        is_at = index == self.at
+        mark = ""
+        if self.item.multiple and index < len(self.item.options):
+            mark = "☑ " if index in self._marked else "☐ "
+        return Content.assemble(
+            ("▌ " if is_at else "  ", "$text-accent"),
+            (f"{index + 1} ", "bold $text-accent"),
+            mark,
+            (clean_cell(label, 60), "bold" if is_at else ""),
+            (f"  {clean_cell(description, 200)}" if description else "", "$text-muted"),
+        )
+
+
+def card_for(question: Question) -> QuestionCard:
+    return (
+        ChoiceCard(question) if question.kind is QuestionKind.CHOICE and question.choices else PermissionCard(question)
+    )
+
+
+def _permission_keys(question: Question) -> Content:
+    parts: list[str | tuple[str, str]] = [("a", "bold $text-accent"), " allow once   "]
+    if question.always:
+        parts += [("A", "bold $text-accent"), f" always in this session: {clean_cell(question.always, 80)}   "]
+    parts += [("d", "bold $text-accent"), " deny"]
+    return Content.assemble(*parts)
