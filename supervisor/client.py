@@ -69,7 +69,12 @@ class Client:
     """
 
     def __init__(
-        self, slot: Slot, connection: Connection, listener: Listener, deadlines: Deadlines, starts: anyio.CapacityLimiter
+        self,
+        slot: Slot,
+        connection: Connection,
+        listener: Listener,
+        deadlines: Deadlines,
+        starts: anyio.CapacityLimiter,
     ) -> None:
         self.slot = slot
         self.reason: EndReason | None = None

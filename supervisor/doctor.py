@@ -92,7 +92,9 @@ def _examine_cli() -> Finding:
     root = Path(spec.origin).parent if spec is not None and spec.origin else Path()
     bundled = root / "_bundled" / "claude"
     if not bundled.is_file():
-        return Finding("claude cli", False, "the SDK carries no CLI for this platform: install Claude Code and put it on PATH")
+        return Finding(
+            "claude cli", False, "the SDK carries no CLI for this platform: install Claude Code and put it on PATH"
+        )
     try:
         answer = subprocess.run([bundled, "--version"], capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError) as error:

@@ -34,11 +34,23 @@ def parse_limit(value: object) -> float | None:
     return parse_duration(value)
 
 
-_Written = Annotated[float, Field(ge=0)] | Annotated[str, Field(pattern=_PATTERN)]
-_WrittenLimit = Annotated[float, Field(ge=0)] | Annotated[str, Field(pattern=_PATTERN[:-1] + r"|^none$")]
+_Text = Annotated[str, Field(pattern=_PATTERN)]
+_TextOrNone = Annotated[str, Field(pattern=f"{_PATTERN}|^none$")]
+_AtLeastZero = Annotated[float, Field(ge=0)]
+_MoreThanZero = Annotated[float, Field(gt=0)]
 
-Seconds = Annotated[float, Field(ge=0), BeforeValidator(parse_duration, json_schema_input_type=_Written)]
+Seconds = Annotated[_AtLeastZero, BeforeValidator(parse_duration, json_schema_input_type=_AtLeastZero | _Text)]
 """A length of time in seconds, zero allowed."""
 
-Limit = Annotated[float | None, BeforeValidator(parse_limit, json_schema_input_type=_WrittenLimit)]
-"""A length of time in seconds that may also be `none`: no limit."""
+PositiveSeconds = Annotated[
+    _MoreThanZero, BeforeValidator(parse_duration, json_schema_input_type=_MoreThanZero | _Text)
+]
+"""A length of time in seconds, more than zero."""
+
+Limit = Annotated[_AtLeastZero | None, BeforeValidator(parse_limit, json_schema_input_type=_AtLeastZero | _TextOrNone)]
+"""A length of time in seconds, zero allowed; None, written `none`, is no limit."""
+
+PositiveLimit = Annotated[
+    _MoreThanZero | None, BeforeValidator(parse_limit, json_schema_input_type=_MoreThanZero | _TextOrNone)
+]
+"""A length of time in seconds, more than zero; None, written `none`, is no limit."""

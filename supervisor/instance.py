@@ -461,5 +461,3 @@ class Instance:
         if turn is not None:
             ids["turn"] = turn.id
         self._house.feed.publish(kind(at=self._house.clock.wall(), **{**ids, **facts}))  # type: ignore[arg-type]
-
-

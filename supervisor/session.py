@@ -151,9 +151,7 @@ class Session:
                 )
             case ToolEnded(tool_use_id, text, is_error):
                 self.conversation.append(
-                    ToolReturned(
-                        at=now, turn_id=turn_id, tool_use_id=tool_use_id, text=text, is_error=is_error
-                    )
+                    ToolReturned(at=now, turn_id=turn_id, tool_use_id=tool_use_id, text=text, is_error=is_error)
                 )
             case Retrying(attempt, max_retries, delay, status, reason):
                 code = f" {status}" if status else ""
@@ -204,9 +202,7 @@ class Session:
         self.has_history = False
         self.uuid = ""
         self._cost_seen = 0.0
-        self.notice(
-            "The conversation so far could not be resumed: the agent no longer remembers it", is_warning=True
-        )
+        self.notice("The conversation so far could not be resumed: the agent no longer remembers it", is_warning=True)
 
     def notice(self, text: str, *, is_warning: bool = False) -> None:
         self.conversation.append(

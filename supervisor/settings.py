@@ -13,17 +13,15 @@ from typing import Annotated, Any
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-from supervisor.durations import Limit, Seconds
+from supervisor.durations import Limit, PositiveSeconds, Seconds
 from supervisor.errors import ConfigurationError
 from supervisor.host_memory import default_budget, parse_budget
 from supervisor.mistakes import Location, describe, nearest
 from supervisor.model import Archetype
-from supervisor.template import Concurrency, Pool, Queue, Template, Whole, contradictions
+from supervisor.template import Concurrency, Count, Pool, PositiveCount, Queue, Template, contradictions
 from supervisor.templates import shipped_templates
 from supervisor.toml_file import TomlFile, find_toml, read_toml
 from supervisor.variables import read_variables
-
-OnlyPositive = Annotated[Seconds, Field(gt=0)]
 
 
 def _default_state_dir() -> Path:
@@ -75,30 +73,29 @@ class Settings(BaseModel):
         description="How long a turn waits for a place in every tool and service, whatever their templates say; `none` "
         "for no limit. Default: what the template says.",
     )
-    max_agents: Whole = Field(default=100, ge=1, description="Clients there may be at most, over all instances.")
-    agent_ttl: OnlyPositive = Field(
+    max_agents: PositiveCount = Field(default=100, description="Clients there may be at most, over all instances.")
+    agent_ttl: PositiveSeconds = Field(
         default=3600, description="How long any client may be idle, whatever its template's `pool.idleTtl` says."
     )
-    cleanup_interval: OnlyPositive = Field(
+    cleanup_interval: PositiveSeconds = Field(
         default=300, description="How often idle clients and expired sessions are looked for."
     )
-    connect_limit: Whole = Field(
+    connect_limit: PositiveCount = Field(
         default_factory=_default_connect_limit,
-        ge=1,
         description="Clients that may be starting at the same time. Default: the number of processor cores.",
     )
-    connect_timeout: OnlyPositive = Field(default=60, description="How long a client may take to start.")
-    control_timeout: OnlyPositive = Field(
+    connect_timeout: PositiveSeconds = Field(default=60, description="How long a client may take to start.")
+    control_timeout: PositiveSeconds = Field(
         default=5, description="How long a client may take to answer an interrupt or a ping."
     )
     kill_grace: Seconds = Field(default=5, description="How long a process may take to end before it is killed.")
     drain_deadline: Seconds = Field(
         default=30, description="How long a drain lets turns run before it interrupts them."
     )
-    max_retries: Whole = Field(
-        default=3, ge=0, le=15, description="How often a client repeats a request that the API refused or dropped."
+    max_retries: Count = Field(
+        default=3, le=15, description="How often a client repeats a request that the API refused or dropped."
     )
-    stream_idle_timeout: OnlyPositive = Field(
+    stream_idle_timeout: PositiveSeconds = Field(
         default=120, description="How long a reply may send nothing before the client gives that request up."
     )
     memory_interval: Annotated[Seconds, Field(ge=0.1)] = Field(

@@ -32,9 +32,7 @@ class Slot:
     The session id (`uuid`) and the workspace are the slot's from birth: a new session that takes a spare adopts both.
     """
 
-    def __init__(
-        self, slot_id: str, uuid: str, workspace: Path, digest: str, *, resume: bool, at: float
-    ) -> None:
+    def __init__(self, slot_id: str, uuid: str, workspace: Path, digest: str, *, resume: bool, at: float) -> None:
         self.id = slot_id
         self.uuid = uuid
         self.workspace = workspace

@@ -1,8 +1,8 @@
 """Wires the rooms together and is the one `Engine` that runs. It decides nothing itself.
 
-    async with Supervisor(templates, settings) as supervisor:
-        ticket = supervisor.submit(Prompt("helpdesk", "Hello"))
-        print(await ticket.outcome())
+async with Supervisor(templates, settings) as supervisor:
+    ticket = supervisor.submit(Prompt("helpdesk", "Hello"))
+    print(await ticket.outcome())
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ class Supervisor:
             feed=self._feed,
             desk=self._desk,
             clock=self._clock,
-            deadlines=Deadlines(connect=settings.connect_timeout, control=settings.control_timeout, kill=settings.kill_grace),
+            deadlines=Deadlines(
+                connect=settings.connect_timeout, control=settings.control_timeout, kill=settings.kill_grace
+            ),
             starts=anyio.CapacityLimiter(settings.connect_limit),
             workspaces=settings.state_dir / "workspaces",
             spawn=self._spawn,
@@ -324,9 +326,7 @@ class Supervisor:
         now = self._clock.wall()
         conversation = self._session(question.key).conversation
         conversation.append(
-            QuestionClosed(
-                at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words
-            )
+            QuestionClosed(at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words)
         )
         self._feed.touch_questions()
         self._feed.publish(past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question)))

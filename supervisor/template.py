@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from supervisor.durations import Limit, Seconds
+from supervisor.durations import Limit, PositiveLimit, PositiveSeconds, Seconds
 from supervisor.mistakes import in_words
 from supervisor.model import Archetype
 
@@ -66,7 +66,8 @@ def _servers(value: object) -> object:
     return servers
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+PositiveCount = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Text = Annotated[str, Field(min_length=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words, json_schema_input_type=str | list[str])]
 Servers = Annotated[
@@ -81,26 +82,29 @@ class _Keys(BaseModel):
     """Files spell keys in camelCase, Python in snake_case. What is not a key is refused."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid", frozen=True
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        field_title_generator=lambda name, _: to_camel(name),
     )
 
 
 class Concurrency(_Keys):
-    max_sessions: Whole = Field(
-        default=1, ge=1, description="Turns that may run in parallel, each in a session of its own."
+    max_sessions: PositiveCount = Field(
+        default=1, description="Turns that may run in parallel, each in a session of its own."
     )
 
 
 class Pool(_Keys):
-    min_clients: Whole = Field(default=0, ge=0, description="Clients kept running even when there is nothing to do.")
-    max_clients: Whole | None = Field(
+    min_clients: Count = Field(default=0, description="Clients kept running even when there is nothing to do.")
+    max_clients: PositiveCount | None = Field(
         default=None,
-        ge=1,
         description="Clients there may be at most, busy or idle. Default: `concurrency.maxSessions`.",
     )
-    spares: Whole | None = Field(
+    spares: Count | None = Field(
         default=None,
-        ge=0,
         description="Connected clients kept unused for sessions to come. "
         "Default: 1 for a service that may have more than one client, else 0.",
     )
@@ -110,8 +114,8 @@ class Pool(_Keys):
 
 
 class Queue(_Keys):
-    max_waiting: Whole = Field(default=100, ge=0, description="Turns that may wait in the whole instance.")
-    max_waiting_per_session: Whole = Field(default=20, ge=0, description="Turns that may wait in one session.")
+    max_waiting: Count = Field(default=100, description="Turns that may wait in the whole instance.")
+    max_waiting_per_session: Count = Field(default=20, description="Turns that may wait in one session.")
     max_wait: Limit = Field(
         default=None,
         description="How long a turn may wait for a place before it is refused, or `none`. "
@@ -145,7 +149,7 @@ class FrontMatter(_Keys):
         "`acceptEdits` lets files be edited, `plan` only reads, `dontAsk` denies instead of asking, `auto` lets the "
         "CLI judge, `bypassPermissions` never asks.",
     )
-    max_turns: Annotated[Whole, Field(ge=1)] | None = Field(
+    max_turns: PositiveCount | None = Field(
         default=None, description="Rounds of tool calls in one turn before it is stopped. Default: no limit."
     )
     mcp_servers: Servers = Field(
@@ -155,19 +159,18 @@ class FrontMatter(_Keys):
     concurrency: Concurrency = Field(default_factory=Concurrency, description="How much runs at the same time.")
     pool: Pool = Field(default_factory=Pool, description="The clients behind the instance.")
     queue: Queue = Field(default_factory=Queue, description="What may wait, and for how long.")
-    question_ttl: Seconds = Field(
-        default=3600, gt=0, description="How long an agent's question waits for an answer before it expires."
+    question_ttl: PositiveSeconds = Field(
+        default=3600, description="How long an agent's question waits for an answer before it expires."
     )
-    stall_timeout: Limit = Field(
-        default=None, gt=0, description="A turn that gives no sign of life for this long is stopped. Default: `none`."
+    stall_timeout: PositiveLimit = Field(
+        default=None, description="A turn that gives no sign of life for this long is stopped. Default: `none`."
     )
-    turn_timeout: Limit = Field(
+    turn_timeout: PositiveLimit = Field(
         default=None,
-        gt=0,
         description="How long a turn may run, or `none`. Default: 5m for tool, 10m for employee, `none` for service.",
     )
-    session_ttl: Seconds = Field(
-        default=7 * 86400, gt=0, description="How long a session may go unused before it is forgotten."
+    session_ttl: PositiveSeconds = Field(
+        default=7 * 86400, description="How long a session may go unused before it is forgotten."
     )
     on_restart: Literal["ask", "replay", "drop"] = Field(
         default="ask", description="What becomes of turns that were running when the supervisor died."

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.lowlevel
 
 from supervisor.client_events import ClientEvent, Rested, Result, TextBlock, TextDelta, Woke
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
@@ -130,9 +131,7 @@ class FakeConnection:
 
     def die(self, exit_code: int = -9) -> None:
         self.is_alive = False
-        self._in.send_nowait(
-            ClientDied(f"the process ended with exit code {exit_code}", exit_code=exit_code)
-        )
+        self._in.send_nowait(ClientDied(f"the process ended with exit code {exit_code}", exit_code=exit_code))
 
     def hang(self) -> None:
         self.is_hanging = True
@@ -197,7 +196,7 @@ class FakeConnection:
     async def disconnect(self) -> None:
         if self.survives_terminate:
             while self.is_alive:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
         self.is_alive = False
         self._in.close()
         self._out.close()

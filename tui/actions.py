@@ -60,7 +60,7 @@ class Verb:
         )
 
 
-LOOK, STOP, STEER, ANSWER, WRITE, PROGRAM = (
+LOOK, STOP, STEER, ANSWER, WRITE, PROGRAM = GROUPS = (
     "Look",
     "Four stops",
     "Steer",
@@ -68,6 +68,7 @@ LOOK, STOP, STEER, ANSWER, WRITE, PROGRAM = (
     "Chat",
     "Anywhere",
 )
+"""Headings of the help, in its order."""
 
 VERBS: tuple[Verb, ...] = (
     Verb("open", "enter", "open", "Open the chat of the row under the cursor.", Target.SESSION, LOOK,
@@ -75,8 +76,6 @@ VERBS: tuple[Verb, ...] = (
     Verb("new_chat", "n", "new", "Start a conversation: choose instance, user and session.", Target.SESSION,
          LOOK, words="chat INSTANCE", shown=True),
     Verb("inbox", "i", "inbox", "Go to the open questions; once more opens the oldest.", Target.QUESTION, LOOK,
-         shown=True),
-    Verb("describe", "d", "describe", "Show every fact about the row under the cursor.", Target.VIEW, LOOK,
          shown=True),
     Verb("filter", "slash", "filter", "Show only rows with this text; /!text shows the others; esc clears.",
          Target.VIEW, LOOK, shown=True, key_display="/"),
@@ -92,6 +91,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("pane('sessions')", "2", "sessions", "Go to the sessions.", Target.VIEW, LOOK),
     Verb("pane('clients')", "3", "clients", "Go to the clients.", Target.VIEW, LOOK),
     Verb("pane('inbox')", "4", "inbox", "Go to the open questions.", Target.VIEW, LOOK),
+    Verb("pane('events')", "5", "events", "Go to the log of events.", Target.VIEW, LOOK),
     Verb("interrupt", "x", "interrupt", "Stop the session's running turn. Its client and its queue stay.",
          Target.SESSION, STOP, words="interrupt SESSION", shown=True),
     Verb("clear_queue", "X", "clear queue", "Cancel the turns that wait. What runs goes on.", Target.SESSION, STOP,
@@ -102,6 +102,9 @@ VERBS: tuple[Verb, ...] = (
          Target.INSTANCE, STOP, words="resume INSTANCE", shown=True),
     Verb("kill", "K", "kill", "End the processes now: of the instance, or of the client under the cursor.",
          Target.INSTANCE, STOP, words="kill TARGET", confirms=True, shown=True),
+    Verb("help", "question_mark", "help", "All keys.", Target.VIEW, PROGRAM, key_display="?", shown=True),
+    Verb("describe", "d", "describe", "Show every fact about the row under the cursor.", Target.VIEW, LOOK,
+         shown=True),
     Verb("pause", "p", "pause", "New prompts queue; what runs goes on.", Target.INSTANCE, STEER,
          words="pause INSTANCE", shown=True),
     Verb("resume", "p", "resume", "Take back pause, drain or stop.", Target.INSTANCE, STEER,
@@ -113,7 +116,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("close_session", "delete", "close", "Remove the session from the books.", Target.SESSION, STEER,
          words="close SESSION", confirms=True),
     Verb("approve", "a", "allow once", "Allow this one call.", Target.QUESTION, ANSWER, Place.QUESTION, shown=True),
-    Verb("always", "A", "always in this session", "Allow it, and its like, for the rest of this session.",
+    Verb("always", "A", "always", "Allow it, and its like, for the rest of this session.",
          Target.QUESTION, ANSWER, Place.QUESTION, shown=True),
     Verb("deny", "d", "deny", "Refuse it; the agent is told the reason you give.", Target.QUESTION, ANSWER,
          Place.QUESTION, shown=True),
@@ -138,7 +141,6 @@ VERBS: tuple[Verb, ...] = (
          confirms=True),
     Verb("kill_house", "", "kill all", "End every process of every instance. Asks for a typed word.", Target.HOUSE,
          STOP, words="kill all", confirms=True),
-    Verb("help", "question_mark", "help", "All keys.", Target.VIEW, PROGRAM, key_display="?", shown=True),
     Verb("app.command_palette", "ctrl+p", "palette", "Find any verb or session by name.", Target.VIEW, PROGRAM,
          Place.ANYWHERE, key_display="^p"),
     Verb("app.quit", "ctrl+q", "quit", "Leave; says first what would end, and offers to drain.", Target.HOUSE,

@@ -74,6 +74,9 @@ class BullpenApp(App[int]):
     def flush(self) -> None:
         """The one place where what the engine did reaches the screen: what is in sight takes its rows."""
         touched = self.bridge.refresh()
+        for screen in self.screen_stack:
+            if isinstance(screen, DashboardScreen):
+                screen.record(touched.events)
         for screen in reversed(self.screen_stack):
             if isinstance(screen, (DashboardScreen, ChatScreen)):
                 if screen.is_mounted:

@@ -31,15 +31,23 @@ app = typer.Typer(
 
 TemplatesOption = Annotated[
     Path | None,
-    typer.Option("--templates", metavar="DIR", help="Folder of agent templates (*.md). Default: ./templates, else those shipped."),
+    typer.Option(
+        "--templates", metavar="DIR", help="Folder of agent templates (*.md). Default: ./templates, else those shipped."
+    ),
 ]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Settings of this host. Default: ./bullpen.toml, if there is one.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings of this host. Default: ./bullpen.toml, if there is one."),
 ]
-StateOption = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="Where workspaces, transcripts and logs are kept.")]
+StateOption = Annotated[
+    Path | None, typer.Option("--state", metavar="DIR", help="Where workspaces, transcripts and logs are kept.")
+]
 RehearsalOption = Annotated[
     bool | None,
-    typer.Option("--rehearsal/--real", help="Real Claude Code processes over an embedded endpoint with scripted replies: no key, no network."),
+    typer.Option(
+        "--rehearsal/--real",
+        help="Real Claude Code processes over an embedded endpoint with scripted replies: no key, no network.",
+    ),
 ]
 
 
@@ -99,7 +107,9 @@ def ask(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent, as in its template.")],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask; - reads it from standard input.")],
     user: Annotated[str, typer.Option("--user", metavar="U", help="On whose behalf.")] = "local",
-    session: Annotated[str, typer.Option("--session", metavar="S", help="Which conversation. Default: the user's own.")] = "",
+    session: Annotated[
+        str, typer.Option("--session", metavar="S", help="Which conversation. Default: the user's own.")
+    ] = "",
     templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,

@@ -29,7 +29,7 @@ def instance_facts(row: InstanceRow, now: float) -> Facts:
         ),
         ("starts", f"{pool.hot} hot, {pool.adopted} on a spare, {pool.cold} cold; {hits} began warm"),
         ("losses", f"{pool.evictions} evicted, {pool.crashes} crashed"),
-        ("first text", "no turn yet" if row.first_token_p50 is None else f"{format.duration(row.first_token_p50)} median"),
+        ("first text", "no turn yet" if row.first_token_p50 is None else f"{format.duration(row.first_token_p50)} p50"),
         ("memory", format.bytes_short(row.memory_bytes)),
     ]  # fmt: skip
 

@@ -11,6 +11,7 @@ from supervisor import (
     InstanceState,
     PoolStatistics,
     Question,
+    QuestionKind,
     SessionKey,
     SessionRow,
     SessionState,
@@ -24,7 +25,7 @@ INSTANCE_COLUMNS = (
     Column("state", "state", 10, sort_letter="S"),
     Column("archetype", "kind", 8, priority=7),
     Column("needs", "needs", 5, sort_letter="N"),
-    Column("clients", "clients", 14, flex=1, sort_letter="C"),
+    Column("clients", "clients", 15, flex=1, sort_letter="C"),
     Column("sessions", "sess", 4, "right", priority=3),
     Column("waiting", "queue", 5, "right", sort_letter="Q"),
     Column("trend", "last minute", 12, priority=6),
@@ -40,7 +41,7 @@ SESSION_COLUMNS = (
     Column("instance", "instance", 8, flex=1, priority=1, sort_letter="I"),
     Column("user", "user", 8, flex=1, sort_letter="U"),
     Column("session", "session", 11, flex=2, sort_letter="E"),
-    Column("why", "why · doing", 14, flex=5, sort_letter="W"),
+    Column("why", "why · doing", 14, flex=8, sort_letter="W"),
     Column("turns", "turns", 5, "right", priority=4, sort_letter="T"),
     Column("tokens", "tokens", 6, "right", priority=5, sort_letter="N"),
     Column("cost", "cost", 6, "right", priority=6, sort_letter="C"),
@@ -138,7 +139,7 @@ def question_order(row: Question) -> tuple[Any, ...]:
 
 
 def clients_compact(pool: PoolStatistics) -> tuple[Cell, ...]:
-    """Clients by state in the fewest cells: `2● 1◐ 1○ 1◇ of 5`; states with none are left out."""
+    """Clients by state in the fewest cells: `2● 1◐ 1○ 1◇ /5`; states with none are left out."""
     parts: list[Cell] = []
     for number, mark, style in (
         (pool.busy, format.glyph(SlotState.BUSY), "busy"),
@@ -150,7 +151,7 @@ def clients_compact(pool: PoolStatistics) -> tuple[Cell, ...]:
     ):
         if number:
             parts.append(Cell(f"{number}{mark} ", style))
-    parts.append(Cell(f"of {pool.max_clients}" if parts else f"0 of {pool.max_clients}", "dim"))
+    parts.append(Cell(f"/{pool.max_clients}" if parts else f"0/{pool.max_clients}", "dim"))
     return tuple(parts)
 
 
@@ -238,8 +239,8 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
     queued = Cell(f"  +{len(row.waiting)} queued", "accent") if row.waiting else Cell("")
     if row.state is SessionState.ASKING and question is not None:
         return (
-            Cell(f"{question.tool} ", "warn"),
-            Cell(f"asked {format.age(now - question.asked_at)} ago"),
+            Cell(f"{asked_for(question)} ", "warn"),
+            Cell(format.age(now - question.asked_at)),
             queued,
             Cell(f"  {question.summary}", "dim"),
         )
@@ -256,6 +257,11 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
         doing = "" if client is None or not client.tool else f"  {client.tool}{_since(client.tool_started_at, now)}"
         return (Cell(format.age(now - row.turn_started_at), "busy"), Cell(doing), queued)
     return (Cell(row.note, "" if row.state is SessionState.FAILED else "dim"), queued)
+
+
+def asked_for(question: Question) -> str:
+    """The tool that wants permission, or that a choice is to be made."""
+    return "choice" if question.kind is QuestionKind.CHOICE else question.tool
 
 
 def client_row(row: ClientRow, now: float) -> Row:
@@ -302,7 +308,7 @@ def question_row(row: Question, now: float) -> Row:
         (
             Cell(format.age(now - row.asked_at), "warn"),
             Cell(str(row.key), "strong"),
-            Cell(row.tool, "accent"),
+            Cell(asked_for(row), "accent"),
             Cell(row.summary),
             Cell(f"in {format.age(left)}" if left > 0 else "now", "error" if left < 60 else "dim"),
         ),

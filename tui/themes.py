@@ -67,4 +67,7 @@ BULLPEN_LIGHT = Theme(
     },
 )
 
+MUTED = "$foreground 60%"
+"""For `Content` styles, where `$text-muted` has no background to be computed from."""
+
 OURS = (BULLPEN_DARK, BULLPEN_LIGHT)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.conftest import Start
-from tests.engine.waiting import until
 
 from supervisor import events as past
 from supervisor.events import Event
 from supervisor.feed import EVENT_BUFFER
 from supervisor.model import Prompt
 from supervisor.testing import FakeWorld
+from tests.engine.conftest import Start
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

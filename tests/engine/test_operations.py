@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from tests.engine.conftest import MakeTemplate, Start
-from tests.engine.waiting import until
 
 from supervisor import events as past
 from supervisor.errors import NotAccepting, Refused, UnknownTarget
 from supervisor.model import Cancelled, Done, InstanceState, Interrupted, Prompt, SessionKey, SlotState, WhyWaiting
 from supervisor.supervisor import Supervisor
 from supervisor.testing import FakeConnection, FakeWorld, hold
+from tests.engine.conftest import MakeTemplate, Start
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

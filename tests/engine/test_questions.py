@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from tests.engine.conftest import MakeTemplate, Start
-from tests.engine.waiting import until
 
 from supervisor import events as past
 from supervisor.connection import ToolRequest, Verdict
@@ -17,6 +15,8 @@ from supervisor.errors import AlreadyAnswered, Refused, UnknownTarget
 from supervisor.model import Allow, Choose, Deny, Prompt, Question, QuestionOutcome, SessionState, SlotState, WhyWaiting
 from supervisor.supervisor import Supervisor
 from supervisor.testing import FakeWorld, hold
+from tests.engine.conftest import MakeTemplate, Start
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -105,28 +105,26 @@ async def test_a_late_answer_is_an_error_that_says_what_happened(start: Start, w
 
 
 async def test_always_holds_for_this_session_and_this_tool_only(start: Start, world: FakeWorld) -> None:
-    async with start() as supervisor:
-        async with asking(supervisor, world, WRITE) as verdicts:
-            supervisor.answer(only_question(supervisor).id, Allow(always=True))
-            await until(lambda: verdicts)
-            again = await world.connections[-1].ask(WRITE)
-            assert isinstance(again.answer, Allow)
-            assert supervisor.snapshot().questions == ()
-            async with anyio.create_task_group() as group:
-                group.start_soon(world.connections[-1].ask, ToolRequest("Bash", {"command": "ls"}))
-                await until(lambda: supervisor.snapshot().questions)
-                group.cancel_scope.cancel()
+    async with start() as supervisor, asking(supervisor, world, WRITE) as verdicts:
+        supervisor.answer(only_question(supervisor).id, Allow(always=True))
+        await until(lambda: verdicts)
+        again = await world.connections[-1].ask(WRITE)
+        assert isinstance(again.answer, Allow)
+        assert supervisor.snapshot().questions == ()
+        async with anyio.create_task_group() as group:
+            group.start_soon(world.connections[-1].ask, ToolRequest("Bash", {"command": "ls"}))
+            await until(lambda: supervisor.snapshot().questions)
+            group.cancel_scope.cancel()
 
 
 async def test_always_for_a_command_means_that_command_to_the_letter(start: Start, world: FakeWorld) -> None:
-    async with start() as supervisor:
-        async with asking(supervisor, world, ToolRequest("Bash", {"command": "ls"})) as verdicts:
-            supervisor.answer(only_question(supervisor).id, Allow(always=True))
-            await until(lambda: verdicts)
-            async with anyio.create_task_group() as group:
-                group.start_soon(world.connections[-1].ask, ToolRequest("Bash", {"command": "ls; rm -r ."}))
-                await until(lambda: supervisor.snapshot().questions)
-                group.cancel_scope.cancel()
+    async with start() as supervisor, asking(supervisor, world, ToolRequest("Bash", {"command": "ls"})) as verdicts:
+        supervisor.answer(only_question(supervisor).id, Allow(always=True))
+        await until(lambda: verdicts)
+        async with anyio.create_task_group() as group:
+            group.start_soon(world.connections[-1].ask, ToolRequest("Bash", {"command": "ls; rm -r ."}))
+            await until(lambda: supervisor.snapshot().questions)
+            group.cancel_scope.cancel()
 
 
 async def test_a_choice_is_answered_by_a_label_and_nothing_else(start: Start, world: FakeWorld) -> None:

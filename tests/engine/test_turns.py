@@ -5,8 +5,6 @@ from __future__ import annotations
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from tests.engine.conftest import MakeTemplate, Start
-from tests.engine.waiting import until
 
 from supervisor.errors import InvalidId, InvalidPrompt, Saturated, UnknownAgent
 from supervisor.model import (
@@ -24,6 +22,8 @@ from supervisor.model import (
 )
 from supervisor.supervisor import Supervisor
 from supervisor.testing import FakeConnection, FakeWorld, hold
+from tests.engine.conftest import MakeTemplate, Start
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

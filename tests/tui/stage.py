@@ -254,7 +254,7 @@ def client(client_id: str, key: SessionKey | None, **changes: Any) -> ClientRow:
         state=SlotState.READY,
         key=key,
         memory_bytes=212 * MB,
-        memory_trend=(180, 184, 190, 199, 205, 208, 212, 212),
+        memory_trend=(210, 211, 212, 211, 212, 212, 211, 212),
         processes=2,
         cpu_percent=0.4,
         started_at=NOW - 900,
@@ -423,7 +423,7 @@ def draining() -> StageEngine:
     """The helpdesk is being emptied; one client is on its way out."""
     stage = busy()
     stage.put(
-        replace(stage.instances["helpdesk"], state=InstanceState.DRAINING, note="2 turns running, 1 question; 22 s left",
+        replace(stage.instances["helpdesk"], state=InstanceState.DRAINING, note="2 turns running, 22 s left",
                 pool=replace(stage.instances["helpdesk"].pool, idle=0, spare=0, starting=0, closing=1)),
         replace(stage.sessions[CARO], why=WhyWaiting.DRAINING,
                 waiting=(waiting(1, WhyWaiting.DRAINING, 42, "The printer on floor 3 blinks red"),)),

@@ -28,6 +28,7 @@ from tui.operations import Operations
 from tui.screens.ask_text import AskTextScreen
 from tui.screens.chat_title import chat_title
 from tui.screens.describe import DescribeScreen
+from tui.themes import MUTED
 from tui.widgets.prompt import PromptInput
 from tui.widgets.question import QuestionCard, card_for
 from tui.widgets.transcript import Transcript
@@ -69,8 +70,8 @@ class ChatScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.query_one("#transcript").border_title = Content(clean_cell(str(self.key), 120))
-        self._open_conversation()
         self.refresh_rows(Touched(everything=True))
+        self.call_after_refresh(self.refresh_transcript)
         self.set_interval(STREAM_SECONDS, self.refresh_transcript)
 
     @property
@@ -125,13 +126,13 @@ class ChatScreen(Screen[None]):
             Content.assemble(
                 (f"{format.glyph('waiting')} {turn.position} ", "$text-accent"),
                 (f"{turn.why} {format.age(now - turn.queued_at)}", "$text-accent"),
-                (f"  {turn.source}  ", "$text-muted"),
+                (f"  {turn.source}  ", MUTED),
                 clean_cell(turn.text, 400),
             )
             for turn in turns[:SHOWN_WAITING]
         ]
         if len(turns) > SHOWN_WAITING:
-            lines.append(Content.styled(f"  and {len(turns) - SHOWN_WAITING} more", "$text-muted"))
+            lines.append(Content.styled(f"  and {len(turns) - SHOWN_WAITING} more", MUTED))
         shown.update(Content("\n").join(lines))
 
     def _show_questions(self) -> None:

@@ -7,6 +7,7 @@ from textual.content import Content
 from supervisor import ClientRow, SessionKey, SessionRow
 from tui import format
 from tui.filters import clean_cell
+from tui.themes import MUTED
 
 STYLES = {
     "busy": "$text-primary",
@@ -14,7 +15,7 @@ STYLES = {
     "error": "bold $text-error",
     "ok": "$text-success",
     "accent": "$text-accent",
-    "dim": "$text-muted",
+    "dim": MUTED,
 }
 
 
@@ -28,13 +29,13 @@ def chat_title(key: SessionKey, row: SessionRow | None, client: ClientRow | None
         )
     left = Content.assemble(
         (f" {format.glyph(row.state)} {row.state}", STYLES.get(format.role(row.state), "")),
-        (_doing(row, client, now), "$text-muted"),
+        (_doing(row, client, now), MUTED),
     )
     for parts in (_cost(row, client), _cost(row, client)[:2], []):
         right = " · ".join(parts) + " "
         if left.cell_length + len(right) < width:
             break
-    return Content.assemble(left, " " * max(1, width - left.cell_length - len(right)), (right, "$text-muted"))
+    return Content.assemble(left, " " * max(1, width - left.cell_length - len(right)), (right, MUTED))
 
 
 def _doing(row: SessionRow, client: ClientRow | None, now: float) -> str:
@@ -45,7 +46,7 @@ def _doing(row: SessionRow, client: ClientRow | None, now: float) -> str:
         since = "" if client.tool_started_at is None else f" {format.age(now - client.tool_started_at)}"
         words.append(f"{clean_cell(client.tool, 40)}{since}")
     if row.why is not None:
-        words.append(f"next waits: {row.why}" if row.turn_id else f"waits: {row.why}")
+        words.append(f"{len(row.waiting)} queued" if row.turn_id else f"waits: {row.why}")
     if row.note:
         words.append(clean_cell(row.note, 80))
     return "".join(f" · {word}" for word in words)

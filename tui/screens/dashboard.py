@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
+from textual.content import Content
 from textual.widgets import Footer, Input
 
-from supervisor import ClientRow, InstanceRow, Question, SessionKey, SessionRow, SessionState
-from tui import facts, rows
+from supervisor import ClientRow, Event, InstanceRow, InstanceState, Question, SessionKey, SessionRow, SessionState
+from tui import facts, format, rows
 from tui.actions import Place, bindings
 from tui.bridge import Bridge, Touched
+from tui.filters import clean_cell
 from tui.operations import Operations
 from tui.screens.describe import DescribeScreen
 from tui.screens.verbs import OperatorScreen
@@ -72,7 +74,9 @@ class DashboardScreen(OperatorScreen):
                     rows.CLIENT_COLUMNS, build=rows.client_row, order=rows.client_order, clock=self._clock,
                     title="Clients", empty="no client runs", id="clients",
                 )  # fmt: skip
-                yield EventLog(id="events")
+                log = EventLog(id="events")
+                log.border_title = "Events"
+                yield log
         yield Input(placeholder="only rows with this text · !text the others", id="filter")
         yield Footer(compact=True)
 
@@ -112,12 +116,14 @@ class DashboardScreen(OperatorScreen):
         self.clients.show_things(row for row in bridge.clients.values() if self._is_in_scope(row.instance))
         self._tell()
 
+    def record(self, events: Iterable[Event]) -> None:
+        """Writes what happened into the log, also while another screen is in front."""
+        log = self.query_one(EventLog)
+        for event in events:
+            log.add(event)
+
     def refresh_rows(self, touched: Touched) -> None:
         """Called by the app's flush timer: rebuilds what changed, and once a second what only grew older."""
-        if touched.events:
-            log = self.query_one(EventLog)
-            for event in touched.events:
-                log.add(event)
         if touched.everything:
             self.show_everything()
             return
@@ -162,7 +168,7 @@ class DashboardScreen(OperatorScreen):
         bridge, now = self.bridge, self._clock()
         self.query_one(StatusHeader).set(bridge.host, tuple(bridge.instances.values()), now)
         whose = self._scope or "all instances"
-        self.instances.border_subtitle = "" if self._scope is None else f"only {self._scope} · 0 all"
+        self.instances.border_subtitle = Content(self._instances_note())
         self.sessions.border_title = f"Sessions · {whose} · {self.sessions.row_count}"
         self.clients.border_title = f"Clients · {whose} · {self.clients.row_count}"
         self.inbox.border_title = f"Inbox · {len(bridge.questions)} waiting for you"
@@ -180,6 +186,17 @@ class DashboardScreen(OperatorScreen):
         if possible != self._possible:
             self._possible = possible
             self.refresh_bindings()
+
+    def _instances_note(self) -> str:
+        """Why an instance is not running, or which one the other panes are narrowed to."""
+        notes = [
+            f"{format.glyph(row.state)} {row.name}: {clean_cell(row.note)}"
+            for row in self.bridge.instances.values()
+            if row.note and row.state is not InstanceState.RUNNING
+        ]
+        if self._scope is not None:
+            notes.append(f"only {self._scope} · 0 all")
+        return "   ".join(notes)
 
     def _fit(self) -> None:
         """Gives each pane the lines it can use, the rest to the sessions."""
@@ -226,7 +243,10 @@ class DashboardScreen(OperatorScreen):
         return focused if isinstance(focused, LiveTable) else self.query_one("#sessions", LiveTable)
 
     def _active_thing(self) -> object | None:
-        return self._active_table().thing if self.query("#sessions") else None
+        focused = self.focused
+        if isinstance(focused, LiveTable):
+            return focused.thing
+        return self.sessions.thing if focused is None and self.query("#sessions") else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "inbox":
@@ -296,9 +316,9 @@ class DashboardScreen(OperatorScreen):
 
     def action_pane(self, name: str) -> None:
         self.set_class(name == "clients", "-clients")
-        table = self.query_one(f"#{name}", LiveTable)
-        if table.display:
-            table.focus()
+        pane = self.query_one(f"#{name}")
+        if pane.display:
+            pane.focus()
 
     def action_scope(self) -> None:
         self._scope = self.instances.cursor_key if self._scope is None else None

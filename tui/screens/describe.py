@@ -16,7 +16,7 @@ from tui.screens.dialog import Dialog
 
 
 class DescribeScreen(Dialog[None]):
-    CSS_PATH = "describe.tcss"
+    CSS_PATH = ["dialog.tcss", "describe.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,d,enter,f2", "cancel", "close", show=False),
         Binding("j", "scroll(1)", show=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
@@ -13,7 +13,7 @@ Answered = TypeVar("Answered")
 class Dialog(ModalScreen[Answered]):
     """Typed by its answer. `escape` dismisses it with None, which must mean "nothing happens"."""
 
-    CSS_PATH = "dialog.tcss"
+    CSS_PATH: ClassVar[Any] = ["dialog.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", key_display="esc")]
 
     def action_cancel(self) -> None:

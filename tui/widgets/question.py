@@ -16,6 +16,7 @@ from supervisor import Allow, Answer, ChoiceItem, Choose, Question, QuestionKind
 from tui import format
 from tui.actions import Place, bindings
 from tui.filters import clean_cell, clean_text
+from tui.themes import MUTED
 
 
 class QuestionCard(Vertical, can_focus=True, can_focus_children=False):
@@ -169,7 +170,7 @@ class ChoiceCard(QuestionCard):
         self.post_message(self.ReasonWanted(self.question))
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.query(".items"):
             return
         item = self.item
         number, total = len(self._answers) + 1, len(self.question.choices)
@@ -192,7 +193,7 @@ class ChoiceCard(QuestionCard):
             (f"{index + 1} ", "bold $text-accent"),
             mark,
             (clean_cell(label, 60), "bold" if is_at else ""),
-            (f"  {clean_cell(description, 200)}" if description else "", "$text-muted"),
+            (f"  {clean_cell(description, 200)}" if description else "", MUTED),
         )
 
 

@@ -1,0 +1,57 @@
+# Everything a newcomer needs: `make demo` and `make test`. Python >= 3.11, pip and make are enough.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check format schema screenshots clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/installed ## Open the dashboard in rehearsal with simulated callers: no key, no network
+	@$(BIN)/bullpen demo
+
+run: $(VENV)/installed ## Open the dashboard with your own credentials
+	@$(BIN)/bullpen
+
+test: $(VENV)/installed-test ## Run every test, those with real Claude Code processes included
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-test ## Format, lint, types, import contracts, and the tests that need no loop
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit -q
+
+format: $(VENV)/installed-test ## Put the code into the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: $(VENV)/installed ## Write docs/template.schema.json from the template model
+	$(BIN)/python scripts/make_schema.py
+
+screenshots: $(VENV)/installed-test ## Take the pictures of the README from the running program
+	$(BIN)/python scripts/make_screenshots.py
+
+clean: ## Remove what was built and installed here
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "bullpen needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing bullpen (the Claude Code CLI comes with it: about 380 MB on disk) ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	@echo "Installing what the tests need ..."
+	@$(PIP) --editable '.[test]'
+	@touch $@

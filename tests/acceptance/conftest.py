@@ -1,0 +1,89 @@
+"""The real supervisor, the bundled CLI, and the rehearsal endpoint on loopback. Nothing here talks to anything else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from supervisor.processes import MARK
+from supervisor.rehearsal import Rehearsal
+from supervisor.settings import Settings
+from supervisor.supervisor import Supervisor
+from supervisor.templates import Template
+
+PACE = 0.25
+"""Of scripted delays: a scripted second takes a quarter of one."""
+
+
+class House:
+    """A supervisor on rehearsal, and what its endpoint has seen."""
+
+    def __init__(self, supervisor: Supervisor, rehearsal: Rehearsal) -> None:
+        self.supervisor = supervisor
+        self.rehearsal = rehearsal
+
+    def requests_of(self, phrase: str) -> list[str]:
+        """The whole text of every request whose own prompt contains the phrase."""
+        return [request.text for request in self.rehearsal.record if phrase in request.prompt]
+
+    @property
+    def pids(self) -> set[int]:
+        return {row.pid for row in self.supervisor.snapshot().clients if row.pid}
+
+
+Open = Callable[..., AbstractAsyncContextManager[House]]
+
+
+@pytest.fixture
+def open_house(tmp_path: Path) -> Open:
+    """`async with open_house(maxSessions=2, ...)`: a service `desk` with all its tools asking by default."""
+
+    @asynccontextmanager
+    async def begin(
+        max_sessions: int = 2, *, spares: int = 0, keys: dict[str, object] | None = None, pace: float = PACE
+    ) -> AsyncIterator[House]:
+        template = Template.model_validate(
+            {
+                "name": "desk",
+                "description": "a test agent",
+                "system_prompt": "You help.",
+                "path": tmp_path / "desk.md",
+                "tools": ["Read", "Write", "Bash", "AskUserQuestion"],
+                "concurrency": {"maxSessions": max_sessions},
+                "pool": {"spares": spares},
+            }
+            | (keys or {})
+        )
+        settings = Settings(state_dir=tmp_path / "state", rehearsal=True, memory_interval=0.2)
+        async with Rehearsal(pace=pace, keep=10_000) as rehearsal:
+            environment = rehearsal.environment(tmp_path / "claude")
+            async with Supervisor([template], settings, environment=environment) as supervisor:
+                yield House(supervisor, rehearsal)
+
+    return begin
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_over() -> Iterator[None]:
+    """Every test of this folder ends with no process that carries a client's mark (R3)."""
+    before = {process.pid for process in find_marked()}
+    yield
+    left = [process for process in find_marked() if process.pid not in before]
+    for process in left:
+        process.kill()
+    assert not left, f"left over: {left}"
+
+
+def find_marked() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if MARK in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found

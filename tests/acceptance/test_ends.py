@@ -1,0 +1,119 @@
+"""Kill and drain of real process trees: gone means gone (R3, S1.17)."""
+
+from __future__ import annotations
+
+import contextlib
+
+import psutil
+import pytest
+
+from supervisor import events as past
+from supervisor.model import Allow, Done, Failed, FailureKind, InstanceState, Interrupted, Prompt
+from tests.acceptance.conftest import House, Open, find_marked
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+SLEEPER = '[[tool: Bash {"command": "sleep 300 & sleep 300", "timeout": 600000}]] [[say: never]]'
+
+
+async def start_sleeper(house: House) -> tuple[object, list[psutil.Process]]:
+    """A turn whose Bash tool has two children running; gives its ticket and the whole tree."""
+    supervisor = house.supervisor
+    ticket = supervisor.submit(Prompt("desk", SLEEPER, user="ana"))
+    await until(lambda: supervisor.snapshot().questions, within=30)
+    supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+    (pid,) = house.pids
+    root = psutil.Process(pid)
+    await until(lambda: len(names_below(root).intersection({"sleep", "bash"})) == 2, within=30)
+    return ticket, [root, *root.children(recursive=True)]
+
+
+def names_below(root: psutil.Process) -> set[str]:
+    """Names of its descendants; one that ends while it is looked at is left out."""
+    names = set()
+    for process in root.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            names.add(process.name())
+    return names
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+async def test_kill_leaves_no_process_of_the_tree(open_house: Open) -> None:
+    """R3: the tools' children have process groups of their own and outlive a killed CLI."""
+    async with open_house() as house:
+        ticket, tree = await start_sleeper(house)
+        assert len(tree) >= 3
+        house.supervisor.kill("desk")
+        await until(lambda: house.supervisor.snapshot().instances[0].state is InstanceState.STOPPED, within=30)
+        assert alive(tree) == []
+        assert find_marked() == []
+        assert isinstance(ticket.finished, Interrupted)  # type: ignore[attr-defined]
+
+
+async def test_a_stopped_process_is_ended_all_the_same(open_house: Open) -> None:
+    """Sdk-facts §1.3: a SIGSTOPped CLI answers nothing and needs KILL."""
+    async with open_house() as house:
+        supervisor = house.supervisor
+        ticket = supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="ana"))
+        await until(lambda: supervisor.conversation(ticket.key).open_text, within=30)
+        (pid,) = house.pids
+        process = psutil.Process(pid)
+        process.suspend()
+        with supervisor.watch() as feed:
+            supervisor.kill_client(supervisor.snapshot().clients[0].id)
+            outcome = await ticket.outcome()
+            await until(lambda: not supervisor.snapshot().clients, within=30)
+            events = feed.take().events
+        assert isinstance(outcome, Interrupted)
+        assert alive([process]) == []
+        steps = [event.step for event in events if isinstance(event, past.ClientEnding)]
+        assert steps == ["interrupt", "disconnect", "terminate", "kill", "verify"]
+        assert [event.left_over for event in events if isinstance(event, past.ClientGone)] == [0]
+
+
+async def test_a_crash_fails_its_own_turn_and_the_session_is_resumed(open_house: Open) -> None:
+    """S1.18"""
+    async with open_house() as house:
+        supervisor = house.supervisor
+        await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana")).outcome()
+        other = supervisor.submit(Prompt("desk", "[[slow: 4]] [[say: unharmed]]", user="boris"))
+        ticket = supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="ana"))
+        await until(lambda: supervisor.conversation(ticket.key).open_text, within=30)
+        pid = next(row.pid for row in supervisor.snapshot().clients if row.key == ticket.key)
+        psutil.Process(pid).kill()
+        outcome = await ticket.outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.CRASHED
+        recalled = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        assert isinstance(recalled, Done)
+        assert "4711" in recalled.text
+        assert isinstance(await other.outcome(), Done)
+
+
+async def test_drain_ends_with_nothing_running(open_house: Open) -> None:
+    """S1.17"""
+    async with open_house() as house:
+        supervisor = house.supervisor
+        running = supervisor.submit(Prompt("desk", "[[slow: 2]] [[say: finished]]", user="ana"))
+        queued = supervisor.submit(Prompt("desk", "[[say: queued too]]", user="ana"))
+        await until(lambda: supervisor.snapshot().sessions[0].turn_id, within=30)
+        supervisor.drain("desk")
+        await supervisor.drained("desk")
+        assert supervisor.snapshot().clients == ()
+        assert find_marked() == []
+        for ticket, text in ((running, "finished"), (queued, "queued too")):
+            assert isinstance(ticket.finished, Done)
+            assert ticket.finished.text == text
+
+
+async def test_an_api_that_refuses_fails_the_turn_with_its_kind(open_house: Open) -> None:
+    async with open_house() as house:
+        supervisor = house.supervisor
+        outcome = await supervisor.submit(Prompt("desk", "[[error: 400]]", user="ana")).outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.API_ERROR
+        assert isinstance(await supervisor.submit(Prompt("desk", "[[say: fine]]", user="ana")).outcome(), Done)

@@ -1,0 +1,85 @@
+"""Permission questions and AskUserQuestion of the real CLI, answered by id (D4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.conversation import ToolReturned
+from supervisor.errors import AlreadyAnswered
+from supervisor.model import Allow, Choose, Deny, Done, Prompt, QuestionKind
+from tests.acceptance.conftest import Open
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+WRITE = '[[tool: Write {"file_path": "notes.txt", "content": "from the agent"}]] [[say: that is all]]'
+
+
+async def test_an_approved_tool_runs_in_the_sessions_own_directory(open_house: Open) -> None:
+    """S3.3–5"""
+    async with open_house() as house:
+        supervisor = house.supervisor
+        ticket = supervisor.submit(Prompt("desk", WRITE, user="ana"))
+        await until(lambda: supervisor.snapshot().questions, within=30)
+        (question,) = supervisor.snapshot().questions
+        assert (question.kind, question.tool) == (QuestionKind.PERMISSION, "Write")
+        supervisor.answer(question.id, Allow())
+        assert isinstance(await ticket.outcome(), Done)
+        (row,) = supervisor.snapshot().sessions
+        written = supervisor.settings.state_dir / "workspaces" / "desk" / row.session_uuid / "notes.txt"
+        assert written.read_text() == "from the agent"
+
+
+async def test_a_denied_tool_does_not_run_and_the_agent_reads_the_reason(open_house: Open) -> None:
+    async with open_house() as house:
+        supervisor = house.supervisor
+        ticket = supervisor.submit(Prompt("desk", WRITE, user="ana"))
+        await until(lambda: supervisor.snapshot().questions, within=30)
+        (question,) = supervisor.snapshot().questions
+        supervisor.answer(question.id, Deny("use the wiki instead"))
+        assert isinstance(await ticket.outcome(), Done)
+        results = [e for e in supervisor.conversation(ticket.key).entries if isinstance(e, ToolReturned)]
+        assert [(entry.is_error, "use the wiki instead" in entry.text) for entry in results] == [(True, True)]
+        assert not list(supervisor.settings.state_dir.rglob("notes.txt"))
+
+
+async def test_an_expired_question_is_not_run_and_a_late_answer_is_refused(open_house: Open) -> None:
+    """S5.15"""
+    async with open_house(keys={"questionTtl": 0.3}) as house:
+        supervisor = house.supervisor
+        ticket = supervisor.submit(Prompt("desk", WRITE, user="ana"))
+        await until(lambda: supervisor.snapshot().questions, within=30)
+        (question,) = supervisor.snapshot().questions
+        assert isinstance(await ticket.outcome(), Done)
+        with pytest.raises(AlreadyAnswered, match="expired"):
+            supervisor.answer(question.id, Allow())
+        assert not list(supervisor.settings.state_dir.rglob("notes.txt"))
+
+
+async def test_a_choice_reaches_the_agent(open_house: Open) -> None:
+    async with open_house() as house:
+        supervisor = house.supervisor
+        ticket = supervisor.submit(Prompt("desk", "[[ask: Which colour? | red | blue]] [[say: thanks]]", user="ana"))
+        await until(lambda: supervisor.snapshot().questions, within=30)
+        (question,) = supervisor.snapshot().questions
+        assert question.kind is QuestionKind.CHOICE
+        assert [label for label, _ in question.choices[0].options] == ["red", "blue"]
+        supervisor.answer(question.id, Choose({question.choices[0].question: "blue"}))
+        assert isinstance(await ticket.outcome(), Done)
+        (result,) = [e for e in supervisor.conversation(ticket.key).entries if isinstance(e, ToolReturned)]
+        assert "blue" in result.text
+        assert "red" not in result.text.replace("answered", "")
+
+
+async def test_always_is_remembered_by_the_session_after_it_was_evicted(open_house: Open) -> None:
+    async with open_house() as house:
+        supervisor = house.supervisor
+        first = supervisor.submit(Prompt("desk", WRITE, user="ana"))
+        await until(lambda: supervisor.snapshot().questions, within=30)
+        supervisor.answer(supervisor.snapshot().questions[0].id, Allow(always=True))
+        await first.outcome()
+        supervisor.hibernate(first.key)
+        await until(lambda: not supervisor.snapshot().clients, within=30)
+        again = WRITE.replace("notes.txt", "more.txt")
+        assert isinstance(await supervisor.submit(Prompt("desk", again, user="ana")).outcome(), Done)
+        assert list(supervisor.settings.state_dir.rglob("more.txt"))

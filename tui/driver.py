@@ -1,0 +1,138 @@
+"""A terminal driver under which the event loop never waits for the terminal, however it behaves.
+
+- A terminal that does not read: pictures are left out whole, never cut; when it reads again it gets one fresh picture.
+- A terminal that is gone: the app ends at once, and no thread spins on a dead descriptor.
+- While suspended, and after the end, output goes nowhere instead of into a queue nobody empties.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+from codecs import getincrementaldecoder
+from typing import TYPE_CHECKING, Any
+
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+
+from tui.terminal import TerminalWriter
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+MOST_WAITING = 262_144
+"""Bytes the terminal may be behind before pictures are left out: three full screens of 200 x 50."""
+LAST_WORDS = 1.5
+"""Seconds the terminal gets at the end to take what restores it."""
+HUNG_UP = 129
+"""Exit code when the terminal went away: 128 + SIGHUP, as a shell would say."""
+
+SYNC_START, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
+_MODE = re.compile(r"(?:\x1b\[[?<>=]?[\d;]*[hlu$p]+)+")
+"""Switches a mode of the terminal or asks about one. These are never left out."""
+
+
+class SafeDriver(LinuxDriver):
+    def __init__(
+        self,
+        app: App[Any],
+        *,
+        debug: bool = False,
+        mouse: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self._writer: TerminalWriter | None = None
+        self._is_behind = False
+        """Pictures were left out since the terminal last had everything."""
+        self._is_synchronizing = False
+        self._has_hung_up = False
+
+    def start_application_mode(self) -> None:
+        self._is_behind = self._is_synchronizing = False
+        assert self._file is not None, "a terminal application has a standard error"
+        self._writer = TerminalWriter(self._file.fileno(), on_drained=self._tell_drained, on_dead=self._tell_hung_up)
+        self._writer.start()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def write(self, data: str) -> None:
+        """Hands output to the writer thread, or leaves it out. Never waits."""
+        writer = self._writer
+        if writer is None or self._has_hung_up:
+            return
+        if data == SYNC_END:
+            if self._is_synchronizing:
+                self._is_synchronizing = False
+                writer.put(data, is_frame=False)
+        elif data != SYNC_START and _MODE.fullmatch(data):
+            writer.put(data, is_frame=False)
+        elif self._is_behind or writer.waiting > MOST_WAITING:
+            self._is_behind = True
+        elif data == SYNC_START:
+            self._is_synchronizing = True
+            writer.put(data, is_frame=False)
+        else:
+            writer.put(data, is_frame=True)
+
+    def stop_application_mode(self) -> None:
+        if self._writer is not None:
+            self._writer.forget_frames()
+        super().stop_application_mode()
+
+    def close(self) -> None:
+        """Ends both threads; gives the terminal `LAST_WORDS` to take what is left."""
+        super().close()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.end(0.0 if self._has_hung_up else LAST_WORDS)
+
+    # From the threads
+
+    def _tell_drained(self) -> None:
+        if self._is_behind:
+            self._call(self._catch_up)
+
+    def _tell_hung_up(self) -> None:
+        if self._writer is not None and not self._has_hung_up:
+            self._has_hung_up = True
+            self._call(self._leave)
+
+    def _call(self, function: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop has ended; there is nobody left to tell
+            pass
+
+    # On the event loop
+
+    def _catch_up(self) -> None:
+        if self._writer is not None and self._is_behind and self._writer.waiting == 0:
+            self._is_behind = False
+            self._app.refresh(layout=True)
+
+    def _leave(self) -> None:
+        self._app.exit(return_code=HUNG_UP)
+
+    # Input
+
+    def run_input_thread(self) -> None:
+        """Reads keys until the driver stops or the terminal has gone."""
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")("replace").decode
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            while not self.exit_event.is_set():
+                if selector.select(0.1):
+                    try:
+                        data = os.read(self.fileno, 4096)
+                    except OSError:
+                        data = b""
+                    if not data:
+                        if self.input_tty:
+                            self._tell_hung_up()
+                        return
+                    for event in parser.feed(decode(data)):
+                        self.process_message(event)
+                for event in parser.tick():
+                    self.process_message(event)

@@ -1,0 +1,92 @@
+"""Every event as one line and the role it is written in."""
+
+from __future__ import annotations
+
+from supervisor import (
+    ActionTaken,
+    ClientEnding,
+    ClientFailed,
+    ClientGone,
+    ClientStarted,
+    ContextLost,
+    Done,
+    EngineFailed,
+    Event,
+    Expired,
+    Failed,
+    InstanceChanged,
+    Outcome,
+    QuestionAsked,
+    QuestionOutcome,
+    QuestionSettled,
+    SessionClosed,
+    SessionOpened,
+    TurnFinished,
+    TurnQueued,
+    TurnStarted,
+    outcome_word,
+)
+from tui.format import duration, first_line, role
+
+Line = tuple[str, str]
+"""(text, role)."""
+
+
+def line_of(event: Event) -> Line:
+    """What happened, to what, in one line; the role is one of the table's (`ok`, `warn`, `error`, `dim`, …)."""
+    text, kind = _sentence(event)
+    return f"{_subject(event)}  {text}".strip(), kind
+
+
+def _subject(event: Event) -> str:
+    names = [event.instance, event.user, event.session]
+    return "/".join(name for name in names if name) or event.client
+
+
+def _sentence(event: Event) -> Line:
+    match event:
+        case InstanceChanged(state=state, note=note):
+            return f"is {state.value}" + (f": {first_line(note)}" if note else ""), role(state)
+        case SessionOpened():
+            return "session opened", "dim"
+        case SessionClosed():
+            return "session closed", "dim"
+        case ContextLost():
+            return "conversation not found on disk; goes on as a new one", "error"
+        case TurnQueued(source=source):
+            return f"prompt queued ({source.value})", "dim"
+        case TurnStarted(waited=waited, acquisition=acquisition):
+            return f"turn started after {duration(waited)} ({acquisition})", "busy"
+        case TurnFinished(outcome=outcome):
+            return _ending(outcome)
+        case QuestionAsked(question=question):
+            return f"asks: {question.tool} {first_line(question.summary)}", "warn"
+        case QuestionSettled(question=question, outcome=outcome, by=by):
+            kind = "ok" if outcome is QuestionOutcome.APPROVED else "warn"
+            return f"{question.tool} {outcome.value}" + (f" by {by}" if by else ""), kind
+        case ClientStarted(client=client, pid=pid, seconds=seconds, how=how):
+            return f"{client} started in {duration(seconds)} (pid {pid}, {how})", "ok"
+        case ClientEnding(client=client, step=step, reason=reason):
+            return f"{client} ending: {step} ({first_line(reason)})", "dim"
+        case ClientGone(client=client, reason=reason, seconds=seconds, left_over=left_over):
+            if left_over:
+                return f"{client} left {left_over} processes behind ({first_line(reason)})", "error"
+            return f"{client} gone after {duration(seconds)} ({first_line(reason)})", "dim"
+        case ClientFailed(client=client, message=message):
+            return f"{client} failed: {first_line(message)}", "error"
+        case ActionTaken(verb=verb, detail=detail):
+            return f"operator: {verb} {first_line(detail)}".rstrip(), "accent"
+        case EngineFailed(message=message):
+            return f"engine failed: {first_line(message)}", "error"
+    return type(event).__name__, "dim"
+
+
+def _ending(outcome: Outcome) -> Line:
+    match outcome:
+        case Done(seconds=seconds):
+            return f"turn done in {duration(seconds)}", "ok"
+        case Failed(kind=kind, message=message):
+            return f"turn failed ({kind.value}): {first_line(message)}", "error"
+        case Expired(message=message):
+            return f"turn expired: {first_line(message)}", "error"
+    return f"turn {outcome_word(outcome)}: {first_line(outcome.reason)}", "warn"
