@@ -86,8 +86,8 @@ if TYPE_CHECKING:
     from supervisor.rehearsal import Rehearsal as Rehearsal
     from supervisor.rehearsal import play as play
     from supervisor.settings import Settings as Settings
-    from supervisor.settings import apply_overrides as apply_overrides
     from supervisor.settings import load_settings as load_settings
+    from supervisor.settings import templates_for as templates_for
     from supervisor.snapshot import ClientRow as ClientRow
     from supervisor.snapshot import HostRow as HostRow
     from supervisor.snapshot import InstanceRow as InstanceRow
@@ -97,8 +97,8 @@ if TYPE_CHECKING:
     from supervisor.snapshot import WaitingTurn as WaitingTurn
     from supervisor.supervisor import Supervisor as Supervisor
     from supervisor.templates import Template as Template
-    from supervisor.templates import load_templates as load_templates
     from supervisor.templates import shipped_templates as shipped_templates
+    from supervisor.templates import without_effect as without_effect
 
 __version__ = "0.1.0"
 
@@ -118,10 +118,10 @@ _HOMES = {
     "Interrupted Outcome Priority Prompt Question QuestionKind QuestionOutcome SessionKey SessionState SlotState "
     "Source Usage WhyWaiting outcome_word",
     "rehearsal": "Rehearsal play",
-    "settings": "Settings apply_overrides load_settings",
+    "settings": "Settings load_settings templates_for",
     "snapshot": "ClientRow HostRow InstanceRow PoolStatistics SessionRow Snapshot WaitingTurn",
     "supervisor": "Supervisor",
-    "templates": "Template load_templates shipped_templates",
+    "templates": "Template shipped_templates without_effect",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -32,7 +32,7 @@ class Deadlines:
 
 
 REST = 1.0
-"""Seconds to wait for the idle sign after a Result. It comes 1-5 ms later (measured); a new prompt must not overtake it."""
+"""Seconds to wait for the idle sign after a Result: 1-5 ms later as measured. No new prompt may overtake it."""
 
 
 class EndReason(StrEnum):

@@ -44,7 +44,7 @@ class ToolCalled(Entry):
     summary: str
     """The arguments on one line."""
     detail: str
-    """The arguments as indented JSON, cut to a length that can be shown."""
+    """The arguments in full, one below the other, cut to a length that can be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,8 @@ class Scene:
     """Turns in parallel, at most."""
     ready: Iterable[Session]
     """Sessions with a turn waiting and none running."""
+    has_host_room: bool = True
+    """The host may hold one more client."""
     spares_wanted: int = 0
     last_served: Mapping[str, int] | None = None
     """User → number of the instance's latest start that was theirs; absent: never."""
@@ -89,7 +91,7 @@ def decide(scene: Scene) -> Decision | None:
             if not session.has_history and (spare := pool.find_spare(scene.digest)):
                 return Adopt(session, spare)
             # 4. There is room for one more client.
-            if pool.has_room:
+            if pool.has_room and scene.has_host_room:
                 return Open(session)
             # 5. Room must be made. Clients already leaving make room for the first who wait.
             waiting_for_room += 1
@@ -100,6 +102,7 @@ def decide(scene: Scene) -> Decision | None:
         waiting_for_room == 0
         and scene.state is InstanceState.RUNNING
         and pool.has_room
+        and scene.has_host_room
         and pool.spares < scene.spares_wanted
     ):
         return OpenSpare()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from supervisor.mistakes import Location, dotted
 
@@ -91,7 +92,11 @@ def _quote(line: str) -> str:
 
 
 def _compose(text: str) -> Document:
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 2
+        raise NotReadable(line, f"is not valid YAML: it holds the control character U+{error.character:04X}") from error
     try:
         node = loader.get_single_node()
         if node is None:
@@ -104,8 +109,6 @@ def _compose(text: str) -> Document:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 2 if mark else 2
         raise NotReadable(line, f"is not valid YAML: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        raise NotReadable(2, "is not valid YAML: it holds a character that text may not hold") from error
     except (ValueError, RecursionError) as error:
         raise NotReadable(2, f"is not valid YAML: {error}") from error
     finally:

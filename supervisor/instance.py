@@ -7,32 +7,23 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import anyio
-
 from supervisor import events as past
-from supervisor.client import Client, Deadlines, EndReason
-from supervisor.client_events import ClientEvent, Result, ToolEnded, ToolStarted
-from supervisor.clock import Clock
+from supervisor.client import Client, EndReason
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
 from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Scene, decide
-from supervisor.errors import ClientDied, ResumeTargetMissing
-from supervisor.feed import Feed
+from supervisor.hearing import Hearing
+from supervisor.house import House
 from supervisor.model import (
     Archetype,
-    Failed,
-    FailureKind,
     InstanceState,
-    Interrupted,
     Outcome,
     SessionKey,
     SlotState,
 )
-from supervisor.permissions import QuestionDesk
 from supervisor.pool import Pool
 from supervisor.session import Session
 from supervisor.slot import Slot
@@ -43,21 +34,6 @@ FIRST_TOKENS = 100
 """Turns that the median of the first-token time is taken from."""
 SPARE_BACKOFF = (1.0, 60.0)
 """Seconds without a new spare after one could not be started: doubled each time, from, up to."""
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What an instance shares with all others."""
-
-    feed: Feed
-    desk: QuestionDesk
-    clock: Clock
-    deadlines: Deadlines
-    starts: anyio.CapacityLimiter
-    """How many processes may be starting at once: about the core count."""
-    workspaces: Path
-    spawn: Callable[[Client], None]
-    """Runs a client's task."""
 
 
 class Instance:
@@ -83,9 +59,11 @@ class Instance:
         self._last_served: dict[str, int] = {}
         self._served = 0
         self._numbers = 0
-        self._spare_pause = 0.0
+        self.spare_pause = 0.0
         self._spares_from = 0.0
         self._is_kicking = False
+        self._hearing = Hearing(self, house)
+        house.room.add(self)
 
     def __repr__(self) -> str:
         return f"<Instance {self.name} {self.state}, {len(self.sessions)} sessions, {self.pool!r}>"
@@ -108,6 +86,17 @@ class Instance:
     def typical_turn(self) -> float:
         """Seconds a turn takes: the median of the last ones; 5 before there are any."""
         return statistics.median(self.turn_seconds) if self.turn_seconds else 5.0
+
+    @property
+    def idle_ttl(self) -> float:
+        """Seconds a client may be idle before its session hibernates."""
+        return min(self.template.pool.idle_ttl, self._house.agent_ttl)
+
+    @property
+    def wants_room(self) -> bool:
+        """A session waits for a client that its own pool would allow."""
+        is_starting = self.state in (InstanceState.RUNNING, InstanceState.DRAINING)
+        return is_starting and self.pool.has_room and any(session.slot is None for session in self._ready.values())
 
     @property
     def is_accepting(self) -> bool:
@@ -138,28 +127,30 @@ class Instance:
         session = Session(key, self._house.clock)
         session.leaves_none_behind = self.archetype is Archetype.TOOL and key.session.startswith("call-")
         self.sessions[key] = session
-        self._publish(past.SessionOpened, session)
+        self.publish(past.SessionOpened, session)
         return session
 
     def remove_session(self, session: Session) -> None:
         """Takes it off the books. It must have neither turns nor a client."""
         del self.sessions[session.key]
         self._ready.pop(session.key, None)
-        self._publish(past.SessionClosed, session)
+        self.publish(past.SessionClosed, session)
+        self.touch(session)
 
     def put(self, session: Session, turn: Turn) -> None:
         """Queues an accepted turn."""
         turn.queued_steady = self._house.clock.steady()
         session.mailbox.put(turn)
-        self._publish(past.TurnQueued, session, turn, source=turn.prompt.source)
+        self.publish(past.TurnQueued, session, turn, source=turn.prompt.source)
         self.note_readiness(session)
         self.kick()
 
     def drop(self, session: Session, turn: Turn, outcome: Outcome) -> None:
         """Ends a turn that waits."""
         session.drop(turn, outcome)  # type: ignore[arg-type]
-        self._publish(past.TurnFinished, session, turn, outcome=outcome)
+        self.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
+        self.forget_call(session)
 
     def stop_turn(self, session: Session, reason: str) -> bool:
         """Interrupts the running turn; False when none runs."""
@@ -179,7 +170,7 @@ class Instance:
                 head.eligible_steady = self._house.clock.steady()
         else:
             self._ready.pop(session.key, None)
-        self._touch(session)
+        self.touch(session)
 
     def end_client(self, slot: Slot, reason: EndReason) -> None:
         """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""
@@ -191,13 +182,13 @@ class Instance:
         slot.move(SlotState.CLOSING)
         self._house.feed.touch_client(slot.id)
         slot.client.end(reason)
-        self._touch(slot.session)
+        self.touch(slot.session)
 
     def set_state(self, state: InstanceState, note: str = "") -> None:
         if (state, note) == (self.state, self.note):
             return
         self.state, self.note = state, note
-        self._publish(past.InstanceChanged, state=state, note=note)
+        self.publish(past.InstanceChanged, state=state, note=note)
         self._house.feed.touch_instance(self.name)
         for session in self.sessions.values():
             if len(session.mailbox):
@@ -217,7 +208,7 @@ class Instance:
                         self._begin(session, slot)
                     case Adopt(session, slot):
                         session.adopt(slot)
-                        self._touch(session)
+                        self.touch(session)
                     case Open(session):
                         self._open(session)
                     case OpenSpare():
@@ -238,6 +229,7 @@ class Instance:
             digest=self._connector.digest,
             max_sessions=self.max_sessions,
             ready=self._ready.values(),
+            has_host_room=self._house.room.is_left,
             spares_wanted=spares if self._house.clock.steady() >= self._spares_from else 0,
             last_served=self._last_served,
         )
@@ -252,8 +244,8 @@ class Instance:
         self._ready.pop(session.key, None)
         slot.client.send(turn.prompt.text, turn.uuid)
         waited = self._house.clock.steady() - turn.queued_steady
-        self._publish(past.TurnStarted, session, turn, waited=waited, acquisition=acquisition)
-        self._touch(session)
+        self.publish(past.TurnStarted, session, turn, waited=waited, acquisition=acquisition)
+        self.touch(session)
 
     def _count_acquisition(self, slot: Slot, session: Session) -> str:
         turn = session.mailbox.head
@@ -283,16 +275,18 @@ class Instance:
         )
 
         async def ask(request: ToolRequest) -> Verdict:
-            return await self._ask(slot, request)
+            return await self._hearing.ask(slot, request)
 
         launch = Launch(slot.id, uuid, resume, slot.workspace, ask)
-        slot.client = Client(slot, self._connector.open(launch), self, self._house.deadlines, self._house.starts)
+        slot.client = Client(
+            slot, self._connector.open(launch), self._hearing, self._house.deadlines, self._house.starts
+        )
         self.pool.add(slot)
         if session is not None:
             session.adopt(slot)
         self._house.feed.touch_client(slot.id)
         self._house.spawn(slot.client)
-        self._touch(session)
+        self.touch(session)
 
     def _workspace_for(self, uuid: str) -> Path:
         # Ids from outside never name a directory: the session's own random id does (S3.3–5).
@@ -300,149 +294,28 @@ class Instance:
             return self._house.workspaces / self.name / uuid
         return (self.template.path.parent / self.template.workspace).resolve()
 
-    # Hearing clients
+    # Ending
 
-    def client_starting(self, slot: Slot) -> None:
-        if slot.is_leaving:
-            return
-        slot.move(SlotState.STARTING)
-        self._house.feed.touch_client(slot.id)
-
-    def client_ready(self, slot: Slot, seconds: float) -> None:
-        if slot.is_leaving:
-            return
-        slot.move(SlotState.READY)
-        slot.idle_since = self._house.clock.steady()
-        if slot.is_spare:
-            self._spare_pause = 0.0
-        how = "resume" if slot.resume else "spare" if slot.is_spare else "cold"
-        self._publish(past.ClientStarted, slot.session, client=slot.id, pid=slot.pid, seconds=seconds, how=how)
-        self._house.feed.touch_client(slot.id)
-        if slot.session is not None:
-            if slot.resume:
-                slot.session.notice("Resumed: the conversation was loaded into a new process")
-            self.note_readiness(slot.session)
-        self.kick()
-
-    def client_told(self, slot: Slot, event: ClientEvent) -> None:
-        slot.last_event_at = self._house.clock.wall()
-        session = slot.session
-        if session is None:
-            return
-        turn = session.mailbox.current
-        is_first = turn is not None and turn.first_text_steady is None
-        session.hear(event)
-        if turn is not None and is_first and turn.first_text_steady is not None:
-            self.first_tokens.append(turn.first_text_steady - turn.started_steady)
-        match event:
-            case ToolStarted(tool=tool):
-                slot.tool, slot.tool_started_at = tool, slot.last_event_at
-            case ToolEnded():
-                slot.tool, slot.tool_started_at = "", None
-            case _:
-                pass
-        self._house.feed.touch_client(slot.id)
-        self._house.feed.touch_session(session.key)
-
-    def client_result(self, slot: Slot, result: Result) -> None:
-        slot.last_event_at = self._house.clock.wall()
-        slot.turns += 1
-        slot.tool, slot.tool_started_at = "", None
-        session = slot.session
-        if session is None or session.mailbox.current is None:
-            return
-        turn = session.mailbox.current
-        outcome = session.settle(turn, result)
-        if not slot.is_leaving:
-            slot.move(SlotState.READY)
-            slot.idle_since = self._house.clock.steady()
-        self._finish(session, outcome)
-        if session.leaves_none_behind:
-            self.end_client(slot, EndReason.ONE_CALL)
-        self.kick()
-
-    def client_ending(self, slot: Slot, step: str) -> None:
-        if not slot.is_leaving:
-            slot.move(SlotState.CLOSING)
-        slot.step = step
-        reason = slot.client.reason if slot.client is not None else None
-        self._publish(past.ClientEnding, slot.session, client=slot.id, step=step, reason=str(reason or ""))
-        self._house.feed.touch_client(slot.id)
-        self._touch(slot.session)
-
-    def client_gone(self, slot: Slot, seconds: float, left_over: int) -> None:
-        assert slot.client is not None, "a slot keeps its client"
-        client, session = slot.client, slot.session
-        if not slot.is_leaving:
-            slot.move(SlotState.CLOSING)
-        slot.move(SlotState.GONE)
-        self.pool.remove(slot)
-        reason = client.reason or EndReason.DIED
-        if client.error is not None:
-            self.pool.crashes += 1
-            self._publish(past.ClientFailed, session, client=slot.id, message=str(client.error))
-        self._publish(
-            past.ClientGone, session, client=slot.id, reason=str(reason), seconds=seconds, left_over=left_over
-        )
-        self._house.feed.touch_client(slot.id)
-        if session is None:
-            if reason is EndReason.START_FAILED:
-                self._pause_spares()
-        else:
-            session.slot = None
-            self._settle_after(session, client, reason)
-            if session.leaves_none_behind and not len(session.mailbox):
-                self.remove_session(session)
-            else:
-                self.note_readiness(session)
-        self.kick()
-
-    def _settle_after(self, session: Session, client: Client, reason: EndReason) -> None:
-        """What the end of a client means for the turn it ran, or was started for."""
-        turn = session.mailbox.current
-        if turn is not None:
-            outcome: Outcome
-            if client.error is not None and not turn.stop_reason:
-                is_oversize = isinstance(client.error, ClientDied) and client.error.oversize
-                kind = FailureKind.OVERSIZE_MESSAGE if is_oversize else FailureKind.CRASHED
-                outcome = Failed(kind, str(client.error))
-            else:
-                outcome = Interrupted(turn.stop_reason or str(reason), session.text_so_far)
-            self._finish(session, outcome)
-        elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
-            if isinstance(client.error, ResumeTargetMissing):
-                session.forget_context()
-                self._publish(past.ContextLost, session)
-            else:
-                self.drop(session, head, Failed(FailureKind.START_FAILED, str(client.error)))
-
-    def _finish(self, session: Session, outcome: Outcome) -> None:
+    def finish(self, session: Session, outcome: Outcome) -> None:
         turn = session.finish(outcome)
         self.turn_seconds.append(self._house.clock.steady() - turn.started_steady)
-        self._publish(past.TurnFinished, session, turn, outcome=outcome)
+        self.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
 
-    def _pause_spares(self) -> None:
-        shortest, longest = SPARE_BACKOFF
-        self._spare_pause = min(longest, max(shortest, self._spare_pause * 2))
-        self._spares_from = self._house.clock.steady() + self._spare_pause
+    def forget_call(self, session: Session) -> None:
+        """A call that leaves nothing behind is taken off the books with its client and its last turn."""
+        is_over = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
+        if session.leaves_none_behind and is_over and session.key in self.sessions:
+            self.remove_session(session)
 
-    async def _ask(self, slot: Slot, request: ToolRequest) -> Verdict:
-        session = slot.session
-        assert session is not None, "only a session's turn asks"
-        if slot.state is SlotState.BUSY:
-            slot.move(SlotState.ASKING)
-        self._touch(session)
-        try:
-            return await self._house.desk.ask(session, slot.id, request, self.template.question_ttl)
-        finally:
-            if slot.state is SlotState.ASKING and not session.questions:
-                slot.move(SlotState.BUSY)
-            self._touch(session)
+    def pause_spares(self) -> None:
+        shortest, longest = SPARE_BACKOFF
+        self.spare_pause = min(longest, max(shortest, self.spare_pause * 2))
+        self._spares_from = self._house.clock.steady() + self.spare_pause
 
     # Telling
 
-    def _touch(self, session: Session | None) -> None:
+    def touch(self, session: Session | None) -> None:
         feed = self._house.feed
         feed.touch_instance(self.name)
         if session is not None:
@@ -450,7 +323,7 @@ class Instance:
             if session.slot is not None:
                 feed.touch_client(session.slot.id)
 
-    def _publish(
+    def publish(
         self, kind: type[past.Event], session: Session | None = None, turn: Turn | None = None, **facts: object
     ) -> None:
         ids: dict[str, object] = {"instance": self.name}

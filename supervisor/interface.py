@@ -81,7 +81,7 @@ class Engine(Protocol):
         """Cancels what waits, ends what runs, ends every process of the instance."""
 
     def scale(self, instance: str, max_sessions: int) -> None:
-        """Changes how many turns may run in parallel (and so how many clients there may be). Raises `Refused` below 1."""
+        """Changes how many turns may run in parallel, and so how many clients. Raises `Refused` below 1."""
 
     # Single things
 

@@ -56,7 +56,9 @@ def in_words(value: object) -> str:
             return "a list"
         case str() if len(value) > 50:
             return f"{value[:50]!r}…"
-        case str() | int() | float():
+        case float():
+            return f"{value:g}"
+        case str() | int():
             return repr(value)
     return f"a {type(value).__name__}"
 

@@ -269,7 +269,7 @@ class Question:
     summary: str
     """The arguments on one line."""
     detail: str
-    """The arguments in full, as indented JSON."""
+    """The arguments in full, one below the other, cut to a length that can be shown."""
     asked_at: float
     """Unix seconds."""
     expires_at: float

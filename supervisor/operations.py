@@ -72,10 +72,20 @@ def advance(instance: Instance, now: float) -> None:
     """What the passing of time means. `now` in steady seconds; called often, cheap when nothing is due."""
     _expire_waiting(instance, now)
     _stop_overdue(instance, now)
-    _hibernate_idle(instance, now)
     if instance.state is InstanceState.DRAINING:
         _advance_drain(instance, now)
     _close_when_empty(instance)
+
+
+def tidy(instance: Instance, now: float) -> None:
+    """Hibernates clients that were idle too long and forgets sessions nobody has used. `now` in steady seconds."""
+    for slot in instance.pool:
+        if not slot.is_spare and slot.is_evictable and now - slot.idle_since > instance.idle_ttl:
+            instance.end_client(slot, EndReason.IDLE)
+    for session in list(instance.sessions.values()):
+        is_unused = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
+        if is_unused and now - session.last_activity_steady > instance.template.session_ttl:
+            instance.remove_session(session)
 
 
 def make_saturated(instance: Instance, why: str) -> Saturated:
@@ -124,16 +134,6 @@ def _stop_overdue(instance: Instance, now: float) -> None:
         turn = session.mailbox.current
         if turn is not None and not turn.stop_reason and now - turn.started_steady > limit:
             instance.stop_turn(session, f"it took longer than {limit:.0f} s (turnTimeout)")
-
-
-def _hibernate_idle(instance: Instance, now: float) -> None:
-    for slot in instance.pool:
-        if not slot.is_spare and slot.is_evictable and now - slot.idle_since > instance.template.pool.idle_ttl:
-            instance.end_client(slot, EndReason.IDLE)
-    for session in list(instance.sessions.values()):
-        is_unused = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
-        if is_unused and now - session.last_activity_steady > instance.template.session_ttl:
-            instance.remove_session(session)
 
 
 def _advance_drain(instance: Instance, now: float) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import anyio
@@ -110,8 +112,8 @@ class QuestionDesk:
             turn_id=turn.id if turn else "",
             client_id=client_id,
             tool=clean(request.tool),
-            summary=summarize(request.tool, request.arguments),
-            detail=detail(request.arguments),
+            summary=summarize(request.tool, request.arguments, session.workspace),
+            detail=detail(request.arguments, session.workspace),
             asked_at=now,
             expires_at=now + ttl,
             always=one_line(rule, 200),
@@ -139,8 +141,10 @@ def rule_for(request: ToolRequest) -> str:
     return request.tool
 
 
-def summarize(tool: str, arguments: Mapping[str, Any], limit: int = 200) -> str:
-    """The arguments on one line: the telling one alone where a tool has one."""
+def summarize(tool: str, arguments: Mapping[str, Any], workspace: Path | None = None) -> str:
+    """The arguments on one line: the telling one alone where a tool has one, paths as seen from the workspace."""
+    limit = 200
+    arguments = _localise(arguments, workspace)
     for name in ("command", "file_path", "path", "pattern", "url", "query", "description"):
         if isinstance(value := arguments.get(name), str) and value:
             return one_line(value, limit)
@@ -151,9 +155,22 @@ def summarize(tool: str, arguments: Mapping[str, Any], limit: int = 200) -> str:
     return one_line(json.dumps(arguments, ensure_ascii=False, default=str), limit)
 
 
-def detail(arguments: Mapping[str, Any]) -> str:
-    """The arguments in full, as indented JSON, cut to a length that can be shown."""
-    return shorten(clean(json.dumps(arguments, ensure_ascii=False, indent=2, default=str)))
+def detail(arguments: Mapping[str, Any], workspace: Path | None = None) -> str:
+    """The arguments in full, one below the other, texts as they read; cut to a length that can be shown."""
+    parts = []
+    for name, value in _localise(arguments, workspace).items():
+        if not isinstance(value, str):
+            value = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+        parts.append(f"{name}:\n{indent(value, '  ')}" if "\n" in value else f"{name}: {value}")
+    return shorten(clean("\n".join(parts)))
+
+
+def _localise(arguments: Mapping[str, Any], workspace: Path | None) -> dict[str, Any]:
+    """Paths as seen from the workspace: an opaque directory's full name tells nobody anything."""
+    if workspace is None:
+        return dict(arguments)
+    prefix = f"{workspace}/"
+    return {name: value.replace(prefix, "") if isinstance(value, str) else value for name, value in arguments.items()}
 
 
 def to_input(request: ToolRequest, answer: Choose) -> dict[str, Any]:

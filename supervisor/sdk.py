@@ -71,7 +71,7 @@ class SdkConnection:
         sdk = await anyio.to_thread.run_sync(importlib.import_module, "claude_agent_sdk")
         translate = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.translate")
         self._launch.workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._translator = translate.Translator()
+        self._translator = translate.Translator(self._launch.workspace)
         client = sdk.ClaudeSDKClient(self._options(sdk.ClaudeAgentOptions))
         self._client = client
         try:

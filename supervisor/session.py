@@ -42,7 +42,7 @@ _FAILURES_BY_STATUS = {
 
 
 class Session:
-    """Durable and cheap. It outlives every client it had; it has at most one at a time, and that one is its only writer."""
+    """Durable and cheap. It outlives its clients; it has at most one at a time, and that one is its only writer."""
 
     def __init__(self, key: SessionKey, clock: Clock) -> None:
         self.key = key

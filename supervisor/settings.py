@@ -19,7 +19,7 @@ from supervisor.host_memory import default_budget, parse_budget
 from supervisor.mistakes import Location, describe, nearest
 from supervisor.model import Archetype
 from supervisor.template import Concurrency, Count, Pool, PositiveCount, Queue, Template, contradictions
-from supervisor.templates import shipped_templates
+from supervisor.templates import load_templates, shipped_templates
 from supervisor.toml_file import TomlFile, find_toml, read_toml
 from supervisor.variables import read_variables
 
@@ -181,6 +181,25 @@ def apply_overrides(template: Template, settings: Settings) -> Template:
             [f"{template.name}, with this host's settings: {key} {sentence}" for key, sentence in found]
         )
     return result
+
+
+def templates_for(settings: Settings) -> tuple[Template, ...]:
+    """Every template of the settings' folder as this host runs it.
+
+    Raises `ConfigurationError` with a line for every mistake: in the files, in what the settings make of them, and for
+    every instance that settings change and no template describes.
+    """
+    written = load_templates(settings.templates_dir)
+    mistakes = unknown_instances(settings, written)
+    templates = []
+    for template in written:
+        try:
+            templates.append(apply_overrides(template, settings))
+        except ConfigurationError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return tuple(templates)
 
 
 def unknown_instances(settings: Settings, templates: Iterable[Template]) -> list[str]:

@@ -61,6 +61,11 @@ class Slot:
         return f"<Slot {self.id} {self._state} for {self.session.key if self.session else 'nobody'}>"
 
     @property
+    def instance(self) -> str:
+        """Name of the instance it belongs to: its id without the number."""
+        return self.id.rpartition("-")[0]
+
+    @property
     def state(self) -> SlotState:
         return self._state
 

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from supervisor import __version__, operations
 from supervisor import events as past
+from supervisor.admission import HostRoom
 from supervisor.census import Census
 from supervisor.client import Client, Deadlines, EndReason
 from supervisor.clock import Clock
@@ -23,8 +24,10 @@ from supervisor.connection import Connector
 from supervisor.conversation import Conversation, QuestionClosed, QuestionPosed
 from supervisor.errors import InvalidPrompt, NotAccepting, Refused, UnknownAgent, UnknownTarget
 from supervisor.feed import Feed, Subscription
+from supervisor.house import House
+from supervisor.housekeeping import Housekeeping
 from supervisor.ids import DEFAULT_SESSION, new_id, validate_id
-from supervisor.instance import House, Instance
+from supervisor.instance import Instance
 from supervisor.model import (
     Answer,
     Archetype,
@@ -43,8 +46,6 @@ from supervisor.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Sna
 from supervisor.templates import Template
 from supervisor.turn import Turn
 
-TICK = 0.2
-"""Seconds between two looks at what time has made due."""
 MAX_PROMPT = 1_000_000
 """Characters of one prompt."""
 EMPLOYEE_USER, EMPLOYEE_SESSION = "everyone", "desk"
@@ -83,7 +84,7 @@ class Supervisor:
         self._emptied = anyio.Event()
         self._instances: dict[str, Instance] = {}
         self._turns: dict[str, Turn] = {}
-        house = House(
+        self._house = House(
             feed=self._feed,
             desk=self._desk,
             clock=self._clock,
@@ -91,12 +92,14 @@ class Supervisor:
                 connect=settings.connect_timeout, control=settings.control_timeout, kill=settings.kill_grace
             ),
             starts=anyio.CapacityLimiter(settings.connect_limit),
+            room=HostRoom(settings.max_agents),
+            agent_ttl=settings.agent_ttl,
             workspaces=settings.state_dir / "workspaces",
             spawn=self._spawn,
         )
         make = connect or self._bundled_cli(environment or {})
         for template in templates:
-            instance = Instance(template, make(template), house)
+            instance = Instance(template, make(template), self._house)
             if not template.auto_start:
                 instance.state, instance.note = InstanceState.STOPPED, "not started: resume starts it"
             self._instances[template.name] = instance
@@ -111,8 +114,11 @@ class Supervisor:
         try:
             async with anyio.create_task_group() as tasks, anyio.create_task_group() as chores:
                 self._tasks = tasks
-                chores.start_soon(self._guard, self._watch_the_clock)
-                chores.start_soon(self._guard, self._take_census)
+                housekeeping = Housekeeping(
+                    self._instances, house=self._house, census=self._census, settings=self.settings
+                )
+                chores.start_soon(self._guard, housekeeping.watch_the_clock)
+                chores.start_soon(self._guard, housekeeping.take_census)
                 for instance in self._instances.values():
                     instance.kick()
                 task_status.started()
@@ -157,30 +163,6 @@ class Supervisor:
         for instance in self._instances.values():
             operations.kill(instance, EndReason.STOPPING)
         await self.drained()
-
-    async def _watch_the_clock(self) -> None:
-        last_second = -1
-        while True:
-            now = self._clock.steady()
-            for instance in self._instances.values():
-                if int(now) != last_second:
-                    instance.waiting_trend.append(instance.waiting)
-                    self._feed.touch_instance(instance.name)
-                operations.advance(instance, now)
-            last_second = int(now)
-            self._notice_emptiness()
-            await anyio.sleep(TICK)
-
-    async def _take_census(self) -> None:
-        while True:
-            slots = [slot for instance in self._instances.values() for slot in instance.pool]
-            await self._census.take(slots)
-            for slot in slots:
-                self._feed.touch_client(slot.id)
-                if slot.session is not None:
-                    self._feed.touch_session(slot.session.key)
-            self._feed.touch_host()
-            await anyio.sleep(self.settings.memory_interval)
 
     def _spawn(self, client: Client) -> None:
         assert self._tasks is not None, "the supervisor runs"
@@ -276,7 +258,7 @@ class Supervisor:
             session = instance.open_session(key)
         turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._clock.wall())
         self._turns[turn.id] = turn
-        turn.on_end(lambda: self._turns.pop(turn.id, None))
+        turn.on_end(lambda: self._forget_turn(turn))
         instance.put(session, turn)
         return turn
 
@@ -303,6 +285,10 @@ class Supervisor:
         count = operations.clear_queue(self._instance(instance), session)
         self._log_action("clear-queue", key or instance, f"{count} cancelled")
         return count
+
+    def _forget_turn(self, turn: Turn) -> None:
+        del self._turns[turn.id]
+        self._notice_emptiness()
 
     def _check_room(self, instance: Instance, session: Session | None) -> None:
         queue = instance.template.queue

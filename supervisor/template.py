@@ -266,5 +266,5 @@ def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
         )
     for key, value in (("pool.minClients", template.pool.min_clients), ("pool.spares", template.pool.spares or 0)):
         if value > clients:
-            found.append((key, f"is {value}, more than the {clients} clients there may be (pool.maxClients)"))
+            found.append((key, f"is {value}, more than the pool may hold ({clients}; see pool.maxClients)"))
     return found

@@ -18,7 +18,7 @@ FILE_NAME = "bullpen.toml"
 
 _TABLE = re.compile(r"\s*\[{1,2}(?P<name>[^\[\]]+)\]{1,2}\s*(#.*)?")
 _PAIR = re.compile(r"\s*(?P<name>[A-Za-z0-9_.\"'\- ]+?)\s*=")
-_POSITION = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column \d+\)", re.DOTALL)
+_POSITION = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 _PATHS = ("state_dir", "templates_dir")
 
 
@@ -55,8 +55,8 @@ def read_toml(path: Path) -> TomlFile:
         return TomlFile(path, mistakes=(f"{path.name}: is not UTF-8 text",))
     except tomllib.TOMLDecodeError as error:
         found = _POSITION.fullmatch(str(error))
-        place, what = (f"{path.name}:{found['line']}", found["what"]) if found else (path.name, str(error))
-        return TomlFile(path, mistakes=(f"{place}: is not valid TOML: {what}",))
+        line, what = (found["line"], found["what"]) if found else (None, str(error))
+        return TomlFile(path, mistakes=(f"{path.name}:{line or len(text.splitlines())}: is not valid TOML: {what}",))
     for name in _PATHS:
         if isinstance(value := data.get(name), str):
             data[name] = path.parent / Path(value).expanduser()

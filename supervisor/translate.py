@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from claude_agent_sdk import (
@@ -31,7 +32,8 @@ from supervisor.permissions import detail, summarize
 class Translator:
     """Remembers one thing between messages: an escape sequence that was cut in two by a fragment's end."""
 
-    def __init__(self) -> None:
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
         self._cleaner = StreamCleaner()
 
     def translate(self, message: Message) -> Iterator[told.ClientEvent]:
@@ -56,9 +58,9 @@ class Translator:
         if event.get("type") == "content_block_start":
             self._cleaner = StreamCleaner()
         delta = event.get("delta") or {}
-        if event.get("type") == "content_block_delta" and delta.get("type") == "text_delta":
-            if text := self._cleaner.feed(delta.get("text", "")):
-                yield told.TextDelta(text)
+        is_text = event.get("type") == "content_block_delta" and delta.get("type") == "text_delta"
+        if is_text and (text := self._cleaner.feed(delta.get("text", ""))):
+            yield told.TextDelta(text)
 
     def _assistant(self, message: AssistantMessage) -> Iterator[told.ClientEvent]:
         if message.parent_tool_use_id is not None:
@@ -69,7 +71,8 @@ class Translator:
                 case TextBlock(text=text) if text and not is_error_text:
                     yield told.TextBlock(clean(text))
                 case ToolUseBlock(id=tool_use_id, name=name, input=arguments):
-                    yield told.ToolStarted(tool_use_id, clean(name), summarize(name, arguments), detail(arguments))
+                    summary = summarize(name, arguments, self._workspace)
+                    yield told.ToolStarted(tool_use_id, clean(name), summary, detail(arguments, self._workspace))
                 case _:
                     pass
 

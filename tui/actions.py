@@ -48,6 +48,8 @@ class Verb:
     shown: bool = False
     """In the footer, as long as it can be done."""
     key_display: str | None = None
+    is_prior: bool = False
+    """Taken before a text field may use the key for editing."""
 
     def binding(self) -> Binding:
         return Binding(
@@ -55,6 +57,7 @@ class Verb:
             self.name,
             self.label,
             show=self.shown,
+            priority=self.is_prior,
             key_display=self.key_display,
             tooltip=self.description,
         )
@@ -73,7 +76,7 @@ LOOK, STOP, STEER, ANSWER, WRITE, PROGRAM = GROUPS = (
 VERBS: tuple[Verb, ...] = (
     Verb("open", "enter", "open", "Open the chat of the row under the cursor.", Target.SESSION, LOOK,
          shown=True, key_display="⏎"),
-    Verb("new_chat", "n", "new", "Start a conversation: choose instance, user and session.", Target.SESSION,
+    Verb("new_chat", "n", "new", "Start a conversation: choose instance, user and session.", Target.VIEW,
          LOOK, words="chat INSTANCE", shown=True),
     Verb("inbox", "i", "inbox", "Go to the open questions; once more opens the oldest.", Target.QUESTION, LOOK,
          shown=True),
@@ -127,14 +130,14 @@ VERBS: tuple[Verb, ...] = (
     Verb("go_back", "ctrl+b", "back", "Back to the dashboard, also while a turn runs.", Target.VIEW, WRITE,
          Place.CHAT, shown=True, key_display="^b"),
     Verb("find", "ctrl+f", "find", "Find in this conversation; F3 and shift+F3 walk through the matches.",
-         Target.VIEW, WRITE, Place.CHAT, shown=True, key_display="^f"),
+         Target.VIEW, WRITE, Place.CHAT, shown=True, key_display="^f", is_prior=True),
     Verb("find_next", "f3", "next match", "The next match.", Target.VIEW, WRITE, Place.CHAT, key_display="F3"),
     Verb("find_previous", "shift+f3", "previous match", "The previous match.", Target.VIEW, WRITE, Place.CHAT,
          key_display="⇧F3"),
     Verb("copy_reply", "ctrl+y", "copy reply", "Copy the last reply.", Target.VIEW, WRITE, Place.CHAT, shown=True,
-         key_display="^y"),
-    Verb("withdraw", "ctrl+x", "withdraw", "Cancel the newest prompt that still waits in this session.",
-         Target.SESSION, WRITE, Place.CHAT, key_display="^x"),
+         key_display="^y", is_prior=True),
+    Verb("withdraw", "f8", "withdraw", "Cancel the newest prompt that still waits in this session.",
+         Target.SESSION, WRITE, Place.CHAT, key_display="F8", shown=True),
     Verb("facts", "f2", "describe", "Show every fact about this session.", Target.VIEW, WRITE, Place.CHAT,
          key_display="F2"),
     Verb("drain_house", "", "drain all", "Drain every instance.", Target.HOUSE, STOP, words="drain all",

@@ -73,13 +73,15 @@ class BullpenApp(App[int]):
 
     def flush(self) -> None:
         """The one place where what the engine did reaches the screen: what is in sight takes its rows."""
+        if not self.is_running:
+            return
         touched = self.bridge.refresh()
         for screen in self.screen_stack:
-            if isinstance(screen, DashboardScreen):
+            if isinstance(screen, DashboardScreen) and screen.is_laid_out:
                 screen.record(touched.events)
         for screen in reversed(self.screen_stack):
             if isinstance(screen, (DashboardScreen, ChatScreen)):
-                if screen.is_mounted:
+                if screen.is_laid_out:
                     screen.refresh_rows(touched)
                 return
 

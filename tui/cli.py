@@ -122,6 +122,7 @@ def ask(
     common = Common(templates, config, state, rehearsal).over(context.obj)
     settings, loaded = _load(common)
     settings = _with_credentials(settings)
+    settings.make_state_dir()
     words = sys.stdin.read() if text == "-" else text
     prompt = Prompt(agent=agent, text=words, user=user, session=session)
     raise typer.Exit(_run(partial(ask_once, loaded, settings, prompt)))
@@ -137,8 +138,12 @@ def check(
     """Validates templates and configuration: every mistake on a line of its own, with file and line."""
     settings, loaded = _load(Common(templates, config, state).over(context.obj))
     typer.echo(f"{len(loaded)} templates in {settings.templates_dir}: all good")
+    from supervisor import without_effect
+
     for template in loaded:
         typer.echo(f"  {template.name:<16} {template.archetype:<9} {template.description}")
+        for line in without_effect(template.path):
+            typer.echo(f"  note: {line}")
 
 
 @app.command()
@@ -166,15 +171,16 @@ def _open_dashboard(common: Common, *, with_callers: bool) -> None:
     from tui.launch import run_dashboard
     from tui.logs import log_to_file
 
+    settings.make_state_dir()
     log_to_file(settings.state_dir)
     raise typer.Exit(_run(partial(run_dashboard, loaded, settings, with_callers=with_callers)))
 
 
 def _load(common: Common) -> tuple[Settings, tuple[Template, ...]]:
-    from supervisor import apply_overrides, load_templates
+    from supervisor import templates_for
 
     settings = _load_settings(common)
-    return settings, tuple(apply_overrides(one, settings) for one in load_templates(settings.templates_dir))
+    return settings, templates_for(settings)
 
 
 def _load_settings(common: Common) -> Settings:

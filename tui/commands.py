@@ -36,7 +36,8 @@ class VerbProvider(Provider):
         for verb in VERBS:
             if verb.place is not Place.DASHBOARD or verb.name in HIDDEN or not screen.can(verb.name):
                 continue
-            text = f"{verb.label}{self._target_name(screen, verb.target)}"
+            name = verb.label if "(" in verb.name else verb.name.replace("_", " ")
+            text = f"{name}{self._target_name(screen, verb.target)}"
             caption = f"  {key_caption(verb)}" if verb.key else ""
             yield text, f"{verb.description}{caption}", partial(screen.run_action, verb.name)
 

@@ -39,8 +39,9 @@ def line_of(event: Event) -> Line:
 
 
 def _subject(event: Event) -> str:
-    names = [event.instance, event.user, event.session]
-    return "/".join(name for name in names if name) or event.client
+    if isinstance(event, ClientStarted | ClientEnding | ClientGone | ClientFailed):
+        return event.client
+    return "/".join(name for name in (event.instance, event.user, event.session) if name)
 
 
 def _sentence(event: Event) -> Line:
@@ -64,16 +65,16 @@ def _sentence(event: Event) -> Line:
         case QuestionSettled(question=question, outcome=outcome, by=by):
             kind = "ok" if outcome is QuestionOutcome.APPROVED else "warn"
             return f"{question.tool} {outcome.value}" + (f" by {by}" if by else ""), kind
-        case ClientStarted(client=client, pid=pid, seconds=seconds, how=how):
-            return f"{client} started in {duration(seconds)} (pid {pid}, {how})", "ok"
-        case ClientEnding(client=client, step=step, reason=reason):
-            return f"{client} ending: {step} ({first_line(reason)})", "dim"
-        case ClientGone(client=client, reason=reason, seconds=seconds, left_over=left_over):
+        case ClientStarted(pid=pid, seconds=seconds, how=how):
+            return f"started in {duration(seconds)} (pid {pid}, {how})", "ok"
+        case ClientEnding(step=step, reason=reason):
+            return f"ending: {step} ({first_line(reason)})", "dim"
+        case ClientGone(reason=reason, seconds=seconds, left_over=left_over):
             if left_over:
-                return f"{client} left {left_over} processes behind ({first_line(reason)})", "error"
-            return f"{client} gone after {duration(seconds)} ({first_line(reason)})", "dim"
-        case ClientFailed(client=client, message=message):
-            return f"{client} failed: {first_line(message)}", "error"
+                return f"left {left_over} processes behind ({first_line(reason)})", "error"
+            return f"gone after {duration(seconds)} ({first_line(reason)})", "dim"
+        case ClientFailed(message=message):
+            return f"failed: {first_line(message)}", "error"
         case ActionTaken(verb=verb, detail=detail):
             return f"operator: {verb} {first_line(detail)}".rstrip(), "accent"
         case EngineFailed(message=message):

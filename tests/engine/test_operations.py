@@ -219,6 +219,19 @@ async def test_an_idle_client_hibernates_after_its_time(
         assert supervisor.snapshot().sessions[0].state == "hibernated"
 
 
+async def test_no_more_clients_live_than_the_host_may_hold_and_idle_ones_make_room(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S5.7: over all instances; the one kept out gets the place of another's idle client."""
+    templates = [make_template(name, concurrency={"maxSessions": 2}, pool={"spares": 0}) for name in ("one", "two")]
+    async with start(*templates, max_agents=2) as supervisor:
+        for user in ("ana", "boris"):
+            await supervisor.submit(Prompt("one", "x", user=user)).outcome()
+        assert isinstance(await supervisor.submit(Prompt("two", "x", user="chen")).outcome(), Done)
+        assert len(world.live) == 2
+        assert [row.pool.evictions for row in supervisor.snapshot().instances] == [1, 0]
+
+
 async def test_stopping_ends_everything_that_runs(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
@@ -240,7 +253,7 @@ async def test_our_own_failure_is_published_ends_everything_and_is_raised(start:
     supervisor = start()
     assert isinstance(supervisor, Supervisor)
     events: list[past.Event] = []
-    with pytest.raises(BaseExceptionGroup) as caught:
+    with pytest.raises(BaseExceptionGroup) as caught:  # noqa: PT012 - the block's exit is what raises
         async with supervisor:
             with supervisor.watch() as feed:
                 supervisor.submit(Prompt("desk", "a", user="ana"))

@@ -291,6 +291,19 @@ async def test_a_tool_call_without_a_session_leaves_none_behind(
     assert [connection.prompts for connection in world.connections if connection.prompts] == [["one"], ["two"]]
 
 
+async def test_a_tool_call_that_never_got_a_client_leaves_none_behind_either(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.2"""
+    world.on_prompt = hold
+    async with start(make_template("lookup", archetype="tool", queue={"maxWait": 0.05})) as supervisor:
+        supervisor.submit(Prompt("lookup", "one", user="ana"))
+        await until(lambda: prompts_of(world))
+        refused = await supervisor.submit(Prompt("lookup", "two", user="boris")).outcome()
+        assert isinstance(refused, Expired)
+        assert [row.key.user for row in supervisor.snapshot().sessions] == ["ana"]
+
+
 async def test_a_waiting_turn_can_be_withdrawn(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
@@ -23,7 +23,7 @@ from supervisor import (
 from tui import facts, format
 from tui.actions import Place, bindings
 from tui.bridge import Bridge, Touched
-from tui.filters import clean_cell
+from tui.filters import clean_cell, clean_text
 from tui.operations import Operations
 from tui.screens.ask_text import AskTextScreen
 from tui.screens.chat_title import chat_title
@@ -54,6 +54,8 @@ class ChatScreen(Screen[None]):
         self.bridge = bridge
         self.operations = operations
         self._clock = clock
+        self.is_laid_out = False
+        """Whether there is anything to write into."""
         self._is_open = False
         """Whether the transcript shows the conversation; it cannot before the session's first prompt."""
         self._was_running = False
@@ -61,7 +63,11 @@ class ChatScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
-        yield Transcript(id="transcript")
+        with Horizontal(id="middle"):
+            yield Transcript(id="transcript")
+            with VerticalScroll(id="side", can_focus=False) as side:
+                side.border_title = "Session"
+                yield Static(id="facts", markup=False)
         with Vertical(id="dock"):
             yield Static(id="waiting", markup=False)
             yield Vertical(id="cards")
@@ -69,6 +75,7 @@ class ChatScreen(Screen[None]):
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
+        self.is_laid_out = True
         self.query_one("#transcript").border_title = Content(clean_cell(str(self.key), 120))
         self.refresh_rows(Touched(everything=True))
         self.call_after_refresh(self.refresh_transcript)
@@ -90,6 +97,8 @@ class ChatScreen(Screen[None]):
 
     def refresh_transcript(self) -> None:
         """Takes over what the conversation gained; costs nothing when that is nothing."""
+        if not (self.is_laid_out and self.app.is_running):
+            return
         if self._is_open:
             self.transcript.refresh_from_engine()
         else:
@@ -112,6 +121,8 @@ class ChatScreen(Screen[None]):
             self._show_waiting(row, now)
         if touched.everything or touched.questions:
             self._show_questions()
+        if row is not None and self.has_class("-xwide"):
+            self.query_one("#facts", Static).update(_facts_content(facts.session_facts(row, now)))
         for card in self.query(QuestionCard):
             card.show_age(now)
         if (is_running := row is not None and bool(row.turn_id)) != self._was_running:
@@ -232,9 +243,10 @@ class ChatScreen(Screen[None]):
         self._attempt(lambda: self.operations.interrupt(self.key))
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        self.action_go_back()
 
     def action_go_back(self) -> None:
+        self.is_laid_out = False
         self.dismiss(None)
 
     def action_facts(self) -> None:
@@ -275,3 +287,13 @@ class ChatScreen(Screen[None]):
             self.notify(act(), markup=False, timeout=3)
         except Refused as error:
             self.notify(str(error), severity="warning", markup=False)
+
+
+def _facts_content(shown: facts.Facts) -> Content:
+    """Label above text, so that a long text may wrap in the narrow column."""
+    lines = []
+    for label, text in shown:
+        if label:
+            lines.append(Content.styled(label, MUTED))
+        lines.append(Content(f"  {clean_text(text)}"))
+    return Content("\n").join(lines)

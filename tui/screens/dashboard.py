@@ -46,6 +46,8 @@ class DashboardScreen(OperatorScreen):
         self.bridge = bridge
         self.operations = operations
         self._clock = clock
+        self.is_laid_out = False
+        """Whether there is anything to write into."""
         self._scope: str | None = None
         """The instance whose sessions and clients are shown; None for all."""
         self._ticked_at = 0.0
@@ -81,10 +83,11 @@ class DashboardScreen(OperatorScreen):
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
+        self.is_laid_out = True
         self.show_everything()
 
     def on_screen_resume(self) -> None:
-        if self.is_mounted and self.query("#inbox"):
+        if self.is_laid_out:
             self.show_everything()
 
     def on_resize(self) -> None:
@@ -246,7 +249,7 @@ class DashboardScreen(OperatorScreen):
         focused = self.focused
         if isinstance(focused, LiveTable):
             return focused.thing
-        return self.sessions.thing if focused is None and self.query("#sessions") else None
+        return self.sessions.thing if focused is None and self.is_laid_out else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "inbox":

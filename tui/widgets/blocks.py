@@ -188,12 +188,9 @@ def _with_mark(lines: list[Strip], paint: Paint) -> list[Strip]:
     mark = Segment("▌", paint.ink("open"))
     if not lines:
         return [Strip([mark])]
-    last = list(lines[-1])
-    while last and not last[-1].text.strip() and last[-1].style is not None and last[-1].style.bgcolor is None:
-        last.pop()
-    if sum(segment.cell_length for segment in last) >= paint.width:
+    if lines[-1].cell_length >= paint.width:
         return [*lines, Strip([mark])]
-    return [*lines[:-1], Strip([*last, mark])]
+    return [*lines[:-1], Strip([*lines[-1], mark])]
 
 
 class ToolUse(Block):
@@ -390,9 +387,11 @@ class Ending(Block):
                 style = paint.ink("warn")
                 lines = paint.text(clean_text(message), style)
         facts = " · ".join(["", *_costs(self.entry)])
-        room = max(2, paint.width - 4 - len(word) - cell_len(facts) - 1)
+        room = paint.width - 3 - len(word) - cell_len(facts) - 1
+        if room < 0:
+            return [*lines, *paint.text(f"── {word}{facts}", dim)]
         rule = [Segment("── ", dim), Segment(word, style), Segment(f"{facts} ", dim), Segment("─" * room, dim)]
-        return [*lines, Strip(rule).adjust_cell_length(paint.width)]
+        return [*lines, Strip(rule)]
 
     def source(self) -> str:
         message = getattr(self.entry.outcome, "message", "") or getattr(self.entry.outcome, "reason", "")

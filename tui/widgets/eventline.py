@@ -79,13 +79,13 @@ class EventLog(LineView, can_focus=True):
         if not is_full:
             self.virtual_size = Size(0, len(self._lines))
         elif not was_at_end:
-            self.scroll_to(y=self.scroll_offset.y - 1, animate=False)
+            self.scroll_to(y=self.scroll_offset.y - 1, animate=False, force=True)
         if was_at_end:
-            self.scroll_to(y=self.max_scroll_y, animate=False)
+            self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
         self.refresh()
 
     def on_resize(self) -> None:
-        self.scroll_to(y=self.max_scroll_y, animate=False)
+        self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
 
     def render_line(self, y: int) -> Strip:
         width, base = self.size.width, self.rich_style

@@ -120,7 +120,7 @@ class Paint:
     def _lines(self, renderable: RenderableType, width: int) -> list[Strip]:
         options = self.console.options.update(width=max(4, width), height=None, overflow="fold")
         lines = self.console.render_lines(renderable, options, pad=False)
-        return [Strip(Segment.simplify(_without_background(line))) for line in lines]
+        return [Strip(_without_padding(Segment.simplify(_without_background(line)))) for line in lines]
 
 
 def _without_background(line: Iterable[Segment]) -> Iterator[Segment]:
@@ -129,6 +129,13 @@ def _without_background(line: Iterable[Segment]) -> Iterator[Segment]:
         if style is not None and (style._link or (style.bgcolor is not None and style.bgcolor.is_default)):
             style = Style.chain(style.without_color, Style(color=style.color)).update_link(None)
         yield Segment(text, style, control)
+
+
+def _without_padding(line: Iterable[Segment]) -> list[Segment]:
+    segments = list(line)
+    while segments and (text := segments[-1].text.rstrip(" ")) != segments[-1].text:
+        segments[-1:] = [Segment(text, segments[-1].style)] if text else []
+    return segments
 
 
 def _trimmed(lines: list[Strip]) -> list[Strip]:

@@ -6,6 +6,7 @@ one has begun with a complete line. No widgets, no styles.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -19,6 +20,8 @@ CODE_LINES = 64
 """Lines of one piece of a long code block: what a growing block costs per repaint."""
 PIECE_CHARACTERS = 12_000
 """A block longer than this is shown as plain text, in pieces of this size: rendering it would stop the loop."""
+_LANGUAGE = re.compile(r"[\w+#.-]{1,24}")
+"""What a code block says about itself when that is only its language; anything longer is shown above the code."""
 TABLE_COLUMNS = 24
 """A table with more columns is shown as plain text."""
 
@@ -53,7 +56,7 @@ def _blocks(text: str) -> list[tuple[Token, int, int]]:
         token for token in parser().parse(text) if token.level == 0 and token.nesting >= 0 and token.map is not None
     ]
     begins = [starts[token.map[0]] for token in tokens if token.map is not None]
-    ends = [*begins[1:], len(text)]
+    ends = [*begins[1:], len(text)] if begins else []
     return list(zip(tokens, begins, ends, strict=True))
 
 
@@ -75,9 +78,11 @@ def _pieces_of(text: str, blocks: list[tuple[Token, int, int]]) -> list[Piece]:
 
 def _code_pieces(token: Token) -> list[Piece]:
     lines = token.content.removesuffix("\n").split("\n")
-    language = token.info.strip().partition(" ")[0]
-    return [
-        Piece("code", "\n".join(lines[at : at + CODE_LINES]), language, is_glued=at > 0)
+    info = token.info.strip()
+    language = info if _LANGUAGE.fullmatch(info) else ""
+    head = [Piece("plain", f"{token.markup} {info}")] if info and not language else []
+    return head + [
+        Piece("code", "\n".join(lines[at : at + CODE_LINES]), language, is_glued=at > 0 or bool(head))
         for at in range(0, len(lines), CODE_LINES)
     ]
 

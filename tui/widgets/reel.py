@@ -74,9 +74,9 @@ class Reel(LineView):
     def _reveal(self, line: int) -> None:
         top, height = self.scroll_offset.y, max(1, self.size.height)
         if line < top:
-            self.scroll_to(y=line, animate=False)
+            self.scroll_to(y=line, animate=False, force=True)
         elif line >= top + height:
-            self.scroll_to(y=line - height + 1, animate=False)
+            self.scroll_to(y=line - height + 1, animate=False, force=True)
 
     # Keeping the place
 
@@ -111,7 +111,7 @@ class Reel(LineView):
                 self.virtual_size = Size(0, stack.total)
             y = self.max_scroll_y if at is None else stack.starts[at] + offset
             if y != self.scroll_offset.y:
-                self.scroll_to(y=y, animate=False)
+                self.scroll_to(y=y, animate=False, force=True)
         finally:
             self._is_settling = False
         self._repaint_changed()
@@ -171,6 +171,11 @@ class Reel(LineView):
             return (None, "", "", is_cursor)
         return lines[offset - block.gap], block.rail, block.ground, is_cursor
 
+    @property
+    def hint_x(self) -> int:
+        """Where the hint about news begins, on the last line in sight."""
+        return max(0, self.scrollable_content_region.width - len(HINT))
+
     def watch_has_news(self) -> None:
         self.repaint_line(self.size.height - 1)
 
@@ -183,8 +188,7 @@ class Reel(LineView):
         strip = self._compose_line(self.scroll_offset.y + y, shown)
         if self.has_news and y == self.size.height - 1:
             hint = self.rich_style + self.ink("hint") + self.ground("hint")
-            room = max(0, self.size.width - len(HINT))
-            strip = Strip([*strip.crop(0, room), Segment(HINT[: self.size.width], hint)])
+            strip = Strip([*strip.crop(0, self.hint_x), Segment(HINT, hint)])
         return strip
 
     def _compose_line(self, line: int, shown: Shown) -> Strip:

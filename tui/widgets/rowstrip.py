@@ -44,18 +44,19 @@ def compose_titles(
     style: Style,
     sorted_ink: Style,
 ) -> list[Segment]:
-    """The header's titles; the sorted column carries an arrow."""
+    """The header's titles. The arrow of the sorted column may stand in the gap beside it."""
     column_sorted, is_reversed = sorting
     segments: list[Segment] = []
     x = 0
     for place in placed:
         column = columns[place.index]
         is_sorted = column.key == column_sorted
-        arrow = ("▼" if is_reversed else "▲") if is_sorted else ""
-        text = clean_cell(column.title, max(0, place.width - len(arrow))) + arrow
-        room = " " * max(0, place.width - cell_len(text))
-        text = room + text if column.align == "right" else text + room
-        segments.append(Segment(" " * (place.x - x), style))
+        text = clean_cell(column.title, place.width)
+        if is_sorted:
+            arrow = "▼" if is_reversed else "▲"
+            text = arrow + text if column.align == "right" else text + arrow
+        begin = place.x if column.align == "left" else place.x + place.width - cell_len(text)
+        segments.append(Segment(" " * (begin - x), style))
         segments.append(Segment(text, style + sorted_ink if is_sorted else style))
-        x = place.x + place.width
+        x = begin + cell_len(text)
     return segments

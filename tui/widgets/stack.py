@@ -13,7 +13,7 @@ from tui.widgets.paint import Paint
 class Stack:
     def __init__(self, blocks: Sequence[Block], paint: Paint) -> None:
         self.paint = paint
-        self.blocks = blocks
+        self.blocks = list(blocks)
         self._heights = [block.height(paint) for block in blocks]
         self._starts: list[int] | None = None
 

@@ -252,9 +252,9 @@ class LineTable(LineView, can_focus=True):
     def _reveal_cursor(self) -> None:
         top, height = self.scroll_offset.y, self._page_height
         if self._cursor < top:
-            self.scroll_to(y=self._cursor, animate=False)
+            self.scroll_to(y=self._cursor, animate=False, force=True)
         elif self._cursor >= top + height:
-            self.scroll_to(y=self._cursor - height + 1, animate=False)
+            self.scroll_to(y=self._cursor - height + 1, animate=False, force=True)
 
     @property
     def _page_height(self) -> int:

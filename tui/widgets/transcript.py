@@ -16,7 +16,7 @@ from tui.filters import clean_cell
 from tui.widgets.blocks import Card, ToolUse
 from tui.widgets.finder import Finder
 from tui.widgets.record import Record
-from tui.widgets.reel import HINT, NOTHING, Reel
+from tui.widgets.reel import NOTHING, Reel
 
 SLOW = 0.03
 """Seconds. A refresh that took longer makes the next ones rarer, so that drawing takes a tenth of the time at most."""
@@ -179,7 +179,7 @@ class Transcript(Reel, can_focus=True):
     def action_page(self, pages: int) -> None:
         step = pages * max(1, self.size.height - 2)
         line = self.cursor_line + step
-        self.scroll_to(y=self.scroll_offset.y + step, animate=False)
+        self.scroll_to(y=self.scroll_offset.y + step, animate=False, force=True)
         self.put_cursor(line)
 
     def action_first(self) -> None:
@@ -265,7 +265,7 @@ class Transcript(Reel, can_focus=True):
         offset = event.get_content_offset(self)
         if offset is None or self.text_selection is not None:
             return
-        if self.has_news and offset.y == self.size.height - 1 and offset.x >= self.size.width - len(HINT):
+        if self.has_news and offset.y == self.size.height - 1 and offset.x >= self.hint_x:
             self.action_last()
             return
         line = self.scroll_offset.y + offset.y

@@ -1,0 +1,166 @@
+"""The whole program in a real terminal: used, stalled, hung up, signalled, broken. It leaves things as they were."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.acceptance.conftest import find_marked
+from tests.acceptance.terminal import Terminal, run_bullpen
+
+CTRL_Q = "\x11"
+CTRL_B = "\x02"
+TAB = "\t"
+ENTER = "\r"
+
+TEMPLATE = """\
+---
+name: desk
+description: a test agent
+tools: Read, Write, Bash
+permissionMode: acceptEdits
+concurrency:
+  maxSessions: 2
+---
+You help.
+"""
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "desk.md").write_text(TEMPLATE)
+    return ["--rehearsal", "--templates", str(folder), "--state", str(tmp_path / "state")]
+
+
+@pytest.fixture
+def program(arguments: list[str]) -> Iterator[Terminal]:
+    with run_bullpen(arguments) as terminal:
+        terminal.wait_for("REHEARSAL", "desk", "running")
+        yield terminal
+
+
+def ask(terminal: Terminal, prompt: str, *answers: str) -> None:
+    """Opens a chat and sends a prompt; waits for the answers."""
+    terminal.press("n")
+    terminal.wait_for("New chat")
+    terminal.press(ENTER)
+    terminal.wait_for("Message")
+    terminal.press(prompt)
+    terminal.press(ENTER)
+    if answers:
+        terminal.wait_for(*answers)
+
+
+def children_of(terminal: Terminal) -> list[psutil.Process]:
+    return psutil.Process(terminal.process.pid).children(recursive=True)
+
+
+def assert_all_gone(processes: list[psutil.Process]) -> None:
+    assert [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+    assert find_marked() == []
+
+
+def test_a_first_visit_from_start_to_quit(program: Terminal) -> None:
+    """D1, D2, D3: a session opened, a message answered, the instance drained, quit; the terminal is sane."""
+    ask(program, "[[say: I am **right** here]]", "I am right here")
+    program.press(CTRL_B)
+    program.wait_for("idle", "local")
+    assert children_of(program)
+    program.press("D")
+    program.wait_for("Drain desk", "Cancel")
+    program.press(TAB + ENTER)
+    program.wait_for("drained")
+    program.press(CTRL_Q)
+    assert program.wait() == 0
+    program.assert_sane()
+    assert find_marked() == []
+
+
+def test_quitting_with_work_in_progress_asks_and_cancel_is_the_default(program: Terminal) -> None:
+    ask(program, "[[stream: 2000 words, 0.05]]", "working")
+    program.press(CTRL_Q)
+    program.wait_for("Quit bullpen?", "1 running turn", "Drain and quit")
+    program.press(ENTER)
+    program.until(lambda: "Quit bullpen?" not in program.text, "end of the dialog")
+    assert program.process.poll() is None
+    family = children_of(program)
+    program.press(CTRL_Q)
+    program.wait_for("Quit now")
+    program.press(TAB + TAB + ENTER)
+    assert program.wait() == 0
+    program.assert_sane()
+    assert_all_gone(family)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_it_in_order(program: Terminal, number: signal.Signals) -> None:
+    """The exit code names the signal; no process is left; the terminal is restored."""
+    ask(program, "[[stream: 2000 words, 0.05]]", "working")
+    program.until(lambda: children_of(program), "client")
+    family = children_of(program)
+    program.signal(number)
+    assert program.wait() == 128 + number
+    program.assert_sane()
+    assert_all_gone(family)
+
+
+def test_closing_the_terminal_ends_it_and_leaves_no_process(program: Terminal) -> None:
+    ask(program, "[[stream: 2000 words, 0.05]]", "working")
+    program.until(lambda: children_of(program), "client")
+    family = children_of(program)
+    program.hang_up()
+    assert program.wait() == 128 + signal.SIGHUP
+    assert_all_gone(family)
+
+
+def test_a_stalled_terminal_stops_no_turn(program: Terminal, tmp_path: Path) -> None:
+    """R4: nobody reads the screen for four seconds; the turn streams on, runs its tool, and the picture comes back."""
+    call = '[[tool: Write {"file_path": "proof.txt", "content": "still going"}]]'
+    ask(program, f"[[say: it begins]] [[stream: 40 words, 0.05]] {call} [[say: after the stall]]", "it begins")
+    program.stall()
+    threading.Event().wait(4)
+    assert list(tmp_path.rglob("proof.txt")), "the turn went on while the terminal stood still"
+    program.go_on()
+    program.wait_for("after the stall")
+    program.press(CTRL_Q)
+    program.wait_for("Quit")
+    program.press(TAB + TAB + ENTER)
+    assert program.wait() == 0
+    program.assert_sane()
+
+
+BROKEN_ENGINE = """
+import anyio
+from supervisor.census import Census
+async def take(self, slots):
+    await anyio.sleep(1.5)
+    raise ZeroDivisionError("the census cannot count")
+Census.take = take
+"""
+
+
+def test_an_engine_failure_restores_the_terminal_and_says_what_happened(arguments: list[str]) -> None:
+    """Design §2: our own failure is kept, published, and raised after the UI has restored the terminal."""
+    with run_bullpen(arguments, patch=BROKEN_ENGINE) as terminal:
+        terminal.wait_for("REHEARSAL")
+        assert terminal.wait() == 70
+        terminal.assert_sane()
+        assert "the census cannot count" in terminal.text
+        assert "Traceback" not in terminal.text
+    assert find_marked() == []
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (200, 50)])
+def test_it_opens_at_any_size(arguments: list[str], columns: int, lines: int) -> None:
+    with run_bullpen(arguments, columns=columns, lines=lines) as terminal:
+        terminal.wait_for("REHEARSAL", "desk")
+        terminal.press(CTRL_Q)
+        assert terminal.wait() == 0
+        terminal.assert_sane()

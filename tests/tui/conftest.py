@@ -1,0 +1,73 @@
+"""Pictures that are the same everywhere: no colour switches, one time zone, no blinking, and no crash unseen."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
+
+import pytest
+from textual.widgets import Input, TextArea
+
+from tests.tui.stage import NOW, StageEngine
+from tui.app import BullpenApp
+
+KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "TEXTUAL_SNAPSHOT_TEMPDIR", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER")
+"""All that a picture, or the report about pictures, may learn of the machine."""
+
+Draw = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def _same_everywhere(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    for name in set(os.environ).difference(KEPT_VARIABLES):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish() -> Generator[None, Any, Any]:
+    """The snapshot report embeds the whole environment: show it none that matters."""
+    kept = dict(os.environ)
+    for name in set(os.environ).difference(KEPT_VARIABLES):
+        del os.environ[name]
+    try:
+        return (yield)
+    finally:
+        os.environ.update(kept)
+
+
+@pytest.fixture
+def looks_as_before(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> Draw:
+    """Compares a screen with its stored picture. A crashed app has a picture too, so that is asserted as well."""
+    monkeypatch.setattr(Input, "cursor_blink", False)
+    monkeypatch.setattr(TextArea, "cursor_blink", False)
+
+    def draw(
+        stage: StageEngine,
+        size: tuple[int, int],
+        press: Iterable[str] = (),
+        before: Callable[[BullpenApp], None] | None = None,
+    ) -> None:
+        app = BullpenApp(stage, rehearsal=True, clock=lambda: NOW)
+        app.animation_level = "none"
+
+        async def run_before(pilot: Any) -> None:
+            await pilot.pause()
+            if before is not None:
+                before(app)
+                await pilot.pause()
+            app.flush()
+            await pilot.pause()
+
+        matches = snap_compare(app, terminal_size=size, press=press, run_before=run_before)
+        assert app._exception is None
+        assert matches
+
+    return draw

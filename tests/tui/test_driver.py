@@ -1,0 +1,181 @@
+"""The driver on a real pty: what a terminal does never holds up the event loop (R4), and it is left as it was found."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyte
+import pytest
+
+APP = Path(__file__).with_name("driven_app.py")
+ROOT = Path(__file__).parents[2]
+WIDTH, HEIGHT = 120, 40
+DEADLINE = 20.0
+"""Seconds. Generous: it only decides when a test that fails stops waiting."""
+
+
+class Terminal:
+    """The far end of a pty: what a terminal emulator would hold."""
+
+    def __init__(self, report: Path) -> None:
+        self.report = report
+        self.master, self.slave = os.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
+        self.attributes = termios.tcgetattr(self.slave)
+        self.output = bytearray()
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("TEXTUAL")}
+        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(
+            [sys.executable, str(APP), str(report)],
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            env=environment,
+            start_new_session=True,
+            cwd=ROOT,
+        )
+
+    def read(self, until: Callable[[], bool], what: str) -> None:
+        """Reads like a terminal until the condition holds."""
+        deadline = time.monotonic() + DEADLINE
+        while not until():
+            assert time.monotonic() < deadline, f"waited in vain until {what}"
+            self._read_some()
+
+    def read_until_quiet(self) -> None:
+        """Reads until the app has nothing more to say."""
+        deadline = time.monotonic() + DEADLINE
+        while self._read_some(0.5):
+            assert time.monotonic() < deadline, "the app never stopped painting"
+
+    def _read_some(self, patience: float = 0.05) -> bool:
+        if not select.select([self.master], [], [], patience)[0]:
+            return False
+        try:
+            self.output += os.read(self.master, 65_536)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return False
+        return True
+
+    def hold_still(self, seconds: float) -> None:
+        """Does not read, while the app has its time."""
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+
+    def press(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def facts(self) -> dict[str, float]:
+        try:
+            return dict(json.loads(self.report.read_text()))
+        except FileNotFoundError:
+            return {"gap": 0.0, "frame": 0}
+
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def screen(self) -> list[str]:
+        """What the last pictures left on the screen. (Half a megabyte is several of them.)"""
+        screen = pyte.Screen(WIDTH, HEIGHT)
+        screen.set_mode(7, private=True)
+        pyte.ByteStream(screen).feed(bytes(self.output[-500_000:]))
+        return list(screen.display)
+
+    def close(self) -> None:
+        for descriptor in (self.master, self.slave):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        if not self.has_ended():
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait(DEADLINE)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    terminal = Terminal(tmp_path / "report.json")
+    try:
+        terminal.read(lambda: terminal.facts()["frame"] > 5, "the app paints")
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def test_a_terminal_that_does_not_read_never_holds_up_the_loop(terminal: Terminal) -> None:
+    """R4: two seconds without a reader; the app's heart goes on beating, and then one whole picture arrives."""
+    before = terminal.facts()["frame"]
+    terminal.hold_still(2.0)
+    facts = terminal.facts()
+    assert facts["frame"] > before + 10, "painting went on while nobody looked"
+    assert facts["gap"] < 1.0, "the loop was held up"
+
+    terminal.press("f")
+    terminal.hold_still(1.0)
+    assert terminal.facts()["frame"] == 0, "the last picture was painted while nobody read"
+    terminal.read_until_quiet()
+    assert terminal.screen() == ["".join(str((x + y) % 10) for x in range(WIDTH)) for y in range(HEIGHT)]
+
+
+def test_a_terminal_that_goes_away_ends_the_app(terminal: Terminal) -> None:
+    """Hang-up without SIGHUP (the app is not the pty's session leader): it notices by itself, and does not spin."""
+    os.close(terminal.slave)
+    os.close(terminal.master)
+    deadline = time.monotonic() + DEADLINE
+    assert terminal.process.wait(max(0.0, deadline - time.monotonic())) == 129
+
+
+def test_the_terminal_is_left_as_it_was_found(terminal: Terminal) -> None:
+    terminal.press("\x11")
+    terminal.read(terminal.has_ended, "the app has ended")
+    terminal.read(lambda: b"\x1b[?1049l" in terminal.output, "the alternate screen is left")
+    end = bytes(terminal.output).rpartition(b"\x1b[?1049l")
+    assert b"\x1b[?2004l" in end[0]
+    assert b"\x1b[?25h" in end[2]
+    assert b"\x1b[?1000l" in end[0]
+    assert termios.tcgetattr(terminal.slave) == terminal.attributes
+    assert terminal.process.returncode == 0
+
+
+def test_quitting_in_front_of_a_terminal_that_does_not_read_is_bounded(terminal: Terminal) -> None:
+    """The last words get their time, then the process goes."""
+    terminal.hold_still(1.0)
+    terminal.press("\x11")
+    terminal.hold_still(DEADLINE)
+    assert terminal.has_ended()
+
+
+def test_last_words_come_through_when_the_terminal_reads_again_in_time(terminal: Terminal) -> None:
+    """Stalled, then quit, then read: not one restoring sequence was left out for a picture."""
+    terminal.hold_still(1.0)
+    terminal.press("\x11")
+    terminal.read(terminal.has_ended, "the app has ended")
+    terminal.read_until_quiet()
+    for sequence in (b"\x1b[?2004l", b"\x1b[?1000l", b"\x1b[<u", b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1004l"):
+        assert sequence in terminal.output[-4_000:]
+
+
+def test_suspending_while_the_app_paints_neither_blocks_nor_writes(terminal: Terminal) -> None:
+    """`App.suspend` leaves the terminal to others: not a byte of ours in between, and the picture comes back."""
+    terminal.press("s")
+    terminal.read(lambda: b"<suspended>" in terminal.output, "it was suspended")
+    again = terminal.facts()["frame"]
+    terminal.read(lambda: terminal.facts()["frame"] > again + 5, "painting goes on")
+    assert b"a picture nobody should see" not in terminal.output
+    left, _, _ = bytes(terminal.output).partition(b"<suspended>")
+    assert left.endswith(b"\x1b[?1004l"), "the terminal was given back before anybody else wrote"
+    terminal.read(lambda: b"\x1b[?1049h" in terminal.output[len(left) :], "the alternate screen is back")

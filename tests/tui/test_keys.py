@@ -1,0 +1,391 @@
+"""Keys of the dashboard: each verb reaches the engine with the right target, and only when it was meant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from textual.widgets import Input
+
+from supervisor import InstanceState, NotAccepting, SessionKey, SessionState, SlotState, WhyWaiting
+from tests.tui import stage
+from tests.tui.stage import ANA, BEN, CARO, DORA, NOW, ROOT
+from tests.tui.theatre import HandClock, playing, screen_text, settle, told
+from tui.rows import session_id
+from tui.screens.chat import ChatScreen
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.dashboard import DashboardScreen
+from tui.screens.quit import DrainingScreen, QuitScreen
+
+pytestmark = pytest.mark.anyio
+
+
+def on_session(app: Any, key: SessionKey) -> None:
+    app.screen.sessions.move_to(session_id(key))
+
+
+@pytest.mark.parametrize(
+    ("press", "call"),
+    [
+        (["p"], ("pause", "helpdesk")),
+        (["D", "right", "enter"], ("drain", "helpdesk")),
+        (["K", "right", "enter"], ("kill", "helpdesk")),
+        (["X", "right", "enter"], ("clear_queue", "helpdesk", None)),
+        (["s", "backspace", "7", "enter"], ("scale", "helpdesk", 7)),
+    ],
+)
+async def test_a_key_over_an_instance_acts_on_that_instance(press: list[str], call: tuple[Any, ...]) -> None:
+    """D3: the instance under the cursor, whatever else is on the screen."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("1")
+        app.screen.instances.move_to("helpdesk")
+        await pilot.press(*press)
+        await pilot.pause()
+        assert engine.calls == [call]
+
+
+@pytest.mark.parametrize(
+    ("state", "key"),
+    [
+        (InstanceState.PAUSED, "p"),
+        (InstanceState.STOPPED, "p"),
+        (InstanceState.DRAINING, "D"),
+        (InstanceState.DRAINED, "D"),
+    ],
+)
+async def test_the_same_key_takes_back_what_it_did(state: InstanceState, key: str) -> None:
+    """S1.17: drain is reversible; so are pause and stop."""
+    engine = stage.busy()
+    engine.put(replace(engine.instances["helpdesk"], state=state))
+    async with playing(engine) as (app, pilot):
+        await pilot.press("1")
+        app.screen.instances.move_to("helpdesk")
+        await pilot.press(key)
+        await pilot.pause()
+        assert engine.calls == [("resume", "helpdesk")]
+
+
+async def test_four_stops_on_four_keys_are_never_confused() -> None:
+    """D3: interrupt, clear queue, drain and kill from one and the same row."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        on_session(app, BEN)
+        await pilot.press("x")
+        await pilot.press("X", "right", "enter")
+        await pilot.press("D", "right", "enter")
+        await pilot.press("K", "right", "enter")
+        await pilot.pause()
+        assert engine.calls == [
+            ("interrupt", BEN),
+            ("clear_queue", "helpdesk", BEN),
+            ("drain", "helpdesk"),
+            ("kill_client", "helpdesk-4"),
+        ]
+
+
+async def test_kill_over_a_client_ends_that_client_only() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("3")
+        app.screen.clients.move_to("helpdesk-6")
+        await pilot.press("K")
+        await pilot.pause()
+        assert "a spare" in screen_text(app)
+        await pilot.press("right", "enter")
+        await pilot.pause()
+        assert engine.calls == [("kill_client", "helpdesk-6")]
+
+
+@pytest.mark.parametrize("key", ["D", "K", "X"])
+async def test_enter_on_a_confirmation_changes_nothing(key: str) -> None:
+    """Cancel is the default button of everything that ends something."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("1")
+        app.screen.instances.move_to("helpdesk")
+        await pilot.press(key)
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, DashboardScreen)
+        assert engine.calls == []
+
+
+async def test_a_confirmation_names_the_target_and_what_dies() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("1")
+        app.screen.instances.move_to("helpdesk")
+        await pilot.press("K")
+        await pilot.pause()
+        text = screen_text(app)
+        for fact in ("Kill helpdesk?", "2 running turns", "3 waiting turns", "5 clients, 1.0G"):
+            assert fact in text
+
+
+async def test_killing_everything_wants_a_typed_word() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press(":", *"kill all", "enter")
+        await pilot.pause()
+        confirm = app.screen.query_one("#confirm")
+        assert confirm.disabled
+        app.screen.query_one("#typed", Input).focus()
+        await pilot.press(*"all")
+        await pilot.pause()
+        assert not confirm.disabled
+        await pilot.click("#confirm")
+        await pilot.pause()
+        assert engine.calls == [("kill", name) for name in ("admin", "clerk", "helpdesk", "lookup")]
+
+
+async def test_a_verb_that_cannot_be_done_does_nothing() -> None:
+    """A hibernated session has no turn to interrupt, no process to kill and nothing to hibernate."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        on_session(app, stage.MIRA)
+        await pilot.press("x", "K", "h", "X")
+        await pilot.pause()
+        assert engine.calls == []
+        assert isinstance(app.screen, DashboardScreen)
+
+
+async def test_a_refusal_is_told_and_harmless() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("1")
+        engine.refuses_with = NotAccepting("[/] admin is being killed")
+        await pilot.press("p")
+        await pilot.pause()
+        assert told(app) == "[/] admin is being killed"
+
+
+async def test_rows_do_not_move_under_the_hand_of_the_operator() -> None:
+    """Needs-you first, but a row keeps its place while the operator works in the table."""
+    engine, clock = stage.busy(), HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
+        await pilot.press("down", "down")
+        sessions = app.screen.sessions
+        before, under = sessions.keys, sessions.cursor_key
+        engine.put(replace(engine.sessions[DORA], state=SessionState.FAILED, note="crashed"))
+        clock.now += 1.5
+        await settle(app, pilot)
+        assert sessions.keys == before
+        assert sessions.is_disordered
+
+        clock.now += 10
+        await settle(app, pilot)
+        assert sessions.keys[0] == session_id(DORA)
+        assert sessions.cursor_key == under
+
+
+async def test_equals_sorts_at_once() -> None:
+    engine, clock = stage.busy(), HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
+        await pilot.press("down")
+        engine.put(replace(engine.sessions[DORA], state=SessionState.FAILED, note="crashed"))
+        await settle(app, pilot)
+        await pilot.press("=")
+        assert app.screen.sessions.keys[0] == session_id(DORA)
+
+
+async def test_a_shifted_letter_sorts_by_a_column_and_again_reverses() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press("M")
+        assert app.screen.sessions.keys[0] == session_id(ANA)
+        await pilot.press("M")
+        assert app.screen.sessions.keys[0] != session_id(ANA)
+
+
+async def test_sessions_stand_needs_you_first() -> None:
+    async with playing(stage.asking()) as (app, _pilot):
+        assert app.screen.sessions.keys[:3] == (session_id(ROOT), session_id(stage.EMIL), session_id(CARO))
+
+
+async def test_filter_shows_matches_and_its_inverse_the_rest() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press("/", *"admin", "enter")
+        assert set(app.screen.sessions.keys) == {session_id(ROOT), session_id(stage.MIRA)}
+        await pilot.press("escape", "/", *"!admin", "enter")
+        await pilot.pause()
+        assert app.screen.sessions.row_count == 7
+        await pilot.press("escape")
+        assert app.screen.sessions.row_count == 9
+
+
+async def test_typing_a_filter_triggers_no_verb() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("/", *"xpDKXhsn")
+        assert engine.calls == []
+        assert isinstance(app.screen, DashboardScreen)
+
+
+async def test_zero_narrows_to_one_instance_and_widens_again() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        app.screen.instances.move_to("admin")
+        await pilot.press("0")
+        assert set(app.screen.sessions.keys) == {session_id(ROOT), session_id(stage.MIRA)}
+        assert app.screen.clients.keys == ("admin-2",)
+        await pilot.press("0")
+        assert app.screen.sessions.row_count == 9
+
+
+async def test_questions_stand_on_top_and_i_opens_the_oldest() -> None:
+    """D4: one inbox over all sessions."""
+    async with playing(stage.asking(), size=(80, 24)) as (app, pilot):
+        assert app.screen.inbox.display
+        await pilot.press("i", "i")
+        await pilot.pause()
+        assert isinstance(app.screen, ChatScreen)
+        assert app.screen.key == ROOT
+
+
+async def test_no_question_no_inbox() -> None:
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        for question in list(engine.questions):
+            engine.remove_question(question)
+        await settle(app, pilot)
+        assert not app.screen.inbox.display
+
+
+HOSTILE = [
+    "[/]",
+    "[/nope]",
+    "[@click=app.quit]x[/]",
+    "[link=http://x]y",
+    "\x1b[2J\x1b]52;c;aGk=\x07",
+    "a\u202eb\u200b",
+    "line\nbreak\tand more",
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("press", [["enter"], ["d"], ["X"], ["ctrl+p"], ["3"], ["delete"]])
+async def test_untrusted_text_neither_crashes_nor_acts(press: list[str]) -> None:
+    """R5: ids, prompts, notes and tool names come from outside, and stand on every screen."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        for text in HOSTILE:
+            key = SessionKey("helpdesk", text, text)
+            engine.put(
+                replace(engine.instances["helpdesk"], note=text, state=InstanceState.DRAINING),
+                stage.session(
+                    key,
+                    state=SessionState.WAITING,
+                    why=WhyWaiting.NO_SLOT,
+                    waiting=(stage.waiting(1, WhyWaiting.NO_SLOT, 90, text),),
+                    note=text,
+                    client_id="helpdesk-66",
+                ),
+                stage.client("helpdesk-66", key, tool=text, note=text, state=SlotState.CLOSING),
+                replace(stage.PERMISSION, key=key, tool=text, summary=text, detail=text, always=text),
+            )
+            await settle(app, pilot)
+            on_session(app, key)
+            await pilot.press(*press)
+            await settle(app, pilot)
+            assert app.is_running
+            assert app.return_code is None
+            assert not set(screen_text(app)) & set("\x1b\x07\u202e\u200b\ud800")
+            assert engine.calls == []
+            while len(app.screen_stack) > 2:
+                app.screen.dismiss(None)
+                await pilot.pause()
+            await pilot.press("2")
+
+
+async def test_a_clean_house_is_left_at_once() -> None:
+    async with playing(stage.empty()) as (app, pilot):
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        assert app.return_code == 0
+
+
+async def test_quitting_says_what_would_end_and_enter_stays() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        assert isinstance(app.screen, QuitScreen)
+        assert "4 running turns would be cut off" in screen_text(app)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.return_code is None
+        assert engine.calls == []
+
+
+async def test_drain_and_quit_leaves_when_everything_is_drained() -> None:
+    """S1.17, design §5: the dialog offers drain, and the program goes when the engine says so."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("ctrl+q", "right", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, DrainingScreen)
+        assert [call for call in engine.calls if call[0] == "drain"] == [
+            ("drain", name) for name in ("admin", "clerk", "helpdesk", "lookup")
+        ]
+        assert app.return_code is None
+        engine.everything_drained.set()
+        await pilot.pause()
+        await pilot.pause()
+        assert app.return_code == 0
+
+
+async def test_the_drain_before_quitting_is_taken_back_as_it_was() -> None:
+    engine = stage.busy()
+    engine.put(replace(engine.instances["clerk"], state=InstanceState.PAUSED))
+    async with playing(engine) as (app, pilot):
+        await pilot.press("ctrl+q", "right", "enter")
+        await pilot.pause()
+        engine.calls.clear()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, DashboardScreen)
+        assert ("pause", "clerk") in engine.calls
+        assert {call[1] for call in engine.calls if call[0] == "resume"} == set(engine.instances)
+        engine.everything_drained.set()
+        await pilot.pause()
+        assert app.return_code is None
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("frobnicate helpdesk", "no verb"),
+        ("drain nobody", "nothing is called"),
+        ("scale helpdesk many", "whole number"),
+        ("interrupt helpdesk", "nothing is called"),
+    ],
+)
+async def test_a_wrong_command_is_answered_in_place(line: str, answer: str) -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press(":")
+        app.screen.query_one("#line", Input).value = line
+        await pilot.press("enter")
+        await pilot.pause()
+        assert answer in screen_text(app)
+        assert engine.calls == []
+
+
+async def test_a_cut_feed_comes_back_with_a_fresh_snapshot() -> None:
+    """R4: a reader that fell behind sees the present, not a mixture."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        del engine.sessions[ANA]
+        for _ in range(5_001):
+            engine.happen(stage_event())
+        await settle(app, pilot)
+        assert session_id(ANA) not in app.screen.sessions.keys
+        assert app.screen.sessions.row_count == 8
+
+
+def stage_event() -> Any:
+    from supervisor import SessionClosed
+
+    return SessionClosed(at=NOW, instance="helpdesk", user="ana", session="ticket-4711")

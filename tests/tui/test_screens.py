@@ -1,0 +1,126 @@
+"""Every picture of the dashboard, at the three sizes it is made for (D5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from supervisor import (
+    Conversation,
+    Done,
+    SessionOpened,
+    Source,
+    TurnFinished,
+    TurnQueued,
+    TurnStarted,
+    Usage,
+    WhyWaiting,
+)
+from supervisor.conversation import Asked, Replied, ToolCalled, ToolReturned, TurnEnded
+from tests.tui import stage
+from tests.tui.conftest import Draw
+from tests.tui.stage import ANA, EMIL, NOW, ROOT, StageEngine
+from tui.app import BullpenApp
+
+SIZES = [(80, 24), (120, 36), (200, 50)]
+
+pytestmark = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+
+Size = tuple[int, int]
+
+
+def streaming() -> StageEngine:
+    """Ana's conversation: a past turn, and one whose reply is being written."""
+    engine = stage.busy()
+    talk = engine.conversations[ANA] = Conversation()
+    past, now = {"turn_id": "t-11"}, {"turn_id": "t-12"}
+    talk.append(Asked(at=NOW - 400, text="My VPN drops every ten minutes.", source=Source.CALLER, user="ana", **past))
+    talk.append(Replied(at=NOW - 396, text="Let me look at the gateway's log for your account.", **past))
+    command = "journalctl -u openvpn --since today | grep ana"
+    talk.append(ToolCalled(at=NOW - 395, tool_use_id="u1", tool="Bash", summary=command, detail="{}", **past))
+    talk.append(ToolReturned(at=NOW - 393, tool_use_id="u1", text="09:02 ana TLS key failed", is_error=False, **past))
+    talk.append(
+        Replied(
+            at=NOW - 390,
+            text="## What I found\n\nYour client fails every **ten minutes**: its clock is behind.\n\n"
+            "1. Open *Settings › Time*\n2. Switch it on\n\n```sh\nsudo timedatectl set-ntp true\n```\n",
+            **past,
+        )
+    )
+    talk.append(TurnEnded(at=NOW - 389, outcome=Done("", Usage(2000, 300, 0, 0.03), 11.0), **past))
+    talk.append(Asked(at=NOW - 14, text="Can you do it for me?", source=Source.OPERATOR, user="ana", **now))
+    talk.append(ToolCalled(at=NOW - 6, tool_use_id="u2", tool="Bash", summary="timedatectl status", detail="{}", **now))
+    talk.stream("I can reach your laptop. Its clock is **248 s** behind; I switch on time synchroni", "t-12")
+    queued = (stage.waiting(1, WhyWaiting.SESSION_BUSY, 4, "And tell me when it is done"),)
+    engine.put(replace(engine.sessions[ANA], waiting=queued, why=WhyWaiting.SESSION_BUSY))
+    return engine
+
+
+def a_morning(engine: StageEngine) -> Callable[[BullpenApp], None]:
+    """Lets a few things happen, so that the event line has something to say."""
+
+    def happen(app: BullpenApp) -> None:
+        ana = {"instance": "helpdesk", "user": "ana", "session": "ticket-4711"}
+        engine.happen(
+            SessionOpened(at=NOW - 60, **ana),
+            TurnQueued(at=NOW - 42, turn="t-12", source=Source.CALLER, **ana),
+            TurnStarted(at=NOW - 14, turn="t-12", waited=0.01, acquisition="hot", **ana),
+            TurnFinished(at=NOW - 9, turn="t-12", outcome=Done("", Usage(900, 200, 0, 0.02), 4.2), **ana),
+        )
+
+    return happen
+
+
+def test_empty(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.empty(), size)
+
+
+def test_busy(looks_as_before: Draw, size: Size) -> None:
+    engine = stage.busy()
+    looks_as_before(engine, size, before=a_morning(engine))
+
+
+def test_asking(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.asking(), size)
+
+
+def test_draining(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.draining(), size)
+
+
+def test_one_failed(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.failed(), size)
+
+
+def test_clients_pane(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=["3"])
+
+
+def test_chat_streaming(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(streaming(), size, before=lambda app: app.screen.open_chat(ANA))
+
+
+def test_chat_permission(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.asking(), size, before=lambda app: app.screen.open_chat(ROOT))
+
+
+def test_chat_choice(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.asking(), size, press=["down"], before=lambda app: app.screen.open_chat(EMIL))
+
+
+def test_help(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=["question_mark"])
+
+
+def test_confirm(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=["1", "down", "down", "K"])
+
+
+def test_describe(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=["d"])
+
+
+def test_quit(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=["ctrl+q"])

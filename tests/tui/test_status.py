@@ -1,0 +1,105 @@
+"""The header says what matters in the room it has; the event log follows what happens."""
+
+from __future__ import annotations
+
+import pytest
+from textual.app import App, ComposeResult
+
+from supervisor import (
+    Archetype,
+    ClientGone,
+    Failed,
+    FailureKind,
+    HostRow,
+    InstanceRow,
+    InstanceState,
+    PoolStatistics,
+    TurnFinished,
+)
+from tui.eventlines import line_of
+from tui.widgets.eventline import KEPT, EventLog
+from tui.widgets.header import StatusHeader, compose_header
+
+pytestmark = pytest.mark.anyio
+
+AT = 1_700_000_000.0
+HOST = HostRow("0.1.0", True, "rehearsal", AT, 1_200_000_000, 8_000_000_000, 50_000_000, 9_000_000_000)
+
+
+def instance(name: str, questions: int = 1, failed: int = 1) -> InstanceRow:
+    return InstanceRow(
+        name,
+        "",
+        Archetype.SERVICE,
+        InstanceState.RUNNING,
+        "",
+        PoolStatistics(busy=2, asking=1, idle=1, max_clients=4),
+        4,
+        9,
+        3,
+        5,
+        AT,
+        (0, 5),
+        600_000_000,
+        0.4,
+        questions,
+        failed,
+    )
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_the_header_fits_and_never_drops_what_matters(width: int) -> None:
+    """D1: REHEARSAL, busy clients and the queue are said at every width from 60 on."""
+    line = compose_header(HOST, [instance("a"), instance("b")], AT, width)
+    if width >= 60:
+        assert line.cell_length == width
+        for words in ("REHEARSAL", "6/8 clients busy", "10 queued"):
+            assert words in line.plain
+    if width >= 80:
+        assert "◐ 2 questions" in line.plain
+    if width >= 120:
+        assert "2 instances  18 sessions" in line.plain
+        assert "1.2G/8.0G" in line.plain
+        assert "━" in line.plain
+
+
+def test_the_header_names_the_endpoint_when_it_is_real() -> None:
+    real = HostRow("0.1.0", False, "api.example.com\x1b[2J", AT, 0, 0, 0, 0)
+    line = compose_header(real, [], AT, 120).plain
+    assert "REHEARSAL" not in line
+    assert "api.example.com�[2J" in line, "R5"
+
+
+class StatusApp(App[None]):
+    def compose(self) -> ComposeResult:
+        yield StatusHeader()
+        yield EventLog()
+
+
+async def test_the_event_log_keeps_the_last_and_follows_the_newest() -> None:
+    app = StatusApp()
+    async with app.run_test(size=(80, 10)) as pilot:
+        app.query_one(StatusHeader).set(HOST, [instance("a")], AT)
+        log = app.query_one(EventLog)
+        assert "nothing has happened yet" in log.render_line(0).text
+        failed = TurnFinished(
+            at=AT, instance="a", user="u", session="s", outcome=Failed(FailureKind.CRASHED, "boom\nand more")
+        )
+        for number in range(KEPT + 20):
+            log.write(AT, f"line {number}", "dim")
+        log.add(failed)
+        await pilot.pause()
+        assert len(log.lines) == KEPT
+        assert "a/u/s  turn failed (crashed-in-turn): boom" in log.render_line(log.size.height - 1).text
+        log.scroll_to(y=100, animate=False, force=True)
+        top = log.render_line(0).text
+        log.add(failed)
+        assert log.render_line(0).text == top, "who reads is not disturbed"
+
+
+def test_a_process_left_behind_is_an_alarm() -> None:
+    """R3."""
+    gone = ClientGone(at=AT, client="a-1", reason="kill", seconds=0.4)
+    assert line_of(gone) == ("a-1  gone after 0.4 s (kill)", "dim")
+    left = ClientGone(at=AT, client="a-1", reason="kill", seconds=9.0, left_over=2)
+    assert line_of(left)[1] == "error"

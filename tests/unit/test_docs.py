@@ -1,0 +1,98 @@
+"""What can be set is documented, and what is documented can be set."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from supervisor.frontmatter import read_document
+from supervisor.mistakes import is_table, section, spelled
+from supervisor.settings import Settings, load_settings
+from supervisor.template import FrontMatter
+from supervisor.templates import WITHOUT_EFFECT, schema_text, shipped_templates, template_schema
+from supervisor.variables import ELSEWHERE, INSTANCE_KEYS, OLDER_NAMES, OLDER_POOL_SIZE
+
+ROOT = Path(__file__).parent.parent.parent
+TEMPLATES = (ROOT / "docs/templates.md").read_text("utf-8")
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text("utf-8")
+EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
+
+
+def keys_in(text: str) -> set[str]:
+    """The first cells of its tables."""
+    return set(re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE))
+
+
+def keys_of_templates() -> set[str]:
+    keys = set()
+    for name in FrontMatter.model_fields:
+        key = spelled(name, FrontMatter)
+        inner = section(FrontMatter, name)
+        keys |= {key} | ({f"{key}.{spelled(one, inner)}" for one in inner.model_fields} if inner else set())
+    return keys
+
+
+def variables_in(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^#([A-Z_]+)=([^\s#]*)", text, re.MULTILINE))
+
+
+def test_every_key_of_a_template_is_documented_and_no_other() -> None:
+    assert keys_in(TEMPLATES) == keys_of_templates()
+    assert keys_in(TEMPLATES.split("without effect here")[1]) == set(WITHOUT_EFFECT)
+
+
+def test_every_setting_and_variable_is_documented_and_no_other() -> None:
+    instance = {f"BULLPEN_HELPDESK_{suffix}" for suffix in INSTANCE_KEYS}
+    others = {*ELSEWHERE, *OLDER_NAMES, f"HELPDESK{OLDER_POOL_SIZE}"}
+
+    assert keys_in(CONFIGURATION) == {*Settings.model_fields, *instance, *others}
+    for suffix, (place, key) in INSTANCE_KEYS.items():
+        assert f"| `BULLPEN_HELPDESK_{suffix}` | `{place}.{key}` |" in CONFIGURATION
+
+
+def test_the_example_settings_load_and_show_every_key(tmp_path: Path) -> None:
+    [example] = re.findall(r"```toml\n(.*?)```", CONFIGURATION, re.DOTALL)
+    path = tmp_path / "bullpen.toml"
+    path.write_text(example, "utf-8")
+
+    settings = load_settings(path, environ={})
+
+    assert settings.model_fields_set == set(Settings.model_fields)
+    assert settings.instances["helpdesk"].concurrency.max_sessions == 5
+
+
+def test_the_example_environment_holds_every_variable_and_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S2.27."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bullpen.toml").touch()
+    variables = variables_in(EXAMPLE)
+
+    settings = load_settings(environ=variables)
+
+    host = {name for name in Settings.model_fields if not is_table(Settings, name)}
+    assert settings.model_fields_set == {*host, "instances"}
+    documented = {name for name in keys_in(CONFIGURATION) if name.isupper()} - {"BULLPEN_LOG", "BULLPEN_CLIENT"}
+    assert documented <= variables.keys()
+
+
+def test_the_published_schema_is_current() -> None:
+    """S1.13. `python scripts/make_schema.py` writes it anew."""
+    assert (ROOT / "docs/template.schema.json").read_text("utf-8") == schema_text()
+
+
+def test_the_published_schema_accepts_the_shipped_templates_and_refuses_what_loading_refuses() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(schema_text()))
+    validator.check_schema(template_schema())
+
+    for path in shipped_templates().glob("*.md"):
+        validator.validate(read_document(path).data)
+    plain = {"name": "a", "description": "d"}
+    for wrong in ({"maxConcurrentSessions": 3}, {"maxTurns": 0}, {"turnTimeout": "soon"}, {"name": "A b"}):
+        assert not validator.is_valid({**plain, **wrong}), wrong
+    assert validator.is_valid({**plain, "turnTimeout": "none", "tools": "Read, Write", "pool": {"idleTtl": "5m"}})

@@ -1,0 +1,92 @@
+"""Untrusted text cannot drive the terminal (R5)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+
+from tui.filters import REPLACEMENT, ControlFilter, clean_cell, clean_text
+
+PAYLOADS = {
+    "clear screen": "a\x1b[2Jb",
+    "clipboard": "a\x1b]52;c;ZXZpbA==\x1b\\b",
+    "title": "a\x1b]0;owned\x07b",
+    "link": "a\x1b]8;;http://evil\x1b\\b\x1b]8;;\x1b\\",
+    "C1 CSI": "a\x9b2Jb",
+    "C1 OSC": "a\x9d52;c;x\x9cb",
+    "device query": "a\x1b[6n\x1b[cb",
+    "NUL": "a\x00b",
+    "backspace": "a\x08\x08b",
+    "shift out": "a\x0eb",
+    "delete": "a\x7fb",
+    "form feed": "a\x0cb",
+    "next line": "a\x85b",
+    "bidi override": "a\u202egpj.exe\u202cb",
+    "bidi isolate": "a\u2066b\u2069",
+    "arabic mark": "a\u061cb",
+    "zero width": "a\u200bb\u200cc\u200dd\u2060e\ufefff",
+    "line separators": "a\u2028b\u2029c",
+    "tags": "a\U000e0041b",
+    "filler": "a\u3164b\u115fc",
+    "soft hyphen": "a\xadb",
+    "half a pair": "a\ud800b\udfffc",
+}
+FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_nothing_dangerous_reaches_the_terminal(payload: str) -> None:
+    """R5: whatever a widget drew, the strip on its way out holds visible characters only."""
+    segments = [Segment("left "), Segment(payload + " " * 40, Style(bold=True)), Segment("|")]
+    drawn = ControlFilter().apply(segments, Color.parse("black"))
+    text = "".join(segment.text for segment in drawn)
+    assert not FORBIDDEN.search(text)
+    assert REPLACEMENT in text
+    assert sum(cell_len(segment.text) for segment in drawn) == sum(cell_len(segment.text) for segment in segments)
+    assert text.startswith("left a")
+    assert text.endswith("|"), "what stands to the right stays where it was"
+    assert drawn[1].style == Style(bold=True)
+
+
+def test_a_strip_without_spaces_keeps_its_width_too() -> None:
+    drawn = ControlFilter().apply([Segment("a\x1b\x1bb|")], Color.parse("black"))
+    assert "".join(segment.text for segment in drawn) == f"a{REPLACEMENT}{REPLACEMENT}"
+
+
+def test_clean_text_is_passed_on_as_it_is() -> None:
+    segments = [Segment("plain ─ 日本語 ● 🎉"), Segment("more", Style(bold=True))]
+    assert ControlFilter().apply(segments, Color.parse("black")) is segments
+
+
+def test_links_are_taken_off() -> None:
+    """R5: an OSC 8 link would be written by the renderer, not by the text."""
+    drawn = ControlFilter().apply([Segment("x", Style(link="http://evil\x1b\\"))], Color.parse("black"))
+    assert drawn[0].style is not None
+    assert drawn[0].style.link is None
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_cleaned_text_measures_as_it_is_drawn(payload: str) -> None:
+    for cleaned in (clean_cell(payload), *clean_text(payload).split("\n")):
+        assert not FORBIDDEN.search(cleaned)
+        assert ControlFilter().apply([Segment(cleaned)], Color.parse("black"))[0].text == cleaned
+
+
+def test_a_cell_is_one_line_of_bounded_width() -> None:
+    assert clean_cell("one\ttwo\r\nthree") == "one two three"
+    assert clean_cell("⚠\ufe0f \U0001f44d\U0001f3fd") == "⚠ \U0001f44d", (
+        "what terminals measure differently is left out"
+    )
+    assert clean_cell("abcdefgh", 4) == "abc…"
+    assert len(clean_cell("x" * 1_000_000)) <= 1_001
+
+
+def test_text_keeps_its_lines() -> None:
+    assert clean_text("a\r\nb\rc\n\td") == "a\nb\nc\n    d"

@@ -1,0 +1,91 @@
+"""Numbers and states as a few characters."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+
+from supervisor import InstanceState, SessionState, SlotState
+from tui import format
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0B"),
+        (999, "999B"),
+        (999.6, "1.0k"),
+        (9_940, "9.9k"),
+        (9_960, "10k"),
+        (182_000_000, "182M"),
+        (999_600_000, "1.0G"),
+        (1_840_000_000, "1.8G"),
+        (-5, "0B"),
+    ],
+)
+def test_bytes_never_take_more_than_five_cells(size: float, text: str) -> None:
+    assert format.bytes_short(size) == text
+    assert all(len(format.bytes_short(10**power * 9.9949)) <= 5 for power in range(18))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0s"), (3.9, "3s"), (60, "1m"), (3_599, "59m"), (7_500, "2h05"), (86_399, "23h59"), (3 * 86_400, "3d")],
+)
+def test_an_age_is_its_largest_unit(seconds: float, text: str) -> None:
+    assert format.age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.08, "80 ms"), (0.2, "0.2 s"), (9.96, "10 s"), (59.7, "1m00"), (125, "2m05"), (3_840, "1h04")],
+)
+def test_a_duration_keeps_what_matters(seconds: float, text: str) -> None:
+    assert format.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (999, "999"), (12_345, "12.3k"), (99_960, "100k"), (999_600, "1.0M"), (-1_500, "-1.5k")],
+)
+def test_a_count_is_short(number: float, text: str) -> None:
+    assert format.count(number) == text
+
+
+@pytest.mark.parametrize(
+    ("dollars", "text"), [(0, "$0"), (0.0001, "<$0.001"), (0.0123, "$0.012"), (1.234, "$1.23"), (1_234.5, "$1,234")]
+)
+def test_money_is_never_rounded_to_nothing(dollars: float, text: str) -> None:
+    assert format.money(dollars) == text
+
+
+def test_a_sparkline_tells_nothing_from_something() -> None:
+    assert format.spark([0, 0, 0], 3) == "▁▁▁"
+    assert format.spark([0, 1, 100], 3) == "▁▂█"
+    assert format.spark([5], 4) == "   █"
+    assert format.spark([1, 2, 3, 4, 8], 2) == "▅█"
+    assert format.spark([], 3) == "   "
+    assert format.spark([180, 181, 182], 3, low=None) == "▁▅█"
+
+
+def test_a_bar_has_its_width_whatever_the_share() -> None:
+    for share in (-1.0, 0.0, 0.001, 0.5, 0.999, 1.0, 7.0):
+        assert len(format.percent_bar(share, 10)) == 10
+    assert format.percent_bar(0.0, 4) == "────"
+    assert format.percent_bar(0.001, 4) == "╸───"
+    assert format.percent_bar(1.0, 4) == "━━━━"
+
+
+def test_cutting_counts_cells_not_characters() -> None:
+    assert format.cut("日本語テキスト", 7) == "日本語…"
+    assert format.cut("abc", 3) == "abc"
+    assert format.cut("abcd", 3) == "ab…"
+    assert format.first_line("\n  \n first \nsecond") == "first"
+
+
+def test_every_state_has_a_glyph_of_one_cell_and_a_role() -> None:
+    for state in (*SessionState, *SlotState, *InstanceState):
+        assert len(format.glyph(state)) == 1
+        assert cell_len(format.glyph(state)) == 1
+        assert format.role(state)
+    assert format.glyph("no such state") == "?"
