@@ -88,8 +88,8 @@ async def test_a_large_paste_is_named_and_sent_in_full() -> None:
     app = PromptApp()
     async with app.run_test(size=(60, 20)) as pilot:
         small, large = "a\nb", "x" * 500_000 + "\nend"
-        app.prompt.post_message(events.Paste(small))
-        app.prompt.post_message(events.Paste(large))
+        app.post_message(events.Paste(small))
+        app.post_message(events.Paste(large))
         await pilot.pause()
         assert app.prompt.text == "a\nb[pasted 1: 2 lines, 500,004 characters]"
         await pilot.press("enter")

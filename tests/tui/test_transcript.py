@@ -1,121 +1,29 @@
-"""A whole conversation in one widget: lossless, lazy, and still while the operator reads."""
+"""A whole conversation in one widget: what was said is what is shown, and nothing of it is lost."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
-from textual.app import App, ComposeResult
 
 from supervisor import (
-    Asked,
     Conversation,
-    Done,
     Failed,
     FailureKind,
     Noticed,
-    Question,
     QuestionClosed,
-    QuestionKind,
     QuestionOutcome,
     QuestionPosed,
-    Replied,
-    SessionKey,
     Source,
     ToolCalled,
     ToolReturned,
     TurnEnded,
-    Usage,
 )
-from tui.widgets.blocks import RESULT_LINES, Block
+from tests.tui.talk import AT, REPLY, TranscriptApp, a_history, a_question, asked, ended, replied
+from tui.widgets.calls import RESULT_LINES
 from tui.widgets.transcript import Transcript
 
 pytestmark = pytest.mark.anyio
-
-AT = 1_700_000_000.0
-KEY = SessionKey("helpdesk", "ana", "one")
-
-REPLY = """I looked at it:
-
-1. first
-2. second
-
-```python
-x = 1
-```
-
-| a | b |
-|---|---|
-| 1 | 2 |
-
-That is **all**."""
-
-
-class TranscriptApp(App[None]):
-    CSS = "Transcript { height: 1fr; }"
-
-    def __init__(self, conversation: Conversation | None = None) -> None:
-        super().__init__()
-        self.transcript = Transcript()
-        self.conversation = Conversation() if conversation is None else conversation
-
-    def compose(self) -> ComposeResult:
-        yield self.transcript
-
-    def on_mount(self) -> None:
-        self.transcript.show(self.conversation)
-        self.transcript.focus()
-
-    @property
-    def lines(self) -> list[str]:
-        """What is on screen."""
-        return [self.transcript.render_line(y).text.rstrip() for y in range(self.transcript.size.height)]
-
-    @property
-    def whole(self) -> list[str]:
-        """Every line of the transcript, drawn now, without bars."""
-        transcript = self.transcript
-        stack = transcript._stack
-        for index in range(len(stack)):
-            stack.draw(index)
-        strips = [transcript._line(line)[0] for line in range(stack.total)]
-        return ["" if strip is None else strip.text.rstrip() for strip in strips]
-
-
-def asked(text: str, turn: str = "t1", user: str = "ana", source: Source = Source.CALLER) -> Asked:
-    return Asked(at=AT, turn_id=turn, text=text, source=source, user=user)
-
-
-def replied(text: str, turn: str = "t1") -> Replied:
-    return Replied(at=AT + 1, turn_id=turn, text=text)
-
-
-def ended(turn: str = "t1") -> TurnEnded:
-    return TurnEnded(at=AT + 2, turn_id=turn, outcome=Done("", Usage(1_200, 34, 0, 0.0123), 2.0))
-
-
-def a_question(name: str = "q1") -> Question:
-    return Question(
-        name,
-        QuestionKind.PERMISSION,
-        KEY,
-        "t1",
-        "helpdesk-1",
-        "Write",
-        "/srv/x.py",
-        '{"path": "/srv/x.py"}',
-        AT,
-        AT + 60,
-    )
-
-
-def a_history(turns: int) -> Conversation:
-    conversation = Conversation()
-    for turn in range(turns):
-        conversation.append(asked(f"question {turn}", f"t{turn}"))
-        conversation.append(replied(f"answer {turn}\n\n{REPLY}", f"t{turn}"))
-        conversation.append(ended(f"t{turn}"))
-    return conversation
 
 
 async def test_what_was_said_is_shown_with_who_said_it_and_how_it_ended() -> None:
@@ -180,11 +88,7 @@ async def test_the_open_block_is_shown_with_a_mark_and_replaced_by_what_it_becam
     conversation.stream("Working on ", "t1")
     app = TranscriptApp(conversation)
     async with app.run_test(size=(60, 12)):
-        assert (
-            app.lines[-1].endswith("Working on▌")
-            or app.lines[-1].endswith("Working on ▌")
-            or any("Working on" in line and line.endswith("▌") for line in app.lines)
-        )
+        assert any("Working on" in line and line.endswith("▌") for line in app.lines)
         assert app.transcript.text_of_last_reply() == "Working on "
         conversation.stream("it", "t1")
         assert app.transcript.refresh_from_engine()
@@ -210,7 +114,7 @@ async def test_a_tool_call_and_its_result_are_one_line_that_unfolds() -> None:
     )
     app = TranscriptApp(conversation)
     async with app.run_test(size=(80, 20)) as pilot:
-        assert app.lines[-1] == "" or any("▸ Bash  ls -la  … running" in line for line in app.lines)
+        assert any("▸ Bash  ls -la  … running" in line for line in app.lines)
         conversation.append(ToolReturned(at=AT + 0.2, turn_id="t1", tool_use_id="u1", text="total 0", is_error=False))
         app.transcript.refresh_from_engine()
         assert any("▸ Bash  ls -la  ✓ 0.2 s" in line for line in app.lines)
@@ -265,110 +169,6 @@ async def test_the_four_ends_of_a_question_are_kept_apart(outcome: QuestionOutco
         assert "waits" not in line
 
 
-async def test_a_thousand_entries_appear_at_once_and_only_what_is_in_sight_is_drawn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    drawn: set[Block] = set()
-    draw = Block.draw
-    monkeypatch.setattr(Block, "draw", lambda block, paint: (drawn.add(block), draw(block, paint))[1])
-    app = TranscriptApp(a_history(1_000))
-    async with app.run_test(size=(100, 30)) as pilot:
-        await pilot.pause()
-        assert "That is all." in "\n".join(app.lines)
-        assert len(drawn) < 60, "of three thousand blocks"
-        await pilot.press("g")
-        assert "question 0" in "\n".join(app.lines)
-        drawn.clear()
-        await pilot.resize_terminal(70, 30)
-        await pilot.pause()
-        assert len(drawn) < 60, "a new width draws what is in sight"
-        assert "question 0" in "\n".join(app.lines)
-
-
-async def test_walking_up_a_line_at_a_time_shows_every_line_once() -> None:
-    """Heights above are estimates until they are drawn; the reader must not notice."""
-    app = TranscriptApp(a_history(40))
-    async with app.run_test(size=(60, 20)) as pilot:
-        await pilot.pause()
-        seen = app.lines
-        for _ in range(250):
-            if app.transcript.scroll_offset.y == 0:
-                break
-            app.transcript.scroll_to(y=app.transcript.scroll_offset.y - 1, animate=False, force=True)
-            seen.insert(0, app.lines[0])
-        await pilot.pause()
-        strips = [app.transcript.render_line(0)]
-        assert strips[0].cell_length == app.transcript.size.width
-        whole = ["" if not line else "  " + line for line in app.whole]
-        assert [line.replace("▌", " ") for line in seen] == whole[len(whole) - len(seen) :]
-
-
-async def test_it_follows_the_end_and_stays_put_when_scrolled_up() -> None:
-    conversation = a_history(10)
-    app = TranscriptApp(conversation)
-    async with app.run_test(size=(80, 20)) as pilot:
-        conversation.append(asked("one more"))
-        app.transcript.refresh_from_engine()
-        assert "one more" in "\n".join(app.lines)
-        assert not app.transcript.has_news
-        await pilot.press("pageup", "pageup")
-        before = app.lines
-        conversation.append(replied("news\n\n" * 30))
-        app.transcript.refresh_from_engine()
-        await pilot.pause()
-        assert app.lines[:-1] == before[:-1]
-        assert app.lines[-1].endswith("↓ new")
-        await pilot.press("G")
-        assert app.lines[-1].endswith("news")
-        assert not app.transcript.has_news
-
-
-async def test_a_resize_keeps_what_is_in_sight_and_loses_nothing() -> None:
-    app = TranscriptApp(a_history(30))
-    async with app.run_test(size=(100, 20)) as pilot:
-        words = " ".join(app.whole).split()
-        app.transcript.search("question 12")
-        await pilot.pause()
-        await pilot.resize_terminal(40, 25)
-        await pilot.pause()
-        assert "question 12" in "\n".join(app.lines)
-        rules = str.maketrans("", "", "─")
-        narrow = " ".join(app.whole).translate(rules).split()
-        assert [word for word in narrow if word not in "·"] == [
-            word for word in " ".join(words).translate(rules).split() if word not in "·"
-        ]
-
-
-async def test_a_search_counts_marks_and_walks_round() -> None:
-    conversation = a_history(20)
-    conversation.append(
-        ToolCalled(at=AT, turn_id="t1", tool_use_id="u", tool="Bash", summary="ls", detail="a needle in the fold")
-    )
-    app = TranscriptApp(conversation)
-    async with app.run_test(size=(80, 20)) as pilot:
-        assert app.transcript.search("QUESTION 7") == 1
-        assert "question 7" in "\n".join(app.lines)
-        assert app.transcript.search("answer") == 20
-        assert "answer 19" in "\n".join(app.lines)
-        assert app.transcript.next_match()
-        assert "answer 0" in "\n".join(app.lines)
-        assert app.transcript.previous_match()
-        assert "answer 19" in "\n".join(app.lines)
-        assert app.transcript.search("needle") == 1
-        assert "a needle in the fold" in "\n".join(app.lines), "a fold opens for what is found in it"
-        marked = [
-            segment.text
-            for y in range(20)
-            for segment in app.transcript.render_line(y)
-            if segment.style is not None and segment.text == "needle" and segment.style.bgcolor is not None
-        ]
-        assert marked == ["needle"]
-        assert app.transcript.search("no such thing") == 0
-        assert not app.transcript.next_match()
-        assert app.transcript.search("") == 0
-        await pilot.pause()
-
-
 async def test_hostile_text_is_only_text() -> None:
     """R5: escapes, markup, links and bidi controls in every place a text can come from."""
     evil = "\x1b]52;c;eA==\x07 [@click=app.quit]x[/] \u202egpj\u202c \x9b2J [/nope] \ud800"
@@ -394,20 +194,6 @@ async def test_hostile_text_is_only_text() -> None:
             assert all(segment.style is None or segment.style.link is None for segment in strip)
             assert all(segment.style is None or "@click" not in segment.style.meta for segment in strip)
     assert app._exception is None
-
-
-async def test_selected_text_is_what_was_on_the_lines() -> None:
-    conversation = Conversation()
-    conversation.append(replied("first line\n\nsecond line"))
-    app = TranscriptApp(conversation)
-    async with app.run_test(size=(60, 10)) as pilot:
-        await pilot.pause()
-        first = next(y for y, line in enumerate(app.lines) if "first line" in line)
-        await pilot.mouse_down(Transcript, offset=(8, first))
-        await pilot.hover(Transcript, offset=(8, first + 2))
-        await pilot.mouse_up(Transcript, offset=(8, first + 2))
-        await pilot.pause()
-        assert app.screen.get_selected_text() == "line\n\nsecond"
 
 
 async def test_another_conversation_starts_afresh() -> None:

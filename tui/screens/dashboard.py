@@ -28,7 +28,9 @@ from tui.widgets.table import LineTable, Row
 BORDER_AND_TITLES = 3
 """Lines of a table that show no row."""
 
-PANES = ("instances", "sessions", "clients")
+
+CHANGING = ("interrupt", "drain", "undo_drain", "kill", "pause", "resume", "scale", "hibernate")
+"""Verbs in the footer that are possible for some rows and not for others."""
 
 
 class DashboardScreen(OperatorScreen):
@@ -185,10 +187,7 @@ class DashboardScreen(OperatorScreen):
             notes.append("order held · = sorts")
         self.sessions.border_subtitle = " · ".join(notes)
         self._fit()
-        possible = tuple(self.can(name) for name in ("pause", "drain", "undo_drain", "interrupt", "hibernate", "kill"))
-        if possible != self._possible:
-            self._possible = possible
-            self.refresh_bindings()
+        self.reconsider_keys()
 
     def _instances_note(self) -> str:
         """Why an instance is not running, or which one the other panes are narrowed to."""
@@ -208,10 +207,10 @@ class DashboardScreen(OperatorScreen):
         self.inbox.display = asked > 0
         self.inbox.styles.height = BORDER_AND_TITLES + min(asked, max(1, height // 12))
         self.instances.styles.height = BORDER_AND_TITLES + min(max(1, self.instances.row_count), max(3, height // 6))
-        is_stacked = self.size.width < 160
-        self.clients.styles.height = (
-            BORDER_AND_TITLES + min(max(1, self.clients.row_count), max(3, height // 5)) if is_stacked else "1fr"
-        )
+        if self.size.width >= 160 or self.has_class("-clients"):
+            self.clients.styles.height = "1fr"
+        else:
+            self.clients.styles.height = BORDER_AND_TITLES + min(max(1, self.clients.row_count), max(3, height // 5))
 
     # Targets: the row under the cursor of the pane that has the focus
 
@@ -259,8 +258,11 @@ class DashboardScreen(OperatorScreen):
     @on(events.DescendantFocus)
     @on(LineTable.CursorMoved)
     def reconsider_keys(self) -> None:
-        self._possible = ()
-        self.refresh_bindings()
+        """Draws the footer anew when other keys than before can be used."""
+        possible = (bool(self.bridge.questions), *(self.can(verb) for verb in CHANGING))
+        if possible != self._possible:
+            self._possible = possible
+            self.refresh_bindings()
 
     # Looking
 
@@ -318,7 +320,9 @@ class DashboardScreen(OperatorScreen):
             self.action_pane("inbox")
 
     def action_pane(self, name: str) -> None:
-        self.set_class(name == "clients", "-clients")
+        if name in ("sessions", "clients"):
+            self.set_class(name == "clients" and (self.has_class("-narrow") or self.has_class("-short")), "-clients")
+            self._fit()
         pane = self.query_one(f"#{name}")
         if pane.display:
             pane.focus()

@@ -29,7 +29,11 @@ WIDGET_KEYS: dict[str, list[tuple[str, str]]] = {
 LEFT = (LOOK, WRITE, "In a table")
 RIGHT = (STOP, STEER, ANSWER, "In a conversation", PROGRAM)
 
-LEGEND = ("asking", "failed", "waiting", "working", "idle", "hibernated", "draining", "paused", "parked")
+LEGEND = (
+    ("asking", "failed", "waiting", "working", "idle", "hibernated"),
+    ("running", "draining", "paused", "parked", "stopped"),
+)
+"""Signs of sessions, then of instances."""
 
 
 class HelpScreen(Dialog[None]):
@@ -70,7 +74,11 @@ def _group(heading: str) -> ComposeResult:
 def _legend() -> Content:
     styles = {"busy": "$text-primary", "warn": "$text-warning", "error": "$text-error", "ok": "$text-success",
               "accent": "$text-accent", "dim": MUTED}  # fmt: skip
-    parts = [
-        Content.assemble((format.glyph(word), styles.get(format.role(word), "")), f"\u00a0{word}   ") for word in LEGEND
+    lines = [
+        Content("   ").join(
+            [Content.assemble((format.glyph(word), styles.get(format.role(word), "")), f" {word}") for word in words]
+        )
+        for words in LEGEND
     ]
-    return Content("").join([*parts, Content.assemble((SPARE_GLYPH, MUTED), "\u00a0spare")])
+    lines[1] = Content.assemble(lines[1], (f"   {SPARE_GLYPH}", MUTED), " spare client")
+    return Content("\n").join(lines)

@@ -13,7 +13,7 @@ from supervisor import HostRow, InstanceRow
 from tui.filters import clean_cell
 from tui.format import bar_parts, bytes_short
 
-BAR_WIDTH = 10
+BAR_WIDTH = 6
 WARM, HOT = 0.75, 0.9
 """Share of the memory budget from which the bar warns, and alarms."""
 SEPARATOR = "  "
@@ -60,7 +60,7 @@ class StatusHeader(Static):
 def compose_header(host: HostRow | None, instances: Sequence[InstanceRow], now: float, width: int) -> Content:
     """The line for a width in cells: badge and numbers on the left, memory and time on the right."""
     left = [_badge(host), *_counts(instances)]
-    right = [*_memory(host), Part(Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted"))]
+    right = [*_memory(host), Part(Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted"), 1)]
     while len(_joined(left)) + len(_joined(right)) + 3 > width:
         worst = max((part for part in (*left, *right) if part.rank), key=lambda part: part.rank, default=None)
         if worst is None:
@@ -91,12 +91,10 @@ def _counts(instances: Sequence[InstanceRow]) -> list[Part]:
     questions = sum(row.questions for row in instances)
     failed = sum(row.failed for row in instances)
     parts = [
-        Part(_number(len(instances), "instance"), 4),
-        Part(_number(sum(row.sessions for row in instances), "session"), 3),
+        Part(_number(len(instances), "instance"), 5),
+        Part(_number(sum(row.sessions for row in instances), "session"), 4),
         Part(
-            Content.assemble(
-                (f"{busy}/{total}", "bold $text-primary" if busy else "bold"), (" clients busy", "$text-muted")
-            )
+            Content.assemble((f"{busy}/{total}", "bold $text-primary" if busy else "bold"), (" clients", "$text-muted"))
         ),
         Part(Content.assemble((str(queued), "bold $text-accent" if queued else "bold"), (" queued", "$text-muted"))),
     ]
@@ -104,7 +102,7 @@ def _counts(instances: Sequence[InstanceRow]) -> list[Part]:
         noun = "question" if questions == 1 else "questions"
         parts.append(Part(Content.styled(f"◐ {questions} {noun}", "bold $text-warning")))
     if failed:
-        parts.append(Part(Content.styled(f"✕ {failed} failed", "bold $text-error"), 1))
+        parts.append(Part(Content.styled(f"✕ {failed} failed", "bold $text-error"), 2))
     return parts
 
 
@@ -120,7 +118,7 @@ def _memory(host: HostRow | None) -> list[Part]:
     filled, empty = bar_parts(share, BAR_WIDTH)
     numbers = f"{bytes_short(host.memory_bytes)}/{bytes_short(host.memory_budget)}"
     return [
-        Part(Content.styled("memory", "$text-muted"), 6),
-        Part(Content.assemble((filled, color), (empty, "$text-disabled")), 5),
-        Part(Content.styled(numbers, color), 2),
+        Part(Content.styled("memory", "$text-muted"), 7),
+        Part(Content.assemble((filled, color), (empty, "$text-disabled")), 6),
+        Part(Content.styled(numbers, color), 3),
     ]

@@ -37,8 +37,7 @@ class PromptInput(TextArea, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Send", priority=True, show=False),
-        Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line", priority=True, show=False),
+        Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line", show=False),
         *_without(TextArea.BINDINGS, LEFT_TO_THE_SCREEN),
     ]
 
@@ -91,6 +90,15 @@ class PromptInput(TextArea, inherit_bindings=False):
         if text and (not self.sent or self.sent[-1] != text):
             self.sent.append(text)
         self._recalled = None
+
+    async def _on_key(self, event: events.Key) -> None:
+        # Not a priority binding: that one would overtake letters still on their way here, and send half a prompt.
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.action_submit()
+        else:
+            await super()._on_key(event)
 
     def action_submit(self) -> None:
         text = self.full_text

@@ -17,7 +17,8 @@ from supervisor import (
     TurnEnded,
 )
 from tui.filters import clean_text
-from tui.widgets.blocks import Block, Card, Ending, Notice, Passage, Prompted, ToolUse
+from tui.widgets.blocks import Block, Ending, Notice, Passage, Prompted
+from tui.widgets.calls import Card, ToolUse
 from tui.widgets.pieces import Piece, PieceStream, cut_pieces
 
 PASSAGE_CHARACTERS = 4_000
@@ -155,6 +156,8 @@ class _OpenReply:
         if not pieces:
             return list[Block](self._finished)
         self._growing.become(_source(pieces), pieces, is_open=False)
+        if len(self._growing.text) > 2 * PASSAGE_CHARACTERS:
+            return [*self._finished, *_grouped(pieces)]
         return [*self._finished, self._growing]
 
 

@@ -97,14 +97,18 @@ class Reel(LineView):
         stack, height = self._stack, self.size.height
         if not height:
             return
-        at = None if anchor is None or self.is_following else stack.index_of(anchor[0])
-        offset = 0
-        if at is None or anchor is None:
-            stack.draw_up(len(stack) - 1, height * 2)
-        else:
-            offset = stack.settle(at, anchor[1])
+        at, offset = None, 0
+        if not self.is_following and len(stack):
+            at = stack.index_of(anchor[0]) if anchor is not None else None
+            if at is None or anchor is None:
+                at, offset = stack.locate(self.scroll_offset.y)
+            else:
+                offset = anchor[1]
+            offset = stack.settle(at, offset)
             stack.draw_down(at, offset + height * 2)
             stack.draw_up(at - 1, height)
+        else:
+            stack.draw_up(len(stack) - 1, height * 2)
         self._is_settling = True
         try:
             if self.virtual_size.height != stack.total:

@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 from supervisor import Conversation, Cursor
 from tui.filters import clean_cell
-from tui.widgets.blocks import Card, ToolUse
+from tui.widgets.calls import Card, ToolUse
 from tui.widgets.finder import Finder
 from tui.widgets.record import Record
 from tui.widgets.reel import NOTHING, Reel

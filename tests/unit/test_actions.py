@@ -1,0 +1,65 @@
+"""The registry of verbs is the only place where a key gets its meaning."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+
+from tui import rows
+from tui.actions import GROUPS, VERBS, Place, Verb
+from tui.app import BullpenApp
+from tui.screens.chat import ChatScreen
+from tui.screens.command import ON_INSTANCE, ON_SESSION
+from tui.screens.dashboard import DashboardScreen
+from tui.widgets.question import PermissionCard
+from tui.widgets.table import LineTable
+
+HOMES = {
+    Place.DASHBOARD: DashboardScreen,
+    Place.CHAT: ChatScreen,
+    Place.QUESTION: PermissionCard,
+    Place.ANYWHERE: BullpenApp,
+}
+
+TAKING_TURNS = [{"pause", "resume"}, {"drain", "undo_drain"}, {"stop_turn", "leave"}]
+"""Pairs that share a key because at most one of them is ever possible."""
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_verb_is_handled_and_stands_in_the_help(verb: Verb) -> None:
+    action = verb.name.removeprefix("app.").partition("(")[0]
+    assert callable(getattr(HOMES[verb.place], f"action_{action}"))
+    assert verb.group in GROUPS
+
+
+@pytest.mark.parametrize("place", [Place.DASHBOARD, Place.CHAT, Place.QUESTION])
+def test_no_key_means_two_things_at_once(place: Place) -> None:
+    """D3: four different stops, never confused."""
+    for one, other in combinations([verb for verb in VERBS if verb.place is place and verb.key], 2):
+        assert one.key != other.key or {one.name, other.name} in TAKING_TURNS
+
+
+def test_sort_letters_take_no_verbs_key() -> None:
+    taken = {verb.key for verb in VERBS if verb.place is Place.DASHBOARD}
+    taken |= {key for binding in LineTable.BINDINGS for key in binding.key.split(",")}
+    for columns in (rows.INSTANCE_COLUMNS, rows.SESSION_COLUMNS, rows.CLIENT_COLUMNS):
+        letters = [column.sort_letter for column in columns if column.sort_letter]
+        assert len(letters) == len(set(letters))
+        assert not taken & set(letters)
+
+
+def test_what_ends_something_asks_first() -> None:
+    destructive = {"clear_queue", "drain", "kill", "close_session", "drain_house", "kill_house"}
+    assert {verb.name for verb in VERBS if verb.confirms} == destructive
+
+
+def test_no_text_field_loses_its_own_keys() -> None:
+    """ctrl+k and ctrl+s are never bound; ctrl+q is the program's and only its."""
+    assert not {"ctrl+k", "ctrl+s"} & {verb.key for verb in VERBS}
+    assert [verb.name for verb in VERBS if verb.key == "ctrl+q"] == ["app.quit"]
+
+
+def test_every_line_in_the_registry_can_be_typed() -> None:
+    known = {*ON_INSTANCE, *ON_SESSION}
+    assert {verb.words.split()[0] for verb in VERBS if verb.words} <= known
