@@ -11,13 +11,13 @@ from tui.screens.ask_text import AskTextScreen
 
 if TYPE_CHECKING:
     from supervisor import SessionKey
-    from tui.screens.dashboard import DashboardScreen
+    from tui.screens.looking import LookingScreen
 
 ON_INSTANCE = ("pause", "resume", "drain", "kill", "clear", "scale", "chat")
 ON_SESSION = ("interrupt", "clear", "hibernate", "close", "open")
 
 
-def ask_command(screen: DashboardScreen) -> None:
+def ask_command(screen: LookingScreen) -> None:
     """Asks for a line and runs it; a line that cannot be run is answered in place."""
 
     def decided(line: str | None) -> None:
@@ -36,7 +36,7 @@ def ask_command(screen: DashboardScreen) -> None:
     )
 
 
-def mistake_in(screen: DashboardScreen, line: str) -> str:
+def mistake_in(screen: LookingScreen, line: str) -> str:
     """What is wrong with a line; empty when it can be run."""
     verb, _, rest = line.removeprefix(":").partition(" ")
     target, _, number = rest.strip().partition(" ")
@@ -56,7 +56,7 @@ def mistake_in(screen: DashboardScreen, line: str) -> str:
     return f"{verb}: nothing is called {target!r}"
 
 
-def run(screen: DashboardScreen, line: str) -> None:
+def run(screen: LookingScreen, line: str) -> None:
     """Runs a line without mistakes, asking first where the key would have asked."""
     verb, _, rest = line.removeprefix(":").partition(" ")
     target, _, number = rest.strip().partition(" ")
@@ -88,7 +88,7 @@ def run(screen: DashboardScreen, line: str) -> None:
             _run_on_session(screen, verb, key)
 
 
-def _run_on_session(screen: DashboardScreen, verb: str, key: SessionKey) -> None:
+def _run_on_session(screen: LookingScreen, verb: str, key: SessionKey) -> None:
     operations, row = screen.operations, screen.bridge.sessions[key]
     match verb:
         case "open":
@@ -106,7 +106,7 @@ def _run_on_session(screen: DashboardScreen, verb: str, key: SessionKey) -> None
             )
 
 
-def _lines(screen: DashboardScreen) -> list[str]:
+def _lines(screen: LookingScreen) -> list[str]:
     bridge = screen.bridge
     lines = [f"{verb} {name}" for verb in ON_INSTANCE for name in bridge.instances]
     lines += ["drain all", "kill all"]

@@ -1,0 +1,143 @@
+"""The command line as a program: what it prints, where, and how it exits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TEMPLATE = """\
+---
+name: desk
+description: a test agent
+tools: Read, Write, Bash
+---
+You help.
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "templates"
+    made.mkdir()
+    (made / "desk.md").write_text(TEMPLATE)
+    return made
+
+
+def run(folder: Path, *arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    """Without any credentials of whoever runs the tests."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ANTHROPIC_", "CLAUDE", "BULLPEN_", "AGENT_"))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "tui", *arguments, "--state", str(folder.parent / "state")],
+        cwd=ROOT,
+        env={**clean, "HOME": str(folder.parent), "COLUMNS": "100", **environ},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+
+def ask(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return run(folder, "ask", *arguments, "--rehearsal", "--templates", str(folder), stdin=stdin)
+
+
+def assert_one_clear_line(answer: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("bullpen: ")
+    for word in words:
+        assert word in line
+
+
+def test_ask_streams_the_answer_to_stdout_and_exits_0(folder: Path) -> None:
+    answer = ask(folder, "desk", "[[say: forty-two]]")
+    assert (answer.stdout, answer.stderr, answer.returncode) == ("forty-two\n", "", 0)
+
+
+def test_ask_reads_a_prompt_from_standard_input(folder: Path) -> None:
+    answer = ask(folder, "desk", "-", stdin="[[say: from a pipe]]")
+    assert (answer.stdout, answer.returncode) == ("from a pipe\n", 0)
+
+
+def test_ask_that_fails_exits_1_with_the_reason_on_stderr(folder: Path) -> None:
+    answer = ask(folder, "desk", "[[error: 400]]")
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    assert "desk failed (api-error)" in answer.stderr
+
+
+def test_ask_without_a_terminal_denies_questions_and_says_so(folder: Path) -> None:
+    call = '[[tool: Write {"file_path": "x.txt", "content": "x"}]] [[say: over]]'
+    answer = ask(folder, "desk", call)
+    assert answer.returncode == 0
+    assert answer.stdout == "over\n"
+    assert "denied Write (x.txt)" in answer.stderr
+    assert not list(folder.parent.rglob("x.txt"))
+
+
+def test_an_unknown_agent_is_one_line_that_names_the_known_ones(folder: Path) -> None:
+    assert_one_clear_line(ask(folder, "nobody", "hi"), "'nobody'", "desk")
+
+
+def test_a_bad_user_id_is_one_line(folder: Path) -> None:
+    """S3.3–5"""
+    assert_one_clear_line(ask(folder, "desk", "hi", "--user", "../root"), "user")
+
+
+def test_an_empty_prompt_is_one_line(folder: Path) -> None:
+    assert_one_clear_line(ask(folder, "desk", "  "), "empty")
+
+
+def test_check_names_file_line_key_and_the_nearest_valid_key(folder: Path) -> None:
+    """S1.13"""
+    (folder / "desk.md").write_text(TEMPLATE.replace("tools:", "concurency:\n  maxSessions: 2\ntools:"))
+    answer = run(folder, "check", "--templates", str(folder))
+    assert_one_clear_line(answer, "desk.md:4", "concurency", "concurrency")
+
+
+def test_check_lists_what_is_good(folder: Path) -> None:
+    answer = run(folder, "check", "--templates", str(folder))
+    assert answer.returncode == 0
+    assert "desk" in answer.stdout
+
+
+def test_a_missing_folder_is_one_line(folder: Path) -> None:
+    assert_one_clear_line(run(folder, "check", "--templates", str(folder / "nowhere")), "nowhere")
+
+
+def test_without_credentials_and_without_a_terminal_it_offers_rehearsal(folder: Path) -> None:
+    answer = run(folder, "ask", "desk", "hi", "--templates", str(folder))
+    assert_one_clear_line(answer, "no credentials found", "--rehearsal")
+
+
+def test_the_dashboard_without_a_terminal_says_what_works_instead(folder: Path) -> None:
+    answer = run(folder, "--rehearsal", "--templates", str(folder))
+    assert_one_clear_line(answer, "needs a terminal", "bullpen ask")
+
+
+def test_doctor_reports_versions_and_credentials(folder: Path) -> None:
+    answer = run(folder, "doctor")
+    assert answer.returncode == 1, "no credentials is a finding"
+    for word in ("agent sdk", "claude cli", "credentials", "memory", "terminal"):
+        assert word in answer.stdout
+    assert run(folder, "doctor", ANTHROPIC_API_KEY="dummy").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["", "ask", "check", "doctor", "demo"])
+def test_help_reads_well(folder: Path, command: str) -> None:
+    answer = run(folder, *filter(None, [command]), "--help")
+    assert answer.returncode == 0
+    assert "Usage:" in answer.stdout
+    assert "Traceback" not in answer.stderr
+    assert max(map(len, answer.stdout.splitlines())) <= 100
