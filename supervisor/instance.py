@@ -194,6 +194,14 @@ class Instance:
             if len(session.mailbox):
                 self._house.feed.touch_session(session.key)
 
+    def close_when_empty(self) -> None:
+        """A drain or a kill is over when there are neither turns nor processes."""
+        if self.state is InstanceState.DRAINING and self.is_empty:
+            self.drain_deadline = None
+            self.set_state(InstanceState.DRAINED, "drained: resume opens it again")
+        elif self.state is InstanceState.KILLING and self.is_empty:
+            self.set_state(InstanceState.STOPPED, "killed: resume opens it again")
+
     # Taking steps
 
     def kick(self) -> None:
@@ -218,6 +226,7 @@ class Instance:
                         self.end_client(slot, EndReason.EVICTED)
         finally:
             self._is_kicking = False
+        self.close_when_empty()
         self._house.feed.touch_instance(self.name)
 
     def _scene(self) -> Scene:

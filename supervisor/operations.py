@@ -50,7 +50,7 @@ def kill(instance: Instance, reason: EndReason = EndReason.KILLED) -> None:
     _cancel_waiting(instance, str(reason))
     for slot in instance.pool:
         instance.end_client(slot, reason)
-    _close_when_empty(instance)
+    instance.close_when_empty()
 
 
 def scale(instance: Instance, max_sessions: int) -> None:
@@ -74,7 +74,7 @@ def advance(instance: Instance, now: float) -> None:
     _stop_overdue(instance, now)
     if instance.state is InstanceState.DRAINING:
         _advance_drain(instance, now)
-    _close_when_empty(instance)
+    instance.close_when_empty()
 
 
 def tidy(instance: Instance, now: float) -> None:
@@ -156,11 +156,3 @@ def _who_holds_up(instance: Instance) -> str:
     if waiting := instance.waiting:
         parts.append(f"{waiting} queued")
     return ", ".join(parts)
-
-
-def _close_when_empty(instance: Instance) -> None:
-    if instance.is_empty and instance.state is InstanceState.DRAINING:
-        instance.drain_deadline = None
-        instance.set_state(InstanceState.DRAINED, "drained: resume opens it again")
-    elif instance.is_empty and instance.state is InstanceState.KILLING:
-        instance.set_state(InstanceState.STOPPED, "killed: resume opens it again")

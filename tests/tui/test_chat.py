@@ -226,3 +226,15 @@ async def test_events_are_kept_while_a_chat_is_in_front() -> None:
         engine.happen(SessionOpened(at=stage.NOW, instance="helpdesk", user="zoe", session="z"))
         await settle(app, pilot)
         assert any("zoe" in line for line in dashboard.query_one(EventLog).lines)
+
+
+async def test_the_dashboard_is_up_to_date_when_the_chat_is_left() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ANA)
+        await pilot.pause()
+        engine.put(replace(engine.sessions[DORA], state=SessionState.FAILED, note="crashed in the meantime"))
+        await settle(app, pilot)
+        await pilot.press("ctrl+b")
+        await settle(app, pilot)
+        assert "crashed in the meantime"[:12] in screen_text(app)

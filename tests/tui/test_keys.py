@@ -163,6 +163,18 @@ async def test_a_refusal_is_told_and_harmless() -> None:
         assert told(app) == "[/] admin is being killed"
 
 
+async def test_a_widget_that_does_not_clean_its_text_is_filtered() -> None:
+    """R5: the line filter is the last gate; a toast shows a refusal as it came."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("1")
+        engine.refuses_with = NotAccepting("no \x1b]52;c;aGk=\x07 entry")
+        await pilot.press("p")
+        await settle(app, pilot)
+        assert "entry" in screen_text(app)
+        assert not set(screen_text(app)) & set("\x1b\x07")
+
+
 async def test_rows_do_not_move_under_the_hand_of_the_operator() -> None:
     """Needs-you first, but a row keeps its place while the operator works in the table."""
     engine, clock = stage.busy(), HandClock()

@@ -53,6 +53,11 @@ class LineView(ScrollView):
         self._ground.clear()
         self.forget_strips()
 
+    def watch_show_vertical_scrollbar(self, is_shown: bool) -> None:
+        """A scrollbar that appears after the view was scrolled does not know how far."""
+        if is_shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def forget_strips(self) -> None:
         """Called when a cached strip may no longer look as it should."""
 
