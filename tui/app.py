@@ -54,7 +54,7 @@ class BullpenApp(App[int]):
         self.title = title
         self.sub_title = "rehearsal" if rehearsal else ""
         self._clock = clock
-        self._filters = [ControlFilter()]
+        self._control_filter = ControlFilter()
         self.bridge = Bridge(engine)
         self.operations = Operations(engine)
         for each in OURS:
@@ -62,7 +62,7 @@ class BullpenApp(App[int]):
         self.theme = theme if theme in self.available_themes else "bullpen-dark"
 
     def get_line_filters(self) -> list[LineFilter]:
-        return [*super().get_line_filters(), *self._filters]
+        return [*super().get_line_filters(), self._control_filter]
 
     def on_mount(self) -> None:
         self.push_screen(DashboardScreen(self.bridge, self.operations, self._clock))

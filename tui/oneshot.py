@@ -90,5 +90,5 @@ async def _put(question: Question) -> Answer:
 
 async def _read_line(prompt: str) -> str:
     print(clean(prompt), end="", file=sys.stderr, flush=True)
-    line = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+    line: str = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
     return line.strip()

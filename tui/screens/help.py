@@ -64,8 +64,8 @@ def _group(heading: str) -> ComposeResult:
     keys = WIDGET_KEYS.get(heading) or [
         (key_caption(verb), verb.description) for verb in VERBS if verb.group == heading and verb.key
     ]
-    with Container(classes="group"):
-        yield Static(heading, classes="heading", markup=False)
+    yield Static(heading, classes="heading", markup=False)
+    with Container(classes="keys"):
         for caption, description in keys:
             yield Static(caption, classes="key", markup=False)
             yield Static(description, markup=False)

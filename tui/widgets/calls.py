@@ -16,8 +16,6 @@ from tui.widgets.paint import Paint
 RESULT_LINES = 500
 RESULT_CHARACTERS = 32_000
 """What of a tool's result, or of its arguments, is shown. The rest is counted."""
-PREVIEW_LINES = 6
-"""Lines of the arguments shown with a question that still waits."""
 
 
 class ToolUse(Block):
@@ -31,6 +29,12 @@ class ToolUse(Block):
         self.returned: ToolReturned | None = None
         self.is_cut_off = False
         """The turn ended before the tool returned."""
+        self.is_held = False
+        """It may not run before a question about it is answered."""
+
+    def hold(self, is_held: bool) -> None:
+        self.is_held = is_held
+        self.redraw()
 
     def finish(self, entry: ToolReturned) -> None:
         self.returned = entry
@@ -44,7 +48,9 @@ class ToolUse(Block):
     def compose(self, paint: Paint) -> list[Strip]:
         called, returned = self.called, self.returned
         if returned is None:
-            state, role = ("✕ no result", "dim") if self.is_cut_off else ("… running", "busy")
+            state, role = ("◐ held", "question") if self.is_held else ("… running", "busy")
+            if self.is_cut_off:
+                state, role = "✕ no result", "dim"
         else:
             took = duration(returned.at - called.at)
             state, role = (f"✕ {took}", "error") if returned.is_error else (f"✓ {took}", "ok")
@@ -90,7 +96,7 @@ def _excerpt(text: str, paint: Paint, style: Style) -> list[Strip]:
 
 
 class Card(Block):
-    """A question of the agent, and how it ended."""
+    """A question of the agent, and how it ended. One line: while it waits, the card below the transcript has the rest."""
 
     can_fold = True
     rail = "question"
@@ -128,7 +134,7 @@ class Card(Block):
             Segment(state, paint.ink(role)),
         ]
         lines = [Strip(head)]
-        if closed is None or not self.is_folded:
+        if not self.is_folded:
             lines += self._particulars(paint)
         return lines
 
@@ -144,17 +150,13 @@ class Card(Block):
                 if description:
                     lines += paint.text(clean_text(description), dim, indent=INDENT * 2)
         if not question.choices:
-            detail = _excerpt(question.detail, paint, dim)
-            if self.is_folded and len(detail) > PREVIEW_LINES:
-                rest = Strip([Segment(f"{' ' * INDENT}▸ {len(detail) - PREVIEW_LINES} more lines", dim)])
-                detail = [*detail[:PREVIEW_LINES], rest]
-            lines += detail
+            lines += _excerpt(question.detail, paint, dim)
         if question.always and self.closed is None:
             lines += paint.text(f"“always” would allow {clean_text(question.always)}", dim, indent=INDENT)
         return lines
 
     def estimate(self, width: int) -> int:
-        return self.gap + (1 if self.closed is not None else 1 + PREVIEW_LINES)
+        return self.gap + (1 if self.is_folded else 1 + wrapped_height(self.question.detail, width))
 
     def source(self) -> str:
         question = self.question

@@ -8,6 +8,7 @@ from supervisor import (
     Asked,
     Entry,
     Noticed,
+    Question,
     QuestionClosed,
     QuestionPosed,
     Reading,
@@ -77,9 +78,11 @@ class Record:
             case QuestionPosed(question=question):
                 card = self._cards[question.id] = Card(question)
                 self._add(card)
+                self._hold(question, True)
             case QuestionClosed(question_id=name):
                 if (posed := self._cards.pop(name, None)) is not None:
                     posed.close(entry)
+                    self._hold(posed.question, False)
             case Noticed():
                 self._add(Notice(entry))
             case TurnEnded():
@@ -87,6 +90,13 @@ class Record:
                     unfinished.cut_off()
                 self._tools.clear()
                 self._add(Ending(entry))
+
+    def _hold(self, question: Question, is_held: bool) -> None:
+        """A tool that waits for permission does not run: it is not shown as if it did."""
+        for tool in reversed(self._tools.values()):
+            if tool.called.tool == question.tool and tool.called.summary == question.summary:
+                tool.hold(is_held)
+                return
 
     def _add(self, *blocks: Block) -> None:
         for block in blocks:
