@@ -51,7 +51,7 @@ RUSH = [
     ("admin", "farid", "default", "Draft the maintenance plan for Saturday."),
 ]
 CHAT = "Our VPN drops every ten minutes. What can I try, and can you write it down for the others?"
-NOTE = "# VPN drops\\n\\n1. Quit the client completely, it hides in the menu bar.\\n2. Open it again and choose gateway-2.\\n"
+NOTE = "# VPN drops\\n\\n1. Quit the client completely, from the menu bar.\\n2. Open it again and choose gateway-2.\\n"
 STAGED = {
     RUSH[0][
         3
@@ -67,7 +67,7 @@ STAGED = {
         "2. Open it again and choose `gateway-2`: gateway 1 was restarted this morning, and clients that were "
         "connected then cling to a dead tunnel.\n"
         "3. If it still says *negotiating* after ten seconds, your certificate is due.\n\n"
-        "| gateway | since | use it |\n|---|---|---|\n| gateway-1 | 08:10 | not today |\n| gateway-2 | Monday | yes |\n\n"
+        "| gateway | since | use it |\n|---|---|---|\n| gateway-1 | 08:10 | no |\n| gateway-2 | Monday | yes |\n\n"
         "I will put it where the others find it.]]"
         f'[[tool: Write {{"file_path": "notes/vpn.md", "content": "{NOTE}"}}]]'
     ),

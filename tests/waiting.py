@@ -10,5 +10,5 @@ import anyio
 async def until(condition: Callable[[], object], within: float = 5.0) -> None:
     """Lets everybody run until the condition holds; fails after `within` seconds."""
     with anyio.fail_after(within):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - any condition, so there is no one event to wait for
             await anyio.sleep(0.001)

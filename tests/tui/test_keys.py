@@ -385,6 +385,18 @@ async def test_a_wrong_command_is_answered_in_place(line: str, answer: str) -> N
         assert engine.calls == []
 
 
+async def test_a_second_drain_says_that_it_interrupts() -> None:
+    """S1.17: a second request escalates; that is never a surprise."""
+    engine = stage.draining()
+    async with playing(engine) as (app, pilot):
+        await pilot.press(":", *"drain helpdesk", "enter")
+        await pilot.pause()
+        assert "2 running turns are interrupted" in screen_text(app)
+        await pilot.press("right", "enter")
+        await pilot.pause()
+        assert engine.calls == [("drain", "helpdesk")]
+
+
 async def test_a_cut_feed_comes_back_with_a_fresh_snapshot() -> None:
     """R4: a reader that fell behind sees the present, not a mixture."""
     engine = stage.busy()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.suggester import SuggestFromList
 
+from supervisor import InstanceState
 from tui import consequences
 from tui.screens.ask_text import AskTextScreen
 
@@ -68,7 +69,9 @@ def run(screen: LookingScreen, line: str) -> None:
         case "kill" if target == "all":
             screen.action_kill_house()
         case "drain":
-            screen.confirm(consequences.of_drain(bridge, target), lambda: operations.drain(target))
+            is_second = bridge.instances[target].state is InstanceState.DRAINING
+            told = consequences.of_second_drain if is_second else consequences.of_drain
+            screen.confirm(told(bridge, target), lambda: operations.drain(target))
         case "kill" if target in bridge.clients:
             screen.kill_client(target)
         case "kill":

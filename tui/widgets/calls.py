@@ -96,7 +96,7 @@ def _excerpt(text: str, paint: Paint, style: Style) -> list[Strip]:
 
 
 class Card(Block):
-    """A question of the agent, and how it ended. One line: while it waits, the card below the transcript has the rest."""
+    """A question of the agent, and how it ended. One line: while it waits, the card below has the rest."""
 
     can_fold = True
     rail = "question"
