@@ -27,6 +27,17 @@ class Consequence:
     """Whether work is lost."""
 
 
+def of_pause(bridge: Bridge, instance: str) -> Consequence:
+    return Consequence(
+        title=f"Pause {instance}?",
+        facts=_work_lines(bridge.work(instance), runs="run on", waits="wait until it is resumed"),
+        after="Nothing ends. New prompts queue, and callers who wait too long are refused. p takes it back.",
+        confirm="Pause",
+        words=f"pause {instance}",
+        is_grave=False,
+    )
+
+
 def of_drain(bridge: Bridge, instance: str) -> Consequence:
     return Consequence(
         title=f"Drain {instance}?",
@@ -147,4 +158,12 @@ def _agree(number: int, words: str) -> str:
     """Puts `are cut off` and `still run` into the singular for one."""
     if number != 1:
         return words
-    return {"run to their end": "runs to its end", "still run": "still runs"}.get(words, words.replace("are ", "is "))
+    return _SINGULAR.get(words, words.replace("are ", "is "))
+
+
+_SINGULAR = {
+    "run to their end": "runs to its end",
+    "still run": "still runs",
+    "run on": "runs on",
+    "wait until it is resumed": "waits until it is resumed",
+}

@@ -81,6 +81,17 @@ async def test_a_spare_is_adopted_with_its_own_session_id(open_house: Open) -> N
         assert any(row.session_uuid in request.client for request in house.rehearsal.record)
 
 
+async def test_people_of_two_instances_do_not_meet(open_house: Open) -> None:
+    """S2.9, S5.41–43: same user and session name in another instance is another conversation."""
+    second = {"name": "other", "tools": None}
+    async with open_house() as house, open_house(keys=second) as other:
+        await house.supervisor.submit(Prompt("desk", "[[echo]] the word is marzipan", user="ana")).outcome()
+        outcome = await other.supervisor.submit(Prompt("other", "[[recall]]", user="ana")).outcome()
+        assert isinstance(outcome, Done)
+        assert "marzipan" not in outcome.text
+        assert not any("marzipan" in request.text for request in other.rehearsal.record)
+
+
 async def test_interrupt_and_ask_again_gets_the_new_answer(open_house: Open) -> None:
     """Sdk-facts §2: a turn that is not drained would answer the next prompt."""
     async with open_house() as house:

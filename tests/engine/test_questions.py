@@ -67,6 +67,7 @@ async def test_a_question_stands_in_the_snapshot_and_its_session_is_asking(start
 async def test_approved_denied_expired_and_lost_are_kept_apart(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
+    """D4"""
     async with start(make_template(questionTtl=0.05, concurrency={"maxSessions": 1})) as supervisor:
         with supervisor.watch() as feed:
             for answer in (Allow(), Deny("not today"), None):

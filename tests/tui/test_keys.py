@@ -28,7 +28,7 @@ def on_session(app: Any, key: SessionKey) -> None:
 @pytest.mark.parametrize(
     ("press", "call"),
     [
-        (["p"], ("pause", "helpdesk")),
+        (["p", "right", "enter"], ("pause", "helpdesk")),
         (["D", "right", "enter"], ("drain", "helpdesk")),
         (["K", "right", "enter"], ("kill", "helpdesk")),
         (["X", "right", "enter"], ("clear_queue", "helpdesk", None)),
@@ -158,7 +158,7 @@ async def test_a_refusal_is_told_and_harmless() -> None:
     async with playing(engine) as (app, pilot):
         await pilot.press("1")
         engine.refuses_with = NotAccepting("[/] admin is being killed")
-        await pilot.press("p")
+        await pilot.press("p", "right", "enter")
         await pilot.pause()
         assert told(app) == "[/] admin is being killed"
 
@@ -169,7 +169,7 @@ async def test_a_widget_that_does_not_clean_its_text_is_filtered() -> None:
     async with playing(engine) as (app, pilot):
         await pilot.press("1")
         engine.refuses_with = NotAccepting("no \x1b]52;c;aGk=\x07 entry")
-        await pilot.press("p")
+        await pilot.press("p", "right", "enter")
         await settle(app, pilot)
         assert "entry" in screen_text(app)
         assert not set(screen_text(app)) & set("\x1b\x07")

@@ -49,9 +49,9 @@ def test_sort_letters_take_no_verbs_key() -> None:
         assert not taken & set(letters)
 
 
-def test_what_ends_something_asks_first() -> None:
-    destructive = {"clear_queue", "drain", "kill", "close_session", "drain_house", "kill_house"}
-    assert {verb.name for verb in VERBS if verb.confirms} == destructive
+def test_what_ends_or_holds_up_work_asks_first() -> None:
+    asking = {"pause", "clear_queue", "drain", "kill", "close_session", "drain_house", "kill_house"}
+    assert {verb.name for verb in VERBS if verb.confirms} == asking
 
 
 def test_no_text_field_loses_its_own_keys() -> None:

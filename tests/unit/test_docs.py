@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import jsonschema
@@ -96,3 +97,10 @@ def test_the_published_schema_accepts_the_shipped_templates_and_refuses_what_loa
     for wrong in ({"maxConcurrentSessions": 3}, {"maxTurns": 0}, {"turnTimeout": "soon"}, {"name": "A b"}):
         assert not validator.is_valid({**plain, **wrong}), wrong
     assert validator.is_valid({**plain, "turnTimeout": "none", "tools": "Read, Write", "pool": {"idleTtl": "5m"}})
+
+
+def test_the_requirements_name_the_tests_that_cite_them() -> None:
+    """Made by scripts/make_requirements.py."""
+    page = (ROOT / "docs" / "requirements.md").read_text(encoding="utf-8")
+    script = runpy.run_path(str(ROOT / "scripts" / "make_requirements.py"))
+    assert script["fill"](page) == page

@@ -77,7 +77,7 @@ def run(screen: LookingScreen, line: str) -> None:
         case "kill":
             screen.confirm(consequences.of_kill(bridge, target), lambda: operations.kill(target))
         case "pause":
-            screen.attempt(lambda: operations.pause(target))
+            screen.confirm(consequences.of_pause(bridge, target), lambda: operations.pause(target))
         case "resume":
             screen.attempt(lambda: operations.resume(target))
         case "scale":

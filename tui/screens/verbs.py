@@ -120,9 +120,10 @@ class OperatorScreen(Screen[None]):
 
     def action_pause(self) -> None:
         if (instance := self.target_instance()) is not None:
-            self.attempt(lambda: self.operations.pause(instance))
+            self.confirm(consequences.of_pause(self.bridge, instance), lambda: self.operations.pause(instance))
 
     def action_resume(self) -> None:
+        # Taking something back ends nothing and is wanted at once: the one verb on an instance that does not ask.
         if (instance := self.target_instance()) is not None:
             self.attempt(lambda: self.operations.resume(instance))
 
