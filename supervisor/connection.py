@@ -36,7 +36,8 @@ class Launch:
     """What one process needs to know before it starts."""
 
     client_id: str
-    """Also the mark in the environment of every process of its tree."""
+    mark: str
+    """In the environment of every process of its tree; no other client of any supervisor has the same."""
     session_uuid: str
     resume: bool
     workspace: Path

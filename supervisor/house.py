@@ -28,6 +28,8 @@ class House:
     room: HostRoom
     agent_ttl: float
     """Seconds any client may be idle, whatever its template says."""
+    mark: str
+    """Tells this supervisor's processes from those of any other on the machine."""
     workspaces: Path
     spawn: Callable[[Client], None]
     """Runs a client's task."""

@@ -286,7 +286,14 @@ class Instance:
         async def ask(request: ToolRequest) -> Verdict:
             return await self._hearing.ask(slot, request)
 
-        launch = Launch(slot.id, uuid, resume, slot.workspace, ask)
+        launch = Launch(
+            client_id=slot.id,
+            mark=f"{self._house.mark}:{slot.id}",
+            session_uuid=uuid,
+            resume=resume,
+            workspace=slot.workspace,
+            ask=ask,
+        )
         slot.client = Client(
             slot, self._connector.open(launch), self._hearing, self._house.deadlines, self._house.starts
         )

@@ -123,7 +123,7 @@ class SdkConnection:
             raise ClientDied(f"the interrupt could not be delivered: {error}") from error
 
     def tree(self) -> Tree:
-        return Tree(self._pid, self._launch.client_id)
+        return Tree(self._pid, self._launch.mark)
 
     async def disconnect(self) -> None:
         if self._client is None:
@@ -137,7 +137,7 @@ class SdkConnection:
         launch = self._launch
         options = make(
             **self._compiled.arguments,
-            env={**self._compiled.environment, MARK: launch.client_id},
+            env={**self._compiled.environment, MARK: launch.mark},
             cwd=launch.workspace,
             stderr=self._last_words.append,
             can_use_tool=self._may_use,

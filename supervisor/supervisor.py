@@ -93,6 +93,7 @@ class Supervisor:
             ),
             starts=anyio.CapacityLimiter(settings.connect_limit),
             room=HostRoom(settings.max_agents),
+            mark=uuid4().hex,
             agent_ttl=settings.agent_ttl,
             workspaces=settings.state_dir / "workspaces",
             spawn=self._spawn,

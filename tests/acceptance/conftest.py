@@ -68,21 +68,23 @@ def open_house(tmp_path: Path) -> Open:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left_over() -> Iterator[None]:
-    """Every test of this folder ends with no process that carries a client's mark (R3)."""
-    before = {process.pid for process in find_marked()}
+def _nothing_is_left_over(tmp_path: Path) -> Iterator[None]:
+    """Every test of this folder ends with no process of a client it started (R3)."""
     yield
-    left = [process for process in find_marked() if process.pid not in before]
+    left = find_clients(tmp_path)
     for process in left:
         process.kill()
     assert not left, f"left over: {left}"
 
 
-def find_marked() -> list[psutil.Process]:
+def find_clients(folder: Path) -> list[psutil.Process]:
+    """Every process that carries a client's mark and whose configuration lies in the folder, re-parented or not."""
     found = []
     for process in psutil.process_iter():
         try:
-            if MARK in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
+            environ = process.environ()
+            is_ours = MARK in environ and Path(environ.get("CLAUDE_CONFIG_DIR", "/")).is_relative_to(folder)
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.Error, OSError):
             continue

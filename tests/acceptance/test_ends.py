@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import psutil
 import pytest
 
 from supervisor import events as past
 from supervisor.model import Allow, Done, Failed, FailureKind, InstanceState, Interrupted, Prompt
-from tests.acceptance.conftest import House, Open, find_marked
+from tests.acceptance.conftest import House, Open, find_clients
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +43,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
-async def test_kill_leaves_no_process_of_the_tree(open_house: Open) -> None:
+async def test_kill_leaves_no_process_of_the_tree(open_house: Open, tmp_path: Path) -> None:
     """R3: the tools' children have process groups of their own and outlive a killed CLI."""
     async with open_house() as house:
         ticket, tree = await start_sleeper(house)
@@ -50,7 +51,7 @@ async def test_kill_leaves_no_process_of_the_tree(open_house: Open) -> None:
         house.supervisor.kill("desk")
         await until(lambda: house.supervisor.snapshot().instances[0].state is InstanceState.STOPPED, within=30)
         assert alive(tree) == []
-        assert find_marked() == []
+        assert find_clients(tmp_path) == []
         assert isinstance(ticket.finished, Interrupted)  # type: ignore[attr-defined]
 
 
@@ -94,7 +95,7 @@ async def test_a_crash_fails_its_own_turn_and_the_session_is_resumed(open_house:
         assert isinstance(await other.outcome(), Done)
 
 
-async def test_drain_ends_with_nothing_running(open_house: Open) -> None:
+async def test_drain_ends_with_nothing_running(open_house: Open, tmp_path: Path) -> None:
     """S1.17"""
     async with open_house() as house:
         supervisor = house.supervisor
@@ -104,7 +105,7 @@ async def test_drain_ends_with_nothing_running(open_house: Open) -> None:
         supervisor.drain("desk")
         await supervisor.drained("desk")
         assert supervisor.snapshot().clients == ()
-        assert find_marked() == []
+        assert find_clients(tmp_path) == []
         for ticket, text in ((running, "finished"), (queued, "queued too")):
             assert isinstance(ticket.finished, Done)
             assert ticket.finished.text == text
@@ -117,3 +118,18 @@ async def test_an_api_that_refuses_fails_the_turn_with_its_kind(open_house: Open
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.API_ERROR
         assert isinstance(await supervisor.submit(Prompt("desk", "[[say: fine]]", user="ana")).outcome(), Done)
+
+
+async def test_two_supervisors_on_one_machine_leave_each_others_processes_alone(open_house: Open) -> None:
+    """R3: both have a client `desk-1`; a client's mark belongs to one supervisor."""
+    async with open_house() as one, open_house() as two:
+        await one.supervisor.submit(Prompt("desk", "[[echo]] I am one", user="ana")).outcome()
+        await two.supervisor.submit(Prompt("desk", "[[echo]] I am two", user="ana")).outcome()
+        assert one.supervisor.snapshot().clients[0].id == two.supervisor.snapshot().clients[0].id
+        (survivor,) = two.pids
+        one.supervisor.kill("desk")
+        await one.supervisor.drained("desk")
+        assert psutil.Process(survivor).is_running()
+        outcome = await two.supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        assert isinstance(outcome, Done)
+        assert two.pids == {survivor}

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.acceptance.conftest import find_marked
+from tests.acceptance.conftest import find_clients
 from tests.acceptance.terminal import Terminal, run_bullpen
 
 CTRL_Q = "\x11"
@@ -62,12 +62,12 @@ def children_of(terminal: Terminal) -> list[psutil.Process]:
     return psutil.Process(terminal.process.pid).children(recursive=True)
 
 
-def assert_all_gone(processes: list[psutil.Process]) -> None:
+def assert_all_gone(processes: list[psutil.Process], tmp_path: Path) -> None:
     assert [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
-    assert find_marked() == []
+    assert find_clients(tmp_path) == []
 
 
-def test_a_first_visit_from_start_to_quit(program: Terminal) -> None:
+def test_a_first_visit_from_start_to_quit(program: Terminal, tmp_path: Path) -> None:
     """D1, D2, D3: a session opened, a message answered, the instance drained, quit; the terminal is sane."""
     ask(program, "[[say: I am **right** here]]", "I am right here", "── done")
     program.press(CTRL_B)
@@ -80,10 +80,10 @@ def test_a_first_visit_from_start_to_quit(program: Terminal) -> None:
     program.press(CTRL_Q)
     assert program.wait() == 0
     program.assert_sane()
-    assert find_marked() == []
+    assert find_clients(tmp_path) == []
 
 
-def test_quitting_with_work_in_progress_asks_and_cancel_is_the_default(program: Terminal) -> None:
+def test_quitting_with_work_in_progress_asks_and_cancel_is_the_default(program: Terminal, tmp_path: Path) -> None:
     ask(program, "[[stream: 2000 words, 0.05]]", "working")
     program.press(CTRL_Q)
     program.wait_for("Quit bullpen?", "1 running turn", "Drain and quit")
@@ -96,11 +96,11 @@ def test_quitting_with_work_in_progress_asks_and_cancel_is_the_default(program: 
     program.press(TAB + TAB + ENTER)
     assert program.wait() == 0
     program.assert_sane()
-    assert_all_gone(family)
+    assert_all_gone(family, tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_ends_it_in_order(program: Terminal, number: signal.Signals) -> None:
+def test_a_signal_ends_it_in_order(program: Terminal, number: signal.Signals, tmp_path: Path) -> None:
     """The exit code names the signal; no process is left; the terminal is restored."""
     ask(program, "[[stream: 2000 words, 0.05]]", "working")
     program.until(lambda: children_of(program), "client")
@@ -108,16 +108,16 @@ def test_a_signal_ends_it_in_order(program: Terminal, number: signal.Signals) ->
     program.signal(number)
     assert program.wait() == 128 + number
     program.assert_sane()
-    assert_all_gone(family)
+    assert_all_gone(family, tmp_path)
 
 
-def test_closing_the_terminal_ends_it_and_leaves_no_process(program: Terminal) -> None:
+def test_closing_the_terminal_ends_it_and_leaves_no_process(program: Terminal, tmp_path: Path) -> None:
     ask(program, "[[stream: 2000 words, 0.05]]", "working")
     program.until(lambda: children_of(program), "client")
     family = children_of(program)
     program.hang_up()
     assert program.wait() == 128 + signal.SIGHUP
-    assert_all_gone(family)
+    assert_all_gone(family, tmp_path)
 
 
 def test_a_stalled_terminal_stops_no_turn(program: Terminal, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ Census.take = take
 """
 
 
-def test_an_engine_failure_restores_the_terminal_and_says_what_happened(arguments: list[str]) -> None:
+def test_an_engine_failure_restores_the_terminal_and_says_what_happened(arguments: list[str], tmp_path: Path) -> None:
     """Design §2: our own failure is kept, published, and raised after the UI has restored the terminal."""
     with run_bullpen(arguments, patch=BROKEN_ENGINE) as terminal:
         terminal.wait_for("REHEARSAL")
@@ -152,7 +152,7 @@ def test_an_engine_failure_restores_the_terminal_and_says_what_happened(argument
         terminal.assert_sane()
         assert "the census cannot count" in terminal.text
         assert "Traceback" not in terminal.text
-    assert find_marked() == []
+    assert find_clients(tmp_path) == []
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(80, 24), (200, 50)])
