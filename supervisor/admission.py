@@ -34,6 +34,11 @@ class HostRoom:
         return sum(len(tenant.pool) for tenant in self._tenants)
 
     @property
+    def is_wanted(self) -> bool:
+        """Somebody waits for a client: not the time to start spares."""
+        return any(tenant.wants_room for tenant in self._tenants)
+
+    @property
     def is_left(self) -> bool:
         return self.used < self.max_agents
 

@@ -86,9 +86,13 @@ class Client:
         self._starts = starts
         self._outbox, self._prompts = anyio.create_memory_object_stream[tuple[str, str]](math.inf)
         self._interrupt_wanted = anyio.Event()
+        self._unwanted = ""
+        """The prompt that an interrupt was asked for: one that comes late does not hit the next turn."""
         self._ending = anyio.Event()
         self._uuid = ""
         """Of the prompt whose Result is awaited; empty between turns."""
+        self._written = anyio.Event()
+        """That prompt has been written: an interrupt that overtook it would have nothing to stop."""
         self._result_seen = anyio.Event()
         self._held: Result | None = None
         """A Result whose idle sign has not come yet."""
@@ -105,11 +109,13 @@ class Client:
     def send(self, text: str, uuid: str) -> None:
         """Writes one prompt. The slot must be READY: one turn at a time."""
         self._uuid = uuid
+        self._written = anyio.Event()
         self._result_seen = anyio.Event()
         self._outbox.send_nowait((text, uuid))
 
     def interrupt(self) -> None:
         """Stops the running turn; the Result that follows is told as any other."""
+        self._unwanted = self._uuid
         self._interrupt_wanted.set()
 
     def end(self, reason: EndReason) -> None:
@@ -161,7 +167,7 @@ class Client:
             group.start_soon(self._write)
             group.start_soon(self._obey_interrupts)
             await self._ending.wait()
-            if self._uuid and self.error is None:
+            if self._uuid and self.error is None and self.reason is not EndReason.UNRESPONSIVE:
                 self._listener.client_ending(self.slot, "interrupt")
                 await self._interrupt_and_settle()
             group.cancel_scope.cancel()
@@ -207,6 +213,7 @@ class Client:
         async for text, uuid in self._prompts:
             try:
                 await self._connection.send(text, uuid)
+                self._written.set()
             except ClientDied as error:
                 self._die(error)
 
@@ -214,7 +221,7 @@ class Client:
         while True:
             await self._interrupt_wanted.wait()
             self._interrupt_wanted = anyio.Event()
-            if self._uuid and not await self._interrupt_and_settle():
+            if self._uuid and self._uuid == self._unwanted and not await self._interrupt_and_settle():
                 self.end(EndReason.UNRESPONSIVE)
 
     async def _interrupt_and_settle(self) -> bool:
@@ -223,6 +230,7 @@ class Client:
         with anyio.move_on_after(self._deadlines.control + self._deadlines.settle):
             try:
                 with anyio.fail_after(self._deadlines.control):
+                    await self._written.wait()
                     await self._connection.interrupt()
             except TimeoutError:
                 return False
@@ -235,6 +243,10 @@ class Client:
         if self.reason is None:
             self.error = error
         self.end(EndReason.DIED)
+        # Leaving comes first: nobody may begin a turn on it. Then a Result that waits for its idle sign is told.
+        self._tell_step("died")
+        self._release()
+        self._written.set()
         self._result_seen.set()
 
     async def _leave(self) -> None:

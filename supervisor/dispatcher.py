@@ -80,7 +80,8 @@ def decide(scene: Scene) -> Decision | None:
         return None
     waiting_for_room = 0
     if _running(pool) < scene.max_sessions:
-        for session in in_fair_order(scene):
+        order = in_fair_order(scene)
+        for position, session in enumerate(order):
             slot = session.slot
             # 2. Its own client is warm: one write.
             if slot is not None:
@@ -95,8 +96,12 @@ def decide(scene: Scene) -> Decision | None:
                 return Open(session)
             # 5. Room must be made. Clients already leaving make room for the first who wait.
             waiting_for_room += 1
-            if waiting_for_room > pool.closing and (victim := pool.find_victim()):
-                return Evict(victim)
+            if waiting_for_room > pool.closing:
+                # Also a warm client whose session has more to say, when that session's turn is later than this one:
+                # otherwise one session's queue would keep its place for ever.
+                victim = pool.find_victim() or _last_ready(order[position + 1 :])
+                if victim is not None:
+                    return Evict(victim)
     # 6. Nobody waits for room: keep spares warm for whoever comes next.
     if (
         waiting_for_room == 0
@@ -154,6 +159,11 @@ def explain(session: Session, state: InstanceState) -> WhyWaiting | None:
     if state is not InstanceState.RUNNING:
         return WhyWaiting.DRAINING
     return WhyWaiting.NO_SLOT
+
+
+def _last_ready(later: list[Session]) -> Slot | None:
+    """The warm client of the session that is furthest from its turn."""
+    return next((one.slot for one in reversed(later) if one.slot is not None and one.slot.is_ready), None)
 
 
 def _running(pool: Pool) -> int:

@@ -95,6 +95,7 @@ class Subscription:
         if len(self._events) >= EVENT_BUFFER:
             self._is_cut = True
             self._events.clear()
+            self._dirty = _Dirty()
         self._events.append(event)
         self.wake()
 

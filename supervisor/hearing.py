@@ -41,8 +41,6 @@ class Hearing:
             return
         slot.move(SlotState.READY)
         slot.idle_since = self._clock.steady()
-        if slot.is_spare:
-            self._instance.spare_pause = 0.0
         how = "resume" if slot.resume else "spare" if slot.is_spare else "cold"
         self._instance.publish(past.ClientStarted, slot.session, client=slot.id, pid=slot.pid, seconds=seconds, how=how)
         self._feed.touch_client(slot.id)
@@ -75,6 +73,7 @@ class Hearing:
     def client_result(self, slot: Slot, result: Result) -> None:
         slot.last_event_at = self._clock.wall()
         slot.turns += 1
+        self._instance.spare_pause = 0.0
         slot.tool, slot.tool_started_at = "", None
         session = slot.session
         if session is None or session.mailbox.current is None:
@@ -114,10 +113,12 @@ class Hearing:
         )
         self._feed.touch_client(slot.id)
         if session is None:
-            if reason is EndReason.START_FAILED:
+            if reason in (EndReason.START_FAILED, EndReason.DIED):
                 self._instance.pause_spares()
         else:
             session.slot = None
+            if client.error is not None:
+                session.expect_fresh_costs()
             self._settle_after(session, client, reason)
             self._instance.note_readiness(session)
             self._instance.forget_call(session)

@@ -18,7 +18,6 @@ from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Scene, d
 from supervisor.hearing import Hearing
 from supervisor.house import House
 from supervisor.model import (
-    Archetype,
     InstanceState,
     Outcome,
     SessionKey,
@@ -96,7 +95,8 @@ class Instance:
     def wants_room(self) -> bool:
         """A session waits for a client that its own pool would allow."""
         is_starting = self.state in (InstanceState.RUNNING, InstanceState.DRAINING)
-        return is_starting and self.pool.has_room and any(session.slot is None for session in self._ready.values())
+        may_start = is_starting and self.pool.has_room and self.active_sessions < self.max_sessions
+        return may_start and any(session.slot is None for session in self._ready.values())
 
     @property
     def is_accepting(self) -> bool:
@@ -123,9 +123,9 @@ class Instance:
 
     # Sessions and turns
 
-    def open_session(self, key: SessionKey) -> Session:
+    def open_session(self, key: SessionKey, *, leaves_none_behind: bool = False) -> Session:
         session = Session(key, self._house.clock)
-        session.leaves_none_behind = self.archetype is Archetype.TOOL and key.session.startswith("call-")
+        session.leaves_none_behind = leaves_none_behind
         self.sessions[key] = session
         self.publish(past.SessionOpened, session)
         return session
@@ -134,6 +134,8 @@ class Instance:
         """Takes it off the books. It must have neither turns nor a client."""
         del self.sessions[session.key]
         self._ready.pop(session.key, None)
+        if not any(other.user == session.key.user for other in self.sessions):
+            self._last_served.pop(session.key.user, None)
         self.publish(past.SessionClosed, session)
         self.touch(session)
 
@@ -239,7 +241,7 @@ class Instance:
             max_sessions=self.max_sessions,
             ready=self._ready.values(),
             has_host_room=self._house.room.is_left,
-            spares_wanted=spares if self._house.clock.steady() >= self._spares_from else 0,
+            spares_wanted=spares if self.spares_may_start and not self._house.room.is_wanted else 0,
             last_served=self._last_served,
         )
 
@@ -321,8 +323,20 @@ class Instance:
     def forget_call(self, session: Session) -> None:
         """A call that leaves nothing behind is taken off the books with its client and its last turn."""
         is_over = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
-        if session.leaves_none_behind and is_over and session.key in self.sessions:
+        is_unwanted = session.leaves_none_behind or session.is_closing
+        if is_unwanted and is_over and session.key in self.sessions:
             self.remove_session(session)
+
+    @property
+    def spares_may_start(self) -> bool:
+        """Not for a while after a spare that could not be started, or died unused."""
+        return self._house.clock.steady() >= self._spares_from
+
+    def resume_spares(self) -> None:
+        """Tries again once the pause is over."""
+        if self._spares_from and self.spares_may_start:
+            self._spares_from = 0.0
+            self.kick()
 
     def pause_spares(self) -> None:
         shortest, longest = SPARE_BACKOFF

@@ -74,6 +74,7 @@ def advance(instance: Instance, now: float) -> None:
     _stop_overdue(instance, now)
     if instance.state is InstanceState.DRAINING:
         _advance_drain(instance, now)
+    instance.resume_spares()
     instance.close_when_empty()
 
 
@@ -144,6 +145,8 @@ def _advance_drain(instance: Instance, now: float) -> None:
             turn = session.mailbox.current
             if turn is not None and not turn.stop_reason:
                 instance.stop_turn(session, "drained")
+        if instance.state is not InstanceState.DRAINING:
+            return  # that was the last of it
     for slot in instance.pool:
         if slot.is_evictable or (is_overdue and slot.is_coming):
             instance.end_client(slot, EndReason.DRAINED)

@@ -42,6 +42,7 @@ def compile_options(template: Template, settings: Settings, environment: Mapping
         "setting_sources": ["user", "project"] if template.skills else [],
         "strict_mcp_config": True,
         "include_partial_messages": True,
+        "verbatim_prompts": True,
         "max_buffer_size": MAX_LINE,
     }
     if template.tools is not None:

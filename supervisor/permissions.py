@@ -56,10 +56,10 @@ class QuestionDesk:
         question = pending.question
         self._open[question.id] = pending
         session.questions.append(question.id)
-        self._on_asked(question)
         outcome, by = QuestionOutcome.LOST, ""
         verdict = Verdict(Deny(), "The question was lost")
         try:
+            self._on_asked(question)
             with anyio.move_on_after(ttl):
                 await pending.answered.wait()
             if pending.answer is None:
@@ -111,7 +111,7 @@ class QuestionDesk:
             key=session.key,
             turn_id=turn.id if turn else "",
             client_id=client_id,
-            tool=clean(request.tool),
+            tool=one_line(clean(request.tool), 100),
             summary=summarize(request.tool, request.arguments, session.workspace),
             detail=detail(request.arguments, session.workspace),
             asked_at=now,
@@ -132,12 +132,15 @@ class _Pending:
 def rule_for(request: ToolRequest) -> str:
     """What "always in this session" means for this request; empty when it is not on offer.
 
-    A command is allowed only as it stands, to the letter: a prefix would let `ls; rm -r .` pass as `ls`.
+    A command is allowed only as it stands, to the letter and with its switches: a prefix would let `ls; rm -r .` pass
+    as `ls`, and the same words outside the sandbox are not the same command.
     """
     if request.tool == CHOICE_TOOL:
         return ""
     if request.tool == "Bash":
-        return f"Bash: {request.arguments.get('command', '')}"
+        switches = {name: value for name, value in request.arguments.items() if name not in ("command", "description")}
+        suffix = f" {json.dumps(switches, sort_keys=True, default=str)}" if switches else ""
+        return f"Bash: {request.arguments.get('command', '')}{suffix}"
     return request.tool
 
 
@@ -175,7 +178,9 @@ def _localise(arguments: Mapping[str, Any], workspace: Path | None) -> dict[str,
 
 def to_input(request: ToolRequest, answer: Choose) -> dict[str, Any]:
     """The tool's input with the answers in it, as the CLI wants it back."""
-    asked = [str(raw.get("question", "")) for raw in request.arguments.get("questions") or ()]
+    asked = [
+        str(raw.get("question", "")) for raw in _list(request.arguments.get("questions")) if isinstance(raw, Mapping)
+    ]
     answers = {question: answer.answers[clean(question)] for question in asked if clean(question) in answer.answers}
     return {**request.arguments, "answers": answers}
 
@@ -193,21 +198,26 @@ def _in_words(answer: Answer | None, outcome: QuestionOutcome) -> str:
         case Allow(always=True):
             return "always in this session"
         case Deny(reason):
-            return reason
+            return clean(reason)
         case Choose(answers):
-            return " · ".join(answers.values())
+            return clean(" · ".join(answers.values()))
         case _:
             return "once"
 
 
+def _list(value: Any) -> list[Any]:
+    """What the model sent, if it is a list at all."""
+    return value if isinstance(value, list) else []
+
+
 def _read_choices(arguments: Mapping[str, Any]) -> tuple[ChoiceItem, ...]:
     items = []
-    for raw in arguments.get("questions") or ():
+    for raw in _list(arguments.get("questions")):
         if not isinstance(raw, Mapping):
             continue
         options = tuple(
             (clean(str(option.get("label", ""))), clean(str(option.get("description", ""))))
-            for option in raw.get("options") or ()
+            for option in _list(raw.get("options"))
             if isinstance(option, Mapping)
         )
         items.append(

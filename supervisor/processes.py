@@ -23,11 +23,10 @@ POLL = 0.02
 _LOST = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
 
 
-def list_tree(pid: int) -> list[psutil.Process]:
-    """The process and all its descendants, parents first; empty when it does not run."""
+def list_tree(root: psutil.Process) -> list[psutil.Process]:
+    """The process and all its descendants, parents first; empty when it does not run any more."""
     try:
-        root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
+        return [root, *root.children(recursive=True)] if root.is_running() else []
     except _LOST:
         return []
 
@@ -53,15 +52,16 @@ def is_alive(process: psutil.Process) -> bool:
 class Tree:
     """The processes of one client that have been seen, to be ended and verified."""
 
-    def __init__(self, pid: int, mark: str) -> None:
-        self._pid = pid
+    def __init__(self, root: psutil.Process | None, mark: str) -> None:
+        """`root` is taken while the process is known to live: its pid alone may be somebody else's later."""
+        self._root = root
         self._mark = mark
         self._seen: dict[tuple[int, float], psutil.Process] = {}
 
     def look(self) -> None:
         """Adds what hangs below the root now. Cheap; call it before each step that may orphan something."""
-        if self._pid:
-            self._add(list_tree(self._pid))
+        if self._root is not None:
+            self._add(list_tree(self._root))
 
     async def look_everywhere(self) -> None:
         """Adds what carries the mark, re-parented processes included."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import logging
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+import psutil
 
+from supervisor.cleaning import clean, one_line
 from supervisor.client_events import ClientEvent
 from supervisor.connection import Connection, Launch, ToolRequest, Verdict
-from supervisor.errors import ClientDied, ConnectFailed
+from supervisor.errors import ClientDied
 from supervisor.model import Choose, Deny
 from supervisor.options import CompiledOptions
 from supervisor.permissions import to_input
@@ -61,6 +64,7 @@ class SdkConnection:
         self._translator: Translator | None = None
         self._last_words: deque[str] = deque(maxlen=STDERR_LINES)
         self._pid = 0
+        self._root: psutil.Process | None = None
 
     @property
     def pid(self) -> int:
@@ -70,18 +74,18 @@ class SdkConnection:
         # 0.6 s of imports: in a thread, so that the screen paints on.
         sdk = await anyio.to_thread.run_sync(importlib.import_module, "claude_agent_sdk")
         translate = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.translate")
-        self._launch.workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._translator = translate.Translator(self._launch.workspace)
         client = sdk.ClaudeSDKClient(self._options(sdk.ClaudeAgentOptions))
         self._client = client
         try:
+            self._launch.workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
             await client.connect()
-        except sdk.ClaudeSDKError as error:
+            info = await client.get_server_info()
+        except Exception as error:
             raise translate.translate_connect_error(error, " ".join(self._last_words)) from error
-        except (OSError, ValueError) as error:
-            raise ConnectFailed(f"the client could not be started: {error}") from error
-        info = await client.get_server_info()
         self._pid = int((info or {}).get("pid") or 0)
+        with contextlib.suppress(psutil.NoSuchProcess, ValueError):
+            self._root = psutil.Process(self._pid)
 
     async def events(self) -> AsyncIterator[ClientEvent]:
         assert self._client is not None, "connected"
@@ -96,7 +100,11 @@ class SdkConnection:
                 from supervisor.translate import translate_death
 
                 raise translate_death(error, " ".join(self._last_words)) from error
-            for event in self._translator.translate(message):
+            try:
+                events = list(self._translator.translate(message))
+            except Exception as error:
+                raise ClientDied(f"a message of the client could not be read: {type(error).__name__}") from error
+            for event in events:
                 yield event
 
     async def send(self, text: str, uuid: str) -> None:
@@ -113,17 +121,17 @@ class SdkConnection:
         try:
             await self._client.query(prompt())
         except Exception as error:
-            raise ClientDied(f"the prompt could not be written: {error}") from error
+            raise ClientDied(f"the prompt could not be written: {one_line(clean(str(error)), 300)}") from error
 
     async def interrupt(self) -> None:
         assert self._client is not None, "connected"
         try:
             await self._client.interrupt()
         except Exception as error:
-            raise ClientDied(f"the interrupt could not be delivered: {error}") from error
+            raise ClientDied(f"the interrupt could not be delivered: {one_line(clean(str(error)), 300)}") from error
 
     def tree(self) -> Tree:
-        return Tree(self._pid, self._launch.mark)
+        return Tree(self._root, self._launch.mark)
 
     async def disconnect(self) -> None:
         if self._client is None:

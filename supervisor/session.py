@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from supervisor.cleaning import clean
 from supervisor.client_events import (
     ClientEvent,
     Compacted,
@@ -56,6 +57,8 @@ class Session:
         """There is something on disk to resume."""
         self.leaves_none_behind = False
         """A tool call without a session key: removed when its turn has ended (S1.2)."""
+        self.is_closing = False
+        """Taken off the books as soon as its client has gone; takes no more prompts."""
         self.allowed: set[str] = set()
         """What "always in this session" has allowed: the rules of `permissions.rule_for`."""
         self.questions: list[str] = []
@@ -113,7 +116,7 @@ class Session:
             Asked(
                 at=turn.started_at,
                 turn_id=turn.id,
-                text=turn.prompt.text,
+                text=clean(turn.prompt.text),
                 source=turn.prompt.source,
                 user=turn.prompt.user,
             )
@@ -203,6 +206,10 @@ class Session:
         self.uuid = ""
         self._cost_seen = 0.0
         self.notice("The conversation so far could not be resumed: the agent no longer remembers it", is_warning=True)
+
+    def expect_fresh_costs(self) -> None:
+        """Its process died: the next one counts the cost from nothing. (A graceful end carries the total over.)"""
+        self._cost_seen = 0.0
 
     def notice(self, text: str, *, is_warning: bool = False) -> None:
         self.conversation.append(

@@ -178,7 +178,8 @@ class Supervisor:
                 self.failure = error
                 self._feed.publish(past.EngineFailed(at=self._clock.wall(), message=repr(error)))
             self._stopping.set()
-        self._notice_emptiness()
+        finally:
+            self._notice_emptiness()
 
     def _notice_emptiness(self) -> None:
         emptied, self._emptied = self._emptied, anyio.Event()
@@ -254,9 +255,12 @@ class Supervisor:
         if not instance.is_accepting:
             raise NotAccepting(f"{instance.name} takes no prompts: it is {instance.state}; resume it, or try later")
         session = instance.sessions.get(key)
+        if session is not None and session.is_closing:
+            raise NotAccepting(f"{key} is being closed; ask again in a moment")
         self._check_room(instance, session)
         if session is None:
-            session = instance.open_session(key)
+            is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
+            session = instance.open_session(key, leaves_none_behind=is_single_call)
         turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._clock.wall())
         self._turns[turn.id] = turn
         turn.on_end(lambda: self._forget_turn(turn))
@@ -325,6 +329,8 @@ class Supervisor:
         self._log_action("pause", instance)
 
     def resume(self, instance: str) -> None:
+        if self._stopping.is_set():
+            raise Refused("bullpen is stopping")
         operations.resume(self._instance(instance))
         self._log_action("resume", instance)
 
@@ -368,7 +374,7 @@ class Supervisor:
         if session.slot is None:
             instance.remove_session(session)
         else:
-            session.leaves_none_behind = True
+            session.is_closing = True
             instance.end_client(session.slot, EndReason.EVICTED)
         self._log_action("close", key)
 

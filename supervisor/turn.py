@@ -50,6 +50,7 @@ class Turn:
         self.stop_reason = ""
         """Why somebody asked it to stop; empty while nobody has."""
         self._conversation = conversation
+        self._from = len(conversation)
         self._outcome: Outcome | None = None
         self._on_end: list[Callable[[], object]] = []
         self._ended = anyio.Event()
@@ -91,7 +92,7 @@ class Turn:
 
     async def stream(self) -> AsyncIterator[str]:
         conversation = self._conversation
-        cursor = Cursor(len(conversation), 0)
+        cursor = Cursor(self._from, 0)
         given = 0
         while True:
             ended = self._outcome is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from supervisor import (
     Done,
     Expired,
     Failed,
+    Outcome,
     Prompt,
     Question,
     QuestionKind,
@@ -33,7 +35,10 @@ if TYPE_CHECKING:
 async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Prompt) -> int:
     """Streams the answer's text to stdout. Returns the exit code: 0 when the turn was done, 1 otherwise."""
     wanted = [template for template in templates if template.name == prompt.agent]
+    signals: list[int] = []
+    outcome: Outcome | None = None
     async with prepare(wanted or templates, settings) as supervisor, supervisor, anyio.create_task_group() as group:
+        group.start_soon(_leave_on_signal, group.cancel_scope, signals)
         group.start_soon(_answer_questions, supervisor)
         ticket = supervisor.submit(prompt)
         async for fragment in ticket.stream():
@@ -42,6 +47,8 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
         outcome = await ticket.outcome()
         group.cancel_scope.cancel()
     match outcome:
+        case None:
+            return 128 + signals[0]
         case Done():
             return 0
         case Failed(kind, message):
@@ -53,12 +60,25 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     return 1
 
 
+async def _leave_on_signal(scope: anyio.CancelScope, signals: list[int]) -> None:
+    """Being told to go ends the client in order, as anything else does."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP) as received:
+        async for number in received:
+            signals.append(number)
+            scope.cancel()
+
+
 async def _answer_questions(supervisor: Supervisor) -> None:
     """Puts the agent's questions to whoever sits at the terminal; with nobody there they are denied at once."""
+    put: set[str] = set()
     with supervisor.watch() as feed:
         while True:
             await feed.wait()
-            for question in feed.take().questions or ():
+            feed.take()
+            for question in supervisor.snapshot().questions:
+                if question.id in put:
+                    continue
+                put.add(question.id)
                 is_attended = sys.stdin.isatty() and sys.stderr.isatty()
                 answer = await _put(question) if is_attended else _deny_unattended(question)
                 try:

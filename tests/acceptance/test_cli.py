@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,3 +143,24 @@ def test_help_reads_well(folder: Path, command: str) -> None:
     assert "Usage:" in answer.stdout
     assert "Traceback" not in answer.stderr
     assert max(map(len, answer.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_ask_that_is_told_to_go_leaves_no_process(folder: Path, number: signal.Signals) -> None:
+    """R3: the exit code names the signal; the client is ended first."""
+    command = ["ask", "desk", "[[stream: 3000 words, 0.02]]", "--rehearsal", "--templates", str(folder)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tui", *command, "--state", str(folder.parent / "state")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(20), "it has begun to answer"
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert family
+        process.send_signal(number)
+        process.communicate(timeout=30)
+        assert process.returncode == 128 + number
+    assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []

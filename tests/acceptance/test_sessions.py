@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 import pytest
 
-from supervisor.model import Done, Interrupted, Prompt, SessionKey, SessionState
+from supervisor.model import Done, Failed, FailureKind, Interrupted, Prompt, SessionKey, SessionState
 from tests.acceptance.conftest import Open
 from tests.waiting import until
 
@@ -147,3 +149,35 @@ async def test_a_lost_conversation_goes_on_as_a_new_one_and_the_caller_is_told(o
         assert isinstance(outcome, Done)
         texts = [getattr(entry, "text", "") for entry in supervisor.conversation(key).entries]
         assert any("no longer remembers" in text for text in texts)
+
+
+async def test_a_prompt_is_only_words_to_the_cli(open_house: Open, tmp_path: Path) -> None:
+    """S3.3–5: a caller cannot read files by mentioning them, nor change the session by a slash command."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the combination is 17-4-23")
+    async with open_house() as house:
+        supervisor = house.supervisor
+        await supervisor.submit(Prompt("desk", "[[echo]] I live in Ulm", user="ana")).outcome()
+        before = supervisor.snapshot().sessions[0].session_uuid
+        await supervisor.submit(Prompt("desk", f"[[echo]] look at @{secret}", user="ana")).outcome()
+        for command in ("/clear", "/model haiku", "/config permissionMode=dontAsk"):
+            await supervisor.submit(Prompt("desk", command, user="ana")).outcome()
+        outcome = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        assert isinstance(outcome, Done)
+        assert "Ulm" in outcome.text
+        assert not any("17-4-23" in request.text for request in house.rehearsal.record)
+        assert len({request.model for request in house.rehearsal.record}) == 1
+        assert supervisor.snapshot().sessions[0].session_uuid == before
+
+
+async def test_a_workspace_that_cannot_be_made_fails_that_turn_alone(open_house: Open) -> None:
+    async with open_house() as house:
+        supervisor = house.supervisor
+        blocked = supervisor.settings.state_dir / "workspaces" / "desk"
+        blocked.parent.mkdir(parents=True)
+        blocked.write_text("a file lies where the folder should be")
+        outcome = await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana")).outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.START_FAILED
+        blocked.unlink()
+        assert isinstance(await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana")).outcome(), Done)
