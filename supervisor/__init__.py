@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from supervisor.model import outcome_word as outcome_word
     from supervisor.rehearsal import Rehearsal as Rehearsal
     from supervisor.rehearsal import play as play
+    from supervisor.rehearsal import stand_in as stand_in
     from supervisor.settings import Settings as Settings
     from supervisor.settings import load_settings as load_settings
     from supervisor.settings import templates_for as templates_for
@@ -117,7 +118,7 @@ _HOMES = {
     "model": "Allow Answer Archetype Cancelled ChoiceItem Choose Deny Done Expired Failed FailureKind InstanceState "
     "Interrupted Outcome Priority Prompt Question QuestionKind QuestionOutcome SessionKey SessionState SlotState "
     "Source Usage WhyWaiting outcome_word",
-    "rehearsal": "Rehearsal play",
+    "rehearsal": "Rehearsal play stand_in",
     "settings": "Settings load_settings templates_for",
     "snapshot": "ClientRow HostRow InstanceRow PoolStatistics SessionRow Snapshot WaitingTurn",
     "supervisor": "Supervisor",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from supervisor.model import InstanceState, SlotState, WhyWaiting
+from supervisor.model import InstanceState, SlotState, Source, WhyWaiting
 from supervisor.pool import Pool
 from supervisor.session import Session
 from supervisor.slot import Slot
@@ -115,7 +115,10 @@ def decide(scene: Scene) -> Decision | None:
 
 
 def in_fair_order(scene: Scene) -> list[Session]:
-    """Ready sessions: the user with fewest running turns first, then the one served longest ago, then the oldest turn.
+    """Ready sessions, whose turn it is first.
+
+    The operator, who came to help, goes before callers. Among those the user with fewest running turns is first, then
+    the one served longest ago, then the oldest turn.
 
     Inside an employee's queue the mailbox has its own order; among sessions, urgency goes before fairness.
     """
@@ -126,13 +129,14 @@ def in_fair_order(scene: Scene) -> list[Session]:
             running[user] = running.get(user, 0) + 1
     served = scene.last_served or {}
 
-    def rank(session: Session) -> tuple[int, int, int, float]:
+    def rank(session: Session) -> tuple[int, bool, int, int, float]:
         user = session.key.user
         head = session.mailbox.head
         assert head is not None, "a ready session has a head"
         own = 1 if session.slot is not None and session.slot.is_coming else 0
         return (
             int(head.prompt.priority),
+            head.prompt.source is not Source.OPERATOR,
             running.get(user, 0) - own,
             served.get(user, -1),
             head.queued_steady,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from supervisor.client import EndReason
 from supervisor.errors import Refused, Saturated
 from supervisor.instance import Instance
-from supervisor.model import Cancelled, Expired, InstanceState
+from supervisor.model import Cancelled, Expired, InstanceState, Source
 from supervisor.session import Session
 from supervisor.turn import Turn
 
@@ -120,6 +120,8 @@ def _expire_waiting(instance: Instance, now: float) -> None:
     overdue: list[tuple[Session, Turn]] = []
     for session in instance.ready:
         head = session.mailbox.head
+        if head is not None and head.prompt.source is Source.OPERATOR:
+            continue  # sees the queue, and may withdraw
         if head is not None and head.eligible_steady is not None and now - head.eligible_steady > limit:
             overdue.append((session, head))
     for session, turn in overdue:

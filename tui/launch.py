@@ -78,9 +78,11 @@ async def run_dashboard(templates: Sequence[Template], settings: Settings, *, wi
 
 
 async def _play(supervisor: Supervisor) -> None:
-    from supervisor import play
+    from supervisor import play, stand_in
 
-    await play(supervisor)
+    async with anyio.create_task_group() as group:
+        group.start_soon(play, supervisor)
+        group.start_soon(stand_in, supervisor)
 
 
 async def _leave_on_signal(app: BullpenApp) -> None:

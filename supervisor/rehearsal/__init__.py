@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from supervisor.rehearsal.callers import play
+from supervisor.rehearsal.colleague import stand_in
 from supervisor.rehearsal.endpoint import Rehearsal
 from supervisor.rehearsal.reply import Cut, Refuse, Stall
 from supervisor.rehearsal.request import Request
 
-__all__ = ["Cut", "Refuse", "Rehearsal", "Request", "Stall", "play"]
+__all__ = ["Cut", "Refuse", "Rehearsal", "Request", "Stall", "play", "stand_in"]

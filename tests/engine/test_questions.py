@@ -13,6 +13,7 @@ from supervisor.connection import ToolRequest, Verdict
 from supervisor.conversation import QuestionClosed
 from supervisor.errors import AlreadyAnswered, Refused, UnknownTarget
 from supervisor.model import Allow, Choose, Deny, Prompt, Question, QuestionOutcome, SessionState, SlotState, WhyWaiting
+from supervisor.rehearsal import stand_in
 from supervisor.supervisor import Supervisor
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
@@ -141,6 +142,21 @@ async def test_a_choice_is_answered_by_a_label_and_nothing_else(start: Start, wo
         assert verdicts[0].answer == Choose({"Which?": "blue"})
         closed = [e for e in supervisor.conversation(question.key).entries if isinstance(e, QuestionClosed)]
         assert [entry.answer for entry in closed] == ["blue"]
+
+
+async def test_the_stand_in_answers_only_what_was_left_lying(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as supervisor, asking(supervisor, world, COLOUR) as verdicts:
+        async with anyio.create_task_group() as group:
+            monkeypatch.setattr("supervisor.rehearsal.colleague.PATIENCE", 3_600.0)
+            group.start_soon(stand_in, supervisor, 0.001)
+            await anyio.wait_all_tasks_blocked()
+            assert verdicts == []
+            monkeypatch.setattr("supervisor.rehearsal.colleague.PATIENCE", 0.0)
+            await until(lambda: verdicts)
+            group.cancel_scope.cancel()
+        assert verdicts[0].answer == Choose({"Which?": "red"})
 
 
 async def test_an_interrupt_loses_the_question_and_frees_the_session(start: Start, world: FakeWorld) -> None:

@@ -18,6 +18,7 @@ from supervisor.model import (
     Prompt,
     SessionKey,
     SessionState,
+    Source,
     WhyWaiting,
 )
 from supervisor.supervisor import Supervisor
@@ -228,6 +229,18 @@ async def test_a_turn_that_waits_too_long_expires_with_the_counts(
     assert "total=1 active=1 idle=0 waiting=1" in outcome.message
     assert outcome.retry_after > 0
     assert "b" not in prompts_of(world)
+
+
+async def test_the_operators_prompt_does_not_expire(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    world.on_prompt = hold
+    async with start(make_template(queue={"maxWait": 0.05})) as supervisor:
+        supervisor.submit(Prompt("desk", "a", user="ana"))
+        await until(lambda: prompts_of(world))
+        mine = supervisor.submit(Prompt("desk", "b", user="boris", source=Source.OPERATOR))
+        assert isinstance(await supervisor.submit(Prompt("desk", "c", user="chen")).outcome(), Expired)
+        assert mine.finished is None
 
 
 async def test_a_full_queue_refuses_at_once(start: Start, world: FakeWorld, make_template: MakeTemplate) -> None:

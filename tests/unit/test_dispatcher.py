@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.clock import Clock
 from supervisor.dispatcher import Adopt, Begin, Decision, Evict, Open, OpenSpare, Scene, decide, explain, in_fair_order
-from supervisor.model import InstanceState, Prompt, SessionKey, SlotState, WhyWaiting
+from supervisor.model import InstanceState, Prompt, SessionKey, SlotState, Source, WhyWaiting
 from supervisor.pool import Pool
 from supervisor.session import Session
 from supervisor.slot import Slot
@@ -219,6 +219,15 @@ def test_the_user_with_fewer_running_turns_is_next() -> None:
     other = stage.session("boris", "b")
     stage.last_served = {"boris": 9, "ana": 1}
     assert in_fair_order(stage.scene) == [other, second]
+
+
+def test_the_operator_goes_before_the_callers() -> None:
+    stage = Stage(cap=1)
+    caller = stage.session("ana", "a")
+    operator = stage.session("boris")
+    turn = Turn("t", "t", operator.key, Prompt("desk", "b", source=Source.OPERATOR), operator.conversation, at=9.0)
+    operator.mailbox.put(turn)
+    assert in_fair_order(stage.scene) == [operator, caller]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def _doing(row: SessionRow, client: ClientRow | None, now: float) -> str:
 def _cost(row: SessionRow, client: ClientRow | None) -> list[str]:
     usage = row.usage
     parts = [
-        f"{row.turns} turns",
+        "1 turn" if row.turns == 1 else f"{row.turns} turns",
         format.money(usage.cost_usd),
         f"{format.count(usage.input_tokens + usage.output_tokens)} tokens",
     ]

@@ -173,7 +173,7 @@ def test_ordinary_replies_use_only_tools_of_the_request() -> None:
     all_used = {
         step.tool
         for text in prompts
-        for seed in range(3)
+        for seed in range(8)
         for step in decide(request(user(text)), seed=seed)
         if isinstance(step, Use)
     }
