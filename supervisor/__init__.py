@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from supervisor.events import TurnStarted as TurnStarted
     from supervisor.feed import Changes as Changes
     from supervisor.feed import Subscription as Subscription
+    from supervisor.ids import validate_id as validate_id
     from supervisor.interface import Engine as Engine
     from supervisor.interface import Ticket as Ticket
     from supervisor.model import Allow as Allow
@@ -114,6 +115,7 @@ _HOMES = {
     "events": "ActionTaken ClientEnding ClientFailed ClientGone ClientStarted ContextLost EngineFailed Event "
     "InstanceChanged QuestionAsked QuestionSettled SessionClosed SessionOpened TurnFinished TurnQueued TurnStarted",
     "feed": "Changes Subscription",
+    "ids": "validate_id",
     "interface": "Engine Ticket",
     "model": "Allow Answer Archetype Cancelled ChoiceItem Choose Deny Done Expired Failed FailureKind InstanceState "
     "Interrupted Outcome Priority Prompt Question QuestionKind QuestionOutcome SessionKey SessionState SlotState "

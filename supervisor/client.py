@@ -225,19 +225,25 @@ class Client:
                 self.end(EndReason.UNRESPONSIVE)
 
     async def _interrupt_and_settle(self) -> bool:
-        """True when the turn's Result has come."""
+        """True when the turn's Result has come, or the process has ended; then nothing is waited for any more."""
         seen = self._result_seen
-        with anyio.move_on_after(self._deadlines.control + self._deadlines.settle):
+        with anyio.move_on_after(self._deadlines.control + self._deadlines.settle) as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._deliver_interrupt, scope)
+                await seen.wait()
+                group.cancel_scope.cancel()
+        return seen.is_set()
+
+    async def _deliver_interrupt(self, scope: anyio.CancelScope) -> None:
+        """Gives up on the whole attempt when the process does not answer."""
+        with anyio.move_on_after(self._deadlines.control) as delivery:
             try:
-                with anyio.fail_after(self._deadlines.control):
-                    await self._written.wait()
-                    await self._connection.interrupt()
-            except TimeoutError:
-                return False
+                await self._written.wait()
+                await self._connection.interrupt()
             except ClientDied as error:
                 self._die(error)
-            await seen.wait()
-        return seen.is_set()
+        if delivery.cancelled_caught:
+            scope.cancel()
 
     def _die(self, error: ClientDied) -> None:
         if self.reason is None:

@@ -52,6 +52,8 @@ class Instance:
         self.waiting_trend: deque[int] = deque(maxlen=60)
         self.drain_deadline: float | None = None
         """Steady seconds; what still runs then is interrupted."""
+        self.drain_deadline_at: float | None = None
+        """The same moment in Unix seconds, for people."""
         self._connector = connector
         self._house = house
         self._ready: dict[SessionKey, Session] = {}
@@ -186,6 +188,10 @@ class Instance:
         slot.client.end(reason)
         self.touch(slot.session)
 
+    def set_drain_deadline(self, steady: float | None, left: float = 0.0) -> None:
+        self.drain_deadline = steady
+        self.drain_deadline_at = None if steady is None else self._house.clock.wall() + left
+
     def set_state(self, state: InstanceState, note: str = "") -> None:
         if (state, note) == (self.state, self.note):
             return
@@ -199,7 +205,7 @@ class Instance:
     def close_when_empty(self) -> None:
         """A drain or a kill is over when there are neither turns nor processes."""
         if self.state is InstanceState.DRAINING and self.is_empty:
-            self.drain_deadline = None
+            self.set_drain_deadline(None)
             self.set_state(InstanceState.DRAINED, "drained: resume opens it again")
         elif self.state is InstanceState.KILLING and self.is_empty:
             self.set_state(InstanceState.STOPPED, "killed: resume opens it again")

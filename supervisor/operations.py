@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from supervisor.client import EndReason
 from supervisor.errors import Refused, Saturated
 from supervisor.instance import Instance
@@ -23,7 +25,7 @@ def resume(instance: Instance) -> None:
     """Takes back pause, drain and stop."""
     if instance.state is InstanceState.KILLING:
         raise Refused(f"{instance.name} is being killed: wait until it is stopped, then resume it")
-    instance.drain_deadline = None
+    instance.set_drain_deadline(None)
     instance.set_state(InstanceState.RUNNING)
     instance.kick()
 
@@ -34,10 +36,8 @@ def drain(instance: Instance, deadline: float, now: float) -> None:
         raise Refused(f"{instance.name} is {instance.state} already")
     if instance.state is InstanceState.KILLING:
         raise Refused(f"{instance.name} is being killed")
-    if instance.state is InstanceState.DRAINING:
-        instance.drain_deadline = now
-    else:
-        instance.drain_deadline = now + deadline
+    left = 0.0 if instance.state is InstanceState.DRAINING else deadline
+    instance.set_drain_deadline(now + left, left)
     instance.set_state(InstanceState.DRAINING, _who_holds_up(instance))
     advance(instance, now)
     instance.kick()
@@ -45,7 +45,7 @@ def drain(instance: Instance, deadline: float, now: float) -> None:
 
 def kill(instance: Instance, reason: EndReason = EndReason.KILLED) -> None:
     """Cancels what waits, ends what runs and every process."""
-    instance.drain_deadline = None
+    instance.set_drain_deadline(None)
     instance.set_state(InstanceState.KILLING, str(reason))
     _cancel_waiting(instance, str(reason))
     for slot in instance.pool:
@@ -125,7 +125,9 @@ def _expire_waiting(instance: Instance, now: float) -> None:
         if head is not None and head.eligible_steady is not None and now - head.eligible_steady > limit:
             overdue.append((session, head))
     for session, turn in overdue:
-        error = make_saturated(instance, f"no client became free within {limit:.0f} s")
+        asking = instance.pool.statistics().asking
+        held = f", {asking} of {len(instance.pool)} wait for the operator's answer" if asking else ""
+        error = make_saturated(instance, f"no client became free within {limit:.0f} s{held}")
         instance.drop(session, turn, Expired(str(error), error.retry_after))
 
 
@@ -156,8 +158,14 @@ def _advance_drain(instance: Instance, now: float) -> None:
 
 
 def _who_holds_up(instance: Instance) -> str:
-    holding = [str(session.key) for session in instance.sessions.values() if session.mailbox.current is not None]
-    parts = [f"{holding[0]} still works" if len(holding) == 1 else f"{len(holding)} turns still run"] if holding else []
+    running = [session for session in instance.sessions.values() if session.mailbox.current is not None]
+    asking = sum(bool(session.questions) for session in running)
+    parts = []
+    if running:
+        who = f"{running[0].key} still works" if len(running) == 1 else f"{len(running)} turns still run"
+        parts.append(f"{who} ({asking} of them wait{'s' if asking == 1 else ''} for an answer)" if asking else who)
     if waiting := instance.waiting:
         parts.append(f"{waiting} queued")
+    if running and instance.drain_deadline_at is not None:
+        parts.append(f"interrupted at {time.strftime('%H:%M:%S', time.localtime(instance.drain_deadline_at))}")
     return ", ".join(parts)

@@ -30,7 +30,6 @@ from supervisor.model import (
     SessionState,
     SlotState,
     Usage,
-    outcome_word,
 )
 from supervisor.slot import Slot
 from supervisor.turn import Turn
@@ -112,15 +111,7 @@ class Session:
         turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
         self._text = []
         self._touch()
-        self.conversation.append(
-            Asked(
-                at=turn.started_at,
-                turn_id=turn.id,
-                text=clean(turn.prompt.text),
-                source=turn.prompt.source,
-                user=turn.prompt.user,
-            )
-        )
+        self._take_down(turn, turn.started_at)
         return turn
 
     def hear(self, event: ClientEvent) -> None:
@@ -198,6 +189,7 @@ class Session:
         """Ends a turn that has not started."""
         if not self.mailbox.withdraw(turn):
             raise AssertionError(f"{turn!r} does not wait in {self!r}")
+        self._take_down(turn, turn.queued_at)
         self._record(turn, outcome)
 
     def forget_context(self) -> None:
@@ -223,6 +215,12 @@ class Session:
         if is_warning:
             self.note = text
 
+    def _take_down(self, turn: Turn, at: float) -> None:
+        prompt = turn.prompt
+        self.conversation.append(
+            Asked(at=at, turn_id=turn.id, text=clean(prompt.text), source=prompt.source, user=prompt.user)
+        )
+
     def _record(self, turn: Turn, outcome: Outcome) -> None:
         self._touch()
         self.turns += 1
@@ -237,7 +235,7 @@ class Session:
             case Done():
                 self.note = ""
             case _:
-                self.note = f"{outcome_word(outcome)}: {outcome.reason}"
+                self.note = outcome.reason
         turn.end(outcome)
         self.conversation.append(TurnEnded(at=self._clock.wall(), turn_id=turn.id, outcome=outcome))
 

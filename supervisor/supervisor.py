@@ -344,6 +344,9 @@ class Supervisor:
         self._log_action("kill", instance)
 
     def scale(self, instance: str, max_sessions: int) -> None:
+        most = self.settings.max_agents
+        if max_sessions > most:
+            raise Refused(f"{instance} cannot be scaled to {max_sessions}: this host holds {most} clients (max_agents)")
         operations.scale(self._instance(instance), max_sessions)
         self._log_action("scale", instance, str(max_sessions))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
+from textual.screen import Screen
 
 from supervisor import Engine, InstanceState
 from tui import consequences, format
@@ -19,6 +20,7 @@ from tui.filters import ControlFilter
 from tui.operations import Operations
 from tui.screens.chat import ChatScreen
 from tui.screens.dashboard import DashboardScreen
+from tui.screens.help import HelpScreen
 from tui.screens.quit import DrainingScreen, Leave, QuitScreen
 from tui.themes import OURS
 
@@ -63,6 +65,12 @@ class BullpenApp(App[int]):
 
     def get_line_filters(self) -> list[LineFilter]:
         return [*super().get_line_filters(), self._control_filter]
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Only what means something here, in our words; the verbs come from `commands`."""
+        yield SystemCommand("Theme", "Choose the colours.", self.action_change_theme)
+        yield SystemCommand("Keys", "All keys.", lambda: self.push_screen(HelpScreen()))
+        yield SystemCommand("Quit", "Leave; says first what would end.", self.action_quit)
 
     def on_mount(self) -> None:
         self.push_screen(DashboardScreen(self.bridge, self.operations, self._clock))

@@ -48,6 +48,8 @@ class Work:
     """What the house is doing now, in numbers."""
 
     running: int
+    asking: int
+    """Of those running: waiting for the operator's answer."""
     queued: int
     clients: int
     memory_bytes: int
@@ -109,6 +111,7 @@ class Bridge:
         rows = self.instances.values() if instance is None else [self.instances[instance]]
         return Work(
             running=sum(row.active_sessions for row in rows),
+            asking=sum(row.pool.asking for row in rows),
             queued=sum(row.waiting for row in rows),
             clients=sum(row.pool.total for row in rows),
             memory_bytes=sum(row.memory_bytes for row in rows),

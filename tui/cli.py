@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 USAGE = 2
 """Exit code for bad input."""
 INTERRUPTED = 130
+READER_GONE = 141
+"""As a shell reports a program that wrote into a closed pipe."""
 
 app = typer.Typer(
     name="bullpen",
@@ -134,10 +136,12 @@ def check(
     templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
+    rehearsal: RehearsalOption = None,
 ) -> None:
     """Validates templates and configuration: every mistake on a line of its own, with file and line."""
-    settings, loaded = _load(Common(templates, config, state).over(context.obj))
-    typer.echo(f"{len(loaded)} templates in {settings.templates_dir}: all good")
+    settings, loaded = _load(Common(templates, config, state, rehearsal).over(context.obj))
+    count = "1 template" if len(loaded) == 1 else f"{len(loaded)} templates"
+    typer.echo(f"{count} in {settings.templates_dir}: all good")
     from supervisor import without_effect
 
     for template in loaded:
@@ -149,13 +153,15 @@ def check(
 @app.command()
 def doctor(
     context: typer.Context,
+    templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
+    rehearsal: RehearsalOption = None,
 ) -> None:
     """Looks at what bullpen needs here: SDK and CLI, credentials, memory, terminal."""
     from supervisor import examine
 
-    settings = _load_settings(Common(None, config, state).over(context.obj))
+    settings = _load_settings(Common(templates, config, state, rehearsal).over(context.obj))
     is_good = True
     for finding in examine(settings):
         is_good = is_good and finding.is_good
@@ -234,10 +240,6 @@ def main() -> None:
         raise SystemExit(_report(group)) from None
     except BullpenError as error:
         raise SystemExit(_report(error)) from None
-    except BrokenPipeError:
-        # Whoever read our answer has left: nobody to tell.
-        sys.stderr.close()
-        raise SystemExit(1) from None
 
 
 def _report(error: BaseException) -> int:
@@ -248,6 +250,13 @@ def _report(error: BaseException) -> int:
         error = error.exceptions[0]
     if not isinstance(error, BullpenError):
         raise error
+    from tui.oneshot import OutputFailed, ReaderGone
+
+    if isinstance(error, OutputFailed):
+        # What is still in the buffer would be tried again at exit, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, ReaderGone):
+        return READER_GONE
     for line in str(error).splitlines():
         typer.echo(f"bullpen: {line}", err=True)
     return USAGE

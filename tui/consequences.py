@@ -71,8 +71,9 @@ def of_kill(bridge: Bridge, instance: str) -> Consequence:
 
 def of_kill_client(client: ClientRow, session: SessionRow | None) -> Consequence:
     whose = "a spare: nobody uses it" if client.key is None else str(client.key)
+    tree = _some(client.processes, "process", "processes")
     facts = [
-        f"pid {client.pid}, {client.processes} processes, {format.bytes_short(client.memory_bytes)}",
+        f"pid {client.pid}, {tree}, {format.bytes_short(client.memory_bytes)}",
         f"session: {whose}",
     ]
     if session is not None and session.turn_id:
@@ -143,6 +144,8 @@ def _work_lines(work: Work, *, runs: str, waits: str) -> tuple[str, ...]:
     lines = []
     if work.running:
         lines.append(f"{_some(work.running, 'running turn')} {_agree(work.running, runs)}")
+    if work.asking:
+        lines.append(f"{work.asking} of them {'waits' if work.asking == 1 else 'wait'} for your answer")
     if work.queued:
         lines.append(f"{_some(work.queued, 'waiting turn')} {_agree(work.queued, waits)}")
     if work.clients:
@@ -150,8 +153,8 @@ def _work_lines(work: Work, *, runs: str, waits: str) -> tuple[str, ...]:
     return tuple(lines) or ("nothing runs and nothing waits",)
 
 
-def _some(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _some(number: int, noun: str, plural: str = "") -> str:
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _agree(number: int, words: str) -> str:

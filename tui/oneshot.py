@@ -13,6 +13,7 @@ import anyio.to_thread
 from supervisor import (
     Allow,
     Answer,
+    BullpenError,
     Choose,
     Deny,
     Done,
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from supervisor import Settings, Template
 
 
+END_OF_INPUT = "\x04"
+"""What `_read_line` gives when nobody will type any more."""
+
+
 async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Prompt) -> int:
     """Streams the answer's text to stdout. Returns the exit code: 0 when the turn was done, 1 otherwise."""
     wanted = [template for template in templates if template.name == prompt.agent]
@@ -42,8 +47,7 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
         group.start_soon(_answer_questions, supervisor)
         ticket = supervisor.submit(prompt)
         async for fragment in ticket.stream():
-            sys.stdout.write(fragment)
-            sys.stdout.flush()
+            _write(fragment)
         outcome = await ticket.outcome()
         group.cancel_scope.cancel()
     match outcome:
@@ -58,6 +62,25 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
         case other:
             print(f"bullpen: the turn did not finish: {other.reason}", file=sys.stderr)
     return 1
+
+
+def _write(fragment: str) -> None:
+    """Raises `ReaderGone` when nobody reads any more, `OutputFailed` when the disk is full."""
+    try:
+        sys.stdout.write(fragment)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone("whoever read the answer has left") from error
+    except OSError as error:
+        raise OutputFailed(f"the answer could not be written: {error.strerror}") from error
+
+
+class OutputFailed(BullpenError):
+    """Raised when the answer cannot be written."""
+
+
+class ReaderGone(OutputFailed):
+    """Raised when the pipe is closed: nobody is there to be told."""
 
 
 async def _leave_on_signal(scope: anyio.CancelScope, signals: list[int]) -> None:
@@ -102,13 +125,15 @@ async def _put(question: Question) -> Answer:
             chosen = reply.isdigit() and 1 <= int(reply) <= len(item.options)
             answers[item.question] = item.options[int(reply) - 1][0] if chosen else reply or "no answer"
         return Choose(answers)
-    reply = await _read_line(f"? {question.tool}: {question.summary}\n  [a] once, [A] always, [d] deny: ")
-    if reply in ("a", "A"):
-        return Allow(always=reply == "A")
-    return Deny("The operator denied this")
+    heading = f"? {question.tool}: {question.summary}\n"
+    while (reply := await _read_line(f"{heading}  [a] once, [A] always, [d] deny: ")) not in ("a", "A", "d"):
+        heading = ""
+        if reply == END_OF_INPUT:
+            break
+    return Allow(always=reply == "A") if reply in ("a", "A") else Deny("The operator denied this")
 
 
 async def _read_line(prompt: str) -> str:
     print(clean(prompt), end="", file=sys.stderr, flush=True)
     line: str = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
-    return line.strip()
+    return line.strip() if line else END_OF_INPUT

@@ -164,3 +164,25 @@ def test_ask_that_is_told_to_go_leaves_no_process(folder: Path, number: signal.S
         process.communicate(timeout=30)
         assert process.returncode == 128 + number
     assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_reader_who_leaves_and_a_full_disk_are_no_tracebacks(folder: Path) -> None:
+    command = f"{sys.executable} -m tui ask desk '[[stream: 500 words, 0.01]]' --rehearsal"
+    where = f"--templates {folder} --state {folder.parent / 'state'}"
+    piped = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} {where} | head -c 10"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (piped.stderr, piped.returncode) == ("", 141)
+    full = subprocess.run(
+        ["bash", "-c", f"{command} {where} > /dev/full"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert full.stderr == "bullpen: the answer could not be written: No space left on device\n"
+    assert full.returncode == 2
+
+
+def test_every_command_takes_the_common_options_before_or_after_its_name(folder: Path) -> None:
+    options = ["--templates", str(folder), "--rehearsal"]
+    for command in ("check", "doctor"):
+        assert run(folder, command, *options).returncode == 0
+        assert run(folder, *options, command).returncode == 0

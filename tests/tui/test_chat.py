@@ -9,7 +9,7 @@ import pytest
 from supervisor import Allow, Choose, Conversation, Deny, Prompt, Saturated, SessionState, Source
 from tests.tui import stage
 from tests.tui.stage import ANA, DORA, EMIL, ROOT
-from tests.tui.theatre import playing, screen_text, settle, told
+from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tui.screens.chat import ChatScreen
 from tui.screens.dashboard import DashboardScreen
 from tui.widgets.question import QuestionCard
@@ -238,3 +238,57 @@ async def test_the_dashboard_is_up_to_date_when_the_chat_is_left() -> None:
         await pilot.press("ctrl+b")
         await settle(app, pilot)
         assert "crashed in the meantime"[:12] in screen_text(app)
+
+
+async def test_escape_leaves_a_question_alone_and_goes_back() -> None:
+    """A caller's turn that waits for an answer is not thrown away by the key that means "back"."""
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert isinstance(app.screen, DashboardScreen)
+        assert engine.calls == []
+
+
+async def test_an_enter_meant_for_something_else_answers_no_choice() -> None:
+    """D4: nothing is chosen before a key of the card was pressed."""
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(EMIL)
+        await settle(app, pilot)
+        await pilot.press("enter", "enter")
+        await pilot.pause()
+        assert engine.calls == []
+        assert "1 of 2" in screen_text(app)
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        assert "2 of 2" in screen_text(app)
+
+
+async def test_the_age_of_a_waiting_prompt_goes_on() -> None:
+    """Time goes by on the screen also while nothing happens."""
+    engine = stage.busy()
+    clock = HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
+        queued = next(row for row in engine.sessions.values() if row.waiting and row.turn_id)
+        app.screen.open_chat(queued.key)
+        await settle(app, pilot)
+        assert "session-busy" in screen_text(app)
+        clock.now = queued.waiting[0].queued_at + 47
+        await settle(app, pilot)
+        assert "session-busy 47s" in screen_text(app)
+
+
+async def test_a_name_that_cannot_be_is_refused_in_the_dialog() -> None:
+    """S3.3-5: before a conversation is opened that could never be."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("n")
+        await settle(app, pilot)
+        app.screen.query_one("#session").value = "../é"
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert "“../é” must be" in screen_text(app)
+        assert not isinstance(app.screen, ChatScreen)

@@ -43,6 +43,7 @@ class ChatScreen(Screen[None]):
     CSS_PATH = "chat.tcss"
     AUTO_FOCUS = "PromptInput"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Place.CHAT),
         Binding("f1", "help", "help", key_display="F1"),
@@ -117,8 +118,7 @@ class ChatScreen(Screen[None]):
         now, row = self._clock(), self.row
         client = None if row is None else self.bridge.clients.get(row.client_id)
         self.query_one("#title", Static).update(chat_title(self.key, row, client, now, self.size.width), layout=False)
-        if touched.everything or self.key in touched.sessions:
-            self._show_waiting(row, now)
+        self._show_waiting(row, now)
         if touched.everything or touched.questions:
             self._show_questions()
         if row is not None and self.has_class("-xwide"):
@@ -132,6 +132,8 @@ class ChatScreen(Screen[None]):
     def _show_waiting(self, row: SessionRow | None, now: float) -> None:
         shown = self.query_one("#waiting", Static)
         turns = () if row is None else row.waiting
+        if not turns and not shown.display:
+            return
         shown.display = bool(turns)
         lines = [
             Content.assemble(
@@ -231,10 +233,12 @@ class ChatScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         row = self.row
         is_running = row is not None and bool(row.turn_id)
+        # A turn that waits for an answer is not stopped by the key that means "back" everywhere else.
+        is_asking = row is not None and bool(row.questions)
         if action == "stop_turn":
-            return is_running
+            return is_running and not is_asking
         if action == "leave":
-            return not is_running
+            return not is_running or is_asking
         if action == "withdraw":
             return row is not None and bool(row.waiting)
         return True

@@ -54,6 +54,8 @@ def mistake_in(screen: LookingScreen, line: str) -> str:
         return ""
     if verb in ON_SESSION and any(str(key) == target for key in bridge.sessions):
         return ""
+    if not target:
+        return f"{verb} what? Name an instance or a session: → takes the suggestion"
     return f"{verb}: nothing is called {target!r}"
 
 

@@ -14,6 +14,7 @@ class Dialog(ModalScreen[Answered]):
     """Typed by its answer. `escape` dismisses it with None, which must mean "nothing happens"."""
 
     CSS_PATH: ClassVar[Any] = ["dialog.tcss"]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", key_display="esc")]
 
     def action_cancel(self) -> None:

@@ -30,8 +30,8 @@ LEFT = (LOOK, WRITE, "In a table")
 RIGHT = (STOP, STEER, ANSWER, "In a conversation", PROGRAM)
 
 LEGEND = (
-    ("asking", "failed", "waiting", "working", "idle", "hibernated"),
-    ("running", "draining", "paused", "parked", "stopped"),
+    ("asking", "failed", "waiting", "working", "idle", "hibernated", "new"),
+    ("running", "draining", "drained", "paused", "parked", "stopped"),
 )
 """Signs of sessions, then of instances."""
 

@@ -220,7 +220,8 @@ class LookingScreen(OperatorScreen):
         line = self.query_one("#filter", Input)
         line.display = True
         line.value = self._active_table().filter_text
-        line.focus()
+        # At once, not with the next refresh: what is typed right after the key belongs here.
+        self.set_focus(line)
 
     @on(Input.Changed, "#filter")
     def filter_while_typing(self, event: Input.Changed) -> None:

@@ -8,7 +8,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Input, Select, Static
 
-from supervisor import SessionKey
+from supervisor import InvalidId, SessionKey, validate_id
 from tui.screens.dialog import Dialog
 
 
@@ -34,6 +34,7 @@ class NewChatScreen(Dialog[SessionKey | None]):
             yield Input(self._user, id="user")
             yield Static("session (a name of your choice)", classes="caption")
             yield Input(self._session, id="session")
+            yield Static(id="mistake", classes="mistake", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="cancel")
                 yield Button("Open", id="open")
@@ -43,7 +44,14 @@ class NewChatScreen(Dialog[SessionKey | None]):
     def accept(self) -> None:
         user = self.query_one("#user", Input).value.strip()
         session = self.query_one("#session", Input).value.strip()
-        if user and session:
+        mistake = self.query_one("#mistake", Static)
+        try:
+            validate_id(user, "user")
+            validate_id(session, "session")
+        except InvalidId as error:
+            mistake.update(str(error))
+            mistake.add_class("-shown")
+        else:
             self.dismiss(SessionKey(str(self.query_one("#instance", Select).value), user, session))
 
     @on(Button.Pressed, "#cancel")

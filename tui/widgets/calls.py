@@ -118,6 +118,8 @@ class Card(Block):
         state, role = "◐ waits for an answer", "question"
         if closed is not None:
             state, role = _ENDINGS[closed.outcome]
+            if question.kind is QuestionKind.CHOICE and closed.outcome is QuestionOutcome.APPROVED:
+                state = "✓ answered"
             if closed.answer:
                 state = f"{state} · {clean_cell(closed.answer)}"
         state = cut(state, max(12, paint.width // 2))

@@ -101,8 +101,9 @@ class ChoiceCard(QuestionCard):
         *[Binding(str(number), f"pick({number - 1})", show=False) for number in range(1, 10)],
     ]
 
-    at: reactive[int] = reactive(0)
-    """The option under the cursor; one past the last is "other words"."""
+    at: reactive[int] = reactive(-1)
+    """The option under the cursor; one past the last is "other words"; -1 before any was looked at, so that an enter
+    meant for something else answers nothing."""
 
     def __init__(self, question: Question) -> None:
         super().__init__(question)
@@ -133,15 +134,17 @@ class ChoiceCard(QuestionCard):
             self._answers.popitem()
             return
         self._marked.clear()
-        self.at = 0
+        self.at = -1
         self._draw()
         self.refresh_bindings()
 
     def action_move(self, lines: int) -> None:
-        self.at = (self.at + lines) % (len(self.item.options) + 1)
+        self.at = (max(self.at, 0 if lines < 0 else -1) + lines) % (len(self.item.options) + 1)
 
     def action_choose(self) -> None:
         options = self.item.options
+        if self.at < 0 and not self._marked:
+            return
         if self.at >= len(options):
             self.action_other()
         elif self.item.multiple and self._marked:
@@ -159,7 +162,7 @@ class ChoiceCard(QuestionCard):
             self.action_choose()
 
     def action_mark(self) -> None:
-        if self.at < len(self.item.options):
+        if 0 <= self.at < len(self.item.options):
             self._marked ^= {self.at}
             self._draw()
 
