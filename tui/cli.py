@@ -119,12 +119,14 @@ def ask(
 ) -> None:
     """Asks one agent once: the answer goes to stdout as it is written, everything else to stderr."""
     from supervisor import Prompt
+    from tui.logs import log_to_file
     from tui.oneshot import ask_once
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
     settings, loaded = _load(common)
     settings = _with_credentials(settings)
     settings.make_state_dir()
+    log_to_file(settings.state_dir)
     words = sys.stdin.read() if text == "-" else text
     prompt = Prompt(agent=agent, text=words, user=user, session=session)
     raise typer.Exit(_run(partial(ask_once, loaded, settings, prompt)))
