@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.theme import Theme
 
+# The greys have so little colour that a terminal of 256 colours shows them as greys; with a step more they are navy.
 BULLPEN_DARK = Theme(
     name="bullpen-dark",
     dark=True,
@@ -14,28 +15,28 @@ BULLPEN_DARK = Theme(
     error="#e06c6c",
     success="#86b886",
     foreground="#d5d9de",
-    background="#14171b",
-    surface="#1a1e23",
-    panel="#242a31",
+    background="#14171a",
+    surface="#1a1d21",
+    panel="#282c31",
     variables={
         "border": "#56799c",
-        "border-blurred": "#343c46",
-        "footer-background": "#1a1e23",
+        "border-blurred": "#3a4047",
+        "footer-background": "#1a1d21",
         "footer-foreground": "#aab3bd",
         "footer-description-foreground": "#8b95a1",
         "footer-key-foreground": "#d7a65f",
         "input-selection-background": "#7aa2c8 35%",
-        "block-cursor-background": "#2d4258",
+        "block-cursor-background": "#39414a",
         "block-cursor-foreground": "#eef2f6",
         "block-cursor-text-style": "none",
-        "block-cursor-blurred-background": "#252d36",
-        "scrollbar": "#343c46",
+        "block-cursor-blurred-background": "#2a2f35",
+        "scrollbar": "#3a4047",
         "scrollbar-hover": "#56799c",
         "scrollbar-active": "#7aa2c8",
-        "scrollbar-background": "#1a1e23",
-        "scrollbar-background-hover": "#1a1e23",
-        "scrollbar-background-active": "#1a1e23",
-        "scrollbar-corner-color": "#1a1e23",
+        "scrollbar-background": "#1a1d21",
+        "scrollbar-background-hover": "#1a1d21",
+        "scrollbar-background-active": "#1a1d21",
+        "scrollbar-corner-color": "#1a1d21",
     },
 )
 

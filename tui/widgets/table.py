@@ -76,7 +76,7 @@ class LineTable(LineView, can_focus=True):
         & > .line-table--strong { text-style: bold; }
     }
     LineTable:focus {
-        & > .line-table--cursor { background: $primary 35%; }
+        & > .line-table--cursor { background: $block-cursor-background; }
         & > .line-table--bar { color: $accent; }
     }
     """
