@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from supervisor.connection import Connector
 from supervisor.settings import Settings
 from supervisor.templates import Template
+
+MakeConnector = Callable[[Template], Connector]
 
 PEER_TOOLS = ("ListAgents", "SendMessage")
 """With a shared configuration directory these show one session all the others: never offered (sdk-facts §6)."""
@@ -63,3 +66,14 @@ def compile_options(template: Template, settings: Settings, environment: Mapping
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     }
     return CompiledOptions(arguments, {**base, **environment})
+
+
+def bundled_cli(settings: Settings, environment: Mapping[str, str]) -> MakeConnector:
+    """Makes connectors to the CLI that comes with the SDK, with `environment` on top of the inherited one."""
+
+    def make(template: Template) -> Connector:
+        from supervisor.sdk import SdkConnector
+
+        return SdkConnector(compile_options(template, settings, environment))
+
+    return make

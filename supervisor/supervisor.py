@@ -16,17 +16,17 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from supervisor import __version__, operations
 from supervisor import events as past
+from supervisor.addresses import find_key
 from supervisor.admission import HostRoom
 from supervisor.census import Census
 from supervisor.client import Client, Deadlines, EndReason
 from supervisor.clock import Clock
-from supervisor.connection import Connector
 from supervisor.conversation import Conversation, QuestionClosed, QuestionPosed
 from supervisor.errors import InvalidPrompt, NotAccepting, Refused, UnknownAgent, UnknownTarget
 from supervisor.feed import Feed, Subscription
 from supervisor.house import House
 from supervisor.housekeeping import Housekeeping
-from supervisor.ids import DEFAULT_SESSION, new_id, validate_id
+from supervisor.ids import new_id
 from supervisor.instance import Instance
 from supervisor.model import (
     Answer,
@@ -38,6 +38,7 @@ from supervisor.model import (
     QuestionOutcome,
     SessionKey,
 )
+from supervisor.options import MakeConnector, bundled_cli
 from supervisor.permissions import QuestionDesk
 from supervisor.rows import make_client_row, make_instance_row, make_session_row
 from supervisor.session import Session
@@ -48,10 +49,6 @@ from supervisor.turn import Turn
 
 MAX_PROMPT = 1_000_000
 """Characters of one prompt."""
-EMPLOYEE_USER, EMPLOYEE_SESSION = "everyone", "desk"
-"""An employee is one colleague: its one session belongs to nobody in particular."""
-
-MakeConnector = Callable[[Template], Connector]
 
 
 class Supervisor:
@@ -98,7 +95,7 @@ class Supervisor:
             workspaces=settings.state_dir / "workspaces",
             spawn=self._spawn,
         )
-        make = connect or self._bundled_cli(environment or {})
+        make = connect or bundled_cli(settings, environment or {})
         for template in templates:
             instance = Instance(template, make(template), self._house)
             if not template.auto_start:
@@ -185,15 +182,6 @@ class Supervisor:
         emptied, self._emptied = self._emptied, anyio.Event()
         emptied.set()
 
-    def _bundled_cli(self, environment: Mapping[str, str]) -> MakeConnector:
-        def make(template: Template) -> Connector:
-            from supervisor.options import compile_options
-            from supervisor.sdk import SdkConnector
-
-            return SdkConnector(compile_options(template, self.settings, environment))
-
-        return make
-
     # Looking
 
     def watch(self) -> Subscription:
@@ -245,7 +233,7 @@ class Supervisor:
 
     def submit(self, prompt: Prompt) -> Turn:
         instance = self._instance(prompt.agent)
-        key = _key_for(prompt, instance.archetype)
+        key = find_key(prompt, instance.archetype)
         if not prompt.text.strip():
             raise InvalidPrompt("the prompt is empty: say what the agent should do")
         if len(prompt.text) > MAX_PROMPT:
@@ -398,18 +386,6 @@ class Supervisor:
         if isinstance(target, SessionKey):
             ids = {"instance": target.instance, "user": target.user, "session": target.session}
         self._feed.publish(past.ActionTaken(at=self._clock.wall(), verb=verb, detail=detail, **ids))
-
-
-def _key_for(prompt: Prompt, archetype: Archetype) -> SessionKey:
-    user = validate_id(prompt.user, "user")
-    session = validate_id(prompt.session, "session") if prompt.session else ""
-    match archetype:
-        case Archetype.EMPLOYEE:
-            return SessionKey(prompt.agent, EMPLOYEE_USER, EMPLOYEE_SESSION)
-        case Archetype.TOOL:
-            return SessionKey(prompt.agent, user, session or f"call-{new_id()}")
-        case Archetype.SERVICE:
-            return SessionKey(prompt.agent, user, session or DEFAULT_SESSION)
 
 
 def _ids(question: Question) -> dict[str, str]:
