@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor import Allow, Choose, Conversation, Deny, Prompt, Saturated, SessionState, Source
+from supervisor import Allow, Choose, Conversation, Deny, Prompt, Saturated, SessionState, Source, WhyWaiting
 from tests.tui import stage
 from tests.tui.stage import ANA, DORA, EMIL, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
@@ -292,3 +292,14 @@ async def test_a_name_that_cannot_be_is_refused_in_the_dialog() -> None:
         await settle(app, pilot)
         assert "“../é” must be" in screen_text(app)
         assert not isinstance(app.screen, ChatScreen)
+
+
+async def test_a_prompt_without_a_slot_says_who_has_them() -> None:
+    """Why waiting, and behind it: it may be the operator who is waited for."""
+    engine = stage.asking()
+    waiting = next(row for row in engine.sessions.values() if row.why is WhyWaiting.NO_SLOT)
+    async with playing(engine, size=(160, 36)) as (app, pilot):
+        app.screen.open_chat(waiting.key)
+        await settle(app, pilot)
+        pool = engine.instances[waiting.key.instance].pool
+        assert f"{pool.total} of {pool.max_clients} clients taken, {pool.asking} by questions" in screen_text(app)

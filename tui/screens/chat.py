@@ -117,7 +117,9 @@ class ChatScreen(Screen[None]):
         """Called by the app's flush timer, whether something was touched or only time went by."""
         now, row = self._clock(), self.row
         client = None if row is None else self.bridge.clients.get(row.client_id)
-        self.query_one("#title", Static).update(chat_title(self.key, row, client, now, self.size.width), layout=False)
+        instance = self.bridge.instances.get(self.key.instance)
+        title = chat_title(self.key, row, client, instance, now, self.size.width)
+        self.query_one("#title", Static).update(title, layout=False)
         self._show_waiting(row, now)
         if touched.everything or touched.questions:
             self._show_questions()

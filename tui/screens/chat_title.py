@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from supervisor import ClientRow, SessionKey, SessionRow
+from supervisor import ClientRow, InstanceRow, SessionKey, SessionRow, WhyWaiting
 from tui import format
 from tui.filters import clean_cell
 from tui.themes import MUTED
@@ -19,7 +19,14 @@ STYLES = {
 }
 
 
-def chat_title(key: SessionKey, row: SessionRow | None, client: ClientRow | None, now: float, width: int) -> Content:
+def chat_title(
+    key: SessionKey,
+    row: SessionRow | None,
+    client: ClientRow | None,
+    instance: InstanceRow | None,
+    now: float,
+    width: int,
+) -> Content:
     """State and reason on the left, what it costs on the right; the right gives way when there is no room."""
     if row is None:
         return Content.assemble(
@@ -29,7 +36,7 @@ def chat_title(key: SessionKey, row: SessionRow | None, client: ClientRow | None
         )
     left = Content.assemble(
         (f" {format.glyph(row.state)} {row.state}", STYLES.get(format.role(row.state), "")),
-        (_doing(row, client, now), MUTED),
+        (_doing(row, client, instance, now), MUTED),
     )
     for parts in (_cost(row, client), _cost(row, client)[:2], []):
         right = " · ".join(parts) + " "
@@ -38,7 +45,7 @@ def chat_title(key: SessionKey, row: SessionRow | None, client: ClientRow | None
     return Content.assemble(left, " " * max(1, width - left.cell_length - len(right)), (right, MUTED))
 
 
-def _doing(row: SessionRow, client: ClientRow | None, now: float) -> str:
+def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float) -> str:
     words = []
     if row.turn_started_at is not None:
         words.append(f"for {format.duration(now - row.turn_started_at)}")
@@ -47,9 +54,18 @@ def _doing(row: SessionRow, client: ClientRow | None, now: float) -> str:
         words.append(f"{clean_cell(client.tool, 40)}{since}")
     if row.why is not None:
         words.append(f"{len(row.waiting)} queued" if row.turn_id else f"waits: {row.why}")
+        if row.why is WhyWaiting.NO_SLOT and instance is not None:
+            words.append(_who_has_the_slots(instance))
     if row.note:
         words.append(clean_cell(row.note, 80))
     return "".join(f" · {word}" for word in words)
+
+
+def _who_has_the_slots(instance: InstanceRow) -> str:
+    """The reason behind the reason: often it is the operator who is waited for."""
+    pool = instance.pool
+    taken = f"{pool.total} of {pool.max_clients} clients taken"
+    return f"{taken}, {pool.asking} by questions that wait for you" if pool.asking else taken
 
 
 def _cost(row: SessionRow, client: ClientRow | None) -> list[str]:
