@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
+from supervisor.bundled import find_bundled_cli
 from supervisor.credentials import find_credentials
 from supervisor.settings import Settings
 
@@ -90,10 +89,8 @@ def _examine_sdk() -> Finding:
 
 
 def _examine_cli() -> Finding:
-    spec = importlib.util.find_spec("claude_agent_sdk")
-    root = Path(spec.origin).parent if spec is not None and spec.origin else Path()
-    bundled = root / "_bundled" / "claude"
-    if not bundled.is_file():
+    bundled = find_bundled_cli()
+    if bundled is None:
         return Finding(
             "claude cli", False, "the SDK carries no CLI for this platform: install Claude Code and put it on PATH"
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from supervisor.bundled import wrap_cli
 from supervisor.connection import Connector
 from supervisor.settings import Settings
 from supervisor.templates import Template
@@ -71,9 +72,12 @@ def compile_options(template: Template, settings: Settings, environment: Mapping
 def bundled_cli(settings: Settings, environment: Mapping[str, str]) -> MakeConnector:
     """Makes connectors to the CLI that comes with the SDK, with `environment` on top of the inherited one."""
 
+    # Written once, before anything is started: a script that is open for writing cannot be run.
+    cli = wrap_cli(settings.state_dir)
+
     def make(template: Template) -> Connector:
         from supervisor.sdk import SdkConnector
 
-        return SdkConnector(compile_options(template, settings, environment))
+        return SdkConnector(compile_options(template, settings, environment), cli)
 
     return make

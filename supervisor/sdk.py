@@ -8,6 +8,7 @@ import importlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -43,22 +44,25 @@ _log = logging.getLogger(__name__)
 class SdkConnector:
     """Opens connections with one set of compiled options."""
 
-    def __init__(self, options: CompiledOptions) -> None:
+    def __init__(self, options: CompiledOptions, cli: Path | None = None) -> None:
+        """`cli` is what to start instead of the bundled CLI (`bundled.wrap_cli`)."""
         self._options = options
+        self._cli = cli
 
     @property
     def digest(self) -> str:
         return self._options.digest
 
     def open(self, launch: Launch) -> Connection:
-        return SdkConnection(self._options, launch)
+        return SdkConnection(self._options, launch, self._cli)
 
 
 class SdkConnection:
     """One CLI process. See `connection.Connection` for what each method promises."""
 
-    def __init__(self, options: CompiledOptions, launch: Launch) -> None:
+    def __init__(self, options: CompiledOptions, launch: Launch, cli: Path | None) -> None:
         self._compiled = options
+        self._cli = cli
         self._launch = launch
         self._client: ClaudeSDKClient | None = None
         self._translator: Translator | None = None
@@ -75,9 +79,9 @@ class SdkConnection:
         sdk = await anyio.to_thread.run_sync(importlib.import_module, "claude_agent_sdk")
         translate = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.translate")
         self._translator = translate.Translator(self._launch.workspace)
-        client = sdk.ClaudeSDKClient(self._options(sdk.ClaudeAgentOptions))
-        self._client = client
         try:
+            client = sdk.ClaudeSDKClient(self._options(sdk.ClaudeAgentOptions))
+            self._client = client
             self._launch.workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
             await client.connect()
             info = await client.get_server_info()
@@ -147,6 +151,7 @@ class SdkConnection:
             **self._compiled.arguments,
             env={**self._compiled.environment, MARK: launch.mark},
             cwd=launch.workspace,
+            cli_path=self._cli,
             stderr=self._last_words.append,
             can_use_tool=self._may_use,
         )

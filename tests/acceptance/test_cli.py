@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
+
+from supervisor.processes import is_alive
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -186,3 +190,26 @@ def test_every_command_takes_the_common_options_before_or_after_its_name(folder:
     for command in ("check", "doctor"):
         assert run(folder, command, *options).returncode == 0
         assert run(folder, *options, command).returncode == 0
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or shutil.which("setpriv") is None, reason="has no parent-death signal"
+)
+def test_a_supervisor_that_is_killed_takes_its_busy_client_along(folder: Path) -> None:
+    """R2: a busy CLI would otherwise finish its turn, API requests included, with nobody there."""
+    command = ["ask", "desk", "[[stream: 3000 words, 0.02]]", "--rehearsal", "--templates", str(folder)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tui", *command, "--state", str(folder.parent / "state")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(20), "it has begun to answer"
+        (client,) = psutil.Process(process.pid).children()
+        assert "claude" in client.name()
+        process.kill()
+    # Without the signal it goes on trying to reach its endpoint, which takes it about four seconds.
+    deadline = time.monotonic() + 1.5
+    while is_alive(client):
+        assert time.monotonic() < deadline, "it outlived its supervisor"
