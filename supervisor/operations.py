@@ -132,13 +132,18 @@ def _expire_waiting(instance: Instance, now: float) -> None:
 
 
 def _stop_overdue(instance: Instance, now: float) -> None:
-    limit = instance.template.turn_timeout
-    if limit is None:
+    longest, quietest = instance.template.turn_timeout, instance.template.stall_timeout
+    if longest is None and quietest is None:
         return
     for session in instance.sessions.values():
         turn = session.mailbox.current
-        if turn is not None and not turn.stop_reason and now - turn.started_steady > limit:
-            instance.stop_turn(session, f"it took longer than {limit:.0f} s (turnTimeout)")
+        if turn is None or turn.stop_reason:
+            continue
+        if longest is not None and now - turn.started_steady > longest:
+            instance.stop_turn(session, f"it took longer than {longest:.0f} s (turnTimeout)")
+        # Silence is no fault of a turn that waits for an answer.
+        elif quietest is not None and not session.questions and now - session.last_activity_steady > quietest:
+            instance.stop_turn(session, f"it gave no sign of life for {quietest:.0f} s (stallTimeout)")
 
 
 def _advance_drain(instance: Instance, now: float) -> None:

@@ -6,6 +6,8 @@ import anyio
 import pytest
 
 from supervisor import events as past
+from supervisor import operations
+from supervisor.connection import ToolRequest
 from supervisor.errors import NotAccepting, Refused, UnknownTarget
 from supervisor.model import Cancelled, Done, InstanceState, Interrupted, Prompt, SessionKey, SlotState, WhyWaiting
 from supervisor.supervisor import Supervisor
@@ -276,3 +278,59 @@ async def test_a_spare_that_cannot_start_is_not_tried_again_at_once(
         await anyio.wait_all_tasks_blocked()
         await until(lambda: supervisor.snapshot().instances[0].pool.crashes == 1)
         assert len(world.connections) == 1
+
+
+@pytest.mark.parametrize(("key", "value"), [("turnTimeout", 0.05), ("stallTimeout", 0.05)])
+async def test_a_turn_that_takes_too_long_or_is_silent_too_long_is_stopped(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, key: str, value: float
+) -> None:
+    """S1.28; the client lives on."""
+    world.on_prompt = lambda connection, text: None if text == "stuck" else connection.reply("fine")
+    async with start(make_template(**{key: value})) as supervisor:
+        outcome = await supervisor.submit(Prompt("desk", "stuck", user="ana")).outcome()
+        assert isinstance(outcome, Interrupted)
+        assert key in outcome.reason
+        assert isinstance(await supervisor.submit(Prompt("desk", "next", user="ana")).outcome(), Done)
+        assert len(world.connections) == 1
+
+
+async def test_a_turn_that_waits_for_an_answer_is_not_stalled(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    world.on_prompt = hold
+    async with start(make_template(stallTimeout=0.05)) as supervisor:
+        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        async with anyio.create_task_group() as group:
+            group.start_soon(world.connections[0].ask, ToolRequest("Write", {"file_path": "x"}))
+            await until(lambda: supervisor.snapshot().questions)
+            operations.advance(supervisor._instances["desk"], anyio.current_time() + 60)
+            await anyio.wait_all_tasks_blocked()
+            assert ticket.finished is None
+            group.cancel_scope.cancel()
+
+
+async def test_statistics_say_how_turns_found_their_client(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S2.24, S1.15: hot, adopted and cold are counted; active sessions are derived from what runs."""
+    world.on_prompt = hold
+    async with start(make_template(concurrency={"maxSessions": 3}, pool={"spares": 1})) as supervisor:
+        await until(lambda: supervisor.snapshot().instances[0].pool.spare == 1)
+        for text in ("adopts the spare", "finds it hot"):
+            ticket = supervisor.submit(Prompt("desk", text, user="ana"))
+            await until(lambda text=text: any(text in one.prompts for one in world.connections))
+            assert supervisor.snapshot().instances[0].active_sessions == 1
+            world.holder_of(text).reply("done")
+            await ticket.outcome()
+        row = supervisor.snapshot().instances[0]
+        assert (row.pool.adopted, row.pool.hot, row.pool.cold, row.active_sessions) == (1, 1, 0, 0)
+        assert row.pool.hit_rate == 1.0
+
+
+async def test_a_missing_session_is_the_users_own(start: Start) -> None:
+    """S3.11–12: never one that is shared."""
+    async with start() as supervisor:
+        keys = [supervisor.submit(Prompt("desk", "hi", user=user)).key for user in ("ana", "boris", "ana")]
+        assert keys[0] == keys[2]
+        assert keys[0] != keys[1]

@@ -64,7 +64,7 @@ async def test_the_reply_can_be_streamed_from_its_first_character(start: Start, 
 
 
 async def test_one_key_is_served_in_order_and_one_turn_at_a_time(start: Start, world: FakeWorld) -> None:
-    """S3.13–16: the key is held to the terminal Result, not to the return of the send."""
+    """S2.4, S3.13–16: the key is held to the terminal Result, not to the return of the send."""
     world.on_prompt = hold
     async with start() as supervisor:
         tickets = [supervisor.submit(Prompt("desk", text, user="ana")) for text in ("first", "second", "third")]
@@ -270,7 +270,7 @@ async def test_a_user_with_many_prompts_does_not_starve_the_others(
 async def test_an_employee_is_one_colleague_with_priorities(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
-    """S1.3: strictly serial, one shared session; first in, first out inside one priority."""
+    """S1.1, S1.3: strictly serial, one shared session; first in, first out inside one priority."""
     world.on_prompt = hold
     async with start(make_template("clerk", archetype="employee")) as supervisor:
         supervisor.submit(Prompt("clerk", "running", user="ana"))
@@ -294,7 +294,7 @@ async def test_an_employee_is_one_colleague_with_priorities(
 async def test_a_tool_call_without_a_session_leaves_none_behind(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
-    """S1.2"""
+    """S1.1, S1.2"""
     async with start(make_template("lookup", archetype="tool")) as supervisor:
         first = await supervisor.submit(Prompt("lookup", "one", user="ana")).outcome()
         second = await supervisor.submit(Prompt("lookup", "two", user="ana")).outcome()
