@@ -160,12 +160,8 @@ class Conversation:
             Cursor(len(self._entries), self._open_length),
         )
 
-    async def changed(self, cursor: Cursor) -> None:
-        """Returns as soon as there is something after `cursor`."""
-        while cursor == (len(self._entries), self._open_length):
-            await self.next_change()
-
     async def next_change(self) -> None:
+        """Returns at the next change; read first, and nothing falls in between."""
         await self._changed.wait()
 
     def wake(self) -> None:

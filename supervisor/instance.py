@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +17,9 @@ from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Scene, d
 from supervisor.hearing import Hearing
 from supervisor.house import House
 from supervisor.model import (
+    Cancelled,
+    Expired,
+    Failed,
     InstanceState,
     Outcome,
     SessionKey,
@@ -43,7 +45,7 @@ class Instance:
         self.name = template.name
         self.archetype = template.archetype
         self.max_sessions = template.concurrency.max_sessions
-        self.pool = Pool(template.pool.max_clients or self.max_sessions)
+        self.pool = Pool(template.client_limit)
         self.sessions: dict[SessionKey, Session] = {}
         self.state = InstanceState.RUNNING
         self.note = ""
@@ -114,15 +116,6 @@ class Instance:
         """Sessions with a turn waiting and none running."""
         return tuple(self._ready.values())
 
-    def turns(self) -> Iterator[tuple[Session, Turn]]:
-        """Every turn that has not ended, running ones first."""
-        for session in self.sessions.values():
-            if session.mailbox.current is not None:
-                yield session, session.mailbox.current
-        for session in self.sessions.values():
-            for turn in session.mailbox:
-                yield session, turn
-
     # Sessions and turns
 
     def open_session(self, key: SessionKey, *, leaves_none_behind: bool = False) -> Session:
@@ -149,9 +142,9 @@ class Instance:
         self.note_readiness(session)
         self.kick()
 
-    def drop(self, session: Session, turn: Turn, outcome: Outcome) -> None:
+    def drop(self, session: Session, turn: Turn, outcome: Cancelled | Expired | Failed) -> None:
         """Ends a turn that waits."""
-        session.drop(turn, outcome)  # type: ignore[arg-type]
+        session.drop(turn, outcome)
         self.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
         self.forget_call(session)
@@ -254,7 +247,7 @@ class Instance:
     def _begin(self, session: Session, slot: Slot) -> None:
         assert slot.client is not None, "a READY slot has a client"
         acquisition = self._count_acquisition(slot, session)
-        turn = session.begin(acquisition=acquisition)
+        turn = session.begin()
         slot.move(SlotState.BUSY)
         self._served += 1
         self._last_served[session.key.user] = self._served

@@ -105,7 +105,7 @@ class Session:
         self.slot, slot.session = slot, self
         self.uuid, self.workspace = slot.uuid, slot.workspace
 
-    def begin(self, *, acquisition: str) -> Turn:
+    def begin(self) -> Turn:
         """Makes the head of the mailbox the running turn."""
         turn = self.mailbox.begin()
         turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()

@@ -43,6 +43,7 @@ from supervisor.permissions import QuestionDesk
 from supervisor.rows import make_client_row, make_instance_row, make_session_row
 from supervisor.session import Session
 from supervisor.settings import Settings
+from supervisor.slot import Slot
 from supervisor.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
 from supervisor.templates import Template
 from supervisor.turn import Turn
@@ -222,9 +223,8 @@ class Supervisor:
         return make_session_row(session, instance) if session and instance else None
 
     def client_row(self, client_id: str) -> ClientRow | None:
-        instance = self._instances.get(client_id.rpartition("-")[0])
-        slot = instance.pool.get(client_id) if instance else None
-        return make_client_row(slot, instance) if slot and instance else None
+        found = self._find_client(client_id)
+        return make_client_row(*found) if found else None
 
     def open_questions(self) -> tuple[Question, ...]:
         return self._desk.open
@@ -341,10 +341,9 @@ class Supervisor:
     # Single things
 
     def kill_client(self, client_id: str) -> None:
-        instance = self._instances.get(client_id.rpartition("-")[0])
-        slot = instance.pool.get(client_id) if instance else None
-        if instance is None or slot is None:
+        if (found := self._find_client(client_id)) is None:
             raise UnknownTarget(f"no client {client_id}: it is gone already")
+        slot, instance = found
         instance.end_client(slot, EndReason.KILLED)
         self._log_action("kill-client", client_id)
 
@@ -375,6 +374,12 @@ class Supervisor:
         if (instance := self._instances.get(name)) is None:
             raise UnknownAgent(f"no agent {name!r}; there are: {', '.join(sorted(self._instances)) or 'none'}")
         return instance
+
+    def _find_client(self, client_id: str) -> tuple[Slot, Instance] | None:
+        for instance in self._instances.values():
+            if (slot := instance.pool.get(client_id)) is not None:
+                return slot, instance
+        return None
 
     def _session(self, key: SessionKey) -> Session:
         if (session := self._instance(key.instance).sessions.get(key)) is None:

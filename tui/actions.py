@@ -155,14 +155,6 @@ def bindings(place: Place) -> list[Binding]:
     return [verb.binding() for verb in VERBS if verb.place == place and verb.key]
 
 
-def verb_named(name: str) -> Verb:
-    """Raises KeyError."""
-    return _BY_NAME[name]
-
-
 def key_caption(verb: Verb) -> str:
     """The key as people write it."""
     return verb.key_display or verb.key
-
-
-_BY_NAME = {verb.name: verb for verb in VERBS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 USAGE = 2
 """Exit code for bad input."""
+INTERNAL_ERROR = 70
+"""Exit code when the mistake is ours (EX_SOFTWARE)."""
 INTERRUPTED = 130
 READER_GONE = 141
 """As a shell reports a program that wrote into a closed pipe."""
@@ -234,24 +237,22 @@ def _fail(line: str) -> None:
 
 def main() -> None:
     """The `bullpen` command."""
-    from supervisor import BullpenError
-
     try:
         app()
-    except BaseExceptionGroup as group:
-        raise SystemExit(_report(group)) from None
-    except BullpenError as error:
+    except Exception as error:
         raise SystemExit(_report(error)) from None
 
 
 def _report(error: BaseException) -> int:
-    """One line for each mistake; anything that is not a known mistake is ours and keeps its traceback."""
+    """One line for each mistake. Anything that is not a known mistake is ours: its traceback goes to the log."""
     from supervisor import BullpenError
 
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if not isinstance(error, BullpenError):
-        raise error
+        logging.getLogger(__name__).critical("internal error", exc_info=error)
+        typer.echo(f"bullpen: internal error: {error!r}; the details are in logs/bullpen.log of the state", err=True)
+        return INTERNAL_ERROR
     from tui.oneshot import OutputFailed, ReaderGone
 
     if isinstance(error, OutputFailed):

@@ -170,11 +170,6 @@ def bar_parts(share: float, width: int) -> tuple[str, str]:
     return filled, BAR_EMPTY * (width - len(filled))
 
 
-def percent_bar(share: float, width: int) -> str:
-    """A horizontal bar of exactly `width` cells: `━━━╸────`."""
-    return "".join(bar_parts(share, width))
-
-
 def cut(text: str, width: int) -> str:
     """At most `width` cells of the text; an ellipsis says that something was cut."""
     if len(text) * 2 <= width or cell_len(text) <= width:

@@ -6,11 +6,12 @@ process; then the failure is told and the exit code set.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -19,6 +20,8 @@ from anyio.abc import TaskStatus
 if TYPE_CHECKING:
     from supervisor import Settings, Supervisor, Template
     from tui.app import BullpenApp
+
+_log = logging.getLogger(__name__)
 
 ENGINE_FAILED = 70
 """Exit code when our own engine failed (EX_SOFTWARE)."""
@@ -46,8 +49,7 @@ async def run_dashboard(templates: Sequence[Template], settings: Settings, *, wi
     from tui.app import BullpenApp
     from tui.driver import SafeDriver
 
-    async with AsyncExitStack() as stack:
-        supervisor = await stack.enter_async_context(prepare(templates, settings))
+    async with prepare(templates, settings) as supervisor:
         app = BullpenApp(supervisor, rehearsal=settings.rehearsal, driver_class=SafeDriver)
         failures: list[BaseException] = []
 
@@ -55,12 +57,12 @@ async def run_dashboard(templates: Sequence[Template], settings: Settings, *, wi
             try:
                 await supervisor.run(task_status=task_status)
             except Exception as error:
+                _log.critical("the engine failed", exc_info=error)
                 failures.append(error)
                 app.exit(return_code=ENGINE_FAILED)
 
         async with anyio.create_task_group() as group:
-            signals = group.start_soon
-            signals(_leave_on_signal, app)
+            group.start_soon(_leave_on_signal, app)
             await group.start(run_engine)
             if with_callers:
                 group.start_soon(_play, supervisor)

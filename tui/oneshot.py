@@ -97,8 +97,8 @@ async def _answer_questions(supervisor: Supervisor) -> None:
     with supervisor.watch() as feed:
         while True:
             await feed.wait()
-            feed.take()
-            for question in supervisor.snapshot().questions:
+            changes = feed.take()
+            for question in changes.snapshot.questions if changes.snapshot else changes.questions or ():
                 if question.id in put:
                     continue
                 put.add(question.id)
@@ -122,6 +122,8 @@ async def _put(question: Question) -> Answer:
             lines = [f"? {item.question}"]
             lines += [f"  {number}. {label}  {about}" for number, (label, about) in enumerate(item.options, start=1)]
             reply = await _read_line("\n".join([*lines, "  number or text: "]))
+            if reply == END_OF_INPUT:
+                return Deny("Nobody answered")
             chosen = reply.isdigit() and 1 <= int(reply) <= len(item.options)
             answers[item.question] = item.options[int(reply) - 1][0] if chosen else reply or "no answer"
         return Choose(answers)

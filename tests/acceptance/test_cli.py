@@ -213,3 +213,25 @@ def test_a_supervisor_that_is_killed_takes_its_busy_client_along(folder: Path) -
     deadline = time.monotonic() + 1.5
     while is_alive(client):
         assert time.monotonic() < deadline, "it outlived its supervisor"
+
+
+def test_our_own_mistake_is_one_line_too_and_its_traceback_is_in_the_log(folder: Path) -> None:
+    lines = [
+        "from supervisor.instance import Instance",
+        "def kick(self): raise ZeroDivisionError('ours')",
+        "Instance.kick = kick",
+        "from tui.cli import main",
+        "main()",
+    ]
+    options = ["--rehearsal", "--templates", str(folder), "--state", str(folder.parent / "state")]
+    answer = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines), "ask", "desk", "hi", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert answer.returncode == 70
+    (line,) = answer.stderr.splitlines()
+    assert "ZeroDivisionError('ours')" in line
+    assert "Traceback" in (folder.parent / "state" / "logs" / "bullpen.log").read_text()

@@ -135,11 +135,13 @@ def test_a_stalled_terminal_stops_no_turn(program: Terminal, tmp_path: Path) -> 
 
 
 BROKEN_ENGINE = """
-import anyio
 from supervisor.census import Census
-async def take(self, slots):
-    await anyio.sleep(1.5)
+first = Census.take
+async def fail(self, slots):
     raise ZeroDivisionError("the census cannot count")
+async def take(self, slots):
+    Census.take = fail
+    await first(self, slots)
 Census.take = take
 """
 
@@ -152,6 +154,9 @@ def test_an_engine_failure_restores_the_terminal_and_says_what_happened(argument
         terminal.assert_sane()
         assert "the census cannot count" in terminal.text
         assert "Traceback" not in terminal.text
+    log = (tmp_path / "state" / "logs" / "bullpen.log").read_text()
+    assert "Traceback" in log
+    assert "the census cannot count" in log
     assert find_clients(tmp_path) == []
 
 

@@ -222,11 +222,6 @@ class LineTable(LineView, can_focus=True):
         """The key of the row under the cursor; None when no row is shown."""
         return self._cursor_key
 
-    @property
-    def cursor_row(self) -> Row | None:
-        shown = self._book.shown
-        return shown[self._cursor] if self._cursor < len(shown) else None
-
     def move_to(self, key: str) -> None:
         """Puts the cursor on a row. A key that is not shown changes nothing."""
         if (index := self._book.index_of(key)) is not None:
@@ -289,11 +284,6 @@ class LineTable(LineView, can_focus=True):
     def marked(self) -> frozenset[str]:
         """Keys of the marked rows, also of those the filter hides."""
         return frozenset(self._marked)
-
-    def clear_marks(self) -> None:
-        if self._marked:
-            self._marked.clear()
-            self.refresh()
 
     def action_mark(self) -> None:
         if self._cursor_key is not None:

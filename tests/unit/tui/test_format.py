@@ -70,10 +70,10 @@ def test_a_sparkline_tells_nothing_from_something() -> None:
 
 def test_a_bar_has_its_width_whatever_the_share() -> None:
     for share in (-1.0, 0.0, 0.001, 0.5, 0.999, 1.0, 7.0):
-        assert len(format.percent_bar(share, 10)) == 10
-    assert format.percent_bar(0.0, 4) == "────"
-    assert format.percent_bar(0.001, 4) == "╸───"
-    assert format.percent_bar(1.0, 4) == "━━━━"
+        assert len("".join(format.bar_parts(share, 10))) == 10
+    assert "".join(format.bar_parts(0.0, 4)) == "────"
+    assert "".join(format.bar_parts(0.001, 4)) == "╸───"
+    assert "".join(format.bar_parts(1.0, 4)) == "━━━━"
 
 
 def test_cutting_counts_cells_not_characters() -> None:
