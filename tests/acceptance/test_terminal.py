@@ -71,7 +71,7 @@ def test_a_first_visit_from_start_to_quit(program: Terminal, tmp_path: Path) -> 
     """D1, D2, D3: a session opened, a message answered, the instance drained, quit; the terminal is sane."""
     ask(program, "[[say: I am **right** here]]", "I am right here", "── done")
     program.press(CTRL_B)
-    program.wait_for("idle", "operator")
+    program.wait_for("Sessions · all instances", "idle", "operator")
     assert children_of(program)
     program.press("D")
     program.wait_for("Drain desk", "Cancel")
