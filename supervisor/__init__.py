@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from supervisor.model import FailureKind as FailureKind
     from supervisor.model import InstanceState as InstanceState
     from supervisor.model import Interrupted as Interrupted
+    from supervisor.model import MemoryLevel as MemoryLevel
+    from supervisor.model import Offer as Offer
     from supervisor.model import Outcome as Outcome
     from supervisor.model import Priority as Priority
     from supervisor.model import Prompt as Prompt
@@ -118,8 +120,8 @@ _HOMES = {
     "ids": "validate_id",
     "interface": "Engine Ticket",
     "model": "Allow Answer Archetype Cancelled ChoiceItem Choose Deny Done Expired Failed FailureKind InstanceState "
-    "Interrupted Outcome Priority Prompt Question QuestionKind QuestionOutcome SessionKey SessionState SlotState "
-    "Source Usage WhyWaiting outcome_word",
+    "Interrupted MemoryLevel Offer Outcome Priority Prompt Question QuestionKind QuestionOutcome SessionKey "
+    "SessionState SlotState Source Usage WhyWaiting outcome_word",
     "rehearsal": "Rehearsal play stand_in",
     "settings": "Settings load_settings templates_for",
     "snapshot": "ClientRow HostRow InstanceRow PoolStatistics SessionRow Snapshot WaitingTurn",

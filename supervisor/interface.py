@@ -28,8 +28,12 @@ class Ticket(Protocol):
     def finished(self) -> Outcome | None:
         """The outcome, once there is one."""
 
+    async def accepted(self) -> None:
+        """Returns when the prompt is recorded for good. Raises `JournalFailed` when it could not be: then it was
+        refused, and nothing of it is left. Cancelling the wait leaves the turn as it is."""
+
     async def outcome(self) -> Outcome:
-        """Waits for the turn's one outcome. Cancelling the wait leaves the turn running."""
+        """Waits for the turn's one outcome. Cancelling the wait leaves the turn running. Raises as `accepted` does."""
 
     def stream(self) -> AsyncIterator[str]:
         """The reply's text as it arrives, from its first character, until the turn ends."""
@@ -49,7 +53,9 @@ class Engine(Protocol):
     # Prompts
 
     def submit(self, prompt: Prompt) -> Ticket:
-        """Accepts a prompt. Raises `UnknownAgent`, `InvalidId`, `InvalidPrompt`, `NotAccepting` or `Saturated`."""
+        """Takes a prompt in. Raises `UnknownAgent`, `InvalidId`, `InvalidPrompt`, `NotAccepting` or `Saturated`.
+
+        It counts as accepted when `Ticket.accepted` returns; until then a full disk may still refuse it."""
 
     def withdraw(self, turn_id: str) -> None:
         """Cancels a turn that still waits; interrupts it when it runs. Raises `UnknownTarget`."""
@@ -64,6 +70,24 @@ class Engine(Protocol):
 
     def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
         """Raises `UnknownTarget` or `AlreadyAnswered`; never pretends that a late answer counted."""
+
+    # Turns that a restart interrupted
+
+    def replay(self, key: SessionKey) -> Ticket:
+        """Sends the interrupted turn on offer again, as a new turn; the unanswered prompt is cut from the conversation
+        first. Raises `UnknownTarget` when there is none."""
+
+    def drop_offer(self, key: SessionKey) -> None:
+        """Leaves the interrupted turn on offer as it is. Raises `UnknownTarget` when there is none."""
+
+    # Limits
+
+    def limits(self, instance: str = "") -> dict[str, str]:
+        """Every limit that can be changed now, as people write its value; of the host when no instance is named."""
+
+    def adjust(self, instance: str, limit: str, value: str) -> None:
+        """Changes one limit of an instance (`maxClients`, `idleTtl`, …), or of the host when `instance` is empty
+        (`max_agents`, …), until the next restart. Raises `Refused` with the nearest valid name, and changes nothing."""
 
     # Instances
 

@@ -64,6 +64,12 @@ class WhyWaiting(StrEnum):
     """The instance is being emptied; the turn was accepted before that began."""
     RATE_LIMIT = "rate-limit"
     """The pool has parked itself until the provider's limit resets."""
+    PARKED = "parked"
+    """The pool has parked itself: the credentials were refused, or its clients crash in a row."""
+    BACKING_OFF = "backing-off"
+    """The session's client has crashed; the next start waits a moment."""
+    DISK = "disk"
+    """The journal cannot be written: what cannot be recorded is not begun."""
     STARTING = "starting"
     """A client is being started for this turn."""
     QUESTION = "question"
@@ -93,7 +99,11 @@ class SessionState(StrEnum):
     """The one computed status of a session (`session.status`)."""
 
     ASKING = "asking"
+    INTERRUPTED = "interrupted"
+    """A turn was running when bullpen died; somebody decides whether it is sent again (`SessionRow.offer`)."""
     FAILED = "failed"
+    STALLED = "stalled"
+    """A turn is running and has given no sign of life for `stall_after`. Nothing is ended because of that."""
     WAITING = "waiting"
     WORKING = "working"
     IDLE = "idle"
@@ -121,18 +131,43 @@ class InstanceState(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """What kind of thing ended a turn badly."""
+    """What kind of thing ended a turn or a client badly. One word for both, and for what a pool parks for."""
 
     API_ERROR = "api-error"
     AUTHENTICATION = "auth"
+    """The credentials were refused (401, 403). Parks the pool."""
     RATE_LIMIT = "rate-limit"
+    """The provider's limit is reached (429). Parks the pool."""
     CRASHED = "crashed-in-turn"
+    """The process ended while a turn ran on it."""
+    CRASHED_IDLE = "crashed-idle"
+    """The process ended while nothing ran on it."""
     START_FAILED = "crashed-early"
+    """The process ended, or gave no answer, before it was ready. It is not tried again for the same turn."""
+    RESUME_TARGET_MISSING = "resume-target-missing"
+    """The conversation to be resumed is not on disk; the session goes on as a new one."""
+    OUT_OF_MEMORY = "out-of-memory"
+    """Ended by the kernel for want of memory, by its own heap limit, or by us above the panic ceiling."""
     OVERSIZE_MESSAGE = "oversize-message"
     MAX_TURNS = "max-turns"
     STALLED = "stalled"
+    """It did not answer a control request in time."""
     KILLED = "killed-by-operator"
+    CRASH_LOOP = "crash-loop"
+    """Clients ended badly several times in a row without a good turn in between. Parks the pool."""
     ENGINE = "engine"
+
+
+class MemoryLevel(StrEnum):
+    """How a client's process tree stands to the ceilings of its pool."""
+
+    NORMAL = "normal"
+    SOFT = "soft"
+    """It gets no new turn: its session's next one starts a fresh process."""
+    HARD = "hard"
+    """It is ended after its turn."""
+    PANIC = "panic"
+    """It is being ended at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +312,26 @@ class Question:
     always: str = ""
     """What "always in this session" would allow, in words; empty when it is not on offer."""
     choices: tuple[ChoiceItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A turn that was running when bullpen died: its outcome is `interrupted`, and somebody decides what follows.
+
+    Replayed, its prompt is sent again as a new turn; dropped, it is not. An offer that nobody takes expires as dropped.
+    """
+
+    turn_id: str
+    key: SessionKey
+    text: str
+    """The prompt's first line."""
+    source: Source
+    started_at: float
+    """Unix seconds."""
+    made_at: float
+    """Unix seconds."""
+    expires_at: float
+    """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from supervisor.model import (
     Archetype,
+    FailureKind,
     InstanceState,
+    MemoryLevel,
+    Offer,
     Question,
     SessionKey,
     SessionState,
@@ -28,6 +31,8 @@ class WaitingTurn:
     why: WhyWaiting
     position: int
     """1 is next, within its session."""
+    place: int | None = None
+    """1 is next in the whole instance. Only the first of a session that nothing but the pool holds up has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,10 @@ class SessionRow:
     """Ids of its open questions."""
     note: str
     """The last failure or notice, one line; empty when all is well."""
+    offer: Offer | None = None
+    """A turn that was running when bullpen died, until somebody decides (`Engine.replay`, `Engine.drop_offer`)."""
+    silent_since: float | None = None
+    """Unix seconds: the last sign of life of a turn that is shown as stalled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,9 @@ class ClientRow:
     tool_started_at: float | None
     note: str
     """While CLOSING: the step of the ladder it is on."""
+    memory_level: MemoryLevel = MemoryLevel.NORMAL
+    memory_growth: int = 0
+    """Bytes a minute over the samples of `memory_trend`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +117,14 @@ class PoolStatistics:
     """Turns that had to wait for a process to start."""
     evictions: int = 0
     crashes: int = 0
+    failures: tuple[tuple[FailureKind, int], ...] = ()
+    """Clients that ended badly, by kind; the kinds that occurred, the most frequent first."""
+    wait_p50: float | None = None
+    """Seconds from submit to start, of the last 100 turns; None before the first."""
+    wait_p95: float | None = None
+    start_p50: float | None = None
+    """Seconds from reserving a client to its being connected, of the last 100 starts."""
+    start_p95: float | None = None
 
     @property
     def total(self) -> int:
@@ -147,6 +167,18 @@ class InstanceRow:
     questions: int
     failed: int
     """Sessions whose last turn failed."""
+    offers: int = 0
+    """Sessions with an interrupted turn that waits for a decision."""
+    stalled: int = 0
+    """Sessions whose running turn is shown as stalled."""
+    parked_for: FailureKind | None = None
+    """Why the pool has stopped itself; None when it has not."""
+    parked_until: float | None = None
+    """Unix seconds: when it tries again by itself, with one turn first."""
+    memory_budget: int | None = None
+    """Bytes all clients of this instance may use; None when only the host's budget counts."""
+    memory_reserve: int = 0
+    """Bytes one more client is expected to need: the measured 95th percentile of this template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +195,10 @@ class HostRow:
     """Resident memory of this process."""
     memory_available: int
     """Of the host."""
+    memory_reserved: int = 0
+    """Bytes that clients on their way in are expected to need."""
+    journal_failing: str = ""
+    """Why the journal cannot be written, in words; empty when it can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,6 +310,22 @@ class Supervisor:
         self._feed.touch_questions()
         self._feed.publish(past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question)))
 
+    # Turns that a restart interrupted
+
+    def replay(self, key: SessionKey) -> Turn:
+        raise UnknownTarget(f"{self._session(key).key} has no interrupted turn on offer")
+
+    def drop_offer(self, key: SessionKey) -> None:
+        raise UnknownTarget(f"{self._session(key).key} has no interrupted turn on offer")
+
+    # Limits
+
+    def limits(self, instance: str = "") -> dict[str, str]:
+        return {}
+
+    def adjust(self, instance: str, limit: str, value: str) -> None:
+        raise Refused(f"{limit} is not a limit")
+
     # Instances
 
     def pause(self, instance: str) -> None:

@@ -85,6 +85,9 @@ class Turn:
         self._ended.set()
         self._conversation.wake()
 
+    async def accepted(self) -> None:
+        """Returns when the prompt is recorded for good."""
+
     async def outcome(self) -> Outcome:
         while self._outcome is None:
             await self._ended.wait()
