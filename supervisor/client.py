@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
-from supervisor.client_events import ClientEvent, Rested, Result
+from supervisor.client_events import NEVER_WRITTEN, ClientEvent, Rested, Result
 from supervisor.connection import Connection, ProcessTree
 from supervisor.errors import ClientDied, ConnectFailed
 from supervisor.slot import Slot
@@ -22,7 +22,9 @@ class Deadlines:
 
     connect: float = 60.0
     control: float = 5.0
-    """A control request (interrupt) is answered in 5-20 ms; a stopped process never answers."""
+    """A control request (interrupt, ping) is answered in 1-20 ms; a stopped process never answers."""
+    health: float = 30.0
+    """Between two pings of an idle client."""
     settle: float = 10.0
     """From an interrupt to the Result that it causes."""
     disconnect: float = 2.0
@@ -48,6 +50,26 @@ class EndReason(StrEnum):
     UNRESPONSIVE = "does not answer"
     ONE_CALL = "its one call is over"
     SCALED = "scaled down"
+
+
+class _Letter(NamedTuple):
+    """A prompt on its way to the process."""
+
+    text: str
+    uuid: str
+    recorded: anyio.Event
+
+
+def _never_written(uuid: str) -> Result:
+    return Result(
+        prompt_uuids=(uuid,),
+        text="",
+        is_error=True,
+        was_aborted=True,
+        terminal_reason=NEVER_WRITTEN,
+        error="",
+        api_status=None,
+    )
 
 
 class Listener(Protocol):
@@ -80,17 +102,21 @@ class Client:
         self.reason: EndReason | None = None
         self.error: Exception | None = None
         """What the process did, when it was not us who ended it."""
+        self.is_undelivered = False
+        """The prompt that it was given last has not reached the process: it may be given to another."""
         self._connection = connection
         self._listener = listener
         self._deadlines = deadlines
         self._starts = starts
-        self._outbox, self._prompts = anyio.create_memory_object_stream[tuple[str, str]](math.inf)
+        self._outbox, self._prompts = anyio.create_memory_object_stream[_Letter](math.inf)
         self._interrupt_wanted = anyio.Event()
         self._unwanted = ""
         """The prompt that an interrupt was asked for: one that comes late does not hit the next turn."""
         self._ending = anyio.Event()
         self._uuid = ""
         """Of the prompt whose Result is awaited; empty between turns."""
+        self._recorded = anyio.Event()
+        """It is recorded that the prompt begins: from here on it may be written."""
         self._written = anyio.Event()
         """That prompt has been written: an interrupt that overtook it would have nothing to stop."""
         self._result_seen = anyio.Event()
@@ -106,16 +132,18 @@ class Client:
 
     # Commands
 
-    def send(self, text: str, uuid: str) -> None:
-        """Writes one prompt. The slot must be READY: one turn at a time."""
+    def send(self, text: str, uuid: str, recorded: anyio.Event) -> None:
+        """Writes one prompt, once it is `recorded` that it begins. The slot must be READY: one turn at a time."""
         self._uuid = uuid
+        self._recorded = recorded
         self._written = anyio.Event()
         self._result_seen = anyio.Event()
-        self._outbox.send_nowait((text, uuid))
+        self.is_undelivered = True
+        self._outbox.send_nowait(_Letter(text, uuid, recorded))
 
     def interrupt(self) -> None:
         """Stops the running turn; the Result that follows is told as any other."""
-        self._unwanted = self._uuid
+        self._disown()
         self._interrupt_wanted.set()
 
     def end(self, reason: EndReason) -> None:
@@ -123,6 +151,11 @@ class Client:
         if self.reason is None:
             self.reason = reason
         self._ending.set()
+
+    def _disown(self) -> None:
+        """A prompt that has not been written yet never will be; its writer need not wait for the record any longer."""
+        self._unwanted = self._uuid
+        self._recorded.set()
 
     # The task
 
@@ -166,9 +199,11 @@ class Client:
             group.start_soon(self._read, group)
             group.start_soon(self._write)
             group.start_soon(self._obey_interrupts)
+            group.start_soon(self._watch_health)
             await self._ending.wait()
             if self._uuid and self.error is None and self.reason is not EndReason.UNRESPONSIVE:
                 self._listener.client_ending(self.slot, "interrupt")
+                self._disown()
                 await self._interrupt_and_settle()
             group.cancel_scope.cancel()
 
@@ -210,12 +245,35 @@ class Client:
             self._release()
 
     async def _write(self) -> None:
-        async for text, uuid in self._prompts:
+        async for letter in self._prompts:
+            # What is not recorded as begun would be begun again after a restart.
+            await letter.recorded.wait()
+            if letter.uuid == self._unwanted:
+                # Interrupted before it was written: the process knows nothing of it, and never will.
+                self._held = _never_written(letter.uuid)
+                self._release()
+                continue
             try:
-                await self._connection.send(text, uuid)
+                await self._connection.send(letter.text, letter.uuid)
+                self.is_undelivered = False
                 self._written.set()
             except ClientDied as error:
                 self._die(error)
+
+    async def _watch_health(self) -> None:
+        """Asks an idle process for a sign of life. A busy one is left alone: silence is no proof of anything."""
+        while True:
+            await anyio.sleep(self._deadlines.health)
+            if self._uuid:
+                continue
+            with anyio.move_on_after(self._deadlines.control) as limit:
+                try:
+                    await self._connection.ping()
+                except ClientDied as error:
+                    self._die(error)
+            if limit.cancelled_caught and not self._uuid:
+                self.error = ClientDied(f"it did not answer a ping within {self._deadlines.control:g} s")
+                self.end(EndReason.UNRESPONSIVE)
 
     async def _obey_interrupts(self) -> None:
         while True:

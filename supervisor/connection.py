@@ -80,6 +80,9 @@ class Connection(Protocol):
     async def interrupt(self) -> None:
         """Stops the running turn; its Result still comes."""
 
+    async def ping(self) -> None:
+        """Returns when the process has answered. Raises `ClientDied`."""
+
     def tree(self) -> ProcessTree:
         """Its processes; also after a `connect` that failed."""
 

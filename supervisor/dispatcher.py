@@ -60,6 +60,8 @@ class Scene:
     """Turns in parallel, at most."""
     ready: Iterable[Session]
     """Sessions with a turn waiting and none running."""
+    now: float = 0.0
+    """Steady seconds."""
     has_host_room: bool = True
     """The host may hold one more client."""
     spares_wanted: int = 0
@@ -87,6 +89,8 @@ def decide(scene: Scene) -> Decision | None:
             if slot is not None:
                 if slot.is_ready:
                     return Begin(session, slot)
+                continue
+            if session.brake.holds(scene.now):
                 continue
             # 3. It has no conversation yet: any spare will do, adopted with its id and workspace.
             if not session.has_history and (spare := pool.find_spare(scene.digest)):

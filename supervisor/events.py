@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.model import InstanceState, Outcome, Question, QuestionOutcome, Source
+from supervisor.model import FailureKind, InstanceState, Outcome, Question, QuestionOutcome, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,13 @@ class TurnStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnPutBack(Event):
+    """The client it had begun on died before the prompt reached it: it waits again, before all others."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnFinished(Event):
     outcome: Outcome
 
@@ -91,6 +98,8 @@ class ClientGone(Event):
     """The process tree is empty."""
 
     reason: str
+    kind: FailureKind | None = None
+    """Set when it did not end in order."""
     seconds: float
     """From the first step of the ladder to the verified end."""
     left_over: int = 0
@@ -102,6 +111,7 @@ class ClientFailed(Event):
     """A client could not be started, or died."""
 
     message: str
+    kind: FailureKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

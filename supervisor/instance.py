@@ -10,8 +10,13 @@ from collections import deque
 from pathlib import Path
 from uuid import uuid4
 
+import anyio
+
 from supervisor import events as past
+from supervisor import parking
+from supervisor.brake import Brake
 from supervisor.client import Client, EndReason
+from supervisor.clock import Clock
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
 from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Scene, decide
 from supervisor.hearing import Hearing
@@ -25,6 +30,7 @@ from supervisor.model import (
     SessionKey,
     SlotState,
 )
+from supervisor.park import Park
 from supervisor.pool import Pool
 from supervisor.session import Session
 from supervisor.slot import Slot
@@ -33,8 +39,6 @@ from supervisor.turn import Turn
 
 FIRST_TOKENS = 100
 """Turns that the median of the first-token time is taken from."""
-SPARE_BACKOFF = (1.0, 60.0)
-"""Seconds without a new spare after one could not be started: doubled each time, from, up to."""
 
 
 class Instance:
@@ -51,7 +55,18 @@ class Instance:
         self.note = ""
         self.first_tokens: deque[float] = deque(maxlen=FIRST_TOKENS)
         self.turn_seconds: deque[float] = deque(maxlen=FIRST_TOKENS)
+        self.waits: deque[float] = deque(maxlen=FIRST_TOKENS)
+        """Seconds from submit to start."""
+        self.starts: deque[float] = deque(maxlen=FIRST_TOKENS)
+        """Seconds from reserving a client to its being connected."""
         self.waiting_trend: deque[int] = deque(maxlen=60)
+        self.brake = Brake()
+        """Over all sessions: when clients end badly in a row the pool parks."""
+        self.spare_brake = Brake()
+        """No new spare for a while after one that could not be started, or died unused."""
+        self.park = Park()
+        self.parked_until_at: float | None = None
+        """Unix seconds, for people."""
         self.drain_deadline: float | None = None
         """Steady seconds; what still runs then is interrupted."""
         self.drain_deadline_at: float | None = None
@@ -62,9 +77,8 @@ class Instance:
         self._last_served: dict[str, int] = {}
         self._served = 0
         self._numbers = 0
-        self.spare_pause = 0.0
-        self._spares_from = 0.0
         self._is_kicking = False
+        self._brakes_from = 0.0
         self._hearing = Hearing(self, house)
         house.room.add(self)
 
@@ -72,6 +86,10 @@ class Instance:
         return f"<Instance {self.name} {self.state}, {len(self.sessions)} sessions, {self.pool!r}>"
 
     # Questions about it
+
+    @property
+    def clock(self) -> Clock:
+        return self._house.clock
 
     @property
     def waiting(self) -> int:
@@ -227,20 +245,24 @@ class Instance:
                         self.end_client(slot, EndReason.EVICTED)
         finally:
             self._is_kicking = False
+        self.note_brakes()
         self.close_when_empty()
         self._house.feed.touch_instance(self.name)
 
     def _scene(self) -> Scene:
         in_use = len(self.pool) - self.pool.spares
         spares = max(self.template.spares_wanted, self.template.pool.min_clients - in_use)
+        now = self.clock.steady()
+        may_spare = not self.spare_brake.holds(now) and not self._house.room.is_wanted and self.park.trial is None
         return Scene(
             state=self.state,
             pool=self.pool,
             digest=self._connector.digest,
-            max_sessions=self.max_sessions,
+            max_sessions=min(self.max_sessions, self.park.trial or self.max_sessions),
             ready=self._ready.values(),
+            now=now,
             has_host_room=self._house.room.is_left,
-            spares_wanted=spares if self.spares_may_start and not self._house.room.is_wanted else 0,
+            spares_wanted=spares if may_spare else 0,
             last_served=self._last_served,
         )
 
@@ -252,8 +274,11 @@ class Instance:
         self._served += 1
         self._last_served[session.key.user] = self._served
         self._ready.pop(session.key, None)
-        slot.client.send(turn.prompt.text, turn.uuid)
+        recorded = anyio.Event()
+        recorded.set()
+        slot.client.send(turn.prompt.text, turn.uuid, recorded)
         waited = self._house.clock.steady() - turn.queued_steady
+        self.waits.append(waited)
         self.publish(past.TurnStarted, session, turn, waited=waited, acquisition=acquisition)
         self.touch(session)
 
@@ -315,6 +340,7 @@ class Instance:
 
     def finish(self, session: Session, outcome: Outcome) -> None:
         turn = session.finish(outcome)
+        parking.note_outcome(self, session, outcome)
         self.turn_seconds.append(self._house.clock.steady() - turn.started_steady)
         self.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
@@ -326,21 +352,17 @@ class Instance:
         if is_unwanted and is_over and session.key in self.sessions:
             self.remove_session(session)
 
-    @property
-    def spares_may_start(self) -> bool:
-        """Not for a while after a spare that could not be started, or died unused."""
-        return self._house.clock.steady() >= self._spares_from
-
-    def resume_spares(self) -> None:
-        """Tries again once the pause is over."""
-        if self._spares_from and self.spares_may_start:
-            self._spares_from = 0.0
+    def resume_braked(self, now: float) -> None:
+        """Tries again what had to wait after a failure, once its time has come. `now` in steady seconds."""
+        if self._brakes_from and now >= self._brakes_from:
+            self._brakes_from = 0.0
             self.kick()
 
-    def pause_spares(self) -> None:
-        shortest, longest = SPARE_BACKOFF
-        self.spare_pause = min(longest, max(shortest, self.spare_pause * 2))
-        self._spares_from = self._house.clock.steady() + self.spare_pause
+    def note_brakes(self) -> None:
+        """Remembers the earliest time at which a brake lets go."""
+        now = self.clock.steady()
+        held = [brake.until for brake in (self.spare_brake, *(one.brake for one in self.ready)) if brake.holds(now)]
+        self._brakes_from = min(held, default=0.0)
 
     # Telling
 
@@ -353,7 +375,7 @@ class Instance:
                 feed.touch_client(session.slot.id)
 
     def publish(
-        self, kind: type[past.Event], session: Session | None = None, turn: Turn | None = None, **facts: object
+        self, what: type[past.Event], /, session: Session | None = None, turn: Turn | None = None, **facts: object
     ) -> None:
         ids: dict[str, object] = {"instance": self.name}
         if session is not None:
@@ -362,4 +384,4 @@ class Instance:
                 ids["client"] = session.slot.id
         if turn is not None:
             ids["turn"] = turn.id
-        self._house.feed.publish(kind(at=self._house.clock.wall(), **{**ids, **facts}))  # type: ignore[arg-type]
+        self._house.feed.publish(what(at=self._house.clock.wall(), **{**ids, **facts}))  # type: ignore[arg-type]

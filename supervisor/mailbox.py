@@ -58,6 +58,12 @@ class Mailbox:
         turn, self._current = self._current, None
         return turn
 
+    def put_back(self) -> Turn:
+        """Makes the running turn the head again: it goes before everything that waits."""
+        turn = self.finish()
+        self._waiting.insert(0, (-1, 0, turn))
+        return turn
+
     def withdraw(self, turn: Turn) -> bool:
         """Takes a waiting turn out. False when it does not wait here."""
         kept = [item for item in self._waiting if item[2] is not turn]

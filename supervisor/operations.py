@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+from supervisor import parking
 from supervisor.client import EndReason
 from supervisor.errors import Refused, Saturated
 from supervisor.instance import Instance
-from supervisor.model import Cancelled, Expired, InstanceState, Source
+from supervisor.model import Cancelled, Expired, FailureKind, InstanceState, Source
 from supervisor.session import Session
 from supervisor.turn import Turn
 
@@ -26,6 +27,7 @@ def resume(instance: Instance) -> None:
     if instance.state is InstanceState.KILLING:
         raise Refused(f"{instance.name} is being killed: wait until it is stopped, then resume it")
     instance.set_drain_deadline(None)
+    parking.unpark(instance)
     instance.set_state(InstanceState.RUNNING)
     instance.kick()
 
@@ -74,7 +76,8 @@ def advance(instance: Instance, now: float) -> None:
     _stop_overdue(instance, now)
     if instance.state is InstanceState.DRAINING:
         _advance_drain(instance, now)
-    instance.resume_spares()
+    parking.advance(instance, now)
+    instance.resume_braked(now)
     instance.close_when_empty()
 
 
@@ -143,7 +146,8 @@ def _stop_overdue(instance: Instance, now: float) -> None:
             instance.stop_turn(session, f"it took longer than {longest:.0f} s (turnTimeout)")
         # Silence is no fault of a turn that waits for an answer.
         elif quietest is not None and not session.questions and now - session.last_activity_steady > quietest:
-            instance.stop_turn(session, f"it gave no sign of life for {quietest:.0f} s (stallTimeout)")
+            words = f"it gave no sign of life for {quietest:.0f} s (stallTimeout)"
+            parking.fail_turn(instance, session, FailureKind.STALLED, words)
 
 
 def _advance_drain(instance: Instance, now: float) -> None:

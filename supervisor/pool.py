@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
-from supervisor.model import SlotState
+from supervisor.model import FailureKind, SlotState
 from supervisor.slot import Slot
 from supervisor.snapshot import PoolStatistics
 
@@ -18,7 +19,7 @@ class Pool:
         self.adopted = 0
         self.cold = 0
         self.evictions = 0
-        self.crashes = 0
+        self.failures: Counter[FailureKind] = Counter()
         self._slots: dict[str, Slot] = {}
 
     def __iter__(self) -> Iterator[Slot]:
@@ -96,5 +97,6 @@ class Pool:
             adopted=self.adopted,
             cold=self.cold,
             evictions=self.evictions,
-            crashes=self.crashes,
+            crashes=sum(number for kind, number in self.failures.items() if kind is not FailureKind.KILLED),
+            failures=tuple(self.failures.most_common()),
         )

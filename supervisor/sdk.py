@@ -134,6 +134,13 @@ class SdkConnection:
         except Exception as error:
             raise ClientDied(f"the interrupt could not be delivered: {one_line(clean(str(error)), 300)}") from error
 
+    async def ping(self) -> None:
+        assert self._client is not None, "connected"
+        try:
+            await self._client.get_mcp_status()
+        except Exception as error:
+            raise ClientDied(f"it does not answer: {one_line(clean(str(error)), 300)}") from error
+
     def tree(self) -> Tree:
         return Tree(self._root, self._launch.mark)
 

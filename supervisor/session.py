@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from supervisor.brake import Brake
 from supervisor.cleaning import clean
 from supervisor.client_events import (
+    NEVER_WRITTEN,
     ClientEvent,
     Compacted,
     Result,
@@ -41,6 +43,12 @@ _FAILURES_BY_STATUS = {
 }
 
 
+def stopped(turn: Turn, reason: str, text: str, usage: Usage = Usage()) -> Outcome:
+    """The outcome of a turn that was asked to stop: an interrupt, or the failure it was stopped for."""
+    why = turn.stop_reason or reason
+    return Interrupted(why, text, usage) if turn.fails_as is None else Failed(turn.fails_as, why, usage, text)
+
+
 class Session:
     """Durable and cheap. It outlives its clients; it has at most one at a time, and that one is its only writer."""
 
@@ -67,6 +75,10 @@ class Session:
         self.note = ""
         self.has_failed = False
         """Its last turn failed."""
+        self.brake = Brake()
+        """After a client of it ended badly: the next start waits."""
+        self.is_stalled = False
+        """Its turn has given no sign of life for longer than `stall_after`."""
         self.created_at = clock.wall()
         self.last_activity_at = self.created_at
         self.last_activity_steady = clock.steady()
@@ -84,7 +96,7 @@ class Session:
         if slot is not None and slot.state is SlotState.ASKING:
             return SessionState.ASKING
         if self.mailbox.current is not None:
-            return SessionState.WORKING
+            return SessionState.STALLED if self.is_stalled else SessionState.WORKING
         if len(self.mailbox):
             return SessionState.WAITING
         if self.has_failed:
@@ -112,6 +124,12 @@ class Session:
         self._text = []
         self._touch()
         self._take_down(turn, turn.started_at)
+        return turn
+
+    def put_back(self) -> Turn:
+        """Makes the running turn wait again: its prompt has not reached anybody."""
+        turn = self.mailbox.put_back()
+        turn.started_at = None
         return turn
 
     def hear(self, event: ClientEvent) -> None:
@@ -166,11 +184,11 @@ class Session:
             result.usage.cache_tokens,
             self._cost_of_turn(result.usage.cost_usd),
         )
-        self.has_history = True
+        self.has_history = self.has_history or result.terminal_reason != NEVER_WRITTEN
         text = "\n\n".join(self._text)
         if result.was_aborted:
             self.conversation.end_block(self._clock.wall())
-            return Interrupted(turn.stop_reason or "interrupted", text, usage)
+            return stopped(turn, "interrupted", text, usage)
         if result.is_error:
             kind = _FAILURES_BY_STATUS.get(result.api_status or 0, FailureKind.API_ERROR)
             if result.terminal_reason == "max_turns":
@@ -216,6 +234,9 @@ class Session:
             self.note = text
 
     def _take_down(self, turn: Turn, at: float) -> None:
+        if turn.is_taken_down:
+            return
+        turn.is_taken_down = True
         prompt = turn.prompt
         self.conversation.append(
             Asked(at=at, turn_id=turn.id, text=clean(prompt.text), source=prompt.source, user=prompt.user)
@@ -246,5 +267,6 @@ class Session:
         return spent
 
     def _touch(self) -> None:
+        self.is_stalled = False
         self.last_activity_at = self._clock.wall()
         self.last_activity_steady = self._clock.steady()

@@ -190,6 +190,12 @@ class FakeConnection:
             self._said = []
             self._finish(text="", error="interrupted", was_aborted=True)
 
+    async def ping(self) -> None:
+        if self.is_hanging:
+            await anyio.sleep_forever()
+        if not self.is_alive:
+            raise ClientDied("Cannot write to terminated process")
+
     def tree(self) -> FakeTree:
         return FakeTree(self)
 

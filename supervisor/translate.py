@@ -12,6 +12,7 @@ from claude_agent_sdk import (
     CLIJSONDecodeError,
     Message,
     ProcessError,
+    RateLimitEvent,
     ResultError,
     ResultMessage,
     StreamEvent,
@@ -48,6 +49,9 @@ class Translator:
                 yield _result(message)
             case SystemMessage():
                 yield from _system(message.subtype, message.data)
+            case RateLimitEvent():
+                info = message.rate_limit_info
+                yield told.Limited(info.status == "rejected", float(info.resets_at) if info.resets_at else None)
             case _:
                 return
 
