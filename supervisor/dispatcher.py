@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from supervisor.model import InstanceState, SlotState, Source, WhyWaiting
+from supervisor.model import FailureKind, InstanceState, SlotState, Source, WhyWaiting
 from supervisor.pool import Pool
 from supervisor.session import Session
 from supervisor.slot import Slot
@@ -95,6 +95,9 @@ def decide(scene: Scene) -> Decision | None:
             # 3. It has no conversation yet: any spare will do, adopted with its id and workspace.
             if not session.has_history and (spare := pool.find_spare(scene.digest)):
                 return Adopt(session, spare)
+            # Clients on their way to a waiting session will run as well: no more are started than may.
+            if _running(pool) + _expected(pool) >= scene.max_sessions:
+                continue
             # 4. There is room for one more client.
             if pool.has_room and scene.has_host_room:
                 return Open(session)
@@ -149,8 +152,21 @@ def in_fair_order(scene: Scene) -> list[Session]:
     return sorted(scene.ready, key=rank)
 
 
-def explain(session: Session, state: InstanceState) -> WhyWaiting | None:
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What, besides the session itself, may keep a turn waiting."""
+
+    state: InstanceState
+    now: float
+    """Steady seconds."""
+    parked_for: FailureKind | None = None
+    is_recording: bool = True
+    """The journal can be written."""
+
+
+def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
     """Why the session's next turn waits; None when none does. The same answer for every reader."""
+    state = outlook.state
     mailbox = session.mailbox
     if not len(mailbox):
         return None
@@ -161,9 +177,13 @@ def explain(session: Session, state: InstanceState) -> WhyWaiting | None:
     if state is InstanceState.PAUSED:
         return WhyWaiting.PAUSED
     if state is InstanceState.PARKED:
-        return WhyWaiting.RATE_LIMIT
+        return WhyWaiting.RATE_LIMIT if outlook.parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED
+    if not outlook.is_recording:
+        return WhyWaiting.DISK
     if slot is not None and (slot.is_coming or slot.is_leaving):
         return WhyWaiting.STARTING
+    if slot is None and session.brake.holds(outlook.now):
+        return WhyWaiting.BACKING_OFF
     if state is not InstanceState.RUNNING:
         return WhyWaiting.DRAINING
     return WhyWaiting.NO_SLOT
@@ -176,3 +196,8 @@ def _last_ready(later: list[Session]) -> Slot | None:
 
 def _running(pool: Pool) -> int:
     return sum(slot.is_running for slot in pool)
+
+
+def _expected(pool: Pool) -> int:
+    """Clients that are coming to a session with a turn waiting."""
+    return sum(slot.is_coming and slot.session is not None and len(slot.session.mailbox) > 0 for slot in pool)

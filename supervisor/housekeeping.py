@@ -11,7 +11,6 @@ from supervisor.census import Census
 from supervisor.client import EndReason
 from supervisor.house import House
 from supervisor.instance import Instance
-from supervisor.settings import Settings
 
 TICK = 0.2
 """Seconds between two looks at what time has made due."""
@@ -20,11 +19,10 @@ TICK = 0.2
 class Housekeeping:
     """Two loops that run as long as the supervisor does."""
 
-    def __init__(self, instances: Mapping[str, Instance], *, house: House, census: Census, settings: Settings) -> None:
+    def __init__(self, instances: Mapping[str, Instance], *, house: House, census: Census) -> None:
         self._instances = instances
         self._house = house
         self._census = census
-        self._settings = settings
 
     async def watch_the_clock(self) -> None:
         tidied = sampled = self._house.clock.steady()
@@ -35,7 +33,7 @@ class Housekeeping:
                 self._sample_queues()
             for instance in self._instances.values():
                 operations.advance(instance, now)
-            if now - tidied >= self._settings.cleanup_interval:
+            if now - tidied >= self._house.settings.cleanup_interval:
                 tidied = now
                 for instance in self._instances.values():
                     operations.tidy(instance, now)
@@ -52,7 +50,7 @@ class Housekeeping:
                 if slot.session is not None:
                     feed.touch_session(slot.session.key)
             feed.touch_host()
-            await anyio.sleep(self._settings.memory_interval)
+            await anyio.sleep(self._house.settings.memory_interval)
 
     def _sample_queues(self) -> None:
         for instance in self._instances.values():

@@ -18,7 +18,7 @@ from supervisor.brake import Brake
 from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
-from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Scene, decide
+from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Outlook, Scene, decide
 from supervisor.hearing import Hearing
 from supervisor.house import House
 from supervisor.model import (
@@ -111,7 +111,16 @@ class Instance:
     @property
     def idle_ttl(self) -> float:
         """Seconds a client may be idle before its session hibernates."""
-        return min(self.template.pool.idle_ttl, self._house.agent_ttl)
+        return min(self.template.pool.idle_ttl, self._house.settings.agent_ttl)
+
+    @property
+    def outlook(self) -> Outlook:
+        return Outlook(self.state, self.clock.steady(), self.park.kind)
+
+    @property
+    def stall_after(self) -> float:
+        """Seconds of silence after which a running turn is shown as stalled."""
+        return self._house.settings.stall_after
 
     @property
     def wants_room(self) -> bool:

@@ -74,6 +74,7 @@ def advance(instance: Instance, now: float) -> None:
     """What the passing of time means. `now` in steady seconds; called often, cheap when nothing is due."""
     _expire_waiting(instance, now)
     _stop_overdue(instance, now)
+    _note_silence(instance, now)
     if instance.state is InstanceState.DRAINING:
         _advance_drain(instance, now)
     parking.advance(instance, now)
@@ -148,6 +149,17 @@ def _stop_overdue(instance: Instance, now: float) -> None:
         elif quietest is not None and not session.questions and now - session.last_activity_steady > quietest:
             words = f"it gave no sign of life for {quietest:.0f} s (stallTimeout)"
             parking.fail_turn(instance, session, FailureKind.STALLED, words)
+
+
+def _note_silence(instance: Instance, now: float) -> None:
+    """Shows what is silent; ends nothing (S2.33)."""
+    for session in instance.sessions.values():
+        turn = session.mailbox.current
+        if turn is None or session.is_stalled or session.questions:
+            continue
+        if now - session.last_activity_steady > instance.stall_after:
+            session.is_stalled = True
+            instance.touch(session)
 
 
 def _advance_drain(instance: Instance, now: float) -> None:

@@ -19,7 +19,7 @@ from supervisor import events as past
 from supervisor.addresses import find_key
 from supervisor.admission import HostRoom
 from supervisor.census import Census
-from supervisor.client import Client, Deadlines, EndReason
+from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
 from supervisor.conversation import Conversation, QuestionClosed, QuestionPosed
 from supervisor.errors import InvalidPrompt, NotAccepting, Refused, UnknownAgent, UnknownTarget
@@ -67,7 +67,6 @@ class Supervisor:
     ) -> None:
         """`connect` makes the connector of a template; by default the bundled CLI, with `environment` added to what it
         inherits. `endpoint` is what the screen calls the place the clients talk to."""
-        self.settings = settings
         self.failure: BaseException | None = None
         """Our own mistake, once there was one; `run` raises it after everything has been ended."""
         self._clock = clock or Clock()
@@ -86,13 +85,10 @@ class Supervisor:
             feed=self._feed,
             desk=self._desk,
             clock=self._clock,
-            deadlines=Deadlines(
-                connect=settings.connect_timeout, control=settings.control_timeout, kill=settings.kill_grace
-            ),
+            settings=settings,
             starts=anyio.CapacityLimiter(settings.connect_limit),
             room=HostRoom(settings.max_agents),
             mark=uuid4().hex,
-            agent_ttl=settings.agent_ttl,
             workspaces=settings.state_dir / "workspaces",
             spawn=self._spawn,
         )
@@ -102,6 +98,10 @@ class Supervisor:
             if not template.auto_start:
                 instance.state, instance.note = InstanceState.STOPPED, "not started: resume starts it"
             self._instances[template.name] = instance
+
+    @property
+    def settings(self) -> Settings:
+        return self._house.settings
 
     def __repr__(self) -> str:
         return f"<Supervisor of {', '.join(map(repr, self._instances.values()))}>"
@@ -113,9 +113,7 @@ class Supervisor:
         try:
             async with anyio.create_task_group() as tasks, anyio.create_task_group() as chores:
                 self._tasks = tasks
-                housekeeping = Housekeeping(
-                    self._instances, house=self._house, census=self._census, settings=self.settings
-                )
+                housekeeping = Housekeeping(self._instances, house=self._house, census=self._census)
                 chores.start_soon(self._guard, housekeeping.watch_the_clock)
                 chores.start_soon(self._guard, housekeeping.take_census)
                 for instance in self._instances.values():

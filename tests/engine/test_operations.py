@@ -9,7 +9,18 @@ from supervisor import events as past
 from supervisor import operations
 from supervisor.connection import ToolRequest
 from supervisor.errors import NotAccepting, Refused, UnknownTarget
-from supervisor.model import (Cancelled, Done, Failed, FailureKind, InstanceState, Interrupted, Prompt, SessionKey, SlotState, WhyWaiting)
+from supervisor.model import (
+    Cancelled,
+    Done,
+    Failed,
+    FailureKind,
+    InstanceState,
+    Interrupted,
+    Prompt,
+    SessionKey,
+    SlotState,
+    WhyWaiting,
+)
 from supervisor.supervisor import Supervisor
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

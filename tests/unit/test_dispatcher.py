@@ -7,8 +7,20 @@ from pathlib import Path
 import pytest
 
 from supervisor.clock import Clock
-from supervisor.dispatcher import Adopt, Begin, Decision, Evict, Open, OpenSpare, Scene, decide, explain, in_fair_order
-from supervisor.model import InstanceState, Prompt, SessionKey, SlotState, Source, WhyWaiting
+from supervisor.dispatcher import (
+    Adopt,
+    Begin,
+    Decision,
+    Evict,
+    Open,
+    OpenSpare,
+    Outlook,
+    Scene,
+    decide,
+    explain,
+    in_fair_order,
+)
+from supervisor.model import FailureKind, InstanceState, Prompt, SessionKey, SlotState, Source, WhyWaiting
 from supervisor.pool import Pool
 from supervisor.session import Session
 from supervisor.slot import Slot
@@ -251,11 +263,11 @@ def test_every_waiting_turn_knows_why(
         session.mailbox.begin()
     if slot_state is not None:
         stage.slot(slot_state, session)
-    assert explain(session, state) is why
+    assert explain(session, Outlook(state, 0.0, FailureKind.RATE_LIMIT)) is why
 
 
 def test_nothing_waits_for_no_reason() -> None:
-    assert explain(Stage().session("ana"), InstanceState.RUNNING) is None
+    assert explain(Stage().session("ana"), Outlook(InstanceState.RUNNING, 0.0)) is None
 
 
 def test_a_pool_states_its_counts() -> None:
