@@ -142,4 +142,4 @@ def _unpack(key: SessionKey, at: float, kind: str, body: str) -> Entry:
 def _last(entries: list[Entry], turns: int) -> list[Entry]:
     """From the prompt that began the last `turns` turns on."""
     asked = [index for index, entry in enumerate(entries) if isinstance(entry, Asked)]
-    return entries[asked[-turns] :] if len(asked) > turns else entries
+    return entries[asked[-turns] :] if len(asked) >= turns else entries
