@@ -49,7 +49,7 @@ SELECT number, at, kind, body FROM entries WHERE {_KEY} AND number >= coalesce(
 
 
 async def load(connection: aiosqlite.Connection, path: Path) -> Loaded:
-    """Raises `JournalUnusable` when the file is damaged."""
+    """Raises `JournalUnusable` when the file is damaged or holds what this version does not know."""
 
     async def every(sql: str, make: Callable[[Row], _T]) -> tuple[_T, ...]:
         made: list[_T] = []
@@ -75,7 +75,7 @@ async def load(connection: aiosqlite.Connection, path: Path) -> Loaded:
                 lambda row: unpack_question(row[0]),
             ),
         )
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
         raise unusable(path, error) from error
 
 

@@ -98,8 +98,9 @@ def prepare(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
 
 def unusable(path: Path, error: Exception) -> JournalUnusable:
     """What to tell the operator when the file cannot be opened or read."""
+    cause = getattr(error, "strerror", None) or (str(error) or repr(error)).splitlines()[0]
     return JournalUnusable(
-        f"{path} cannot be used ({getattr(error, 'strerror', None) or error}): see to it, or use another state "
+        f"{path} cannot be used ({cause}): see to it, or use another state "
         "directory with --state DIR; nothing was changed"
     )
 

@@ -87,13 +87,17 @@ class Journal:
             # One failure is raised as it was, not as a group of one.
             raised = group.exceptions[0] if len(group.exceptions) == 1 else group
         finally:
-            if writer.notes:
+            while writer.notes:
                 # The task was ended from outside, or by a mistake: what was noted since then is still written.
-                await writer.run()
+                try:
+                    await writer.run()
+                    break
+                except Exception as error:
+                    raised = raised or error
             self._is_closed = True
             if writer.notes:
                 cause = writer.failing or "the disk does not answer"
-                _log.error("%d notes could not be written to %s: %s", len(writer.notes), self._path, cause)
+                _log.error("not written to %s (%s): the last %d notes", self._path, cause, len(writer.notes))
         if raised is not None:
             raise raised
 
@@ -215,7 +219,9 @@ class Journal:
 
     async def flush(self) -> None:
         """Returns when everything noted so far is durable, however long that takes."""
-        await self._writer.flush()
+        written = anyio.Event()
+        self._add(Note((), on_written=written.set))
+        await written.wait()
 
     async def prune(self, before: float) -> None:
         """Removes, when older than that (Unix seconds): actions, settled questions and offers, and the ended turns and

@@ -58,12 +58,6 @@ class Writer:
         if note.on_refused is not None:
             self._pressed.set()
 
-    async def flush(self) -> None:
-        """Returns when everything noted so far is durable, however long that takes."""
-        written = anyio.Event()
-        self.add(Note((), on_written=written.set))
-        await written.wait()
-
     def close(self) -> None:
         """Has `run` return when nothing is left to be written, after `CLOSING_TIME` at the latest."""
         self._closes_at = anyio.current_time() + CLOSING_TIME

@@ -41,11 +41,6 @@ anyio.run(main)
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "deep" / "state"
-
-
 @asynccontextmanager
 async def holder_of(folder: Path) -> AsyncGenerator[tuple[anyio.abc.Process, psutil.Process]]:
     """Another process that holds the directory, and a child of it that knows nothing of that."""
@@ -75,7 +70,7 @@ async def enter(folder: Path) -> None:
 
 
 async def test_the_second_is_refused_naming_the_first_and_let_in_after_its_sigkill(folder: Path) -> None:
-    """S5, R2. The first one's children live on and hold nothing."""
+    """R2. The first one's children live on and hold nothing."""
     async with holder_of(folder) as (process, child):
         with pytest.raises(StateInUse) as raised:
             await enter(folder)
