@@ -44,3 +44,9 @@ def start(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Star
         return Supervisor(chosen, settings, connect=world.connect, clock=clock)
 
     return begin
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A state directory that does not exist yet."""
+    return tmp_path / "deep" / "state"
