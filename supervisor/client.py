@@ -130,6 +130,10 @@ class Client:
     def pid(self) -> int:
         return self._connection.pid
 
+    @property
+    def started(self) -> float:
+        return self._connection.started
+
     # Commands
 
     def send(self, text: str, uuid: str, recorded: anyio.Event) -> None:

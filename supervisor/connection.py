@@ -41,6 +41,10 @@ class Launch:
     session_uuid: str
     resume: bool
     workspace: Path
+    drop_turns: tuple[str, ...]
+    """Uuids of unanswered prompts, newest first: what is resumed ends before the first of them that is found."""
+    is_unanswered: bool
+    """No turn of the session has ended well yet: a conversation that is not on disk is no loss."""
     ask: Callable[[ToolRequest], Awaitable[Verdict]]
 
 
@@ -67,6 +71,10 @@ class Connection(Protocol):
     @property
     def pid(self) -> int:
         """0 before it runs."""
+
+    @property
+    def started(self) -> float:
+        """The start time of the process as the system gives it, with the pid its name for good; 0 before it runs."""
 
     async def connect(self) -> None:
         """Raises `ConnectFailed`, `ResumeTargetMissing` or `SessionIdTaken`. Leaves no process behind then."""

@@ -62,6 +62,8 @@ class Scene:
     """Sessions with a turn waiting and none running."""
     now: float = 0.0
     """Steady seconds."""
+    is_recording: bool = True
+    """The journal can be written: what cannot be recorded is not begun."""
     has_host_room: bool = True
     """The host may hold one more client."""
     spares_wanted: int = 0
@@ -78,7 +80,7 @@ def decide(scene: Scene) -> Decision | None:
     # 1. A pool over its cap (it was scaled down) gives up what is idle.
     if len(pool) - pool.closing > pool.max_clients and (victim := pool.find_victim()):
         return Evict(victim)
-    if scene.state not in _STARTING_ALLOWED:
+    if scene.state not in _STARTING_ALLOWED or not scene.is_recording:
         return None
     waiting_for_room = 0
     if _running(pool) < scene.max_sessions:

@@ -66,6 +66,10 @@ class Saturated(Refused):
         )
 
 
+class Suspended(BullpenError):
+    """Raised to whoever waits for a turn when bullpen stops: the prompt is kept and runs when it starts again."""
+
+
 class StateInUse(BullpenError):
     """Raised when another supervisor holds the state directory; the message names it."""
 

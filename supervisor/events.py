@@ -65,6 +65,33 @@ class TurnFinished(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnSuspended(Event):
+    """bullpen stops: the prompt is kept and runs when it starts again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferSettled(Event):
+    """It was decided what becomes of a turn that a restart interrupted: `replayed`, `dropped` or `expired`."""
+
+    outcome: str
+    replayed: str
+    """The id of that turn; `turn` is the new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restarted(Event):
+    """What an earlier run left behind has been taken over."""
+
+    sessions: int
+    waiting: int
+    """Turns that wait on."""
+    interrupted: int
+    """Turns that were running when it ended."""
+    orphans: int
+    """Processes it left behind, ended since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionAsked(Event):
     question: Question
 

@@ -27,6 +27,7 @@ class Hearing:
 
     def __init__(self, instance: Instance, house: House) -> None:
         self._instance = instance
+        self._house = house
         self._feed = house.feed
         self._desk = house.desk
         self._clock = house.clock
@@ -44,6 +45,7 @@ class Hearing:
         slot.move(SlotState.READY)
         slot.idle_since = self._clock.steady()
         self._instance.starts.append(seconds)
+        self._instance.note_client(slot)
         how = "resume" if slot.resume else "spare" if slot.is_spare else "cold"
         self._instance.publish(past.ClientStarted, slot.session, client=slot.id, pid=slot.pid, seconds=seconds, how=how)
         self._feed.touch_client(slot.id)
@@ -128,6 +130,8 @@ class Hearing:
             left_over=left_over,
         )
         self._feed.touch_client(slot.id)
+        if not left_over:
+            self._house.journal.forget_client(slot.mark)
         if kind is not None:
             parking.note_bad_end(self._instance, session, kind)
         if session is not None:
@@ -138,6 +142,8 @@ class Hearing:
             if session.brake.is_exhausted:
                 self._give_up(session)
             self._instance.note_readiness(session)
+            if session.mailbox.current is None and not len(session.mailbox):
+                session.fade()
             self._instance.forget_call(session)
         self._instance.kick()
 
@@ -149,13 +155,13 @@ class Hearing:
                 self._instance.finish(session, stopped(turn, str(reason), session.text_so_far))
             elif client.is_undelivered:
                 # It has not reached the process: another one gets it. The brake counts how often.
-                session.put_back()
-                self._instance.publish(past.TurnPutBack, session, turn, reason=str(client.error))
+                self._instance.put_back(session, str(client.error))
             else:
                 self._instance.finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))
         elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
             if kind is FailureKind.RESUME_TARGET_MISSING:
                 session.forget_context()
+                self._instance.keep(session)
                 self._instance.publish(past.ContextLost, session)
             else:
                 # A client that never became ready is not blindly started again: whoever waits is told why.

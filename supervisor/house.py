@@ -12,6 +12,7 @@ from supervisor.admission import HostRoom
 from supervisor.client import Client, Deadlines
 from supervisor.clock import Clock
 from supervisor.feed import Feed
+from supervisor.journal import Journal
 from supervisor.permissions import QuestionDesk
 from supervisor.settings import Settings
 
@@ -30,8 +31,23 @@ class House:
     mark: str
     """Tells this supervisor's processes from those of any other on the machine."""
     workspaces: Path
+    keeps_queue: bool
+    """What waits, and what is interrupted by the end of this run, is left to the next one."""
     spawn: Callable[[Client], None]
     """Runs a client's task."""
+
+    log: Journal | None = None
+    """While the supervisor runs."""
+
+    @property
+    def journal(self) -> Journal:
+        assert self.log is not None, "the supervisor runs"
+        return self.log
+
+    @property
+    def recording_fails(self) -> str:
+        """Why the journal cannot be written; empty when it can, and when nothing runs that would have to be."""
+        return self.log.failing if self.log is not None else ""
 
     @property
     def deadlines(self) -> Deadlines:

@@ -11,6 +11,7 @@ from supervisor.census import Census
 from supervisor.client import EndReason
 from supervisor.house import House
 from supervisor.instance import Instance
+from supervisor.offers import OfferDesk
 
 TICK = 0.2
 """Seconds between two looks at what time has made due."""
@@ -19,10 +20,12 @@ TICK = 0.2
 class Housekeeping:
     """Two loops that run as long as the supervisor does."""
 
-    def __init__(self, instances: Mapping[str, Instance], *, house: House, census: Census) -> None:
+    def __init__(self, instances: Mapping[str, Instance], *, house: House, census: Census, offers: OfferDesk) -> None:
         self._instances = instances
         self._house = house
         self._census = census
+        self._offers = offers
+        self._failing = ""
 
     async def watch_the_clock(self) -> None:
         tidied = sampled = self._house.clock.steady()
@@ -38,6 +41,8 @@ class Housekeeping:
                 for instance in self._instances.values():
                     operations.tidy(instance, now)
             self._share_the_host()
+            self._mind_the_journal()
+            self._offers.expire(self._house.clock.wall())
             await anyio.sleep(TICK)
 
     async def take_census(self) -> None:
@@ -51,6 +56,18 @@ class Housekeeping:
                     feed.touch_session(slot.session.key)
             feed.touch_host()
             await anyio.sleep(self._house.settings.memory_interval)
+
+    def _mind_the_journal(self) -> None:
+        """What could not begin while nothing could be recorded begins when it can."""
+        failing = self._house.recording_fails
+        if failing == self._failing:
+            return
+        self._failing = failing
+        self._house.feed.touch_host()
+        for instance in self._instances.values():
+            instance.kick()
+            for session in instance.ready:
+                instance.touch(session)
 
     def _sample_queues(self) -> None:
         for instance in self._instances.values():

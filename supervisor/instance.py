@@ -19,8 +19,10 @@ from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
 from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Outlook, Scene, decide
+from supervisor.errors import JournalFailed, Suspended
 from supervisor.hearing import Hearing
 from supervisor.house import House
+from supervisor.journal import ClientRecord
 from supervisor.model import (
     Cancelled,
     Expired,
@@ -32,6 +34,7 @@ from supervisor.model import (
 )
 from supervisor.park import Park
 from supervisor.pool import Pool
+from supervisor.recording import record_session, record_turn
 from supervisor.session import Session
 from supervisor.slot import Slot
 from supervisor.templates import Template
@@ -73,7 +76,10 @@ class Instance:
         """The same moment in Unix seconds, for people."""
         self._connector = connector
         self._house = house
+        self.waiting = 0
+        """Turns queued in all sessions."""
         self._ready: dict[SessionKey, Session] = {}
+        self._running: dict[SessionKey, Session] = {}
         self._last_served: dict[str, int] = {}
         self._served = 0
         self._numbers = 0
@@ -92,12 +98,13 @@ class Instance:
         return self._house.clock
 
     @property
-    def waiting(self) -> int:
-        return sum(len(session.mailbox) for session in self.sessions.values())
+    def active_sessions(self) -> int:
+        return len(self._running)
 
     @property
-    def active_sessions(self) -> int:
-        return sum(session.mailbox.current is not None for session in self.sessions.values())
+    def running(self) -> tuple[Session, ...]:
+        """Sessions with a turn running."""
+        return tuple(self._running.values())
 
     @property
     def first_token_p50(self) -> float | None:
@@ -115,7 +122,11 @@ class Instance:
 
     @property
     def outlook(self) -> Outlook:
-        return Outlook(self.state, self.clock.steady(), self.park.kind)
+        return Outlook(self.state, self.clock.steady(), self.park.kind, not self._house.recording_fails)
+
+    @property
+    def keeps_queue(self) -> bool:
+        return self._house.keeps_queue
 
     @property
     def stall_after(self) -> float:
@@ -146,15 +157,25 @@ class Instance:
     # Sessions and turns
 
     def open_session(self, key: SessionKey, *, leaves_none_behind: bool = False) -> Session:
-        session = Session(key, self._house.clock)
+        session = Session(key, self._house.clock, self._house.journal)
         session.leaves_none_behind = leaves_none_behind
-        self.sessions[key] = session
+        self.add_session(session)
+        self.keep(session)
         self.publish(past.SessionOpened, session)
         return session
+
+    def add_session(self, session: Session) -> None:
+        self.sessions[session.key] = session
+        self.touch(session)
+
+    def keep(self, session: Session) -> None:
+        """Records how it stands."""
+        self._house.journal.keep_session(record_session(session))
 
     def remove_session(self, session: Session) -> None:
         """Takes it off the books. It must have neither turns nor a client."""
         del self.sessions[session.key]
+        self._house.journal.forget_session(session.key)
         self._ready.pop(session.key, None)
         if not any(other.user == session.key.user for other in self.sessions):
             self._last_served.pop(session.key.user, None)
@@ -162,16 +183,48 @@ class Instance:
         self.touch(session)
 
     def put(self, session: Session, turn: Turn) -> None:
-        """Queues an accepted turn."""
+        """Queues a turn. It counts, and may begin, from when it is recorded."""
         turn.queued_steady = self._house.clock.steady()
         session.mailbox.put(turn)
-        self.publish(past.TurnQueued, session, turn, source=turn.prompt.source)
+        self.waiting += 1
+        if turn.is_recorded:
+            self._note_recorded(session, turn, None)
+        else:
+            record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
+            self._house.journal.accept_turn(record, lambda error: self._note_recorded(session, turn, error))
+            self.touch(session)
+
+    def _note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
+        if turn not in session.mailbox:
+            return  # withdrawn in the meantime
+        if error is not None:
+            self._take_out(session, turn)
+            turn.withdraw(error)
+            if session.is_blank:
+                self.remove_session(session)
+                return
+        else:
+            turn.note_recorded()
+            self.publish(past.TurnQueued, session, turn, source=turn.prompt.source)
         self.note_readiness(session)
         self.kick()
+
+    def _take_out(self, session: Session, turn: Turn) -> None:
+        session.mailbox.withdraw(turn)
+        self.waiting -= 1
+
+    def suspend(self, session: Session, turn: Turn) -> None:
+        """Leaves a turn that waits to the next run: the journal has it."""
+        self._take_out(session, turn)
+        turn.withdraw(Suspended("bullpen stops: the prompt is kept, and runs when it starts again"))
+        self.publish(past.TurnSuspended, session, turn)
+        self.note_readiness(session)
 
     def drop(self, session: Session, turn: Turn, outcome: Cancelled | Expired | Failed) -> None:
         """Ends a turn that waits."""
         session.drop(turn, outcome)
+        self.waiting -= 1
+        self._house.journal.end_turn(turn.id, self.clock.wall(), outcome)
         self.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
         self.forget_call(session)
@@ -243,8 +296,7 @@ class Instance:
                     case Begin(session, slot):
                         self._begin(session, slot)
                     case Adopt(session, slot):
-                        session.adopt(slot)
-                        self.touch(session)
+                        self._adopt(session, slot)
                     case Open(session):
                         self._open(session)
                     case OpenSpare():
@@ -267,6 +319,7 @@ class Instance:
             state=self.state,
             pool=self.pool,
             digest=self._connector.digest,
+            is_recording=not self._house.recording_fails,
             max_sessions=min(self.max_sessions, self.park.trial or self.max_sessions),
             ready=self._ready.values(),
             now=now,
@@ -279,12 +332,14 @@ class Instance:
         assert slot.client is not None, "a READY slot has a client"
         acquisition = self._count_acquisition(slot, session)
         turn = session.begin()
+        self.waiting -= 1
+        self._running[session.key] = session
         slot.move(SlotState.BUSY)
         self._served += 1
         self._last_served[session.key.user] = self._served
         self._ready.pop(session.key, None)
         recorded = anyio.Event()
-        recorded.set()
+        self._house.journal.start_turn(turn.id, self.clock.wall(), recorded.set)
         slot.client.send(turn.prompt.text, turn.uuid, recorded)
         waited = self._house.clock.steady() - turn.queued_steady
         self.waits.append(waited)
@@ -321,23 +376,41 @@ class Instance:
         async def ask(request: ToolRequest) -> Verdict:
             return await self._hearing.ask(slot, request)
 
+        slot.mark = f"{self._house.mark}:{slot.id}"
         launch = Launch(
             client_id=slot.id,
-            mark=f"{self._house.mark}:{slot.id}",
+            mark=slot.mark,
             session_uuid=uuid,
             resume=resume,
             workspace=slot.workspace,
+            drop_turns=session.drop_turns if session is not None and resume else (),
+            is_unanswered=session is None or not session.is_answered,
             ask=ask,
         )
         slot.client = Client(
             slot, self._connector.open(launch), self._hearing, self._house.deadlines, self._house.starts
         )
         self.pool.add(slot)
+        # Before it is started: whatever becomes of this process, the next run can find and end it.
+        self.note_client(slot)
         if session is not None:
-            session.adopt(slot)
+            self._adopt(session, slot)
         self._house.feed.touch_client(slot.id)
         self._house.spawn(slot.client)
         self.touch(session)
+
+    def _adopt(self, session: Session, slot: Slot) -> None:
+        session.adopt(slot)
+        self.keep(session)
+        self.note_client(slot)
+        self.touch(session)
+
+    def note_client(self, slot: Slot) -> None:
+        """Records its processes' names: mark, pid and start time, as far as they are known."""
+        key = slot.session.key if slot.session is not None else None
+        self._house.journal.note_client(
+            ClientRecord(slot.id, slot.mark, slot.pid, slot.process_started, slot.uuid, key)
+        )
 
     def _workspace_for(self, uuid: str) -> Path:
         # Ids from outside never name a directory: the session's own random id does (S3.3–5).
@@ -349,10 +422,25 @@ class Instance:
 
     def finish(self, session: Session, outcome: Outcome) -> None:
         turn = session.finish(outcome)
+        del self._running[session.key]
+        now = self.clock.wall()
+        self._house.journal.end_turn(turn.id, now, outcome)
+        if turn.stop_reason == EndReason.STOPPING and self._house.keeps_queue and not session.leaves_none_behind:
+            # As after a crash: the next run offers to send it again, and cuts the unanswered prompt before it does.
+            session.drop_turns = (turn.uuid, *session.drop_turns)
+            self._house.journal.offer_turn(turn.id, session.key, now, now + self.template.question_ttl)
+        self.keep(session)
         parking.note_outcome(self, session, outcome)
         self.turn_seconds.append(self._house.clock.steady() - turn.started_steady)
         self.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
+
+    def put_back(self, session: Session, reason: str) -> None:
+        """Makes the running turn wait again: its prompt has not reached the process."""
+        turn = session.put_back()
+        del self._running[session.key]
+        self.waiting += 1
+        self.publish(past.TurnPutBack, session, turn, reason=reason)
 
     def forget_call(self, session: Session) -> None:
         """A call that leaves nothing behind is taken off the books with its client and its last turn."""

@@ -49,6 +49,11 @@ def kill(instance: Instance, reason: EndReason = EndReason.KILLED) -> None:
     """Cancels what waits, ends what runs and every process."""
     instance.set_drain_deadline(None)
     instance.set_state(InstanceState.KILLING, str(reason))
+    if reason is EndReason.STOPPING and instance.keeps_queue:
+        for session in instance.sessions.values():
+            for turn in tuple(session.mailbox):
+                if turn.is_recorded and not session.leaves_none_behind:
+                    instance.suspend(session, turn)
     _cancel_waiting(instance, str(reason))
     for slot in instance.pool:
         instance.end_client(slot, reason)
@@ -139,7 +144,7 @@ def _stop_overdue(instance: Instance, now: float) -> None:
     longest, quietest = instance.template.turn_timeout, instance.template.stall_timeout
     if longest is None and quietest is None:
         return
-    for session in instance.sessions.values():
+    for session in instance.running:
         turn = session.mailbox.current
         if turn is None or turn.stop_reason:
             continue
@@ -153,9 +158,8 @@ def _stop_overdue(instance: Instance, now: float) -> None:
 
 def _note_silence(instance: Instance, now: float) -> None:
     """Shows what is silent; ends nothing (S2.33)."""
-    for session in instance.sessions.values():
-        turn = session.mailbox.current
-        if turn is None or session.is_stalled or session.questions:
+    for session in instance.running:
+        if session.is_stalled or session.questions:
             continue
         if now - session.last_activity_steady > instance.stall_after:
             session.is_stalled = True
@@ -166,7 +170,7 @@ def _advance_drain(instance: Instance, now: float) -> None:
     is_overdue = instance.drain_deadline is not None and now >= instance.drain_deadline
     if is_overdue:
         _cancel_waiting(instance, "drained")
-        for session in instance.sessions.values():
+        for session in instance.running:
             turn = session.mailbox.current
             if turn is not None and not turn.stop_reason:
                 instance.stop_turn(session, "drained")
@@ -179,7 +183,7 @@ def _advance_drain(instance: Instance, now: float) -> None:
 
 
 def _who_holds_up(instance: Instance) -> str:
-    running = [session for session in instance.sessions.values() if session.mailbox.current is not None]
+    running = instance.running
     asking = sum(bool(session.questions) for session in running)
     parts = []
     if running:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from supervisor.brake import Brake
 from supervisor.cleaning import clean
@@ -19,6 +22,7 @@ from supervisor.client_events import (
 )
 from supervisor.clock import Clock
 from supervisor.conversation import Asked, Conversation, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
+from supervisor.errors import JournalFailed
 from supervisor.mailbox import Mailbox
 from supervisor.model import (
     Cancelled,
@@ -27,6 +31,7 @@ from supervisor.model import (
     Failed,
     FailureKind,
     Interrupted,
+    Offer,
     Outcome,
     SessionKey,
     SessionState,
@@ -35,6 +40,9 @@ from supervisor.model import (
 )
 from supervisor.slot import Slot
 from supervisor.turn import Turn
+
+if TYPE_CHECKING:
+    from supervisor.journal import Journal
 
 _FAILURES_BY_STATUS = {
     401: FailureKind.AUTHENTICATION,
@@ -52,10 +60,9 @@ def stopped(turn: Turn, reason: str, text: str, usage: Usage = Usage()) -> Outco
 class Session:
     """Durable and cheap. It outlives its clients; it has at most one at a time, and that one is its only writer."""
 
-    def __init__(self, key: SessionKey, clock: Clock) -> None:
+    def __init__(self, key: SessionKey, clock: Clock, journal: Journal | None = None) -> None:
         self.key = key
         self.mailbox = Mailbox()
-        self.conversation = Conversation()
         self.slot: Slot | None = None
         self.uuid = ""
         """Claude Code's id of the conversation; empty until a client was assigned."""
@@ -82,12 +89,55 @@ class Session:
         self.created_at = clock.wall()
         self.last_activity_at = self.created_at
         self.last_activity_steady = clock.steady()
+        self.offer: Offer | None = None
+        """A turn that a restart interrupted, until somebody decides."""
+        self.drop_turns: tuple[str, ...] = ()
+        """Uuids of unanswered prompts, newest first: the next resume cuts them from the conversation."""
         self._clock = clock
-        self._cost_seen = 0.0
+        self._journal = journal
+        self._conversation: Conversation | None = None
+        self._faded: weakref.ref[Conversation] | None = None
+        self.cost_seen = 0.0
+        """The running total of its last client, in dollars: a graceful end carries it over into the next one."""
         self._text: list[str] = []
 
     def __repr__(self) -> str:
         return f"<Session {self.key} {self.status}, {self.mailbox!r}>"
+
+    @property
+    def is_blank(self) -> bool:
+        """Nothing has ever happened in it, and nothing is about to."""
+        is_unused = self.slot is None and self.mailbox.current is None and not len(self.mailbox)
+        return is_unused and not self.has_history and self.turns == 0
+
+    @property
+    def is_answered(self) -> bool:
+        """The model has answered in it: a conversation that is not on disk any more would be a loss."""
+        return self.usage != Usage()
+
+    @property
+    def conversation(self) -> Conversation:
+        """Read back from the journal where it is not at hand."""
+        if self._conversation is None:
+            self._conversation = self._faded() if self._faded is not None else None
+        if self._conversation is None:
+            self._conversation = self._recall()
+        return self._conversation
+
+    def fade(self) -> None:
+        """Nothing runs here any more: the text is let go of. Whoever still reads it keeps it; the journal has it."""
+        if self._journal is not None and self._conversation is not None:
+            self._faded, self._conversation = weakref.ref(self._conversation), None
+
+    def _recall(self) -> Conversation:
+        journal, key = self._journal, self.key
+        if journal is None:
+            return Conversation()
+        try:
+            entries = journal.history(key)
+        except JournalFailed as error:
+            entries = [Noticed(at=self._clock.wall(), text=f"What was said before: {error}", is_warning=True)]
+        return Conversation(entries, partial(journal.add_entry, key))
 
     @property
     def status(self) -> SessionState:
@@ -95,6 +145,8 @@ class Session:
         slot = self.slot
         if slot is not None and slot.state is SlotState.ASKING:
             return SessionState.ASKING
+        if self.offer is not None and self.mailbox.current is None:
+            return SessionState.INTERRUPTED
         if self.mailbox.current is not None:
             return SessionState.STALLED if self.is_stalled else SessionState.WORKING
         if len(self.mailbox):
@@ -178,6 +230,8 @@ class Session:
 
     def settle(self, turn: Turn, result: Result) -> Outcome:
         """The outcome that a Result means."""
+        if result.terminal_reason != NEVER_WRITTEN:
+            self.drop_turns = ()  # the conversation goes on from this turn: what was cut before it stays cut
         usage = Usage(
             result.usage.input_tokens,
             result.usage.output_tokens,
@@ -214,12 +268,13 @@ class Session:
         """The conversation is not on disk any more: the next client begins a new one."""
         self.has_history = False
         self.uuid = ""
-        self._cost_seen = 0.0
+        self.drop_turns = ()
+        self.cost_seen = 0.0
         self.notice("The conversation so far could not be resumed: the agent no longer remembers it", is_warning=True)
 
     def expect_fresh_costs(self) -> None:
         """Its process died: the next one counts the cost from nothing. (A graceful end carries the total over.)"""
-        self._cost_seen = 0.0
+        self.cost_seen = 0.0
 
     def notice(self, text: str, *, is_warning: bool = False) -> None:
         self.conversation.append(
@@ -262,8 +317,8 @@ class Session:
 
     def _cost_of_turn(self, cumulative: float) -> float:
         # The figure is a running total of the process. A graceful resume carries it over, a killed process starts at 0.
-        spent = cumulative - self._cost_seen if cumulative >= self._cost_seen else cumulative
-        self._cost_seen = cumulative
+        spent = cumulative - self.cost_seen if cumulative >= self.cost_seen else cumulative
+        self.cost_seen = cumulative
         return spent
 
     def _touch(self) -> None:

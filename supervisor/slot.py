@@ -40,6 +40,8 @@ class Slot:
         """Of the options it is started with; a spare serves only the same digest."""
         self.resume = resume
         """Started with `resume`: the conversation exists already."""
+        self.mark = ""
+        """What its processes carry in their environment."""
         self.session: Session | None = None
         self.client: Client | None = None
         self.created_at = at
@@ -72,6 +74,11 @@ class Slot:
     @property
     def pid(self) -> int:
         return self.client.pid if self.client is not None else 0
+
+    @property
+    def process_started(self) -> float:
+        """The start time of its process, as the system gives it; 0 before it runs."""
+        return self.client.started if self.client is not None else 0.0
 
     @property
     def memory_bytes(self) -> int:

@@ -28,6 +28,7 @@ from supervisor.house import House
 from supervisor.housekeeping import Housekeeping
 from supervisor.ids import new_id
 from supervisor.instance import Instance
+from supervisor.journal import Journal, OfferOutcome
 from supervisor.model import (
     Answer,
     Archetype,
@@ -38,8 +39,11 @@ from supervisor.model import (
     QuestionOutcome,
     SessionKey,
 )
+from supervisor.offers import OfferDesk
 from supervisor.options import MakeConnector, bundled_cli
+from supervisor.orphans import end_orphans
 from supervisor.permissions import QuestionDesk
+from supervisor.restart import Restart
 from supervisor.rows import make_client_row, make_instance_row, make_session_row
 from supervisor.session import Session
 from supervisor.settings import Settings
@@ -64,9 +68,13 @@ class Supervisor:
         environment: Mapping[str, str] | None = None,
         endpoint: str = "",
         clock: Clock | None = None,
+        keeps_queue: bool = True,
+        name: str = "bullpen",
     ) -> None:
         """`connect` makes the connector of a template; by default the bundled CLI, with `environment` added to what it
-        inherits. `endpoint` is what the screen calls the place the clients talk to."""
+        inherits. `endpoint` is what the screen calls the place the clients talk to. With `keeps_queue`, what waits when
+        it ends is left to the next run on the same state directory, and it takes over what an earlier one has left;
+        without, it ends what it was given and leaves the rest alone. `name` is what a second supervisor is told."""
         self.failure: BaseException | None = None
         """Our own mistake, once there was one; `run` raises it after everything has been ended."""
         self._clock = clock or Clock()
@@ -90,8 +98,11 @@ class Supervisor:
             room=HostRoom(settings.max_agents),
             mark=uuid4().hex,
             workspaces=settings.state_dir / "workspaces",
+            keeps_queue=keeps_queue,
             spawn=self._spawn,
         )
+        self._name = name
+        self._offers = OfferDesk(self._instances, self._house, self._take_in)
         make = connect or bundled_cli(settings, environment or {})
         for template in templates:
             instance = Instance(template, make(template), self._house)
@@ -109,11 +120,22 @@ class Supervisor:
     # Living
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Runs until `stop`. Whatever ends it, every process has been ended when it returns."""
+        """Runs until `stop`. Whatever ends it, every process has been ended when it returns.
+
+        Raises `StateInUse` or `JournalUnusable` before anything is started.
+        """
         try:
-            async with anyio.create_task_group() as tasks, anyio.create_task_group() as chores:
+            async with (
+                Journal.open(self.settings.state_dir, clock=self._clock, name=self._name) as journal,
+                anyio.create_task_group() as tasks,
+                anyio.create_task_group() as chores,
+            ):
                 self._tasks = tasks
-                housekeeping = Housekeeping(self._instances, house=self._house, census=self._census)
+                self._house.log = journal
+                await self._take_over(journal)
+                housekeeping = Housekeeping(
+                    self._instances, house=self._house, census=self._census, offers=self._offers
+                )
                 chores.start_soon(self._guard, housekeeping.watch_the_clock)
                 chores.start_soon(self._guard, housekeeping.take_census)
                 for instance in self._instances.values():
@@ -126,9 +148,20 @@ class Supervisor:
                         await self._end_everything()
                     chores.cancel_scope.cancel()
         finally:
+            self._house.log = None
             self._stopped.set()
         if self.failure is not None:
             raise self.failure
+
+    async def _take_over(self, journal: Journal) -> None:
+        """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
+        loaded = await journal.load()
+        orphans, left_over = await end_orphans(loaded.clients)
+        if not left_over:
+            for client in loaded.clients:
+                journal.forget_client(client.mark)
+        taken = Restart(self._instances, self._house, self._offers, self._take_in).take_over(loaded)
+        self._feed.publish(past.Restarted(at=self._clock.wall(), orphans=orphans, **taken._asdict()))
 
     @asynccontextmanager
     async def _running(self) -> AsyncGenerator[Supervisor]:
@@ -209,6 +242,7 @@ class Supervisor:
             memory_budget=self.settings.memory_budget,
             supervisor_bytes=self._census.supervisor_bytes,
             memory_available=self._census.memory_available,
+            journal_failing=self._house.recording_fails,
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:
@@ -236,6 +270,8 @@ class Supervisor:
             raise InvalidPrompt("the prompt is empty: say what the agent should do")
         if len(prompt.text) > MAX_PROMPT:
             raise InvalidPrompt(f"the prompt has {len(prompt.text):,} characters; at most {MAX_PROMPT:,} are accepted")
+        if self._house.log is None:
+            raise NotAccepting("bullpen does not run")
         if self._stopping.is_set():
             raise NotAccepting("bullpen is stopping")
         if not instance.is_accepting:
@@ -248,8 +284,7 @@ class Supervisor:
             is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
             session = instance.open_session(key, leaves_none_behind=is_single_call)
         turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._clock.wall())
-        self._turns[turn.id] = turn
-        turn.on_end(lambda: self._forget_turn(turn))
+        self._take_in(turn)
         instance.put(session, turn)
         return turn
 
@@ -277,6 +312,10 @@ class Supervisor:
         self._log_action("clear-queue", key or instance, f"{count} cancelled")
         return count
 
+    def _take_in(self, turn: Turn) -> None:
+        self._turns[turn.id] = turn
+        turn.on_end(lambda: self._forget_turn(turn))
+
     def _forget_turn(self, turn: Turn) -> None:
         del self._turns[turn.id]
         self._notice_emptiness()
@@ -296,6 +335,7 @@ class Supervisor:
     def _question_asked(self, question: Question) -> None:
         conversation = self._session(question.key).conversation
         conversation.append(QuestionPosed(at=question.asked_at, turn_id=question.turn_id, question=question))
+        self._house.journal.note_question(question)
         self._feed.touch_questions()
         self._feed.publish(past.QuestionAsked(at=question.asked_at, question=question, **_ids(question)))
 
@@ -305,16 +345,20 @@ class Supervisor:
         conversation.append(
             QuestionClosed(at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words)
         )
+        self._house.journal.settle_question(question.id, now, outcome, by, words)
         self._feed.touch_questions()
         self._feed.publish(past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question)))
 
     # Turns that a restart interrupted
 
     def replay(self, key: SessionKey) -> Turn:
-        raise UnknownTarget(f"{self._session(key).key} has no interrupted turn on offer")
+        turn = self._offers.replay(self._session(key))
+        self._log_action("replay", key)
+        return turn
 
     def drop_offer(self, key: SessionKey) -> None:
-        raise UnknownTarget(f"{self._session(key).key} has no interrupted turn on offer")
+        self._offers.settle(self._session(key), OfferOutcome.DROPPED)
+        self._log_action("drop", key)
 
     # Limits
 
@@ -404,7 +448,9 @@ class Supervisor:
         ids: dict[str, str] = {"instance": str(target)}
         if isinstance(target, SessionKey):
             ids = {"instance": target.instance, "user": target.user, "session": target.session}
-        self._feed.publish(past.ActionTaken(at=self._clock.wall(), verb=verb, detail=detail, **ids))
+        now = self._clock.wall()
+        self._house.journal.note_action(now, verb, str(target), detail)
+        self._feed.publish(past.ActionTaken(at=now, verb=verb, detail=detail, **ids))
 
 
 def _ids(question: Question) -> dict[str, str]:

@@ -104,6 +104,10 @@ class FakeConnection:
         return 0
 
     @property
+    def started(self) -> float:
+        return 0.0
+
+    @property
     def is_in_turn(self) -> bool:
         return bool(self._uuid)
 

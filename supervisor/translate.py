@@ -146,6 +146,12 @@ def _system(subtype: str, data: dict[str, Any]) -> Iterator[told.ClientEvent]:
             return
 
 
+def is_cut_refused(error: Exception, last_words: str) -> bool:
+    """The conversation cannot be resumed at the entry named; as it is, it still can."""
+    words = f"{last_words} {error}"
+    return "Resume rejected" in words or "No message found with message.uuid" in words
+
+
 def translate_connect_error(error: Exception, last_words: str) -> ConnectFailed:
     """Sorts out why a client could not be started. `last_words` is what it wrote to stderr."""
     words = one_line(clean(f"{last_words} {error}"), 500)

@@ -8,6 +8,7 @@ from enum import StrEnum
 import anyio
 
 from supervisor.conversation import Conversation, Cursor, Replied
+from supervisor.errors import BullpenError
 from supervisor.model import FailureKind, Outcome, Prompt, SessionKey
 
 
@@ -32,6 +33,8 @@ class Turn:
         conversation: Conversation,
         *,
         at: float,
+        replays: str = "",
+        is_recorded: bool = False,
     ) -> None:
         self.id = turn_id
         self.uuid = uuid
@@ -40,6 +43,10 @@ class Turn:
         self.prompt = prompt
         self.queued_at = at
         """Unix seconds."""
+        self.replays = replays
+        """Id of the interrupted turn whose prompt it sends again; mostly empty. It goes before all that waits."""
+        self.is_recorded = is_recorded
+        """It is in the journal: accepted for good, and free to begin."""
         self.queued_steady = 0.0
         self.eligible_steady: float | None = None
         """Since when nothing but the pool keeps it waiting (steady seconds); `maxWait` counts from here."""
@@ -56,8 +63,12 @@ class Turn:
         self._conversation = conversation
         self._from = len(conversation)
         self._outcome: Outcome | None = None
+        self._withdrawn: BullpenError | None = None
         self._on_end: list[Callable[[], object]] = []
+        self._settled = anyio.Event()
+        """It was recorded, refused or suspended."""
         self._ended = anyio.Event()
+        """It has an outcome, or never will have one here."""
 
     def __repr__(self) -> str:
         return f"<Turn {self.id} of {self.key}, {self.state}>"
@@ -84,17 +95,36 @@ class Turn:
         if self._outcome is not None:
             raise AssertionError(f"{self!r} ended twice: {outcome!r}")
         self._outcome = outcome
+        self._leave()
+
+    def note_recorded(self) -> None:
+        self.is_recorded = True
+        self._settled.set()
+
+    def withdraw(self, error: BullpenError) -> None:
+        """It will have no outcome here: it was refused after all, or is kept for the next start. Whoever waits for it
+        gets the error."""
+        self._withdrawn = error
+        self._leave()
+
+    def _leave(self) -> None:
         for call in self._on_end:
             call()
+        self._settled.set()
         self._ended.set()
         self._conversation.wake()
 
     async def accepted(self) -> None:
-        """Returns when the prompt is recorded for good."""
+        if not self.is_recorded:
+            await self._settled.wait()
+        if self._withdrawn is not None and not self.is_recorded:
+            raise self._withdrawn
 
     async def outcome(self) -> Outcome:
-        while self._outcome is None:
-            await self._ended.wait()
+        await self._ended.wait()
+        if self._outcome is None:
+            assert self._withdrawn is not None, "it ended somehow"
+            raise self._withdrawn
         return self._outcome
 
     async def stream(self) -> AsyncIterator[str]:
@@ -102,7 +132,7 @@ class Turn:
         cursor = Cursor(self._from, 0)
         given = 0
         while True:
-            ended = self._outcome is not None
+            ended = self._ended.is_set()
             reading = conversation.read(cursor)
             cursor = reading.cursor
             for entry in reading.entries:
@@ -115,5 +145,7 @@ class Turn:
                 given += len(reading.opened)
                 yield reading.opened
             if ended:
+                if self._withdrawn is not None:
+                    raise self._withdrawn
                 return
             await conversation.next_change()

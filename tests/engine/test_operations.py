@@ -119,7 +119,7 @@ async def test_kill_cancels_what_waits_ends_what_runs_and_leaves_nothing(start: 
         assert world.live == []
         supervisor.resume("desk")
         again = supervisor.submit(Prompt("desk", "again", user="ana"))
-        await until(lambda: world.holder_of("again") if world.live else None)
+        await until(lambda: any("again" in one.prompts for one in world.live))
         world.holder_of("again").reply("back")
         assert isinstance(await again.outcome(), Done)
         assert world.connections[-1].launch.resume, "the conversation outlived the kill"

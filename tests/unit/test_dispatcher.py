@@ -65,7 +65,15 @@ class Stage:
         made.has_history = has_history
         for text in prompts:
             self._time += 1
-            turn = Turn(text, text, made.key, Prompt("desk", text, user=user), made.conversation, at=self._time)
+            turn = Turn(
+                text,
+                text,
+                made.key,
+                Prompt("desk", text, user=user),
+                made.conversation,
+                at=self._time,
+                is_recorded=True,
+            )
             turn.queued_steady = self._time
             made.mailbox.put(turn)
         self.sessions.append(made)
@@ -237,7 +245,15 @@ def test_the_operator_goes_before_the_callers() -> None:
     stage = Stage(cap=1)
     caller = stage.session("ana", "a")
     operator = stage.session("boris")
-    turn = Turn("t", "t", operator.key, Prompt("desk", "b", source=Source.OPERATOR), operator.conversation, at=9.0)
+    turn = Turn(
+        "t",
+        "t",
+        operator.key,
+        Prompt("desk", "b", source=Source.OPERATOR),
+        operator.conversation,
+        at=9.0,
+        is_recorded=True,
+    )
     operator.mailbox.put(turn)
     assert in_fair_order(stage.scene) == [operator, caller]
 
