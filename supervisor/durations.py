@@ -21,8 +21,10 @@ def parse_duration(value: object) -> float:
     Raises `ValueError` in words that follow the name of a key.
     """
     if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
-        return float(found["number"]) * _UNITS[found["unit"] or ""]
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        seconds = float(found["number"]) * _UNITS[found["unit"] or ""]
+        if math.isfinite(seconds):
+            return seconds
+    elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     raise ValueError(f"must be a length of time such as 30, 30s, 5m, 2h or 7d, not {in_words(value)}")
 
