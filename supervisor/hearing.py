@@ -13,8 +13,8 @@ from supervisor.client_events import ClientEvent, Result, ToolEnded, ToolStarted
 from supervisor.connection import ToolRequest, Verdict
 from supervisor.errors import ClientDied, ResumeTargetMissing
 from supervisor.house import House
-from supervisor.model import Failed, FailureKind, Interrupted, Outcome, SlotState
-from supervisor.session import Session
+from supervisor.model import Failed, FailureKind, Outcome, SlotState
+from supervisor.session import Session, stopped
 from supervisor.slot import Slot
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Hearing:
                 kind = FailureKind.OVERSIZE_MESSAGE if is_oversize else FailureKind.CRASHED
                 outcome = Failed(kind, str(client.error))
             else:
-                outcome = Interrupted(turn.stop_reason or str(reason), session.text_so_far)
+                outcome = stopped(turn, str(reason), session.text_so_far)
             self._instance.finish(session, outcome)
         elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
             if isinstance(client.error, ResumeTargetMissing):

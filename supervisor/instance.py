@@ -11,9 +11,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from supervisor import events as past
+from supervisor.admission import Shortage, find_own_shortage, is_over_budget
 from supervisor.client import Client, EndReason
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
-from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Scene, decide
+from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Recycle, Scene, decide
 from supervisor.hearing import Hearing
 from supervisor.house import House
 from supervisor.model import (
@@ -26,7 +27,9 @@ from supervisor.model import (
     SlotState,
 )
 from supervisor.pool import Pool
+from supervisor.reserve import Reserve
 from supervisor.session import Session
+from supervisor.sizing import count_spares_wanted
 from supervisor.slot import Slot
 from supervisor.templates import Template
 from supervisor.turn import Turn
@@ -66,6 +69,8 @@ class Instance:
         self._spares_from = 0.0
         self._is_kicking = False
         self._hearing = Hearing(self, house)
+        self.reserve = Reserve(connector.expected_bytes)
+        self.shortage = Shortage()
         house.room.add(self)
 
     def __repr__(self) -> str:
@@ -97,10 +102,31 @@ class Instance:
 
     @property
     def wants_room(self) -> bool:
-        """A session waits for a client that its own pool would allow."""
+        """A session waits for a client that its own pool and budget would allow."""
+        return self.lacks_client and self.active_sessions < self.max_sessions and find_own_shortage(self) is None
+
+    @property
+    def lacks_client(self) -> bool:
+        """A session waits for a client, and the instance starts turns."""
         is_starting = self.state in (InstanceState.RUNNING, InstanceState.DRAINING)
-        may_start = is_starting and self.pool.has_room and self.active_sessions < self.max_sessions
-        return may_start and any(session.slot is None for session in self._ready.values())
+        return is_starting and any(session.slot is None for session in self._ready.values())
+
+    @property
+    def memory_budget(self) -> int | None:
+        """Bytes all its clients may use; None when only the host's budget counts."""
+        return self.template.pool.memory_budget
+
+    @property
+    def memory_remark(self) -> str:
+        """What an operator should know about its memory budgets; mostly empty."""
+        return self._house.room.remark(self)
+
+    def note_shortage(self) -> None:
+        """Keeps why its sessions find no room, for whoever shows it."""
+        why = self._house.room.explain(self, has_free_turn=self.active_sessions < self.max_sessions)
+        if self.shortage.note(why, self._house.clock.steady()):
+            for session in self._ready.values():
+                self.touch(session)
 
     @property
     def is_accepting(self) -> bool:
@@ -225,21 +251,24 @@ class Instance:
                     case Evict(slot):
                         self.pool.evictions += 1
                         self.end_client(slot, EndReason.EVICTED)
+                    case Recycle(slot):
+                        self.end_client(slot, EndReason.RECYCLED)
         finally:
             self._is_kicking = False
+        self.note_shortage()
         self.close_when_empty()
         self._house.feed.touch_instance(self.name)
 
     def _scene(self) -> Scene:
-        in_use = len(self.pool) - self.pool.spares
-        spares = max(self.template.spares_wanted, self.template.pool.min_clients - in_use)
+        spares = count_spares_wanted(self.pool, self.template.spares_wanted, self.template.pool.min_clients)
         return Scene(
             state=self.state,
             pool=self.pool,
             digest=self._connector.digest,
             max_sessions=self.max_sessions,
             ready=self._ready.values(),
-            has_host_room=self._house.room.is_left,
+            may_open=self._house.room.find_shortage(self) is None,
+            is_over_budget=is_over_budget(self),
             spares_wanted=spares if self.spares_may_start and not self._house.room.is_wanted else 0,
             last_served=self._last_served,
         )

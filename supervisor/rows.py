@@ -21,7 +21,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         description=instance.template.description,
         archetype=instance.archetype,
         state=instance.state,
-        note=instance.note,
+        note=instance.note or instance.memory_remark,
         pool=instance.pool.statistics(),
         max_sessions=instance.max_sessions,
         sessions=len(instance.sessions),
@@ -33,11 +33,13 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         first_token_p50=instance.first_token_p50,
         questions=sum(len(session.questions) for session in instance.sessions.values()),
         failed=sum(session.has_failed for session in instance.sessions.values()),
+        memory_budget=instance.memory_budget,
+        memory_reserve=instance.reserve.bytes,
     )
 
 
 def make_session_row(session: Session, instance: Instance) -> SessionRow:
-    why = explain(session, instance.state)
+    why = explain(session, instance.state, instance.shortage.why)
     turn, slot = session.mailbox.current, session.slot
     return SessionRow(
         key=session.key,
@@ -93,4 +95,6 @@ def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
         tool=slot.tool,
         tool_started_at=slot.tool_started_at,
         note=slot.step,
+        memory_level=slot.memory_level,
+        memory_growth=slot.memory_growth,
     )

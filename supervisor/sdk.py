@@ -22,7 +22,8 @@ from supervisor.errors import ClientDied
 from supervisor.model import Choose, Deny
 from supervisor.options import CompiledOptions
 from supervisor.permissions import to_input
-from supervisor.processes import MARK, Tree
+from supervisor.processes import MARK, Measure, ProcessTable, Tree
+from supervisor.reserve import PLANNING_FIGURE
 
 if TYPE_CHECKING:
     from claude_agent_sdk import (
@@ -52,6 +53,10 @@ class SdkConnector:
     @property
     def digest(self) -> str:
         return self._options.digest
+
+    @property
+    def expected_bytes(self) -> int:
+        return PLANNING_FIGURE
 
     def open(self, launch: Launch) -> Connection:
         return SdkConnection(self._options, launch, self._cli)
@@ -133,6 +138,9 @@ class SdkConnection:
             await self._client.interrupt()
         except Exception as error:
             raise ClientDied(f"the interrupt could not be delivered: {one_line(clean(str(error)), 300)}") from error
+
+    def measure(self, table: ProcessTable) -> Measure:
+        return table.measure(self._pid)
 
     def tree(self) -> Tree:
         return Tree(self._root, self._launch.mark)

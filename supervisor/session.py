@@ -41,6 +41,12 @@ _FAILURES_BY_STATUS = {
 }
 
 
+def stopped(turn: Turn, reason: str, text: str, usage: Usage = Usage()) -> Outcome:
+    """The outcome of a turn that was asked to stop: an interrupt, or the failure it was stopped for."""
+    why = turn.stop_reason or reason
+    return Interrupted(why, text, usage) if turn.fails_as is None else Failed(turn.fails_as, why, usage, text)
+
+
 class Session:
     """Durable and cheap. It outlives its clients; it has at most one at a time, and that one is its only writer."""
 
@@ -170,7 +176,7 @@ class Session:
         text = "\n\n".join(self._text)
         if result.was_aborted:
             self.conversation.end_block(self._clock.wall())
-            return Interrupted(turn.stop_reason or "interrupted", text, usage)
+            return stopped(turn, "interrupted", text, usage)
         if result.is_error:
             kind = _FAILURES_BY_STATUS.get(result.api_status or 0, FailureKind.API_ERROR)
             if result.terminal_reason == "max_turns":

@@ -90,7 +90,7 @@ class Supervisor:
                 connect=settings.connect_timeout, control=settings.control_timeout, kill=settings.kill_grace
             ),
             starts=anyio.CapacityLimiter(settings.connect_limit),
-            room=HostRoom(settings.max_agents),
+            room=HostRoom(settings.max_agents, settings.memory_budget),
             mark=uuid4().hex,
             agent_ttl=settings.agent_ttl,
             workspaces=settings.state_dir / "workspaces",
@@ -208,9 +208,10 @@ class Supervisor:
             endpoint=self._endpoint,
             started_at=self._started_at,
             memory_bytes=sum(instance.pool.memory_bytes for instance in self._instances.values()),
-            memory_budget=self.settings.memory_budget,
+            memory_budget=self._house.room.memory_budget,
             supervisor_bytes=self._census.supervisor_bytes,
             memory_available=self._census.memory_available,
+            memory_reserved=self._house.room.ledger.coming,
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 import anyio
 
 from supervisor.conversation import Conversation, Cursor, Replied
-from supervisor.model import Outcome, Prompt, SessionKey
+from supervisor.model import FailureKind, Outcome, Prompt, SessionKey
 
 
 class TurnState(StrEnum):
@@ -49,6 +49,8 @@ class Turn:
         self.first_text_steady: float | None = None
         self.stop_reason = ""
         """Why somebody asked it to stop; empty while nobody has."""
+        self.fails_as: FailureKind | None = None
+        """What kind of failure that is; None when it is an interrupt."""
         self._conversation = conversation
         self._from = len(conversation)
         self._outcome: Outcome | None = None

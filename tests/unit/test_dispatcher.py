@@ -84,7 +84,7 @@ def test_1_a_pool_over_its_cap_gives_up_what_is_idle() -> None:
     assert stage.decide() is None
 
 
-def test_2_a_warm_client_of_its_own_is_used() -> None:
+def test_4_a_warm_client_of_its_own_is_used() -> None:
     stage = Stage()
     session = stage.session("ana", "hi", has_history=True)
     slot = stage.slot(SlotState.READY, session)
@@ -92,14 +92,14 @@ def test_2_a_warm_client_of_its_own_is_used() -> None:
 
 
 @pytest.mark.parametrize("state", [SlotState.RESERVED, SlotState.STARTING, SlotState.CLOSING])
-def test_2_a_session_never_gets_a_second_client(state: SlotState) -> None:
+def test_4_a_session_never_gets_a_second_client(state: SlotState) -> None:
     """S2.6: one writer per session, also while it starts and while it ends."""
     stage = Stage(cap=5)
     stage.slot(state, stage.session("ana", "hi"))
     assert stage.decide() is None
 
 
-def test_3_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
+def test_5_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
     """S2.11"""
     stage = Stage(cap=3)
     spare = stage.slot(SlotState.READY)
@@ -110,28 +110,28 @@ def test_3_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
     assert stage.decide() == Adopt(new, spare)
 
 
-def test_3_a_spare_of_other_options_is_not_adopted() -> None:
+def test_5_a_spare_of_other_options_is_not_adopted() -> None:
     stage = Stage(cap=3)
     stage.slot(SlotState.READY, digest="other")
     new = stage.session("boris", "hi")
     assert stage.decide() == Open(new)
 
 
-def test_3_a_spare_that_is_still_coming_is_better_than_a_second_start() -> None:
+def test_5_a_spare_that_is_still_coming_is_better_than_a_second_start() -> None:
     stage = Stage(cap=3)
     coming = stage.slot(SlotState.STARTING)
     new = stage.session("boris", "hi")
     assert stage.decide() == Adopt(new, coming)
 
 
-def test_4_room_is_used_before_anybody_is_evicted() -> None:
+def test_6_room_is_used_before_anybody_is_evicted() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.READY, stage.session("ana"))
     new = stage.session("boris", "hi")
     assert stage.decide() == Open(new)
 
 
-def test_5_the_least_recently_used_idle_client_makes_room() -> None:
+def test_7_the_least_recently_used_idle_client_makes_room() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.READY, stage.session("ana"), idle_since=20.0)
     oldest = stage.slot(SlotState.READY, stage.session("boris"), idle_since=10.0)
@@ -139,7 +139,7 @@ def test_5_the_least_recently_used_idle_client_makes_room() -> None:
     assert stage.decide() == Evict(oldest)
 
 
-def test_5_a_spare_makes_room_before_a_conversation_does() -> None:
+def test_7_a_spare_makes_room_before_a_conversation_does() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.READY, stage.session("ana"), idle_since=1.0)
     spare = stage.slot(SlotState.READY, idle_since=99.0)
@@ -147,7 +147,7 @@ def test_5_a_spare_makes_room_before_a_conversation_does() -> None:
     assert stage.decide() == Evict(spare)
 
 
-def test_5_one_waiter_evicts_one_client_and_no_more() -> None:
+def test_7_one_waiter_evicts_one_client_and_no_more() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.CLOSING)
     stage.slot(SlotState.READY, stage.session("ana"))
@@ -156,7 +156,7 @@ def test_5_one_waiter_evicts_one_client_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("state", [SlotState.BUSY, SlotState.ASKING])
-def test_5_busy_and_asking_clients_are_never_evicted(state: SlotState) -> None:
+def test_7_busy_and_asking_clients_are_never_evicted(state: SlotState) -> None:
     """S1.14"""
     stage = Stage(cap=1, max_sessions=5)
     stage.slot(state, stage.session("ana"))
@@ -164,7 +164,7 @@ def test_5_busy_and_asking_clients_are_never_evicted(state: SlotState) -> None:
     assert stage.decide() is None
 
 
-def test_5_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() -> None:
+def test_7_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() -> None:
     stage = Stage(cap=1, max_sessions=1)
     waiting = stage.session("ana", "next", has_history=True)
     slot = stage.slot(SlotState.READY, waiting)
@@ -172,7 +172,7 @@ def test_5_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() ->
     assert stage.decide() == Begin(waiting, slot)
 
 
-def test_6_spares_are_opened_when_nobody_waits() -> None:
+def test_8_spares_are_opened_when_nobody_waits() -> None:
     stage = Stage(cap=2, spares=1)
     assert stage.decide() == OpenSpare()
     stage.slot(SlotState.RESERVED)
