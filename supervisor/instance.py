@@ -261,13 +261,15 @@ class Instance:
 
     def _scene(self) -> Scene:
         spares = count_spares_wanted(self.pool, self.template.spares_wanted, self.template.pool.min_clients)
+        # Bytes are added up only where a client might be opened: not on the way of a prompt to its own, warm one.
+        needs_room = self.lacks_client or self.pool.spares < spares
         return Scene(
             state=self.state,
             pool=self.pool,
             digest=self._connector.digest,
             max_sessions=self.max_sessions,
             ready=self._ready.values(),
-            may_open=self._house.room.find_shortage(self) is None,
+            may_open=needs_room and self._house.room.find_shortage(self) is None,
             is_over_budget=is_over_budget(self),
             spares_wanted=spares if self.spares_may_start and not self._house.room.is_wanted else 0,
             last_served=self._last_served,

@@ -55,9 +55,8 @@ class Ledger(NamedTuple):
         return Ledger(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
-def charge(slot: Slot, reserve: int) -> int:
+def charge(slot: Slot, measured: int, reserve: int) -> int:
     """Bytes. A client that is not ready yet, or was never measured, counts for at least the reserve."""
-    measured = slot.memory_bytes
     return measured if measured and not slot.is_coming else max(measured, reserve)
 
 
@@ -65,9 +64,10 @@ def count_up(slots: Iterable[Slot], reserve: int) -> Ledger:
     """The one place where charges are added up."""
     used = coming = leaving = 0
     for slot in slots:
-        charged = charge(slot, reserve)
+        measured = slot.memory_bytes
+        charged = charge(slot, measured, reserve)
         used += charged
-        coming += charged - slot.memory_bytes
+        coming += charged - measured
         if slot.is_leaving:
             leaving += charged
     return Ledger(used, coming, leaving)

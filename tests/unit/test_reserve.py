@@ -8,8 +8,13 @@ from hypothesis import strategies as st
 
 from supervisor.model import SlotState
 from supervisor.pool import Pool
-from supervisor.reserve import ENOUGH, PLANNING_FIGURE, WINDOW, Ledger, Reserve, charge, count_up
+from supervisor.reserve import ENOUGH, PLANNING_FIGURE, WINDOW, Ledger, Reserve, count_up
+from supervisor.slot import Slot
 from tests.unit.places import PATHS, MiB, add_slot
+
+
+def charged(slot: Slot, reserve: int) -> int:
+    return count_up([slot], reserve).used
 
 
 def test_before_enough_were_measured_the_planning_figure_counts() -> None:
@@ -51,19 +56,19 @@ def test_at_least_nineteen_of_twenty_need_no_more_than_the_reserve(samples: list
 
 @pytest.mark.parametrize("state", list(PATHS))
 def test_a_client_that_was_never_measured_is_charged_the_reserve_until_it_is_gone(state: SlotState) -> None:
-    assert charge(add_slot(Pool(1), state), 200) == 200
+    assert charged(add_slot(Pool(1), state), 200) == 200
 
 
 @pytest.mark.parametrize("state", [SlotState.RESERVED, SlotState.STARTING])
 def test_a_client_that_still_starts_is_charged_the_reserve_although_it_measures_less(state: SlotState) -> None:
     pool = Pool(2)
-    assert charge(add_slot(pool, state, 20), 200) == 200
-    assert charge(add_slot(pool, state, 300), 200) == 300
+    assert charged(add_slot(pool, state, 20), 200) == 200
+    assert charged(add_slot(pool, state, 300), 200) == 300
 
 
 @pytest.mark.parametrize("state", [SlotState.READY, SlotState.BUSY, SlotState.ASKING, SlotState.CLOSING])
 def test_a_measured_client_is_charged_what_it_measures(state: SlotState) -> None:
-    assert charge(add_slot(Pool(1), state, 20), 200) == 20
+    assert charged(add_slot(Pool(1), state, 20), 200) == 20
 
 
 def test_the_ledger_says_what_is_used_coming_and_leaving() -> None:
