@@ -101,6 +101,17 @@ def test_memory_that_others_on_the_host_have_taken_is_not_given_away() -> None:
     assert room.find_shortage(tenant) is WhyWaiting.MEMORY, "what is promised already is not promised twice"
 
 
+def test_what_is_promised_at_a_measurement_is_not_counted_as_there() -> None:
+    tenant = Tenant()
+    add_slot(tenant.pool, SlotState.BUSY, 100)
+    add_slot(tenant.pool, SlotState.RESERVED)
+    room = house(tenant, memory_budget=10_000)
+    room.note_available(150)
+    assert room.find_shortage(tenant) is WhyWaiting.MEMORY
+    room.note_available(200)
+    assert room.find_shortage(tenant) is None
+
+
 def test_what_an_evicted_client_had_is_free_before_the_next_measurement() -> None:
     """Otherwise one who waits would evict every idle client in the meantime."""
     tenant = Tenant()
@@ -215,6 +226,18 @@ def test_a_spare_is_given_up_only_when_there_are_more_than_wanted() -> None:
     assert surplus(pool, spares=2) is None
     assert surplus(pool, min_clients=2) is None
     assert surplus(pool, spares=1) is first
+
+
+def test_spares_fill_the_pool_up_to_the_least_there_should_be() -> None:
+    """S2.32: a client that is ending is no longer one of them."""
+    pool = Pool(5)
+    add_slot(pool, SlotState.BUSY)
+    add_slot(pool, SlotState.CLOSING)
+    assert count_spares_wanted(pool, 0, 3) == 2
+    assert count_spares_wanted(pool, 3, 3) == 3
+    add_slot(pool, SlotState.STARTING, is_spare=True)
+    assert count_spares_wanted(pool, 0, 3) == 2
+    assert count_spares_wanted(pool, 0, 0) <= 0
 
 
 STATES = st.sampled_from(list(PATHS))
