@@ -32,8 +32,8 @@ class Tenant(Protocol):
         """A session waits for a client, and the instance starts turns."""
 
     @property
-    def wants_room(self) -> bool:
-        """A session waits for a client that its own pool and budget would allow."""
+    def waits_since(self) -> float | None:
+        """Steady seconds: since when a session waits for a client that its own pool and budget would allow."""
 
 
 class Shortage:
@@ -85,18 +85,24 @@ class HostRoom:
     @property
     def is_wanted(self) -> bool:
         """Somebody waits for a client: not the time to start spares."""
-        return any(tenant.wants_room for tenant in self._tenants)
+        return any(tenant.waits_since is not None for tenant in self._tenants)
 
     def find_shortage(self, tenant: Tenant) -> WhyWaiting | None:
         """What keeps the tenant from one more client: NO_SLOT, MEMORY, or None when it may have one."""
         return find_own_shortage(tenant) or self.find_house_shortage(tenant)
 
     def find_house_shortage(self, tenant: Tenant) -> WhyWaiting | None:
-        """The same, as far as the other tenants or the host are to blame."""
-        used = self.used
+        """The same, as far as the other tenants or the host are to blame.
+
+        A place is kept for each tenant that waits longer: one with a long queue would otherwise take every place that
+        it gives up again, and starve the others.
+        """
+        earlier = self._waiting_before(tenant)
+        used = self.used + len(earlier)
         if used >= self.max_agents:
             return WhyWaiting.NO_SLOT
-        is_short = self.ledger.used + tenant.reserve.bytes > min(self.memory_budget, self._capacity)
+        needed = tenant.reserve.bytes + sum(other.reserve.bytes for other in earlier)
+        is_short = self.ledger.used + needed > min(self.memory_budget, self._capacity)
         return WhyWaiting.MEMORY if is_short and used > 0 else None
 
     def explain(self, tenant: Tenant, *, has_free_turn: bool) -> WhyWaiting | None:
@@ -110,7 +116,8 @@ class HostRoom:
 
         None when as many are leaving already as are wanted.
         """
-        kept_out = sum(tenant.wants_room and self.find_house_shortage(tenant) is not None for tenant in self._tenants)
+        waiting = [tenant for tenant in self._tenants if tenant.waits_since is not None]
+        kept_out = sum(self.find_house_shortage(tenant) is not None for tenant in waiting)
         leaving = sum(tenant.pool.closing for tenant in self._tenants)
         if kept_out <= leaving and not _is_over(self.ledger, self.memory_budget, self.used - leaving):
             return None
@@ -126,6 +133,14 @@ class HostRoom:
                     "one at a time is admitted"
                 )
         return ""
+
+    def _waiting_before(self, tenant: Tenant) -> list[Tenant]:
+        own = tenant.waits_since
+        return [
+            other
+            for other in self._tenants
+            if other is not tenant and (since := other.waits_since) is not None and (own is None or since < own)
+        ]
 
 
 def ledger_of(tenant: Tenant) -> Ledger:

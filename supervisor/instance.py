@@ -106,6 +106,14 @@ class Instance:
         return self.lacks_client and self.active_sessions < self.max_sessions and find_own_shortage(self) is None
 
     @property
+    def waits_since(self) -> float | None:
+        """Steady seconds: since when a session waits for a client that its own pool and budget would allow."""
+        if not self.wants_room:
+            return None
+        heads = [session.mailbox.head for session in self._ready.values() if session.slot is None]
+        return min((head.eligible_steady or 0.0 for head in heads if head is not None), default=None)
+
+    @property
     def lacks_client(self) -> bool:
         """A session waits for a client, and the instance starts turns."""
         is_starting = self.state in (InstanceState.RUNNING, InstanceState.DRAINING)

@@ -167,6 +167,21 @@ async def test_a_host_that_holds_one_more_client_gives_it_to_who_waits(
         assert [row.pool.evictions for row in supervisor.snapshot().instances] == [1, 0]
 
 
+async def test_one_instances_long_queue_does_not_starve_the_others(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S5.7: a place that is given up goes to the instance that waits longest."""
+    templates = [make_template(name, pool={"spares": 0}) for name in ("one", "two")]
+    async with start(*templates, max_agents=1, **OFTEN) as supervisor:
+        early = [supervisor.submit(Prompt("one", "x", user=f"early{number}")) for number in range(5)]
+        single = supervisor.submit(Prompt("two", "x", user="ana"))
+        late = [supervisor.submit(Prompt("one", "x", user=f"late{number}")) for number in range(20)]
+        assert isinstance(await single.outcome(), Done)
+        assert sum(ticket.finished is not None for ticket in late) <= 1
+        for ticket in (*early, *late):
+            assert isinstance(await ticket.outcome(), Done)
+
+
 async def test_a_budget_smaller_than_a_client_admits_one_at_a_time_and_says_so(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:

@@ -29,9 +29,11 @@ class Tenant:
     memory_budget: int | None = None
     lacks_client: bool = False
 
+    since: float = 0.0
+
     @property
-    def wants_room(self) -> bool:
-        return self.lacks_client and find_own_shortage(self) is None
+    def waits_since(self) -> float | None:
+        return self.since if self.lacks_client and find_own_shortage(self) is None else None
 
 
 def house(*tenants: Tenant, max_agents: int = 100, memory_budget: int = 1000) -> HostRoom:
@@ -142,6 +144,25 @@ def test_one_kept_out_for_bytes_gets_the_place_of_anothers_idle_client() -> None
         expected.move(SlotState.GONE)
         rich.pool.remove(expected)
     assert room.find_victim() is None, "busy ones stay"
+
+
+def test_a_place_goes_to_the_instance_that_waits_longest() -> None:
+    """S5.7: a long queue does not take every place again that it gives up."""
+    crowd, single = Tenant(lacks_client=True, since=5.0), Tenant(lacks_client=True, since=3.0)
+    add_slot(crowd.pool, SlotState.BUSY, 100)
+    room = house(crowd, single, max_agents=2)
+    assert room.find_shortage(single) is None
+    assert room.find_shortage(crowd) is WhyWaiting.NO_SLOT
+    room.max_agents = 3
+    assert room.find_shortage(crowd) is None, "there is room for both"
+    room.memory_budget = 299
+    assert room.find_shortage(single) is None
+    assert room.find_shortage(crowd) is WhyWaiting.MEMORY
+    single.memory_budget = 0
+    add_slot(single.pool, SlotState.BUSY, 1)
+    assert room.find_shortage(single) is WhyWaiting.MEMORY
+    room.memory_budget = 300
+    assert room.find_shortage(crowd) is None, "no place is kept for one whose own budget forbids it"
 
 
 def test_nobody_is_evicted_from_other_instances_for_a_budget_of_ones_own() -> None:
@@ -303,6 +324,7 @@ def test_nobody_is_admitted_past_a_budget_except_who_is_alone(
     tenants = (Tenant(memory_budget=own), Tenant())
     room = house(*tenants, memory_budget=host)
     room.note_available(available)
+    assert any(room.find_shortage(tenant) is None for tenant in tenants), "the house is empty"
     free = available
     for step, which, amount in steps:
         tenant = tenants[which % 2]
