@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from supervisor.client_events import NEVER_WRITTEN, ClientEvent, Rested, Result
 from supervisor.connection import Connection, ProcessTree
 from supervisor.errors import ClientDied, ConnectFailed
+from supervisor.processes import Measure, ProcessTable
 from supervisor.slot import Slot
 
 
@@ -50,6 +51,12 @@ class EndReason(StrEnum):
     UNRESPONSIVE = "does not answer"
     ONE_CALL = "its one call is over"
     SCALED = "scaled down"
+    RECYCLED = "recycled: over its memory ceiling"
+    PANIC = "ended at once: over its panic ceiling"
+
+
+_UNASKED = (EndReason.UNRESPONSIVE, EndReason.PANIC)
+"""Ends that do not wait for an interrupt's Result: it would not come, or there is no time."""
 
 
 class _Letter(NamedTuple):
@@ -134,6 +141,10 @@ class Client:
     def started(self) -> float:
         return self._connection.started
 
+    def measure(self, table: ProcessTable) -> Measure:
+        """Blocking: call it in a thread."""
+        return self._connection.measure(table)
+
     # Commands
 
     def send(self, text: str, uuid: str, recorded: anyio.Event) -> None:
@@ -205,7 +216,7 @@ class Client:
             group.start_soon(self._obey_interrupts)
             group.start_soon(self._watch_health)
             await self._ending.wait()
-            if self._uuid and self.error is None and self.reason is not EndReason.UNRESPONSIVE:
+            if self._uuid and self.error is None and self.reason not in _UNASKED:
                 self._listener.client_ending(self.slot, "interrupt")
                 self._disown()
                 await self._interrupt_and_settle()
@@ -330,7 +341,8 @@ class Client:
             # underneath it, which lets the disconnect return.
             left = anyio.Event()
             group.start_soon(self._disconnect, left)
-            with anyio.move_on_after(self._deadlines.disconnect):
+            patience = 0 if self.reason is EndReason.PANIC else self._deadlines.disconnect
+            with anyio.move_on_after(patience):
                 await left.wait()
             tree.look()
             await self._end_tree(tree)

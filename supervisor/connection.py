@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from supervisor.client_events import ClientEvent
 from supervisor.model import Answer
+from supervisor.processes import Measure, ProcessTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,10 @@ class Connection(Protocol):
     async def ping(self) -> None:
         """Returns when the process has answered. Raises `ClientDied`."""
 
+    def measure(self, table: ProcessTable) -> Measure:
+        """What its processes use now; no processes when there is nothing to measure. `table` knows those of this
+        machine. Called in a thread."""
+
     def tree(self) -> ProcessTree:
         """Its processes; also after a `connect` that failed."""
 
@@ -104,5 +109,9 @@ class Connector(Protocol):
     @property
     def digest(self) -> str:
         """Of those options. Equal digests may share spares."""
+
+    @property
+    def expected_bytes(self) -> int:
+        """Memory that one of them is expected to use, before any was measured."""
 
     def open(self, launch: Launch) -> Connection: ...

@@ -62,6 +62,11 @@ def spell_memory(amount: int | None) -> str:
     return f"{amount // _SPELLINGS[unit]}{unit}" if unit else str(amount)
 
 
+def about(amount: int) -> str:
+    """Bytes as a sentence tells them: `4.2 GiB`, `312 MiB`."""
+    return f"{amount / 1024**3:.1f} GiB" if amount >= 1024**3 else f"{amount / 1024**2:.0f} MiB"
+
+
 def _amount(value: object, smallest: int, examples: str) -> int:
     amount = _bytes(value)
     if amount is None:

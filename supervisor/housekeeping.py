@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import anyio
 
-from supervisor import operations
+from supervisor import ceilings, operations
 from supervisor.census import Census
 from supervisor.client import EndReason
 from supervisor.house import House
@@ -39,7 +40,8 @@ class Housekeeping:
             if now - tidied >= self._house.settings.cleanup_interval:
                 tidied = now
                 for instance in self._instances.values():
-                    operations.tidy(instance, now)
+                    if operations.tidy(instance, now):
+                        tidied = -math.inf  # clients are given up one at a time: the next may follow at the next tick
             self._share_the_host()
             self._mind_the_journal()
             self._offers.expire(self._house.clock.wall())
@@ -50,6 +52,11 @@ class Housekeeping:
         while True:
             slots = [slot for instance in self._instances.values() for slot in instance.pool]
             await self._census.take(slots)
+            for instance in self._instances.values():
+                ceilings.judge(instance)
+            self._house.room.note_available(self._census.memory_available)
+            for instance in self._instances.values():
+                instance.kick()
             for slot in slots:
                 feed.touch_client(slot.id)
                 if slot.session is not None:
@@ -75,11 +82,11 @@ class Housekeeping:
             self._house.feed.touch_instance(instance.name)
 
     def _share_the_host(self) -> None:
-        """An instance kept out by `max_agents` gets the place of another's idle client."""
+        """An instance kept out by the host's limits gets the place of another's idle client."""
         if (found := self._house.room.find_victim()) is not None:
             tenant, slot = found
             tenant.pool.evictions += 1
             self._instances[slot.instance].end_client(slot, EndReason.EVICTED)
         for instance in self._instances.values():
-            if instance.wants_room and self._house.room.is_left:
+            if instance.wants_room and self._house.room.find_house_shortage(instance) is None:
                 instance.kick()

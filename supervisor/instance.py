@@ -14,11 +14,12 @@ import anyio
 
 from supervisor import events as past
 from supervisor import parking
+from supervisor.admission import Shortage, find_own_shortage, is_over_budget
 from supervisor.brake import Brake
 from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
-from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Outlook, Scene, decide
+from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Outlook, Recycle, Scene, decide
 from supervisor.errors import JournalFailed, Suspended
 from supervisor.hearing import Hearing
 from supervisor.house import House
@@ -35,7 +36,9 @@ from supervisor.model import (
 from supervisor.park import Park
 from supervisor.pool import Pool
 from supervisor.recording import record_session, record_turn
+from supervisor.reserve import Reserve
 from supervisor.session import Session
+from supervisor.sizing import count_spares_wanted
 from supervisor.slot import Slot
 from supervisor.templates import Template
 from supervisor.turn import Turn
@@ -86,6 +89,8 @@ class Instance:
         self._is_kicking = False
         self._brakes_from = 0.0
         self._hearing = Hearing(self, house)
+        self.reserve = Reserve(connector.expected_bytes)
+        self.shortage = Shortage()
         house.room.add(self)
 
     def __repr__(self) -> str:
@@ -122,7 +127,9 @@ class Instance:
 
     @property
     def outlook(self) -> Outlook:
-        return Outlook(self.state, self.clock.steady(), self.park.kind, not self._house.recording_fails)
+        return Outlook(
+            self.state, self.clock.steady(), self.park.kind, not self._house.recording_fails, self.shortage.why
+        )
 
     @property
     def keeps_queue(self) -> bool:
@@ -135,10 +142,39 @@ class Instance:
 
     @property
     def wants_room(self) -> bool:
-        """A session waits for a client that its own pool would allow."""
+        """A session waits for a client that its own pool and budget would allow."""
+        return self.lacks_client and self.active_sessions < self.max_sessions and find_own_shortage(self) is None
+
+    @property
+    def waits_since(self) -> float | None:
+        """Steady seconds: since when a session waits for a client that its own pool and budget would allow."""
+        if not self.wants_room:
+            return None
+        heads = [session.mailbox.head for session in self._ready.values() if session.slot is None]
+        return min((head.eligible_steady or 0.0 for head in heads if head is not None), default=None)
+
+    @property
+    def lacks_client(self) -> bool:
+        """A session waits for a client, and the instance starts turns."""
         is_starting = self.state in (InstanceState.RUNNING, InstanceState.DRAINING)
-        may_start = is_starting and self.pool.has_room and self.active_sessions < self.max_sessions
-        return may_start and any(session.slot is None for session in self._ready.values())
+        return is_starting and any(session.slot is None for session in self._ready.values())
+
+    @property
+    def memory_budget(self) -> int | None:
+        """Bytes all its clients may use; None when only the host's budget counts."""
+        return self.template.pool.memory_budget
+
+    @property
+    def memory_remark(self) -> str:
+        """What an operator should know about its memory budgets; mostly empty."""
+        return self._house.room.remark(self)
+
+    def note_shortage(self) -> None:
+        """Keeps why its sessions find no room, for whoever shows it."""
+        why = self._house.room.explain(self, has_free_turn=self.active_sessions < self.max_sessions)
+        if self.shortage.note(why, self._house.clock.steady()):
+            for session in self._ready.values():
+                self.touch(session)
 
     @property
     def is_accepting(self) -> bool:
@@ -304,15 +340,19 @@ class Instance:
                     case Evict(slot):
                         self.pool.evictions += 1
                         self.end_client(slot, EndReason.EVICTED)
+                    case Recycle(slot):
+                        self.end_client(slot, EndReason.RECYCLED)
         finally:
             self._is_kicking = False
         self.note_brakes()
+        self.note_shortage()
         self.close_when_empty()
         self._house.feed.touch_instance(self.name)
 
     def _scene(self) -> Scene:
-        in_use = len(self.pool) - self.pool.spares
-        spares = max(self.template.spares_wanted, self.template.pool.min_clients - in_use)
+        spares = count_spares_wanted(self.pool, self.template.spares_wanted, self.template.pool.min_clients)
+        # Bytes are added up only where a client might be opened: not on the way of a prompt to its own, warm one.
+        needs_room = self.lacks_client or self.pool.spares < spares
         now = self.clock.steady()
         may_spare = not self.spare_brake.holds(now) and not self._house.room.is_wanted and self.park.trial is None
         return Scene(
@@ -323,7 +363,8 @@ class Instance:
             max_sessions=min(self.max_sessions, self.park.trial or self.max_sessions),
             ready=self._ready.values(),
             now=now,
-            has_host_room=self._house.room.is_left,
+            may_open=needs_room and self._house.room.find_shortage(self) is None,
+            is_over_budget=is_over_budget(self),
             spares_wanted=spares if may_spare else 0,
             last_served=self._last_served,
         )

@@ -10,6 +10,7 @@ from supervisor.errors import Refused, Saturated
 from supervisor.instance import Instance
 from supervisor.model import Cancelled, Expired, FailureKind, InstanceState, Source
 from supervisor.session import Session
+from supervisor.sizing import find_surplus
 from supervisor.turn import Turn
 
 _CLOSED = (InstanceState.DRAINED, InstanceState.STOPPED)
@@ -84,18 +85,31 @@ def advance(instance: Instance, now: float) -> None:
         _advance_drain(instance, now)
     parking.advance(instance, now)
     instance.resume_braked(now)
+    instance.note_shortage()
     instance.close_when_empty()
 
 
-def tidy(instance: Instance, now: float) -> None:
-    """Hibernates clients that were idle too long and forgets sessions nobody has used. `now` in steady seconds."""
-    for slot in instance.pool:
-        if not slot.is_spare and slot.is_evictable and now - slot.idle_since > instance.idle_ttl:
-            instance.end_client(slot, EndReason.IDLE)
+def tidy(instance: Instance, now: float) -> bool:
+    """Gives up a client that was idle too long and forgets sessions nobody has used. `now` in steady seconds.
+
+    True when a client is on its way out: the next one may follow when it has gone.
+    """
+    pool = instance.template.pool
+    surplus = find_surplus(
+        instance.pool,
+        now=now,
+        idle_ttl=instance.idle_ttl,
+        min_clients=pool.min_clients,
+        spares=instance.template.spares_wanted,
+        short_at=instance.shortage.seen_at,
+    )
+    if surplus is not None:
+        instance.end_client(surplus, EndReason.IDLE)
     for session in list(instance.sessions.values()):
         is_unused = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
         if is_unused and now - session.last_activity_steady > instance.template.session_ttl:
             instance.remove_session(session)
+    return instance.pool.closing > 0
 
 
 def make_saturated(instance: Instance, why: str) -> Saturated:

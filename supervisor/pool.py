@@ -72,9 +72,13 @@ class Pool:
         )
 
     def find_victim(self) -> Slot | None:
-        """The idle client least recently used; a spare before a client that holds a conversation."""
+        """The idle client to give up first (`Slot.value`)."""
         victims = [slot for slot in self._slots.values() if slot.is_evictable]
-        return min(victims, key=lambda slot: (not slot.is_spare, slot.idle_since), default=None)
+        return min(victims, key=lambda slot: slot.value, default=None)
+
+    def find_overdue(self) -> Slot | None:
+        """A client that is free and above its hard ceiling."""
+        return next((slot for slot in self._slots.values() if slot.is_ready and slot.is_overdue), None)
 
     def statistics(self) -> PoolStatistics:
         count = dict.fromkeys(SlotState, 0)

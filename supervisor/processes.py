@@ -8,7 +8,7 @@ that neither the listed tree nor the mark is found any more.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 import anyio
@@ -108,37 +108,38 @@ class Tree:
 class Measure:
     """One client's whole tree at one moment."""
 
-    memory_bytes: int
+    memory_bytes: int = 0
     """PSS where the system gives it, else RSS."""
-    processes: int
-    cpu_seconds: float
+    processes: int = 0
+    cpu_seconds: float = 0.0
     """User and system time used so far."""
 
 
-def measure_trees(roots: Mapping[str, int]) -> dict[str, Measure]:
-    """Measures the trees of all root pids with one walk over the process table. Blocking: run it in a thread.
+class ProcessTable:
+    """Who is whose child on this machine: read once, for the measurement of many trees. Blocking: use it in a thread.
 
     Reading PSS costs about 1 ms per process, RSS 18 µs.
     """
-    children: dict[int, list[int]] = {}
-    for pid, parent in psutil._ppid_map().items():  # type: ignore[attr-defined]
-        children.setdefault(parent, []).append(pid)
-    return {name: _measure(root, children) for name, root in roots.items() if root}
 
+    def __init__(self) -> None:
+        self._children: dict[int, list[int]] = {}
+        for pid, parent in psutil._ppid_map().items():  # type: ignore[attr-defined]
+            self._children.setdefault(parent, []).append(pid)
 
-def _measure(root: int, children: Mapping[int, list[int]]) -> Measure:
-    memory, count, cpu = 0, 0, 0.0
-    pending = [root]
-    while pending:
-        pid = pending.pop()
-        pending.extend(children.get(pid, ()))
-        with contextlib.suppress(*_LOST):
-            process = psutil.Process(pid)
-            memory += _memory_of(process)
-            times = process.cpu_times()
-            cpu += times.user + times.system
-            count += 1
-    return Measure(memory, count, cpu)
+    def measure(self, root: int) -> Measure:
+        """The tree below and with that pid; nothing for 0, which is no process."""
+        memory, count, cpu = 0, 0, 0.0
+        pending = [root] if root else []
+        while pending:
+            pid = pending.pop()
+            pending.extend(self._children.get(pid, ()))
+            with contextlib.suppress(*_LOST):
+                process = psutil.Process(pid)
+                memory += _memory_of(process)
+                times = process.cpu_times()
+                cpu += times.user + times.system
+                count += 1
+        return Measure(memory, count, cpu)
 
 
 def _memory_of(process: psutil.Process) -> int:

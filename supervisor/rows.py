@@ -25,7 +25,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         description=instance.template.description,
         archetype=instance.archetype,
         state=instance.state,
-        note=instance.note,
+        note=instance.note or instance.memory_remark,
         pool=dataclasses.replace(
             instance.pool.statistics(),
             wait_p50=percentile(instance.waits, 50),
@@ -46,6 +46,8 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         stalled=sum(session.is_stalled for session in instance.sessions.values()),
         parked_for=instance.park.kind if instance.state is InstanceState.PARKED else None,
         parked_until=instance.parked_until_at,
+        memory_budget=instance.memory_budget,
+        memory_reserve=instance.reserve.bytes,
     )
 
 
@@ -114,4 +116,6 @@ def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
         tool=slot.tool,
         tool_started_at=slot.tool_started_at,
         note=slot.step,
+        memory_level=slot.memory_level,
+        memory_growth=slot.memory_growth,
     )

@@ -23,7 +23,8 @@ from supervisor.errors import ClientDied, ConnectFailed
 from supervisor.model import Choose, Deny
 from supervisor.options import CompiledOptions
 from supervisor.permissions import to_input
-from supervisor.processes import MARK, Tree
+from supervisor.processes import MARK, Measure, ProcessTable, Tree
+from supervisor.reserve import PLANNING_FIGURE
 from supervisor.transcript import Cut, CutKind, find_cut, find_transcript, set_aside
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class SdkConnector:
     @property
     def digest(self) -> str:
         return self._options.digest
+
+    @property
+    def expected_bytes(self) -> int:
+        return PLANNING_FIGURE
 
     def open(self, launch: Launch) -> Connection:
         return SdkConnection(self._options, launch, self._cli)
@@ -160,6 +165,9 @@ class SdkConnection:
             await self._client.get_mcp_status()
         except Exception as error:
             raise ClientDied(f"it does not answer: {one_line(clean(str(error)), 300)}") from error
+
+    def measure(self, table: ProcessTable) -> Measure:
+        return table.measure(self._pid)
 
     def tree(self) -> Tree:
         return Tree(self._root, self._launch.mark)

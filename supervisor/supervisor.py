@@ -95,7 +95,7 @@ class Supervisor:
             clock=self._clock,
             settings=settings,
             starts=anyio.CapacityLimiter(settings.connect_limit),
-            room=HostRoom(settings.max_agents),
+            room=HostRoom(settings.max_agents, settings.memory_budget),
             mark=uuid4().hex,
             workspaces=settings.state_dir / "workspaces",
             keeps_queue=keeps_queue,
@@ -239,10 +239,11 @@ class Supervisor:
             endpoint=self._endpoint,
             started_at=self._started_at,
             memory_bytes=sum(instance.pool.memory_bytes for instance in self._instances.values()),
-            memory_budget=self.settings.memory_budget,
+            memory_budget=self._house.room.memory_budget,
             supervisor_bytes=self._census.supervisor_bytes,
             memory_available=self._census.memory_available,
             journal_failing=self._house.recording_fails,
+            memory_reserved=self._house.room.ledger.coming,
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:

@@ -17,6 +17,7 @@ from supervisor.client_events import ClientEvent, Rested, Result, TextBlock, Tex
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
 from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
 from supervisor.model import Usage
+from supervisor.processes import Measure, ProcessTable
 from supervisor.templates import Template
 
 OnPrompt = Callable[["FakeConnection", str], None]
@@ -46,6 +47,8 @@ class FakeWorld:
     """Raised by the next connects, first one first."""
     gate: anyio.Event | None = None
     """When set, a connect waits for it."""
+    expected_bytes: int = 1024**2
+    """What one client is expected to use, before any was measured."""
     starting: int = 0
     most_starting: int = 0
     """The most connects that were under way at once."""
@@ -72,6 +75,10 @@ class FakeConnector:
     def digest(self) -> str:
         return self._digest
 
+    @property
+    def expected_bytes(self) -> int:
+        return self._world.expected_bytes
+
     def open(self, launch: Launch) -> FakeConnection:
         connection = FakeConnection(self._world, launch)
         self._world.connections.append(connection)
@@ -88,6 +95,8 @@ class FakeConnection:
         self.is_alive = False
         self.is_hanging = False
         """Answers nothing any more, as a stopped process."""
+        self.memory_bytes = world.expected_bytes
+        """What the census finds while it is alive."""
         self.interrupts = 0
         self.survives_terminate = False
         """Only KILL ends it."""
@@ -199,6 +208,9 @@ class FakeConnection:
             await anyio.sleep_forever()
         if not self.is_alive:
             raise ClientDied("Cannot write to terminated process")
+
+    def measure(self, table: ProcessTable) -> Measure:
+        return Measure(self.memory_bytes, 1, 0.0) if self.is_alive else Measure()
 
     def tree(self) -> FakeTree:
         return FakeTree(self)

@@ -18,6 +18,7 @@ CASES = [
     (EndReason.DIED, ClientDied("JavaScript heap out of memory", exit_code=1), True, False, FailureKind.OUT_OF_MEMORY),
     (EndReason.DIED, ClientDied("x", oversize=True), True, True, FailureKind.OVERSIZE_MESSAGE),
     (EndReason.UNRESPONSIVE, None, True, False, FailureKind.STALLED),
+    (EndReason.PANIC, None, True, False, FailureKind.OUT_OF_MEMORY),
     (EndReason.KILLED, None, True, False, FailureKind.KILLED),
     (EndReason.START_FAILED, ConnectFailed("exit 1"), False, False, FailureKind.START_FAILED),
     (EndReason.START_FAILED, ConnectFailed("Invalid API key"), False, False, FailureKind.AUTHENTICATION),
