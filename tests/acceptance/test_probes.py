@@ -287,27 +287,37 @@ async def test_a_bare_warm_client_does_not_see_another_writers_turn_and_loses_it
     assert writers.most == 2
 
 
-async def test_a_session_has_one_writer_at_any_time_and_misses_no_turn(open_house: Open) -> None:
-    """S2.4, S2.6, R3: through evictions, hibernations and prompts that arrive while the old client is still going."""
+async def test_an_evicted_session_has_one_writer_at_any_time_and_misses_no_turn(open_house: Open) -> None:
+    """S2.4, S2.6, R3: another user takes its place each time."""
     async with open_house(1) as house, counting_writers(house, "ana") as writers:
-        said = []
-        for number in range(3):
-            said.append(f"evicted-{number}")
-            await done(house, f"[[echo]] {said[-1]}")
+        said = [f"evicted-{number}" for number in range(3)]
+        for text in said:
+            await done(house, f"[[echo]] {text}")
             await done(house, "[[echo]] I need the place", "boris")
             assert row_of(house, "ana").state is SessionState.HIBERNATED
-        for number in range(3):
-            said.append(f"hibernated-{number}")
-            await done(house, f"[[echo]] {said[-1]}")
+        await expect_recall(house, said, writers)
+
+
+async def test_a_prompt_does_not_overtake_the_end_of_its_sessions_last_client(open_house: Open) -> None:
+    """S2.6, R3: there is room for a second client all the time; it starts when the first one is verified to be gone."""
+    async with open_house(3) as house, counting_writers(house, "ana") as writers:
+        said = [f"hibernated-{number}" for number in range(3)]
+        for text in said:
+            await done(house, f"[[echo]] {text}")
             await until(lambda: row_of(house, "ana").state is SessionState.IDLE, within=30)
             house.supervisor.hibernate(SessionKey("desk", "ana", "default"))
-            (ending,) = house.supervisor.snapshot().clients
-            assert ending.state is SlotState.CLOSING, "the next prompt overtakes its end"
-        recalled = await done(house, "[[recall]]")
-        places = [recalled.index(text) for text in said]
-        assert places == sorted(places)
-        assert writers.most == 1
-        assert len(writers.pids) == len(said) + 1, "a process for each time the session came back"
+            (closing,) = house.supervisor.snapshot().clients
+            assert closing.state is SlotState.CLOSING, "the next prompt comes while it is still going"
+        await expect_recall(house, said, writers)
+
+
+async def expect_recall(house: House, said: list[str], writers: Writers) -> None:
+    """Every turn in order, by a fresh process each time, and never two of them."""
+    recalled = await done(house, "[[recall]]")
+    places = [recalled.index(text) for text in said]
+    assert places == sorted(places)
+    assert writers.most == 1
+    assert len(writers.pids) == len(said) + 1
 
 
 # A client is let go of without being ended
