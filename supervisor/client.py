@@ -51,6 +51,7 @@ class EndReason(StrEnum):
     UNRESPONSIVE = "does not answer"
     ONE_CALL = "its one call is over"
     SCALED = "scaled down"
+    AWAY = "freed while its question waits"
     RECYCLED = "recycled: over its memory ceiling"
     PANIC = "ended at once: over its panic ceiling"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from supervisor.client_events import ClientEvent
-from supervisor.model import Answer
+from supervisor.model import Answer, QuestionOutcome
 from supervisor.processes import Measure, ProcessTable
 
 
@@ -30,6 +30,8 @@ class Verdict:
     answer: Answer
     message: str = ""
     """The words the model gets to read when it is a refusal."""
+    outcome: QuestionOutcome | None = None
+    """How the question ended; None when it was not put to anybody."""
 
 
 @dataclass(frozen=True, slots=True)

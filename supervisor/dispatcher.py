@@ -190,6 +190,8 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
     if not len(mailbox):
         return None
     slot = session.slot
+    if mailbox.head is not None and mailbox.head.is_away:
+        return WhyWaiting.QUESTION
     if mailbox.current is not None:
         is_asking = slot is not None and slot.state is SlotState.ASKING
         return WhyWaiting.QUESTION if is_asking else WhyWaiting.SESSION_BUSY

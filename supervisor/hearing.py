@@ -178,10 +178,13 @@ class Hearing:
         assert session is not None, "only a session's turn asks"
         if slot.state is SlotState.BUSY:
             slot.move(SlotState.ASKING)
+            slot.asking_since = self._clock.steady()
         self._instance.touch(session)
         try:
             return await self._desk.ask(session, slot.id, request, self._instance.template.question_ttl)
         finally:
-            if slot.state is SlotState.ASKING and not session.questions:
-                slot.move(SlotState.BUSY)
+            if not session.questions:
+                slot.asking_since = None
+                if slot.state is SlotState.ASKING:
+                    slot.move(SlotState.BUSY)
             self._instance.touch(session)

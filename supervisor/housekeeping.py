@@ -44,6 +44,7 @@ class Housekeeping:
                         tidied = -math.inf  # clients are given up one at a time: the next may follow at the next tick
             self._share_the_host()
             self._mind_the_journal()
+            self._house.desk.expire(self._house.clock.wall())
             self._offers.expire(self._house.clock.wall())
             await anyio.sleep(TICK)
 

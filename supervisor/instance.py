@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import anyio
 
+from supervisor import away, parking
 from supervisor import events as past
-from supervisor import parking
 from supervisor.admission import Shortage, find_own_shortage, is_over_budget
 from supervisor.brake import Brake
 from supervisor.client import Client, EndReason
@@ -25,15 +25,13 @@ from supervisor.hearing import Hearing
 from supervisor.house import House
 from supervisor.journal import ClientRecord
 from supervisor.model import (
-    Cancelled,
-    Expired,
-    Failed,
     InstanceState,
     Outcome,
     SessionKey,
     SlotState,
 )
 from supervisor.park import Park
+from supervisor.permissions import QuestionDesk
 from supervisor.pool import Pool
 from supervisor.recording import record_session, record_turn
 from supervisor.reserve import Reserve
@@ -54,7 +52,6 @@ class Instance:
         self.template = template
         self.name = template.name
         self.archetype = template.archetype
-        self.max_sessions = template.concurrency.max_sessions
         self.pool = Pool(template.client_limit)
         self.sessions: dict[SessionKey, Session] = {}
         self.state = InstanceState.RUNNING
@@ -132,6 +129,15 @@ class Instance:
         )
 
     @property
+    def desk(self) -> QuestionDesk:
+        return self._house.desk
+
+    @property
+    def is_place_wanted(self) -> bool:
+        """Somebody waits for a place that one of this instance's clients has."""
+        return self.lacks_client or self._house.room.is_wanted
+
+    @property
     def keeps_queue(self) -> bool:
         return self._house.keeps_queue
 
@@ -189,6 +195,17 @@ class Instance:
     def ready(self) -> tuple[Session, ...]:
         """Sessions with a turn waiting and none running."""
         return tuple(self._ready.values())
+
+    @property
+    def max_sessions(self) -> int:
+        """Turns in parallel, at most."""
+        return self.template.concurrency.max_sessions
+
+    def apply(self, template: Template) -> None:
+        """The same template with other limits; what is compiled into clients must not differ. `kick` afterwards."""
+        self.template = template
+        self.pool.max_clients = template.client_limit
+        self._house.feed.touch_instance(self.name)
 
     # Sessions and turns
 
@@ -256,7 +273,7 @@ class Instance:
         self.publish(past.TurnSuspended, session, turn)
         self.note_readiness(session)
 
-    def drop(self, session: Session, turn: Turn, outcome: Cancelled | Expired | Failed) -> None:
+    def drop(self, session: Session, turn: Turn, outcome: Outcome) -> None:
         """Ends a turn that waits."""
         session.drop(turn, outcome)
         self.waiting -= 1
@@ -269,7 +286,7 @@ class Instance:
         """Interrupts the running turn; False when none runs."""
         turn, slot = session.mailbox.current, session.slot
         if turn is None or slot is None or slot.client is None:
-            return False
+            return away.end_away(self, session, reason)
         turn.stop_reason = turn.stop_reason or reason
         slot.client.interrupt()
         return True
@@ -381,7 +398,7 @@ class Instance:
         self._ready.pop(session.key, None)
         recorded = anyio.Event()
         self._house.journal.start_turn(turn.id, self.clock.wall(), recorded.set)
-        slot.client.send(turn.prompt.text, turn.uuid, recorded)
+        slot.client.send(turn.words, turn.uuid, recorded)
         waited = self._house.clock.steady() - turn.queued_steady
         self.waits.append(waited)
         self.publish(past.TurnStarted, session, turn, waited=waited, acquisition=acquisition)
@@ -464,24 +481,30 @@ class Instance:
     def finish(self, session: Session, outcome: Outcome) -> None:
         turn = session.finish(outcome)
         del self._running[session.key]
-        now = self.clock.wall()
-        self._house.journal.end_turn(turn.id, now, outcome)
-        if turn.stop_reason == EndReason.STOPPING and self._house.keeps_queue and not session.leaves_none_behind:
-            # As after a crash: the next run offers to send it again, and cuts the unanswered prompt before it does.
-            session.drop_turns = (turn.uuid, *session.drop_turns)
-            self._house.journal.offer_turn(turn.id, session.key, now, now + self.template.question_ttl)
+        self._house.journal.end_turn(turn.id, self.clock.wall(), outcome)
+        self.leave_to_next_run(session, turn)
         self.keep(session)
         parking.note_outcome(self, session, outcome)
         self.turn_seconds.append(self._house.clock.steady() - turn.started_steady)
         self.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
 
-    def put_back(self, session: Session, reason: str) -> None:
-        """Makes the running turn wait again: its prompt has not reached the process."""
+    def leave_to_next_run(self, session: Session, turn: Turn) -> None:
+        """A turn that is interrupted because this run ends is offered by the next one, as after a crash: the unanswered
+        prompt is cut from the conversation before it is sent again."""
+        if turn.stop_reason != EndReason.STOPPING or not self._house.keeps_queue or session.leaves_none_behind:
+            return
+        now = self.clock.wall()
+        session.drop_turns = (turn.uuid, *session.drop_turns)
+        self._house.journal.offer_turn(turn.id, session.key, now, now + self.template.question_ttl)
+
+    def put_back(self, session: Session, reason: str) -> Turn:
+        """Makes the running turn wait again, before all others."""
         turn = session.put_back()
         del self._running[session.key]
         self.waiting += 1
         self.publish(past.TurnPutBack, session, turn, reason=reason)
+        return turn
 
     def forget_call(self, session: Session) -> None:
         """A call that leaves nothing behind is taken off the books with its client and its last turn."""

@@ -16,8 +16,9 @@ from supervisor.durations import parse_duration, parse_limit, spell_duration
 from supervisor.errors import Refused
 from supervisor.host_memory import parse_budget, parse_memory, spell_memory
 from supervisor.mistakes import describe, in_words, nearest
+from supervisor.model import Archetype
 from supervisor.settings import Settings
-from supervisor.template import LIMITS, FrontMatter, Limits, Template, contradictions
+from supervisor.template import LIMITS, FrontMatter, Limits, Queue, Template, contradictions
 
 DEFAULT = "default"
 """In place of a value: the limit's documented default, as if neither a template nor the settings said anything."""
@@ -88,6 +89,19 @@ def adjust_settings(settings: Settings, name: str, value: str) -> Settings:
     if limit not in read.model_fields_set:
         result.model_fields_set.discard(limit)
     return result
+
+
+def take_max_wait(template: Template, before: Settings, after: Settings) -> Template:
+    """The template as the host's `max_wait` has changed it; an instance's own value is stronger (`apply_overrides`)."""
+    was_said, is_said = ("max_wait" in settings.model_fields_set for settings in (before, after))
+    own = template.queue.max_wait if "max_wait" in template.queue.model_fields_set else None
+    is_own = "max_wait" in template.queue.model_fields_set and not (was_said and own == before.max_wait)
+    if is_own or template.archetype is Archetype.EMPLOYEE or not (was_said or is_said):
+        return template
+    written = template.queue.model_dump(exclude_unset=True) | {"max_wait": after.max_wait}
+    if not is_said:
+        del written["max_wait"]
+    return template.model_copy(update={"queue": Queue.model_validate(written)})
 
 
 def describe_limits(template: Template) -> dict[str, str]:

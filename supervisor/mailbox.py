@@ -40,8 +40,9 @@ class Mailbox:
 
     @property
     def is_ready(self) -> bool:
-        """A turn waits, is recorded, and none runs."""
-        return bool(self._waiting) and self._current is None and self._waiting[0][2].is_recorded
+        """A turn waits, is recorded, and none runs; and it is not one that waits for the answer to its question."""
+        head = self.head
+        return head is not None and self._current is None and head.is_recorded and not head.is_away
 
     def put(self, turn: Turn) -> None:
         self._sequence += 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from supervisor import parking
+from supervisor import away, parking
 from supervisor.client import EndReason
 from supervisor.errors import Refused, Saturated
 from supervisor.instance import Instance
+from supervisor.limits import adjust_template
 from supervisor.model import Cancelled, Expired, FailureKind, InstanceState, Source
 from supervisor.session import Session
 from supervisor.sizing import find_surplus
@@ -53,7 +54,7 @@ def kill(instance: Instance, reason: EndReason = EndReason.KILLED) -> None:
     if reason is EndReason.STOPPING and instance.keeps_queue:
         for session in instance.sessions.values():
             for turn in tuple(session.mailbox):
-                if turn.is_recorded and not session.leaves_none_behind:
+                if turn.is_recorded and not session.leaves_none_behind and not turn.is_away:
                     instance.suspend(session, turn)
     _cancel_waiting(instance, str(reason))
     for slot in instance.pool:
@@ -65,9 +66,25 @@ def scale(instance: Instance, max_sessions: int) -> None:
     """Changes how many turns may run in parallel, and with it how many clients there may be."""
     if not 1 <= max_sessions <= 1_000:
         raise Refused(f"{instance.name} cannot be scaled to {max_sessions}: give a number from 1 to 1000")
+    template = instance.template
     extra = max(0, instance.pool.max_clients - instance.max_sessions)
-    instance.max_sessions = max_sessions
-    instance.pool.max_clients = max_sessions + extra
+    changes = {
+        "concurrency": template.concurrency.model_copy(update={"max_sessions": max_sessions}),
+        "pool": template.pool.model_copy(update={"max_clients": max_sessions + extra}),
+    }
+    instance.apply(template.model_copy(update=changes))
+    instance.kick()
+
+
+def adjust(instance: Instance, limit: str, value: str, *, most: int) -> None:
+    """Changes one limit until the next restart. `most`: clients this host holds. Raises `Refused`."""
+    template = adjust_template(instance.template, limit, value)
+    if template.concurrency.max_sessions > most:
+        raise Refused(
+            f"{instance.name} cannot have {template.concurrency.max_sessions} turns in parallel: this host holds "
+            f"{most} clients (max_agents)"
+        )
+    instance.apply(template)
     instance.kick()
 
 
@@ -83,6 +100,7 @@ def advance(instance: Instance, now: float) -> None:
     _note_silence(instance, now)
     if instance.state is InstanceState.DRAINING:
         _advance_drain(instance, now)
+    away.free_askers(instance, now)
     parking.advance(instance, now)
     instance.resume_braked(now)
     instance.note_shortage()
@@ -131,7 +149,8 @@ def _cancel_waiting(instance: Instance, reason: str, only: Session | None = None
     sessions = [only] if only is not None else list(instance.sessions.values())
     turns = [(session, turn) for session in sessions for turn in session.mailbox]
     for session, turn in turns:
-        instance.drop(session, turn, Cancelled(reason))
+        if not away.end_away(instance, session, reason):
+            instance.drop(session, turn, Cancelled(reason))
     instance.kick()
     return len(turns)
 
@@ -143,8 +162,8 @@ def _expire_waiting(instance: Instance, now: float) -> None:
     overdue: list[tuple[Session, Turn]] = []
     for session in instance.ready:
         head = session.mailbox.head
-        if head is not None and head.prompt.source is Source.OPERATOR:
-            continue  # sees the queue, and may withdraw
+        if head is not None and (head.prompt.source is Source.OPERATOR or head.is_taken_down):
+            continue  # an operator sees the queue, and may withdraw; what had begun is not refused any more
         if head is not None and head.eligible_steady is not None and now - head.eligible_steady > limit:
             overdue.append((session, head))
     for session, turn in overdue:

@@ -25,7 +25,6 @@ from supervisor.conversation import Asked, Conversation, Noticed, Replied, ToolC
 from supervisor.errors import JournalFailed
 from supervisor.mailbox import Mailbox
 from supervisor.model import (
-    Cancelled,
     Done,
     Expired,
     Failed,
@@ -75,6 +74,8 @@ class Session:
         """Taken off the books as soon as its client has gone; takes no more prompts."""
         self.allowed: set[str] = set()
         """What "always in this session" has allowed: the rules of `permissions.rule_for`."""
+        self.allowed_once: list[str] = []
+        """Approved while no client was there to be told: each rule counts for one call."""
         self.questions: list[str] = []
         """Ids of its open questions."""
         self.usage = Usage()
@@ -143,7 +144,8 @@ class Session:
     def status(self) -> SessionState:
         """The one computed status: used by every list, header and answer."""
         slot = self.slot
-        if slot is not None and slot.state is SlotState.ASKING:
+        head = self.mailbox.head
+        if (slot is not None and slot.state is SlotState.ASKING) or (head is not None and head.is_away):
             return SessionState.ASKING
         if self.offer is not None and self.mailbox.current is None:
             return SessionState.INTERRUPTED
@@ -173,13 +175,14 @@ class Session:
         """Makes the head of the mailbox the running turn."""
         turn = self.mailbox.begin()
         turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
-        self._text = []
+        if not turn.is_taken_down:
+            self._text = []
         self._touch()
         self._take_down(turn, turn.started_at)
         return turn
 
     def put_back(self) -> Turn:
-        """Makes the running turn wait again: its prompt has not reached anybody."""
+        """Makes the running turn wait again, before all others."""
         turn = self.mailbox.put_back()
         turn.started_at = None
         return turn
@@ -257,8 +260,8 @@ class Session:
         self._record(turn, outcome)
         return turn
 
-    def drop(self, turn: Turn, outcome: Cancelled | Expired | Failed) -> None:
-        """Ends a turn that has not started."""
+    def drop(self, turn: Turn, outcome: Outcome) -> None:
+        """Ends a turn that waits."""
         if not self.mailbox.withdraw(turn):
             raise AssertionError(f"{turn!r} does not wait in {self!r}")
         self._take_down(turn, turn.queued_at)

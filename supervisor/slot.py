@@ -48,6 +48,8 @@ class Slot:
         """Unix seconds."""
         self.idle_since = 0.0
         """Steady seconds; what least-recently-used is judged by."""
+        self.asking_since: float | None = None
+        """Steady seconds; None while it does not wait for an answer."""
         self.last_event_at = at
         self.turns = 0
         self.tool = ""

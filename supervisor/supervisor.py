@@ -14,13 +14,14 @@ from uuid import uuid4
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from supervisor import __version__, operations
+from supervisor import __version__, away, operations
 from supervisor import events as past
 from supervisor.addresses import find_key
 from supervisor.admission import HostRoom
 from supervisor.census import Census
 from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
+from supervisor.connection import Verdict
 from supervisor.conversation import Conversation, QuestionClosed, QuestionPosed
 from supervisor.errors import InvalidPrompt, NotAccepting, Refused, UnknownAgent, UnknownTarget
 from supervisor.feed import Feed, Subscription
@@ -29,6 +30,7 @@ from supervisor.housekeeping import Housekeeping
 from supervisor.ids import new_id
 from supervisor.instance import Instance
 from supervisor.journal import Journal, OfferOutcome
+from supervisor.limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
 from supervisor.model import (
     Answer,
     Archetype,
@@ -81,7 +83,7 @@ class Supervisor:
         self._endpoint = endpoint
         self._started_at = self._clock.wall()
         self._feed = Feed(self)
-        self._desk = QuestionDesk(self._clock, self._question_asked, self._question_settled)
+        self._desk = QuestionDesk(self._clock, self._question_asked, self._question_settled, self._question_came_back)
         self._census = Census(self._clock)
         self._tasks: TaskGroup | None = None
         self._stopping = anyio.Event()
@@ -294,7 +296,7 @@ class Supervisor:
         if turn is None:
             raise UnknownTarget(f"no turn {turn_id} waits or runs")
         instance, session = self._instances[turn.key.instance], self._session(turn.key)
-        if session.mailbox.current is turn:
+        if session.mailbox.current is turn or turn.is_away:
             instance.stop_turn(session, "withdrawn by its caller")
         else:
             instance.drop(session, turn, Cancelled("withdrawn by its caller"))
@@ -350,6 +352,10 @@ class Supervisor:
         self._feed.touch_questions()
         self._feed.publish(past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question)))
 
+    def _question_came_back(self, question: Question, rule: str, verdict: Verdict) -> None:
+        instance = self._instances[question.key.instance]
+        away.come_back(instance, self._session(question.key), question, rule, verdict)
+
     # Turns that a restart interrupted
 
     def replay(self, key: SessionKey) -> Turn:
@@ -364,10 +370,27 @@ class Supervisor:
     # Limits
 
     def limits(self, instance: str = "") -> dict[str, str]:
-        return {}
+        return describe_limits(self._instance(instance).template) if instance else describe_host_limits(self.settings)
 
     def adjust(self, instance: str, limit: str, value: str) -> None:
-        raise Refused(f"{limit} is not a limit")
+        if instance:
+            operations.adjust(self._instance(instance), limit, value, most=self.settings.max_agents)
+        else:
+            self._adjust_host(limit, value)
+        self._log_action("set", instance or "host", f"{limit} {value}")
+
+    def _adjust_host(self, limit: str, value: str) -> None:
+        settings = adjust_settings(self.settings, limit, value)
+        house = self._house
+        for instance in self._instances.values():
+            instance.apply(take_max_wait(instance.template, self.settings, settings))
+        house.settings = settings
+        house.starts.total_tokens = settings.connect_limit
+        house.room.max_agents = settings.max_agents
+        house.room.memory_budget = settings.memory_budget
+        self._feed.touch_host()
+        for instance in self._instances.values():
+            instance.kick()
 
     # Instances
 

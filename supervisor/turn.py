@@ -60,6 +60,10 @@ class Turn:
         """What kind of failure that is; None when it is an interrupt."""
         self.is_taken_down = False
         """Its prompt stands in the conversation: a turn that is put back and begins again is not asked twice."""
+        self.is_away = False
+        """It has begun, and waits for the answer to its question without a client."""
+        self.told: list[str] = []
+        """The answers it comes back with: what the agent is sent in place of the prompt."""
         self._conversation = conversation
         self._from = len(conversation)
         self._outcome: Outcome | None = None
@@ -82,6 +86,11 @@ class Turn:
         if self._outcome is not None:
             return TurnState.ENDED
         return TurnState.WAITING if self.started_at is None else TurnState.RUNNING
+
+    @property
+    def words(self) -> str:
+        """What is sent to the agent: the prompt, or how its questions ended when it comes back."""
+        return "\n\n".join([*self.told, "Go on with what you were doing."]) if self.told else self.prompt.text
 
     @property
     def finished(self) -> Outcome | None:
