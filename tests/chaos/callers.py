@@ -1,0 +1,76 @@
+"""The callers: some people with some sessions each, and what they ask. Every prompt has a word of its own."""
+
+from __future__ import annotations
+
+import random
+from itertools import count
+
+import anyio
+
+from tests.chaos.ledger import Handed, Ledger, Place
+from tests.chaos.stage import Stage
+
+SESSIONS_OF_A_USER = 2
+MOST_OPEN = 3
+"""Turns that one session ever has waiting or running."""
+PAUSE = (0.05, 1.2)
+"""Seconds between two prompts to one session, from and to."""
+LONGEST_WAIT = 5.0
+"""Seconds until a caller looks again whether there is room, or a supervisor."""
+REPLAYED = 0.6
+"""Share of interrupted turns that are sent again; the others are dropped."""
+
+KINDS = {
+    "[[echo]] {word}": 4,
+    "[[slow: 0.8]] [[say: heard {word}]]": 3,
+    "[[stream: 80 words, 0.02]] [[say: streamed {word}]]": 3,
+    '[[tool: Bash {{"command": "echo made {word}"}}]] [[say: ran {word}]]': 3,
+    '[[tool: Bash {{"command": "sleep 2; echo late {word}"}}]] [[say: waited {word}]]': 2,
+    "[[recall]] [[say: recalled {word}]]": 2,
+    "[[error: 529, 1]] [[say: overcame {word}]]": 1,
+    "[[stream: 20 words, 0.02]] [[cut: 1]] [[say: mended {word}]]": 1,
+    # These two never end by themselves: somebody withdraws them, or the supervisor stops them.
+    '[[tool: Bash {{"command": "sleep 600", "timeout": 600000}}]] [[say: never {word}]]': 1,
+    "[[stall]] {word}": 1,
+}
+"""What is asked, and how often. A turn that is done has said its word."""
+
+
+def make_places(sessions: int) -> list[Place]:
+    return [Place(f"user{n // SESSIONS_OF_A_USER}", f"s{n % SESSIONS_OF_A_USER}") for n in range(sessions)]
+
+
+class Callers:
+    """Ask on and on, all at once, each in order in their own session."""
+
+    def __init__(self, stage: Stage, ledger: Ledger, dice: random.Random) -> None:
+        self._stage = stage
+        self._ledger = ledger
+        self._dice = dice
+        self._numbers = count(1)
+
+    async def ask_on(self, place: Place) -> None:
+        """Until it is cancelled."""
+        dice = random.Random(self._dice.random())
+        while True:
+            await anyio.sleep(dice.uniform(*PAUSE))
+            if not self._stage.is_up or len(self._ledger.open_turns(place)) >= MOST_OPEN:
+                await self._ledger.changed(LONGEST_WAIT)
+                continue
+            await self._stage.submit(self._make(place, dice))
+
+    async def decide_on(self) -> None:
+        """Answers the offers of interrupted turns, one way or the other, until it is cancelled."""
+        while True:
+            while self._stage.is_up and self._ledger.offers:
+                place, turn = self._ledger.offers.popitem()
+                replay = self._dice.random() < REPLAYED
+                await self._stage.order("settle", user=place.user, session=place.session, turn=turn, replay=replay)
+            await self._ledger.changed(LONGEST_WAIT)
+
+    def _make(self, place: Place, dice: random.Random) -> Handed:
+        word = f"word{next(self._numbers):06d}"
+        (kind,) = dice.choices(list(KINDS), list(KINDS.values()))
+        handed = Handed(word, place, kind.format(word=word))
+        self._ledger.handed[word] = handed
+        return handed
