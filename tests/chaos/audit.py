@@ -1,4 +1,4 @@
-"""The reckoning: the journal against what callers were told, the transcripts, the endpoint's record, the process table."""
+"""The reckoning: the journal against what callers were told, the transcripts, the endpoint's record, the processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run: the endpoint, the child, the callers and the faults, then quiet, then the end. What became of it: `audit`."""
+"""One run: endpoint, child, callers and faults, then quiet, then the end. `audit` says what became of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was handed in, and everything the child has told: the caller's side of the story, kept where no fault reaches it."""
+"""What was handed in, and everything the child has told: the callers' side of the story, where no fault reaches it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The child: a real `Supervisor` over real CLIs, moved by JSON lines on its input. It may be killed at any moment.
 
-First line in: `{"state": folder, "environment": {...}, "template": {...}, "settings": {...}}`. Then commands, each with a
-`do`: submit, read, withdraw, settle, finish. Lines out have a `told`: ready, accepted, refused, outcome, finished, ...
+First line in: `{"state": folder, "environment": {...}, "template": {...}, "settings": {...}}`. Then commands, each with
+a `do`: submit, read, withdraw, settle, finish. Lines out have a `told`: ready, accepted, refused, outcome, finished, ...
 The end of the input ends it.
 """
 
@@ -177,13 +177,15 @@ async def main() -> None:
     state = Path(order["state"])
     template = Template.model_validate({**order["template"], "path": state.parent / "desk.md"})
     settings = Settings(state_dir=state, rehearsal=True, **order["settings"])
-    async with Supervisor([template], settings, environment=order["environment"]) as supervisor:
-        async with anyio.create_task_group() as tasks:
-            stagehand = Stagehand(supervisor, tasks)
-            tasks.start_soon(stagehand.watch)
-            stagehand.begin()
-            await stagehand.obey(commands)
-            tasks.cancel_scope.cancel()
+    async with (
+        Supervisor([template], settings, environment=order["environment"]) as supervisor,
+        anyio.create_task_group() as tasks,
+    ):
+        stagehand = Stagehand(supervisor, tasks)
+        tasks.start_soon(stagehand.watch)
+        stagehand.begin()
+        await stagehand.obey(commands)
+        tasks.cancel_scope.cancel()
     tell("bye")
 
 
