@@ -12,10 +12,12 @@ from pathlib import Path
 
 import anyio
 
-from tests.chaos.audit import examine, print_table
+from tests.chaos.audit import end_leaked, examine
+from tests.chaos.books import read_books
 from tests.chaos.director import Plan, direct
+from tests.chaos.table import print_table
 
-QUICK = {"sessions": 8, "seconds": 15.0, "kills": 0}
+QUICK = {"sessions": 8, "seconds": 12.0, "kills": 0}
 """What CI runs: about 30 s with start, drain and audit."""
 SECONDS_PER_KILL = 20.0
 """Of the supervisor, in a run of the usual length."""
@@ -25,10 +27,15 @@ def main() -> int:
     options = parse_options()
     began = time.monotonic()
     folder = Path(options.folder or tempfile.mkdtemp(prefix="bullpen-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
     plan = make_plan(options, folder)
     print(f"chaos: seed {plan.seed}, {plan.sessions} sessions, {plan.seconds:g} s", flush=True)
     run = anyio.run(direct, plan)
-    reckoning = examine(run)
+    leaked = end_leaked(folder)
+    books = read_books(run.journal) if run.journal.exists() else run.books_from_hearsay()
+    reckoning = examine(run.ledger, books, run.record, run.config_dir)
+    reckoning.leaked += leaked
+    reckoning.failures += run.overtime
     print_table(run, reckoning, time.monotonic() - began)
     if not reckoning.is_clean:
         print(f"what it left behind is in {folder}")
@@ -44,7 +51,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--sessions", type=int, default=12, help="that callers use (default: %(default)s)")
     parser.add_argument("--kills", type=int, help="of the supervisor (default: one in 20 s)")
     parser.add_argument("--seed", type=int, help="of prompts and faults; timing is real (default: a new one)")
-    parser.add_argument("--quick", action="store_true", help="the short form: 8 sessions, 15 s")
+    parser.add_argument("--quick", action="store_true", help="the short form: 8 sessions, 12 s")
     parser.add_argument("--folder", help="where state, transcripts and logs go (default: a temporary one)")
     return parser.parse_args()
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from supervisor.processes import MARK
-from tests.chaos.books import Entry, read_books, read_uuids
-from tests.chaos.director import Run
-from tests.chaos.ledger import Place
-from tests.chaos.transcripts import WORD, read_transcript
+from supervisor.rehearsal import Request
+from tests.chaos.books import Books, Entry
+from tests.chaos.ledger import Ledger
+from tests.chaos.transcripts import WORD, Transcript, read_transcript
 
 OUTCOMES = ("done", "failed", "interrupted", "cancelled", "expired")
 
@@ -21,6 +22,7 @@ OUTCOMES = ("done", "failed", "interrupted", "cancelled", "expired")
 class Reckoning:
     """The lists hold a line for each finding; all of them must be empty."""
 
+    accepted: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
@@ -43,98 +45,116 @@ class Reckoning:
         return not any(self.must_be_empty.values())
 
 
-def examine(run: Run) -> Reckoning:
-    """Ends what it finds leaked, after it has counted it."""
-    reckoning = Reckoning(failures=[*run.ledger.failures, *run.overtime])
-    books = read_books(run)
-    reckoning.outcomes.update(entry.outcome for entry in books if entry.outcome)
-    reckoning.leaked = [end_process(process) for process in find_clients(run.plan.folder)]
-    reckoning.lost = find_lost(run, books)
-    reckoning.duplicated = find_told_twice(run, books)
-    reckoning.disagreeing = find_strangers(run)
-    by_place: defaultdict[Place, list[Entry]] = defaultdict(list)
-    for entry in books:
-        by_place[entry.place].append(entry)
-    uuids = read_uuids(run)
-    for place, entries in by_place.items():
-        examine_session(run, reckoning, entries, uuids.get(place, ""))
+def examine(ledger: Ledger, books: Books, record: list[Request], config_dir: Path) -> Reckoning:
+    reckoning = Reckoning(accepted=len(ledger.accounts), failures=list(ledger.failures))
+    reckoning.outcomes.update(entry.outcome for entry in books.entries if entry.outcome)
+    reckoning.lost += find_lost(ledger, books)
+    reckoning.duplicated += find_told_twice(ledger, books)
+    reckoning.duplicated += find_sent_twice(record)
+    reckoning.disagreeing += find_strangers(ledger, record)
+    reckoning.disagreeing += find_forgotten(ledger, books, record)
+    for place in sorted({entry.place for entry in books.entries}):
+        uuid = books.uuids.get(place, "")
+        transcript = read_transcript(config_dir, uuid) if uuid else Transcript()
+        reckoning.duplicated += find_done_twice(books.of(place), transcript)
+        findings = compare(ledger, books.of(place), transcript)
+        reckoning.disagreeing += [f"{place} ({uuid or 'never begun'}): {finding}" for finding in findings]
     return reckoning
 
 
 # What callers were told
 
 
-def find_lost(run: Run, books: list[Entry]) -> list[str]:
-    """Acknowledged, and without an outcome at the end."""
-    known = {entry.turn: entry for entry in books}
-    lost = []
-    for account in run.ledger.accounts.values():
-        entry = known.get(account.turn)
-        if entry is None or not entry.outcome:
-            how = "is not in the journal" if entry is None else "has no outcome"
-            lost.append(f"{account.turn} ({account.handed.word} of {account.handed.place}) {how}")
-    return lost
+def find_lost(ledger: Ledger, books: Books) -> Iterator[str]:
+    """Acknowledged or recorded, and without an outcome at the end."""
+    known = {entry.turn for entry in books.entries}
+    for account in ledger.accounts.values():
+        if account.turn not in known:
+            yield f"{account.turn} ({account.handed.word} of {account.handed.place}) is not in the journal"
+    for entry in books.entries:
+        if not entry.outcome:
+            yield f"{entry.turn} ({entry.word} of {entry.place}) has no outcome"
 
 
-def find_told_twice(run: Run, books: list[Entry]) -> list[str]:
-    """A turn has one outcome: whoever is told it is told the same, and only once by each teller."""
-    known = {entry.turn: entry.outcome for entry in books}
-    twice = []
-    for account in run.ledger.accounts.values():
+def find_told_twice(ledger: Ledger, books: Books) -> Iterator[str]:
+    """A turn has one outcome: whoever is told it is told the same as the journal, and once by each teller."""
+    recorded = {entry.turn: entry.outcome for entry in books.entries}
+    for account in ledger.accounts.values():
         tellers = Counter(teller for _, teller, _ in account.outcomes)
-        told = {outcome for _, _, outcome in account.outcomes} | (
-            {known[account.turn]} if account.turn in known else set()
-        )
-        if len(told - {""}) > 1 or any(number > 1 for number in tellers.values()):
-            twice.append(
-                f"{account.turn} ({account.handed.word}): the journal says {known.get(account.turn)}, "
-                f"told were {account.outcomes}"
-            )
-    return twice
+        told = {outcome for _, _, outcome in account.outcomes}
+        outcome = recorded.get(account.turn, "")
+        if told - {outcome} or any(times > 1 for times in tellers.values()):
+            yield f"{account.turn} ({account.handed.word}) was told as {account.outcomes}, the journal says {outcome!r}"
 
 
-# What was said and sent
+# What the model was sent
 
 
-def examine_session(run: Run, reckoning: Reckoning, entries: list[Entry], uuid: str) -> None:
-    """One conversation: its turns in the journal's order against its transcript, and what the model was sent."""
-    place = entries[0].place
-    transcript = read_transcript(run.config_dir, uuid)
-    asked = Counter(transcript.asked)
-    reckoning.duplicated += [f"{word} was asked {times} times in {place}" for word, times in asked.items() if times > 1]
-    done = [entry.word for entry in entries if entry.outcome == "done"]
-    reckoning.duplicated += [f"{word} of {place} is done {n} times" for word, n in Counter(done).items() if n > 1]
-    expected = [word for word in done if not is_forgiven(run, word, place)]
-    missing = [word for word in expected if word not in asked]
-    unanswered = [word for word in expected if word in asked and word not in transcript.reply_to(word)]
-    order = [word for word in transcript.asked if word in expected]
-    wrong = []
-    if missing:
-        wrong.append(f"done, and not in the transcript: {missing}")
-    if unanswered:
-        wrong.append(f"done, and without its answer: {unanswered}")
-    if not missing and order != expected:
-        wrong.append(f"in the order {order}, the journal says {expected}")
-    strangers = {word for word in transcript.mentions if run.ledger.handed[word].place != place}
-    if strangers:
-        wrong.append(f"contains words of others: {sorted(strangers)}")
-    reckoning.disagreeing += [f"{place} ({uuid or 'no transcript'}): {finding}" for finding in wrong]
+def find_sent_twice(record: list[Request]) -> Iterator[str]:
+    """No conversation asks the same prompt twice, whatever became of the first time."""
+    for number, request in enumerate(record):
+        asked = Counter(word for text in request.user_texts for word in set(WORD.findall(text)))
+        for word in [word for word, times in asked.items() if times > 1]:
+            yield f"request {number} asks {word} {asked[word]} times"
 
 
-def find_strangers(run: Run) -> list[str]:
-    """No request may contain the words of two sessions."""
-    found = []
-    for number, request in enumerate(run.record):
-        places = {run.ledger.handed[word].place for word in WORD.findall(request.text)}
+def find_strangers(ledger: Ledger, record: list[Request]) -> Iterator[str]:
+    """No request contains the words of two sessions."""
+    for number, request in enumerate(record):
+        places = {ledger.handed[word].place for word in WORD.findall(request.text)}
         if len(places) > 1:
-            found.append(f"request {number} contains words of {', '.join(map(str, sorted(places)))}")
-    return found
+            yield f"request {number} contains words of {', '.join(map(str, sorted(places)))}"
 
 
-def is_forgiven(run: Run, word: str, place: Place) -> bool:
+def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Iterator[str]:
+    """What was done before is in every later request of the session."""
+    for number, request in enumerate(record):
+        word = next(iter(WORD.findall(request.prompt)), None)
+        if word is None:
+            continue
+        entries = books.of(ledger.handed[word].place)
+        words = [entry.word for entry in entries]
+        if word not in words:
+            continue
+        before = [entry for entry in entries[: words.index(word)] if entry.outcome == "done"]
+        sent = set(WORD.findall(request.text))
+        if forgotten := [entry.word for entry in before if entry.word not in sent and not is_forgiven(ledger, entry)]:
+            yield f"request {number}, for {word}, has forgotten {forgotten}"
+
+
+# What stands in the transcripts
+
+
+def find_done_twice(entries: list[Entry], transcript: Transcript) -> Iterator[str]:
+    """A replay counts as the same work."""
+    for word, times in Counter(transcript.asked).items():
+        if times > 1:
+            yield f"{word} was asked {times} times in {entries[0].place}"
+    for word, times in Counter(entry.word for entry in entries if entry.outcome == "done").items():
+        if times > 1:
+            yield f"{word} of {entries[0].place} is done {times} times"
+
+
+def compare(ledger: Ledger, entries: list[Entry], transcript: Transcript) -> Iterator[str]:
+    """One conversation against the journal: all that is done, in order, with its answer, and no word of others."""
+    done = [entry.word for entry in entries if entry.outcome == "done" and not is_forgiven(ledger, entry)]
+    asked = transcript.asked
+    if missing := [word for word in done if word not in asked]:
+        yield f"done, and not in the transcript: {missing}"
+    if unanswered := [word for word in done if word in asked and word not in transcript.reply_to(word)]:
+        yield f"done, and without its answer: {unanswered}"
+    present = [word for word in done if word in asked]
+    if (order := [word for word in dict.fromkeys(asked) if word in done]) != present:
+        yield f"in the order {order}, the journal says {present}"
+    if strangers := {word for word in transcript.mentions if ledger.handed[word].place != entries[0].place}:
+        yield f"contains words of others: {sorted(strangers)}"
+
+
+def is_forgiven(ledger: Ledger, entry: Entry) -> bool:
     """The session said, after this turn was accepted, that its context was lost."""
-    order = [account.handed.word for account in run.ledger.accounts.values()]
-    return any(word in order[:accepted] for accepted in run.ledger.losses.get(place, ()))
+    order = list(ledger.accounts)
+    losses = ledger.losses.get(entry.place, [])
+    return any(entry.turn in order[:accepted] for accepted in losses)
 
 
 # What is left running
@@ -154,30 +174,13 @@ def find_clients(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def end_process(process: psutil.Process) -> str:
-    """Gives what it was."""
-    try:
-        description = f"{process.pid} {process.status()} {' '.join(process.cmdline())[:120]}"
-        process.kill()
-    except psutil.Error as error:
-        return f"{process.pid} ({error})"
-    return description
-
-
-# The table
-
-
-def print_table(run: Run, reckoning: Reckoning, seconds: float) -> None:
-    rows: dict[str, int] = {"accepted": len(run.ledger.accounts)}
-    rows |= {outcome: reckoning.outcomes[outcome] for outcome in OUTCOMES}
-    width = max(map(len, reckoning.must_be_empty))
-    for name, number in rows.items():
-        print(f"{name:<{width}}  {number:>5}")
-    for name, findings in reckoning.must_be_empty.items():
-        print(f"{name:<{width}}  {len(findings):>5}  {'(must be 0)' if not findings else 'MUST BE 0'}")
-    happened = ", ".join(f"{number} {name}" for name, number in sorted(run.faults.items()))
-    print(f"faults: {happened or 'none'}; {len(run.ledger.refused)} prompts refused")
-    print(f"{len(run.record)} requests, {run.ledger.decided.total()} offers decided, {seconds:.0f} s")
-    for name, findings in reckoning.must_be_empty.items():
-        for finding in findings:
-            print(f"{name}: {finding}")
+def end_leaked(folder: Path) -> list[str]:
+    """Ends what is left, and gives what it was."""
+    leaked = []
+    for process in find_clients(folder):
+        try:
+            leaked.append(f"{process.pid} {process.status()} {' '.join(process.cmdline())[:120]}")
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    return leaked

@@ -1,11 +1,14 @@
-"""What the journal says of every turn, read with nothing of the engine's own code."""
+"""What the journal says, read with plain SQL and nothing of the engine's own code."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests.chaos.director import Run
 from tests.chaos.ledger import Place
+from tests.chaos.transcripts import WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,21 +20,27 @@ class Entry:
     word: str
     outcome: str
     """Empty when it has none."""
+    replays: str = ""
+    """The interrupted turn whose prompt it sends again."""
 
 
-def read_books(run: Run) -> list[Entry]:
-    """In the order in which the turns were accepted, which is the order of each session."""
-    return [
-        Entry(
-            account.turn,
-            account.handed.place,
-            account.handed.word,
-            account.outcomes[-1][2] if account.outcomes else "",
-        )
-        for account in run.ledger.accounts.values()
-    ]
-
-
-def read_uuids(run: Run) -> dict[Place, str]:
+@dataclass(frozen=True, slots=True)
+class Books:
+    entries: tuple[Entry, ...]
+    """In the order in which they were accepted."""
+    uuids: dict[Place, str]
     """Claude Code's id of each session's conversation."""
-    return run.ledger.uuids
+
+    def of(self, place: Place) -> list[Entry]:
+        return [entry for entry in self.entries if entry.place == place]
+
+
+def read_books(journal: Path) -> Books:
+    with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as database:
+        turns = database.execute("SELECT id, user, session, text, outcome, replays FROM turns ORDER BY seq")
+        entries = tuple(
+            Entry(turn, Place(user, session), WORD.findall(text)[0], outcome, replays)
+            for turn, user, session, text, outcome, replays in turns
+        )
+        sessions = database.execute("SELECT user, session, uuid FROM sessions")
+        return Books(entries, {Place(user, session): uuid for user, session, uuid in sessions})

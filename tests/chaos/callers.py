@@ -1,4 +1,7 @@
-"""The callers: some people with some sessions each, and what they ask. Every prompt has a word of its own."""
+"""The callers: some people with some sessions each, and what they ask. Every prompt has a word of its own.
+
+The operator is one of them: offers are decided and parked pools resumed.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,26 @@ from tests.chaos.ledger import Handed, Ledger, Place
 from tests.chaos.stage import Stage
 
 SESSIONS_OF_A_USER = 2
-MOST_OPEN = 3
+MOST_OPEN = 2
 """Turns that one session ever has waiting or running."""
 PAUSE = (0.05, 1.2)
 """Seconds between two prompts to one session, from and to."""
 LONGEST_WAIT = 5.0
 """Seconds until a caller looks again whether there is room, or a supervisor."""
+ROUND = (0.5, 6.0)
+"""Seconds between two looks of the operator at a pool that may have parked itself (for 15 s at first)."""
 REPLAYED = 0.6
 """Share of interrupted turns that are sent again; the others are dropped."""
 
 KINDS = {
-    "[[echo]] {word}": 4,
-    "[[slow: 0.8]] [[say: heard {word}]]": 3,
-    "[[stream: 80 words, 0.02]] [[say: streamed {word}]]": 3,
-    '[[tool: Bash {{"command": "echo made {word}"}}]] [[say: ran {word}]]': 3,
-    '[[tool: Bash {{"command": "sleep 2; echo late {word}"}}]] [[say: waited {word}]]': 2,
-    "[[recall]] [[say: recalled {word}]]": 2,
-    "[[error: 529, 1]] [[say: overcame {word}]]": 1,
-    "[[stream: 20 words, 0.02]] [[cut: 1]] [[say: mended {word}]]": 1,
+    "[[echo]] {word}": 8,
+    "[[slow: 0.8]] [[say: heard {word}]]": 6,
+    "[[stream: 80 words, 0.02]] [[say: streamed {word}]]": 6,
+    '[[tool: Bash {{"command": "echo made {word}"}}]] [[say: ran {word}]]': 6,
+    '[[tool: Bash {{"command": "sleep 2; echo late {word}"}}]] [[say: waited {word}]]': 4,
+    "[[recall]] [[say: recalled {word}]]": 4,
+    "[[error: 529, 1]] [[say: overcame {word}]]": 2,
+    "[[stream: 20 words, 0.02]] [[cut: 1]] [[say: mended {word}]]": 2,
     # These two never end by themselves: somebody withdraws them, or the supervisor stops them.
     '[[tool: Bash {{"command": "sleep 600", "timeout": 600000}}]] [[say: never {word}]]': 1,
     "[[stall]] {word}": 1,
@@ -58,6 +63,12 @@ class Callers:
                 await self._ledger.changed(LONGEST_WAIT)
                 continue
             await self._stage.submit(self._make(place, dice))
+
+    async def operate(self) -> None:
+        """Has a parked pool resume, mostly before it would by itself, until it is cancelled."""
+        while True:
+            await anyio.sleep(self._dice.uniform(*ROUND))
+            await self._stage.order("resume")
 
     async def decide_on(self) -> None:
         """Answers the offers of interrupted turns, one way or the other, until it is cancelled."""

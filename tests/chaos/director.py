@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from supervisor.rehearsal import Rehearsal, Request
+from tests.chaos.books import Books, Entry
 from tests.chaos.callers import Callers, make_places
 from tests.chaos.faults import Faults
 from tests.chaos.ledger import Ledger
@@ -24,7 +25,7 @@ TEMPLATE: dict[str, Any] = {
     "concurrency": {"maxSessions": 3},
     "pool": {"maxClients": 4, "spares": 1},
     "queue": {"maxWait": "none"},
-    "stallTimeout": "8s",
+    "stallTimeout": "6s",
 }
 """Fewer clients than sessions, so that sessions are evicted and resumed all the time."""
 SETTINGS: dict[str, Any] = {
@@ -48,7 +49,7 @@ class Plan:
     """Of callers and faults. Starting, draining and the audit come on top."""
     kills: int = 0
     """Of the supervisor."""
-    quiet_within: float = 60.0
+    quiet_within: float = 120.0
     """Seconds that the accepted turns get to end once the faults have stopped."""
 
 
@@ -71,6 +72,18 @@ class Run:
     @property
     def state_dir(self) -> Path:
         return self.plan.folder / "state"
+
+    @property
+    def journal(self) -> Path:
+        return self.state_dir / "journal.db"
+
+    def books_from_hearsay(self) -> Books:
+        """Until there is a journal."""
+        entries = [
+            Entry(one.turn, one.handed.place, one.handed.word, one.outcomes[-1][2] if one.outcomes else "")
+            for one in self.ledger.accounts.values()
+        ]
+        return Books(tuple(entries), self.ledger.uuids)
 
 
 async def direct(plan: Plan) -> Run:
@@ -108,6 +121,7 @@ async def _storm(run: Run, stage: Stage, rehearsal: Rehearsal) -> None:
         for place in make_places(run.plan.sessions):
             storm.start_soon(callers.ask_on, place)
         storm.start_soon(callers.decide_on)
+        storm.start_soon(callers.operate)
         storm.start_soon(faults.happen)
         async with anyio.create_task_group() as lives:
             lives.start_soon(faults.kill_supervisors, run.plan.kills, run.plan.seconds)
@@ -123,5 +137,6 @@ async def _wait_for_quiet(run: Run, stage: Stage) -> None:
             for account in ledger.open_turns():
                 if "[[stall]]" in account.handed.text or "sleep 600" in account.handed.text:
                     await stage.order("withdraw", turn=account.turn)
+            await stage.order("resume")
             await ledger.changed(1.0)
     run.overtime += [f"{account.turn} of {account.handed.place} had not ended" for account in ledger.open_turns()]

@@ -44,7 +44,7 @@ class Faults:
             self._kill_client: 3,
             self._stop_client: 3,
             self._refuse_some: 3,
-            self._stall_one: 2,
+            self._stall_one: 1,
             self._cut_one: 1,
             self._begin_outage: 1,
             self._abandon_reader: 3,

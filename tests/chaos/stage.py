@@ -39,6 +39,8 @@ class Stage:
         self.folder = folder
         self.life = 0
         self.is_up = False
+        self._minutes = (folder / "told.jsonl").open("ab", buffering=0)
+        """All that any child has told, to be read when a figure is not what it must be."""
         self._order = order
         self._ledger = ledger
         self._tasks = tasks
@@ -128,7 +130,9 @@ class Stage:
         lines = BufferedByteReceiveStream(child.stdout)
         try:
             while True:
-                self._hear(life, json.loads(await lines.receive_until(b"\n", LINE_LIMIT)))
+                line = await lines.receive_until(b"\n", LINE_LIMIT)
+                self._minutes.write(line + b"\n")
+                self._hear(life, json.loads(line))
         except (anyio.EndOfStream, anyio.IncompleteRead):
             pass  # killed, perhaps in the middle of a line
         finally:

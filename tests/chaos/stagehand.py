@@ -1,8 +1,8 @@
 """The child: a real `Supervisor` over real CLIs, moved by JSON lines on its input. It may be killed at any moment.
 
 First line in: `{"state": folder, "environment": {...}, "template": {...}, "settings": {...}}`. Then commands, each with
-a `do`: submit, read, withdraw, settle, finish. Lines out have a `told`: ready, accepted, refused, outcome, finished, ...
-The end of the input ends it.
+a `do`: submit, read, withdraw, settle, resume, finish. Lines out have a `told`: ready, accepted, outcome, finished and
+others. The end of the input ends it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from anyio.abc import TaskGroup
 
 from supervisor import events as past
 from supervisor.errors import BullpenError, Refused
-from supervisor.model import Allow, Outcome, Prompt, SessionKey, outcome_word
+from supervisor.model import Allow, InstanceState, Outcome, Prompt, SessionKey, outcome_word
 from supervisor.settings import Settings
 from supervisor.supervisor import Supervisor
 from supervisor.templates import Template
@@ -33,7 +34,7 @@ DRAIN = 20.0
 
 
 def tell(told: str, **facts: object) -> None:
-    sys.stdout.write(json.dumps({"told": told, **facts}) + "\n")
+    sys.stdout.write(json.dumps({"told": told, "at": round(time.time(), 3), **facts}) + "\n")
     sys.stdout.flush()
 
 
@@ -66,6 +67,8 @@ class Stagehand:
                     self._withdraw(command["turn"])
                 case "settle":
                     self._tasks.start_soon(self._settle, command)
+                case "resume":
+                    self._resume()
                 case "finish":
                     await self._finish()
                     return
@@ -157,6 +160,13 @@ class Stagehand:
         for row in sessions:
             if row.offer is not None:
                 tell("offer", user=row.key.user, session=row.key.session, turn=row.offer.turn_id)
+
+    def _resume(self) -> None:
+        """An operator does not wait until a parked pool tries again by itself."""
+        (instance,) = self._supervisor.snapshot().instances
+        if instance.state is InstanceState.PARKED:
+            self._supervisor.resume(AGENT)
+            tell("noticed", text=f"resumed, it was parked: {instance.parked_for}")
 
     async def _finish(self) -> None:
         self._supervisor.drain(AGENT, deadline=DRAIN)
