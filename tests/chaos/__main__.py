@@ -32,11 +32,11 @@ def main() -> int:
     print(f"chaos: seed {plan.seed}, {plan.sessions} sessions, {plan.seconds:g} s", flush=True)
     run = anyio.run(direct, plan)
     leaked = end_leaked(folder)
-    books = read_books(run.journal) if run.journal.exists() else run.books_from_hearsay()
+    books = read_books(run.journal)
     reckoning = examine(run.ledger, books, run.record, run.config_dir)
     reckoning.leaked += leaked
     reckoning.failures += run.overtime
-    print_table(run, reckoning, time.monotonic() - began)
+    print_table(run, reckoning, len(books.losses), time.monotonic() - began)
     if not reckoning.is_clean:
         print(f"what it left behind is in {folder}")
         return 1

@@ -12,8 +12,8 @@ import psutil
 from supervisor.processes import MARK
 from supervisor.rehearsal import Request
 from tests.chaos.books import Books, Entry
-from tests.chaos.ledger import Ledger
-from tests.chaos.transcripts import WORD, Transcript, read_transcript
+from tests.chaos.ledger import WORD, Ledger, Place
+from tests.chaos.transcripts import Transcript, read_transcript
 
 OUTCOMES = ("done", "failed", "interrupted", "cancelled", "expired")
 
@@ -46,7 +46,9 @@ class Reckoning:
 
 
 def examine(ledger: Ledger, books: Books, record: list[Request], config_dir: Path) -> Reckoning:
-    reckoning = Reckoning(accepted=len(ledger.accounts), failures=list(ledger.failures))
+    reckoning = Reckoning(
+        accepted=sum(account.is_acknowledged for account in ledger.accounts.values()), failures=list(ledger.failures)
+    )
     reckoning.outcomes.update(entry.outcome for entry in books.entries if entry.outcome)
     reckoning.lost += find_lost(ledger, books)
     reckoning.duplicated += find_told_twice(ledger, books)
@@ -57,7 +59,7 @@ def examine(ledger: Ledger, books: Books, record: list[Request], config_dir: Pat
         uuid = books.uuids.get(place, "")
         transcript = read_transcript(config_dir, uuid) if uuid else Transcript()
         reckoning.duplicated += find_done_twice(books.of(place), transcript)
-        findings = compare(ledger, books.of(place), transcript)
+        findings = compare(ledger, books, place, transcript)
         reckoning.disagreeing += [f"{place} ({uuid or 'never begun'}): {finding}" for finding in findings]
     return reckoning
 
@@ -118,7 +120,7 @@ def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Itera
             continue
         before = [entry for entry in entries[: words.index(word)] if entry.outcome == "done"]
         sent = set(WORD.findall(request.text))
-        if forgotten := [entry.word for entry in before if entry.word not in sent and not is_forgiven(ledger, entry)]:
+        if forgotten := [entry.word for entry in before if entry.word not in sent and not books.is_forgiven(entry)]:
             yield f"request {number}, for {word}, has forgotten {forgotten}"
 
 
@@ -135,9 +137,10 @@ def find_done_twice(entries: list[Entry], transcript: Transcript) -> Iterator[st
             yield f"{word} of {entries[0].place} is done {times} times"
 
 
-def compare(ledger: Ledger, entries: list[Entry], transcript: Transcript) -> Iterator[str]:
+def compare(ledger: Ledger, books: Books, place: Place, transcript: Transcript) -> Iterator[str]:
     """One conversation against the journal: all that is done, in order, with its answer, and no word of others."""
-    done = [entry.word for entry in entries if entry.outcome == "done" and not is_forgiven(ledger, entry)]
+    entries = books.of(place)
+    done = [entry.word for entry in entries if entry.outcome == "done" and not books.is_forgiven(entry)]
     asked = transcript.asked
     if missing := [word for word in done if word not in asked]:
         yield f"done, and not in the transcript: {missing}"
@@ -146,15 +149,8 @@ def compare(ledger: Ledger, entries: list[Entry], transcript: Transcript) -> Ite
     present = [word for word in done if word in asked]
     if (order := [word for word in dict.fromkeys(asked) if word in done]) != present:
         yield f"in the order {order}, the journal says {present}"
-    if strangers := {word for word in transcript.mentions if ledger.handed[word].place != entries[0].place}:
+    if strangers := {word for word in transcript.mentions if ledger.handed[word].place != place}:
         yield f"contains words of others: {sorted(strangers)}"
-
-
-def is_forgiven(ledger: Ledger, entry: Entry) -> bool:
-    """The session said, after this turn was accepted, that its context was lost."""
-    order = list(ledger.accounts)
-    losses = ledger.losses.get(entry.place, [])
-    return any(entry.turn in order[:accepted] for accepted in losses)
 
 
 # What is left running

@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 
 from supervisor.rehearsal import Rehearsal, Request
-from tests.chaos.books import Books, Entry
 from tests.chaos.callers import Callers, make_places
 from tests.chaos.faults import Faults
 from tests.chaos.ledger import Ledger
@@ -76,14 +75,6 @@ class Run:
     @property
     def journal(self) -> Path:
         return self.state_dir / "journal.db"
-
-    def books_from_hearsay(self) -> Books:
-        """Until there is a journal."""
-        entries = [
-            Entry(one.turn, one.handed.place, one.handed.word, one.outcomes[-1][2] if one.outcomes else "")
-            for one in self.ledger.accounts.values()
-        ]
-        return Books(tuple(entries), self.ledger.uuids)
 
 
 async def direct(plan: Plan) -> Run:

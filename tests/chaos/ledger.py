@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import anyio
+
+WORD = re.compile(r"word\d{6}")
+"""Every prompt has one of its own (`callers`)."""
 
 
 class Place(NamedTuple):
@@ -34,8 +38,8 @@ class Account:
 
     handed: Handed
     turn: str
-    replays: str = ""
-    """The interrupted turn whose prompt it sends again."""
+    is_acknowledged: bool = True
+    """False when the supervisor died between recording it and saying so."""
     outcomes: list[tuple[int, str, str]] = field(default_factory=list)
     """(life of the child, who told it, outcome). Tickets and the feed each tell once."""
     reasons: list[str] = field(default_factory=list)
@@ -56,9 +60,7 @@ class Ledger:
         self.offers: dict[Place, str] = {}
         """Interrupted turns that wait for a decision."""
         self.decided: Counter[str] = Counter()
-        self.losses: defaultdict[Place, list[int]] = defaultdict(list)
-        """When a session honestly said that its context was lost: how many turns had been accepted by then."""
-        self.uuids: dict[Place, str] = {}
+        self.outcomes_told = 0
         self.failures: list[str] = []
         """Of the supervisor itself: whatever is in here is a bug."""
         self.notices: list[str] = []
@@ -78,20 +80,25 @@ class Ledger:
         with anyio.move_on_after(within):
             await self._changed.wait()
 
-    def accept(self, turn: str, handed: Handed, replays: str = "") -> None:
+    def accept(self, turn: str, handed: Handed, *, is_acknowledged: bool = True) -> None:
         outcomes = self._orphans.pop(turn, [])
-        self.accounts[turn] = Account(handed, turn, replays, outcomes, is_over=bool(outcomes))
+        self.accounts[turn] = Account(handed, turn, is_acknowledged, outcomes, is_over=bool(outcomes))
 
-    def begin_life(self, turns: set[str]) -> None:
-        """A supervisor is ready and has these turns to do: what became of the others was decided before."""
+    def begin_life(self, turns: dict[str, str]) -> None:
+        """A supervisor is ready and has these turns to do (id → prompt): the others ended with the one before."""
         for account in self.open_turns():
             account.is_over = account.turn not in turns
+        for turn, text in turns.items():
+            if turn not in self.accounts:
+                (word,) = WORD.findall(text)[:1]
+                self.accept(turn, self.handed[word], is_acknowledged=False)
 
     def hear(self, life: int, told: dict[str, Any]) -> None:
         """Takes down a line that is not an answer to a command."""
         match told:
             case {"told": "outcome" | "finished" as who, "turn": turn, "outcome": outcome, "reason": reason}:
                 account = self.accounts.get(turn)
+                self.outcomes_told += 1
                 # The feed may be quicker than the acknowledgement.
                 outcomes = account.outcomes if account else self._orphans[turn]
                 outcomes.append((life, who, outcome))
@@ -101,14 +108,10 @@ class Ledger:
             case {"told": "offer", "user": user, "session": session, "turn": turn}:
                 self.offers[Place(user, session)] = turn
             case {"told": "replayed", "turn": old, "by": new}:
-                self.accept(new, self.accounts[old].handed, old)
+                self.accept(new, self.accounts[old].handed)
                 self.decided["replayed"] += 1
             case {"told": "dropped"}:
                 self.decided["dropped"] += 1
-            case {"told": "context-lost", "user": user, "session": session}:
-                self.losses[Place(user, session)].append(len(self.accounts))
-            case {"told": "session", "user": user, "session": session, "uuid": uuid}:
-                self.uuids[Place(user, session)] = uuid
             case {"told": "engine-failed", "text": text}:
                 self.failures.append(text)
             case {"told": "left-over", "client": client, "processes": count}:

@@ -151,7 +151,7 @@ class Stage:
     def _hear(self, life: int, told: dict[str, Any]) -> None:
         match told:
             case {"told": "ready", "open": turns}:
-                self._ledger.begin_life(set(turns))
+                self._ledger.begin_life(turns)
                 self.is_up = True
                 self._ready.set()
             case {"told": "accepted", "ref": ref, "turn": turn}:

@@ -93,7 +93,9 @@ class Stagehand:
             case past.TurnFinished(turn=turn, outcome=outcome):
                 tell("finished", turn=turn, **_describe(outcome))
             case past.ContextLost(user=user, session=session):
-                tell("context-lost", user=user, session=session)
+                tell("noticed", text=f"{user}/{session} has lost its context")
+            case past.Restarted(orphans=orphans):
+                tell("noticed", text=f"{orphans} processes of an earlier life were ended")
             case past.ClientGone(client=client, left_over=left_over) if left_over:
                 tell("left-over", client=client, processes=left_over)
             case past.EngineFailed(message=message):
@@ -116,7 +118,10 @@ class Stagehand:
 
     async def _await_outcome(self, ticket: Turn) -> None:
         self._tickets[ticket.turn_id] = ticket
-        tell("outcome", turn=ticket.turn_id, **_describe(await ticket.outcome()))
+        try:
+            tell("outcome", turn=ticket.turn_id, **_describe(await ticket.outcome()))
+        except BullpenError as error:
+            tell("noticed", text=f"{ticket.turn_id}: {error}")
 
     async def _read(self, turn_id: str, parts: int, freeze: bool) -> None:
         """A reader that takes some parts of a reply and then goes away, or stays and never takes another."""
@@ -153,10 +158,9 @@ class Stagehand:
         await self._await_outcome(ticket)
 
     def begin(self) -> None:
-        """Tells what it has found: turns that wait or run already, and interrupted ones on offer."""
+        """Tells what an earlier life has left: turns that wait, and interrupted ones on offer."""
         sessions = self._feed.snapshot.sessions
-        found = [turn.turn_id for row in sessions for turn in row.waiting] + [row.turn_id for row in sessions]
-        tell("ready", open=list(filter(None, found)))
+        tell("ready", open={turn.turn_id: turn.text for row in sessions for turn in row.waiting})
         for row in sessions:
             if row.offer is not None:
                 tell("offer", user=row.key.user, session=row.key.session, turn=row.offer.turn_id)
@@ -172,8 +176,6 @@ class Stagehand:
         self._supervisor.drain(AGENT, deadline=DRAIN)
         await self._supervisor.drained(AGENT)
         self._pass_on_all()
-        for row in self._supervisor.snapshot().sessions:
-            tell("session", user=row.key.user, session=row.key.session, uuid=row.session_uuid)
 
 
 def _describe(outcome: Outcome) -> dict[str, str]:

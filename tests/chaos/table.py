@@ -6,7 +6,7 @@ from tests.chaos.audit import OUTCOMES, Reckoning
 from tests.chaos.director import Run
 
 
-def print_table(run: Run, reckoning: Reckoning, seconds: float) -> None:
+def print_table(run: Run, reckoning: Reckoning, losses: int, seconds: float) -> None:
     rows = {"accepted": reckoning.accepted} | {word: reckoning.outcomes[word] for word in OUTCOMES}
     width = max(map(len, reckoning.must_be_empty))
     for name, number in rows.items():
@@ -18,7 +18,7 @@ def print_table(run: Run, reckoning: Reckoning, seconds: float) -> None:
     print(
         f"{len(run.record)} requests; {len(run.ledger.refused)} prompts refused; "
         f"{run.ledger.decided['replayed']} interrupted turns replayed, {run.ledger.decided['dropped']} dropped; "
-        f"{sum(map(len, run.ledger.losses.values()))} contexts lost and said so; {seconds:.0f} s"
+        f"{losses} contexts lost and said so; {seconds:.0f} s"
     )
     for name, findings in reckoning.must_be_empty.items():
         for finding in findings:

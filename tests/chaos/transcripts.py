@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-WORD = re.compile(r"word\d{6}")
-"""`callers` gives every prompt one."""
+from tests.chaos.ledger import WORD
 
 
 @dataclass
