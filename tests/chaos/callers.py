@@ -54,6 +54,12 @@ class Callers:
         self._dice = dice
         self._numbers = count(1)
 
+    async def ask_once(self, place: Place) -> None:
+        """Something simple, to its end: there is a conversation that can be harmed."""
+        await self._stage.submit(self._make(place, next(iter(KINDS))))
+        while self._ledger.open_turns(place):
+            await self._ledger.changed(LONGEST_WAIT)
+
     async def ask_on(self, place: Place) -> None:
         """Until it is cancelled."""
         dice = random.Random(self._dice.random())
@@ -62,7 +68,8 @@ class Callers:
             if not self._stage.is_up or len(self._ledger.open_turns(place)) >= MOST_OPEN:
                 await self._ledger.changed(LONGEST_WAIT)
                 continue
-            await self._stage.submit(self._make(place, dice))
+            (kind,) = dice.choices(list(KINDS), list(KINDS.values()))
+            await self._stage.submit(self._make(place, kind))
 
     async def operate(self) -> None:
         """Has a parked pool resume, mostly before it would by itself, until it is cancelled."""
@@ -79,9 +86,8 @@ class Callers:
                 await self._stage.order("settle", user=place.user, session=place.session, turn=turn, replay=replay)
             await self._ledger.changed(LONGEST_WAIT)
 
-    def _make(self, place: Place, dice: random.Random) -> Handed:
+    def _make(self, place: Place, kind: str) -> Handed:
         word = f"word{next(self._numbers):06d}"
-        (kind,) = dice.choices(list(KINDS), list(KINDS.values()))
         handed = Handed(word, place, kind.format(word=word))
         self._ledger.handed[word] = handed
         return handed

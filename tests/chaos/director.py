@@ -106,10 +106,17 @@ async def direct(plan: Plan) -> Run:
 async def _storm(run: Run, stage: Stage, rehearsal: Rehearsal) -> None:
     dice = random.Random(run.plan.seed)
     callers = Callers(stage, run.ledger, random.Random(dice.random()))
+    places = make_places(run.plan.sessions)
+    with anyio.move_on_after(run.plan.quiet_within) as calm:
+        async with anyio.create_task_group() as group:
+            for place in places:
+                group.start_soon(callers.ask_once, place)
+    if calm.cancelled_caught:
+        run.overtime.append("a first prompt was not answered although nothing had gone wrong yet")
     async with anyio.create_task_group() as storm:
         faults = Faults(stage, rehearsal, run.ledger, random.Random(dice.random()), storm)
         run.faults = faults.counts
-        for place in make_places(run.plan.sessions):
+        for place in places:
             storm.start_soon(callers.ask_on, place)
         storm.start_soon(callers.decide_on)
         storm.start_soon(callers.operate)

@@ -20,8 +20,14 @@ BETWEEN = (0.2, 1.0)
 """Seconds between two faults, from and to."""
 AWAKE_AFTER = (0.5, 4.0)
 """Seconds that a stopped process sleeps, if it is ever woken."""
+REFUSALS = (429, 529, 529)
+"""Statuses to choose from. Each 429 parks the pool, and a parked pool hides all other faults."""
 FOR_EVER = 0.4
 """Share of stopped processes that nobody wakes."""
+SNIPED = 0.5
+"""Share of supervisors that are killed at the very moment when they tell something."""
+PATIENCE = 5.0
+"""Seconds to wait for that moment."""
 DOWN_FOR = (0.0, 1.0)
 """Seconds between the death of a supervisor and the start of the next."""
 
@@ -63,6 +69,9 @@ class Faults:
         """Spread at random over so many seconds. Every one has a successor on the same state directory."""
         for _ in range(times):
             await anyio.sleep(self._dice.uniform(0.4, 1.0) * seconds / (times + 1))
+            if self._dice.random() < SNIPED:
+                # What has just been told must not be told otherwise by the next one.
+                await self._ledger.changed(PATIENCE)
             await self._stage.kill()
             self.counts["supervisors killed"] += 1
             await anyio.sleep(self._dice.uniform(*DOWN_FOR))
@@ -97,7 +106,7 @@ class Faults:
             victim.resume()
 
     def _refuse_some(self) -> str:
-        status = self._dice.choice((429, 529))
+        status = self._dice.choice(REFUSALS)
         times = self._dice.randint(1, 4)
         self._rehearsal.fail_next(Refuse(status, retry_after=0), times)
         return f"requests refused with {status}"
@@ -111,7 +120,7 @@ class Faults:
         return "requests cut"
 
     def _begin_outage(self) -> str:
-        status = self._dice.choice((429, 529))
+        status = self._dice.choice(REFUSALS)
         self._tasks.start_soon(self._be_out, Refuse(status, retry_after=0), self._dice.uniform(0.3, 2.0))
         return f"outages with {status}"
 
