@@ -43,6 +43,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         first_token_p50=instance.first_token_p50,
         questions=sum(len(session.questions) for session in instance.sessions.values()),
         failed=sum(session.has_failed for session in instance.sessions.values()),
+        offers=sum(session.offer is not None for session in instance.sessions.values()),
         stalled=sum(session.is_stalled for session in instance.sessions.values()),
         parked_for=instance.park.kind if instance.state is InstanceState.PARKED else None,
         parked_until=instance.parked_until_at,
@@ -77,6 +78,7 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         session_uuid=session.uuid,
         questions=tuple(session.questions),
         note=session.note,
+        offer=session.offer,
         silent_since=session.last_activity_at if session.status is SessionState.STALLED else None,
     )
 
