@@ -232,7 +232,9 @@ class Instance:
 
     def _note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
         if turn not in session.mailbox:
-            return  # withdrawn in the meantime
+            # Withdrawn in the meantime: it was accepted all the same, or refused.
+            turn.note_recorded() if error is None else turn.withdraw(error)
+            return
         if error is not None:
             self._take_out(session, turn)
             turn.withdraw(error)
@@ -260,7 +262,7 @@ class Instance:
         """Ends a turn that waits."""
         session.drop(turn, outcome)
         self.waiting -= 1
-        self._house.journal.end_turn(turn.id, self.clock.wall(), outcome)
+        self._house.journal.end_turn(turn.id, self.clock.wall(), outcome, turn.note_outcome_recorded)
         self.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
         self.forget_call(session)
@@ -465,7 +467,7 @@ class Instance:
         turn = session.finish(outcome)
         del self._running[session.key]
         now = self.clock.wall()
-        self._house.journal.end_turn(turn.id, now, outcome)
+        self._house.journal.end_turn(turn.id, now, outcome, turn.note_outcome_recorded)
         if turn.stop_reason == EndReason.STOPPING and self._house.keeps_queue and not session.leaves_none_behind:
             # As after a crash: the next run offers to send it again, and cuts the unanswered prompt before it does.
             session.drop_turns = (turn.uuid, *session.drop_turns)
