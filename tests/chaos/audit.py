@@ -79,13 +79,14 @@ def find_lost(ledger: Ledger, books: Books) -> Iterator[str]:
 
 
 def find_told_twice(ledger: Ledger, books: Books) -> Iterator[str]:
-    """A turn has one outcome: whoever is told it is told the same as the journal, and once by each teller."""
+    """A turn has one outcome. What its ticket has told stands for ever; the feed shows what is, so it may show something
+    else in the next life, but nothing twice in one."""
     recorded = {entry.turn: entry.outcome for entry in books.entries}
     for account in ledger.accounts.values():
-        tellers = Counter(teller for _, teller, _ in account.outcomes)
-        told = {outcome for _, _, outcome in account.outcomes}
+        times = Counter((life, teller) for life, teller, _ in account.outcomes)
+        told = {outcome for _, teller, outcome in account.outcomes if teller == "outcome"}
         outcome = recorded.get(account.turn, "")
-        if told - {outcome} or any(times > 1 for times in tellers.values()):
+        if told - {outcome} or any(number > 1 for number in times.values()):
             yield f"{account.turn} ({account.handed.word}) was told as {account.outcomes}, the journal says {outcome!r}"
 
 
