@@ -249,7 +249,9 @@ class Instance:
 
     def _note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
         if turn not in session.mailbox:
-            return  # withdrawn in the meantime
+            # Withdrawn in the meantime: it was accepted all the same, or refused.
+            turn.note_recorded() if error is None else turn.withdraw(error)
+            return
         if error is not None:
             self._take_out(session, turn)
             turn.withdraw(error)
@@ -277,7 +279,7 @@ class Instance:
         """Ends a turn that waits."""
         session.drop(turn, outcome)
         self.waiting -= 1
-        self._house.journal.end_turn(turn.id, self.clock.wall(), outcome)
+        self._house.journal.end_turn(turn.id, self.clock.wall(), outcome, turn.note_outcome_recorded)
         self.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
         self.forget_call(session)
@@ -481,7 +483,7 @@ class Instance:
     def finish(self, session: Session, outcome: Outcome) -> None:
         turn = session.finish(outcome)
         del self._running[session.key]
-        self._house.journal.end_turn(turn.id, self.clock.wall(), outcome)
+        self._house.journal.end_turn(turn.id, self.clock.wall(), outcome, turn.note_outcome_recorded)
         self.leave_to_next_run(session, turn)
         self.keep(session)
         parking.note_outcome(self, session, outcome)

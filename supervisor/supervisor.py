@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from uuid import uuid4
+from weakref import WeakSet
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -23,7 +24,7 @@ from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
 from supervisor.connection import Verdict
 from supervisor.conversation import Conversation, QuestionClosed, QuestionPosed
-from supervisor.errors import InvalidPrompt, NotAccepting, Refused, UnknownAgent, UnknownTarget
+from supervisor.errors import InvalidPrompt, JournalFailed, NotAccepting, Refused, UnknownAgent, UnknownTarget
 from supervisor.feed import Feed, Subscription
 from supervisor.house import House
 from supervisor.housekeeping import Housekeeping
@@ -91,6 +92,9 @@ class Supervisor:
         self._emptied = anyio.Event()
         self._instances: dict[str, Instance] = {}
         self._turns: dict[str, Turn] = {}
+        """Those that wait or run, by id."""
+        self._given: WeakSet[Turn] = WeakSet()
+        """All that somebody may still hold as a ticket."""
         self._house = House(
             feed=self._feed,
             desk=self._desk,
@@ -151,6 +155,8 @@ class Supervisor:
                     chores.cancel_scope.cancel()
         finally:
             self._house.log = None
+            for turn in tuple(self._given):
+                turn.withdraw(JournalFailed("what became of it could not be recorded: ask again after the next start"))
             self._stopped.set()
         if self.failure is not None:
             raise self.failure
@@ -317,6 +323,7 @@ class Supervisor:
 
     def _take_in(self, turn: Turn) -> None:
         self._turns[turn.id] = turn
+        self._given.add(turn)
         turn.on_end(lambda: self._forget_turn(turn))
 
     def _forget_turn(self, turn: Turn) -> None:

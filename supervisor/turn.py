@@ -73,6 +73,8 @@ class Turn:
         """It was recorded, refused or suspended."""
         self._ended = anyio.Event()
         """It has an outcome, or never will have one here."""
+        self._told = anyio.Event()
+        """That outcome is recorded: what its submitter is told, no restart takes back."""
 
     def __repr__(self) -> str:
         return f"<Turn {self.id} of {self.key}, {self.state}>"
@@ -110,16 +112,23 @@ class Turn:
         self.is_recorded = True
         self._settled.set()
 
+    def note_outcome_recorded(self) -> None:
+        self._told.set()
+
     def withdraw(self, error: BullpenError) -> None:
-        """It will have no outcome here: it was refused after all, or is kept for the next start. Whoever waits for it
-        gets the error."""
+        """It will have no outcome here: it was refused after all, is kept for the next start, or its outcome could not
+        be recorded. Whoever waits for it gets the error. Nothing happens when its outcome is recorded already."""
+        if self._told.is_set():
+            return
         self._withdrawn = error
-        self._leave()
+        self._settled.set()
+        self._told.set()
+        if not self._ended.is_set():
+            self._leave()
 
     def _leave(self) -> None:
         for call in self._on_end:
             call()
-        self._settled.set()
         self._ended.set()
         self._conversation.wake()
 
@@ -130,10 +139,10 @@ class Turn:
             raise self._withdrawn
 
     async def outcome(self) -> Outcome:
-        await self._ended.wait()
-        if self._outcome is None:
-            assert self._withdrawn is not None, "it ended somehow"
+        await self._told.wait()
+        if self._withdrawn is not None:
             raise self._withdrawn
+        assert self._outcome is not None, "it ended"
         return self._outcome
 
     async def stream(self) -> AsyncIterator[str]:

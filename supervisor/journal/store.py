@@ -140,8 +140,8 @@ class Journal:
             )
         )
 
-    def end_turn(self, turn_id: str, at: float, outcome: Outcome) -> None:
-        """The first outcome of a turn stands."""
+    def end_turn(self, turn_id: str, at: float, outcome: Outcome, on_durable: Callable[[], None] | None = None) -> None:
+        """The first outcome of a turn stands. Never given up: tried until it is durable."""
 
         def change(turn: TurnRecord | None) -> TurnRecord | None:
             return turn._replace(ended_at=at, outcome=outcome) if turn and turn.outcome is None else turn
@@ -149,6 +149,7 @@ class Journal:
         self._add(
             Note(
                 (step(notes.END_TURN, at, outcome_word(outcome), pack_outcome(outcome), turn_id),),
+                on_written=on_durable,
                 turn_id=turn_id,
                 change=change,
             )
