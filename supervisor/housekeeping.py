@@ -60,11 +60,11 @@ class Housekeeping:
             self._house.feed.touch_instance(instance.name)
 
     def _share_the_host(self) -> None:
-        """An instance kept out by `max_agents` gets the place of another's idle client."""
+        """An instance kept out by `max_agents` gets the place of another's idle client, or one that has become free."""
         if (found := self._house.room.find_victim()) is not None:
             tenant, slot = found
             tenant.pool.evictions += 1
             self._instances[slot.instance].end_client(slot, EndReason.EVICTED)
         for instance in self._instances.values():
-            if instance.wants_room and self._house.room.is_left:
+            if self._house.room.is_left and (instance.wants_room or instance.wants_spare):
                 instance.kick()

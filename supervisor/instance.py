@@ -103,6 +103,12 @@ class Instance:
         return may_start and any(session.slot is None for session in self._ready.values())
 
     @property
+    def wants_spare(self) -> bool:
+        """It would keep one more client for whoever comes next."""
+        is_short = self.pool.has_room and self.pool.spares < self._spares_wanted
+        return is_short and self.state is InstanceState.RUNNING
+
+    @property
     def is_accepting(self) -> bool:
         return self.state in (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED)
 
@@ -230,9 +236,14 @@ class Instance:
         self.close_when_empty()
         self._house.feed.touch_instance(self.name)
 
-    def _scene(self) -> Scene:
+    @property
+    def _spares_wanted(self) -> int:
+        if not self.spares_may_start or self._house.room.is_wanted:
+            return 0
         in_use = len(self.pool) - self.pool.spares
-        spares = max(self.template.spares_wanted, self.template.pool.min_clients - in_use)
+        return max(self.template.spares_wanted, self.template.pool.min_clients - in_use)
+
+    def _scene(self) -> Scene:
         return Scene(
             state=self.state,
             pool=self.pool,
@@ -240,7 +251,7 @@ class Instance:
             max_sessions=self.max_sessions,
             ready=self._ready.values(),
             has_host_room=self._house.room.is_left,
-            spares_wanted=spares if self.spares_may_start and not self._house.room.is_wanted else 0,
+            spares_wanted=self._spares_wanted,
             last_served=self._last_served,
         )
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -139,19 +140,21 @@ class FakeConnection:
         return bool(self._uuid)
 
     @property
-    def is_asking(self) -> bool:
-        """A question of it is open."""
-        return bool(self._asking)
+    def questions(self) -> int:
+        """How many questions of it are open."""
+        return len(self._asking)
 
     # What a test makes it do
 
     def say(self, text: str) -> None:
         """Streams a fragment."""
         self._said.append(text)
-        self._in.send_nowait(TextDelta(text))
+        self.tell(TextDelta(text))
 
-    def tell(self, event: ClientEvent) -> None:
-        self._in.send_nowait(event)
+    def tell(self, event: ClientEvent | ClientDied) -> None:
+        """Writes to the pipe, whether somebody still reads it or not."""
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._in.send_nowait(event)
 
     def reply(self, text: str = "", *, rests: bool = True) -> None:
         """Says the rest and ends the turn; `rests` is the idle sign after it."""
@@ -168,7 +171,7 @@ class FakeConnection:
     def die(self, exit_code: int = -9) -> None:
         """The process ends: everybody who waits for it is told."""
         self._end()
-        self._in.send_nowait(ClientDied(f"the process ended with exit code {exit_code}", exit_code=exit_code))
+        self.tell(ClientDied(f"the process ended with exit code {exit_code}", exit_code=exit_code))
 
     def hang(self) -> None:
         self.is_hanging = True
