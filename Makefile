@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format schema screenshots clean
+.PHONY: help demo run test check soak format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,6 +26,9 @@ check: $(VENV)/installed-test ## Format, lint, types, import contracts, and the 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit -q
+
+soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool: 1,500 new examples, some minutes
+	$(BIN)/python -m pytest tests/engine/model --hypothesis-profile=soak -q
 
 format: $(VENV)/installed-test ## Put the code into the house format
 	$(BIN)/ruff format .

@@ -216,7 +216,7 @@ def _last_ready(later: list[Session]) -> Slot | None:
 
 
 def _running(pool: Pool) -> int:
-    return sum(slot.is_running for slot in pool)
+    return sum(slot.is_running or slot.has_turn_to_end for slot in pool)
 
 
 def _expected(pool: Pool) -> int:

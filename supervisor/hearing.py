@@ -38,6 +38,7 @@ class Hearing:
             return
         slot.move(SlotState.STARTING)
         self._feed.touch_client(slot.id)
+        self._feed.touch_instance(self._instance.name)
 
     def client_ready(self, slot: Slot, seconds: float) -> None:
         if slot.is_leaving:
@@ -66,6 +67,7 @@ class Hearing:
         parking.hear(self._instance, session, event)
         if turn is not None and is_first and turn.first_text_steady is not None:
             self._instance.first_tokens.append(turn.first_text_steady - turn.started_steady)
+            self._feed.touch_instance(self._instance.name)
         match event:
             case ToolStarted(tool=tool):
                 slot.tool, slot.tool_started_at = tool, slot.last_event_at

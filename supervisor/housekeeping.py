@@ -83,11 +83,12 @@ class Housekeeping:
             self._house.feed.touch_instance(instance.name)
 
     def _share_the_host(self) -> None:
-        """An instance kept out by the host's limits gets the place of another's idle client."""
+        """An instance kept out by the host's limits gets the place of another's idle client, or one that is free."""
         if (found := self._house.room.find_victim()) is not None:
             tenant, slot = found
             tenant.pool.evictions += 1
             self._instances[slot.instance].end_client(slot, EndReason.EVICTED)
         for instance in self._instances.values():
-            if instance.wants_room and self._house.room.find_house_shortage(instance) is None:
+            wants = instance.wants_room or instance.wants_spare
+            if wants and self._house.room.find_house_shortage(instance) is None:
                 instance.kick()

@@ -183,6 +183,12 @@ class Instance:
                 self.touch(session)
 
     @property
+    def wants_spare(self) -> bool:
+        """It would keep one more client for whoever comes next."""
+        is_short = self.pool.has_room and self.pool.spares < self._spares_wanted
+        return is_short and self.state is InstanceState.RUNNING
+
+    @property
     def is_accepting(self) -> bool:
         return self.state in (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED)
 
@@ -368,12 +374,17 @@ class Instance:
         self.close_when_empty()
         self._house.feed.touch_instance(self.name)
 
+    @property
+    def _spares_wanted(self) -> int:
+        is_calm = not self.spare_brake.holds(self.clock.steady()) and self.park.trial is None
+        if not is_calm or self._house.room.is_wanted:
+            return 0
+        return count_spares_wanted(self.pool, self.template.spares_wanted, self.template.pool.min_clients)
+
     def _scene(self) -> Scene:
-        spares = count_spares_wanted(self.pool, self.template.spares_wanted, self.template.pool.min_clients)
+        spares = self._spares_wanted
         # Bytes are added up only where a client might be opened: not on the way of a prompt to its own, warm one.
         needs_room = self.lacks_client or self.pool.spares < spares
-        now = self.clock.steady()
-        may_spare = not self.spare_brake.holds(now) and not self._house.room.is_wanted and self.park.trial is None
         return Scene(
             state=self.state,
             pool=self.pool,
@@ -381,10 +392,10 @@ class Instance:
             is_recording=not self._house.recording_fails,
             max_sessions=min(self.max_sessions, self.park.trial or self.max_sessions),
             ready=self._ready.values(),
-            now=now,
+            now=self.clock.steady(),
             may_open=needs_room and self._house.room.find_shortage(self) is None,
             is_over_budget=is_over_budget(self),
-            spares_wanted=spares if may_spare else 0,
+            spares_wanted=spares,
             last_served=self._last_served,
         )
 

@@ -131,6 +131,11 @@ class Slot:
         return self._state in (SlotState.BUSY, SlotState.ASKING)
 
     @property
+    def has_turn_to_end(self) -> bool:
+        """On the way out with a turn that runs until the process has stopped."""
+        return self.is_leaving and self.session is not None and self.session.mailbox.current is not None
+
+    @property
     def is_leaving(self) -> bool:
         return self._state in (SlotState.CLOSING, SlotState.GONE)
 

@@ -1,14 +1,26 @@
 """The shipped fake: agents without processes, for tests of the engine and for loads that real processes cannot reach.
 
 The real supervisor runs on it unchanged; only the connections are fake. A `FakeWorld` holds what real processes would
-share (the conversations on disk) and remembers every rule that was broken, so that a test can assert there was none.
+share (the conversations on disk) and remembers every rule that was broken, so that a test can assert there was none:
+
+    world = FakeWorld(on_prompt=hold)
+    async with Supervisor(templates, settings, connect=world.connect) as supervisor:
+        ticket = supervisor.submit(Prompt("helpdesk", "Hello"))
+        ...                                     # wait until world.holder_of("Hello") is found
+        world.holder_of("Hello").reply("Hi")    # or: fail(429), die(), hang(), await ask(...)
+        print(await ticket.outcome(), world.violations)
+
+It behaves as the bundled CLI was measured to. A process that hangs answers nothing, an interrupt neither, and only
+KILL ends it; one that died refuses an interrupt at once; a question goes with an interrupt and with its client.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -32,19 +44,34 @@ def hold(connection: FakeConnection, text: str) -> None:
     """An agent that says nothing until the test makes it (`connection.reply`)."""
 
 
+class Written(NamedTuple):
+    """One prompt that reached a process."""
+
+    client_id: str
+    session_uuid: str
+    text: str
+
+
 @dataclass
 class FakeWorld:
     """What all fake connections of one test share."""
 
     on_prompt: OnPrompt = answer_at_once
     transcripts: dict[str, list[str]] = field(default_factory=dict)
-    """Conversation id → every prompt written to it: what a resumed client remembers."""
+    """Conversation id → every prompt written to it: what a resumed client remembers. Take one out to lose it."""
+    transcript_uuids: dict[str, list[str]] = field(default_factory=dict)
+    """Conversation id → the ids those prompts were written with."""
+    written: list[Written] = field(default_factory=list)
+    """Every prompt ever written, in the order of writing."""
     connections: list[FakeConnection] = field(default_factory=list)
     """Every connection ever opened, oldest first."""
     violations: list[str] = field(default_factory=list)
-    """Rules that were broken: two writers, a prompt in a running turn, a reused client."""
+    """Rules that were broken: two writers of one conversation, a prompt in a running turn or with an id used before, a
+    second reader, a process started twice, a process that was left in the middle of a turn without an interrupt."""
     connect_failures: list[ConnectFailed] = field(default_factory=list)
     """Raised by the next connects, first one first."""
+    failed_connects: int = 0
+    """Connects that did not become a process, those given up included."""
     gate: anyio.Event | None = None
     """When set, a connect waits for it."""
     expected_bytes: int = 1024**2
@@ -94,13 +121,20 @@ class FakeConnection:
         self.prompts: list[str] = []
         self.is_alive = False
         self.is_hanging = False
-        """Answers nothing any more, as a stopped process."""
+        """Answers nothing any more, as a stopped process. Only KILL ends it."""
         self.memory_bytes = world.expected_bytes
         """What the census finds while it is alive."""
         self.interrupts = 0
         self.survives_terminate = False
-        """Only KILL ends it."""
+        """Does not leave when asked to. Only KILL ends it."""
         self._uuid = ""
+        self._uuids_seen: set[str] = set()
+        self._is_interrupted = False
+        """An interrupt came for the turn that runs."""
+        self._was_started = False
+        self._has_reader = False
+        self._ended = anyio.Event()
+        self._asking: set[anyio.CancelScope] = set()
         self._said: list[str] = []
         self._in, self._out = anyio.create_memory_object_stream[ClientEvent | ClientDied](math.inf)
         self._cost = 0.0
@@ -120,63 +154,78 @@ class FakeConnection:
     def is_in_turn(self) -> bool:
         return bool(self._uuid)
 
+    @property
+    def questions(self) -> int:
+        """How many questions of it are open."""
+        return len(self._asking)
+
     # What a test makes it do
 
     def say(self, text: str) -> None:
         """Streams a fragment."""
         self._said.append(text)
-        self._in.send_nowait(TextDelta(text))
+        self.tell(TextDelta(text))
 
-    def tell(self, event: ClientEvent) -> None:
-        self._in.send_nowait(event)
+    def tell(self, event: ClientEvent | ClientDied) -> None:
+        """Writes to the pipe, whether somebody still reads it or not."""
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._in.send_nowait(event)
 
-    def reply(self, text: str = "") -> None:
-        """Says the rest and ends the turn."""
+    def reply(self, text: str = "", *, rests: bool = True) -> None:
+        """Says the rest and ends the turn; `rests` is the idle sign after it."""
         if text:
             self.say(text)
         whole, self._said = "".join(self._said), []
         self.tell(TextBlock(whole))
-        self._finish(text=whole)
+        self._finish(text=whole, rests=rests)
 
     def fail(self, status: int) -> None:
         """Ends the turn with an error of the API."""
         self._finish(text="", error=f"API Error: {status}", status=status)
 
     def die(self, exit_code: int = -9) -> None:
-        self.is_alive = False
-        self._in.send_nowait(ClientDied(f"the process ended with exit code {exit_code}", exit_code=exit_code))
+        """The process ends: everybody who waits for it is told."""
+        self._end()
+        self.tell(ClientDied(f"the process ended with exit code {exit_code}", exit_code=exit_code))
 
     def hang(self) -> None:
         self.is_hanging = True
 
-    async def ask(self, request: ToolRequest) -> Verdict:
-        """Asks as a running turn does; returns what the agent is told."""
-        return await self.launch.ask(request)
+    async def ask(self, request: ToolRequest) -> Verdict | None:
+        """Asks as a running turn does; returns what the agent is told, or None when the question went with its turn."""
+        if not self.is_in_turn:
+            self._accuse("asked outside of a turn")
+        with anyio.CancelScope() as scope:
+            self._asking.add(scope)
+            try:
+                return await self.launch.ask(request)
+            finally:
+                self._asking.discard(scope)
+        return None
 
     # What a `Connection` does
 
     async def connect(self) -> None:
         world = self.world
+        if self._was_started:
+            self._accuse("was started twice")
+        self._was_started = True
         world.starting += 1
         world.most_starting = max(world.most_starting, world.starting)
         try:
             if world.gate is not None:
                 await world.gate.wait()
             await anyio.lowlevel.checkpoint()
+            self._look_at_the_disk()
+            self.is_alive = True
         finally:
             world.starting -= 1
-        if world.connect_failures:
-            raise world.connect_failures.pop(0)
-        uuid = self.launch.session_uuid
-        if self.launch.resume and uuid not in world.transcripts:
-            raise ResumeTargetMissing(f"No conversation found with session ID: {uuid}")
-        if not self.launch.resume and uuid in world.transcripts:
-            raise SessionIdTaken(f"Session ID {uuid} is already in use")
-        if any(other.launch.session_uuid == uuid for other in world.live):
-            world.violations.append(f"two writers of {uuid}")
-        self.is_alive = True
+            world.failed_connects += not self.is_alive
 
     async def events(self) -> AsyncIterator[ClientEvent]:
+        if self._has_reader:
+            self._accuse("has two readers")
+        self._has_reader = True
         with self._out:
             async for event in self._out:
                 if isinstance(event, ClientDied):
@@ -187,18 +236,27 @@ class FakeConnection:
         if not self.is_alive:
             raise ClientDied("Cannot write to terminated process")
         if self.is_in_turn:
-            self.world.violations.append(f"{text!r} was written into a running turn of {self!r}")
-        self._uuid = uuid
+            self._accuse(f"was given {text!r} in a running turn")
+        if uuid in self._uuids_seen:
+            self._accuse(f"was given {text!r} with an id used before: the process drops it without a word")
+        self._uuids_seen.add(uuid)
+        self._uuid, self._is_interrupted = uuid, False
         self.prompts.append(text)
         self.world.transcripts.setdefault(self.launch.session_uuid, []).append(text)
-        self.tell(Woke())
+        self.world.transcript_uuids.setdefault(self.launch.session_uuid, []).append(uuid)
+        self.world.written.append(Written(self.launch.client_id, self.launch.session_uuid, text))
         if not self.is_hanging:
+            self.tell(Woke())
             self.world.on_prompt(self, text)
 
     async def interrupt(self) -> None:
         self.interrupts += 1
+        self._is_interrupted = True
         if self.is_hanging:
-            await anyio.sleep_forever()
+            await self._ended.wait()
+        if not self.is_alive:
+            raise ClientDied("Cannot write to terminated process")
+        self._lose_questions()
         if self.is_in_turn:
             self._said = []
             self._finish(text="", error="interrupted", was_aborted=True)
@@ -216,14 +274,58 @@ class FakeConnection:
         return FakeTree(self)
 
     async def disconnect(self) -> None:
-        if self.survives_terminate:
-            while self.is_alive:
-                await anyio.lowlevel.checkpoint()
-        self.is_alive = False
+        if self.is_alive and self.is_in_turn and not self._is_interrupted:
+            self._accuse("was disconnected in a running turn without an interrupt")
+        self._lose_questions()
+        if self.is_alive and (self.survives_terminate or self.is_hanging):
+            await self._ended.wait()
+        self._end()
         self._in.close()
         self._out.close()
 
-    def _finish(self, *, text: str, error: str = "", status: int | None = None, was_aborted: bool = False) -> None:
+    def terminate(self) -> None:
+        if not (self.survives_terminate or self.is_hanging):
+            self._end()
+
+    def kill(self) -> None:
+        self._end()
+
+    @property
+    def _may_begin_anew(self) -> bool:
+        return bool(self.launch.drop_turns) and self.launch.is_unanswered
+
+    def _cut(self) -> None:
+        """Takes the unanswered prompt, and what came after it, out of the conversation that is resumed."""
+        texts = self.world.transcripts.get(self.launch.session_uuid, [])
+        uuids = self.world.transcript_uuids.get(self.launch.session_uuid, [])
+        if (dropped := next((one for one in self.launch.drop_turns if one in uuids), None)) is not None:
+            place = uuids.index(dropped)
+            del texts[place:], uuids[place:]
+
+    def _look_at_the_disk(self) -> None:
+        world, uuid = self.world, self.launch.session_uuid
+        if world.connect_failures:
+            raise world.connect_failures.pop(0)
+        if self.launch.resume and self.launch.drop_turns:
+            self._cut()
+        if self.launch.resume and uuid not in world.transcripts and not self._may_begin_anew:
+            raise ResumeTargetMissing(f"No conversation found with session ID: {uuid}")
+        if not self.launch.resume and uuid in world.transcripts:
+            raise SessionIdTaken(f"Session ID {uuid} is already in use")
+        if any(other.launch.session_uuid == uuid for other in world.live):
+            self._accuse(f"is a second writer of {uuid}")
+
+    def _lose_questions(self) -> None:
+        for scope in tuple(self._asking):
+            scope.cancel()
+
+    def _end(self) -> None:
+        self.is_alive = False
+        self._ended.set()
+
+    def _finish(
+        self, *, text: str, error: str = "", status: int | None = None, was_aborted: bool = False, rests: bool = True
+    ) -> None:
         self._cost += 0.001
         uuid, self._uuid = self._uuid, ""
         self.tell(
@@ -238,7 +340,11 @@ class FakeConnection:
                 usage=Usage(10, len(text) // 4 + 1, 0, self._cost),
             )
         )
-        self.tell(Rested())
+        if rests:
+            self.tell(Rested())
+
+    def _accuse(self, of: str) -> None:
+        self.world.violations.append(f"{self.launch.client_id} {of}")
 
 
 class FakeTree:
@@ -249,7 +355,7 @@ class FakeTree:
 
     @property
     def alive_count(self) -> int:
-        return int(self._connection.is_alive and self._connection.survives_terminate)
+        return int(self._connection.is_alive)
 
     def look(self) -> None:
         pass
@@ -258,10 +364,10 @@ class FakeTree:
         await anyio.lowlevel.checkpoint()
 
     def terminate(self) -> None:
-        pass
+        self._connection.terminate()
 
     def kill(self) -> None:
-        self._connection.is_alive = False
+        self._connection.kill()
 
     async def emptied(self, within: float) -> bool:
         await anyio.lowlevel.checkpoint()

@@ -79,8 +79,8 @@ def find_lost(ledger: Ledger, books: Books) -> Iterator[str]:
 
 
 def find_told_twice(ledger: Ledger, books: Books) -> Iterator[str]:
-    """A turn has one outcome. What its ticket has told stands for ever; the feed shows what is, so it may show something
-    else in the next life, but nothing twice in one."""
+    """A turn has one outcome. What its ticket has told stands for ever; the feed shows what is, so it may show
+    something else in the next life, but nothing twice in one."""
     recorded = {entry.turn: entry.outcome for entry in books.entries}
     for account in ledger.accounts.values():
         times = Counter((life, teller) for life, teller, _ in account.outcomes)

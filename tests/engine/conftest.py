@@ -37,11 +37,11 @@ def start(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Star
     """`async with start(template, ...)`: a supervisor over the fake world; without templates, a service of two."""
 
     def begin(
-        *templates: Template, clock: Clock | None = None, **host: object
+        *templates: Template, clock: Clock | None = None, keeps_queue: bool = True, **host: object
     ) -> AbstractAsyncContextManager[Supervisor]:
         chosen = templates or (make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}),)
         settings = Settings.model_validate({"state_dir": tmp_path / "state", "cleanup_interval": 0.01} | host)
-        return Supervisor(chosen, settings, connect=world.connect, clock=clock)
+        return Supervisor(chosen, settings, connect=world.connect, clock=clock, keeps_queue=keeps_queue)
 
     return begin
 

@@ -1,0 +1,18 @@
+"""How long the model searches: a fixed handful of examples, or new ones with `pytest --hypothesis-profile=soak`."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_ANY_SPEED = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+settings.register_profile("soak", max_examples=1_500, stateful_step_count=50, **_ANY_SPEED)
+settings.register_profile(
+    "handful", max_examples=60, stateful_step_count=25, derandomize=True, database=None, **_ANY_SPEED
+)
+
+
+@pytest.fixture
+def search() -> settings:
+    return settings.get_profile("soak" if settings.get_current_profile_name() == "soak" else "handful")

@@ -1,0 +1,57 @@
+"""A reader of the feed as every screen is one: a snapshot at first, then only what changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor.feed import Changes, Subscription
+from supervisor.snapshot import Snapshot
+
+Picture = dict[str, dict[Any, Any]]
+
+
+class Reader:
+    """Keeps the picture that a subscriber has of the engine."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self.picture = draw(subscription.snapshot)
+
+    def catch_up(self) -> Changes:
+        changes = self._subscription.take()
+        if changes.snapshot is not None:
+            self.picture = draw(changes.snapshot)
+            return changes
+        picture = self.picture
+        if changes.host is not None:
+            picture["host"] = {"": changes.host}
+        if changes.questions is not None:
+            picture["questions"] = {"": changes.questions}
+        picture["instances"] |= {row.name: row for row in changes.instances}
+        picture["sessions"] |= {row.key: row for row in changes.sessions}
+        picture["clients"] |= {row.id: row for row in changes.clients}
+        for kind, gone in (("sessions", changes.gone_sessions), ("clients", changes.gone_clients)):
+            for name in gone:
+                picture[kind].pop(name, None)
+        return changes
+
+
+def draw(snapshot: Snapshot) -> Picture:
+    return {
+        "host": {"": snapshot.host},
+        "questions": {"": snapshot.questions},
+        "instances": {row.name: row for row in snapshot.instances},
+        "sessions": {row.key: row for row in snapshot.sessions},
+        "clients": {row.id: row for row in snapshot.clients},
+    }
+
+
+def differences(told: Picture, true: Picture) -> list[str]:
+    """What a subscriber has got wrong, row by row."""
+    found = []
+    for kind in true:
+        for name in told[kind].keys() | true[kind].keys():
+            mine, other = told[kind].get(name), true[kind].get(name)
+            if mine != other:
+                found.append(f"{kind} {name}: a reader has {mine!r}, the engine {other!r}")
+    return found
