@@ -113,7 +113,7 @@ def decide(scene: Scene) -> Decision | None:
             if not session.has_history and (spare := pool.find_spare(scene.digest)):
                 return Adopt(session, spare)
             # Clients on their way to a waiting session will run as well: no more are started than may.
-            if _running(pool) + _expected(pool) >= scene.max_sessions:
+            if not has_free_turn(pool, scene.max_sessions):
                 continue
             # 6. There is room for one more client.
             if pool.has_room and scene.may_open:
@@ -208,6 +208,11 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
     if state is not InstanceState.RUNNING:
         return WhyWaiting.DRAINING
     return outlook.shortage or WhyWaiting.NO_SLOT
+
+
+def has_free_turn(pool: Pool, max_sessions: int) -> bool:
+    """One more turn may run, besides those that do and those whose client is on its way."""
+    return _running(pool) + _expected(pool) < max_sessions
 
 
 def _last_ready(later: list[Session]) -> Slot | None:

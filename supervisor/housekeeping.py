@@ -89,6 +89,6 @@ class Housekeeping:
             tenant.pool.evictions += 1
             self._instances[slot.instance].end_client(slot, EndReason.EVICTED)
         for instance in self._instances.values():
-            wants = instance.wants_room or instance.wants_spare
+            wants = instance.waits_since is not None or instance.wants_spare
             if wants and self._house.room.find_house_shortage(instance) is None:
                 instance.kick()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,7 +20,18 @@ from supervisor.brake import Brake
 from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
-from supervisor.dispatcher import Adopt, Begin, Evict, Open, OpenSpare, Outlook, Recycle, Scene, decide
+from supervisor.dispatcher import (
+    Adopt,
+    Begin,
+    Evict,
+    Open,
+    OpenSpare,
+    Outlook,
+    Recycle,
+    Scene,
+    decide,
+    has_free_turn,
+)
 from supervisor.errors import JournalFailed, Suspended
 from supervisor.hearing import Hearing
 from supervisor.house import House
@@ -147,23 +159,31 @@ class Instance:
         return self._house.settings.stall_after
 
     @property
-    def wants_room(self) -> bool:
-        """A session waits for a client that its own pool and budget would allow."""
-        return self.lacks_client and self.active_sessions < self.max_sessions and find_own_shortage(self) is None
+    def turn_limit(self) -> int:
+        """Turns that may run in parallel now."""
+        return min(self.max_sessions, self.park.trial or self.max_sessions)
+
+    @property
+    def lacks_client(self) -> bool:
+        """A session waits for a client that could be started for it now."""
+        return next(self._without_client(), None) is not None
 
     @property
     def waits_since(self) -> float | None:
         """Steady seconds: since when a session waits for a client that its own pool and budget would allow."""
-        if not self.wants_room:
+        if not self.lacks_client or not has_free_turn(self.pool, self.turn_limit) or find_own_shortage(self):
             return None
-        heads = [session.mailbox.head for session in self._ready.values() if session.slot is None]
-        return min((head.eligible_steady or 0.0 for head in heads if head is not None), default=None)
+        heads = [session.mailbox.head for session in self._without_client()]
+        return min(head.eligible_steady or 0.0 for head in heads if head is not None)
 
-    @property
-    def lacks_client(self) -> bool:
-        """A session waits for a client, and the instance starts turns."""
-        is_starting = self.state in (InstanceState.RUNNING, InstanceState.DRAINING)
-        return is_starting and any(session.slot is None for session in self._ready.values())
+    def _without_client(self) -> Iterator[Session]:
+        """Who asks for room. One that waits for something else does not: others get the place meanwhile."""
+        if self.state not in (InstanceState.RUNNING, InstanceState.DRAINING) or self._house.recording_fails:
+            return
+        now = self.clock.steady()
+        for session in self._ready.values():
+            if session.slot is None and not session.brake.holds(now):
+                yield session
 
     @property
     def memory_budget(self) -> int | None:
@@ -177,7 +197,7 @@ class Instance:
 
     def note_shortage(self) -> None:
         """Keeps why its sessions find no room, for whoever shows it."""
-        why = self._house.room.explain(self, has_free_turn=self.active_sessions < self.max_sessions)
+        why = self._house.room.explain(self, has_free_turn=has_free_turn(self.pool, self.turn_limit))
         if self.shortage.note(why, self._house.clock.steady()):
             for session in self._ready.values():
                 self.touch(session)
@@ -390,7 +410,7 @@ class Instance:
             pool=self.pool,
             digest=self._connector.digest,
             is_recording=not self._house.recording_fails,
-            max_sessions=min(self.max_sessions, self.park.trial or self.max_sessions),
+            max_sessions=self.turn_limit,
             ready=self._ready.values(),
             now=self.clock.steady(),
             may_open=needs_room and self._house.room.find_shortage(self) is None,

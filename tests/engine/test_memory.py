@@ -293,3 +293,22 @@ async def test_nothing_is_given_up_while_somebody_was_kept_out_lately(
         assert world.live
         instance.shortage.seen_at -= 60
         await until(lambda: not world.live)
+
+
+async def test_a_session_that_backs_off_keeps_no_place_from_other_instances(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S5.7, S1.18: it would not use it; and it is served when its time has come."""
+    templates = [make_template(name, pool={"spares": 0}) for name in ("one", "two")]
+    async with start(*templates, max_agents=1, **OFTEN) as supervisor:
+        instance = supervisor._instances["one"]
+        world.on_prompt = lambda connection, text: connection.die() if text == "bad" else connection.reply("fine")
+        outcome = await supervisor.submit(Prompt("one", "bad", user="ana")).outcome()
+        assert isinstance(outcome, Failed)
+        (session,) = instance.sessions.values()
+        session.brake.until += 3600
+        waiting = supervisor.submit(Prompt("one", "good", user="ana"))
+        assert isinstance(await supervisor.submit(Prompt("two", "x", user="boris")).outcome(), Done)
+        assert waiting.finished is None
+        session.brake.release()
+        assert isinstance(await waiting.outcome(), Done)
