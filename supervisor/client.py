@@ -51,6 +51,7 @@ class EndReason(StrEnum):
     UNRESPONSIVE = "does not answer"
     ONE_CALL = "its one call is over"
     SCALED = "scaled down"
+    CANCELLED = "its task was cancelled"
     AWAY = "freed while its question waits"
     RECYCLED = "recycled: over its memory ceiling"
     PANIC = "ended at once: over its panic ceiling"
@@ -110,6 +111,8 @@ class Client:
         self.reason: EndReason | None = None
         self.error: Exception | None = None
         """What the process did, when it was not us who ended it."""
+        self.is_gone = False
+        """Its process tree was verified to be empty, and that was told."""
         self.is_undelivered = False
         """The prompt that it was given last has not reached the process: it may be given to another."""
         self._connection = connection
@@ -181,9 +184,16 @@ class Client:
             if await self._connect():
                 self._listener.client_ready(self.slot, anyio.current_time() - began)
                 await self._live()
+                # A native cancel of a task in there ends it without a word.
+                self.end(EndReason.CANCELLED)
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._leave()
+            await self.leave()
+
+    async def leave(self) -> None:
+        """Ends the process, verified, and tells it. A cancel of anyio's does not reach it; a native one may: then it is
+        called again, and goes on where the process stands."""
+        with anyio.CancelScope(shield=True):
+            await self._leave()
 
     async def _connect(self) -> bool:
         """False when it was ended before it was ready, or could not be started."""
@@ -337,10 +347,10 @@ class Client:
         tree = self._connection.tree()
         tree.look()
         self._tell_step("disconnect")
+        left = anyio.Event()
         async with anyio.create_task_group() as group:
             # The SDK shields its disconnect, so it gets a task of its own: a process that does not leave is ended
             # underneath it, which lets the disconnect return.
-            left = anyio.Event()
             group.start_soon(self._disconnect, left)
             patience = 0 if self.reason is EndReason.PANIC else self._deadlines.disconnect
             with anyio.move_on_after(patience):
@@ -350,6 +360,11 @@ class Client:
         self._tell_step("verify")
         await tree.look_everywhere()
         await self._end_tree(tree)
+        if not left.is_set():
+            # Its task was cancelled from outside: what it holds is still to be closed. No process is left to wait for.
+            with anyio.move_on_after(self._deadlines.disconnect):
+                await self._connection.disconnect()
+        self.is_gone = True
         self._listener.client_gone(self.slot, anyio.current_time() - began, tree.alive_count)
 
     async def _disconnect(self, left: anyio.Event) -> None:

@@ -7,8 +7,10 @@ async with Supervisor(templates, settings) as supervisor:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
 from weakref import WeakSet
 
@@ -204,7 +206,20 @@ class Supervisor:
 
     def _spawn(self, client: Client) -> None:
         assert self._tasks is not None, "the supervisor runs"
-        self._tasks.start_soon(self._guard, client.run, name=f"client {client.slot.id}")
+        self._tasks.start_soon(self._guard, partial(self._tend, client), name=f"client {client.slot.id}")
+
+    async def _tend(self, client: Client) -> None:
+        """One client from its start to its end. A native cancel of its task ends that client, and nobody else."""
+        work = client.run
+        while not client.is_gone:
+            try:
+                await work()
+            except asyncio.CancelledError:
+                # Of anyio's cancels none gets through `leave`, so this one is native, or everything ends.
+                if client.is_gone and self._tasks is not None and self._tasks.cancel_scope.cancel_called:
+                    raise
+            client.end(EndReason.CANCELLED)
+            work = client.leave
 
     async def _guard(self, work: Callable[[], object]) -> None:
         """Keeps our own mistakes: publishes the first one and ends everything in order, instead of tearing it down."""
