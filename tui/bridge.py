@@ -132,6 +132,11 @@ class Bridge:
     def instance_of(self, row: SessionRow | None) -> InstanceRow | None:
         return None if row is None else self.instances.get(row.key.instance)
 
+    @property
+    def is_operator_wanted(self) -> bool:
+        """Whether anything stands in the inbox."""
+        return bool(self.questions or self.offers)
+
     def inbox(self) -> list[Question | Offer]:
         """All that waits for the operator's word."""
         return [*self.questions.values(), *self.offers.values()]

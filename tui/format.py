@@ -149,10 +149,10 @@ def ordinal(number: int) -> str:
 
 
 def growth(bytes_a_minute: int) -> str:
-    """`+12M/min`, `-3.1M/min`; empty below a megabyte a minute, which is noise."""
+    """`+12M`, `-3.1M`; empty below a megabyte a minute, which is noise."""
     if abs(bytes_a_minute) < GROWTH_NOISE:
         return ""
-    return f"{'+' if bytes_a_minute > 0 else '-'}{bytes_short(abs(bytes_a_minute))}/min"
+    return f"{'+' if bytes_a_minute > 0 else '-'}{bytes_short(abs(bytes_a_minute))}"
 
 
 def count(number: float) -> str:

@@ -43,14 +43,17 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
     if row.state is SessionState.INTERRUPTED and row.offer is not None:
         offer = row.offer
         return (
-            Cell(f"at {format.moment(offer.made_at, now)} by a restart", "warn"),
-            Cell(f"  {offer_keys()}", "accent"),
+            Cell(offer_keys(), "warn"),
             queued,
-            Cell(f"  “{offer.text}”", "dim"),
+            Cell(f"  “{offer.text}”"),
+            Cell(f"  by a restart at {format.moment(offer.made_at, now)}", "dim"),
             Cell(f"  {expiry(offer, now)}", "dim"),
         )
     if row.state is SessionState.STALLED:
-        return (Cell(silence(row, client, now), "warn"), queued)
+        silent = "silent" if row.silent_since is None else f"silent {format.duration(now - row.silent_since)}"
+        tool = "" if client is None or not client.tool else f"  {client.tool}{since(client.tool_started_at, now)}"
+        cpu = "" if client is None else f"  cpu {client.cpu_percent:.0f}%"
+        return (Cell(silent, "warn"), Cell(tool), Cell(cpu, "dim"), queued)
     if row.state is SessionState.WAITING and row.waiting:
         first = row.waiting[0]
         more = f"  +{len(row.waiting) - 1}" if len(row.waiting) > 1 else ""

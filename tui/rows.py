@@ -50,15 +50,15 @@ SESSION_COLUMNS = (
 )
 
 CLIENT_COLUMNS = (
-    Column("pid", "pid", 7, "right", priority=5, sort_letter="P"),
+    Column("pid", "pid", 7, "right", priority=4, sort_letter="P"),
     Column("state", "state", 10, sort_letter="S"),
     Column("session", "session", 16, flex=3, sort_letter="E"),
     Column("memory", "memory", 6, "right", sort_letter="M"),
-    Column("trend", "", 8, priority=4),
-    Column("growth", "growth", 9, "right", priority=7, sort_letter="B"),
+    Column("trend", "", 8, priority=3),
+    Column("growth", "/min", 5, "right", priority=5, sort_letter="B"),
     Column("cpu", "cpu", 4, "right", priority=1, sort_letter="C"),
-    Column("age", "age", 5, "right", priority=3, sort_letter="O"),
-    Column("turns", "turns", 5, "right", priority=6, sort_letter="T"),
+    Column("age", "age", 5, "right", priority=6, sort_letter="O"),
+    Column("turns", "turns", 5, "right", priority=7, sort_letter="T"),
     Column("tool", "doing", 10, flex=2, priority=2),
 )
 

@@ -190,7 +190,7 @@ async def test_an_interrupted_turn_can_be_filtered_and_described() -> None:
         await pilot.pause()
         text = screen_text(app)
         assert "interrupted by a restart at 14:11: R replays, Z drops" in text
-        assert "· “The printer on floor 3" in text
+        assert "“The printer" in text
 
 
 async def test_an_offer_that_expired_meanwhile_says_so() -> None:
@@ -200,3 +200,18 @@ async def test_an_offer_that_expired_meanwhile_says_so() -> None:
         app.screen.open_chat(ANA)
         await settle(app, pilot)
         assert "expires now" in screen_text(app)
+
+
+@pytest.mark.parametrize("press", [["R"], ["Z"], ["d"], ["enter"], ["i", "d"]])
+async def test_an_interrupted_prompt_neither_crashes_nor_acts(press: list[str]) -> None:
+    """R5: its text comes from outside and stands on every screen."""
+    engine = only_offers()
+    for text in ("[/nope]", "[@click=app.quit]x[/]", "\x1b[2J\x1b]52;c;aGk=\x07", "a\u202eb", "line\nbreak", "\ud800"):
+        engine.put(replace(engine.sessions[ANA], offer=troubles.offer(ANA, text)))
+        async with playing(engine) as (app, pilot):
+            app.screen.sessions.move_to(session_id(ANA))
+            await pilot.press(*press)
+            await settle(app, pilot)
+            assert app.is_running
+            assert not set(screen_text(app)) & set("\x1b\x07\u202e\ud800")
+            assert engine.calls == []

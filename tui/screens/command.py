@@ -22,10 +22,7 @@ ON_SESSION = ("interrupt", "clear", "withdraw", "replay", "drop", "hibernate", "
 ON_LIMIT = ("set",)
 VERBS = sorted({*ON_INSTANCE, *ON_SESSION, *ON_LIMIT})
 
-EXAMPLES = (
-    "a verb and its target: drain helpdesk · scale helpdesk 5 · interrupt helpdesk/ana/t-1 · kill all · "
-    "set helpdesk.maxClients 8"
-)
+EXAMPLES = "a verb and its target: drain helpdesk · kill all · interrupt helpdesk/ana/t-1 · set helpdesk.maxClients 8"
 
 
 def ask_command(screen: LookingScreen, typed: str = "") -> None:

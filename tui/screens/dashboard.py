@@ -176,7 +176,7 @@ class DashboardScreen(LookingScreen):
         height = self.size.height
         asked = len(self.bridge.inbox())
         self.inbox.display = asked > 0
-        self.inbox.styles.height = BORDER_AND_TITLES + min(asked, max(1, height // 12))
+        self.inbox.styles.height = BORDER_AND_TITLES + min(asked, max(1, height // 8))
         self.instances.styles.height = BORDER_AND_TITLES + min(max(1, self.instances.row_count), max(3, height // 6))
         if self.size.width >= 160 or self.has_class("-clients"):
             self.clients.styles.height = "1fr"

@@ -106,14 +106,14 @@ class LookingScreen(OperatorScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "inbox":
-            return bool(self.bridge.inbox())
+            return self.bridge.is_operator_wanted
         return self.can(action)
 
     @on(events.DescendantFocus)
     @on(LineTable.CursorMoved)
     def reconsider_keys(self) -> None:
         """Draws the footer anew when other keys than before can be used."""
-        possible = (bool(self.bridge.inbox()), *(self.can(verb) for verb in CHANGING))
+        possible = (self.bridge.is_operator_wanted, *(self.can(verb) for verb in CHANGING))
         if possible != self._possible:
             self._possible = possible
             self.refresh_bindings()

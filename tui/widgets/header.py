@@ -17,6 +17,8 @@ BAR_WIDTH = 6
 WARM, HOT = 0.75, 0.9
 """Share of the memory budget from which the bar warns, and alarms."""
 SEPARATOR = "  "
+ROOMY = 100
+"""Cells from which on an alarm leaves room for words beside it."""
 ALARM = "bold $background on $error"
 """How an alarm is written, on every screen."""
 
@@ -61,7 +63,7 @@ class StatusHeader(Static):
 
 def compose_header(host: HostRow | None, instances: Sequence[InstanceRow], now: float, width: int) -> Content:
     """The line for a width in cells: badge and numbers on the left, memory and time on the right."""
-    left = [_badge(host), *_alarm(host), *_counts(instances, now)]
+    left = [_badge(host), *_alarm(host), *_counts(instances, now, is_terse=bool(alarm_words(host)) and width < ROOMY)]
     right = [*_memory(host), Part(Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted"), 6)]
     while len(_joined(left)) + len(_joined(right)) + 3 > width:
         worst = max((part for part in (*left, *right) if part.rank), key=lambda part: part.rank, default=None)
@@ -96,7 +98,8 @@ def _alarm(host: HostRow | None) -> list[Part]:
     return [Part(Content.styled(f" {words} ", ALARM))] if words else []
 
 
-def _counts(instances: Sequence[InstanceRow], now: float) -> list[Part]:
+def _counts(instances: Sequence[InstanceRow], now: float, *, is_terse: bool) -> list[Part]:
+    """`is_terse` leaves the words off what is never dropped."""
     busy = sum(row.pool.active for row in instances)
     total = sum(row.pool.total for row in instances)
     queued = sum(row.waiting for row in instances)
@@ -116,11 +119,11 @@ def _counts(instances: Sequence[InstanceRow], now: float) -> list[Part]:
         Part(Content.assemble((str(queued), "bold $text-accent" if queued else "bold"), (" queued", "$text-muted")), 1),
     ]
     if questions:
-        noun = "question" if questions == 1 else "questions"
-        parts.append(Part(Content.styled(f"◐ {questions} {noun}", "bold $text-warning")))
+        noun = "" if is_terse else " question" if questions == 1 else " questions"
+        parts.append(Part(Content.styled(f"◐ {questions}{noun}", "bold $text-warning")))
     if offers:
         sign = glyph(SessionState.INTERRUPTED)
-        parts.append(Part(Content.styled(f"{sign} {offers} interrupted", "bold $text-warning")))
+        parts.append(Part(Content.styled(f"{sign} {offers}{'' if is_terse else ' interrupted'}", "bold $text-warning")))
     if failed:
         parts.append(Part(Content.styled(f"✕ {failed} failed", "bold $text-error"), 3))
     if stalled:

@@ -98,8 +98,8 @@ def test_an_ordinal_ends_as_it_is_spoken(number: int, text: str) -> None:
 
 
 def test_growth_is_told_when_it_is_more_than_noise() -> None:
-    assert format.growth(61_000_000) == "+61M/min"
-    assert format.growth(-3_100_000) == "-3.1M/min"
+    assert format.growth(61_000_000) == "+61M"
+    assert format.growth(-3_100_000) == "-3.1M"
     assert format.growth(900_000) == ""
 
 
