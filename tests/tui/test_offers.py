@@ -171,7 +171,7 @@ async def test_a_decision_that_came_too_late_is_told() -> None:
 
 
 async def test_a_replay_that_cannot_be_recorded_is_told() -> None:
-    """S1.18: it counts when it is recorded."""
+    """R2: it counts when it is recorded."""
     engine = only_offers()
     engine.journal.fails_with = UnknownTarget("the journal cannot be written: disk full")
     async with playing(engine) as (app, pilot):

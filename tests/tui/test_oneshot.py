@@ -55,7 +55,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> TalkingEngine:
 async def test_a_prompt_that_cannot_be_recorded_is_one_line_and_a_usage_error(
     engine: TalkingEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """S1.18: nothing is streamed before the prompt is recorded."""
+    """R2: nothing is streamed before the prompt is recorded."""
     engine.journal.fails_with = Refused("the journal cannot be written: disk full")
     with pytest.raises(BaseExceptionGroup) as raised:
         await oneshot.ask_once((), Settings(), PROMPT)

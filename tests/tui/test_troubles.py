@@ -82,7 +82,7 @@ async def test_reserved_memory_stands_beside_the_used() -> None:
 
 
 async def test_a_prompt_that_cannot_be_recorded_comes_back_to_who_wrote_it() -> None:
-    """S1.18: refused in one line, and no word is lost, those typed in the meantime included."""
+    """R2: refused in one line, and no word is lost, those typed in the meantime included."""
     engine = troubles.full_disk()
     engine.journal.fails_with = FULL
     engine.journal.is_written = type(engine.journal.is_written)()
