@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from supervisor.errors import Refused as Refused
     from supervisor.errors import Saturated as Saturated
     from supervisor.errors import StateInUse as StateInUse
+    from supervisor.errors import Suspended as Suspended
     from supervisor.errors import UnknownAgent as UnknownAgent
     from supervisor.errors import UnknownTarget as UnknownTarget
     from supervisor.events import ActionTaken as ActionTaken
@@ -49,13 +50,17 @@ if TYPE_CHECKING:
     from supervisor.events import EngineFailed as EngineFailed
     from supervisor.events import Event as Event
     from supervisor.events import InstanceChanged as InstanceChanged
+    from supervisor.events import OfferSettled as OfferSettled
     from supervisor.events import QuestionAsked as QuestionAsked
     from supervisor.events import QuestionSettled as QuestionSettled
+    from supervisor.events import Restarted as Restarted
     from supervisor.events import SessionClosed as SessionClosed
     from supervisor.events import SessionOpened as SessionOpened
     from supervisor.events import TurnFinished as TurnFinished
+    from supervisor.events import TurnPutBack as TurnPutBack
     from supervisor.events import TurnQueued as TurnQueued
     from supervisor.events import TurnStarted as TurnStarted
+    from supervisor.events import TurnSuspended as TurnSuspended
     from supervisor.feed import Changes as Changes
     from supervisor.feed import Subscription as Subscription
     from supervisor.ids import validate_id as validate_id
@@ -116,9 +121,10 @@ _HOMES = {
     "credentials": "find_credentials",
     "doctor": "Finding examine",
     "errors": "AlreadyAnswered BullpenError ConfigurationError ConnectFailed InvalidId InvalidPrompt JournalFailed "
-    "JournalUnusable NotAccepting Refused Saturated StateInUse UnknownAgent UnknownTarget",
+    "JournalUnusable NotAccepting Refused Saturated StateInUse Suspended UnknownAgent UnknownTarget",
     "events": "ActionTaken ClientEnding ClientFailed ClientGone ClientStarted ContextLost EngineFailed Event "
-    "InstanceChanged QuestionAsked QuestionSettled SessionClosed SessionOpened TurnFinished TurnQueued TurnStarted",
+    "InstanceChanged OfferSettled QuestionAsked QuestionSettled Restarted SessionClosed SessionOpened TurnFinished "
+    "TurnPutBack TurnQueued TurnStarted TurnSuspended",
     "feed": "Changes Subscription",
     "ids": "validate_id",
     "interface": "Engine Ticket",

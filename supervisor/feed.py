@@ -147,11 +147,15 @@ class Feed:
     def __init__(self, source: RowSource) -> None:
         self._source = source
         self._readers: list[Subscription] = []
+        self.greeting: tuple[Event, ...] = ()
+        """What every new reader is told first: it happened before anybody could look."""
 
     def watch(self) -> Subscription:
         """Takes the snapshot and registers in one synchronous step: nothing falls in between."""
         subscription = Subscription(self._source, self._forget)
         self._readers.append(subscription)
+        for event in self.greeting:
+            subscription.push(event)
         return subscription
 
     def publish(self, event: Event) -> None:

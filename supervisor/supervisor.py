@@ -171,7 +171,8 @@ class Supervisor:
             for client in loaded.clients:
                 journal.forget_client(client.mark)
         taken = Restart(self._instances, self._house, self._offers, self._take_in).take_over(loaded)
-        self._feed.publish(past.Restarted(at=self._clock.wall(), orphans=orphans, **taken._asdict()))
+        if orphans or any(taken):
+            self._feed.greeting = (past.Restarted(at=self._clock.wall(), orphans=orphans, **taken._asdict()),)
 
     @asynccontextmanager
     async def _running(self) -> AsyncGenerator[Supervisor]:

@@ -15,15 +15,19 @@ from supervisor import (
     Expired,
     Failed,
     InstanceChanged,
+    OfferSettled,
     Outcome,
     QuestionAsked,
     QuestionOutcome,
     QuestionSettled,
+    Restarted,
     SessionClosed,
     SessionOpened,
     TurnFinished,
+    TurnPutBack,
     TurnQueued,
     TurnStarted,
+    TurnSuspended,
     outcome_word,
 )
 from tui.format import duration, first_line, role
@@ -60,6 +64,14 @@ def _sentence(event: Event) -> Line:
             return f"turn started after {duration(waited)} ({acquisition})", "busy"
         case TurnFinished(outcome=outcome):
             return _ending(outcome)
+        case TurnPutBack(reason=reason):
+            return f"turn waits again: {first_line(reason)}", "warn"
+        case TurnSuspended():
+            return "prompt kept for the next start", "warn"
+        case OfferSettled(outcome=outcome):
+            return f"interrupted turn {outcome}", "accent"
+        case Restarted():
+            return _taking_over(event)
         case QuestionAsked(question=question):
             return f"asks: {question.tool} {first_line(question.summary)}", "warn"
         case QuestionSettled(question=question, outcome=outcome, by=by):
@@ -73,13 +85,24 @@ def _sentence(event: Event) -> Line:
             if left_over:
                 return f"left {left_over} processes behind ({first_line(reason)})", "error"
             return f"gone after {duration(seconds)} ({first_line(reason)})", "dim"
-        case ClientFailed(message=message):
-            return f"failed: {first_line(message)}", "error"
+        case ClientFailed(message=message, kind=kind):
+            return f"failed{f' ({kind.value})' if kind else ''}: {first_line(message)}", "error"
         case ActionTaken(verb=verb, detail=detail):
             return f"operator: {verb} {first_line(detail)}".rstrip(), "accent"
         case EngineFailed(message=message):
             return f"engine failed: {first_line(message)}", "error"
     return type(event).__name__, "dim"
+
+
+def _taking_over(event: Restarted) -> Line:
+    parts = [
+        f"{event.sessions} sessions",
+        f"{event.waiting} waiting turns" if event.waiting else "",
+        f"{event.interrupted} interrupted" if event.interrupted else "",
+        f"{event.orphans} left-over processes ended" if event.orphans else "",
+    ]
+    kind = "warn" if event.interrupted or event.orphans else "ok"
+    return f"taken over from the last run: {', '.join(filter(None, parts))}", kind
 
 
 def _ending(outcome: Outcome) -> Line:

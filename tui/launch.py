@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -28,12 +29,15 @@ ENGINE_FAILED = 70
 
 
 @asynccontextmanager
-async def prepare(templates: Sequence[Template], settings: Settings, *, pace: float = 1.0) -> AsyncIterator[Supervisor]:
+async def prepare(
+    templates: Sequence[Template], settings: Settings, *, name: str, keeps_queue: bool, pace: float = 1.0
+) -> AsyncIterator[Supervisor]:
     """A supervisor that does not run yet, over the real API or, in rehearsal, over the embedded endpoint."""
     from supervisor import Supervisor
 
+    make = partial(Supervisor, templates, keeps_queue=keeps_queue, name=name)
     if not settings.rehearsal:
-        yield Supervisor(templates, settings, endpoint=_name_endpoint())
+        yield make(settings, endpoint=_name_endpoint())
         return
     from supervisor import Rehearsal
 
@@ -41,21 +45,24 @@ async def prepare(templates: Sequence[Template], settings: Settings, *, pace: fl
     settings = settings.model_copy(update={"state_dir": settings.state_dir / "rehearsal"})
     async with Rehearsal(pace=pace) as rehearsal:
         environment = rehearsal.environment(settings.state_dir / "claude")
-        yield Supervisor(templates, settings, environment=environment, endpoint="rehearsal")
+        yield make(settings, environment=environment, endpoint="rehearsal")
 
 
 async def run_dashboard(templates: Sequence[Template], settings: Settings, *, with_callers: bool) -> int:
     """Runs until the operator leaves. Returns the exit code; the terminal is as it was before."""
+    from supervisor import BullpenError
     from tui.app import BullpenApp
     from tui.driver import SafeDriver
 
-    async with prepare(templates, settings) as supervisor:
+    async with prepare(templates, settings, name="the dashboard", keeps_queue=True) as supervisor:
         app = BullpenApp(supervisor, rehearsal=settings.rehearsal, driver_class=SafeDriver)
         failures: list[BaseException] = []
 
         async def run_engine(*, task_status: TaskStatus[None]) -> None:
             try:
                 await supervisor.run(task_status=task_status)
+            except BullpenError:
+                raise  # before anything was started: one line, no screen
             except Exception as error:
                 _log.critical("the engine failed", exc_info=error)
                 failures.append(error)

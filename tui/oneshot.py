@@ -48,7 +48,11 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     wanted = [template for template in templates if template.name == prompt.agent]
     signals: list[int] = []
     outcome: Outcome | None = None
-    async with prepare(wanted or templates, settings) as supervisor, supervisor, anyio.create_task_group() as group:
+    async with (
+        prepare(wanted or templates, settings, name="ask", keeps_queue=False) as supervisor,
+        supervisor,
+        anyio.create_task_group() as group,
+    ):
         group.start_soon(_leave_on_signal, group.cancel_scope, signals)
         group.start_soon(_answer_questions, supervisor)
         offers = {row.key: row.offer for row in supervisor.snapshot().sessions if row.offer is not None}
