@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check soak format schema screenshots clean
+.PHONY: help demo run test check soak chaos format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ run: $(VENV)/installed ## Open the dashboard with your own credentials
 
 test: $(VENV)/installed-test ## Run every test, those with real Claude Code processes included
 	$(BIN)/python -m pytest
+
+chaos: $(VENV)/installed-test ## Kill, stop and refuse everything for a minute, and count what was lost (must be 0)
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 check: $(VENV)/installed-test ## Format, lint, types, import contracts, and the tests that need no loop
 	$(BIN)/ruff format --check .

@@ -17,8 +17,6 @@ from tests.chaos.books import read_books
 from tests.chaos.director import Plan, direct
 from tests.chaos.table import print_table
 
-QUICK = {"sessions": 8, "seconds": 12.0, "kills": 0}
-"""What CI runs: about 30 s with start, drain and audit."""
 SECONDS_PER_KILL = 20.0
 """Of the supervisor, in a run of the usual length."""
 
@@ -28,10 +26,14 @@ def main() -> int:
     began = time.monotonic()
     folder = Path(options.folder or tempfile.mkdtemp(prefix="bullpen-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        sys.exit(f"{folder} is not empty: a run keeps its own records only")
     plan = make_plan(options, folder)
     print(f"chaos: seed {plan.seed}, {plan.sessions} sessions, {plan.seconds:g} s", flush=True)
-    run = anyio.run(direct, plan)
-    leaked = end_leaked(folder)
+    try:
+        run = anyio.run(direct, plan)
+    finally:
+        leaked = end_leaked(folder)
     books = read_books(run.journal)
     reckoning = examine(run.ledger, books, run.record, run.config_dir)
     reckoning.leaked += leaked
@@ -51,7 +53,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--sessions", type=int, default=12, help="that callers use (default: %(default)s)")
     parser.add_argument("--kills", type=int, help="of the supervisor (default: one in 20 s)")
     parser.add_argument("--seed", type=int, help="of prompts and faults; timing is real (default: a new one)")
-    parser.add_argument("--quick", action="store_true", help="the short form: 8 sessions, 12 s")
+    parser.add_argument("--quick", action="store_true", help="the short form: 8 sessions, 10 s, one kill")
     parser.add_argument("--folder", help="where state, transcripts and logs go (default: a temporary one)")
     return parser.parse_args()
 
@@ -59,7 +61,7 @@ def parse_options() -> argparse.Namespace:
 def make_plan(options: argparse.Namespace, folder: Path) -> Plan:
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     if options.quick:
-        return Plan(folder, seed, QUICK["sessions"], QUICK["seconds"], QUICK["kills"])
+        return Plan(folder, seed)
     kills = int(options.seconds // SECONDS_PER_KILL) if options.kills is None else options.kills
     return Plan(folder, seed, options.sessions, options.seconds, kills)
 

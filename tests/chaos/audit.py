@@ -11,9 +11,9 @@ import psutil
 
 from supervisor.processes import MARK
 from supervisor.rehearsal import Request
-from tests.chaos.books import Books, Entry
+from tests.chaos.books import Books
 from tests.chaos.ledger import WORD, Ledger, Place
-from tests.chaos.transcripts import Transcript, read_transcript
+from tests.chaos.transcripts import Exchange, Transcript, make_exchanges, read_transcript
 
 OUTCOMES = ("done", "failed", "interrupted", "cancelled", "expired")
 
@@ -52,13 +52,15 @@ def examine(ledger: Ledger, books: Books, record: list[Request], config_dir: Pat
     reckoning.outcomes.update(entry.outcome for entry in books.entries if entry.outcome)
     reckoning.lost += find_lost(ledger, books)
     reckoning.duplicated += find_told_twice(ledger, books)
-    reckoning.duplicated += find_sent_twice(record)
+    reckoning.duplicated += find_done_twice(books)
+    reckoning.duplicated += find_sent_twice(books, record)
     reckoning.disagreeing += find_strangers(ledger, record)
     reckoning.disagreeing += find_forgotten(ledger, books, record)
     for place in sorted({entry.place for entry in books.entries}):
         uuid = books.uuids.get(place, "")
         transcript = read_transcript(config_dir, uuid) if uuid else Transcript()
-        reckoning.duplicated += find_done_twice(books.of(place), transcript)
+        repeated = find_asked_twice(books, transcript.exchanges)
+        reckoning.duplicated += [f"{place} ({uuid}) {finding}" for finding in repeated]
         findings = compare(ledger, books, place, transcript)
         reckoning.disagreeing += [f"{place} ({uuid or 'never begun'}): {finding}" for finding in findings]
     return reckoning
@@ -93,12 +95,11 @@ def find_told_twice(ledger: Ledger, books: Books) -> Iterator[str]:
 # What the model was sent
 
 
-def find_sent_twice(record: list[Request]) -> Iterator[str]:
+def find_sent_twice(books: Books, record: list[Request]) -> Iterator[str]:
     """No conversation asks the same prompt twice, whatever became of the first time."""
     for number, request in enumerate(record):
-        asked = Counter(word for text in request.user_texts for word in set(WORD.findall(text)))
-        for word in [word for word, times in asked.items() if times > 1]:
-            yield f"request {number} asks {word} {asked[word]} times"
+        exchanges = make_exchanges(request.turns)
+        yield from (f"request {number} {finding}" for finding in find_asked_twice(books, exchanges))
 
 
 def find_strangers(ledger: Ledger, record: list[Request]) -> Iterator[str]:
@@ -128,14 +129,21 @@ def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Itera
 # What stands in the transcripts
 
 
-def find_done_twice(entries: list[Entry], transcript: Transcript) -> Iterator[str]:
+def find_asked_twice(books: Books, exchanges: list[Exchange]) -> Iterator[str]:
+    """A replay takes the place of what was not answered. What was, although the supervisor died before it could record
+    that, stays: whoever has it replayed asks again, knowingly."""
+    for word, times in Counter(exchange.word for exchange in exchanges).items():
+        earlier = [exchange for exchange in exchanges if exchange.word == word][:-1]
+        is_asked_again = word in books.replayed and all(word in exchange.reply for exchange in earlier)
+        if times > 1 and not is_asked_again:
+            yield f"asks {word} {times} times"
+
+
+def find_done_twice(books: Books) -> Iterator[str]:
     """A replay counts as the same work."""
-    for word, times in Counter(transcript.asked).items():
+    for word, times in Counter(entry.word for entry in books.entries if entry.outcome == "done").items():
         if times > 1:
-            yield f"{word} was asked {times} times in {entries[0].place}"
-    for word, times in Counter(entry.word for entry in entries if entry.outcome == "done").items():
-        if times > 1:
-            yield f"{word} of {entries[0].place} is done {times} times"
+            yield f"{word} is done {times} times"
 
 
 def compare(ledger: Ledger, books: Books, place: Place, transcript: Transcript) -> Iterator[str]:
@@ -148,7 +156,8 @@ def compare(ledger: Ledger, books: Books, place: Place, transcript: Transcript) 
     if unanswered := [word for word in done if word in asked and word not in transcript.reply_to(word)]:
         yield f"done, and without its answer: {unanswered}"
     present = [word for word in done if word in asked]
-    if (order := [word for word in dict.fromkeys(asked) if word in done]) != present:
+    # The last place of a prompt that was asked again is the one that counts.
+    if (order := [word for word in reversed(dict.fromkeys(reversed(asked))) if word in done]) != present:
         yield f"in the order {order}, the journal says {present}"
     if strangers := {word for word in transcript.mentions if ledger.handed[word].place != place}:
         yield f"contains words of others: {sorted(strangers)}"

@@ -32,6 +32,8 @@ class Books:
     """In the order in which they began; those that never did come last."""
     uuids: dict[Place, str]
     """Claude Code's id of each session's conversation."""
+    replayed: frozenset[str] = frozenset()
+    """Words of interrupted turns that were sent again."""
     losses: tuple[tuple[Place, float], ...] = ()
     """When (Unix seconds) a session said honestly that its conversation could not be resumed."""
 
@@ -46,14 +48,18 @@ class Books:
 def read_books(journal: Path) -> Books:
     with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as database:
         turns = database.execute(
-            "SELECT id, user, session, text, outcome, ended_at FROM turns ORDER BY started_at IS NULL, started_at, seq"
+            "SELECT id, user, session, text, outcome, ended_at, replays FROM turns "
+            "ORDER BY started_at IS NULL, started_at, seq"
         )
-        entries = tuple(
-            Entry(turn, Place(user, session), WORD.findall(text)[0], outcome, ended_at or 0.0)
-            for turn, user, session, text, outcome, ended_at in turns
-        )
+        entries: list[Entry] = []
+        replayed: set[str] = set()
+        for turn, user, session, text, outcome, ended_at, replays in turns:
+            (word,) = WORD.findall(text)[:1]
+            entries.append(Entry(turn, Place(user, session), word, outcome, ended_at or 0.0))
+            if replays:
+                replayed.add(word)
         sessions = database.execute("SELECT user, session, uuid FROM sessions")
         uuids = {Place(user, session): uuid for user, session, uuid in sessions}
         notices = database.execute("SELECT user, session, at, body FROM entries WHERE kind = 'noticed'")
         losses = tuple((Place(user, session), at) for user, session, at, body in notices if CONTEXT_LOST in body)
-        return Books(entries, uuids, losses)
+        return Books(tuple(entries), uuids, frozenset(replayed), losses)

@@ -33,20 +33,22 @@ SETTINGS: dict[str, Any] = {
     "kill_grace": 3,
     "stream_idle_timeout": 4,
     "memory_interval": 1,
-    "connect_timeout": 20,
+    "connect_timeout": 10,
 }
 """Short deadlines: a short run shall see what follows from each of them."""
 
 
 @dataclass(frozen=True)
 class Plan:
+    """The defaults are the short form that CI runs."""
+
     folder: Path
     """Empty; the run keeps everything in it."""
     seed: int = 1
     sessions: int = 8
-    seconds: float = 20.0
-    """Of callers and faults. Starting, draining and the audit come on top."""
-    kills: int = 0
+    seconds: float = 10.0
+    """Of callers and faults. A calm beginning, draining and the audit come on top: 20 to 50 s."""
+    kills: int = 1
     """Of the supervisor."""
     quiet_within: float = 120.0
     """Seconds that the accepted turns get to end once the faults have stopped."""

@@ -16,7 +16,7 @@ from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
 from tests.chaos.ledger import Ledger
 from tests.chaos.stage import Stage
 
-BETWEEN = (0.2, 1.0)
+BETWEEN = (0.3, 1.2)
 """Seconds between two faults, from and to."""
 AWAKE_AFTER = (0.5, 4.0)
 """Seconds that a stopped process sleeps, if it is ever woken."""
@@ -47,8 +47,8 @@ class Faults:
 
     async def happen(self) -> None:
         faults: dict[Callable[[], Awaitable[str] | str], int] = {
-            self._kill_client: 3,
-            self._stop_client: 3,
+            self._kill_client: 2,
+            self._stop_client: 2,
             self._refuse_some: 3,
             self._stall_one: 1,
             self._cut_one: 1,

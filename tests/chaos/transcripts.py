@@ -14,10 +14,9 @@ from tests.chaos.ledger import WORD
 
 @dataclass
 class Exchange:
-    """A prompt in the chain, and what was said until the next one."""
+    """A prompt, and what was said until the next one."""
 
-    words: list[str]
-    """Of the prompt; a prompt of ours has exactly one."""
+    word: str
     reply: str = ""
 
 
@@ -30,28 +29,32 @@ class Transcript:
     @property
     def asked(self) -> list[str]:
         """The words of its prompts, in order."""
-        return [word for exchange in self.exchanges for word in exchange.words]
+        return [exchange.word for exchange in self.exchanges]
 
     def reply_to(self, word: str) -> str:
-        return "\n".join(exchange.reply for exchange in self.exchanges if word in exchange.words)
+        return "\n".join(exchange.reply for exchange in self.exchanges if exchange.word == word)
 
 
 def read_transcript(config_dir: Path, uuid: str) -> Transcript:
     """Empty when there is none."""
     from claude_agent_sdk import get_session_messages
 
-    transcript = Transcript()
     with _configured(config_dir):
         messages = get_session_messages(uuid)
-    for message in messages:
-        texts = list(_texts(message.message))
-        transcript.mentions.update(WORD.findall(str(message.message)))
-        words = WORD.findall("\n".join(texts)) if message.type == "user" else []
-        if words:
-            transcript.exchanges.append(Exchange(sorted(set(words))))
-        elif transcript.exchanges and message.type == "assistant":
-            transcript.exchanges[-1].reply += "\n".join(texts)
-    return transcript
+    said = [(message.type, text) for message in messages for text in _texts(message.message)]
+    mentions = {word for message in messages for word in WORD.findall(str(message.message))}
+    return Transcript(make_exchanges(said), mentions)
+
+
+def make_exchanges(said: Iterable[tuple[str, str]]) -> list[Exchange]:
+    """From (role, text) of whatever was said, oldest first."""
+    exchanges: list[Exchange] = []
+    for role, text in said:
+        if role == "user" and (words := WORD.findall(text)):
+            exchanges.append(Exchange(words[0]))
+        elif role == "assistant" and exchanges:
+            exchanges[-1].reply += f"{text}\n"
+    return exchanges
 
 
 def _texts(message: Any) -> Iterator[str]:
