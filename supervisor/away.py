@@ -32,12 +32,12 @@ def free_askers(instance: Instance, now: float) -> None:
         return
     session = slot.session
     instance.desk.detach(session)
-    turn = instance.put_back(session, "its question waits without a client")
+    turn = instance.turns.put_back(session, "its question waits without a client")
     turn.is_away = True
     session.has_history = True
     session.notice(NOTICE)
-    instance.end_client(slot, EndReason.AWAY)
-    instance.note_readiness(session)
+    instance.clients.end(slot, EndReason.AWAY)
+    instance.turns.note_readiness(session)
 
 
 def come_back(instance: Instance, session: Session, question: Question, rule: str, verdict: Verdict) -> None:
@@ -53,7 +53,7 @@ def come_back(instance: Instance, session: Session, question: Question, rule: st
     turn.is_away = False
     # A prompt that goes by an id the conversation has already seen is passed over.
     turn.uuid = str(uuid4())
-    instance.note_readiness(session)
+    instance.turns.note_readiness(session)
     instance.kick()
 
 
@@ -66,8 +66,8 @@ def end_away(instance: Instance, session: Session, reason: str) -> bool:
     turn.stop_reason = turn.stop_reason or reason
     outcome = stopped(turn, reason, session.text_so_far)
     assert isinstance(outcome, Interrupted), "nothing but an interrupt ends a turn that has no client"
-    instance.drop(session, turn, outcome)
-    instance.leave_to_next_run(session, turn)
+    instance.turns.drop(session, turn, outcome)
+    instance.turns.leave_to_next_run(session, turn)
     instance.keep(session)
     return True
 

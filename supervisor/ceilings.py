@@ -47,4 +47,4 @@ def _end_at_once(instance: Instance, slot: Slot) -> None:
             f"the client's processes used {about(slot.memory_bytes)}, more than panicMemory "
             f"({spell_memory(instance.template.pool.panic_memory)}); they were ended, the session can go on"
         )
-    instance.end_client(slot, EndReason.PANIC)
+    instance.clients.end(slot, EndReason.PANIC)

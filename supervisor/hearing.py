@@ -46,14 +46,14 @@ class Hearing:
         slot.move(SlotState.READY)
         slot.idle_since = self._clock.steady()
         self._instance.starts.append(seconds)
-        self._instance.note_client(slot)
+        self._instance.clients.note_client(slot)
         how = "resume" if slot.resume else "spare" if slot.is_spare else "cold"
         self._instance.publish(past.ClientStarted, slot.session, client=slot.id, pid=slot.pid, seconds=seconds, how=how)
         self._feed.touch_client(slot.id)
         if slot.session is not None:
             if slot.resume:
                 slot.session.notice("Resumed: the conversation was loaded into a new process")
-            self._instance.note_readiness(slot.session)
+            self._instance.turns.note_readiness(slot.session)
         self._instance.kick()
 
     def client_told(self, slot: Slot, event: ClientEvent) -> None:
@@ -90,9 +90,9 @@ class Hearing:
         if not slot.is_leaving:
             slot.move(SlotState.READY)
             slot.idle_since = self._clock.steady()
-        self._instance.finish(session, outcome)
+        self._instance.turns.finish(session, outcome)
         if session.leaves_none_behind:
-            self._instance.end_client(slot, EndReason.ONE_CALL)
+            self._instance.clients.end(slot, EndReason.ONE_CALL)
         self._instance.kick()
 
     def client_ending(self, slot: Slot, step: str) -> None:
@@ -143,7 +143,7 @@ class Hearing:
             self._settle_after(session, client, reason, kind)
             if session.brake.is_exhausted:
                 self._give_up(session)
-            self._instance.note_readiness(session)
+            self._instance.turns.note_readiness(session)
             if session.mailbox.current is None and not len(session.mailbox):
                 session.fade()
             self._instance.forget_call(session)
@@ -154,12 +154,12 @@ class Hearing:
         turn = session.mailbox.current
         if turn is not None:
             if client.error is None or turn.stop_reason:
-                self._instance.finish(session, stopped(turn, str(reason), session.text_so_far))
+                self._instance.turns.finish(session, stopped(turn, str(reason), session.text_so_far))
             elif client.is_undelivered:
                 # It has not reached the process: another one gets it. The brake counts how often.
-                self._instance.put_back(session, str(client.error))
+                self._instance.turns.put_back(session, str(client.error))
             else:
-                self._instance.finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))
+                self._instance.turns.finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))
         elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
             if kind is FailureKind.RESUME_TARGET_MISSING:
                 session.forget_context()
@@ -167,13 +167,13 @@ class Hearing:
                 self._instance.publish(past.ContextLost, session)
             else:
                 # A client that never became ready is not blindly started again: whoever waits is told why.
-                self._instance.drop(session, head, Failed(kind or FailureKind.START_FAILED, str(client.error)))
+                self._instance.turns.drop(session, head, Failed(kind or FailureKind.START_FAILED, str(client.error)))
 
     def _give_up(self, session: Session) -> None:
         """Several clients in a row have ended badly: whoever waits here is told instead of being tried again."""
         words = f"{session.brake.failures} clients of this session ended badly in a row; a new prompt tries once more"
         for turn in tuple(session.mailbox):
-            self._instance.drop(session, turn, Failed(FailureKind.CRASH_LOOP, words))
+            self._instance.turns.drop(session, turn, Failed(FailureKind.CRASH_LOOP, words))
 
     async def ask(self, slot: Slot, request: ToolRequest) -> Verdict:
         session = slot.session

@@ -74,12 +74,12 @@ class Housekeeping:
         self._house.feed.touch_host()
         for instance in self._instances.values():
             instance.kick()
-            for session in instance.ready:
+            for session in instance.turns.ready:
                 instance.touch(session)
 
     def _sample_queues(self) -> None:
         for instance in self._instances.values():
-            instance.waiting_trend.append(instance.waiting)
+            instance.waiting_trend.append(instance.turns.waiting)
             self._house.feed.touch_instance(instance.name)
 
     def _share_the_host(self) -> None:
@@ -87,7 +87,7 @@ class Housekeeping:
         if (found := self._house.room.find_victim()) is not None:
             tenant, slot = found
             tenant.pool.evictions += 1
-            self._instances[slot.instance].end_client(slot, EndReason.EVICTED)
+            self._instances[slot.instance].clients.end(slot, EndReason.EVICTED)
         for instance in self._instances.values():
             wants = instance.waits_since is not None or instance.wants_spare
             if wants and self._house.room.find_house_shortage(instance) is None:

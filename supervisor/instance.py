@@ -8,18 +8,16 @@ from __future__ import annotations
 import statistics
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
-from uuid import uuid4
 
 import anyio
 
-from supervisor import away, parking
+from supervisor import away
 from supervisor import events as past
 from supervisor.admission import Shortage, find_own_shortage, is_over_budget
 from supervisor.brake import Brake
-from supervisor.client import Client, EndReason
+from supervisor.client import EndReason
 from supervisor.clock import Clock
-from supervisor.connection import Connector, Launch, ToolRequest, Verdict
+from supervisor.connection import Connector
 from supervisor.dispatcher import (
     Adopt,
     Begin,
@@ -32,26 +30,24 @@ from supervisor.dispatcher import (
     decide,
     has_free_turn,
 )
-from supervisor.errors import JournalFailed, Suspended
-from supervisor.hearing import Hearing
 from supervisor.house import House
-from supervisor.journal import ClientRecord
+from supervisor.launcher import Launcher
 from supervisor.model import (
     InstanceState,
-    Outcome,
     SessionKey,
     SlotState,
 )
 from supervisor.park import Park
 from supervisor.permissions import QuestionDesk
 from supervisor.pool import Pool
-from supervisor.recording import record_session, record_turn
+from supervisor.recording import record_session
 from supervisor.reserve import Reserve
 from supervisor.session import Session
 from supervisor.sizing import count_spares_wanted
 from supervisor.slot import Slot
 from supervisor.templates import Template
 from supervisor.turn import Turn
+from supervisor.turnbook import TurnBook
 
 FIRST_TOKENS = 100
 """Turns that the median of the first-token time is taken from."""
@@ -86,18 +82,11 @@ class Instance:
         """Steady seconds; what still runs then is interrupted."""
         self.drain_deadline_at: float | None = None
         """The same moment in Unix seconds, for people."""
-        self._connector = connector
+        self.turns = TurnBook(self, house)
+        self.clients = Launcher(self, connector, house)
         self._house = house
-        self.waiting = 0
-        """Turns queued in all sessions."""
-        self._ready: dict[SessionKey, Session] = {}
-        self._running: dict[SessionKey, Session] = {}
-        self._last_served: dict[str, int] = {}
-        self._served = 0
-        self._numbers = 0
         self._is_kicking = False
         self._brakes_from = 0.0
-        self._hearing = Hearing(self, house)
         self.reserve = Reserve(connector.expected_bytes)
         self.shortage = Shortage()
         house.room.add(self)
@@ -110,15 +99,6 @@ class Instance:
     @property
     def clock(self) -> Clock:
         return self._house.clock
-
-    @property
-    def active_sessions(self) -> int:
-        return len(self._running)
-
-    @property
-    def running(self) -> tuple[Session, ...]:
-        """Sessions with a turn running."""
-        return tuple(self._running.values())
 
     @property
     def first_token_p50(self) -> float | None:
@@ -181,7 +161,7 @@ class Instance:
         if self.state not in (InstanceState.RUNNING, InstanceState.DRAINING) or self._house.recording_fails:
             return
         now = self.clock.steady()
-        for session in self._ready.values():
+        for session in self.turns.ready:
             if session.slot is None and not session.brake.holds(now):
                 yield session
 
@@ -199,7 +179,7 @@ class Instance:
         """Keeps why its sessions find no room, for whoever shows it."""
         why = self._house.room.explain(self, has_free_turn=has_free_turn(self.pool, self.turn_limit))
         if self.shortage.note(why, self._house.clock.steady()):
-            for session in self._ready.values():
+            for session in self.turns.ready:
                 self.touch(session)
 
     @property
@@ -215,12 +195,7 @@ class Instance:
     @property
     def is_empty(self) -> bool:
         """Neither turns nor processes."""
-        return len(self.pool) == 0 and self.waiting == 0 and self.active_sessions == 0
-
-    @property
-    def ready(self) -> tuple[Session, ...]:
-        """Sessions with a turn waiting and none running."""
-        return tuple(self._ready.values())
+        return len(self.pool) == 0 and self.turns.is_empty
 
     @property
     def max_sessions(self) -> int:
@@ -255,60 +230,9 @@ class Instance:
         """Takes it off the books. It must have neither turns nor a client."""
         del self.sessions[session.key]
         self._house.journal.forget_session(session.key)
-        self._ready.pop(session.key, None)
-        if not any(other.user == session.key.user for other in self.sessions):
-            self._last_served.pop(session.key.user, None)
+        self.turns.forget(session)
         self.publish(past.SessionClosed, session)
         self.touch(session)
-
-    def put(self, session: Session, turn: Turn) -> None:
-        """Queues a turn. It counts, and may begin, from when it is recorded."""
-        turn.queued_steady = self._house.clock.steady()
-        session.mailbox.put(turn)
-        self.waiting += 1
-        if turn.is_recorded:
-            self._note_recorded(session, turn, None)
-        else:
-            record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
-            self._house.journal.accept_turn(record, lambda error: self._note_recorded(session, turn, error))
-            self.touch(session)
-
-    def _note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
-        if turn not in session.mailbox:
-            # Withdrawn in the meantime: it was accepted all the same, or refused.
-            turn.note_recorded() if error is None else turn.withdraw(error)
-            return
-        if error is not None:
-            self._take_out(session, turn)
-            turn.withdraw(error)
-            if session.is_blank:
-                self.remove_session(session)
-                return
-        else:
-            turn.note_recorded()
-            self.publish(past.TurnQueued, session, turn, source=turn.prompt.source)
-        self.note_readiness(session)
-        self.kick()
-
-    def _take_out(self, session: Session, turn: Turn) -> None:
-        session.mailbox.withdraw(turn)
-        self.waiting -= 1
-
-    def suspend(self, session: Session, turn: Turn) -> None:
-        """Leaves a turn that waits to the next run: the journal has it."""
-        self._take_out(session, turn)
-        turn.withdraw(Suspended("bullpen stops: the prompt is kept, and runs when it starts again"))
-        self.publish(past.TurnSuspended, session, turn)
-        self.note_readiness(session)
-
-    def drop(self, session: Session, turn: Turn, outcome: Outcome) -> None:
-        """Ends a turn that waits."""
-        session.drop(turn, outcome)
-        self.waiting -= 1
-        self._house.journal.end_turn(turn.id, self.clock.wall(), outcome, turn.note_outcome_recorded)
-        self.publish(past.TurnFinished, session, turn, outcome=outcome)
-        self.note_readiness(session)
-        self.forget_call(session)
 
     def stop_turn(self, session: Session, reason: str) -> bool:
         """Interrupts the running turn; False when none runs."""
@@ -318,29 +242,6 @@ class Instance:
         turn.stop_reason = turn.stop_reason or reason
         slot.client.interrupt()
         return True
-
-    def note_readiness(self, session: Session) -> None:
-        """Keeps the list of sessions that could start a turn, and since when nothing but the pool keeps them."""
-        if session.mailbox.is_ready:
-            self._ready[session.key] = session
-            head = session.mailbox.head
-            if head is not None and head.eligible_steady is None:
-                head.eligible_steady = self._house.clock.steady()
-        else:
-            self._ready.pop(session.key, None)
-        self.touch(session)
-
-    def end_client(self, slot: Slot, reason: EndReason) -> None:
-        """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""
-        if slot.is_leaving or slot.client is None:
-            return
-        turn = slot.session.mailbox.current if slot.session is not None else None
-        if turn is not None:
-            turn.stop_reason = turn.stop_reason or str(reason)
-        slot.move(SlotState.CLOSING)
-        self._house.feed.touch_client(slot.id)
-        slot.client.end(reason)
-        self.touch(slot.session)
 
     def set_drain_deadline(self, steady: float | None, left: float = 0.0) -> None:
         self.drain_deadline = steady
@@ -377,16 +278,16 @@ class Instance:
                     case Begin(session, slot):
                         self._begin(session, slot)
                     case Adopt(session, slot):
-                        self._adopt(session, slot)
+                        self.clients.adopt(session, slot)
                     case Open(session):
-                        self._open(session)
+                        self.clients.open(session)
                     case OpenSpare():
-                        self._open(None)
+                        self.clients.open(None)
                     case Evict(slot):
                         self.pool.evictions += 1
-                        self.end_client(slot, EndReason.EVICTED)
+                        self.clients.end(slot, EndReason.EVICTED)
                     case Recycle(slot):
-                        self.end_client(slot, EndReason.RECYCLED)
+                        self.clients.end(slot, EndReason.RECYCLED)
         finally:
             self._is_kicking = False
         self.note_brakes()
@@ -408,27 +309,22 @@ class Instance:
         return Scene(
             state=self.state,
             pool=self.pool,
-            digest=self._connector.digest,
+            digest=self.clients.connector.digest,
             is_recording=not self._house.recording_fails,
             max_sessions=self.turn_limit,
-            ready=self._ready.values(),
+            ready=self.turns.ready,
             now=self.clock.steady(),
             may_open=needs_room and self._house.room.find_shortage(self) is None,
             is_over_budget=is_over_budget(self),
             spares_wanted=spares,
-            last_served=self._last_served,
+            last_served=self.turns.last_served,
         )
 
     def _begin(self, session: Session, slot: Slot) -> None:
         assert slot.client is not None, "a READY slot has a client"
         acquisition = self._count_acquisition(slot, session)
-        turn = session.begin()
-        self.waiting -= 1
-        self._running[session.key] = session
+        turn = self.turns.begin(session)
         slot.move(SlotState.BUSY)
-        self._served += 1
-        self._last_served[session.key.user] = self._served
-        self._ready.pop(session.key, None)
         recorded = anyio.Event()
         self._house.journal.start_turn(turn.id, self.clock.wall(), recorded.set)
         slot.client.send(turn.words, turn.uuid, recorded)
@@ -450,94 +346,7 @@ class Instance:
         self.pool.cold += 1
         return "cold"
 
-    def _open(self, session: Session | None) -> None:
-        resume = session is not None and session.has_history
-        uuid = session.uuid if session is not None and resume else str(uuid4())
-        workspace = session.workspace if session is not None and session.workspace is not None else None
-        self._numbers += 1
-        slot = Slot(
-            f"{self.name}-{self._numbers}",
-            uuid,
-            workspace or self._workspace_for(uuid),
-            self._connector.digest,
-            resume=resume,
-            at=self._house.clock.wall(),
-        )
-
-        async def ask(request: ToolRequest) -> Verdict:
-            return await self._hearing.ask(slot, request)
-
-        slot.mark = f"{self._house.mark}:{slot.id}"
-        launch = Launch(
-            client_id=slot.id,
-            mark=slot.mark,
-            session_uuid=uuid,
-            resume=resume,
-            workspace=slot.workspace,
-            drop_turns=session.drop_turns if session is not None and resume else (),
-            is_unanswered=session is None or not session.is_answered,
-            ask=ask,
-        )
-        slot.client = Client(
-            slot, self._connector.open(launch), self._hearing, self._house.deadlines, self._house.starts
-        )
-        self.pool.add(slot)
-        # Before it is started: whatever becomes of this process, the next run can find and end it.
-        self.note_client(slot)
-        if session is not None:
-            self._adopt(session, slot)
-        self._house.feed.touch_client(slot.id)
-        self._house.spawn(slot.client)
-        self.touch(session)
-
-    def _adopt(self, session: Session, slot: Slot) -> None:
-        session.adopt(slot)
-        self.keep(session)
-        self.note_client(slot)
-        self.touch(session)
-
-    def note_client(self, slot: Slot) -> None:
-        """Records its processes' names: mark, pid and start time, as far as they are known."""
-        key = slot.session.key if slot.session is not None else None
-        self._house.journal.note_client(
-            ClientRecord(slot.id, slot.mark, slot.pid, slot.process_started, slot.uuid, key)
-        )
-
-    def _workspace_for(self, uuid: str) -> Path:
-        # Ids from outside never name a directory: the session's own random id does (S3.3–5).
-        if self.template.workspace == "private":
-            return self._house.workspaces / self.name / uuid
-        return (self.template.path.parent / self.template.workspace).resolve()
-
     # Ending
-
-    def finish(self, session: Session, outcome: Outcome) -> None:
-        turn = session.finish(outcome)
-        del self._running[session.key]
-        self._house.journal.end_turn(turn.id, self.clock.wall(), outcome, turn.note_outcome_recorded)
-        self.leave_to_next_run(session, turn)
-        self.keep(session)
-        parking.note_outcome(self, session, outcome)
-        self.turn_seconds.append(self._house.clock.steady() - turn.started_steady)
-        self.publish(past.TurnFinished, session, turn, outcome=outcome)
-        self.note_readiness(session)
-
-    def leave_to_next_run(self, session: Session, turn: Turn) -> None:
-        """A turn that is interrupted because this run ends is offered by the next one, as after a crash: the unanswered
-        prompt is cut from the conversation before it is sent again."""
-        if turn.stop_reason != EndReason.STOPPING or not self._house.keeps_queue or session.leaves_none_behind:
-            return
-        now = self.clock.wall()
-        session.drop_turns = (turn.uuid, *session.drop_turns)
-        self._house.journal.offer_turn(turn.id, session.key, now, now + self.template.question_ttl)
-
-    def put_back(self, session: Session, reason: str) -> Turn:
-        """Makes the running turn wait again, before all others."""
-        turn = session.put_back()
-        del self._running[session.key]
-        self.waiting += 1
-        self.publish(past.TurnPutBack, session, turn, reason=reason)
-        return turn
 
     def forget_call(self, session: Session) -> None:
         """A call that leaves nothing behind is taken off the books with its client and its last turn."""
@@ -555,7 +364,8 @@ class Instance:
     def note_brakes(self) -> None:
         """Remembers the earliest time at which a brake lets go."""
         now = self.clock.steady()
-        held = [brake.until for brake in (self.spare_brake, *(one.brake for one in self.ready)) if brake.holds(now)]
+        brakes = (self.spare_brake, *(session.brake for session in self.turns.ready))
+        held = [brake.until for brake in brakes if brake.holds(now)]
         self._brakes_from = min(held, default=0.0)
 
     # Telling

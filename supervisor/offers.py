@@ -70,7 +70,7 @@ class OfferDesk:
         self._take_in(turn)
         instance.publish(past.OfferSettled, session, turn, outcome=OfferOutcome.REPLAYED, replayed=offer.turn_id)
         # Its record settles the offer in the same transaction.
-        instance.put(session, turn)
+        instance.turns.put(session, turn)
         return turn
 
     def settle(self, session: Session, outcome: OfferOutcome) -> None:
@@ -85,10 +85,6 @@ class OfferDesk:
         for offer, _ in tuple(self._open.values()):
             if now >= offer.expires_at:
                 self.settle(self._instances[offer.key.instance].sessions[offer.key], OfferOutcome.EXPIRED)
-
-    def forget(self, key: SessionKey) -> None:
-        """Its session is taken off the books."""
-        self._open.pop(key, None)
 
     def _take(self, session: Session) -> _Open:
         if (found := self._open.pop(session.key, None)) is None:

@@ -55,10 +55,10 @@ def kill(instance: Instance, reason: EndReason = EndReason.KILLED) -> None:
         for session in instance.sessions.values():
             for turn in tuple(session.mailbox):
                 if turn.is_recorded and not session.leaves_none_behind and not turn.is_away:
-                    instance.suspend(session, turn)
+                    instance.turns.suspend(session, turn)
     _cancel_waiting(instance, str(reason))
     for slot in instance.pool:
-        instance.end_client(slot, reason)
+        instance.clients.end(slot, reason)
     instance.close_when_empty()
 
 
@@ -122,24 +122,25 @@ def tidy(instance: Instance, now: float) -> bool:
         short_at=instance.shortage.seen_at,
     )
     if surplus is not None:
-        instance.end_client(surplus, EndReason.IDLE)
+        instance.clients.end(surplus, EndReason.IDLE)
     for session in list(instance.sessions.values()):
         is_unused = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
         if is_unused and now - session.last_activity_steady > instance.template.session_ttl:
             instance.remove_session(session)
+    instance.turns.forget_users()
     return instance.pool.closing > 0
 
 
 def make_saturated(instance: Instance, why: str) -> Saturated:
     """The refusal with the pool's counts, and a retry time: the queue's length in rounds of the median turn."""
     counts = instance.pool.statistics()
-    rounds = 1 + instance.waiting // max(1, instance.max_sessions)
+    rounds = 1 + instance.turns.waiting // max(1, instance.max_sessions)
     return Saturated(
         instance.name,
         total=counts.total,
         active=counts.active,
         idle=counts.idle + counts.spare,
-        waiting=instance.waiting,
+        waiting=instance.turns.waiting,
         retry_after=max(1.0, rounds * instance.typical_turn),
         why=why,
     )
@@ -150,7 +151,7 @@ def _cancel_waiting(instance: Instance, reason: str, only: Session | None = None
     turns = [(session, turn) for session in sessions for turn in session.mailbox]
     for session, turn in turns:
         if not away.end_away(instance, session, reason):
-            instance.drop(session, turn, Cancelled(reason))
+            instance.turns.drop(session, turn, Cancelled(reason))
     instance.kick()
     return len(turns)
 
@@ -160,7 +161,7 @@ def _expire_waiting(instance: Instance, now: float) -> None:
     if limit is None:
         return
     overdue: list[tuple[Session, Turn]] = []
-    for session in instance.ready:
+    for session in instance.turns.ready:
         head = session.mailbox.head
         if head is not None and (head.prompt.source is Source.OPERATOR or head.is_taken_down):
             continue  # an operator sees the queue, and may withdraw; what had begun is not refused any more
@@ -170,14 +171,14 @@ def _expire_waiting(instance: Instance, now: float) -> None:
         asking = instance.pool.statistics().asking
         held = f", {asking} of {len(instance.pool)} wait for the operator's answer" if asking else ""
         error = make_saturated(instance, f"no client became free within {limit:.0f} s{held}")
-        instance.drop(session, turn, Expired(str(error), error.retry_after))
+        instance.turns.drop(session, turn, Expired(str(error), error.retry_after))
 
 
 def _stop_overdue(instance: Instance, now: float) -> None:
     longest, quietest = instance.template.turn_timeout, instance.template.stall_timeout
     if longest is None and quietest is None:
         return
-    for session in instance.running:
+    for session in instance.turns.running:
         turn = session.mailbox.current
         if turn is None or turn.stop_reason:
             continue
@@ -191,7 +192,7 @@ def _stop_overdue(instance: Instance, now: float) -> None:
 
 def _note_silence(instance: Instance, now: float) -> None:
     """Shows what is silent; ends nothing (S2.33)."""
-    for session in instance.running:
+    for session in instance.turns.running:
         if session.is_stalled or session.questions:
             continue
         if now - session.last_activity_steady > instance.stall_after:
@@ -203,7 +204,7 @@ def _advance_drain(instance: Instance, now: float) -> None:
     is_overdue = instance.drain_deadline is not None and now >= instance.drain_deadline
     if is_overdue:
         _cancel_waiting(instance, "drained")
-        for session in instance.running:
+        for session in instance.turns.running:
             turn = session.mailbox.current
             if turn is not None and not turn.stop_reason:
                 instance.stop_turn(session, "drained")
@@ -211,18 +212,18 @@ def _advance_drain(instance: Instance, now: float) -> None:
             return  # that was the last of it
     for slot in instance.pool:
         if slot.is_evictable or (is_overdue and slot.is_coming):
-            instance.end_client(slot, EndReason.DRAINED)
+            instance.clients.end(slot, EndReason.DRAINED)
     instance.set_state(InstanceState.DRAINING, _who_holds_up(instance))
 
 
 def _who_holds_up(instance: Instance) -> str:
-    running = instance.running
+    running = instance.turns.running
     asking = sum(bool(session.questions) for session in running)
     parts = []
     if running:
         who = f"{running[0].key} still works" if len(running) == 1 else f"{len(running)} turns still run"
         parts.append(f"{who} ({asking} of them wait{'s' if asking == 1 else ''} for an answer)" if asking else who)
-    if waiting := instance.waiting:
+    if waiting := instance.turns.waiting:
         parts.append(f"{waiting} queued")
     if running and instance.drain_deadline_at is not None:
         parts.append(f"interrupted at {time.strftime('%H:%M:%S', time.localtime(instance.drain_deadline_at))}")

@@ -86,7 +86,7 @@ class Restart:
             return False
         turn = revive_turn(record, session)
         self._take_in(turn)
-        self._instances[record.key.instance].put(session, turn)
+        self._instances[record.key.instance].turns.put(session, turn)
         return True
 
     def _session(self, key: SessionKey) -> Session | None:

@@ -35,7 +35,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         ),
         max_sessions=instance.max_sessions,
         sessions=len(instance.sessions),
-        active_sessions=instance.active_sessions,
+        active_sessions=len(instance.turns.running),
         waiting=len(waiting),
         oldest_waiting_at=min(waiting, default=None),
         waiting_trend=tuple(instance.waiting_trend),

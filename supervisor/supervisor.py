@@ -310,7 +310,7 @@ class Supervisor:
             session = instance.open_session(key, leaves_none_behind=is_single_call)
         turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._clock.wall())
         self._take_in(turn)
-        instance.put(session, turn)
+        instance.turns.put(session, turn)
         return turn
 
     def withdraw(self, turn_id: str) -> None:
@@ -321,7 +321,7 @@ class Supervisor:
         if session.mailbox.current is turn or turn.is_away:
             instance.stop_turn(session, "withdrawn by its caller")
         else:
-            instance.drop(session, turn, Cancelled("withdrawn by its caller"))
+            instance.turns.drop(session, turn, Cancelled("withdrawn by its caller"))
             instance.kick()
 
     def interrupt(self, key: SessionKey) -> bool:
@@ -348,8 +348,8 @@ class Supervisor:
 
     def _check_room(self, instance: Instance, session: Session | None) -> None:
         queue = instance.template.queue
-        if instance.waiting >= queue.max_waiting:
-            raise operations.make_saturated(instance, f"{instance.waiting} prompts wait, no more are taken")
+        if instance.turns.waiting >= queue.max_waiting:
+            raise operations.make_saturated(instance, f"{instance.turns.waiting} prompts wait, no more are taken")
         if session is not None and len(session.mailbox) >= queue.max_waiting_per_session:
             raise operations.make_saturated(instance, f"{len(session.mailbox)} prompts wait in this session alone")
 
@@ -449,7 +449,7 @@ class Supervisor:
         if (found := self._find_client(client_id)) is None:
             raise UnknownTarget(f"no client {client_id}: it is gone already")
         slot, instance = found
-        instance.end_client(slot, EndReason.KILLED)
+        instance.clients.end(slot, EndReason.KILLED)
         self._log_action("kill-client", client_id)
 
     def hibernate(self, key: SessionKey) -> None:
@@ -458,7 +458,7 @@ class Supervisor:
             raise Refused(f"{key} is hibernated already")
         if not session.slot.is_evictable:
             raise Refused(f"{key} is {session.status}: interrupt it first, or wait")
-        self._instances[key.instance].end_client(session.slot, EndReason.EVICTED)
+        self._instances[key.instance].clients.end(session.slot, EndReason.EVICTED)
         self._log_action("hibernate", key)
 
     def close_session(self, key: SessionKey) -> None:
@@ -466,11 +466,13 @@ class Supervisor:
         if session.mailbox.current is not None or len(session.mailbox):
             raise Refused(f"{key} has turns running or waiting: interrupt and clear its queue first")
         instance = self._instances[key.instance]
+        if session.offer is not None:
+            self._offers.settle(session, OfferOutcome.DROPPED)
         if session.slot is None:
             instance.remove_session(session)
         else:
             session.is_closing = True
-            instance.end_client(session.slot, EndReason.EVICTED)
+            instance.clients.end(session.slot, EndReason.EVICTED)
         self._log_action("close", key)
 
     # Finding

@@ -142,8 +142,8 @@ def assert_consistent(supervisor: Supervisor, world: GatedWorld) -> None:
     assert supervisor.failure is None
     instance = supervisor._instances["desk"]
     assert len(instance.pool) == len(world.live), repr(instance.pool)
-    assert instance.waiting == 0
-    assert instance.active_sessions == 0
+    assert instance.turns.waiting == 0
+    assert len(instance.turns.running) == 0
     assert supervisor._house.starts.borrowed_tokens == 0
     assert supervisor._turns == {}
 

@@ -1,0 +1,103 @@
+"""Opens the clients of one instance and sends them on their way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from supervisor.client import Client, EndReason
+from supervisor.connection import Connector, Launch, ToolRequest, Verdict
+from supervisor.hearing import Hearing
+from supervisor.house import House
+from supervisor.journal import ClientRecord
+from supervisor.model import SlotState
+from supervisor.session import Session
+from supervisor.slot import Slot
+
+if TYPE_CHECKING:
+    from supervisor.instance import Instance
+
+
+class Launcher:
+    """Reserves places, starts processes for them, and records their names before they run."""
+
+    def __init__(self, instance: Instance, connector: Connector, house: House) -> None:
+        self.connector = connector
+        self._instance = instance
+        self._house = house
+        self._hearing = Hearing(instance, house)
+        self._numbers = 0
+
+    def open(self, session: Session | None) -> None:
+        """Reserves a place and starts a client in it: for the session, or for nobody yet."""
+        resume = session is not None and session.has_history
+        uuid = session.uuid if session is not None and resume else str(uuid4())
+        workspace = session.workspace if session is not None and session.workspace is not None else None
+        self._numbers += 1
+        slot = Slot(
+            f"{self._instance.name}-{self._numbers}",
+            uuid,
+            workspace or self._workspace_for(uuid),
+            self.connector.digest,
+            resume=resume,
+            at=self._house.clock.wall(),
+        )
+
+        async def ask(request: ToolRequest) -> Verdict:
+            return await self._hearing.ask(slot, request)
+
+        slot.mark = f"{self._house.mark}:{slot.id}"
+        launch = Launch(
+            client_id=slot.id,
+            mark=slot.mark,
+            session_uuid=uuid,
+            resume=resume,
+            workspace=slot.workspace,
+            drop_turns=session.drop_turns if session is not None and resume else (),
+            is_unanswered=session is None or not session.is_answered,
+            ask=ask,
+        )
+        slot.client = Client(
+            slot, self.connector.open(launch), self._hearing, self._house.deadlines, self._house.starts
+        )
+        self._instance.pool.add(slot)
+        # Before it is started: whatever becomes of this process, the next run can find and end it.
+        self.note_client(slot)
+        if session is not None:
+            self.adopt(session, slot)
+        self._house.feed.touch_client(slot.id)
+        self._house.spawn(slot.client)
+        self._instance.touch(session)
+
+    def adopt(self, session: Session, slot: Slot) -> None:
+        """Makes the place the session's own."""
+        session.adopt(slot)
+        self._instance.keep(session)
+        self.note_client(slot)
+        self._instance.touch(session)
+
+    def note_client(self, slot: Slot) -> None:
+        """Records its processes' names: mark, pid and start time, as far as they are known."""
+        key = slot.session.key if slot.session is not None else None
+        self._house.journal.note_client(
+            ClientRecord(slot.id, slot.mark, slot.pid, slot.process_started, slot.uuid, key)
+        )
+
+    def _workspace_for(self, uuid: str) -> Path:
+        # Ids from outside never name a directory: the session's own random id does (S3.3–5).
+        if self._instance.template.workspace == "private":
+            return self._house.workspaces / self._instance.name / uuid
+        return (self._instance.template.path.parent / self._instance.template.workspace).resolve()
+
+    def end(self, slot: Slot, reason: EndReason) -> None:
+        """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""
+        if slot.is_leaving or slot.client is None:
+            return
+        turn = slot.session.mailbox.current if slot.session is not None else None
+        if turn is not None:
+            turn.stop_reason = turn.stop_reason or str(reason)
+        slot.move(SlotState.CLOSING)
+        self._house.feed.touch_client(slot.id)
+        slot.client.end(reason)
+        self._instance.touch(slot.session)
