@@ -14,12 +14,16 @@ from supervisor.house import House
 from supervisor.instance import Instance
 from supervisor.offers import OfferDesk
 
+RETENTION = 30 * 86400.0
+"""Seconds that actions, settled questions, and the outcomes of sessions that are gone are kept."""
+PRUNING = 3600.0
+"""Seconds between two looks for what is older."""
 TICK = 0.2
 """Seconds between two looks at what time has made due."""
 
 
 class Housekeeping:
-    """Two loops that run as long as the supervisor does."""
+    """Loops that run as long as the supervisor does."""
 
     def __init__(self, instances: Mapping[str, Instance], *, house: House, census: Census, offers: OfferDesk) -> None:
         self._instances = instances
@@ -64,6 +68,11 @@ class Housekeeping:
                     feed.touch_session(slot.session.key)
             feed.touch_host()
             await anyio.sleep(self._house.settings.memory_interval)
+
+    async def prune_journal(self) -> None:
+        while True:
+            await self._house.journal.prune(self._house.clock.wall() - RETENTION)
+            await anyio.sleep(PRUNING)
 
     def _mind_the_journal(self) -> None:
         """What could not begin while nothing could be recorded begins when it can."""

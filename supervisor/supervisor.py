@@ -146,6 +146,7 @@ class Supervisor:
                 )
                 chores.start_soon(self._guard, housekeeping.watch_the_clock)
                 chores.start_soon(self._guard, housekeeping.take_census)
+                chores.start_soon(self._guard, housekeeping.prune_journal)
                 for instance in self._instances.values():
                     instance.kick()
                 task_status.started()

@@ -66,9 +66,7 @@ KEEP_SESSION = (
     f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES ({_marks(SESSION_COLUMNS)}) "
     f"ON CONFLICT (instance, user, session) DO UPDATE SET {_updates(SESSION_COLUMNS)}"
 )
-FORGET_SESSION = tuple(
-    f"DELETE FROM {table} WHERE {_KEY}" for table in ("entries", "turns", "questions", "offers", "sessions")
-)
+FORGET_SESSION = tuple(f"DELETE FROM {table} WHERE {_KEY}" for table in ("entries", "questions", "offers", "sessions"))
 
 ADD_ENTRY = (
     "INSERT INTO entries (number, instance, user, session, at, kind, body) VALUES (?, ?, ?, ?, ?, ?, ?) "

@@ -112,8 +112,6 @@ class Reader:
         for note in notes:
             if note.change is not None and note.turn_id == turn_id:
                 turn = note.change(turn)
-            elif note.key is not None and note.entry is None and turn is not None and turn.key == note.key:
-                turn = None
         return turn
 
     def last_number(self, table: str) -> int:

@@ -170,7 +170,7 @@ class Journal:
         self._note(notes.KEEP_SESSION, *session_to_row(record))
 
     def forget_session(self, key: SessionKey) -> None:
-        """With its turns, entries, questions and offers."""
+        """With its entries, questions and offers. The outcomes of its turns stay until they are pruned."""
         self._add(Note(tuple(step(sql, *key) for sql in notes.FORGET_SESSION), key=key))
 
     def add_entry(self, key: SessionKey, entry: Entry) -> None:

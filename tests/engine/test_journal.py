@@ -177,7 +177,8 @@ async def test_history_never_shows_an_entry_twice_or_not_at_all_while_it_is_bein
             assert journal.history(KEY) == said
 
 
-async def test_forgetting_a_session_takes_all_of_it_along_and_nothing_else(folder: Path) -> None:
+async def test_forgetting_a_session_takes_all_of_it_along_but_the_outcomes(folder: Path) -> None:
+    """R1: what was accepted has a recorded outcome, also where the conversation is not to be kept."""
     async with opened(folder) as journal:
         for key in (KEY, OTHER):
             journal.keep_session(make_session(key))
@@ -189,13 +190,15 @@ async def test_forgetting_a_session_takes_all_of_it_along_and_nothing_else(folde
         await journal.flush()
         journal.forget_session(KEY)
         assert journal.history(KEY) == []
-        assert await journal.find_turn("alice-1") is None
+        record = await journal.find_turn("alice-1")
+        assert record is not None
+        assert record.outcome == Interrupted("died")
         journal.add_entry(KEY, asked("anew"))
         assert journal.history(KEY) == [asked("anew")]
         await journal.flush()
         assert journal.history(KEY) == [asked("anew")]
         assert journal.history(OTHER) == [asked("a")]
-    for table, left in (("sessions", 1), ("turns", 1), ("offers", 1), ("questions", 1), ("entries", 2)):
+    for table, left in (("sessions", 1), ("turns", 2), ("offers", 1), ("questions", 1), ("entries", 2)):
         assert read(folder, f"SELECT count(*) FROM {table}") == [(left,)], table
 
 
