@@ -177,6 +177,7 @@ class Outlook:
     now: float
     """Steady seconds."""
     parked_for: FailureKind | None = None
+    """Why the pool has stopped itself, or why it lets only some turns go first."""
     is_recording: bool = True
     """The journal can be written."""
     shortage: WhyWaiting | None = None
@@ -197,8 +198,9 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
         return WhyWaiting.QUESTION if is_asking else WhyWaiting.SESSION_BUSY
     if state is InstanceState.PAUSED:
         return WhyWaiting.PAUSED
+    parked = WhyWaiting.RATE_LIMIT if outlook.parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED
     if state is InstanceState.PARKED:
-        return WhyWaiting.RATE_LIMIT if outlook.parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED
+        return parked
     if not outlook.is_recording:
         return WhyWaiting.DISK
     if slot is not None and (slot.is_coming or slot.is_leaving):
@@ -207,6 +209,8 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
         return WhyWaiting.BACKING_OFF
     if state is not InstanceState.RUNNING:
         return WhyWaiting.DRAINING
+    if outlook.parked_for is not None:
+        return parked
     return outlook.shortage or WhyWaiting.NO_SLOT
 
 

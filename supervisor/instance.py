@@ -117,7 +117,11 @@ class Instance:
     @property
     def outlook(self) -> Outlook:
         return Outlook(
-            self.state, self.clock.steady(), self.park.kind, not self._house.recording_fails, self.shortage.why
+            state=self.state,
+            now=self.clock.steady(),
+            parked_for=self.park.kind or self.park.tries,
+            is_recording=not self._house.recording_fails,
+            shortage=self.shortage.why,
         )
 
     @property
@@ -141,7 +145,10 @@ class Instance:
     @property
     def turn_limit(self) -> int:
         """Turns that may run in parallel now."""
-        return min(self.max_sessions, self.park.trial or self.max_sessions)
+        if self.park.trial is None:
+            return self.max_sessions
+        before = sum(turn.started_steady < self.park.opened_at for turn in self.turns.current)
+        return min(self.max_sessions, before + self.park.trial)
 
     @property
     def lacks_client(self) -> bool:

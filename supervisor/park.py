@@ -25,7 +25,12 @@ class Park:
         """Why it is parked; None while it is not."""
         self.until = 0.0
         self.trial: int | None = None
-        """Turns that may run in parallel while it finds out whether all is well; None when it has."""
+        """Turns that may run in parallel while it finds out whether all is well; None when it has. Those that were
+        running before do not count: one of them may wait for a human."""
+        self.tries: FailureKind | None = None
+        """What it was parked for, while it finds out."""
+        self.opened_at = 0.0
+        """Since when it does."""
         self._brakes = {kind: Brake(base, cap) for kind, (base, cap) in PAUSES.items()}
 
     def close(self, kind: FailureKind, now: float, seconds: float | None = None) -> bool:
@@ -46,10 +51,10 @@ class Park:
     def is_due(self, now: float) -> bool:
         return self.kind is not None and now >= self.until
 
-    def open(self) -> None:
+    def open(self, now: float) -> None:
         """Lets one turn go first."""
-        self.kind = None
-        self.trial = 1
+        self.tries, self.kind = self.kind, None
+        self.trial, self.opened_at = 1, now
 
     def note_good_turn(self, max_sessions: int) -> None:
         for brake in self._brakes.values():
@@ -57,7 +62,7 @@ class Park:
         if self.trial is not None:
             self.trial *= 2
             if self.trial >= max_sessions:
-                self.trial = None
+                self.trial = self.tries = None
 
     def left(self, now: float) -> float:
         """Seconds it stays parked; 0 when it is not."""

@@ -111,7 +111,7 @@ def park(instance: Instance, kind: FailureKind, seconds: float | None = None) ->
 def unpark(instance: Instance) -> None:
     """Lets one turn go first. Nothing happens when it was not parked."""
     if instance.park.kind is not None:
-        instance.park.open()
+        instance.park.open(instance.clock.steady())
         instance.parked_until_at = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from supervisor import events as past
@@ -41,6 +41,11 @@ class TurnBook:
     def running(self) -> tuple[Session, ...]:
         """Sessions with a turn running."""
         return tuple(self._running.values())
+
+    @property
+    def current(self) -> Iterator[Turn]:
+        """The turns that run."""
+        return (session.mailbox.current for session in self._running.values() if session.mailbox.current is not None)
 
     @property
     def is_empty(self) -> bool:

@@ -164,7 +164,9 @@ def of_kill_house(bridge: Bridge) -> Consequence:
 
 def of_quit(bridge: Bridge) -> tuple[str, ...]:
     """What would end with the program."""
-    return _work_lines(bridge.work(), runs="would be cut off", waits="would be cancelled")
+    return _work_lines(
+        bridge.work(), runs="would be cut off, and offered at the next start", waits="would wait for the next start"
+    )
 
 
 def _work_lines(work: Work, *, runs: str, waits: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pytest
 from supervisor import events as past
 from supervisor.client_events import Limited, Retrying
 from supervisor.clock import Clock
+from supervisor.connection import ToolRequest
 from supervisor.errors import ConnectFailed
 from supervisor.model import Done, Failed, FailureKind, InstanceState, Prompt, SessionState, WhyWaiting
 from supervisor.snapshot import InstanceRow
@@ -173,6 +174,26 @@ async def test_a_rate_limit_parks_until_the_provider_says_and_one_turn_goes_firs
         assert sum(len(one.prompts) for one in world.connections) == 2, "one turn goes first"
         world.connections[-1].reply("it works")
         await until(lambda: sum(len(one.prompts) for one in world.connections) == 4)
+
+
+async def test_a_turn_that_waits_for_a_human_does_not_keep_a_parked_pool_from_trying(
+    start: Start, world: FakeWorld, hands: Hands
+) -> None:
+    """One that was running before is not the one that goes first."""
+    world.on_prompt = hold
+    async with start(clock=hands.clock()) as supervisor, anyio.create_task_group() as group:
+        supervisor.submit(Prompt("desk", "asks", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        group.start_soon(world.connections[0].ask, ToolRequest("Write", {"file_path": "x"}))
+        await until(lambda: supervisor.snapshot().questions)
+        world.connections[0].tell(Limited(True, None))
+        await until(lambda: row_of(supervisor).state is InstanceState.PARKED)
+        world.on_prompt = lambda connection, text: connection.reply("fine")
+        second = supervisor.submit(Prompt("desk", "two", user="boris"))
+        hands.ahead += 20
+        assert isinstance(await second.outcome(), Done)
+        assert supervisor.snapshot().questions
+        group.cancel_scope.cancel()
 
 
 async def test_an_idle_client_that_answers_no_ping_is_replaced(start: Start, world: FakeWorld) -> None:

@@ -366,7 +366,8 @@ def test_every_waiting_turn_knows_why(
         session.mailbox.begin()
     if slot_state is not None:
         stage.slot(slot_state, session)
-    assert explain(session, Outlook(state, 0.0, FailureKind.RATE_LIMIT)) is why
+    parked_for = FailureKind.RATE_LIMIT if state is InstanceState.PARKED else None
+    assert explain(session, Outlook(state, 0.0, parked_for)) is why
 
 
 def test_who_waits_for_bytes_is_told_so() -> None:

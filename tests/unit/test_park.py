@@ -13,7 +13,7 @@ def test_it_parks_longer_each_time_until_a_good_turn(kind: FailureKind) -> None:
     for _ in range(10):
         park.close(kind, 0.0)
         pauses.append(park.left(0.0))
-        park.open()
+        park.open(0.0)
     assert pauses[:2] == [first, 2 * first]
     assert pauses[-1] == longest
     park.note_good_turn(1)
@@ -37,7 +37,7 @@ def test_one_turn_goes_first_and_each_good_one_doubles_how_many_may() -> None:
     park.close(FailureKind.RATE_LIMIT, 0.0)
     assert not park.is_due(park.until - 0.001)
     assert park.is_due(park.until)
-    park.open()
+    park.open(0.0)
     allowed = [park.trial]
     while park.trial is not None:
         park.note_good_turn(5)
