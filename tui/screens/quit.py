@@ -41,8 +41,8 @@ class QuitScreen(Dialog[Leave | None]):
             yield Static(Content("\n".join(f"• {fact}" for fact in self._facts)), classes="facts", markup=False)
             yield Static(
                 Content(
-                    "The supervisor lives in this program: its work ends with it. What waits runs when it starts again; "
-                    "draining lets it end first."
+                    "The supervisor lives in this program: its work ends with it. What waits runs when it starts "
+                    "again; draining lets it end first."
                 ),
                 classes="note",
                 markup=False,
