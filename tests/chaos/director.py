@@ -89,7 +89,7 @@ async def direct(plan: Plan) -> Run:
             "template": TEMPLATE,
             "settings": SETTINGS,
         }
-        stage = Stage(plan.folder, order, run.ledger, tasks)
+        stage = Stage(plan.folder, order, run.ledger, random.Random(plan.seed), tasks)
         try:
             await stage.begin()
             await _storm(run, stage, rehearsal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from tests.chaos.ledger import Handed, Ledger
 
 READY_WITHIN = 60.0
 """Seconds from starting the child to its being ready; about one in fact."""
+ORPHANED = 0.5
+"""Share of lives whose clients do not die with them."""
 ROOT = Path(__file__).parents[2]
 LINE_LIMIT = 16 * 1024 * 1024
 
@@ -34,7 +37,9 @@ class _Submission:
 class Stage:
     """One state directory, and one child at a time on it. Every child is a new life."""
 
-    def __init__(self, folder: Path, order: dict[str, Any], ledger: Ledger, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(
+        self, folder: Path, order: dict[str, Any], ledger: Ledger, dice: random.Random, tasks: anyio.abc.TaskGroup
+    ) -> None:
         """`order` is the child's first line; see `stagehand`. What it tells is heard in `tasks`."""
         self.folder = folder
         self.life = 0
@@ -42,6 +47,7 @@ class Stage:
         self._minutes = (folder / "told.jsonl").open("ab", buffering=0)
         """All that any child has told, to be read when a figure is not what it must be."""
         self._order = order
+        self._dice = dice
         self._ledger = ledger
         self._tasks = tasks
         self._refs = count(1)
@@ -65,7 +71,7 @@ class Stage:
                 cwd=ROOT,
             )
         self._tasks.start_soon(self._listen, self._child, self.life)
-        await self._write(self._order)
+        await self._write({**self._order, "orphans": self._dice.random() < ORPHANED})
         with anyio.fail_after(READY_WITHIN):
             await self._ready.wait()
         if not self.is_up:

@@ -1,8 +1,8 @@
 """The child: a real `Supervisor` over real CLIs, moved by JSON lines on its input. It may be killed at any moment.
 
-First line in: `{"state": folder, "environment": {...}, "template": {...}, "settings": {...}}`. Then commands, each with
-a `do`: submit, read, withdraw, settle, resume, finish. Lines out have a `told`: ready, accepted, outcome, finished and
-others. The end of the input ends it.
+The first line in is the order: `state` (a folder), `environment`, `template`, `settings` and `orphans` (whether clients
+are to outlive this process). Then come commands, each with a `do`: submit, read, withdraw, settle, resume, finish. Lines
+out have a `told`: ready, accepted, outcome, finished and others. The end of the input ends it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from supervisor import events as past
+from supervisor import options
 from supervisor.errors import BullpenError, Refused
 from supervisor.model import Allow, InstanceState, Outcome, Prompt, SessionKey, outcome_word
 from supervisor.settings import Settings
@@ -189,6 +190,9 @@ async def main() -> None:
     state = Path(order["state"])
     template = Template.model_validate({**order["template"], "path": state.parent / "desk.md"})
     settings = Settings(state_dir=state, rehearsal=True, **order["settings"])
+    if order["orphans"]:
+        # As where there is no parent-death signal: busy clients outlive this process, and the next one must end them.
+        options.wrap_cli = lambda folder: None
     async with (
         Supervisor([template], settings, environment=order["environment"]) as supervisor,
         anyio.create_task_group() as tasks,
