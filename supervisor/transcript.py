@@ -13,6 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+SYNTHETIC = "<synthetic>"
+"""The model of messages that the CLI writes itself, in the agent's name."""
+
 
 class CutKind(StrEnum):
     NONE = "none"
@@ -74,6 +77,7 @@ def _read_entries(transcript: Path) -> list[dict[str, Any]]:
 
 
 def _is_answered(after: list[dict[str, Any]]) -> bool:
-    """The last thing the agent said ended its turn."""
+    """The last thing the agent said ended its turn. What the CLI says in its place ("API Error: …") is no answer."""
     said = [entry for entry in after if entry.get("type") == "assistant" and not entry.get("isSidechain")]
-    return bool(said) and (said[-1].get("message") or {}).get("stop_reason") in ("end_turn", "stop_sequence")
+    last = (said[-1].get("message") or {}) if said else {}
+    return last.get("stop_reason") in ("end_turn", "stop_sequence") and last.get("model") != SYNTHETIC

@@ -1,0 +1,38 @@
+"""Where a conversation on disk is cut so that an unanswered prompt is not sent twice (R2)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from supervisor.transcript import Cut, CutKind, find_cut
+
+ANSWER = {"role": "assistant", "model": "claude-opus-5-5", "stop_reason": "end_turn"}
+REFUSAL = {"role": "assistant", "model": "<synthetic>", "stop_reason": "stop_sequence"}
+TOOL_CALL = {"role": "assistant", "model": "claude-opus-5-5", "stop_reason": "tool_use"}
+
+
+def write(path: Path, *said: dict[str, str]) -> Path:
+    """A prompt that was answered, the prompt `asked`, and what was said then."""
+    entries = [("user", {"role": "user"}), ("assistant", ANSWER), ("user", {"role": "user"})]
+    entries += [("assistant", message) for message in said]
+    names = ["first", "reply", "asked", *(f"said-{number}" for number in range(len(said)))]
+    lines = [
+        json.dumps({"type": kind, "uuid": name, "parentUuid": parent, "message": message})
+        for name, parent, (kind, message) in zip(names, [None, *names], entries, strict=False)
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("said", [(), (TOOL_CALL,), (REFUSAL,), (TOOL_CALL, REFUSAL)])
+def test_what_the_cli_says_itself_is_no_answer(tmp_path: Path, said: tuple[dict[str, str], ...]) -> None:
+    """R2: the CLI writes "API Error: 529" as a message of the agent, with a stop reason."""
+    assert find_cut(write(tmp_path / "t.jsonl", *said), ["asked"]) == Cut(CutKind.AFTER, "reply", "asked")
+
+
+@pytest.mark.parametrize("said", [(ANSWER,), (TOOL_CALL, ANSWER)])
+def test_a_prompt_that_was_answered_after_all_stays(tmp_path: Path, said: tuple[dict[str, str], ...]) -> None:
+    assert find_cut(write(tmp_path / "t.jsonl", *said), ["asked"]).kind is CutKind.NONE
