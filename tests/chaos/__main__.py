@@ -12,9 +12,10 @@ from pathlib import Path
 
 import anyio
 
-from tests.chaos.audit import end_leaked, examine
+from tests.chaos.audit import examine
 from tests.chaos.books import read_books
 from tests.chaos.director import Plan, direct
+from tests.chaos.leftovers import end_leaked
 from tests.chaos.table import print_table
 
 SECONDS_PER_KILL = 20.0

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
-from supervisor.processes import MARK
 from supervisor.rehearsal import Request
 from tests.chaos.books import Books
 from tests.chaos.ledger import WORD, Ledger, Place
@@ -161,32 +158,3 @@ def compare(ledger: Ledger, books: Books, place: Place, transcript: Transcript) 
         yield f"in the order {order}, the journal says {present}"
     if strangers := {word for word in transcript.mentions if ledger.handed[word].place != place}:
         yield f"contains words of others: {sorted(strangers)}"
-
-
-# What is left running
-
-
-def find_clients(folder: Path) -> list[psutil.Process]:
-    """Every process of a client, re-parented or not, whose configuration lies in the folder."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            environ = process.environ()
-            is_ours = MARK in environ and Path(environ.get("CLAUDE_CONFIG_DIR", "/")).is_relative_to(folder)
-            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def end_leaked(folder: Path) -> list[str]:
-    """Ends what is left, and gives what it was."""
-    leaked = []
-    for process in find_clients(folder):
-        try:
-            leaked.append(f"{process.pid} {process.status()} {' '.join(process.cmdline())[:120]}")
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    return leaked

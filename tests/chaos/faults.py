@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
 from tests.chaos.ledger import Ledger
+from tests.chaos.leftovers import find_clients
 from tests.chaos.stage import Stage
 
 BETWEEN = (0.3, 1.2)
@@ -75,6 +76,9 @@ class Faults:
             await self._stage.kill()
             self.counts["supervisors killed"] += 1
             await anyio.sleep(self._dice.uniform(*DOWN_FOR))
+            # Mostly tools and the clients of a life without the parent-death signal. The next life ends them.
+            if orphans := len(find_clients(self._stage.folder)):
+                self.counts["processes that outlived a supervisor"] += orphans
             await self._stage.begin()
 
     # Each gives what happened in words, or nothing when there was nobody it could happen to.

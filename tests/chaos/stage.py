@@ -16,8 +16,8 @@ import anyio.abc
 import psutil
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from supervisor.processes import MARK
 from tests.chaos.ledger import Handed, Ledger
+from tests.chaos.leftovers import is_client
 
 READY_WITHIN = 60.0
 """Seconds from starting the child to its being ready; about one in fact."""
@@ -83,14 +83,11 @@ class Stage:
 
     def clients(self) -> list[psutil.Process]:
         """The CLIs of the child, from the moment they are started: those of its children that carry a mark."""
-        found = []
         try:
-            for process in psutil.Process(self._child.pid).children() if self._child and self.is_up else ():
-                if MARK in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        except (psutil.Error, OSError):
-            pass
-        return found
+            children = psutil.Process(self._child.pid).children() if self._child and self.is_up else []
+        except psutil.NoSuchProcess:
+            return []
+        return [process for process in children if is_client(process, self.folder)]
 
     # Commands
 

@@ -1,8 +1,8 @@
 """The child: a real `Supervisor` over real CLIs, moved by JSON lines on its input. It may be killed at any moment.
 
 The first line in is the order: `state` (a folder), `environment`, `template`, `settings` and `orphans` (whether clients
-are to outlive this process). Then come commands, each with a `do`: submit, read, withdraw, settle, resume, finish. Lines
-out have a `told`: ready, accepted, outcome, finished and others. The end of the input ends it.
+are to outlive this process). Then come commands, each with a `do`: submit, read, withdraw, settle, resume, finish.
+Lines out have a `told`: ready, accepted, outcome, finished and others. The end of the input ends it.
 """
 
 from __future__ import annotations
@@ -95,8 +95,6 @@ class Stagehand:
                 tell("finished", turn=turn, **_describe(outcome))
             case past.ContextLost(user=user, session=session):
                 tell("noticed", text=f"{user}/{session} has lost its context")
-            case past.Restarted(orphans=orphans):
-                tell("noticed", text=f"{orphans} processes of an earlier life were ended")
             case past.ClientGone(client=client, left_over=left_over) if left_over:
                 tell("left-over", client=client, processes=left_over)
             case past.EngineFailed(message=message):

@@ -15,9 +15,10 @@ import pytest
 from supervisor.processes import MARK
 from supervisor.rehearsal import Request
 from supervisor.rehearsal.request import parse_request
-from tests.chaos.audit import Reckoning, end_leaked, examine
+from tests.chaos.audit import Reckoning, examine
 from tests.chaos.books import Books, Entry
 from tests.chaos.ledger import Handed, Ledger, Place
+from tests.chaos.leftovers import end_leaked
 
 ANA, BEN = Place("ana", "s"), Place("ben", "s")
 WORDS = {"word000001": ANA, "word000002": ANA, "word000003": BEN}

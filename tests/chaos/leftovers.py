@@ -1,0 +1,36 @@
+"""The processes of clients: found by their mark and their folder, whoever their parent is by now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+from supervisor.processes import MARK
+
+
+def is_client(process: psutil.Process, folder: Path) -> bool:
+    """It lives, carries a client's mark, and its configuration lies in the folder."""
+    try:
+        environ = process.environ()
+        is_ours = MARK in environ and Path(environ.get("CLAUDE_CONFIG_DIR", "/")).is_relative_to(folder)
+        return is_ours and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
+
+
+def find_clients(folder: Path) -> list[psutil.Process]:
+    """Tools and their children included: they inherit what marks them."""
+    return [process for process in psutil.process_iter() if is_client(process, folder)]
+
+
+def end_leaked(folder: Path) -> list[str]:
+    """Ends what is left, and gives what it was."""
+    leaked = []
+    for process in find_clients(folder):
+        try:
+            leaked.append(f"{process.pid} {process.status()} {' '.join(process.cmdline())[:120]}")
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    return leaked
