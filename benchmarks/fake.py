@@ -1,0 +1,272 @@
+"""The engine alone: the real supervisor on the shipped fake client, under loads that real processes cannot reach.
+
+`python -m benchmarks.fake PART SIZE` prints one object of JSON. Each part gets a process of its own, so that memory and
+processor time are its own.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import json
+import random
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import anyio
+import psutil
+
+from supervisor import Prompt, SessionKey, Settings, Source, Subscription, Supervisor, Template, TurnQueued
+from supervisor.feed import Feed
+from supervisor.testing import FakeConnection, FakeWorld
+
+AGENT = "desk"
+RATE = 200
+"""Prompts in a second, over all sessions, while `written` measures a steady load."""
+SECONDS = 5.0
+HERTZ = 10
+"""How often a screen takes what changed."""
+READERS = 3
+BATCH = 100
+"""Events between two pauses of the one who publishes them."""
+
+
+@asynccontextmanager
+async def running(world: FakeWorld, clients: int) -> AsyncIterator[Supervisor]:
+    with tempfile.TemporaryDirectory() as folder:
+        template = Template.model_validate(
+            {
+                "name": AGENT,
+                "description": "a benchmark's agent",
+                "system_prompt": "You help.",
+                "path": Path(folder) / "desk.md",
+                "concurrency": {"maxSessions": clients},
+                "pool": {"spares": 0, "idleTtl": "1d"},
+                "queue": {"maxWaiting": 100_000, "maxWait": "none"},
+            }
+        )
+        settings = Settings(state_dir=Path(folder) / "state", max_agents=clients)
+        async with Supervisor([template], settings, connect=world.connect) as supervisor:
+            yield supervisor
+
+
+async def open_sessions(supervisor: Supervisor, first: int, last: int, at_once: int) -> None:
+    """One turn in each session, of a hundred characters each way."""
+    text = "x" * 80
+    for start in range(first, last, at_once):
+        numbers = range(start, min(start + at_once, last))
+        tickets = [supervisor.submit(Prompt(AGENT, f"{number} {text}", user=f"user-{number}")) for number in numbers]
+        for ticket in tickets:
+            await ticket.outcome()
+
+
+async def measure_written(sessions: int) -> dict[str, Any]:
+    """Seconds from `submit` to the write of the prompt, every session being warm.
+
+    `steady`: prompts at random times; `late`: the same counted from the moment the prompt was due, so that a caller who
+    found the loop busy is not forgotten; `burst`: every session is prompted in the same moment.
+    """
+    written: dict[str, float] = {}
+
+    def note(connection: FakeConnection, text: str) -> None:
+        written[text] = time.perf_counter()
+        connection.reply("x" * 100)
+
+    world = FakeWorld(on_prompt=note)
+    chance = random.Random(1)
+    async with running(world, sessions) as supervisor:
+        await open_sessions(supervisor, 0, sessions, sessions)
+        due = sorted(chance.uniform(0, SECONDS) for _ in range(int(RATE * SECONDS)))
+        began = time.perf_counter()
+        tickets, submitted, late = [], {}, {}
+        for number, offset in enumerate(due):
+            while (left := began + offset - time.perf_counter()) > 0:
+                await anyio.sleep(left)
+            text = f"steady {number}"
+            late[text] = began + offset
+            submitted[text] = time.perf_counter()
+            tickets.append(supervisor.submit(Prompt(AGENT, text, user=f"user-{chance.randrange(sessions)}")))
+        for ticket in tickets:
+            await ticket.outcome()
+        burst = {}
+        tickets = []
+        burst_began = time.perf_counter()
+        for number in range(sessions):
+            text = f"burst {number}"
+            burst[text] = time.perf_counter()
+            tickets.append(supervisor.submit(Prompt(AGENT, text, user=f"user-{number}")))
+        for ticket in tickets:
+            await ticket.outcome()
+        burst_seconds = time.perf_counter() - burst_began
+    return {
+        "sessions": sessions,
+        "rate": RATE,
+        "steady": [written[text] - at for text, at in submitted.items()],
+        "late": [written[text] - at for text, at in late.items()],
+        "burst": [written[text] - at for text, at in burst.items()],
+        "burst_seconds": burst_seconds,
+    }
+
+
+async def measure_feed(events: int) -> dict[str, Any]:
+    """Events that reached all three readers, and the processor time of the whole process meanwhile.
+
+    `published`: events with the rows they change, taken as soon as a reader is woken (`woken`) or at 10 Hz (`screen`);
+    `told`: fragments of text that fake clients tell the real engine, with three readers at 10 Hz and nothing left out.
+    """
+    sessions = 100
+    world = FakeWorld()
+    async with running(world, sessions) as supervisor:
+        await open_sessions(supervisor, 0, sessions, sessions)
+        return {
+            "readers": READERS,
+            "woken": await _publish(supervisor, events, _take_when_woken),
+            "screen": await _publish(supervisor, events, _take_at_10_hz),
+            "told": await _tell(supervisor, world, events),
+        }
+
+
+Taking = Callable[[Subscription], Any]
+
+
+async def _take_when_woken(subscription: Subscription) -> None:
+    await subscription.wait()
+
+
+async def _take_at_10_hz(_: Subscription) -> None:
+    await anyio.sleep(1 / HERTZ)
+
+
+async def _publish(supervisor: Supervisor, events: int, pause: Taking) -> dict[str, Any]:
+    rows = supervisor.snapshot().sessions
+    feed = Feed(supervisor)
+    taken = [0] * READERS
+    cuts = 0
+
+    async def read(index: int, subscription: Subscription) -> None:
+        nonlocal cuts
+        with subscription:
+            while taken[index] < events:
+                await pause(subscription)
+                changes = subscription.take()
+                cuts += changes.snapshot is not None
+                taken[index] += len(changes.events)
+
+    async def publish() -> None:
+        for number in range(events):
+            row = rows[number % len(rows)]
+            key = row.key
+            event = TurnQueued(at=time.time(), instance=AGENT, user=key.user, turn=str(number), source=Source.CALLER)
+            feed.publish(event)
+            feed.touch_instance(AGENT)
+            feed.touch_session(key)
+            feed.touch_client(row.client_id)
+            # A reader at 10 Hz holds 5,000 events: faster than that it is cut, which would be another measurement.
+            if number % BATCH == BATCH - 1:
+                await anyio.sleep(0.004 if pause is _take_at_10_hz else 0)
+
+    began, cpu = time.perf_counter(), time.process_time()
+    async with anyio.create_task_group() as group:
+        for index in range(READERS):
+            group.start_soon(read, index, feed.watch())
+        group.start_soon(publish)
+    cpu = time.process_time() - cpu
+    return {"events": min(taken), "cuts": cuts, "cpu": cpu, "seconds": time.perf_counter() - began}
+
+
+async def _tell(supervisor: Supervisor, world: FakeWorld, events: int) -> dict[str, Any]:
+    told = 0
+
+    def hold(connection: FakeConnection, text: str) -> None:
+        pass
+
+    world.on_prompt = hold
+    users = [row.key.user for row in supervisor.snapshot().sessions]
+    tickets = [supervisor.submit(Prompt(AGENT, f"tell {user}", user=user)) for user in users]
+    while not all(connection.is_in_turn for connection in world.connections):
+        await anyio.sleep(0.001)
+
+    async def screen(subscription: Subscription) -> None:
+        with subscription:
+            while told < events:
+                await anyio.sleep(1 / HERTZ)
+                subscription.take()
+
+    began, cpu = time.perf_counter(), time.process_time()
+    async with anyio.create_task_group() as group:
+        for _ in range(READERS):
+            group.start_soon(screen, supervisor.watch())
+        while told < events:
+            for connection in world.connections:
+                connection.say("word ")
+                told += 1
+            await anyio.sleep(0)
+    cpu = time.process_time() - cpu
+    seconds = time.perf_counter() - began
+    for connection in world.connections:
+        connection.reply()
+    for ticket in tickets:
+        await ticket.outcome()
+    return {"events": told, "cuts": 0, "cpu": cpu, "seconds": seconds}
+
+
+async def measure_memory(sessions: int) -> dict[str, Any]:
+    """Bytes that Python holds after so many sessions with one turn each, all but the last few hibernated."""
+    world = FakeWorld()
+    points: list[tuple[int, int, int]] = []
+    process = psutil.Process()
+    async with running(world, clients=20) as supervisor:
+        await open_sessions(supervisor, 0, sessions // 10, at_once=20)
+        tracemalloc.start()
+        for begin, end in pairwise(sessions * share // 10 for share in range(1, 11)):
+            await open_sessions(supervisor, begin, end, at_once=20)
+            # What the fake keeps stands for processes and files: it is not the supervisor's.
+            world.connections[:] = world.live
+            world.transcripts.clear()
+            gc.collect()
+            points.append((end, tracemalloc.get_traced_memory()[0], process.memory_info().rss))
+        hibernated = sum(not row.client_id for row in supervisor.snapshot().sessions)
+    return {"points": points, "hibernated": hibernated}
+
+
+async def measure_journal(sessions: int) -> dict[str, Any]:
+    """Seconds to load that many sessions from the journal, the file being in the cache; None without a journal."""
+    if importlib.util.find_spec("supervisor.journal") is None:
+        return {"sessions": sessions, "seconds": None}
+    from supervisor.clock import Clock
+    from supervisor.journal import Journal, SessionRecord, TurnRecord
+    from supervisor.model import Done
+
+    with tempfile.TemporaryDirectory() as folder:
+        async with Journal.open(Path(folder), clock=Clock()) as journal:
+            for number in range(sessions):
+                key = SessionKey(AGENT, f"user-{number}", "default")
+                prompt = Prompt(AGENT, "x" * 80, user=key.user)
+                turn = TurnRecord(f"turn-{number}", f"uuid-{number}", key, prompt, queued_at=time.time())
+                journal.keep_session(SessionRecord(key, time.time(), time.time(), uuid=str(number), has_history=True))
+                journal.accept_turn(turn, lambda error: None)
+                journal.end_turn(turn.id, time.time(), Done("x" * 100))
+            await journal.flush()
+        async with Journal.open(Path(folder), clock=Clock()) as journal:
+            began = time.perf_counter()
+            loaded = await journal.load()
+            seconds = time.perf_counter() - began
+    return {"sessions": len(loaded.sessions), "seconds": seconds}
+
+
+PARTS = {
+    "written": measure_written,
+    "feed": measure_feed,
+    "memory": measure_memory,
+    "journal": measure_journal,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(anyio.run(PARTS[sys.argv[1]], int(sys.argv[2]))))
