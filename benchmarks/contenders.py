@@ -164,7 +164,8 @@ class Bare:
                 cwd=workspace,
                 stderr=lambda line: None,
                 can_use_tool=_refuse_tool,
-                **({"resume": session} if resume else {"session_id": session}),
+                resume=session if resume else None,
+                session_id=None if resume else session,
             )
         )
         self._began = 0.0
@@ -202,9 +203,8 @@ class Bare:
                 self._result = time.perf_counter() - self._began
                 if message.is_error:
                     self._failure = f"the turn failed: {message.result}"
-            elif isinstance(message, SystemMessage) and message.subtype == "session_state_changed":
-                if message.data.get("state") == "idle" and self._result:
-                    self._rested.set()
+            elif self._result and isinstance(message, SystemMessage) and message.data.get("state") == "idle":
+                self._rested.set()
         self._failure = self._failure or "the client closed its output"
         self._rested.set()
 

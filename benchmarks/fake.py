@@ -7,13 +7,13 @@ processor time are its own.
 from __future__ import annotations
 
 import gc
+import importlib
 import importlib.util
 import json
 import random
 import sys
 import tempfile
 import time
-import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import psutil
 
-from supervisor import Prompt, SessionKey, Settings, Source, Subscription, Supervisor, Template, TurnQueued
+from supervisor import Done, Prompt, SessionKey, Settings, Source, Subscription, Supervisor, Template, TurnQueued
+from supervisor.clock import Clock
 from supervisor.feed import Feed
 from supervisor.testing import FakeConnection, FakeWorld
 
@@ -39,30 +41,36 @@ BATCH = 100
 
 
 @asynccontextmanager
-async def running(world: FakeWorld, clients: int) -> AsyncIterator[Supervisor]:
+async def running(world: FakeWorld, clients: int, *agents: str) -> AsyncIterator[Supervisor]:
+    """`clients` for each agent; `AGENT` alone by default."""
     with tempfile.TemporaryDirectory() as folder:
-        template = Template.model_validate(
-            {
-                "name": AGENT,
-                "description": "a benchmark's agent",
-                "system_prompt": "You help.",
-                "path": Path(folder) / "desk.md",
-                "concurrency": {"maxSessions": clients},
-                "pool": {"spares": 0, "idleTtl": "1d"},
-                "queue": {"maxWaiting": 100_000, "maxWait": "none"},
-            }
-        )
-        settings = Settings(state_dir=Path(folder) / "state", max_agents=clients)
-        async with Supervisor([template], settings, connect=world.connect) as supervisor:
+        templates = [
+            Template.model_validate(
+                {
+                    "name": name,
+                    "description": "a benchmark's agent",
+                    "system_prompt": "You help.",
+                    "path": Path(folder) / f"{name}.md",
+                    "concurrency": {"maxSessions": clients},
+                    "pool": {"spares": 0, "idleTtl": "1d"},
+                    "queue": {"maxWaiting": 100_000, "maxWait": "none"},
+                }
+            )
+            for name in agents or (AGENT,)
+        ]
+        settings = Settings(state_dir=Path(folder) / "state", max_agents=clients * len(templates))
+        async with Supervisor(templates, settings, connect=world.connect) as supervisor:
             yield supervisor
 
 
 async def open_sessions(supervisor: Supervisor, first: int, last: int, at_once: int) -> None:
-    """One turn in each session, of a hundred characters each way."""
+    """One turn in each session, of about a hundred characters each way; agents take turns."""
+    agents = [row.name for row in supervisor.snapshot().instances]
     text = "x" * 80
     for start in range(first, last, at_once):
         numbers = range(start, min(start + at_once, last))
-        tickets = [supervisor.submit(Prompt(AGENT, f"{number} {text}", user=f"user-{number}")) for number in numbers]
+        prompts = [Prompt(agents[n % len(agents)], f"{n} {text}", user=f"user-{n}") for n in numbers]
+        tickets = [supervisor.submit(prompt) for prompt in prompts]
         for ticket in tickets:
             await ticket.outcome()
 
@@ -70,8 +78,8 @@ async def open_sessions(supervisor: Supervisor, first: int, last: int, at_once: 
 async def measure_written(sessions: int) -> dict[str, Any]:
     """Seconds from `submit` to the write of the prompt, every session being warm.
 
-    `steady`: prompts at random times; `late`: the same counted from the moment the prompt was due, so that a caller who
-    found the loop busy is not forgotten; `burst`: every session is prompted in the same moment.
+    `steady`: prompts at random times, the sessions in random order; `late`: the same counted from the moment the prompt
+    was due, so that a caller who found the loop busy is not forgotten; `burst`: all sessions in the same moment.
     """
     written: dict[str, float] = {}
 
@@ -84,15 +92,15 @@ async def measure_written(sessions: int) -> dict[str, Any]:
     async with running(world, sessions) as supervisor:
         await open_sessions(supervisor, 0, sessions, sessions)
         due = sorted(chance.uniform(0, SECONDS) for _ in range(int(RATE * SECONDS)))
+        who = chance.sample(range(sessions), sessions)
         began = time.perf_counter()
         tickets, submitted, late = [], {}, {}
         for number, offset in enumerate(due):
-            while (left := began + offset - time.perf_counter()) > 0:
-                await anyio.sleep(left)
+            await anyio.sleep(max(0, began + offset - time.perf_counter()))
             text = f"steady {number}"
             late[text] = began + offset
             submitted[text] = time.perf_counter()
-            tickets.append(supervisor.submit(Prompt(AGENT, text, user=f"user-{chance.randrange(sessions)}")))
+            tickets.append(supervisor.submit(Prompt(AGENT, text, user=f"user-{who[number % sessions]}")))
         for ticket in tickets:
             await ticket.outcome()
         burst = {}
@@ -190,7 +198,7 @@ async def _tell(supervisor: Supervisor, world: FakeWorld, events: int) -> dict[s
     world.on_prompt = hold
     users = [row.key.user for row in supervisor.snapshot().sessions]
     tickets = [supervisor.submit(Prompt(AGENT, f"tell {user}", user=user)) for user in users]
-    while not all(connection.is_in_turn for connection in world.connections):
+    while not all(connection.is_in_turn for connection in world.connections):  # noqa: ASYNC110 - bounded by our caller
         await anyio.sleep(0.001)
 
     async def screen(subscription: Subscription) -> None:
@@ -207,7 +215,7 @@ async def _tell(supervisor: Supervisor, world: FakeWorld, events: int) -> dict[s
             for connection in world.connections:
                 connection.say("word ")
                 told += 1
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
     cpu = time.process_time() - cpu
     seconds = time.perf_counter() - began
     for connection in world.connections:
@@ -218,20 +226,18 @@ async def _tell(supervisor: Supervisor, world: FakeWorld, events: int) -> dict[s
 
 
 async def measure_memory(sessions: int) -> dict[str, Any]:
-    """Bytes that Python holds after so many sessions with one turn each, all but the last few hibernated."""
+    """Resident memory after so many sessions with one turn each, all but the last few of them hibernated."""
     world = FakeWorld()
-    points: list[tuple[int, int, int]] = []
+    points: list[tuple[int, int]] = []
     process = psutil.Process()
-    async with running(world, clients=20) as supervisor:
-        await open_sessions(supervisor, 0, sessions // 10, at_once=20)
-        tracemalloc.start()
-        for begin, end in pairwise(sessions * share // 10 for share in range(1, 11)):
+    async with running(world, 2, *(f"{AGENT}-{number}" for number in range(10))) as supervisor:
+        for begin, end in pairwise(sessions * share // 20 for share in range(21)):
             await open_sessions(supervisor, begin, end, at_once=20)
             # What the fake keeps stands for processes and files: it is not the supervisor's.
             world.connections[:] = world.live
             world.transcripts.clear()
             gc.collect()
-            points.append((end, tracemalloc.get_traced_memory()[0], process.memory_info().rss))
+            points.append((end, process.memory_info().rss))
         hibernated = sum(not row.client_id for row in supervisor.snapshot().sessions)
     return {"points": points, "hibernated": hibernated}
 
@@ -240,21 +246,19 @@ async def measure_journal(sessions: int) -> dict[str, Any]:
     """Seconds to load that many sessions from the journal, the file being in the cache; None without a journal."""
     if importlib.util.find_spec("supervisor.journal") is None:
         return {"sessions": sessions, "seconds": None}
-    from supervisor.clock import Clock
-    from supervisor.journal import Journal, SessionRecord, TurnRecord
-    from supervisor.model import Done
-
+    journals = importlib.import_module("supervisor.journal")
     with tempfile.TemporaryDirectory() as folder:
-        async with Journal.open(Path(folder), clock=Clock()) as journal:
+        async with journals.Journal.open(Path(folder), clock=Clock()) as journal:
             for number in range(sessions):
                 key = SessionKey(AGENT, f"user-{number}", "default")
                 prompt = Prompt(AGENT, "x" * 80, user=key.user)
-                turn = TurnRecord(f"turn-{number}", f"uuid-{number}", key, prompt, queued_at=time.time())
-                journal.keep_session(SessionRecord(key, time.time(), time.time(), uuid=str(number), has_history=True))
+                turn = journals.TurnRecord(f"turn-{number}", f"uuid-{number}", key, prompt, queued_at=time.time())
+                now = time.time()
+                journal.keep_session(journals.SessionRecord(key, now, now, uuid=str(number), has_history=True))
                 journal.accept_turn(turn, lambda error: None)
                 journal.end_turn(turn.id, time.time(), Done("x" * 100))
             await journal.flush()
-        async with Journal.open(Path(folder), clock=Clock()) as journal:
+        async with journals.Journal.open(Path(folder), clock=Clock()) as journal:
             began = time.perf_counter()
             loaded = await journal.load()
             seconds = time.perf_counter() - began

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from contextlib import AsyncExitStack, suppress
-from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +16,8 @@ from typing import Any, Self
 import anyio
 import anyio.to_thread
 import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
 
 FAREWELL = 60.0
 """Seconds a process has to end what it started before it is ended with all its children."""
@@ -36,6 +37,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             limit=64 * 1024 * 1024,
+            cwd=ROOT,
             # Not reached by a ctrl-c at the terminal: it is ended here, in order.
             start_new_session=True,
         )
@@ -99,7 +101,6 @@ class Worker(Child):
 async def _serve(name: str, users: int, url: str, folder: Path) -> None:
     from benchmarks.contenders import CONTENDERS, Stage
 
-    folder.mkdir(parents=True)
     contender = CONTENDERS[name](Stage(url, folder, users))
     commands = asyncio.StreamReader(limit=2**20)
     loop = asyncio.get_running_loop()
@@ -126,7 +127,8 @@ async def _take_turns(contender: Any, count: int, text: str, users: list[str] | 
 
     async def take(user: str) -> None:
         for number in range(count):
-            timings.append(astuple(await contender.turn(user, f"{text} Turn {number} of {user}.")))
+            timing = await contender.turn(user, f"{text} Turn {number} of {user}.")
+            timings.append((round(timing.first, 6), round(timing.result, 6)))
 
     cpu = time.process_time()
     async with anyio.create_task_group() as group:
@@ -136,4 +138,5 @@ async def _take_turns(contender: Any, count: int, text: str, users: list[str] | 
 
 
 if __name__ == "__main__":
+    Path(sys.argv[4]).mkdir(parents=True)
     anyio.run(_serve, sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
