@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -23,7 +24,7 @@ from claude_agent_sdk import (
 )
 
 from supervisor import Done, Prompt, SessionKey, Settings, Supervisor, Template
-from supervisor.options import compile_options
+from supervisor.options import CompiledOptions, compile_options
 from supervisor.rehearsal.environment import rehearsal_environment
 
 AGENT = "desk"
@@ -40,7 +41,7 @@ class Timing:
     """To the turn's result."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stage:
     """What all contenders are given alike."""
 
@@ -69,6 +70,11 @@ class Stage:
 
     def make_settings(self) -> Settings:
         return Settings(state_dir=self.folder / "state", rehearsal=True)
+
+    @cached_property
+    def options(self) -> CompiledOptions:
+        """Those bullpen compiles: once, as it does."""
+        return compile_options(self.make_template(), self.make_settings(), self.environment)
 
 
 class Contender:
@@ -153,14 +159,13 @@ class Bare:
     """One SDK client with a permanent reader and nothing around it."""
 
     def __init__(self, stage: Stage, session: str, *, resume: bool = False) -> None:
-        compiled = compile_options(stage.make_template(), stage.make_settings(), stage.environment)
         workspace = stage.folder / "workspaces" / session
         workspace.mkdir(parents=True, exist_ok=True)
         self.session = session
         self.client = ClaudeSDKClient(
             ClaudeAgentOptions(
-                **compiled.arguments,
-                env=dict(compiled.environment),
+                **stage.options.arguments,
+                env=dict(stage.options.environment),
                 cwd=workspace,
                 stderr=lambda line: None,
                 can_use_tool=_refuse_tool,

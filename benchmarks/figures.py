@@ -65,15 +65,18 @@ def times(blocks: Sequence[Block], place: int = FIRST) -> list[float]:
 
 
 def ratio_of_medians(above: Sequence[Block], below: Sequence[Block], place: int = FIRST) -> tuple[float, float, float]:
-    """The ratio, and the bounds that 95 % of it lie in when blocks are drawn again and again."""
+    """The ratio, and the bounds that 95 % of it lie in when rounds are drawn again and again.
+
+    Blocks at the same place were measured in the same round, so they are drawn together: what slowed the machine down
+    then is in both.
+    """
 
     def ratio(one: Sequence[Block], other: Sequence[Block]) -> float:
         return statistics.median(times(one, place)) / statistics.median(times(other, place))
 
     chance = random.Random(1)
-    drawn = sorted(
-        ratio(chance.choices(above, k=len(above)), chance.choices(below, k=len(below))) for _ in range(RESAMPLES)
-    )
+    rounds = list(zip(above, below, strict=True))
+    drawn = [ratio(*zip(*chance.choices(rounds, k=len(rounds)), strict=True)) for _ in range(RESAMPLES)]
     return ratio(above, below), percentile(drawn, 0.025), percentile(drawn, 0.975)
 
 

@@ -87,8 +87,8 @@ def _lines(results: Results, figures: Sequence[Figure], picture: str) -> Iterato
         yield f"| {name} | {figure.shown} | {figure.target} | {figure.verdict} |"
     yield ""
     yield (
-        "A ratio is of medians; in brackets the bounds that 95 % of the ratios lie in when the blocks of turns are "
-        "drawn again and again."
+        "A ratio is of medians; in brackets the bounds that 95 % of the ratios lie in when the rounds are drawn "
+        "again and again."
     )
     for phase, found in results.items():
         if "error" in found:

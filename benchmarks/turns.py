@@ -49,8 +49,8 @@ class Plan:
     """Of each warm contender for each number of users, at least."""
     request_turns: int = 40
     """The same of those that start clients for a turn."""
-    blocks: int = 4
-    """Blocks of a warm contender, at least."""
+    blocks: int = 6
+    """Of a warm contender, at least."""
     cold: int = 15
     """Starts of each kind."""
     soak: int = 2_000

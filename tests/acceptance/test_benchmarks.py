@@ -38,7 +38,7 @@ ROWS = (
 
 @pytest.mark.timeout(400)
 def test_a_run_of_the_smallest_size_reports_every_figure_and_leaves_nothing_running(tmp_path: Path) -> None:
-    """S2.37–46: the leftovers are looked for by every process's mark when the test has ended."""
+    """What is left over is looked for by its mark when the test has ended."""
     page = tmp_path / "benchmarks.md"
     out = tmp_path / "results.json"
     subprocess.run(
