@@ -9,8 +9,8 @@ import anyio.to_thread
 
 from supervisor import Rehearsal
 
-KEEP = 50
-"""Requests on record. Each request is compared with those, so a long record would slow the endpoint down."""
+KEEP = 1
+"""Requests on record: every request is compared with those, which would slow the endpoint down."""
 
 
 async def serve() -> None:

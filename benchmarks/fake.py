@@ -36,8 +36,8 @@ SECONDS = 5.0
 HERTZ = 10
 """How often a screen takes what changed."""
 READERS = 3
-BATCH = 100
-"""Events between two pauses of the one who publishes them."""
+BURST = 100
+"""Events published in one go, before anybody else runs."""
 
 
 @asynccontextmanager
@@ -126,8 +126,9 @@ async def measure_written(sessions: int) -> dict[str, Any]:
 async def measure_feed(events: int) -> dict[str, Any]:
     """Events that reached all three readers, and the processor time of the whole process meanwhile.
 
-    `published`: events with the rows they change, taken as soon as a reader is woken (`woken`) or at 10 Hz (`screen`);
-    `told`: fragments of text that fake clients tell the real engine, with three readers at 10 Hz and nothing left out.
+    `screen`, `woken`: events published in bursts with the rows they change, to readers that take at 10 Hz or as soon as
+    they are woken; `single`: the latter, one event at a time, so that every event is taken alone by every reader;
+    `told`: fragments of text that fake clients tell the real engine, with readers at 10 Hz and nothing left out.
     """
     sessions = 100
     world = FakeWorld()
@@ -135,8 +136,10 @@ async def measure_feed(events: int) -> dict[str, Any]:
         await open_sessions(supervisor, 0, sessions, sessions)
         return {
             "readers": READERS,
-            "woken": await _publish(supervisor, events, _take_when_woken),
-            "screen": await _publish(supervisor, events, _take_at_10_hz),
+            "burst": BURST,
+            "screen": await _publish(supervisor, events, _take_at_10_hz, BURST),
+            "woken": await _publish(supervisor, events, _take_when_woken, BURST),
+            "single": await _publish(supervisor, events // 10, _take_when_woken, 1),
             "told": await _tell(supervisor, world, events),
         }
 
@@ -152,7 +155,7 @@ async def _take_at_10_hz(_: Subscription) -> None:
     await anyio.sleep(1 / HERTZ)
 
 
-async def _publish(supervisor: Supervisor, events: int, pause: Taking) -> dict[str, Any]:
+async def _publish(supervisor: Supervisor, events: int, pause: Taking, burst: int) -> dict[str, Any]:
     rows = supervisor.snapshot().sessions
     feed = Feed(supervisor)
     taken = [0] * READERS
@@ -177,7 +180,7 @@ async def _publish(supervisor: Supervisor, events: int, pause: Taking) -> dict[s
             feed.touch_session(key)
             feed.touch_client(row.client_id)
             # A reader at 10 Hz holds 5,000 events: faster than that it is cut, which would be another measurement.
-            if number % BATCH == BATCH - 1:
+            if number % burst == burst - 1:
                 await anyio.sleep(0.004 if pause is _take_at_10_hz else 0)
 
     began, cpu = time.perf_counter(), time.process_time()

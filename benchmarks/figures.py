@@ -193,14 +193,16 @@ def _engine(results: Results) -> Iterator[Figure]:
     name, target = "feed to three readers, events per second of one core", "≥ 20,000"
     if has(results, "feed"):
         found = results["feed"]
-        for label, part in (
-            (f"{name}: readers as fast as they are woken", "woken"),
-            ("  readers that take ten times a second", "screen"),
-            ("  fragments of text told by clients, whole engine, readers at 10 Hz", "told"),
+        for label, part, has_target in (
+            (f"{name}: readers that take ten times a second", "screen", True),
+            (f"  readers as fast as they are woken, events in bursts of {found['burst']}", "woken", True),
+            ("  the same, one event at a time", "single", False),
+            ("  fragments of text told by clients, whole engine, readers at 10 Hz", "told", True),
         ):
             rate = found[part]["events"] / found[part]["cpu"]
             cuts = f", {found[part]['cuts']} cuts" if found[part]["cuts"] else ""
-            yield Figure(label, rate, f"{rate:,.0f}{cuts}", target, rate >= 20_000 and not cuts)
+            is_met = rate >= 20_000 and not cuts if has_target else None
+            yield Figure(label, rate, f"{rate:,.0f}{cuts}", target if has_target else "", is_met)
     else:
         yield Figure(name, None, "", target)
 

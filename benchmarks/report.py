@@ -35,7 +35,8 @@ STARTS = {
 METHOD = (
     "The users of a block are prompted in parallel, each one's turns one after the other. Contenders take turns block "
     "by block, and each round begins with another of them.",
-    "Every session has had one turn before anything is measured. (a), (d) and (e) have their clients connected.",
+    "Every session has had one turn before anything is measured; warm clients three. (a), (d) and (e) have their "
+    "clients connected.",
     "bullpen is timed where a caller stands: around `submit`, `stream` and `outcome`, with its default settings.",
     "The floor is timed in the client's reader, before anybody is woken. Its result is the Result message; bullpen's "
     "comes with the idle sign after it, when the next prompt may be written.",

@@ -110,6 +110,9 @@ class Run:
         found: dict[str, list[Any]] = {name: [] for name in names}
         async with AsyncExitStack() as stack:
             workers = await self._enter(stack, names, users, "-".join(names))
+            for worker in workers if names is WARM else ():
+                # Not counted: a process that has just started is slower in its first turns.
+                await worker.turns(2, TEXT)
             for number in range(max(least, -(-turns // (users * self.plan.turns)))):
                 say(f"  {users} users, block {number + 1}")
                 first = number % len(workers)
