@@ -32,7 +32,7 @@ LABELS = {
 
 
 def draw(results: Results, path: Path) -> None:
-    canvas = Canvas(figsize=(10, 3.8), layout="constrained")
+    canvas = Canvas(figsize=(10, 4.2), layout="constrained")
     left, right = canvas.subplots(1, 2, width_ratios=(3, 2))
     _draw_first_tokens(left, results)
     _draw_soak(right, results)
@@ -61,7 +61,7 @@ def _draw_first_tokens(axes: Axes, results: Results) -> None:
             axes.bar(x, middle, width * 0.9, color=colour, label=LABELS[name] if place == 0 else None)
             axes.plot([x, x], [middle, max(middle, high)], color="black", linewidth=1)
     if axes.patches:
-        axes.legend(fontsize=8, frameon=False)
+        axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -73,4 +73,4 @@ def _draw_soak(axes: Axes, results: Results) -> None:
     if has(results, "soak"):
         samples = results["soak"]["samples"]
         axes.plot([one["turns"] for one in samples], [one["rss"] / MIB for one in samples], color=COLOURS["bullpen"])
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, max(one["rss"] for one in samples) / MIB * 1.2)

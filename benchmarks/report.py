@@ -40,6 +40,7 @@ METHOD = (
     "bullpen is timed where a caller stands: around `submit`, `stream` and `outcome`, with its default settings.",
     "The floor is timed in the client's reader, before anybody is woken. Its result is the Result message; bullpen's "
     "comes with the idle sign after it, when the next prompt may be written.",
+    "Users do not pause to think: with more of them than cores, warm clients wait for the cores as well.",
     "(c) has as many generic clients as there are users, so that nobody waits for one.",
     "The fake client answers at once and has no process; its prompts come at random times. Written means handed to the "
     "connection.",

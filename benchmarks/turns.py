@@ -47,7 +47,7 @@ class Plan:
     """Of each user in one block."""
     warm_turns: int = 300
     """Of each warm contender for each number of users, at least."""
-    request_turns: int = 40
+    request_turns: int = 60
     """The same of those that start clients for a turn."""
     blocks: int = 6
     """Of a warm contender, at least."""
@@ -103,7 +103,8 @@ class Run:
         return {str(n): await self._blocks(WARM, n, self.plan.warm_turns, self.plan.blocks) for n in self.plan.users}
 
     async def requests(self) -> dict[str, Any]:
-        return {str(n): await self._blocks(REQUESTS, n, self.plan.request_turns, 1) for n in self.plan.users}
+        least = min(2, self.plan.blocks)
+        return {str(n): await self._blocks(REQUESTS, n, self.plan.request_turns, least) for n in self.plan.users}
 
     async def _blocks(self, names: Sequence[str], users: int, turns: int, least: int) -> dict[str, Any]:
         """Blocks of turns, the contenders in turn, each time beginning with another."""
