@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check soak chaos format schema screenshots clean
+.PHONY: help demo run test check soak chaos bench format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ schema: $(VENV)/installed ## Write docs/template.schema.json from the template m
 screenshots: $(VENV)/installed-test ## Take the pictures of the README from the running program
 	$(BIN)/python scripts/make_screenshots.py
 
+bench: $(VENV)/installed-bench ## Measure against other designs and write docs/benchmarks.md: a quarter of an hour on a quiet machine
+	$(BIN)/python -m benchmarks.turns
+
 clean: ## Remove what was built and installed here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
@@ -60,4 +63,9 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/installed-test: $(VENV)/installed
 	@echo "Installing what the tests need ..."
 	@$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	@echo "Installing what the pictures need ..."
+	@$(PIP) --editable '.[bench]'
 	@touch $@

@@ -1,0 +1,58 @@
+"""The benchmark runs and reports everything it promises. What it measures is not judged here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from supervisor.processes import MARK
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SMALLEST = (
+    "--users 1 --turns 1 --warm-turns 1 --request-turns 1 --blocks 1 --cold 1 --soak 16 "
+    "--sessions 20 --hibernated 100 --events 2000 --journalled 100"
+)
+ROWS = (
+    "submit → first token, bullpen / floor",
+    "submit → result",
+    "a client per request / bullpen",
+    "the generic pool / bullpen",
+    "on a spare / cold",
+    "bullpen / bare connect with resume",
+    "submit → written, p99",
+    "all 20 sessions prompted at once",
+    "events per second of one core",
+    "memory of a hibernated session",
+    "journal: load",
+    "RSS of the supervisor",
+    "file descriptors per 1,000 turns",
+    "tasks per 1,000 turns",
+    "one client, global lock",
+)
+
+
+@pytest.mark.timeout(400)
+def test_a_run_of_the_smallest_size_reports_every_figure_and_leaves_nothing_running(tmp_path: Path) -> None:
+    """What is left over is looked for by its mark when the test has ended."""
+    page = tmp_path / "benchmarks.md"
+    out = tmp_path / "results.json"
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.turns", *SMALLEST.split(), "--out", out, "--page", page],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), MARK: "benchmarks"},
+        check=True,
+        timeout=380,
+    )
+    text = page.read_text("utf-8")
+    assert [row for row in ROWS if row not in text] == []
+    assert str(tmp_path) not in text
+    again = tmp_path / "again.md"
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.turns", "--render", out, "--page", again], cwd=ROOT, check=True, timeout=60
+    )
+    assert again.read_text("utf-8").replace("again.svg", "benchmarks.svg") == text
