@@ -24,7 +24,18 @@ import anyio
 import anyio.lowlevel
 import psutil
 
-from supervisor import Done, Prompt, SessionKey, Settings, Source, Subscription, Supervisor, Template, TurnQueued
+from supervisor import (
+    Done,
+    Prompt,
+    SessionKey,
+    Settings,
+    Source,
+    Subscription,
+    Supervisor,
+    Template,
+    TurnQueued,
+    pace_collector,
+)
 from supervisor.clock import Clock
 from supervisor.feed import Feed
 from supervisor.testing import FakeConnection, FakeWorld
@@ -276,4 +287,5 @@ PARTS = {
 }
 
 if __name__ == "__main__":
+    pace_collector()  # as the program does
     print(json.dumps(anyio.run(PARTS[sys.argv[1]], int(sys.argv[2]))))

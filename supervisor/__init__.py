@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from supervisor.cleaning import clean as clean
+    from supervisor.collector import pace_collector as pace_collector
     from supervisor.conversation import Asked as Asked
     from supervisor.conversation import Conversation as Conversation
     from supervisor.conversation import Cursor as Cursor
@@ -116,6 +117,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "cleaning": "clean",
+    "collector": "pace_collector",
     "conversation": "Asked Conversation Cursor Entry Noticed QuestionClosed QuestionPosed Reading Replied ToolCalled "
     "ToolReturned TurnEnded",
     "credentials": "find_credentials",

@@ -103,12 +103,22 @@ class Reading(NamedTuple):
     cursor: Cursor
 
 
+MOST_HELD = 1_000
+"""Entries of one conversation that are held in memory, at least; the journal has all of them."""
+
+
 class Conversation:
-    """Owned by one session; written only by the engine, read by anybody."""
+    """Owned by one session; written only by the engine, read by anybody.
+
+    The oldest entries are let go of when there are twice as many as `MOST_HELD`: a session that is never idle would
+    otherwise grow for ever. Entries keep their numbers, so that every reader's cursor stays right.
+    """
 
     def __init__(self, entries: Iterable[Entry] = (), on_entry: Callable[[Entry], None] | None = None) -> None:
         """`entries` were said before; `on_entry` is told every new one."""
         self._entries: list[Entry] = list(entries)
+        self._let_go = 0
+        """Entries that were here and are not any more."""
         self._on_entry = on_entry
         self._open: list[str] = []
         self._open_length = 0
@@ -117,10 +127,12 @@ class Conversation:
         self._changed = anyio.Event()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        """How many there have been; not all of them are held."""
+        return self._let_go + len(self._entries)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
+        """Those that are held, oldest first."""
         return tuple(self._entries)
 
     @property
@@ -136,6 +148,9 @@ class Conversation:
             self._open = []
             self._open_length = 0
         self._entries.append(entry)
+        if len(self._entries) > 2 * MOST_HELD:
+            self._let_go += len(self._entries) - MOST_HELD
+            del self._entries[:-MOST_HELD]
         if self._on_entry is not None:
             self._on_entry(entry)
         self.wake()
@@ -154,7 +169,7 @@ class Conversation:
 
     def read(self, cursor: Cursor = Cursor()) -> Reading:
         """Everything since `cursor`; `Cursor()` reads from the beginning. Cost: only what is new."""
-        entries = tuple(self._entries[cursor.entries :])
+        entries = tuple(self._entries[max(0, cursor.entries - self._let_go) :])
         was_closed = any(isinstance(entry, Replied) for entry in entries)
         seen = 0 if was_closed else cursor.characters
         opened = self.open_text[seen:] if self._open_length > seen else ""
@@ -162,7 +177,7 @@ class Conversation:
             entries,
             opened,
             bool(opened) and seen == 0,
-            Cursor(len(self._entries), self._open_length),
+            Cursor(len(self), self._open_length),
         )
 
     async def next_change(self) -> None:

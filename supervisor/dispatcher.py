@@ -79,6 +79,7 @@ class Scene:
     """User → number of the instance's latest start that was theirs; absent: never."""
 
 
+_ON_DUTY = (SlotState.RESERVED, SlotState.STARTING, SlotState.BUSY, SlotState.ASKING)
 _STARTING_ALLOWED = (InstanceState.RUNNING, InstanceState.DRAINING)
 
 
@@ -95,7 +96,7 @@ def decide(scene: Scene) -> Decision | None:
     if scene.state not in _STARTING_ALLOWED or not scene.is_recording:
         return None
     waiting_for_room = 0
-    if _running(pool) < scene.max_sessions:
+    if pool.running < scene.max_sessions:
         order = in_fair_order(scene)
         for position, session in enumerate(order):
             slot = session.slot
@@ -146,9 +147,12 @@ def in_fair_order(scene: Scene) -> list[Session]:
 
     Inside an employee's queue the mailbox has its own order; among sessions, urgency goes before fairness.
     """
+    ready = list(scene.ready)
+    if len(ready) < 2:
+        return ready
     running: dict[str, int] = {}
-    for slot in scene.pool:
-        if slot.session is not None and (slot.is_running or slot.is_coming):
+    for slot in scene.pool.in_state(*_ON_DUTY):
+        if slot.session is not None:
             user = slot.session.key.user
             running[user] = running.get(user, 0) + 1
     served = scene.last_served or {}
@@ -166,7 +170,7 @@ def in_fair_order(scene: Scene) -> list[Session]:
             head.queued_steady,
         )
 
-    return sorted(scene.ready, key=rank)
+    return sorted(ready, key=rank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,18 +220,9 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
 
 def has_free_turn(pool: Pool, max_sessions: int) -> bool:
     """One more turn may run, besides those that do and those whose client is on its way."""
-    return _running(pool) + _expected(pool) < max_sessions
+    return pool.running + pool.expected < max_sessions
 
 
 def _last_ready(later: list[Session]) -> Slot | None:
     """The warm client of the session that is furthest from its turn."""
     return next((one.slot for one in reversed(later) if one.slot is not None and one.slot.is_ready), None)
-
-
-def _running(pool: Pool) -> int:
-    return sum(slot.is_running or slot.has_turn_to_end for slot in pool)
-
-
-def _expected(pool: Pool) -> int:
-    """Clients that are coming to a session with a turn waiting."""
-    return sum(slot.is_coming and slot.session is not None and len(slot.session.mailbox) > 0 for slot in pool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,9 @@ class Slot:
         """Started with `resume`: the conversation exists already."""
         self.mark = ""
         """What its processes carry in their environment."""
-        self.session: Session | None = None
+        self.on_change: Callable[[Slot], None] | None = None
+        """Told when its state, its session or its memory level has changed: the pool keeps counts by them."""
+        self._session: Session | None = None
         self.client: Client | None = None
         self.created_at = at
         """Unix seconds."""
@@ -55,8 +58,7 @@ class Slot:
         self.tool = ""
         self.tool_started_at: float | None = None
         self.memory_trend: deque[int] = deque(maxlen=MEMORY_SAMPLES)
-        self.memory_level = MemoryLevel.NORMAL
-        """As last measured (`ceilings.judge`)."""
+        self._memory_level = MemoryLevel.NORMAL
         self.processes = 0
         self.cpu_percent = 0.0
         self.step = ""
@@ -75,6 +77,27 @@ class Slot:
     @property
     def state(self) -> SlotState:
         return self._state
+
+    @property
+    def session(self) -> Session | None:
+        """None while it is a spare."""
+        return self._session
+
+    @session.setter
+    def session(self, session: Session | None) -> None:
+        self._session = session
+        self._tell_change()
+
+    @property
+    def memory_level(self) -> MemoryLevel:
+        """As last measured (`ceilings.judge`)."""
+        return self._memory_level
+
+    @memory_level.setter
+    def memory_level(self, level: MemoryLevel) -> None:
+        if level is not self._memory_level:
+            self._memory_level = level
+            self._tell_change()
 
     @property
     def pid(self) -> int:
@@ -114,7 +137,7 @@ class Slot:
 
     @property
     def is_spare(self) -> bool:
-        return self.session is None
+        return self._session is None
 
     @property
     def is_coming(self) -> bool:
@@ -142,7 +165,7 @@ class Slot:
     @property
     def is_evictable(self) -> bool:
         """Idle, and nobody is about to use it. Busy and asking ones never are (S1.14)."""
-        return self.is_ready and (self.session is None or len(self.session.mailbox) == 0)
+        return self.is_ready and (self._session is None or len(self._session.mailbox) == 0)
 
     @property
     def value(self) -> tuple[bool, bool, float]:
@@ -158,3 +181,8 @@ class Slot:
         if state is not self._state and state not in _ALLOWED[self._state]:
             raise AssertionError(f"{self!r} cannot become {state}")
         self._state = state
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        if self.on_change is not None:
+            self.on_change(self)

@@ -249,7 +249,7 @@ class Journal:
 @asynccontextmanager
 async def _connect(path: Path) -> AsyncGenerator[aiosqlite.Connection]:
     try:
-        connection = await aiosqlite.connect(path, isolation_level=None, timeout=schema.BUSY_TIMEOUT)
+        connection = await aiosqlite.connect(path, isolation_level="IMMEDIATE", timeout=schema.BUSY_TIMEOUT)
     except sqlite3.Error as error:
         raise schema.unusable(path, error) from error
     try:

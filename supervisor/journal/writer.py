@@ -111,13 +111,13 @@ class Writer:
             await self._connection.rollback()
         self._is_torn = True
         try:
-            await self._connection.execute("BEGIN IMMEDIATE")
+            # The first of them begins the transaction: every call is a trip to the database's thread.
             for sql, rows in steps:
                 await self._connection.executemany(sql, rows)
             if not steps:
                 # Written although it is the same: there is no other way to learn that the disk takes something again.
                 await self._connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            await self._connection.execute("COMMIT")
+            await self._connection.commit()
         except Exception:
             with suppress(sqlite3.Error):
                 await self._connection.rollback()

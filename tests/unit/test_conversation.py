@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from supervisor.conversation import Asked, Conversation, Cursor, Noticed, Replied
+from supervisor.conversation import MOST_HELD, Asked, Conversation, Cursor, Noticed, Replied
 from supervisor.model import Source
 
 
@@ -77,3 +77,18 @@ def test_any_sequence_of_reads_rebuilds_the_same_text() -> None:
         reading = conversation.read(cursor)
         blocks += [entry.text for entry in reading.entries if isinstance(entry, Replied)]
         assert blocks == [entry.text for entry in conversation.entries if isinstance(entry, Replied)]
+
+
+def test_the_oldest_entries_are_let_go_of_and_every_cursor_stays_right() -> None:
+    conversation = Conversation()
+    early = conversation.read().cursor
+    late = early
+    for number in range(5 * MOST_HELD):
+        conversation.append(Noticed(at=float(number), text=str(number)))
+        reading = conversation.read(late)
+        assert [entry.at for entry in reading.entries] == [float(number)]
+        late = reading.cursor
+    assert MOST_HELD <= len(conversation.entries) <= 2 * MOST_HELD
+    assert len(conversation) == 5 * MOST_HELD
+    assert conversation.read(early).entries == conversation.entries, "who comes late gets what is held"
+    assert conversation.entries[-1].at == 5 * MOST_HELD - 1
