@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from supervisor.conversation import Entry
@@ -42,10 +41,27 @@ def step(sql: str, *row: Any) -> Step:
 
 
 def batches(notes: Iterable[Note]) -> Iterator[tuple[str, list[Row]]]:
-    """The steps in order; neighbours with the same SQL together, for one trip to the database's thread."""
-    steps = (one for note in notes for one in note.steps)
-    for sql, group in groupby(steps, key=lambda one: one.sql):
-        yield sql, [one.row for one in group]
+    """The steps, those with the same SQL together as far as their order allows: each is one trip to the database's
+    thread. What is noted for every turn (`_EVERYDAY`) does not mind the order between its kinds but for the one given."""
+    everyday: dict[str, list[Row]] = {}
+    rest: tuple[str, list[Row]] | None = None
+    for step in (one for note in notes for one in note.steps):
+        if step.sql in _EVERYDAY:
+            if rest is not None:
+                yield rest
+                rest = None
+            everyday.setdefault(step.sql, []).append(step.row)
+        elif rest is not None and rest[0] == step.sql:
+            rest[1].append(step.row)
+        else:
+            yield from sorted(everyday.items(), key=lambda item: _EVERYDAY[item[0]])
+            everyday = {}
+            if rest is not None:
+                yield rest
+            rest = (step.sql, [step.row])
+    yield from sorted(everyday.items(), key=lambda item: _EVERYDAY[item[0]])
+    if rest is not None:
+        yield rest
 
 
 def _marks(columns: str) -> str:
@@ -93,6 +109,10 @@ NOTE_CLIENT = (
     f"ON CONFLICT (mark) DO UPDATE SET {_updates(CLIENT_COLUMNS)}"
 )
 FORGET_CLIENT = "DELETE FROM clients WHERE mark = ?"
+
+_EVERYDAY = {sql: rank for rank, sql in enumerate((KEEP_SESSION, ACCEPT_TURN, START_TURN, END_TURN, ADD_ENTRY))}
+"""What is noted for every turn, in an order that is right whatever the order it was noted in: rows of one kind keep
+theirs, a turn is accepted before it starts and ends, and entries go by number."""
 
 _UNKNOWN = (
     "(instance, user, session) IN (SELECT instance, user, session FROM {table} "
