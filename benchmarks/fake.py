@@ -34,7 +34,7 @@ from supervisor import (
     Supervisor,
     Template,
     TurnQueued,
-    pace_collector,
+    pace_interpreter,
 )
 from supervisor.clock import Clock
 from supervisor.feed import Feed
@@ -287,5 +287,5 @@ PARTS = {
 }
 
 if __name__ == "__main__":
-    pace_collector()  # as the program does
+    pace_interpreter()  # as the program does
     print(json.dumps(anyio.run(PARTS[sys.argv[1]], int(sys.argv[2]))))

@@ -17,7 +17,7 @@ import anyio
 import psutil
 
 from benchmarks.contenders import AGENT, Stage
-from supervisor import Done, Prompt, Supervisor, pace_collector
+from supervisor import Done, Prompt, Supervisor, pace_interpreter
 
 USERS = 4
 BLOCK = 50
@@ -73,5 +73,5 @@ async def _restart_one(supervisor: Supervisor, number: int) -> None:
 
 
 if __name__ == "__main__":
-    pace_collector()  # as the program does
+    pace_interpreter()  # as the program does
     print(json.dumps(anyio.run(soak, int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))))

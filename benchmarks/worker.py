@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from supervisor import pace_collector
+from supervisor import pace_interpreter
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -140,6 +140,6 @@ async def _take_turns(contender: Any, count: int, text: str, users: list[str] | 
 
 
 if __name__ == "__main__":
-    pace_collector()  # as the program does
+    pace_interpreter()  # as the program does
     Path(sys.argv[4]).mkdir(parents=True)
     anyio.run(_serve, sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))

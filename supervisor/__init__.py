@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from supervisor.cleaning import clean as clean
-    from supervisor.collector import pace_collector as pace_collector
     from supervisor.conversation import Asked as Asked
     from supervisor.conversation import Conversation as Conversation
     from supervisor.conversation import Cursor as Cursor
@@ -95,6 +94,7 @@ if TYPE_CHECKING:
     from supervisor.model import Usage as Usage
     from supervisor.model import WhyWaiting as WhyWaiting
     from supervisor.model import outcome_word as outcome_word
+    from supervisor.pace import pace_interpreter as pace_interpreter
     from supervisor.rehearsal import Rehearsal as Rehearsal
     from supervisor.rehearsal import play as play
     from supervisor.rehearsal import stand_in as stand_in
@@ -117,7 +117,6 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "cleaning": "clean",
-    "collector": "pace_collector",
     "conversation": "Asked Conversation Cursor Entry Noticed QuestionClosed QuestionPosed Reading Replied ToolCalled "
     "ToolReturned TurnEnded",
     "credentials": "find_credentials",
@@ -133,6 +132,7 @@ _HOMES = {
     "model": "Allow Answer Archetype Cancelled ChoiceItem Choose Deny Done Expired Failed FailureKind InstanceState "
     "Interrupted MemoryLevel Offer Outcome Priority Prompt Question QuestionKind QuestionOutcome SessionKey "
     "SessionState SlotState Source Usage WhyWaiting outcome_word",
+    "pace": "pace_interpreter",
     "rehearsal": "Rehearsal play stand_in",
     "settings": "Settings load_settings templates_for",
     "snapshot": "ClientRow HostRow InstanceRow PoolStatistics SessionRow Snapshot WaitingTurn",

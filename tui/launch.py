@@ -50,14 +50,14 @@ async def prepare(
 
 async def run_dashboard(templates: Sequence[Template], settings: Settings, *, with_callers: bool) -> int:
     """Runs until the operator leaves. Returns the exit code; the terminal is as it was before."""
-    from supervisor import BullpenError, pace_collector
+    from supervisor import BullpenError, pace_interpreter
     from tui.app import BullpenApp
     from tui.driver import SafeDriver
 
     async with prepare(templates, settings, name="the dashboard", keeps_queue=True) as supervisor:
         app = BullpenApp(supervisor, rehearsal=settings.rehearsal, driver_class=SafeDriver)
         failures: list[BaseException] = []
-        pace_collector()
+        pace_interpreter()
 
         async def run_engine(*, task_status: TaskStatus[None]) -> None:
             try:
