@@ -14,14 +14,14 @@ from tests.engine.model.stage import Stage
 
 
 class Sizes:
-    """How big everything was when it was last looked at: what is above its limit may only shrink."""
+    """How big everything was, and might have been, when it was last looked at: what is above its limit only shrinks."""
 
     def __init__(self) -> None:
-        self._last: dict[str, int] = {}
+        self._last: dict[str, tuple[int, int]] = {}
 
     def exceeds(self, name: str, size: int, limit: int) -> bool:
-        allowed = max(limit, self._last.get(name, 0))
-        self._last[name] = size
+        allowed = max(limit, *self._last.get(name, (0, 0)))
+        self._last[name] = size, limit
         return size > allowed
 
 

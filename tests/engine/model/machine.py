@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar, TypeVar
-from unittest import mock
 
 import anyio
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from supervisor import feed
 from supervisor.client import EndReason
 from supervisor.client_events import Result
 from supervisor.connection import ToolRequest
@@ -20,7 +18,7 @@ from supervisor.errors import AlreadyAnswered, ConnectFailed, NotAccepting, Refu
 from supervisor.housekeeping import TICK
 from supervisor.model import Allow, Deny, Priority, Prompt, QuestionOutcome, Source, outcome_word
 from supervisor.templates import Template
-from supervisor.testing import FakeConnection
+from supervisor.testing import FakeConnection, hold
 from tests.engine.model.book import STATUS_KINDS, Book, Broken, Entry
 from tests.engine.model.laws import Sizes, breaches_at_any_time, breaches_at_rest, find_steps_left
 from tests.engine.model.reader import Reader, differences, draw
@@ -30,8 +28,10 @@ T = TypeVar("T")
 
 INSTANCES = ("desk", "clerk", "lookup")
 USERS = ("ana", "boris", "chen")
-EVENT_BUFFER = 300
-"""Events after which the reader that seldom looks is cut: often enough to be tried."""
+SELDOM = 20
+"""Looks at the laws from one look of the lazy reader to the next."""
+PATIENCE = 100
+"""Events after which the lazy reader is cut: often enough to be tried."""
 LONGEST_WAIT = 900.0
 """Seconds of the loop after which everything that was accepted has ended, once nobody makes trouble any more."""
 
@@ -94,13 +94,13 @@ class PoolModel(RuleBasedStateMachine):
         self.limits = {"max_agents": max_agents, "connect_limit": connect_limit}
         settings = self.limits | {"cleanup_interval": 5, "memory_interval": 1e9}
         self.ending = ending
-        self.patch = mock.patch.object(feed, "EVENT_BUFFER", EVENT_BUFFER)
-        self.patch.start()
         self.book = Book(self.templates)
         self.sizes = Sizes()
+        self.looks = 0
         self.lost_transcripts: set[str] = set()
         self.stage = Stage(House(self.templates, dict(settings)))
-        self.listener, self.idler = self.stage.run(lambda: (Reader(self.engine.watch()), Reader(self.engine.watch())))
+        self.listener = self.stage.run(lambda: Reader(self.engine.watch()))
+        self.idler = self.stage.run(lambda: Reader(self.engine.watch(), patience=PATIENCE))
         self.go(None)
 
     def teardown(self) -> None:
@@ -111,7 +111,6 @@ class PoolModel(RuleBasedStateMachine):
                 return  # a law was broken and has been reported
             self.end()
         finally:
-            self.patch.stop()
             left = self.stage.close()
         _raise_if(left)
 
@@ -177,7 +176,7 @@ class PoolModel(RuleBasedStateMachine):
 
     def listen(self) -> None:
         changes = self.listener.catch_up()
-        assert changes.snapshot is None, "the model's own reader was cut: EVENT_BUFFER is too small for one move"
+        assert changes.snapshot is None, "the model's own reader was cut"
         for event in changes.events:
             self.book.hear(event, self.stage.now)
 
@@ -198,6 +197,10 @@ class PoolModel(RuleBasedStateMachine):
         found += differences(self.listener.picture, draw(picture))
         if self.stage.is_at_rest:
             found += breaches_at_rest(self.stage, self.book, picture)
+        self.looks += 1
+        if self.looks % SELDOM == 0:
+            self.idler.catch_up()
+            found += differences(self.idler.picture, draw(picture))
         _raise_if(found)
 
     def look_for_steps_left(self) -> None:
@@ -229,6 +232,11 @@ class PoolModel(RuleBasedStateMachine):
     def ask_the_desk(self, user: str, session: str, source: Source, pace: int | None) -> None:
         prompt = Prompt("desk", self.new_text(), user=user, session=session, source=source)
         self.stage.run(lambda: self.submit(prompt))
+        self.go(pace)
+
+    @rule(user=st.sampled_from(USERS), pace=PACE)
+    def go_on_at_the_desk(self, user: str, pace: int | None) -> None:
+        self.stage.run(lambda: self.submit(Prompt("desk", self.new_text(), user=user)))
         self.go(pace)
 
     @rule(count=st.integers(2, 8), users=st.integers(1, 3), pace=PACE)
@@ -292,39 +300,33 @@ class PoolModel(RuleBasedStateMachine):
 
         self.stage.run(answer)
 
+    @rule(at_once=st.booleans())
+    def change_their_minds(self, at_once: bool) -> None:
+        """From now on agents answer each prompt at once, or only when told to."""
+        self.stage.world.on_prompt = self.answer_at_once if at_once else hold
+
     def answer_at_once(self, connection: FakeConnection, text: str) -> None:
         self.book.replied.add(text)
         connection.reply(text)
 
     @precondition(lambda self: self.stage.talking)
-    @rule(number=PICK, pace=PACE)
-    def say_something(self, number: int, pace: int | None) -> None:
-        connection = pick(self.stage.talking, number)
-        self.stage.run(lambda: connection.say("hm "))
-        self.go(pace)
-
-    @precondition(lambda self: self.stage.talking)
-    @rule(number=PICK, status=st.sampled_from(sorted(STATUS_KINDS)), pace=PACE)
-    def fail(self, number: int, status: int, pace: int | None) -> None:
+    @rule(number=PICK, noise=st.sampled_from(["words", "unsolicited", 401, 429, 500]), pace=PACE)
+    def babble(self, number: int, noise: str | int, pace: int | None) -> None:
+        """Words of a reply, the Result of a turn that the process began by itself, or an error of the API."""
         connection = pick(self.stage.talking, number)
 
-        def fail() -> None:
-            if connection in self.stage.talking:
-                self.book.refused[connection.prompts[-1]] = STATUS_KINDS[status]
-                connection.fail(status)
+        def make_noise() -> None:
+            if connection not in self.stage.talking:
+                return
+            if noise == "words":
+                connection.say("hm ")
+            elif noise == "unsolicited":
+                connection.tell(Result(None, "done", False, False, "completed", "", None, is_own=False))
+            else:
+                self.book.refused[connection.prompts[-1]] = STATUS_KINDS[int(noise)]
+                connection.fail(int(noise))
 
-        self.stage.run(fail)
-        self.go(pace)
-
-    @precondition(lambda self: self.stage.world.live)
-    @rule(number=PICK, pace=PACE)
-    def begin_a_turn_by_itself(self, number: int, pace: int | None) -> None:
-        """A background task of the process has ended: its Result is nobody's."""
-        connection = pick(self.stage.world.live, number)
-        if not connection.is_hanging:
-            self.stage.run(
-                lambda: connection.tell(Result(None, "done", False, False, "completed", "", None, is_own=False))
-            )
+        self.stage.run(make_noise)
         self.go(pace)
 
     @precondition(lambda self: self.stage.talking)
@@ -363,36 +365,28 @@ class PoolModel(RuleBasedStateMachine):
     # Processes
 
     @precondition(lambda self: self.stage.world.live)
-    @rule(number=PICK, pace=PACE)
-    def die(self, number: int, pace: int | None) -> None:
+    @rule(number=PICK, trouble=st.sampled_from(["dies", "dies", "hangs", "stays"]), pace=PACE)
+    def strike_a_process(self, number: int, trouble: str, pace: int | None) -> None:
+        """It dies, it hangs, or it will leave only when it is killed."""
         connection = pick(self.stage.world.live, number)
-        self.book.dead.add(connection.launch.client_id)
-        self.stage.run(connection.die)
+        if trouble == "dies":
+            self.book.dead.add(connection.launch.client_id)
+            self.stage.run(connection.die)
+        elif trouble == "hangs":
+            self.book.hung.add(connection.launch.client_id)
+            connection.hang()
+        else:
+            connection.survives_terminate = True
         self.go(pace)
 
-    @precondition(lambda self: self.stage.world.live)
-    @rule(number=PICK, pace=PACE)
-    def hang(self, number: int, pace: int | None) -> None:
-        connection = pick(self.stage.world.live, number)
-        self.book.hung.add(connection.launch.client_id)
-        connection.hang()
-        self.go(pace)
-
-    @precondition(lambda self: self.stage.world.live)
-    @rule(number=PICK)
-    def grow_stubborn(self, number: int) -> None:
-        """It will leave only when it is killed."""
-        pick(self.stage.world.live, number).survives_terminate = True
-
-    @rule(count=st.integers(1, 3))
-    def fail_next_starts(self, count: int) -> None:
-        self.stage.world.connect_failures += [ConnectFailed("it would not start") for _ in range(count)]
-
-    @precondition(lambda self: self.stage.world.gate is None)
-    @rule()
-    def close_the_gate(self) -> None:
-        """Starts take long from now on."""
-        self.stage.world.gate = self.stage.run(anyio.Event)
+    @rule(trouble=st.sampled_from(["fail", "fail twice", "take long"]))
+    def spoil_the_next_starts(self, trouble: str) -> None:
+        world = self.stage.world
+        if trouble == "take long":
+            world.gate = world.gate or self.stage.run(anyio.Event)
+        else:
+            count = 2 if trouble == "fail twice" else 1
+            world.connect_failures += [ConnectFailed("it would not start") for _ in range(count)]
 
     @precondition(lambda self: self.stage.world.gate is not None)
     @rule(pace=PACE)
@@ -416,14 +410,21 @@ class PoolModel(RuleBasedStateMachine):
 
     # The operator
 
-    @rule(instance=INSTANCE, pace=PACE)
-    def pause(self, instance: str, pace: int | None) -> None:
-        self.attempt(lambda: self.engine.pause(instance))
-        self.go(pace)
-
-    @rule(instance=INSTANCE, pace=PACE)
-    def resume(self, instance: str, pace: int | None) -> None:
-        self.attempt(lambda: self.engine.resume(instance))
+    @rule(verb=st.sampled_from(["pause", "resume", "drain", "drain now", "kill"]), instance=INSTANCE, pace=PACE)
+    def operate(self, verb: str, instance: str, pace: int | None) -> None:
+        engine = self.engine
+        match verb:
+            case "pause":
+                self.attempt(lambda: engine.pause(instance))
+            case "resume":
+                self.attempt(lambda: engine.resume(instance))
+            case "kill":
+                self.attempt(lambda: engine.kill(instance))
+                self.book.grant(str(EndReason.KILLED), instance=instance)
+            case _:
+                deadline = 0.0 if verb == "drain now" else None
+                self.attempt(lambda: engine.drain(instance, deadline=deadline))
+                self.book.grant("drained", instance=instance)
         self.go(pace)
 
     @rule(pace=PACE)
@@ -432,43 +433,23 @@ class PoolModel(RuleBasedStateMachine):
             self.attempt(lambda name=instance: self.engine.resume(name))
         self.go(pace)
 
-    @rule(instance=INSTANCE, deadline=st.sampled_from([None, 0.0, 3.0]), pace=PACE)
-    def drain(self, instance: str, deadline: float | None, pace: int | None) -> None:
-        self.attempt(lambda: self.engine.drain(instance, deadline=deadline))
-        self.book.grant("drained", instance=instance)
-        self.go(pace)
-
-    @rule(instance=INSTANCE, pace=PACE)
-    def kill(self, instance: str, pace: int | None) -> None:
-        self.attempt(lambda: self.engine.kill(instance))
-        self.book.grant(str(EndReason.KILLED), instance=instance)
-        self.go(pace)
-
     @rule(to=st.integers(1, 4), pace=PACE)
     def scale_the_desk(self, to: int, pace: int | None) -> None:
         self.attempt(lambda: self.engine.scale("desk", to))
         self.go(pace)
 
     @precondition(lambda self: self.book.sessions)
-    @rule(number=PICK, pace=PACE)
-    def interrupt(self, number: int, pace: int | None) -> None:
+    @rule(verb=st.sampled_from(["interrupt", "hibernate", "close"]), number=PICK, pace=PACE)
+    def treat_a_session(self, verb: str, number: int, pace: int | None) -> None:
         key = pick(sorted(self.book.sessions), number)
-        self.attempt(lambda: self.engine.interrupt(key))
-        self.book.grant("interrupted by the operator", key=key)
-        self.go(pace)
-
-    @precondition(lambda self: self.book.sessions)
-    @rule(number=PICK, pace=PACE)
-    def hibernate(self, number: int, pace: int | None) -> None:
-        key = pick(sorted(self.book.sessions), number)
-        self.attempt(lambda: self.engine.hibernate(key))
-        self.go(pace)
-
-    @precondition(lambda self: self.book.sessions)
-    @rule(number=PICK, pace=PACE)
-    def close_a_session(self, number: int, pace: int | None) -> None:
-        key = pick(sorted(self.book.sessions), number)
-        self.attempt(lambda: self.engine.close_session(key))
+        match verb:
+            case "interrupt":
+                self.attempt(lambda: self.engine.interrupt(key))
+                self.book.grant("interrupted by the operator", key=key)
+            case "hibernate":
+                self.attempt(lambda: self.engine.hibernate(key))
+            case _:
+                self.attempt(lambda: self.engine.close_session(key))
         self.go(pace)
 
     @rule(instance=INSTANCE, pace=PACE)
@@ -493,7 +474,7 @@ class PoolModel(RuleBasedStateMachine):
 
         self.attempt(kill)
 
-    # Time, and readers
+    # Time
 
     @rule(seconds=st.sampled_from([0.3, 1.5, 6.0]))
     def let_time_pass(self, seconds: float) -> None:
@@ -511,12 +492,6 @@ class PoolModel(RuleBasedStateMachine):
     def set_the_wall_clock(self, seconds: float) -> None:
         self.stage.wall_offset += seconds
         self.go(None)
-
-    @rule()
-    def read_at_last(self) -> None:
-        """A reader that looks seldom sees the same as one that looks always."""
-        self.idler.catch_up()
-        _raise_if(differences(self.idler.picture, draw(self.engine.snapshot())))
 
 
 def _make_template(name: str, **keys: object) -> Template:

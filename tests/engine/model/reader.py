@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
+from supervisor import feed
+from supervisor.events import Event
 from supervisor.feed import Changes, Subscription
 from supervisor.snapshot import Snapshot
 
@@ -11,10 +14,12 @@ Picture = dict[str, dict[Any, Any]]
 
 
 class Reader:
-    """Keeps the picture that a subscriber has of the engine."""
+    """Keeps the picture that a subscriber has of the engine; `patience` is how many events it may be behind."""
 
-    def __init__(self, subscription: Subscription) -> None:
+    def __init__(self, subscription: Subscription, *, patience: int = feed.EVENT_BUFFER) -> None:
         self._subscription = subscription
+        self._push, self._patience = subscription.push, patience
+        subscription.push = self._push_at_most  # type: ignore[method-assign]
         self.picture = draw(subscription.snapshot)
 
     def catch_up(self) -> Changes:
@@ -34,6 +39,10 @@ class Reader:
             for name in gone:
                 picture[kind].pop(name, None)
         return changes
+
+    def _push_at_most(self, event: Event) -> None:
+        with mock.patch.object(feed, "EVENT_BUFFER", self._patience):
+            self._push(event)
 
 
 def draw(snapshot: Snapshot) -> Picture:
