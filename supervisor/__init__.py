@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     from supervisor.errors import ConnectFailed as ConnectFailed
     from supervisor.errors import InvalidId as InvalidId
     from supervisor.errors import InvalidPrompt as InvalidPrompt
+    from supervisor.errors import JournalFailed as JournalFailed
+    from supervisor.errors import JournalUnusable as JournalUnusable
     from supervisor.errors import NotAccepting as NotAccepting
     from supervisor.errors import Refused as Refused
     from supervisor.errors import Saturated as Saturated
+    from supervisor.errors import StateInUse as StateInUse
     from supervisor.errors import UnknownAgent as UnknownAgent
     from supervisor.errors import UnknownTarget as UnknownTarget
     from supervisor.events import ActionTaken as ActionTaken
@@ -112,8 +115,8 @@ _HOMES = {
     "ToolReturned TurnEnded",
     "credentials": "find_credentials",
     "doctor": "Finding examine",
-    "errors": "AlreadyAnswered BullpenError ConfigurationError ConnectFailed InvalidId InvalidPrompt NotAccepting "
-    "Refused Saturated UnknownAgent UnknownTarget",
+    "errors": "AlreadyAnswered BullpenError ConfigurationError ConnectFailed InvalidId InvalidPrompt JournalFailed "
+    "JournalUnusable NotAccepting Refused Saturated StateInUse UnknownAgent UnknownTarget",
     "events": "ActionTaken ClientEnding ClientFailed ClientGone ClientStarted ContextLost EngineFailed Event "
     "InstanceChanged QuestionAsked QuestionSettled SessionClosed SessionOpened TurnFinished TurnQueued TurnStarted",
     "feed": "Changes Subscription",

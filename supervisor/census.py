@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import anyio.to_thread
 import psutil
 
+from supervisor.client import Client
 from supervisor.clock import Clock
-from supervisor.processes import measure_trees
+from supervisor.processes import Measure, ProcessTable
 from supervisor.slot import Slot
 
 
@@ -23,15 +24,16 @@ class Census:
         self.memory_available = psutil.virtual_memory().available
 
     async def take(self, slots: Iterable[Slot]) -> None:
-        by_id = {slot.id: slot for slot in slots if slot.pid}
-        measures = await anyio.to_thread.run_sync(measure_trees, {name: slot.pid for name, slot in by_id.items()})
+        by_id = {slot.id: slot for slot in slots}
+        clients = {name: slot.client for name, slot in by_id.items() if slot.client is not None}
+        measures = await anyio.to_thread.run_sync(_measure, clients)
         now = self._clock.steady()
         seen: dict[str, tuple[float, float]] = {}
         for name, measure in measures.items():
             slot = by_id[name]
             if not measure.processes:
                 continue
-            slot.memory_trend.append(measure.memory_bytes)
+            slot.note_memory(measure.memory_bytes, now)
             slot.processes = measure.processes
             then, cpu = self._cpu_seen.get(name, (now, measure.cpu_seconds))
             # A child that has ended takes its seconds out of the sum: never below zero.
@@ -40,3 +42,8 @@ class Census:
         self._cpu_seen = seen
         self.supervisor_bytes = self._self.memory_info().rss
         self.memory_available = psutil.virtual_memory().available
+
+
+def _measure(clients: Mapping[str, Client]) -> dict[str, Measure]:
+    table = ProcessTable()
+    return {name: client.measure(table) for name, client in clients.items()}

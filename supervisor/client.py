@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
-from supervisor.client_events import ClientEvent, Rested, Result
+from supervisor.client_events import NEVER_WRITTEN, ClientEvent, Rested, Result
 from supervisor.connection import Connection, ProcessTree
 from supervisor.errors import ClientDied, ConnectFailed
+from supervisor.processes import Measure, ProcessTable
 from supervisor.slot import Slot
 
 
@@ -22,7 +23,9 @@ class Deadlines:
 
     connect: float = 60.0
     control: float = 5.0
-    """A control request (interrupt) is answered in 5-20 ms; a stopped process never answers."""
+    """A control request (interrupt, ping) is answered in 1-20 ms; a stopped process never answers."""
+    health: float = 30.0
+    """Between two pings of an idle client."""
     settle: float = 10.0
     """From an interrupt to the Result that it causes."""
     disconnect: float = 2.0
@@ -48,6 +51,34 @@ class EndReason(StrEnum):
     UNRESPONSIVE = "does not answer"
     ONE_CALL = "its one call is over"
     SCALED = "scaled down"
+    CANCELLED = "its task was cancelled"
+    AWAY = "freed while its question waits"
+    RECYCLED = "recycled: over its memory ceiling"
+    PANIC = "ended at once: over its panic ceiling"
+
+
+_UNASKED = (EndReason.UNRESPONSIVE, EndReason.PANIC)
+"""Ends that do not wait for an interrupt's Result: it would not come, or there is no time."""
+
+
+class _Letter(NamedTuple):
+    """A prompt on its way to the process."""
+
+    text: str
+    uuid: str
+    recorded: anyio.Event
+
+
+def _never_written(uuid: str) -> Result:
+    return Result(
+        prompt_uuids=(uuid,),
+        text="",
+        is_error=True,
+        was_aborted=True,
+        terminal_reason=NEVER_WRITTEN,
+        error="",
+        api_status=None,
+    )
 
 
 class Listener(Protocol):
@@ -80,17 +111,23 @@ class Client:
         self.reason: EndReason | None = None
         self.error: Exception | None = None
         """What the process did, when it was not us who ended it."""
+        self.is_gone = False
+        """Its process tree was verified to be empty, and that was told."""
+        self.is_undelivered = False
+        """The prompt that it was given last has not reached the process: it may be given to another."""
         self._connection = connection
         self._listener = listener
         self._deadlines = deadlines
         self._starts = starts
-        self._outbox, self._prompts = anyio.create_memory_object_stream[tuple[str, str]](math.inf)
+        self._outbox, self._prompts = anyio.create_memory_object_stream[_Letter](math.inf)
         self._interrupt_wanted = anyio.Event()
         self._unwanted = ""
         """The prompt that an interrupt was asked for: one that comes late does not hit the next turn."""
         self._ending = anyio.Event()
         self._uuid = ""
         """Of the prompt whose Result is awaited; empty between turns."""
+        self._recorded = anyio.Event()
+        """It is recorded that the prompt begins: from here on it may be written."""
         self._written = anyio.Event()
         """That prompt has been written: an interrupt that overtook it would have nothing to stop."""
         self._result_seen = anyio.Event()
@@ -104,18 +141,28 @@ class Client:
     def pid(self) -> int:
         return self._connection.pid
 
+    @property
+    def started(self) -> float:
+        return self._connection.started
+
+    def measure(self, table: ProcessTable) -> Measure:
+        """Blocking: call it in a thread."""
+        return self._connection.measure(table)
+
     # Commands
 
-    def send(self, text: str, uuid: str) -> None:
-        """Writes one prompt. The slot must be READY: one turn at a time."""
+    def send(self, text: str, uuid: str, recorded: anyio.Event) -> None:
+        """Writes one prompt, once it is `recorded` that it begins. The slot must be READY: one turn at a time."""
         self._uuid = uuid
+        self._recorded = recorded
         self._written = anyio.Event()
         self._result_seen = anyio.Event()
-        self._outbox.send_nowait((text, uuid))
+        self.is_undelivered = True
+        self._outbox.send_nowait(_Letter(text, uuid, recorded))
 
     def interrupt(self) -> None:
         """Stops the running turn; the Result that follows is told as any other."""
-        self._unwanted = self._uuid
+        self._disown()
         self._interrupt_wanted.set()
 
     def end(self, reason: EndReason) -> None:
@@ -123,6 +170,11 @@ class Client:
         if self.reason is None:
             self.reason = reason
         self._ending.set()
+
+    def _disown(self) -> None:
+        """A prompt that has not been written yet never will be; its writer need not wait for the record any longer."""
+        self._unwanted = self._uuid
+        self._recorded.set()
 
     # The task
 
@@ -132,9 +184,16 @@ class Client:
             if await self._connect():
                 self._listener.client_ready(self.slot, anyio.current_time() - began)
                 await self._live()
+                # A native cancel of a task in there ends it without a word.
+                self.end(EndReason.CANCELLED)
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._leave()
+            await self.leave()
+
+    async def leave(self) -> None:
+        """Ends the process, verified, and tells it. A cancel of anyio's does not reach it; a native one may: then it is
+        called again, and goes on where the process stands."""
+        with anyio.CancelScope(shield=True):
+            await self._leave()
 
     async def _connect(self) -> bool:
         """False when it was ended before it was ready, or could not be started."""
@@ -166,9 +225,11 @@ class Client:
             group.start_soon(self._read, group)
             group.start_soon(self._write)
             group.start_soon(self._obey_interrupts)
+            group.start_soon(self._watch_health)
             await self._ending.wait()
-            if self._uuid and self.error is None and self.reason is not EndReason.UNRESPONSIVE:
+            if self._uuid and self.error is None and self.reason not in _UNASKED:
                 self._listener.client_ending(self.slot, "interrupt")
+                self._disown()
                 await self._interrupt_and_settle()
             group.cancel_scope.cancel()
 
@@ -210,12 +271,35 @@ class Client:
             self._release()
 
     async def _write(self) -> None:
-        async for text, uuid in self._prompts:
+        async for letter in self._prompts:
+            # What is not recorded as begun would be begun again after a restart.
+            await letter.recorded.wait()
+            if letter.uuid == self._unwanted:
+                # Interrupted before it was written: the process knows nothing of it, and never will.
+                self._held = _never_written(letter.uuid)
+                self._release()
+                continue
             try:
-                await self._connection.send(text, uuid)
+                await self._connection.send(letter.text, letter.uuid)
+                self.is_undelivered = False
                 self._written.set()
             except ClientDied as error:
                 self._die(error)
+
+    async def _watch_health(self) -> None:
+        """Asks an idle process for a sign of life. A busy one is left alone: silence is no proof of anything."""
+        while True:
+            await anyio.sleep(self._deadlines.health)
+            if self._uuid:
+                continue
+            with anyio.move_on_after(self._deadlines.control) as limit:
+                try:
+                    await self._connection.ping()
+                except ClientDied as error:
+                    self._die(error)
+            if limit.cancelled_caught and not self._uuid:
+                self.error = ClientDied(f"it did not answer a ping within {self._deadlines.control:g} s")
+                self.end(EndReason.UNRESPONSIVE)
 
     async def _obey_interrupts(self) -> None:
         while True:
@@ -263,18 +347,24 @@ class Client:
         tree = self._connection.tree()
         tree.look()
         self._tell_step("disconnect")
+        left = anyio.Event()
         async with anyio.create_task_group() as group:
             # The SDK shields its disconnect, so it gets a task of its own: a process that does not leave is ended
             # underneath it, which lets the disconnect return.
-            left = anyio.Event()
             group.start_soon(self._disconnect, left)
-            with anyio.move_on_after(self._deadlines.disconnect):
+            patience = 0 if self.reason is EndReason.PANIC else self._deadlines.disconnect
+            with anyio.move_on_after(patience):
                 await left.wait()
             tree.look()
             await self._end_tree(tree)
         self._tell_step("verify")
         await tree.look_everywhere()
         await self._end_tree(tree)
+        if not left.is_set():
+            # Its task was cancelled from outside: what it holds is still to be closed. No process is left to wait for.
+            with anyio.move_on_after(self._deadlines.disconnect):
+                await self._connection.disconnect()
+        self.is_gone = True
         self._listener.client_gone(self.slot, anyio.current_time() - began, tree.alive_count)
 
     async def _disconnect(self, left: anyio.Event) -> None:

@@ -66,6 +66,19 @@ class Rested:
 
 
 @dataclass(frozen=True, slots=True)
+class Limited:
+    """The provider has said how the account's limit stands."""
+
+    is_rejected: bool
+    resets_at: float | None
+    """Unix seconds."""
+
+
+NEVER_WRITTEN = "aborted_unwritten"
+"""Terminal reason of a prompt that was stopped before it reached the process: there is nothing of it to resume."""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The terminal message of a turn."""
 
@@ -85,4 +98,4 @@ class Result:
     """False for a turn the CLI began by itself (a background task that ended)."""
 
 
-ClientEvent = TextDelta | TextBlock | ToolStarted | ToolEnded | Retrying | Compacted | Woke | Rested | Result
+ClientEvent = TextDelta | TextBlock | ToolStarted | ToolEnded | Retrying | Limited | Compacted | Woke | Rested | Result

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from supervisor.client_events import ClientEvent
-from supervisor.model import Answer
+from supervisor.model import Answer, QuestionOutcome
+from supervisor.processes import Measure, ProcessTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Verdict:
     answer: Answer
     message: str = ""
     """The words the model gets to read when it is a refusal."""
+    outcome: QuestionOutcome | None = None
+    """How the question ended; None when it was not put to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class Launch:
     session_uuid: str
     resume: bool
     workspace: Path
+    drop_turns: tuple[str, ...]
+    """Uuids of unanswered prompts, newest first: what is resumed ends before the first of them that is found."""
+    is_unanswered: bool
+    """No turn of the session has ended well yet: a conversation that is not on disk is no loss."""
     ask: Callable[[ToolRequest], Awaitable[Verdict]]
 
 
@@ -68,6 +75,10 @@ class Connection(Protocol):
     def pid(self) -> int:
         """0 before it runs."""
 
+    @property
+    def started(self) -> float:
+        """The start time of the process as the system gives it, with the pid its name for good; 0 before it runs."""
+
     async def connect(self) -> None:
         """Raises `ConnectFailed`, `ResumeTargetMissing` or `SessionIdTaken`. Leaves no process behind then."""
 
@@ -79,6 +90,13 @@ class Connection(Protocol):
 
     async def interrupt(self) -> None:
         """Stops the running turn; its Result still comes."""
+
+    async def ping(self) -> None:
+        """Returns when the process has answered. Raises `ClientDied`."""
+
+    def measure(self, table: ProcessTable) -> Measure:
+        """What its processes use now; no processes when there is nothing to measure. `table` knows those of this
+        machine. Called in a thread."""
 
     def tree(self) -> ProcessTree:
         """Its processes; also after a `connect` that failed."""
@@ -93,5 +111,9 @@ class Connector(Protocol):
     @property
     def digest(self) -> str:
         """Of those options. Equal digests may share spares."""
+
+    @property
+    def expected_bytes(self) -> int:
+        """Memory that one of them is expected to use, before any was measured."""
 
     def open(self, launch: Launch) -> Connection: ...

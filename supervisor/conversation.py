@@ -6,6 +6,7 @@ holds a `Cursor` and asks for what came since; nothing is queued for it, so a re
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -105,8 +106,10 @@ class Reading(NamedTuple):
 class Conversation:
     """Owned by one session; written only by the engine, read by anybody."""
 
-    def __init__(self) -> None:
-        self._entries: list[Entry] = []
+    def __init__(self, entries: Iterable[Entry] = (), on_entry: Callable[[Entry], None] | None = None) -> None:
+        """`entries` were said before; `on_entry` is told every new one."""
+        self._entries: list[Entry] = list(entries)
+        self._on_entry = on_entry
         self._open: list[str] = []
         self._open_length = 0
         self.open_turn = ""
@@ -133,6 +136,8 @@ class Conversation:
             self._open = []
             self._open_length = 0
         self._entries.append(entry)
+        if self._on_entry is not None:
+            self._on_entry(entry)
         self.wake()
 
     def stream(self, text: str, turn_id: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from supervisor.model import InstanceState, SlotState, Source, WhyWaiting
+from supervisor.model import FailureKind, InstanceState, SlotState, Source, WhyWaiting
 from supervisor.pool import Pool
 from supervisor.session import Session
 from supervisor.slot import Slot
@@ -45,7 +45,13 @@ class Evict(NamedTuple):
     slot: Slot
 
 
-Decision = Begin | Adopt | Open | OpenSpare | Evict
+class Recycle(NamedTuple):
+    """End a client that has outgrown its memory ceiling; its session's next turn starts a fresh one."""
+
+    slot: Slot
+
+
+Decision = Begin | Adopt | Open | OpenSpare | Evict | Recycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,14 @@ class Scene:
     """Turns in parallel, at most."""
     ready: Iterable[Session]
     """Sessions with a turn waiting and none running."""
-    has_host_room: bool = True
-    """The host may hold one more client."""
+    now: float = 0.0
+    """Steady seconds."""
+    is_recording: bool = True
+    """The journal can be written: what cannot be recorded is not begun."""
+    may_open: bool = True
+    """Its own memory budget, and the host's count and bytes, allow one more client."""
+    is_over_budget: bool = False
+    """Its clients have grown above its memory budget."""
     spares_wanted: int = 0
     last_served: Mapping[str, int] | None = None
     """User → number of the instance's latest start that was theirs; absent: never."""
@@ -73,28 +85,40 @@ _STARTING_ALLOWED = (InstanceState.RUNNING, InstanceState.DRAINING)
 def decide(scene: Scene) -> Decision | None:
     """The next step, or None when there is nothing to do until something happens."""
     pool = scene.pool
-    # 1. A pool over its cap (it was scaled down) gives up what is idle.
-    if len(pool) - pool.closing > pool.max_clients and (victim := pool.find_victim()):
+    # 1. A pool over its cap (it was scaled down) or over its memory budget gives up what is idle.
+    is_over_cap = len(pool) - pool.closing > pool.max_clients
+    if (is_over_cap or scene.is_over_budget) and (victim := pool.find_victim()):
         return Evict(victim)
-    if scene.state not in _STARTING_ALLOWED:
+    # 2. A client above its hard ceiling is ended when its turn is over, whether or not somebody waits.
+    if overdue := pool.find_overdue():
+        return Recycle(overdue)
+    if scene.state not in _STARTING_ALLOWED or not scene.is_recording:
         return None
     waiting_for_room = 0
     if _running(pool) < scene.max_sessions:
         order = in_fair_order(scene)
         for position, session in enumerate(order):
             slot = session.slot
-            # 2. Its own client is warm: one write.
             if slot is not None:
-                if slot.is_ready:
-                    return Begin(session, slot)
+                if not slot.is_ready:
+                    continue
+                # 3. Its own client is warm, and has outgrown its soft ceiling: a fresh one goes on.
+                if slot.is_outgrown:
+                    return Recycle(slot)
+                # 4. Its own client is warm: one write.
+                return Begin(session, slot)
+            if session.brake.holds(scene.now):
                 continue
-            # 3. It has no conversation yet: any spare will do, adopted with its id and workspace.
+            # 5. It has no conversation yet: any spare will do, adopted with its id and workspace.
             if not session.has_history and (spare := pool.find_spare(scene.digest)):
                 return Adopt(session, spare)
-            # 4. There is room for one more client.
-            if pool.has_room and scene.has_host_room:
+            # Clients on their way to a waiting session will run as well: no more are started than may.
+            if not has_free_turn(pool, scene.max_sessions):
+                continue
+            # 6. There is room for one more client.
+            if pool.has_room and scene.may_open:
                 return Open(session)
-            # 5. Room must be made. Clients already leaving make room for the first who wait.
+            # 7. Room must be made. Clients already leaving make room for the first who wait.
             waiting_for_room += 1
             if waiting_for_room > pool.closing:
                 # Also a warm client whose session has more to say, when that session's turn is later than this one:
@@ -102,12 +126,12 @@ def decide(scene: Scene) -> Decision | None:
                 victim = pool.find_victim() or _last_ready(order[position + 1 :])
                 if victim is not None:
                     return Evict(victim)
-    # 6. Nobody waits for room: keep spares warm for whoever comes next.
+    # 8. Nobody waits for room: keep spares warm for whoever comes next.
     if (
         waiting_for_room == 0
         and scene.state is InstanceState.RUNNING
         and pool.has_room
-        and scene.has_host_room
+        and scene.may_open
         and pool.spares < scene.spares_wanted
     ):
         return OpenSpare()
@@ -145,24 +169,50 @@ def in_fair_order(scene: Scene) -> list[Session]:
     return sorted(scene.ready, key=rank)
 
 
-def explain(session: Session, state: InstanceState) -> WhyWaiting | None:
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What, besides the session itself, may keep a turn waiting."""
+
+    state: InstanceState
+    now: float
+    """Steady seconds."""
+    parked_for: FailureKind | None = None
+    is_recording: bool = True
+    """The journal can be written."""
+    shortage: WhyWaiting | None = None
+    """What keeps the instance from one more client (`admission.Shortage`)."""
+
+
+def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
     """Why the session's next turn waits; None when none does. The same answer for every reader."""
+    state = outlook.state
     mailbox = session.mailbox
     if not len(mailbox):
         return None
     slot = session.slot
+    if mailbox.head is not None and mailbox.head.is_away:
+        return WhyWaiting.QUESTION
     if mailbox.current is not None:
         is_asking = slot is not None and slot.state is SlotState.ASKING
         return WhyWaiting.QUESTION if is_asking else WhyWaiting.SESSION_BUSY
     if state is InstanceState.PAUSED:
         return WhyWaiting.PAUSED
     if state is InstanceState.PARKED:
-        return WhyWaiting.RATE_LIMIT
+        return WhyWaiting.RATE_LIMIT if outlook.parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED
+    if not outlook.is_recording:
+        return WhyWaiting.DISK
     if slot is not None and (slot.is_coming or slot.is_leaving):
         return WhyWaiting.STARTING
+    if slot is None and session.brake.holds(outlook.now):
+        return WhyWaiting.BACKING_OFF
     if state is not InstanceState.RUNNING:
         return WhyWaiting.DRAINING
-    return WhyWaiting.NO_SLOT
+    return outlook.shortage or WhyWaiting.NO_SLOT
+
+
+def has_free_turn(pool: Pool, max_sessions: int) -> bool:
+    """One more turn may run, besides those that do and those whose client is on its way."""
+    return _running(pool) + _expected(pool) < max_sessions
 
 
 def _last_ready(later: list[Session]) -> Slot | None:
@@ -172,3 +222,8 @@ def _last_ready(later: list[Session]) -> Slot | None:
 
 def _running(pool: Pool) -> int:
     return sum(slot.is_running or slot.has_turn_to_end for slot in pool)
+
+
+def _expected(pool: Pool) -> int:
+    """Clients that are coming to a session with a turn waiting."""
+    return sum(slot.is_coming and slot.session is not None and len(slot.session.mailbox) > 0 for slot in pool)

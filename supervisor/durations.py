@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -21,8 +22,10 @@ def parse_duration(value: object) -> float:
     Raises `ValueError` in words that follow the name of a key.
     """
     if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
-        return float(found["number"]) * _UNITS[found["unit"] or ""]
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        seconds = float(found["number"]) * _UNITS[found["unit"] or ""]
+        if math.isfinite(seconds):
+            return seconds
+    elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf:
         return float(value)
     raise ValueError(f"must be a length of time such as 30, 30s, 5m, 2h or 7d, not {in_words(value)}")
 
@@ -32,6 +35,17 @@ def parse_limit(value: object) -> float | None:
     if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
         return None
     return parse_duration(value)
+
+
+def spell_duration(seconds: float | None) -> str:
+    """Seconds as people write them: `500ms`, `90s`, `5m`, `7d`, `none`. Reading it gives the same length again."""
+    if seconds is None:
+        return "none"
+    for unit in ("d", "h", "m", "s", "ms"):
+        count = seconds / _UNITS[unit]
+        if count >= 1 and count.is_integer() and count * _UNITS[unit] == seconds:
+            return f"{count:.0f}{unit}"
+    return f"{Decimal(repr(seconds)):f}s"
 
 
 _Text = Annotated[str, Field(pattern=_PATTERN)]

@@ -43,6 +43,10 @@ class AlreadyAnswered(Refused):
     """Raised when a question was answered, has expired or was lost; the message says which."""
 
 
+class JournalFailed(Refused):
+    """Raised when something cannot be recorded: the disk is full, read-only or broken. Nothing was accepted."""
+
+
 class Saturated(Refused):
     """Raised when the queue is full; also the reason inside `model.Expired`.
 
@@ -60,6 +64,18 @@ class Saturated(Refused):
             f"{instance} is saturated: {why} "
             f"(total={total} active={active} idle={idle} waiting={waiting}); retry after {retry_after:.0f} s"
         )
+
+
+class Suspended(BullpenError):
+    """Raised to whoever waits for a turn when bullpen stops: the prompt is kept and runs when it starts again."""
+
+
+class StateInUse(BullpenError):
+    """Raised when another supervisor holds the state directory; the message names it."""
+
+
+class JournalUnusable(BullpenError):
+    """Raised when the journal's file is no journal, is damaged, or is newer than this program. It was left as it is."""
 
 
 class ConnectFailed(BullpenError):

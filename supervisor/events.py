@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.model import InstanceState, Outcome, Question, QuestionOutcome, Source
+from supervisor.model import FailureKind, InstanceState, Outcome, Question, QuestionOutcome, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +53,42 @@ class TurnStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnPutBack(Event):
+    """The client it had begun on died before the prompt reached it: it waits again, before all others."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnFinished(Event):
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnSuspended(Event):
+    """bullpen stops: the prompt is kept and runs when it starts again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferSettled(Event):
+    """It was decided what becomes of a turn that a restart interrupted: `replayed`, `dropped` or `expired`."""
+
+    outcome: str
+    replayed: str
+    """The id of that turn; `turn` is the new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restarted(Event):
+    """What an earlier run left behind has been taken over."""
+
+    sessions: int
+    waiting: int
+    """Turns that wait on."""
+    interrupted: int
+    """Turns that were running when it ended."""
+    orphans: int
+    """Processes it left behind, ended since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +125,8 @@ class ClientGone(Event):
     """The process tree is empty."""
 
     reason: str
+    kind: FailureKind | None = None
+    """Set when it did not end in order."""
     seconds: float
     """From the first step of the ladder to the verified end."""
     left_over: int = 0
@@ -102,6 +138,7 @@ class ClientFailed(Event):
     """A client could not be started, or died."""
 
     message: str
+    kind: FailureKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from supervisor import events as past
+from supervisor import parking
 from supervisor.client import Client, EndReason
 from supervisor.client_events import ClientEvent, Result, ToolEnded, ToolStarted
 from supervisor.connection import ToolRequest, Verdict
-from supervisor.errors import ClientDied, ResumeTargetMissing
+from supervisor.exits import OomWatch, classify
 from supervisor.house import House
-from supervisor.model import Failed, FailureKind, Interrupted, Outcome, SlotState
-from supervisor.session import Session
+from supervisor.model import Failed, FailureKind, SlotState
+from supervisor.session import Session, stopped
 from supervisor.slot import Slot
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ class Hearing:
 
     def __init__(self, instance: Instance, house: House) -> None:
         self._instance = instance
+        self._house = house
         self._feed = house.feed
         self._desk = house.desk
         self._clock = house.clock
+        self._oom = OomWatch()
 
     def client_starting(self, slot: Slot) -> None:
         if slot.is_leaving:
@@ -42,6 +45,8 @@ class Hearing:
             return
         slot.move(SlotState.READY)
         slot.idle_since = self._clock.steady()
+        self._instance.starts.append(seconds)
+        self._instance.note_client(slot)
         how = "resume" if slot.resume else "spare" if slot.is_spare else "cold"
         self._instance.publish(past.ClientStarted, slot.session, client=slot.id, pid=slot.pid, seconds=seconds, how=how)
         self._feed.touch_client(slot.id)
@@ -59,6 +64,7 @@ class Hearing:
         turn = session.mailbox.current
         is_first = turn is not None and turn.first_text_steady is None
         session.hear(event)
+        parking.hear(self._instance, session, event)
         if turn is not None and is_first and turn.first_text_steady is not None:
             self._instance.first_tokens.append(turn.first_text_steady - turn.started_steady)
             self._feed.touch_instance(self._instance.name)
@@ -75,7 +81,6 @@ class Hearing:
     def client_result(self, slot: Slot, result: Result) -> None:
         slot.last_event_at = self._clock.wall()
         slot.turns += 1
-        self._instance.spare_pause = 0.0
         slot.tool, slot.tool_started_at = "", None
         session = slot.session
         if session is None or session.mailbox.current is None:
@@ -107,53 +112,81 @@ class Hearing:
         slot.move(SlotState.GONE)
         self._instance.pool.remove(slot)
         reason = client.reason or EndReason.DIED
+        kind = classify(
+            reason,
+            client.error,
+            was_running=session is not None and session.mailbox.current is not None,
+            was_out_of_memory=self._oom.has_struck_lately(self._clock.steady()),
+        )
+        if kind is not None:
+            self._instance.pool.failures[kind] += 1
         if client.error is not None:
-            self._instance.pool.crashes += 1
-            self._instance.publish(past.ClientFailed, session, client=slot.id, message=str(client.error))
+            self._instance.publish(past.ClientFailed, session, client=slot.id, message=str(client.error), kind=kind)
         self._instance.publish(
-            past.ClientGone, session, client=slot.id, reason=str(reason), seconds=seconds, left_over=left_over
+            past.ClientGone,
+            session,
+            client=slot.id,
+            reason=str(reason),
+            kind=kind,
+            seconds=seconds,
+            left_over=left_over,
         )
         self._feed.touch_client(slot.id)
-        if session is None:
-            if reason in (EndReason.START_FAILED, EndReason.DIED):
-                self._instance.pause_spares()
-        else:
+        if not left_over:
+            self._house.journal.forget_client(slot.mark)
+        if kind is not None:
+            parking.note_bad_end(self._instance, session, kind)
+        if session is not None:
             session.slot = None
             if client.error is not None:
                 session.expect_fresh_costs()
-            self._settle_after(session, client, reason)
+            self._settle_after(session, client, reason, kind)
+            if session.brake.is_exhausted:
+                self._give_up(session)
             self._instance.note_readiness(session)
+            if session.mailbox.current is None and not len(session.mailbox):
+                session.fade()
             self._instance.forget_call(session)
         self._instance.kick()
 
-    def _settle_after(self, session: Session, client: Client, reason: EndReason) -> None:
+    def _settle_after(self, session: Session, client: Client, reason: EndReason, kind: FailureKind | None) -> None:
         """What the end of a client means for the turn it ran, or was started for."""
         turn = session.mailbox.current
         if turn is not None:
-            outcome: Outcome
-            if client.error is not None and not turn.stop_reason:
-                is_oversize = isinstance(client.error, ClientDied) and client.error.oversize
-                kind = FailureKind.OVERSIZE_MESSAGE if is_oversize else FailureKind.CRASHED
-                outcome = Failed(kind, str(client.error))
+            if client.error is None or turn.stop_reason:
+                self._instance.finish(session, stopped(turn, str(reason), session.text_so_far))
+            elif client.is_undelivered:
+                # It has not reached the process: another one gets it. The brake counts how often.
+                self._instance.put_back(session, str(client.error))
             else:
-                outcome = Interrupted(turn.stop_reason or str(reason), session.text_so_far)
-            self._instance.finish(session, outcome)
+                self._instance.finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))
         elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
-            if isinstance(client.error, ResumeTargetMissing):
+            if kind is FailureKind.RESUME_TARGET_MISSING:
                 session.forget_context()
+                self._instance.keep(session)
                 self._instance.publish(past.ContextLost, session)
             else:
-                self._instance.drop(session, head, Failed(FailureKind.START_FAILED, str(client.error)))
+                # A client that never became ready is not blindly started again: whoever waits is told why.
+                self._instance.drop(session, head, Failed(kind or FailureKind.START_FAILED, str(client.error)))
+
+    def _give_up(self, session: Session) -> None:
+        """Several clients in a row have ended badly: whoever waits here is told instead of being tried again."""
+        words = f"{session.brake.failures} clients of this session ended badly in a row; a new prompt tries once more"
+        for turn in tuple(session.mailbox):
+            self._instance.drop(session, turn, Failed(FailureKind.CRASH_LOOP, words))
 
     async def ask(self, slot: Slot, request: ToolRequest) -> Verdict:
         session = slot.session
         assert session is not None, "only a session's turn asks"
         if slot.state is SlotState.BUSY:
             slot.move(SlotState.ASKING)
+            slot.asking_since = self._clock.steady()
         self._instance.touch(session)
         try:
             return await self._desk.ask(session, slot.id, request, self._instance.template.question_ttl)
         finally:
-            if slot.state is SlotState.ASKING and not session.questions:
-                slot.move(SlotState.BUSY)
+            if not session.questions:
+                slot.asking_since = None
+                if slot.state is SlotState.ASKING:
+                    slot.move(SlotState.BUSY)
             self._instance.touch(session)

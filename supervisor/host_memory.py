@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
+from typing import Annotated
 
 import psutil
+from pydantic import BeforeValidator, Field
 
 from supervisor.mistakes import in_words
 
@@ -15,9 +18,14 @@ DEFAULT_SHARE = 0.7
 SMALLEST_BUDGET = 256 * 1024**2
 """Bytes. One client needs 110–180 MiB at rest, measured; less than this is a typing mistake."""
 
+SMALLEST_LIMIT = 64 * 1024**2
+"""Bytes. No client fits into less."""
+
 _UNITS = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4}
 _UNITS |= {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
 _UNITS |= {"k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+_SPELLINGS = {"TiB": 1024**4, "GiB": 1024**3, "GB": 1000**3, "MiB": 1024**2, "MB": 1000**2, "KiB": 1024}
+_PATTERN = r"^\s*\d+(\.\d+)?\s*(%|[kKmMgGtT]?[iI]?[bB]?)\s*$"
 _AMOUNT = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|[a-z]*)\s*", re.ASCII | re.IGNORECASE)
 
 
@@ -28,7 +36,7 @@ def host_memory(root: Path = Path("/")) -> int:
 
 def default_budget() -> int:
     """Bytes."""
-    return int(host_memory() * DEFAULT_SHARE)
+    return _share(DEFAULT_SHARE)
 
 
 def parse_budget(value: object) -> int:
@@ -36,12 +44,36 @@ def parse_budget(value: object) -> int:
 
     Raises `ValueError` in words that follow the name of a key.
     """
-    budget = _bytes(value)
-    if budget is None:
-        raise ValueError(f"must be an amount of memory such as 8GiB or 60%, not {in_words(value)}")
-    if budget < SMALLEST_BUDGET:
-        raise ValueError(f"must be at least {SMALLEST_BUDGET // 1024**2}MiB, not {in_words(value)}")
-    return budget
+    return _amount(value, SMALLEST_BUDGET, "8GiB or 60%")
+
+
+def parse_memory(value: object) -> int | None:
+    """Like `parse_budget`, for a few clients or one; `none` (or None) means that there is no limit."""
+    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+        return None
+    return _amount(value, SMALLEST_LIMIT, "800MiB, 2GiB or 10%, or none")
+
+
+def spell_memory(amount: int | None) -> str:
+    """Bytes as people write them: `800MiB`, `2GiB`, `none`. Reading it gives the same amount again."""
+    if amount is None:
+        return "none"
+    unit = next((unit for unit, size in _SPELLINGS.items() if amount and amount % size == 0), None)
+    return f"{amount // _SPELLINGS[unit]}{unit}" if unit else str(amount)
+
+
+def about(amount: int) -> str:
+    """Bytes as a sentence tells them: `4.2 GiB`, `312 MiB`."""
+    return f"{amount / 1024**3:.1f} GiB" if amount >= 1024**3 else f"{amount / 1024**2:.0f} MiB"
+
+
+def _amount(value: object, smallest: int, examples: str) -> int:
+    amount = _bytes(value)
+    if amount is None:
+        raise ValueError(f"must be an amount of memory such as {examples}, not {in_words(value)}")
+    if amount < smallest:
+        raise ValueError(f"must be at least {spell_memory(smallest)}, not {in_words(value)}")
+    return amount
 
 
 def _bytes(value: object) -> int | None:
@@ -51,9 +83,14 @@ def _bytes(value: object) -> int | None:
         return None
     number = float(found["number"])
     if found["unit"] == "%":
-        return int(host_memory() * number / 100) if 0 < number <= 100 else None
+        return _share(number / 100) if 0 < number <= 100 else None
     unit = _UNITS.get(found["unit"].lower())
-    return None if unit is None else int(number * unit)
+    return None if unit is None or math.isinf(number * unit) else int(number * unit)
+
+
+def _share(share: float) -> int:
+    """Bytes: whole MiB, so that the amount can be told in a word."""
+    return int(host_memory() * share) // 1024**2 * 1024**2
 
 
 def _group_limits(root: Path) -> list[int]:
@@ -85,3 +122,10 @@ def _limit(file: Path) -> list[int]:
     except OSError:
         return []
     return [int(text)] if text.isdigit() and int(text) > 0 else []
+
+
+_AtLeastSmallest = Annotated[int, Field(ge=SMALLEST_LIMIT)]
+_Text = Annotated[str, Field(pattern=f"{_PATTERN}|^none$")]
+
+Memory = Annotated[int | None, BeforeValidator(parse_memory, json_schema_input_type=_AtLeastSmallest | _Text)]
+"""An amount of memory in bytes; None, written `none`, is no limit."""

@@ -12,24 +12,50 @@ from supervisor.admission import HostRoom
 from supervisor.client import Client, Deadlines
 from supervisor.clock import Clock
 from supervisor.feed import Feed
+from supervisor.journal import Journal
 from supervisor.permissions import QuestionDesk
+from supervisor.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class House:
-    """What an instance shares with all others."""
+    """What an instance shares with all others. Only `settings` is ever replaced: limits change while it runs."""
 
     feed: Feed
     desk: QuestionDesk
     clock: Clock
-    deadlines: Deadlines
+    settings: Settings
     starts: anyio.CapacityLimiter
     """How many processes may be starting at once: about the core count."""
     room: HostRoom
-    agent_ttl: float
-    """Seconds any client may be idle, whatever its template says."""
     mark: str
     """Tells this supervisor's processes from those of any other on the machine."""
     workspaces: Path
+    keeps_queue: bool
+    """What waits, and what is interrupted by the end of this run, is left to the next one."""
     spawn: Callable[[Client], None]
     """Runs a client's task."""
+
+    log: Journal | None = None
+    """While the supervisor runs."""
+
+    @property
+    def journal(self) -> Journal:
+        assert self.log is not None, "the supervisor runs"
+        return self.log
+
+    @property
+    def recording_fails(self) -> str:
+        """Why the journal cannot be written; empty when it can, and when nothing runs that would have to be."""
+        return self.log.failing if self.log is not None else ""
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """Of a client that is started now."""
+        settings = self.settings
+        return Deadlines(
+            connect=settings.connect_timeout,
+            control=settings.control_timeout,
+            health=settings.health_interval,
+            kill=settings.kill_grace,
+        )

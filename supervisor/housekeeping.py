@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import anyio
 
-from supervisor import operations
+from supervisor import ceilings, operations
 from supervisor.census import Census
 from supervisor.client import EndReason
 from supervisor.house import House
 from supervisor.instance import Instance
-from supervisor.settings import Settings
+from supervisor.offers import OfferDesk
 
 TICK = 0.2
 """Seconds between two looks at what time has made due."""
@@ -20,11 +21,12 @@ TICK = 0.2
 class Housekeeping:
     """Two loops that run as long as the supervisor does."""
 
-    def __init__(self, instances: Mapping[str, Instance], *, house: House, census: Census, settings: Settings) -> None:
+    def __init__(self, instances: Mapping[str, Instance], *, house: House, census: Census, offers: OfferDesk) -> None:
         self._instances = instances
         self._house = house
         self._census = census
-        self._settings = settings
+        self._offers = offers
+        self._failing = ""
 
     async def watch_the_clock(self) -> None:
         tidied = sampled = self._house.clock.steady()
@@ -35,11 +37,15 @@ class Housekeeping:
                 self._sample_queues()
             for instance in self._instances.values():
                 operations.advance(instance, now)
-            if now - tidied >= self._settings.cleanup_interval:
+            if now - tidied >= self._house.settings.cleanup_interval:
                 tidied = now
                 for instance in self._instances.values():
-                    operations.tidy(instance, now)
+                    if operations.tidy(instance, now):
+                        tidied = -math.inf  # clients are given up one at a time: the next may follow at the next tick
             self._share_the_host()
+            self._mind_the_journal()
+            self._house.desk.expire(self._house.clock.wall())
+            self._offers.expire(self._house.clock.wall())
             await anyio.sleep(TICK)
 
     async def take_census(self) -> None:
@@ -47,12 +53,29 @@ class Housekeeping:
         while True:
             slots = [slot for instance in self._instances.values() for slot in instance.pool]
             await self._census.take(slots)
+            for instance in self._instances.values():
+                ceilings.judge(instance)
+            self._house.room.note_available(self._census.memory_available)
+            for instance in self._instances.values():
+                instance.kick()
             for slot in slots:
                 feed.touch_client(slot.id)
                 if slot.session is not None:
                     feed.touch_session(slot.session.key)
             feed.touch_host()
-            await anyio.sleep(self._settings.memory_interval)
+            await anyio.sleep(self._house.settings.memory_interval)
+
+    def _mind_the_journal(self) -> None:
+        """What could not begin while nothing could be recorded begins when it can."""
+        failing = self._house.recording_fails
+        if failing == self._failing:
+            return
+        self._failing = failing
+        self._house.feed.touch_host()
+        for instance in self._instances.values():
+            instance.kick()
+            for session in instance.ready:
+                instance.touch(session)
 
     def _sample_queues(self) -> None:
         for instance in self._instances.values():
@@ -60,11 +83,12 @@ class Housekeeping:
             self._house.feed.touch_instance(instance.name)
 
     def _share_the_host(self) -> None:
-        """An instance kept out by `max_agents` gets the place of another's idle client, or one that has become free."""
+        """An instance kept out by the host's limits gets the place of another's idle client, or one that is free."""
         if (found := self._house.room.find_victim()) is not None:
             tenant, slot = found
             tenant.pool.evictions += 1
             self._instances[slot.instance].end_client(slot, EndReason.EVICTED)
         for instance in self._instances.values():
-            if self._house.room.is_left and (instance.wants_room or instance.wants_spare):
+            wants = instance.waits_since is not None or instance.wants_spare
+            if wants and self._house.room.find_house_shortage(instance) is None:
                 instance.kick()

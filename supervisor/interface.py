@@ -33,7 +33,8 @@ class Ticket(Protocol):
         refused, and nothing of it is left. Cancelling the wait leaves the turn as it is."""
 
     async def outcome(self) -> Outcome:
-        """Waits for the turn's one outcome. Cancelling the wait leaves the turn running. Raises as `accepted` does."""
+        """Waits for the turn's one outcome, and until that is recorded: no restart takes back what was told. Cancelling
+        the wait leaves the turn running. Raises as `accepted` does."""
 
     def stream(self) -> AsyncIterator[str]:
         """The reply's text as it arrives, from its first character, until the turn ends."""

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from supervisor.turn import Turn
 
+_PUT_BACK, _REPLAYED = -2, -1
+"""Ranks before every priority: a turn that had begun already, and one that sends an interrupted prompt again."""
+
 
 class Mailbox:
     """First in, first out; an employee's priorities go first. At most one turn runs."""
@@ -37,12 +40,14 @@ class Mailbox:
 
     @property
     def is_ready(self) -> bool:
-        """A turn waits and none runs."""
-        return bool(self._waiting) and self._current is None
+        """A turn waits, is recorded, and none runs; and it is not one that waits for the answer to its question."""
+        head = self.head
+        return head is not None and self._current is None and head.is_recorded and not head.is_away
 
     def put(self, turn: Turn) -> None:
         self._sequence += 1
-        insort(self._waiting, (int(turn.prompt.priority), self._sequence, turn), key=lambda item: item[:2])
+        rank = _REPLAYED if turn.replays else int(turn.prompt.priority)
+        insort(self._waiting, (rank, self._sequence, turn), key=lambda item: item[:2])
 
     def begin(self) -> Turn:
         """Makes the head the running turn."""
@@ -56,6 +61,12 @@ class Mailbox:
         if self._current is None:
             raise AssertionError(f"nothing runs in {self!r}")
         turn, self._current = self._current, None
+        return turn
+
+    def put_back(self) -> Turn:
+        """Makes the running turn the head again: it goes before everything that waits."""
+        turn = self.finish()
+        self._waiting.insert(0, (_PUT_BACK, 0, turn))
         return turn
 
     def withdraw(self, turn: Turn) -> bool:

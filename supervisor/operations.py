@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 
+from supervisor import away, parking
 from supervisor.client import EndReason
 from supervisor.errors import Refused, Saturated
 from supervisor.instance import Instance
-from supervisor.model import Cancelled, Expired, InstanceState, Source
+from supervisor.limits import adjust_template
+from supervisor.model import Cancelled, Expired, FailureKind, InstanceState, Source
 from supervisor.session import Session
+from supervisor.sizing import find_surplus
 from supervisor.turn import Turn
 
 _CLOSED = (InstanceState.DRAINED, InstanceState.STOPPED)
@@ -26,6 +29,7 @@ def resume(instance: Instance) -> None:
     if instance.state is InstanceState.KILLING:
         raise Refused(f"{instance.name} is being killed: wait until it is stopped, then resume it")
     instance.set_drain_deadline(None)
+    parking.unpark(instance)
     instance.set_state(InstanceState.RUNNING)
     instance.kick()
 
@@ -47,6 +51,11 @@ def kill(instance: Instance, reason: EndReason = EndReason.KILLED) -> None:
     """Cancels what waits, ends what runs and every process."""
     instance.set_drain_deadline(None)
     instance.set_state(InstanceState.KILLING, str(reason))
+    if reason is EndReason.STOPPING and instance.keeps_queue:
+        for session in instance.sessions.values():
+            for turn in tuple(session.mailbox):
+                if turn.is_recorded and not session.leaves_none_behind and not turn.is_away:
+                    instance.suspend(session, turn)
     _cancel_waiting(instance, str(reason))
     for slot in instance.pool:
         instance.end_client(slot, reason)
@@ -57,9 +66,25 @@ def scale(instance: Instance, max_sessions: int) -> None:
     """Changes how many turns may run in parallel, and with it how many clients there may be."""
     if not 1 <= max_sessions <= 1_000:
         raise Refused(f"{instance.name} cannot be scaled to {max_sessions}: give a number from 1 to 1000")
+    template = instance.template
     extra = max(0, instance.pool.max_clients - instance.max_sessions)
-    instance.max_sessions = max_sessions
-    instance.pool.max_clients = max_sessions + extra
+    changes = {
+        "concurrency": template.concurrency.model_copy(update={"max_sessions": max_sessions}),
+        "pool": template.pool.model_copy(update={"max_clients": max_sessions + extra}),
+    }
+    instance.apply(template.model_copy(update=changes))
+    instance.kick()
+
+
+def adjust(instance: Instance, limit: str, value: str, *, most: int) -> None:
+    """Changes one limit until the next restart. `most`: clients this host holds. Raises `Refused`."""
+    template = adjust_template(instance.template, limit, value)
+    if template.concurrency.max_sessions > most:
+        raise Refused(
+            f"{instance.name} cannot have {template.concurrency.max_sessions} turns in parallel: this host holds "
+            f"{most} clients (max_agents)"
+        )
+    instance.apply(template)
     instance.kick()
 
 
@@ -72,21 +97,37 @@ def advance(instance: Instance, now: float) -> None:
     """What the passing of time means. `now` in steady seconds; called often, cheap when nothing is due."""
     _expire_waiting(instance, now)
     _stop_overdue(instance, now)
+    _note_silence(instance, now)
     if instance.state is InstanceState.DRAINING:
         _advance_drain(instance, now)
-    instance.resume_spares()
+    away.free_askers(instance, now)
+    parking.advance(instance, now)
+    instance.resume_braked(now)
+    instance.note_shortage()
     instance.close_when_empty()
 
 
-def tidy(instance: Instance, now: float) -> None:
-    """Hibernates clients that were idle too long and forgets sessions nobody has used. `now` in steady seconds."""
-    for slot in instance.pool:
-        if not slot.is_spare and slot.is_evictable and now - slot.idle_since > instance.idle_ttl:
-            instance.end_client(slot, EndReason.IDLE)
+def tidy(instance: Instance, now: float) -> bool:
+    """Gives up a client that was idle too long and forgets sessions nobody has used. `now` in steady seconds.
+
+    True when a client is on its way out: the next one may follow when it has gone.
+    """
+    pool = instance.template.pool
+    surplus = find_surplus(
+        instance.pool,
+        now=now,
+        idle_ttl=instance.idle_ttl,
+        min_clients=pool.min_clients,
+        spares=instance.template.spares_wanted,
+        short_at=instance.shortage.seen_at,
+    )
+    if surplus is not None:
+        instance.end_client(surplus, EndReason.IDLE)
     for session in list(instance.sessions.values()):
         is_unused = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
         if is_unused and now - session.last_activity_steady > instance.template.session_ttl:
             instance.remove_session(session)
+    return instance.pool.closing > 0
 
 
 def make_saturated(instance: Instance, why: str) -> Saturated:
@@ -108,7 +149,8 @@ def _cancel_waiting(instance: Instance, reason: str, only: Session | None = None
     sessions = [only] if only is not None else list(instance.sessions.values())
     turns = [(session, turn) for session in sessions for turn in session.mailbox]
     for session, turn in turns:
-        instance.drop(session, turn, Cancelled(reason))
+        if not away.end_away(instance, session, reason):
+            instance.drop(session, turn, Cancelled(reason))
     instance.kick()
     return len(turns)
 
@@ -120,8 +162,8 @@ def _expire_waiting(instance: Instance, now: float) -> None:
     overdue: list[tuple[Session, Turn]] = []
     for session in instance.ready:
         head = session.mailbox.head
-        if head is not None and head.prompt.source is Source.OPERATOR:
-            continue  # sees the queue, and may withdraw
+        if head is not None and (head.prompt.source is Source.OPERATOR or head.is_taken_down):
+            continue  # an operator sees the queue, and may withdraw; what had begun is not refused any more
         if head is not None and head.eligible_steady is not None and now - head.eligible_steady > limit:
             overdue.append((session, head))
     for session, turn in overdue:
@@ -135,7 +177,7 @@ def _stop_overdue(instance: Instance, now: float) -> None:
     longest, quietest = instance.template.turn_timeout, instance.template.stall_timeout
     if longest is None and quietest is None:
         return
-    for session in instance.sessions.values():
+    for session in instance.running:
         turn = session.mailbox.current
         if turn is None or turn.stop_reason:
             continue
@@ -143,14 +185,25 @@ def _stop_overdue(instance: Instance, now: float) -> None:
             instance.stop_turn(session, f"it took longer than {longest:.0f} s (turnTimeout)")
         # Silence is no fault of a turn that waits for an answer.
         elif quietest is not None and not session.questions and now - session.last_activity_steady > quietest:
-            instance.stop_turn(session, f"it gave no sign of life for {quietest:.0f} s (stallTimeout)")
+            words = f"it gave no sign of life for {quietest:.0f} s (stallTimeout)"
+            parking.fail_turn(instance, session, FailureKind.STALLED, words)
+
+
+def _note_silence(instance: Instance, now: float) -> None:
+    """Shows what is silent; ends nothing (S2.33)."""
+    for session in instance.running:
+        if session.is_stalled or session.questions:
+            continue
+        if now - session.last_activity_steady > instance.stall_after:
+            session.is_stalled = True
+            instance.touch(session)
 
 
 def _advance_drain(instance: Instance, now: float) -> None:
     is_overdue = instance.drain_deadline is not None and now >= instance.drain_deadline
     if is_overdue:
         _cancel_waiting(instance, "drained")
-        for session in instance.sessions.values():
+        for session in instance.running:
             turn = session.mailbox.current
             if turn is not None and not turn.stop_reason:
                 instance.stop_turn(session, "drained")
@@ -163,7 +216,7 @@ def _advance_drain(instance: Instance, now: float) -> None:
 
 
 def _who_holds_up(instance: Instance) -> str:
-    running = [session for session in instance.sessions.values() if session.mailbox.current is not None]
+    running = instance.running
     asking = sum(bool(session.questions) for session in running)
     parts = []
     if running:

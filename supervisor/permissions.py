@@ -27,6 +27,9 @@ REMEMBERED = 1_000
 """Settled questions whose outcome is still known, so that a late answer is told what happened."""
 
 
+LOST = Verdict(Deny(), "The question was lost", QuestionOutcome.LOST)
+
+
 class QuestionDesk:
     """Holds what is open; forgets nothing that somebody might still try to answer."""
 
@@ -35,10 +38,13 @@ class QuestionDesk:
         clock: Clock,
         on_asked: Callable[[Question], None],
         on_settled: Callable[[Question, QuestionOutcome, str, str], None],
+        on_come_back: Callable[[Question, str, Verdict], None],
     ) -> None:
+        """`on_come_back` is told how a detached question ended, with what was asked for as `rule_for` has it."""
         self._clock = clock
         self._on_asked = on_asked
         self._on_settled = on_settled
+        self._on_come_back = on_come_back
         self._open: dict[str, _Pending] = {}
         self._settled: OrderedDict[str, QuestionOutcome] = OrderedDict()
 
@@ -52,32 +58,59 @@ class QuestionDesk:
         rule = rule_for(request)
         if rule and rule in session.allowed:
             return Verdict(Allow())
-        pending = _Pending(self._make(session, client_id, request, rule, ttl))
+        if rule in session.allowed_once:
+            session.allowed_once.remove(rule)
+            return Verdict(Allow())
+        pending = _Pending(self._make(session, client_id, request, rule, ttl), session, rule)
         question = pending.question
         self._open[question.id] = pending
         session.questions.append(question.id)
-        outcome, by = QuestionOutcome.LOST, ""
-        verdict = Verdict(Deny(), "The question was lost")
+        verdict = LOST
         try:
             self._on_asked(question)
             with anyio.move_on_after(ttl):
                 await pending.answered.wait()
-            if pending.answer is None:
-                outcome = QuestionOutcome.EXPIRED
-                verdict = Verdict(Deny(), f"Nobody answered within {ttl:.0f} s; the tool was not run")
-            else:
-                by = pending.by
-                outcome, verdict = _judge(pending.answer)
-                if isinstance(pending.answer, Allow) and pending.answer.always and rule:
-                    session.allowed.add(rule)
+            verdict = _judge(pending.answer, ttl)
         finally:
-            del self._open[question.id]
-            session.questions.remove(question.id)
-            self._settled[question.id] = outcome
-            while len(self._settled) > REMEMBERED:
-                self._settled.popitem(last=False)
-            self._on_settled(question, outcome, by, _in_words(pending.answer, outcome))
+            if not pending.is_detached:
+                self._settle(pending, verdict)
         return verdict
+
+    # Questions whose client was given to somebody else
+
+    def detach(self, session: Session) -> None:
+        """Keeps the session's questions open although nobody waits for their answers any more."""
+        for pending in self._of(session):
+            pending.is_detached = True
+
+    def expire(self, now: float) -> None:
+        """Ends detached questions whose time is over. `now` in Unix seconds."""
+        for pending in tuple(self._open.values()):
+            if pending.is_detached and now >= pending.question.expires_at:
+                self._settle(pending, _judge(None, pending.question.expires_at - pending.question.asked_at))
+
+    def lose(self, session: Session) -> None:
+        """Ends the session's detached questions: their turn has ended."""
+        for pending in self._of(session):
+            self._settle(pending, LOST)
+
+    def _of(self, session: Session) -> list[_Pending]:
+        return [self._open[question_id] for question_id in tuple(session.questions)]
+
+    def _settle(self, pending: _Pending, verdict: Verdict) -> None:
+        question, session = pending.question, pending.session
+        outcome = verdict.outcome or QuestionOutcome.LOST
+        if isinstance(verdict.answer, Allow) and verdict.answer.always and pending.rule:
+            session.allowed.add(pending.rule)
+        del self._open[question.id]
+        session.questions.remove(question.id)
+        self._settled[question.id] = outcome
+        while len(self._settled) > REMEMBERED:
+            self._settled.popitem(last=False)
+        answer = pending.answer if outcome is not QuestionOutcome.LOST else None
+        self._on_settled(question, outcome, pending.by, _in_words(answer, outcome))
+        if pending.is_detached and outcome is not QuestionOutcome.LOST:
+            self._on_come_back(question, pending.rule, verdict)
 
     def answer(self, question_id: str, answer: Answer, by: str) -> Question:
         """Gives the answer to whoever waits for it. Raises `UnknownTarget`, `AlreadyAnswered` or `Refused`."""
@@ -99,6 +132,8 @@ class QuestionDesk:
                 raise Refused(f"question {question_id} still needs an answer to: {missing[0]}")
         pending.answer, pending.by = answer, by
         pending.answered.set()
+        if pending.is_detached:
+            self._settle(pending, _judge(answer, 0.0))
         return question
 
     def _make(self, session: Session, client_id: str, request: ToolRequest, rule: str, ttl: float) -> Question:
@@ -122,8 +157,12 @@ class QuestionDesk:
 
 
 class _Pending:
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, session: Session, rule: str) -> None:
         self.question = question
+        self.session = session
+        self.rule = rule
+        self.is_detached = False
+        """Its client was given to somebody else: the answer is for the session."""
         self.answer: Answer | None = None
         self.by = ""
         self.answered = anyio.Event()
@@ -185,10 +224,13 @@ def to_input(request: ToolRequest, answer: Choose) -> dict[str, Any]:
     return {**request.arguments, "answers": answers}
 
 
-def _judge(answer: Answer) -> tuple[QuestionOutcome, Verdict]:
+def _judge(answer: Answer | None, ttl: float) -> Verdict:
+    if answer is None:
+        words = f"Nobody answered within {ttl:.0f} s; the tool was not run"
+        return Verdict(Deny(), words, QuestionOutcome.EXPIRED)
     if isinstance(answer, Deny):
-        return QuestionOutcome.DENIED, Verdict(answer, answer.reason or "The operator denied this")
-    return QuestionOutcome.APPROVED, Verdict(answer)
+        return Verdict(answer, answer.reason or "The operator denied this", QuestionOutcome.DENIED)
+    return Verdict(answer, outcome=QuestionOutcome.APPROVED)
 
 
 def _in_words(answer: Answer | None, outcome: QuestionOutcome) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
-from supervisor.model import SlotState
+from supervisor.model import FailureKind, SlotState
 from supervisor.slot import Slot
 from supervisor.snapshot import PoolStatistics
 
@@ -18,7 +19,7 @@ class Pool:
         self.adopted = 0
         self.cold = 0
         self.evictions = 0
-        self.crashes = 0
+        self.failures: Counter[FailureKind] = Counter()
         self._slots: dict[str, Slot] = {}
 
     def __iter__(self) -> Iterator[Slot]:
@@ -71,9 +72,13 @@ class Pool:
         )
 
     def find_victim(self) -> Slot | None:
-        """The idle client least recently used; a spare before a client that holds a conversation."""
+        """The idle client to give up first (`Slot.value`)."""
         victims = [slot for slot in self._slots.values() if slot.is_evictable]
-        return min(victims, key=lambda slot: (not slot.is_spare, slot.idle_since), default=None)
+        return min(victims, key=lambda slot: slot.value, default=None)
+
+    def find_overdue(self) -> Slot | None:
+        """A client that is free and above its hard ceiling."""
+        return next((slot for slot in self._slots.values() if slot.is_ready and slot.is_overdue), None)
 
     def statistics(self) -> PoolStatistics:
         count = dict.fromkeys(SlotState, 0)
@@ -96,5 +101,6 @@ class Pool:
             adopted=self.adopted,
             cold=self.cold,
             evictions=self.evictions,
-            crashes=self.crashes,
+            crashes=sum(number for kind, number in self.failures.items() if kind is not FailureKind.KILLED),
+            failures=tuple(self.failures.most_common()),
         )

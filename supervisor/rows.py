@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Collection
+
 from supervisor.cleaning import one_line
 from supervisor.dispatcher import explain
 from supervisor.instance import Instance
-from supervisor.model import WhyWaiting
+from supervisor.model import InstanceState, SessionState, WhyWaiting
 from supervisor.session import Session
 from supervisor.slot import Slot
 from supervisor.snapshot import ClientRow, InstanceRow, SessionRow, WaitingTurn
@@ -21,8 +25,14 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         description=instance.template.description,
         archetype=instance.archetype,
         state=instance.state,
-        note=instance.note,
-        pool=instance.pool.statistics(),
+        note=instance.note or instance.memory_remark,
+        pool=dataclasses.replace(
+            instance.pool.statistics(),
+            wait_p50=percentile(instance.waits, 50),
+            wait_p95=percentile(instance.waits, 95),
+            start_p50=percentile(instance.starts, 50),
+            start_p95=percentile(instance.starts, 95),
+        ),
         max_sessions=instance.max_sessions,
         sessions=len(instance.sessions),
         active_sessions=instance.active_sessions,
@@ -33,11 +43,24 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         first_token_p50=instance.first_token_p50,
         questions=sum(len(session.questions) for session in instance.sessions.values()),
         failed=sum(session.has_failed for session in instance.sessions.values()),
+        offers=sum(session.offer is not None for session in instance.sessions.values()),
+        stalled=sum(session.is_stalled for session in instance.sessions.values()),
+        parked_for=instance.park.kind if instance.state is InstanceState.PARKED else None,
+        parked_until=instance.parked_until_at,
+        memory_budget=instance.memory_budget,
+        memory_reserve=instance.reserve.bytes,
     )
 
 
+def percentile(samples: Collection[float], share: float) -> float | None:
+    """The smallest sample that `share` percent of them do not exceed; None of none."""
+    if not samples:
+        return None
+    return sorted(samples)[math.ceil(len(samples) * share / 100) - 1]
+
+
 def make_session_row(session: Session, instance: Instance) -> SessionRow:
-    why = explain(session, instance.state)
+    why = explain(session, instance.outlook)
     turn, slot = session.mailbox.current, session.slot
     return SessionRow(
         key=session.key,
@@ -55,6 +78,8 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         session_uuid=session.uuid,
         questions=tuple(session.questions),
         note=session.note,
+        offer=session.offer,
+        silent_since=session.last_activity_at if session.status is SessionState.STALLED else None,
     )
 
 
@@ -93,4 +118,6 @@ def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
         tool=slot.tool,
         tool_started_at=slot.tool_started_at,
         note=slot.step,
+        memory_level=slot.memory_level,
+        memory_growth=slot.memory_growth,
     )

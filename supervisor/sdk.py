@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib
 import logging
+import os
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,11 +19,13 @@ import psutil
 from supervisor.cleaning import clean, one_line
 from supervisor.client_events import ClientEvent
 from supervisor.connection import Connection, Launch, ToolRequest, Verdict
-from supervisor.errors import ClientDied
+from supervisor.errors import ClientDied, ConnectFailed
 from supervisor.model import Choose, Deny
 from supervisor.options import CompiledOptions
 from supervisor.permissions import to_input
-from supervisor.processes import MARK, Tree
+from supervisor.processes import MARK, Measure, ProcessTable, Tree
+from supervisor.reserve import PLANNING_FIGURE
+from supervisor.transcript import Cut, CutKind, find_cut, find_transcript, set_aside
 
 if TYPE_CHECKING:
     from claude_agent_sdk import (
@@ -53,6 +56,10 @@ class SdkConnector:
     def digest(self) -> str:
         return self._options.digest
 
+    @property
+    def expected_bytes(self) -> int:
+        return PLANNING_FIGURE
+
     def open(self, launch: Launch) -> Connection:
         return SdkConnection(self._options, launch, self._cli)
 
@@ -74,22 +81,40 @@ class SdkConnection:
     def pid(self) -> int:
         return self._pid
 
+    @property
+    def started(self) -> float:
+        return self._root.create_time() if self._root is not None else 0.0
+
     async def connect(self) -> None:
         # 0.6 s of imports: in a thread, so that the screen paints on.
         sdk = await anyio.to_thread.run_sync(importlib.import_module, "claude_agent_sdk")
         translate = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.translate")
         self._translator = translate.Translator(self._launch.workspace)
         try:
-            client = sdk.ClaudeSDKClient(self._options(sdk.ClaudeAgentOptions))
-            self._client = client
             self._launch.workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
-            await client.connect()
-            info = await client.get_server_info()
+            options = await self._options(sdk.ClaudeAgentOptions)
+            try:
+                info = await self._start(sdk.ClaudeSDKClient(options))
+            except Exception as error:
+                if not (options.resume_session_at and translate.is_cut_refused(error, " ".join(self._last_words))):
+                    raise
+                # It would be refused each time: the conversation has gone on since. Then it is resumed as it is.
+                _log.warning("%s is resumed uncut: %s", self._launch.client_id, error)
+                self._last_words.clear()
+                uncut = dataclasses.replace(options, resume_session_at=None, resume_drops_turn=None)
+                info = await self._start(sdk.ClaudeSDKClient(uncut))
+        except ConnectFailed:
+            raise
         except Exception as error:
             raise translate.translate_connect_error(error, " ".join(self._last_words)) from error
         self._pid = int((info or {}).get("pid") or 0)
         with contextlib.suppress(psutil.NoSuchProcess, ValueError):
             self._root = psutil.Process(self._pid)
+
+    async def _start(self, client: ClaudeSDKClient) -> dict[str, Any] | None:
+        self._client = client
+        await client.connect()
+        return await client.get_server_info()
 
     async def events(self) -> AsyncIterator[ClientEvent]:
         assert self._client is not None, "connected"
@@ -134,6 +159,16 @@ class SdkConnection:
         except Exception as error:
             raise ClientDied(f"the interrupt could not be delivered: {one_line(clean(str(error)), 300)}") from error
 
+    async def ping(self) -> None:
+        assert self._client is not None, "connected"
+        try:
+            await self._client.get_mcp_status()
+        except Exception as error:
+            raise ClientDied(f"it does not answer: {one_line(clean(str(error)), 300)}") from error
+
+    def measure(self, table: ProcessTable) -> Measure:
+        return table.measure(self._pid)
+
     def tree(self) -> Tree:
         return Tree(self._root, self._launch.mark)
 
@@ -145,7 +180,7 @@ class SdkConnection:
         except Exception as error:  # its process is ended by the ladder in any case
             _log.warning("disconnect of pid %s: %s", self._pid, error)
 
-    def _options(self, make: type[ClaudeAgentOptions]) -> ClaudeAgentOptions:
+    async def _options(self, make: type[ClaudeAgentOptions]) -> ClaudeAgentOptions:
         launch = self._launch
         options = make(
             **self._compiled.arguments,
@@ -155,9 +190,34 @@ class SdkConnection:
             stderr=self._last_words.append,
             can_use_tool=self._may_use,
         )
-        if launch.resume:
-            return dataclasses.replace(options, resume=launch.session_uuid)
-        return dataclasses.replace(options, session_id=launch.session_uuid)
+        anew = dataclasses.replace(options, session_id=launch.session_uuid)
+        if not launch.resume:
+            return anew
+        resumed = dataclasses.replace(options, resume=launch.session_uuid)
+        if not launch.drop_turns:
+            return resumed
+        cut = await anyio.to_thread.run_sync(self._find_cut)
+        if cut is None:
+            return anew if launch.is_unanswered else resumed
+        match cut.kind:
+            case CutKind.ALL:
+                return anew
+            case CutKind.AFTER:
+                return dataclasses.replace(resumed, resume_session_at=cut.at, resume_drops_turn=cut.drops)
+            case _:
+                return resumed
+
+    def _find_cut(self) -> Cut | None:
+        """None when there is no conversation on disk. Blocking."""
+        launch = self._launch
+        named = self._compiled.environment.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
+        config_dir = Path(named) if named else Path.home() / ".claude"
+        if (transcript := find_transcript(config_dir, launch.session_uuid)) is None:
+            return None
+        cut = find_cut(transcript, launch.drop_turns)
+        if cut.kind is CutKind.ALL:
+            set_aside(transcript, cut.drops)
+        return cut
 
     async def _may_use(
         self, tool: str, arguments: dict[str, Any], context: ToolPermissionContext

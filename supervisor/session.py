@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from supervisor.brake import Brake
 from supervisor.cleaning import clean
 from supervisor.client_events import (
+    NEVER_WRITTEN,
     ClientEvent,
     Compacted,
     Result,
@@ -17,14 +22,15 @@ from supervisor.client_events import (
 )
 from supervisor.clock import Clock
 from supervisor.conversation import Asked, Conversation, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
+from supervisor.errors import JournalFailed
 from supervisor.mailbox import Mailbox
 from supervisor.model import (
-    Cancelled,
     Done,
     Expired,
     Failed,
     FailureKind,
     Interrupted,
+    Offer,
     Outcome,
     SessionKey,
     SessionState,
@@ -34,6 +40,9 @@ from supervisor.model import (
 from supervisor.slot import Slot
 from supervisor.turn import Turn
 
+if TYPE_CHECKING:
+    from supervisor.journal import Journal
+
 _FAILURES_BY_STATUS = {
     401: FailureKind.AUTHENTICATION,
     403: FailureKind.AUTHENTICATION,
@@ -41,13 +50,18 @@ _FAILURES_BY_STATUS = {
 }
 
 
+def stopped(turn: Turn, reason: str, text: str, usage: Usage = Usage()) -> Outcome:
+    """The outcome of a turn that was asked to stop: an interrupt, or the failure it was stopped for."""
+    why = turn.stop_reason or reason
+    return Interrupted(why, text, usage) if turn.fails_as is None else Failed(turn.fails_as, why, usage, text)
+
+
 class Session:
     """Durable and cheap. It outlives its clients; it has at most one at a time, and that one is its only writer."""
 
-    def __init__(self, key: SessionKey, clock: Clock) -> None:
+    def __init__(self, key: SessionKey, clock: Clock, journal: Journal | None = None) -> None:
         self.key = key
         self.mailbox = Mailbox()
-        self.conversation = Conversation()
         self.slot: Slot | None = None
         self.uuid = ""
         """Claude Code's id of the conversation; empty until a client was assigned."""
@@ -60,6 +74,8 @@ class Session:
         """Taken off the books as soon as its client has gone; takes no more prompts."""
         self.allowed: set[str] = set()
         """What "always in this session" has allowed: the rules of `permissions.rule_for`."""
+        self.allowed_once: list[str] = []
+        """Approved while no client was there to be told: each rule counts for one call."""
         self.questions: list[str] = []
         """Ids of its open questions."""
         self.usage = Usage()
@@ -67,24 +83,74 @@ class Session:
         self.note = ""
         self.has_failed = False
         """Its last turn failed."""
+        self.brake = Brake()
+        """After a client of it ended badly: the next start waits."""
+        self.is_stalled = False
+        """Its turn has given no sign of life for longer than `stall_after`."""
         self.created_at = clock.wall()
         self.last_activity_at = self.created_at
         self.last_activity_steady = clock.steady()
+        self.offer: Offer | None = None
+        """A turn that a restart interrupted, until somebody decides."""
+        self.drop_turns: tuple[str, ...] = ()
+        """Uuids of unanswered prompts, newest first: the next resume cuts them from the conversation."""
         self._clock = clock
-        self._cost_seen = 0.0
+        self._journal = journal
+        self._conversation: Conversation | None = None
+        self._faded: weakref.ref[Conversation] | None = None
+        self.cost_seen = 0.0
+        """The running total of its last client, in dollars: a graceful end carries it over into the next one."""
         self._text: list[str] = []
 
     def __repr__(self) -> str:
         return f"<Session {self.key} {self.status}, {self.mailbox!r}>"
 
     @property
+    def is_blank(self) -> bool:
+        """Nothing has ever happened in it, and nothing is about to."""
+        is_unused = self.slot is None and self.mailbox.current is None and not len(self.mailbox)
+        return is_unused and not self.has_history and self.turns == 0
+
+    @property
+    def is_answered(self) -> bool:
+        """The model has answered in it: a conversation that is not on disk any more would be a loss."""
+        return self.usage != Usage()
+
+    @property
+    def conversation(self) -> Conversation:
+        """Read back from the journal where it is not at hand."""
+        if self._conversation is None:
+            self._conversation = self._faded() if self._faded is not None else None
+        if self._conversation is None:
+            self._conversation = self._recall()
+        return self._conversation
+
+    def fade(self) -> None:
+        """Nothing runs here any more: the text is let go of. Whoever still reads it keeps it; the journal has it."""
+        if self._journal is not None and self._conversation is not None:
+            self._faded, self._conversation = weakref.ref(self._conversation), None
+
+    def _recall(self) -> Conversation:
+        journal, key = self._journal, self.key
+        if journal is None:
+            return Conversation()
+        try:
+            entries = journal.history(key)
+        except JournalFailed as error:
+            entries = [Noticed(at=self._clock.wall(), text=f"What was said before: {error}", is_warning=True)]
+        return Conversation(entries, partial(journal.add_entry, key))
+
+    @property
     def status(self) -> SessionState:
         """The one computed status: used by every list, header and answer."""
         slot = self.slot
-        if slot is not None and slot.state is SlotState.ASKING:
+        head = self.mailbox.head
+        if (slot is not None and slot.state is SlotState.ASKING) or (head is not None and head.is_away):
             return SessionState.ASKING
+        if self.offer is not None and self.mailbox.current is None:
+            return SessionState.INTERRUPTED
         if self.mailbox.current is not None:
-            return SessionState.WORKING
+            return SessionState.STALLED if self.is_stalled else SessionState.WORKING
         if len(self.mailbox):
             return SessionState.WAITING
         if self.has_failed:
@@ -109,9 +175,16 @@ class Session:
         """Makes the head of the mailbox the running turn."""
         turn = self.mailbox.begin()
         turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
-        self._text = []
+        if not turn.is_taken_down:
+            self._text = []
         self._touch()
         self._take_down(turn, turn.started_at)
+        return turn
+
+    def put_back(self) -> Turn:
+        """Makes the running turn wait again, before all others."""
+        turn = self.mailbox.put_back()
+        turn.started_at = None
         return turn
 
     def hear(self, event: ClientEvent) -> None:
@@ -160,17 +233,19 @@ class Session:
 
     def settle(self, turn: Turn, result: Result) -> Outcome:
         """The outcome that a Result means."""
+        if result.terminal_reason != NEVER_WRITTEN:
+            self.drop_turns = ()  # the conversation goes on from this turn: what was cut before it stays cut
         usage = Usage(
             result.usage.input_tokens,
             result.usage.output_tokens,
             result.usage.cache_tokens,
             self._cost_of_turn(result.usage.cost_usd),
         )
-        self.has_history = True
+        self.has_history = self.has_history or result.terminal_reason != NEVER_WRITTEN
         text = "\n\n".join(self._text)
         if result.was_aborted:
             self.conversation.end_block(self._clock.wall())
-            return Interrupted(turn.stop_reason or "interrupted", text, usage)
+            return stopped(turn, "interrupted", text, usage)
         if result.is_error:
             kind = _FAILURES_BY_STATUS.get(result.api_status or 0, FailureKind.API_ERROR)
             if result.terminal_reason == "max_turns":
@@ -185,8 +260,8 @@ class Session:
         self._record(turn, outcome)
         return turn
 
-    def drop(self, turn: Turn, outcome: Cancelled | Expired | Failed) -> None:
-        """Ends a turn that has not started."""
+    def drop(self, turn: Turn, outcome: Outcome) -> None:
+        """Ends a turn that waits."""
         if not self.mailbox.withdraw(turn):
             raise AssertionError(f"{turn!r} does not wait in {self!r}")
         self._take_down(turn, turn.queued_at)
@@ -196,12 +271,13 @@ class Session:
         """The conversation is not on disk any more: the next client begins a new one."""
         self.has_history = False
         self.uuid = ""
-        self._cost_seen = 0.0
+        self.drop_turns = ()
+        self.cost_seen = 0.0
         self.notice("The conversation so far could not be resumed: the agent no longer remembers it", is_warning=True)
 
     def expect_fresh_costs(self) -> None:
         """Its process died: the next one counts the cost from nothing. (A graceful end carries the total over.)"""
-        self._cost_seen = 0.0
+        self.cost_seen = 0.0
 
     def notice(self, text: str, *, is_warning: bool = False) -> None:
         self.conversation.append(
@@ -216,6 +292,9 @@ class Session:
             self.note = text
 
     def _take_down(self, turn: Turn, at: float) -> None:
+        if turn.is_taken_down:
+            return
+        turn.is_taken_down = True
         prompt = turn.prompt
         self.conversation.append(
             Asked(at=at, turn_id=turn.id, text=clean(prompt.text), source=prompt.source, user=prompt.user)
@@ -241,10 +320,11 @@ class Session:
 
     def _cost_of_turn(self, cumulative: float) -> float:
         # The figure is a running total of the process. A graceful resume carries it over, a killed process starts at 0.
-        spent = cumulative - self._cost_seen if cumulative >= self._cost_seen else cumulative
-        self._cost_seen = cumulative
+        spent = cumulative - self.cost_seen if cumulative >= self.cost_seen else cumulative
+        self.cost_seen = cumulative
         return spent
 
     def _touch(self) -> None:
+        self.is_stalled = False
         self.last_activity_at = self._clock.wall()
         self.last_activity_steady = self._clock.steady()

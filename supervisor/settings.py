@@ -16,9 +16,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 from supervisor.durations import Limit, PositiveSeconds, Seconds
 from supervisor.errors import ConfigurationError
 from supervisor.host_memory import default_budget, parse_budget
-from supervisor.mistakes import Location, describe, nearest
+from supervisor.mistakes import Location, describe, nearest, section
 from supervisor.model import Archetype
-from supervisor.template import Concurrency, Count, Pool, PositiveCount, Queue, Template, contradictions
+from supervisor.template import Concurrency, Count, Limits, PositiveCount, Template, contradictions
 from supervisor.templates import load_templates, shipped_templates
 from supervisor.toml_file import TomlFile, find_toml, read_toml
 from supervisor.variables import read_variables
@@ -39,14 +39,8 @@ def _default_connect_limit() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-class Overrides(BaseModel):
+class Overrides(Limits):
     """Changes to one template. Only the keys that are set count."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    concurrency: Concurrency = Field(default_factory=Concurrency, description="As in a template.")
-    pool: Pool = Field(default_factory=Pool, description="As in a template.")
-    queue: Queue = Field(default_factory=Queue, description="As in a template.")
 
 
 class Settings(BaseModel):
@@ -98,6 +92,13 @@ class Settings(BaseModel):
     stream_idle_timeout: PositiveSeconds = Field(
         default=120, description="How long a reply may send nothing before the client gives that request up."
     )
+    health_interval: PositiveSeconds = Field(
+        default=30, description="How often an idle client is asked for a sign of life."
+    )
+    stall_after: PositiveSeconds = Field(
+        default=60,
+        description="Silence after which a running turn is shown as stalled. Nothing is ended because of it.",
+    )
     memory_interval: Annotated[Seconds, Field(ge=0.1)] = Field(
         default=2, description="How often the memory of every client is measured."
     )
@@ -106,7 +107,7 @@ class Settings(BaseModel):
     )
     instances: dict[str, Overrides] = Field(
         default_factory=dict,
-        description="Changes to templates, by their names: the keys of `concurrency`, `pool` and `queue`.",
+        description="Changes to templates, by their names: their limits, spelled as in the template.",
     )
 
     _pool_sizes: dict[str, tuple[str, str]] = PrivateAttr(default_factory=dict)
@@ -171,6 +172,7 @@ def apply_overrides(template: Template, settings: Settings) -> Template:
         concurrency["max_sessions"] = _pool_size(*settings._pool_sizes[template.name])
     result = template.model_copy(
         update={
+            **{name: value for name, value in _set_in(changes).items() if section(Overrides, name) is None},
             "concurrency": template.concurrency.model_copy(update=concurrency),
             "pool": template.pool.model_copy(update=_set_in(changes.pool)),
             "queue": template.queue.model_copy(update={**queue, **_set_in(changes.queue)}),

@@ -6,7 +6,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.model import SlotState
+from supervisor.model import MemoryLevel, SlotState
 
 if TYPE_CHECKING:
     from supervisor.client import Client
@@ -40,21 +40,28 @@ class Slot:
         """Of the options it is started with; a spare serves only the same digest."""
         self.resume = resume
         """Started with `resume`: the conversation exists already."""
+        self.mark = ""
+        """What its processes carry in their environment."""
         self.session: Session | None = None
         self.client: Client | None = None
         self.created_at = at
         """Unix seconds."""
         self.idle_since = 0.0
         """Steady seconds; what least-recently-used is judged by."""
+        self.asking_since: float | None = None
+        """Steady seconds; None while it does not wait for an answer."""
         self.last_event_at = at
         self.turns = 0
         self.tool = ""
         self.tool_started_at: float | None = None
         self.memory_trend: deque[int] = deque(maxlen=MEMORY_SAMPLES)
+        self.memory_level = MemoryLevel.NORMAL
+        """As last measured (`ceilings.judge`)."""
         self.processes = 0
         self.cpu_percent = 0.0
         self.step = ""
         """Where on the ladder it is while CLOSING."""
+        self._measured_at: deque[float] = deque(maxlen=MEMORY_SAMPLES)
         self._state = SlotState.RESERVED
 
     def __repr__(self) -> str:
@@ -74,8 +81,36 @@ class Slot:
         return self.client.pid if self.client is not None else 0
 
     @property
+    def process_started(self) -> float:
+        """The start time of its process, as the system gives it; 0 before it runs."""
+        return self.client.started if self.client is not None else 0.0
+
+    @property
     def memory_bytes(self) -> int:
         return self.memory_trend[-1] if self.memory_trend else 0
+
+    @property
+    def memory_growth(self) -> int:
+        """Bytes a minute, from the first to the last sample that is kept."""
+        if len(self._measured_at) < 2:
+            return 0
+        seconds = self._measured_at[-1] - self._measured_at[0]
+        return int((self.memory_trend[-1] - self.memory_trend[0]) / seconds * 60) if seconds > 0 else 0
+
+    @property
+    def has_worked(self) -> bool:
+        """It has, or had, a turn to run: what it measures is what a client of this kind needs."""
+        return self.turns > 0 or self.is_running
+
+    @property
+    def is_outgrown(self) -> bool:
+        """Above its soft ceiling: it gets no new turn. Not before it has worked: a fresh one would be no smaller."""
+        return self.turns > 0 and self.memory_level is not MemoryLevel.NORMAL
+
+    @property
+    def is_overdue(self) -> bool:
+        """Above its hard ceiling: it is ended as soon as it is idle."""
+        return self.turns > 0 and self.memory_level in (MemoryLevel.HARD, MemoryLevel.PANIC)
 
     @property
     def is_spare(self) -> bool:
@@ -108,6 +143,16 @@ class Slot:
     def is_evictable(self) -> bool:
         """Idle, and nobody is about to use it. Busy and asking ones never are (S1.14)."""
         return self.is_ready and (self.session is None or len(self.session.mailbox) == 0)
+
+    @property
+    def value(self) -> tuple[bool, bool, float]:
+        """What is given up first is worth least: what is outgrown, then a spare, then the least recently used."""
+        return (not self.is_outgrown, not self.is_spare, self.idle_since)
+
+    def note_memory(self, memory_bytes: int, at: float) -> None:
+        """Keeps a measurement. `at` in steady seconds."""
+        self.memory_trend.append(memory_bytes)
+        self._measured_at.append(at)
 
     def move(self, state: SlotState) -> None:
         if state is not self._state and state not in _ALLOWED[self._state]:

@@ -7,27 +7,33 @@ async with Supervisor(templates, settings) as supervisor:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
+from weakref import WeakSet
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from supervisor import __version__, operations
+from supervisor import __version__, away, operations
 from supervisor import events as past
 from supervisor.addresses import find_key
 from supervisor.admission import HostRoom
 from supervisor.census import Census
-from supervisor.client import Client, Deadlines, EndReason
+from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
+from supervisor.connection import Verdict
 from supervisor.conversation import Conversation, QuestionClosed, QuestionPosed
-from supervisor.errors import InvalidPrompt, NotAccepting, Refused, UnknownAgent, UnknownTarget
+from supervisor.errors import InvalidPrompt, JournalFailed, NotAccepting, Refused, UnknownAgent, UnknownTarget
 from supervisor.feed import Feed, Subscription
 from supervisor.house import House
 from supervisor.housekeeping import Housekeeping
 from supervisor.ids import new_id
 from supervisor.instance import Instance
+from supervisor.journal import Journal, OfferOutcome
+from supervisor.limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
 from supervisor.model import (
     Answer,
     Archetype,
@@ -38,8 +44,11 @@ from supervisor.model import (
     QuestionOutcome,
     SessionKey,
 )
+from supervisor.offers import OfferDesk
 from supervisor.options import MakeConnector, bundled_cli
+from supervisor.orphans import end_orphans
 from supervisor.permissions import QuestionDesk
+from supervisor.restart import Restart
 from supervisor.rows import make_client_row, make_instance_row, make_session_row
 from supervisor.session import Session
 from supervisor.settings import Settings
@@ -64,17 +73,20 @@ class Supervisor:
         environment: Mapping[str, str] | None = None,
         endpoint: str = "",
         clock: Clock | None = None,
+        keeps_queue: bool = True,
+        name: str = "bullpen",
     ) -> None:
         """`connect` makes the connector of a template; by default the bundled CLI, with `environment` added to what it
-        inherits. `endpoint` is what the screen calls the place the clients talk to."""
-        self.settings = settings
+        inherits. `endpoint` is what the screen calls the place the clients talk to. With `keeps_queue`, what waits when
+        it ends is left to the next run on the same state directory, and it takes over what an earlier one has left;
+        without, it ends what it was given and leaves the rest alone. `name` is what a second supervisor is told."""
         self.failure: BaseException | None = None
         """Our own mistake, once there was one; `run` raises it after everything has been ended."""
         self._clock = clock or Clock()
         self._endpoint = endpoint
         self._started_at = self._clock.wall()
         self._feed = Feed(self)
-        self._desk = QuestionDesk(self._clock, self._question_asked, self._question_settled)
+        self._desk = QuestionDesk(self._clock, self._question_asked, self._question_settled, self._question_came_back)
         self._census = Census(self._clock)
         self._tasks: TaskGroup | None = None
         self._stopping = anyio.Event()
@@ -82,20 +94,23 @@ class Supervisor:
         self._emptied = anyio.Event()
         self._instances: dict[str, Instance] = {}
         self._turns: dict[str, Turn] = {}
+        """Those that wait or run, by id."""
+        self._given: WeakSet[Turn] = WeakSet()
+        """All that somebody may still hold as a ticket."""
         self._house = House(
             feed=self._feed,
             desk=self._desk,
             clock=self._clock,
-            deadlines=Deadlines(
-                connect=settings.connect_timeout, control=settings.control_timeout, kill=settings.kill_grace
-            ),
+            settings=settings,
             starts=anyio.CapacityLimiter(settings.connect_limit),
-            room=HostRoom(settings.max_agents),
+            room=HostRoom(settings.max_agents, settings.memory_budget),
             mark=uuid4().hex,
-            agent_ttl=settings.agent_ttl,
             workspaces=settings.state_dir / "workspaces",
+            keeps_queue=keeps_queue,
             spawn=self._spawn,
         )
+        self._name = name
+        self._offers = OfferDesk(self._instances, self._house, self._take_in)
         make = connect or bundled_cli(settings, environment or {})
         for template in templates:
             instance = Instance(template, make(template), self._house)
@@ -103,18 +118,31 @@ class Supervisor:
                 instance.state, instance.note = InstanceState.STOPPED, "not started: resume starts it"
             self._instances[template.name] = instance
 
+    @property
+    def settings(self) -> Settings:
+        return self._house.settings
+
     def __repr__(self) -> str:
         return f"<Supervisor of {', '.join(map(repr, self._instances.values()))}>"
 
     # Living
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Runs until `stop`. Whatever ends it, every process has been ended when it returns."""
+        """Runs until `stop`. Whatever ends it, every process has been ended when it returns.
+
+        Raises `StateInUse` or `JournalUnusable` before anything is started.
+        """
         try:
-            async with anyio.create_task_group() as tasks, anyio.create_task_group() as chores:
+            async with (
+                Journal.open(self.settings.state_dir, clock=self._clock, name=self._name) as journal,
+                anyio.create_task_group() as tasks,
+                anyio.create_task_group() as chores,
+            ):
                 self._tasks = tasks
+                self._house.log = journal
+                await self._take_over(journal)
                 housekeeping = Housekeeping(
-                    self._instances, house=self._house, census=self._census, settings=self.settings
+                    self._instances, house=self._house, census=self._census, offers=self._offers
                 )
                 chores.start_soon(self._guard, housekeeping.watch_the_clock)
                 chores.start_soon(self._guard, housekeeping.take_census)
@@ -128,9 +156,22 @@ class Supervisor:
                         await self._end_everything()
                     chores.cancel_scope.cancel()
         finally:
+            self._house.log = None
+            for turn in tuple(self._given):
+                turn.withdraw(JournalFailed("what became of it could not be recorded: ask again after the next start"))
             self._stopped.set()
         if self.failure is not None:
             raise self.failure
+
+    async def _take_over(self, journal: Journal) -> None:
+        """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
+        loaded = await journal.load()
+        orphans, left_over = await end_orphans(loaded.clients)
+        if not left_over:
+            for client in loaded.clients:
+                journal.forget_client(client.mark)
+        taken = Restart(self._instances, self._house, self._offers, self._take_in).take_over(loaded)
+        self._feed.publish(past.Restarted(at=self._clock.wall(), orphans=orphans, **taken._asdict()))
 
     @asynccontextmanager
     async def _running(self) -> AsyncGenerator[Supervisor]:
@@ -165,7 +206,20 @@ class Supervisor:
 
     def _spawn(self, client: Client) -> None:
         assert self._tasks is not None, "the supervisor runs"
-        self._tasks.start_soon(self._guard, client.run, name=f"client {client.slot.id}")
+        self._tasks.start_soon(self._guard, partial(self._tend, client), name=f"client {client.slot.id}")
+
+    async def _tend(self, client: Client) -> None:
+        """One client from its start to its end. A native cancel of its task ends that client, and nobody else."""
+        work = client.run
+        while not client.is_gone:
+            try:
+                await work()
+            except asyncio.CancelledError:
+                # Of anyio's cancels none gets through `leave`, so this one is native, or everything ends.
+                if client.is_gone and self._tasks is not None and self._tasks.cancel_scope.cancel_called:
+                    raise
+            client.end(EndReason.CANCELLED)
+            work = client.leave
 
     async def _guard(self, work: Callable[[], object]) -> None:
         """Keeps our own mistakes: publishes the first one and ends everything in order, instead of tearing it down."""
@@ -208,9 +262,11 @@ class Supervisor:
             endpoint=self._endpoint,
             started_at=self._started_at,
             memory_bytes=sum(instance.pool.memory_bytes for instance in self._instances.values()),
-            memory_budget=self.settings.memory_budget,
+            memory_budget=self._house.room.memory_budget,
             supervisor_bytes=self._census.supervisor_bytes,
             memory_available=self._census.memory_available,
+            journal_failing=self._house.recording_fails,
+            memory_reserved=self._house.room.ledger.coming,
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:
@@ -238,6 +294,8 @@ class Supervisor:
             raise InvalidPrompt("the prompt is empty: say what the agent should do")
         if len(prompt.text) > MAX_PROMPT:
             raise InvalidPrompt(f"the prompt has {len(prompt.text):,} characters; at most {MAX_PROMPT:,} are accepted")
+        if self._house.log is None:
+            raise NotAccepting("bullpen does not run")
         if self._stopping.is_set():
             raise NotAccepting("bullpen is stopping")
         if not instance.is_accepting:
@@ -250,8 +308,7 @@ class Supervisor:
             is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
             session = instance.open_session(key, leaves_none_behind=is_single_call)
         turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._clock.wall())
-        self._turns[turn.id] = turn
-        turn.on_end(lambda: self._forget_turn(turn))
+        self._take_in(turn)
         instance.put(session, turn)
         return turn
 
@@ -260,7 +317,7 @@ class Supervisor:
         if turn is None:
             raise UnknownTarget(f"no turn {turn_id} waits or runs")
         instance, session = self._instances[turn.key.instance], self._session(turn.key)
-        if session.mailbox.current is turn:
+        if session.mailbox.current is turn or turn.is_away:
             instance.stop_turn(session, "withdrawn by its caller")
         else:
             instance.drop(session, turn, Cancelled("withdrawn by its caller"))
@@ -278,6 +335,11 @@ class Supervisor:
         count = operations.clear_queue(self._instance(instance), session)
         self._log_action("clear-queue", key or instance, f"{count} cancelled")
         return count
+
+    def _take_in(self, turn: Turn) -> None:
+        self._turns[turn.id] = turn
+        self._given.add(turn)
+        turn.on_end(lambda: self._forget_turn(turn))
 
     def _forget_turn(self, turn: Turn) -> None:
         del self._turns[turn.id]
@@ -298,6 +360,7 @@ class Supervisor:
     def _question_asked(self, question: Question) -> None:
         conversation = self._session(question.key).conversation
         conversation.append(QuestionPosed(at=question.asked_at, turn_id=question.turn_id, question=question))
+        self._house.journal.note_question(question)
         self._feed.touch_questions()
         self._feed.publish(past.QuestionAsked(at=question.asked_at, question=question, **_ids(question)))
 
@@ -307,24 +370,49 @@ class Supervisor:
         conversation.append(
             QuestionClosed(at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words)
         )
+        self._house.journal.settle_question(question.id, now, outcome, by, words)
         self._feed.touch_questions()
         self._feed.publish(past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question)))
+
+    def _question_came_back(self, question: Question, rule: str, verdict: Verdict) -> None:
+        instance = self._instances[question.key.instance]
+        away.come_back(instance, self._session(question.key), question, rule, verdict)
 
     # Turns that a restart interrupted
 
     def replay(self, key: SessionKey) -> Turn:
-        raise UnknownTarget(f"{self._session(key).key} has no interrupted turn on offer")
+        turn = self._offers.replay(self._session(key))
+        self._log_action("replay", key)
+        return turn
 
     def drop_offer(self, key: SessionKey) -> None:
-        raise UnknownTarget(f"{self._session(key).key} has no interrupted turn on offer")
+        self._offers.settle(self._session(key), OfferOutcome.DROPPED)
+        self._log_action("drop", key)
 
     # Limits
 
     def limits(self, instance: str = "") -> dict[str, str]:
-        return {}
+        return describe_limits(self._instance(instance).template) if instance else describe_host_limits(self.settings)
 
     def adjust(self, instance: str, limit: str, value: str) -> None:
-        raise Refused(f"{limit} is not a limit")
+        if instance:
+            operations.adjust(self._instance(instance), limit, value, most=self.settings.max_agents)
+        else:
+            self._adjust_host(limit, value)
+        self._log_action("set", instance or "host", f"{limit} {value}")
+
+    def _adjust_host(self, limit: str, value: str) -> None:
+        settings = adjust_settings(self.settings, limit, value)
+        house = self._house
+        for instance in self._instances.values():
+            instance.apply(take_max_wait(instance.template, self.settings, settings))
+        house.settings = settings
+        house.starts.total_tokens = settings.connect_limit
+        house.room.max_agents = settings.max_agents
+        house.room.memory_budget = settings.memory_budget
+        self._feed.touch_host()
+        for instance in self._instances.values():
+            instance.kick()
 
     # Instances
 
@@ -406,7 +494,9 @@ class Supervisor:
         ids: dict[str, str] = {"instance": str(target)}
         if isinstance(target, SessionKey):
             ids = {"instance": target.instance, "user": target.user, "session": target.session}
-        self._feed.publish(past.ActionTaken(at=self._clock.wall(), verb=verb, detail=detail, **ids))
+        now = self._clock.wall()
+        self._house.journal.note_action(now, verb, str(target), detail)
+        self._feed.publish(past.ActionTaken(at=now, verb=verb, detail=detail, **ids))
 
 
 def _ids(question: Question) -> dict[str, str]:

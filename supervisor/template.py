@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic.alias_generators import to_camel
 
 from supervisor.durations import Limit, PositiveLimit, PositiveSeconds, Seconds
-from supervisor.mistakes import in_words
+from supervisor.host_memory import Memory, spell_memory
+from supervisor.mistakes import in_words, section, spelled
 from supervisor.model import Archetype
 
 NAME_LIMIT = 64
@@ -111,6 +114,26 @@ class Pool(_Keys):
     idle_ttl: Seconds = Field(
         default=900, description="How long a client may be idle before it is hibernated; its session stays resumable."
     )
+    asking_ttl: Limit = Field(
+        default=300,
+        description="How long a client may wait for a human answer while other turns wait for a place, or `none`; then "
+        "its process ends, and the question stays answerable.",
+    )
+    memory_budget: Memory = Field(
+        default=None, description="Memory all clients of this instance together may use. Default: `none`."
+    )
+    soft_memory: Memory = Field(
+        default=1024**3,
+        description="A client's process tree above this gets no new turn, or `none`: its session's next turn starts a "
+        "fresh process.",
+    )
+    hard_memory: Memory = Field(
+        default=2 * 1024**3, description="A client's process tree above this is ended after its turn, or `none`."
+    )
+    panic_memory: Memory = Field(
+        default=4 * 1024**3,
+        description="A client's process tree above this is ended at once, or `none`; its turn fails as out-of-memory.",
+    )
 
 
 class Queue(_Keys):
@@ -123,7 +146,42 @@ class Queue(_Keys):
     )
 
 
-class FrontMatter(_Keys):
+class Limits(_Keys):
+    """How much and how long: the keys of a template that a host may change for its own."""
+
+    concurrency: Concurrency = Field(default_factory=Concurrency, description="How much runs at the same time.")
+    pool: Pool = Field(default_factory=Pool, description="The clients behind the instance.")
+    queue: Queue = Field(default_factory=Queue, description="What may wait, and for how long.")
+    question_ttl: PositiveSeconds = Field(
+        default=3600, description="How long an agent's question waits for an answer before it expires."
+    )
+    stall_timeout: PositiveLimit = Field(
+        default=None, description="A turn that gives no sign of life for this long is stopped. Default: `none`."
+    )
+    turn_timeout: PositiveLimit = Field(
+        default=None,
+        description="How long a turn may run, or `none`. Default: 5m for tool, 10m for employee, `none` for service.",
+    )
+    session_ttl: PositiveSeconds = Field(
+        default=7 * 86400, description="How long a session may go unused before it is forgotten."
+    )
+    on_restart: Literal["ask", "replay", "drop"] = Field(
+        default="ask", description="What becomes of turns that were running when the supervisor died."
+    )
+
+
+def _locations() -> Iterator[tuple[str, ...]]:
+    for name in Limits.model_fields:
+        inner = section(Limits, name)
+        keys = [(spelled(one, inner),) for one in inner.model_fields] if inner else [()]
+        yield from ((spelled(name, Limits), *key) for key in keys)
+
+
+LIMITS = tuple(_locations())
+"""Every limit as files spell it: (`pool`, `idleTtl`), (`questionTtl`,) and so on."""
+
+
+class FrontMatter(Limits):
     """Every key that may stand between the two `---` lines."""
 
     name: Annotated[str, Field(max_length=NAME_LIMIT, pattern=f"^{_NAME.pattern}$")] = Field(
@@ -156,25 +214,6 @@ class FrontMatter(_Keys):
         default_factory=dict, description="MCP servers by name, each with its configuration (mapping, or list of such)."
     )
     skills: Words = Field(default=(), description="Skills made available to the agent, as a list or text with commas.")
-    concurrency: Concurrency = Field(default_factory=Concurrency, description="How much runs at the same time.")
-    pool: Pool = Field(default_factory=Pool, description="The clients behind the instance.")
-    queue: Queue = Field(default_factory=Queue, description="What may wait, and for how long.")
-    question_ttl: PositiveSeconds = Field(
-        default=3600, description="How long an agent's question waits for an answer before it expires."
-    )
-    stall_timeout: PositiveLimit = Field(
-        default=None, description="A turn that gives no sign of life for this long is stopped. Default: `none`."
-    )
-    turn_timeout: PositiveLimit = Field(
-        default=None,
-        description="How long a turn may run, or `none`. Default: 5m for tool, 10m for employee, `none` for service.",
-    )
-    session_ttl: PositiveSeconds = Field(
-        default=7 * 86400, description="How long a session may go unused before it is forgotten."
-    )
-    on_restart: Literal["ask", "replay", "drop"] = Field(
-        default="ask", description="What becomes of turns that were running when the supervisor died."
-    )
     workspace: Text = Field(
         default="private",
         description="`private` gives every session a directory of its own; a path, relative to the template's folder, "
@@ -267,4 +306,21 @@ def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
     for key, value in (("pool.minClients", template.pool.min_clients), ("pool.spares", template.pool.spares or 0)):
         if value > clients:
             found.append((key, f"is {value}, more than the pool may hold ({clients}; see pool.maxClients)"))
+    return found + _memory_contradictions(template.pool)
+
+
+def _memory_contradictions(pool: Pool) -> list[tuple[str, str]]:
+    """Said of the key that was written, where only one of the two was."""
+    found = []
+    steps = [name for name in ("soft_memory", "hard_memory", "panic_memory") if getattr(pool, name) is not None]
+    for lower, upper in pairwise(steps):
+        less, more = getattr(pool, lower), getattr(pool, upper)
+        if less <= more:
+            continue
+        if lower in pool.model_fields_set:
+            sentence = f"is {spell_memory(less)}, more than pool.{to_camel(upper)} ({spell_memory(more)})"
+            found.append((f"pool.{to_camel(lower)}", sentence))
+        else:
+            sentence = f"is {spell_memory(more)}, less than pool.{to_camel(lower)} ({spell_memory(less)})"
+            found.append((f"pool.{to_camel(upper)}", sentence))
     return found

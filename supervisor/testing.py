@@ -29,6 +29,7 @@ from supervisor.client_events import ClientEvent, Rested, Result, TextBlock, Tex
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
 from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
 from supervisor.model import Usage
+from supervisor.processes import Measure, ProcessTable
 from supervisor.templates import Template
 
 OnPrompt = Callable[["FakeConnection", str], None]
@@ -58,6 +59,8 @@ class FakeWorld:
     on_prompt: OnPrompt = answer_at_once
     transcripts: dict[str, list[str]] = field(default_factory=dict)
     """Conversation id → every prompt written to it: what a resumed client remembers. Take one out to lose it."""
+    transcript_uuids: dict[str, list[str]] = field(default_factory=dict)
+    """Conversation id → the ids those prompts were written with."""
     written: list[Written] = field(default_factory=list)
     """Every prompt ever written, in the order of writing."""
     connections: list[FakeConnection] = field(default_factory=list)
@@ -71,6 +74,8 @@ class FakeWorld:
     """Connects that did not become a process, those given up included."""
     gate: anyio.Event | None = None
     """When set, a connect waits for it."""
+    expected_bytes: int = 1024**2
+    """What one client is expected to use, before any was measured."""
     starting: int = 0
     most_starting: int = 0
     """The most connects that were under way at once."""
@@ -97,6 +102,10 @@ class FakeConnector:
     def digest(self) -> str:
         return self._digest
 
+    @property
+    def expected_bytes(self) -> int:
+        return self._world.expected_bytes
+
     def open(self, launch: Launch) -> FakeConnection:
         connection = FakeConnection(self._world, launch)
         self._world.connections.append(connection)
@@ -113,6 +122,8 @@ class FakeConnection:
         self.is_alive = False
         self.is_hanging = False
         """Answers nothing any more, as a stopped process. Only KILL ends it."""
+        self.memory_bytes = world.expected_bytes
+        """What the census finds while it is alive."""
         self.interrupts = 0
         self.survives_terminate = False
         """Does not leave when asked to. Only KILL ends it."""
@@ -134,6 +145,10 @@ class FakeConnection:
     @property
     def pid(self) -> int:
         return 0
+
+    @property
+    def started(self) -> float:
+        return 0.0
 
     @property
     def is_in_turn(self) -> bool:
@@ -228,6 +243,7 @@ class FakeConnection:
         self._uuid, self._is_interrupted = uuid, False
         self.prompts.append(text)
         self.world.transcripts.setdefault(self.launch.session_uuid, []).append(text)
+        self.world.transcript_uuids.setdefault(self.launch.session_uuid, []).append(uuid)
         self.world.written.append(Written(self.launch.client_id, self.launch.session_uuid, text))
         if not self.is_hanging:
             self.tell(Woke())
@@ -244,6 +260,15 @@ class FakeConnection:
         if self.is_in_turn:
             self._said = []
             self._finish(text="", error="interrupted", was_aborted=True)
+
+    async def ping(self) -> None:
+        if self.is_hanging:
+            await anyio.sleep_forever()
+        if not self.is_alive:
+            raise ClientDied("Cannot write to terminated process")
+
+    def measure(self, table: ProcessTable) -> Measure:
+        return Measure(self.memory_bytes, 1, 0.0) if self.is_alive else Measure()
 
     def tree(self) -> FakeTree:
         return FakeTree(self)
@@ -265,11 +290,25 @@ class FakeConnection:
     def kill(self) -> None:
         self._end()
 
+    @property
+    def _may_begin_anew(self) -> bool:
+        return bool(self.launch.drop_turns) and self.launch.is_unanswered
+
+    def _cut(self) -> None:
+        """Takes the unanswered prompt, and what came after it, out of the conversation that is resumed."""
+        texts = self.world.transcripts.get(self.launch.session_uuid, [])
+        uuids = self.world.transcript_uuids.get(self.launch.session_uuid, [])
+        if (dropped := next((one for one in self.launch.drop_turns if one in uuids), None)) is not None:
+            place = uuids.index(dropped)
+            del texts[place:], uuids[place:]
+
     def _look_at_the_disk(self) -> None:
         world, uuid = self.world, self.launch.session_uuid
         if world.connect_failures:
             raise world.connect_failures.pop(0)
-        if self.launch.resume and uuid not in world.transcripts:
+        if self.launch.resume and self.launch.drop_turns:
+            self._cut()
+        if self.launch.resume and uuid not in world.transcripts and not self._may_begin_anew:
             raise ResumeTargetMissing(f"No conversation found with session ID: {uuid}")
         if not self.launch.resume and uuid in world.transcripts:
             raise SessionIdTaken(f"Session ID {uuid} is already in use")

@@ -86,9 +86,9 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _respell(location: Location) -> Location:
-    """Below an instance's section, `max_sessions` is as good as `maxSessions`."""
-    if len(location) == 4 and location[0] == "instances":
-        return (*location[:3], to_camel(str(location[3])))
+    """Of an instance's keys, `max_sessions` is as good as `maxSessions`."""
+    if len(location) in (3, 4) and location[0] == "instances":
+        return (*location[:-1], to_camel(str(location[-1])))
     return location
 
 

@@ -12,6 +12,7 @@ from claude_agent_sdk import (
     CLIJSONDecodeError,
     Message,
     ProcessError,
+    RateLimitEvent,
     ResultError,
     ResultMessage,
     StreamEvent,
@@ -48,6 +49,9 @@ class Translator:
                 yield _result(message)
             case SystemMessage():
                 yield from _system(message.subtype, message.data)
+            case RateLimitEvent():
+                info = message.rate_limit_info
+                yield told.Limited(info.status == "rejected", float(info.resets_at) if info.resets_at else None)
             case _:
                 return
 
@@ -140,6 +144,12 @@ def _system(subtype: str, data: dict[str, Any]) -> Iterator[told.ClientEvent]:
             yield told.Compacted(int(compaction.get("pre_tokens") or 0))
         case _:
             return
+
+
+def is_cut_refused(error: Exception, last_words: str) -> bool:
+    """The conversation cannot be resumed at the entry named; as it is, it still can."""
+    words = f"{last_words} {error}"
+    return "Resume rejected" in words or "No message found with message.uuid" in words
 
 
 def translate_connect_error(error: Exception, last_words: str) -> ConnectFailed:

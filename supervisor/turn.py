@@ -8,7 +8,8 @@ from enum import StrEnum
 import anyio
 
 from supervisor.conversation import Conversation, Cursor, Replied
-from supervisor.model import Outcome, Prompt, SessionKey
+from supervisor.errors import BullpenError
+from supervisor.model import FailureKind, Outcome, Prompt, SessionKey
 
 
 class TurnState(StrEnum):
@@ -32,6 +33,8 @@ class Turn:
         conversation: Conversation,
         *,
         at: float,
+        replays: str = "",
+        is_recorded: bool = False,
     ) -> None:
         self.id = turn_id
         self.uuid = uuid
@@ -40,6 +43,10 @@ class Turn:
         self.prompt = prompt
         self.queued_at = at
         """Unix seconds."""
+        self.replays = replays
+        """Id of the interrupted turn whose prompt it sends again; mostly empty. It goes before all that waits."""
+        self.is_recorded = is_recorded
+        """It is in the journal: accepted for good, and free to begin."""
         self.queued_steady = 0.0
         self.eligible_steady: float | None = None
         """Since when nothing but the pool keeps it waiting (steady seconds); `maxWait` counts from here."""
@@ -49,11 +56,25 @@ class Turn:
         self.first_text_steady: float | None = None
         self.stop_reason = ""
         """Why somebody asked it to stop; empty while nobody has."""
+        self.fails_as: FailureKind | None = None
+        """What kind of failure that is; None when it is an interrupt."""
+        self.is_taken_down = False
+        """Its prompt stands in the conversation: a turn that is put back and begins again is not asked twice."""
+        self.is_away = False
+        """It has begun, and waits for the answer to its question without a client."""
+        self.told: list[str] = []
+        """The answers it comes back with: what the agent is sent in place of the prompt."""
         self._conversation = conversation
         self._from = len(conversation)
         self._outcome: Outcome | None = None
+        self._withdrawn: BullpenError | None = None
         self._on_end: list[Callable[[], object]] = []
+        self._settled = anyio.Event()
+        """It was recorded, refused or suspended."""
         self._ended = anyio.Event()
+        """It has an outcome, or never will have one here."""
+        self._told = anyio.Event()
+        """That outcome is recorded: what its submitter is told, no restart takes back."""
 
     def __repr__(self) -> str:
         return f"<Turn {self.id} of {self.key}, {self.state}>"
@@ -69,6 +90,11 @@ class Turn:
         return TurnState.WAITING if self.started_at is None else TurnState.RUNNING
 
     @property
+    def words(self) -> str:
+        """What is sent to the agent: the prompt, or how its questions ended when it comes back."""
+        return "\n\n".join([*self.told, "Go on with what you were doing."]) if self.told else self.prompt.text
+
+    @property
     def finished(self) -> Outcome | None:
         return self._outcome
 
@@ -80,17 +106,43 @@ class Turn:
         if self._outcome is not None:
             raise AssertionError(f"{self!r} ended twice: {outcome!r}")
         self._outcome = outcome
+        self._leave()
+
+    def note_recorded(self) -> None:
+        self.is_recorded = True
+        self._settled.set()
+
+    def note_outcome_recorded(self) -> None:
+        self._told.set()
+
+    def withdraw(self, error: BullpenError) -> None:
+        """It will have no outcome here: it was refused after all, is kept for the next start, or its outcome could not
+        be recorded. Whoever waits for it gets the error. Nothing happens when its outcome is recorded already."""
+        if self._told.is_set():
+            return
+        self._withdrawn = error
+        self._settled.set()
+        self._told.set()
+        if not self._ended.is_set():
+            self._leave()
+
+    def _leave(self) -> None:
         for call in self._on_end:
             call()
         self._ended.set()
         self._conversation.wake()
 
     async def accepted(self) -> None:
-        """Returns when the prompt is recorded for good."""
+        if not self.is_recorded:
+            await self._settled.wait()
+        if self._withdrawn is not None and not self.is_recorded:
+            raise self._withdrawn
 
     async def outcome(self) -> Outcome:
-        while self._outcome is None:
-            await self._ended.wait()
+        await self._told.wait()
+        if self._withdrawn is not None:
+            raise self._withdrawn
+        assert self._outcome is not None, "it ended"
         return self._outcome
 
     async def stream(self) -> AsyncIterator[str]:
@@ -98,7 +150,7 @@ class Turn:
         cursor = Cursor(self._from, 0)
         given = 0
         while True:
-            ended = self._outcome is not None
+            ended = self._ended.is_set()
             reading = conversation.read(cursor)
             cursor = reading.cursor
             for entry in reading.entries:
@@ -111,5 +163,7 @@ class Turn:
                 given += len(reading.opened)
                 yield reading.opened
             if ended:
+                if self._withdrawn is not None:
+                    raise self._withdrawn
                 return
             await conversation.next_change()

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
 
 from supervisor.mistakes import Location, nearest
-from supervisor.template import Concurrency, Pool, Queue
+from supervisor.template import LIMITS
 
 PREFIX = "BULLPEN_"
 
@@ -32,11 +32,7 @@ OLDER_NAMES = {
 OLDER_POOL_SIZE = "_CLIENT_POOL_SIZE"
 """After an instance's name: what `_MAX_SESSIONS` says now (S2.25)."""
 
-INSTANCE_KEYS: dict[str, tuple[str, str]] = {
-    to_snake(name).upper(): (section, model.model_fields[name].alias or name)
-    for section, model in (("concurrency", Concurrency), ("pool", Pool), ("queue", Queue))
-    for name in model.model_fields
-}
+INSTANCE_KEYS: dict[str, tuple[str, ...]] = {to_snake(location[-1]).upper(): location for location in LIMITS}
 """`MAX_SESSIONS` → (`concurrency`, `maxSessions`) and so on: what may follow an instance's name."""
 
 

@@ -78,7 +78,7 @@ VERBS: tuple[Verb, ...] = (
          shown=True, key_display="⏎"),
     Verb("new_chat", "n", "new", "Start a conversation: choose instance, user and session.", Target.VIEW,
          LOOK, words="chat INSTANCE", shown=True),
-    Verb("inbox", "i", "inbox", "Go to the open questions; once more opens the oldest.", Target.QUESTION, LOOK,
+    Verb("inbox", "i", "inbox", "Go to what waits for you; once more opens the first.", Target.QUESTION, LOOK,
          shown=True),
     Verb("filter", "slash", "filter", "Show only rows with this text; /!text shows the others; esc clears.",
          Target.VIEW, LOOK, shown=True, key_display="/"),
@@ -88,13 +88,17 @@ VERBS: tuple[Verb, ...] = (
          Target.VIEW, LOOK),
     Verb("errors", "ctrl+z", "errors only", "Show only sessions that failed; again shows all.", Target.VIEW, LOOK,
          key_display="^z"),
-    Verb("sort", "equals_sign", "needs-you first", "Sort by who needs you: asking, failed, longest waiting.",
+    Verb("sort", "equals_sign", "needs-you first", "Sort by who needs you: asking, interrupted, failed, stalled, …",
          Target.VIEW, LOOK, key_display="="),
     Verb("pane('instances')", "1", "instances", "Go to the instances.", Target.VIEW, LOOK),
     Verb("pane('sessions')", "2", "sessions", "Go to the sessions.", Target.VIEW, LOOK),
     Verb("pane('clients')", "3", "clients", "Go to the clients.", Target.VIEW, LOOK),
-    Verb("pane('inbox')", "4", "inbox", "Go to the open questions.", Target.VIEW, LOOK),
+    Verb("pane('inbox')", "4", "inbox", "Go to what waits for you.", Target.VIEW, LOOK),
     Verb("pane('events')", "5", "events", "Go to the log of events.", Target.VIEW, LOOK),
+    Verb("replay", "R", "replay", "Send the turn that a restart interrupted again, as a new turn.", Target.SESSION,
+         STEER, words="replay SESSION", confirms=True, shown=True),
+    Verb("drop_offer", "Z", "drop", "Leave the turn that a restart interrupted as it is.", Target.SESSION, STEER,
+         words="drop SESSION", confirms=True, shown=True),
     Verb("interrupt", "x", "interrupt", "Stop the session's running turn. Its client and its queue stay.",
          Target.SESSION, STOP, words="interrupt SESSION", shown=True),
     Verb("clear_queue", "X", "clear queue", "Cancel the turns that wait. What runs goes on.", Target.SESSION, STOP,
@@ -107,12 +111,15 @@ VERBS: tuple[Verb, ...] = (
          Target.INSTANCE, STOP, words="kill TARGET", confirms=True, shown=True),
     Verb("help", "question_mark", "help", "All keys.", Target.VIEW, PROGRAM, key_display="?", shown=True),
     Verb("describe", "d", "describe", "Show every fact about the row under the cursor.", Target.VIEW, LOOK),
+    Verb("describe_host", "H", "host", "Show every fact about the host: memory, journal, limits.", Target.VIEW, LOOK),
     Verb("pause", "p", "pause", "New prompts queue; what runs goes on.", Target.INSTANCE, STEER,
          words="pause INSTANCE", confirms=True, shown=True),
-    Verb("resume", "p", "resume", "Take back pause, drain or stop.", Target.INSTANCE, STEER,
-         words="resume INSTANCE", shown=True),
+    Verb("resume", "p", "resume", "Take back pause, drain or stop; a parked pool tries again at once.",
+         Target.INSTANCE, STEER, words="resume INSTANCE", shown=True),
     Verb("scale", "s", "scale", "Change how many turns may run in parallel.", Target.INSTANCE, STEER,
          words="scale INSTANCE N", shown=True),
+    Verb("set_limit", "", "set a limit", "Change one limit until the next restart.", Target.INSTANCE, STEER,
+         words="set LIMIT VALUE"),
     Verb("hibernate", "h", "hibernate", "End an idle session's process; the conversation stays.", Target.SESSION,
          STEER, words="hibernate SESSION"),
     Verb("close_session", "delete", "close", "Remove the session from the books.", Target.SESSION, STEER,
@@ -136,7 +143,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("copy_reply", "ctrl+y", "copy reply", "Copy the last reply.", Target.VIEW, WRITE, Place.CHAT, shown=True,
          key_display="^y", is_prior=True),
     Verb("withdraw", "f8", "withdraw", "Cancel the newest prompt that still waits in this session.",
-         Target.SESSION, WRITE, Place.CHAT, key_display="F8", shown=True),
+         Target.SESSION, WRITE, Place.CHAT, words="withdraw SESSION N", key_display="F8", shown=True),
     Verb("facts", "f2", "describe", "Show every fact about this session.", Target.VIEW, WRITE, Place.CHAT,
          key_display="F2"),
     Verb("drain_house", "", "drain all", "Drain every instance.", Target.HOUSE, STOP, words="drain all",
@@ -155,6 +162,16 @@ def bindings(place: Place) -> list[Binding]:
     return [verb.binding() for verb in VERBS if verb.place == place and verb.key]
 
 
+def bindings_of(*names: str) -> list[Binding]:
+    """The dashboard's keys for these verbs, for another widget that takes them as well."""
+    return [verb.binding() for verb in VERBS if verb.place is Place.DASHBOARD and verb.name in names]
+
+
 def key_caption(verb: Verb) -> str:
     """The key as people write it."""
     return verb.key_display or verb.key
+
+
+def key_of(name: str) -> str:
+    """The key of one of the dashboard's verbs, as people write it."""
+    return next(key_caption(verb) for verb in VERBS if verb.place is Place.DASHBOARD and verb.name == name)

@@ -11,6 +11,7 @@ from supervisor import (
     HostRow,
     InstanceRow,
     InstanceState,
+    Offer,
     Question,
     SessionKey,
     SessionRow,
@@ -29,6 +30,7 @@ class Touched:
     sessions: frozenset[SessionKey] = frozenset()
     clients: frozenset[str] = frozenset()
     questions: bool = False
+    offers: bool = False
     events: tuple[Event, ...] = ()
 
     def __bool__(self) -> bool:
@@ -39,6 +41,7 @@ class Touched:
             or self.sessions
             or self.clients
             or self.questions
+            or self.offers
             or self.events
         )
 
@@ -70,6 +73,8 @@ class Bridge:
         self.clients: dict[str, ClientRow]
         self.questions: dict[str, Question]
         """Open ones, oldest first."""
+        self.offers: dict[SessionKey, Offer]
+        """Turns that a restart interrupted, until somebody decides."""
         self._replace(self._subscription.snapshot)
 
     def close(self) -> None:
@@ -80,19 +85,22 @@ class Bridge:
         changes = self._subscription.take()
         if changes.snapshot is not None:
             self._replace(changes.snapshot)
-            return Touched(everything=True, host=True, questions=True, events=changes.events)
+            return Touched(everything=True, host=True, questions=True, offers=True, events=changes.events)
         if changes.host is not None:
             self.host = changes.host
         for instance in changes.instances:
             self.instances[instance.name] = instance
+        had_offers = dict(self.offers)
         for session in changes.sessions:
             self.sessions[session.key] = session
+            self._take_offer(session)
         for client in changes.clients:
             self.clients[client.id] = client
         for name in changes.gone_instances:
             self.instances.pop(name, None)
         for key in changes.gone_sessions:
             self.sessions.pop(key, None)
+            self.offers.pop(key, None)
         for client_id in changes.gone_clients:
             self.clients.pop(client_id, None)
         if changes.questions is not None:
@@ -103,6 +111,7 @@ class Bridge:
             sessions=changes.gone_sessions.union(row.key for row in changes.sessions),
             clients=changes.gone_clients.union(row.id for row in changes.clients),
             questions=changes.questions is not None,
+            offers=self.offers != had_offers,
             events=changes.events,
         )
 
@@ -117,6 +126,21 @@ class Bridge:
             memory_bytes=sum(row.memory_bytes for row in rows),
         )
 
+    def client_of(self, row: SessionRow | None) -> ClientRow | None:
+        return None if row is None else self.clients.get(row.client_id)
+
+    def instance_of(self, row: SessionRow | None) -> InstanceRow | None:
+        return None if row is None else self.instances.get(row.key.instance)
+
+    @property
+    def is_operator_wanted(self) -> bool:
+        """Whether anything stands in the inbox."""
+        return bool(self.questions or self.offers)
+
+    def inbox(self) -> list[Question | Offer]:
+        """All that waits for the operator's word."""
+        return [*self.questions.values(), *self.offers.values()]
+
     def open_to_prompts(self) -> list[str]:
         """Instances that take prompts now, by name."""
         taking = (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED)
@@ -128,3 +152,10 @@ class Bridge:
         self.sessions = {row.key: row for row in snapshot.sessions}
         self.clients = {row.id: row for row in snapshot.clients}
         self.questions = {question.id: question for question in snapshot.questions}
+        self.offers = {row.key: row.offer for row in snapshot.sessions if row.offer is not None}
+
+    def _take_offer(self, row: SessionRow) -> None:
+        if row.offer is None:
+            self.offers.pop(row.key, None)
+        else:
+            self.offers[row.key] = row.offer

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
-from supervisor import ClientRow, SessionRow
+from supervisor import ClientRow, Offer, SessionRow
 from tui import format
 from tui.bridge import Bridge, Work
 
@@ -110,6 +111,33 @@ def of_close(session: SessionRow) -> Consequence:
         confirm="Close session",
         words=f"close {session.key}",
     )
+
+
+def of_replay(offer: Offer) -> Consequence:
+    return Consequence(
+        title=f"Replay the interrupted turn of {offer.key}?",
+        facts=_offer_lines(offer),
+        after="It is sent again as a new turn, and the unanswered prompt is cut from the conversation first. "
+        "Tools that had already acted may act a second time.",
+        confirm="Replay",
+        words=f"replay {offer.key}",
+        is_grave=False,
+    )
+
+
+def of_drop(offer: Offer) -> Consequence:
+    return Consequence(
+        title=f"Drop the interrupted turn of {offer.key}?",
+        facts=_offer_lines(offer),
+        after="It stays interrupted and cannot be replayed later. The session goes on with its next prompt.",
+        confirm="Drop",
+        words=f"drop {offer.key}",
+    )
+
+
+def _offer_lines(offer: Offer) -> tuple[str, ...]:
+    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(offer.started_at))
+    return (f"“{offer.text}”", f"from {offer.source}, begun {began}, cut off by a restart")
 
 
 def of_drain_house(bridge: Bridge) -> Consequence:

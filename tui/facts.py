@@ -3,38 +3,92 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
-from supervisor import ClientRow, InstanceRow, Question, SessionRow
-from tui import format
+from supervisor import ClientRow, HostRow, InstanceRow, MemoryLevel, Offer, Question, SessionRow, SessionState
+from tui import format, reasons
 
 Facts = list[tuple[str, str]]
 """(label, text) in reading order; an empty label continues the one above."""
 
 
-def instance_facts(row: InstanceRow, now: float) -> Facts:
+def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> Facts:
+    """`limits` as the engine tells them, by name."""
     pool = row.pool
-    hits = "no turn yet" if pool.hit_rate is None else format.percent(pool.hit_rate)
+    budget = "" if row.memory_budget is None else f" of {format.bytes_short(row.memory_budget)}"
+    reserve = f"; one more client is expected to need {format.bytes_short(row.memory_reserve)}"
     return [
         ("archetype", row.archetype),
         ("state", row.state + (f": {row.note}" if row.note else "")),
+        *([("parked", parked)] if (parked := reasons.parked_words(row, now)) else []),
         ("description", row.description),
-        ("turns", f"{row.active_sessions} running of {row.max_sessions} in parallel"),
+        ("turns", f"{row.active_sessions} running of {row.max_sessions} in parallel, {row.stalled} stalled"),
         ("queue", f"{row.waiting} waiting{_oldest(row.oldest_waiting_at, now)}"),
         ("sessions", f"{row.sessions} known, {row.active_sessions} active, {row.failed} failed"),
-        ("questions", f"{row.questions} open"),
+        ("for you", f"{row.questions} questions, {row.offers} interrupted turns"),
         (
             "clients",
             f"{pool.total} of {pool.max_clients}: {pool.busy} busy, {pool.asking} asking, {pool.idle} idle, "
             f"{pool.spare} spare, {pool.starting + pool.reserved} starting, {pool.closing} closing",
         ),
-        ("starts", f"{pool.hot} hot, {pool.adopted} on a spare, {pool.cold} cold; {hits} began warm"),
-        ("losses", f"{pool.evictions} evicted, {pool.crashes} crashed"),
-        ("first text", "no turn yet" if row.first_token_p50 is None else f"{format.duration(row.first_token_p50)} p50"),
-        ("memory", format.bytes_short(row.memory_bytes)),
-    ]  # fmt: skip
+        ("memory", format.bytes_short(row.memory_bytes) + budget + (reserve if row.memory_reserve else "")),
+        *_pool_facts(row),
+        *limits_facts(limits, f"{row.name}."),
+    ]
 
 
-def session_facts(row: SessionRow, now: float) -> Facts:
+def _pool_facts(row: InstanceRow) -> Facts:
+    """How the pool has done so far."""
+    pool = row.pool
+    hits = "" if pool.hit_rate is None else f": {format.percent(pool.hit_rate)} began warm"
+    failures = ", ".join(f"{number} {kind}" for kind, number in pool.failures)
+    return [
+        ("turns began", f"{pool.hot} hot, {pool.adopted} on a spare, {pool.cold} cold{hits}"),
+        ("waited", _percentiles(pool.wait_p50, pool.wait_p95, "the last 100 turns")),
+        ("first text", "none yet" if row.first_token_p50 is None else f"p50 {format.duration(row.first_token_p50)}"),
+        ("client starts", _percentiles(pool.start_p50, pool.start_p95, "the last 100 starts")),
+        ("evicted", str(pool.evictions)),
+        ("ended badly", failures or (f"{pool.crashes} crashed" if pool.crashes else "none")),
+    ]
+
+
+def _percentiles(p50: float | None, p95: float | None, of: str) -> str:
+    known = [f"{name} {format.duration(value)}" for name, value in (("p50", p50), ("p95", p95)) if value is not None]
+    return f"{' · '.join(known)}, {of}" if known else "none yet"
+
+
+def host_facts(row: HostRow, limits: Mapping[str, str], now: float) -> Facts:
+    return [
+        ("bullpen", f"{row.version}, up {format.duration(now - row.started_at)}"),
+        ("endpoint", row.endpoint),
+        ("journal", f"CANNOT BE WRITTEN: {row.journal_failing}: no new prompts" if row.journal_failing else "writes"),
+        (
+            "memory",
+            f"{format.bytes_short(row.memory_bytes)} of clients, {format.bytes_short(row.memory_reserved)} reserved "
+            f"for those on their way in, of {format.bytes_short(row.memory_budget)}",
+        ),
+        ("", f"{format.bytes_short(row.memory_available)} available on the host"),
+        ("", f"{format.bytes_short(row.supervisor_bytes)} used by bullpen itself"),
+        *limits_facts(limits, ""),
+    ]
+
+
+def limits_facts(limits: Mapping[str, str], owner: str) -> Facts:
+    """One line for each section, so that a template's limits stand as its author wrote them."""
+    sections: dict[str, list[str]] = {}
+    for name, value in limits.items():
+        section, _, key = name.rpartition(".")
+        sections.setdefault(section, []).append(f"{key} {value}")
+    lines = [f"{section}: {', '.join(each)}" if section else ", ".join(each) for section, each in sections.items()]
+    if not lines:
+        return []
+    first = next(iter(limits))
+    lines.append(f":set {owner}{first} {limits[first]} changes one until the next restart")
+    return [("limits" if index == 0 else "", line) for index, line in enumerate(lines)]
+
+
+def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float) -> Facts:
+    """`client` is the one that serves it, `instance` the one it belongs to."""
     usage = row.usage
     facts: Facts = [
         ("instance", row.key.instance),
@@ -42,7 +96,10 @@ def session_facts(row: SessionRow, now: float) -> Facts:
         ("session", row.key.session),
         ("state", row.state + (f", waits: {row.why}" if row.why else "")),
         ("note", row.note or "none"),
+        *([] if row.offer is None else [("interrupted", reasons.offer_sentence(row.offer, now))]),
         ("turn", _turn(row, now)),
+        *([("stalled", reasons.silence(row, client, now))] if row.state is SessionState.STALLED else []),
+        *([("progress", reasons.progress(client, now))] if client is not None and row.turn_id else []),
         ("turns ended", str(row.turns)),
         (
             "tokens",
@@ -57,10 +114,10 @@ def session_facts(row: SessionRow, now: float) -> Facts:
         ("questions", str(len(row.questions))),
         ("queue", f"{len(row.waiting)} waiting"),
     ]
-    facts += [
-        ("", f"{turn.position}. {turn.why}, {format.age(now - turn.queued_at)}, from {turn.source}: {turn.text}")
-        for turn in row.waiting
-    ]
+    for turn in row.waiting:
+        more = reasons.wait_words(turn, instance, now)
+        why = f"{turn.why}, {format.age(now - turn.queued_at)}" + (f", {more}" if more else "")
+        facts.append(("", f"{turn.position}. {why}, from {turn.source}: {turn.text}"))
     return facts
 
 
@@ -74,8 +131,9 @@ def client_facts(row: ClientRow, now: float) -> Facts:
         ("process", f"{row.pid or 'not started'}, {row.processes} in its tree"),
         ("state", row.state + (f": {row.note}" if row.note else "")),
         ("session", "none: a spare" if row.key is None else str(row.key)),
-        ("memory", f"{format.bytes_short(row.memory_bytes)}, the whole process tree"),
+        ("memory", f"{format.bytes_short(row.memory_bytes)}, the whole process tree{_level(row)}"),
         ("", format.spark(row.memory_trend, len(row.memory_trend), low=None)),
+        *([("", f"{grown} a minute")] if (grown := format.growth(row.memory_growth)) else []),
         ("cpu", f"{row.cpu_percent:.0f}% of one core"),
         ("tool", tool),
         ("turns", str(row.turns)),
@@ -96,6 +154,29 @@ def question_facts(row: Question, now: float) -> Facts:
         ("always means", row.always or "not on offer"),
         ("arguments", row.detail),
     ]
+
+
+def offer_facts(row: Offer, now: float) -> Facts:
+    return [
+        ("session", str(row.key)),
+        ("what", reasons.offer_sentence(row, now)),
+        ("prompt", row.text),
+        ("from", row.source),
+        ("begun", _moment(row.started_at, now)),
+        ("cut off", _moment(row.made_at, now)),
+        ("expires", f"in {format.duration(row.expires_at - now)}, as dropped"),
+    ]
+
+
+def _level(row: ClientRow) -> str:
+    return "" if row.memory_level is MemoryLevel.NORMAL else f"; {row.memory_level}: {_LEVELS[row.memory_level]}"
+
+
+_LEVELS = {
+    MemoryLevel.SOFT: "it gets no new turn",
+    MemoryLevel.HARD: "it is ended after its turn",
+    MemoryLevel.PANIC: "it is being ended at once",
+}
 
 
 def _turn(row: SessionRow, now: float) -> str:

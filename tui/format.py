@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from enum import StrEnum
 
 from rich.cells import cell_len, set_cell_size
 
-from supervisor import InstanceState, SessionState, SlotState
+from supervisor import InstanceState, MemoryLevel, SessionState, SlotState
 
 BYTE_UNITS = "BkMGTP"
 BLOCKS = "▁▂▃▄▅▆▇█"
+GROWTH_NOISE = 1_000_000
+"""Bytes a minute. A client that only waits moves by less."""
 BAR_FULL, BAR_HALF, BAR_EMPTY = "━", "╸", "─"
 
 STATE_GLYPHS: dict[str, str] = {
     SessionState.WORKING: "●",
     SessionState.ASKING: "◐",
+    SessionState.INTERRUPTED: "↺",
+    SessionState.STALLED: "⊝",
     SessionState.WAITING: "◔",
     SessionState.IDLE: "○",
     SessionState.HIBERNATED: "◌",
@@ -40,6 +46,8 @@ STATE_GLYPHS: dict[str, str] = {
 STATE_ROLES: dict[str, str] = {
     SessionState.WORKING: "busy",
     SessionState.ASKING: "warn",
+    SessionState.INTERRUPTED: "warn",
+    SessionState.STALLED: "warn",
     SessionState.WAITING: "accent",
     SessionState.IDLE: "ok",
     SessionState.HIBERNATED: "dim",
@@ -60,6 +68,14 @@ STATE_ROLES: dict[str, str] = {
     InstanceState.PARKED: "error",
 }
 """The role (see `LineTable`'s component classes) in which a state is written."""
+
+MEMORY_MARKS: dict[MemoryLevel, tuple[str, str]] = {
+    MemoryLevel.NORMAL: ("", ""),
+    MemoryLevel.SOFT: ("S", "accent"),
+    MemoryLevel.HARD: ("H", "warn"),
+    MemoryLevel.PANIC: ("P", "error"),
+}
+"""The letter behind a client's memory, and the role both are written in."""
 
 
 def glyph(state: StrEnum | str) -> str:
@@ -109,6 +125,34 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02}"
     return f"{whole // 3600}h{whole % 3600 // 60:02}"
+
+
+def countdown(seconds: float) -> str:
+    """How long until something happens, every second told: `0:42`, `12:05`, `1:02:03`; never below `0:00`."""
+    whole = max(0, math.ceil(seconds))
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02}"
+    return f"{whole // 3600}:{whole % 3600 // 60:02}:{whole % 60:02}"
+
+
+def moment(at: float, now: float) -> str:
+    """The time of day of a Unix second, local; with its date when that is not today: `14:02`, `3 Nov 14:02`."""
+    then, today = time.localtime(at), time.localtime(now)
+    is_today = then[:3] == today[:3]
+    return time.strftime("%H:%M", then) if is_today else f"{then.tm_mday} {time.strftime('%b %H:%M', then)}"
+
+
+def ordinal(number: int) -> str:
+    """`1st`, `2nd`, `3rd`, `11th`, `22nd`."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def growth(bytes_a_minute: int) -> str:
+    """`+12M`, `-3.1M`; empty below a megabyte a minute, which is noise."""
+    if abs(bytes_a_minute) < GROWTH_NOISE:
+        return ""
+    return f"{'+' if bytes_a_minute > 0 else '-'}{bytes_short(abs(bytes_a_minute))}"
 
 
 def count(number: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from supervisor import (
     Done,
     Expired,
     Failed,
+    Offer,
     Outcome,
     Prompt,
     Question,
@@ -27,6 +29,7 @@ from supervisor import (
     Supervisor,
     clean,
 )
+from tui.format import first_line
 from tui.launch import prepare
 
 if TYPE_CHECKING:
@@ -38,14 +41,21 @@ END_OF_INPUT = "\x04"
 
 
 async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Prompt) -> int:
-    """Streams the answer's text to stdout. Returns the exit code: 0 when the turn was done, 1 otherwise."""
+    """Streams the answer's text to stdout. Returns the exit code: 0 when the turn was done, 1 otherwise.
+
+    Raises `Refused` when the prompt is not accepted, or cannot be recorded.
+    """
     wanted = [template for template in templates if template.name == prompt.agent]
     signals: list[int] = []
     outcome: Outcome | None = None
     async with prepare(wanted or templates, settings) as supervisor, supervisor, anyio.create_task_group() as group:
         group.start_soon(_leave_on_signal, group.cancel_scope, signals)
         group.start_soon(_answer_questions, supervisor)
+        offers = {row.key: row.offer for row in supervisor.snapshot().sessions if row.offer is not None}
         ticket = supervisor.submit(prompt)
+        await ticket.accepted()
+        if (offer := offers.get(ticket.key)) is not None:
+            print(f"bullpen: {_tell_offer(offer)}", file=sys.stderr)
         async for fragment in ticket.stream():
             _write(fragment)
         outcome = await ticket.outcome()
@@ -62,6 +72,13 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
         case other:
             print(f"bullpen: the turn did not finish: {other.reason}", file=sys.stderr)
     return 1
+
+
+def _tell_offer(offer: Offer) -> str:
+    """One line about the turn that a restart interrupted; a one-shot command decides nothing about it."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(offer.made_at))
+    text = first_line(clean(offer.text), 80)
+    return f"a restart at {when} interrupted this session's turn “{text}”; the dashboard can replay or drop it"
 
 
 def _write(fragment: str) -> None:

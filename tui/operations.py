@@ -15,6 +15,8 @@ HARD_DRAIN_SECONDS = 30.0
 class Operations:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.unsent: dict[SessionKey, str] = {}
+        """Prompts that were refused after their chat was left; the chat takes them back when it is opened again."""
 
     def ask(self, key: SessionKey, text: str) -> Ticket:
         """Sends the operator's prompt; the ticket names the session it went to."""
@@ -37,6 +39,25 @@ class Operations:
     def withdraw(self, turn_id: str) -> str:
         self._engine.withdraw(turn_id)
         return "withdrawn"
+
+    def replay(self, key: SessionKey) -> Ticket:
+        """Sends the interrupted turn again; the ticket says when that is recorded."""
+        return self._engine.replay(key)
+
+    def drop_offer(self, key: SessionKey) -> str:
+        self._engine.drop_offer(key)
+        return f"{key}: the interrupted turn is left as it is"
+
+    def limits(self, instance: str = "") -> dict[str, str]:
+        """By name, as people write them; those of the host when no instance is named. Empty when it is unknown."""
+        try:
+            return self._engine.limits(instance)
+        except Refused:
+            return {}
+
+    def adjust(self, instance: str, limit: str, value: str) -> str:
+        self._engine.adjust(instance, limit, value)
+        return f"{f'{instance}.' if instance else ''}{limit} is {value} until the next restart"
 
     def clear_queue(self, instance: str, key: SessionKey | None = None) -> str:
         cancelled = self._engine.clear_queue(instance, key)

@@ -9,22 +9,22 @@ from supervisor import (
     ClientRow,
     InstanceRow,
     InstanceState,
+    MemoryLevel,
     PoolStatistics,
     Question,
-    QuestionKind,
     SessionKey,
     SessionRow,
     SessionState,
     SlotState,
 )
-from tui import format
+from tui import format, reasons
 from tui.widgets.columns import Cell, Column, Row
 
 INSTANCE_COLUMNS = (
     Column("name", "instance", 11, flex=2, sort_letter="I"),
     Column("state", "state", 10, sort_letter="S"),
     Column("archetype", "kind", 8, priority=7),
-    Column("needs", "needs", 5, sort_letter="N"),
+    Column("needs", "needs", 8, sort_letter="N"),
     Column("clients", "clients", 15, flex=1, sort_letter="C"),
     Column("sessions", "sess", 4, "right", priority=3),
     Column("waiting", "queue", 5, "right", sort_letter="Q"),
@@ -37,7 +37,7 @@ INSTANCE_COLUMNS = (
 )
 
 SESSION_COLUMNS = (
-    Column("state", "state", 12, sort_letter="S"),
+    Column("state", "state", 13, sort_letter="S"),
     Column("instance", "instance", 8, flex=1, priority=1, sort_letter="I"),
     Column("user", "user", 8, flex=1, sort_letter="U"),
     Column("session", "session", 11, flex=2, sort_letter="E"),
@@ -50,24 +50,20 @@ SESSION_COLUMNS = (
 )
 
 CLIENT_COLUMNS = (
-    Column("pid", "pid", 7, "right", priority=5, sort_letter="P"),
+    Column("pid", "pid", 7, "right", priority=4, sort_letter="P"),
     Column("state", "state", 10, sort_letter="S"),
     Column("session", "session", 16, flex=3, sort_letter="E"),
     Column("memory", "memory", 6, "right", sort_letter="M"),
-    Column("trend", "", 8, priority=4),
+    Column("trend", "", 8, priority=3),
+    Column("growth", "/min", 5, "right", priority=5, sort_letter="B"),
     Column("cpu", "cpu", 4, "right", priority=1, sort_letter="C"),
-    Column("age", "age", 5, "right", priority=3, sort_letter="O"),
-    Column("turns", "turns", 5, "right", priority=6, sort_letter="T"),
+    Column("age", "age", 5, "right", priority=6, sort_letter="O"),
+    Column("turns", "turns", 5, "right", priority=7, sort_letter="T"),
     Column("tool", "doing", 10, flex=2, priority=2),
 )
 
-QUESTION_COLUMNS = (
-    Column("age", "waits", 5, "right"),
-    Column("session", "session", 14, flex=1),
-    Column("tool", "tool", 8),
-    Column("summary", "question", 14, flex=3),
-    Column("expires", "expires", 7, "right", priority=1),
-)
+FAST_GROWTH = 50_000_000
+"""Bytes a minute: at this rate a client of ordinary size doubles within five minutes."""
 
 STEADY = 0.1
 """Memory that moved by less than this share is drawn as steady."""
@@ -77,12 +73,14 @@ SPARE_GLYPH = "◇"
 
 _NEEDS_YOU = {
     SessionState.ASKING: 0,
-    SessionState.FAILED: 1,
-    SessionState.WAITING: 2,
-    SessionState.WORKING: 3,
-    SessionState.IDLE: 4,
-    SessionState.NEW: 5,
-    SessionState.HIBERNATED: 6,
+    SessionState.INTERRUPTED: 1,
+    SessionState.FAILED: 2,
+    SessionState.STALLED: 3,
+    SessionState.WAITING: 4,
+    SessionState.WORKING: 5,
+    SessionState.IDLE: 6,
+    SessionState.NEW: 7,
+    SessionState.HIBERNATED: 8,
 }
 
 BIGGEST_FIRST = frozenset(
@@ -93,6 +91,7 @@ BIGGEST_FIRST = frozenset(
         "waiting",
         "oldest",
         "memory",
+        "growth",
         "first",
         "hits",
         "turns",
@@ -113,11 +112,15 @@ def session_id(key: SessionKey) -> str:
 
 
 def session_order(row: SessionRow) -> tuple[Any, ...]:
-    """Needs-you first: asking, failed, longest waiting, longest working, then the most recently used."""
+    """Needs-you first: asking, interrupted, failed, stalled, longest waiting, longest working, then the most recent."""
     rank = _NEEDS_YOU[row.state]
     since = -row.last_activity_at
     if row.state is SessionState.WAITING and row.waiting:
         since = row.waiting[0].queued_at
+    elif row.state is SessionState.INTERRUPTED and row.offer is not None:
+        since = row.offer.made_at
+    elif row.state is SessionState.STALLED and row.silent_since is not None:
+        since = row.silent_since
     elif row.state in (SessionState.ASKING, SessionState.WORKING):
         since = row.turn_started_at or row.last_activity_at
     return (rank, since, row.key)
@@ -131,11 +134,6 @@ def client_order(row: ClientRow) -> tuple[Any, ...]:
 
 def instance_order(row: InstanceRow) -> tuple[Any, ...]:
     return (row.name,)
-
-
-def question_order(row: Question) -> tuple[Any, ...]:
-    """The longest asked first."""
-    return (row.asked_at, row.id)
 
 
 def clients_compact(pool: PoolStatistics) -> tuple[Cell, ...]:
@@ -159,7 +157,12 @@ def instance_row(row: InstanceRow, now: float) -> Row:
     pool = row.pool
     needs = tuple(
         Cell(f"{number}{format.glyph(state)} ", format.role(state))
-        for number, state in ((row.questions, SessionState.ASKING), (row.failed, SessionState.FAILED))
+        for number, state in (
+            (row.questions, SessionState.ASKING),
+            (row.offers, SessionState.INTERRUPTED),
+            (row.failed, SessionState.FAILED),
+            (row.stalled, SessionState.STALLED),
+        )
         if number
     )
     is_open = row.state is InstanceState.RUNNING
@@ -180,13 +183,13 @@ def instance_row(row: InstanceRow, now: float) -> Row:
             _bytes(row.memory_bytes),
             Cell("", "dim") if row.first_token_p50 is None else Cell(format.duration(row.first_token_p50)),
             Cell("", "dim") if hits is None else Cell(format.percent(hits)),
-            Cell(row.note or row.description, "dim" if is_open else "warn"),
+            Cell(reasons.standing(row, now) or row.description, "dim" if is_open else "warn"),
         ),
         (
             row.name,
             row.state,
             row.archetype,
-            row.questions * 1000 + row.failed,
+            (row.questions, row.offers, row.failed, row.stalled),
             pool.total,
             row.sessions,
             row.waiting,
@@ -212,11 +215,11 @@ def session_row(row: SessionRow, question: Question | None, client: ClientRow | 
             Cell(key.instance, "dim"),
             Cell(key.user, quiet),
             Cell(key.session, quiet or "strong"),
-            why_cells(row, question, client, now),
+            reasons.why_cells(row, question, client, now),
             _number(row.turns),
             Cell(format.count(tokens), quiet) if tokens else Cell("·", "dim"),
             Cell(format.money(row.usage.cost_usd), quiet) if row.usage.cost_usd else Cell("·", "dim"),
-            _bytes(row.memory_bytes),
+            _memory(row.memory_bytes, MemoryLevel.NORMAL if client is None else client.memory_level),
             Cell(format.age(now - row.last_activity_at), "dim"),
         ),
         (
@@ -234,40 +237,10 @@ def session_row(row: SessionRow, question: Question | None, client: ClientRow | 
     )
 
 
-def why_cells(row: SessionRow, question: Question | None, client: ClientRow | None, now: float) -> tuple[Cell, ...]:
-    """Why the session waits, or what it does, and for how long."""
-    queued = Cell(f"  +{len(row.waiting)} queued", "accent") if row.waiting else Cell("")
-    if row.state is SessionState.ASKING and question is not None:
-        return (
-            Cell(f"{asked_for(question)} ", "warn"),
-            Cell(format.age(now - question.asked_at)),
-            queued,
-            Cell(f"  {question.summary}", "dim"),
-        )
-    if row.state is SessionState.WAITING and row.waiting:
-        first = row.waiting[0]
-        more = f"  +{len(row.waiting) - 1}" if len(row.waiting) > 1 else ""
-        return (
-            Cell(str(row.why or first.why), "accent"),
-            Cell(f" {format.age(now - first.queued_at)}"),
-            Cell(more, "accent"),
-            Cell(f"  {first.text}", "dim"),
-        )
-    if row.turn_started_at is not None:
-        doing = "" if client is None or not client.tool else f"  {client.tool}{_since(client.tool_started_at, now)}"
-        return (Cell(format.age(now - row.turn_started_at), "busy"), Cell(doing), queued)
-    return (Cell(row.note, "" if row.state is SessionState.FAILED else "dim"), queued)
-
-
-def asked_for(question: Question) -> str:
-    """The tool that wants permission, or that a choice is to be made."""
-    return "choice" if question.kind is QuestionKind.CHOICE else question.tool
-
-
 def client_row(row: ClientRow, now: float) -> Row:
     is_spare = row.key is None
     word = str(row.state)
-    doing = row.note or (f"{row.tool}{_since(row.tool_started_at, now)}" if row.tool else "")
+    doing = row.note or (f"{row.tool}{reasons.since(row.tool_started_at, now)}" if row.tool else "")
     if is_spare:
         whose = Cell("spare" if row.state is SlotState.READY else "", "dim")
     else:
@@ -280,8 +253,9 @@ def client_row(row: ClientRow, now: float) -> Row:
             Cell(str(row.pid) if row.pid else "·", "dim"),
             Cell(f"{mark} {word}", "dim" if mark == SPARE_GLYPH else format.role(row.state)),
             (Cell(f"{row.instance} ", "dim"), whose),
-            _bytes(row.memory_bytes),
+            _memory(row.memory_bytes, row.memory_level),
             Cell(_trend(row.memory_trend), "dim"),
+            Cell(format.growth(row.memory_growth), "warn" if row.memory_growth > FAST_GROWTH else "dim"),
             Cell(f"{row.cpu_percent:.0f}%", "" if row.cpu_percent >= 1 else "dim"),
             Cell(format.age(now - row.started_at), "dim"),
             _number(row.turns),
@@ -293,26 +267,12 @@ def client_row(row: ClientRow, now: float) -> Row:
             (row.instance, *(row.key or ("", "", ""))),
             row.memory_bytes,
             None,
+            row.memory_growth,
             row.cpu_percent,
             -row.started_at,
             row.turns,
             doing,
         ),
-    )
-
-
-def question_row(row: Question, now: float) -> Row:
-    left = row.expires_at - now
-    return Row(
-        row.id,
-        (
-            Cell(format.age(now - row.asked_at), "warn"),
-            Cell(str(row.key), "strong"),
-            Cell(asked_for(row), "accent"),
-            Cell(row.summary),
-            Cell(f"in {format.age(left)}" if left > 0 else "now", "error" if left < 60 else "dim"),
-        ),
-        (row.asked_at, row.key, row.tool, row.summary, row.expires_at),
     )
 
 
@@ -324,13 +284,15 @@ def _bytes(size: int) -> Cell:
     return Cell(format.bytes_short(size)) if size else Cell("·", "dim")
 
 
+def _memory(size: int, level: MemoryLevel) -> Cell:
+    """Above a ceiling the letter of the ceiling stands behind the size."""
+    letter, role = format.MEMORY_MARKS[level]
+    return Cell(f"{format.bytes_short(size)} {letter}", role) if letter else _bytes(size)
+
+
 def _trend(samples: tuple[int, ...]) -> str:
     """Growth over the recent samples; steady memory is a flat line, not its noise magnified."""
     recent = samples[-8:]
     if not recent or max(recent) - min(recent) < STEADY * max(recent):
         return (format.BLOCKS[0] * len(recent)).rjust(8)
     return format.spark(recent, 8, low=None)
-
-
-def _since(start: float | None, now: float) -> str:
-    return "" if start is None else f" {format.age(now - start)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -42,10 +43,19 @@ Open = Callable[..., AbstractAsyncContextManager[House]]
 def open_house(tmp_path: Path) -> Open:
     """`async with open_house(maxSessions=2, ...)`: a service `desk` with all its tools asking by default."""
 
+    numbers = count(1)
+
     @asynccontextmanager
     async def begin(
-        max_sessions: int = 2, *, spares: int = 0, keys: dict[str, object] | None = None, pace: float = PACE
+        max_sessions: int = 2,
+        *,
+        spares: int = 0,
+        keys: dict[str, object] | None = None,
+        pace: float = PACE,
+        state: str = "",
+        **host: object,
     ) -> AsyncIterator[House]:
+        """Every house has a state directory of its own, unless `state` names one."""
         template = Template.model_validate(
             {
                 "name": "desk",
@@ -58,7 +68,8 @@ def open_house(tmp_path: Path) -> Open:
             }
             | (keys or {})
         )
-        settings = Settings(state_dir=tmp_path / "state", rehearsal=True, memory_interval=0.2)
+        folder = tmp_path / (state or f"state-{next(numbers)}")
+        settings = Settings.model_validate({"state_dir": folder, "rehearsal": True, "memory_interval": 0.2} | host)
         async with Rehearsal(pace=pace, keep=10_000) as rehearsal:
             environment = rehearsal.environment(tmp_path / "claude")
             async with Supervisor([template], settings, environment=environment) as supervisor:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.clock import Clock
 from supervisor.settings import Settings
 from supervisor.supervisor import Supervisor
 from supervisor.templates import Template
@@ -35,9 +36,17 @@ def make_template(tmp_path: Path) -> MakeTemplate:
 def start(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Start:
     """`async with start(template, ...)`: a supervisor over the fake world; without templates, a service of two."""
 
-    def begin(*templates: Template, **host: object) -> AbstractAsyncContextManager[Supervisor]:
+    def begin(
+        *templates: Template, clock: Clock | None = None, keeps_queue: bool = True, **host: object
+    ) -> AbstractAsyncContextManager[Supervisor]:
         chosen = templates or (make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}),)
         settings = Settings.model_validate({"state_dir": tmp_path / "state", "cleanup_interval": 0.01} | host)
-        return Supervisor(chosen, settings, connect=world.connect)
+        return Supervisor(chosen, settings, connect=world.connect, clock=clock, keeps_queue=keeps_queue)
 
     return begin
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A state directory that does not exist yet."""
+    return tmp_path / "deep" / "state"

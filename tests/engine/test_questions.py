@@ -33,7 +33,7 @@ async def asking(supervisor: Supervisor, world: FakeWorld, request: ToolRequest)
     """A running turn of `ana` that asks; gives the list that the verdict arrives in."""
     world.on_prompt = hold
     supervisor.submit(Prompt("desk", "go", user="ana"))
-    await until(lambda: world.connections and world.connections[-1].prompts)
+    await until(lambda: world.connections and world.connections[-1].is_in_turn)
     verdicts: list[Verdict] = []
 
     async def ask() -> None:

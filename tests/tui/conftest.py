@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input, TextArea
 
-from tests.tui.stage import NOW, StageEngine
+from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
 
 KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "TEXTUAL_SNAPSHOT_TEMPDIR", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER")

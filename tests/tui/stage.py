@@ -1,206 +1,30 @@
-"""A stand-in for the engine: canned rows on a real feed, and a record of every call made to it."""
+"""Rows for the stage, and the scenes made of them: a working day, and what an agent may ask."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import anyio
-
 from supervisor import (
-    Answer,
     Archetype,
     ChoiceItem,
     ClientRow,
     Conversation,
-    Event,
-    HostRow,
     InstanceRow,
     InstanceState,
-    Outcome,
     PoolStatistics,
-    Prompt,
     Question,
     QuestionKind,
-    Refused,
     SessionKey,
     SessionRow,
     SessionState,
     SlotState,
-    Snapshot,
     Source,
-    Subscription,
-    UnknownTarget,
     Usage,
     WaitingTurn,
     WhyWaiting,
 )
-from supervisor.feed import Feed
-
-NOW = 1_790_000_000.0
-"""What the frozen clock says."""
-
-MB = 1_000_000
-
-
-class StageTicket:
-    def __init__(self, turn_id: str, key: SessionKey) -> None:
-        self.turn_id = turn_id
-        self.key = key
-        self.finished: Outcome | None = None
-
-    async def outcome(self) -> Outcome:
-        raise NotImplementedError("nothing runs on a stage")
-
-    def stream(self) -> AsyncIterator[str]:
-        raise NotImplementedError("nothing runs on a stage")
-
-
-class StageEngine:
-    """Implements `Engine`. Setting a row tells the feed; verbs only write down that they were called."""
-
-    def __init__(self) -> None:
-        self.host = HostRow(
-            version="0.1.0",
-            rehearsal=True,
-            endpoint="rehearsal",
-            started_at=NOW - 3725,
-            memory_bytes=0,
-            memory_budget=8_000 * MB,
-            supervisor_bytes=92 * MB,
-            memory_available=11_400 * MB,
-        )
-        self.instances: dict[str, InstanceRow] = {}
-        self.sessions: dict[SessionKey, SessionRow] = {}
-        self.clients: dict[str, ClientRow] = {}
-        self.questions: dict[str, Question] = {}
-        self.conversations: dict[SessionKey, Conversation] = {}
-        self.calls: list[tuple[Any, ...]] = []
-        """(method, arguments…) in order."""
-        self.refuses_with: Refused | None = None
-        """Raised by the next verb instead of being done."""
-        self.everything_drained = anyio.Event()
-        self.feed = Feed(self)
-
-    # Rows for the feed
-
-    def host_row(self) -> HostRow:
-        return replace(self.host, memory_bytes=sum(row.memory_bytes for row in self.clients.values()))
-
-    def instance_row(self, name: str) -> InstanceRow | None:
-        return self.instances.get(name)
-
-    def session_row(self, key: SessionKey) -> SessionRow | None:
-        return self.sessions.get(key)
-
-    def client_row(self, client_id: str) -> ClientRow | None:
-        return self.clients.get(client_id)
-
-    def open_questions(self) -> tuple[Question, ...]:
-        return tuple(sorted(self.questions.values(), key=lambda question: question.asked_at))
-
-    def snapshot(self) -> Snapshot:
-        return Snapshot(
-            self.host_row(),
-            tuple(self.instances.values()),
-            tuple(self.sessions.values()),
-            tuple(self.clients.values()),
-            self.open_questions(),
-        )
-
-    # Setting the stage
-
-    def put(self, *things: InstanceRow | SessionRow | ClientRow | Question) -> None:
-        for thing in things:
-            match thing:
-                case InstanceRow():
-                    self.instances[thing.name] = thing
-                    self.feed.touch_instance(thing.name)
-                case SessionRow():
-                    self.sessions[thing.key] = thing
-                    self.feed.touch_session(thing.key)
-                case ClientRow():
-                    self.clients[thing.id] = thing
-                    self.feed.touch_client(thing.id)
-                case Question():
-                    self.questions[thing.id] = thing
-                    self.feed.touch_questions()
-
-    def remove_question(self, question_id: str) -> None:
-        question = self.questions.pop(question_id)
-        row = self.sessions[question.key]
-        self.put(replace(row, state=SessionState.WORKING, questions=()))
-        self.feed.touch_questions()
-
-    def happen(self, *events: Event) -> None:
-        for event in events:
-            self.feed.publish(event)
-
-    # Engine
-
-    def watch(self) -> Subscription:
-        return self.feed.watch()
-
-    def conversation(self, key: SessionKey) -> Conversation:
-        if key not in self.conversations:
-            raise UnknownTarget(f"{key}: no such session")
-        return self.conversations[key]
-
-    def submit(self, prompt: Prompt) -> StageTicket:
-        self._record("submit", prompt)
-        return StageTicket("t-new", SessionKey(prompt.agent, prompt.user, prompt.session))
-
-    def withdraw(self, turn_id: str) -> None:
-        self._record("withdraw", turn_id)
-
-    def interrupt(self, key: SessionKey) -> bool:
-        self._record("interrupt", key)
-        return True
-
-    def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
-        self._record("clear_queue", instance, key)
-        return 1
-
-    def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
-        self._record("answer", question_id, answer)
-
-    def pause(self, instance: str) -> None:
-        self._record("pause", instance)
-
-    def resume(self, instance: str) -> None:
-        self._record("resume", instance)
-
-    def drain(self, instance: str, *, deadline: float = 30.0) -> None:
-        self._record("drain", instance)
-
-    def kill(self, instance: str) -> None:
-        self._record("kill", instance)
-
-    def scale(self, instance: str, max_sessions: int) -> None:
-        self._record("scale", instance, max_sessions)
-
-    def kill_client(self, client_id: str) -> None:
-        self._record("kill_client", client_id)
-
-    def hibernate(self, key: SessionKey) -> None:
-        self._record("hibernate", key)
-
-    def close_session(self, key: SessionKey) -> None:
-        self._record("close_session", key)
-
-    async def drained(self, instance: str | None = None) -> None:
-        self.calls.append(("drained", instance))
-        await self.everything_drained.wait()
-
-    async def stop(self) -> None:
-        self.calls.append(("stop",))
-
-    def _record(self, *call: Any) -> None:
-        if self.refuses_with is not None:
-            error, self.refuses_with = self.refuses_with, None
-            raise error
-        self.calls.append(call)
+from tests.tui.stage_engine import MB, NOW, StageEngine
 
 
 def instance(name: str, **changes: Any) -> InstanceRow:

@@ -19,9 +19,10 @@ from supervisor import (
     WhyWaiting,
 )
 from supervisor.conversation import Asked, Replied, ToolCalled, ToolReturned, TurnEnded
-from tests.tui import stage
+from tests.tui import stage, troubles
 from tests.tui.conftest import Draw
-from tests.tui.stage import ANA, EMIL, NOW, ROOT, StageEngine
+from tests.tui.stage import ANA, EMIL, ROOT
+from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
 
 SIZES = [(80, 24), (120, 36), (200, 50)]
@@ -94,6 +95,22 @@ def test_one_failed(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(stage.failed(), size)
 
 
+def test_aftermath(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(troubles.aftermath(), size, press=["i", "down", "down"])
+
+
+def test_stalled(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(troubles.stalled(), size)
+
+
+def test_parked(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(troubles.parked(), size)
+
+
+def test_full_disk(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(troubles.full_disk(), size)
+
+
 def test_clients_pane(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(stage.busy(), size, press=["3"])
 
@@ -110,6 +127,10 @@ def test_chat_choice(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(stage.asking(), size, press=["down"], before=lambda app: app.screen.open_chat(EMIL))
 
 
+def test_chat_interrupted(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(troubles.aftermath(), size, before=lambda app: app.screen.open_chat(ANA))
+
+
 def test_help(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(stage.busy(), size, press=["question_mark"])
 
@@ -120,6 +141,22 @@ def test_confirm(looks_as_before: Draw, size: Size) -> None:
 
 def test_describe(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(stage.busy(), size, press=["d"])
+
+
+def test_describe_instance(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(troubles.parked(), size, press=["1", "down", "down", "d"])
+
+
+def test_describe_host(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(troubles.full_disk(), size, press=["H"])
+
+
+def test_confirm_replay(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(troubles.aftermath(), size, press=["i", "down", "down", "R"])
+
+
+def test_command(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(troubles.parked(), size, press=[":", *"set helpdesk.maxClients"])
 
 
 def test_quit(looks_as_before: Draw, size: Size) -> None:

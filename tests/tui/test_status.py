@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual.app import App, ComposeResult
 
@@ -61,6 +63,17 @@ def test_the_header_fits_and_never_drops_what_matters(width: int) -> None:
         assert "2 instances  18 sessions" in line.plain
         assert "1.2G/8.0G" in line.plain
         assert "━" in line.plain
+
+
+@pytest.mark.parametrize("width", [62, 80, 100, 120, 200])
+def test_an_alarm_stands_before_everything_that_can_be_counted(width: int) -> None:
+    """A journal that cannot be written refuses every prompt, and that is said at every width."""
+    alarmed = replace(HOST, journal_failing="disk\nfull", memory_reserved=300_000_000)
+    line = compose_header(alarmed, [replace(instance("a"), offers=3)], AT, width)
+    assert line.cell_length == width
+    assert line.plain.startswith(" REHEARSAL    JOURNAL: disk full: no new prompts ")
+    assert "◐ 1" in line.plain
+    assert "↺ 3" in line.plain
 
 
 def test_the_header_names_the_endpoint_when_it_is_real() -> None:

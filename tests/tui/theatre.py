@@ -8,7 +8,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from tests.tui.stage import NOW, StageEngine
+from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
 
 

@@ -10,7 +10,7 @@ from tui import rows
 from tui.actions import GROUPS, VERBS, Place, Verb
 from tui.app import BullpenApp
 from tui.screens.chat import ChatScreen
-from tui.screens.command import ON_INSTANCE, ON_SESSION
+from tui.screens.command import ON_INSTANCE, ON_LIMIT, ON_SESSION
 from tui.screens.dashboard import DashboardScreen
 from tui.widgets.question import PermissionCard
 from tui.widgets.table import LineTable
@@ -50,7 +50,17 @@ def test_sort_letters_take_no_verbs_key() -> None:
 
 
 def test_what_ends_or_holds_up_work_asks_first() -> None:
-    asking = {"pause", "clear_queue", "drain", "kill", "close_session", "drain_house", "kill_house"}
+    asking = {
+        "pause",
+        "clear_queue",
+        "drain",
+        "kill",
+        "close_session",
+        "replay",
+        "drop_offer",
+        "drain_house",
+        "kill_house",
+    }
     assert {verb.name for verb in VERBS if verb.confirms} == asking
 
 
@@ -61,5 +71,5 @@ def test_no_text_field_loses_its_own_keys() -> None:
 
 
 def test_every_line_in_the_registry_can_be_typed() -> None:
-    known = {*ON_INSTANCE, *ON_SESSION}
+    known = {*ON_INSTANCE, *ON_SESSION, *ON_LIMIT}
     assert {verb.words.split()[0] for verb in VERBS if verb.words} <= known

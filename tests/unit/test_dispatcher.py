@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from supervisor.clock import Clock
-from supervisor.dispatcher import Adopt, Begin, Decision, Evict, Open, OpenSpare, Scene, decide, explain, in_fair_order
-from supervisor.model import InstanceState, Prompt, SessionKey, SlotState, Source, WhyWaiting
+from supervisor.dispatcher import (
+    Adopt,
+    Begin,
+    Decision,
+    Evict,
+    Open,
+    OpenSpare,
+    Outlook,
+    Recycle,
+    Scene,
+    decide,
+    explain,
+    in_fair_order,
+)
+from supervisor.model import (
+    FailureKind,
+    InstanceState,
+    MemoryLevel,
+    Prompt,
+    SessionKey,
+    SlotState,
+    Source,
+    WhyWaiting,
+)
 from supervisor.pool import Pool
 from supervisor.session import Session
 from supervisor.slot import Slot
 from supervisor.turn import Turn
-
-PATHS = {
-    SlotState.RESERVED: [],
-    SlotState.STARTING: [SlotState.STARTING],
-    SlotState.READY: [SlotState.STARTING, SlotState.READY],
-    SlotState.BUSY: [SlotState.STARTING, SlotState.READY, SlotState.BUSY],
-    SlotState.ASKING: [SlotState.STARTING, SlotState.READY, SlotState.BUSY, SlotState.ASKING],
-    SlotState.CLOSING: [SlotState.CLOSING],
-}
+from tests.unit.places import add_slot
 
 
 class Stage:
@@ -34,30 +46,43 @@ class Stage:
         self.max_sessions = max_sessions or cap
         self.state = InstanceState.RUNNING
         self.last_served: dict[str, int] = {}
+        self.may_open = True
+        self.is_over_budget = False
         self._time = 0.0
 
     def slot(
-        self, state: SlotState, session: Session | None = None, *, digest: str = "same", idle_since: float = 0.0
+        self,
+        state: SlotState,
+        session: Session | None = None,
+        *,
+        digest: str = "same",
+        idle_since: float = 0.0,
+        level: MemoryLevel = MemoryLevel.NORMAL,
     ) -> Slot:
-        slot = Slot(f"desk-{len(self.pool) + 1}", f"uuid-{len(self.pool)}", Path(), digest, resume=False, at=0.0)
-        if session is not None:
-            session.adopt(slot)
-        for step in PATHS[state]:
-            slot.move(step)
-        slot.idle_since = idle_since
-        self.pool.add(slot)
-        return slot
+        return add_slot(
+            self.pool,
+            state,
+            session=session,
+            is_spare=session is None,
+            digest=digest,
+            idle_since=idle_since,
+            level=level,
+        )
 
     def session(self, user: str, *prompts: str, session: str = "default", has_history: bool = False) -> Session:
         made = Session(SessionKey("desk", user, session), Clock())
         made.has_history = has_history
         for text in prompts:
-            self._time += 1
-            turn = Turn(text, text, made.key, Prompt("desk", text, user=user), made.conversation, at=self._time)
-            turn.queued_steady = self._time
-            made.mailbox.put(turn)
+            self.say(made, text)
         self.sessions.append(made)
         return made
+
+    def say(self, session: Session, text: str) -> None:
+        self._time += 1
+        prompt = Prompt("desk", text, user=session.key.user)
+        turn = Turn(text, text, session.key, prompt, session.conversation, at=self._time, is_recorded=True)
+        turn.queued_steady = self._time
+        session.mailbox.put(turn)
 
     @property
     def scene(self) -> Scene:
@@ -67,6 +92,8 @@ class Stage:
             digest="same",
             max_sessions=self.max_sessions,
             ready=[session for session in self.sessions if session.mailbox.is_ready],
+            may_open=self.may_open,
+            is_over_budget=self.is_over_budget,
             spares_wanted=self.spares,
             last_served=self.last_served,
         )
@@ -84,7 +111,62 @@ def test_1_a_pool_over_its_cap_gives_up_what_is_idle() -> None:
     assert stage.decide() is None
 
 
-def test_2_a_warm_client_of_its_own_is_used() -> None:
+def test_1_a_pool_over_its_memory_budget_gives_up_what_is_idle_and_nothing_else() -> None:
+    """S1.14"""
+    stage = Stage(cap=3)
+    stage.is_over_budget = True
+    stage.slot(SlotState.BUSY, stage.session("ana"))
+    stage.slot(SlotState.ASKING, stage.session("boris"))
+    assert stage.decide() is None
+    idle = stage.slot(SlotState.READY, stage.session("chen"))
+    assert stage.decide() == Evict(idle)
+
+
+@pytest.mark.parametrize("state", [InstanceState.RUNNING, InstanceState.PAUSED])
+@pytest.mark.parametrize("prompts", [(), ("next",)])
+def test_2_a_client_above_its_hard_ceiling_is_ended_when_it_is_free(
+    state: InstanceState, prompts: tuple[str, ...]
+) -> None:
+    """Whether or not somebody waits, for it or for its place."""
+    stage = Stage()
+    stage.state = state
+    heavy = stage.slot(SlotState.READY, stage.session("ana", *prompts), level=MemoryLevel.HARD)
+    assert stage.decide() == Recycle(heavy)
+
+
+@pytest.mark.parametrize("level", list(MemoryLevel))
+@pytest.mark.parametrize("state", [SlotState.BUSY, SlotState.ASKING, SlotState.CLOSING])
+def test_2_a_client_with_a_turn_is_left_alone_above_any_ceiling(state: SlotState, level: MemoryLevel) -> None:
+    """S1.14; what panics is ended elsewhere (`ceilings`)."""
+    stage = Stage()
+    stage.slot(state, stage.session("ana"), level=level)
+    assert stage.decide() is None
+
+
+def test_3_no_turn_begins_on_a_client_above_its_soft_ceiling() -> None:
+    stage = Stage()
+    session = stage.session("ana", has_history=True)
+    slot = stage.slot(SlotState.READY, session, level=MemoryLevel.SOFT)
+    assert stage.decide() is None, "nobody wants it: it stays"
+    stage.say(session, "hi")
+    assert stage.decide() == Recycle(slot)
+    slot.move(SlotState.CLOSING)
+    assert stage.decide() is None
+    session.slot = None
+    assert stage.decide() == Open(session)
+
+
+@pytest.mark.parametrize("level", list(MemoryLevel))
+def test_3_a_client_that_has_not_worked_yet_is_used_however_heavy_it_is(level: MemoryLevel) -> None:
+    """The next one would be no smaller: recycling it would go on for ever."""
+    stage = Stage()
+    session = stage.session("ana", "hi")
+    slot = stage.slot(SlotState.READY, session, level=level)
+    slot.turns = 0
+    assert stage.decide() == Begin(session, slot)
+
+
+def test_4_a_warm_client_of_its_own_is_used() -> None:
     stage = Stage()
     session = stage.session("ana", "hi", has_history=True)
     slot = stage.slot(SlotState.READY, session)
@@ -92,14 +174,14 @@ def test_2_a_warm_client_of_its_own_is_used() -> None:
 
 
 @pytest.mark.parametrize("state", [SlotState.RESERVED, SlotState.STARTING, SlotState.CLOSING])
-def test_2_a_session_never_gets_a_second_client(state: SlotState) -> None:
+def test_4_a_session_never_gets_a_second_client(state: SlotState) -> None:
     """S2.6: one writer per session, also while it starts and while it ends."""
     stage = Stage(cap=5)
     stage.slot(state, stage.session("ana", "hi"))
     assert stage.decide() is None
 
 
-def test_3_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
+def test_5_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
     """S2.11"""
     stage = Stage(cap=3)
     spare = stage.slot(SlotState.READY)
@@ -110,28 +192,28 @@ def test_3_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
     assert stage.decide() == Adopt(new, spare)
 
 
-def test_3_a_spare_of_other_options_is_not_adopted() -> None:
+def test_5_a_spare_of_other_options_is_not_adopted() -> None:
     stage = Stage(cap=3)
     stage.slot(SlotState.READY, digest="other")
     new = stage.session("boris", "hi")
     assert stage.decide() == Open(new)
 
 
-def test_3_a_spare_that_is_still_coming_is_better_than_a_second_start() -> None:
+def test_5_a_spare_that_is_still_coming_is_better_than_a_second_start() -> None:
     stage = Stage(cap=3)
     coming = stage.slot(SlotState.STARTING)
     new = stage.session("boris", "hi")
     assert stage.decide() == Adopt(new, coming)
 
 
-def test_4_room_is_used_before_anybody_is_evicted() -> None:
+def test_6_room_is_used_before_anybody_is_evicted() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.READY, stage.session("ana"))
     new = stage.session("boris", "hi")
     assert stage.decide() == Open(new)
 
 
-def test_5_the_least_recently_used_idle_client_makes_room() -> None:
+def test_7_the_least_recently_used_idle_client_makes_room() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.READY, stage.session("ana"), idle_since=20.0)
     oldest = stage.slot(SlotState.READY, stage.session("boris"), idle_since=10.0)
@@ -139,7 +221,26 @@ def test_5_the_least_recently_used_idle_client_makes_room() -> None:
     assert stage.decide() == Evict(oldest)
 
 
-def test_5_a_spare_makes_room_before_a_conversation_does() -> None:
+def test_7_a_client_above_its_soft_ceiling_makes_room_before_any_other() -> None:
+    stage = Stage(cap=3)
+    stage.slot(SlotState.READY, idle_since=1.0)
+    stage.slot(SlotState.READY, stage.session("ana"), idle_since=1.0)
+    heavy = stage.slot(SlotState.READY, stage.session("boris"), idle_since=99.0, level=MemoryLevel.SOFT)
+    stage.session("chen", "hi", has_history=True)
+    assert stage.decide() == Evict(heavy)
+
+
+def test_7_room_is_made_when_bytes_are_short_although_places_are_free() -> None:
+    stage = Stage(cap=5)
+    stage.may_open = False
+    idle = stage.slot(SlotState.READY, stage.session("ana"))
+    stage.session("chen", "hi")
+    assert stage.decide() == Evict(idle)
+    idle.move(SlotState.CLOSING)
+    assert stage.decide() is None
+
+
+def test_7_a_spare_makes_room_before_a_conversation_does() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.READY, stage.session("ana"), idle_since=1.0)
     spare = stage.slot(SlotState.READY, idle_since=99.0)
@@ -147,7 +248,7 @@ def test_5_a_spare_makes_room_before_a_conversation_does() -> None:
     assert stage.decide() == Evict(spare)
 
 
-def test_5_one_waiter_evicts_one_client_and_no_more() -> None:
+def test_7_one_waiter_evicts_one_client_and_no_more() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.CLOSING)
     stage.slot(SlotState.READY, stage.session("ana"))
@@ -156,7 +257,7 @@ def test_5_one_waiter_evicts_one_client_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("state", [SlotState.BUSY, SlotState.ASKING])
-def test_5_busy_and_asking_clients_are_never_evicted(state: SlotState) -> None:
+def test_7_busy_and_asking_clients_are_never_evicted(state: SlotState) -> None:
     """S1.14"""
     stage = Stage(cap=1, max_sessions=5)
     stage.slot(state, stage.session("ana"))
@@ -164,7 +265,7 @@ def test_5_busy_and_asking_clients_are_never_evicted(state: SlotState) -> None:
     assert stage.decide() is None
 
 
-def test_5_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() -> None:
+def test_7_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() -> None:
     stage = Stage(cap=1, max_sessions=1)
     waiting = stage.session("ana", "next", has_history=True)
     slot = stage.slot(SlotState.READY, waiting)
@@ -172,10 +273,16 @@ def test_5_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() ->
     assert stage.decide() == Begin(waiting, slot)
 
 
-def test_6_spares_are_opened_when_nobody_waits() -> None:
+def test_8_spares_are_opened_when_nobody_waits() -> None:
     stage = Stage(cap=2, spares=1)
     assert stage.decide() == OpenSpare()
     stage.slot(SlotState.RESERVED)
+    assert stage.decide() is None
+
+
+def test_8_no_spare_is_opened_when_bytes_are_short() -> None:
+    stage = Stage(cap=2, spares=1)
+    stage.may_open = False
     assert stage.decide() is None
 
 
@@ -225,7 +332,15 @@ def test_the_operator_goes_before_the_callers() -> None:
     stage = Stage(cap=1)
     caller = stage.session("ana", "a")
     operator = stage.session("boris")
-    turn = Turn("t", "t", operator.key, Prompt("desk", "b", source=Source.OPERATOR), operator.conversation, at=9.0)
+    turn = Turn(
+        "t",
+        "t",
+        operator.key,
+        Prompt("desk", "b", source=Source.OPERATOR),
+        operator.conversation,
+        at=9.0,
+        is_recorded=True,
+    )
     operator.mailbox.put(turn)
     assert in_fair_order(stage.scene) == [operator, caller]
 
@@ -251,11 +366,18 @@ def test_every_waiting_turn_knows_why(
         session.mailbox.begin()
     if slot_state is not None:
         stage.slot(slot_state, session)
-    assert explain(session, state) is why
+    assert explain(session, Outlook(state, 0.0, FailureKind.RATE_LIMIT)) is why
+
+
+def test_who_waits_for_bytes_is_told_so() -> None:
+    session = Stage().session("ana", "waiting")
+    assert explain(session, Outlook(InstanceState.RUNNING, 0.0, shortage=WhyWaiting.MEMORY)) is WhyWaiting.MEMORY
+    assert explain(session, Outlook(InstanceState.RUNNING, 0.0, shortage=WhyWaiting.NO_SLOT)) is WhyWaiting.NO_SLOT
+    assert explain(session, Outlook(InstanceState.PAUSED, 0.0, shortage=WhyWaiting.MEMORY)) is WhyWaiting.PAUSED
 
 
 def test_nothing_waits_for_no_reason() -> None:
-    assert explain(Stage().session("ana"), InstanceState.RUNNING) is None
+    assert explain(Stage().session("ana"), Outlook(InstanceState.RUNNING, 0.0)) is None
 
 
 def test_a_pool_states_its_counts() -> None:

@@ -51,8 +51,8 @@ def test_every_setting_and_variable_is_documented_and_no_other() -> None:
     others = {*ELSEWHERE, *OLDER_NAMES, f"HELPDESK{OLDER_POOL_SIZE}"}
 
     assert keys_in(CONFIGURATION) == {*Settings.model_fields, *instance, *others}
-    for suffix, (place, key) in INSTANCE_KEYS.items():
-        assert f"| `BULLPEN_HELPDESK_{suffix}` | `{place}.{key}` |" in CONFIGURATION
+    for suffix, location in INSTANCE_KEYS.items():
+        assert f"| `BULLPEN_HELPDESK_{suffix}` | `{'.'.join(location)}` |" in CONFIGURATION
 
 
 def test_the_example_settings_load_and_show_every_key(tmp_path: Path) -> None:
@@ -82,6 +82,13 @@ def test_the_example_environment_holds_every_variable_and_loads(
     assert documented <= variables.keys()
 
 
+def test_no_variable_can_be_read_as_two() -> None:
+    """The host's `max_wait` and an instance's are told apart by the name before it, whatever an instance is called."""
+    for suffix in INSTANCE_KEYS:
+        assert not any(other.endswith(f"_{suffix}") for other in INSTANCE_KEYS)
+        assert not any(name.upper().endswith(f"_{suffix}") for name in Settings.model_fields)
+
+
 def test_the_published_schema_is_current() -> None:
     """S1.13. `python scripts/make_schema.py` writes it anew."""
     assert (ROOT / "docs/template.schema.json").read_text("utf-8") == schema_text()
@@ -96,6 +103,10 @@ def test_the_published_schema_accepts_the_shipped_templates_and_refuses_what_loa
     plain = {"name": "a", "description": "d"}
     for wrong in ({"maxConcurrentSessions": 3}, {"maxTurns": 0}, {"turnTimeout": "soon"}, {"name": "A b"}):
         assert not validator.is_valid({**plain, **wrong}), wrong
+    for amount in ("800MiB", "1.5 gb", "10%", "none", 2**30):
+        assert validator.is_valid({**plain, "pool": {"softMemory": amount}}), amount
+    for wrong_amount in ("lots", "8 GiBi", 800, 1.5):
+        assert not validator.is_valid({**plain, "pool": {"softMemory": wrong_amount}}), wrong_amount
     assert validator.is_valid({**plain, "turnTimeout": "none", "tools": "Read, Write", "pool": {"idleTtl": "5m"}})
 
 

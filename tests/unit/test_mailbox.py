@@ -11,7 +11,9 @@ KEY = SessionKey("desk", "ana", "default")
 
 
 def make_turn(text: str, priority: Priority = Priority.NORMAL) -> Turn:
-    return Turn(text, f"uuid-{text}", KEY, Prompt("desk", text, priority=priority), Conversation(), at=0.0)
+    return Turn(
+        text, f"uuid-{text}", KEY, Prompt("desk", text, priority=priority), Conversation(), at=0.0, is_recorded=True
+    )
 
 
 def texts(mailbox: Mailbox) -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from supervisor import PoolStatistics, SessionKey, SessionState, SlotState, WhyWaiting
-from tests.tui import stage
-from tests.tui.stage import MB, NOW
-from tui import rows
+from tests.tui import stage, troubles
+from tests.tui.stage_engine import MB, NOW
+from tui import facts, format, inbox, reasons, rows
 from tui.widgets.columns import Cells, parts_of
 
 
@@ -18,14 +18,17 @@ def words(cells: Cells) -> str:
 
 
 def test_needs_you_first() -> None:
-    """D1: asking, failed, longest waiting, longest working, then the most recently used."""
+    """D1: asking, interrupted, failed, stalled, longest waiting, longest working, then the most recently used."""
 
     def made(name: str, state: SessionState, **changes: object) -> object:
         return stage.session(SessionKey("i", "u", name), state=state, **changes)
 
     expected = [
         made("asks", SessionState.ASKING, turn_started_at=NOW - 5),
+        made("cut off", SessionState.INTERRUPTED, offer=troubles.offer(stage.ANA, "", made_at=NOW - 9)),
+        made("cut off later", SessionState.INTERRUPTED, offer=troubles.offer(stage.ANA, "", made_at=NOW - 3)),
         made("failed", SessionState.FAILED),
+        made("silent", SessionState.STALLED, silent_since=NOW - 200),
         made("waits long", SessionState.WAITING, waiting=(stage.waiting(1, WhyWaiting.NO_SLOT, 60, ""),)),
         made("waits", SessionState.WAITING, waiting=(stage.waiting(1, WhyWaiting.MEMORY, 6, ""),)),
         made("works long", SessionState.WORKING, turn_started_at=NOW - 60),
@@ -43,15 +46,15 @@ def test_a_waiting_session_says_why_in_the_engines_own_word(why: WhyWaiting) -> 
     """Design §4: the same word everywhere."""
     queue = (stage.waiting(1, why, 42, "print it"), stage.waiting(2, WhyWaiting.SESSION_BUSY, 2, "again"))
     row = stage.session(stage.ANA, state=SessionState.WAITING, why=why, waiting=queue)
-    text = words(rows.why_cells(row, None, None, NOW))
+    text = words(reasons.why_cells(row, None, None, NOW))
     assert text.startswith(f"{why} 42s")
     assert "+1" in text
 
 
 def test_an_asking_session_names_the_tool_and_its_age() -> None:
     row = stage.session(stage.ROOT, state=SessionState.ASKING, questions=("q-1",))
-    assert words(rows.why_cells(row, stage.PERMISSION, None, NOW)).startswith("Bash 48s")
-    assert words(rows.why_cells(row, stage.CHOICE, None, NOW)).startswith("choice 12s")
+    assert words(reasons.why_cells(row, stage.PERMISSION, None, NOW)).startswith("Bash 48s")
+    assert words(reasons.why_cells(row, stage.CHOICE, None, NOW)).startswith("choice 12s")
 
 
 def test_a_working_session_shows_the_tool_in_flight_and_what_waits_behind() -> None:
@@ -62,7 +65,48 @@ def test_a_working_session_shows_the_tool_in_flight_and_what_waits_behind() -> N
         waiting=(stage.waiting(1, WhyWaiting.SESSION_BUSY, 3, ""),),
     )
     busy = stage.client("helpdesk-3", stage.ANA, tool="Bash", tool_started_at=NOW - 6)
-    assert words(rows.why_cells(row, None, busy, NOW)) == "14s  Bash 6s  +1 queued"
+    assert words(reasons.why_cells(row, None, busy, NOW)) == "14s  Bash 6s  +1 queued"
+
+
+def test_an_interrupted_session_says_what_can_be_done_and_how_long() -> None:
+    row = troubles.aftermath().sessions[stage.ANA]
+    text = words(reasons.why_cells(row, None, None, NOW))
+    at = format.moment(NOW - 120, NOW)
+    assert text == f"R replays, Z drops  “Can you do it for me?”  by a restart at {at}  expires in 58m"
+    assert row.offer is not None
+    sentence = reasons.offer_sentence(row.offer, NOW)
+    assert sentence.startswith(f"interrupted by a restart at {at}: R replays, Z drops · “Can you do it for me?”")
+
+
+def test_a_place_in_the_queue_is_told_where_there_is_one() -> None:
+    turn = replace(stage.waiting(1, WhyWaiting.NO_SLOT, 42, "print it"), place=2)
+    busy = stage.instance("helpdesk", waiting=7)
+    assert reasons.wait_words(turn, busy, NOW) == "2nd of 7 in the queue"
+    assert reasons.wait_words(replace(turn, place=None), busy, NOW) == ""
+    assert reasons.place_words(turn, None) == "2nd in the queue"
+
+
+def test_a_parked_pool_says_why_and_when_it_tries_again() -> None:
+    engine = troubles.parked()
+    helpdesk, lookup = engine.instances["helpdesk"], engine.instances["lookup"]
+    assert reasons.standing(helpdesk, NOW) == "rate limit, tries again in 0:42"
+    assert reasons.standing(helpdesk, NOW + 43) == "rate limit, tries again now"
+    assert reasons.standing(lookup, NOW) == "credentials refused, p tries again"
+    assert reasons.standing(stage.instance("a", note="2 turns running"), NOW) == "2 turns running"
+
+
+def test_the_worst_state_of_an_instance_is_counted_before_the_others() -> None:
+    row = stage.instance("a", questions=1, offers=2, failed=3, stalled=4)
+    assert words(rows.instance_row(row, NOW).cells[3]) == "1◐ 2↺ 3✕ 4⊝ "
+
+
+def test_the_description_of_an_instance_tells_how_its_pool_did() -> None:
+    shown = dict(facts.instance_facts(troubles.parked().instances["helpdesk"], troubles.LIMITS, NOW))
+    assert shown["waited"] == "p50 0.2 s · p95 9.4 s, the last 100 turns"
+    assert shown["client starts"] == "p50 1.1 s · p95 2.6 s, the last 100 starts"
+    assert shown["ended badly"] == "3 rate-limit, 1 crashed-idle"
+    assert shown["turns began"] == "41 hot, 9 on a spare, 4 cold: 93% began warm"
+    assert shown["memory"] == "1.0G of 4.0G; one more client is expected to need 420M"
 
 
 def test_clients_are_counted_by_state_and_against_their_limit() -> None:
@@ -86,7 +130,7 @@ def test_noise_is_not_drawn_as_growth() -> None:
 
 def test_every_row_has_a_cell_and_a_sort_value_for_every_column() -> None:
     """A sort letter never meets a row without an answer."""
-    engine = stage.asking()
+    engine = troubles.aftermath()
     for row in engine.instances.values():
         made = rows.instance_row(row, NOW)
         assert len(made.cells) == len(made.sort) == len(rows.INSTANCE_COLUMNS)
@@ -96,6 +140,6 @@ def test_every_row_has_a_cell_and_a_sort_value_for_every_column() -> None:
     for client in engine.clients.values():
         made = rows.client_row(client, NOW)
         assert len(made.cells) == len(made.sort) == len(rows.CLIENT_COLUMNS)
-    for question in engine.questions.values():
-        made = rows.question_row(question, NOW)
-        assert len(made.cells) == len(made.sort) == len(rows.QUESTION_COLUMNS)
+    for item in (*engine.questions.values(), troubles.offer(stage.ANA, "again")):
+        made = inbox.inbox_row(item, NOW)
+        assert len(made.cells) == len(made.sort) == len(inbox.INBOX_COLUMNS)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import ConfigurationError
-from supervisor.host_memory import host_memory, parse_budget
+from supervisor.host_memory import host_memory, parse_budget, parse_memory
 from supervisor.model import Archetype
 from supervisor.settings import Settings, apply_overrides, load_settings, templates_for, unknown_instances
 from supervisor.template import Concurrency, Pool, Queue, Template
 from supervisor.templates import shipped_templates
+from supervisor.variables import INSTANCE_KEYS
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def test_without_any_source_the_promised_defaults_hold() -> None:
     settings = load_settings(environ={})
 
     assert (settings.max_agents, settings.agent_ttl, settings.cleanup_interval) == (100, 3600, 300)
-    assert settings.memory_budget == int(host_memory() * 0.7)
+    assert 0 <= host_memory() * 0.7 - settings.memory_budget < 1024**2
     assert settings.max_wait is None
     assert settings.connect_limit >= 1
     assert any(settings.templates_dir.glob("*.md"))
@@ -91,16 +92,56 @@ def test_every_limit_of_an_instance_has_a_variable() -> None:
         "BULLPEN_HELP_DESK_MAX_WAITING": "50",
         "BULLPEN_HELP_DESK_MAX_WAITING_PER_SESSION": "3",
         "BULLPEN_HELP_DESK_MAX_WAIT": "20s",
+        "BULLPEN_HELP_DESK_ASKING_TTL": "none",
+        "BULLPEN_HELP_DESK_MEMORY_BUDGET": "3GiB",
+        "BULLPEN_HELP_DESK_SOFT_MEMORY": "700MiB",
+        "BULLPEN_HELP_DESK_HARD_MEMORY": "900MiB",
+        "BULLPEN_HELP_DESK_PANIC_MEMORY": "none",
+        "BULLPEN_HELP_DESK_QUESTION_TTL": "10m",
+        "BULLPEN_HELP_DESK_STALL_TIMEOUT": "3m",
+        "BULLPEN_HELP_DESK_TURN_TIMEOUT": "none",
+        "BULLPEN_HELP_DESK_SESSION_TTL": "1d",
+        "BULLPEN_HELP_DESK_ON_RESTART": "replay",
         "BULLPEN_MAX_WAIT_MAX_WAIT": "4",
     }
 
     settings = load_settings(environ=environ)
-    result = apply_overrides(make_template("help-desk"), settings)
+    result = apply_overrides(make_template("help-desk", turnTimeout="1m"), settings)
 
+    assert {f"BULLPEN_HELP_DESK_{suffix}" for suffix in INSTANCE_KEYS} <= environ.keys()
     assert result.concurrency == Concurrency(max_sessions=5)
-    assert result.pool == Pool(min_clients=1, max_clients=9, spares=2, idle_ttl=3600)
+    assert result.pool == Pool(
+        min_clients=1,
+        max_clients=9,
+        spares=2,
+        idle_ttl=3600,
+        asking_ttl=None,
+        memory_budget=3 * 1024**3,
+        soft_memory=700 * 1024**2,
+        hard_memory=900 * 1024**2,
+        panic_memory=None,
+    )
+    assert (result.question_ttl, result.stall_timeout, result.turn_timeout) == (600, 180, None)
+    assert (result.session_ttl, result.on_restart) == (86400, "replay")
     assert result.queue == Queue(max_waiting=50, max_waiting_per_session=3, max_wait=20)
     assert apply_overrides(make_template("max-wait"), settings).max_wait == 4
+
+
+def test_an_instances_limits_are_set_in_the_file_in_either_spelling(tmp_path: Path) -> None:
+    config = write(
+        tmp_path,
+        "[instances.helpdesk]",
+        "turnTimeout = '10m'",
+        "session_ttl = '1d'",
+        "pool = { soft_memory = '800MiB', askingTtl = '1m' }",
+    )
+
+    result = apply_overrides(make_template(questionTtl=5), load_settings(config, environ={}))
+
+    assert (result.turn_timeout, result.session_ttl, result.question_ttl) == (600, 86400, 5)
+    assert (result.pool.soft_memory, result.pool.asking_ttl) == (800 * 1024**2, 60)
+    [mistake] = mistakes_of(write(tmp_path, "[instances.helpdesk]", "stall_timeout = 0"))
+    assert mistake == "bullpen.toml:2: instances.helpdesk.stallTimeout must be more than 0, not 0"
 
 
 def test_older_names_are_accepted_and_newer_ones_are_stronger() -> None:
@@ -229,10 +270,18 @@ def test_the_state_directory_is_made_for_its_owner_only(tmp_path: Path) -> None:
 def test_budgets_are_written_as_people_write_them() -> None:
     assert parse_budget("8GiB") == parse_budget("8 g") == parse_budget(8 * 1024**3) == 8 * 1024**3
     assert parse_budget("1.5GB") == 1_500_000_000
-    assert parse_budget("100%") == host_memory()
-    for wrong in ("lots", "0%", "101%", "8", True, 8.5, "8 GiBi", "-1GiB"):
+    assert parse_budget("100%") == host_memory() // 1024**2 * 1024**2
+    for wrong in ("lots", "0%", "101%", "8", True, 8.5, "8 GiBi", "-1GiB", "9" * 400):
         with pytest.raises(ValueError, match="must be"):
             parse_budget(wrong)
+
+
+def test_a_limit_of_memory_may_be_small_or_none() -> None:
+    assert parse_memory("64MiB") == 64 * 1024**2
+    assert parse_memory(" None ") is parse_memory(None) is None
+    for wrong in ("63MiB", "lots", 800, True):
+        with pytest.raises(ValueError, match="must be"):
+            parse_memory(wrong)
 
 
 def test_a_control_groups_limit_counts_as_the_hosts_memory(tmp_path: Path) -> None:

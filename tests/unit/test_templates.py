@@ -113,6 +113,18 @@ def test_the_suggestion_is_where_the_key_was_meant_to_be(tmp_path: Path, written
         ("concurrency: 3", "concurrency must be a mapping of keys, not 3"),
         ("archetype: servant", "archetype must be tool, employee or service, not 'servant'"),
         ("queue: {maxWait: soon}", "queue.maxWait must be a length of time such as 30, 30s, 5m, 2h or 7d, not 'soon'"),
+        (
+            "pool: {askingTtl: soon}",
+            "pool.askingTtl must be a length of time such as 30, 30s, 5m, 2h or 7d, not 'soon'",
+        ),
+        (
+            "pool: {softMemory: lots}",
+            "pool.softMemory must be an amount of memory such as 800MiB, 2GiB or 10%, or none, not 'lots'",
+        ),
+        ("pool: {memoryBudget: 10MiB}", "pool.memoryBudget must be at least 64MiB, not '10MiB'"),
+        ("pool: {softMemory: 3GiB}", "pool.softMemory is 3GiB, more than pool.hardMemory (2GiB)"),
+        ("pool: {hardMemory: 800MiB}", "pool.hardMemory is 800MiB, less than pool.softMemory (1GiB)"),
+        ("pool: {hardMemory: none, softMemory: 5GiB}", "pool.softMemory is 5GiB, more than pool.panicMemory (4GiB)"),
         ("turnTimeout: 0", "turnTimeout must be more than 0, not 0"),
         ("tools: [Read, [Write]]", "tools[1] must be text, not a list"),
         ("autoStart: perhaps", "autoStart must be true or false, not 'perhaps'"),

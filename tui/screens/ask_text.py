@@ -29,14 +29,17 @@ class AskTextScreen(Dialog[str | None]):
         may_be_empty: bool = False,
         suggester: Suggester | None = None,
         mistake_in: Callable[[str], str] = lambda _line: "",
+        hint_for: Callable[[str], str] | None = None,
     ) -> None:
-        """`mistake_in` returns what is wrong with a line, or nothing when it will do."""
+        """`mistake_in` returns what is wrong with a line, or nothing when it will do; it is asked once, when the line
+        is to be taken. `hint_for` says something about a line while it is typed."""
         super().__init__()
         self._title, self._note = title, note
         self._value, self._placeholder = value, placeholder
         self._may_be_empty = may_be_empty
         self._suggester = suggester
         self._mistake_in = mistake_in
+        self._hint_for = hint_for
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
@@ -47,7 +50,17 @@ class AskTextScreen(Dialog[str | None]):
             yield Input(
                 self._value, placeholder=self._placeholder, id="line", suggester=self._suggester, max_length=2000
             )
+            if self._hint_for is not None:
+                yield Static(classes="hint", markup=False)
             yield Static(classes="mistake", markup=False)
+
+    @on(Input.Changed, "#line")
+    def hint(self, event: Input.Changed) -> None:
+        if self._hint_for is not None:
+            text = self._hint_for(event.value)
+            shown = self.query_one(".hint", Static)
+            shown.update(Content(text))
+            shown.set_class(bool(text), "-shown")
 
     @on(Input.Submitted, "#line")
     def accept(self, event: Input.Submitted) -> None:

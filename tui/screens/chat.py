@@ -13,30 +13,25 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from supervisor import (
-    Deny,
-    Refused,
-    SessionKey,
-    SessionRow,
-    UnknownTarget,
-)
-from tui import facts, format
+from supervisor import Refused, SessionKey, SessionRow, UnknownTarget
+from tui import facts
+from tui.acceptance import follow
 from tui.actions import Place, bindings
 from tui.bridge import Bridge, Touched
 from tui.filters import clean_cell, clean_text
 from tui.operations import Operations
 from tui.screens.ask_text import AskTextScreen
+from tui.screens.chat_cards import CardDock
+from tui.screens.chat_queue import waiting_lines
 from tui.screens.chat_title import chat_title
 from tui.screens.describe import DescribeScreen
 from tui.themes import MUTED
+from tui.widgets.header import alarm_words
 from tui.widgets.prompt import PromptInput
-from tui.widgets.question import QuestionCard, card_for
 from tui.widgets.transcript import Transcript
 
 STREAM_SECONDS = 0.1
 """Between two looks at the open block."""
-SHOWN_WAITING = 3
-"""Waiting prompts written out; of the rest the number is told."""
 
 
 class ChatScreen(Screen[None]):
@@ -71,7 +66,7 @@ class ChatScreen(Screen[None]):
                 yield Static(id="facts", markup=False)
         with Vertical(id="dock"):
             yield Static(id="waiting", markup=False)
-            yield Vertical(id="cards")
+            yield CardDock(self.operations, id="cards")
             yield PromptInput(id="prompt")
         yield Footer(compact=True)
 
@@ -79,6 +74,8 @@ class ChatScreen(Screen[None]):
         self.is_laid_out = True
         self.query_one("#transcript").border_title = Content(clean_cell(str(self.key), 120))
         self.refresh_rows(Touched(everything=True))
+        if unsent := self.operations.unsent.pop(self.key, ""):
+            self.prompt.give_back(unsent)
         self.call_after_refresh(self.refresh_transcript)
         self.set_interval(STREAM_SECONDS, self.refresh_transcript)
 
@@ -116,17 +113,15 @@ class ChatScreen(Screen[None]):
     def refresh_rows(self, touched: Touched) -> None:
         """Called by the app's flush timer, whether something was touched or only time went by."""
         now, row = self._clock(), self.row
-        client = None if row is None else self.bridge.clients.get(row.client_id)
+        client = self.bridge.client_of(row)
         instance = self.bridge.instances.get(self.key.instance)
-        title = chat_title(self.key, row, client, instance, now, self.size.width)
+        alarm = alarm_words(self.bridge.host)
+        title = chat_title(self.key, row, client, instance, now, self.size.width, alarm)
         self.query_one("#title", Static).update(title, layout=False)
         self._show_waiting(row, now)
-        if touched.everything or touched.questions:
-            self._show_questions()
+        self._show_cards(row, now)
         if row is not None and self.has_class("-xwide"):
-            self.query_one("#facts", Static).update(_facts_content(facts.session_facts(row, now)))
-        for card in self.query(QuestionCard):
-            card.show_age(now)
+            self.query_one("#facts", Static).update(_facts_content(facts.session_facts(row, client, instance, now)))
         if (is_running := row is not None and bool(row.turn_id)) != self._was_running:
             self._was_running = is_running
             self.refresh_bindings()
@@ -137,37 +132,23 @@ class ChatScreen(Screen[None]):
         if not turns and not shown.display:
             return
         shown.display = bool(turns)
-        lines = [
-            Content.assemble(
-                (f"{format.glyph('waiting')} {turn.position} ", "$text-accent"),
-                (f"{turn.why} {format.age(now - turn.queued_at)}", "$text-accent"),
-                (f"  {turn.source}  ", MUTED),
-                clean_cell(turn.text, 400),
-            )
-            for turn in turns[:SHOWN_WAITING]
-        ]
-        if len(turns) > SHOWN_WAITING:
-            lines.append(Content.styled(f"  and {len(turns) - SHOWN_WAITING} more", MUTED))
-        shown.update(Content("\n").join(lines))
+        shown.update(waiting_lines(turns, self.bridge.instance_of(row), now))
 
-    def _show_questions(self) -> None:
-        """Docks a card for every open question of this session; an arriving one takes the focus of an empty prompt."""
-        mine = {question.id: question for question in self.bridge.questions.values() if question.key == self.key}
-        cards = self.query_one("#cards", Vertical)
-        had_focus = False
-        for card in self.query(QuestionCard):
-            if card.question.id in mine:
-                del mine[card.question.id]
-            else:
-                had_focus = had_focus or card.has_focus
-                card.remove()
-        new = [card_for(question) for question in mine.values()]
-        if new:
-            cards.mount(*new)
-            if not self.prompt.text.strip():
-                self.call_after_refresh(new[0].focus)
-        elif had_focus:
-            self.prompt.focus()
+    def _show_cards(self, row: SessionRow | None, now: float) -> None:
+        dock = self.query_one(CardDock)
+        mine = [question for question in self.bridge.questions.values() if question.key == self.key]
+        dock.show(mine, None if row is None else row.offer)
+        dock.show_ages(now)
+
+    @on(CardDock.Arrived)
+    def focus_card(self, event: CardDock.Arrived) -> None:
+        """An arriving card takes the focus of an empty prompt, and of no other."""
+        if not self.prompt.text.strip():
+            self.call_after_refresh(event.card.focus)
+
+    @on(CardDock.Left)
+    def focus_prompt(self) -> None:
+        self.prompt.focus()
 
     # Prompts
 
@@ -178,10 +159,11 @@ class ChatScreen(Screen[None]):
             ticket = self.operations.ask(self.key, event.text)
         except Refused as error:
             self.notify(str(error), severity="warning", markup=False)
-            self.prompt.text = event.text
-            self.prompt.focus()
+            self.prompt.give_back(event.text)
             return
         self.prompt.accept(event.text)
+        key = self.key
+        follow(self.app, ticket, lambda: self._take_back(key, event.text))
         if ticket.key != self.key:
             self.key = ticket.key
             self._is_open = False
@@ -189,46 +171,17 @@ class ChatScreen(Screen[None]):
         self.refresh_transcript()
         self.refresh_rows(Touched(everything=True))
 
+    def _take_back(self, key: SessionKey, text: str) -> None:
+        """The words of a prompt that could not be recorded: nothing of them is left in the engine."""
+        if self.is_laid_out:
+            self.prompt.give_back(text)
+        else:
+            self.operations.unsent[key] = text
+
     def action_withdraw(self) -> None:
         row = self.row
         if row is not None and row.waiting:
             self._attempt(lambda: self.operations.withdraw(row.waiting[-1].turn_id))
-
-    # Questions
-
-    @on(QuestionCard.Answered)
-    def answer(self, event: QuestionCard.Answered) -> None:
-        try:
-            self.operations.answer(event.question.id, event.answer)
-        except Refused as error:
-            self.notify(str(error), severity="warning", markup=False)
-
-    @on(QuestionCard.ReasonWanted)
-    def ask_reason(self, event: QuestionCard.ReasonWanted) -> None:
-        question = event.question
-
-        def decided(reason: str | None) -> None:
-            if reason is not None:
-                self.answer(QuestionCard.Answered(question, Deny(reason)))
-
-        self.app.push_screen(
-            AskTextScreen(
-                f"Deny {clean_cell(question.tool, 40)}",
-                "The agent is told your reason; it may be left empty.",
-                may_be_empty=True,
-            ),
-            decided,
-        )
-
-    @on(QuestionCard.TextWanted)
-    def ask_other(self, event: QuestionCard.TextWanted) -> None:
-        card, item = event.card, event.item
-
-        def decided(text: str | None) -> None:
-            if text and card.is_attached:
-                card.answer_item(text)
-
-        self.app.push_screen(AskTextScreen(clean_cell(item.header or "Answer", 40), item.question), decided)
 
     # Keys
 
@@ -257,7 +210,9 @@ class ChatScreen(Screen[None]):
 
     def action_facts(self) -> None:
         if (row := self.row) is not None:
-            self.app.push_screen(DescribeScreen(str(row.key), facts.session_facts(row, self._clock())))
+            client, instance = self.bridge.client_of(row), self.bridge.instance_of(row)
+            shown = facts.session_facts(row, client, instance, self._clock())
+            self.app.push_screen(DescribeScreen(str(row.key), shown))
 
     def action_help(self) -> None:
         from tui.screens.help import HelpScreen

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from supervisor import ClientRow, InstanceRow, SessionKey, SessionRow, WhyWaiting
-from tui import format
+from supervisor import ClientRow, InstanceRow, SessionKey, SessionRow, SessionState, WhyWaiting
+from tui import format, reasons
 from tui.filters import clean_cell
 from tui.themes import MUTED
+from tui.widgets.header import ALARM
 
 STYLES = {
     "busy": "$text-primary",
@@ -26,15 +27,19 @@ def chat_title(
     instance: InstanceRow | None,
     now: float,
     width: int,
+    alarm: str = "",
 ) -> Content:
     """State and reason on the left, what it costs on the right; the right gives way when there is no room."""
+    warning = Content.styled(f" {alarm} ", ALARM) if alarm else Content("")
     if row is None:
         return Content.assemble(
+            warning,
             (f" {format.glyph('new')} new", STYLES["dim"]),
             f"  {clean_cell(str(key))}",
             ("  say something", STYLES["dim"]),
         )
     left = Content.assemble(
+        warning,
         (f" {format.glyph(row.state)} {row.state}", STYLES.get(format.role(row.state), "")),
         (_doing(row, client, instance, now), MUTED),
     )
@@ -47,6 +52,10 @@ def chat_title(
 
 def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float) -> str:
     words = []
+    if row.offer is not None:
+        words.append(f"by a restart at {format.moment(row.offer.made_at, now)}, {reasons.expiry(row.offer, now)}")
+    if row.state is SessionState.STALLED:
+        return f" · {reasons.silence(row, client, now)}"
     if row.turn_started_at is not None:
         words.append(f"for {format.duration(now - row.turn_started_at)}")
     if client is not None and client.tool:
@@ -56,6 +65,8 @@ def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | No
         words.append(f"{len(row.waiting)} queued" if row.turn_id else f"waits: {row.why}")
         if row.why is WhyWaiting.NO_SLOT and instance is not None:
             words.append(_who_has_the_slots(instance))
+        if row.waiting and (more := reasons.wait_words(row.waiting[0], instance, now)):
+            words.append(more)
     if row.note:
         words.append(clean_cell(row.note, 80))
     return "".join(f" · {word}" for word in words)

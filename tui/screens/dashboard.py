@@ -11,8 +11,8 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Footer, Input
 
-from supervisor import ClientRow, Event, InstanceRow, InstanceState, Question, SessionRow
-from tui import format, rows
+from supervisor import ClientRow, Event, InstanceRow, InstanceState, SessionRow
+from tui import format, inbox, reasons, rows
 from tui.actions import Place, bindings
 from tui.bridge import Touched
 from tui.filters import clean_cell
@@ -42,8 +42,8 @@ class DashboardScreen(LookingScreen):
         yield StatusHeader(id="header")
         with Container(id="panes"):
             with Vertical(id="left"):
-                yield LiveTable[Question](
-                    rows.QUESTION_COLUMNS, build=rows.question_row, order=rows.question_order, clock=self._clock,
+                yield LiveTable[inbox.Item](
+                    inbox.INBOX_COLUMNS, build=inbox.inbox_row, order=inbox.inbox_order, clock=self._clock,
                     title="Inbox", empty="nobody asks", id="inbox",
                 )  # fmt: skip
                 yield LiveTable[InstanceRow](
@@ -81,7 +81,7 @@ class DashboardScreen(LookingScreen):
 
     def show_everything(self) -> None:
         bridge = self.bridge
-        self.inbox.show_things(bridge.questions.values())
+        self.inbox.show_things(bridge.inbox())
         self.instances.show_things(bridge.instances.values())
         self.sessions.show_things(row for row in bridge.sessions.values() if self._is_in_scope(row.key.instance))
         self.clients.show_things(row for row in bridge.clients.values() if self._is_in_scope(row.instance))
@@ -124,8 +124,8 @@ class DashboardScreen(LookingScreen):
             [bridge.sessions[key] for key in keys if key in bridge.sessions and self._is_in_scope(key.instance)],
             [rows.session_id(key) for key in keys if key not in bridge.sessions],
         )
-        if touched.questions:
-            self.inbox.show_things(bridge.questions.values())
+        if touched.questions or touched.offers:
+            self.inbox.show_things(bridge.inbox())
 
     def _session_row(self, row: SessionRow, now: float) -> Row:
         question = next((found for each in row.questions if (found := self.bridge.questions.get(each))), None)
@@ -139,10 +139,10 @@ class DashboardScreen(LookingScreen):
         bridge, now = self.bridge, self._clock()
         self.query_one(StatusHeader).set(bridge.host, tuple(bridge.instances.values()), now)
         whose = self._scope or "all instances"
-        self.instances.border_subtitle = Content(self._instances_note())
+        self.instances.border_subtitle = Content(self._instances_note(now))
         self.sessions.border_title = f"Sessions · {whose} · {self.sessions.row_count}"
         self.clients.border_title = f"Clients · {whose} · {self.clients.row_count}"
-        self.inbox.border_title = f"Inbox · {len(bridge.questions)} waiting for you"
+        self.inbox.border_title = self._inbox_title()
         notes = []
         if self.sessions.filter_text:
             notes.append(f"/{self.sessions.filter_text} · esc clears")
@@ -155,12 +155,17 @@ class DashboardScreen(LookingScreen):
         self.fit()
         self.reconsider_keys()
 
-    def _instances_note(self) -> str:
+    def _inbox_title(self) -> str:
+        questions, offers = len(self.bridge.questions), len(self.bridge.offers)
+        title = f"Inbox · {questions + offers} waiting for you"
+        return f"{title} · {offers} interrupted by a restart" if offers else title
+
+    def _instances_note(self, now: float) -> str:
         """Why an instance is not running, or which one the other panes are narrowed to."""
         notes = [
-            f"{format.glyph(row.state)} {row.name}: {clean_cell(row.note)}"
+            f"{format.glyph(row.state)} {row.name}: {clean_cell(reason)}"
             for row in self.bridge.instances.values()
-            if row.note and row.state is not InstanceState.RUNNING
+            if row.state is not InstanceState.RUNNING and (reason := reasons.standing(row, now))
         ]
         if self._scope is not None:
             notes.append(f"only {self._scope} · 0 all")
@@ -169,9 +174,9 @@ class DashboardScreen(LookingScreen):
     def fit(self) -> None:
         """Gives each pane the lines it can use, the rest to the sessions."""
         height = self.size.height
-        asked = len(self.bridge.questions)
+        asked = len(self.bridge.inbox())
         self.inbox.display = asked > 0
-        self.inbox.styles.height = BORDER_AND_TITLES + min(asked, max(1, height // 12))
+        self.inbox.styles.height = BORDER_AND_TITLES + min(asked, max(1, height // 8))
         self.instances.styles.height = BORDER_AND_TITLES + min(max(1, self.instances.row_count), max(3, height // 6))
         if self.size.width >= 160 or self.has_class("-clients"):
             self.clients.styles.height = "1fr"

@@ -30,7 +30,7 @@ LEFT = (LOOK, WRITE, "In a table")
 RIGHT = (STOP, STEER, ANSWER, "In a conversation", PROGRAM)
 
 LEGEND = (
-    ("asking", "failed", "waiting", "working", "idle", "hibernated", "new"),
+    ("asking", "interrupted", "failed", "stalled", "waiting", "working", "idle", "hibernated", "new"),
     ("running", "draining", "drained", "paused", "parked", "stopped"),
 )
 """Signs of sessions, then of instances."""

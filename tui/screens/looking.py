@@ -7,16 +7,17 @@ from collections.abc import Callable
 from textual import events, on
 from textual.widgets import Input
 
-from supervisor import ClientRow, InstanceRow, Question, SessionKey, SessionRow, SessionState
+from supervisor import ClientRow, InstanceRow, Offer, Question, SessionKey, SessionRow, SessionState
 from tui import facts
 from tui.bridge import Bridge
+from tui.inbox import Item, inbox_order
 from tui.operations import Operations
 from tui.screens.describe import DescribeScreen
 from tui.screens.verbs import OperatorScreen
 from tui.widgets.livetable import LiveTable
 from tui.widgets.table import LineTable
 
-CHANGING = ("interrupt", "drain", "undo_drain", "kill", "pause", "resume", "scale", "hibernate")
+CHANGING = ("interrupt", "drain", "undo_drain", "kill", "pause", "resume", "scale", "hibernate", "replay", "drop_offer")
 """Verbs in the footer that are possible for some rows and not for others."""
 
 
@@ -50,7 +51,7 @@ class LookingScreen(OperatorScreen):
         raise NotImplementedError
 
     @property
-    def inbox(self) -> LiveTable[Question]:
+    def inbox(self) -> LiveTable[Item]:
         return self.query_one("#inbox", LiveTable)
 
     @property
@@ -73,13 +74,13 @@ class LookingScreen(OperatorScreen):
                 return row.name
             case ClientRow() as row:
                 return row.instance
-            case SessionRow() | Question() as row:
+            case SessionRow() | Question() | Offer() as row:
                 return row.key.instance
         return None
 
     def target_session(self) -> SessionKey | None:
         match self._active_thing():
-            case ClientRow() | SessionRow() | Question() as row:
+            case ClientRow() | SessionRow() | Question() | Offer() as row:
                 return row.key
         return None
 
@@ -105,14 +106,14 @@ class LookingScreen(OperatorScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "inbox":
-            return bool(self.bridge.questions)
+            return self.bridge.is_operator_wanted
         return self.can(action)
 
     @on(events.DescendantFocus)
     @on(LineTable.CursorMoved)
     def reconsider_keys(self) -> None:
         """Draws the footer anew when other keys than before can be used."""
-        possible = (bool(self.bridge.questions), *(self.can(verb) for verb in CHANGING))
+        possible = (self.bridge.is_operator_wanted, *(self.can(verb) for verb in CHANGING))
         if possible != self._possible:
             self._possible = possible
             self.refresh_bindings()
@@ -167,9 +168,8 @@ class LookingScreen(OperatorScreen):
 
     def action_inbox(self) -> None:
         if self.focused is self.inbox:
-            oldest = next(iter(self.bridge.questions.values()), None)
-            if oldest is not None:
-                self.open_chat(oldest.key)
+            if (first := min(self.bridge.inbox(), key=inbox_order, default=None)) is not None:
+                self.open_chat(first.key)
         else:
             self.action_pane("inbox")
 
@@ -193,16 +193,28 @@ class LookingScreen(OperatorScreen):
         self._filter("" if self.sessions.filter_text == SessionState.FAILED else SessionState.FAILED)
 
     def action_describe(self) -> None:
-        now = self._clock()
+        bridge, now = self.bridge, self._clock()
         match self._active_thing():
             case InstanceRow() as row:
-                self.app.push_screen(DescribeScreen(row.name, facts.instance_facts(row, now)))
+                limits = self.operations.limits(row.name)
+                self._describe(row.name, facts.instance_facts(row, limits, now))
             case SessionRow() as row:
-                self.app.push_screen(DescribeScreen(str(row.key), facts.session_facts(row, now)))
+                self._describe(
+                    str(row.key), facts.session_facts(row, bridge.client_of(row), bridge.instance_of(row), now)
+                )
             case ClientRow() as row:
-                self.app.push_screen(DescribeScreen(row.id, facts.client_facts(row, now)))
+                self._describe(row.id, facts.client_facts(row, now))
             case Question() as row:
-                self.app.push_screen(DescribeScreen(f"{row.tool} for {row.key}", facts.question_facts(row, now)))
+                self._describe(f"{row.tool} for {row.key}", facts.question_facts(row, now))
+            case Offer() as row:
+                self._describe(f"interrupted turn of {row.key}", facts.offer_facts(row, now))
+
+    def action_describe_host(self) -> None:
+        host = self.bridge.host
+        self._describe("host", facts.host_facts(host, self.operations.limits(), self._clock()))
+
+    def _describe(self, title: str, shown: facts.Facts) -> None:
+        self.app.push_screen(DescribeScreen(title, shown))
 
     def action_help(self) -> None:
         from tui.screens.help import HelpScreen
@@ -213,6 +225,12 @@ class LookingScreen(OperatorScreen):
         from tui.screens.command import ask_command
 
         ask_command(self)
+
+    def action_set_limit(self) -> None:
+        from tui.screens.command import ask_command
+
+        instance = self.target_instance()
+        ask_command(self, f"set {instance}." if instance else "set ")
 
     # Filter
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from textual.screen import Screen
 
-from supervisor import InstanceState, Refused, SessionKey
+from supervisor import InstanceState, Offer, Refused, SessionKey
 from tui import consequences
 from tui.bridge import Bridge
 from tui.consequences import Consequence
 from tui.operations import Operations
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.offers import ask_drop, ask_replay
 from tui.screens.scale import ScaleScreen
 
 DRAINING = (InstanceState.DRAINING, InstanceState.DRAINED)
@@ -53,6 +54,8 @@ class OperatorScreen(Screen[None]):
             "clear_queue": bool(session.waiting) if session else bool(key is None and instance and instance.waiting),
             "interrupt": session is not None and bool(session.turn_id),
             "hibernate": session is not None and bool(session.client_id) and not session.turn_id,
+            "replay": key in self.bridge.offers,
+            "drop_offer": key in self.bridge.offers,
             "close_session": session is not None and not session.turn_id and not session.waiting,
         }
         return answers.get(verb, True)
@@ -136,6 +139,19 @@ class OperatorScreen(Screen[None]):
                 self.attempt(lambda: self.operations.scale(instance, int(line)))
 
         self.app.push_screen(ScaleScreen(self.bridge.instances[instance]), decided)
+
+    # Turns that a restart interrupted
+
+    def action_replay(self) -> None:
+        if (offer := self._target_offer()) is not None:
+            ask_replay(self.app, self.operations, offer)
+
+    def action_drop_offer(self) -> None:
+        if (offer := self._target_offer()) is not None:
+            ask_drop(self.app, self.operations, offer)
+
+    def _target_offer(self) -> Offer | None:
+        return None if (key := self.target_session()) is None else self.bridge.offers.get(key)
 
     def action_hibernate(self) -> None:
         if (key := self.target_session()) is not None:

@@ -9,19 +9,23 @@ from dataclasses import dataclass
 from textual.content import Content
 from textual.widgets import Static
 
-from supervisor import HostRow, InstanceRow
+from supervisor import HostRow, InstanceRow, InstanceState, SessionState
 from tui.filters import clean_cell
-from tui.format import bar_parts, bytes_short
+from tui.format import bar_parts, bytes_short, countdown, glyph
 
 BAR_WIDTH = 6
 WARM, HOT = 0.75, 0.9
 """Share of the memory budget from which the bar warns, and alarms."""
 SEPARATOR = "  "
+ROOMY = 100
+"""Cells from which on an alarm leaves room for words beside it."""
+ALARM = "bold $background on $error"
+"""How an alarm is written, on every screen."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Something the line says; those with the highest `rank` go first when it is too long."""
+    """Something the line says; those with the highest `rank` go first when it is too long, those with 0 never."""
 
     text: Content
     rank: int = 0
@@ -59,8 +63,8 @@ class StatusHeader(Static):
 
 def compose_header(host: HostRow | None, instances: Sequence[InstanceRow], now: float, width: int) -> Content:
     """The line for a width in cells: badge and numbers on the left, memory and time on the right."""
-    left = [_badge(host), *_counts(instances)]
-    right = [*_memory(host), Part(Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted"), 1)]
+    left = [_badge(host), *_alarm(host), *_counts(instances, now, is_terse=bool(alarm_words(host)) and width < ROOMY)]
+    right = [*_memory(host), Part(Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted"), 6)]
     while len(_joined(left)) + len(_joined(right)) + 3 > width:
         worst = max((part for part in (*left, *right) if part.rank), key=lambda part: part.rank, default=None)
         if worst is None:
@@ -84,26 +88,58 @@ def _badge(host: HostRow | None) -> Part:
     return Part(Content.styled(f" {clean_cell(host.endpoint, 32)} ", "bold $background on $success"))
 
 
-def _counts(instances: Sequence[InstanceRow]) -> list[Part]:
+def alarm_words(host: HostRow | None) -> str:
+    """What must not be missed on any screen; empty when all is well."""
+    return f"JOURNAL: {clean_cell(host.journal_failing)}: no new prompts" if host and host.journal_failing else ""
+
+
+def _alarm(host: HostRow | None) -> list[Part]:
+    words = alarm_words(host)
+    return [Part(Content.styled(f" {words} ", ALARM))] if words else []
+
+
+def _counts(instances: Sequence[InstanceRow], now: float, *, is_terse: bool) -> list[Part]:
+    """`is_terse` leaves the words off what is never dropped."""
     busy = sum(row.pool.active for row in instances)
     total = sum(row.pool.total for row in instances)
     queued = sum(row.waiting for row in instances)
     questions = sum(row.questions for row in instances)
     failed = sum(row.failed for row in instances)
+    offers = sum(row.offers for row in instances)
+    stalled = sum(row.stalled for row in instances)
     parts = [
-        Part(_number(len(instances), "instance"), 5),
-        Part(_number(sum(row.sessions for row in instances), "session"), 4),
+        Part(_number(len(instances), "instance"), 9),
+        Part(_number(sum(row.sessions for row in instances), "session"), 8),
         Part(
-            Content.assemble((f"{busy}/{total}", "bold $text-primary" if busy else "bold"), (" clients", "$text-muted"))
+            Content.assemble(
+                (f"{busy}/{total}", "bold $text-primary" if busy else "bold"), (" clients", "$text-muted")
+            ),
+            2,
         ),
-        Part(Content.assemble((str(queued), "bold $text-accent" if queued else "bold"), (" queued", "$text-muted"))),
+        Part(Content.assemble((str(queued), "bold $text-accent" if queued else "bold"), (" queued", "$text-muted")), 1),
     ]
     if questions:
-        noun = "question" if questions == 1 else "questions"
-        parts.append(Part(Content.styled(f"◐ {questions} {noun}", "bold $text-warning")))
+        noun = "" if is_terse else " question" if questions == 1 else " questions"
+        parts.append(Part(Content.styled(f"◐ {questions}{noun}", "bold $text-warning")))
+    if offers:
+        sign = glyph(SessionState.INTERRUPTED)
+        parts.append(Part(Content.styled(f"{sign} {offers}{'' if is_terse else ' interrupted'}", "bold $text-warning")))
     if failed:
-        parts.append(Part(Content.styled(f"✕ {failed} failed", "bold $text-error"), 2))
-    return parts
+        parts.append(Part(Content.styled(f"✕ {failed} failed", "bold $text-error"), 3))
+    if stalled:
+        sign = glyph(SessionState.STALLED)
+        parts.append(Part(Content.styled(f"{sign} {stalled} stalled", "bold $text-warning"), 4))
+    return [*parts, *_parked(instances, now)]
+
+
+def _parked(instances: Sequence[InstanceRow], now: float) -> list[Part]:
+    """How many pools have stopped themselves, and when the first of them tries again."""
+    parked = [row for row in instances if row.state is InstanceState.PARKED]
+    if not parked:
+        return []
+    until = min((row.parked_until for row in parked if row.parked_until is not None), default=None)
+    when = "" if until is None else f" {countdown(until - now)}"
+    return [Part(Content.styled(f"{glyph(InstanceState.PARKED)} {len(parked)} parked{when}", "bold $text-error"), 5)]
 
 
 def _number(number: int, noun: str) -> Content:
@@ -113,12 +149,14 @@ def _number(number: int, noun: str) -> Content:
 def _memory(host: HostRow | None) -> list[Part]:
     if host is None:
         return []
-    share = host.memory_bytes / host.memory_budget if host.memory_budget > 0 else 0.0
+    reserved = host.memory_reserved
+    share = (host.memory_bytes + reserved) / host.memory_budget if host.memory_budget > 0 else 0.0
     color = "$text-error" if share >= HOT else "$text-warning" if share >= WARM else "$text-success"
     filled, empty = bar_parts(share, BAR_WIDTH)
-    numbers = f"{bytes_short(host.memory_bytes)}/{bytes_short(host.memory_budget)}"
+    used = bytes_short(host.memory_bytes) + (f"+{bytes_short(reserved)}" if reserved else "")
+    numbers = f"{used}/{bytes_short(host.memory_budget)}"
     return [
-        Part(Content.styled("memory", "$text-muted"), 7),
-        Part(Content.assemble((filled, color), (empty, "$text-disabled")), 6),
-        Part(Content.styled(numbers, color), 3),
+        Part(Content.styled("memory", "$text-muted"), 11),
+        Part(Content.assemble((filled, color), (empty, "$text-disabled")), 10),
+        Part(Content.styled(numbers, color), 7),
     ]

@@ -91,6 +91,12 @@ class PromptInput(TextArea, inherit_bindings=False):
             self.sent.append(text)
         self._recalled = None
 
+    def give_back(self, text: str) -> None:
+        """Puts words that were not sent before what has been written since, and goes on behind them."""
+        self.text = f"{text}\n{self.text}" if self.text.strip() else text
+        self.move_cursor(self.document.end)
+        self.focus()
+
     async def _on_key(self, event: events.Key) -> None:
         # Not a priority binding: that one would overtake letters still on their way here, and send half a prompt.
         if event.key == "enter":

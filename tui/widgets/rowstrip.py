@@ -29,6 +29,8 @@ def compose_cells(
             text = clean_cell(part.text, room)
             parts.append(Segment(text, base + ink(part.style) if part.style else base))
             room -= cell_len(text)
+            if text.endswith("…") and not part.text.endswith("…"):
+                break
         if room > 0:
             at = 0 if columns[place.index].align == "right" else len(parts)
             parts.insert(at, Segment(" " * room, base))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from supervisor import InstanceState, SessionState, SlotState
+from supervisor import InstanceState, MemoryLevel, SessionState, SlotState
 from tui import format
 
 
@@ -83,9 +83,36 @@ def test_cutting_counts_cells_not_characters() -> None:
     assert format.first_line("\n  \n first \nsecond") == "first"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-3, "0:00"), (0.4, "0:01"), (42, "0:42"), (725, "12:05"), (3_723, "1:02:03")]
+)
+def test_a_countdown_tells_every_second_and_ends_at_nothing(seconds: float, text: str) -> None:
+    assert format.countdown(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd"), (113, "113th")]
+)
+def test_an_ordinal_ends_as_it_is_spoken(number: int, text: str) -> None:
+    assert format.ordinal(number) == text
+
+
+def test_growth_is_told_when_it_is_more_than_noise() -> None:
+    assert format.growth(61_000_000) == "+61M"
+    assert format.growth(-3_100_000) == "-3.1M"
+    assert format.growth(900_000) == ""
+
+
+def test_every_memory_ceiling_has_a_letter_of_its_own() -> None:
+    letters = [format.MEMORY_MARKS[level][0] for level in MemoryLevel]
+    assert letters[0] == ""
+    assert len(set(letters)) == len(letters)
+
+
 def test_every_state_has_a_glyph_of_one_cell_and_a_role() -> None:
     for state in (*SessionState, *SlotState, *InstanceState):
         assert len(format.glyph(state)) == 1
         assert cell_len(format.glyph(state)) == 1
         assert format.role(state)
     assert format.glyph("no such state") == "?"
+    assert len({format.glyph(state) for state in SessionState}) == len(SessionState)

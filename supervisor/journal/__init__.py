@@ -1,0 +1,18 @@
+"""What outlives the process: sessions, turns with their outcomes, conversations, questions and operators' actions.
+
+async with Journal.open(folder, clock=Clock()) as journal:
+    loaded = await journal.load()
+    journal.accept_turn(record, on_settled)
+"""
+
+from supervisor.journal.records import (
+    ClientRecord,
+    Loaded,
+    OfferOutcome,
+    OfferRecord,
+    SessionRecord,
+    TurnRecord,
+)
+from supervisor.journal.store import Journal
+
+__all__ = ["ClientRecord", "Journal", "Loaded", "OfferOutcome", "OfferRecord", "SessionRecord", "TurnRecord"]

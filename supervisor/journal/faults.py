@@ -1,0 +1,44 @@
+"""Which failures of a write come from outside, and what they are called."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    words: str
+    """What is wrong: "the disk is full"."""
+    remedy: str
+    """What to do about it, with {folder} and {file} in it."""
+
+
+_FAULTS = {
+    sqlite3.SQLITE_FULL: Fault("the disk is full", "free space in {folder}"),
+    sqlite3.SQLITE_READONLY: Fault("it is read-only", "make {folder} and what is in it writable"),
+    sqlite3.SQLITE_PERM: Fault("access is denied", "make {folder} and what is in it writable"),
+    sqlite3.SQLITE_CANTOPEN: Fault("it cannot be opened", "make {folder} and what is in it writable"),
+    sqlite3.SQLITE_BUSY: Fault("another program has locked it", "end the program that holds {file}"),
+    sqlite3.SQLITE_LOCKED: Fault("another program has locked it", "end the program that holds {file}"),
+    sqlite3.SQLITE_PROTOCOL: Fault("another program has locked it", "end the program that holds {file}"),
+    sqlite3.SQLITE_IOERR: Fault("the disk reports an error", "see to the disk of {folder}"),
+    sqlite3.SQLITE_NOMEM: Fault("there is no memory left", "free memory on this host"),
+    sqlite3.SQLITE_CORRUPT: Fault("its file is damaged", "stop bullpen and restore {file}, or move it away"),
+    sqlite3.SQLITE_NOTADB: Fault("its file is damaged", "stop bullpen and restore {file}, or move it away"),
+}
+
+
+def find_fault(error: BaseException) -> Fault | None:
+    """The cause when it lies outside and may pass; None when the error is a mistake of ours."""
+    if isinstance(error, MemoryError):
+        return _FAULTS[sqlite3.SQLITE_NOMEM]
+    if not isinstance(error, sqlite3.Error):
+        return None
+    return _FAULTS.get((getattr(error, "sqlite_errorcode", None) or 0) & 0xFF)
+
+
+def tell(fault: Fault, file: Path) -> str:
+    """One line for whoever wanted something written."""
+    remedy = fault.remedy.format(folder=file.parent, file=file)
+    return f"the journal cannot be written ({fault.words}): {remedy}; nothing that was accepted is lost"

@@ -1,0 +1,110 @@
+"""One thing to be written, and the SQL of everything that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from supervisor.conversation import Entry
+from supervisor.errors import JournalFailed
+from supervisor.journal.packing import storable
+from supervisor.journal.records import CLIENT_COLUMNS, SESSION_COLUMNS, TURN_COLUMNS, Row, TurnRecord
+from supervisor.model import SessionKey
+
+
+class Step(NamedTuple):
+    sql: str
+    row: Row
+
+
+class Note(NamedTuple):
+    """Written as a whole or not at all, and twice without harm: a commit whose answer was missed is made again."""
+
+    steps: tuple[Step, ...]
+    on_written: Callable[[], object] | None = None
+    """Called when it is durable."""
+    on_refused: Callable[[JournalFailed], object] | None = None
+    """Called when it could not be written. A note without it is never given up."""
+    key: SessionKey | None = None
+    """Whose conversation it changes: by `entry`, or by forgetting all of it when there is none."""
+    number: int = 0
+    """The place of `entry` among all entries."""
+    entry: Entry | None = None
+    turn_id: str = ""
+    """Which turn `change` is about."""
+    change: Callable[[TurnRecord | None], TurnRecord | None] | None = None
+    """What reading that turn has to add as long as this note is not durable."""
+
+
+def step(sql: str, *row: Any) -> Step:
+    return Step(sql, tuple(storable(value) if isinstance(value, str) else value for value in row))
+
+
+def batches(notes: Iterable[Note]) -> Iterator[tuple[str, list[Row]]]:
+    """The steps in order; neighbours with the same SQL together, for one trip to the database's thread."""
+    steps = (one for note in notes for one in note.steps)
+    for sql, group in groupby(steps, key=lambda one: one.sql):
+        yield sql, [one.row for one in group]
+
+
+def _marks(columns: str) -> str:
+    return ", ".join("?" for _ in columns.split(","))
+
+
+def _updates(columns: str) -> str:
+    return ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in columns.split(","))
+
+
+_KEY = "instance = ? AND user = ? AND session = ?"
+
+ACCEPT_TURN = f"INSERT INTO turns ({TURN_COLUMNS}) VALUES ({_marks(TURN_COLUMNS)}) ON CONFLICT (id) DO NOTHING"
+START_TURN = "UPDATE turns SET started_at = ? WHERE id = ?"
+END_TURN = "UPDATE turns SET ended_at = ?, outcome = ?, result = ? WHERE id = ? AND outcome = ''"
+
+KEEP_SESSION = (
+    f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES ({_marks(SESSION_COLUMNS)}) "
+    f"ON CONFLICT (instance, user, session) DO UPDATE SET {_updates(SESSION_COLUMNS)}"
+)
+FORGET_SESSION = tuple(
+    f"DELETE FROM {table} WHERE {_KEY}" for table in ("entries", "turns", "questions", "offers", "sessions")
+)
+
+ADD_ENTRY = (
+    "INSERT INTO entries (number, instance, user, session, at, kind, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (number) DO NOTHING"
+)
+ASK = (
+    "INSERT INTO questions (id, instance, user, session, turn_id, asked_at, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (id) DO NOTHING"
+)
+SETTLE_QUESTION = (
+    """UPDATE questions SET settled_at = ?, outcome = ?, "by" = ?, answer = ? WHERE id = ? AND outcome = ''"""
+)
+OFFER = (
+    "INSERT INTO offers (turn_id, instance, user, session, made_at, expires_at) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (turn_id) DO NOTHING"
+)
+SETTLE_OFFER = "UPDATE offers SET settled_at = ?, settled = ? WHERE turn_id = ? AND settled = ''"
+ACT = (
+    """INSERT INTO actions (number, at, verb, target, detail, "by") VALUES (?, ?, ?, ?, ?, ?) """
+    "ON CONFLICT (number) DO NOTHING"
+)
+NOTE_CLIENT = (
+    f"INSERT INTO clients ({CLIENT_COLUMNS}) VALUES ({_marks(CLIENT_COLUMNS)}) "
+    f"ON CONFLICT (mark) DO UPDATE SET {_updates(CLIENT_COLUMNS)}"
+)
+FORGET_CLIENT = "DELETE FROM clients WHERE mark = ?"
+
+_UNKNOWN = (
+    "(instance, user, session) IN (SELECT instance, user, session FROM {table} "
+    "EXCEPT SELECT instance, user, session FROM sessions)"
+)
+PRUNE = (
+    "DELETE FROM actions WHERE at < ?",
+    "DELETE FROM questions WHERE outcome <> '' AND settled_at < ?",
+    "DELETE FROM offers WHERE settled <> '' AND settled_at < ?",
+    f"DELETE FROM turns WHERE outcome <> '' AND ended_at < ? AND {_UNKNOWN.format(table='turns')}",
+    f"DELETE FROM entries WHERE at < ? AND {_UNKNOWN.format(table='entries')}",
+)
+"""Each takes the time before which it prunes."""

@@ -1,0 +1,88 @@
+"""Entries, outcomes and questions as JSON. Every kind has a word of its own beside its JSON: shapes alone are ambiguous
+(what was cancelled reads like what was interrupted before a word was said)."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from supervisor.conversation import (
+    Asked,
+    Entry,
+    Noticed,
+    QuestionClosed,
+    QuestionPosed,
+    Replied,
+    ToolCalled,
+    ToolReturned,
+    TurnEnded,
+)
+from supervisor.model import OUTCOME_WORDS, Outcome, Question, outcome_word
+
+ENTRY_WORDS: dict[type[Entry], str] = {
+    Asked: "asked",
+    Replied: "replied",
+    ToolCalled: "tool-called",
+    ToolReturned: "tool-returned",
+    QuestionPosed: "question-posed",
+    QuestionClosed: "question-closed",
+    Noticed: "noticed",
+    TurnEnded: "turn-ended",
+}
+ASKED = ENTRY_WORDS[Asked]
+
+_ENTRIES: dict[str, TypeAdapter[Any]] = {word: TypeAdapter(kind) for kind, word in ENTRY_WORDS.items()}
+_OUTCOMES: dict[str, TypeAdapter[Any]] = {word: TypeAdapter(kind) for kind, word in OUTCOME_WORDS.items()}
+_QUESTION = TypeAdapter(Question)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """The text as UTF-8 can hold it: two halves of a character become that character, a half alone U+FFFD."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def pack_entry(entry: Entry) -> tuple[str, str]:
+    """Its word and its JSON."""
+    fields = asdict(entry)
+    if isinstance(entry, TurnEnded):
+        fields["outcome"] = [outcome_word(entry.outcome), asdict(entry.outcome)]
+    return ENTRY_WORDS[type(entry)], _dump(fields)
+
+
+def unpack_entry(word: str, packed: str) -> Entry:
+    """Raises `ValueError` (pydantic's included), `KeyError` or `TypeError` when it is none of ours."""
+    fields = json.loads(packed)
+    if word == "turn-ended":
+        kind, outcome = fields["outcome"]
+        fields["outcome"] = _OUTCOMES[kind].validate_python(outcome)
+    entry: Entry = _ENTRIES[word].validate_python(fields)
+    return entry
+
+
+def pack_outcome(outcome: Outcome) -> str:
+    """Its JSON; its word is `outcome_word`."""
+    return _dump(asdict(outcome))
+
+
+def unpack_outcome(word: str, packed: str) -> Outcome:
+    outcome: Outcome = _OUTCOMES[word].validate_json(packed)
+    return outcome
+
+
+def pack_question(question: Question) -> str:
+    return _dump(asdict(question))
+
+
+def unpack_question(packed: str) -> Question:
+    return _QUESTION.validate_json(packed)
+
+
+def _dump(fields: dict[str, Any]) -> str:
+    return storable(json.dumps(fields, ensure_ascii=False))

@@ -1,0 +1,210 @@
+"""What the journal keeps, as values, and how each is laid out in a row."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from supervisor.journal.packing import pack_outcome, unpack_outcome
+from supervisor.model import Outcome, Priority, Prompt, Question, SessionKey, Source, Usage, outcome_word
+
+Row = tuple[Any, ...]
+
+
+class SessionRecord(NamedTuple):
+    key: SessionKey
+    created_at: float
+    """Unix seconds."""
+    last_activity_at: float
+    """Unix seconds."""
+    uuid: str = ""
+    """Claude Code's id of the conversation; empty until a client was assigned."""
+    workspace: str = ""
+    """A path; empty until a client was assigned."""
+    has_history: bool = False
+    drop_turn: str = ""
+    """The uuid of an unanswered prompt that the next resume cuts from the conversation; mostly empty."""
+    usage: Usage = Usage()
+    cost_seen: float = 0.0
+    """The running total of the last client, in dollars: a graceful end carries it over into the next one."""
+    turns: int = 0
+    note: str = ""
+    has_failed: bool = False
+    allowed: frozenset[str] = frozenset()
+    """What "always in this session" has allowed."""
+    leaves_none_behind: bool = False
+    is_offered: bool = False
+    """A turn of it was running when bullpen died, and nobody has decided yet."""
+
+
+class TurnRecord(NamedTuple):
+    id: str
+    uuid: str
+    """Travels with the prompt to the CLI."""
+    key: SessionKey
+    prompt: Prompt
+    queued_at: float
+    """Unix seconds, like all times here."""
+    replays: str = ""
+    """Id of the interrupted turn whose prompt it sends again; mostly empty."""
+    leaves_none_behind: bool = False
+    seq: int = 0
+    """Order of acceptance over all sessions. Given by the journal: 0 in what has not been written yet."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    outcome: Outcome | None = None
+
+
+class ClientRecord(NamedTuple):
+    """A client whose processes may still live."""
+
+    id: str
+    mark: str
+    """What its processes carry in their environment; no two clients of any two runs have the same."""
+    pid: int
+    started: float
+    """The start time of that process, as psutil gives it: pid and start time together name one process."""
+    session_uuid: str
+    key: SessionKey | None
+    """None while it is a spare."""
+
+
+class OfferOutcome(StrEnum):
+    REPLAYED = "replayed"
+    DROPPED = "dropped"
+    EXPIRED = "expired"
+
+
+class OfferRecord(NamedTuple):
+    """An interrupted turn that waits for a decision."""
+
+    turn: TurnRecord
+    made_at: float
+    expires_at: float
+
+
+class Loaded(NamedTuple):
+    """What an earlier run left behind."""
+
+    sessions: tuple[SessionRecord, ...]
+    waiting: tuple[TurnRecord, ...]
+    """Accepted, not started; in order of acceptance."""
+    running: tuple[TurnRecord, ...]
+    """Started, without an outcome; in order of acceptance."""
+    offers: tuple[OfferRecord, ...]
+    """Open ones, oldest first."""
+    clients: tuple[ClientRecord, ...]
+    """Those of runs that did not end in order."""
+    questions: tuple[Question, ...]
+    """Asked and never settled, oldest first."""
+
+
+SESSION_COLUMNS = (
+    "instance, user, session, created_at, last_activity_at, uuid, workspace, has_history, drop_turn, input_tokens, "
+    "output_tokens, cache_tokens, cost_usd, cost_seen, turns, note, has_failed, allowed, leaves_none_behind, is_offered"
+)
+TURN_COLUMNS = (
+    "id, uuid, instance, user, session, agent, text, prompt_user, prompt_session, source, priority, queued_at, "
+    "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result"
+)
+CLIENT_COLUMNS = "id, mark, pid, started, session_uuid, instance, user, session"
+
+
+def session_to_row(record: SessionRecord) -> Row:
+    usage = record.usage
+    return (
+        *record.key,
+        record.created_at,
+        record.last_activity_at,
+        record.uuid,
+        record.workspace,
+        record.has_history,
+        record.drop_turn,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_tokens,
+        usage.cost_usd,
+        record.cost_seen,
+        record.turns,
+        record.note,
+        record.has_failed,
+        json.dumps(sorted(record.allowed)),
+        record.leaves_none_behind,
+        record.is_offered,
+    )
+
+
+def row_to_session(row: Row) -> SessionRecord:
+    return SessionRecord(
+        key=SessionKey(row[0], row[1], row[2]),
+        created_at=row[3],
+        last_activity_at=row[4],
+        uuid=row[5],
+        workspace=row[6],
+        has_history=bool(row[7]),
+        drop_turn=row[8],
+        usage=Usage(row[9], row[10], row[11], row[12]),
+        cost_seen=row[13],
+        turns=row[14],
+        note=row[15],
+        has_failed=bool(row[16]),
+        allowed=frozenset(json.loads(row[17])) if row[17] != "[]" else frozenset(),
+        leaves_none_behind=bool(row[18]),
+        is_offered=bool(row[19]),
+    )
+
+
+def turn_to_row(record: TurnRecord) -> Row:
+    prompt, outcome = record.prompt, record.outcome
+    return (
+        record.id,
+        record.uuid,
+        *record.key,
+        prompt.agent,
+        prompt.text,
+        prompt.user,
+        prompt.session,
+        prompt.source.value,
+        int(prompt.priority),
+        record.queued_at,
+        record.replays,
+        record.leaves_none_behind,
+        record.seq or None,
+        record.started_at,
+        record.ended_at,
+        outcome_word(outcome) if outcome is not None else "",
+        pack_outcome(outcome) if outcome is not None else "",
+    )
+
+
+def row_to_turn(row: Row) -> TurnRecord:
+    return TurnRecord(
+        id=row[0],
+        uuid=row[1],
+        key=SessionKey(row[2], row[3], row[4]),
+        prompt=Prompt(
+            agent=row[5],
+            text=row[6],
+            user=row[7],
+            session=row[8],
+            source=Source(row[9]),
+            priority=Priority(row[10]),
+        ),
+        queued_at=row[11],
+        replays=row[12],
+        leaves_none_behind=bool(row[13]),
+        seq=row[14],
+        started_at=row[15],
+        ended_at=row[16],
+        outcome=unpack_outcome(row[17], row[18]) if row[17] else None,
+    )
+
+
+def client_to_row(record: ClientRecord) -> Row:
+    return (record.id, record.mark, record.pid, record.started, record.session_uuid, *(record.key or ("", "", "")))
+
+
+def row_to_client(row: Row) -> ClientRecord:
+    key = SessionKey(row[5], row[6], row[7]) if row[5] else None
+    return ClientRecord(row[0], row[1], row[2], row[3], row[4], key)

@@ -1,0 +1,261 @@
+"""The journal: what it takes down and what it gives back."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import aiosqlite
+import anyio
+import anyio.to_thread
+
+from supervisor.clock import Clock
+from supervisor.conversation import Entry
+from supervisor.errors import JournalFailed
+from supervisor.journal import lock, notes, reader, schema
+from supervisor.journal.notes import Note, step
+from supervisor.journal.packing import pack_entry, pack_outcome, pack_question
+from supervisor.journal.reader import Reader
+from supervisor.journal.records import (
+    ClientRecord,
+    Loaded,
+    OfferOutcome,
+    SessionRecord,
+    TurnRecord,
+    client_to_row,
+    session_to_row,
+    turn_to_row,
+)
+from supervisor.journal.writer import CLOSING_TIME, Writer
+from supervisor.model import Outcome, Question, QuestionOutcome, SessionKey, outcome_word
+
+FILE = "journal.db"
+
+_log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Notes are taken at once and in order, and written by a task of its own. What is noted without an await in between
+    is written in one transaction."""
+
+    def __init__(self, path: Path, connection: aiosqlite.Connection, reading: Reader) -> None:
+        """Use `open`."""
+        self._path = path
+        self._connection = connection
+        self._reader = reading
+        self._writer = Writer(connection, path)
+        self._last_entry = reading.last_number("entries")
+        self._last_action = reading.last_number("actions")
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"<Journal {self._path}, {len(self._writer.notes)} notes to be written, {self.failing or 'well'}>"
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, folder: Path, *, clock: Clock, name: str = "bullpen") -> AsyncGenerator[Journal]:
+        """Holds the folder, created for its owner only when there is none, until it is left; then writes the rest, for
+        `CLOSING_TIME` at most. `name` is what a second opener is told.
+
+        Raises `StateInUse` or `JournalUnusable`; a mistake of ours in writing cancels the body and is raised at the
+        end, with everything else written.
+        """
+        path = folder / FILE
+        with lock.hold(folder, clock, name):
+            await anyio.to_thread.run_sync(schema.prepare, path)
+            async with _connect(path) as connection:
+                with closing(Reader(path)) as reading:
+                    journal = cls(path, connection, reading)
+                    async with journal._writing():
+                        yield journal
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncGenerator[None]:
+        writer = self._writer
+        raised: BaseException | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(writer.run, name="journal")
+                try:
+                    yield
+                finally:
+                    writer.close()
+        except BaseExceptionGroup as group:
+            # One failure is raised as it was, not as a group of one.
+            raised = group.exceptions[0] if len(group.exceptions) == 1 else group
+        finally:
+            while writer.notes:
+                # The task was ended from outside, or by a mistake: what was noted since then is still written.
+                try:
+                    await writer.run()
+                    break
+                except Exception as error:
+                    raised = raised or error
+            self._is_closed = True
+            if writer.notes:
+                cause = writer.failing or "the disk does not answer"
+                _log.error("not written to %s (%s): the last %d notes", self._path, cause, len(writer.notes))
+        if raised is not None:
+            raise raised
+
+    @property
+    def failing(self) -> str:
+        """Why the last write failed, in words ("the disk is full"); empty when it did not."""
+        return self._writer.failing
+
+    @property
+    def commits(self) -> int:
+        """Transactions written so far."""
+        return self._writer.commits
+
+    # Turns
+
+    def accept_turn(self, record: TurnRecord, on_settled: Callable[[JournalFailed | None], None]) -> None:
+        """`on_settled(None)` when it is durable. With an error it was not written and will not be. The offer that it
+        replays is settled with it."""
+        steps = [step(notes.ACCEPT_TURN, *turn_to_row(record))]
+        if record.replays:
+            steps.append(step(notes.SETTLE_OFFER, record.queued_at, OfferOutcome.REPLAYED.value, record.replays))
+        self._add(
+            Note(
+                tuple(steps),
+                on_written=lambda: on_settled(None),
+                on_refused=on_settled,
+                turn_id=record.id,
+                change=lambda turn: turn or record,
+            )
+        )
+
+    def start_turn(self, turn_id: str, at: float, on_durable: Callable[[], None]) -> None:
+        """Never given up: tried until it is durable."""
+        self._add(
+            Note(
+                (step(notes.START_TURN, at, turn_id),),
+                on_written=on_durable,
+                turn_id=turn_id,
+                change=lambda turn: turn and turn._replace(started_at=at),
+            )
+        )
+
+    def end_turn(self, turn_id: str, at: float, outcome: Outcome, on_durable: Callable[[], None] | None = None) -> None:
+        """The first outcome of a turn stands. Never given up: tried until it is durable."""
+
+        def change(turn: TurnRecord | None) -> TurnRecord | None:
+            return turn._replace(ended_at=at, outcome=outcome) if turn and turn.outcome is None else turn
+
+        self._add(
+            Note(
+                (step(notes.END_TURN, at, outcome_word(outcome), pack_outcome(outcome), turn_id),),
+                on_written=on_durable,
+                turn_id=turn_id,
+                change=change,
+            )
+        )
+
+    def offer_turn(self, turn_id: str, key: SessionKey, made_at: float, expires_at: float) -> None:
+        """Puts an interrupted turn up for a decision."""
+        self._note(notes.OFFER, turn_id, *key, made_at, expires_at)
+
+    def settle_offer(self, turn_id: str, at: float, outcome: OfferOutcome) -> None:
+        """The first decision stands. A replay settles its offer by itself (`TurnRecord.replays`)."""
+        self._note(notes.SETTLE_OFFER, at, outcome.value, turn_id)
+
+    # Sessions and what was said in them
+
+    def keep_session(self, record: SessionRecord) -> None:
+        """The latest wins."""
+        self._note(notes.KEEP_SESSION, *session_to_row(record))
+
+    def forget_session(self, key: SessionKey) -> None:
+        """With its turns, entries, questions and offers."""
+        self._add(Note(tuple(step(sql, *key) for sql in notes.FORGET_SESSION), key=key))
+
+    def add_entry(self, key: SessionKey, entry: Entry) -> None:
+        self._last_entry += 1
+        kind, body = pack_entry(entry)
+        written = step(notes.ADD_ENTRY, self._last_entry, *key, entry.at, kind, body)
+        self._add(Note((written,), key=key, number=self._last_entry, entry=entry))
+
+    # Questions, actions, clients
+
+    def note_question(self, question: Question) -> None:
+        body = pack_question(question)
+        self._note(notes.ASK, question.id, *question.key, question.turn_id, question.asked_at, body)
+
+    def settle_question(self, question_id: str, at: float, outcome: QuestionOutcome, by: str, answer: str) -> None:
+        """The first answer stands."""
+        self._note(notes.SETTLE_QUESTION, at, outcome.value, by, answer, question_id)
+
+    def note_action(self, at: float, verb: str, target: str, detail: str, by: str = "operator") -> None:
+        self._last_action += 1
+        self._note(notes.ACT, self._last_action, at, verb, target, detail, by)
+
+    def note_client(self, record: ClientRecord) -> None:
+        """The latest wins, by its mark."""
+        self._note(notes.NOTE_CLIENT, *client_to_row(record))
+
+    def forget_client(self, mark: str) -> None:
+        """By its mark: ids of clients begin anew with every run."""
+        self._note(notes.FORGET_CLIENT, mark)
+
+    # Reading
+
+    async def load(self) -> Loaded:
+        """What an earlier run left behind. For the start: notes of this run are in it only once they are written.
+
+        Raises `JournalUnusable` when the file is damaged.
+        """
+        return await reader.load(self._connection, self._path)
+
+    def history(self, key: SessionKey, last_turns: int = 200) -> list[Entry]:
+        """The entries of the last turns, oldest first, what was noted just now included. Raises `JournalFailed`."""
+        return self._reader.history(key, last_turns, self._writer.notes)
+
+    async def find_turn(self, turn_id: str) -> TurnRecord | None:
+        """What was noted just now is included. Raises `JournalFailed`."""
+        return self._reader.find_turn(turn_id, self._writer.notes)
+
+    async def flush(self) -> None:
+        """Returns when everything noted so far is durable, however long that takes."""
+        written = anyio.Event()
+        self._add(Note((), on_written=written.set))
+        await written.wait()
+
+    async def prune(self, before: float) -> None:
+        """Removes, when older than that (Unix seconds): actions, settled questions and offers, and the ended turns and
+        entries of sessions that are not known any more. Does nothing while the journal cannot be written."""
+        done = anyio.Event()
+        self._add(
+            Note(
+                tuple(step(sql, before) for sql in notes.PRUNE),
+                on_written=done.set,
+                on_refused=lambda _: done.set(),
+            )
+        )
+        await done.wait()
+
+    def _note(self, sql: str, *row: object) -> None:
+        self._add(Note((step(sql, *row),)))
+
+    def _add(self, note: Note) -> None:
+        if self._is_closed:
+            raise AssertionError(f"{self!r} is closed")
+        self._writer.add(note)
+
+
+@asynccontextmanager
+async def _connect(path: Path) -> AsyncGenerator[aiosqlite.Connection]:
+    try:
+        connection = await aiosqlite.connect(path, isolation_level=None, timeout=schema.BUSY_TIMEOUT)
+    except sqlite3.Error as error:
+        raise schema.unusable(path, error) from error
+    try:
+        # Full: 0.18 ms a commit here, and a prompt outlives a power cut as well as a kill.
+        await connection.execute("PRAGMA synchronous = FULL")
+        yield connection
+    finally:
+        with anyio.move_on_after(CLOSING_TIME, shield=True):
+            await connection.close()

@@ -1,0 +1,179 @@
+"""The one task that writes: everything noted since the last time, in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import aiosqlite
+import anyio
+
+from supervisor.errors import JournalFailed
+from supervisor.journal import faults
+from supervisor.journal.notes import Note, batches
+from supervisor.journal.schema import APPLICATION
+
+FIRST_DELAY = 0.1
+"""Seconds between a failed attempt and the next; doubles up to `LAST_DELAY`. Prompts do not wait for longer than this
+one: a prompt that comes while the journal is failing is tried at the next moment that is `FIRST_DELAY` away."""
+LAST_DELAY = 5.0
+CLOSING_TIME = 5.0
+"""Seconds that what is still to be written has once the journal is being closed."""
+
+_log = logging.getLogger(__name__)
+
+
+class Writer:
+    """State: the notes that are not durable yet, in order. Only a commit, or a refusal, takes one out."""
+
+    def __init__(self, connection: aiosqlite.Connection, file: Path) -> None:
+        self.failing = ""
+        """Why the last transaction failed, in words; empty when it did not."""
+        self.commits = 0
+        """Transactions so far."""
+        self._connection = connection
+        self._file = file
+        self._notes: list[Note] = []
+        self._noted = anyio.Event()
+        self._pressed = anyio.Event()
+        """Somebody waits for the next attempt."""
+        self._delay = FIRST_DELAY
+        self._scope: anyio.CancelScope | None = None
+        self._closes_at: float | None = None
+        self._is_torn = False
+        """A transaction may be open on the connection."""
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """What is not durable yet, or not known to be."""
+        return self._notes
+
+    def add(self, note: Note) -> None:
+        self._notes.append(note)
+        self._noted.set()
+        if note.on_refused is not None:
+            self._pressed.set()
+
+    def close(self) -> None:
+        """Has `run` return when nothing is left to be written, after `CLOSING_TIME` at the latest."""
+        self._closes_at = anyio.current_time() + CLOSING_TIME
+        if self._scope is not None:
+            self._scope.deadline = self._closes_at
+        self._noted.set()
+        self._pressed.set()
+
+    async def run(self) -> None:
+        """Writes until `close`. Not cancelled by anything else, so that whoever is cancelled may still note how it
+        ended. Raises what is a mistake of ours, after everything else that was noted has been written."""
+        with anyio.CancelScope(shield=True) as self._scope:
+            if self._closes_at is not None:
+                self._scope.deadline = self._closes_at
+            while self._notes or self._closes_at is None:
+                await self._wait()
+                await self._attempt()
+
+    async def _wait(self) -> None:
+        """Until there is something to write; after a failure, until it is time to try again."""
+        if self.failing:
+            self._pressed = anyio.Event()
+            await anyio.sleep(FIRST_DELAY)
+            if self._closes_at is None and not any(note.on_refused for note in self._notes):
+                with anyio.move_on_after(self._delay - FIRST_DELAY):
+                    await self._pressed.wait()
+            self._delay = min(self._delay * 2, LAST_DELAY)
+        elif not self._notes:
+            self._noted = anyio.Event()
+            if self._closes_at is None:
+                await self._noted.wait()
+
+    async def _attempt(self) -> None:
+        count = len(self._notes)
+        try:
+            await self._write(self._notes[:count])
+        except Exception as error:
+            if (fault := faults.find_fault(error)) is None:
+                await self._write_singly(count)
+            else:
+                self._fail(count, fault)
+        else:
+            self._settle(count)
+
+    async def _write(self, notes: Sequence[Note]) -> None:
+        """All or nothing. After a failure, and while there is nothing to write, only tries whether it could."""
+        steps = list(batches(notes))
+        if not steps and not self.failing:
+            return
+        if self._is_torn:
+            await self._connection.rollback()
+        self._is_torn = True
+        try:
+            await self._connection.execute("BEGIN IMMEDIATE")
+            for sql, rows in steps:
+                await self._connection.executemany(sql, rows)
+            if not steps:
+                # Written although it is the same: there is no other way to learn that the disk takes something again.
+                await self._connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            await self._connection.execute("COMMIT")
+        except Exception:
+            with suppress(sqlite3.Error):
+                await self._connection.rollback()
+                self._is_torn = False
+            raise
+        self._is_torn = False
+        self.commits += 1
+
+    async def _write_singly(self, count: int) -> None:
+        """One of them cannot be written and never will be: that is our own mistake. The others are saved from it, each
+        in a transaction of its own, before it is raised."""
+        mistake: Exception | None = None
+        for left in range(count, 0, -1):
+            note = self._notes[0]
+            try:
+                await self._write([note])
+            except Exception as error:
+                if (fault := faults.find_fault(error)) is not None:
+                    self._fail(left, fault)
+                    break
+                mistake = mistake or error
+                del self._notes[0]
+                if note.on_refused is not None:
+                    note.on_refused(JournalFailed("the prompt cannot be recorded: a mistake of bullpen, see its log"))
+            else:
+                self._settle(1)
+        if mistake is not None:
+            raise mistake
+
+    def _settle(self, count: int) -> None:
+        """The first `count` notes are durable."""
+        written = self._notes[:count]
+        del self._notes[:count]
+        if self.failing:
+            _log.warning("the journal is written again")
+        self.failing, self._delay = "", FIRST_DELAY
+        _call_all([note.on_written for note in written if note.on_written is not None])
+
+    def _fail(self, count: int, fault: faults.Fault) -> None:
+        """None of the first `count` notes was written: who may be refused is, the others wait for the next attempt."""
+        message = faults.tell(fault, self._file)
+        if self.failing != fault.words:
+            _log.warning(message)
+        self.failing = fault.words
+        tried = self._notes[:count]
+        self._notes[:count] = [note for note in tried if note.on_refused is None]
+        _call_all([partial(note.on_refused, JournalFailed(message)) for note in tried if note.on_refused is not None])
+
+
+def _call_all(calls: Sequence[Callable[[], object]]) -> None:
+    """Makes every call, and then raises the first mistake any of them made."""
+    mistake: Exception | None = None
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            mistake = mistake or error
+    if mistake is not None:
+        raise mistake

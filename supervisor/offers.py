@@ -1,0 +1,99 @@
+"""Turns that a restart interrupted: sent again, dropped, or left for somebody to decide (R2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from uuid import uuid4
+
+from supervisor import events as past
+from supervisor.cleaning import one_line
+from supervisor.errors import UnknownTarget
+from supervisor.house import House
+from supervisor.ids import new_id
+from supervisor.instance import Instance
+from supervisor.journal import OfferOutcome, OfferRecord
+from supervisor.model import Offer, Prompt, SessionKey
+from supervisor.recording import make_offer, record_session
+from supervisor.session import Session
+from supervisor.turn import Turn
+
+OFFER_TEXT = 200
+"""Characters of the prompt's first line that an offer shows."""
+
+
+class _Open(NamedTuple):
+    offer: Offer
+    prompt: Prompt
+    """In full: what a replay sends."""
+
+
+class OfferDesk:
+    """Holds the offers that wait for a decision, at most one of each session."""
+
+    def __init__(self, instances: Mapping[str, Instance], house: House, take_in: Callable[[Turn], None]) -> None:
+        """`take_in` is told of every turn that a replay makes, before it is queued."""
+        self._instances = instances
+        self._house = house
+        self._take_in = take_in
+        self._open: dict[SessionKey, _Open] = {}
+
+    def put(self, record: OfferRecord, session: Session) -> None:
+        """Puts an interrupted turn up for a decision, or takes it at once where the template says so."""
+        instance = self._instances[session.key.instance]
+        turn = record.turn
+        text = one_line(turn.prompt.text, OFFER_TEXT)
+        offer = make_offer(turn, text, made_at=record.made_at, expires_at=record.expires_at)
+        self._open[session.key] = _Open(offer, turn.prompt)
+        session.offer = offer
+        match instance.template.on_restart:
+            case "replay":
+                self.replay(session)
+            case "drop":
+                self.settle(session, OfferOutcome.DROPPED)
+            case _:
+                instance.touch(session)
+
+    def replay(self, session: Session) -> Turn:
+        """Queues the prompt again, before everything that waits in its session. Raises `UnknownTarget`."""
+        offer, prompt = self._take(session)
+        instance = self._instances[session.key.instance]
+        turn = Turn(
+            new_id(),
+            str(uuid4()),
+            session.key,
+            prompt,
+            session.conversation,
+            at=self._house.clock.wall(),
+            replays=offer.turn_id,
+        )
+        self._take_in(turn)
+        instance.publish(past.OfferSettled, session, turn, outcome=OfferOutcome.REPLAYED, replayed=offer.turn_id)
+        # Its record settles the offer in the same transaction.
+        instance.put(session, turn)
+        return turn
+
+    def settle(self, session: Session, outcome: OfferOutcome) -> None:
+        """Nobody sends it again. Raises `UnknownTarget`."""
+        offer, _ = self._take(session)
+        instance = self._instances[session.key.instance]
+        self._house.journal.settle_offer(offer.turn_id, self._house.clock.wall(), outcome)
+        instance.publish(past.OfferSettled, session, outcome=outcome, replayed=offer.turn_id)
+
+    def expire(self, now: float) -> None:
+        """Drops what nobody has decided in time. `now` in Unix seconds."""
+        for offer, _ in tuple(self._open.values()):
+            if now >= offer.expires_at:
+                self.settle(self._instances[offer.key.instance].sessions[offer.key], OfferOutcome.EXPIRED)
+
+    def forget(self, key: SessionKey) -> None:
+        """Its session is taken off the books."""
+        self._open.pop(key, None)
+
+    def _take(self, session: Session) -> _Open:
+        if (found := self._open.pop(session.key, None)) is None:
+            raise UnknownTarget(f"{session.key} has no interrupted turn on offer")
+        session.offer = None
+        self._house.journal.keep_session(record_session(session))
+        self._instances[session.key.instance].touch(session)
+        return found

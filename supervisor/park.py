@@ -1,0 +1,64 @@
+"""How a pool stops itself, and how carefully it begins again. Pure.
+
+An account's limit or a refused credential is not a crash: trying on burns quota and callers' patience. The pool parks,
+says until when, and then lets one turn go first; each good turn doubles how many may run, until all may again.
+"""
+
+from __future__ import annotations
+
+from supervisor.brake import Brake
+from supervisor.model import FailureKind
+
+PAUSES = {
+    FailureKind.RATE_LIMIT: (15.0, 300.0),
+    FailureKind.AUTHENTICATION: (30.0, 600.0),
+    FailureKind.CRASH_LOOP: (10.0, 300.0),
+}
+"""Seconds parked when the provider does not say how long: the first time, and at most. It doubles until a good turn."""
+
+
+class Park:
+    """Of one pool. All times in steady seconds."""
+
+    def __init__(self) -> None:
+        self.kind: FailureKind | None = None
+        """Why it is parked; None while it is not."""
+        self.until = 0.0
+        self.trial: int | None = None
+        """Turns that may run in parallel while it finds out whether all is well; None when it has."""
+        self._brakes = {kind: Brake(base, cap) for kind, (base, cap) in PAUSES.items()}
+
+    def close(self, kind: FailureKind, now: float, seconds: float | None = None) -> bool:
+        """Parks for `seconds`, or for as long as it takes by experience. False when that changes nothing.
+
+        What is heard from turns that began before it was parked counts as the same occasion.
+        """
+        if self.kind is None:
+            pause = self._brakes[kind].fail(now)
+            self.kind, self.until, self.trial = kind, now + (seconds if seconds is not None else pause), 1
+            return True
+        later = now + seconds if seconds is not None else 0.0
+        if later <= self.until:
+            return False
+        self.until = later
+        return True
+
+    def is_due(self, now: float) -> bool:
+        return self.kind is not None and now >= self.until
+
+    def open(self) -> None:
+        """Lets one turn go first."""
+        self.kind = None
+        self.trial = 1
+
+    def note_good_turn(self, max_sessions: int) -> None:
+        for brake in self._brakes.values():
+            brake.release()
+        if self.trial is not None:
+            self.trial *= 2
+            if self.trial >= max_sessions:
+                self.trial = None
+
+    def left(self, now: float) -> float:
+        """Seconds it stays parked; 0 when it is not."""
+        return max(0.0, self.until - now) if self.kind is not None else 0.0

@@ -1,0 +1,96 @@
+"""What an earlier run left behind is taken over: sessions as they were, what waited waits on, what ran is offered (R2).
+
+Synchronous: the journal has been read, and no process of the earlier run lives any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from supervisor.conversation import TurnEnded
+from supervisor.house import House
+from supervisor.instance import Instance
+from supervisor.journal import Loaded, OfferRecord, TurnRecord
+from supervisor.model import Interrupted, QuestionOutcome, SessionKey
+from supervisor.offers import OfferDesk
+from supervisor.recording import record_session, revive_session, revive_turn
+from supervisor.session import Session
+from supervisor.turn import Turn
+
+LAST_WORDS = "bullpen ended while it ran"
+
+
+class TakenOver(NamedTuple):
+    sessions: int
+    waiting: int
+    interrupted: int
+
+
+class Restart:
+    """One start's taking over."""
+
+    def __init__(
+        self, instances: Mapping[str, Instance], house: House, offers: OfferDesk, take_in: Callable[[Turn], None]
+    ) -> None:
+        self._instances = instances
+        self._house = house
+        self._offers = offers
+        self._take_in = take_in
+        self._now = house.clock.wall()
+
+    def take_over(self, loaded: Loaded) -> TakenOver:
+        """What belongs to an instance that this start does not have is left in the journal as it is."""
+        journal = self._house.journal
+        for record in loaded.sessions:
+            if (instance := self._instances.get(record.key.instance)) is not None:
+                instance.add_session(revive_session(record, self._house.clock, journal))
+        for question in loaded.questions:
+            journal.settle_question(question.id, self._now, QuestionOutcome.LOST, "", "")
+        offers = [*loaded.offers, *filter(None, map(self._interrupt, loaded.running))]
+        # A replay goes before what waits, so it is queued first.
+        for offer in offers:
+            if (session := self._session(offer.turn.key)) is not None:
+                self._offers.put(offer, session)
+        waiting = 0
+        if self._house.keeps_queue:
+            for turn in loaded.waiting:
+                waiting += self._queue(turn)
+        return TakenOver(len(loaded.sessions), waiting, len(loaded.running))
+
+    def _interrupt(self, record: TurnRecord) -> OfferRecord | None:
+        """The one outcome of a turn that ran when the earlier run ended, and the offer to send it again."""
+        journal = self._house.journal
+        outcome = Interrupted(LAST_WORDS)
+        journal.end_turn(record.id, self._now, outcome)
+        session = self._session(record.key)
+        if session is not None:
+            # Its prompt may stand unanswered in the conversation on disk: the next resume cuts it (sdk-facts §6).
+            session.drop_turns = (record.uuid, *session.drop_turns)
+            session.has_history = True
+            session.turns += 1
+            session.note = LAST_WORDS
+            session.conversation.append(TurnEnded(at=self._now, turn_id=record.id, outcome=outcome))
+            session.fade()
+            journal.keep_session(record_session(session))
+        if record.leaves_none_behind:
+            return None  # a call whose caller is gone
+        ttl = self._instances[record.key.instance].template.question_ttl if session is not None else 0.0
+        expires_at = self._now + ttl
+        journal.offer_turn(record.id, record.key, self._now, expires_at)
+        return OfferRecord(record, self._now, expires_at)
+
+    def _queue(self, record: TurnRecord) -> bool:
+        session = self._session(record.key)
+        if session is None:
+            return False
+        turn = revive_turn(record, session)
+        self._take_in(turn)
+        self._instances[record.key.instance].put(session, turn)
+        return True
+
+    def _session(self, key: SessionKey) -> Session | None:
+        instance = self._instances.get(key.instance)
+        if instance is None:
+            return None
+        return instance.sessions.get(key) or instance.open_session(key)

@@ -1,0 +1,79 @@
+"""Where a conversation on disk has to be cut so that an unanswered prompt is not sent twice (R2).
+
+The CLI keeps a conversation as lines of JSON. A prompt stands there under the uuid it was sent with, and names the
+entry it follows. Resuming at that entry, with the prompt's turn declared as dropped, leaves everything before it whole;
+the file itself is not rewritten (all measured on the CLI this release is made for).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class CutKind(StrEnum):
+    NONE = "none"
+    """Resume it as it is: the prompt never got there, or was answered after all."""
+    AFTER = "after"
+    """Resume at an entry and drop what comes after it."""
+    ALL = "all"
+    """The unanswered prompt is the first thing in it: nothing of it is to be kept."""
+
+
+class Cut(NamedTuple):
+    kind: CutKind
+    at: str = ""
+    """Uuid of the last entry to be kept."""
+    drops: str = ""
+    """Uuid of the prompt whose turn is dropped."""
+
+
+def find_transcript(config_dir: Path, session_uuid: str) -> Path | None:
+    """The file of a conversation; None when there is none."""
+    return next(config_dir.glob(f"projects/*/{session_uuid}.jsonl"), None)
+
+
+def find_cut(transcript: Path, prompts: Iterable[str]) -> Cut:
+    """`prompts` are the uuids of unanswered prompts, newest first: the first that is found decides.
+
+    Blocking, and as slow as the file is long (24 MB: about 0.2 s).
+    """
+    entries = _read_entries(transcript)
+    places = {entry["uuid"]: place for place, entry in enumerate(entries)}
+    for uuid in prompts:
+        if (place := places.get(uuid)) is None:
+            continue
+        if _is_answered(entries[place + 1 :]):
+            return Cut(CutKind.NONE)
+        parent = entries[place].get("parentUuid")
+        return Cut(CutKind.AFTER, str(parent), uuid) if parent else Cut(CutKind.ALL, drops=uuid)
+    return Cut(CutKind.NONE)
+
+
+def set_aside(transcript: Path, uuid: str) -> None:
+    """Moves a conversation out of the way, so that its id can be used for a new one. Nothing is deleted."""
+    transcript.rename(transcript.with_name(f"{transcript.name}.unanswered-{uuid}"))
+
+
+def _read_entries(transcript: Path) -> list[dict[str, Any]]:
+    """Entries that stand in the chain. A process that was killed leaves half a line, which may since have become the
+    middle of the file."""
+    entries = []
+    # Not splitlines: a line may hold U+2028.
+    for line in transcript.read_bytes().split(b"\n"):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("uuid"):
+            entries.append(entry)
+    return entries
+
+
+def _is_answered(after: list[dict[str, Any]]) -> bool:
+    """The last thing the agent said ended its turn."""
+    said = [entry for entry in after if entry.get("type") == "assistant" and not entry.get("isSidechain")]
+    return bool(said) and (said[-1].get("message") or {}).get("stop_reason") in ("end_turn", "stop_sequence")

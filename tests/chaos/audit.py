@@ -1,0 +1,183 @@
+"""The reckoning: the journal against what callers were told, the transcripts, the endpoint's record, the processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from supervisor.processes import MARK
+from supervisor.rehearsal import Request
+from tests.chaos.books import Books, Entry
+from tests.chaos.ledger import WORD, Ledger, Place
+from tests.chaos.transcripts import Transcript, read_transcript
+
+OUTCOMES = ("done", "failed", "interrupted", "cancelled", "expired")
+
+
+@dataclass
+class Reckoning:
+    """The lists hold a line for each finding; all of them must be empty."""
+
+    accepted: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    leaked: list[str] = field(default_factory=list)
+    disagreeing: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def must_be_empty(self) -> dict[str, list[str]]:
+        return {
+            "lost": self.lost,
+            "duplicated": self.duplicated,
+            "leaked processes": self.leaked,
+            "transcripts that disagree with the journal": self.disagreeing,
+            "failures of the supervisor": self.failures,
+        }
+
+    @property
+    def is_clean(self) -> bool:
+        return not any(self.must_be_empty.values())
+
+
+def examine(ledger: Ledger, books: Books, record: list[Request], config_dir: Path) -> Reckoning:
+    reckoning = Reckoning(
+        accepted=sum(account.is_acknowledged for account in ledger.accounts.values()), failures=list(ledger.failures)
+    )
+    reckoning.outcomes.update(entry.outcome for entry in books.entries if entry.outcome)
+    reckoning.lost += find_lost(ledger, books)
+    reckoning.duplicated += find_told_twice(ledger, books)
+    reckoning.duplicated += find_sent_twice(record)
+    reckoning.disagreeing += find_strangers(ledger, record)
+    reckoning.disagreeing += find_forgotten(ledger, books, record)
+    for place in sorted({entry.place for entry in books.entries}):
+        uuid = books.uuids.get(place, "")
+        transcript = read_transcript(config_dir, uuid) if uuid else Transcript()
+        reckoning.duplicated += find_done_twice(books.of(place), transcript)
+        findings = compare(ledger, books, place, transcript)
+        reckoning.disagreeing += [f"{place} ({uuid or 'never begun'}): {finding}" for finding in findings]
+    return reckoning
+
+
+# What callers were told
+
+
+def find_lost(ledger: Ledger, books: Books) -> Iterator[str]:
+    """Acknowledged or recorded, and without an outcome at the end."""
+    known = {entry.turn for entry in books.entries}
+    for account in ledger.accounts.values():
+        if account.turn not in known:
+            yield f"{account.turn} ({account.handed.word} of {account.handed.place}) is not in the journal"
+    for entry in books.entries:
+        if not entry.outcome:
+            yield f"{entry.turn} ({entry.word} of {entry.place}) has no outcome"
+
+
+def find_told_twice(ledger: Ledger, books: Books) -> Iterator[str]:
+    """A turn has one outcome. What its ticket has told stands for ever; the feed shows what is, so it may show
+    something else in the next life, but nothing twice in one."""
+    recorded = {entry.turn: entry.outcome for entry in books.entries}
+    for account in ledger.accounts.values():
+        times = Counter((life, teller) for life, teller, _ in account.outcomes)
+        told = {outcome for _, teller, outcome in account.outcomes if teller == "outcome"}
+        outcome = recorded.get(account.turn, "")
+        if told - {outcome} or any(number > 1 for number in times.values()):
+            yield f"{account.turn} ({account.handed.word}) was told as {account.outcomes}, the journal says {outcome!r}"
+
+
+# What the model was sent
+
+
+def find_sent_twice(record: list[Request]) -> Iterator[str]:
+    """No conversation asks the same prompt twice, whatever became of the first time."""
+    for number, request in enumerate(record):
+        asked = Counter(word for text in request.user_texts for word in set(WORD.findall(text)))
+        for word in [word for word, times in asked.items() if times > 1]:
+            yield f"request {number} asks {word} {asked[word]} times"
+
+
+def find_strangers(ledger: Ledger, record: list[Request]) -> Iterator[str]:
+    """No request contains the words of two sessions."""
+    for number, request in enumerate(record):
+        places = {ledger.handed[word].place for word in WORD.findall(request.text)}
+        if len(places) > 1:
+            yield f"request {number} contains words of {', '.join(map(str, sorted(places)))}"
+
+
+def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Iterator[str]:
+    """What was done before is in every later request of the session."""
+    for number, request in enumerate(record):
+        word = next(iter(WORD.findall(request.prompt)), None)
+        if word is None:
+            continue
+        entries = books.of(ledger.handed[word].place)
+        words = [entry.word for entry in entries]
+        if word not in words:
+            continue
+        before = [entry for entry in entries[: words.index(word)] if entry.outcome == "done"]
+        sent = set(WORD.findall(request.text))
+        if forgotten := [entry.word for entry in before if entry.word not in sent and not books.is_forgiven(entry)]:
+            yield f"request {number}, for {word}, has forgotten {forgotten}"
+
+
+# What stands in the transcripts
+
+
+def find_done_twice(entries: list[Entry], transcript: Transcript) -> Iterator[str]:
+    """A replay counts as the same work."""
+    for word, times in Counter(transcript.asked).items():
+        if times > 1:
+            yield f"{word} was asked {times} times in {entries[0].place}"
+    for word, times in Counter(entry.word for entry in entries if entry.outcome == "done").items():
+        if times > 1:
+            yield f"{word} of {entries[0].place} is done {times} times"
+
+
+def compare(ledger: Ledger, books: Books, place: Place, transcript: Transcript) -> Iterator[str]:
+    """One conversation against the journal: all that is done, in order, with its answer, and no word of others."""
+    entries = books.of(place)
+    done = [entry.word for entry in entries if entry.outcome == "done" and not books.is_forgiven(entry)]
+    asked = transcript.asked
+    if missing := [word for word in done if word not in asked]:
+        yield f"done, and not in the transcript: {missing}"
+    if unanswered := [word for word in done if word in asked and word not in transcript.reply_to(word)]:
+        yield f"done, and without its answer: {unanswered}"
+    present = [word for word in done if word in asked]
+    if (order := [word for word in dict.fromkeys(asked) if word in done]) != present:
+        yield f"in the order {order}, the journal says {present}"
+    if strangers := {word for word in transcript.mentions if ledger.handed[word].place != place}:
+        yield f"contains words of others: {sorted(strangers)}"
+
+
+# What is left running
+
+
+def find_clients(folder: Path) -> list[psutil.Process]:
+    """Every process of a client, re-parented or not, whose configuration lies in the folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environ = process.environ()
+            is_ours = MARK in environ and Path(environ.get("CLAUDE_CONFIG_DIR", "/")).is_relative_to(folder)
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def end_leaked(folder: Path) -> list[str]:
+    """Ends what is left, and gives what it was."""
+    leaked = []
+    for process in find_clients(folder):
+        try:
+            leaked.append(f"{process.pid} {process.status()} {' '.join(process.cmdline())[:120]}")
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    return leaked

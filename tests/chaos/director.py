@@ -1,0 +1,140 @@
+"""One run: endpoint, child, callers and faults, then quiet, then the end. `audit` says what became of it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from supervisor.rehearsal import Rehearsal, Request
+from tests.chaos.callers import Callers, make_places
+from tests.chaos.faults import Faults
+from tests.chaos.ledger import Ledger
+from tests.chaos.stage import Stage
+
+TEMPLATE: dict[str, Any] = {
+    "name": "desk",
+    "description": "a desk in a storm",
+    "system_prompt": "You help.",
+    "tools": ["Read", "Bash"],
+    "concurrency": {"maxSessions": 3},
+    "pool": {"maxClients": 4, "spares": 1},
+    "queue": {"maxWait": "none"},
+    "stallTimeout": "6s",
+}
+"""Fewer clients than sessions, so that sessions are evicted and resumed all the time."""
+SETTINGS: dict[str, Any] = {
+    "max_retries": 2,
+    "control_timeout": 2,
+    "kill_grace": 3,
+    "stream_idle_timeout": 4,
+    "memory_interval": 1,
+    "connect_timeout": 20,
+}
+"""Short deadlines: a short run shall see what follows from each of them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    folder: Path
+    """Empty; the run keeps everything in it."""
+    seed: int = 1
+    sessions: int = 8
+    seconds: float = 20.0
+    """Of callers and faults. Starting, draining and the audit come on top."""
+    kills: int = 0
+    """Of the supervisor."""
+    quiet_within: float = 120.0
+    """Seconds that the accepted turns get to end once the faults have stopped."""
+
+
+@dataclass
+class Run:
+    """What a run leaves behind."""
+
+    plan: Plan
+    ledger: Ledger = field(default_factory=Ledger)
+    faults: Counter[str] = field(default_factory=Counter)
+    record: list[Request] = field(default_factory=list)
+    """Every request that reached the endpoint."""
+    overtime: list[str] = field(default_factory=list)
+    """What had not ended when its time was up."""
+
+    @property
+    def config_dir(self) -> Path:
+        return self.plan.folder / "claude"
+
+    @property
+    def state_dir(self) -> Path:
+        return self.plan.folder / "state"
+
+    @property
+    def journal(self) -> Path:
+        return self.state_dir / "journal.db"
+
+
+async def direct(plan: Plan) -> Run:
+    """Ends by itself; whatever ends it, the child is dead when it returns."""
+    run = Run(plan)
+    async with Rehearsal(plan.seed, keep=100_000) as rehearsal, anyio.create_task_group() as tasks:
+        order = {
+            "state": str(run.state_dir),
+            "environment": rehearsal.environment(run.config_dir),
+            "template": TEMPLATE,
+            "settings": SETTINGS,
+        }
+        stage = Stage(plan.folder, order, run.ledger, tasks)
+        try:
+            await stage.begin()
+            await _storm(run, stage, rehearsal)
+            await _wait_for_quiet(run, stage)
+            with anyio.move_on_after(plan.quiet_within) as patience:
+                await stage.finish()
+            if patience.cancelled_caught:
+                run.overtime.append("the supervisor did not drain and stop")
+        finally:
+            with anyio.CancelScope(shield=True):
+                await stage.kill()
+        run.record = rehearsal.record
+    return run
+
+
+async def _storm(run: Run, stage: Stage, rehearsal: Rehearsal) -> None:
+    dice = random.Random(run.plan.seed)
+    callers = Callers(stage, run.ledger, random.Random(dice.random()))
+    places = make_places(run.plan.sessions)
+    with anyio.move_on_after(run.plan.quiet_within) as calm:
+        async with anyio.create_task_group() as group:
+            for place in places:
+                group.start_soon(callers.ask_once, place)
+    if calm.cancelled_caught:
+        run.overtime.append("a first prompt was not answered although nothing had gone wrong yet")
+    async with anyio.create_task_group() as storm:
+        faults = Faults(stage, rehearsal, run.ledger, random.Random(dice.random()), storm)
+        run.faults = faults.counts
+        for place in places:
+            storm.start_soon(callers.ask_on, place)
+        storm.start_soon(callers.decide_on)
+        storm.start_soon(callers.operate)
+        storm.start_soon(faults.happen)
+        async with anyio.create_task_group() as lives:
+            lives.start_soon(faults.kill_supervisors, run.plan.kills, run.plan.seconds)
+            await anyio.sleep(run.plan.seconds)
+        storm.cancel_scope.cancel()
+
+
+async def _wait_for_quiet(run: Run, stage: Stage) -> None:
+    """Every accepted turn ends by itself or is withdrawn: some prompts ask for what never ends."""
+    ledger = run.ledger
+    with anyio.move_on_after(run.plan.quiet_within):
+        while ledger.open_turns():
+            for account in ledger.open_turns():
+                if "[[stall]]" in account.handed.text or "sleep 600" in account.handed.text:
+                    await stage.order("withdraw", turn=account.turn)
+            await stage.order("resume")
+            await ledger.changed(1.0)
+    run.overtime += [f"{account.turn} of {account.handed.place} had not ended" for account in ledger.open_turns()]

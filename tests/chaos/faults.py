@@ -1,0 +1,145 @@
+"""What goes wrong, at seeded random times: processes killed and stopped, an endpoint that fails, readers that leave."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import anyio
+import psutil
+from anyio.abc import TaskGroup
+
+from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
+from tests.chaos.ledger import Ledger
+from tests.chaos.stage import Stage
+
+BETWEEN = (0.2, 1.0)
+"""Seconds between two faults, from and to."""
+AWAKE_AFTER = (0.5, 4.0)
+"""Seconds that a stopped process sleeps, if it is ever woken."""
+REFUSALS = (429, 529, 529)
+"""Statuses to choose from. Each 429 parks the pool, and a parked pool hides all other faults."""
+FOR_EVER = 0.4
+"""Share of stopped processes that nobody wakes."""
+SNIPED = 0.5
+"""Share of supervisors that are killed at the very moment when they tell something."""
+PATIENCE = 5.0
+"""Seconds to wait for that moment."""
+DOWN_FOR = (0.0, 1.0)
+"""Seconds between the death of a supervisor and the start of the next."""
+
+
+class Faults:
+    """Happen until cancelled; `counts` says what has happened."""
+
+    def __init__(
+        self, stage: Stage, rehearsal: Rehearsal, ledger: Ledger, dice: random.Random, tasks: TaskGroup
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._stage = stage
+        self._rehearsal = rehearsal
+        self._ledger = ledger
+        self._dice = dice
+        self._tasks = tasks
+
+    async def happen(self) -> None:
+        faults: dict[Callable[[], Awaitable[str] | str], int] = {
+            self._kill_client: 3,
+            self._stop_client: 3,
+            self._refuse_some: 3,
+            self._stall_one: 1,
+            self._cut_one: 1,
+            self._begin_outage: 1,
+            self._abandon_reader: 3,
+            self._withdraw: 3,
+        }
+        while True:
+            await anyio.sleep(self._dice.uniform(*BETWEEN))
+            if not self._stage.is_up:
+                continue
+            (fault,) = self._dice.choices(list(faults), list(faults.values()))
+            happened = fault()
+            if name := happened if isinstance(happened, str) else await happened:
+                self.counts[name] += 1
+
+    async def kill_supervisors(self, times: int, seconds: float) -> None:
+        """Spread at random over so many seconds. Every one has a successor on the same state directory."""
+        for _ in range(times):
+            await anyio.sleep(self._dice.uniform(0.4, 1.0) * seconds / (times + 1))
+            if self._dice.random() < SNIPED:
+                # What has just been told must not be told otherwise by the next one.
+                await self._ledger.changed(PATIENCE)
+            await self._stage.kill()
+            self.counts["supervisors killed"] += 1
+            await anyio.sleep(self._dice.uniform(*DOWN_FOR))
+            await self._stage.begin()
+
+    # Each gives what happened in words, or nothing when there was nobody it could happen to.
+
+    def _kill_client(self) -> str:
+        return "clients killed" if self._signal(signal.SIGKILL) else ""
+
+    def _stop_client(self) -> str:
+        if (victim := self._signal(signal.SIGSTOP)) is None:
+            return ""
+        if self._dice.random() < FOR_EVER:
+            return "clients stopped for ever"
+        self._tasks.start_soon(self._wake, victim, self._dice.uniform(*AWAKE_AFTER))
+        return "clients stopped for a while"
+
+    def _signal(self, number: signal.Signals) -> psutil.Process | None:
+        clients = self._stage.clients()
+        if not clients:
+            return None
+        victim = self._dice.choice(clients)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.send_signal(number)
+            return victim
+        return None
+
+    async def _wake(self, victim: psutil.Process, after: float) -> None:
+        await anyio.sleep(after)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.resume()
+
+    def _refuse_some(self) -> str:
+        status = self._dice.choice(REFUSALS)
+        times = self._dice.randint(1, 4)
+        self._rehearsal.fail_next(Refuse(status, retry_after=0), times)
+        return f"requests refused with {status}"
+
+    def _stall_one(self) -> str:
+        self._rehearsal.fail_next(Stall())
+        return "requests stalled"
+
+    def _cut_one(self) -> str:
+        self._rehearsal.fail_next(Cut())
+        return "requests cut"
+
+    def _begin_outage(self) -> str:
+        status = self._dice.choice(REFUSALS)
+        self._tasks.start_soon(self._be_out, Refuse(status, retry_after=0), self._dice.uniform(0.3, 2.0))
+        return f"outages with {status}"
+
+    async def _be_out(self, fault: Refuse, seconds: float) -> None:
+        with self._rehearsal.outage(fault):
+            await anyio.sleep(seconds)
+
+    async def _abandon_reader(self) -> str:
+        running = self._ledger.open_turns()
+        if not running:
+            return ""
+        freeze = self._dice.random() < 0.5
+        turn = self._dice.choice(running).turn
+        await self._stage.order("read", turn=turn, parts=self._dice.randint(1, 20), freeze=freeze)
+        return "readers that froze" if freeze else "readers that left"
+
+    async def _withdraw(self) -> str:
+        running = self._ledger.open_turns()
+        if not running:
+            return ""
+        await self._stage.order("withdraw", turn=self._dice.choice(running).turn)
+        return "prompts withdrawn"

@@ -1,0 +1,179 @@
+"""A human wait that costs nobody else a place: the client is freed, the question stays answerable (S1.14, D4)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from supervisor import events as past
+from supervisor.connection import ToolRequest
+from supervisor.errors import AlreadyAnswered
+from supervisor.model import (
+    Allow,
+    Answer,
+    Choose,
+    Deny,
+    Done,
+    Interrupted,
+    Prompt,
+    QuestionOutcome,
+    SessionState,
+    WhyWaiting,
+)
+from supervisor.supervisor import Supervisor
+from supervisor.templates import Template
+from supervisor.testing import FakeConnection, FakeWorld
+from supervisor.turn import Turn
+from tests.engine.conftest import MakeTemplate, Start
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+WRITE = ToolRequest("Write", {"file_path": "notes.md"})
+CHOICE = ToolRequest(
+    "AskUserQuestion",
+    {"questions": [{"question": "Which?", "header": "Which", "options": [{"label": "red"}, {"label": "blue"}]}]},
+)
+
+
+@pytest.fixture
+def template(make_template: MakeTemplate) -> Template:
+    return make_template(concurrency={"maxSessions": 1}, pool={"spares": 0, "askingTtl": 0.02})
+
+
+@asynccontextmanager
+async def asking(supervisor: Supervisor, world: FakeWorld, request: ToolRequest) -> AsyncIterator[Turn]:
+    """The turn of `ana` has asked, `boris` has been served on the only place, and nobody has answered."""
+
+    def act(connection: FakeConnection, text: str) -> None:
+        if text == "go":
+            group.start_soon(ask, connection)
+        else:
+            connection.reply(f"said {text}")
+
+    async def ask(connection: FakeConnection) -> None:
+        with anyio.CancelScope() as scope:
+            disconnect = connection.disconnect
+
+            async def leave() -> None:
+                scope.cancel()
+                await disconnect()
+
+            connection.disconnect = leave  # type: ignore[method-assign]
+            await connection.ask(request)
+
+    world.on_prompt = act
+    async with anyio.create_task_group() as group:
+        ticket = supervisor.submit(Prompt("desk", "go", user="ana"))
+        await until(lambda: supervisor.snapshot().questions)
+        outcome = await supervisor.submit(Prompt("desk", "me too", user="boris")).outcome()
+        assert isinstance(outcome, Done)
+        yield ticket
+
+
+async def test_a_client_that_asks_is_given_to_who_waits_and_the_turn_goes_on_when_answered(
+    start: Start, world: FakeWorld, template: Template
+) -> None:
+    """S1.14, R1: one ticket, one outcome, one prompt in the conversation."""
+    async with start(template) as supervisor:
+        with supervisor.watch() as feed:
+            async with asking(supervisor, world, WRITE) as ticket:
+                row = supervisor.session_row(ticket.key)
+                assert row is not None
+                assert (row.state, row.client_id, row.why) == (SessionState.ASKING, "", WhyWaiting.QUESTION)
+                (question,) = supervisor.snapshot().questions
+                supervisor.answer(question.id, Allow())
+                outcome = await ticket.outcome()
+            events = feed.take().events
+        assert isinstance(outcome, Done)
+        told = world.connections[-1].prompts[-1]
+        assert "Write (notes.md) was approved" in told
+        assert world.connections[-1].launch.resume
+        settled = [event.outcome for event in events if isinstance(event, past.QuestionSettled)]
+        assert settled == [QuestionOutcome.APPROVED]
+        assert sum(isinstance(event, past.TurnFinished) and event.turn == ticket.id for event in events) == 1
+        asked = [one for one in supervisor.conversation(ticket.key).entries if getattr(one, "text", "") == "go"]
+        assert len(asked) == 1
+    assert world.violations == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "words"),
+    [
+        (WRITE, Deny("not today"), "was denied: not today"),
+        (CHOICE, Choose({"Which?": "blue"}), "Which? → blue"),
+    ],
+)
+async def test_the_agent_is_told_what_was_answered(
+    start: Start, world: FakeWorld, template: Template, request_: ToolRequest, answer: Answer, words: str
+) -> None:
+    """D4"""
+    async with start(template) as supervisor, asking(supervisor, world, request_) as ticket:
+        supervisor.answer(supervisor.snapshot().questions[0].id, answer)
+        assert isinstance(await ticket.outcome(), Done)
+        assert words in world.connections[-1].prompts[-1]
+
+
+async def test_what_was_approved_once_runs_once_without_being_asked_again(
+    start: Start, world: FakeWorld, template: Template
+) -> None:
+    async with start(template) as supervisor, asking(supervisor, world, WRITE) as ticket:
+        supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+        await ticket.outcome()
+        session = supervisor._instances["desk"].sessions[ticket.key]
+        verdict = await supervisor._desk.ask(session, "x", WRITE, 0.01)
+        assert isinstance(verdict.answer, Allow)
+        verdict = await supervisor._desk.ask(session, "x", WRITE, 0.01)
+        assert isinstance(verdict.answer, Deny), "the second call is a question again"
+
+
+async def test_nobody_is_freed_while_nobody_waits(start: Start, world: FakeWorld, template: Template) -> None:
+    async with start(template) as supervisor, anyio.create_task_group() as group:
+        world.on_prompt = lambda connection, text: group.start_soon(connection.ask, WRITE)
+        supervisor.submit(Prompt("desk", "go", user="ana"))
+        await until(lambda: supervisor.snapshot().questions)
+        slot = next(iter(supervisor._instances["desk"].pool))
+        assert slot.asking_since is not None
+        await until(lambda: supervisor._clock.steady() - (slot.asking_since or 0) > 0.5)
+        assert world.live
+        assert supervisor.snapshot().sessions[0].client_id
+        group.cancel_scope.cancel()
+
+
+async def test_a_question_that_nobody_answers_expires_and_the_turn_goes_on(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """D4: expired is not denied, with or without a client."""
+    template = make_template(questionTtl=0.6, concurrency={"maxSessions": 1}, pool={"spares": 0, "askingTtl": 0.02})
+    async with start(template) as supervisor:
+        with supervisor.watch() as feed:
+            async with asking(supervisor, world, WRITE) as ticket:
+                assert isinstance(await ticket.outcome(), Done)
+            settled = [event.outcome for event in feed.take().events if isinstance(event, past.QuestionSettled)]
+        assert settled == [QuestionOutcome.EXPIRED]
+        assert "Nobody decided in time" in world.connections[-1].prompts[-1]
+
+
+@pytest.mark.parametrize("how", ["interrupt", "withdraw", "kill", "clear"])
+async def test_it_can_be_ended_while_it_has_no_client(
+    start: Start, world: FakeWorld, template: Template, how: str
+) -> None:
+    """R1, D4: the question is lost with its turn, and a late answer is an error."""
+    async with start(template) as supervisor, asking(supervisor, world, WRITE) as ticket:
+        (question,) = supervisor.snapshot().questions
+        match how:
+            case "interrupt":
+                assert supervisor.interrupt(ticket.key)
+            case "withdraw":
+                supervisor.withdraw(ticket.id)
+            case "kill":
+                supervisor.kill("desk")
+            case _:
+                supervisor.clear_queue("desk")
+        assert isinstance(await ticket.outcome(), Interrupted)
+        assert supervisor.snapshot().questions == ()
+        with pytest.raises(AlreadyAnswered, match="lost"):
+            supervisor.answer(question.id, Allow())

@@ -1,0 +1,214 @@
+"""What goes wrong is named, backed off from, and told: typed exits, brakes, parked pools, health (S1.18, S2.33)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import anyio
+import pytest
+
+from supervisor import events as past
+from supervisor.client_events import Limited, Retrying
+from supervisor.clock import Clock
+from supervisor.errors import ConnectFailed
+from supervisor.model import Done, Failed, FailureKind, InstanceState, Prompt, SessionState, WhyWaiting
+from supervisor.snapshot import InstanceRow
+from supervisor.supervisor import Supervisor
+from supervisor.testing import FakeConnection, FakeWorld, hold
+from tests.engine.conftest import MakeTemplate, Start
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Hands:
+    """Turns the engine's clock forward."""
+
+    ahead: float = 0.0
+
+    def clock(self) -> Clock:
+        plain = Clock()
+        return Clock(wall=lambda: plain.wall() + self.ahead, steady=lambda: plain.steady() + self.ahead)
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+def row_of(supervisor: Supervisor) -> InstanceRow:
+    return supervisor.snapshot().instances[0]
+
+
+async def fail_once(supervisor: Supervisor, world: FakeWorld, user: str = "ana") -> Failed:
+    outcome = await supervisor.submit(Prompt("desk", "die", user=user)).outcome()
+    assert isinstance(outcome, Failed)
+    return outcome
+
+
+def die_when_told(connection: FakeConnection, text: str) -> None:
+    if text == "die":
+        connection.die()
+    else:
+        connection.reply("fine")
+
+
+async def test_a_session_waits_longer_after_each_crash_and_a_good_turn_forgives(
+    start: Start, world: FakeWorld, hands: Hands
+) -> None:
+    """S1.18"""
+    world.on_prompt = die_when_told
+    async with start(clock=hands.clock()) as supervisor:
+        assert (await fail_once(supervisor, world)).kind is FailureKind.CRASHED
+        for seconds in (1, 2, 4):
+            ticket = supervisor.submit(Prompt("desk", "fine" if seconds == 4 else "die", user="ana"))
+            assert supervisor.snapshot().sessions[0].why is WhyWaiting.BACKING_OFF
+            started = len(world.connections)
+            hands.ahead += seconds - 0.9
+            await anyio.wait_all_tasks_blocked()
+            assert len(world.connections) == started
+            hands.ahead += 1
+            await ticket.outcome()
+        assert isinstance(ticket.finished, Done)
+        assert supervisor._instances["desk"].sessions[ticket.key].brake.failures == 0
+
+
+async def test_after_five_crashes_in_a_row_whoever_waits_is_told(start: Start, world: FakeWorld, hands: Hands) -> None:
+    """S1.18: five tries."""
+    world.on_prompt = die_when_told
+    async with start(clock=hands.clock()) as supervisor:
+        for _ in range(4):
+            await fail_once(supervisor, world)
+            hands.ahead += 60
+        last = supervisor.submit(Prompt("desk", "die", user="ana"))
+        waiting = supervisor.submit(Prompt("desk", "behind it", user="ana"))
+        assert (await last.outcome()).kind is FailureKind.CRASHED  # type: ignore[union-attr]
+        outcome = await waiting.outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.CRASH_LOOP
+        assert row_of(supervisor).state is InstanceState.PARKED
+        assert row_of(supervisor).parked_for is FailureKind.CRASH_LOOP
+
+
+async def test_a_client_that_never_became_ready_is_not_started_again_for_the_same_turn(
+    start: Start, world: FakeWorld
+) -> None:
+    """S1.18"""
+    world.connect_failures = [ConnectFailed("exit code 1")]
+    async with start() as supervisor:
+        outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.START_FAILED
+        assert len(world.connections) == 1
+        assert dict(row_of(supervisor).pool.failures) == {FailureKind.START_FAILED: 1}
+
+
+async def test_a_prompt_that_did_not_reach_a_dead_client_is_given_to_another(start: Start, world: FakeWorld) -> None:
+    """R1: an idle client died unnoticed; the prompt is not its victim."""
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "one", user="ana")).outcome()
+        world.connections[0].is_alive = False
+        with supervisor.watch() as feed:
+            outcome = await supervisor.submit(Prompt("desk", "two", user="ana")).outcome()
+            events = feed.take().events
+        assert isinstance(outcome, Done)
+        assert world.connections[1].launch.resume
+        assert world.connections[1].prompts == ["two"]
+        assert sum(isinstance(event, past.TurnFinished) for event in events) == 1
+        assert sum(isinstance(event, past.TurnPutBack) for event in events) == 1
+        asked = supervisor.conversation(supervisor.snapshot().sessions[0].key).entries
+        assert sum(getattr(entry, "text", "") == "two" for entry in asked) == 1, "it is not asked twice"
+    assert world.violations == []
+
+
+async def test_a_refused_credential_parks_the_pool_and_holds_no_turn_for_minutes(
+    start: Start, world: FakeWorld, hands: Hands
+) -> None:
+    """S1.18; sdk-facts §3: a constant 401 was repeated for 178 s."""
+    world.on_prompt = hold
+    async with start(clock=hands.clock()) as supervisor:
+        first = supervisor.submit(Prompt("desk", "one", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        second = supervisor.submit(Prompt("desk", "two", user="ana"))
+        world.connections[0].tell(Retrying(1, 3, 0.5, 401, "authentication_error"))
+        outcome = await first.outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.AUTHENTICATION
+        assert row_of(supervisor).state is InstanceState.PARKED
+        assert row_of(supervisor).parked_for is FailureKind.AUTHENTICATION
+        assert row_of(supervisor).parked_until is not None
+        assert supervisor.snapshot().sessions[0].why is WhyWaiting.PARKED
+        assert second.finished is None
+        supervisor.resume("desk")
+        await until(lambda: world.connections[0].prompts == ["one", "two"])
+        world.connections[0].reply("fine")
+        assert isinstance(await second.outcome(), Done)
+
+
+async def test_a_rate_limit_parks_until_the_provider_says_and_one_turn_goes_first(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, hands: Hands
+) -> None:
+    """The countdown is in the row; the resume is staggered."""
+    world.on_prompt = hold
+    template = make_template(concurrency={"maxSessions": 3}, pool={"spares": 0}, queue={"maxWait": "none"})
+    async with start(template, clock=hands.clock()) as supervisor:
+        supervisor.submit(Prompt("desk", "first", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        clock = supervisor._clock
+        world.connections[0].tell(Limited(True, clock.wall() + 500))
+        await until(lambda: row_of(supervisor).state is InstanceState.PARKED)
+        until_at = row_of(supervisor).parked_until
+        assert until_at is not None
+        assert 490 < until_at - clock.wall() <= 500
+        for user in ("boris", "chen", "dora"):
+            supervisor.submit(Prompt("desk", user, user=user))
+        world.connections[0].fail(429)
+        await anyio.wait_all_tasks_blocked()
+        assert {row.why for row in supervisor.snapshot().sessions if row.waiting} == {WhyWaiting.RATE_LIMIT}
+        hands.ahead += 501
+        await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
+        await anyio.wait_all_tasks_blocked()
+        assert row_of(supervisor).state is InstanceState.RUNNING
+        assert sum(len(one.prompts) for one in world.connections) == 2, "one turn goes first"
+        world.connections[-1].reply("it works")
+        await until(lambda: sum(len(one.prompts) for one in world.connections) == 4)
+
+
+async def test_an_idle_client_that_answers_no_ping_is_replaced(start: Start, world: FakeWorld) -> None:
+    """S2.33: a stopped process answers nothing; its session is resumed with the next prompt."""
+    async with start(health_interval=0.02, control_timeout=0.05) as supervisor:
+        await supervisor.submit(Prompt("desk", "one", user="ana")).outcome()
+        world.connections[0].hang()
+        await until(lambda: not supervisor.snapshot().clients)
+        assert dict(row_of(supervisor).pool.failures) == {FailureKind.STALLED: 1}
+        assert isinstance(await supervisor.submit(Prompt("desk", "two", user="ana")).outcome(), Done)
+        assert world.connections[1].launch.resume
+
+
+async def test_silence_is_shown_and_ends_nothing(start: Start, world: FakeWorld) -> None:
+    """S2.33"""
+    world.on_prompt = hold
+    async with start(stall_after=0.05, health_interval=0.02) as supervisor:
+        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        await until(lambda: supervisor.snapshot().sessions[0].state is SessionState.STALLED)
+        row = supervisor.snapshot().sessions[0]
+        assert row.silent_since == row.last_activity_at
+        assert row_of(supervisor).stalled == 1
+        world.connections[0].say("I am here")
+        await until(lambda: supervisor.snapshot().sessions[0].state is SessionState.WORKING)
+        world.connections[0].reply("done")
+        assert isinstance(await ticket.outcome(), Done)
+
+
+async def test_a_turn_interrupted_before_it_was_written_never_reaches_the_process(
+    start: Start, world: FakeWorld
+) -> None:
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "one", user="ana")).outcome()
+        ticket = supervisor.submit(Prompt("desk", "two", user="ana"))
+        supervisor.interrupt(ticket.key)
+        await ticket.outcome()
+        assert isinstance(await supervisor.submit(Prompt("desk", "three", user="ana")).outcome(), Done)
+        assert "three" in world.connections[0].prompts
+    assert world.violations == []

@@ -1,0 +1,257 @@
+"""The journal on a real database: what it calls durable is, and what was noted comes back as it was."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from supervisor.conversation import Entry, Noticed, Replied, TurnEnded
+from supervisor.journal import ClientRecord, OfferOutcome
+from supervisor.model import (
+    Cancelled,
+    Done,
+    Failed,
+    FailureKind,
+    Interrupted,
+    Question,
+    QuestionKind,
+    QuestionOutcome,
+    SessionKey,
+    Usage,
+)
+from tests.engine.journal_stage import KEY, OTHER, accept, asked, ignore, make_session, make_turn, opened, read
+
+pytestmark = pytest.mark.anyio
+
+
+# Writing
+
+
+async def test_what_was_noted_comes_back_after_a_restart(folder: Path) -> None:
+    """R2."""
+    session = make_session(
+        uuid="u", workspace="/w", usage=Usage(1, 2, 3, 0.5), cost_seen=0.5, allowed=frozenset({"Bash: ls"}), note="ü"
+    )
+    question = Question("q", QuestionKind.PERMISSION, KEY, "b", "desk-1", "Bash", "ls", "ls", 1.0, 2.0)
+    client = ClientRecord("desk-1", "run:desk-1", 42, 1.5, "u", KEY)
+    async with opened(folder) as journal:
+        journal.keep_session(make_session())
+        journal.keep_session(session)
+        for name in ("a", "b", "c"):
+            journal.accept_turn(make_turn(name), ignore)
+        journal.start_turn("a", 2.0, lambda: None)
+        journal.end_turn("a", 3.0, Done("fine"))
+        journal.start_turn("b", 4.0, lambda: None)
+        journal.note_question(question)
+        journal.note_question(Question("r", QuestionKind.PERMISSION, KEY, "b", "desk-1", "Bash", "ls", "ls", 1.0, 2.0))
+        journal.settle_question("r", 1.5, QuestionOutcome.DENIED, "operator", "no")
+        journal.note_action(1.0, "drain", "desk", "")
+        journal.note_client(client._replace(pid=0, key=None))
+        journal.note_client(client)
+        journal.note_client(client._replace(mark="other:desk-1"))
+        journal.forget_client("other:desk-1")
+
+    async with opened(folder) as journal:
+        loaded = await journal.load()
+
+        assert loaded.sessions == (session,)
+        assert loaded.waiting == (make_turn("c")._replace(seq=3),)
+        assert loaded.running == (make_turn("b")._replace(seq=2, started_at=4.0),)
+        assert loaded.questions == (question,)
+        assert loaded.clients == (client,)
+        assert loaded.offers == ()
+        ended = await journal.find_turn("a")
+        assert ended == make_turn("a")._replace(seq=1, started_at=2.0, ended_at=3.0, outcome=Done("fine"))
+    assert read(folder, 'SELECT verb, target, "by" FROM actions') == [("drain", "desk", "operator")]
+
+
+async def test_what_is_noted_together_is_written_together(folder: Path) -> None:
+    async with opened(folder) as journal:
+        before = journal.commits
+        for number in range(1_000):
+            journal.accept_turn(make_turn(f"t{number}"), ignore)
+            journal.add_entry(KEY, asked(f"t{number}"))
+        await journal.flush()
+        assert journal.commits - before == 1
+
+
+async def test_a_turn_is_durable_before_it_is_called_accepted(folder: Path) -> None:
+    """Somebody else sees it in the file at the moment of the call."""
+    seen: list[Any] = []
+    async with opened(folder) as journal:
+        journal.accept_turn(make_turn("a"), lambda _: seen.append(read(folder, "SELECT id, started_at FROM turns")))
+        await journal.flush()
+        journal.start_turn("a", 2.0, lambda: seen.append(read(folder, "SELECT id, started_at FROM turns")))
+        await journal.flush()
+    assert seen == [[("a", None)], [("a", 2.0)]]
+
+
+async def test_calls_are_made_in_the_order_of_the_notes(folder: Path) -> None:
+    calls: list[str] = []
+    async with opened(folder) as journal:
+        for name in "abc":
+            journal.accept_turn(make_turn(name), lambda _, name=name: calls.append(f"accepted {name}"))  # type: ignore[misc]
+            journal.start_turn(name, 1.0, lambda name=name: calls.append(f"started {name}"))  # type: ignore[misc]
+    assert calls == ["accepted a", "started a", "accepted b", "started b", "accepted c", "started c"]
+
+
+async def test_a_turn_has_one_outcome_and_the_first_stands(folder: Path) -> None:
+    """R1. In one transaction as well as over several."""
+    async with opened(folder) as journal:
+        journal.accept_turn(make_turn("a"), ignore)
+        journal.end_turn("a", 1.0, Cancelled("first"))
+        journal.end_turn("a", 2.0, Done("second"))
+        pending = await journal.find_turn("a")
+        await journal.flush()
+        journal.end_turn("a", 3.0, Failed(FailureKind.CRASHED, "third"))
+        await journal.flush()
+        written = await journal.find_turn("a")
+    assert pending is not None
+    assert written is not None
+    assert pending.outcome == written.outcome == Cancelled("first")
+    assert read(folder, "SELECT outcome, ended_at FROM turns") == [("cancelled", 1.0)]
+
+
+async def test_text_that_is_not_utf8_is_recorded_all_the_same(folder: Path) -> None:
+    """R5."""
+    async with opened(folder) as journal:
+        assert await accept(journal, make_turn("a", text="half a \ud83d smile \0 and more")) is None
+        journal.add_entry(KEY, Replied(at=1.0, text="half \ude00"))
+        journal.note_action(1.0, "x", "\ud83d", "")
+        await journal.flush()
+        found = await journal.find_turn("a")
+        assert found is not None
+        assert found.prompt.text == "half a \ufffd smile \0 and more"
+
+
+# Reading
+
+
+async def test_history_is_the_last_turns_with_what_was_noted_just_now(folder: Path) -> None:
+    said: list[Entry] = []
+    async with opened(folder) as journal:
+
+        def say(entry: Entry) -> None:
+            said.append(entry)
+            journal.add_entry(KEY, entry)
+
+        say(Noticed(at=0.0, text="before anything"))
+        for number in range(5):
+            say(asked(f"t{number}"))
+            say(Replied(at=1.0, turn_id=f"t{number}", text="yes"))
+            say(TurnEnded(at=1.0, turn_id=f"t{number}", outcome=Interrupted("cut")))
+            journal.add_entry(OTHER, asked("of another"))
+            if number == 2:
+                await journal.flush()
+
+        def check() -> None:
+            assert journal.history(KEY) == said
+            assert journal.history(KEY, 5) == said[1:]
+            assert journal.history(KEY, 1) == said[-3:]
+            assert journal.history(KEY, 3) == said[-9:]
+            assert journal.history(SessionKey("desk", "nobody", "x")) == []
+
+        check()
+        await journal.flush()
+        check()
+    async with opened(folder) as journal:
+        check()
+        say(asked("later"))
+        assert journal.history(KEY, 5) == said[4:]
+
+
+async def test_history_never_shows_an_entry_twice_or_not_at_all_while_it_is_being_written(folder: Path) -> None:
+    said: list[Entry] = []
+    async with opened(folder) as journal:
+        for number in range(100):
+            for part in range(20):
+                said.append(Noticed(at=1.0, text=f"{number} {part}"))
+                journal.add_entry(KEY, said[-1])
+            await anyio.lowlevel.checkpoint()
+            assert journal.history(KEY) == said
+
+
+async def test_forgetting_a_session_takes_all_of_it_along_and_nothing_else(folder: Path) -> None:
+    async with opened(folder) as journal:
+        for key in (KEY, OTHER):
+            journal.keep_session(make_session(key))
+            journal.accept_turn(make_turn(f"{key.user}-1", key), ignore)
+            journal.end_turn(f"{key.user}-1", 2.0, Interrupted("died"))
+            journal.offer_turn(f"{key.user}-1", key, 2.0, 3.0)
+            journal.add_entry(key, asked("a"))
+            journal.note_question(Question(key.user, QuestionKind.CHOICE, key, "", "", "", "", "", 1.0, 2.0))
+        await journal.flush()
+        journal.forget_session(KEY)
+        assert journal.history(KEY) == []
+        assert await journal.find_turn("alice-1") is None
+        journal.add_entry(KEY, asked("anew"))
+        assert journal.history(KEY) == [asked("anew")]
+        await journal.flush()
+        assert journal.history(KEY) == [asked("anew")]
+        assert journal.history(OTHER) == [asked("a")]
+    for table, left in (("sessions", 1), ("turns", 1), ("offers", 1), ("questions", 1), ("entries", 2)):
+        assert read(folder, f"SELECT count(*) FROM {table}") == [(left,)], table
+
+
+async def test_an_entry_that_cannot_be_read_does_not_take_the_conversation_away(folder: Path) -> None:
+    async with opened(folder) as journal:
+        journal.add_entry(KEY, asked("a"))
+        journal.add_entry(KEY, Replied(at=5.0, text="x"))
+        journal.add_entry(KEY, Replied(at=6.0, text="y"))
+    with closing(sqlite3.connect(folder / "journal.db")) as connection, connection:
+        connection.execute("UPDATE entries SET kind = 'sung' WHERE at = 5.0")
+    async with opened(folder) as journal:
+        first, second, third = journal.history(KEY)
+        assert (first, third) == (asked("a"), Replied(at=6.0, text="y"))
+        assert isinstance(second, Noticed)
+        assert second.at == 5.0
+
+
+async def test_an_offer_is_open_until_it_is_settled_and_its_replay_settles_it(folder: Path) -> None:
+    """R2. The replay's prompt and the end of the offer are one note: neither is ever there without the other."""
+    async with opened(folder) as journal:
+        for name in "abc":
+            journal.accept_turn(make_turn(name), ignore)
+            journal.end_turn(name, 2.0, Interrupted("bullpen died"))
+            journal.offer_turn(name, KEY, 2.0, 9.0)
+        await journal.flush()
+        assert [offer.turn.id for offer in (await journal.load()).offers] == ["a", "b", "c"]
+        journal.settle_offer("a", 3.0, OfferOutcome.DROPPED)
+        journal.settle_offer("a", 4.0, OfferOutcome.EXPIRED)
+        assert await accept(journal, make_turn("b2", replays="b")) is None
+        (left,) = (await journal.load()).offers
+        assert (left.turn.id, left.turn.outcome, left.expires_at) == ("c", Interrupted("bullpen died"), 9.0)
+        assert [turn.replays for turn in (await journal.load()).waiting] == ["b"]
+    assert read(folder, "SELECT settled FROM offers ORDER BY turn_id") == [("dropped",), ("replayed",), ("",)]
+
+
+async def test_pruning_spares_what_is_recent_open_or_of_a_known_session(folder: Path) -> None:
+    async with opened(folder) as journal:
+        journal.keep_session(make_session(OTHER))
+        for key in (KEY, OTHER):
+            for at in (1.0, 9.0):
+                name = f"{key.user}-{at}"
+                journal.accept_turn(make_turn(name, key), ignore)
+                journal.end_turn(name, at, Done(""))
+                journal.add_entry(key, Noticed(at=at, text=name))
+            journal.accept_turn(make_turn(f"{key.user}-open", key), ignore)
+            for name, at in (("settled", 1.0), ("late", 9.0)):
+                journal.note_question(
+                    Question(f"{key.user}-{name}", QuestionKind.CHOICE, key, "", "", "", "", "", 1.0, 2.0)
+                )
+                journal.settle_question(f"{key.user}-{name}", at, QuestionOutcome.DENIED, "", "")
+        journal.note_action(1.0, "old", "", "")
+        journal.note_action(9.0, "new", "", "")
+        await journal.prune(5.0)
+    assert read(folder, "SELECT verb FROM actions") == [("new",)]
+    assert {row[0] for row in read(folder, "SELECT id FROM questions")} == {"alice-late", "bob-late"}
+    assert {row[0] for row in read(folder, "SELECT id FROM turns")} == {
+        "alice-9.0", "alice-open", "bob-1.0", "bob-9.0", "bob-open",
+    }  # fmt: skip
+    assert [row[0] for row in read(folder, "SELECT at FROM entries ORDER BY number")] == [9.0, 1.0, 9.0]

@@ -1,0 +1,30 @@
+"""Turns that a restart interrupted stand in the snapshot until somebody decides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from supervisor.model import SessionState
+from tests.engine.conftest import Start
+from tests.engine.journal_stage import KEY, accept, make_session, make_turn, opened
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_offer_stands_in_the_rows_of_its_session_and_its_instance(tmp_path: Path, start: Start) -> None:
+    """R2"""
+    async with opened(tmp_path / "state") as journal:
+        journal.keep_session(make_session())
+        await accept(journal, make_turn("ran"))
+        journal.start_turn("ran", 2.0, lambda: None)
+    async with start() as supervisor:
+        (instance,), (session,) = supervisor.snapshot().instances, supervisor.snapshot().sessions
+        assert instance.offers == 1
+        assert session.state is SessionState.INTERRUPTED
+        assert session.offer is not None
+        assert (session.offer.turn_id, session.offer.text) == ("ran", "Hello")
+        supervisor.drop_offer(KEY)
+        (instance,), (session,) = supervisor.snapshot().instances, supervisor.snapshot().sessions
+        assert (instance.offers, session.offer) == (0, None)

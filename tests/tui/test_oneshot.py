@@ -1,0 +1,86 @@
+"""`bullpen ask`: a prompt counts when it is recorded, and an interrupted turn of the same session is not hushed up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+from supervisor import Done, Outcome, Prompt, Refused, Settings, Usage
+from tests.tui import stage, troubles
+from tests.tui.stage_engine import StageEngine, StageTicket
+from tui import cli, oneshot
+
+pytestmark = pytest.mark.anyio
+
+PROMPT = Prompt("helpdesk", "again?", user="ana", session="ticket-4711")
+
+
+class TalkingTicket(StageTicket):
+    async def outcome(self) -> Outcome:
+        return Done("yes", Usage(1, 1, 0, 0.0), 0.1)
+
+    async def stream(self) -> AsyncIterator[str]:
+        yield "yes"
+
+
+class TalkingEngine(StageEngine):
+    async def __aenter__(self) -> TalkingEngine:
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        return None
+
+    def submit(self, prompt: Prompt) -> StageTicket:
+        ticket = super().submit(prompt)
+        return TalkingTicket(ticket.turn_id, ticket.key, self.journal)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> TalkingEngine:
+    made = TalkingEngine()
+
+    @asynccontextmanager
+    async def prepare(*_: Any) -> AsyncIterator[TalkingEngine]:
+        yield made
+
+    monkeypatch.setattr(oneshot, "prepare", prepare)
+    return made
+
+
+async def test_a_prompt_that_cannot_be_recorded_is_one_line_and_a_usage_error(
+    engine: TalkingEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R2: nothing is streamed before the prompt is recorded."""
+    engine.journal.fails_with = Refused("the journal cannot be written: disk full")
+    with pytest.raises(BaseExceptionGroup) as raised:
+        await oneshot.ask_once((), Settings(), PROMPT)
+    assert cli._report(raised.value) == cli.USAGE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "bullpen: the journal cannot be written: disk full\n"
+
+
+async def test_an_interrupted_turn_of_the_session_is_told_in_one_line(
+    engine: TalkingEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R2."""
+    offered = troubles.offer(stage.ANA, "Can you do \x1b[2Jit?")
+    engine.put(stage.session(stage.ANA, offer=offered))
+    assert await oneshot.ask_once((), Settings(), PROMPT) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("yes")
+    assert len(told.err.splitlines()) == 1
+    assert "interrupted this session's turn “Can you do it?”; the dashboard can replay or drop it" in told.err
+
+
+async def test_the_interrupted_turns_of_others_are_not_told(
+    engine: TalkingEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.put(stage.session(stage.BEN, offer=replace(troubles.offer(stage.BEN, "private"))))
+    assert await oneshot.ask_once((), Settings(), PROMPT) == 0
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,90 @@
+"""What clients are charged, and what the next one is expected to need."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.model import SlotState
+from supervisor.pool import Pool
+from supervisor.reserve import ENOUGH, PLANNING_FIGURE, WINDOW, Ledger, Reserve, count_up
+from supervisor.slot import Slot
+from tests.unit.places import PATHS, MiB, add_slot
+
+
+def charged(slot: Slot, reserve: int) -> int:
+    return count_up([slot], reserve).used
+
+
+def test_before_enough_were_measured_the_planning_figure_counts() -> None:
+    """S2.29–31: far below the 1 GiB of the plan, above what was measured."""
+    reserve = Reserve()
+    reserve.take([100 * MiB] * (ENOUGH - 1))
+    assert reserve.bytes == PLANNING_FIGURE
+    assert 250_000_000 < PLANNING_FIGURE < 1024**3
+    reserve.take([100 * MiB])
+    assert reserve.bytes == 100 * MiB
+
+
+def test_the_reserve_is_the_95th_percentile() -> None:
+    reserve = Reserve()
+    reserve.take(range(1, 101))
+    assert reserve.bytes == 95
+
+
+def test_one_giant_among_many_does_not_set_the_reserve() -> None:
+    reserve = Reserve()
+    reserve.take([120 * MiB] * 99 + [4096 * MiB])
+    assert reserve.bytes == 120 * MiB
+
+
+def test_what_was_long_ago_is_forgotten() -> None:
+    reserve = Reserve()
+    reserve.take([900 * MiB] * WINDOW)
+    reserve.take([100 * MiB] * WINDOW)
+    assert reserve.bytes == 100 * MiB
+
+
+@given(st.lists(st.integers(1, 10**10), min_size=ENOUGH, max_size=WINDOW))
+def test_at_least_nineteen_of_twenty_need_no_more_than_the_reserve(samples: list[int]) -> None:
+    reserve = Reserve()
+    reserve.take(samples)
+    assert reserve.bytes in samples
+    assert sum(sample <= reserve.bytes for sample in samples) >= 0.95 * len(samples)
+
+
+@pytest.mark.parametrize("state", list(PATHS))
+def test_a_client_that_was_never_measured_is_charged_the_reserve_until_it_is_gone(state: SlotState) -> None:
+    assert charged(add_slot(Pool(1), state), 200) == 200
+
+
+@pytest.mark.parametrize("state", [SlotState.RESERVED, SlotState.STARTING])
+def test_a_client_that_still_starts_is_charged_the_reserve_although_it_measures_less(state: SlotState) -> None:
+    pool = Pool(2)
+    assert charged(add_slot(pool, state, 20), 200) == 200
+    assert charged(add_slot(pool, state, 300), 200) == 300
+
+
+@pytest.mark.parametrize("state", [SlotState.READY, SlotState.BUSY, SlotState.ASKING, SlotState.CLOSING])
+def test_a_measured_client_is_charged_what_it_measures(state: SlotState) -> None:
+    assert charged(add_slot(Pool(1), state, 20), 200) == 20
+
+
+def test_the_ledger_says_what_is_used_coming_and_leaving() -> None:
+    pool = Pool(4)
+    add_slot(pool, SlotState.BUSY, 500)
+    add_slot(pool, SlotState.STARTING, 50)
+    add_slot(pool, SlotState.RESERVED)
+    add_slot(pool, SlotState.CLOSING, 300)
+    ledger = count_up(pool, 200)
+    assert ledger == Ledger(used=500 + 200 + 200 + 300, coming=150 + 200, leaving=300)
+    assert ledger + ledger == Ledger(2400, 700, 600)
+
+
+def test_growth_is_told_in_bytes_a_minute() -> None:
+    slot = add_slot(Pool(1), SlotState.READY)
+    assert slot.memory_growth == 0
+    for seconds in range(3):
+        slot.note_memory(100 + 10 * seconds, at=float(seconds))
+    assert slot.memory_growth == 600

@@ -1,0 +1,75 @@
+"""`set helpdesk.maxClients 8`: reads such a line, completes it, and says what holds now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+Limits = Callable[[str], Mapping[str, str]]
+"""Gives every limit of an instance, or of the host for an empty name, as people write its value."""
+
+
+class LimitLine(NamedTuple):
+    instance: str
+    """Empty for a limit of the host."""
+    limit: str
+    """As it was typed: whole (`pool.maxClients`) or short (`maxClients`)."""
+    value: str
+
+
+def read_limit(rest: str, instances: Iterable[str]) -> LimitLine:
+    """Reads what follows `set`. What is not there yet is empty."""
+    name, _, value = rest.strip().partition(" ")
+    instance, dot, limit = name.partition(".")
+    if dot and instance in instances:
+        return LimitLine(instance, limit, value.strip())
+    return LimitLine("", name, value.strip())
+
+
+def find_limit(limit: str, known: Mapping[str, str]) -> str | None:
+    """The whole name of a limit that may have been typed short, or in another case."""
+    typed = _plain(limit)
+    if not typed:
+        return None
+    whole = [name for name in known if _plain(name) == typed]
+    short = [name for name in known if _plain(_last(name)) == typed]
+    return next(iter(whole or (short if len(short) == 1 else [])), None)
+
+
+def mistake_in_limit(rest: str, instances: Iterable[str]) -> str:
+    """What is missing in the line; whether the limit and its value are right is for the engine to say."""
+    line = read_limit(rest, instances)
+    if not line.limit:
+        return "set what? Such as set helpdesk.maxClients 8, or set max_agents 40: → takes the suggestion"
+    return "" if line.value else f"set {line.limit} to what?"
+
+
+def tell_limit(rest: str, instances: Iterable[str], limits: Limits) -> str:
+    """`helpdesk.pool.maxClients is 5 now` for a line that names a limit; otherwise empty."""
+    line = read_limit(rest, instances)
+    known = limits(line.instance)
+    if (name := find_limit(line.limit, known)) is None:
+        return ""
+    return f"{f'{line.instance}.' if line.instance else ''}{name} is {known[name]} now"
+
+
+def complete_limits(typed: str, instances: Iterable[str], limits: Limits) -> Iterator[str]:
+    """Whole lines, each with the value that holds now, that begin with what was typed after `set `."""
+    for instance in ("", *instances):
+        owner = f"{instance}." if instance else ""
+        if not (owner.startswith(typed) or typed.startswith(owner)):
+            continue
+        known = limits(instance)
+        for name, value in known.items():
+            for spelling in dict.fromkeys((name, _last(name) if find_limit(_last(name), known) else name)):
+                if (line := f"{owner}{spelling} {value}").startswith(typed):
+                    yield line
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _plain(name: str) -> str:
+    """`maxClients`, `max_clients` and `MAX_CLIENTS` are one name."""
+    return name.replace("_", "").casefold()
