@@ -38,6 +38,7 @@ from supervisor.house import House
 from supervisor.journal import ClientRecord
 from supervisor.model import (
     InstanceState,
+    Interrupted,
     Outcome,
     SessionKey,
     SlotState,
@@ -515,7 +516,8 @@ class Instance:
         turn = session.finish(outcome)
         del self._running[session.key]
         self._house.journal.end_turn(turn.id, self.clock.wall(), outcome, turn.note_outcome_recorded)
-        self.leave_to_next_run(session, turn)
+        if isinstance(outcome, Interrupted):
+            self.leave_to_next_run(session, turn)
         self.keep(session)
         parking.note_outcome(self, session, outcome)
         self.turn_seconds.append(self._house.clock.steady() - turn.started_steady)
@@ -550,6 +552,8 @@ class Instance:
         """Tries again what had to wait after a failure, once its time has come. `now` in steady seconds."""
         if self._brakes_from and now >= self._brakes_from:
             self._brakes_from = 0.0
+            for session in self.ready:
+                self.touch(session)
             self.kick()
 
     def note_brakes(self) -> None:
