@@ -184,9 +184,9 @@ class Client:
             if await self._connect():
                 self._listener.client_ready(self.slot, anyio.current_time() - began)
                 await self._live()
-                # A native cancel of a task in there ends it without a word.
-                self.end(EndReason.CANCELLED)
         finally:
+            # A native cancel ends it without a word: whoever had a reason has given it.
+            self.end(EndReason.CANCELLED)
             await self.leave()
 
     async def leave(self) -> None:

@@ -183,8 +183,10 @@ class Feed:
             reader.wake()
 
     def touch_client(self, client_id: str) -> None:
+        """With the host: what a client uses, or is expected to, is in its figures."""
         for reader in self._readers:
             reader.dirty.clients.add(client_id)
+            reader.dirty.host = True
             reader.wake()
 
     def _forget(self, subscription: Subscription) -> None:

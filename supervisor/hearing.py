@@ -63,10 +63,13 @@ class Hearing:
             return
         turn = session.mailbox.current
         is_first = turn is not None and turn.first_text_steady is None
+        was_stalled = session.is_stalled
         session.hear(event)
         parking.hear(self._instance, session, event)
         if turn is not None and is_first and turn.first_text_steady is not None:
             self._instance.first_tokens.append(turn.first_text_steady - turn.started_steady)
+            self._feed.touch_instance(self._instance.name)
+        if was_stalled:
             self._feed.touch_instance(self._instance.name)
         match event:
             case ToolStarted(tool=tool):

@@ -83,8 +83,9 @@ class Housekeeping:
         self._house.feed.touch_host()
         for instance in self._instances.values():
             instance.kick()
-            for session in instance.turns.ready:
-                instance.touch(session)
+            for session in instance.sessions.values():
+                if len(session.mailbox):
+                    instance.touch(session)
 
     def _sample_queues(self) -> None:
         for instance in self._instances.values():

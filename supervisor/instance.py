@@ -366,6 +366,8 @@ class Instance:
         """Tries again what had to wait after a failure, once its time has come. `now` in steady seconds."""
         if self._brakes_from and now >= self._brakes_from:
             self._brakes_from = 0.0
+            for session in self.turns.ready:
+                self.touch(session)
             self.kick()
 
     def note_brakes(self) -> None:

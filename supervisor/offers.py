@@ -83,12 +83,17 @@ class OfferDesk:
     def expire(self, now: float) -> None:
         """Drops what nobody has decided in time. `now` in Unix seconds."""
         for offer, _ in tuple(self._open.values()):
-            if now >= offer.expires_at:
-                self.settle(self._instances[offer.key.instance].sessions[offer.key], OfferOutcome.EXPIRED)
+            session = self._instances[offer.key.instance].sessions.get(offer.key)
+            if session is None or session.offer is not offer:
+                del self._open[offer.key]  # its session was taken off the books
+            elif now >= offer.expires_at:
+                self.settle(session, OfferOutcome.EXPIRED)
 
     def _take(self, session: Session) -> _Open:
-        if (found := self._open.pop(session.key, None)) is None:
+        found = self._open.get(session.key)
+        if found is None or session.offer is not found.offer:
             raise UnknownTarget(f"{session.key} has no interrupted turn on offer")
+        del self._open[session.key]
         session.offer = None
         self._house.journal.keep_session(record_session(session))
         self._instances[session.key.instance].touch(session)

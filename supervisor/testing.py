@@ -17,7 +17,7 @@ KILL ends it; one that died refuses an interrupt at once; a question goes with a
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -28,6 +28,7 @@ import anyio.lowlevel
 from supervisor.client_events import ClientEvent, Rested, Result, TextBlock, TextDelta, Woke
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
 from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
+from supervisor.journal import ClientRecord
 from supervisor.model import Usage
 from supervisor.processes import Measure, ProcessTable
 from supervisor.templates import Template
@@ -67,7 +68,8 @@ class FakeWorld:
     """Every connection ever opened, oldest first."""
     violations: list[str] = field(default_factory=list)
     """Rules that were broken: two writers of one conversation, a prompt in a running turn or with an id used before, a
-    second reader, a process started twice, a process that was left in the middle of a turn without an interrupt."""
+    second reader, a process started twice or beside one of an earlier run, a process that was left in the middle of a
+    turn without an interrupt."""
     connect_failures: list[ConnectFailed] = field(default_factory=list)
     """Raised by the next connects, first one first."""
     failed_connects: int = 0
@@ -87,6 +89,23 @@ class FakeWorld:
     @property
     def live(self) -> list[FakeConnection]:
         return [connection for connection in self.connections if connection.is_alive]
+
+    def lose_parent(self) -> None:
+        """The supervisor was killed: idle processes leave at the end of their input, busy ones go on (measured), and
+        nobody reads what they say."""
+        for index, connection in enumerate(self.connections):
+            if connection.is_alive and connection.is_in_turn:
+                self.connections[index] = connection.orphaned()
+            connection.kill()
+
+    async def end_orphans(self, records: Sequence[ClientRecord]) -> tuple[int, int]:
+        """What `orphans.end_orphans` does for real processes: ends those that an earlier run has recorded."""
+        marks = {record.mark for record in records}
+        found = [connection for connection in self.live if connection.launch.mark in marks]
+        for connection in found:
+            await anyio.lowlevel.checkpoint()
+            connection.kill()
+        return len(found), 0
 
     def holder_of(self, prompt: str) -> FakeConnection:
         """The connection that was given this prompt last."""
@@ -125,6 +144,8 @@ class FakeConnection:
         self.memory_bytes = world.expected_bytes
         """What the census finds while it is alive."""
         self.interrupts = 0
+        self.is_orphan = False
+        """Its supervisor was killed, and it goes on."""
         self.survives_terminate = False
         """Does not leave when asked to. Only KILL ends it."""
         self._uuid = ""
@@ -202,6 +223,15 @@ class FakeConnection:
             finally:
                 self._asking.discard(scope)
         return None
+
+    def orphaned(self) -> FakeConnection:
+        """The same process as it goes on without a supervisor."""
+        orphan = FakeConnection(self.world, self.launch)
+        orphan.prompts, orphan._uuid = list(self.prompts), self._uuid
+        orphan.is_alive = orphan.is_orphan = True
+        orphan._in.close()
+        orphan._out.close()
+        return orphan
 
     # What a `Connection` does
 
@@ -314,6 +344,8 @@ class FakeConnection:
             raise SessionIdTaken(f"Session ID {uuid} is already in use")
         if any(other.launch.session_uuid == uuid for other in world.live):
             self._accuse(f"is a second writer of {uuid}")
+        if any(other.is_orphan for other in world.live):
+            self._accuse("was started before the processes of the last run had ended")
 
     def _lose_questions(self) -> None:
         for scope in tuple(self._asking):

@@ -10,7 +10,7 @@ from supervisor import parking
 from supervisor.client import EndReason
 from supervisor.errors import JournalFailed, Suspended
 from supervisor.house import House
-from supervisor.model import Outcome, SessionKey
+from supervisor.model import Interrupted, Outcome, SessionKey
 from supervisor.recording import record_turn
 from supervisor.session import Session
 from supervisor.turn import Turn
@@ -120,7 +120,8 @@ class TurnBook:
         turn = session.finish(outcome)
         del self._running[session.key]
         self._house.journal.end_turn(turn.id, self._instance.clock.wall(), outcome, turn.note_outcome_recorded)
-        self.leave_to_next_run(session, turn)
+        if isinstance(outcome, Interrupted):
+            self.leave_to_next_run(session, turn)
         self._instance.keep(session)
         parking.note_outcome(self._instance, session, outcome)
         self._instance.turn_seconds.append(self._house.clock.steady() - turn.started_steady)

@@ -42,7 +42,7 @@ def step(sql: str, *row: Any) -> Step:
 
 def batches(notes: Iterable[Note]) -> Iterator[tuple[str, list[Row]]]:
     """The steps, those with the same SQL together as far as their order allows: each is one trip to the database's
-    thread. What is noted for every turn (`_EVERYDAY`) does not mind the order between its kinds but for the one given."""
+    thread. What is noted for every turn (`_EVERYDAY`) minds no order between its kinds but the one given there."""
     everyday: dict[str, list[Row]] = {}
     rest: tuple[str, list[Row]] | None = None
     for step in (one for note in notes for one in note.steps):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from supervisor import events as past
 from supervisor.events import Event
 from supervisor.feed import EVENT_BUFFER
 from supervisor.model import Prompt
-from supervisor.testing import FakeWorld
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until
 
@@ -69,3 +70,21 @@ async def test_a_closed_reader_costs_nothing_any_more(start: Start) -> None:
         with supervisor.watch():
             pass
         assert supervisor._feed._readers == []
+
+
+async def test_an_instances_row_is_told_when_a_client_starts_and_when_the_first_text_comes(
+    start: Start, world: FakeWorld
+) -> None:
+    """Its pool's counts change with the one, its time to the first text with the other."""
+    world.on_prompt, world.gate = hold, anyio.Event()
+    async with start() as supervisor:
+        with supervisor.watch() as feed:
+            supervisor.submit(Prompt("desk", "a", user="ana"))
+            await until(lambda: world.starting)
+            assert feed.take().instances == supervisor.snapshot().instances
+            world.gate.set()
+            await until(lambda: world.written)
+            feed.take()
+            world.holder_of("a").say("hm")
+            await anyio.wait_all_tasks_blocked()
+            assert feed.take().instances == supervisor.snapshot().instances

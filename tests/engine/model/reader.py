@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
+from unittest import mock
 
+from supervisor import feed
+from supervisor.events import Event
 from supervisor.feed import Changes, Subscription
-from supervisor.snapshot import Snapshot
+from supervisor.snapshot import HostRow, SessionRow, Snapshot
 
 Picture = dict[str, dict[Any, Any]]
 
 
 class Reader:
-    """Keeps the picture that a subscriber has of the engine."""
+    """Keeps the picture that a subscriber has of the engine; `patience` is how many events it may be behind."""
 
-    def __init__(self, subscription: Subscription) -> None:
+    def __init__(self, subscription: Subscription, *, patience: int = feed.EVENT_BUFFER) -> None:
         self._subscription = subscription
+        self._push, self._patience = subscription.push, patience
+        subscription.push = self._push_at_most  # type: ignore[method-assign]
         self.picture = draw(subscription.snapshot)
 
     def catch_up(self) -> Changes:
@@ -35,6 +41,10 @@ class Reader:
                 picture[kind].pop(name, None)
         return changes
 
+    def _push_at_most(self, event: Event) -> None:
+        with mock.patch.object(feed, "EVENT_BUFFER", self._patience):
+            self._push(event)
+
 
 def draw(snapshot: Snapshot) -> Picture:
     return {
@@ -46,12 +56,36 @@ def draw(snapshot: Snapshot) -> Picture:
     }
 
 
-def differences(told: Picture, true: Picture) -> list[str]:
-    """What a subscriber has got wrong, row by row."""
-    found = []
+def find_differences(told: Picture, true: Picture) -> tuple[list[str], list[str]]:
+    """What a subscriber has got wrong, row by row. Apart from it, what it may learn with the next tick: words that
+    change because time has passed, or because the disk has."""
+    found, late = [], []
     for kind in true:
         for name in told[kind].keys() | true[kind].keys():
             mine, other = told[kind].get(name), true[kind].get(name)
-            if mine != other:
-                found.append(f"{kind} {name}: a reader has {mine!r}, the engine {other!r}")
-    return found
+            if mine == other:
+                continue
+            words = f"{kind} {name}: {_contrast(mine, other)}"
+            (late if _is_late(mine, other) else found).append(words)
+    return found, late
+
+
+def _is_late(told: Any, true: Any) -> bool:
+    match told, true:
+        case HostRow(), HostRow():
+            return dataclasses.replace(told, journal_failing=true.journal_failing) == true
+        case SessionRow(), SessionRow():
+            is_same_queue = [one.turn_id for one in told.waiting] == [one.turn_id for one in true.waiting]
+            return is_same_queue and dataclasses.replace(told, why=true.why, waiting=true.waiting) == true
+        case _:
+            return False
+
+
+def _contrast(told: Any, true: Any) -> str:
+    if told is None or true is None or not dataclasses.is_dataclass(told):
+        return f"a reader has {told!r}, the engine {true!r}"
+    names = [field.name for field in dataclasses.fields(told)]
+    wrong = [name for name in names if getattr(told, name) != getattr(true, name)]
+    return ", ".join(
+        f"{name}: a reader has {getattr(told, name)!r}, the engine {getattr(true, name)!r}" for name in wrong
+    )

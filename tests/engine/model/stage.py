@@ -1,56 +1,76 @@
-"""The real supervisor on the fake world, in a loop of its own, driven from synchronous code."""
+"""The real supervisor on the fake world, in a loop of its own, driven from synchronous code; and then the next one."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
+import inspect
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
+from unittest import mock
 
-import anyio.to_thread
+import anyio
 
 from supervisor.clock import Clock
+from supervisor.connection import Connector, Launch
 from supervisor.settings import Settings
 from supervisor.supervisor import Supervisor
 from supervisor.templates import Template
 from supervisor.testing import FakeConnection, FakeWorld, hold
-from tests.engine.model.virtual_time import VirtualTimeLoop
+from tests.engine.model.disk import Disk
+from tests.engine.model.virtual_time import BEGINNING, VirtualTimeLoop
 
 T = TypeVar("T")
 
 UNIX_BEGINNING = 1_700_000_000.0
 LONGEST_END = 60.0
 """Seconds of the loop that ending everything may take: every deadline of the ladder, one after the other."""
+HOST_BYTES = 8 * 1024**3
+"""Of the host as it is measured: nothing of the machine that runs the test has a say in an example."""
 
 
-@dataclass(frozen=True)
 class House:
     """The configuration of one example."""
 
-    templates: tuple[Template, ...]
-    limits: dict[str, object]
+    def __init__(self, templates: tuple[Template, ...], limits: dict[str, object]) -> None:
+        self.templates = templates
+        self.limits = limits
+
+    def __repr__(self) -> str:
+        """What differs from one to the next."""
+        desk = self.templates[0]
+        said = {"sessions": desk.concurrency.max_sessions, "stallTimeout": desk.stall_timeout}
+        said |= desk.pool.model_dump(include={"max_clients", "spares", "min_clients", "memory_budget", "asking_ttl"})
+        return f"House({said | self.limits})"
 
 
 class Stage:
-    def __init__(self, house: House) -> None:
-        self.loop = VirtualTimeLoop()
+    """One supervisor at a time (a life), on one state directory and in one world."""
+
+    def __init__(self, house: House, on_open: Callable[[str], None]) -> None:
+        """`on_open` is told the instance of every client, before it is counted anywhere."""
         self.world = FakeWorld(on_prompt=hold)
+        self.lives = 0
         self.wall_offset = 0.0
         """What somebody has turned the clock on the wall by."""
-        self._folder = Path(tempfile.mkdtemp(prefix="bullpen-model-"))
         self.is_at_rest = False
         """Nothing more can happen until somebody does something or time passes."""
+        self.folder = Path(tempfile.mkdtemp(prefix="bullpen-model-"))
         self._house = house
+        self._on_open = on_open
+        self._before = 0.0
+        """Seconds of the lives before this one."""
         self._errands: set[asyncio.Task[Any]] = set()
-        self.supervisor = self.run(self._open)
+        self.begin_life()
 
     @property
     def now(self) -> float:
-        return self.loop.time()
+        """Seconds since the first life began."""
+        return self._before + self.loop.time() - BEGINNING
 
     # Driving
 
@@ -85,6 +105,7 @@ class Stage:
 
     def start(self, errand: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Something that somebody outside of the engine does: an agent that asks, a caller that waits."""
+        self.is_at_rest = False
         task = self.loop.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
@@ -97,26 +118,59 @@ class Stage:
         return not self.main.done()
 
     @property
-    def clients_at_work(self) -> set[str]:
+    def is_written(self) -> bool:
+        """Everything that the engine has noted is durable."""
+        journal = self.supervisor._house.log
+        return journal is not None and not journal._writer.notes
+
+    @property
+    def clients_at_work(self) -> dict[str, asyncio.Task[Any]]:
         """Ids of the clients whose task lives."""
-        names = (task.get_name() for task in asyncio.all_tasks(self.loop))
-        return {name.removeprefix("client ") for name in names if name.startswith("client ")}
+        tasks = {task.get_name(): task for task in asyncio.all_tasks(self.loop)}
+        return {name.removeprefix("client "): task for name, task in tasks.items() if name.startswith("client ")}
+
+    @property
+    def begun(self) -> dict[str, asyncio.Task[Any]]:
+        """Of those the ones that can be cancelled: a task that has not begun could not clean up."""
+        return {name: task for name, task in sorted(self.clients_at_work.items()) if has_begun(task)}
+
+    @property
+    def live(self) -> list[FakeConnection]:
+        """Agents of this life."""
+        return [one for one in self.world.live if not one.is_orphan]
 
     @property
     def talking(self) -> list[FakeConnection]:
         """Agents that have a prompt, and could answer it."""
-        return [one for one in self.world.live if one.is_in_turn and not (one.is_hanging or one.questions)]
+        return [one for one in self.live if one.is_in_turn and not (one.is_hanging or one.questions)]
 
     # Life and death
 
-    def _open(self) -> Supervisor:
-        settings = Settings.model_validate({"state_dir": self._folder / "state"} | self._house.limits)
-        clock = Clock(wall=lambda: UNIX_BEGINNING + self.wall_offset + self.loop.time(), steady=self.loop.time)
-        supervisor = Supervisor(self._house.templates, settings, connect=self.world.connect, clock=clock)
-        threads = anyio.to_thread.current_default_thread_limiter()
-        self.loop.outside.append(lambda: threads.borrowed_tokens > 0)
-        self.main = self.loop.create_task(supervisor.run(), name="main")
-        return supervisor
+    def begin_life(self) -> None:
+        self.lives += 1
+        self.world.gate = None  # it belonged to the last loop
+        self.loop, self.disk, self._patches = VirtualTimeLoop(), Disk(), ExitStack()
+        machine = SimpleNamespace(
+            Process=lambda: SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=HOST_BYTES // 100)),
+            virtual_memory=lambda: SimpleNamespace(available=HOST_BYTES),
+        )
+        self._patches.enter_context(self.disk.instead_of_threads())
+        self._patches.enter_context(mock.patch("supervisor.census.psutil", machine))
+        self._patches.enter_context(mock.patch("supervisor.supervisor.end_orphans", self.world.end_orphans))
+        self.supervisor = self.run(self._make)
+
+    def wake(self) -> None:
+        """Lets the supervisor of this life run; whoever wants to hear everything has called `watch` by now."""
+        self.main = self.loop.create_task(self.supervisor.run(), name="main")
+        self.settle()
+
+    def _make(self) -> Supervisor:
+        settings = Settings.model_validate({"state_dir": self.folder / "state"} | self._house.limits)
+        clock = Clock(wall=lambda: UNIX_BEGINNING + self.wall_offset + self.now, steady=self.loop.time)
+        return Supervisor(self._house.templates, settings, connect=self._connect, clock=clock)
+
+    def _connect(self, template: Template) -> Connector:
+        return _Watched(self.world.connect(template), lambda: self._on_open(template.name))
 
     def stop(self) -> None:
         self.loop.finish(self.supervisor.stop(), within=LONGEST_END)
@@ -129,24 +183,75 @@ class Stage:
         if not self.main.done():
             raise TimeoutError("a cancelled supervisor has not ended")
 
+    def lose(self) -> None:
+        """As `kill -9`: nothing more is written, nobody is told, and busy processes go on by themselves."""
+        world = self.world
+        self._end_errands()
+        world.lose_parent()
+        self.disk.cut()
+        survivors, violations = world.live, list(world.violations)
+        # The tasks of this life still have to be taken out of memory, and must not start anything on their way.
+        world.gate = self.run(anyio.Event)
+        self._drop_all_tasks()
+        for connection in world.live:
+            if connection not in survivors:
+                connection.kill()
+        world.gate, world.violations[:] = None, violations
+        self._end_life()
+
     def close(self) -> list[str]:
-        """Takes the stage down; returns what was left lying around."""
-        for errand in tuple(self._errands):
-            errand.cancel()
+        """Takes the life down that has ended; returns what was left lying around."""
+        self._end_errands()
         self.loop.settle()
         left = [f"a task was left: {task!r}" for task in asyncio.all_tasks(self.loop)]
         self._drop_all_tasks()
         left += [f"nobody handled {problem}" for problem in self.loop.problems]
-        self.loop.finish(self.loop.shutdown_asyncgens())
-        self.loop.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._end_life()
         return left
 
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end_life(self) -> None:
+        self._before = self.now
+        self.loop.finish(self.loop.shutdown_asyncgens())
+        self.loop.close()
+        self._patches.close()
+
+    def _end_errands(self) -> None:
+        for errand in tuple(self._errands):
+            errand.cancel()
+
     def _drop_all_tasks(self) -> None:
-        for _ in range(20):
+        for _ in range(30):
             if not (tasks := asyncio.all_tasks(self.loop)):
                 return
             for task in tasks:
-                task.cancel()
+                if has_begun(task):
+                    task.cancel()
             self.loop.run_for(1)
-        gc.collect()
+        raise TimeoutError(f"tasks that do not end: {asyncio.all_tasks(self.loop)}")
+
+
+def has_begun(task: asyncio.Task[Any]) -> bool:
+    return inspect.getcoroutinestate(task.get_coro()) != inspect.CORO_CREATED  # type: ignore[arg-type]
+
+
+class _Watched:
+    """A connector that says when something is opened."""
+
+    def __init__(self, connector: Connector, on_open: Callable[[], None]) -> None:
+        self._connector = connector
+        self._on_open = on_open
+
+    @property
+    def digest(self) -> str:
+        return self._connector.digest
+
+    @property
+    def expected_bytes(self) -> int:
+        return self._connector.expected_bytes
+
+    def open(self, launch: Launch) -> Any:
+        self._on_open()
+        return self._connector.open(launch)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 BEGINNING = 1_000.0
 """Seconds the clock stands at first: nothing is at or before zero by accident."""
-OUTSIDE_WAIT = 0.05
-"""Real seconds to wait at most for a thread before it is looked at again."""
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Runs until it is idle: no callback ready, no timer due up to a horizon, no thread at work for it.
+    """Runs until it is idle: no callback ready, and no timer due up to a horizon. It does not wait for threads.
 
     Timers keep their order and their distances. `jump` is what a process sees that was suspended: everything that fell
     due meanwhile is due at once.
@@ -24,11 +22,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._now = self._horizon = BEGINNING
-        self.outside: list[Callable[[], bool]] = []
-        """Each says whether a thread still works for somebody in here."""
         self.problems: list[dict[str, Any]] = []
         """What nobody handled."""
-        super().__init__(_PatientSelector(self))
+        super().__init__(_ImpatientSelector(self))
         self.set_exception_handler(lambda loop, context: self.problems.append(context))
 
     def time(self) -> float:
@@ -73,8 +69,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             self._now += timeout
 
 
-class _PatientSelector(selectors.SelectSelector):
-    """Never waits for time; waits for threads."""
+class _ImpatientSelector(selectors.SelectSelector):
+    """Never waits: it lets the loop's clock jump to where it would have waited for."""
 
     def __init__(self, loop: VirtualTimeLoop) -> None:
         super().__init__()
@@ -82,12 +78,6 @@ class _PatientSelector(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
-        if ready or (timeout is not None and timeout <= 0):
-            return ready
-        if any(is_at_work() for is_at_work in self._loop.outside):
-            return super().select(OUTSIDE_WAIT)
-        # A thread that has just ended may have left its result since the look above.
-        if ready := super().select(0):
-            return ready
-        self._loop.idle(timeout)
-        return []
+        if not ready and (timeout is None or timeout > 0):
+            self._loop.idle(timeout)
+        return ready

@@ -1,0 +1,100 @@
+"""What the operator does, to instances, sessions, clients, limits and offers."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from supervisor.client import EndReason
+from tests.engine.model.houses import INSTANCES
+from tests.engine.model.play import INSTANCE, PACE, PICK, Play, pick
+
+LIMITS = [
+    ("desk", "maxClients", "2"),
+    ("desk", "spares", "0"),
+    ("desk", "spares", "1"),
+    ("desk", "minClients", "1"),
+    ("desk", "maxWait", "10s"),
+    ("desk", "askingTtl", "2s"),
+    ("desk", "memoryBudget", "250MiB"),
+    ("clerk", "idleTtl", "5s"),
+    ("", "max_agents", "2"),
+    ("", "max_agents", "5"),
+    ("", "connect_limit", "1"),
+    ("", "memory_budget", "400MiB"),
+]
+"""What is changed live: (instance or host, limit, value)."""
+
+
+class Operators(Play):
+    @rule(verb=st.sampled_from(["pause", "resume", "drain", "drain now", "kill"]), instance=INSTANCE, pace=PACE)
+    def operate(self, verb: str, instance: str, pace: int | None) -> None:
+        engine = self.engine
+        match verb:
+            case "pause":
+                self.attempt(lambda: engine.pause(instance))
+            case "resume":
+                self.attempt(lambda: engine.resume(instance))
+            case "kill":
+                self.book.grant(str(EndReason.KILLED), instance=instance)
+                self.attempt(lambda: engine.kill(instance))
+            case _:
+                deadline = 0.0 if verb == "drain now" else None
+                self.book.grant("drained", instance=instance)
+                self.attempt(lambda: engine.drain(instance, deadline=deadline))
+        self.go(pace)
+
+    @rule(pace=PACE)
+    def resume_all(self, pace: int | None) -> None:
+        for instance in INSTANCES:
+            self.attempt(lambda name=instance: self.engine.resume(name))
+        self.go(pace)
+
+    @rule(to=st.integers(1, 4), pace=PACE)
+    def scale_the_desk(self, to: int, pace: int | None) -> None:
+        self.attempt(lambda: self.engine.scale("desk", to))
+        self.go(pace)
+
+    @rule(change=st.sampled_from(LIMITS), pace=PACE)
+    def change_a_limit(self, change: tuple[str, str, str], pace: int | None) -> None:
+        if change[1] == "maxWait":
+            self.book.longest_wait[change[0]] = 10.0
+        self.attempt(lambda: self.engine.adjust(*change))
+        self.go(pace)
+
+    @precondition(lambda self: self.book.sessions)
+    @rule(verb=st.sampled_from(["interrupt", "hibernate", "close"]), number=PICK, pace=PACE)
+    def treat_a_session(self, verb: str, number: int, pace: int | None) -> None:
+        key = pick(sorted(self.book.sessions), number)
+        match verb:
+            case "interrupt":
+                self.book.grant("interrupted by the operator", key=key)
+                self.attempt(lambda: self.engine.interrupt(key))
+            case "hibernate":
+                self.attempt(lambda: self.engine.hibernate(key))
+            case _:
+                self.attempt(lambda: self.engine.close_session(key))
+        self.go(pace)
+
+    @rule(instance=INSTANCE, pace=PACE)
+    def clear_the_queue(self, instance: str, pace: int | None) -> None:
+        self.book.grant("the operator cleared the queue", instance=instance)
+        self.stage.run(lambda: self.engine.clear_queue(instance))
+        self.go(pace)
+
+    @precondition(lambda self: self.engine.snapshot().clients)
+    @rule(number=PICK, pace=PACE)
+    def kill_a_client(self, number: int, pace: int | None) -> None:
+        client = pick(list(self.engine.snapshot().clients), number).id
+        self.end_client(client, EndReason.KILLED, self.engine.kill_client)
+        self.go(pace)
+
+    @precondition(lambda self: self.book.offers)
+    @rule(number=PICK, is_wanted=st.booleans(), pace=PACE)
+    def decide_about_an_offer(self, number: int, is_wanted: bool, pace: int | None) -> None:
+        key = pick(sorted(self.book.offers), number)
+        if is_wanted:
+            self.attempt(lambda: self.engine.replay(key))
+        else:
+            self.attempt(lambda: self.engine.drop_offer(key))
+        self.go(pace)
