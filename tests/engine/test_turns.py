@@ -336,6 +336,7 @@ async def test_an_api_error_is_a_failure_with_its_kind_and_the_session_lives_on(
         outcome = await supervisor.submit(Prompt("desk", "bad", user="ana")).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.RATE_LIMIT
+        supervisor.resume("desk")  # it has parked itself
         assert isinstance(await supervisor.submit(Prompt("desk", "good", user="ana")).outcome(), Done)
         assert len(world.connections) == 1
 
