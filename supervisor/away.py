@@ -28,7 +28,7 @@ def free_askers(instance: Instance, now: float) -> None:
         return
     asking = [slot for slot in instance.pool if slot.asking_since is not None and now - slot.asking_since > limit]
     slot = min(asking, key=lambda one: one.asking_since or 0.0, default=None)
-    if slot is None or slot.session is None or slot.client is None:
+    if slot is None or slot.session is None or slot.client is None or instance.desk.is_answered(slot.session):
         return
     session = slot.session
     instance.desk.detach(session)
@@ -40,14 +40,14 @@ def free_askers(instance: Instance, now: float) -> None:
     instance.turns.note_readiness(session)
 
 
-def come_back(instance: Instance, session: Session, question: Question, rule: str, verdict: Verdict) -> None:
-    """One of its questions has ended: when none is left, the turn may go on. `rule`: what was asked for."""
+def come_back(instance: Instance, session: Session, question: Question, call: str, verdict: Verdict) -> None:
+    """One of its questions has ended: when none is left, the turn may go on. `call`: what was asked for."""
     turn = session.mailbox.head
     if turn is None or not turn.is_away:
         return
     turn.told.append(_tell(question, verdict))
     if isinstance(verdict.answer, Allow) and not verdict.answer.always:
-        session.allowed_once.append(rule)
+        session.allowed_once.append(call)
     if session.questions:
         return
     turn.is_away = False
@@ -58,9 +58,9 @@ def come_back(instance: Instance, session: Session, question: Question, rule: st
 
 
 def end_away(instance: Instance, session: Session, reason: str) -> bool:
-    """Ends the turn that waits for its question; False when the session has none."""
+    """Ends the turn that waits for its question, or comes back with the answer; False when the session has none."""
     turn = session.mailbox.head
-    if turn is None or not turn.is_away:
+    if turn is None or not (turn.is_away or turn.told):
         return False
     instance.desk.lose(session)
     turn.stop_reason = turn.stop_reason or reason
@@ -68,7 +68,8 @@ def end_away(instance: Instance, session: Session, reason: str) -> bool:
     assert isinstance(outcome, Interrupted), "nothing but an interrupt ends a turn that has no client"
     instance.turns.drop(session, turn, outcome)
     instance.turns.leave_to_next_run(session, turn)
-    instance.keep(session)
+    if session.key in instance.sessions:  # a call that leaves nothing behind has been taken off the books
+        instance.keep(session)
     return True
 
 

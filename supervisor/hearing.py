@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from supervisor import away, parking
 from supervisor import events as past
-from supervisor import parking
 from supervisor.client import Client, EndReason
 from supervisor.client_events import ClientEvent, Result, ToolEnded, ToolStarted
 from supervisor.connection import ToolRequest, Verdict
@@ -144,7 +144,7 @@ class Hearing:
             if client.error is not None:
                 session.expect_fresh_costs()
             self._settle_after(session, client, reason, kind)
-            if session.brake.is_exhausted:
+            if kind in parking.CRASHES and session.brake.is_exhausted:
                 self._give_up(session)
             self._instance.turns.note_readiness(session)
             if session.mailbox.current is None and not len(session.mailbox):
@@ -160,7 +160,7 @@ class Hearing:
                 self._instance.turns.finish(session, stopped(turn, str(reason), session.text_so_far))
             elif client.is_undelivered:
                 # It has not reached the process: another one gets it. The brake counts how often.
-                self._instance.turns.put_back(session, str(client.error))
+                self._house.journal.put_back_turn(self._instance.turns.put_back(session, str(client.error)).id)
             else:
                 self._instance.turns.finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))
         elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
@@ -175,6 +175,7 @@ class Hearing:
     def _give_up(self, session: Session) -> None:
         """Several clients in a row have ended badly: whoever waits here is told instead of being tried again."""
         words = f"{session.brake.failures} clients of this session ended badly in a row; a new prompt tries once more"
+        away.end_away(self._instance, session, words)
         for turn in tuple(session.mailbox):
             self._instance.turns.drop(session, turn, Failed(FailureKind.CRASH_LOOP, words))
 

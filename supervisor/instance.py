@@ -147,8 +147,14 @@ class Instance:
         """Turns that may run in parallel now."""
         if self.park.trial is None:
             return self.max_sessions
-        before = sum(turn.started_steady < self.park.opened_at for turn in self.turns.current)
-        return min(self.max_sessions, before + self.park.trial)
+        others = sum(map(self._tries_nothing, self.turns.running))
+        return min(self.max_sessions, others + self.park.trial)
+
+    def _tries_nothing(self, session: Session) -> bool:
+        """Its turn does not show whether all is well: it ran before, waits for a human, or stands still."""
+        turn = session.mailbox.current
+        ran_before = turn is not None and turn.started_steady < self.park.opened_at
+        return ran_before or bool(session.questions) or session.is_stalled
 
     @property
     def lacks_client(self) -> bool:

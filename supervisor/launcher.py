@@ -92,11 +92,13 @@ class Launcher:
 
     def end(self, slot: Slot, reason: EndReason) -> None:
         """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""
+        turn = slot.session.mailbox.current if slot.session is not None else None
+        is_final = reason in (EndReason.KILLED, EndReason.STOPPING)
+        if turn is not None and (is_final or not slot.is_leaving):
+            # Also where the client is leaving already: its turn must not be given to another one any more.
+            turn.stop_reason = turn.stop_reason or str(reason)
         if slot.is_leaving or slot.client is None:
             return
-        turn = slot.session.mailbox.current if slot.session is not None else None
-        if turn is not None:
-            turn.stop_reason = turn.stop_reason or str(reason)
         slot.move(SlotState.CLOSING)
         self._house.feed.touch_client(slot.id)
         slot.client.end(reason)

@@ -43,6 +43,9 @@ class OfferDesk:
         instance = self._instances[session.key.instance]
         turn = record.turn
         text = one_line(turn.prompt.text, OFFER_TEXT)
+        if session.key in self._open:
+            # Only one can be next: the later one was sent with the earlier one cut from the conversation.
+            self.settle(session, OfferOutcome.DROPPED)
         offer = make_offer(turn, text, made_at=record.made_at, expires_at=record.expires_at)
         self._open[session.key] = _Open(offer, turn.prompt)
         session.offer = offer
@@ -56,7 +59,8 @@ class OfferDesk:
 
     def replay(self, session: Session) -> Turn:
         """Queues the prompt again, before everything that waits in its session. Raises `UnknownTarget`."""
-        offer, prompt = self._take(session)
+        found = self._take(session)
+        offer, prompt = found
         instance = self._instances[session.key.instance]
         turn = Turn(
             new_id(),
@@ -68,8 +72,17 @@ class OfferDesk:
             replays=offer.turn_id,
         )
         self._take_in(turn)
-        instance.publish(past.OfferSettled, session, turn, outcome=OfferOutcome.REPLAYED, replayed=offer.turn_id)
-        # Its record settles the offer in the same transaction.
+
+        def recorded(is_accepted: bool) -> None:
+            # Its record settles the offer in the same transaction; refused, the offer stands as before.
+            if is_accepted:
+                facts = {"outcome": OfferOutcome.REPLAYED, "replayed": offer.turn_id}
+                instance.publish(past.OfferSettled, session, turn, **facts)
+            else:
+                self._open[session.key], session.offer = found, offer
+                self._keep(session)
+
+        turn.when_recorded = recorded
         instance.turns.put(session, turn)
         return turn
 
@@ -95,6 +108,9 @@ class OfferDesk:
             raise UnknownTarget(f"{session.key} has no interrupted turn on offer")
         del self._open[session.key]
         session.offer = None
+        self._keep(session)
+        return found
+
+    def _keep(self, session: Session) -> None:
         self._house.journal.keep_session(record_session(session))
         self._instances[session.key.instance].touch(session)
-        return found

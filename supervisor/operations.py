@@ -54,7 +54,7 @@ def kill(instance: Instance, reason: EndReason = EndReason.KILLED) -> None:
     if reason is EndReason.STOPPING and instance.keeps_queue:
         for session in instance.sessions.values():
             for turn in tuple(session.mailbox):
-                if turn.is_recorded and not session.leaves_none_behind and not turn.is_away:
+                if turn.is_recorded and not session.leaves_none_behind and not (turn.is_away or turn.told):
                     instance.turns.suspend(session, turn)
     _cancel_waiting(instance, str(reason))
     for slot in instance.pool:

@@ -40,7 +40,7 @@ class QuestionDesk:
         on_settled: Callable[[Question, QuestionOutcome, str, str], None],
         on_come_back: Callable[[Question, str, Verdict], None],
     ) -> None:
-        """`on_come_back` is told how a detached question ended, with what was asked for as `rule_for` has it."""
+        """`on_come_back` is told how a detached question ended, with the call that was asked for (`call_of`)."""
         self._clock = clock
         self._on_asked = on_asked
         self._on_settled = on_settled
@@ -58,10 +58,10 @@ class QuestionDesk:
         rule = rule_for(request)
         if rule and rule in session.allowed:
             return Verdict(Allow())
-        if rule in session.allowed_once:
-            session.allowed_once.remove(rule)
+        if (call := call_of(request)) in session.allowed_once:
+            session.allowed_once.remove(call)
             return Verdict(Allow())
-        pending = _Pending(self._make(session, client_id, request, rule, ttl), session, rule)
+        pending = _Pending(self._make(session, client_id, request, rule, ttl), session, rule, call)
         question = pending.question
         self._open[question.id] = pending
         session.questions.append(question.id)
@@ -82,6 +82,10 @@ class QuestionDesk:
         """Keeps the session's questions open although nobody waits for their answers any more."""
         for pending in self._of(session):
             pending.is_detached = True
+
+    def is_answered(self, session: Session) -> bool:
+        """An answer to one of its questions is on its way to the client."""
+        return any(pending.answer is not None for pending in self._of(session))
 
     def expire(self, now: float) -> None:
         """Ends detached questions whose time is over. `now` in Unix seconds."""
@@ -110,7 +114,7 @@ class QuestionDesk:
         answer = pending.answer if outcome is not QuestionOutcome.LOST else None
         self._on_settled(question, outcome, pending.by, _in_words(answer, outcome))
         if pending.is_detached and outcome is not QuestionOutcome.LOST:
-            self._on_come_back(question, pending.rule, verdict)
+            self._on_come_back(question, pending.call, verdict)
 
     def answer(self, question_id: str, answer: Answer, by: str) -> Question:
         """Gives the answer to whoever waits for it. Raises `UnknownTarget`, `AlreadyAnswered` or `Refused`."""
@@ -157,8 +161,9 @@ class QuestionDesk:
 
 
 class _Pending:
-    def __init__(self, question: Question, session: Session, rule: str) -> None:
+    def __init__(self, question: Question, session: Session, rule: str, call: str) -> None:
         self.question = question
+        self.call = call
         self.session = session
         self.rule = rule
         self.is_detached = False
@@ -181,6 +186,11 @@ def rule_for(request: ToolRequest) -> str:
         suffix = f" {json.dumps(switches, sort_keys=True, default=str)}" if switches else ""
         return f"Bash: {request.arguments.get('command', '')}{suffix}"
     return request.tool
+
+
+def call_of(request: ToolRequest) -> str:
+    """One call to the letter: another with the same tool is another question."""
+    return f"{request.tool} {json.dumps(request.arguments, sort_keys=True, default=str)}"
 
 
 def summarize(tool: str, arguments: Mapping[str, Any], workspace: Path | None = None) -> str:

@@ -75,7 +75,8 @@ class Session:
         self.allowed: set[str] = set()
         """What "always in this session" has allowed: the rules of `permissions.rule_for`."""
         self.allowed_once: list[str] = []
-        """Approved while no client was there to be told: each rule counts for one call."""
+        """Calls (`permissions.call_of`) approved while no client was there to be told: each counts once, and only for
+        the turn that asked."""
         self.questions: list[str] = []
         """Ids of its open questions."""
         self.usage = Usage()
@@ -109,7 +110,7 @@ class Session:
     def is_blank(self) -> bool:
         """Nothing has ever happened in it, and nothing is about to."""
         is_unused = self.slot is None and self.mailbox.current is None and not len(self.mailbox)
-        return is_unused and not self.has_history and self.turns == 0
+        return is_unused and not self.has_history and self.turns == 0 and self.offer is None
 
     @property
     def is_answered(self) -> bool:
@@ -302,6 +303,8 @@ class Session:
 
     def _record(self, turn: Turn, outcome: Outcome) -> None:
         self._touch()
+        if turn.is_taken_down:
+            self.allowed_once.clear()
         self.turns += 1
         if isinstance(outcome, Done | Failed | Interrupted):
             self.usage = self.usage + outcome.usage

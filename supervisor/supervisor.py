@@ -8,6 +8,7 @@ async with Supervisor(templates, settings) as supervisor:
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -57,6 +58,8 @@ from supervisor.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Sna
 from supervisor.templates import Template
 from supervisor.turn import Turn
 
+LAST_RESORT = 60.0
+"""Seconds that ending everything may take after a mistake of ours, which may have been made in the ending itself."""
 MAX_PROMPT = 1_000_000
 """Characters of one prompt."""
 
@@ -202,9 +205,13 @@ class Supervisor:
             await self._emptied.wait()
 
     async def _end_everything(self) -> None:
-        for instance in self._instances.values():
-            operations.kill(instance, EndReason.STOPPING)
-        await self.drained()
+        with anyio.move_on_after(math.inf if self.failure is None else LAST_RESORT):
+            while not all(instance.is_empty for instance in self._instances.values()):
+                # Again and again: what was on its way between two states the last time is caught the next.
+                for instance in self._instances.values():
+                    operations.kill(instance, EndReason.STOPPING)
+                with anyio.move_on_after(1.0):
+                    await self.drained()
 
     def _spawn(self, client: Client) -> None:
         assert self._tasks is not None, "the supervisor runs"
@@ -290,14 +297,12 @@ class Supervisor:
     # Prompts
 
     def submit(self, prompt: Prompt) -> Turn:
-        instance = self._instance(prompt.agent)
+        instance = self._running_instance(prompt.agent)
         key = find_key(prompt, instance.archetype)
         if not prompt.text.strip():
             raise InvalidPrompt("the prompt is empty: say what the agent should do")
         if len(prompt.text) > MAX_PROMPT:
             raise InvalidPrompt(f"the prompt has {len(prompt.text):,} characters; at most {MAX_PROMPT:,} are accepted")
-        if self._house.log is None:
-            raise NotAccepting("bullpen does not run")
         if self._stopping.is_set():
             raise NotAccepting("bullpen is stopping")
         if not instance.is_accepting:
@@ -334,7 +339,7 @@ class Supervisor:
 
     def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
         session = self._session(key) if key is not None else None
-        count = operations.clear_queue(self._instance(instance), session)
+        count = operations.clear_queue(self._running_instance(instance), session)
         self._log_action("clear-queue", key or instance, f"{count} cancelled")
         return count
 
@@ -376,14 +381,17 @@ class Supervisor:
         self._feed.touch_questions()
         self._feed.publish(past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question)))
 
-    def _question_came_back(self, question: Question, rule: str, verdict: Verdict) -> None:
+    def _question_came_back(self, question: Question, call: str, verdict: Verdict) -> None:
         instance = self._instances[question.key.instance]
-        away.come_back(instance, self._session(question.key), question, rule, verdict)
+        away.come_back(instance, self._session(question.key), question, call, verdict)
 
     # Turns that a restart interrupted
 
     def replay(self, key: SessionKey) -> Turn:
-        turn = self._offers.replay(self._session(key))
+        session, instance = self._session(key), self._running_instance(key.instance)
+        if self._stopping.is_set() or not instance.is_accepting or session.is_closing:
+            raise NotAccepting(f"{instance.name} takes no prompts: it is {instance.state}; the offer is kept")
+        turn = self._offers.replay(session)
         self._log_action("replay", key)
         return turn
 
@@ -398,7 +406,7 @@ class Supervisor:
 
     def adjust(self, instance: str, limit: str, value: str) -> None:
         if instance:
-            operations.adjust(self._instance(instance), limit, value, most=self.settings.max_agents)
+            operations.adjust(self._running_instance(instance), limit, value, most=self.settings.max_agents)
         else:
             self._adjust_host(limit, value)
         self._log_action("set", instance or "host", f"{limit} {value}")
@@ -419,29 +427,29 @@ class Supervisor:
     # Instances
 
     def pause(self, instance: str) -> None:
-        operations.pause(self._instance(instance))
+        operations.pause(self._running_instance(instance))
         self._log_action("pause", instance)
 
     def resume(self, instance: str) -> None:
         if self._stopping.is_set():
             raise Refused("bullpen is stopping")
-        operations.resume(self._instance(instance))
+        operations.resume(self._running_instance(instance))
         self._log_action("resume", instance)
 
     def drain(self, instance: str, *, deadline: float | None = None) -> None:
         seconds = self.settings.drain_deadline if deadline is None else deadline
-        operations.drain(self._instance(instance), seconds, self._clock.steady())
+        operations.drain(self._running_instance(instance), seconds, self._clock.steady())
         self._log_action("drain", instance)
 
     def kill(self, instance: str) -> None:
-        operations.kill(self._instance(instance))
+        operations.kill(self._running_instance(instance))
         self._log_action("kill", instance)
 
     def scale(self, instance: str, max_sessions: int) -> None:
         most = self.settings.max_agents
         if max_sessions > most:
             raise Refused(f"{instance} cannot be scaled to {max_sessions}: this host holds {most} clients (max_agents)")
-        operations.scale(self._instance(instance), max_sessions)
+        operations.scale(self._running_instance(instance), max_sessions)
         self._log_action("scale", instance, str(max_sessions))
 
     # Single things
@@ -478,6 +486,12 @@ class Supervisor:
 
     # Finding
 
+    def _running_instance(self, name: str) -> Instance:
+        """For whatever changes something: what is done has to be recorded. Raises `NotAccepting`."""
+        if self._house.log is None or self._house.log.is_closed:
+            raise NotAccepting("bullpen does not run")
+        return self._instance(name)
+
     def _instance(self, name: str) -> Instance:
         if (instance := self._instances.get(name)) is None:
             raise UnknownAgent(f"no agent {name!r}; there are: {', '.join(sorted(self._instances)) or 'none'}")
@@ -499,7 +513,8 @@ class Supervisor:
         if isinstance(target, SessionKey):
             ids = {"instance": target.instance, "user": target.user, "session": target.session}
         now = self._clock.wall()
-        self._house.journal.note_action(now, verb, str(target), detail)
+        if self._house.log is not None and not self._house.log.is_closed:
+            self._house.log.note_action(now, verb, str(target), detail)
         self._feed.publish(past.ActionTaken(at=now, verb=verb, detail=detail, **ids))
 
 

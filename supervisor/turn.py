@@ -45,6 +45,10 @@ class Turn:
         """Unix seconds."""
         self.replays = replays
         """Id of the interrupted turn whose prompt it sends again; mostly empty. It goes before all that waits."""
+        self.first_uuid = uuid
+        """The one its prompt was written with: `uuid` is another when it comes back with an answer."""
+        self.when_recorded: Callable[[bool], object] | None = None
+        """Told whether it was accepted for good, once that is known."""
         self.is_recorded = is_recorded
         """It is in the journal: accepted for good, and free to begin."""
         self.queued_steady = 0.0

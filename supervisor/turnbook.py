@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from supervisor import events as past
@@ -43,11 +43,6 @@ class TurnBook:
         return tuple(self._running.values())
 
     @property
-    def current(self) -> Iterator[Turn]:
-        """The turns that run."""
-        return (session.mailbox.current for session in self._running.values() if session.mailbox.current is not None)
-
-    @property
     def is_empty(self) -> bool:
         return self.waiting == 0 and not self._running
 
@@ -69,6 +64,8 @@ class TurnBook:
             self._instance.touch(session)
 
     def _note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
+        if turn.when_recorded is not None:
+            turn.when_recorded(error is None)
         if turn not in session.mailbox:
             # Withdrawn in the meantime: it was accepted all the same, or refused.
             turn.note_recorded() if error is None else turn.withdraw(error)
@@ -134,7 +131,7 @@ class TurnBook:
         if turn.stop_reason != EndReason.STOPPING or not self._house.keeps_queue or session.leaves_none_behind:
             return
         now = self._instance.clock.wall()
-        session.drop_turns = (turn.uuid, *session.drop_turns)
+        session.drop_turns = (turn.first_uuid, *session.drop_turns)
         self._house.journal.offer_turn(turn.id, session.key, now, now + self._instance.template.question_ttl)
 
     def put_back(self, session: Session, reason: str) -> Turn:

@@ -102,6 +102,11 @@ class Journal:
             raise raised
 
     @property
+    def is_closed(self) -> bool:
+        """Nothing can be noted any more."""
+        return self._is_closed
+
+    @property
     def failing(self) -> str:
         """Why the last write failed, in words ("the disk is full"); empty when it did not."""
         return self._writer.failing
@@ -137,6 +142,16 @@ class Journal:
                 on_written=on_durable,
                 turn_id=turn_id,
                 change=lambda turn: turn and turn._replace(started_at=at),
+            )
+        )
+
+    def put_back_turn(self, turn_id: str) -> None:
+        """It had started, and waits again: nothing of it has reached a process."""
+        self._add(
+            Note(
+                (step(notes.START_TURN, None, turn_id),),
+                turn_id=turn_id,
+                change=lambda turn: turn and turn._replace(started_at=None),
             )
         )
 
