@@ -92,6 +92,8 @@ class Supervisor:
         self._desk = QuestionDesk(self._clock, self._question_asked, self._question_settled, self._question_came_back)
         self._census = Census(self._clock)
         self._tasks: TaskGroup | None = None
+        self._is_up = False
+        """What an earlier run left has been taken over, and nothing has ended yet."""
         self._stopping = anyio.Event()
         self._stopped = anyio.Event()
         self._emptied = anyio.Event()
@@ -143,23 +145,27 @@ class Supervisor:
             ):
                 self._tasks = tasks
                 self._house.log = journal
-                await self._take_over(journal)
                 housekeeping = Housekeeping(
                     self._instances, house=self._house, census=self._census, offers=self._offers
                 )
-                chores.start_soon(self._guard, housekeeping.watch_the_clock)
-                chores.start_soon(self._guard, housekeeping.take_census)
-                chores.start_soon(self._guard, housekeeping.prune_journal)
-                for instance in self._instances.values():
-                    instance.kick()
-                task_status.started()
+                # From here on a client may be started, so from here on everything has to be ended.
                 try:
+                    await self._take_over(journal)
+                    self._is_up = True
+                    chores.start_soon(self._guard, housekeeping.watch_the_clock)
+                    chores.start_soon(self._guard, housekeeping.take_census)
+                    chores.start_soon(self._guard, housekeeping.prune_journal)
+                    for instance in self._instances.values():
+                        instance.kick()
+                    task_status.started()
                     await self._stopping.wait()
                 finally:
+                    self._stopping.set()
                     with anyio.CancelScope(shield=True):
                         await self._end_everything()
                     chores.cancel_scope.cancel()
         finally:
+            self._is_up = False
             self._house.log = None
             for turn in tuple(self._given):
                 turn.withdraw(JournalFailed("what became of it could not be recorded: ask again after the next start"))
@@ -206,12 +212,13 @@ class Supervisor:
 
     async def _end_everything(self) -> None:
         with anyio.move_on_after(math.inf if self.failure is None else LAST_RESORT):
-            while not all(instance.is_empty for instance in self._instances.values()):
+            while True:
                 # Again and again: what was on its way between two states the last time is caught the next.
                 for instance in self._instances.values():
                     operations.kill(instance, EndReason.STOPPING)
                 with anyio.move_on_after(1.0):
                     await self.drained()
+                    return
 
     def _spawn(self, client: Client) -> None:
         assert self._tasks is not None, "the supervisor runs"
@@ -488,7 +495,7 @@ class Supervisor:
 
     def _running_instance(self, name: str) -> Instance:
         """For whatever changes something: what is done has to be recorded. Raises `NotAccepting`."""
-        if self._house.log is None or self._house.log.is_closed:
+        if not self._is_up or self._house.log is None or self._house.log.is_closed:
             raise NotAccepting("bullpen does not run")
         return self._instance(name)
 

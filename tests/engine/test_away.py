@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from supervisor import events as past
-from supervisor.connection import ToolRequest
+from supervisor.connection import ToolRequest, Verdict
 from supervisor.errors import AlreadyAnswered
 from supervisor.model import (
     Allow,
@@ -120,14 +120,22 @@ async def test_the_agent_is_told_what_was_answered(
 async def test_what_was_approved_once_runs_once_without_being_asked_again(
     start: Start, world: FakeWorld, template: Template
 ) -> None:
-    async with start(template) as supervisor, asking(supervisor, world, WRITE) as ticket:
-        supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
-        await ticket.outcome()
-        session = supervisor._instances["desk"].sessions[ticket.key]
-        verdict = await supervisor._desk.ask(session, "x", WRITE, 0.01)
-        assert isinstance(verdict.answer, Allow)
-        verdict = await supervisor._desk.ask(session, "x", WRITE, 0.01)
-        assert isinstance(verdict.answer, Deny), "the second call is a question again"
+    verdicts: list[Verdict | None] = []
+
+    async def go_on(connection: FakeConnection) -> None:
+        verdicts.append(await connection.ask(WRITE))
+        verdicts.append(await connection.ask(WRITE))
+        connection.reply("done")
+
+    async with start(template) as supervisor, anyio.create_task_group() as group:
+        async with asking(supervisor, world, WRITE) as ticket:
+            world.on_prompt = lambda connection, text: group.start_soon(go_on, connection)
+            supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+            await until(lambda: verdicts and supervisor.snapshot().questions)
+            assert verdicts == [Verdict(Allow())], "the call that was approved"
+            supervisor.answer(supervisor.snapshot().questions[0].id, Deny())
+            assert isinstance(await ticket.outcome(), Done)
+        assert len(verdicts) == 2, "the second one was a question again"
 
 
 async def test_nobody_is_freed_while_nobody_waits(start: Start, world: FakeWorld, template: Template) -> None:

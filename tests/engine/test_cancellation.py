@@ -193,8 +193,7 @@ async def test_a_native_cancel_of_the_task_that_runs_it_ends_everything(
     supervisor = start(health_interval=0.02, control_timeout=0.5)
     assert isinstance(supervisor, Supervisor)
     running = asyncio.ensure_future(supervisor.run())
-    await until(lambda: supervisor._house.log is not None and supervisor._tasks is not None)
-    await until(lambda: supervisor.snapshot().instances)
+    await until(lambda: supervisor._is_up)
     await reach(supervisor, world, point)
     running.cancel()
     await anyio.lowlevel.checkpoint()
@@ -249,3 +248,23 @@ async def test_a_caller_that_is_cancelled_changes_nothing(
         assert outcome.text == "second answer"
         assert_consistent(supervisor, world)
     assert world.violations == []
+
+
+async def test_a_cancel_while_an_earlier_run_is_taken_over_ends_everything(start: Start, world: GatedWorld) -> None:
+    """S2.20, R2: what waited has begun already when the start is called off."""
+    async with start() as supervisor:
+        supervisor.pause("desk")
+        waiting = supervisor.submit(Prompt("desk", "kept", user="ana"))
+        await waiting.accepted()
+    world.barrier.point = "connect"
+    again = start()
+    assert isinstance(again, Supervisor)
+    running = asyncio.ensure_future(again.run())
+    await until(lambda: world.barrier.held)
+    running.cancel()
+    await anyio.lowlevel.checkpoint()
+    world.barrier.opened.set()
+    with anyio.fail_after(10), pytest.raises(asyncio.CancelledError):
+        await running
+    assert world.live == []
+    assert len(world.connections) == 1
