@@ -29,6 +29,7 @@ from supervisor.dispatcher import (
     Scene,
     decide,
     has_free_turn,
+    in_fair_order,
 )
 from supervisor.house import House
 from supervisor.launcher import Launcher
@@ -49,6 +50,8 @@ from supervisor.templates import Template
 from supervisor.turn import Turn
 from supervisor.turnbook import TurnBook
 
+MOST_PLACED = 50
+"""Sessions with a turn waiting, up to which each is told its place in the queue."""
 FIRST_TOKENS = 100
 """Turns that the median of the first-token time is taken from."""
 
@@ -136,6 +139,14 @@ class Instance:
     @property
     def keeps_queue(self) -> bool:
         return self._house.keeps_queue
+
+    def place_of(self, session: Session) -> int | None:
+        """1 is next among all whose turn could begin; None when it is held up by something of its own, and in a queue
+        so long (`MOST_PLACED`) that nobody counts."""
+        ready = self.turns.ready
+        if not session.mailbox.is_ready or len(ready) > MOST_PLACED:
+            return None
+        return in_fair_order(self._scene()).index(session) + 1
 
     @property
     def stall_after(self) -> float:
@@ -290,6 +301,7 @@ class Instance:
                 match decision:
                     case Begin(session, slot):
                         self._begin(session, slot)
+                        self._tell_places()
                     case Adopt(session, slot):
                         self.clients.adopt(session, slot)
                     case Open(session):
@@ -307,6 +319,13 @@ class Instance:
         self.note_shortage()
         self.close_when_empty()
         self._house.feed.touch_instance(self.name)
+
+    def _tell_places(self) -> None:
+        """One has begun: everybody behind it has moved up."""
+        ready = self.turns.ready
+        if len(ready) <= MOST_PLACED:
+            for session in ready:
+                self._house.feed.touch_session(session.key)
 
     @property
     def _spares_wanted(self) -> int:

@@ -132,7 +132,8 @@ def tidy(instance: Instance, now: float) -> bool:
 
 
 def make_saturated(instance: Instance, why: str) -> Saturated:
-    """The refusal with the pool's counts, and a retry time: the queue's length in rounds of the median turn."""
+    """The refusal with the pool's counts, and a retry time: the queue's length in rounds of the median turn, and not
+    before a pool that has parked itself tries again."""
     counts = instance.pool.statistics()
     rounds = 1 + instance.turns.waiting // max(1, instance.max_sessions)
     return Saturated(
@@ -141,7 +142,7 @@ def make_saturated(instance: Instance, why: str) -> Saturated:
         active=counts.active,
         idle=counts.idle + counts.spare,
         waiting=instance.turns.waiting,
-        retry_after=max(1.0, rounds * instance.typical_turn),
+        retry_after=max(1.0, rounds * instance.typical_turn, instance.park.left(instance.clock.steady())),
         why=why,
     )
 

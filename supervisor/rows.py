@@ -66,7 +66,7 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         key=session.key,
         state=session.status,
         why=why,
-        waiting=_make_waiting(session, why),
+        waiting=_make_waiting(session, why, instance.place_of(session)),
         turn_id=turn.id if turn else "",
         turn_started_at=turn.started_at if turn else None,
         turns=session.turns,
@@ -83,7 +83,7 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
     )
 
 
-def _make_waiting(session: Session, why: WhyWaiting | None) -> tuple[WaitingTurn, ...]:
+def _make_waiting(session: Session, why: WhyWaiting | None, place: int | None) -> tuple[WaitingTurn, ...]:
     rows = []
     for position, turn in enumerate(session.mailbox, start=1):
         if position > SHOWN_WAITING or why is None:
@@ -96,6 +96,7 @@ def _make_waiting(session: Session, why: WhyWaiting | None) -> tuple[WaitingTurn
                 queued_at=turn.queued_at,
                 why=why if position == 1 else WhyWaiting.SESSION_BUSY,
                 position=position,
+                place=place if position == 1 else None,
             )
         )
     return tuple(rows)

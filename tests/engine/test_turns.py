@@ -420,3 +420,25 @@ def test_the_package_is_ours() -> None:
     assert package.__file__ is not None
     assert (package.__file__).endswith("supervisor/__init__.py")
     assert package.Supervisor is Supervisor
+
+
+async def test_every_waiting_turn_knows_its_place_in_the_queue(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.16: among all sessions of the instance, and it moves up."""
+    world.on_prompt = hold
+    async with start(make_template(pool={"spares": 0}, queue={"maxWait": "none"})) as supervisor:
+        for user in ("ana", "boris", "chen", "dora"):
+            await supervisor.submit(Prompt("desk", f"{user} one", user=user)).accepted()
+        await supervisor.submit(Prompt("desk", "chen two", user="chen")).accepted()
+
+        def places() -> dict[str, list[int | None]]:
+            rows = supervisor.snapshot().sessions
+            return {row.key.user: [turn.place for turn in row.waiting] for row in rows if row.waiting}
+
+        assert places() == {"boris": [1], "chen": [2, None], "dora": [3]}
+        await until(lambda: world.connections and world.connections[0].prompts)
+        with supervisor.watch() as feed:
+            world.connections[0].reply("done")
+            await until(lambda: places() == {"chen": [1, None], "dora": [2]})
+            assert {row.key.user for row in feed.take().sessions} >= {"chen", "dora"}, "whoever moved up is told"
