@@ -155,7 +155,7 @@ async def test_a_question_that_nobody_answers_expires_and_the_turn_goes_on(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     """D4: expired is not denied, with or without a client."""
-    template = make_template(questionTtl=0.6, concurrency={"maxSessions": 1}, pool={"spares": 0, "askingTtl": 0.02})
+    template = make_template(questionTtl=3.0, concurrency={"maxSessions": 1}, pool={"spares": 0, "askingTtl": 0.02})
     async with start(template) as supervisor:
         with supervisor.watch() as feed:
             async with asking(supervisor, world, WRITE) as ticket:

@@ -133,7 +133,7 @@ async def test_a_template_may_say_that_it_is_dropped(
 
 
 async def test_an_offer_that_nobody_takes_expires(start: Start, world: FakeWorld, make_template: MakeTemplate) -> None:
-    template = make_template(questionTtl=0.05, pool={"spares": 0})
+    template = make_template(questionTtl=1.0, pool={"spares": 0})
     await crash_with_one_running_and_one_waiting(start, world, template)
     async with start(template) as supervisor, anyio.create_task_group():
         with supervisor.watch() as feed:
