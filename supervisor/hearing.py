@@ -166,6 +166,7 @@ class Hearing:
         elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
             if kind is FailureKind.RESUME_TARGET_MISSING:
                 session.forget_context()
+                head.told.clear()  # nobody remembers what it is about: it is asked again from the beginning
                 self._instance.keep(session)
                 self._instance.publish(past.ContextLost, session)
             else:

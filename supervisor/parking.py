@@ -104,6 +104,7 @@ def park(instance: Instance, kind: FailureKind, seconds: float | None = None) ->
     if not instance.park.close(kind, now, seconds):
         return
     instance.parked_until_at = instance.clock.wall() + instance.park.left(now)
+    instance.touch(None)
     until = time.strftime("%H:%M:%S", time.localtime(instance.parked_until_at))
     instance.set_state(InstanceState.PARKED, f"{_WORDS[kind]}; tries again at {until}, one turn first")
 

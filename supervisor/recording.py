@@ -66,7 +66,7 @@ def revive_session(record: SessionRecord, clock: Clock, journal: Journal) -> Ses
 
 def revive_turn(record: TurnRecord, session: Session) -> Turn:
     """A turn that waits on: accepted before, and not begun."""
-    return Turn(
+    turn = Turn(
         record.id,
         record.uuid,
         record.key,
@@ -76,6 +76,8 @@ def revive_turn(record: TurnRecord, session: Session) -> Turn:
         replays=record.replays,
         is_recorded=True,
     )
+    turn.is_revived = True
+    return turn
 
 
 def make_offer(record: TurnRecord, text: str, *, made_at: float, expires_at: float) -> Offer:

@@ -296,10 +296,15 @@ class Session:
         if turn.is_taken_down:
             return
         turn.is_taken_down = True
+        if turn.is_revived and self._was_taken_down(turn):
+            return
         prompt = turn.prompt
         self.conversation.append(
             Asked(at=at, turn_id=turn.id, text=clean(prompt.text), source=prompt.source, user=prompt.user)
         )
+
+    def _was_taken_down(self, turn: Turn) -> bool:
+        return any(isinstance(one, Asked) and one.turn_id == turn.id for one in self.conversation.entries)
 
     def _record(self, turn: Turn, outcome: Outcome) -> None:
         self._touch()

@@ -64,6 +64,8 @@ class Turn:
         """What kind of failure that is; None when it is an interrupt."""
         self.is_taken_down = False
         """Its prompt stands in the conversation: a turn that is put back and begins again is not asked twice."""
+        self.is_revived = False
+        """An earlier run has taken it in, and may have taken its prompt down."""
         self.is_away = False
         """It has begun, and waits for the answer to its question without a client."""
         self.told: list[str] = []

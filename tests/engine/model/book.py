@@ -331,7 +331,8 @@ class Book:
     def _settle_offer(self, key: SessionKey, turn: str, outcome: str, replayed: str, now: float) -> None:
         before = self.entries[replayed]
         _hold(isinstance(before.outcome, Interrupted), f"{before} was on offer, and had ended as {before.outcome}")
-        self.offers.pop(key, None)
+        if self.offers.get(key) == replayed:  # else it is an earlier one, whose place a later one has taken
+            del self.offers[key]
         if outcome == "replayed":
             self._take_in(Entry(turn, key, before.prompt, len(self.entries), now, replays=replayed, is_accepted=False))
 
