@@ -329,7 +329,8 @@ class Instance:
 
     @property
     def _spares_wanted(self) -> int:
-        is_calm = not self.spare_brake.holds(self.clock.steady()) and self.park.trial is None
+        is_held = self.spare_brake.holds(self.clock.steady()) or self.pool.has_spare_leaving
+        is_calm = not is_held and self.park.trial is None
         if not is_calm or self._house.room.is_wanted:
             return 0
         return count_spares_wanted(self.pool, self.template.spares_wanted, self.template.pool.min_clients)

@@ -105,6 +105,11 @@ class Pool:
         return sum(not slot.is_leaving for slot in self._spares.values())
 
     @property
+    def has_spare_leaving(self) -> bool:
+        """How it ends is not known yet: whether another one is worth starting shows when it has gone."""
+        return any(slot.is_leaving for slot in self._spares.values())
+
+    @property
     def memory_bytes(self) -> int:
         return sum(slot.memory_bytes for slot in self._slots.values())
 
