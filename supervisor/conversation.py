@@ -110,7 +110,7 @@ MOST_HELD = 1_000
 class Conversation:
     """Owned by one session; written only by the engine, read by anybody.
 
-    The oldest entries are let go of when there are twice as many as `MOST_HELD`: a session that is never idle would
+    Where somebody keeps them all (`on_entry`), the oldest entries are let go of when there are twice as many as `MOST_HELD`: a session that is never idle would
     otherwise grow for ever. Entries keep their numbers, so that every reader's cursor stays right.
     """
 
@@ -148,7 +148,7 @@ class Conversation:
             self._open = []
             self._open_length = 0
         self._entries.append(entry)
-        if len(self._entries) > 2 * MOST_HELD:
+        if self._on_entry is not None and len(self._entries) > 2 * MOST_HELD:
             self._let_go += len(self._entries) - MOST_HELD
             del self._entries[:-MOST_HELD]
         if self._on_entry is not None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from supervisor.conversation import MOST_HELD, Asked, Conversation, Cursor, Noticed, Replied
+from supervisor.conversation import MOST_HELD, Asked, Conversation, Cursor, Entry, Noticed, Replied
 from supervisor.model import Source
 
 
@@ -80,7 +80,8 @@ def test_any_sequence_of_reads_rebuilds_the_same_text() -> None:
 
 
 def test_the_oldest_entries_are_let_go_of_and_every_cursor_stays_right() -> None:
-    conversation = Conversation()
+    kept: list[Entry] = []
+    conversation = Conversation(on_entry=kept.append)
     early = conversation.read().cursor
     late = early
     for number in range(5 * MOST_HELD):
@@ -89,6 +90,6 @@ def test_the_oldest_entries_are_let_go_of_and_every_cursor_stays_right() -> None
         assert [entry.at for entry in reading.entries] == [float(number)]
         late = reading.cursor
     assert MOST_HELD <= len(conversation.entries) <= 2 * MOST_HELD
-    assert len(conversation) == 5 * MOST_HELD
+    assert len(conversation) == len(kept) == 5 * MOST_HELD
     assert conversation.read(early).entries == conversation.entries, "who comes late gets what is held"
     assert conversation.entries[-1].at == 5 * MOST_HELD - 1
