@@ -110,8 +110,9 @@ MOST_HELD = 1_000
 class Conversation:
     """Owned by one session; written only by the engine, read by anybody.
 
-    Where somebody keeps them all (`on_entry`), the oldest entries are let go of when there are twice as many as `MOST_HELD`: a session that is never idle would
-    otherwise grow for ever. Entries keep their numbers, so that every reader's cursor stays right.
+    Where somebody keeps them all (`on_entry`), the oldest entries are let go of when there are twice as many as
+    `MOST_HELD`: a session that is never idle would otherwise grow for ever. Entries keep their numbers, so that every
+    reader's cursor stays right.
     """
 
     def __init__(self, entries: Iterable[Entry] = (), on_entry: Callable[[Entry], None] | None = None) -> None:
