@@ -45,7 +45,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> TalkingEngine:
     made = TalkingEngine()
 
     @asynccontextmanager
-    async def prepare(*_: Any, **_: object) -> AsyncIterator[TalkingEngine]:
+    async def prepare(*_: Any, **__: Any) -> AsyncIterator[TalkingEngine]:
         yield made
 
     monkeypatch.setattr(oneshot, "prepare", prepare)
