@@ -168,7 +168,7 @@ async def _take_at_10_hz(_: Subscription) -> None:
 
 async def _publish(supervisor: Supervisor, events: int, pause: Taking, burst: int) -> dict[str, Any]:
     rows = supervisor.snapshot().sessions
-    feed = Feed(supervisor)
+    feed = Feed(supervisor.view)
     taken = [0] * READERS
     cuts = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -11,9 +11,9 @@ import anyio
 from supervisor.admission import HostRoom
 from supervisor.client import Client, Deadlines
 from supervisor.clock import Clock
+from supervisor.desk import QuestionDesk
 from supervisor.feed import Feed
 from supervisor.journal import Journal
-from supervisor.permissions import QuestionDesk
 from supervisor.settings import Settings
 
 
@@ -21,8 +21,6 @@ from supervisor.settings import Settings
 class House:
     """What an instance shares with all others. Only `settings` is ever replaced: limits change while it runs."""
 
-    feed: Feed
-    desk: QuestionDesk
     clock: Clock
     settings: Settings
     starts: anyio.CapacityLimiter
@@ -36,6 +34,9 @@ class House:
     spawn: Callable[[Client], None]
     """Runs a client's task."""
 
+    feed: Feed = field(init=False)
+    """Set once, before anything is opened: it shows what the house holds. The same goes for the desk."""
+    desk: QuestionDesk = field(init=False)
     log: Journal | None = None
     """While the supervisor runs."""
 

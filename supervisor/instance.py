@@ -18,6 +18,7 @@ from supervisor.brake import Brake
 from supervisor.client import EndReason
 from supervisor.clock import Clock
 from supervisor.connection import Connector
+from supervisor.desk import QuestionDesk
 from supervisor.dispatcher import (
     Adopt,
     Begin,
@@ -39,7 +40,6 @@ from supervisor.model import (
     SlotState,
 )
 from supervisor.park import Park
-from supervisor.permissions import QuestionDesk
 from supervisor.pool import Pool
 from supervisor.recording import record_session
 from supervisor.reserve import Reserve

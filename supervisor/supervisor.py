@@ -18,15 +18,15 @@ from weakref import WeakSet
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from supervisor import __version__, away, operations
 from supervisor import events as past
+from supervisor import operations
 from supervisor.addresses import find_key
 from supervisor.admission import HostRoom
 from supervisor.census import Census
 from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
-from supervisor.connection import Verdict
-from supervisor.conversation import Conversation, QuestionClosed, QuestionPosed
+from supervisor.conversation import Conversation
+from supervisor.desk import QuestionDesk
 from supervisor.errors import InvalidPrompt, JournalFailed, NotAccepting, Refused, UnknownAgent, UnknownTarget
 from supervisor.feed import Feed, Subscription
 from supervisor.house import House
@@ -41,22 +41,20 @@ from supervisor.model import (
     Cancelled,
     InstanceState,
     Prompt,
-    Question,
-    QuestionOutcome,
     SessionKey,
 )
 from supervisor.offers import OfferDesk
 from supervisor.options import MakeConnector, bundled_cli
 from supervisor.orphans import end_orphans
-from supervisor.permissions import QuestionDesk
+from supervisor.questions import QuestionBook
 from supervisor.restart import Restart
-from supervisor.rows import make_client_row, make_instance_row, make_session_row
 from supervisor.session import Session
 from supervisor.settings import Settings
 from supervisor.slot import Slot
-from supervisor.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
+from supervisor.snapshot import Snapshot
 from supervisor.templates import Template
 from supervisor.turn import Turn
+from supervisor.view import View
 
 LAST_RESORT = 60.0
 """Seconds that ending everything may take after a mistake of ours, which may have been made in the ending itself."""
@@ -86,10 +84,6 @@ class Supervisor:
         self.failure: BaseException | None = None
         """Our own mistake, once there was one; `run` raises it after everything has been ended."""
         self._clock = clock or Clock()
-        self._endpoint = endpoint
-        self._started_at = self._clock.wall()
-        self._feed = Feed(self)
-        self._desk = QuestionDesk(self._clock, self._question_asked, self._question_settled, self._question_came_back)
         self._census = Census(self._clock)
         self._tasks: TaskGroup | None = None
         self._is_up = False
@@ -103,8 +97,6 @@ class Supervisor:
         self._given: WeakSet[Turn] = WeakSet()
         """All that somebody may still hold as a ticket."""
         self._house = House(
-            feed=self._feed,
-            desk=self._desk,
             clock=self._clock,
             settings=settings,
             starts=anyio.CapacityLimiter(settings.connect_limit),
@@ -114,6 +106,9 @@ class Supervisor:
             keeps_queue=keeps_queue,
             spawn=self._spawn,
         )
+        self.view = View(self._instances, self._house, self._census, endpoint=endpoint)
+        self._feed = self._house.feed = Feed(self.view)
+        self._house.desk = QuestionDesk(self._clock, QuestionBook(self._instances, self._house))
         self._name = name
         self._offers = OfferDesk(self._instances, self._house, self._take_in)
         make = connect or bundled_cli(settings, environment or {})
@@ -259,47 +254,10 @@ class Supervisor:
         return self._feed.watch()
 
     def snapshot(self) -> Snapshot:
-        instances = self._instances.values()
-        return Snapshot(
-            host=self.host_row(),
-            instances=tuple(make_instance_row(instance) for instance in instances),
-            sessions=tuple(make_session_row(session, one) for one in instances for session in one.sessions.values()),
-            clients=tuple(make_client_row(slot, one) for one in instances for slot in one.pool),
-            questions=self._desk.open,
-        )
+        return self.view.snapshot()
 
     def conversation(self, key: SessionKey) -> Conversation:
         return self._session(key).conversation
-
-    def host_row(self) -> HostRow:
-        return HostRow(
-            version=__version__,
-            rehearsal=self.settings.rehearsal,
-            endpoint=self._endpoint,
-            started_at=self._started_at,
-            memory_bytes=sum(instance.pool.memory_bytes for instance in self._instances.values()),
-            memory_budget=self._house.room.memory_budget,
-            supervisor_bytes=self._census.supervisor_bytes,
-            memory_available=self._census.memory_available,
-            journal_failing=self._house.recording_fails,
-            memory_reserved=self._house.room.ledger.coming,
-        )
-
-    def instance_row(self, name: str) -> InstanceRow | None:
-        instance = self._instances.get(name)
-        return make_instance_row(instance) if instance else None
-
-    def session_row(self, key: SessionKey) -> SessionRow | None:
-        instance = self._instances.get(key.instance)
-        session = instance.sessions.get(key) if instance else None
-        return make_session_row(session, instance) if session and instance else None
-
-    def client_row(self, client_id: str) -> ClientRow | None:
-        found = self._find_client(client_id)
-        return make_client_row(*found) if found else None
-
-    def open_questions(self) -> tuple[Question, ...]:
-        return self._desk.open
 
     # Prompts
 
@@ -369,28 +327,7 @@ class Supervisor:
     # Questions
 
     def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
-        self._desk.answer(question_id, answer, by)
-
-    def _question_asked(self, question: Question) -> None:
-        conversation = self._session(question.key).conversation
-        conversation.append(QuestionPosed(at=question.asked_at, turn_id=question.turn_id, question=question))
-        self._house.journal.note_question(question)
-        self._feed.touch_questions()
-        self._feed.publish(past.QuestionAsked(at=question.asked_at, question=question, **_ids(question)))
-
-    def _question_settled(self, question: Question, outcome: QuestionOutcome, by: str, words: str) -> None:
-        now = self._clock.wall()
-        conversation = self._session(question.key).conversation
-        conversation.append(
-            QuestionClosed(at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words)
-        )
-        self._house.journal.settle_question(question.id, now, outcome, by, words)
-        self._feed.touch_questions()
-        self._feed.publish(past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question)))
-
-    def _question_came_back(self, question: Question, call: str, verdict: Verdict) -> None:
-        instance = self._instances[question.key.instance]
-        away.come_back(instance, self._session(question.key), question, call, verdict)
+        self._house.desk.answer(question_id, answer, by)
 
     # Turns that a restart interrupted
 
@@ -523,14 +460,3 @@ class Supervisor:
         if self._house.log is not None and not self._house.log.is_closed:
             self._house.log.note_action(now, verb, str(target), detail)
         self._feed.publish(past.ActionTaken(at=now, verb=verb, detail=detail, **ids))
-
-
-def _ids(question: Question) -> dict[str, str]:
-    key = question.key
-    return {
-        "instance": key.instance,
-        "user": key.user,
-        "session": key.session,
-        "turn": question.turn_id,
-        "client": question.client_id,
-    }

@@ -81,7 +81,7 @@ async def test_a_client_that_asks_is_given_to_who_waits_and_the_turn_goes_on_whe
     async with start(template) as supervisor:
         with supervisor.watch() as feed:
             async with asking(supervisor, world, WRITE) as ticket:
-                row = supervisor.session_row(ticket.key)
+                row = supervisor.view.session_row(ticket.key)
                 assert row is not None
                 assert (row.state, row.client_id, row.why) == (SessionState.ASKING, "", WhyWaiting.QUESTION)
                 (question,) = supervisor.snapshot().questions

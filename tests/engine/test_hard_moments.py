@@ -74,7 +74,7 @@ async def test_what_was_approved_for_a_turn_does_not_outlive_it(
         session = supervisor._instances["desk"].sessions[ticket.key]
         session.allowed_once.append("Write {}")
         supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
-        assert (await supervisor._desk.ask(session, "x", passwords, 0.01)).answer != Allow()
+        assert (await supervisor._house.desk.ask(session, "x", passwords, 0.01)).answer != Allow()
         assert isinstance(await ticket.outcome(), Done)
         assert session.allowed_once == []
 
@@ -111,13 +111,13 @@ async def test_a_later_offer_takes_the_place_of_an_earlier_one(start: Start, wor
         supervisor.submit(Prompt("desk", "second victim", user="ana"))
         await until(lambda: world.connections[-1].prompts[-1:] == ["second victim"])
     async with start() as supervisor:
-        row = supervisor.session_row(ANA)
+        row = supervisor.view.session_row(ANA)
         assert row is not None
         assert row.offer is not None
         assert row.offer.text == "second victim"
         supervisor.drop_offer(ANA)
     async with start() as supervisor:
-        row = supervisor.session_row(ANA)
+        row = supervisor.view.session_row(ANA)
         assert row is not None
         assert row.offer is None
 

@@ -163,7 +163,7 @@ async def test_a_host_that_holds_one_more_client_gives_it_to_who_waits(
         await supervisor.submit(Prompt("one", "x", user="ana")).outcome()
         ticket = supervisor.submit(Prompt("two", "x", user="ana"))
         await ticket.accepted()
-        assert supervisor.session_row(ticket.key).why is WhyWaiting.MEMORY  # type: ignore[union-attr]
+        assert supervisor.view.session_row(ticket.key).why is WhyWaiting.MEMORY  # type: ignore[union-attr]
         assert isinstance(await ticket.outcome(), Done)
         assert len(world.live) == 1
         assert [row.pool.evictions for row in supervisor.snapshot().instances] == [1, 0]
@@ -282,7 +282,7 @@ async def test_nothing_is_given_up_while_somebody_was_kept_out_lately(
         supervisor.submit(Prompt("desk", "one", user="ana"))
         first = await until_prompted(world, "one")
         second = supervisor.submit(Prompt("desk", "two", user="boris"))
-        assert supervisor.session_row(second.key).why is WhyWaiting.NO_SLOT  # type: ignore[union-attr]
+        assert supervisor.view.session_row(second.key).why is WhyWaiting.NO_SLOT  # type: ignore[union-attr]
         first.reply()
         (await until_prompted(world, "two")).reply()
         await second.outcome()

@@ -60,7 +60,7 @@ async def test_an_instance_cannot_be_reopened_while_the_house_stops(
         await until_prompted(world)
         async with anyio.create_task_group() as group:
             group.start_soon(supervisor.stop)
-            await until(lambda: supervisor.instance_row("two").state is InstanceState.STOPPED)  # type: ignore[union-attr]
+            await until(lambda: supervisor.view.instance_row("two").state is InstanceState.STOPPED)  # type: ignore[union-attr]
             with pytest.raises(Refused, match="stopping"):
                 supervisor.resume("two")
     assert world.live == []

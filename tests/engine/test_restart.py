@@ -223,7 +223,9 @@ async def test_a_one_shot_run_leaves_the_queue_of_others_alone(start: Start, wor
         await left.accepted()
     assert isinstance(await left.outcome(), Cancelled)
     async with start() as supervisor:
-        await until(lambda: supervisor.session_row(ANA) is not None and supervisor.session_row(ANA).turns == 1)  # type: ignore[union-attr]
+        await until(
+            lambda: supervisor.view.session_row(ANA) is not None and supervisor.view.session_row(ANA).turns == 1
+        )  # type: ignore[union-attr]
         assert isinstance(await outcome_of(supervisor, waiting.id), Done)
 
 

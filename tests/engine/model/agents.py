@@ -82,10 +82,10 @@ class Agents(Play):
         self.stage.start(ask())
         self.go(pace)
 
-    @precondition(lambda self: self.engine.open_questions())
+    @precondition(lambda self: self.engine.view.open_questions())
     @rule(number=PICK, answer=st.sampled_from([Allow(), Allow(always=True), Deny("no")]), pace=PACE)
     def answer_a_question(self, number: int, answer: Allow | Deny, pace: int | None) -> None:
-        question = pick(list(self.engine.open_questions()), number)
+        question = pick(list(self.engine.view.open_questions()), number)
         self.attempt(lambda: self.engine.answer(question.id, answer))
         self.go(pace)
         if pace is None:

@@ -163,7 +163,7 @@ class Play(RuleBasedStateMachine):
         for row in self.engine.snapshot().instances:
             if row.state is not InstanceState.RUNNING:
                 self.attempt(lambda name=row.name: self.engine.resume(name))
-        for question in self.engine.open_questions():
+        for question in self.engine.view.open_questions():
             self.attempt(lambda question=question: self.engine.answer(question.id, Deny()))
         self.stage.settle()
         for connection in self.stage.talking:

@@ -1,0 +1,69 @@
+"""What is shown of everything that lives: rows, built when somebody looks. Reading changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from supervisor import __version__
+from supervisor.census import Census
+from supervisor.house import House
+from supervisor.instance import Instance
+from supervisor.model import Question, SessionKey
+from supervisor.rows import make_client_row, make_instance_row, make_session_row
+from supervisor.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
+
+
+class View:
+    """The feed's source of rows (`feed.RowSource`)."""
+
+    def __init__(self, instances: Mapping[str, Instance], house: House, census: Census, *, endpoint: str) -> None:
+        """`endpoint` is what the screen calls the place the clients talk to."""
+        self._instances = instances
+        self._house = house
+        self._census = census
+        self._endpoint = endpoint
+        self._started_at = house.clock.wall()
+
+    def snapshot(self) -> Snapshot:
+        instances = self._instances.values()
+        return Snapshot(
+            host=self.host_row(),
+            instances=tuple(make_instance_row(instance) for instance in instances),
+            sessions=tuple(make_session_row(session, one) for one in instances for session in one.sessions.values()),
+            clients=tuple(make_client_row(slot, one) for one in instances for slot in one.pool),
+            questions=self.open_questions(),
+        )
+
+    def host_row(self) -> HostRow:
+        house = self._house
+        return HostRow(
+            version=__version__,
+            rehearsal=house.settings.rehearsal,
+            endpoint=self._endpoint,
+            started_at=self._started_at,
+            memory_bytes=sum(instance.pool.memory_bytes for instance in self._instances.values()),
+            memory_budget=house.room.memory_budget,
+            supervisor_bytes=self._census.supervisor_bytes,
+            memory_available=self._census.memory_available,
+            journal_failing=house.recording_fails,
+            memory_reserved=house.room.ledger.coming,
+        )
+
+    def instance_row(self, name: str) -> InstanceRow | None:
+        instance = self._instances.get(name)
+        return make_instance_row(instance) if instance else None
+
+    def session_row(self, key: SessionKey) -> SessionRow | None:
+        instance = self._instances.get(key.instance)
+        session = instance.sessions.get(key) if instance else None
+        return make_session_row(session, instance) if session and instance else None
+
+    def client_row(self, client_id: str) -> ClientRow | None:
+        for instance in self._instances.values():
+            if (slot := instance.pool.get(client_id)) is not None:
+                return make_client_row(slot, instance)
+        return None
+
+    def open_questions(self) -> tuple[Question, ...]:
+        """Oldest first."""
+        return self._house.desk.open
