@@ -51,7 +51,7 @@ from supervisor.turn import Turn
 from supervisor.turnbook import TurnBook
 
 MOST_PLACED = 50
-"""Sessions with a turn waiting, up to which each is told its place in the queue."""
+"""Sessions whose turn could begin, up to which each is told its place in the queue."""
 FIRST_TOKENS = 100
 """Turns that the median of the first-token time is taken from."""
 
@@ -89,6 +89,7 @@ class Instance:
         self.clients = Launcher(self, connector, house)
         self._house = house
         self._is_kicking = False
+        self._places: dict[SessionKey, int] = {}
         self._brakes_from = 0.0
         self.reserve = Reserve(connector.expected_bytes)
         self.shortage = Shortage()
@@ -143,10 +144,7 @@ class Instance:
     def place_of(self, session: Session) -> int | None:
         """1 is next among all whose turn could begin; None when it is held up by something of its own, and in a queue
         so long (`MOST_PLACED`) that nobody counts."""
-        ready = self.turns.ready
-        if not session.mailbox.is_ready or len(ready) > MOST_PLACED:
-            return None
-        return in_fair_order(self._scene()).index(session) + 1
+        return self._places.get(session.key)
 
     @property
     def stall_after(self) -> float:
@@ -301,7 +299,6 @@ class Instance:
                 match decision:
                     case Begin(session, slot):
                         self._begin(session, slot)
-                        self._tell_places()
                     case Adopt(session, slot):
                         self.clients.adopt(session, slot)
                     case Open(session):
@@ -315,25 +312,32 @@ class Instance:
                         self.clients.end(slot, EndReason.RECYCLED)
         finally:
             self._is_kicking = False
+        self._number_places()
         self.note_brakes()
         self.note_shortage()
         self.close_when_empty()
         self._house.feed.touch_instance(self.name)
 
-    def _tell_places(self) -> None:
-        """One has begun: everybody behind it has moved up."""
-        ready = self.turns.ready
-        if len(ready) <= MOST_PLACED:
-            for session in ready:
-                self._house.feed.touch_session(session.key)
+    def _number_places(self) -> None:
+        """Counts again who is next, and has those looked at who have moved up or down."""
+        order = self.turns.ready
+        if len(order) > 1:
+            order = tuple(in_fair_order(self._scene())) if len(order) <= MOST_PLACED else ()
+        before, self._places = self._places, {session.key: place for place, session in enumerate(order, start=1)}
+        for key in before.keys() | self._places.keys():
+            if before.get(key) != self._places.get(key):
+                self._house.feed.touch_session(key)
 
     @property
     def _spares_wanted(self) -> int:
+        wanted = count_spares_wanted(self.pool, self.template.spares_wanted, self.template.pool.min_clients)
+        if self.pool.spares >= wanted:
+            return wanted  # nothing to be done: the house is not asked
         is_held = self.spare_brake.holds(self.clock.steady()) or self.pool.has_spare_leaving
         is_calm = not is_held and self.park.trial is None
         if not is_calm or self._house.room.is_wanted:
             return 0
-        return count_spares_wanted(self.pool, self.template.spares_wanted, self.template.pool.min_clients)
+        return wanted
 
     def _scene(self) -> Scene:
         spares = self._spares_wanted

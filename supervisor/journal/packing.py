@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -50,25 +50,25 @@ def storable(text: str) -> str:
 
 def pack_entry(entry: Entry) -> tuple[str, str]:
     """Its word and its JSON."""
-    fields = asdict(entry)
+    found = _fields_of(entry)
     if isinstance(entry, TurnEnded):
-        fields["outcome"] = [outcome_word(entry.outcome), asdict(entry.outcome)]
-    return ENTRY_WORDS[type(entry)], _dump(fields)
+        found["outcome"] = [outcome_word(entry.outcome), entry.outcome]
+    return ENTRY_WORDS[type(entry)], _dump(found)
 
 
 def unpack_entry(word: str, packed: str) -> Entry:
     """Raises `ValueError` (pydantic's included), `KeyError` or `TypeError` when it is none of ours."""
-    fields = json.loads(packed)
+    found = json.loads(packed)
     if word == "turn-ended":
-        kind, outcome = fields["outcome"]
-        fields["outcome"] = _OUTCOMES[kind].validate_python(outcome)
-    entry: Entry = _ENTRIES[word].validate_python(fields)
+        kind, outcome = found["outcome"]
+        found["outcome"] = _OUTCOMES[kind].validate_python(outcome)
+    entry: Entry = _ENTRIES[word].validate_python(found)
     return entry
 
 
 def pack_outcome(outcome: Outcome) -> str:
     """Its JSON; its word is `outcome_word`."""
-    return _dump(asdict(outcome))
+    return _dump(outcome)
 
 
 def unpack_outcome(word: str, packed: str) -> Outcome:
@@ -77,12 +77,17 @@ def unpack_outcome(word: str, packed: str) -> Outcome:
 
 
 def pack_question(question: Question) -> str:
-    return _dump(asdict(question))
+    return _dump(question)
 
 
 def unpack_question(packed: str) -> Question:
     return _QUESTION.validate_json(packed)
 
 
-def _dump(fields: dict[str, Any]) -> str:
-    return storable(json.dumps(fields, ensure_ascii=False))
+def _dump(thing: object) -> str:
+    return storable(json.dumps(thing, ensure_ascii=False, default=_fields_of))
+
+
+def _fields_of(thing: Any) -> dict[str, Any]:
+    """Of a dataclass, one level of it: the encoder asks for the next. (`asdict` copies everything first.)"""
+    return {field.name: getattr(thing, field.name) for field in fields(thing)}

@@ -17,6 +17,8 @@ import aiosqlite
 import anyio
 import anyio.lowlevel
 
+from supervisor.journal.writer import transact
+
 T = TypeVar("T")
 
 
@@ -50,12 +52,14 @@ class Disk:
         for connection in self._connections:
             connection.stop()
 
-    async def reached(self, sql: object) -> None:
-        """Returns when the statement may be carried out."""
+    async def reached(self, call: Callable[..., object]) -> None:
+        """Returns when that may be done."""
         await anyio.lowlevel.checkpoint()
-        if sql == "BEGIN IMMEDIATE" and self.gate is not None:
+        if call is not transact:
+            return
+        if self.gate is not None:
             await self.gate.wait()
-        if sql == "COMMIT" and self.is_full:
+        if self.is_full:
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise error
@@ -81,7 +85,7 @@ class _Connection(aiosqlite.Connection):
         return self
 
     async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        await self._disk.reached(args[0] if args else None)
+        await self._disk.reached(fn)
         if self._connection is None:
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorcode = sqlite3.SQLITE_IOERR

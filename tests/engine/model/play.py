@@ -211,6 +211,7 @@ class Play(RuleBasedStateMachine):
 
     def submit(self, prompt: Prompt) -> None:
         """For inside the loop."""
+        self.listen()  # what came before it stands in the book before it
         try:
             ticket = self.engine.submit(prompt)
         except (NotAccepting, Saturated):
