@@ -15,7 +15,8 @@ from supervisor.instance import Instance
 from supervisor.offers import OfferDesk
 
 RETENTION = 30 * 86400.0
-"""Seconds that actions, settled questions, and the outcomes of sessions that are gone are kept."""
+"""Seconds that actions, settled questions, the outcomes of turns, and the conversations of sessions that are gone are
+kept."""
 PRUNING = 3600.0
 """Seconds between two looks for what is older."""
 TICK = 0.2

@@ -114,15 +114,13 @@ _EVERYDAY = {sql: rank for rank, sql in enumerate((KEEP_SESSION, ACCEPT_TURN, ST
 """What is noted for every turn, in an order that is right whatever the order it was noted in: rows of one kind keep
 theirs, a turn is accepted before it starts and ends, and entries go by number."""
 
-_UNKNOWN = (
-    "(instance, user, session) IN (SELECT instance, user, session FROM {table} "
-    "EXCEPT SELECT instance, user, session FROM sessions)"
-)
 PRUNE = (
     "DELETE FROM actions WHERE at < ?",
     "DELETE FROM questions WHERE outcome <> '' AND settled_at < ?",
     "DELETE FROM offers WHERE settled <> '' AND settled_at < ?",
-    f"DELETE FROM turns WHERE outcome <> '' AND ended_at < ? AND {_UNKNOWN.format(table='turns')}",
-    f"DELETE FROM entries WHERE at < ? AND {_UNKNOWN.format(table='entries')}",
+    "DELETE FROM turns WHERE outcome <> '' AND ended_at < ? "
+    "AND id NOT IN (SELECT turn_id FROM offers WHERE settled = '')",
+    "DELETE FROM entries WHERE at < ? AND (instance, user, session) IN "
+    "(SELECT instance, user, session FROM entries EXCEPT SELECT instance, user, session FROM sessions)",
 )
 """Each takes the time before which it prunes."""

@@ -240,8 +240,9 @@ class Journal:
         await written.wait()
 
     async def prune(self, before: float) -> None:
-        """Removes, when older than that (Unix seconds): actions, settled questions and offers, and the ended turns and
-        entries of sessions that are not known any more. Does nothing while the journal cannot be written."""
+        """Removes, when older than that (Unix seconds): actions, settled questions and offers, ended turns, and the
+        entries of sessions that are not known any more. The conversations of those that are stay whole. Does nothing
+        while the journal cannot be written."""
         done = anyio.Event()
         self._add(
             Note(

@@ -234,7 +234,7 @@ async def test_an_offer_is_open_until_it_is_settled_and_its_replay_settles_it(fo
     assert read(folder, "SELECT settled FROM offers ORDER BY turn_id") == [("dropped",), ("replayed",), ("",)]
 
 
-async def test_pruning_spares_what_is_recent_open_or_of_a_known_session(folder: Path) -> None:
+async def test_pruning_spares_what_is_recent_open_on_offer_or_said_in_a_known_session(folder: Path) -> None:
     async with opened(folder) as journal:
         journal.keep_session(make_session(OTHER))
         for key in (KEY, OTHER):
@@ -249,12 +249,15 @@ async def test_pruning_spares_what_is_recent_open_or_of_a_known_session(folder: 
                     Question(f"{key.user}-{name}", QuestionKind.CHOICE, key, "", "", "", "", "", 1.0, 2.0)
                 )
                 journal.settle_question(f"{key.user}-{name}", at, QuestionOutcome.DENIED, "", "")
+        journal.accept_turn(make_turn("bob-offered", OTHER), ignore)
+        journal.end_turn("bob-offered", 1.0, Interrupted("bullpen died"))
+        journal.offer_turn("bob-offered", OTHER, 2.0, 9.0)
         journal.note_action(1.0, "old", "", "")
         journal.note_action(9.0, "new", "", "")
         await journal.prune(5.0)
     assert read(folder, "SELECT verb FROM actions") == [("new",)]
     assert {row[0] for row in read(folder, "SELECT id FROM questions")} == {"alice-late", "bob-late"}
     assert {row[0] for row in read(folder, "SELECT id FROM turns")} == {
-        "alice-9.0", "alice-open", "bob-1.0", "bob-9.0", "bob-open",
+        "alice-9.0", "alice-open", "bob-9.0", "bob-open", "bob-offered",
     }  # fmt: skip
     assert [row[0] for row in read(folder, "SELECT at FROM entries ORDER BY number")] == [9.0, 1.0, 9.0]

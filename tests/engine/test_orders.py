@@ -232,3 +232,21 @@ async def test_a_parked_instances_row_is_told_that_it_takes_longer(start: Start,
                 row = told["desk"]
                 assert isinstance(row, InstanceRow)
                 assert row.parked_until == pytest.approx(resets_at, rel=0, abs=0.01)
+
+
+async def test_who_is_overtaken_is_told_the_new_place(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """D1: a newcomer who was served longer ago goes first, and whoever watches sees the others move down."""
+    world.on_prompt = hold
+    async with start(make_template(pool={"spares": 0}, concurrency={"maxSessions": 1})) as supervisor:
+        for session in ("one", "two"):
+            supervisor.submit(Prompt("desk", "hello", user="ana", session=session))
+        await until(lambda: world.written)
+        await anyio.wait_all_tasks_blocked()
+        with reading(supervisor) as rows:
+            second = SessionKey("desk", "ana", "two")
+            assert [turn.place for turn in rows[second].waiting] == [1]  # type: ignore[attr-defined]
+            supervisor.submit(Prompt("desk", "hello", user="boris"))
+            await until(lambda: [turn.place for turn in rows[BORIS].waiting] == [1])  # type: ignore[attr-defined]
+            assert [turn.place for turn in rows[second].waiting] == [2]  # type: ignore[attr-defined]
