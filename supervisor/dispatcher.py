@@ -209,7 +209,7 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
         return WhyWaiting.DISK
     if slot is not None and (slot.is_coming or slot.is_leaving):
         return WhyWaiting.STARTING
-    if slot is None and session.brake.holds(outlook.now):
+    if slot is None and mailbox.is_ready and session.brake.holds(outlook.now):
         return WhyWaiting.BACKING_OFF
     if state is not InstanceState.RUNNING:
         return WhyWaiting.DRAINING
