@@ -64,6 +64,7 @@ async def test_a_session_waits_longer_after_each_crash_and_a_good_turn_forgives(
         assert (await fail_once(supervisor, world)).kind is FailureKind.CRASHED
         for seconds in (1, 2, 4):
             ticket = supervisor.submit(Prompt("desk", "fine" if seconds == 4 else "die", user="ana"))
+            await ticket.accepted()
             assert supervisor.snapshot().sessions[0].why is WhyWaiting.BACKING_OFF
             started = len(world.connections)
             hands.ahead += seconds - 0.9
