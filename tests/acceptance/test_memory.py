@@ -68,7 +68,7 @@ async def test_a_budget_that_holds_one_client_runs_the_second_after_the_first(op
         first = supervisor.submit(Prompt("desk", "[[slow: 4]] [[say: one]]", user="ana"))
         second = supervisor.submit(Prompt("desk", "[[say: two]]", user="boris"))
         await until(lambda: supervisor.snapshot().instances[0].memory_bytes, within=30)
-        row = supervisor.session_row(second.key)
+        row = supervisor.view.session_row(second.key)
         assert row is not None
         assert row.why is WhyWaiting.MEMORY
         assert len(supervisor.snapshot().clients) == 1

@@ -63,7 +63,7 @@ async def test_a_turn_that_a_kill_interrupted_is_replayed_with_its_prompt_sent_o
         environment = rehearsal.environment(state / "claude")
         settings = Settings(state_dir=state, rehearsal=True)
         async with Supervisor(load_templates(folder), settings, environment=environment) as supervisor:
-            row = supervisor.session_row(ANA)
+            row = supervisor.view.session_row(ANA)
             assert row is not None
             assert row.state is SessionState.INTERRUPTED
             assert row.offer is not None
@@ -177,7 +177,7 @@ async def test_a_client_that_asks_is_freed_for_who_waits_and_its_turn_goes_on_wh
         await until(lambda: supervisor.snapshot().questions, within=30)
         other = await supervisor.submit(Prompt("desk", "[[say: my turn]]", user="boris")).outcome()
         assert isinstance(other, Done)
-        row = supervisor.session_row(asked.key)
+        row = supervisor.view.session_row(asked.key)
         assert row is not None
         assert (row.state, row.client_id) == (SessionState.ASKING, "")
         supervisor.answer(supervisor.snapshot().questions[0].id, Allow())

@@ -155,7 +155,8 @@ async def test_a_prompt_is_only_words_to_the_cli(open_house: Open, tmp_path: Pat
     """S3.3–5: a caller cannot read files by mentioning them, nor change the session by a slash command."""
     secret = tmp_path / "secret.txt"
     secret.write_text("the combination is 17-4-23")
-    async with open_house() as house:
+    # Without tools: what is no direction is improvised on, and an improvisation may ask for a permission.
+    async with open_house(keys={"tools": []}) as house:
         supervisor = house.supervisor
         await supervisor.submit(Prompt("desk", "[[echo]] I live in Ulm", user="ana")).outcome()
         before = supervisor.snapshot().sessions[0].session_uuid
