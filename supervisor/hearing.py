@@ -12,6 +12,7 @@ from supervisor import events as past
 from supervisor.client import Client, EndReason
 from supervisor.client_events import ClientEvent, Result, ToolEnded, ToolStarted
 from supervisor.connection import ToolRequest, Verdict
+from supervisor.desk import LOST
 from supervisor.exits import OomWatch, classify
 from supervisor.house import House
 from supervisor.model import Failed, FailureKind, SlotState
@@ -183,6 +184,8 @@ class Hearing:
     async def ask(self, slot: Slot, request: ToolRequest) -> Verdict:
         session = slot.session
         assert session is not None, "only a session's turn asks"
+        if slot.is_leaving:
+            return LOST  # nobody is asked for the sake of a process that is being ended
         if slot.state is SlotState.BUSY:
             slot.move(SlotState.ASKING)
             slot.asking_since = self._clock.steady()

@@ -12,8 +12,10 @@ import pytest
 
 from supervisor.client_events import Limited, TextDelta
 from supervisor.clock import Clock
+from supervisor.connection import ToolRequest
 from supervisor.errors import ConnectFailed, UnknownTarget
 from supervisor.model import (
+    Deny,
     Done,
     Failed,
     Interrupted,
@@ -250,3 +252,20 @@ async def test_who_is_overtaken_is_told_the_new_place(
             supervisor.submit(Prompt("desk", "hello", user="boris"))
             await until(lambda: [turn.place for turn in rows[BORIS].waiting] == [1])  # type: ignore[attr-defined]
             assert [turn.place for turn in rows[second].waiting] == [2]  # type: ignore[attr-defined]
+
+
+async def test_nobody_is_asked_for_a_process_that_is_being_ended(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S5.15: the question would outlive its turn: what it asked for is never done."""
+    world.on_prompt = hold
+    async with start(make_template(pool={"spares": 0}), kill_grace=0.1) as supervisor:
+        supervisor.submit(Prompt("desk", "hello", user="ana"))
+        await until(lambda: world.written)
+        (connection,) = world.connections
+        connection.survives_terminate = True
+        supervisor.kill_client(supervisor.snapshot().clients[0].id)
+        verdict = await connection.ask(ToolRequest("Write", {"path": "notes"}))
+        assert isinstance(verdict.answer, Deny)
+        assert supervisor.snapshot().questions == ()
+        await until(lambda: supervisor.snapshot().clients == ())

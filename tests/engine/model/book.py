@@ -186,7 +186,9 @@ class Book:
     def note_written(self, written: Written) -> None:
         """A process was given something to work on."""
         if has_come_back := written.text.endswith(COME_BACK):
-            entry = self.latest_on.get(written.client_id)
+            # Of a turn that was written to another client before; that one may have begun others meanwhile.
+            back = [one for one in self.entries.values() if one.is_delivered and written.client_id in one.clients[1:]]
+            entry = back[-1] if back else None
         else:
             entry = self.by_text.get(written.text)
         if entry is None or written.client_id not in entry.clients:
