@@ -31,7 +31,6 @@ class Housekeeping:
         self._house = house
         self._census = census
         self._offers = offers
-        self._failing = ""
 
     async def watch_the_clock(self) -> None:
         tidied = sampled = self._house.clock.steady()
@@ -48,7 +47,6 @@ class Housekeeping:
                     if operations.tidy(instance, now):
                         tidied = -math.inf  # clients are given up one at a time: the next may follow at the next tick
             self._share_the_host()
-            self._mind_the_journal()
             self._house.desk.expire(self._house.clock.wall())
             self._offers.expire(self._house.clock.wall())
             await anyio.sleep(TICK)
@@ -74,19 +72,6 @@ class Housekeeping:
         while True:
             await self._house.journal.prune(self._house.clock.wall() - RETENTION)
             await anyio.sleep(PRUNING)
-
-    def _mind_the_journal(self) -> None:
-        """What could not begin while nothing could be recorded begins when it can."""
-        failing = self._house.recording_fails
-        if failing == self._failing:
-            return
-        self._failing = failing
-        self._house.feed.touch_host()
-        for instance in self._instances.values():
-            instance.kick()
-            for session in instance.sessions.values():
-                if len(session.mailbox):
-                    instance.touch(session)
 
     def _sample_queues(self) -> None:
         for instance in self._instances.values():

@@ -140,6 +140,7 @@ class Supervisor:
             ):
                 self._tasks = tasks
                 self._house.log = journal
+                journal.watch_failing(self._heed_the_journal)
                 housekeeping = Housekeeping(
                     self._instances, house=self._house, census=self._census, offers=self._offers
                 )
@@ -243,6 +244,17 @@ class Supervisor:
             self._stopping.set()
         finally:
             self._notice_emptiness()
+
+    def _heed_the_journal(self) -> None:
+        """What could not begin while nothing could be recorded begins when it can."""
+        self._feed.touch_host()
+        if self._stopping.is_set():
+            return  # nothing begins any more
+        for instance in self._instances.values():
+            instance.kick()
+            for session in instance.sessions.values():
+                if len(session.mailbox):
+                    instance.touch(session)
 
     def _notice_emptiness(self) -> None:
         emptied, self._emptied = self._emptied, anyio.Event()

@@ -106,6 +106,10 @@ class Journal:
         """Nothing can be noted any more."""
         return self._is_closed
 
+    def watch_failing(self, listener: Callable[[], object]) -> None:
+        """Has that called whenever `failing` has changed."""
+        self._writer.on_change = listener
+
     @property
     def failing(self) -> str:
         """Why the last write failed, in words ("the disk is full"); empty when it did not."""

@@ -34,6 +34,8 @@ class Writer:
     def __init__(self, connection: aiosqlite.Connection, file: Path) -> None:
         self.failing = ""
         """Why the last transaction failed, in words; empty when it did not."""
+        self.on_change: Callable[[], object] = lambda: None
+        """Called when `failing` has changed, after whoever was waiting has been told."""
         self.commits = 0
         """Transactions so far."""
         self._connection = connection
@@ -136,20 +138,26 @@ class Writer:
         """The first `count` notes are durable."""
         written = self._notes[:count]
         del self._notes[:count]
+        calls = [note.on_written for note in written if note.on_written is not None]
         if self.failing:
             _log.warning("the journal is written again")
+            calls.append(self.on_change)
         self.failing, self._delay = "", FIRST_DELAY
-        _call_all([note.on_written for note in written if note.on_written is not None])
+        _call_all(calls)
 
     def _fail(self, count: int, fault: faults.Fault) -> None:
         """None of the first `count` notes was written: who may be refused is, the others wait for the next attempt."""
         message = faults.tell(fault, self._file)
-        if self.failing != fault.words:
-            _log.warning(message)
-        self.failing = fault.words
         tried = self._notes[:count]
         self._notes[:count] = [note for note in tried if note.on_refused is None]
-        _call_all([partial(note.on_refused, JournalFailed(message)) for note in tried if note.on_refused is not None])
+        calls: list[Callable[[], object]] = [
+            partial(note.on_refused, JournalFailed(message)) for note in tried if note.on_refused is not None
+        ]
+        if self.failing != fault.words:
+            _log.warning(message)
+            calls.append(self.on_change)
+        self.failing = fault.words
+        _call_all(calls)
 
 
 def transact(connection: sqlite3.Connection, steps: Sequence[tuple[str, Sequence[Row]]]) -> None:
