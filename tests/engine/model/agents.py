@@ -61,13 +61,13 @@ class Agents(Play):
                 resets_at = self.engine._clock.wall() + 40.0
                 connection.tell(Limited(is_rejected=True, resets_at=resets_at))
             case "retries 401":
-                self.book.refused[client, words] = STATUS_KINDS[401]
+                self.book.refused[client, words].add(STATUS_KINDS[401])
                 connection.tell(Retrying(1, 3, 1.0, 401, "unauthorized"))
             case "retries 429":
-                self.book.refused[client, words] = STATUS_KINDS[429]
+                self.book.refused[client, words].add(STATUS_KINDS[429])
                 connection.tell(Retrying(1, 3, 90.0, 429, "too many requests"))
             case status:
-                self.book.refused[client, words] = STATUS_KINDS[int(status)]
+                self.book.refused[client, words].add(STATUS_KINDS[int(status)])
                 connection.fail(int(status))
 
     @precondition(lambda self: self.stage.talking)

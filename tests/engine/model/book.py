@@ -8,7 +8,7 @@ journal has kept of a life that was lost.
 from __future__ import annotations
 
 from bisect import insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -135,8 +135,8 @@ class Book:
         """(client, words) that the fake agent has answered in full."""
         self._owners: dict[str, SessionKey] = {}
         """Conversation id → the session that was the first to write there."""
-        self.refused: dict[tuple[str, str], FailureKind] = {}
-        """(client, words) that the fake agent has answered with an error."""
+        self.refused: defaultdict[tuple[str, str], set[FailureKind]] = defaultdict(set)
+        """(client, words) that the fake agent has answered with errors, each of them reason enough."""
         self.dead: set[str] = set()
         """Clients whose process the test has ended."""
         self.hung: set[str] = set()
@@ -388,7 +388,7 @@ class Book:
 
     def _was_refused(self, entry: Entry, kind: FailureKind) -> bool:
         return any(
-            client == entry.clients[-1] and _is_of(entry, words) and found is kind
+            client == entry.clients[-1] and _is_of(entry, words) and kind in found
             for (client, words), found in self.refused.items()
         )
 
