@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from supervisor.conversation import TurnEnded
+from supervisor.conversation import QuestionClosed, TurnEnded
 from supervisor.house import House
 from supervisor.instance import Instance
 from supervisor.journal import Loaded, OfferRecord, TurnRecord
-from supervisor.model import Interrupted, QuestionOutcome, SessionKey
+from supervisor.model import Interrupted, Question, QuestionOutcome, SessionKey
 from supervisor.offers import OfferDesk
 from supervisor.recording import record_session, revive_session, revive_turn
 from supervisor.session import Session
@@ -46,7 +46,7 @@ class Restart:
             if (instance := self._instances.get(record.key.instance)) is not None:
                 instance.add_session(revive_session(record, self._house.clock, journal))
         for question in loaded.questions:
-            journal.settle_question(question.id, self._now, QuestionOutcome.LOST, "", "")
+            self._lose(question)
         offers = [*loaded.offers, *filter(None, map(self._interrupt, loaded.running))]
         # A replay goes before what waits, so it is queued first.
         for offer in offers:
@@ -57,6 +57,18 @@ class Restart:
             for turn in loaded.waiting:
                 waiting += self._queue(turn)
         return TakenOver(len(loaded.sessions), waiting, len(loaded.running))
+
+    def _lose(self, question: Question) -> None:
+        """Nobody waits for its answer any more, and the conversation says so."""
+        self._house.journal.settle_question(question.id, self._now, QuestionOutcome.LOST, "", "")
+        instance = self._instances.get(question.key.instance)
+        session = instance.sessions.get(question.key) if instance is not None else None
+        if session is not None:
+            lost = QuestionOutcome.LOST
+            session.conversation.append(
+                QuestionClosed(at=self._now, turn_id=question.turn_id, question_id=question.id, outcome=lost, answer="")
+            )
+            session.fade()
 
     def _interrupt(self, record: TurnRecord) -> OfferRecord | None:
         """The one outcome of a turn that ran when the earlier run ended, and the offer to send it again."""

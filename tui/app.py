@@ -87,11 +87,14 @@ class BullpenApp(App[int]):
         for screen in self.screen_stack:
             if isinstance(screen, DashboardScreen) and screen.is_laid_out:
                 screen.record(touched.events)
-        for screen in reversed(self.screen_stack):
-            if isinstance(screen, (DashboardScreen, ChatScreen)):
-                if screen.is_laid_out:
-                    screen.refresh_rows(touched)
-                return
+        in_sight = [
+            screen for screen in reversed(self.screen_stack) if isinstance(screen, (DashboardScreen, ChatScreen))
+        ]
+        for screen in in_sight[1:]:
+            if isinstance(screen, DashboardScreen):
+                screen.is_behind = screen.is_behind or bool(touched)
+        if in_sight and in_sight[0].is_laid_out:
+            in_sight[0].refresh_rows(touched)
 
     # Leaving
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from supervisor import ClientRow, Offer, SessionRow
+from supervisor import ClientRow, Offer, SessionKey, SessionRow
 from tui import format
 from tui.bridge import Bridge, Work
 
@@ -97,6 +97,16 @@ def of_clear_queue(target: str, waiting: int) -> Consequence:
         after="What runs goes on. Cancelled turns cannot be brought back.",
         confirm="Clear queue",
         words=f"clear {target}",
+    )
+
+
+def of_interrupt(key: SessionKey) -> Consequence:
+    return Consequence(
+        title=f"Interrupt {key}?",
+        facts=("its running turn",),
+        after="Its client and its queue stay. Nobody had chosen this row, so it is asked.",
+        confirm="Interrupt",
+        words=f"interrupt {key}",
     )
 
 

@@ -17,6 +17,10 @@ class LimitLine(NamedTuple):
     value: str
 
 
+GROUPS = frozenset({"pool", "queue", "concurrency"})
+"""What stands before the dot in the whole name of an instance's limit."""
+
+
 def read_limit(rest: str, instances: Iterable[str]) -> LimitLine:
     """Reads what follows `set`. What is not there yet is empty."""
     name, _, value = rest.strip().partition(" ")
@@ -41,6 +45,9 @@ def mistake_in_limit(rest: str, instances: Iterable[str]) -> str:
     line = read_limit(rest, instances)
     if not line.limit:
         return "set what? Such as set helpdesk.maxClients 8, or set max_agents 40: → takes the suggestion"
+    owner, dot, _ = line.limit.partition(".")
+    if dot and not line.instance and owner not in GROUPS:
+        return f"no agent {owner!r}; there are: {', '.join(sorted(instances))}"
     return "" if line.value else f"set {line.limit} to what?"
 
 

@@ -16,7 +16,7 @@ class Operations:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.unsent: dict[SessionKey, str] = {}
-        """Prompts that were refused after their chat was left; the chat takes them back when it is opened again."""
+        """Words that were not sent when their chat was left, or refused after that: the chat takes them back."""
 
     def ask(self, key: SessionKey, text: str) -> Ticket:
         """Sends the operator's prompt; the ticket names the session it went to."""
@@ -81,7 +81,8 @@ class Operations:
 
     def scale(self, instance: str, max_sessions: int) -> str:
         self._engine.scale(instance, max_sessions)
-        return f"{instance}: up to {max_sessions} turns in parallel"
+        clients = self.limits(instance).get("pool.maxClients", "")
+        return f"{instance}: up to {max_sessions} turns in parallel, {clients} clients at most"
 
     def kill_client(self, client_id: str) -> str:
         self._engine.kill_client(client_id)

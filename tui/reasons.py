@@ -139,7 +139,15 @@ def retry_words(row: InstanceRow, now: float) -> str:
 
 def standing(row: InstanceRow, now: float) -> str:
     """Why an instance does not run as it should; its note, or what is better than its note. Empty when all is well."""
-    return parked_words(row, now) or row.note
+    return parked_words(row, now) or row.note or held_words(row)
+
+
+def held_words(row: InstanceRow) -> str:
+    """`2 of 3 turns wait for your answers, 4 queued behind them`; empty when nobody is held up by a question."""
+    asking = row.pool.asking
+    if not (asking and row.waiting and row.active_sessions >= row.max_sessions):
+        return ""
+    return f"{asking} of {row.max_sessions} turns wait for your answers, {row.waiting} queued behind them"
 
 
 # A turn that waits

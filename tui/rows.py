@@ -62,8 +62,14 @@ CLIENT_COLUMNS = (
     Column("tool", "doing", 10, flex=2, priority=2),
 )
 
+MOST = 1_000_000
+"""Behind every place in a queue: a turn that something else than the queue holds up."""
+
 FAST_GROWTH = 50_000_000
 """Bytes a minute: at this rate a client of ordinary size doubles within five minutes."""
+
+SETTLED = 30.0
+"""Seconds after its start from which a client's growth says something about it."""
 
 STEADY = 0.1
 """Memory that moved by less than this share is drawn as steady."""
@@ -112,10 +118,11 @@ def session_id(key: SessionKey) -> str:
 
 
 def session_order(row: SessionRow) -> tuple[Any, ...]:
-    """Needs-you first: asking, interrupted, failed, stalled, longest waiting, longest working, then the most recent."""
-    rank = _NEEDS_YOU[row.state]
+    """Needs-you first: asking, interrupted, failed, stalled, next to begin, longest working, then the most recent."""
+    rank, place = _NEEDS_YOU[row.state], 0
     since = -row.last_activity_at
     if row.state is SessionState.WAITING and row.waiting:
+        place = row.waiting[0].place or MOST
         since = row.waiting[0].queued_at
     elif row.state is SessionState.INTERRUPTED and row.offer is not None:
         since = row.offer.made_at
@@ -123,7 +130,7 @@ def session_order(row: SessionRow) -> tuple[Any, ...]:
         since = row.silent_since
     elif row.state in (SessionState.ASKING, SessionState.WORKING):
         since = row.turn_started_at or row.last_activity_at
-    return (rank, since, row.key)
+    return (rank, place, since, row.key)
 
 
 def client_order(row: ClientRow) -> tuple[Any, ...]:
@@ -255,7 +262,7 @@ def client_row(row: ClientRow, now: float) -> Row:
             (Cell(f"{row.instance} ", "dim"), whose),
             _memory(row.memory_bytes, row.memory_level),
             Cell(_trend(row.memory_trend), "dim"),
-            Cell(format.growth(row.memory_growth), "warn" if row.memory_growth > FAST_GROWTH else "dim"),
+            _growth(row, now),
             Cell(f"{row.cpu_percent:.0f}%", "" if row.cpu_percent >= 1 else "dim"),
             Cell(format.age(now - row.started_at), "dim"),
             _number(row.turns),
@@ -288,6 +295,12 @@ def _memory(size: int, level: MemoryLevel) -> Cell:
     """Above a ceiling the letter of the ceiling stands behind the size."""
     letter, role = format.MEMORY_MARKS[level]
     return Cell(f"{format.bytes_short(size)} {letter}", role) if letter else _bytes(size)
+
+
+def _growth(row: ClientRow, now: float) -> Cell:
+    if now - row.started_at < SETTLED:
+        return Cell("·", "dim")
+    return Cell(format.growth(row.memory_growth), "warn" if row.memory_growth > FAST_GROWTH else "dim")
 
 
 def _trend(samples: tuple[int, ...]) -> str:

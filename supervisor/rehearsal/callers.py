@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
 
-from supervisor.errors import NotAccepting, Refused, Saturated, UnknownAgent
+from supervisor.errors import BullpenError, NotAccepting, Refused, Saturated, UnknownAgent
 from supervisor.interface import Engine, Ticket
 from supervisor.model import Priority, Prompt
 from supervisor.rehearsal.errands import ALARM, ERRANDS
@@ -72,6 +73,12 @@ async def play(engine: Engine, seed: int = 1, pace: float = 1.0) -> None:
         group.start_soon(alarm.ring_again_and_again, random.Random(f"{seed}:alarm"), pace)
 
 
+async def _wait_for(ticket: Ticket) -> None:
+    """People go home when the house closes, whatever became of their prompts."""
+    with suppress(BullpenError):
+        await ticket.outcome()
+
+
 class _Alarm:
     """Something that everybody notices."""
 
@@ -123,7 +130,7 @@ class _Caller:
             ticket = await self._submit(desk, text)
             if ticket is None:
                 return
-            await ticket.outcome()
+            await _wait_for(ticket)
 
     async def _bring_several(self, desks: Sequence[Desk]) -> None:
         """Puts a few things down at once, perhaps at one desk, and waits until all of them are done."""
@@ -134,7 +141,7 @@ class _Caller:
             if ticket is not None:
                 tickets.append(ticket)
         for ticket in tickets:
-            await ticket.outcome()
+            await _wait_for(ticket)
 
     async def _think(self) -> None:
         seconds = self._dice.uniform(*self._person.pause) * self._pace

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from supervisor.errors import NotAccepting, Saturated, UnknownAgent
+from supervisor.errors import JournalFailed, NotAccepting, Saturated, Suspended, UnknownAgent
 from supervisor.interface import Engine
 from supervisor.model import Done, Outcome, Prompt, SessionKey
 from supervisor.rehearsal.callers import MAX_OUTSTANDING, MAX_TRIES, PEOPLE, play
@@ -30,6 +30,9 @@ class FakeTicket:
 
     async def outcome(self) -> Outcome:
         await anyio.lowlevel.checkpoint()
+        if self._desk.closes_with is not None:
+            self._desk.outstanding[self._prompt.user] -= 1
+            raise self._desk.closes_with
         if self.finished is None:
             self.finished = Done("ok")
             self._desk.outstanding[self._prompt.user] -= 1
@@ -48,6 +51,8 @@ class FakeDesk:
         self.outstanding: Counter[str] = Counter()
         self.most_outstanding = 0
         self.is_enough = anyio.Event()
+        self.closes_with: Exception | None = None
+        """What whoever waits for a turn is told instead of its outcome."""
         self._enough = enough
         self._agents = agents
         self._refusal = refusal
@@ -99,6 +104,17 @@ async def test_refusals_are_taken_in_stride(refusal: Exception) -> None:
     await _play_until_enough(desk, pace=0.0002)
 
     assert {prompt.user for prompt in desk.refused} == {person.name for person in PEOPLE}
+
+
+@pytest.mark.parametrize("error", [Suspended("bullpen stops"), JournalFailed("the disk is full")])
+async def test_who_is_told_that_the_house_closes_makes_no_scene(error: Exception) -> None:
+    """R2: the queue is kept; that is no failure of the program that had asked."""
+    desk = FakeDesk(enough=60)
+    desk.closes_with = error
+
+    await _play_until_enough(desk)
+
+    assert len(desk.prompts) >= 60
 
 
 async def test_people_without_an_agent_stay_at_home() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from supervisor import events as past
 from supervisor.connection import ToolRequest
-from supervisor.conversation import Asked, Replied, TurnEnded
+from supervisor.conversation import Asked, QuestionClosed, Replied, TurnEnded
 from supervisor.errors import StateInUse, Suspended, UnknownTarget
 from supervisor.model import (
     Cancelled,
@@ -18,6 +18,7 @@ from supervisor.model import (
     Interrupted,
     Outcome,
     Prompt,
+    QuestionOutcome,
     SessionKey,
     SessionState,
 )
@@ -257,6 +258,10 @@ async def test_questions_of_the_earlier_run_are_lost_on_record(start: Start, wor
         assert supervisor.snapshot().questions == ()
         await supervisor._house.journal.flush()
         assert (await supervisor._house.journal.load()).questions == ()
+        *_, closed, ended = supervisor.conversation(ANA).entries
+        assert isinstance(closed, QuestionClosed)
+        assert closed.outcome is QuestionOutcome.LOST
+        assert isinstance(ended, TurnEnded)
 
 
 async def test_two_supervisors_do_not_share_a_state_directory(start: Start, world: FakeWorld) -> None:

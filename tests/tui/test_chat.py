@@ -6,7 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor import Allow, Choose, Conversation, Deny, Prompt, Saturated, SessionState, Source, WhyWaiting
+from supervisor import (
+    Allow,
+    Choose,
+    Conversation,
+    Deny,
+    Prompt,
+    Saturated,
+    SessionKey,
+    SessionState,
+    Source,
+    WhyWaiting,
+)
 from tests.tui import stage
 from tests.tui.stage import ANA, DORA, EMIL, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
@@ -147,12 +158,16 @@ async def test_a_settled_question_leaves_and_the_prompt_has_the_focus() -> None:
 
 
 async def test_escape_interrupts_a_running_turn_and_goes_back_when_none_runs() -> None:
-    """The footer says which of the two it is."""
+    """The footer says which of the two it is; a turn of somebody else is stopped by the second press."""
     engine = stage.busy()
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ANA)
         await settle(app, pilot)
         assert "interrupt" in screen_text(app).splitlines()[-1]
+        await pilot.press("escape")
+        await pilot.pause()
+        assert engine.calls == []
+        assert "esc again" in told(app)
         await pilot.press("escape")
         await pilot.pause()
         assert engine.calls == [("interrupt", ANA)]
@@ -165,6 +180,61 @@ async def test_escape_interrupts_a_running_turn_and_goes_back_when_none_runs() -
         await pilot.pause()
         assert isinstance(app.screen, DashboardScreen)
         assert engine.calls == [("interrupt", ANA)]
+
+
+async def test_a_late_second_escape_is_a_first_one_and_the_operators_own_turn_needs_none() -> None:
+    engine = stage.busy()
+    clock = HandClock()
+    own = SessionKey("helpdesk", "operator", "chat-1")
+    engine.put(replace(engine.sessions[ANA], key=own))
+    async with playing(engine, clock=clock) as (app, pilot):
+        app.screen.open_chat(ANA)
+        await settle(app, pilot)
+        await pilot.press("escape")
+        clock.now += 5
+        await pilot.press("escape")
+        await pilot.pause()
+        assert engine.calls == []
+        await pilot.press("ctrl+b")
+        await settle(app, pilot)
+        app.screen.open_chat(own)
+        await settle(app, pilot)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert engine.calls == [("interrupt", own)]
+
+
+async def test_words_that_were_not_sent_are_there_when_the_chat_is_opened_again() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(DORA)
+        await settle(app, pilot)
+        await pilot.press(*"half a", "ctrl+b")
+        await settle(app, pilot)
+        app.screen.open_chat(DORA)
+        await settle(app, pilot)
+        assert app.screen.prompt.text == "half a"
+
+
+async def test_words_typed_on_a_card_answer_nothing() -> None:
+    """D4: whoever takes the card for the message has letters in their words that are keys of the card."""
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        await pilot.press(*"hello Adam and")
+        await pilot.pause()
+        assert engine.calls == []
+        assert isinstance(app.screen, ChatScreen)
+        assert "tab goes to the message" in told(app)
+
+
+async def test_the_chat_says_that_others_wait_for_the_operator() -> None:
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        assert "1 other waits for you" in screen_text(app)
 
 
 async def test_leaving_a_running_turn_lets_it_run() -> None:
@@ -237,6 +307,21 @@ async def test_the_dashboard_is_up_to_date_when_the_chat_is_left() -> None:
         await settle(app, pilot)
         await pilot.press("ctrl+b")
         await settle(app, pilot)
+        assert "crashed in the meantime"[:12] in screen_text(app)
+
+
+async def test_the_dashboard_is_up_to_date_when_a_chat_that_a_dialog_opened_is_left() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("n")
+        await pilot.pause()
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert isinstance(app.screen, ChatScreen)
+        engine.put(replace(engine.sessions[DORA], state=SessionState.FAILED, note="crashed in the meantime"))
+        await settle(app, pilot)
+        await pilot.press("ctrl+b")
+        await pilot.pause()
         assert "crashed in the meantime"[:12] in screen_text(app)
 
 

@@ -413,3 +413,35 @@ def stage_event() -> Any:
     from supervisor import SessionClosed
 
     return SessionClosed(at=NOW, instance="helpdesk", user="ana", session="ticket-4711")
+
+
+async def test_a_table_that_nobody_touches_shows_its_top() -> None:
+    """D1: who needs the operator stands on top, also when the row that was there first has sunk."""
+    engine = stage.busy()
+    clock = HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
+        assert app.screen.sessions.cursor_key == session_id(CARO)
+        on_session(app, DORA)
+        engine.put(replace(engine.sessions[BEN], state=SessionState.FAILED))
+        clock.now += 10
+        await settle(app, pilot)
+        assert app.screen.sessions.keys[0] == session_id(BEN)
+        assert app.screen.sessions.cursor_key == session_id(DORA)
+        clock.now += 60
+        engine.put(replace(engine.sessions[CARO], state=SessionState.IDLE, waiting=()))
+        await settle(app, pilot)
+        clock.now += 2
+        await settle(app, pilot)
+        assert app.screen.sessions.cursor_key == session_id(BEN)
+
+
+async def test_a_row_that_nobody_has_chosen_is_interrupted_only_after_a_question() -> None:
+    """D3: it may have come under the cursor a moment ago."""
+    engine = stage.busy()
+    engine.put(replace(engine.sessions[CARO], state=SessionState.IDLE, waiting=()))
+    async with playing(engine) as (app, pilot):
+        await settle(app, pilot)
+        await pilot.press("x")
+        await pilot.pause()
+        assert engine.calls == []
+        assert isinstance(app.screen, ConfirmScreen)

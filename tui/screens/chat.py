@@ -32,6 +32,10 @@ from tui.widgets.transcript import Transcript
 
 STREAM_SECONDS = 0.1
 """Between two looks at the open block."""
+OPERATOR = "operator"
+"""The user of the operator's own sessions."""
+TWICE_WITHIN = 3.0
+"""Seconds between two presses of a key that belong together."""
 
 
 class ChatScreen(Screen[None]):
@@ -56,6 +60,8 @@ class ChatScreen(Screen[None]):
         """Whether the transcript shows the conversation; it cannot before the session's first prompt."""
         self._was_running = False
         self._sought = ""
+        self._warned_at = float("-inf")
+        """When esc was pressed while somebody else's turn ran."""
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
@@ -116,7 +122,8 @@ class ChatScreen(Screen[None]):
         client = self.bridge.client_of(row)
         instance = self.bridge.instances.get(self.key.instance)
         alarm = alarm_words(self.bridge.host)
-        title = chat_title(self.key, row, client, instance, now, self.size.width, alarm)
+        elsewhere = sum(item.key != self.key for item in self.bridge.inbox())
+        title = chat_title(self.key, row, client, instance, now, self.size.width, alarm, elsewhere)
         self.query_one("#title", Static).update(title, layout=False)
         self._show_waiting(row, now)
         self._show_cards(row, now)
@@ -199,6 +206,14 @@ class ChatScreen(Screen[None]):
         return True
 
     def action_stop_turn(self) -> None:
+        """At once for the operator's own turn. Another's is stopped by the second press: the first may have meant
+        something else."""
+        now = self._clock()
+        if self.key.user != OPERATOR and now - self._warned_at > TWICE_WITHIN:
+            self._warned_at = now
+            self.notify(f"esc again stops the turn of {self.key}", markup=False, timeout=TWICE_WITHIN)
+            return
+        self._warned_at = float("-inf")
         self._attempt(lambda: self.operations.interrupt(self.key))
 
     def action_leave(self) -> None:
@@ -206,6 +221,8 @@ class ChatScreen(Screen[None]):
 
     def action_go_back(self) -> None:
         self.is_laid_out = False
+        if draft := self.prompt.text.strip():
+            self.operations.unsent[self.key] = draft
         self.dismiss(None)
 
     def action_facts(self) -> None:

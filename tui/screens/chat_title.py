@@ -28,9 +28,16 @@ def chat_title(
     now: float,
     width: int,
     alarm: str = "",
+    elsewhere: int = 0,
 ) -> Content:
-    """State and reason on the left, what it costs on the right; the right gives way when there is no room."""
+    """State and reason on the left, what it costs on the right; the right gives way when there is no room.
+
+    `elsewhere`: what other sessions have in the inbox.
+    """
     warning = Content.styled(f" {alarm} ", ALARM) if alarm else Content("")
+    if elsewhere:
+        others = "1 other waits" if elsewhere == 1 else f"{elsewhere} others wait"
+        warning = Content.assemble(warning, (f" {others} for you ", STYLES["warn"]))
     if row is None:
         return Content.assemble(
             warning,
@@ -67,7 +74,7 @@ def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | No
             words.append(_who_has_the_slots(instance))
         if row.waiting and (more := reasons.wait_words(row.waiting[0], instance, now)):
             words.append(more)
-    if row.note:
+    if row.note and not row.turn_id:  # it tells of the last turn
         words.append(clean_cell(row.note, 80))
     return "".join(f" · {word}" for word in words)
 

@@ -95,7 +95,8 @@ class DashboardScreen(LookingScreen):
 
     def refresh_rows(self, touched: Touched) -> None:
         """Called by the app's flush timer: rebuilds what changed, and once a second what only grew older."""
-        if touched.everything:
+        if touched.everything or self.is_behind:
+            self.is_behind = False
             self.show_everything()
             return
         self._touch(touched)
@@ -165,7 +166,11 @@ class DashboardScreen(LookingScreen):
         notes = [
             f"{format.glyph(row.state)} {row.name}: {clean_cell(reason)}"
             for row in self.bridge.instances.values()
-            if row.state is not InstanceState.RUNNING and (reason := reasons.standing(row, now))
+            if (
+                reason := reasons.standing(row, now)
+                if row.state is not InstanceState.RUNNING
+                else reasons.held_words(row)
+            )
         ]
         if self._scope is not None:
             notes.append(f"only {self._scope} · 0 all")

@@ -35,7 +35,7 @@ class LookingScreen(OperatorScreen):
         """The instance whose sessions and clients are shown; None for all."""
         self._ticked_at = 0.0
         self.is_behind = False
-        """Whether a chat stands in front, so that no row is brought up to date."""
+        """Whether rows have changed while a chat stood in front."""
         self._possible: tuple[bool, ...] = ()
 
     def show_everything(self) -> None:
@@ -94,6 +94,10 @@ class LookingScreen(OperatorScreen):
                 return row.client_id or None
         return None
 
+    @property
+    def is_attended(self) -> bool:
+        return self._active_table().is_attended
+
     def _active_table(self) -> LiveTable[object]:
         focused = self.focused
         return focused if isinstance(focused, LiveTable) else self.query_one("#sessions", LiveTable)
@@ -143,7 +147,6 @@ class LookingScreen(OperatorScreen):
     def open_chat(self, key: SessionKey) -> None:
         from tui.screens.chat import ChatScreen
 
-        self.is_behind = True
         self.app.push_screen(ChatScreen(key, self.bridge, self.operations, self._clock))
 
     def action_new_chat(self) -> None:

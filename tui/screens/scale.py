@@ -16,7 +16,8 @@ class ScaleScreen(AskTextScreen):
         super().__init__(
             f"Scale {row.name}",
             f"Turns that may run in parallel; now {row.max_sessions}, of which {row.active_sessions} run. "
-            f"{pool.total} clients live. Fewer: turns that run go on, idle clients end as the pool shrinks.",
+            f"{pool.total} clients live, {pool.max_clients} at most: that changes with it. Fewer: what runs goes on, "
+            "idle clients end.",
             value=str(row.max_sessions),
             mistake_in=_mistake_in,
         )

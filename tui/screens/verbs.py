@@ -37,6 +37,11 @@ class OperatorScreen(Screen[None]):
     def target_client(self) -> str | None:
         raise NotImplementedError
 
+    @property
+    def is_attended(self) -> bool:
+        """Whether the operator has chosen the row under the cursor."""
+        raise NotImplementedError
+
     def can(self, verb: str) -> bool:
         """Whether a verb applies to the target as it is now. The footer and the keys both ask this."""
         name = self.target_instance()
@@ -46,7 +51,7 @@ class OperatorScreen(Screen[None]):
         state = None if instance is None else instance.state
         answers: dict[str, bool] = {
             "pause": state in OPEN_TO_PAUSE,
-            "resume": state in CLOSED,
+            "resume": state in (*CLOSED, *DRAINING),
             "drain": state in (*OPEN_TO_PAUSE, InstanceState.PAUSED, InstanceState.PARKED),
             "undo_drain": state in DRAINING,
             "kill": self.target_client() is not None or (key is None and instance is not None),
@@ -79,8 +84,13 @@ class OperatorScreen(Screen[None]):
     # Four stops
 
     def action_interrupt(self) -> None:
-        if (key := self.target_session()) is not None:
+        if (key := self.target_session()) is None:
+            return
+        if self.is_attended:
             self.attempt(lambda: self.operations.interrupt(key))
+        else:
+            # Nobody has chosen that row: it may have come under the cursor a moment ago.
+            self.confirm(consequences.of_interrupt(key), lambda: self.operations.interrupt(key))
 
     def action_clear_queue(self) -> None:
         key, instance = self.target_session(), self.target_instance()

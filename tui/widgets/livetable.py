@@ -16,6 +16,8 @@ Thing = TypeVar("Thing")
 
 HOLD_SECONDS = 5.0
 """So long after the last key or click in a table its rows keep their places."""
+ATTENDED_SECONDS = 60.0
+"""So long after it the cursor keeps to its row; then the table goes back to its top."""
 
 
 class LiveTable(LineTable, Generic[Thing]):
@@ -44,7 +46,7 @@ class LiveTable(LineTable, Generic[Thing]):
         self._order = order
         self._clock = clock
         self._things: dict[str, Thing] = {}
-        self._touched_at = float("-inf")
+        self._touched_at = self._chosen_at = float("-inf")
         self._is_disordered = False
         for column in columns:
             if column.sort_letter:
@@ -62,6 +64,11 @@ class LiveTable(LineTable, Generic[Thing]):
     def is_held(self) -> bool:
         """Whether the operator is at work in this table."""
         return self.has_focus and self._clock() - self._touched_at < HOLD_SECONDS
+
+    @property
+    def is_attended(self) -> bool:
+        """Somebody has chosen a row not long ago. Later the top is what matters, not the row the cursor was left on."""
+        return self._clock() - self._chosen_at < ATTENDED_SECONDS
 
     @property
     def is_disordered(self) -> bool:
@@ -110,9 +117,10 @@ class LiveTable(LineTable, Generic[Thing]):
         self.show_things(list(self._things.values()))
 
     def order_by_need(self) -> None:
-        """Goes back from a chosen column to the table's own order."""
+        """Goes back from a chosen column to the table's own order, and to its top."""
         self.sort_by(None)
         self.put_in_order()
+        self.action_first()
 
     def action_order_by(self, column: str) -> None:
         chosen, is_reversed = self.sorting
@@ -123,8 +131,19 @@ class LiveTable(LineTable, Generic[Thing]):
         event.stop()
         self.action_order_by(event.column)
 
+    def action_first(self) -> None:
+        """To the top, and to stay there."""
+        super().action_first()
+        self._chosen_at = float("-inf")
+
+    def _go(self, index: int) -> None:
+        self._chosen_at = self._clock()
+        super()._go(index)
+
     def on_key(self) -> None:
         self._touched_at = self._clock()
+        if self.is_attended:
+            self._chosen_at = self._touched_at
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self._touched_at = self._clock()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -17,6 +19,11 @@ from tui import format
 from tui.actions import Place, bindings
 from tui.filters import clean_cell, clean_text
 from tui.themes import MUTED
+
+TYPING = 1.0
+"""Seconds after a letter that is no key of a card in which its keys are letters as well."""
+HINT_EVERY = 5.0
+"""Seconds between two hints that a card does not take words."""
 
 
 class QuestionCard(Vertical, can_focus=True, can_focus_children=False):
@@ -64,6 +71,11 @@ class PermissionCard(QuestionCard):
         Binding("down,j", "scroll(1)", show=False),
     ]
 
+    def __init__(self, question: Question) -> None:
+        super().__init__(question)
+        self._typed_at = float("-inf")
+        """When a letter came that is no key of the card."""
+
     def compose(self) -> ComposeResult:
         question = self.question
         self.border_title = Content.assemble("May ", (clean_cell(question.tool, 40), "bold"), " run?")
@@ -73,7 +85,16 @@ class PermissionCard(QuestionCard):
         yield Static(_permission_keys(question), classes="keys", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("approve", "always", "deny") and monotonic() - self._typed_at < TYPING:
+            return False
         return bool(self.question.always) if action == "always" else True
+
+    def on_key(self, event: events.Key) -> None:
+        """Whoever types words here means the message: none of their letters is an answer."""
+        if event.is_printable and event.key not in self._bindings.key_to_bindings:
+            if monotonic() - self._typed_at > HINT_EVERY:
+                self.notify("the keys of the card answer it; tab goes to the message", markup=False, timeout=3)
+            self._typed_at = monotonic()
 
     def action_approve(self) -> None:
         self.post_message(self.Answered(self.question, Allow()))
@@ -210,5 +231,5 @@ def _permission_keys(question: Question) -> Content:
     parts: list[str | tuple[str, str]] = [("a", "bold $text-accent"), " allow once   "]
     if question.always:
         parts += [("A", "bold $text-accent"), f" always in this session: {clean_cell(question.always, 80)}   "]
-    parts += [("d", "bold $text-accent"), " deny"]
+    parts += [("d", "bold $text-accent"), " deny   ", ("tab", MUTED), (" to the message", MUTED)]
     return Content.assemble(*parts)

@@ -210,12 +210,21 @@ class LineTable(LineView, can_focus=True):
                 self.repaint_line(line + 1)
 
     def _place_cursor(self, before: Sequence[Row]) -> None:
-        index = self._book.index_of(self._cursor_key) if self._cursor_key is not None else None
+        index = None
+        if not self.is_attended:
+            index = 0
+        elif self._cursor_key is not None:
+            index = self._book.index_of(self._cursor_key)
         if index is None:
             index = max(0, min(self._cursor, self.row_count - 1))
         self._set_cursor(index)
 
     # Cursor
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether the cursor keeps to its row; else it stands on the first one, whichever that is."""
+        return True
 
     @property
     def cursor_key(self) -> str | None:
