@@ -43,7 +43,7 @@ schema: $(VENV)/installed ## Write docs/template.schema.json from the template m
 screenshots: $(VENV)/installed-test ## Take the pictures of the README from the running program
 	$(BIN)/python scripts/make_screenshots.py
 
-bench: $(VENV)/installed-bench ## Measure against other designs and write docs/benchmarks.md: a quarter of an hour on a quiet machine
+bench: $(VENV)/installed-bench ## Measure against other designs and write docs/benchmarks.md: half an hour on a quiet machine
 	$(BIN)/python -m benchmarks.turns
 
 clean: ## Remove what was built and installed here

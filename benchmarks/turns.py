@@ -1,6 +1,6 @@
 """Measures everything in one run, writes the raw results, and makes docs/benchmarks.md of them.
 
-    python -m benchmarks.turns                     # what is published: a quarter of an hour on two cores
+    python -m benchmarks.turns                     # what is published: half an hour on two cores
     python -m benchmarks.turns --quick             # a minute, to see that it works; the figures mean little
     python -m benchmarks.turns --render FILE       # the page again, from raw results
 
@@ -53,8 +53,8 @@ class Plan:
     """Of a warm contender, at least."""
     cold: int = 15
     """Starts of each kind."""
-    soak: int = 2_000
-    """Turns."""
+    soak: int = 6_000
+    """Turns. The database's caches and the conversations that are held at hand fill up for the first thousand or so."""
     sessions: int = 1_000
     """Live ones, on the fake client."""
     hibernated: int = 10_000

@@ -51,6 +51,11 @@ class Ledger(NamedTuple):
     leaving: int = 0
     """Of that, what is charged for clients that are ending."""
 
+    @property
+    def measured(self) -> int:
+        """What the slots really use."""
+        return self.used - self.coming
+
     def __add__(self, other: tuple[int, ...]) -> Ledger:  # type: ignore[override]
         return Ledger(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
@@ -65,9 +70,11 @@ def count_up(slots: Iterable[Slot], reserve: int) -> Ledger:
     used = coming = leaving = 0
     for slot in slots:
         measured = slot.memory_bytes
-        charged = charge(slot, measured, reserve)
+        charged = measured
+        if not measured or slot.is_coming:
+            charged = charge(slot, measured, reserve)
+            coming += charged - measured
         used += charged
-        coming += charged - measured
         if slot.is_leaving:
             leaving += charged
     return Ledger(used, coming, leaving)

@@ -19,7 +19,13 @@ SHOWN_WAITING = 20
 
 
 def make_instance_row(instance: Instance) -> InstanceRow:
-    waiting = [turn.queued_at for session in instance.sessions.values() for turn in session.mailbox]
+    # One pass: this is built anew for every reader whenever anything of the instance has changed.
+    questions = failed = offers = stalled = 0
+    for session in instance.sessions.values():
+        questions += len(session.questions)
+        failed += session.has_failed
+        offers += session.offer is not None
+        stalled += session.is_stalled
     return InstanceRow(
         name=instance.name,
         description=instance.template.description,
@@ -36,20 +42,26 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         max_sessions=instance.max_sessions,
         sessions=len(instance.sessions),
         active_sessions=len(instance.turns.running),
-        waiting=len(waiting),
-        oldest_waiting_at=min(waiting, default=None),
+        waiting=instance.turns.waiting,
+        oldest_waiting_at=_oldest_waiting(instance),
         waiting_trend=tuple(instance.waiting_trend),
         memory_bytes=instance.pool.memory_bytes,
         first_token_p50=instance.first_token_p50,
-        questions=sum(len(session.questions) for session in instance.sessions.values()),
-        failed=sum(session.has_failed for session in instance.sessions.values()),
-        offers=sum(session.offer is not None for session in instance.sessions.values()),
-        stalled=sum(session.is_stalled for session in instance.sessions.values()),
+        questions=questions,
+        failed=failed,
+        offers=offers,
+        stalled=stalled,
         parked_for=instance.park.kind if instance.state is InstanceState.PARKED else None,
         parked_until=instance.parked_until_at,
         memory_budget=instance.memory_budget,
         memory_reserve=instance.reserve.bytes,
     )
+
+
+def _oldest_waiting(instance: Instance) -> float | None:
+    if not instance.turns.waiting:
+        return None
+    return min((turn.queued_at for session in instance.sessions.values() for turn in session.mailbox), default=None)
 
 
 def percentile(samples: Collection[float], share: float) -> float | None:

@@ -36,17 +36,18 @@ class View:
 
     def host_row(self) -> HostRow:
         house = self._house
+        ledger = house.room.ledger
         return HostRow(
             version=__version__,
             rehearsal=house.settings.rehearsal,
             endpoint=self._endpoint,
             started_at=self._started_at,
-            memory_bytes=sum(instance.pool.memory_bytes for instance in self._instances.values()),
+            memory_bytes=ledger.measured,
             memory_budget=house.room.memory_budget,
             supervisor_bytes=self._census.supervisor_bytes,
             memory_available=self._census.memory_available,
             journal_failing=house.recording_fails,
-            memory_reserved=house.room.ledger.coming,
+            memory_reserved=ledger.coming,
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:

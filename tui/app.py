@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.worker import Worker
 
 from supervisor import Engine, InstanceState
 from tui import consequences, format
@@ -57,6 +58,10 @@ class BullpenApp(App[int]):
         self.sub_title = "rehearsal" if rehearsal else ""
         self._clock = clock
         self._control_filter = ControlFilter()
+        self._leaving: Worker[None] | None = None
+        """Ends the program when everything is drained; None when nobody wants that."""
+        self._states_before: dict[str, InstanceState] = {}
+        """Of the instances when that drain began."""
         self.bridge = Bridge(engine)
         self.operations = Operations(engine)
         for each in OURS:
@@ -102,6 +107,9 @@ class BullpenApp(App[int]):
         """Ends at once when nothing would be lost by it; asks first otherwise."""
         if isinstance(self.screen, (QuitScreen, DrainingScreen)):
             return
+        if self._leaving is not None:
+            self._show_draining()
+            return
         if self.bridge.work().is_idle:
             self.exit(0)
         else:
@@ -114,18 +122,28 @@ class BullpenApp(App[int]):
             self._drain_and_leave()
 
     def _drain_and_leave(self) -> None:
-        before = {name: row.state for name, row in self.bridge.instances.items()}
+        self._states_before = {name: row.state for name, row in self.bridge.instances.items()}
         refused = self.operations.drain_all(self.bridge.open_to_prompts())
         if refused:
             self.notify(refused, markup=False)
-        waiting = self.run_worker(self._exit_when_drained(), exit_on_error=False)
+        self._leaving = self.run_worker(self._exit_when_drained(), exit_on_error=False)
+        self._show_draining()
 
+    def _show_draining(self) -> None:
         def decided(answer: Leave | None) -> None:
-            waiting.cancel()
+            leaving = self._leaving
+            if leaving is None:
+                return
+            if answer is Leave.LATER:
+                # Who holds the drain up may be waiting for an answer.
+                self.notify("leaves when all is drained; ctrl+q shows what is left, or takes it back", markup=False)
+                return
+            leaving.cancel()
+            self._leaving = None
             if answer is Leave.NOW:
                 self.exit(0)
             else:
-                self.notify(self.operations.take_back_drain(before), markup=False)
+                self.notify(self.operations.take_back_drain(self._states_before), markup=False)
 
         self.push_screen(DrainingScreen(self._what_is_left), decided)
 

@@ -365,6 +365,27 @@ async def test_the_drain_before_quitting_is_taken_back_as_it_was() -> None:
         assert app.return_code is None
 
 
+async def test_a_drain_before_quitting_can_be_looked_after() -> None:
+    """Whoever holds it up may be waiting for an answer; it goes on, and ctrl+q shows it again."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("ctrl+q", "right", "enter")
+        await pilot.pause()
+        await pilot.press("right", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, DashboardScreen)
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        assert isinstance(app.screen, DrainingScreen)
+        await pilot.press("right", "enter")
+        await pilot.pause()
+        assert not [call for call in engine.calls if call[0] == "resume"]
+        engine.everything_drained.set()
+        await pilot.pause()
+        await pilot.pause()
+        assert app.return_code == 0
+
+
 @pytest.mark.parametrize(
     ("line", "answer"),
     [

@@ -20,6 +20,8 @@ class Leave(StrEnum):
     STAY = "stay"
     DRAIN = "drain"
     NOW = "now"
+    LATER = "later"
+    """When the drain is over; the screen is free until then."""
 
 
 class QuitScreen(Dialog[Leave | None]):
@@ -59,7 +61,7 @@ class QuitScreen(Dialog[Leave | None]):
 
 
 class DrainingScreen(Dialog[Leave | None]):
-    """The drain before the end: who holds it up, and the two ways out of it."""
+    """The drain before the end: who holds it up, and the ways out of it."""
 
     AUTO_FOCUS = "#undo"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -79,6 +81,7 @@ class DrainingScreen(Dialog[Leave | None]):
             yield Static(Content("What still runs after 30 s is interrupted."), classes="note", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Undo drain", id="undo")
+                yield Button("Look meanwhile", id="later")
                 yield Button("Quit now", id="now", classes="-grave")
 
     def on_mount(self) -> None:
@@ -91,6 +94,10 @@ class DrainingScreen(Dialog[Leave | None]):
     @on(Button.Pressed, "#undo")
     def undo(self) -> None:
         self.dismiss(Leave.STAY)
+
+    @on(Button.Pressed, "#later")
+    def look_meanwhile(self) -> None:
+        self.dismiss(Leave.LATER)
 
     @on(Button.Pressed, "#now")
     def quit_now(self) -> None:

@@ -84,6 +84,10 @@ class EventLog(LineView, can_focus=True):
             self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
         self.refresh()
 
+    def on_blur(self) -> None:
+        """Whoever looked back has left: it follows again."""
+        self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
+
     def on_resize(self) -> None:
         self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
 
