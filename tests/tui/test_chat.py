@@ -216,13 +216,14 @@ async def test_words_that_were_not_sent_are_there_when_the_chat_is_opened_again(
         assert app.screen.prompt.text == "half a"
 
 
-async def test_words_typed_on_a_card_answer_nothing() -> None:
+@pytest.mark.parametrize("asked", [ROOT, EMIL])
+async def test_words_typed_on_a_card_answer_nothing(asked: SessionKey) -> None:
     """D4: whoever takes the card for the message has letters in their words that are keys of the card."""
     engine = stage.asking()
     async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ROOT)
+        app.screen.open_chat(asked)
         await settle(app, pilot)
-        await pilot.press(*"hello Adam and")
+        await pilot.press(*"hello Adam and 2 more", "enter")
         await pilot.pause()
         assert engine.calls == []
         assert isinstance(app.screen, ChatScreen)

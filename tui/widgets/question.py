@@ -53,6 +53,20 @@ class QuestionCard(Vertical, can_focus=True, can_focus_children=False):
     def __init__(self, question: Question) -> None:
         super().__init__()
         self.question = question
+        self._typed_at = float("-inf")
+        """When a letter came that is no key of the card."""
+
+    @property
+    def is_typed_on(self) -> bool:
+        """Whether its keys are letters of words that are meant for the message."""
+        return monotonic() - self._typed_at < TYPING
+
+    def on_key(self, event: events.Key) -> None:
+        """Whoever types words here means the message: none of their letters is an answer."""
+        if event.is_printable and event.key not in self._bindings.key_to_bindings:
+            if monotonic() - self._typed_at > HINT_EVERY:
+                self.notify("the keys of the card answer it; tab goes to the message", markup=False, timeout=3)
+            self._typed_at = monotonic()
 
     def show_age(self, now: float) -> None:
         """Writes how long it has been asked, and how long is left."""
@@ -71,11 +85,6 @@ class PermissionCard(QuestionCard):
         Binding("down,j", "scroll(1)", show=False),
     ]
 
-    def __init__(self, question: Question) -> None:
-        super().__init__(question)
-        self._typed_at = float("-inf")
-        """When a letter came that is no key of the card."""
-
     def compose(self) -> ComposeResult:
         question = self.question
         self.border_title = Content.assemble("May ", (clean_cell(question.tool, 40), "bold"), " run?")
@@ -85,16 +94,9 @@ class PermissionCard(QuestionCard):
         yield Static(_permission_keys(question), classes="keys", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("approve", "always", "deny") and monotonic() - self._typed_at < TYPING:
+        if action in ("approve", "always", "deny") and self.is_typed_on:
             return False
         return bool(self.question.always) if action == "always" else True
-
-    def on_key(self, event: events.Key) -> None:
-        """Whoever types words here means the message: none of their letters is an answer."""
-        if event.is_printable and event.key not in self._bindings.key_to_bindings:
-            if monotonic() - self._typed_at > HINT_EVERY:
-                self.notify("the keys of the card answer it; tab goes to the message", markup=False, timeout=3)
-            self._typed_at = monotonic()
 
     def action_approve(self) -> None:
         self.post_message(self.Answered(self.question, Allow()))
@@ -145,6 +147,8 @@ class ChoiceCard(QuestionCard):
         self._draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("choose", "mark", "other", "deny", "pick") and self.is_typed_on:
+            return False
         return self.item.multiple if action == "mark" else True
 
     def answer_item(self, text: str) -> None:
