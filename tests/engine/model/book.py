@@ -158,6 +158,14 @@ class Book:
         self._take_in(entry)
         return entry
 
+    def replay(self, ticket: Ticket, now: float) -> Entry:
+        """Somebody has an interrupted turn sent again. Until that is recorded the offer stands as well."""
+        replayed = self.offers[ticket.key]
+        prompt = self.entries[replayed].prompt
+        entry = Entry(ticket.turn_id, ticket.key, prompt, len(self.entries), now, ticket, replays=replayed)
+        self._take_in(entry)
+        return entry
+
     def _take_in(self, entry: Entry) -> None:
         self.entries[entry.turn_id] = self.by_text[entry.prompt.text] = entry
         insort(self.waiting.setdefault(entry.key, []), entry, key=lambda one: one.rank)
@@ -335,7 +343,7 @@ class Book:
         _hold(isinstance(before.outcome, Interrupted), f"{before} was on offer, and had ended as {before.outcome}")
         if self.offers.get(key) == replayed:  # else it is an earlier one, whose place a later one has taken
             del self.offers[key]
-        if outcome == "replayed":
+        if outcome == "replayed" and turn not in self.entries:  # one that a template has replayed by itself
             self._take_in(Entry(turn, key, before.prompt, len(self.entries), now, replays=replayed, is_accepted=False))
 
     def _finish(self, entry: Entry, outcome: Outcome, now: float) -> None:

@@ -94,7 +94,8 @@ class Operators(Play):
     def decide_about_an_offer(self, number: int, is_wanted: bool, pace: int | None) -> None:
         key = pick(sorted(self.book.offers), number)
         if is_wanted:
-            self.attempt(lambda: self.engine.replay(key))
+            if (ticket := self.attempt(lambda: self.engine.replay(key))) is not None:
+                self.stage.start(self.attend(self.book.replay(ticket, self.stage.now)))
         else:
             self.attempt(lambda: self.engine.drop_offer(key))
         self.go(pace)
