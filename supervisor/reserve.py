@@ -70,11 +70,9 @@ def count_up(slots: Iterable[Slot], reserve: int) -> Ledger:
     used = coming = leaving = 0
     for slot in slots:
         measured = slot.memory_bytes
-        charged = measured
-        if not measured or slot.is_coming:
-            charged = charge(slot, measured, reserve)
-            coming += charged - measured
+        charged = charge(slot, measured, reserve)
         used += charged
+        coming += charged - measured
         if slot.is_leaving:
             leaving += charged
     return Ledger(used, coming, leaving)

@@ -50,11 +50,10 @@ from supervisor.questions import QuestionBook
 from supervisor.restart import Restart
 from supervisor.session import Session
 from supervisor.settings import Settings
-from supervisor.slot import Slot
 from supervisor.snapshot import Snapshot
 from supervisor.templates import Template
 from supervisor.turn import Turn
-from supervisor.view import View
+from supervisor.view import View, find_client
 
 LAST_RESORT = 60.0
 """Seconds that ending everything may take after a mistake of ours, which may have been made in the ending itself."""
@@ -107,6 +106,7 @@ class Supervisor:
             spawn=self._spawn,
         )
         self.view = View(self._instances, self._house, self._census, endpoint=endpoint)
+        """Single rows, for whoever needs no snapshot."""
         self._feed = self._house.feed = Feed(self.view)
         self._house.desk = QuestionDesk(self._clock, QuestionBook(self._instances, self._house))
         self._name = name
@@ -411,7 +411,7 @@ class Supervisor:
     # Single things
 
     def kill_client(self, client_id: str) -> None:
-        if (found := self._find_client(client_id)) is None:
+        if (found := find_client(self._instances, client_id)) is None:
             raise UnknownTarget(f"no client {client_id}: it is gone already")
         slot, instance = found
         instance.clients.end(slot, EndReason.KILLED)
@@ -452,12 +452,6 @@ class Supervisor:
         if (instance := self._instances.get(name)) is None:
             raise UnknownAgent(f"no agent {name!r}; there are: {', '.join(sorted(self._instances)) or 'none'}")
         return instance
-
-    def _find_client(self, client_id: str) -> tuple[Slot, Instance] | None:
-        for instance in self._instances.values():
-            if (slot := instance.pool.get(client_id)) is not None:
-                return slot, instance
-        return None
 
     def _session(self, key: SessionKey) -> Session:
         if (session := self._instance(key.instance).sessions.get(key)) is None:

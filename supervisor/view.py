@@ -10,7 +10,16 @@ from supervisor.house import House
 from supervisor.instance import Instance
 from supervisor.model import Question, SessionKey
 from supervisor.rows import make_client_row, make_instance_row, make_session_row
+from supervisor.slot import Slot
 from supervisor.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
+
+
+def find_client(instances: Mapping[str, Instance], client_id: str) -> tuple[Slot, Instance] | None:
+    """A place by the id of its client, and whose it is."""
+    for instance in instances.values():
+        if (slot := instance.pool.get(client_id)) is not None:
+            return slot, instance
+    return None
 
 
 class View:
@@ -60,10 +69,8 @@ class View:
         return make_session_row(session, instance) if session and instance else None
 
     def client_row(self, client_id: str) -> ClientRow | None:
-        for instance in self._instances.values():
-            if (slot := instance.pool.get(client_id)) is not None:
-                return make_client_row(slot, instance)
-        return None
+        found = find_client(self._instances, client_id)
+        return make_client_row(*found) if found else None
 
     def open_questions(self) -> tuple[Question, ...]:
         """Oldest first."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from supervisor import Answer, Conversation, Engine, InstanceState, Prompt, Refused, SessionKey, Source, Ticket
 
 HARD_DRAIN_SECONDS = 30.0
+OPERATOR = "operator"
+"""The user of the operator's own sessions."""
 
 
 class Operations:
@@ -17,6 +19,11 @@ class Operations:
         self._engine = engine
         self.unsent: dict[SessionKey, str] = {}
         """Words that were not sent when their chat was left, or refused after that: the chat takes them back."""
+
+    def keep_unsent(self, key: SessionKey, text: str) -> None:
+        """For the chat that was left; what came before stands first."""
+        later = self.unsent.get(key, "")
+        self.unsent[key] = f"{text}\n{later}" if later else text
 
     def ask(self, key: SessionKey, text: str) -> Ticket:
         """Sends the operator's prompt; the ticket names the session it went to."""

@@ -142,6 +142,11 @@ def standing(row: InstanceRow, now: float) -> str:
     return parked_words(row, now) or row.note or held_words(row)
 
 
+def alarm(row: InstanceRow, now: float) -> str:
+    """What an operator can do something about: why an instance does not run, or what holds up one that does."""
+    return held_words(row) if row.state is InstanceState.RUNNING else standing(row, now)
+
+
 def held_words(row: InstanceRow) -> str:
     """`2 of 3 turns wait for your answers, 4 queued behind them`; empty when nobody is held up by a question."""
     asking = row.pool.asking

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -62,9 +63,6 @@ CLIENT_COLUMNS = (
     Column("tool", "doing", 10, flex=2, priority=2),
 )
 
-MOST = 1_000_000
-"""Behind every place in a queue: a turn that something else than the queue holds up."""
-
 FAST_GROWTH = 50_000_000
 """Bytes a minute: at this rate a client of ordinary size doubles within five minutes."""
 
@@ -119,10 +117,10 @@ def session_id(key: SessionKey) -> str:
 
 def session_order(row: SessionRow) -> tuple[Any, ...]:
     """Needs-you first: asking, interrupted, failed, stalled, next to begin, longest working, then the most recent."""
-    rank, place = _NEEDS_YOU[row.state], 0
+    rank, place = _NEEDS_YOU[row.state], 0.0
     since = -row.last_activity_at
     if row.state is SessionState.WAITING and row.waiting:
-        place = row.waiting[0].place or MOST
+        place = row.waiting[0].place or math.inf  # without one, something else than the queue holds it up
         since = row.waiting[0].queued_at
     elif row.state is SessionState.INTERRUPTED and row.offer is not None:
         since = row.offer.made_at

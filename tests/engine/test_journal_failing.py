@@ -115,12 +115,15 @@ async def test_it_learns_by_itself_that_the_disk_is_well_again(
     folder: Path, fail: Callable[[Journal, str], Any]
 ) -> None:
     """Nothing is left to be written, and nobody sends a prompt."""
+    told: list[bool] = []
     async with opened(folder) as journal:
+        journal.watch_failing(lambda: told.append(bool(journal.failing)))
         await fail(journal, READ_ONLY)
         assert await accept(journal, make_turn("a")) is not None
         assert journal.failing
         await journal._connection.execute_fetchall(WRITABLE)
         await until(lambda: not journal.failing)
+    assert told == [True, False], "once for each change"
 
 
 async def test_a_lock_of_another_program_is_waited_out(

@@ -216,6 +216,41 @@ async def test_words_that_were_not_sent_are_there_when_the_chat_is_opened_again(
         assert app.screen.prompt.text == "half a"
 
 
+async def test_a_refused_prompt_does_not_take_the_place_of_a_draft() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(DORA)
+        await settle(app, pilot)
+        await pilot.press(*"later", "ctrl+b")
+        app.operations.keep_unsent(DORA, "refused")
+        await settle(app, pilot)
+        app.screen.open_chat(DORA)
+        await settle(app, pilot)
+        assert app.screen.prompt.text == "refused\nlater"
+
+
+async def test_a_first_escape_for_one_turn_does_not_count_for_the_next() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ANA)
+        await settle(app, pilot)
+        await pilot.press("escape")
+        engine.put(replace(engine.sessions[ANA], turn_id="t-next"))
+        await settle(app, pilot)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert engine.calls == []
+
+
+async def test_what_became_of_the_last_turn_is_not_said_of_the_next() -> None:
+    engine = stage.busy()
+    engine.put(replace(engine.sessions[ANA], note="interrupted by somebody"))
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ANA)
+        await settle(app, pilot)
+        assert "interrupted by somebody" not in screen_text(app).splitlines()[0]
+
+
 @pytest.mark.parametrize("asked", [ROOT, EMIL])
 async def test_words_typed_on_a_card_answer_nothing(asked: SessionKey) -> None:
     """D4: whoever takes the card for the message has letters in their words that are keys of the card."""

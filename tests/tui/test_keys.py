@@ -53,6 +53,7 @@ async def test_a_key_over_an_instance_acts_on_that_instance(press: list[str], ca
         (InstanceState.STOPPED, "p"),
         (InstanceState.DRAINING, "D"),
         (InstanceState.DRAINED, "D"),
+        (InstanceState.DRAINED, "p"),
     ],
 )
 async def test_the_same_key_takes_back_what_it_did(state: InstanceState, key: str) -> None:
@@ -466,3 +467,17 @@ async def test_a_row_that_nobody_has_chosen_is_interrupted_only_after_a_question
         await pilot.pause()
         assert engine.calls == []
         assert isinstance(app.screen, ConfirmScreen)
+
+
+async def test_the_instance_that_the_panes_are_narrowed_to_is_not_left_by_itself() -> None:
+    engine = stage.busy()
+    clock = HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
+        await pilot.press("1")
+        app.screen.instances.move_to("helpdesk")
+        await pilot.press("0")
+        clock.now += 120
+        engine.put(replace(engine.instances["admin"], note="something new"))
+        await settle(app, pilot)
+        assert app.screen.instances.cursor_key == "helpdesk"
+        assert "only helpdesk" in screen_text(app)

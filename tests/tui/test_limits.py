@@ -70,7 +70,10 @@ async def test_a_line_is_completed_with_its_present_value(typed: str, line: str)
         assert app.screen.query_one("#line", Input).value == line
 
 
-@pytest.mark.parametrize(("line", "answer"), [("set", "set what?"), ("set helpdesk.maxClients", "to what?")])
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [("set", "set what?"), ("set helpdesk.maxClients", "to what?"), ("set nosuch.maxClients 3", "no agent")],
+)
 async def test_half_a_line_is_not_sent(line: str, answer: str) -> None:
     engine = troubles.parked()
     async with playing(engine) as (app, pilot):

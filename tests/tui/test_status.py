@@ -108,6 +108,11 @@ async def test_the_event_log_keeps_the_last_and_follows_the_newest() -> None:
         top = log.render_line(0).text
         log.add(failed)
         assert log.render_line(0).text == top, "who reads is not disturbed"
+        log.focus()
+        await pilot.pause()
+        app.set_focus(None)
+        await pilot.pause()
+        assert log.is_at_end, "nobody reads any more"
 
 
 def test_a_process_left_behind_is_an_alarm() -> None:

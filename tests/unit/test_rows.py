@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor import PoolStatistics, SessionKey, SessionState, SlotState, WhyWaiting
+from supervisor import InstanceState, PoolStatistics, SessionKey, SessionState, SlotState, WhyWaiting
 from tests.tui import stage, troubles
+from tests.tui.stage import ANA, BEN, CARO, DORA
 from tests.tui.stage_engine import MB, NOW
 from tui import facts, format, inbox, reasons, rows
 from tui.widgets.columns import Cells, parts_of
@@ -93,6 +94,32 @@ def test_a_parked_pool_says_why_and_when_it_tries_again() -> None:
     assert reasons.standing(helpdesk, NOW + 43) == "rate limit, tries again now"
     assert reasons.standing(lookup, NOW) == "credentials refused, p tries again"
     assert reasons.standing(stage.instance("a", note="2 turns running"), NOW) == "2 turns running"
+
+
+def test_an_instance_held_up_by_questions_says_so() -> None:
+    """D1: what the operator can do something about."""
+    pool = PoolStatistics(busy=1, asking=2, max_clients=3)
+    held = stage.instance("a", pool=pool, max_sessions=3, active_sessions=3, waiting=4)
+    assert reasons.alarm(held, NOW) == "2 of 3 turns wait for your answers, 4 queued behind them"
+    assert reasons.alarm(replace(held, waiting=0), NOW) == ""
+    assert reasons.alarm(replace(held, active_sessions=2), NOW) == ""
+    assert reasons.alarm(replace(held, state=InstanceState.PAUSED, note="paused"), NOW) == "paused"
+
+
+def test_who_is_next_stands_before_who_has_waited_longer() -> None:
+    waiting = stage.busy().sessions[CARO]
+    first, second = (
+        replace(waiting, key=key, waiting=(replace(waiting.waiting[0], place=place, queued_at=queued_at),))
+        for key, place, queued_at in ((ANA, 1, NOW - 5), (DORA, 2, NOW - 60))
+    )
+    nowhere = replace(first, key=BEN, waiting=(replace(first.waiting[0], place=None, queued_at=NOW - 90),))
+    assert sorted([nowhere, second, first], key=rows.session_order) == [first, second, nowhere]
+
+
+def test_the_growth_of_a_client_that_has_just_started_means_nothing() -> None:
+    grown = replace(stage.client("a-1", None), memory_growth=-488 * MB, started_at=NOW - 10)
+    assert words(rows.client_row(grown, NOW).cells[5]) == "·"
+    assert words(rows.client_row(grown, NOW + 60).cells[5]) != "·"
 
 
 def test_the_worst_state_of_an_instance_is_counted_before_the_others() -> None:

@@ -19,7 +19,7 @@ from tui.acceptance import follow
 from tui.actions import Place, bindings
 from tui.bridge import Bridge, Touched
 from tui.filters import clean_cell, clean_text
-from tui.operations import Operations
+from tui.operations import OPERATOR, Operations
 from tui.screens.ask_text import AskTextScreen
 from tui.screens.chat_cards import CardDock
 from tui.screens.chat_queue import waiting_lines
@@ -32,8 +32,6 @@ from tui.widgets.transcript import Transcript
 
 STREAM_SECONDS = 0.1
 """Between two looks at the open block."""
-OPERATOR = "operator"
-"""The user of the operator's own sessions."""
 TWICE_WITHIN = 3.0
 """Seconds between two presses of a key that belong together."""
 
@@ -60,8 +58,8 @@ class ChatScreen(Screen[None]):
         """Whether the transcript shows the conversation; it cannot before the session's first prompt."""
         self._was_running = False
         self._sought = ""
-        self._warned_at = float("-inf")
-        """When esc was pressed while somebody else's turn ran."""
+        self._warned_of, self._warned_at = "", 0.0
+        """Somebody else's turn that esc was pressed for, and when."""
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
@@ -183,7 +181,7 @@ class ChatScreen(Screen[None]):
         if self.is_laid_out:
             self.prompt.give_back(text)
         else:
-            self.operations.unsent[key] = text
+            self.operations.keep_unsent(key, text)
 
     def action_withdraw(self) -> None:
         row = self.row
@@ -208,12 +206,13 @@ class ChatScreen(Screen[None]):
     def action_stop_turn(self) -> None:
         """At once for the operator's own turn. Another's is stopped by the second press: the first may have meant
         something else."""
-        now = self._clock()
-        if self.key.user != OPERATOR and now - self._warned_at > TWICE_WITHIN:
-            self._warned_at = now
+        now, turn = self._clock(), "" if self.row is None else self.row.turn_id
+        is_second = turn == self._warned_of and now - self._warned_at <= TWICE_WITHIN
+        if self.key.user != OPERATOR and not is_second:
+            self._warned_of, self._warned_at = turn, now
             self.notify(f"esc again stops the turn of {self.key}", markup=False, timeout=TWICE_WITHIN)
             return
-        self._warned_at = float("-inf")
+        self._warned_of = ""
         self._attempt(lambda: self.operations.interrupt(self.key))
 
     def action_leave(self) -> None:
@@ -222,7 +221,7 @@ class ChatScreen(Screen[None]):
     def action_go_back(self) -> None:
         self.is_laid_out = False
         if draft := self.prompt.text.strip():
-            self.operations.unsent[self.key] = draft
+            self.operations.keep_unsent(self.key, draft)
         self.dismiss(None)
 
     def action_facts(self) -> None:

@@ -11,7 +11,7 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Footer, Input
 
-from supervisor import ClientRow, Event, InstanceRow, InstanceState, SessionRow
+from supervisor import ClientRow, Event, InstanceRow, SessionRow
 from tui import format, inbox, reasons, rows
 from tui.actions import Place, bindings
 from tui.bridge import Touched
@@ -44,7 +44,7 @@ class DashboardScreen(LookingScreen):
             with Vertical(id="left"):
                 yield LiveTable[inbox.Item](
                     inbox.INBOX_COLUMNS, build=inbox.inbox_row, order=inbox.inbox_order, clock=self._clock,
-                    title="Inbox", empty="nobody asks", id="inbox",
+                    title="Inbox", empty="nobody asks", id="inbox", shows_top=True,
                 )  # fmt: skip
                 yield LiveTable[InstanceRow](
                     rows.INSTANCE_COLUMNS, build=rows.instance_row, order=rows.instance_order, clock=self._clock,
@@ -52,7 +52,7 @@ class DashboardScreen(LookingScreen):
                 )  # fmt: skip
                 yield LiveTable[SessionRow](
                     rows.SESSION_COLUMNS, build=self._session_row, order=rows.session_order, clock=self._clock,
-                    title="Sessions", empty="no session yet: n begins one", id="sessions",
+                    title="Sessions", empty="no session yet: n begins one", id="sessions", shows_top=True,
                 )  # fmt: skip
             with Vertical(id="right"):
                 yield LiveTable[ClientRow](
@@ -166,11 +166,7 @@ class DashboardScreen(LookingScreen):
         notes = [
             f"{format.glyph(row.state)} {row.name}: {clean_cell(reason)}"
             for row in self.bridge.instances.values()
-            if (
-                reason := reasons.standing(row, now)
-                if row.state is not InstanceState.RUNNING
-                else reasons.held_words(row)
-            )
+            if (reason := reasons.alarm(row, now))
         ]
         if self._scope is not None:
             notes.append(f"only {self._scope} · 0 all")

@@ -11,7 +11,7 @@ from supervisor import ClientRow, InstanceRow, Offer, Question, SessionKey, Sess
 from tui import facts
 from tui.bridge import Bridge
 from tui.inbox import Item, inbox_order
-from tui.operations import Operations
+from tui.operations import OPERATOR, Operations
 from tui.screens.describe import DescribeScreen
 from tui.screens.verbs import OperatorScreen
 from tui.widgets.livetable import LiveTable
@@ -160,8 +160,8 @@ class LookingScreen(OperatorScreen):
         if not names:
             self.notify("no instance takes prompts now", severity="warning", markup=False)
             return
-        mine = sum(1 for key in self.bridge.sessions if key.user == "operator")
-        screen = NewChatScreen(names, instance=instance or names[0], user="operator", session=f"chat-{mine + 1}")
+        mine = sum(1 for key in self.bridge.sessions if key.user == OPERATOR)
+        screen = NewChatScreen(names, instance=instance or names[0], user=OPERATOR, session=f"chat-{mine + 1}")
 
         def decided(key: SessionKey | None) -> None:
             if key is not None:

@@ -17,7 +17,7 @@ Thing = TypeVar("Thing")
 HOLD_SECONDS = 5.0
 """So long after the last key or click in a table its rows keep their places."""
 ATTENDED_SECONDS = 60.0
-"""So long after it the cursor keeps to its row; then the table goes back to its top."""
+"""So long after a row was chosen the cursor keeps to it; then a table that shows its top goes back there."""
 
 
 class LiveTable(LineTable, Generic[Thing]):
@@ -39,12 +39,15 @@ class LiveTable(LineTable, Generic[Thing]):
         title: str,
         empty: str,
         id: str,
+        shows_top: bool = False,
     ) -> None:
+        """With `shows_top`, the first row is what matters while nobody chooses another: it is in need of somebody."""
         super().__init__(columns, empty=empty, id=id)
         self.border_title = title
         self._build = build
         self._order = order
         self._clock = clock
+        self._shows_top = shows_top
         self._things: dict[str, Thing] = {}
         self._touched_at = self._chosen_at = float("-inf")
         self._is_disordered = False
@@ -68,7 +71,7 @@ class LiveTable(LineTable, Generic[Thing]):
     @property
     def is_attended(self) -> bool:
         """Somebody has chosen a row not long ago. Later the top is what matters, not the row the cursor was left on."""
-        return self._clock() - self._chosen_at < ATTENDED_SECONDS
+        return not self._shows_top or self._clock() - self._chosen_at < ATTENDED_SECONDS
 
     @property
     def is_disordered(self) -> bool:
