@@ -11,6 +11,8 @@
     [[error: 429]]                   an HTTP error; after some text, an error event in the stream
     [[stall]]                        headers or what came before, then silence
     [[cut]]                          the connection breaks here
+    [[reject: 400, some text]]       an HTTP error for as long as this prompt stands in the conversation
+    [[usage: 12, 34]]                the reply says that it used 12 input and 34 output tokens
 
 Seconds are multiplied by the rehearsal's pace. `error`, `stall` and `cut` happen at every attempt; with a
 number of times (`[[error: 529, 2]]`, `[[cut: 1]]`) only at so many attempts, after which the reply goes on. Directions
@@ -26,7 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.rehearsal.reply import Cut, Fault, Refuse, Say, Stall, Step, Use, Wait, fragments
+from supervisor.rehearsal.reply import Charge, Cut, Fault, Refuse, Say, Stall, Step, Use, Wait, fragments
 
 MAX_WORDS = 20_000
 """Longest `[[stream]]`."""
@@ -59,6 +61,13 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Reject:
+    """What the API will not take, now or later: its prompt has to leave the conversation."""
+
+    refusal: Refuse
+
+
+@dataclass(frozen=True, slots=True)
 class Mistake:
     """A direction that cannot be read, and why."""
 
@@ -66,7 +75,7 @@ class Mistake:
     reason: str
 
 
-Direction = Step | Echo | Recall | Essay | Fail | Mistake
+Direction = Step | Echo | Recall | Essay | Fail | Reject | Mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +210,20 @@ def _error(argument: str) -> Direction:
     return Fail(Refuse(int(status)), _times(times))
 
 
+def _reject(argument: str) -> Direction:
+    status, _, message = (part.strip() for part in argument.partition(","))
+    if not re.fullmatch(r"4\d\d", status):
+        raise _Unreadable("it needs a status from 400 to 499, as in [[reject: 400, prompt is too long]]")
+    return Reject(Refuse(int(status), message=message))
+
+
+def _usage(argument: str) -> Direction:
+    match = re.fullmatch(r"(-?\d+)\s*,\s*(-?\d+)", argument)
+    if match is None:
+        raise _Unreadable("it needs input and output tokens, as in [[usage: 12, 34]]")
+    return Charge(int(match[1]), int(match[2]))
+
+
 def _stall(argument: str) -> Direction:
     return Fail(Stall(), _times(argument))
 
@@ -246,6 +269,8 @@ _READERS: dict[str, Callable[[str], Direction]] = {
     "tool": _tool,
     "ask": _ask,
     "error": _error,
+    "reject": _reject,
+    "usage": _usage,
     "stall": _stall,
     "cut": _cut,
 }

@@ -53,9 +53,19 @@ class Refuse:
     status: int
     retry_after: float | None = None
     """Seconds, sent as the `retry-after` header."""
+    message: str = ""
+    """The API's words; empty means its usual ones for that status."""
 
 
-Step = Say | Use | Wait | Stall | Cut | Refuse
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The reply says that it used so many tokens, whatever it really did."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+Step = Say | Use | Wait | Stall | Cut | Refuse | Charge
 Reply = tuple[Step, ...]
 Fault = Refuse | Stall | Cut
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import hashlib
 import random
 
-from supervisor.rehearsal.directions import Direction, Echo, Essay, Fail, Mistake, Recall, Staged, read_directions
+from supervisor.rehearsal.directions import (
+    Direction,
+    Echo,
+    Essay,
+    Fail,
+    Mistake,
+    Recall,
+    Reject,
+    Staged,
+    read_directions,
+)
 from supervisor.rehearsal.essay import ESSAY
 from supervisor.rehearsal.improvisation import improvise
 from supervisor.rehearsal.reply import Cut, Refuse, Reply, Say, Stall, Step, Use, fragments
@@ -20,6 +30,8 @@ def decide(request: Request, *, seed: int, attempt: int = 1) -> Reply:
 
     `attempt` counts how often this very request has been sent, from 1.
     """
+    if (rejection := _find_rejection(request)) is not None:
+        return (rejection,)
     staged = read_directions(request.prompt)
     if staged.directions:
         return _stage(staged, request, attempt)
@@ -67,10 +79,20 @@ def _step(direction: Direction, staged: Staged, request: Request, attempt: int) 
         case Use(tool) if tool not in request.tools:
             offered = ", ".join(request.tools) or "none"
             return _say(f"There is no tool {tool} in this request. The tools are: {offered}.")
-        case Mistake():
+        case Mistake() | Reject():
             return None
         case _:
             return direction
+
+
+def _find_rejection(request: Request) -> Refuse | None:
+    """Of any prompt in the conversation: an API looks at all of it every time."""
+    for text in request.user_texts:
+        if "[[" in text:
+            for direction in read_directions(text).directions:
+                if isinstance(direction, Reject):
+                    return direction.refusal
+    return None
 
 
 def _recollection(prompts: tuple[str, ...]) -> str:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from supervisor.rehearsal import wire
-from supervisor.rehearsal.reply import Cut, Refuse, Reply, Say, Stall, Use, Wait
+from supervisor.rehearsal.reply import Charge, Cut, Refuse, Reply, Say, Stall, Use, Wait
 from supervisor.rehearsal.request import Request, parse_request
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Performance(Response):
             group.cancel_scope.cancel()
 
     def _refusal(self) -> Refuse | None:
-        first = next((step for step in self._reply if not isinstance(step, Wait)), None)
+        first = next((step for step in self._reply if not isinstance(step, Wait | Charge)), None)
         return first if isinstance(first, Refuse) else None
 
     async def _refuse(self, refusal: Refuse, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,7 +144,9 @@ class Performance(Response):
         headers = {"request-id": f"req_{self._salt}"}
         if refusal.retry_after is not None:
             headers["retry-after"] = f"{refusal.retry_after:g}"
-        await JSONResponse(wire.error_body(refusal.status), refusal.status, headers)(scope, receive, send)
+        await JSONResponse(wire.error_body(refusal.status, refusal.message), refusal.status, headers)(
+            scope, receive, send
+        )
 
     async def _stream(self, scope: Scope, send: Send) -> None:
         headers = [
@@ -174,7 +176,7 @@ class Performance(Response):
             if isinstance(step, Wait):
                 await self._pause(step.seconds)
             elif isinstance(step, Refuse):
-                yield wire.event("error", error=wire.error_body(step.status)["error"])
+                yield wire.event("error", error=wire.error_body(step.status, step.message)["error"])
                 return
             elif isinstance(step, Say | Use):
                 gap = step.gap if isinstance(step, Say) else 0.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.rehearsal.reply import Reply, Say, Use, stop_reason
+from supervisor.rehearsal.reply import Charge, Reply, Say, Use, stop_reason
 from supervisor.rehearsal.request import Request
 
 CHARACTERS_PER_TOKEN = 4
@@ -106,8 +106,17 @@ def whole_message(opening: Envelope, reply: Reply, salt: str) -> dict[str, Any]:
             content.append({"type": "text", "text": step.text})
         elif isinstance(step, Use):
             content.append(_tool_block(salt, len(content), step, dict(step.input)))
-    spoken = opening.usage(output_tokens(reply))
-    return {**opening.message(), "content": content, "stop_reason": stop_reason(reply), "usage": spoken}
+    message = opening.message()
+    return {**message, "content": content, "stop_reason": stop_reason(reply), "usage": usage_of(opening, reply)}
+
+
+def usage_of(opening: Envelope, reply: Reply) -> dict[str, int]:
+    """What the whole reply says it has used."""
+    usage = opening.usage(output_tokens(reply))
+    for step in reply:
+        if isinstance(step, Charge):
+            usage |= {"input_tokens": step.input_tokens, "output_tokens": step.output_tokens}
+    return usage
 
 
 def output_tokens(reply: Reply) -> int:
@@ -148,7 +157,7 @@ def block_events(step: Say | Use, index: int, salt: str) -> Iterator[bytes]:
 
 def closing_events(opening: Envelope, reply: Reply) -> bytes:
     delta = {"stop_reason": stop_reason(reply), "stop_sequence": None}
-    usage = opening.usage(output_tokens(reply))
+    usage = usage_of(opening, reply)
     return event("message_delta", delta=delta, usage=usage) + event("message_stop")
 
 

@@ -67,6 +67,8 @@ def test_faults_happen_always_or_a_number_of_times() -> None:
         ("[[ask: Which? | red | red]]", "different"),
         ("[[error: 200]]", "400 to 599"),
         ("[[cut: never]]", "number of times"),
+        ("[[reject: 500]]", "400 to 499"),
+        ("[[usage: many]]", "input and output tokens"),
         ("[[echo: this]]", "no argument"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.rehearsal import wire
 from supervisor.rehearsal.errands import ALARM, ERRANDS
 from supervisor.rehearsal.reply import Cut, Refuse, Reply, Say, Use, Wait, fragments
 from supervisor.rehearsal.request import Request, parse_request
@@ -188,3 +189,24 @@ def test_a_reply_is_about_what_was_asked() -> None:
     )
 
     assert "coffee machine contract" in spoken(reply).lower()
+
+
+def test_what_is_rejected_stays_rejected_as_long_as_it_stands_in_the_conversation() -> None:
+    """An API looks at the whole conversation, so one prompt it does not take spoils every later one."""
+    poison = "[[reject: 400, prompt is too long: 9 tokens > 8 maximum]] word"
+    refusal = (Refuse(400, message="prompt is too long: 9 tokens > 8 maximum"),)
+
+    assert decide(request(user(poison)), seed=1) == refusal
+    assert decide(request(user(poison), assistant("no"), user("[[say: hello]]")), seed=1) == refusal
+    assert spoken(decide(request(user("[[say: hello]]")), seed=1)) == "hello"
+
+
+def test_a_reply_may_claim_any_usage() -> None:
+    asked = request(user(f"[[usage: {2**63}, -1]] [[say: hello]]"))
+    reply = decide(asked, seed=1)
+
+    opening = wire.envelope(asked, "0")
+    whole = wire.whole_message(opening, reply, "0")
+    assert whole["usage"]["input_tokens"] == 2**63
+    assert whole["usage"]["output_tokens"] == -1
+    assert f'"input_tokens": {2**63}'.encode() in wire.closing_events(opening, reply)
