@@ -36,6 +36,13 @@ _LINE_BREAK = re.compile("\r\n?|[\u2028\u2029]")
 _UNWANTED = re.compile(
     f"{_CONTROL_STRING}(?:\x07|\x1b\\\\|\x9c)|{_CONTROL_SEQUENCE}[@-~]|\x1b[ -/]{{0,4}}[0-~]|[{_FORBIDDEN}]"
 )
+_LOOKS_LIKE_LESS = (
+    "\r\u2028\u2029\ud800-\udfff"  # acts as a line break, or is half a character
+    "\ufe00-\ufe0f\U0001f3fb-\U0001f3ff"  # variation selectors and skin tones: no cell of their own
+    "\u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000"  # blank, and not the space that it looks like
+)
+_UNSEEN = re.compile(f"[{_FORBIDDEN}{_LOOKS_LIKE_LESS}]")
+"""What a reader cannot see, or takes for something else."""
 _UNFINISHED = re.compile(f"(?:{_CONTROL_STRING}\x1b?|{_CONTROL_SEQUENCE}|\x1b[ -/]{{0,4}}|\r)\\Z")
 """The end of a text that may go on as something else than it looks now."""
 
@@ -45,6 +52,25 @@ def clean(text: str) -> str:
     if (text.isascii() and text.isprintable()) or not _SUSPECT.search(text):
         return text
     return _UNWANTED.sub("", _LINE_BREAK.sub("\n", _join_surrogates(text)))
+
+
+def reveal(text: str) -> str:
+    """The text with a visible escape for each character that acts on a terminal, hides from its reader or looks like a
+    plain space: `⟨ESC⟩`, `⟨CR⟩`, `⟨U+202E⟩`. Newlines and tabs stay. Nothing is taken away, so what is decided on can
+    be seen whole; a text that was revealed before stays as it is."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSEEN.sub(lambda found: name_unseen(found[0]), text)
+
+
+def find_unseen(text: str) -> list[str]:
+    """Each character of the text that `reveal` would replace, in order, repetitions included."""
+    return [] if text.isascii() and text.isprintable() else _UNSEEN.findall(text)
+
+
+def name_unseen(character: str) -> str:
+    """`⟨ESC⟩` or `⟨U+202E⟩`: what stands for the character where it is shown."""
+    return {"\x1b": "⟨ESC⟩", "\r": "⟨CR⟩", "\0": "⟨NUL⟩"}.get(character) or f"⟨U+{ord(character):04X}⟩"
 
 
 def _join_surrogates(text: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.cleaning import StreamCleaner, clean, one_line, shorten
+from supervisor.cleaning import StreamCleaner, clean, find_unseen, name_unseen, one_line, reveal, shorten
 
 CUT = st.lists(st.integers(0, 60), max_size=6)
 """Where a text is cut into fragments."""
@@ -46,6 +46,33 @@ def test_nothing_forbidden_comes_out_and_clean_text_stays_as_it_is(text: str) ->
     assert [character for character in cleaned if not is_allowed(character)] == []
     assert clean(cleaned) == cleaned
     cleaned.encode()
+
+
+@given(NASTY)
+def test_revealing_takes_nothing_away_and_leaves_nothing_for_cleaning(text: str) -> None:
+    revealed = reveal(text)
+
+    assert clean(revealed) == revealed
+    assert reveal(revealed) == revealed
+    for character in dict.fromkeys(find_unseen(text)):
+        text = text.replace(character, name_unseen(character))
+    assert revealed == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[2Jb", "a⟨ESC⟩[2Jb"),
+        ("rm x\rls", "rm x⟨CR⟩ls"),
+        ("a\u202eb\u200b", "a⟨U+202E⟩b⟨U+200B⟩"),
+        ("\U000e0041\ufe0f\u00a0\u2800", "⟨U+E0041⟩⟨U+FE0F⟩⟨U+00A0⟩⟨U+2800⟩"),
+        ("one\n\ttwo", "one\n\ttwo"),
+        ("\ud83d\x85\u2028\0", "⟨U+D83D⟩⟨U+0085⟩⟨U+2028⟩⟨NUL⟩"),
+        ("naïve 日本 😀", "naïve 日本 😀"),
+    ],
+)
+def test_what_cannot_be_seen_is_revealed_as_an_escape(text: str, shown: str) -> None:
+    assert reveal(text) == shown
 
 
 @given(NASTY, CUT)
