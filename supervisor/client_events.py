@@ -1,10 +1,18 @@
-"""What a client tells: the SDK's messages in our words. Texts in here are already clean."""
+"""What a client tells: the SDK's messages in our words. Texts in here are already clean.
+
+Every event brings its own values into range (`bounds`), so that none of any connection can hold what the engine, the
+journal or a screen cannot take.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from supervisor import bounds
 from supervisor.model import Usage
+
+MOST_NAME = 1_000
+"""Characters of a tool's name, an id, or a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +21,19 @@ class TextDelta:
 
     text: str
 
+    def __post_init__(self) -> None:
+        if type(self.text) is not str:
+            _bring_into_range(self, text=bounds.text(self.text))
+
 
 @dataclass(frozen=True, slots=True)
 class TextBlock:
     """A finished block, in full; it repeats the fragments that came before."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        _bring_into_range(self, text=bounds.text(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +43,29 @@ class ToolStarted:
     summary: str
     detail: str
 
+    def __post_init__(self) -> None:
+        _bring_into_range(
+            self,
+            tool_use_id=bounds.text(self.tool_use_id, MOST_NAME),
+            tool=bounds.text(self.tool, MOST_NAME),
+            summary=bounds.text(self.summary),
+            detail=bounds.text(self.detail),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ToolEnded:
     tool_use_id: str
     text: str
     is_error: bool
+
+    def __post_init__(self) -> None:
+        _bring_into_range(
+            self,
+            tool_use_id=bounds.text(self.tool_use_id, MOST_NAME),
+            text=bounds.text(self.text),
+            is_error=self.is_error is True,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +79,25 @@ class Retrying:
     status: int | None
     reason: str
 
+    def __post_init__(self) -> None:
+        _bring_into_range(
+            self,
+            attempt=bounds.count(self.attempt),
+            max_retries=bounds.count(self.max_retries),
+            delay=bounds.seconds(self.delay),
+            status=bounds.http_status(self.status),
+            reason=bounds.text(self.reason, MOST_NAME),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
     """The CLI has shortened the conversation to make room."""
 
     tokens_before: int
+
+    def __post_init__(self) -> None:
+        _bring_into_range(self, tokens_before=bounds.count(self.tokens_before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +117,9 @@ class Limited:
     is_rejected: bool
     resets_at: float | None
     """Unix seconds."""
+
+    def __post_init__(self) -> None:
+        _bring_into_range(self, is_rejected=self.is_rejected is True, resets_at=bounds.unix_time(self.resets_at))
 
 
 NEVER_WRITTEN = "aborted_unwritten"
@@ -97,5 +145,29 @@ class Result:
     is_own: bool = True
     """False for a turn the CLI began by itself (a background task that ended)."""
 
+    def __post_init__(self) -> None:
+        uuids = self.prompt_uuids
+        if uuids is not None:
+            uuids = tuple(bounds.text(one, MOST_NAME) for one in bounds.sequence(uuids))
+        _bring_into_range(
+            self,
+            prompt_uuids=None
+            if uuids is None
+            else tuple(bounds.text(one, MOST_NAME) for one in bounds.sequence(uuids)),
+            text=bounds.text(self.text),
+            is_error=bool(self.is_error),
+            was_aborted=bool(self.was_aborted),
+            terminal_reason=bounds.text(self.terminal_reason, MOST_NAME),
+            error=bounds.text(self.error),
+            api_status=bounds.http_status(self.api_status),
+            usage=self.usage if isinstance(self.usage, Usage) else Usage(),
+            is_own=self.is_own is not False,
+        )
+
 
 ClientEvent = TextDelta | TextBlock | ToolStarted | ToolEnded | Retrying | Limited | Compacted | Woke | Rested | Result
+
+
+def _bring_into_range(event: object, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(event, name, value)

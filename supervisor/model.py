@@ -1,6 +1,6 @@
 """The words of the engine as types: keys, states, prompts, outcomes, questions.
 
-Everything here is a value. Nothing here imports another module of the package, so every room may use it.
+Everything here is a value. Nothing here imports another module of the package but `bounds`, so every room may use it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
+
+from supervisor import bounds
 
 
 class SessionKey(NamedTuple):
@@ -172,12 +174,20 @@ class MemoryLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one turn cost. Tokens as the API counts them; dollars computed from the cumulative totals."""
+    """What one turn cost. Tokens as the API counts them; dollars computed from the cumulative totals.
+
+    Always storable: counts and dollars stay within `bounds`, sums of them too.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cache_tokens: int = 0
     cost_usd: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("input_tokens", "output_tokens", "cache_tokens"):
+            object.__setattr__(self, name, bounds.count(getattr(self, name)))
+        object.__setattr__(self, "cost_usd", bounds.dollars(self.cost_usd))
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(

@@ -6,6 +6,7 @@ says until when, and then lets one turn go first; each good turn doubles how man
 
 from __future__ import annotations
 
+from supervisor import bounds
 from supervisor.brake import Brake
 from supervisor.model import FailureKind
 
@@ -15,6 +16,10 @@ PAUSES = {
     FailureKind.CRASH_LOOP: (10.0, 300.0),
 }
 """Seconds parked when the provider does not say how long: the first time, and at most. It doubles until a good turn."""
+
+LONGEST_PARK = 6 * 3600.0
+"""Seconds parked at most, whatever the provider says: a whole five-hour limit fits in. Whether a longer one (a week's)
+or one that was told wrongly still holds, a single turn finds out four times a day."""
 
 
 class Park:
@@ -34,10 +39,13 @@ class Park:
         self._brakes = {kind: Brake(base, cap) for kind, (base, cap) in PAUSES.items()}
 
     def close(self, kind: FailureKind, now: float, seconds: float | None = None) -> bool:
-        """Parks for `seconds`, or for as long as it takes by experience. False when that changes nothing.
+        """Parks for `seconds` (`LONGEST_PARK` at most), or for as long as it takes by experience. False when nothing
+        changes by that.
 
         What is heard from turns that began before it was parked counts as the same occasion.
         """
+        if seconds is not None:
+            seconds = bounds.seconds(seconds, LONGEST_PARK)
         if self.kind is None:
             pause = self._brakes[kind].fail(now)
             self.kind, self.until, self.trial = kind, now + (seconds if seconds is not None else pause), 1

@@ -129,11 +129,7 @@ class SdkConnection:
                 from supervisor.translate import translate_death
 
                 raise translate_death(error, " ".join(self._last_words)) from error
-            try:
-                events = list(self._translator.translate(message))
-            except Exception as error:
-                raise ClientDied(f"a message of the client could not be read: {type(error).__name__}") from error
-            for event in events:
+            for event in self._translator.read(message):
                 yield event
 
     async def send(self, text: str, uuid: str) -> None:

@@ -192,6 +192,28 @@ class FakeConnection:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._in.send_nowait(event)
 
+    def write(self, line: object) -> None:
+        """Writes one message as the CLI does, of any shape: it is parsed by the SDK and translated as that of a real
+        process is, and one that cannot be read ends this client. The running turn's id is `prompt_uuid`."""
+        from claude_agent_sdk._internal.message_parser import parse_message
+
+        from supervisor.translate import Translator, translate_death
+
+        try:
+            message = parse_message(line)  # type: ignore[arg-type]
+            for event in Translator(self.launch.workspace).read(message) if message is not None else ():
+                if isinstance(event, Result) and self._uuid in (event.prompt_uuids or (self._uuid,)):
+                    self._uuid = ""
+                self.tell(event)
+        except Exception as error:
+            self._end()
+            self.tell(error if isinstance(error, ClientDied) else translate_death(error, ""))
+
+    @property
+    def prompt_uuid(self) -> str:
+        """Of the prompt whose turn runs; empty between turns."""
+        return self._uuid
+
     def reply(self, text: str = "", *, rests: bool = True) -> None:
         """Says the rest and ends the turn; `rests` is the idle sign after it."""
         if text:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from claude_agent_sdk import (
     AssistantMessage,
@@ -23,11 +22,15 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
+from supervisor import bounds
 from supervisor import client_events as told
 from supervisor.cleaning import StreamCleaner, clean, one_line, shorten
 from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
 from supervisor.model import Usage
 from supervisor.permissions import detail, summarize
+
+_MOST_ERRORS, _MOST_ERROR = 20, 2_000
+"""Errors of one Result that are told, and characters of each."""
 
 
 class Translator:
@@ -36,6 +39,14 @@ class Translator:
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
         self._cleaner = StreamCleaner()
+
+    def read(self, message: Message) -> list[told.ClientEvent]:
+        """What it tells. Raises `ClientDied` when it cannot be read at all: it may have been the Result that a turn
+        waits for, and that turn must not wait for ever."""
+        try:
+            return list(self.translate(message))
+        except Exception as error:
+            raise ClientDied(f"a message of the client could not be read: {type(error).__name__}") from error
 
     def translate(self, message: Message) -> Iterator[told.ClientEvent]:
         match message:
@@ -51,97 +62,102 @@ class Translator:
                 yield from _system(message.subtype, message.data)
             case RateLimitEvent():
                 info = message.rate_limit_info
-                yield told.Limited(info.status == "rejected", float(info.resets_at) if info.resets_at else None)
+                yield told.Limited(getattr(info, "status", "") == "rejected", getattr(info, "resets_at", None))
             case _:
                 return
 
     def _fragment(self, message: StreamEvent) -> Iterator[told.ClientEvent]:
         if message.parent_tool_use_id is not None:
             return  # a sub-agent's words are not the reply
-        event = message.event
+        event = bounds.mapping(message.event)
         if event.get("type") == "content_block_start":
             self._cleaner = StreamCleaner()
-        delta = event.get("delta") or {}
+        delta = bounds.mapping(event.get("delta"))
         is_text = event.get("type") == "content_block_delta" and delta.get("type") == "text_delta"
-        if is_text and (text := self._cleaner.feed(delta.get("text", ""))):
+        if is_text and (text := self._cleaner.feed(bounds.text(delta.get("text")))):
             yield told.TextDelta(text)
 
     def _assistant(self, message: AssistantMessage) -> Iterator[told.ClientEvent]:
         if message.parent_tool_use_id is not None:
             return
         is_error_text = message.error is not None
-        for block in message.content:
+        for block in bounds.sequence(message.content):
             match block:
-                case TextBlock(text=text) if text and not is_error_text:
-                    yield told.TextBlock(clean(text))
-                case ToolUseBlock(id=tool_use_id, name=name, input=arguments):
-                    summary = summarize(name, arguments, self._workspace)
-                    yield told.ToolStarted(tool_use_id, clean(name), summary, detail(arguments, self._workspace))
+                case TextBlock(text=str(text)) if text and not is_error_text:
+                    yield told.TextBlock(clean(bounds.text(text)))
+                case ToolUseBlock(id=tool_use_id, name=name, input=given):
+                    tool, arguments = clean(bounds.text(name, told.MOST_NAME)), bounds.mapping(given)
+                    summary = summarize(tool, arguments, self._workspace)
+                    yield told.ToolStarted(tool_use_id, tool, summary, detail(arguments, self._workspace))
                 case _:
                     pass
 
 
 def _tool_results(message: UserMessage) -> Iterator[told.ClientEvent]:
-    if message.parent_tool_use_id is not None or isinstance(message.content, str):
+    if message.parent_tool_use_id is not None:
         return
-    for block in message.content:
+    for block in bounds.sequence(message.content):
         if isinstance(block, ToolResultBlock):
-            text = shorten(clean(_plain(block.content)))
+            text = shorten(clean(bounds.text(_plain(block.content))))
             yield told.ToolEnded(block.tool_use_id, text, bool(block.is_error))
 
 
-def _plain(content: str | list[dict[str, Any]] | None) -> str:
-    if content is None:
-        return ""
+def _plain(content: object) -> str:
     if isinstance(content, str):
         return content
-    return "\n".join(str(part.get("text", f"[{part.get('type', 'data')}]")) for part in content)
+    parts = map(bounds.mapping, bounds.sequence(content))
+    return "\n".join(
+        bounds.text(part["text"]) if "text" in part else f"[{bounds.text(part.get('type'), 100) or 'data'}]"
+        for part in parts
+    )
 
 
 def _result(message: ResultMessage) -> told.Result:
-    reason = message.terminal_reason or ""
+    reason = bounds.text(message.terminal_reason, told.MOST_NAME)
+    words = clean(bounds.text(message.result))
     uuids = message.user_message_uuids
     if uuids is None and message.user_message_uuid is not None:
         uuids = [message.user_message_uuid]
-    usage = message.usage or {}
+    usage = bounds.mapping(message.usage)
     error = ""
     if message.is_error:
-        error = clean(message.result or "; ".join(message.errors or ()) or message.subtype)
+        errors = "; ".join(bounds.text(one, _MOST_ERROR) for one in bounds.sequence(message.errors)[:_MOST_ERRORS])
+        error = words or clean(errors) or clean(bounds.text(message.subtype, told.MOST_NAME))
     return told.Result(
-        prompt_uuids=None if uuids is None else tuple(uuids),
-        text=clean(message.result or ""),
+        prompt_uuids=None if uuids is None else tuple(bounds.sequence(uuids)),
+        text=words,
         is_error=message.is_error,
         was_aborted=reason.startswith("aborted"),
         terminal_reason=reason,
         error=error,
         api_status=message.api_error_status,
         usage=Usage(
-            input_tokens=int(usage.get("input_tokens") or 0),
-            output_tokens=int(usage.get("output_tokens") or 0),
-            cache_tokens=int(usage.get("cache_read_input_tokens") or 0)
-            + int(usage.get("cache_creation_input_tokens") or 0),
+            input_tokens=usage.get("input_tokens", 0),
+            output_tokens=usage.get("output_tokens", 0),
+            cache_tokens=bounds.count(usage.get("cache_read_input_tokens"))
+            + bounds.count(usage.get("cache_creation_input_tokens")),
             cost_usd=message.total_cost_usd or 0.0,
         ),
         is_own=message.origin is None,
     )
 
 
-def _system(subtype: str, data: dict[str, Any]) -> Iterator[told.ClientEvent]:
+def _system(subtype: str, given: object) -> Iterator[told.ClientEvent]:
+    data = bounds.mapping(given)
     match subtype:
         case "session_state_changed":
             yield told.Rested() if data.get("state") == "idle" else told.Woke()
         case "api_retry":
-            status = data.get("error_status")
             yield told.Retrying(
-                attempt=int(data.get("attempt") or 0),
-                max_retries=int(data.get("max_retries") or 0),
-                delay=float(data.get("retry_delay_ms") or 0) / 1000,
-                status=int(status) if status else None,
-                reason=one_line(str(data.get("error") or "no answer"), 200),
+                attempt=data.get("attempt", 0),
+                max_retries=data.get("max_retries", 0),
+                delay=bounds.milliseconds(data.get("retry_delay_ms")),
+                status=data.get("error_status"),
+                reason=one_line(bounds.text(data.get("error")) or "no answer", 200),
             )
         case "compact_boundary":
-            compaction = data.get("compact_metadata") or data
-            yield told.Compacted(int(compaction.get("pre_tokens") or 0))
+            compaction = bounds.mapping(data.get("compact_metadata")) or data
+            yield told.Compacted(compaction.get("pre_tokens", 0))
         case _:
             return
 

@@ -1,0 +1,114 @@
+"""One odd value stops nobody else: what the API, the CLI or a caller may send, and the engine lives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from supervisor.client_events import Limited, Retrying
+from supervisor.model import Done, InstanceState, Prompt
+from supervisor.park import LONGEST_PARK
+from supervisor.snapshot import InstanceRow
+from supervisor.supervisor import Supervisor
+from supervisor.testing import FakeConnection, FakeWorld, hold
+from tests.engine.conftest import Start
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+def row_of(supervisor: Supervisor) -> InstanceRow:
+    return supervisor.snapshot().instances[0]
+
+
+def result_of(connection: FakeConnection, **fields: Any) -> dict[str, Any]:
+    """The line that ends the running turn, as the CLI writes it."""
+    return {
+        "type": "result",
+        "subtype": "success",
+        "duration_ms": 1,
+        "duration_api_ms": 1,
+        "is_error": False,
+        "num_turns": 1,
+        "session_id": "s",
+        "result": "fine",
+        "user_message_uuids": [connection.prompt_uuid],
+        **fields,
+    }
+
+
+async def is_well(supervisor: Supervisor, world: FakeWorld) -> bool:
+    """Another user's turn is answered."""
+    world.on_prompt = lambda connection, text: connection.reply("fine")
+    outcome = await supervisor.submit(Prompt("desk", "still there?", user="other")).outcome()
+    return isinstance(outcome, Done) and supervisor.failure is None
+
+
+async def test_a_usage_that_no_database_holds_is_booked_as_the_most_there_is(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = lambda connection, _: connection.write(
+        result_of(connection, usage={"input_tokens": 2**63, "output_tokens": "x"}, total_cost_usd=float("inf"))
+    )
+    async with start() as supervisor:
+        for _ in range(2):
+            outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+            assert isinstance(outcome, Done)
+            assert outcome.usage.input_tokens == 2**53
+        assert await is_well(supervisor, world)
+
+
+@pytest.mark.parametrize("resets_at", [1e18, 10**400, float("inf"), float("nan"), -1, "tomorrow", [1], True])
+async def test_a_limit_that_resets_at_no_time_at_all_parks_for_a_sane_time(
+    start: Start, world: FakeWorld, resets_at: Any
+) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        supervisor.submit(Prompt("desk", "x", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        info = {"status": "rejected", "resetsAt": resets_at}
+        world.connections[0].write(
+            {"type": "rate_limit_event", "rate_limit_info": info, "uuid": "u", "session_id": "s"}
+        )
+        world.connections[0].tell(Limited(True, resets_at))
+        await until(lambda: row_of(supervisor).state is InstanceState.PARKED)
+        row = row_of(supervisor)
+        assert row.parked_until is not None
+        assert row.parked_until <= supervisor._clock.wall() + LONGEST_PARK
+        supervisor.resume("desk")
+        assert await is_well(supervisor, world)
+
+
+async def test_a_limit_that_resets_in_years_is_tried_again_within_hours(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        supervisor.submit(Prompt("desk", "x", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        now = supervisor._clock.wall()
+        world.connections[0].tell(Limited(True, now + 3 * 365 * 86400))
+        await until(lambda: row_of(supervisor).state is InstanceState.PARKED)
+        until_at = row_of(supervisor).parked_until
+        assert until_at is not None
+        assert LONGEST_PARK - 5 <= until_at - now <= LONGEST_PARK + 5
+
+
+@pytest.mark.parametrize("delay", [float("inf"), float("nan"), 10**400, -5, "soon"])
+async def test_a_retry_after_no_time_at_all_is_told_and_parks_for_a_sane_time(
+    start: Start, world: FakeWorld, delay: Any
+) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        supervisor.submit(Prompt("desk", "x", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        world.connections[0].tell(Retrying(1, 3, delay, 429, "rate_limit"))
+        await until(lambda: row_of(supervisor).state is InstanceState.PARKED)
+        assert (row_of(supervisor).parked_until or 0) <= supervisor._clock.wall() + LONGEST_PARK
+        supervisor.resume("desk")
+        assert await is_well(supervisor, world)
+
+
+async def test_a_message_that_cannot_be_read_ends_its_own_turn_at_most(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = lambda connection, _: connection.write({"type": "assistant", "message": "no mapping"})
+    async with start() as supervisor:
+        outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+        assert not isinstance(outcome, Done)
+        assert await is_well(supervisor, world)
