@@ -10,7 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from supervisor.characters import FORBIDDEN as FORBIDDEN
+    from supervisor.characters import SELECTORS as SELECTORS
+    from supervisor.characters import TONES as TONES
+    from supervisor.characters import is_mark as is_mark
     from supervisor.cleaning import clean as clean
+    from supervisor.cleaning import flatten_marks as flatten_marks
+    from supervisor.cleaning import reveal as reveal
+    from supervisor.cleaning import reveal_line as reveal_line
+    from supervisor.cleaning import show_name as show_name
     from supervisor.conversation import Asked as Asked
     from supervisor.conversation import Conversation as Conversation
     from supervisor.conversation import Cursor as Cursor
@@ -116,7 +124,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "cleaning": "clean",
+    "characters": "FORBIDDEN SELECTORS TONES is_mark",
+    "cleaning": "clean flatten_marks reveal reveal_line show_name",
     "conversation": "Asked Conversation Cursor Entry Noticed QuestionClosed QuestionPosed Reading Replied ToolCalled "
     "ToolReturned TurnEnded",
     "credentials": "find_credentials",

@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 
-from supervisor.cleaning import clean, one_line
+from supervisor.cleaning import show_name
 from supervisor.errors import InvalidId
 
 ID_LIMIT = 128
@@ -35,7 +35,7 @@ def validate_id(value: str, what: str) -> str:
         raise InvalidId(f"{what} has {len(value)} characters; at most {ID_LIMIT} are allowed")
     if not _ALLOWED.fullmatch(value) or ".." in value:
         raise InvalidId(
-            f"{what} “{one_line(clean(value), 40)}” must be ASCII letters, digits and - _ . @ : +, "
+            f"{what} “{show_name(value[:40])}” must be ASCII letters, digits and - _ . @ : +, "
             "without .. and not beginning with - . or :"
         )
     return value

@@ -14,23 +14,20 @@ from textual.color import Color
 from textual.filter import LineFilter
 from textual.strip import Strip
 
+from supervisor import FORBIDDEN, SELECTORS, TONES, flatten_marks, is_mark
 from tui.format import cut
 
 REPLACEMENT = "\ufffd"
+BASE = "\u25cc"
+"""Carries a mark that has no character of its own: it would be drawn into the cell to the left of the text."""
 
-_INVISIBLE = (
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ufeff\uffa0\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-)
-"""Soft hyphen, joiners, fillers, zero-width, line separators, bidi controls, interlinear anchors, tags."""
+DANGEROUS = re.compile(f"[\t\n{FORBIDDEN}]")
+"""What the engine's table forbids, and breaks: none of it belongs in a drawn line."""
 
-DANGEROUS = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_INVISIBLE}]")
-"""C0, DEL, C1, lone surrogates and what cannot be seen: none of it belongs in a drawn line."""
-
-_NOT_IN_TEXT = re.compile(f"\r\n?|[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_INVISIBLE}]")
+_NOT_IN_TEXT = re.compile(f"\r\n?|[{FORBIDDEN}]")
 """The same for text of several lines: newlines and tabs stay; a carriage return begins a line."""
 
-_MISMEASURED = re.compile("[\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
+_MISMEASURED = re.compile(f"[{SELECTORS}{TONES}]")
 """Variation selectors and skin tones: terminals and Rich disagree about their width (measured)."""
 
 _SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
@@ -76,7 +73,9 @@ def clean_cell(text: str, width: int = CELL_CHARACTERS) -> str:
     if len(text) > CELL_CHARACTERS:
         text = text[:CELL_CHARACTERS] + "…"
     if not text.isascii() or not text.isprintable():
-        text = _MISMEASURED.sub("", DANGEROUS.sub(REPLACEMENT, _SPACES.sub(" ", text)))
+        text = _readable(DANGEROUS.sub(REPLACEMENT, _SPACES.sub(" ", text)))
+        if text and is_mark(text[0]):
+            text = f"{BASE}{text}"
     return cut(text, width)
 
 
@@ -85,4 +84,9 @@ def clean_text(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = _NOT_IN_TEXT.sub(lambda found: "\n" if found[0][0] == "\r" else REPLACEMENT, text)
-    return _MISMEASURED.sub("", text).replace("\t", "    ")
+    return _readable(text).replace("\t", "    ")
+
+
+def _readable(text: str) -> str:
+    """Without what has no width that all agree on, and without piles of marks."""
+    return flatten_marks(_MISMEASURED.sub("", text))

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import fields
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from supervisor.cleaning import join_surrogates
 from supervisor.conversation import (
     Asked,
     Entry,
@@ -38,14 +38,11 @@ ASKED = ENTRY_WORDS[Asked]
 _ENTRIES: dict[str, TypeAdapter[Any]] = {word: TypeAdapter(kind) for kind, word in ENTRY_WORDS.items()}
 _OUTCOMES: dict[str, TypeAdapter[Any]] = {word: TypeAdapter(kind) for kind, word in OUTCOME_WORDS.items()}
 _QUESTION = TypeAdapter(Question)
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def storable(text: str) -> str:
     """The text as UTF-8 can hold it: two halves of a character become that character, a half alone U+FFFD."""
-    if text.isascii() or not _SURROGATE.search(text):
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return join_surrogates(text)
 
 
 def pack_entry(entry: Entry) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from itertools import pairwise
 
@@ -9,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.cleaning import StreamCleaner, clean, find_unseen, name_unseen, one_line, reveal, shorten
+from supervisor.cleaning import (
+    StreamCleaner,
+    clean,
+    find_unseen,
+    name_unseen,
+    one_line,
+    reveal,
+    reveal_line,
+    shorten,
+    show_name,
+)
 
 CUT = st.lists(st.integers(0, 60), max_size=6)
 """Where a text is cut into fragments."""
@@ -20,7 +31,8 @@ NASTY = st.lists(
             [
                 *("\x1b", "[", "]", "P", "\\", "\x07", "\x9b", "\x9d", "\x9c", "\x90", "\x18", "31m", "0;title", ";"),
                 *("\x1b[", "\x1b]", "\x1b\\", "\x1b(B", " ", "\r", "\n", "\r\n", "\t", "\ud83d", "\ude00", "\u202e"),
-                *("\u200d", "\ufeff", "\u2028", "\u0085", "\U000e0041", "é", "日", "😀"),
+                *("\u200d", "\ufeff", "\u2028", "\u0085", "\U000e0041", "é", "日", "😀", "❤", "\ufe0f", "\ufe0e"),
+                *("\u0301", "\u0336" * 7, "\u0e31" * 9, "e", "\u0930", "\u0941" * 5, "\u1161" * 12, "\u20dd"),
             ]
         ),
         st.text(st.characters(), max_size=4),
@@ -50,13 +62,30 @@ def test_nothing_forbidden_comes_out_and_clean_text_stays_as_it_is(text: str) ->
 
 @given(NASTY)
 def test_revealing_takes_nothing_away_and_leaves_nothing_for_cleaning(text: str) -> None:
+    text = text.replace("⟨", "")
     revealed = reveal(text)
 
     assert clean(revealed) == revealed
     assert reveal(revealed) == revealed
-    for character in dict.fromkeys(find_unseen(text)):
-        text = text.replace(character, name_unseen(character))
-    assert revealed == text
+    escapes = re.findall("⟨[^⟩]*⟩", revealed)
+    assert escapes == [name_unseen(character) for character in find_unseen(text)]
+    hidden = iter(find_unseen(text))
+    assert re.sub("⟨[^⟩]*⟩", lambda _: next(hidden), revealed) == text
+
+
+@given(NASTY, NASTY)
+def test_two_different_names_look_different_and_each_is_one_line(one: str, other: str) -> None:
+    shown = show_name(one)
+
+    assert (shown == show_name(other)) == (one == other)
+    assert len(shown.splitlines()) == (1 if one else 0)
+    assert clean(shown) == shown
+    assert show_name("a⟨ESC⟩b") != show_name("a\x1bb")
+
+
+def test_a_long_name_is_cut_and_says_so() -> None:
+    assert show_name("x" * 512) == "x" * 500 + "… (12 more characters)"
+    assert reveal_line("one\n\ttwo", 5) == "one⟨LF⟩⟨TAB⟩… (3 more characters)"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +123,7 @@ def test_a_stream_fed_character_by_character_gives_what_the_whole_gives(text: st
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=80))
 def test_ordinary_text_is_left_alone(text: str) -> None:
-    assert clean(text) == text.translate(dict.fromkeys([0x115F, 0x1160, 0x3164, 0xFFA0]))
+    assert clean(text) == text.translate(dict.fromkeys([0x115F, 0x1160, 0x3164, 0xFFA0, 0x1D159]))
 
 
 @pytest.mark.parametrize(
@@ -116,6 +145,14 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
         ("a\u200b\u200c\u2060\ufeffb", "ab"),
         ("👩\u200d💻", "👩💻"),
         ("❤\ufe0f", "❤\ufe0f"),
+        ("❤\ufe0f\ufe0f\ufe0e", "❤\ufe0f"),
+        ("a\ufe0fb\ufe00c\U000e0100d", "abcd"),
+        ("a\uffffb\ufdd0c\U0010fffed", "abcd"),
+        ("Z" + "\u0336" * 10_000 + "a", "Z" + "\u0336" * 8 + "a"),
+        ("\u1100" + "\u1161" * 10_000, "\u1100" + "\u1161" * 8),
+        ("\u0915" + "\u093e" * 10_000, "\u0915" + "\u093e" * 8),
+        ("👍" + "\U0001f3fd" * 10_000, "👍" + "\U0001f3fd" * 8),
+        ("e" + "\u0301\u200d" * 10_000, "e" + "\u0301" * 8),
         ("\ud83d", "\ufffd"),
         ("\ud83d\ude00!", "😀!"),
         ("hi\U000e0068\U000e0069", "hi"),
