@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from supervisor.conversation import QuestionPosed as QuestionPosed
     from supervisor.conversation import Reading as Reading
     from supervisor.conversation import Replied as Replied
+    from supervisor.conversation import StartsAgain as StartsAgain
     from supervisor.conversation import ToolCalled as ToolCalled
     from supervisor.conversation import ToolReturned as ToolReturned
     from supervisor.conversation import TurnEnded as TurnEnded
@@ -126,8 +127,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "characters": "FORBIDDEN SELECTORS TONES is_mark",
     "cleaning": "clean flatten_marks reveal reveal_line show_name",
-    "conversation": "Asked Conversation Cursor Entry Noticed QuestionClosed QuestionPosed Reading Replied ToolCalled "
-    "ToolReturned TurnEnded",
+    "conversation": "Asked Conversation Cursor Entry Noticed QuestionClosed QuestionPosed Reading Replied StartsAgain "
+    "ToolCalled ToolReturned TurnEnded",
     "credentials": "find_credentials",
     "doctor": "Finding examine",
     "errors": "AlreadyAnswered BullpenError ConfigurationError ConnectFailed InvalidId InvalidPrompt JournalFailed "

@@ -37,6 +37,11 @@ class TextBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class Voided:
+    """The CLI has given up the attempt that the open block came from: its fragments are no part of the reply."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolStarted:
     tool_use_id: str
     tool: str
@@ -77,6 +82,7 @@ class Retrying:
     delay: float
     """Seconds until the next attempt."""
     status: int | None
+    """HTTP status when the API refused; None when there was no answer, or the answer broke off."""
     reason: str
 
     def __post_init__(self) -> None:
@@ -165,7 +171,9 @@ class Result:
         )
 
 
-ClientEvent = TextDelta | TextBlock | ToolStarted | ToolEnded | Retrying | Limited | Compacted | Woke | Rested | Result
+ClientEvent = (
+    TextDelta | TextBlock | Voided | ToolStarted | ToolEnded | Retrying | Limited | Compacted | Woke | Rested | Result
+)
 
 
 def _bring_into_range(event: object, **values: object) -> None:

@@ -82,11 +82,20 @@ class TurnEnded(Entry):
     outcome: Outcome
 
 
+class StartsAgain(str):
+    """In a live stream of a reply: what was given of its last block is void, the block begins again. As a text it is
+    empty."""
+
+    __slots__ = ()
+
+
 class Cursor(NamedTuple):
     """A reader's place: entries seen, and characters seen of the block that was open then."""
 
     entries: int = 0
     characters: int = 0
+    voided: int = 0
+    """Open blocks that had been voided by then."""
 
 
 class Reading(NamedTuple):
@@ -94,7 +103,8 @@ class Reading(NamedTuple):
 
     `entries` are complete. When the reader had seen a part of a streamed block and that block has been finished since,
     the block arrives once more, whole, as the first `Replied` of `entries`: replace the part with it. `opened` is what
-    the open block gained; `open_is_new` says that it is a block the reader has not seen any of.
+    the open block gained; `open_is_new` says that it is a block the reader has not seen any of: a part that the reader
+    still has of another one, and that no entry has replaced, is void. `opened` may be empty then.
     """
 
     entries: tuple[Entry, ...]
@@ -123,6 +133,8 @@ class Conversation:
         self._on_entry = on_entry
         self._open: list[str] = []
         self._open_length = 0
+        self._voided = 0
+        """Open blocks that were no part of the reply in the end."""
         self.open_turn = ""
         """The turn that the open block belongs to."""
         self._changed = anyio.Event()
@@ -163,6 +175,14 @@ class Conversation:
         self._open_length += len(text)
         self.wake()
 
+    def void_block(self) -> None:
+        """Forgets the open block: its reply begins again. Nothing happens when none is open."""
+        if self._open:
+            self._open = []
+            self._open_length = 0
+            self._voided += 1
+            self.wake()
+
     def end_block(self, at: float) -> None:
         """Keeps a block that was cut short as it stands. Nothing happens when none is open."""
         if text := self.open_text:
@@ -172,13 +192,15 @@ class Conversation:
         """Everything since `cursor`; `Cursor()` reads from the beginning. Cost: only what is new."""
         entries = tuple(self._entries[max(0, cursor.entries - self._let_go) :])
         was_closed = any(isinstance(entry, Replied) for entry in entries)
-        seen = 0 if was_closed else cursor.characters
+        is_void = cursor.voided != self._voided
+        seen = 0 if was_closed or is_void else cursor.characters
         opened = self.open_text[seen:] if self._open_length > seen else ""
+        has_void_part = is_void and cursor.characters > 0 and not was_closed
         return Reading(
             entries,
             opened,
-            bool(opened) and seen == 0,
-            Cursor(len(self), self._open_length),
+            (bool(opened) and seen == 0) or has_void_part,
+            Cursor(len(self), self._open_length, self._voided),
         )
 
     async def next_change(self) -> None:

@@ -36,8 +36,10 @@ class Ticket(Protocol):
         """Waits for the turn's one outcome, and until that is recorded: no restart takes back what was told. Cancelling
         the wait leaves the turn running. Raises as `accepted` does."""
 
-    def stream(self) -> AsyncIterator[str]:
-        """The reply's text as it arrives, from its first character, until the turn ends."""
+    def stream(self, *, whole: bool = False) -> AsyncIterator[str]:
+        """The reply's text as it arrives, from its first character, until the turn ends; a line break after each block.
+        Where the CLI gives up an attempt in the middle of a block, a `StartsAgain` says that what was given of it is
+        void. With `whole`, a block is given when it is finished, and nothing given is ever void."""
 
 
 class Engine(Protocol):

@@ -19,6 +19,7 @@ from supervisor.client_events import (
     TextDelta,
     ToolEnded,
     ToolStarted,
+    Voided,
 )
 from supervisor.clock import Clock
 from supervisor.conversation import Asked, Conversation, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
@@ -48,6 +49,17 @@ _FAILURES_BY_STATUS = {
     403: FailureKind.AUTHENTICATION,
     429: FailureKind.RATE_LIMIT,
 }
+
+
+_NAMELESS = ("", "unknown")
+"""What the CLI calls a failure that it has no word for."""
+
+
+def _tell_retry(retrying: Retrying) -> str:
+    why = "" if retrying.reason in _NAMELESS else f" ({retrying.reason})"
+    what = f"The API refused with {retrying.status}" if retrying.status else "The connection to the API was lost"
+    delay = f"in {retrying.delay:.0f} s" if retrying.delay >= 1 else "at once"
+    return f"{what}{why}; attempt {retrying.attempt} of {retrying.max_retries} {delay}"
 
 
 def stopped(turn: Turn, reason: str, text: str, usage: Usage = Usage()) -> Outcome:
@@ -199,6 +211,8 @@ class Session:
                 if turn is not None and turn.first_text_steady is None:
                     turn.first_text_steady = self._clock.steady()
                 self.conversation.stream(text, turn_id)
+            case Voided():
+                self.conversation.void_block()
             case TextBlock(text):
                 self.has_history = True
                 if turn is not None and turn.first_text_steady is None:
@@ -221,12 +235,9 @@ class Session:
                 self.conversation.append(
                     ToolReturned(at=now, turn_id=turn_id, tool_use_id=tool_use_id, text=text, is_error=is_error)
                 )
-            case Retrying(attempt, max_retries, delay, status, reason):
-                code = f" {status}" if status else ""
-                self.notice(
-                    f"The API refused{code} ({reason}); attempt {attempt} of {max_retries} in {delay:.0f} s",
-                    is_warning=True,
-                )
+            case Retrying() as retrying:
+                self.conversation.void_block()  # an attempt that is repeated begins its reply again
+                self.notice(_tell_retry(retrying), is_warning=True)
             case Compacted(tokens_before):
                 self.notice(f"The conversation was compacted ({tokens_before:,} tokens before)")
             case _:

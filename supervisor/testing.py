@@ -25,7 +25,7 @@ from typing import NamedTuple
 import anyio
 import anyio.lowlevel
 
-from supervisor.client_events import ClientEvent, Rested, Result, TextBlock, TextDelta, Woke
+from supervisor.client_events import ClientEvent, Rested, Result, Retrying, TextBlock, TextDelta, Voided, Woke
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
 from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
 from supervisor.journal import ClientRecord
@@ -186,6 +186,14 @@ class FakeConnection:
         """Streams a fragment."""
         self._said.append(text)
         self.tell(TextDelta(text))
+
+    def give_up(self, text: str = "") -> None:
+        """Streams that, and loses the connection to the API: the CLI tries again, and the reply begins anew."""
+        if text:
+            self.say(text)
+        self._said = []
+        self.tell(Voided())
+        self.tell(Retrying(1, 3, 0.5, None, "unknown"))
 
     def tell(self, event: ClientEvent | ClientDied) -> None:
         """Writes to the pipe, whether somebody still reads it or not."""

@@ -31,14 +31,23 @@ from supervisor.permissions import detail, summarize
 
 _MOST_ERRORS, _MOST_ERROR = 20, 2_000
 """Errors of one Result that are told, and characters of each."""
+_BLOCK_ENDS = ("message_start", "content_block_start", "content_block_stop", "message_stop")
+"""Events of a stream after which the block before them is not open any more."""
 
 
 class Translator:
-    """Remembers one thing between messages: an escape sequence that was cut in two by a fragment's end."""
+    """Remembers two things between messages: an escape sequence that was cut in two by a fragment's end, and whether a
+    block is being streamed.
+
+    The whole block arrives before the end of its stream. A stream that ends, or begins anew, without it belongs to an
+    attempt that the CLI has given up (measured: a lost connection, an error in the stream, a fallback to one answer).
+    """
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
         self._cleaner = StreamCleaner()
+        self._is_streaming = False
+        """Fragments of a block have come, and the whole block has not."""
 
     def read(self, message: Message) -> list[told.ClientEvent]:
         """What it tells. Raises `ClientDied` when it cannot be read at all: it may have been the Result that a turn
@@ -59,6 +68,8 @@ class Translator:
             case ResultMessage():
                 yield _result(message)
             case SystemMessage():
+                if message.subtype == "api_retry":
+                    yield from self._void()
                 yield from _system(message.subtype, message.data)
             case RateLimitEvent():
                 info = message.rate_limit_info
@@ -70,12 +81,19 @@ class Translator:
         if message.parent_tool_use_id is not None:
             return  # a sub-agent's words are not the reply
         event = bounds.mapping(message.event)
-        if event.get("type") == "content_block_start":
+        if event.get("type") in _BLOCK_ENDS:
             self._cleaner = StreamCleaner()
+            yield from self._void()
         delta = bounds.mapping(event.get("delta"))
         is_text = event.get("type") == "content_block_delta" and delta.get("type") == "text_delta"
         if is_text and (text := self._cleaner.feed(bounds.text(delta.get("text")))):
+            self._is_streaming = True
             yield told.TextDelta(text)
+
+    def _void(self) -> Iterator[told.ClientEvent]:
+        if self._is_streaming:
+            self._is_streaming = False
+            yield told.Voided()
 
     def _assistant(self, message: AssistantMessage) -> Iterator[told.ClientEvent]:
         if message.parent_tool_use_id is not None:
@@ -84,6 +102,7 @@ class Translator:
         for block in bounds.sequence(message.content):
             match block:
                 case TextBlock(text=str(text)) if text and not is_error_text:
+                    self._is_streaming = False
                     yield told.TextBlock(clean(bounds.text(text)))
                 case ToolUseBlock(id=tool_use_id, name=name, input=given):
                     tool, arguments = clean(bounds.text(name, told.MOST_NAME)), bounds.mapping(given)
@@ -153,7 +172,7 @@ def _system(subtype: str, given: object) -> Iterator[told.ClientEvent]:
                 max_retries=data.get("max_retries", 0),
                 delay=bounds.milliseconds(data.get("retry_delay_ms")),
                 status=data.get("error_status"),
-                reason=one_line(bounds.text(data.get("error")) or "no answer", 200),
+                reason=one_line(bounds.text(data.get("error")), 200),
             )
         case "compact_boundary":
             compaction = bounds.mapping(data.get("compact_metadata")) or data

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import anyio
 
-from supervisor.conversation import Conversation, Cursor, Replied
+from supervisor.conversation import Conversation, Cursor, Replied, StartsAgain
 from supervisor.errors import BullpenError
 from supervisor.model import FailureKind, Outcome, Prompt, SessionKey
 
@@ -151,22 +151,28 @@ class Turn:
         assert self._outcome is not None, "it ended"
         return self._outcome
 
-    async def stream(self) -> AsyncIterator[str]:
+    async def stream(self, *, whole: bool = False) -> AsyncIterator[str]:
         conversation = self._conversation
         cursor = Cursor(self._from, 0)
-        given = 0
+        given = ""
         while True:
             ended = self._ended.is_set()
             reading = conversation.read(cursor)
             cursor = reading.cursor
             for entry in reading.entries:
                 if isinstance(entry, Replied) and entry.turn_id == self.id:
-                    if rest := entry.text[given:]:
+                    if not entry.text.startswith(given):
+                        yield StartsAgain()
+                        given = ""
+                    if rest := entry.text[len(given) :]:
                         yield rest
                     yield "\n"
-                    given = 0
-            if reading.opened and conversation.open_turn == self.id:
-                given += len(reading.opened)
+                    given = ""
+            if reading.open_is_new and given:
+                yield StartsAgain()
+                given = ""
+            if reading.opened and conversation.open_turn == self.id and not whole:
+                given += reading.opened
                 yield reading.opened
             if ended:
                 if self._withdrawn is not None:

@@ -26,6 +26,7 @@ from supervisor import (
     Question,
     QuestionKind,
     Refused,
+    StartsAgain,
     Supervisor,
     clean,
 )
@@ -35,6 +36,9 @@ from tui.launch import prepare
 if TYPE_CHECKING:
     from supervisor import Settings, Template
 
+
+STARTS_AGAIN = "\n[the reply was broken off and starts again]\n"
+"""On a terminal, between a part that is void and the reply that replaces it."""
 
 END_OF_INPUT = "\x04"
 """What `_read_line` gives when nobody will type any more."""
@@ -60,8 +64,10 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
         await ticket.accepted()
         if (offer := offers.get(ticket.key)) is not None:
             print(f"bullpen: {_tell_offer(offer)}", file=sys.stderr)
-        async for fragment in ticket.stream():
-            _write(fragment)
+        is_watched = sys.stdout.isatty()
+        # What was written to a pipe cannot be taken back: there, a block is written when it is whole.
+        async for fragment in ticket.stream(whole=not is_watched):
+            _write(STARTS_AGAIN if isinstance(fragment, StartsAgain) else fragment)
         outcome = await ticket.outcome()
         group.cancel_scope.cancel()
     match outcome:

@@ -11,6 +11,7 @@
     [[error: 429]]                   an HTTP error; after some text, an error event in the stream
     [[stall]]                        headers or what came before, then silence
     [[cut]]                          the connection breaks here
+    [[cut: 1, half a sen]]           the same in the middle of a block, after that text, at the first attempt
     [[reject: 400, some text]]       an HTTP error for as long as this prompt stands in the conversation
     [[usage: 12, 34]]                the reply says that it used 12 input and 34 output tokens
 
@@ -229,7 +230,8 @@ def _stall(argument: str) -> Direction:
 
 
 def _cut(argument: str) -> Direction:
-    return Fail(Cut(), _times(argument))
+    times, _, text = (part.strip() for part in argument.partition(","))
+    return Fail(Cut(text), _times(times))
 
 
 def _times(argument: str) -> int | None:

@@ -45,6 +45,9 @@ class Stall:
 class Cut:
     """The connection breaks here, without an end of the message."""
 
+    text: str = ""
+    """Streamed before, as a block that does not end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refuse:

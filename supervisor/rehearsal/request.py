@@ -18,6 +18,7 @@ _INSERTED = re.compile(
 )
 """What the CLI writes into user messages on its own account."""
 
+_REMINDER = "<system-reminder>"
 _CONTINUATION = "Your response above was cut off mid-stream."
 
 _NOT_A_PROMPT = (
@@ -92,7 +93,8 @@ class Request:
         """The CLI asks for the rest of a reply that was cut off."""
         users = [message for message in self.messages if message.get("role") == "user"]
         last = _blocks(users[-1])[-1:] if users else []
-        return any(str(block.get("text", "")).startswith(_CONTINUATION) for block in last)
+        texts = (str(block.get("text", "")).removeprefix(_REMINDER).lstrip() for block in last)
+        return any(text.startswith(_CONTINUATION) for text in texts)
 
     @cached_property
     def occasion(self) -> tuple[str, int, str, int]:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from supervisor.rehearsal.endpoint import Rehearsal
 
 
+FLUSHED = 0.1
+"""Seconds after which what was written has left: a connection that breaks at once takes it along."""
+
+
 class QuietServer(uvicorn.Server):
     """A server inside somebody else's program: it leaves signals and logging alone."""
 
@@ -168,6 +172,11 @@ class Performance(Response):
             if isinstance(step, Stall):
                 await anyio.sleep_forever()
             if isinstance(step, Cut):
+                if step.text:
+                    yield b"" if is_open else wire.opening_events(self._opening)
+                    for part in wire.unended_block_events(step.text, index, self._salt):
+                        yield part
+                    await anyio.sleep(FLUSHED)
                 self._hang_up(scope)
                 await anyio.sleep_forever()
             if not is_open:

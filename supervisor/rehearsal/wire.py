@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.rehearsal.reply import Charge, Reply, Say, Use, stop_reason
+from supervisor.rehearsal.reply import Charge, Reply, Say, Use, fragments, stop_reason
 from supervisor.rehearsal.request import Request
 
 CHARACTERS_PER_TOKEN = 4
@@ -128,6 +128,11 @@ def _spoken(reply: Reply) -> Iterator[Say | Use]:
     for step in reply:
         if isinstance(step, Say | Use):
             yield step
+
+
+def unended_block_events(text: str, index: int, salt: str) -> list[bytes]:
+    """A text block without its end."""
+    return list(block_events(Say(fragments(text)), index, salt))[:-1]
 
 
 def event(kind: str, **fields: Any) -> bytes:

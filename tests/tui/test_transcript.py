@@ -82,6 +82,25 @@ async def test_a_streamed_conversation_looks_like_the_finished_one(seed: int) ->
         assert app.transcript.text_of_last_reply() == text
 
 
+async def test_a_block_that_was_voided_is_taken_from_the_screen() -> None:
+    conversation = Conversation()
+    conversation.append(asked("go"))
+    conversation.stream("Half a sen", "t1")
+    app = TranscriptApp(conversation)
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.transcript.refresh_from_engine()
+        await pilot.pause()
+        assert "Half a sen▌" in app.whole
+        conversation.void_block()
+        assert app.transcript.refresh_from_engine()
+        await pilot.pause()
+        assert not any("Half" in line for line in app.whole)
+        conversation.stream("Another", "t1")
+        app.transcript.refresh_from_engine()
+        await pilot.pause()
+        assert "Another▌" in app.whole
+
+
 async def test_the_open_block_is_shown_with_a_mark_and_replaced_by_what_it_became() -> None:
     conversation = Conversation()
     conversation.append(asked("go"))

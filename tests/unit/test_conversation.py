@@ -93,3 +93,27 @@ def test_the_oldest_entries_are_let_go_of_and_every_cursor_stays_right() -> None
     assert len(conversation) == len(kept) == 5 * MOST_HELD
     assert conversation.read(early).entries == conversation.entries, "who comes late gets what is held"
     assert conversation.entries[-1].at == 5 * MOST_HELD - 1
+
+
+def test_a_reader_of_a_block_that_was_voided_is_told_to_take_it_back() -> None:
+    conversation = Conversation()
+    conversation.stream("first att", "t")
+    seen, unseen = conversation.read().cursor, Cursor()
+    conversation.void_block()
+    void = conversation.read(seen)
+    assert (void.entries, void.opened, void.open_is_new) == ((), "", True)
+    assert not conversation.read(unseen).open_is_new, "who saw none of it has nothing to take back"
+    conversation.stream("second", "t")
+    assert conversation.read(seen)[1:3] == ("second", True)
+    conversation.append(Replied(at=0.0, turn_id="t", text="second one"))
+    late = conversation.read(seen)
+    assert [entry.text for entry in late.entries if isinstance(entry, Replied)] == ["second one"]
+    assert (late.opened, late.open_is_new) == ("", False)
+    assert conversation.read(void.cursor).open_is_new is False
+
+
+def test_voiding_when_nothing_is_open_changes_nothing() -> None:
+    conversation = Conversation()
+    before = conversation.read().cursor
+    conversation.void_block()
+    assert conversation.read(before) == ((), "", False, before)

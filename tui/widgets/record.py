@@ -38,7 +38,7 @@ class Record:
 
     def apply(self, reading: Reading) -> bool:
         """Takes in what came. Returns whether anything did."""
-        if not reading.entries and not reading.opened:
+        if not (reading.entries or reading.opened or reading.open_is_new):
             return False
         if self._opened is not None:
             del self.blocks[len(self.blocks) - len(self._opened.blocks) :]
@@ -49,6 +49,8 @@ class Record:
                 self.last_reply = entry.text
             else:
                 self._take(entry)
+        if reading.open_is_new:
+            self._opened = None  # what was read of a reply that begins again is void
         if reading.opened:
             if self._opened is None:
                 self._opened = _OpenReply()

@@ -46,9 +46,15 @@ def test_ask_becomes_one_question_with_its_options() -> None:
 
 
 def test_faults_happen_always_or_a_number_of_times() -> None:
-    staged = read_directions("[[error: 429]] [[error: 529, 2]] [[stall]] [[cut: 1]]")
+    staged = read_directions("[[error: 429]] [[error: 529, 2]] [[stall]] [[cut: 1]] [[cut: 2, half a]]")
 
-    assert staged.directions == (Fail(Refuse(429)), Fail(Refuse(529), 2), Fail(Stall()), Fail(Cut(), 1))
+    assert staged.directions == (
+        Fail(Refuse(429)),
+        Fail(Refuse(529), 2),
+        Fail(Stall()),
+        Fail(Cut(), 1),
+        Fail(Cut("half a"), 2),
+    )
 
 
 @pytest.mark.parametrize(
