@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from supervisor.credentials import find_credentials as find_credentials
     from supervisor.doctor import Finding as Finding
     from supervisor.doctor import examine as examine
+    from supervisor.errors import AcceptanceUnknown as AcceptanceUnknown
     from supervisor.errors import AlreadyAnswered as AlreadyAnswered
     from supervisor.errors import BullpenError as BullpenError
     from supervisor.errors import ConfigurationError as ConfigurationError
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from supervisor.errors import JournalFailed as JournalFailed
     from supervisor.errors import JournalUnusable as JournalUnusable
     from supervisor.errors import NotAccepting as NotAccepting
+    from supervisor.errors import NotRecorded as NotRecorded
+    from supervisor.errors import OutcomeUnknown as OutcomeUnknown
     from supervisor.errors import Refused as Refused
     from supervisor.errors import Saturated as Saturated
     from supervisor.errors import StateInUse as StateInUse
@@ -131,8 +134,9 @@ _HOMES = {
     "ToolCalled ToolReturned TurnEnded",
     "credentials": "find_credentials",
     "doctor": "Finding examine",
-    "errors": "AlreadyAnswered BullpenError ConfigurationError ConnectFailed InvalidId InvalidPrompt JournalFailed "
-    "JournalUnusable NotAccepting Refused Saturated StateInUse Suspended UnknownAgent UnknownTarget",
+    "errors": "AcceptanceUnknown AlreadyAnswered BullpenError ConfigurationError ConnectFailed InvalidId InvalidPrompt "
+    "JournalFailed JournalUnusable NotAccepting NotRecorded OutcomeUnknown Refused Saturated StateInUse Suspended "
+    "UnknownAgent UnknownTarget",
     "events": "ActionTaken ClientEnding ClientFailed ClientGone ClientStarted ContextLost EngineFailed Event "
     "InstanceChanged OfferSettled QuestionAsked QuestionSettled Restarted SessionClosed SessionOpened TurnFinished "
     "TurnPutBack TurnQueued TurnStarted TurnSuspended",

@@ -12,7 +12,7 @@ EMPLOYEE_USER, EMPLOYEE_SESSION = "everyone", "desk"
 def find_key(prompt: Prompt, archetype: Archetype) -> SessionKey:
     """The archetype decides; a missing session is the user's own default. Raises `InvalidId`."""
     user = validate_id(prompt.user, "user")
-    session = validate_id(prompt.session, "session") if prompt.session else ""
+    session = "" if prompt.session == "" else validate_id(prompt.session, "session")
     match archetype:
         case Archetype.EMPLOYEE:
             return SessionKey(prompt.agent, EMPLOYEE_USER, EMPLOYEE_SESSION)

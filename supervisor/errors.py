@@ -32,7 +32,7 @@ class InvalidId(Refused):
 
 
 class InvalidPrompt(Refused):
-    """Raised when a prompt is empty or too long."""
+    """Raised when a prompt is empty or too long, or a part of it is not what it should be."""
 
 
 class NotAccepting(Refused):
@@ -43,8 +43,23 @@ class AlreadyAnswered(Refused):
     """Raised when a question was answered, has expired or was lost; the message says which."""
 
 
-class JournalFailed(Refused):
-    """Raised when something cannot be recorded: the disk is full, read-only or broken. Nothing was accepted."""
+class JournalFailed(BullpenError):
+    """Raised when the journal cannot be written or read: the disk is full, read-only or broken. The three kinds below
+    say what that means for a prompt."""
+
+
+class NotRecorded(JournalFailed, Refused):
+    """Raised when a prompt could not be recorded. It was refused, and nothing of it is left."""
+
+
+class AcceptanceUnknown(JournalFailed):
+    """Raised when bullpen ended before it knew whether a prompt was recorded. It may run after the next start, so it is
+    not refused: sent again, it might run twice."""
+
+
+class OutcomeUnknown(JournalFailed):
+    """Raised when bullpen ended before it could record how an accepted turn ended. The next start finds it as a turn
+    that waits, or offers it as one that was interrupted."""
 
 
 class Saturated(Refused):

@@ -9,6 +9,7 @@ import time
 
 from supervisor.cleaning import show_name
 from supervisor.errors import InvalidId
+from supervisor.mistakes import in_words
 
 ID_LIMIT = 128
 """Characters of a user's or session's id."""
@@ -23,13 +24,15 @@ _ID_LENGTH = 12
 """12 × 5 bits: 45 of milliseconds since 1970 (enough until the year 3084), then 15 that tell apart."""
 
 
-def validate_id(value: str, what: str) -> str:
+def validate_id(value: object, what: str) -> str:
     """Returns `value` when it may name a user or a session. Raises `InvalidId`.
 
     Only ASCII letters, digits and `- _ . @ : +` are allowed, so that no two ids look alike (a Cyrillic `а` beside a
     Latin `a`), none can climb out of a directory, and none needs quoting on a screen, in a log or in a URL's path.
     """
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
+        raise InvalidId(f"{what} must be text, not {in_words(value)}")
+    if not value:
         raise InvalidId(f"{what} must not be empty")
     if len(value) > ID_LIMIT:
         raise InvalidId(f"{what} has {len(value)} characters; at most {ID_LIMIT} are allowed")

@@ -232,9 +232,13 @@ class Instance:
 
     # Sessions and turns
 
-    def open_session(self, key: SessionKey, *, leaves_none_behind: bool = False) -> Session:
+    def make_session(self, key: SessionKey, *, leaves_none_behind: bool = False) -> Session:
+        """A session that is not on the books yet: `open_session` puts it there."""
         session = Session(key, self._house.clock, self._house.journal)
         session.leaves_none_behind = leaves_none_behind
+        return session
+
+    def open_session(self, session: Session) -> Session:
         self.add_session(session)
         self.keep(session)
         self.publish(past.SessionOpened, session)

@@ -29,12 +29,14 @@ class Ticket(Protocol):
         """The outcome, once there is one."""
 
     async def accepted(self) -> None:
-        """Returns when the prompt is recorded for good. Raises `JournalFailed` when it could not be: then it was
-        refused, and nothing of it is left. Cancelling the wait leaves the turn as it is."""
+        """Returns when the prompt is recorded for good. Raises `NotRecorded` when it could not be: then it was
+        refused, and nothing of it is left. Raises `AcceptanceUnknown` when bullpen ended before it knew: the prompt may
+        run after the next start. Cancelling the wait leaves the turn as it is."""
 
     async def outcome(self) -> Outcome:
         """Waits for the turn's one outcome, and until that is recorded: no restart takes back what was told. Cancelling
-        the wait leaves the turn running. Raises as `accepted` does."""
+        the wait leaves the turn running. Raises as `accepted` does, `Suspended` when bullpen stops and keeps the prompt
+        for the next start, and `OutcomeUnknown` when the outcome could not be recorded before bullpen ended."""
 
     def stream(self, *, whole: bool = False) -> AsyncIterator[str]:
         """The reply's text as it arrives, from its first character, until the turn ends; a line break after each block.
@@ -43,6 +45,9 @@ class Ticket(Protocol):
 
 
 class Engine(Protocol):
+    """Every argument may be of any type and size: what is not as it should be is refused with one line (`Refused`), and
+    whatever is refused has changed nothing. What changes something raises `NotAccepting` when bullpen does not run."""
+
     # Looking
 
     def watch(self) -> Subscription:

@@ -58,6 +58,8 @@ def in_words(value: object) -> str:
             return f"{value[:50]!r}…"
         case float():
             return f"{value:g}"
+        case int() if abs(value) >= 10**20:
+            return "a number of more than 20 digits"
         case str() | int():
             return repr(value)
     return f"a {type(value).__name__}"

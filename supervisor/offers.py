@@ -32,7 +32,7 @@ class OfferDesk:
     """Holds the offers that wait for a decision, at most one of each session."""
 
     def __init__(self, instances: Mapping[str, Instance], house: House, take_in: Callable[[Turn], None]) -> None:
-        """`take_in` is told of every turn that a replay makes, before it is queued."""
+        """`take_in` is told of every turn that a replay makes, once it is queued."""
         self._instances = instances
         self._house = house
         self._take_in = take_in
@@ -59,7 +59,7 @@ class OfferDesk:
 
     def replay(self, session: Session) -> Turn:
         """Queues the prompt again, before everything that waits in its session. Raises `UnknownTarget`."""
-        found = self._take(session)
+        found = self._find(session)
         offer, prompt = found
         instance = self._instances[session.key.instance]
         turn = Turn(
@@ -71,7 +71,6 @@ class OfferDesk:
             at=self._house.clock.wall(),
             replays=offer.turn_id,
         )
-        self._take_in(turn)
 
         def recorded(is_accepted: bool) -> None:
             # Its record settles the offer in the same transaction; refused, the offer stands as before.
@@ -84,6 +83,8 @@ class OfferDesk:
 
         turn.when_recorded = recorded
         instance.turns.put(session, turn)
+        self._take(session)
+        self._take_in(turn)
         return turn
 
     def settle(self, session: Session, outcome: OfferOutcome) -> None:
@@ -102,10 +103,14 @@ class OfferDesk:
             elif now >= offer.expires_at:
                 self.settle(session, OfferOutcome.EXPIRED)
 
-    def _take(self, session: Session) -> _Open:
+    def _find(self, session: Session) -> _Open:
         found = self._open.get(session.key)
         if found is None or session.offer is not found.offer:
             raise UnknownTarget(f"{session.key} has no interrupted turn on offer")
+        return found
+
+    def _take(self, session: Session) -> _Open:
+        found = self._find(session)
         del self._open[session.key]
         session.offer = None
         self._keep(session)

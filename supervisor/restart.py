@@ -105,4 +105,4 @@ class Restart:
         instance = self._instances.get(key.instance)
         if instance is None:
             return None
-        return instance.sessions.get(key) or instance.open_session(key)
+        return instance.sessions.get(key) or instance.open_session(instance.make_session(key))

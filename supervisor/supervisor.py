@@ -23,11 +23,30 @@ from supervisor import operations
 from supervisor.addresses import find_key
 from supervisor.admission import HostRoom
 from supervisor.census import Census
+from supervisor.checks import (
+    check_answer,
+    check_deadline,
+    check_key,
+    check_name,
+    check_prompt,
+    check_signature,
+    check_whole,
+    check_words,
+)
+from supervisor.cleaning import one_line
 from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
 from supervisor.conversation import Conversation
 from supervisor.desk import QuestionDesk
-from supervisor.errors import InvalidPrompt, JournalFailed, NotAccepting, Refused, UnknownAgent, UnknownTarget
+from supervisor.errors import (
+    AcceptanceUnknown,
+    BullpenError,
+    NotAccepting,
+    OutcomeUnknown,
+    Refused,
+    UnknownAgent,
+    UnknownTarget,
+)
 from supervisor.feed import Feed, Subscription
 from supervisor.house import House
 from supervisor.housekeeping import Housekeeping
@@ -35,6 +54,7 @@ from supervisor.ids import new_id
 from supervisor.instance import Instance
 from supervisor.journal import Journal, OfferOutcome
 from supervisor.limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
+from supervisor.mistakes import in_words
 from supervisor.model import (
     Answer,
     Archetype,
@@ -57,8 +77,6 @@ from supervisor.view import View, find_client
 
 LAST_RESORT = 60.0
 """Seconds that ending everything may take after a mistake of ours, which may have been made in the ending itself."""
-MAX_PROMPT = 1_000_000
-"""Characters of one prompt."""
 
 
 class Supervisor:
@@ -164,10 +182,22 @@ class Supervisor:
             self._is_up = False
             self._house.log = None
             for turn in tuple(self._given):
-                turn.withdraw(JournalFailed("what became of it could not be recorded: ask again after the next start"))
+                turn.withdraw(self._tell_unknown(turn))
             self._stopped.set()
         if self.failure is not None:
             raise self.failure
+
+    def _tell_unknown(self, turn: Turn) -> BullpenError:
+        """What is not known of a turn when nothing can be recorded any more."""
+        if not turn.is_recorded:
+            return AcceptanceUnknown(
+                f"it is not known whether prompt {turn.id} was recorded before bullpen ended: if it was, it runs after "
+                f"the next start; look there for {turn.key} before you send it again"
+            )
+        return OutcomeUnknown(
+            f"how turn {turn.id} ended could not be recorded: the next start offers it again or runs it; look there "
+            f"for {turn.key} before you send it again"
+        )
 
     async def _take_over(self, journal: Journal) -> None:
         """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
@@ -273,13 +303,12 @@ class Supervisor:
 
     # Prompts
 
+    # Every verb looks at its arguments first (`checks`) and changes nothing before its last step that may fail.
+
     def submit(self, prompt: Prompt) -> Turn:
+        prompt = check_prompt(prompt)
         instance = self._running_instance(prompt.agent)
         key = find_key(prompt, instance.archetype)
-        if not prompt.text.strip():
-            raise InvalidPrompt("the prompt is empty: say what the agent should do")
-        if len(prompt.text) > MAX_PROMPT:
-            raise InvalidPrompt(f"the prompt has {len(prompt.text):,} characters; at most {MAX_PROMPT:,} are accepted")
         if self._stopping.is_set():
             raise NotAccepting("bullpen is stopping")
         if not instance.is_accepting:
@@ -288,16 +317,20 @@ class Supervisor:
         if session is not None and session.is_closing:
             raise NotAccepting(f"{key} is being closed; ask again in a moment")
         self._check_room(instance, session)
+        is_new = session is None
         if session is None:
             is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
-            session = instance.open_session(key, leaves_none_behind=is_single_call)
+            session = instance.make_session(key, leaves_none_behind=is_single_call)
         turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._clock.wall())
-        self._take_in(turn)
         instance.turns.put(session, turn)
+        if is_new:
+            instance.open_session(session)
+        self._take_in(turn)
         return turn
 
     def withdraw(self, turn_id: str) -> None:
-        turn = self._turns.get(turn_id)
+        self._check_running()
+        turn = self._turns.get(check_name(turn_id, "the id of a turn"))
         if turn is None:
             raise UnknownTarget(f"no turn {turn_id} waits or runs")
         instance, session = self._instances[turn.key.instance], self._session(turn.key)
@@ -308,16 +341,20 @@ class Supervisor:
             instance.kick()
 
     def interrupt(self, key: SessionKey) -> bool:
+        self._check_running()
         session = self._session(key)
-        was_running = self._instances[key.instance].stop_turn(session, "interrupted by the operator")
+        was_running = self._instances[session.key.instance].stop_turn(session, "interrupted by the operator")
         if was_running:
-            self._log_action("interrupt", key)
+            self._log_action("interrupt", session.key)
         return was_running
 
     def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
+        found = self._running_instance(instance)
         session = self._session(key) if key is not None else None
-        count = operations.clear_queue(self._running_instance(instance), session)
-        self._log_action("clear-queue", key or instance, f"{count} cancelled")
+        if session is not None and session.key.instance != found.name:
+            raise UnknownTarget(f"{session.key} is no session of {found.name}")
+        count = operations.clear_queue(found, session)
+        self._log_action("clear-queue", found.name if session is None else session.key, f"{count} cancelled")
         return count
 
     def _take_in(self, turn: Turn) -> None:
@@ -339,29 +376,39 @@ class Supervisor:
     # Questions
 
     def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
-        self._house.desk.answer(question_id, answer, by)
+        self._check_running()
+        name, given, who = check_name(question_id, "the id of a question"), check_answer(answer), check_signature(by)
+        self._house.desk.answer(name, given, who)
 
     # Turns that a restart interrupted
 
     def replay(self, key: SessionKey) -> Turn:
-        session, instance = self._session(key), self._running_instance(key.instance)
+        self._check_running()
+        session = self._session(key)
+        instance = self._instances[session.key.instance]
         if self._stopping.is_set() or not instance.is_accepting or session.is_closing:
             raise NotAccepting(f"{instance.name} takes no prompts: it is {instance.state}; the offer is kept")
         turn = self._offers.replay(session)
-        self._log_action("replay", key)
+        self._log_action("replay", session.key)
         return turn
 
     def drop_offer(self, key: SessionKey) -> None:
-        self._offers.settle(self._session(key), OfferOutcome.DROPPED)
-        self._log_action("drop", key)
+        self._check_running()
+        session = self._session(key)
+        self._offers.settle(session, OfferOutcome.DROPPED)
+        self._log_action("drop", session.key)
 
     # Limits
 
     def limits(self, instance: str = "") -> dict[str, str]:
-        return describe_limits(self._instance(instance).template) if instance else describe_host_limits(self.settings)
+        if instance == "":
+            return describe_host_limits(self.settings)
+        return describe_limits(self._instance(instance).template)
 
     def adjust(self, instance: str, limit: str, value: str) -> None:
-        if instance:
+        limit, value = check_words(limit, "the name of a limit"), check_words(value, "the value of a limit")
+        self._check_running()
+        if instance != "":
             operations.adjust(self._running_instance(instance), limit, value, most=self.settings.max_agents)
         else:
             self._adjust_host(limit, value)
@@ -370,8 +417,12 @@ class Supervisor:
     def _adjust_host(self, limit: str, value: str) -> None:
         settings = adjust_settings(self.settings, limit, value)
         house = self._house
-        for instance in self._instances.values():
-            instance.apply(take_max_wait(instance.template, self.settings, settings))
+        changed = {
+            name: take_max_wait(instance.template, self.settings, settings)
+            for name, instance in self._instances.items()
+        }
+        for name, template in changed.items():
+            self._instances[name].apply(template)
         house.settings = settings
         house.starts.total_tokens = settings.connect_limit
         house.room.max_agents = settings.max_agents
@@ -393,7 +444,7 @@ class Supervisor:
         self._log_action("resume", instance)
 
     def drain(self, instance: str, *, deadline: float | None = None) -> None:
-        seconds = self.settings.drain_deadline if deadline is None else deadline
+        seconds = self.settings.drain_deadline if deadline is None else check_deadline(deadline)
         operations.drain(self._running_instance(instance), seconds, self._clock.steady())
         self._log_action("drain", instance)
 
@@ -402,7 +453,8 @@ class Supervisor:
         self._log_action("kill", instance)
 
     def scale(self, instance: str, max_sessions: int) -> None:
-        most = self.settings.max_agents
+        most, max_sessions = self.settings.max_agents, check_whole(max_sessions, "how many turns may run in parallel")
+        self._running_instance(instance)
         if max_sessions > most:
             raise Refused(f"{instance} cannot be scaled to {max_sessions}: this host holds {most} clients (max_agents)")
         operations.scale(self._running_instance(instance), max_sessions)
@@ -411,14 +463,16 @@ class Supervisor:
     # Single things
 
     def kill_client(self, client_id: str) -> None:
-        if (found := find_client(self._instances, client_id)) is None:
+        self._check_running()
+        if (found := find_client(self._instances, check_name(client_id, "the id of a client"))) is None:
             raise UnknownTarget(f"no client {client_id}: it is gone already")
         slot, instance = found
         instance.clients.end(slot, EndReason.KILLED)
         self._log_action("kill-client", client_id)
 
     def hibernate(self, key: SessionKey) -> None:
-        session = self._session(key)
+        self._check_running()
+        session, key = self._session(key), check_key(key)
         if session.slot is None:
             raise Refused(f"{key} is hibernated already")
         if not session.slot.is_evictable:
@@ -427,7 +481,8 @@ class Supervisor:
         self._log_action("hibernate", key)
 
     def close_session(self, key: SessionKey) -> None:
-        session = self._session(key)
+        self._check_running()
+        session, key = self._session(key), check_key(key)
         if session.mailbox.current is not None or len(session.mailbox):
             raise Refused(f"{key} has turns running or waiting: interrupt and clear its queue first")
         instance = self._instances[key.instance]
@@ -443,19 +498,23 @@ class Supervisor:
     # Finding
 
     def _running_instance(self, name: str) -> Instance:
+        self._check_running()
+        return self._instance(name)
+
+    def _check_running(self) -> None:
         """For whatever changes something: what is done has to be recorded. Raises `NotAccepting`."""
         if not self._is_up or self._house.log is None or self._house.log.is_closed:
             raise NotAccepting("bullpen does not run")
-        return self._instance(name)
 
     def _instance(self, name: str) -> Instance:
-        if (instance := self._instances.get(name)) is None:
-            raise UnknownAgent(f"no agent {name!r}; there are: {', '.join(sorted(self._instances)) or 'none'}")
+        if not isinstance(name, str) or (instance := self._instances.get(name)) is None:
+            raise UnknownAgent(f"no agent {in_words(name)}; there are: {', '.join(sorted(self._instances)) or 'none'}")
         return instance
 
     def _session(self, key: SessionKey) -> Session:
+        key = check_key(key)
         if (session := self._instance(key.instance).sessions.get(key)) is None:
-            raise UnknownTarget(f"no session {key}")
+            raise UnknownTarget(f"no session {one_line(str(key), 300)}")
         return session
 
     def _log_action(self, verb: str, target: SessionKey | str, detail: str = "") -> None:

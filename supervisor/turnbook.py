@@ -53,14 +53,16 @@ class TurnBook:
 
     def put(self, session: Session, turn: Turn) -> None:
         """Queues a turn. It counts, and may begin, from when it is recorded."""
+        if not turn.is_recorded:
+            # Before anything is changed: a value that cannot be noted has changed nothing then.
+            record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
+            self._house.journal.accept_turn(record, lambda error: self._note_recorded(session, turn, error))
         turn.queued_steady = self._house.clock.steady()
         session.mailbox.put(turn)
         self.waiting += 1
         if turn.is_recorded:
             self._note_recorded(session, turn, None)
         else:
-            record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
-            self._house.journal.accept_turn(record, lambda error: self._note_recorded(session, turn, error))
             self._instance.touch(session)
 
     def _note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:

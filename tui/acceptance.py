@@ -7,13 +7,14 @@ from typing import Any
 
 from textual.app import App
 
-from supervisor import Refused, Ticket
+from supervisor import BullpenError, Refused, Ticket
 
 
 def follow(app: App[Any], ticket: Ticket, on_refused: Callable[[], object] | None = None) -> None:
     """Waits until a prompt is recorded, in a worker of the app: the screen that sent it may be left meanwhile.
 
-    A refusal is told in one line, after `on_refused` has done what it has to.
+    A refusal is told in one line, after `on_refused` has done what it has to. A prompt of which it is not known whether
+    it was recorded is told as well, and is not handed back: sent again, it might run twice.
     """
 
     async def wait() -> None:
@@ -22,6 +23,8 @@ def follow(app: App[Any], ticket: Ticket, on_refused: Callable[[], object] | Non
         except Refused as error:
             if on_refused is not None:
                 on_refused()
+            app.notify(str(error), severity="error", timeout=10, markup=False)
+        except BullpenError as error:
             app.notify(str(error), severity="error", timeout=10, markup=False)
 
     app.run_worker(wait(), group="acceptance")

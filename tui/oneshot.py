@@ -47,7 +47,8 @@ END_OF_INPUT = "\x04"
 async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Prompt) -> int:
     """Streams the answer's text to stdout. Returns the exit code: 0 when the turn was done, 1 otherwise.
 
-    Raises `Refused` when the prompt is not accepted, or cannot be recorded.
+    Raises `Refused` when the prompt is not accepted or cannot be recorded, and `AcceptanceUnknown` when it is not known
+    whether it was.
     """
     wanted = [template for template in templates if template.name == prompt.agent]
     signals: list[int] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiosqlite
 import anyio
 
-from supervisor.errors import JournalFailed
+from supervisor.errors import NotRecorded
 from supervisor.journal import faults
 from supervisor.journal.notes import Note, batches
 from supervisor.journal.records import Row
@@ -128,7 +128,7 @@ class Writer:
                 mistake = mistake or error
                 del self._notes[0]
                 if note.on_refused is not None:
-                    note.on_refused(JournalFailed("the prompt cannot be recorded: a mistake of bullpen, see its log"))
+                    note.on_refused(NotRecorded("the prompt cannot be recorded: a mistake of bullpen, see its log"))
             else:
                 self._settle(1)
         if mistake is not None:
@@ -151,7 +151,7 @@ class Writer:
         tried = self._notes[:count]
         self._notes[:count] = [note for note in tried if note.on_refused is None]
         calls: list[Callable[[], object]] = [
-            partial(note.on_refused, JournalFailed(message)) for note in tried if note.on_refused is not None
+            partial(note.on_refused, NotRecorded(message)) for note in tried if note.on_refused is not None
         ]
         if self.failing != fault.words:
             _log.warning(message)

@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 
 from supervisor import events as past
 from supervisor import options
-from supervisor.errors import BullpenError, Refused
+from supervisor.errors import AcceptanceUnknown, BullpenError, Refused
 from supervisor.model import Allow, InstanceState, Outcome, Prompt, SessionKey, outcome_word
 from supervisor.settings import Settings
 from supervisor.supervisor import Supervisor
@@ -109,6 +109,9 @@ class Stagehand:
         try:
             ticket = self._supervisor.submit(Prompt(AGENT, command["text"], command["user"], command["session"]))
             await ticket.accepted()
+        except AcceptanceUnknown as error:
+            tell("noticed", text=str(error))  # it may run after all: neither accepted nor refused
+            return
         except BullpenError as error:
             tell("refused", ref=ref, text=str(error))
             return

@@ -7,7 +7,7 @@ import pytest
 
 from supervisor import away
 from supervisor.connection import ToolRequest
-from supervisor.errors import JournalFailed, NotAccepting, UnknownTarget
+from supervisor.errors import NotAccepting, NotRecorded, UnknownTarget
 from supervisor.model import Allow, Done, InstanceState, Interrupted, Prompt
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
@@ -130,7 +130,7 @@ async def test_a_replay_that_cannot_be_recorded_leaves_its_offer(start: Start, w
         journal = supervisor._house.journal
         await journal.flush()
         await journal._connection.execute("PRAGMA query_only = 1")
-        with pytest.raises(JournalFailed):
+        with pytest.raises(NotRecorded):
             await supervisor.replay(ANA).accepted()
         assert supervisor.snapshot().sessions[0].offer is not None
         await journal._connection.execute("PRAGMA query_only = 0")

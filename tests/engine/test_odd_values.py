@@ -97,11 +97,13 @@ async def test_a_retry_after_no_time_at_all_is_told_and_parks_for_a_sane_time(
 ) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        supervisor.submit(Prompt("desk", "x", user="ana"))
+        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         world.connections[0].tell(Retrying(1, 3, delay, 429, "rate_limit"))
         await until(lambda: row_of(supervisor).state is InstanceState.PARKED)
         assert (row_of(supervisor).parked_until or 0) <= supervisor._clock.wall() + LONGEST_PARK
+        supervisor.interrupt(ticket.key)
+        await ticket.outcome()
         supervisor.resume("desk")
         assert await is_well(supervisor, world)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from supervisor.errors import JournalFailed
+from supervisor.errors import OutcomeUnknown
 from supervisor.journal import writer as writing
 from supervisor.model import Cancelled, Done, Prompt
 from supervisor.testing import FakeWorld, hold
@@ -84,5 +84,5 @@ async def test_an_outcome_that_could_not_be_recorded_is_not_waited_for_for_ever(
         await supervisor._house.journal._connection.execute_fetchall(READ_ONLY)
         world.connections[0].reply("fine")
         await until(lambda: ticket.finished)
-    with pytest.raises(JournalFailed):
+    with pytest.raises(OutcomeUnknown):
         await ticket.outcome()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from supervisor import events as past
 from supervisor.client import EndReason
-from supervisor.errors import BullpenError, JournalFailed
+from supervisor.errors import BullpenError, Refused
 from supervisor.interface import Ticket
 from supervisor.model import (
     Cancelled,
@@ -250,7 +250,7 @@ class Book:
             if found is None:
                 _hold(entry.is_forgotten or not entry.is_accepted, f"{entry} was accepted and is not in the journal")
                 continue
-            is_refused = isinstance(entry.error, JournalFailed) and not entry.is_accepted
+            is_refused = isinstance(entry.error, Refused) and not entry.is_accepted
             _hold(not is_refused, f"{entry} was refused ({entry.error}) and is in the journal: {found}")
             if entry.told is not None:
                 _hold(found.outcome == outcome_word(entry.told), f"{entry}: told {entry.told}, kept {found}")
