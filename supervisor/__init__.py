@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from supervisor.model import WhyWaiting as WhyWaiting
     from supervisor.model import outcome_word as outcome_word
     from supervisor.pace import pace_interpreter as pace_interpreter
+    from supervisor.private import make_private_dir as make_private_dir
     from supervisor.rehearsal import Rehearsal as Rehearsal
     from supervisor.rehearsal import play as play
     from supervisor.rehearsal import stand_in as stand_in
@@ -147,6 +148,7 @@ _HOMES = {
     "Interrupted MemoryLevel Offer Outcome Priority Prompt Question QuestionKind QuestionOutcome SessionKey "
     "SessionState SlotState Source Usage WhyWaiting outcome_word",
     "pace": "pace_interpreter",
+    "private": "make_private_dir",
     "rehearsal": "Rehearsal play stand_in",
     "settings": "Settings load_settings templates_for",
     "snapshot": "ClientRow HostRow InstanceRow PoolStatistics SessionRow Snapshot WaitingTurn",

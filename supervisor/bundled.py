@@ -10,7 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from supervisor.errors import JournalUnusable
+from supervisor.private import explain_os_error, make_private_dir
+
 WRAPPER = "claude-that-dies-with-bullpen"
+UMASK = "BULLPEN_UMASK"
+"""In a client's environment: the umask (octal) that it is to have instead of 077."""
 
 
 def find_bundled_cli() -> Path | None:
@@ -27,17 +32,32 @@ def wrap_cli(folder: Path) -> Path | None:
 
     An idle CLI leaves by itself when its input closes; a busy one would finish its turn first, API requests included.
     None where there is no parent-death signal (anything but Linux) or no `setpriv`: then the CLI is started plainly.
+    Raises `JournalUnusable` when it cannot be written.
     """
     cli, setpriv = find_bundled_cli(), shutil.which("setpriv")
     if cli is None or setpriv is None or not sys.platform.startswith("linux"):
         return None
     path = folder / WRAPPER
-    script = f'#!/bin/sh\nexec {shlex.quote(setpriv)} --pdeathsig KILL -- {shlex.quote(str(cli))} "$@"\n'
-    if not path.is_file() or path.read_text(encoding="utf-8") != script:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as fresh:
-            fresh.write(script)
-        Path(fresh.name).chmod(0o700)
-        Path(fresh.name).replace(path)
+    # Everything that a client and its tools write is private as well, unless it shares a folder with others.
+    start = f'exec {shlex.quote(setpriv)} --pdeathsig KILL -- {shlex.quote(str(cli))} "$@"'
+    script = f'#!/bin/sh\numask "${{{UMASK}:-077}}"\n{start}\n'
+    try:
+        if not path.is_file() or path.is_symlink() or path.read_text(encoding="utf-8", errors="replace") != script:
+            make_private_dir(folder)
+            _write(path, script)
+    except OSError as error:
+        raise JournalUnusable(explain_os_error(path, error)) from error
     # A directory that forbids execution (mounted noexec) is no reason not to start at all.
     return path if os.access(path, os.X_OK) else None
+
+
+def _write(path: Path, script: str) -> None:
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as fresh:
+        try:
+            fresh.write(script)
+            fresh.flush()
+            Path(fresh.name).chmod(0o700)
+            Path(fresh.name).replace(path)
+        except OSError:
+            Path(fresh.name).unlink()
+            raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,11 +14,18 @@ from dataclasses import dataclass
 import psutil
 
 from supervisor.bundled import find_bundled_cli
+from supervisor.clock import Clock
 from supervisor.credentials import find_credentials
-from supervisor.settings import Settings
+from supervisor.errors import BullpenError, ConfigurationError
+from supervisor.journal import examine_journal
+from supervisor.private import claim, explain_os_error, is_replaceable
+from supervisor.settings import Settings, templates_for
 
 PER_CLIENT = 250_000_000
 """Bytes of one idle client's process tree after a few turns (measured: 170-240 MB)."""
+
+_LEAST_FREE = 50_000_000
+"""Bytes of free disk below which nobody should begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _examine_credentials(settings)
     yield _examine_memory(settings)
     yield _examine_state(settings)
+    yield from _examine_templates(settings)
     yield _examine_terminal()
     yield _examine_sdk()
     yield _examine_cli()
@@ -64,11 +73,39 @@ def _examine_memory(settings: Settings) -> Finding:
 
 
 def _examine_state(settings: Settings) -> Finding:
-    folder = settings.state_dir
-    parent = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(parent, os.W_OK):
-        return Finding("state", False, f"{folder} cannot be written: choose another with --state")
-    return Finding("state", True, str(folder))
+    """What `ask` and the dashboard refuse is refused here, in the same words."""
+    base = settings.state_dir
+    folder = settings.run_dir
+    try:
+        if not folder.exists():
+            nearest = next(path for path in (folder, *folder.parents) if path.exists())
+            if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+                return Finding("state", False, f"{folder} cannot be created in {nearest}: choose another with --state")
+            return Finding("state", True, f"{folder}, which is not there yet")
+        if base != folder:
+            claim(base)
+        examine_journal(folder, Clock())
+        free = shutil.disk_usage(folder).free
+    except BullpenError as error:
+        return Finding("state", False, str(error))
+    except OSError as error:
+        return Finding("state", False, explain_os_error(folder, error))
+    text = f"{folder}, with {free / 1e9:.1f} GB free on its disk"
+    if free < _LEAST_FREE:
+        return Finding("state", False, f"{text}: make room, or choose another with --state")
+    if is_replaceable(base):
+        text += f"; every user of this machine may rename it: take that away with chmod +t {base.resolve().parent}"
+    return Finding("state", True, text)
+
+
+def _examine_templates(settings: Settings) -> Iterator[Finding]:
+    try:
+        count = len(templates_for(settings))
+    except ConfigurationError as error:
+        for mistake in error.mistakes:
+            yield Finding("templates", False, mistake)
+    else:
+        yield Finding("templates", True, f"{count} in {settings.templates_dir}")
 
 
 def _examine_terminal() -> Finding:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import anyio
+import anyio.to_thread
 
 from supervisor import ceilings, operations
 from supervisor.census import Census
@@ -13,12 +14,15 @@ from supervisor.client import EndReason
 from supervisor.house import House
 from supervisor.instance import Instance
 from supervisor.offers import OfferDesk
+from supervisor.private import tighten
 
 RETENTION = 30 * 86400.0
 """Seconds that actions, settled questions, the outcomes of turns, and the conversations of sessions that are gone are
 kept."""
 PRUNING = 3600.0
 """Seconds between two looks for what is older."""
+LOOK = 1.0
+"""Seconds between two looks whether the state directory is still in its place. (Every commit looks as well.)"""
 TICK = 0.2
 """Seconds between two looks at what time has made due."""
 
@@ -67,6 +71,16 @@ class Housekeeping:
                     feed.touch_session(slot.session.key)
             feed.touch_host()
             await anyio.sleep(self._house.settings.memory_interval)
+
+    async def watch_state(self) -> None:
+        """A state directory that was taken away is noticed also while nobody sends a prompt."""
+        while True:
+            await self._house.journal.verify()
+            await anyio.sleep(LOOK)
+
+    async def make_private(self) -> None:
+        """What earlier runs, and the clients of other versions, have left open to other users of this machine."""
+        await anyio.to_thread.run_sync(tighten, self._house.settings.state_dir, abandon_on_cancel=True)
 
     async def prune_journal(self) -> None:
         while True:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from supervisor.bundled import wrap_cli
+from supervisor.bundled import UMASK, wrap_cli
 from supervisor.connection import Connector
+from supervisor.private import host_umask
 from supervisor.settings import Settings
 from supervisor.templates import Template
 
@@ -66,6 +67,8 @@ def compile_options(template: Template, settings: Settings, environment: Mapping
         "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": str(int(settings.stream_idle_timeout * 1000)),
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     }
+    if template.workspace != "private":
+        base[UMASK] = f"{host_umask():03o}"
     return CompiledOptions(arguments, {**base, **environment})
 
 

@@ -23,6 +23,7 @@ from supervisor.errors import ClientDied, ConnectFailed
 from supervisor.model import Choose, Deny
 from supervisor.options import CompiledOptions
 from supervisor.permissions import to_input
+from supervisor.private import make_private_dir
 from supervisor.processes import MARK, Measure, ProcessTable, Tree
 from supervisor.reserve import PLANNING_FIGURE
 from supervisor.transcript import Cut, CutKind, find_cut, find_transcript, set_aside
@@ -91,7 +92,7 @@ class SdkConnection:
         translate = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.translate")
         self._translator = translate.Translator(self._launch.workspace)
         try:
-            self._launch.workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_dir(self._launch.workspace)
             options = await self._options(sdk.ClaudeAgentOptions)
             try:
                 info = await self._start(sdk.ClaudeSDKClient(options))

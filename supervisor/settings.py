@@ -18,6 +18,7 @@ from supervisor.errors import ConfigurationError
 from supervisor.host_memory import default_budget, parse_budget
 from supervisor.mistakes import Location, describe, nearest, section
 from supervisor.model import Archetype
+from supervisor.private import claim, make_private_dir
 from supervisor.template import Concurrency, Count, Limits, PositiveCount, Template, contradictions
 from supervisor.templates import load_templates, shipped_templates
 from supervisor.toml_file import TomlFile, find_toml, read_toml
@@ -119,15 +120,24 @@ class Settings(BaseModel):
     def _paths_are_absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @property
+    def run_dir(self) -> Path:
+        """Where this run keeps its journal: rehearsed conversations never mix with real ones."""
+        return self.state_dir / "rehearsal" if self.rehearsal else self.state_dir
+
     def make_state_dir(self) -> Path:
-        """Creates the state directory, readable by its owner only. Raises `ConfigurationError`."""
+        """Creates the state directory, or makes the one that is there private. Raises `ConfigurationError`, or
+        `JournalUnusable` when it belongs to another user."""
         try:
-            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_dir(self.state_dir)
         except OSError as error:
             raise ConfigurationError(
-                [f"state_dir {self.state_dir} cannot be created: {error.strerror or error}"]
+                [
+                    f"state_dir {self.state_dir} cannot be created: {error.strerror or error}; see to it, or use "
+                    "another with --state DIR"
+                ]
             ) from error
-        return self.state_dir
+        return claim(self.state_dir)
 
 
 def load_settings(

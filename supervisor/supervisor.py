@@ -169,6 +169,8 @@ class Supervisor:
                     chores.start_soon(self._guard, housekeeping.watch_the_clock)
                     chores.start_soon(self._guard, housekeeping.take_census)
                     chores.start_soon(self._guard, housekeeping.prune_journal)
+                    chores.start_soon(self._guard, housekeeping.watch_state)
+                    chores.start_soon(self._guard, housekeeping.make_private)
                     for instance in self._instances.values():
                         instance.kick()
                     task_status.started()

@@ -18,8 +18,9 @@ from supervisor.template import LIMITS
 
 PREFIX = "BULLPEN_"
 
-ELSEWHERE = ("BULLPEN_CONFIG", "BULLPEN_LOG", "BULLPEN_CLIENT")
-"""Variables that are read in other places: the settings file, the log file, the mark on every client's process."""
+ELSEWHERE = ("BULLPEN_CONFIG", "BULLPEN_LOG", "BULLPEN_CLIENT", "BULLPEN_UMASK")
+"""Variables that are read in other places: the settings file, the log, the mark on every client's process, the umask
+of clients that share a folder."""
 
 OLDER_NAMES = {
     "CLIENT_POOL_MAX_WAIT": "max_wait",

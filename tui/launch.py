@@ -41,8 +41,7 @@ async def prepare(
         return
     from supervisor import Rehearsal
 
-    # Rehearsed conversations never mix with real ones.
-    settings = settings.model_copy(update={"state_dir": settings.state_dir / "rehearsal"})
+    settings = settings.model_copy(update={"state_dir": settings.run_dir})
     async with Rehearsal(pace=pace) as rehearsal:
         environment = rehearsal.environment(settings.state_dir / "claude")
         yield make(settings, environment=environment, endpoint="rehearsal")

@@ -13,6 +13,15 @@ from supervisor.journal.records import (
     SessionRecord,
     TurnRecord,
 )
-from supervisor.journal.store import Journal
+from supervisor.journal.store import Journal, examine_journal
 
-__all__ = ["ClientRecord", "Journal", "Loaded", "OfferOutcome", "OfferRecord", "SessionRecord", "TurnRecord"]
+__all__ = [
+    "ClientRecord",
+    "Journal",
+    "Loaded",
+    "OfferOutcome",
+    "OfferRecord",
+    "SessionRecord",
+    "TurnRecord",
+    "examine_journal",
+]

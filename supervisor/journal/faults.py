@@ -6,13 +6,47 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
+_KEPT = "nothing that was accepted is lost"
+_TAKEN = "what was accepted before is in the files that were there"
+
 
 class Fault(NamedTuple):
     words: str
     """What is wrong: "the disk is full"."""
     remedy: str
     """What to do about it, with {folder} and {file} in it."""
+    comfort: str = _KEPT
+    """What became of the prompts that were accepted before."""
 
+
+class StateLost(Exception):
+    """Raised before a commit that would go into files which no later run can find."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(fault.words)
+
+
+FOLDER_GONE = Fault(
+    "its folder has been moved or deleted", "move it back to {folder}, or stop bullpen and start it again", _TAKEN
+)
+FOLDER_REPLACED = Fault(
+    "another folder stands in the place of its own",
+    "put the one that was there back to {folder}, or stop bullpen and start it again",
+    _TAKEN,
+)
+FILE_GONE = Fault(
+    "its file has been moved or deleted", "put the one that was there back to {file}, or restore it and restart", _TAKEN
+)
+FILE_REPLACED = Fault(
+    "another file stands in the place of its own",
+    "put the one that was there back to {file}, or restore it and restart",
+    _TAKEN,
+)
+LOCK_GONE = Fault(
+    "the lock of its folder has been moved, deleted or replaced",
+    "stop every bullpen that uses {folder}, and start one again",
+)
 
 _FAULTS = {
     sqlite3.SQLITE_FULL: Fault("the disk is full", "free space in {folder}"),
@@ -31,6 +65,8 @@ _FAULTS = {
 
 def find_fault(error: BaseException) -> Fault | None:
     """The cause when it lies outside and may pass; None when the error is a mistake of ours."""
+    if isinstance(error, StateLost):
+        return error.fault
     if isinstance(error, MemoryError):
         return _FAULTS[sqlite3.SQLITE_NOMEM]
     if not isinstance(error, sqlite3.Error):
@@ -41,4 +77,4 @@ def find_fault(error: BaseException) -> Fault | None:
 def tell(fault: Fault, file: Path) -> str:
     """One line for whoever wanted something written."""
     remedy = fault.remedy.format(folder=file.parent, file=file)
-    return f"the journal cannot be written ({fault.words}): {remedy}; nothing that was accepted is lost"
+    return f"the journal cannot be written ({fault.words}): {remedy}; {fault.comfort}"

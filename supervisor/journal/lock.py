@@ -1,13 +1,16 @@
-"""One supervisor for each state directory."""
+"""One supervisor for each state directory, and what its lock file says between two runs."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
+import struct
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,8 @@ import psutil
 
 from supervisor.clock import Clock
 from supervisor.errors import StateInUse
-from supervisor.journal.schema import unusable
+from supervisor.journal.schema import Mark, unusable
+from supervisor.private import claim
 
 try:
     import fcntl
@@ -27,32 +31,67 @@ FILE = "supervisor.lock"
 _LOOKS, _PAUSE = 10, 0.05
 """How often, and how far apart in seconds, the lock's file is read until it names somebody who lives: its holder
 writes the name right after taking the lock."""
+_WIDTH = 512
+"""Bytes of the file, whatever it says: it is written again after every commit, and a full disk must not hinder that."""
+
+
+class Hold:
+    """The lock while it is held."""
+
+    def __init__(self, folder: Path, descriptor: int, introduction: dict[str, Any], mark: Mark) -> None:
+        self.path = folder / FILE
+        self.mark = mark
+        """As an earlier run left it, and since then as `note` was told."""
+        self.descriptor = descriptor
+        self._introduction = introduction
+
+    def note(self, mark: Mark) -> None:
+        """Keeps it for the next run. Takes a few µs, without a sync: it may lag behind the journal, never lead."""
+        self.mark = mark
+        self._write(self._introduction)
+
+    def leave(self) -> None:
+        self._write({})
+
+    def _write(self, introduction: dict[str, Any]) -> None:
+        said = introduction | (
+            {"journal": self.mark.journal, "commits": self.mark.commits} if self.mark.journal else {}
+        )
+        # The names are a courtesy: a full disk must not keep the supervisor from starting and saying so in its own
+        # words.
+        with suppress(OSError):
+            os.pwrite(self.descriptor, json.dumps(said).encode().ljust(_WIDTH), 0)
 
 
 @contextmanager
-def hold(folder: Path, clock: Clock, name: str) -> Iterator[None]:
-    """Holds the directory, created for its owner only when there is none. Raises `StateInUse`, naming the holder, or
-    `JournalUnusable` when nothing can be written there.
+def hold(folder: Path, clock: Clock, name: str) -> Iterator[Hold]:
+    """Holds the directory, which is created, and made private, as `private.claim` does. Raises `StateInUse`, naming
+    the holder, or `JournalUnusable` when nothing can be written there.
 
     The kernel lets go of it when this process ends, however it ends; processes started from here do not inherit it.
     Where the system or the file system knows no locks, the file's word is taken: whoever it names by pid and start
     time, and lives, is the holder. Two that start in the same instant are then both let in.
+
+    On Linux its path is held as well, by a name that only the kernel keeps: a directory that was deleted and made
+    again while a supervisor runs is not free.
     """
-    path = folder / FILE
+    path = claim(folder) / FILE
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(path, flags, 0o600)
+        os.fchmod(descriptor, 0o600)
     except OSError as error:
         raise unusable(path, error) from error
     try:
         if not _take(descriptor):
             raise StateInUse(_tell(folder, _find_holder(descriptor)))
-        _write(descriptor, _introduce(clock, name))
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                os.ftruncate(descriptor, 0)
+        with _path_held(folder):
+            held = Hold(folder, descriptor, _introduce(clock, name), _read_mark(descriptor))
+            held.note(held.mark)
+            try:
+                yield held
+            finally:
+                held.leave()
     finally:
         os.close(descriptor)
 
@@ -68,6 +107,44 @@ def _take(descriptor: int) -> bool:
         else:
             return True
     return not _lives(_read(descriptor))
+
+
+@contextmanager
+def _path_held(folder: Path) -> Iterator[None]:
+    """An abstract socket by the name of the path, in this user's and this mount namespace's view of it."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    try:
+        namespace = os.readlink("/proc/self/ns/mnt")
+    except OSError:
+        namespace = ""
+    name = hashlib.sha256(f"{namespace} {os.geteuid()} {folder.resolve()}".encode(errors="surrogateescape")).hexdigest()
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as own:
+        try:
+            own.bind(f"\0bullpen-{name}")
+            own.listen(64)
+        except OSError:
+            if (who := _find_peer(f"\0bullpen-{name}")) is not None:
+                raise StateInUse(
+                    f"the state directory {folder} was deleted or replaced while {who} runs on it: stop that one "
+                    "first, or give this one its own with --state DIR"
+                ) from None
+        yield
+
+
+def _find_peer(name: str) -> str | None:
+    """What to call the process of this user that listens there. One of another user has no say in who may start."""
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+        try:
+            probe.settimeout(1.0)
+            probe.connect(name)
+            pid, uid, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        except (BlockingIOError, TimeoutError):
+            return "another bullpen"  # many have asked already, so it is there
+        except OSError:
+            return None
+    return f"bullpen pid {pid}" if uid == os.geteuid() else None
 
 
 def _introduce(clock: Clock, name: str) -> dict[str, Any]:
@@ -112,16 +189,13 @@ def _tell(folder: Path, holder: dict[str, Any]) -> str:
 
 def _read(descriptor: int) -> dict[str, Any]:
     try:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        found = json.loads(os.read(descriptor, 4096))
+        found = json.loads(os.pread(descriptor, 4096, 0))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _write(descriptor: int, said: dict[str, Any]) -> None:
-    # The names are a courtesy: a full disk must not keep the supervisor from starting and saying so in its own words.
-    with suppress(OSError):
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, json.dumps(said).encode())
+def _read_mark(descriptor: int) -> Mark:
+    said = _read(descriptor)
+    journal, commits = said.get("journal"), said.get("commits")
+    return Mark(journal, commits) if isinstance(journal, str) and isinstance(commits, int) else Mark()

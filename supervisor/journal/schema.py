@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from supervisor.errors import JournalUnusable
+from supervisor.private import explain_os_error
 
 APPLICATION = 0x62756C6C
 """SQLite's `application_id` of a journal: "bull"."""
 BUSY_TIMEOUT = 1.0
 """Seconds a statement waits for another program that holds the file's lock."""
+
+CHECKED_SIZE = 256 * 1024**2
+"""Bytes of a file whose pages are all looked at before it is used (100 MB take about 0.1 s)."""
+_SECURE_SINCE = 2
+"""The schema from which on deleted text is overwritten."""
+
+
+class Mark(NamedTuple):
+    """Which journal a state directory was last used with, and how far that had come."""
+
+    journal: str = ""
+    """Its identity; empty when there was none yet."""
+    commits: int = 0
+    """Transactions that were durable at least."""
+
 
 _FIRST = f"""
 CREATE TABLE sessions (
@@ -71,38 +88,126 @@ CREATE TABLE clients (
 PRAGMA application_id = {APPLICATION};
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SECOND = """
+CREATE TABLE identity (id TEXT NOT NULL, commits INTEGER NOT NULL);
+INSERT INTO identity VALUES (lower(hex(randomblob(16))), 0);
+CREATE TABLE removals (
+    uuid TEXT NOT NULL, workspace TEXT NOT NULL,
+    instance TEXT NOT NULL, user TEXT NOT NULL, session TEXT NOT NULL,
+    has_files INTEGER NOT NULL, -- what the CLI keeps of the conversation has not been removed yet
+    workspace_due_at REAL, -- NULL: it is kept
+    PRIMARY KEY (uuid, workspace)
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 """The nth script leads from schema n - 1 to schema n, in one transaction. Scripts that were released never change."""
 
 
-def prepare(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+def prepare(path: Path, migrations: Sequence[str] = MIGRATIONS, *, mark: Mark = Mark(), is_new: bool = True) -> Mark:
     """Creates the file, readable by its owner only, or brings it up to the last schema. Blocking: run it in a thread.
 
-    Raises `JournalUnusable` when it is no journal, is damaged, is newer than this program or cannot be written; the
-    file is then as it was.
+    `mark` is what the state directory says about the journal it was last used with. An empty or missing file is taken
+    for a new journal only when there is no such mark and `is_new` says that nothing else was left there either.
+    Returns what the journal says of itself.
+
+    Raises `JournalUnusable` when it is no journal, is damaged, is newer than this program, is not the one it ought to
+    be or cannot be written; the file is then as it was.
     """
+    with _opened(path, migrations, mark=mark, is_new=is_new) as (connection, version):
+        _make_private(path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        for number, script in enumerate(migrations, start=1):
+            if number > version:
+                _migrate(connection, script, number)
+        if 0 < version < _SECURE_SINCE:
+            connection.execute("VACUUM")  # what was deleted before stands in free pages
+        return _identify(connection) or Mark()
+
+
+def examine(path: Path, *, mark: Mark, is_new: bool) -> None:
+    """Raises what `prepare` would, and creates nothing. Blocking."""
+    if path.exists() or mark.journal or not is_new:
+        with _opened(path, MIGRATIONS, mark=mark, is_new=is_new):
+            pass
+
+
+@contextmanager
+def _opened(
+    path: Path, migrations: Sequence[str], *, mark: Mark, is_new: bool
+) -> Iterator[tuple[sqlite3.Connection, int]]:
+    """A journal that may be used, and its version: 0 when it is new."""
     try:
+        _refuse_vanished(path, mark, is_new)
         if not path.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+            path.chmod(0o600)  # the umask may have taken even the owner's permissions
         with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT)) as connection:
             version = _check(connection, path, len(migrations))
-            _make_private(path)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            for number, script in enumerate(migrations, start=1):
-                if number > version:
-                    _migrate(connection, script, number)
+            _check_content(connection, path, migrations[:version])
+            _compare(_identify(connection), path, mark)
+            yield connection, version
     except (sqlite3.Error, OSError) as error:
         raise unusable(path, error) from error
 
 
+def _refuse_vanished(path: Path, mark: Mark, is_new: bool) -> None:
+    is_there = path.exists()
+    if (is_there and path.stat().st_size) or not (mark.journal or not is_new):
+        return
+    what = "is empty" if is_there else "is missing"
+    raise JournalUnusable(
+        f"{path} {what}, but {path.parent} was used before: restore it, or move {path.parent} away to begin anew; "
+        "nothing was changed"
+    )
+
+
+def _check_content(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    """Whether it holds together: its pages, and the tables that its version has."""
+    if path.stat().st_size <= CHECKED_SIZE:
+        ((found,), *_) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"malformed: {' '.join(str(found).split())}")
+    with closing(sqlite3.connect(":memory:")) as model:
+        for script in migrations:
+            model.executescript(script)
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        missing = set(model.execute(tables)) - set(connection.execute(tables))
+    if missing:
+        raise sqlite3.DatabaseError(f"malformed: it has no table {min(missing)[0]}")
+
+
+def _identify(connection: sqlite3.Connection) -> Mark | None:
+    """None of a journal that an older version has written."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'identity'").fetchall():
+        return None
+    rows = connection.execute("SELECT id, commits FROM identity").fetchall()
+    if len(rows) != 1:
+        raise sqlite3.DatabaseError("malformed: its identity is missing")
+    return Mark(*rows[0])
+
+
+def _compare(found: Mark | None, path: Path, mark: Mark) -> None:
+    """Refuses a journal that is not the one this state directory was last used with, or not all of it."""
+    if not mark.journal:
+        return
+    rest = f"or remove {path.parent / 'supervisor.lock'} to go on with it as it is; nothing was changed"
+    if found is None or found.journal != mark.journal:
+        raise JournalUnusable(
+            f"{path} is not the journal that {path.parent} was last used with: put that one back, {rest}"
+        )
+    if found.commits < mark.commits:
+        raise JournalUnusable(
+            f"{path} lacks the last {mark.commits - found.commits} writes of an earlier run (an older copy, or "
+            f"{path.name}-wal is missing): restore them, {rest}"
+        )
+
+
 def unusable(path: Path, error: Exception) -> JournalUnusable:
     """What to tell the operator when the file cannot be opened or read."""
-    cause = getattr(error, "strerror", None) or (str(error) or repr(error)).splitlines()[0]
-    return JournalUnusable(
-        f"{path} cannot be used ({cause}): see to it, or use another state "
-        "directory with --state DIR; nothing was changed"
-    )
+    return JournalUnusable(explain_os_error(path, error))
 
 
 def _check(connection: sqlite3.Connection, path: Path, newest: int) -> int:
@@ -110,8 +215,8 @@ def _check(connection: sqlite3.Connection, path: Path, newest: int) -> int:
     version = _read_number(connection, "PRAGMA user_version")
     application = _read_number(connection, "PRAGMA application_id")
     tables = _read_number(connection, "SELECT count(*) FROM sqlite_master")
-    is_new = (version, application, tables) == (0, 0, 0)
-    if not is_new and application != APPLICATION:
+    is_blank = (version, application, tables) == (0, 0, 0)
+    if not is_blank and application != APPLICATION:
         raise JournalUnusable(
             f"{path} is the database of another program: move it away, or use another state directory with --state DIR"
         )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
+import tempfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 
 import aiosqlite
@@ -16,6 +19,8 @@ from supervisor.clock import Clock
 from supervisor.conversation import Entry
 from supervisor.errors import JournalFailed
 from supervisor.journal import lock, notes, reader, schema
+from supervisor.journal.faults import StateLost
+from supervisor.journal.guard import Guard
 from supervisor.journal.notes import Note, step
 from supervisor.journal.packing import pack_entry, pack_outcome, pack_question
 from supervisor.journal.reader import Reader
@@ -33,6 +38,11 @@ from supervisor.journal.writer import CLOSING_TIME, Writer
 from supervisor.model import Outcome, Question, QuestionOutcome, SessionKey, outcome_word
 
 FILE = "journal.db"
+WORKSPACES = "workspaces"
+"""Beside the journal: an instance's folder, and in it one for each session, by the uuid of its first client."""
+
+_TRIAL = 1024**2
+"""Bytes that are written to see whether a disk takes them."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,12 +51,13 @@ class Journal:
     """Notes are taken at once and in order, and written by a task of its own. What is noted without an await in between
     is written in one transaction."""
 
-    def __init__(self, path: Path, connection: aiosqlite.Connection, reading: Reader) -> None:
+    def __init__(self, path: Path, connection: aiosqlite.Connection, reading: Reader, guard: Guard) -> None:
         """Use `open`."""
         self._path = path
         self._connection = connection
         self._reader = reading
-        self._writer = Writer(connection, path)
+        self._guard = guard
+        self._writer = Writer(connection, path, guard)
         self._last_entry = reading.last_number("entries")
         self._last_action = reading.last_number("actions")
         self._is_closed = False
@@ -64,11 +75,12 @@ class Journal:
         end, with everything else written.
         """
         path = folder / FILE
-        with lock.hold(folder, clock, name):
-            await anyio.to_thread.run_sync(schema.prepare, path)
+        with lock.hold(folder, clock, name) as held:
+            prepare = partial(schema.prepare, path, mark=held.mark, is_new=not has_workspaces(folder))
+            mark = await anyio.to_thread.run_sync(prepare)
             async with _connect(path) as connection:
                 with closing(Reader(path)) as reading:
-                    journal = cls(path, connection, reading)
+                    journal = cls(path, connection, reading, Guard(path, held, mark))
                     async with journal._writing():
                         yield journal
 
@@ -100,6 +112,14 @@ class Journal:
                 _log.error("not written to %s (%s): the last %d notes", self._path, cause, len(writer.notes))
         if raised is not None:
             raise raised
+
+    async def verify(self) -> None:
+        """Looks whether the files in use are still those that the next run will find; `failing` tells."""
+        try:
+            await anyio.to_thread.run_sync(self._guard.check)
+        except StateLost:
+            if not self.failing:
+                self._writer.probe()
 
     @property
     def is_closed(self) -> bool:
@@ -266,6 +286,25 @@ class Journal:
         self._writer.add(note)
 
 
+def examine_journal(folder: Path, clock: Clock) -> None:
+    """Raises what `Journal.open` would raise there, `StateInUse` or `JournalUnusable`. Blocking; holds the folder
+    meanwhile, and leaves no journal where there is none."""
+    with lock.hold(folder, clock, "doctor") as held:
+        schema.examine(folder / FILE, mark=held.mark, is_new=not has_workspaces(folder))
+        try:
+            with tempfile.TemporaryFile(dir=folder) as trial:
+                trial.write(bytes(_TRIAL))
+                trial.flush()
+                os.fsync(trial.fileno())
+        except OSError as error:
+            raise schema.unusable(folder, error) from error
+
+
+def has_workspaces(folder: Path) -> bool:
+    """Whether sessions of an earlier run have left working directories there."""
+    return any((folder / WORKSPACES).glob("*/*"))
+
+
 @asynccontextmanager
 async def _connect(path: Path) -> AsyncGenerator[aiosqlite.Connection]:
     try:
@@ -277,6 +316,9 @@ async def _connect(path: Path) -> AsyncGenerator[aiosqlite.Connection]:
         await connection.execute("PRAGMA synchronous = FULL")
         # KiB. What is written is hardly ever read again; the default keeps 2 MB of it.
         await connection.execute("PRAGMA cache_size = -512")
+        # What is deleted is overwritten, not only left out.
+        await connection.execute("PRAGMA secure_delete = ON")
+        await connection.execute_fetchall("SELECT id FROM identity")
         yield connection
     finally:
         with anyio.move_on_after(CLOSING_TIME, shield=True):

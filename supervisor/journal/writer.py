@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +12,8 @@ import anyio
 
 from supervisor.errors import NotRecorded
 from supervisor.journal import faults
+from supervisor.journal.guard import Guard, transact
 from supervisor.journal.notes import Note, batches
-from supervisor.journal.records import Row
-from supervisor.journal.schema import APPLICATION
 
 FIRST_DELAY = 0.1
 """Seconds between a failed attempt and the next; doubles up to `LAST_DELAY`. Prompts do not wait for longer than this
@@ -31,7 +28,7 @@ _log = logging.getLogger(__name__)
 class Writer:
     """State: the notes that are not durable yet, in order. Only a commit, or a refusal, takes one out."""
 
-    def __init__(self, connection: aiosqlite.Connection, file: Path) -> None:
+    def __init__(self, connection: aiosqlite.Connection, file: Path, guard: Guard) -> None:
         self.failing = ""
         """Why the last transaction failed, in words; empty when it did not."""
         self.on_change: Callable[[], object] = lambda: None
@@ -40,6 +37,9 @@ class Writer:
         """Transactions so far."""
         self._connection = connection
         self._file = file
+        self._guard = guard
+        self._is_probing = False
+        """The next attempt is made although there is nothing to write."""
         self._notes: list[Note] = []
         self._noted = anyio.Event()
         self._pressed = anyio.Event()
@@ -58,6 +58,11 @@ class Writer:
         self._noted.set()
         if note.on_refused is not None:
             self._pressed.set()
+
+    def probe(self) -> None:
+        """Has it tried whether anything could be written: `failing` tells."""
+        self._is_probing = True
+        self._noted.set()
 
     def close(self) -> None:
         """Has `run` return when nothing is left to be written, after `CLOSING_TIME` at the latest."""
@@ -86,7 +91,7 @@ class Writer:
                 with anyio.move_on_after(self._delay - FIRST_DELAY):
                     await self._pressed.wait()
             self._delay = min(self._delay * 2, LAST_DELAY)
-        elif not self._notes:
+        elif not self._notes and not self._is_probing:
             self._noted = anyio.Event()
             if self._closes_at is None:
                 await self._noted.wait()
@@ -106,11 +111,12 @@ class Writer:
     async def _write(self, notes: Sequence[Note]) -> None:
         """All or nothing. After a failure, and while there is nothing to write, only tries whether it could."""
         steps = list(batches(notes))
-        if not steps and not self.failing:
+        if not steps and not self.failing and not self._is_probing:
             return
+        self._is_probing = False
         # One trip to the database's thread for all of it, and aiosqlite has no public way to make one: with a trip for
         # each statement it takes three times as long, and every prompt waits for two transactions.
-        await self._connection._execute(transact, self._connection._conn, steps)  # type: ignore[no-untyped-call]
+        await self._connection._execute(transact, self._connection._conn, steps, self._guard)  # type: ignore[no-untyped-call]
         self.commits += 1
 
     async def _write_singly(self, count: int) -> None:
@@ -158,26 +164,6 @@ class Writer:
             calls.append(self.on_change)
         self.failing = fault.words
         _call_all(calls)
-
-
-def transact(connection: sqlite3.Connection, steps: Sequence[tuple[str, Sequence[Row]]]) -> None:
-    """All of it or nothing; without steps, tries whether anything could be written. Blocking.
-
-    Raises `sqlite3.Error`.
-    """
-    try:
-        if connection.in_transaction:
-            connection.rollback()  # what an attempt has left that could not even be taken back
-        for sql, rows in steps:
-            connection.executemany(sql, rows)
-        if not steps:
-            # Written although it is the same: there is no other way to learn that the disk takes something again.
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.commit()
-    except Exception:
-        with suppress(sqlite3.Error):
-            connection.rollback()
-        raise
 
 
 def _call_all(calls: Sequence[Callable[[], object]]) -> None:

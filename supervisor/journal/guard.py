@@ -1,0 +1,96 @@
+"""Makes sure, before every commit, that it goes into files which the next run will find."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from supervisor.journal import faults
+from supervisor.journal.faults import Fault, StateLost
+from supervisor.journal.lock import Hold
+from supervisor.journal.records import Row
+from supervisor.journal.schema import APPLICATION, Mark
+
+COUNT = "UPDATE identity SET commits = commits + 1"
+
+_Identity = tuple[int, int]
+"""Device and inode."""
+
+
+class Guard:
+    """Remembers which files are in use, and compares them with what stands under their names.
+
+    Five looks at the file system, together about 10 µs. Called in the database's thread.
+    """
+
+    def __init__(self, path: Path, held: Hold, mark: Mark) -> None:
+        """`path` is the journal's, open already. `mark` is what the journal says of itself."""
+        self._path = path
+        self._held = held
+        self._mark = mark
+        self._folder = _identify(path.parent)
+        self._files = {name: _identify(name) for name in (path, *map(Path, (f"{path}-wal", f"{path}-shm")))}
+        held.note(mark)
+
+    def check(self) -> None:
+        """Raises `StateLost`."""
+        if (fault := self._find_fault()) is not None:
+            raise StateLost(fault)
+
+    def note_commit(self) -> None:
+        self._mark = self._mark._replace(commits=self._mark.commits + 1)
+        self._held.note(self._mark)
+
+    def _find_fault(self) -> Fault | None:
+        if (fault := _compare(self._path.parent, self._folder, faults.FOLDER_GONE, faults.FOLDER_REPLACED)) is not None:
+            return fault
+        for file, known in self._files.items():
+            if known is None:
+                self._files[file] = _identify(file)  # SQLite makes it when it first needs it
+            elif (fault := _compare(file, known, faults.FILE_GONE, faults.FILE_REPLACED)) is not None:
+                return fault
+        held = os.fstat(self._held.descriptor)
+        return _compare(self._held.path, (held.st_dev, held.st_ino), faults.LOCK_GONE, faults.LOCK_GONE)
+
+
+def _identify(path: Path) -> _Identity | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _compare(path: Path, known: _Identity | None, gone: Fault, replaced: Fault) -> Fault | None:
+    found = _identify(path)
+    if found == known:
+        return None
+    return gone if found is None else replaced
+
+
+def transact(connection: sqlite3.Connection, steps: Sequence[tuple[str, Sequence[Row]]], guard: Guard) -> None:
+    """All of it or nothing; without steps, tries whether anything could be written. Blocking.
+
+    Raises `sqlite3.Error`, or `StateLost` when it would go into files that are not in their place any more.
+    """
+    try:
+        if connection.in_transaction:
+            connection.rollback()  # what an attempt has left that could not even be taken back
+        for sql, rows in steps:
+            connection.executemany(sql, rows)
+        if steps:
+            connection.execute(COUNT)
+        else:
+            # Written although it is the same: there is no other way to learn that the disk takes something again.
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        guard.check()
+        connection.commit()
+    except Exception:
+        with suppress(sqlite3.Error):
+            connection.rollback()
+        raise
+    if steps:
+        guard.note_commit()

@@ -1,0 +1,276 @@
+"""A state directory that is taken away while it is used, and one that is not what it was when the next run starts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from supervisor import Done, JournalFailed, JournalUnusable, Prompt, StateInUse
+from supervisor.clock import Clock
+from supervisor.journal import Journal, examine_journal, lock
+from supervisor.journal import writer as writing
+from supervisor.model import WhyWaiting
+from tests.engine.conftest import Start
+from tests.engine.journal_stage import KEY, accept, asked, make_turn, opened, read
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+def delete(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def delete_and_make_again(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def move(folder: Path) -> None:
+    folder.rename(folder.with_name("moved"))
+
+
+def copy_in_place(folder: Path) -> None:
+    folder.rename(folder.with_name("moved"))
+    shutil.copytree(folder.with_name("moved"), folder)
+
+
+def delete_journal(folder: Path) -> None:
+    (folder / "journal.db").unlink()
+
+
+def replace_journal(folder: Path) -> None:
+    shutil.copy(folder / "journal.db", folder / "copy")
+    (folder / "copy").rename(folder / "journal.db")
+
+
+def delete_log(folder: Path) -> None:
+    (folder / "journal.db-wal").unlink()
+
+
+def delete_shared_memory(folder: Path) -> None:
+    (folder / "journal.db-shm").unlink()
+
+
+def delete_lock(folder: Path) -> None:
+    (folder / lock.FILE).unlink()
+
+
+LOSSES = {
+    delete: "its folder has been moved or deleted",
+    delete_and_make_again: "another folder stands in the place of its own",
+    move: "its folder has been moved or deleted",
+    copy_in_place: "another folder stands in the place of its own",
+    delete_journal: "its file has been moved or deleted",
+    replace_journal: "another file stands in the place of its own",
+    delete_log: "its file has been moved or deleted",
+    delete_shared_memory: "its file has been moved or deleted",
+    delete_lock: "the lock of its folder has been moved, deleted or replaced",
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
+async def test_a_prompt_is_not_accepted_into_files_that_the_next_run_does_not_find(
+    folder: Path, loss: Callable[[Path], None]
+) -> None:
+    async with opened(folder) as journal:
+        assert await accept(journal, make_turn("before")) is None
+        loss(folder)
+        error = await accept(journal, make_turn("after"))
+        assert isinstance(error, JournalFailed)
+        assert f"the journal cannot be written ({LOSSES[loss]}): " in str(error)
+        assert "\n" not in str(error)
+        assert journal.failing == LOSSES[loss]
+        assert await journal.find_turn("after") is None
+        journal._writer._notes.clear()
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
+async def test_it_is_noticed_while_nobody_sends_a_prompt(
+    start: Start, tmp_path: Path, loss: Callable[[Path], None]
+) -> None:
+    async with start() as supervisor:
+        assert not supervisor.snapshot().host.journal_failing
+        loss(tmp_path / "state")
+        await until(lambda: supervisor.snapshot().host.journal_failing == LOSSES[loss])
+
+
+async def test_a_directory_that_is_moved_back_is_used_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "FIRST_DELAY", 0.01)
+    async with opened(folder) as journal:
+        move(folder)
+        assert await accept(journal, make_turn("refused")) is not None
+        journal.add_entry(KEY, asked("kept"))
+        folder.with_name("moved").rename(folder)
+        await until(lambda: not journal.failing)
+        assert await accept(journal, make_turn("accepted")) is None
+    assert read(folder, "SELECT id FROM turns") == [("accepted",)]
+    assert read(folder, "SELECT count(*) FROM entries") == [(1,)]
+
+
+async def test_a_turn_that_waits_then_says_disk_and_the_caller_is_told(start: Start, tmp_path: Path) -> None:
+    async with start() as supervisor:
+        assert isinstance(await supervisor.submit(Prompt("desk", "one")).outcome(), Done)
+        supervisor.pause("desk")
+        waiting = supervisor.submit(Prompt("desk", "two"))
+        await waiting.accepted()
+        move(tmp_path / "state")
+        with pytest.raises(JournalFailed, match="moved or deleted"):
+            await supervisor.submit(Prompt("desk", "three")).accepted()
+        supervisor.resume("desk")
+        await until(lambda: supervisor.snapshot().sessions[0].why is WhyWaiting.DISK)
+        (tmp_path / "moved").rename(tmp_path / "state")
+        with anyio.fail_after(10):
+            assert isinstance(await waiting.outcome(), Done)
+
+
+@pytest.mark.skipif(not Path("/proc/self/ns/mnt").exists(), reason="the path is held on Linux only")
+@pytest.mark.parametrize("loss", [delete, delete_and_make_again, move, copy_in_place, delete_lock])
+async def test_a_second_one_is_not_let_in_while_the_first_lives(folder: Path, loss: Callable[[Path], None]) -> None:
+    async with opened(folder) as journal:
+        await journal.flush()
+        loss(folder)
+        with pytest.raises(
+            StateInUse, match=rf"was deleted or replaced while bullpen pid {os.getpid()} runs on it: stop"
+        ):
+            async with Journal.open(folder, clock=Clock()):
+                pass
+    if not (folder / "journal.db").exists():
+        return
+    async with opened(folder):
+        pass
+
+
+# At the start
+
+
+async def use(folder: Path) -> None:
+    async with opened(folder) as journal:
+        assert await accept(journal, make_turn("a")) is None
+
+
+def truncate(folder: Path) -> None:
+    (folder / "journal.db").write_bytes(b"")
+
+
+def cut_in_half(folder: Path) -> None:
+    path = folder / "journal.db"
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty_database(folder: Path) -> None:
+    (folder / "journal.db").unlink()
+    with closing(sqlite3.connect(folder / "journal.db")) as connection:
+        connection.execute("VACUUM")
+
+
+def other_journal(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "journal.db")) as connection, connection:
+        connection.execute("UPDATE identity SET id = 'other'")
+
+
+def older_copy(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "journal.db")) as connection, connection:
+        connection.execute("UPDATE identity SET commits = commits - 1")
+
+
+def without_a_table(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "journal.db")) as connection, connection:
+        connection.execute("DROP TABLE offers")
+
+
+def without_identity(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "journal.db")) as connection, connection:
+        connection.execute("DELETE FROM identity")
+
+
+BROKEN = {
+    delete_journal: "is missing, but .* was used before: restore it, or move .* away to begin anew; nothing was",
+    truncate: "is empty, but .* was used before: restore it, or move .* away to begin anew; nothing was changed",
+    cut_in_half: "malformed",
+    empty_database: "is not the journal that .* was last used with: put that one back, or remove .*supervisor.lock",
+    other_journal: "is not the journal that .* was last used with: put that one back, or remove .*supervisor.lock",
+    older_copy: "lacks the last 1 writes of an earlier run .*: restore them, or remove .*supervisor.lock",
+    without_a_table: "has no table offers",
+    without_identity: "its identity is missing",
+}
+
+
+@pytest.mark.parametrize("harm", BROKEN, ids=lambda harm: harm.__name__)
+async def test_a_journal_that_is_not_what_it_was_is_refused_and_left(
+    folder: Path, harm: Callable[[Path], None]
+) -> None:
+    await use(folder)
+    harm(folder)
+    before = (folder / "journal.db").read_bytes() if (folder / "journal.db").exists() else None
+    for look in (use, lambda path: anyio.to_thread.run_sync(examine_journal, path, Clock())):
+        with pytest.raises(JournalUnusable, match=BROKEN[harm]) as raised:
+            await look(folder)
+        assert "\n" not in str(raised.value)
+    assert before == ((folder / "journal.db").read_bytes() if (folder / "journal.db").exists() else None)
+
+
+@pytest.mark.parametrize("harm", [delete_journal, truncate])
+async def test_workspaces_alone_say_that_there_was_a_journal(folder: Path, harm: Callable[[Path], None]) -> None:
+    await use(folder)
+    (folder / lock.FILE).unlink()
+    (folder / "workspaces" / "desk" / "one").mkdir(parents=True)
+    harm(folder)
+    with pytest.raises(JournalUnusable, match="was used before"):
+        await use(folder)
+
+
+async def test_the_commits_of_a_killed_run_that_were_in_a_lost_log_are_missed(folder: Path, tmp_path: Path) -> None:
+    """SQLite itself takes a file without its log for whole."""
+    async with opened(folder) as journal:
+        assert await accept(journal, make_turn("a")) is None
+        shutil.copytree(folder, tmp_path / "killed")
+    (tmp_path / "killed" / "journal.db-wal").unlink()
+    with pytest.raises(JournalUnusable, match=r"lacks the last 1 writes .* or journal.db-wal is missing"):
+        await use(tmp_path / "killed")
+    (tmp_path / "killed" / lock.FILE).unlink()
+    await use(tmp_path / "killed")
+
+
+async def test_a_killed_run_whose_log_is_there_loses_nothing(folder: Path, tmp_path: Path) -> None:
+    async with opened(folder) as journal:
+        for name in "abc":
+            assert await accept(journal, make_turn(name)) is None
+        shutil.copytree(folder, tmp_path / "killed")
+    async with opened(tmp_path / "killed") as journal:
+        assert [turn.id for turn in (await journal.load()).waiting] == ["a", "b", "c"]
+
+
+async def test_a_directory_of_an_earlier_version_is_taken_over(folder: Path) -> None:
+    """Its lock says nothing of a journal, and its journal nothing of itself."""
+    await use(folder)
+    (folder / lock.FILE).write_bytes(b"")
+    with closing(sqlite3.connect(folder / "journal.db")) as connection, connection:
+        connection.executescript("DROP TABLE identity; DROP TABLE removals; PRAGMA user_version = 1")
+    async with opened(folder) as journal:
+        assert [turn.id for turn in (await journal.load()).waiting] == ["a"]
+    await use(folder)
+
+
+async def test_a_first_start_that_failed_half_way_is_no_earlier_use(tmp_path: Path) -> None:
+    (tmp_path / lock.FILE).touch()
+    (tmp_path / "journal.db").touch()
+    await use(tmp_path)
+
+
+async def test_looking_creates_no_journal(tmp_path: Path) -> None:
+    await anyio.to_thread.run_sync(examine_journal, tmp_path, Clock())
+    assert os.listdir(tmp_path) == [lock.FILE]
+
+
+async def test_looking_names_who_holds_the_directory(folder: Path) -> None:
+    async with Journal.open(folder, clock=Clock(), name="the dashboard"):
+        with pytest.raises(StateInUse, match=r"in use by bullpen pid \d+ since .* \(the dashboard\)"):
+            await anyio.to_thread.run_sync(examine_journal, folder, Clock())
