@@ -61,6 +61,10 @@ _UNASKED = (EndReason.UNRESPONSIVE, EndReason.PANIC)
 """Ends that do not wait for an interrupt's Result: it would not come, or there is no time."""
 
 
+_SAVES = (0, 143)
+"""Exit codes of a process that saves before it leaves: by itself, and by SIGTERM."""
+
+
 class _Letter(NamedTuple):
     """A prompt on its way to the process."""
 
@@ -131,6 +135,8 @@ class Client:
         self._written = anyio.Event()
         """That prompt has been written: an interrupt that overtook it would have nothing to stop."""
         self._result_seen = anyio.Event()
+        self._was_killed = False
+        """Something of its tree, perhaps the process itself, left only when it was killed."""
         self._held: Result | None = None
         """A Result whose idle sign has not come yet."""
 
@@ -144,6 +150,20 @@ class Client:
     @property
     def started(self) -> float:
         return self._connection.started
+
+    @property
+    def spent_before(self) -> float | None:
+        """Dollars that its running total of costs begins with; None when that is not known."""
+        return self._connection.spent_before
+
+    @property
+    def has_saved(self) -> bool | None:
+        """Whether the process, which is gone, has saved that total: it does unless it is killed. None when it is not
+        known what ended it."""
+        if self.error is None:
+            return None if self._was_killed else True
+        code = self.error.exit_code if isinstance(self.error, ClientDied) else None
+        return None if code is None else code in _SAVES
 
     def measure(self, table: ProcessTable) -> Measure:
         """Blocking: call it in a thread."""
@@ -378,6 +398,7 @@ class Client:
             if not await tree.emptied(self._deadlines.terminate):
                 self._tell_step("kill")
                 tree.look()
+                self._was_killed = True
                 tree.kill()
                 await tree.emptied(self._deadlines.kill)
 

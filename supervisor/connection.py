@@ -79,6 +79,10 @@ class Connection(Protocol):
     def started(self) -> float:
         """The start time of the process as the system gives it, with the pid its name for good; 0 before it runs."""
 
+    @property
+    def spent_before(self) -> float | None:
+        """Dollars that the running total in its Results begins with. Known once it is connected, or not: None."""
+
     async def connect(self) -> None:
         """Raises `ConnectFailed`, `ResumeTargetMissing` or `SessionIdTaken`. Leaves no process behind then."""
 

@@ -52,7 +52,8 @@ class Hearing:
         self._instance.publish(past.ClientStarted, slot.session, client=slot.id, pid=slot.pid, seconds=seconds, how=how)
         self._feed.touch_client(slot.id)
         if slot.session is not None:
-            if slot.resume:
+            if slot.resume and slot.client is not None:
+                slot.session.meter.begin(slot.client.spent_before)
                 slot.session.notice("Resumed: the conversation was loaded into a new process")
             self._instance.turns.note_readiness(slot.session)
         self._instance.kick()
@@ -142,8 +143,9 @@ class Hearing:
             parking.note_bad_end(self._instance, session, kind)
         if session is not None:
             session.slot = None
-            if client.error is not None:
-                session.expect_fresh_costs()
+            session.meter.end(is_saved=client.has_saved)
+            if session.key in self._instance.sessions:
+                self._instance.keep(session)
             self._settle_after(session, client, reason, kind)
             if kind in parking.CRASHES and session.brake.is_exhausted:
                 self._give_up(session)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from supervisor.clock import Clock
 from supervisor.journal import Journal, SessionRecord, TurnRecord
+from supervisor.meter import CostMeter
 from supervisor.model import Offer
 from supervisor.session import Session
 from supervisor.turn import Turn
@@ -21,7 +22,8 @@ def record_session(session: Session) -> SessionRecord:
         has_history=session.has_history,
         drop_turn=" ".join(session.drop_turns),
         usage=session.usage,
-        cost_seen=session.cost_seen,
+        cost_seen=session.meter.seen,
+        cost_saved=session.meter.saved,
         turns=session.turns,
         note=session.note,
         has_failed=session.has_failed,
@@ -51,7 +53,7 @@ def revive_session(record: SessionRecord, clock: Clock, journal: Journal) -> Ses
     session.has_history = record.has_history
     session.drop_turns = tuple(record.drop_turn.split())
     session.usage = record.usage
-    session.cost_seen = record.cost_seen
+    session.meter = CostMeter(record.cost_seen, record.cost_saved)
     session.turns = record.turns
     session.note = record.note
     session.has_failed = record.has_failed

@@ -26,7 +26,7 @@ from supervisor.permissions import to_input
 from supervisor.private import make_private_dir
 from supervisor.processes import MARK, Measure, ProcessTable, Tree
 from supervisor.reserve import PLANNING_FIGURE
-from supervisor.transcript import Cut, CutKind, find_cut, find_transcript, set_aside
+from supervisor.transcript import Cut, CutKind, find_cut, find_spent, find_transcript, set_aside
 
 if TYPE_CHECKING:
     from claude_agent_sdk import (
@@ -76,11 +76,16 @@ class SdkConnection:
         self._translator: Translator | None = None
         self._last_words: deque[str] = deque(maxlen=STDERR_LINES)
         self._pid = 0
+        self._spent_before: float | None = 0.0
         self._root: psutil.Process | None = None
 
     @property
     def pid(self) -> int:
         return self._pid
+
+    @property
+    def spent_before(self) -> float | None:
+        return self._spent_before
 
     @property
     def started(self) -> float:
@@ -190,6 +195,7 @@ class SdkConnection:
         anew = dataclasses.replace(options, session_id=launch.session_uuid)
         if not launch.resume:
             return anew
+        self._spent_before = await anyio.to_thread.run_sync(self._find_spent)
         resumed = dataclasses.replace(options, resume=launch.session_uuid)
         if not launch.drop_turns:
             return resumed
@@ -198,18 +204,31 @@ class SdkConnection:
             return anew if launch.is_unanswered else resumed
         match cut.kind:
             case CutKind.ALL:
+                self._spent_before = 0.0
                 return anew
             case CutKind.AFTER:
                 return dataclasses.replace(resumed, resume_session_at=cut.at, resume_drops_turn=cut.drops)
             case _:
                 return resumed
 
+    def _find_transcript(self) -> Path | None:
+        """Blocking."""
+        named = self._compiled.environment.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
+        config_dir = Path(named) if named else Path.home() / ".claude"
+        return find_transcript(config_dir, self._launch.session_uuid)
+
+    def _find_spent(self) -> float | None:
+        """Blocking."""
+        try:
+            return find_spent(transcript) if (transcript := self._find_transcript()) is not None else 0.0
+        except (OSError, ValueError) as error:
+            _log.warning("what %s has cost before is not known: %s", self._launch.client_id, error)
+            return None
+
     def _find_cut(self) -> Cut | None:
         """None when there is no conversation on disk. Blocking."""
         launch = self._launch
-        named = self._compiled.environment.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
-        config_dir = Path(named) if named else Path.home() / ".claude"
-        if (transcript := find_transcript(config_dir, launch.session_uuid)) is None:
+        if (transcript := self._find_transcript()) is None:
             return None
         cut = find_cut(transcript, launch.drop_turns)
         if cut.kind is CutKind.ALL:

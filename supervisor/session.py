@@ -25,6 +25,7 @@ from supervisor.clock import Clock
 from supervisor.conversation import Asked, Conversation, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
 from supervisor.errors import JournalFailed
 from supervisor.mailbox import Mailbox
+from supervisor.meter import CostMeter
 from supervisor.model import (
     Done,
     Expired,
@@ -111,8 +112,7 @@ class Session:
         self._journal = journal
         self._conversation: Conversation | None = None
         self._faded: weakref.ref[Conversation] | None = None
-        self.cost_seen = 0.0
-        """The running total of its last client, in dollars: a graceful end carries it over into the next one."""
+        self.meter = CostMeter()
         self._text: list[str] = []
 
     def __repr__(self) -> str:
@@ -183,6 +183,8 @@ class Session:
             raise AssertionError(f"{self!r} cannot take {slot!r}: one writer per session")
         self.slot, slot.session = slot, self
         self.uuid, self.workspace = slot.uuid, slot.workspace
+        if not slot.resume:
+            self.meter.reset()
 
     def begin(self) -> Turn:
         """Makes the head of the mailbox the running turn."""
@@ -251,7 +253,7 @@ class Session:
             result.usage.input_tokens,
             result.usage.output_tokens,
             result.usage.cache_tokens,
-            self._cost_of_turn(result.usage.cost_usd),
+            self.meter.read(result.usage.cost_usd),
         )
         self.has_history = self.has_history or result.terminal_reason != NEVER_WRITTEN
         text = "\n\n".join(self._text)
@@ -284,12 +286,8 @@ class Session:
         self.has_history = False
         self.uuid = ""
         self.drop_turns = ()
-        self.cost_seen = 0.0
+        self.meter.reset()
         self.notice("The conversation so far could not be resumed: the agent no longer remembers it", is_warning=True)
-
-    def expect_fresh_costs(self) -> None:
-        """Its process died: the next one counts the cost from nothing. (A graceful end carries the total over.)"""
-        self.cost_seen = 0.0
 
     def notice(self, text: str, *, is_warning: bool = False) -> None:
         self.conversation.append(
@@ -336,12 +334,6 @@ class Session:
                 self.note = outcome.reason
         turn.end(outcome)
         self.conversation.append(TurnEnded(at=self._clock.wall(), turn_id=turn.id, outcome=outcome))
-
-    def _cost_of_turn(self, cumulative: float) -> float:
-        # The figure is a running total of the process. A graceful resume carries it over, a killed process starts at 0.
-        spent = cumulative - self.cost_seen if cumulative >= self.cost_seen else cumulative
-        self.cost_seen = cumulative
-        return spent
 
     def _touch(self) -> None:
         self.is_stalled = False

@@ -76,6 +76,10 @@ class FakeWorld:
     """Connects that did not become a process, those given up included."""
     gate: anyio.Event | None = None
     """When set, a connect waits for it."""
+    saved_costs: dict[str, float] = field(default_factory=dict)
+    """Conversation id → the running total of its cost that the last process to end in order has saved."""
+    tells_costs_before: bool = True
+    """A process can say what its running total begins with."""
     expected_bytes: int = 1024**2
     """What one client is expected to use, before any was measured."""
     starting: int = 0
@@ -144,6 +148,8 @@ class FakeConnection:
         self.memory_bytes = world.expected_bytes
         """What the census finds while it is alive."""
         self.interrupts = 0
+        self.price = 0.001
+        """Dollars that its next turn costs."""
         self.is_orphan = False
         """Its supervisor was killed, and it goes on."""
         self.survives_terminate = False
@@ -159,6 +165,7 @@ class FakeConnection:
         self._said: list[str] = []
         self._in, self._out = anyio.create_memory_object_stream[ClientEvent | ClientDied](math.inf)
         self._cost = 0.0
+        self._cost_before: float | None = None
 
     def __repr__(self) -> str:
         return f"<FakeConnection {self.launch.client_id}, {len(self.prompts)} prompts>"
@@ -170,6 +177,10 @@ class FakeConnection:
     @property
     def started(self) -> float:
         return 0.0
+
+    @property
+    def spent_before(self) -> float | None:
+        return self._cost_before if self.world.tells_costs_before else None
 
     @property
     def is_in_turn(self) -> bool:
@@ -277,6 +288,7 @@ class FakeConnection:
                 await world.gate.wait()
             await anyio.lowlevel.checkpoint()
             self._look_at_the_disk()
+            self._cost = self._cost_before = world.saved_costs.get(self.launch.session_uuid, 0.0)
             self.is_alive = True
         finally:
             world.starting -= 1
@@ -339,13 +351,13 @@ class FakeConnection:
         self._lose_questions()
         if self.is_alive and (self.survives_terminate or self.is_hanging):
             await self._ended.wait()
-        self._end()
+        self._leave()
         self._in.close()
         self._out.close()
 
     def terminate(self) -> None:
         if not (self.survives_terminate or self.is_hanging):
-            self._end()
+            self._leave()
 
     def kill(self) -> None:
         self._end()
@@ -381,6 +393,12 @@ class FakeConnection:
         for scope in tuple(self._asking):
             scope.cancel()
 
+    def _leave(self) -> None:
+        """Ends in order: what the conversation has cost is saved."""
+        if self.is_alive:
+            self.world.saved_costs[self.launch.session_uuid] = self._cost
+        self._end()
+
     def _end(self) -> None:
         self.is_alive = False
         self._ended.set()
@@ -388,7 +406,7 @@ class FakeConnection:
     def _finish(
         self, *, text: str, error: str = "", status: int | None = None, was_aborted: bool = False, rests: bool = True
     ) -> None:
-        self._cost += 0.001
+        self._cost += self.price
         uuid, self._uuid = self._uuid, ""
         self.tell(
             Result(

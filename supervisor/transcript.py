@@ -13,6 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from supervisor import bounds
+
+_SAVED = b'"type":"cost-state"'
+
 SYNTHETIC = "<synthetic>"
 """The model of messages that the CLI writes itself, in the agent's name."""
 
@@ -54,6 +58,16 @@ def find_cut(transcript: Path, prompts: Iterable[str]) -> Cut:
         parent = entries[place].get("parentUuid")
         return Cut(CutKind.AFTER, str(parent), uuid) if parent else Cut(CutKind.ALL, drops=uuid)
     return Cut(CutKind.NONE)
+
+
+def find_spent(transcript: Path) -> float:
+    """Dollars that the CLI has saved as the conversation's running total: what a process that resumes it begins with.
+    0 when nothing is saved. Blocking. Raises `OSError`, or `ValueError` when the entry cannot be read."""
+    text = transcript.read_bytes()
+    if (place := text.rfind(_SAVED)) < 0:
+        return 0.0
+    entry = json.loads(text[text.rfind(b"\n", 0, place) + 1 :].split(b"\n", 1)[0])
+    return bounds.dollars(entry.get("totalCostUSD"))
 
 
 def set_aside(transcript: Path, uuid: str) -> None:

@@ -27,7 +27,7 @@ class SessionRecord(NamedTuple):
     """The uuid of an unanswered prompt that the next resume cuts from the conversation; mostly empty."""
     usage: Usage = Usage()
     cost_seen: float = 0.0
-    """The running total of the last client, in dollars: a graceful end carries it over into the next one."""
+    """The running total that the last client told, in dollars (`meter.CostMeter`)."""
     turns: int = 0
     note: str = ""
     has_failed: bool = False
@@ -36,6 +36,8 @@ class SessionRecord(NamedTuple):
     leaves_none_behind: bool = False
     is_offered: bool = False
     """A turn of it was running when bullpen died, and nobody has decided yet."""
+    cost_saved: float = 0.0
+    """The running total that a client was last known to have saved, in dollars."""
 
 
 class TurnRecord(NamedTuple):
@@ -102,7 +104,8 @@ class Loaded(NamedTuple):
 
 SESSION_COLUMNS = (
     "instance, user, session, created_at, last_activity_at, uuid, workspace, has_history, drop_turn, input_tokens, "
-    "output_tokens, cache_tokens, cost_usd, cost_seen, turns, note, has_failed, allowed, leaves_none_behind, is_offered"
+    "output_tokens, cache_tokens, cost_usd, cost_seen, turns, note, has_failed, allowed, leaves_none_behind, "
+    "is_offered, cost_saved"
 )
 TURN_COLUMNS = (
     "id, uuid, instance, user, session, agent, text, prompt_user, prompt_session, source, priority, queued_at, "
@@ -132,6 +135,7 @@ def session_to_row(record: SessionRecord) -> Row:
         json.dumps(sorted(record.allowed)),
         record.leaves_none_behind,
         record.is_offered,
+        record.cost_saved,
     )
 
 
@@ -152,6 +156,7 @@ def row_to_session(row: Row) -> SessionRecord:
         allowed=frozenset(json.loads(row[17])) if row[17] != "[]" else frozenset(),
         leaves_none_behind=bool(row[18]),
         is_offered=bool(row[19]),
+        cost_saved=row[20],
     )
 
 

@@ -100,7 +100,12 @@ CREATE TABLE removals (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
+_COST_SAVED = """
+ALTER TABLE sessions ADD COLUMN cost_saved REAL NOT NULL DEFAULT 0;
+UPDATE sessions SET cost_saved = cost_seen;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _COST_SAVED)
 """The nth script leads from schema n - 1 to schema n, in one transaction. Scripts that were released never change."""
 
 

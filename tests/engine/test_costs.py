@@ -1,0 +1,79 @@
+"""What sessions have cost is what their turns cost, however their clients and supervisors ended."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from supervisor.model import Prompt
+from supervisor.settings import Settings
+from supervisor.supervisor import Supervisor
+from supervisor.templates import Template
+from supervisor.testing import FakeConnection, FakeWorld
+from tests.waiting import until
+
+ENDS = st.sampled_from(["hibernate", "kill", "term", "die", "restart", "crash", "nothing"])
+
+
+async def live(folder: Path, steps: list[tuple[int, str]], *, tells: bool) -> float:
+    """Turns of that many cents, each followed by an end of that kind; returns the dollars booked."""
+    world = FakeWorld(tells_costs_before=tells)
+    template = Template(name="desk", description="d", system_prompt="p", path=folder / "d.md", pool={"spares": 0})
+
+    def answer(connection: FakeConnection, text: str) -> None:
+        connection.price = int(text) / 100
+        connection.reply("ok")
+
+    world.on_prompt = answer
+    left = list(steps)
+    booked = 0.0
+    while left:
+        quick = Settings(state_dir=folder / "state", control_timeout=0.05)
+        async with Supervisor([template], quick, connect=world.connect) as supervisor:
+            await work(supervisor, world, left)
+        booked = supervisor.snapshot().sessions[0].usage.cost_usd
+    assert not world.violations
+    return booked
+
+
+async def work(supervisor: Supervisor, world: FakeWorld, left: list[tuple[int, str]]) -> None:
+    """Until the supervisor ends, or nothing is left."""
+    while left:
+        cents, end = left.pop(0)
+        ticket = supervisor.submit(Prompt("desk", str(cents), user="ana"))
+        await ticket.outcome()
+        await until(lambda: any(row.state == "ready" and row.key for row in supervisor.snapshot().clients))
+        agent = world.live[0]
+        match end:
+            case "hibernate":
+                supervisor.hibernate(ticket.key)
+            case "kill":
+                agent.die(-9)
+            case "term":
+                agent.terminate()
+                agent.die(143)
+            case "die":
+                agent.hang()
+                supervisor.kill_client(supervisor.snapshot().clients[0].id)
+            case "restart" | "crash":
+                agent.survives_terminate = end == "crash"  # then it is killed along with its supervisor
+                return
+            case _:
+                continue
+        await until(lambda: not supervisor.snapshot().sessions[0].client_id, within=20)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(1, 500), ENDS), min_size=1, max_size=5), st.booleans())
+def test_the_sum_booked_is_the_sum_spent_in_every_order_of_ends(steps: list[tuple[int, str]], tells: bool) -> None:
+    unknown = {"die", "crash"}  # the process had to be killed: whether it saved before is not known to the engine
+    if not tells:
+        steps = [(cents, "kill" if end in unknown else end) for cents, end in steps]
+    with tempfile.TemporaryDirectory() as folder:
+        booked = anyio.run(lambda: live(Path(folder), steps, tells=tells))
+    assert booked == pytest.approx(sum(cents for cents, _ in steps) / 100)
