@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from supervisor.events import OfferSettled as OfferSettled
     from supervisor.events import QuestionAsked as QuestionAsked
     from supervisor.events import QuestionSettled as QuestionSettled
+    from supervisor.events import RecordLost as RecordLost
     from supervisor.events import Restarted as Restarted
     from supervisor.events import SessionClosed as SessionClosed
     from supervisor.events import SessionOpened as SessionOpened
@@ -139,8 +140,8 @@ _HOMES = {
     "JournalFailed JournalUnusable NotAccepting NotRecorded OutcomeUnknown Refused Saturated StateInUse Suspended "
     "UnknownAgent UnknownTarget",
     "events": "ActionTaken ClientEnding ClientFailed ClientGone ClientStarted ContextLost EngineFailed Event "
-    "InstanceChanged OfferSettled QuestionAsked QuestionSettled Restarted SessionClosed SessionOpened TurnFinished "
-    "TurnPutBack TurnQueued TurnStarted TurnSuspended",
+    "InstanceChanged OfferSettled QuestionAsked QuestionSettled RecordLost Restarted SessionClosed SessionOpened "
+    "TurnFinished TurnPutBack TurnQueued TurnStarted TurnSuspended",
     "feed": "Changes Subscription",
     "ids": "validate_id",
     "interface": "Engine Ticket",

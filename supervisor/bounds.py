@@ -19,6 +19,9 @@ LONGEST_DELAY = 366 * 86400.0
 MOST_TEXT = 8 * 1024 * 1024
 """Characters of one text from outside, unless its place says less."""
 
+LAST_MOMENT = 1e11
+"""Unix seconds, in the year 5138: the end of what this program takes for a time."""
+
 _FIRST_TIME = 946_684_800.0
 """1 January 2000, in Unix seconds. Earlier, and from 2100 on, is no time that the API means."""
 _LAST_TIME = 4_102_444_800.0
@@ -51,6 +54,12 @@ def unix_time(value: object) -> float | None:
     if found >= _FIRST_TIME * 1000:
         found /= 1000
     return float(found) if _FIRST_TIME <= found < _LAST_TIME else None
+
+
+def moment(value: object) -> float:
+    """Unix seconds that a clock can show, from 1970 on; 0 for anything else. For what an earlier run has kept."""
+    found = _within(value, LAST_MOMENT)
+    return float(found) if found < LAST_MOMENT else 0.0
 
 
 def http_status(value: object) -> int | None:

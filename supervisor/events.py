@@ -142,6 +142,13 @@ class ClientFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordLost(Event):
+    """Something cannot be kept in the journal, or read from it, because of a value in it. Nothing else is affected."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionTaken(Event):
     """An operator's verb, with the command that does the same."""
 

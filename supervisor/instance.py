@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import anyio
 
-from supervisor import away
+from supervisor import away, parking
 from supervisor import events as past
 from supervisor.admission import Shortage, find_own_shortage, is_over_budget
 from supervisor.brake import Brake
@@ -35,6 +35,7 @@ from supervisor.dispatcher import (
 from supervisor.house import House
 from supervisor.launcher import Launcher
 from supervisor.model import (
+    FailureKind,
     InstanceState,
     SessionKey,
     SlotState,
@@ -367,7 +368,12 @@ class Instance:
         turn = self.turns.begin(session)
         slot.move(SlotState.BUSY)
         recorded = anyio.Event()
-        self._house.journal.start_turn(turn.id, self.clock.wall(), recorded.set)
+
+        def give_up(why: str) -> None:
+            if session.mailbox.current is turn:
+                parking.fail_turn(self, session, FailureKind.ENGINE, f"its start cannot be recorded ({why})")
+
+        self._house.journal.start_turn(turn.id, self.clock.wall(), recorded.set, give_up)
         slot.client.send(turn.words, turn.uuid, recorded)
         waited = self._house.clock.steady() - turn.queued_steady
         self.waits.append(waited)

@@ -52,7 +52,7 @@ from supervisor.house import House
 from supervisor.housekeeping import Housekeeping
 from supervisor.ids import new_id
 from supervisor.instance import Instance
-from supervisor.journal import Journal, OfferOutcome
+from supervisor.journal import Journal, Note, OfferOutcome
 from supervisor.limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
 from supervisor.mistakes import in_words
 from supervisor.model import (
@@ -159,6 +159,7 @@ class Supervisor:
                 self._tasks = tasks
                 self._house.log = journal
                 journal.watch_failing(self._heed_the_journal)
+                journal.watch_lost(self._tell_lost)
                 housekeeping = Housekeeping(
                     self._instances, house=self._house, census=self._census, offers=self._offers
                 )
@@ -287,6 +288,13 @@ class Supervisor:
             for session in instance.sessions.values():
                 if len(session.mailbox):
                     instance.touch(session)
+
+    def _tell_lost(self, note: Note, why: str) -> None:
+        """Something cannot be recorded because of a value in it: that is told, and stops nothing."""
+        key = note.key or SessionKey("", "", "")
+        facts = {"instance": key.instance, "user": key.user, "session": key.session, "turn": note.turn_id}
+        message = f"{note.what or 'a note'} cannot be recorded ({why})"
+        self._feed.publish(past.RecordLost(at=self._clock.wall(), message=message, **facts))
 
     def _notice_emptiness(self) -> None:
         emptied, self._emptied = self._emptied, anyio.Event()

@@ -118,6 +118,10 @@ class Turn:
         self.is_recorded = True
         self._settled.set()
 
+    def replace_outcome(self, outcome: Outcome) -> None:
+        """What is recorded is another: the one it ended with cannot be kept. Its submitter is told what is recorded."""
+        self._outcome = outcome
+
     def note_outcome_recorded(self) -> None:
         self._told.set()
 

@@ -99,7 +99,7 @@ class TurnBook:
         """Ends a turn that waits."""
         session.drop(turn, outcome)
         self.waiting -= 1
-        self._house.journal.end_turn(turn.id, self._instance.clock.wall(), outcome, turn.note_outcome_recorded)
+        self._record_end(turn, outcome)
         self._instance.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
         self._instance.forget_call(session)
@@ -118,7 +118,7 @@ class TurnBook:
         """Ends the running turn."""
         turn = session.finish(outcome)
         del self._running[session.key]
-        self._house.journal.end_turn(turn.id, self._instance.clock.wall(), outcome, turn.note_outcome_recorded)
+        self._record_end(turn, outcome)
         if isinstance(outcome, Interrupted):
             self.leave_to_next_run(session, turn)
         self._instance.keep(session)
@@ -126,6 +126,10 @@ class TurnBook:
         self._instance.turn_seconds.append(self._house.clock.steady() - turn.started_steady)
         self._instance.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
+
+    def _record_end(self, turn: Turn, outcome: Outcome) -> None:
+        now = self._instance.clock.wall()
+        self._house.journal.end_turn(turn.id, now, outcome, turn.note_outcome_recorded, turn.replace_outcome)
 
     def leave_to_next_run(self, session: Session, turn: Turn) -> None:
         """A turn that is interrupted because this run ends is offered by the next one, as after a crash: the unanswered

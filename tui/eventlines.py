@@ -20,6 +20,7 @@ from supervisor import (
     QuestionAsked,
     QuestionOutcome,
     QuestionSettled,
+    RecordLost,
     Restarted,
     SessionClosed,
     SessionOpened,
@@ -87,6 +88,8 @@ def _sentence(event: Event) -> Line:
             return f"gone after {duration(seconds)} ({first_line(reason)})", "dim"
         case ClientFailed(message=message, kind=kind):
             return f"failed{f' ({kind.value})' if kind else ''}: {first_line(message)}", "error"
+        case RecordLost(message=message):
+            return f"not recorded: {first_line(message)}", "error"
         case ActionTaken(verb=verb, detail=detail):
             return f"operator: {verb} {first_line(detail)}".rstrip(), "accent"
         case EngineFailed(message=message):

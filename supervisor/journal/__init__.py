@@ -5,6 +5,7 @@ async with Journal.open(folder, clock=Clock()) as journal:
     journal.accept_turn(record, on_settled)
 """
 
+from supervisor.journal.notes import Note
 from supervisor.journal.records import (
     ClientRecord,
     Loaded,
@@ -19,6 +20,7 @@ __all__ = [
     "ClientRecord",
     "Journal",
     "Loaded",
+    "Note",
     "OfferOutcome",
     "OfferRecord",
     "SessionRecord",

@@ -63,6 +63,23 @@ _FAULTS = {
 }
 
 
+_ABOUT_VALUES = (
+    OverflowError,
+    UnicodeError,
+    TypeError,
+    sqlite3.InterfaceError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+)
+
+
+def is_about_a_value(error: Exception) -> bool:
+    """Whether a value that was to be written is to blame: too large a number or text, a wrong type, none at all."""
+    if isinstance(error, sqlite3.ProgrammingError):
+        return "binding" in str(error)
+    return isinstance(error, _ABOUT_VALUES)
+
+
 def find_fault(error: BaseException) -> Fault | None:
     """The cause when it lies outside and may pass; None when the error is a mistake of ours."""
     if isinstance(error, StateLost):

@@ -24,7 +24,13 @@ class Note(NamedTuple):
     on_written: Callable[[], object] | None = None
     """Called when it is durable."""
     on_refused: Callable[[JournalFailed], object] | None = None
-    """Called when it could not be written. A note without it is never given up."""
+    """Called when it could not be written. A note without it is given up only when no disk could ever hold it."""
+    what: str = ""
+    """What it is, in words, for whoever is told that it could not be written."""
+    stand_in: Callable[[str], Note] | None = None
+    """Makes what is written in its place when it can never be written, because of a value in it: of the reason."""
+    on_lost: Callable[[str], object] | None = None
+    """Called with the reason when it can never be written and nothing stands in for it."""
     key: SessionKey | None = None
     """Whose conversation it changes: by `entry`, or by forgetting all of it when there is none."""
     number: int = 0

@@ -15,8 +15,9 @@ import aiosqlite
 import anyio
 import anyio.to_thread
 
+from supervisor import bounds
 from supervisor.clock import Clock
-from supervisor.conversation import Entry
+from supervisor.conversation import Entry, Noticed
 from supervisor.errors import JournalFailed
 from supervisor.journal import lock, notes, reader, schema
 from supervisor.journal.faults import StateLost
@@ -34,8 +35,8 @@ from supervisor.journal.records import (
     session_to_row,
     turn_to_row,
 )
-from supervisor.journal.writer import CLOSING_TIME, Writer
-from supervisor.model import Outcome, Question, QuestionOutcome, SessionKey, outcome_word
+from supervisor.journal.writer import CLOSING_TIME, Writer, tell_mistake
+from supervisor.model import Failed, FailureKind, Outcome, Question, QuestionOutcome, SessionKey, outcome_word
 
 FILE = "journal.db"
 WORKSPACES = "workspaces"
@@ -71,8 +72,8 @@ class Journal:
         """Holds the folder, created for its owner only when there is none, until it is left; then writes the rest, for
         `CLOSING_TIME` at most. `name` is what a second opener is told.
 
-        Raises `StateInUse` or `JournalUnusable`; a mistake of ours in writing cancels the body and is raised at the
-        end, with everything else written.
+        Raises `StateInUse` or `JournalUnusable`; a mistake that is made by a call which is told of a note cancels the
+        body and is raised at the end, with everything else written.
         """
         path = folder / FILE
         with lock.hold(folder, clock, name) as held:
@@ -130,6 +131,10 @@ class Journal:
         """Has that called whenever `failing` has changed."""
         self._writer.on_change = listener
 
+    def watch_lost(self, listener: Callable[[Note, str], object]) -> None:
+        """Has that called with every note that can never be written because of a value in it, and with the reason."""
+        self._writer.on_lost = listener
+
     @property
     def failing(self) -> str:
         """Why the last write failed, in words ("the disk is full"); empty when it did not."""
@@ -153,17 +158,27 @@ class Journal:
                 tuple(steps),
                 on_written=lambda: on_settled(None),
                 on_refused=on_settled,
+                what=f"prompt {record.id} of {record.key}",
                 turn_id=record.id,
                 change=lambda turn: turn or record,
             )
         )
 
-    def start_turn(self, turn_id: str, at: float, on_durable: Callable[[], None]) -> None:
-        """Never given up: tried until it is durable."""
+    def start_turn(
+        self,
+        turn_id: str,
+        at: float,
+        on_durable: Callable[[], None],
+        on_lost: Callable[[str], object] | None = None,
+    ) -> None:
+        """Never given up, whatever the disk does: tried until it is durable. `on_lost` is told why when no disk could
+        hold it: then the turn must not begin."""
         self._add(
             Note(
                 (step(notes.START_TURN, at, turn_id),),
                 on_written=on_durable,
+                on_lost=on_lost,
+                what=f"the start of turn {turn_id}",
                 turn_id=turn_id,
                 change=lambda turn: turn and turn._replace(started_at=at),
             )
@@ -179,20 +194,36 @@ class Journal:
             )
         )
 
-    def end_turn(self, turn_id: str, at: float, outcome: Outcome, on_durable: Callable[[], None] | None = None) -> None:
-        """The first outcome of a turn stands. Never given up: tried until it is durable."""
+    def end_turn(
+        self,
+        turn_id: str,
+        at: float,
+        outcome: Outcome,
+        on_durable: Callable[[], None] | None = None,
+        on_replaced: Callable[[Outcome], object] | None = None,
+    ) -> None:
+        """The first outcome of a turn stands. Never given up: tried until it is durable. An outcome that no disk could
+        hold is recorded as a failure of the engine: `on_replaced` is told of that one before `on_durable`."""
 
-        def change(turn: TurnRecord | None) -> TurnRecord | None:
-            return turn._replace(ended_at=at, outcome=outcome) if turn and turn.outcome is None else turn
+        def make(ending: Outcome) -> Note:
+            def change(turn: TurnRecord | None) -> TurnRecord | None:
+                return turn._replace(ended_at=at, outcome=ending) if turn and turn.outcome is None else turn
 
-        self._add(
-            Note(
-                (step(notes.END_TURN, at, outcome_word(outcome), pack_outcome(outcome), turn_id),),
+            return Note(
+                (step(notes.END_TURN, at, outcome_word(ending), pack_outcome(ending), turn_id),),
                 on_written=on_durable,
+                what=f"the outcome of turn {turn_id}",
                 turn_id=turn_id,
                 change=change,
             )
-        )
+
+        def stand_in(why: str) -> Note:
+            failed = Failed(FailureKind.ENGINE, f"how the turn ended cannot be recorded ({why})")
+            if on_replaced is not None:
+                on_replaced(failed)
+            return make(failed)
+
+        self._add_or(lambda: make(outcome), stand_in, f"the outcome of turn {turn_id}")
 
     def offer_turn(self, turn_id: str, key: SessionKey, made_at: float, expires_at: float) -> None:
         """Puts an interrupted turn up for a decision."""
@@ -213,10 +244,20 @@ class Journal:
         self._add(Note(tuple(step(sql, *key) for sql in notes.FORGET_SESSION), key=key))
 
     def add_entry(self, key: SessionKey, entry: Entry) -> None:
+        """One that no disk could hold is recorded as a warning that says so."""
         self._last_entry += 1
-        kind, body = pack_entry(entry)
-        written = step(notes.ADD_ENTRY, self._last_entry, *key, entry.at, kind, body)
-        self._add(Note((written,), key=key, number=self._last_entry, entry=entry))
+        number = self._last_entry
+
+        def make(one: Entry) -> Note:
+            kind, body = pack_entry(one)
+            written = step(notes.ADD_ENTRY, number, *key, one.at, kind, body)
+            return Note((written,), key=key, number=number, entry=one, what=f"an entry ({kind}) of {key}")
+
+        def stand_in(why: str) -> Note:
+            words = f"What was said here cannot be recorded ({why})"
+            return make(Noticed(at=bounds.moment(entry.at), text=words, is_warning=True))
+
+        self._add_or(lambda: make(entry), stand_in, f"an entry of {key}")
 
     # Questions, actions, clients
 
@@ -278,7 +319,18 @@ class Journal:
         await done.wait()
 
     def _note(self, sql: str, *row: object) -> None:
-        self._add(Note((step(sql, *row),)))
+        self._add(Note((step(sql, *row),), what=_describe(sql)))
+
+    def _add_or(self, make: Callable[[], Note], stand_in: Callable[[str], Note], what: str) -> None:
+        """Adds what `make` makes, or what stands in for it: when it cannot be made, or cannot be written."""
+        try:
+            note = make()._replace(stand_in=stand_in)
+        except Exception as error:
+            why = tell_mistake(error)
+            note = stand_in(why)
+            _log.error("%s cannot be recorded: %s", what, why)
+            self._writer.on_lost(note, why)
+        self._add(note)
 
     def _add(self, note: Note) -> None:
         if self._is_closed:
@@ -303,6 +355,11 @@ def examine_journal(folder: Path, clock: Clock) -> None:
 def has_workspaces(folder: Path) -> bool:
     """Whether sessions of an earlier run have left working directories there."""
     return any((folder / WORKSPACES).glob("*/*"))
+
+
+def _describe(sql: str) -> str:
+    """`UPDATE questions SET …`: what a note without words of its own was about."""
+    return " ".join(sql.split()[:3])
 
 
 @asynccontextmanager

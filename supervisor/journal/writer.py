@@ -26,13 +26,16 @@ _log = logging.getLogger(__name__)
 
 
 class Writer:
-    """State: the notes that are not durable yet, in order. Only a commit, or a refusal, takes one out."""
+    """State: the notes that are not durable yet, in order. Only a commit, a refusal, or a value that no database could
+    hold takes one out: that fails the note it stands in, and no other."""
 
     def __init__(self, connection: aiosqlite.Connection, file: Path, guard: Guard) -> None:
         self.failing = ""
         """Why the last transaction failed, in words; empty when it did not."""
         self.on_change: Callable[[], object] = lambda: None
         """Called when `failing` has changed, after whoever was waiting has been told."""
+        self.on_lost: Callable[[Note, str], object] = lambda note, why: None
+        """Called with every note that can never be written, and why; what stands in for it is written all the same."""
         self.commits = 0
         """Transactions so far."""
         self._connection = connection
@@ -74,7 +77,7 @@ class Writer:
 
     async def run(self) -> None:
         """Writes until `close`. Not cancelled by anything else, so that whoever is cancelled may still note how it
-        ended. Raises what is a mistake of ours, after everything else that was noted has been written."""
+        ended. Raises the first mistake that a call makes which is told of a note (`Note.on_written` and its kind)."""
         with anyio.CancelScope(shield=True) as self._scope:
             if self._closes_at is not None:
                 self._scope.deadline = self._closes_at
@@ -120,25 +123,49 @@ class Writer:
         self.commits += 1
 
     async def _write_singly(self, count: int) -> None:
-        """One of them cannot be written and never will be: that is our own mistake. The others are saved from it, each
-        in a transaction of its own, before it is raised."""
+        """One of them cannot be written and never will be. The others are saved from it, each in a transaction of its
+        own. One with a value that no database could hold is refused, replaced by what stands in for it, or lost, and
+        told in every case; whatever else it is, is our own mistake, and raised at the end."""
         mistake: Exception | None = None
         for left in range(count, 0, -1):
-            note = self._notes[0]
-            try:
-                await self._write([note])
-            except Exception as error:
-                if (fault := faults.find_fault(error)) is not None:
-                    self._fail(left, fault)
-                    break
+            error = await self._write_first()
+            if error is None:
+                continue
+            if (fault := faults.find_fault(error)) is not None:
+                self._fail(left, fault)
+                break
+            if not faults.is_about_a_value(error):
                 mistake = mistake or error
-                del self._notes[0]
-                if note.on_refused is not None:
-                    note.on_refused(NotRecorded("the prompt cannot be recorded: a mistake of bullpen, see its log"))
-            else:
-                self._settle(1)
+            self._give_up(self._notes[0], tell_mistake(error))
         if mistake is not None:
             raise mistake
+
+    async def _write_first(self) -> Exception | None:
+        """Writes the first note, or what stands in for it. Returns why neither could be written."""
+        try:
+            await self._write(self._notes[:1])
+        except Exception as error:
+            note = self._notes[0]
+            if note.stand_in is None or not faults.is_about_a_value(error):
+                return error
+            self._notes[0] = note.stand_in(tell_mistake(error))
+            self._tell_lost(note, tell_mistake(error))
+            return await self._write_first()
+        self._settle(1)
+        return None
+
+    def _give_up(self, note: Note, why: str) -> None:
+        """The first note is never written."""
+        del self._notes[0]
+        self._tell_lost(note, why)
+        if note.on_refused is not None:
+            note.on_refused(NotRecorded(f"the prompt cannot be recorded ({why}): leave out what cannot be stored"))
+        elif note.on_lost is not None:
+            note.on_lost(why)
+
+    def _tell_lost(self, note: Note, why: str) -> None:
+        _log.error("%s cannot be recorded: %s", note.what or "a note", why)
+        self.on_lost(note, why)
 
     def _settle(self, count: int) -> None:
         """The first `count` notes are durable."""
@@ -176,3 +203,9 @@ def _call_all(calls: Sequence[Callable[[], object]]) -> None:
             mistake = mistake or error
     if mistake is not None:
         raise mistake
+
+
+def tell_mistake(error: Exception) -> str:
+    """One line about a value that cannot be stored."""
+    words = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -16,12 +16,16 @@ import anyio.lowlevel
 import pytest
 
 import supervisor
-from supervisor.errors import JournalFailed, JournalUnusable
+from supervisor.conversation import Asked, Noticed
+from supervisor.errors import JournalFailed, JournalUnusable, NotRecorded
 from supervisor.journal import Journal
 from supervisor.journal import writer as writing
 from supervisor.model import (
     Cancelled,
     Done,
+    Failed,
+    FailureKind,
+    Outcome,
     SessionKey,
 )
 from tests.engine.journal_stage import KEY, accept, asked, ignore, make_session, make_turn, opened, read
@@ -148,26 +152,79 @@ async def test_pruning_gives_up_on_a_full_disk(folder: Path, fail: Callable[[Jou
         await journal._connection.execute_fetchall(WRITABLE)
 
 
-async def test_a_mistake_of_ours_is_raised_and_everything_else_is_written(folder: Path) -> None:
-    """One note that can never be written does not hold up the others, those after the mistake included."""
+async def test_a_note_that_can_never_be_written_stops_no_other(folder: Path) -> None:
+    """It is told, and those after it are written all the same."""
+    settled: list[JournalFailed | None] = []
+    lost: list[str] = []
+    async with opened(folder) as journal:
+        journal.watch_lost(lambda note, why: lost.append(f"{note.what}: {why}"))
+        journal.accept_turn(make_turn("a"), settled.append)
+        journal.note_action(None, "no time", "", "")  # type: ignore[arg-type]
+        journal.note_action(2**63, "no such time", "", "")
+        journal.accept_turn(make_turn("b")._replace(uuid=["no text"]), settled.append)  # type: ignore[arg-type]
+        journal.accept_turn(make_turn("c"), settled.append)
+        await journal.flush()
+        journal.end_turn("a", 2.0, Cancelled("the engine lives"))
+    assert settled[0] is settled[2] is None
+    assert isinstance(settled[1], NotRecorded)
+    assert len(str(settled[1]).splitlines()) == 1
+    assert len(lost) == 3
+    assert "prompt b of desk/alice/default" in lost[2]
+    assert read(folder, "SELECT id, outcome FROM turns") == [("a", "cancelled"), ("c", "")]
+
+
+async def test_an_outcome_that_no_disk_could_hold_is_recorded_as_a_failure_of_the_engine(folder: Path) -> None:
+    """R1: exactly one recorded outcome for each accepted prompt."""
+    replaced: list[Outcome] = []
+    durable: list[str] = []
+    async with opened(folder) as journal:
+        journal.accept_turn(make_turn("a"), ignore)
+        outcome = Done("fine", seconds=object())  # type: ignore[arg-type]
+        journal.end_turn("a", 2.0, outcome, lambda: durable.append("a"), replaced.append)
+        journal.accept_turn(make_turn("b"), ignore)
+        await journal.flush()
+        found = await journal.find_turn("a")
+    assert found is not None
+    assert isinstance(found.outcome, Failed)
+    assert found.outcome.kind is FailureKind.ENGINE
+    assert replaced == [found.outcome]
+    assert durable == ["a"]
+
+
+async def test_a_start_that_no_disk_could_hold_is_told_to_its_turn_alone(folder: Path) -> None:
+    lost: list[str] = []
+    async with opened(folder) as journal:
+        journal.accept_turn(make_turn("a"), ignore)
+        journal.start_turn("a", 2**63, lambda: lost.append("durable"), lost.append)
+        await journal.flush()
+    assert len(lost) == 1
+    assert lost[0].startswith("OverflowError")
+
+
+async def test_an_entry_that_no_disk_could_hold_is_recorded_as_a_warning(folder: Path) -> None:
+    async with opened(folder) as journal:
+        journal.add_entry(KEY, asked("a"))
+        journal.add_entry(KEY, Noticed(at=2**63, text="x"))
+        journal.add_entry(KEY, Noticed(at=2.0, text=object()))  # type: ignore[arg-type]
+        journal.add_entry(KEY, asked("b"))
+        await journal.flush()
+        found = journal.history(KEY)
+    assert [type(entry) for entry in found] == [Asked, Noticed, Noticed, Asked]
+    assert all("cannot be recorded" in entry.text for entry in found if isinstance(entry, Noticed))
+
+
+async def test_a_mistake_that_is_about_no_value_is_raised_after_the_rest_is_written(folder: Path) -> None:
     settled: list[JournalFailed | None] = []
 
     async def work() -> None:
         async with opened(folder) as journal:
             journal.accept_turn(make_turn("a"), settled.append)
-            journal.note_action(None, "no time", "", "")  # type: ignore[arg-type]
-            journal.accept_turn(make_turn("b")._replace(uuid=None), settled.append)  # type: ignore[arg-type]
-            journal.accept_turn(make_turn("c"), settled.append)
-            try:
-                await anyio.sleep_forever()
-            finally:
-                journal.end_turn("a", 2.0, Cancelled("the engine has failed"))
+            journal._note("INSERT INTO no_such_table VALUES (1)")
+            await anyio.sleep_forever()
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
         await work()
-    assert settled[0] is settled[2] is None
-    assert isinstance(settled[1], JournalFailed)
-    assert read(folder, "SELECT id, outcome FROM turns") == [("a", "cancelled"), ("c", "")]
+    assert settled == [None]
 
 
 async def test_a_mistake_in_a_call_is_raised_after_the_other_calls_were_made(folder: Path) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from supervisor import events as past
 from supervisor.client_events import Limited, Retrying
-from supervisor.model import Done, InstanceState, Prompt
+from supervisor.journal.packing import pack_outcome
+from supervisor.model import Done, Failed, FailureKind, InstanceState, Outcome, Prompt
 from supervisor.park import LONGEST_PARK
 from supervisor.snapshot import InstanceRow
 from supervisor.supervisor import Supervisor
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import Start
+from tests.engine.journal_stage import read
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -114,3 +118,55 @@ async def test_a_message_that_cannot_be_read_ends_its_own_turn_at_most(start: St
         outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
         assert not isinstance(outcome, Done)
         assert await is_well(supervisor, world)
+
+
+async def test_what_cannot_be_recorded_of_one_session_is_told_and_ends_nobody(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wall behind the wall: a value that gets as far as the journal."""
+    monkeypatch.setattr("supervisor.bounds.MOST", 2**70)
+    world.on_prompt = lambda connection, _: connection.write(result_of(connection, usage={"input_tokens": 2**63}))
+    async with start() as supervisor:
+        with supervisor.watch() as feed:
+            outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+            assert isinstance(outcome, Done)
+            await supervisor._house.journal.flush()
+            lost = [event for event in feed.take().events if isinstance(event, past.RecordLost)]
+        assert lost
+        assert "OverflowError" in lost[0].message
+        assert await is_well(supervisor, world)
+
+
+async def test_an_outcome_that_cannot_be_recorded_is_told_as_it_is_recorded(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """R1, R4: one outcome, and the same for the caller and in the journal."""
+
+    def refuse(outcome: Outcome) -> str:
+        if isinstance(outcome, Done) and outcome.text == "odd":
+            raise TypeError("no such thing in JSON")
+        return pack_outcome(outcome)
+
+    monkeypatch.setattr("supervisor.journal.store.pack_outcome", refuse)
+    world.on_prompt = lambda connection, text: connection.reply(text)
+    async with start() as supervisor:
+        outcome = await supervisor.submit(Prompt("desk", "odd", user="ana")).outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.ENGINE
+        assert await is_well(supervisor, world)
+    assert read(tmp_path / "state", "SELECT outcome FROM turns ORDER BY seq") == [("failed",), ("done",)]
+
+
+async def test_a_turn_whose_start_cannot_be_recorded_fails_and_is_never_written(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as supervisor:
+        journal = supervisor._house.journal
+        start_turn = journal.start_turn
+        monkeypatch.setattr(journal, "start_turn", lambda turn, _, *calls: start_turn(turn, 2**63, *calls))
+        outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+        monkeypatch.setattr(journal, "start_turn", start_turn)
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.ENGINE
+        assert await is_well(supervisor, world)
+    assert [one.text for one in world.written] == ["still there?"]
