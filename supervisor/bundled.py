@@ -1,21 +1,24 @@
-"""The Claude Code CLI that comes with the SDK: where it is, and how it is made to die with its supervisor."""
+"""The Claude Code CLI that comes with the SDK: where it is, and the script that starts it under a guard."""
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import shlex
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from supervisor import guard
 from supervisor.errors import JournalUnusable
 from supervisor.private import explain_os_error, make_private_dir
 
-WRAPPER = "claude-that-dies-with-bullpen"
+WRAPPER = "claude-under-guard"
 UMASK = "BULLPEN_UMASK"
 """In a client's environment: the umask (octal) that it is to have instead of 077."""
+
+_log = logging.getLogger(__name__)
 
 
 def find_bundled_cli() -> Path | None:
@@ -28,27 +31,32 @@ def find_bundled_cli() -> Path | None:
 
 
 def wrap_cli(folder: Path) -> Path | None:
-    """A script that starts the CLI so that the kernel kills it when the supervisor is gone, however that ended (R2).
+    """A script that starts the CLI under a guard (`supervisor.guard`): nothing of a client outlives it, or the
+    supervisor, however that ended (R2). The guard also chooses which variables of the environment the CLI gets.
 
     An idle CLI leaves by itself when its input closes; a busy one would finish its turn first, API requests included.
-    None where there is no parent-death signal (anything but Linux) or no `setpriv`: then the CLI is started plainly.
+    None where there is no sub-reaper and no parent-death signal (anything but Linux): then the CLI is started plainly.
     Raises `JournalUnusable` when it cannot be written.
     """
-    cli, setpriv = find_bundled_cli(), shutil.which("setpriv")
-    if cli is None or setpriv is None or not sys.platform.startswith("linux"):
+    cli = find_bundled_cli()
+    if cli is None or not sys.platform.startswith("linux"):
         return None
     path = folder / WRAPPER
     # Everything that a client and its tools write is private as well, unless it shares a folder with others.
-    start = f'exec {shlex.quote(setpriv)} --pdeathsig KILL -- {shlex.quote(str(cli))} "$@"'
-    script = f'#!/bin/sh\numask "${{{UMASK}:-077}}"\n{start}\n'
+    # -I and -S: neither the environment nor the working directory, which is the agent's, decides what Python imports.
+    start = shlex.join(["exec", sys.executable, "-I", "-S", guard.__file__, str(cli)])
+    script = f'#!/bin/sh\numask "${{{UMASK}:-077}}"\n{start} "$@"\n'
     try:
         if not path.is_file() or path.is_symlink() or path.read_text(encoding="utf-8", errors="replace") != script:
             make_private_dir(folder)
             _write(path, script)
     except OSError as error:
         raise JournalUnusable(explain_os_error(path, error)) from error
+    if os.access(path, os.X_OK):
+        return path
     # A directory that forbids execution (mounted noexec) is no reason not to start at all.
-    return path if os.access(path, os.X_OK) else None
+    _log.warning("%s cannot be executed: clients are started without a guard", path)
+    return None
 
 
 def _write(path: Path, script: str) -> None:

@@ -12,7 +12,7 @@ import anyio.to_thread
 import psutil
 
 from supervisor.journal import ClientRecord
-from supervisor.processes import Tree, list_tree, map_marked
+from supervisor.processes import Tree, find_top, list_tree, map_marked
 
 TERMINATE_WITHIN = 1.0
 """Seconds between TERM and KILL."""
@@ -42,10 +42,11 @@ async def end_orphans(records: Sequence[ClientRecord]) -> tuple[int, int]:
 def find_orphans(records: Iterable[ClientRecord]) -> list[psutil.Process]:
     """Blocking: walks over all processes once."""
     known = tuple(records)
-    found = [process for marked in map_marked({record.mark for record in known}).values() for process in marked]
+    marked = map_marked({record.mark for record in known})
+    found = [process for each in marked.values() for root in each for process in list_tree(root)]
     for record in known:
         if (root := _same_process(record)) is not None:
-            found += list_tree(root)
+            found += list_tree(find_top(root))
     return found
 
 

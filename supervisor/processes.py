@@ -1,8 +1,10 @@
 """Process trees: listed before anything is ended, measured as a whole, and verified to be empty afterwards (R3).
 
-A tool's shell has its own process group, and a child whose parent dies is adopted by init: neither a group signal nor a
-walk made too late finds it. So every process of a client carries the client's mark in its environment, and "gone" means
-that neither the listed tree nor the mark is found any more.
+A tool's shell has its own process group, so a group signal does not find it. A process may also drop its environment
+and lose its parent; the root of a client's tree is therefore its guard (`supervisor.guard`), which the kernel makes the
+parent of everything below that has lost its own, and which ends only when there is nothing below it any more. Without a
+guard (not on Linux), every process of a client carries the client's mark in its environment, and "gone" means that
+neither the listed tree nor the mark is found.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import anyio
 import anyio.to_thread
 import psutil
 
-MARK = "BULLPEN_CLIENT"
+from supervisor import guard
+
+MARK = guard.MARK
 """The environment variable that every process of a client's tree inherits."""
 POLL = 0.02
 """Seconds between two looks at a process that should be ending."""
@@ -47,6 +51,23 @@ def list_marked(mark: str) -> list[psutil.Process]:
     return map_marked({mark}).get(mark, [])
 
 
+def find_top(cli: psutil.Process) -> psutil.Process:
+    """The guard of that CLI, where it has one, else the CLI itself."""
+    try:
+        parent = cli.parent()
+        return parent if parent is not None and is_guard(parent) else cli
+    except _LOST:
+        return cli
+
+
+def is_guard(process: psutil.Process) -> bool:
+    """By its name, which any process may take: it gets the chance to end by itself, no more (`Tree.kill`)."""
+    try:
+        return bool(process.name() == guard.NAME)
+    except _LOST:
+        return False
+
+
 def is_alive(process: psutil.Process) -> bool:
     """Alive, the same process (pid and start time), and not a zombie waiting to be reaped."""
     try:
@@ -63,6 +84,8 @@ class Tree:
         self._root = root
         self._mark = mark
         self._seen: dict[tuple[int, float], psutil.Process] = {}
+        self._told_to_end: set[psutil.Process] = set()
+        """Guards that have been told to end everything at once."""
 
     def look(self) -> None:
         """Adds what hangs below the root now. Cheap; call it before each step that may orphan something."""
@@ -70,8 +93,8 @@ class Tree:
             self.add(list_tree(self._root))
 
     async def look_everywhere(self) -> None:
-        """Adds what carries the mark, re-parented processes included."""
-        self.add(await anyio.to_thread.run_sync(list_marked, self._mark))
+        """Adds what carries the mark, re-parented processes included, and what hangs below that."""
+        self.add(await anyio.to_thread.run_sync(_list_marked_trees, self._mark))
 
     @property
     def alive_count(self) -> int:
@@ -87,9 +110,16 @@ class Tree:
                 process.terminate()
 
     def kill(self) -> None:
+        """A guard is told to kill what is below it, which no listing could do as well, and to end after that. Where it
+        has not done so by the next call, it is killed itself."""
         for process in self.alive:
             with contextlib.suppress(*_LOST):
-                process.kill()
+                if is_guard(process) and process not in self._told_to_end:
+                    self._told_to_end.add(process)
+                    process.send_signal(guard.END_NOW)
+                    process.resume()  # it may have been stopped
+                else:
+                    process.kill()
 
     async def emptied(self, within: float) -> bool:
         """Waits until nothing seen is alive, at most `within` seconds."""
@@ -102,6 +132,10 @@ class Tree:
         for process in processes:
             with contextlib.suppress(*_LOST):
                 self._seen.setdefault((process.pid, process.create_time()), process)
+
+
+def _list_marked_trees(mark: str) -> list[psutil.Process]:
+    return [process for marked in list_marked(mark) for process in list_tree(marked)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ from supervisor.cleaning import clean, one_line
 from supervisor.client_events import ClientEvent
 from supervisor.connection import Connection, Launch, ToolRequest, Verdict
 from supervisor.errors import ClientDied, ConnectFailed
+from supervisor.guard import SUPERVISOR
 from supervisor.model import Choose, Deny
 from supervisor.options import CompiledOptions
 from supervisor.permissions import to_input
 from supervisor.private import make_private_dir
-from supervisor.processes import MARK, Measure, ProcessTable, Tree
+from supervisor.processes import MARK, Measure, ProcessTable, Tree, find_top
 from supervisor.reserve import PLANNING_FIGURE
 from supervisor.transcript import Cut, CutKind, find_cut, find_spent, find_transcript, set_aside
 
@@ -78,6 +79,8 @@ class SdkConnection:
         self._pid = 0
         self._spent_before: float | None = 0.0
         self._root: psutil.Process | None = None
+        self._top: psutil.Process | None = None
+        """Its guard, where it has one: everything that the CLI has started is below it."""
 
     @property
     def pid(self) -> int:
@@ -116,6 +119,7 @@ class SdkConnection:
         self._pid = int((info or {}).get("pid") or 0)
         with contextlib.suppress(psutil.NoSuchProcess, ValueError):
             self._root = psutil.Process(self._pid)
+            self._top = find_top(self._root)
 
     async def _start(self, client: ClaudeSDKClient) -> dict[str, Any] | None:
         self._client = client
@@ -169,10 +173,10 @@ class SdkConnection:
             raise ClientDied(f"it does not answer: {one_line(clean(str(error)), 300)}") from error
 
     def measure(self, table: ProcessTable) -> Measure:
-        return table.measure(self._pid)
+        return table.measure(self._top.pid if self._top is not None else 0)
 
     def tree(self) -> Tree:
-        return Tree(self._root, self._launch.mark)
+        return Tree(self._top, self._launch.mark)
 
     async def disconnect(self) -> None:
         if self._client is None:
@@ -186,7 +190,7 @@ class SdkConnection:
         launch = self._launch
         options = make(
             **self._compiled.arguments,
-            env={**self._compiled.environment, MARK: launch.mark},
+            env={**self._compiled.environment, MARK: launch.mark, SUPERVISOR: str(os.getpid())},
             cwd=launch.workspace,
             cli_path=self._cli,
             stderr=self._last_words.append,

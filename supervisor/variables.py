@@ -18,9 +18,16 @@ from supervisor.template import LIMITS
 
 PREFIX = "BULLPEN_"
 
-ELSEWHERE = ("BULLPEN_CONFIG", "BULLPEN_LOG", "BULLPEN_CLIENT", "BULLPEN_UMASK")
-"""Variables that are read in other places: the settings file, the log, the mark on every client's process, the umask
-of clients that share a folder."""
+ELSEWHERE = (
+    "BULLPEN_CONFIG",
+    "BULLPEN_LOG",
+    "BULLPEN_CLIENT",
+    "BULLPEN_KEEP",
+    "BULLPEN_SUPERVISOR",
+    "BULLPEN_UMASK",
+)
+"""Variables that are read in other places: the settings file, the log, and by the script and the guard that start a
+client."""
 
 OLDER_NAMES = {
     "CLIENT_POOL_MAX_WAIT": "max_wait",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import anyio
@@ -12,3 +13,11 @@ async def until(condition: Callable[[], object], within: float = 5.0) -> None:
     with anyio.fail_after(within):
         while not condition():  # noqa: ASYNC110 - any condition, so there is no one event to wait for
             await anyio.sleep(0.001)
+
+
+def until_sync(condition: Callable[[], object], within: float = 10.0) -> None:
+    """The same where there is no loop."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within} s"
+        time.sleep(0.01)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -192,9 +191,7 @@ def test_every_command_takes_the_common_options_before_or_after_its_name(folder:
         assert run(folder, *options, command).returncode == 0
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux") or shutil.which("setpriv") is None, reason="has no parent-death signal"
-)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="has no parent-death signal")
 def test_a_supervisor_that_is_killed_takes_its_busy_client_along(folder: Path) -> None:
     """R2: a busy CLI would otherwise finish its turn, API requests included, with nobody there."""
     command = ["ask", "desk", "[[stream: 3000 words, 0.02]]", "--rehearsal", "--templates", str(folder)]

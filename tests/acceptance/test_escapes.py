@@ -1,0 +1,222 @@
+"""Processes that try to get away from their client: none does, whichever process ends first (R3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from supervisor import events as past
+from supervisor.model import Allow, InstanceState, Prompt
+from supervisor.processes import find_top, is_alive, is_guard
+from tests.acceptance.conftest import House, Open, find_clients
+from tests.acceptance.escape import WAYS
+from tests.acceptance.test_cli import ROOT, TEMPLATE
+from tests.waiting import until, until_sync
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no sub-reaper"),
+]
+
+PROGRAM = Path(__file__).with_name("escape.py")
+
+
+def escape_by(ways: list[str], tag: str) -> str:
+    """A prompt whose Bash tool lets processes escape, and then stays busy."""
+    starts = [f"env -i {sys.executable} -IS {PROGRAM} {way} {tag} >/dev/null 2>&1 </dev/null &" for way in ways]
+    plain = f"(env -i nohup setsid bash -c 'exec -a {tag} sleep 300' >/dev/null 2>&1 &)"
+    command = " ".join([*starts, plain, "; sleep 300"])
+    return f"[[tool: Bash {json.dumps({'command': command, 'timeout': 600000})}]] [[say: never]]"
+
+
+def find_tagged(tag: str, *, by_name: bool = False) -> list[psutil.Process]:
+    """By its arguments, or by its name alone: those that have got as far as they will."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()[: 1 if by_name else None]
+            if any(tag in word for word in words) and is_alive(process):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def sleepers(tag: str) -> list[psutil.Process]:
+    return find_tagged(tag, by_name=True)
+
+
+@pytest.fixture
+def tag() -> Iterator[str]:
+    made = f"escapee-{uuid4().hex}"
+    yield made
+    for process in find_tagged(made):
+        process.kill()
+
+
+async def let_escape(house: House, tag: str, user: str = "ana") -> psutil.Process:
+    """Returns the CLI, when every way has been taken and all of them are out of reach of its mark."""
+    supervisor = house.supervisor
+    before = set(house.pids)
+    ticket = supervisor.submit(Prompt("desk", escape_by(list(WAYS), tag), user=user))
+    await until(lambda: any(one.key == ticket.key for one in supervisor.snapshot().questions), within=60)
+    (question,) = [one for one in supervisor.snapshot().questions if one.key == ticket.key]
+    supervisor.answer(question.id, Allow())
+    (pid,) = house.pids - before
+    await until(lambda: len(sleepers(tag)) >= 5 and len(find_tagged(tag)) >= len(WAYS) + 1, within=60)
+    return psutil.Process(pid)
+
+
+def test_the_ways_are_real(tag: str) -> None:
+    """Without a guard they do outlive what started them."""
+    for name in ("session", "daemon", "chain"):
+        with subprocess.Popen([sys.executable, "-IS", PROGRAM, name, tag]) as process:
+            if name == "session":
+                until_sync(lambda: sleepers(tag))
+                assert psutil.Process(process.pid).environ() == {}
+                process.kill()
+            else:
+                process.wait()
+                until_sync(lambda: find_tagged(tag))
+    assert find_tagged(tag)
+
+
+async def test_a_killed_client_leaves_no_process_that_dropped_mark_session_and_parent(
+    open_house: Open, tag: str
+) -> None:
+    async with open_house() as house:
+        cli = await let_escape(house, tag)
+        guard = find_top(cli)
+        assert is_guard(guard)
+        with house.supervisor.watch() as feed:
+            house.supervisor.kill_client(house.supervisor.snapshot().clients[0].id)
+            await until(lambda: not house.supervisor.snapshot().clients, within=30)
+            left = find_tagged(tag)
+            gone = [event.left_over for event in feed.take().events if isinstance(event, past.ClientGone)]
+        assert (gone, left) == ([0], [])
+        assert not is_alive(guard)
+
+
+@pytest.mark.parametrize("verb", ["kill", "drain", "stop"])
+async def test_an_instance_that_ends_leaves_no_escaped_process(open_house: Open, tag: str, verb: str) -> None:
+    async with open_house() as house:
+        await let_escape(house, tag)
+        supervisor = house.supervisor
+        match verb:
+            case "kill":
+                supervisor.kill("desk")
+                await until(lambda: supervisor.snapshot().instances[0].state is InstanceState.STOPPED, within=30)
+            case "drain":
+                supervisor.drain("desk", deadline=0.0)
+                await until(lambda: supervisor.snapshot().instances[0].state is InstanceState.DRAINED, within=30)
+            case _:
+                await supervisor.stop()
+        assert find_tagged(tag) == []
+
+
+async def test_a_cli_that_is_killed_takes_along_what_escaped_from_it(open_house: Open, tag: str) -> None:
+    async with open_house() as house:
+        cli = await let_escape(house, tag)
+        cli.kill()
+        await until(lambda: cli.pid not in house.pids, within=30)
+        assert find_tagged(tag) == []
+
+
+async def test_a_client_that_ends_in_order_takes_along_what_escaped_from_it(open_house: Open, tag: str) -> None:
+    """Its turn was over long ago: nothing was running any more, as far as the CLI knows."""
+    command = f"(env -i {sys.executable} -IS {PROGRAM} daemon {tag} >/dev/null 2>&1 </dev/null &)"
+    async with open_house() as house:
+        supervisor = house.supervisor
+        ticket = supervisor.submit(
+            Prompt("desk", f"[[tool: Bash {json.dumps({'command': command})}]] [[say: done]]", user="ana")
+        )
+        await until(lambda: supervisor.snapshot().questions, within=60)
+        supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+        await ticket.outcome()
+        await until(lambda: sleepers(tag), within=30)
+        supervisor.hibernate(ticket.key)
+        await until(lambda: not supervisor.snapshot().clients, within=30)
+        assert find_tagged(tag) == []
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import anyio
+from supervisor.model import Allow, Prompt
+from supervisor.rehearsal import Rehearsal
+from supervisor.settings import Settings
+from supervisor.supervisor import Supervisor
+from supervisor.templates import load_templates
+
+async def main():
+    folder = Path(sys.argv[1])
+    settings = Settings(state_dir=folder / "state", rehearsal=True, connect_limit=8)
+    async with Rehearsal(pace=0.25) as rehearsal:
+        environment = rehearsal.environment(folder / "claude")
+        async with Supervisor(load_templates(folder / "templates"), settings, environment=environment) as supervisor:
+            for number, text in enumerate(sys.argv[2:]):
+                supervisor.submit(Prompt("desk", text, user=f"u{number}"))
+            with supervisor.watch() as feed:
+                while True:
+                    await feed.wait()
+                    for question in supervisor.snapshot().questions:
+                        supervisor.answer(question.id, Allow())
+                    feed.take()
+                    print(sum(1 for row in supervisor.snapshot().clients if row.pid), flush=True)
+
+anyio.run(main)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "templates"
+    made.mkdir()
+    limits = "concurrency: {maxSessions: 5}\npool: {spares: 0}\n"
+    (made / "desk.md").write_text(TEMPLATE.replace("tools:", f"{limits}tools:"))
+    return tmp_path
+
+
+@contextmanager
+def start_apart(folder: Path, *prompts: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A supervisor in a process of its own, killed at the end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder), *prompts],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("clients", [1, 5])
+def test_a_supervisor_that_is_killed_leaves_no_process_busy_or_escaped(folder: Path, tag: str, clients: int) -> None:
+    """R2"""
+    with start_apart(folder, *[escape_by(list(WAYS), tag)] * clients) as process:
+        until_sync(lambda: len(sleepers(tag)) >= 5 * clients or process.poll() is not None, within=90)
+        assert process.poll() is None
+    until_sync(lambda: not find_tagged(tag) and not find_clients(folder), within=3)
+
+
+def test_a_supervisor_that_is_killed_while_a_client_starts_leaves_no_process(folder: Path) -> None:
+    """At moments all over the start of three clients."""
+    for milliseconds in range(0, 400, 100):
+        with start_apart(folder, "one", "two", "three") as process:
+            until_sync(psutil.Process(process.pid).children, within=60)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(milliseconds / 1000)
+        until_sync(lambda: not find_clients(folder), within=3)
