@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from supervisor.errors import UnknownAgent as UnknownAgent
     from supervisor.errors import UnknownTarget as UnknownTarget
     from supervisor.events import ActionTaken as ActionTaken
+    from supervisor.events import ApprovalLost as ApprovalLost
     from supervisor.events import ClientEnding as ClientEnding
     from supervisor.events import ClientFailed as ClientFailed
     from supervisor.events import ClientGone as ClientGone
@@ -139,9 +140,9 @@ _HOMES = {
     "errors": "AcceptanceUnknown AlreadyAnswered BullpenError ConfigurationError ConnectFailed InvalidId InvalidPrompt "
     "JournalFailed JournalUnusable NotAccepting NotRecorded OutcomeUnknown Refused Saturated StateInUse Suspended "
     "UnknownAgent UnknownTarget",
-    "events": "ActionTaken ClientEnding ClientFailed ClientGone ClientStarted ContextLost EngineFailed Event "
-    "InstanceChanged OfferSettled QuestionAsked QuestionSettled RecordLost Restarted SessionClosed SessionOpened "
-    "TurnFinished TurnPutBack TurnQueued TurnStarted TurnSuspended",
+    "events": "ActionTaken ApprovalLost ClientEnding ClientFailed ClientGone ClientStarted ContextLost "
+    "EngineFailed Event InstanceChanged OfferSettled QuestionAsked QuestionSettled RecordLost Restarted "
+    "SessionClosed SessionOpened TurnFinished TurnPutBack TurnQueued TurnStarted TurnSuspended",
     "feed": "Changes Subscription",
     "ids": "validate_id",
     "interface": "Engine Ticket",

@@ -63,6 +63,8 @@ class ToolEnded:
     tool_use_id: str
     text: str
     is_error: bool
+    was_stopped: bool = False
+    """Its turn was interrupted. The CLI says the same of a call that ran in part and of one that never began."""
 
     def __post_init__(self) -> None:
         _bring_into_range(

@@ -1,81 +1,148 @@
 """The desk where agents' questions lie until they are answered, expire, or are lost with their turn.
 
 A question is data: it has an id, stands in the snapshot, and is answered by that id. The agent's side of it only waits.
+
+An answer counts from the moment `answer` takes it, and `answer` takes none for a turn that is being stopped. It is
+recorded as approved when the verdict goes to the client. What becomes of the call then is followed (`Approvals`): when
+it is not known to have run, the approval counts as lost.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 
 import anyio
+import anyio.to_thread
 
+from supervisor.approvals import Approval, Approvals
 from supervisor.cleaning import clean, one_line
 from supervisor.clock import Clock
 from supervisor.connection import ToolRequest, Verdict
 from supervisor.errors import AlreadyAnswered, Refused, UnknownTarget
 from supervisor.ids import new_id
 from supervisor.model import Allow, Answer, Choose, Deny, Question, QuestionKind, QuestionOutcome
-from supervisor.permissions import CHOICE_TOOL, call_of, detail, read_choices, rule_for, summarize
+from supervisor.particulars import MOST_SHOWN, Particulars, describe, examine
+from supervisor.permissions import CHOICE_TOOL, call_of, find_flaw, read_choices, summarize
+from supervisor.rules import PATHS
 from supervisor.session import Session
+from supervisor.visible import show
 
 REMEMBERED = 1_000
 """Settled questions whose outcome is still known, so that a late answer is told what happened."""
-
+DISK_TIME = 5.0
+"""Seconds that the file system has to answer before a question is put without a look at it."""
+_READERS = 8
+"""Threads that may look at files at once: one that never returns keeps no other part of the program waiting."""
+_SMALL = 20_000
+"""Characters of a call that are laid out in no time."""
 
 LOST = Verdict(Deny(), "The question was lost", QuestionOutcome.LOST)
 
 
 class QuestionListener(Protocol):
-    """Whoever keeps a record of questions. Every method is synchronous."""
+    """Keeps the record of questions. Every method is synchronous."""
 
     def question_asked(self, question: Question) -> None: ...
     def question_settled(self, question: Question, outcome: QuestionOutcome, by: str, words: str) -> None: ...
     def question_came_back(self, question: Question, call: str, verdict: Verdict) -> None:
         """A detached one has ended with a verdict; `call` is what was asked for (`call_of`)."""
 
+    def approval_lost(self, question: Question, words: str) -> None:
+        """It was settled as approved, and its call is not known to have run."""
+
+    def request_denied(self, session: Session, words: str) -> None:
+        """A request that nobody can decide on was denied without being put."""
+
 
 class QuestionDesk:
-    """Holds what is open; forgets nothing that somebody might still try to answer."""
+    """Holds what is open; forgets nothing that an answer might still come for."""
 
     def __init__(self, clock: Clock, listener: QuestionListener) -> None:
+        self.approvals = Approvals(clock, self._lose_approval)
         self._clock = clock
         self._listener = listener
         self._open: dict[str, _Pending] = {}
         self._settled: OrderedDict[str, QuestionOutcome] = OrderedDict()
+        self._readers: anyio.CapacityLimiter | None = None
 
     @property
     def open(self) -> tuple[Question, ...]:
         """Oldest first."""
         return tuple(pending.question for pending in self._open.values())
 
-    async def ask(self, session: Session, client_id: str, request: ToolRequest, ttl: float) -> Verdict:
-        """Puts a question and waits for its end, at most `ttl` seconds. Cancelled means lost."""
-        rule = rule_for(request)
-        if rule and rule in session.allowed:
+    async def ask(
+        self,
+        session: Session,
+        client_id: str,
+        request: ToolRequest,
+        ttl: float,
+        *,
+        when_put: Callable[[], object] = lambda: None,
+    ) -> Verdict:
+        """Decides by what was allowed before, or puts a question and waits for its end, at most `ttl` seconds.
+
+        `when_put` is called when the question is about to stand in the snapshot. Cancelled means lost.
+        """
+        if flaw := find_flaw(request):
+            return self._deny(session, f"{flaw}; the operator was not asked. Correct the call and make it again.")
+        call = call_of(request)
+        found = await self._examine(session, request)
+        if _is_being_stopped(session, None):
+            return LOST
+        if found.is_covered:
+            self.approvals.take_up(session, call, request.tool_use_id)
             return Verdict(Allow())
-        if (call := call_of(request)) in session.allowed_once:
+        if call in session.allowed_once:
             session.allowed_once.remove(call)
+            self.approvals.take_up(session, call, request.tool_use_id)
             return Verdict(Allow())
-        pending = _Pending(self._make(session, client_id, request, rule, ttl), session, rule, call)
+        if found.too_large:
+            return self._deny(
+                session,
+                f"The call of {one_line(show(request.tool), 100)} has {found.too_large:,} characters, too many to be "
+                f"shown to the operator (at most {MOST_SHOWN:,}); it was not run. Divide it into smaller calls.",
+            )
+        pending = _Pending(self._make(session, client_id, request, found, ttl), session, request, found, call)
         question = pending.question
         self._open[question.id] = pending
         session.questions.append(question.id)
         verdict = LOST
         try:
+            when_put()
             self._listener.question_asked(question)
             with anyio.move_on_after(ttl):
                 await pending.answered.wait()
             verdict = _judge(pending.answer, ttl)
+            if verdict.outcome is QuestionOutcome.APPROVED and _is_being_stopped(session, pending):
+                verdict = LOST  # the stop came after the answer, and before the client has heard it
         finally:
             if not pending.is_detached:
                 self._settle(pending, verdict)
         return verdict
 
-    # Questions whose client was given to somebody else
+    async def _examine(self, session: Session, request: ToolRequest) -> Particulars:
+        """In a thread where a file is looked at, or much is laid out."""
+        workspace, allowed = session.workspace, frozenset(session.allowed)
+        if request.tool not in PATHS and len(str(request.arguments)) <= _SMALL:
+            return examine(request, workspace, allowed)
+        if self._readers is None:
+            self._readers = anyio.CapacityLimiter(_READERS)
+        with anyio.move_on_after(DISK_TIME):
+            return await anyio.to_thread.run_sync(
+                examine, request, workspace, allowed, abandon_on_cancel=True, limiter=self._readers
+            )
+        return await anyio.to_thread.run_sync(describe, request, abandon_on_cancel=True)
+
+    def _deny(self, session: Session, words: str) -> Verdict:
+        self._listener.request_denied(session, words)
+        return Verdict(Deny(words), words)
+
+    # Questions whose client was given to another session
 
     def detach(self, session: Session) -> None:
-        """Keeps the session's questions open although nobody waits for their answers any more."""
+        """Keeps the session's questions open although no client waits for their answers any more."""
         for pending in self._of(session):
             pending.is_detached = True
 
@@ -100,20 +167,43 @@ class QuestionDesk:
     def _settle(self, pending: _Pending, verdict: Verdict) -> None:
         question, session = pending.question, pending.session
         outcome = verdict.outcome or QuestionOutcome.LOST
-        if isinstance(verdict.answer, Allow) and verdict.answer.always and pending.rule:
-            session.allowed.add(pending.rule)
+        new_rule = ""
+        if isinstance(verdict.answer, Allow) and verdict.answer.always and pending.rule not in ("", *session.allowed):
+            new_rule = pending.rule
+            session.allowed.add(new_rule)
         del self._open[question.id]
         session.questions.remove(question.id)
-        self._settled[question.id] = outcome
-        while len(self._settled) > REMEMBERED:
-            self._settled.popitem(last=False)
+        self._remember(question, outcome)
         answer = pending.answer if outcome is not QuestionOutcome.LOST else None
+        if outcome is QuestionOutcome.APPROVED and not (pending.is_detached and isinstance(answer, Choose)):
+            self.approvals.follow(
+                Approval(
+                    question,
+                    session,
+                    pending.call,
+                    pending.found.target,
+                    pending.found.signature,
+                    new_rule,
+                    "" if pending.is_detached else question.tool_use_id,
+                    None if pending.is_detached else self._clock.steady(),
+                )
+            )
         self._listener.question_settled(question, outcome, pending.by, _in_words(answer, outcome))
         if pending.is_detached and outcome is not QuestionOutcome.LOST:
             self._listener.question_came_back(question, pending.call, verdict)
 
+    def _remember(self, question: Question, outcome: QuestionOutcome) -> None:
+        self._settled[question.id] = outcome
+        while len(self._settled) > REMEMBERED:
+            self._settled.popitem(last=False)
+
+    def _lose_approval(self, approval: Approval, words: str) -> None:
+        approval.session.allowed.discard(approval.new_rule)
+        self._remember(approval.question, QuestionOutcome.LOST)
+        self._listener.approval_lost(approval.question, words)
+
     def answer(self, question_id: str, answer: Answer, by: str) -> Question:
-        """Gives the answer to whoever waits for it. Raises `UnknownTarget`, `AlreadyAnswered` or `Refused`."""
+        """Gives the answer to the call that waits for it. Raises `UnknownTarget`, `AlreadyAnswered` or `Refused`."""
         pending = self._open.get(question_id)
         if pending is None:
             if (outcome := self._settled.get(question_id)) is not None:
@@ -121,22 +211,26 @@ class QuestionDesk:
             raise UnknownTarget(f"no question {question_id}; `bullpen status` lists the open ones")
         if pending.answer is not None:
             raise AlreadyAnswered(f"question {question_id} was answered a moment ago; nothing was changed")
+        if not pending.is_detached and _is_being_stopped(pending.session, pending):
+            raise AlreadyAnswered(f"question {question_id} is lost: its turn is being stopped; nothing was changed")
         question = pending.question
         if isinstance(answer, Choose) and question.kind is QuestionKind.PERMISSION:
             raise Refused(f"question {question_id} asks for a permission: allow or deny it")
         if isinstance(answer, Allow) and question.kind is QuestionKind.CHOICE:
             raise Refused(f"question {question_id} offers a choice: choose one or deny it")
+        if isinstance(answer, Allow) and answer.always and not pending.rule:
+            raise Refused(f"question {question_id} offers no “always”: allow it once, or deny it")
         if isinstance(answer, Choose):
             missing = [item.question for item in question.choices if not answer.answers.get(item.question, "").strip()]
             if missing:
-                raise Refused(f"question {question_id} still needs an answer to: {missing[0]}")
+                raise Refused(f"question {question_id} still needs an answer to: {one_line(missing[0], 200)}")
         pending.answer, pending.by = answer, by
         pending.answered.set()
         if pending.is_detached:
             self._settle(pending, _judge(answer, 0.0))
         return question
 
-    def _make(self, session: Session, client_id: str, request: ToolRequest, rule: str, ttl: float) -> Question:
+    def _make(self, session: Session, client_id: str, request: ToolRequest, found: Particulars, ttl: float) -> Question:
         now = self._clock.wall()
         is_choice = request.tool == CHOICE_TOOL
         turn = session.mailbox.current
@@ -146,27 +240,47 @@ class QuestionDesk:
             key=session.key,
             turn_id=turn.id if turn else "",
             client_id=client_id,
-            tool=one_line(clean(request.tool), 100),
+            tool=one_line(show(request.tool), 100),
             summary=summarize(request.tool, request.arguments, session.workspace),
-            detail=detail(request.arguments, session.workspace),
+            detail=found.detail,
             asked_at=now,
             expires_at=now + ttl,
-            always=one_line(rule, 200),
+            always=found.rule.words if found.rule is not None else "",
             choices=read_choices(request.arguments) if is_choice else (),
+            diff=found.diff,
+            notes=found.notes,
+            warnings=found.warnings,
+            tool_use_id=request.tool_use_id,
         )
 
 
 class _Pending:
-    def __init__(self, question: Question, session: Session, rule: str, call: str) -> None:
+    def __init__(
+        self, question: Question, session: Session, request: ToolRequest, found: Particulars, call: str
+    ) -> None:
         self.question = question
         self.call = call
         self.session = session
-        self.rule = rule
+        self.slot = session.slot
+        """The place of the client that asks; None when the session has lost it already."""
+        self.found = found
+        self.rule = found.rule.stored if found.rule is not None else ""
         self.is_detached = False
-        """Its client was given to somebody else: the answer is for the session."""
+        """Its client was given to another session: the answer is for this one."""
         self.answer: Answer | None = None
         self.by = ""
         self.answered = anyio.Event()
+
+
+def _is_being_stopped(session: Session, pending: _Pending | None) -> bool:
+    """Whether the client that asks is on its way out, or its turn is asked to stop or over: no answer counts."""
+    slot = pending.slot if pending is not None else session.slot
+    if slot is not None and slot.is_leaving:
+        return True
+    turn = session.mailbox.current
+    if pending is None or turn is None or turn.id == pending.question.turn_id:
+        return turn is not None and bool(turn.stop_reason)
+    return True
 
 
 def _judge(answer: Answer | None, ttl: float) -> Verdict:

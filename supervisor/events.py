@@ -104,6 +104,13 @@ class QuestionSettled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalLost(Event):
+    """A question that was settled as approved counts as lost after all: its call is not known to have run."""
+
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientStarted(Event):
     """Connected. `how` is `spare`, `cold` or `resume`."""
 

@@ -76,8 +76,9 @@ class Hearing:
         match event:
             case ToolStarted(tool=tool):
                 slot.tool, slot.tool_started_at = tool, slot.last_event_at
-            case ToolEnded():
+            case ToolEnded(tool_use_id=tool_use_id, was_stopped=was_stopped):
                 slot.tool, slot.tool_started_at = "", None
+                self._desk.approvals.note_call_ended(session, tool_use_id, was_stopped=was_stopped)
             case _:
                 pass
         self._feed.touch_client(slot.id)
@@ -91,6 +92,7 @@ class Hearing:
         if session is None or session.mailbox.current is None:
             return
         turn = session.mailbox.current
+        self._desk.approvals.note_result(session)
         outcome = session.settle(turn, result)
         if not slot.is_leaving:
             slot.move(SlotState.READY)
@@ -187,13 +189,17 @@ class Hearing:
         session = slot.session
         assert session is not None, "only a session's turn asks"
         if slot.is_leaving:
-            return LOST  # nobody is asked for the sake of a process that is being ended
-        if slot.state is SlotState.BUSY:
-            slot.move(SlotState.ASKING)
-            slot.asking_since = self._clock.steady()
-        self._instance.touch(session)
+            return LOST  # requests of a closing client are not put to anybody
+
+        def note_question() -> None:
+            if slot.state is SlotState.BUSY:
+                slot.move(SlotState.ASKING)
+                slot.asking_since = self._clock.steady()
+            self._instance.touch(session)
+
+        ttl = self._instance.template.question_ttl
         try:
-            return await self._desk.ask(session, slot.id, request, self._instance.template.question_ttl)
+            return await self._desk.ask(session, slot.id, request, ttl, when_put=note_question)
         finally:
             if not session.questions:
                 slot.asking_since = None

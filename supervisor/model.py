@@ -312,16 +312,24 @@ class Question:
     client_id: str
     tool: str
     summary: str
-    """The arguments on one line."""
+    """The arguments on one line; `…` stands where it was cut."""
     detail: str
-    """The arguments in full, one below the other, cut to a length that can be shown."""
+    """The arguments whole, one below the other. What cannot be seen stands there as an escape, such as `⟨U+202E⟩`."""
     asked_at: float
     """Unix seconds."""
     expires_at: float
     """Unix seconds."""
     always: str = ""
-    """What "always in this session" would allow, in words; empty when it is not on offer."""
+    """What "always in this session" would allow, in words and whole; empty when it is not on offer."""
     choices: tuple[ChoiceItem, ...] = ()
+    diff: str = ""
+    """What would change in the present file, as a unified diff; empty when there is none to be shown."""
+    notes: tuple[str, ...] = ()
+    """What else there is to know before it is answered, a sentence each."""
+    warnings: tuple[str, ...] = ()
+    """Why to read it with care, a sentence each."""
+    tool_use_id: str = ""
+    """The call it is about; empty when the CLI did not say."""
 
 
 @dataclass(frozen=True, slots=True)

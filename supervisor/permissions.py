@@ -1,103 +1,143 @@
-"""What a tool call asks for, in words and as a rule: what people read before they decide, and what "always" covers."""
+"""What a tool call asks for, in words, and what of it can be put to a human."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from textwrap import indent
 from typing import Any
 
-from supervisor.cleaning import clean, one_line, shorten
+from supervisor.cleaning import one_line, shorten
 from supervisor.connection import ToolRequest
 from supervisor.model import ChoiceItem, Choose
+from supervisor.particulars import lay_out
+from supervisor.rules import COMMAND_TOOL, PATHS
+from supervisor.rules import rule_for as rule_for
+from supervisor.visible import show
 
 CHOICE_TOOL = "AskUserQuestion"
-
-
-def rule_for(request: ToolRequest) -> str:
-    """What "always in this session" means for this request; empty when it is not on offer.
-
-    A command is allowed only as it stands, to the letter and with its switches: a prefix would let `ls; rm -r .` pass
-    as `ls`, and the same words outside the sandbox are not the same command.
-    """
-    if request.tool == CHOICE_TOOL:
-        return ""
-    if request.tool == "Bash":
-        switches = {name: value for name, value in request.arguments.items() if name not in ("command", "description")}
-        suffix = f" {json.dumps(switches, sort_keys=True, default=str)}" if switches else ""
-        return f"Bash: {request.arguments.get('command', '')}{suffix}"
-    return request.tool
+_SUMMARY_LIMIT = 200
+_TELLING: dict[str, tuple[str, ...]] = {
+    COMMAND_TOOL: ("command",),
+    **{tool: (argument,) for tool, argument in PATHS.items()},
+    "Glob": ("pattern", "path"),
+    "Grep": ("pattern", "path"),
+    "WebFetch": ("url",),
+    "WebSearch": ("query",),
+    "Task": ("prompt",),
+    "Agent": ("prompt",),
+    "ExitPlanMode": ("plan",),
+}
+"""What a call of the tool is told by on one line. Of other tools every argument is."""
+_UNTOLD = (
+    "description",
+    "content",
+    "old_string",
+    "new_string",
+    "edits",
+    "new_source",
+    "subagent_type",
+    "offset",
+    "limit",
+    "output_mode",
+    "prompt",
+)
+"""Arguments whose absence from one line hides nothing of what the call is about; all others are named there."""
 
 
 def call_of(request: ToolRequest) -> str:
     """One call to the letter: another with the same tool is another question."""
-    return f"{request.tool} {json.dumps(request.arguments, sort_keys=True, default=str)}"
+    return json.dumps([request.tool, request.arguments], sort_keys=True, default=str)
+
+
+def find_flaw(request: ToolRequest) -> str:
+    """Why nobody can decide on the request, in words for the agent; empty when somebody can."""
+    if not isinstance(request.tool, str) or not request.tool.strip():
+        return "The call names no tool"
+    if request.tool == COMMAND_TOOL:
+        command = request.arguments.get("command")
+        return "" if isinstance(command, str) and command.strip() else "The call has no command to run"
+    return _find_flaw_in_choices(request.arguments) if request.tool == CHOICE_TOOL else ""
+
+
+def _find_flaw_in_choices(arguments: Mapping[str, Any]) -> str:
+    questions = arguments.get("questions")
+    if not isinstance(questions, list) or not questions:
+        return "The call has no questions"
+    seen = set()
+    for number, raw in enumerate(questions, start=1):
+        if not isinstance(raw, Mapping):
+            return f"Question {number} is no question: give a text and options"
+        text, options = raw.get("question"), raw.get("options")
+        if not isinstance(text, str) or not text.strip():
+            return f"Question {number} has no text"
+        if text in seen:
+            return f"Question {number} has the same text as another one"
+        seen.add(text)
+        if not isinstance(options, list) or not options:
+            return f"Question {number} has no options to choose from"
+        for option in options:
+            label = option.get("label") if isinstance(option, Mapping) else None
+            if not isinstance(label, str) or not label.strip():
+                return f"Question {number} has an option without a label"
+    return ""
 
 
 def summarize(tool: str, arguments: Mapping[str, Any], workspace: Path | None = None) -> str:
-    """The arguments on one line: the telling one alone where a tool has one, paths as seen from the workspace."""
-    limit = 200
-    arguments = _localise(arguments, workspace)
-    for name in ("command", "file_path", "path", "pattern", "url", "query", "description"):
-        if isinstance(value := arguments.get(name), str) and value:
-            return one_line(value, limit)
-    if tool == CHOICE_TOOL:
-        return one_line(" · ".join(item.question for item in read_choices(arguments)), limit)
-    if not arguments:
-        return ""
-    return one_line(json.dumps(arguments, ensure_ascii=False, default=str), limit)
+    """The call on one line: by its telling arguments where the tool has some, and by the names of the others. A path in
+    the workspace is told as seen from there."""
+    if tool == CHOICE_TOOL and not _find_flaw_in_choices(arguments):
+        return one_line(show(" · ".join(item.question for item in read_choices(arguments))), _SUMMARY_LIMIT)
+    telling = [name for name in _TELLING.get(tool, ()) if isinstance(arguments.get(name), str) and arguments[name]]
+    if not telling:
+        return (
+            one_line(show(json.dumps(arguments, ensure_ascii=False, default=str)), _SUMMARY_LIMIT) if arguments else ""
+        )
+    words = " ".join(_localise(arguments[name], workspace if name == PATHS.get(tool) else None) for name in telling)
+    others = [str(name) for name in arguments if name not in telling and name not in _UNTOLD]
+    # The names come before a text that is cut.
+    more = f" (with {', '.join(others)})" if others else ""
+    more = one_line(show(more), _SUMMARY_LIMIT // 2)
+    return one_line(show(words), _SUMMARY_LIMIT - len(more) - 1) + (f" {more}" if more else "")
 
 
-def detail(arguments: Mapping[str, Any], workspace: Path | None = None) -> str:
-    """The arguments in full, one below the other, texts as they read; cut to a length that can be shown."""
-    parts = []
-    for name, value in _localise(arguments, workspace).items():
-        if not isinstance(value, str):
-            value = json.dumps(value, ensure_ascii=False, indent=2, default=str)
-        parts.append(f"{name}:\n{indent(value, '  ')}" if "\n" in value else f"{name}: {value}")
-    return shorten(clean("\n".join(parts)))
+def detail(arguments: Mapping[str, Any]) -> str:
+    """The arguments of a call that is only watched, cut to a length that can be shown."""
+    return shorten(lay_out(arguments))
 
 
-def _localise(arguments: Mapping[str, Any], workspace: Path | None) -> dict[str, Any]:
-    """Paths as seen from the workspace: an opaque directory's full name tells nobody anything."""
-    if workspace is None:
-        return dict(arguments)
-    prefix = f"{workspace}/"
-    return {name: value.replace(prefix, "") if isinstance(value, str) else value for name, value in arguments.items()}
+def _localise(path: str, workspace: Path | None) -> str:
+    """An opaque directory's full name tells a reader nothing."""
+    return path.removeprefix(f"{workspace}/") if workspace is not None else path
 
 
 def to_input(request: ToolRequest, answer: Choose) -> dict[str, Any]:
-    """The tool's input with the answers in it, as the CLI wants it back."""
-    asked = [
-        str(raw.get("question", "")) for raw in _list(request.arguments.get("questions")) if isinstance(raw, Mapping)
-    ]
-    answers = {question: answer.answers[clean(question)] for question in asked if clean(question) in answer.answers}
+    """The tool's input with the answers in it, as the CLI wants it back: each by the question's own text, and an
+    option by its own label, whatever escapes both were shown with."""
+    answers = {}
+    for raw in request.arguments["questions"]:
+        given = answer.answers.get(show(raw["question"]))
+        if given is not None:
+            labels = {show(option["label"]): option["label"] for option in raw["options"]}
+            answers[raw["question"]] = labels.get(given, given)
     return {**request.arguments, "answers": answers}
 
 
-def _list(value: Any) -> list[Any]:
-    """What the model sent, if it is a list at all."""
-    return value if isinstance(value, list) else []
-
-
 def read_choices(arguments: Mapping[str, Any]) -> tuple[ChoiceItem, ...]:
-    """The items of a question, clean; whatever is not the shape of one is passed over."""
-    items = []
-    for raw in _list(arguments.get("questions")):
-        if not isinstance(raw, Mapping):
-            continue
-        options = tuple(
-            (clean(str(option.get("label", ""))), clean(str(option.get("description", ""))))
-            for option in _list(raw.get("options"))
-            if isinstance(option, Mapping)
+    """The items of a question without a flaw (`find_flaw`), with visible escapes for what cannot be seen."""
+    return tuple(
+        ChoiceItem(
+            question=show(raw["question"]),
+            header=one_line(show(str(raw.get("header") or "")), _SUMMARY_LIMIT),
+            options=tuple((show(option["label"]), show(_words(option))) for option in raw["options"]),
+            multiple=bool(raw.get("multiSelect")),
         )
-        items.append(
-            ChoiceItem(
-                question=clean(str(raw.get("question", ""))),
-                header=clean(str(raw.get("header", ""))),
-                options=options,
-                multiple=bool(raw.get("multiSelect")),
-            )
-        )
-    return tuple(items)
+        for raw in arguments["questions"]
+    )
+
+
+def _words(option: Mapping[str, Any]) -> str:
+    """What an option says beside its label: its description, and whatever else the model has sent with it."""
+    words = [str(option.get("description") or "")]
+    words += [f"{name}: {value}" for name, value in option.items() if name not in ("label", "description")]
+    return "\n".join(filter(None, words))

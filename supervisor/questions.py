@@ -1,4 +1,4 @@
-"""What becomes of a question is taken down: in the conversation, in the journal, and for everybody who watches."""
+"""What becomes of a question is recorded: in the conversation, in the journal, and for everybody who watches."""
 
 from __future__ import annotations
 
@@ -41,6 +41,18 @@ class QuestionBook:
 
     def question_came_back(self, question: Question, call: str, verdict: Verdict) -> None:
         away.come_back(self._instances[question.key.instance], self._session(question), question, call, verdict)
+
+    def approval_lost(self, question: Question, words: str) -> None:
+        now = self._house.clock.wall()
+        lost = QuestionOutcome.LOST
+        self._session(question).conversation.append(
+            QuestionClosed(at=now, turn_id=question.turn_id, question_id=question.id, outcome=lost, answer=words)
+        )
+        self._house.journal.take_back_approval(question.id, now, words)
+        self._house.feed.publish(past.ApprovalLost(at=now, question=question, **_ids(question)))
+
+    def request_denied(self, session: Session, words: str) -> None:
+        session.notice(f"Denied without asking: {words}")
 
     def _session(self, question: Question) -> Session:
         return self._instances[question.key.instance].sessions[question.key]

@@ -8,6 +8,7 @@ from supervisor.clock import Clock
 from supervisor.journal import Journal, SessionRecord, TurnRecord
 from supervisor.meter import CostMeter
 from supervisor.model import Offer
+from supervisor.rules import revive_rules
 from supervisor.session import Session
 from supervisor.turn import Turn
 
@@ -57,7 +58,7 @@ def revive_session(record: SessionRecord, clock: Clock, journal: Journal) -> Ses
     session.turns = record.turns
     session.note = record.note
     session.has_failed = record.has_failed
-    session.allowed = set(record.allowed)
+    session.allowed = revive_rules(record.allowed)
     session.leaves_none_behind = record.leaves_none_behind
     session.created_at = record.created_at
     session.last_activity_at = record.last_activity_at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import importlib
 import logging
@@ -244,10 +245,13 @@ class SdkConnection:
     ) -> PermissionResultAllow | PermissionResultDeny:
         from claude_agent_sdk import PermissionResultAllow, PermissionResultDeny
 
-        request = ToolRequest(tool, arguments, context.tool_use_id or "", context.decision_reason or "")
+        # A copy of its own: what was shown is what runs, byte for byte.
+        request = ToolRequest(
+            tool, copy.deepcopy(arguments), context.tool_use_id or "", clean(context.decision_reason or "")
+        )
         verdict: Verdict = await self._launch.ask(request)
         if isinstance(verdict.answer, Deny):
             return PermissionResultDeny(message=verdict.message)
         if isinstance(verdict.answer, Choose):
             return PermissionResultAllow(updated_input=to_input(request, verdict.answer))
-        return PermissionResultAllow()
+        return PermissionResultAllow(updated_input=request.arguments)

@@ -86,7 +86,7 @@ class Session:
         self.is_closing = False
         """Taken off the books as soon as its client has gone; takes no more prompts."""
         self.allowed: set[str] = set()
-        """What "always in this session" has allowed: the rules of `permissions.rule_for`."""
+        """What "always in this session" has allowed (`rules.Rule.stored`)."""
         self.allowed_once: list[str] = []
         """Calls (`permissions.call_of`) approved while no client was there to be told: each counts once, and only for
         the turn that asked."""

@@ -33,6 +33,9 @@ _MOST_ERRORS, _MOST_ERROR = 20, 2_000
 """Errors of one Result that are told, and characters of each."""
 _BLOCK_ENDS = ("message_start", "content_block_start", "content_block_stop", "message_stop")
 """Events of a stream after which the block before them is not open any more."""
+_STOPPED = "The user doesn't want to proceed with this tool use."
+"""How the CLI (2.1.332) begins the result of every call that an interrupt hit; with it, an approved Write had written
+its file each time, and a command had begun or not."""
 
 
 class Translator:
@@ -107,7 +110,7 @@ class Translator:
                 case ToolUseBlock(id=tool_use_id, name=name, input=given):
                     tool, arguments = clean(bounds.text(name, told.MOST_NAME)), bounds.mapping(given)
                     summary = summarize(tool, arguments, self._workspace)
-                    yield told.ToolStarted(tool_use_id, tool, summary, detail(arguments, self._workspace))
+                    yield told.ToolStarted(tool_use_id, tool, summary, detail(arguments))
                 case _:
                     pass
 
@@ -118,7 +121,8 @@ def _tool_results(message: UserMessage) -> Iterator[told.ClientEvent]:
     for block in bounds.sequence(message.content):
         if isinstance(block, ToolResultBlock):
             text = shorten(clean(bounds.text(_plain(block.content))))
-            yield told.ToolEnded(block.tool_use_id, text, bool(block.is_error))
+            was_stopped = bool(block.is_error) and text.startswith(_STOPPED)
+            yield told.ToolEnded(block.tool_use_id, text, bool(block.is_error), was_stopped)
 
 
 def _plain(content: object) -> str:

@@ -99,6 +99,7 @@ class TurnBook:
         """Ends a turn that waits."""
         session.drop(turn, outcome)
         self.waiting -= 1
+        self._house.desk.approvals.note_turn_over(session, turn.id)
         self._record_end(turn, outcome)
         self._instance.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
@@ -118,6 +119,7 @@ class TurnBook:
         """Ends the running turn."""
         turn = session.finish(outcome)
         del self._running[session.key]
+        self._house.desk.approvals.note_turn_over(session, turn.id)
         self._record_end(turn, outcome)
         if isinstance(outcome, Interrupted):
             self.leave_to_next_run(session, turn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from supervisor import (
     ActionTaken,
+    ApprovalLost,
     ClientEnding,
     ClientFailed,
     ClientGone,
@@ -78,6 +79,8 @@ def _sentence(event: Event) -> Line:
         case QuestionSettled(question=question, outcome=outcome, by=by):
             kind = "ok" if outcome is QuestionOutcome.APPROVED else "warn"
             return f"{question.tool} {outcome.value}" + (f" by {by}" if by else ""), kind
+        case ApprovalLost(question=question):
+            return f"{question.tool} was approved and is not known to have run: lost", "warn"
         case ClientStarted(pid=pid, seconds=seconds, how=how):
             return f"started in {duration(seconds)} (pid {pid}, {how})", "ok"
         case ClientEnding(step=step, reason=reason):

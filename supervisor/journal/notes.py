@@ -101,6 +101,9 @@ ASK = (
 SETTLE_QUESTION = (
     """UPDATE questions SET settled_at = ?, outcome = ?, "by" = ?, answer = ? WHERE id = ? AND outcome = ''"""
 )
+TAKE_BACK_APPROVAL = (
+    """UPDATE questions SET settled_at = ?, outcome = 'lost', answer = ? WHERE id = ? AND outcome = 'approved'"""
+)
 OFFER = (
     "INSERT INTO offers (turn_id, instance, user, session, made_at, expires_at) VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (turn_id) DO NOTHING"

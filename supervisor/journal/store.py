@@ -269,6 +269,10 @@ class Journal:
         """The first answer stands."""
         self._note(notes.SETTLE_QUESTION, at, outcome.value, by, answer, question_id)
 
+    def take_back_approval(self, question_id: str, at: float, words: str) -> None:
+        """A question that was settled as approved counts as lost."""
+        self._note(notes.TAKE_BACK_APPROVAL, at, words, question_id)
+
     def note_action(self, at: float, verb: str, target: str, detail: str, by: str = "operator") -> None:
         self._last_action += 1
         self._note(notes.ACT, self._last_action, at, verb, target, detail, by)

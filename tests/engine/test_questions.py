@@ -58,7 +58,11 @@ def outcomes_of(events: tuple[past.Event, ...]) -> list[QuestionOutcome]:
 async def test_a_question_stands_in_the_snapshot_and_its_session_is_asking(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor, asking(supervisor, world, WRITE):
         question = only_question(supervisor)
-        assert (question.tool, question.summary, question.always) == ("Write", "notes.md", "Write")
+        assert (question.tool, question.summary, question.always) == (
+            "Write",
+            "notes.md",
+            "Write in this session's workspace and below",
+        )
         assert supervisor.snapshot().sessions[0].state is SessionState.ASKING
         assert supervisor.snapshot().clients[0].state is SlotState.ASKING
         supervisor.submit(Prompt("desk", "next", user="ana"))

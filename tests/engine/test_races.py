@@ -277,18 +277,30 @@ async def ask(group: TaskGroup, connection: FakeConnection, request: ToolRequest
     group.start_soon(put)
 
 
-@pytest.mark.parametrize("questions", [5, "text", None, [7], [{"options": 3}], [{"question": {}, "options": [1]}]])
-async def test_a_malformed_question_of_the_model_harms_nobody(
+@pytest.mark.parametrize(
+    "questions",
+    [
+        *(5, "text", None, [], [7], [{"options": 3}], [{"question": {}, "options": [1]}]),
+        [{"question": "Which?", "options": []}],
+        [{"question": " ", "options": [{"label": "red"}]}],
+        [{"question": "Which?", "options": [{"label": ""}]}],
+        [{"question": "Which?", "options": [{"label": "red"}]}, {"question": "Which?", "options": [{"label": "a"}]}],
+    ],
+)
+async def test_a_choice_without_questions_or_options_is_denied_with_words_and_never_put(
     start: Start, world: FakeWorld, questions: object
 ) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
         supervisor.submit(Prompt("desk", "x", user="ana"))
         connection = await until_prompted(world)
-        async with anyio.create_task_group() as group:
-            await ask(group, connection, ToolRequest("AskUserQuestion", {"questions": questions}))
-            await until(lambda: supervisor.snapshot().questions)
-            supervisor.answer(supervisor.snapshot().questions[0].id, Deny())
+        with supervisor.watch() as feed:
+            feed.take()
+            verdict = await connection.ask(ToolRequest("AskUserQuestion", {"questions": questions}))
+            assert not any(isinstance(event, past.QuestionAsked) for event in feed.take().events)
+        assert verdict is not None
+        assert isinstance(verdict.answer, Deny)
+        assert "the operator was not asked" in verdict.message
         assert supervisor.failure is None
 
 
