@@ -124,9 +124,10 @@ def find_unseen(text: str) -> list[str]:
     if text.isascii() and text.isprintable():
         return []
     found = [(match.start(), match[0]) for match in _UNSEEN.finditer(text)]
-    for run in _PILE.finditer(text):
+    # What is shown as an escape begins no pile, and ends one.
+    for run in _PILE.finditer(masked := _UNSEEN.sub("x", text)):
         for excess in _EXCESS.finditer(run[0].translate(_KINDS)):
-            found += [(run.start() + at, run[0][at]) for at in range(excess.start(), excess.end())]
+            found += [(run.start() + at, masked[run.start() + at]) for at in range(excess.start(), excess.end())]
     return [character for _, character in sorted(set(found))]
 
 
