@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from supervisor.characters import TONES as TONES
     from supervisor.characters import is_mark as is_mark
     from supervisor.cleaning import clean as clean
+    from supervisor.cleaning import find_unseen as find_unseen
     from supervisor.cleaning import flatten_marks as flatten_marks
+    from supervisor.cleaning import name_unseen as name_unseen
+    from supervisor.cleaning import one_line as one_line
     from supervisor.cleaning import reveal as reveal
     from supervisor.cleaning import reveal_line as reveal_line
     from supervisor.cleaning import show_name as show_name
@@ -127,12 +130,13 @@ if TYPE_CHECKING:
     from supervisor.templates import Template as Template
     from supervisor.templates import shipped_templates as shipped_templates
     from supervisor.templates import without_effect as without_effect
+    from supervisor.urls import bare_host as bare_host
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "characters": "FORBIDDEN SELECTORS TONES is_mark",
-    "cleaning": "clean flatten_marks reveal reveal_line show_name",
+    "cleaning": "clean find_unseen flatten_marks name_unseen one_line reveal reveal_line show_name",
     "conversation": "Asked Conversation Cursor Entry Noticed QuestionClosed QuestionPosed Reading Replied StartsAgain "
     "ToolCalled ToolReturned TurnEnded",
     "credentials": "find_credentials",
@@ -156,6 +160,7 @@ _HOMES = {
     "snapshot": "ClientRow HostRow InstanceRow PoolStatistics SessionRow Snapshot WaitingTurn",
     "supervisor": "Supervisor",
     "templates": "Template shipped_templates without_effect",
+    "urls": "bare_host",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from supervisor.reading import read_file
+
+MOST_BYTES = 16 * 1024**2
+"""Of one of the CLI's own files; its account file grows with its projects."""
 
 VARIABLES = (
     "ANTHROPIC_API_KEY",
@@ -22,10 +28,10 @@ def find_credentials(environ: Mapping[str, str], home: Path | None = None) -> st
     for name in VARIABLES:
         if environ.get(name, "").strip():
             return f"the environment's {name}"
-    home = home or Path.home()
+    home = home or Path(os.path.expanduser("~"))  # which stays as it is where no home is known
     configured = environ.get("CLAUDE_CONFIG_DIR", "")
     folder = Path(configured) if configured else home / ".claude"
-    if (folder / ".credentials.json").is_file():
+    if os.path.isfile(folder / ".credentials.json"):
         return f"the login in {folder}"
     if _read(folder / "settings.json").get("apiKeyHelper"):
         return f"the apiKeyHelper of {folder / 'settings.json'}"
@@ -37,7 +43,7 @@ def find_credentials(environ: Mapping[str, str], home: Path | None = None) -> st
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read_file(path, MOST_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -20,12 +20,14 @@ from supervisor.errors import BullpenError, ConfigurationError
 from supervisor.journal import examine_journal
 from supervisor.private import claim, explain_os_error, is_replaceable
 from supervisor.settings import Settings, templates_for
+from supervisor.urls import bare_url
 
 PER_CLIENT = 250_000_000
 """Bytes of one idle client's process tree after a few turns (measured: 170-240 MB)."""
 
 _LEAST_FREE = 50_000_000
 """Bytes of free disk below which nobody should begin."""
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,9 @@ def _examine_credentials(settings: Settings) -> Finding:
             "none found: set ANTHROPIC_API_KEY or log in with `claude`; rehearsal needs none (`bullpen --rehearsal`)",
         )
     base = os.environ.get("ANTHROPIC_BASE_URL")
-    return Finding("credentials", True, f"{source}{f', for {base}' if base else ''}")
+    proxy = next((value for name in _PROXIES if (value := os.environ.get(name))), None)
+    text = source + (f", for {bare_url(base)}" if base else "") + (f", through {bare_url(proxy)}" if proxy else "")
+    return Finding("credentials", True, text)
 
 
 def _examine_memory(settings: Settings) -> Finding:
@@ -132,7 +136,16 @@ def _examine_cli() -> Finding:
             "claude cli", False, "the SDK carries no CLI for this platform: install Claude Code and put it on PATH"
         )
     try:
-        answer = subprocess.run([bundled, "--version"], capture_output=True, text=True, timeout=30, check=True)
+        answer = subprocess.run(
+            [bundled, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+            check=True,
+            cwd="/",  # the current directory may have been deleted
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return Finding("claude cli", False, f"the bundled CLI does not run: {error}")
     return Finding("claude cli", True, f"{answer.stdout.strip()} (bundled)")

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from supervisor.cleaning import reveal_line
+from supervisor.urls import hide_credentials
+
 
 class BullpenError(Exception):
-    """Base of everything raised on purpose. `str(error)` is one line naming the thing and the remedy."""
+    """Base of everything raised on purpose. `str(error)` is one line naming the thing and the remedy.
+
+    Whatever a name or a value in it holds, it stays one line, acts on no terminal and shows no password of a URL.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_sentence(message))
+
+
+def one_sentence(message: str) -> str:
+    """The message as it may stand on a terminal and in a log."""
+    return hide_credentials(reveal_line(message))
 
 
 class ConfigurationError(BullpenError):
     """Raised when a template or a settings file cannot be used. Carries one line per mistake."""
 
     def __init__(self, mistakes: list[str]) -> None:
-        self.mistakes = mistakes
-        super().__init__("\n".join(mistakes))
+        self.mistakes = [one_sentence(mistake) for mistake in mistakes]
+        Exception.__init__(self, "\n".join(self.mistakes))
 
 
 class Refused(BullpenError):

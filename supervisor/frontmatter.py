@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,17 @@ import yaml
 from yaml.reader import ReaderError
 
 from supervisor.mistakes import Location, dotted
+from supervisor.reading import read_file
+
+TEMPLATE_BYTES = 4 * 1024**2
+"""A file may have, most of it a prompt."""
+FRONT_MATTER_CHARACTERS = 65_536
+"""Front matter may have: YAML is parsed at about 100 kB a second."""
+MOST_VALUES = 20_000
+"""Values that front matter may have, aliases counted as often as they stand for something."""
 
 _FENCE = "---"
-_PLAIN_PAIR = re.compile(r"(?P<key>[A-Za-z_][\w-]*):[ \t]+(?P<value>[^\s'\"\[{|>&*!%@`#].*?)[ \t]*")
+_PLAIN_PAIR = re.compile(r"(?P<key>[A-Za-z_][\w-]*):[ \t]+(?P<value>[^\s'\"\[{|>&*!%@`#].*)")
 
 
 class NotReadable(Exception):
@@ -46,7 +55,7 @@ class Document:
 def read_document(path: Path) -> Document:
     """Reads a file, with or without byte-order mark, with any line ends. Raises `NotReadable`."""
     try:
-        raw = path.read_bytes()
+        raw = read_file(path, TEMPLATE_BYTES)
     except OSError as error:
         raise NotReadable(1, f"cannot be read: {error.strerror or error}") from error
     raw = raw.removeprefix(codecs.BOM_UTF8)
@@ -65,7 +74,10 @@ def parse_document(text: str) -> Document:
     end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == _FENCE), None)
     if end is None:
         raise NotReadable(1, f"has front matter without an end: a second line of {_FENCE} is missing")
-    document = _parse_yaml("\n".join(lines[1:end]))
+    front = "\n".join(lines[1:end])
+    if len(front) > FRONT_MATTER_CHARACTERS:
+        raise NotReadable(1, f"has more than {FRONT_MATTER_CHARACTERS:,} characters of front matter")
+    document = _parse_yaml(front)
     return Document(document.data, "\n".join(lines[end + 1 :]).strip(), document.lines, document.repeated)
 
 
@@ -85,7 +97,7 @@ def _parse_yaml(text: str) -> Document:
 
 
 def _quote(line: str) -> str:
-    pair = _PLAIN_PAIR.fullmatch(line)
+    pair = _PLAIN_PAIR.fullmatch(line.rstrip(" \t"))
     if pair is None or not re.search(r":(\s|$)| #", pair["value"]):
         return line
     return f"{pair['key']}: {json.dumps(pair['value'], ensure_ascii=False)}"
@@ -103,6 +115,8 @@ def _compose(text: str) -> Document:
             return Document({}, "")
         if not isinstance(node, yaml.MappingNode):
             raise NotReadable(2, "must hold keys with values between the two lines of ---")
+        if any(_count(written_out) > MOST_VALUES for written_out in _written_out(node)):
+            raise NotReadable(2, f"holds more than {MOST_VALUES:,} values, with what its aliases stand for")
         lines, repeated = _survey(node)
         return Document(loader.construct_document(node), "", lines, repeated)
     except yaml.MarkedYAMLError as error:
@@ -141,6 +155,50 @@ def _survey(root: yaml.MappingNode) -> tuple[dict[Location, int], list[Location]
             lines[location] = marked.start_mark.line + 2
             waiting.append((location, value))
     return lines, repeated
+
+
+def _written_out(root: yaml.MappingNode) -> list[yaml.Node]:
+    """What is copied for every alias: everything where mappings are merged, and servers, which the CLI gets as JSON."""
+    if any(key.tag == "tag:yaml.org,2002:merge" for node in _mappings(root) for key, _ in node.value):
+        return [root]
+    return [value for key, value in root.value if key.value == "mcpServers"]
+
+
+def _mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
+    """Every mapping once, however many aliases stand for it."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            yield node
+            waiting += [child for pair in node.value for child in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+
+
+def _count(root: yaml.Node) -> int:
+    """Nodes with every alias written out, by dynamic programming; more than can be when an alias holds itself."""
+    counts: dict[int, int] = {}
+    waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
+    while waiting:
+        node, has_children_counted = waiting.pop()
+        if id(node) in counts and not has_children_counted:
+            continue
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [child for pair in node.value for child in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        if has_children_counted:
+            counts[id(node)] = min(MOST_VALUES + 1, 1 + sum(counts[id(child)] for child in children))
+        else:
+            counts[id(node)] = MOST_VALUES + 1  # until its children are counted: what holds itself stays at that
+            waiting += [(node, True), *((child, False) for child in children)]
+    return counts[id(root)]
 
 
 def repeated_keys(document: Document) -> list[tuple[int, str]]:

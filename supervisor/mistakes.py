@@ -13,6 +13,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from supervisor.cleaning import show_name
+
 Location = tuple[str | int, ...]
 """The way to a value: keys, and indices of lists."""
 
@@ -55,13 +57,13 @@ def in_words(value: object) -> str:
         case list() | tuple():
             return "a list"
         case str() if len(value) > 50:
-            return f"{value[:50]!r}…"
+            return show_name(f"{value[:50]!r}…")
         case float():
             return f"{value:g}"
         case int() if abs(value) >= 10**20:
             return "a number of more than 20 digits"
         case str() | int():
-            return repr(value)
+            return show_name(repr(value))
     return f"a {type(value).__name__}"
 
 
@@ -70,7 +72,7 @@ def dotted(location: Location) -> str:
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+    return show_name(text)
 
 
 def describe(error: ErrorDetails, root: type[BaseModel]) -> str:

@@ -21,7 +21,7 @@ from supervisor.model import Archetype
 from supervisor.private import claim, make_private_dir
 from supervisor.template import Concurrency, Count, Limits, PositiveCount, Template, contradictions
 from supervisor.templates import load_templates, shipped_templates
-from supervisor.toml_file import TomlFile, find_toml, read_toml
+from supervisor.toml_file import TomlFile, find_toml, read_toml, working_directory
 from supervisor.variables import read_variables
 
 
@@ -30,8 +30,12 @@ def _default_state_dir() -> Path:
 
 
 def _default_templates_dir() -> Path:
-    here = Path.cwd() / "templates"
-    return here if any(here.glob("*.md")) else shipped_templates()
+    here = working_directory() / "templates"
+    try:
+        is_used = any(here.glob("*.md"))
+    except OSError:
+        is_used = False
+    return here if is_used else shipped_templates()
 
 
 def _default_connect_limit() -> int:
@@ -51,6 +55,7 @@ class Settings(BaseModel):
 
     state_dir: Path = Field(
         default_factory=_default_state_dir,
+        validate_default=True,
         description="Where sessions, workspaces and logs are kept. Must be on a disk that outlives the process. "
         "Default: the user's state directory.",
     )
@@ -118,7 +123,18 @@ class Settings(BaseModel):
     @field_validator("state_dir", "templates_dir")
     @classmethod
     def _paths_are_absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        if "\0" in str(value):
+            raise ValueError("must not hold a NUL character")
+        try:
+            expanded = value.expanduser()
+        except RuntimeError as error:
+            raise ValueError("begins with ~, and no home directory is known here: name a directory in full") from error
+        try:
+            return expanded.absolute()
+        except OSError as error:
+            raise ValueError(
+                "is relative, and the directory that bullpen was started in has been deleted: name it in full"
+            ) from error
 
     @property
     def run_dir(self) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from supervisor.cleaning import show_name
 from supervisor.errors import ConfigurationError
 from supervisor.frontmatter import Document, NotReadable, read_document, repeated_keys
 from supervisor.mistakes import describe, section
@@ -49,7 +50,7 @@ def load_templates(directory: Path) -> tuple[Template, ...]:
     """
     paths = _files(directory)
     if not paths:
-        raise ConfigurationError([f"{directory}: there are no templates (*.md) in this folder"])
+        raise ConfigurationError([f"{show_name(directory)}: there are no templates (*.md) in this folder"])
     readings = [_read(path) for path in paths]
     mistakes = [mistake for _, found in readings for mistake in found]
     templates = [template for template, _ in readings if template is not None]
@@ -81,16 +82,16 @@ def without_effect(path: Path) -> list[str]:
     try:
         document = read_document(path)
     except NotReadable as error:
-        raise ConfigurationError([f"{path.name}:{error.line}: {error}"]) from error
+        raise ConfigurationError([f"{show_name(path.name)}:{error.line}: {error}"]) from error
     keys = [key for key in document.data if key in WITHOUT_EFFECT]
-    return [f"{path.name}:{document.line_of((key,))}: {key} has no effect in bullpen" for key in keys]
+    return [f"{show_name(path.name)}:{document.line_of((key,))}: {key} has no effect in bullpen" for key in keys]
 
 
 def _files(directory: Path) -> list[Path]:
     try:
         names = sorted(directory.iterdir())
     except OSError as error:
-        raise ConfigurationError([f"{directory}: cannot be read: {error.strerror or error}"]) from error
+        raise ConfigurationError([f"{show_name(directory)}: cannot be read: {error.strerror or error}"]) from error
     return [path for path in names if path.suffix == ".md" and path.stem.lower() != "readme" and path.name[0] != "."]
 
 
@@ -99,7 +100,7 @@ def _read(path: Path) -> tuple[Template | None, list[str]]:
     try:
         document = read_document(path)
     except NotReadable as error:
-        return None, [f"{path.name}:{error.line}: {error}"]
+        return None, [f"{show_name(path.name)}:{error.line}: {error}"]
     mistakes = repeated_keys(document)
     template = None
     try:
@@ -114,7 +115,7 @@ def _read(path: Path) -> tuple[Template | None, list[str]]:
         template = Template(**written, system_prompt=document.body, path=path)
     if mistakes:
         template = None
-    return template, [f"{path.name}:{line}: {sentence}" for line, sentence in sorted(mistakes)]
+    return template, [f"{show_name(path.name)}:{line}: {sentence}" for line, sentence in sorted(mistakes)]
 
 
 def _placed(document: Document, error: Any) -> tuple[int, str]:
@@ -137,7 +138,8 @@ def _duplicates(templates: Iterable[Template]) -> list[str]:
     for template in templates:
         if (other := first.setdefault(template.name, template)) is not template:
             line = read_document(template.path).line_of(("name",))
-            mistakes.append(f"{template.path.name}:{line}: name {template.name} is already used by {other.path.name}")
+            here, there = show_name(template.path.name), show_name(other.path.name)
+            mistakes.append(f"{here}:{line}: name {template.name} is already used by {there}")
     return mistakes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -12,7 +13,9 @@ from typing import Any
 import platformdirs
 from pydantic.alias_generators import to_camel
 
+from supervisor.cleaning import show_name
 from supervisor.mistakes import Location
+from supervisor.reading import read_file
 
 FILE_NAME = "bullpen.toml"
 
@@ -34,29 +37,43 @@ class TomlFile:
         """`bullpen.toml:7`: the line of the key, or of the nearest one above it."""
         while location and location not in self.lines:
             location = location[:-1]
-        name = self.path.name if self.path else "settings"
+        name = show_name(self.path.name) if self.path else "settings"
         return f"{name}:{self.lines[location]}" if location else name
 
 
 def find_toml() -> Path | None:
     """The file in the current directory, else the user's, else None."""
-    candidates = (Path.cwd() / FILE_NAME, Path(platformdirs.user_config_dir("bullpen")) / FILE_NAME)
-    return next((path for path in candidates if path.is_file()), None)
+    candidates = (working_directory() / FILE_NAME, Path(platformdirs.user_config_dir("bullpen")) / FILE_NAME)
+    # What stands there and is no file is a mistake to tell, not a file that is missing.
+    return next((path for path in candidates if os.path.lexists(path)), None)
+
+
+def working_directory() -> Path:
+    """Where the program was started; `.` when that directory has been deleted: then nothing is found in it."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path()
 
 
 def read_toml(path: Path) -> TomlFile:
     """Reads the file; what is wrong with it as a whole is in `mistakes`."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_file(path).decode("utf-8-sig").replace("\r\n", "\n")
         data = tomllib.loads(text)
     except OSError as error:
-        return TomlFile(path, mistakes=(f"{path}: cannot be read: {error.strerror or error}",))
+        return TomlFile(path, mistakes=(f"{show_name(path)}: cannot be read: {error.strerror or error}",))
     except UnicodeDecodeError:
-        return TomlFile(path, mistakes=(f"{path.name}: is not UTF-8 text",))
+        return TomlFile(path, mistakes=(f"{show_name(path.name)}: is not UTF-8 text",))
+    except RecursionError:
+        return TomlFile(path, mistakes=(f"{show_name(path.name)}: is not valid TOML: it is nested too deeply",))
     except tomllib.TOMLDecodeError as error:
         found = _POSITION.fullmatch(str(error))
         line, what = (found["line"], found["what"]) if found else (None, str(error))
-        return TomlFile(path, mistakes=(f"{path.name}:{line or len(text.splitlines())}: is not valid TOML: {what}",))
+        where = f"{show_name(path.name)}:{line or len(text.splitlines())}"
+        return TomlFile(path, mistakes=(f"{where}: is not valid TOML: {what}",))
+    except ValueError as error:  # a number with thousands of digits
+        return TomlFile(path, mistakes=(f"{show_name(path.name)}: is not valid TOML: {error}",))
     for name in _PATHS:
         if isinstance(value := data.get(name), str):
             data[name] = path.parent / Path(value).expanduser()

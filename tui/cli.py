@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from supervisor import show_name
+from tui.output import READER_GONE, OutputFailed, ReaderGone, flush, give_up, open_streams, say, tell
 
 if TYPE_CHECKING:
     from supervisor import Settings, Template
@@ -21,8 +26,15 @@ USAGE = 2
 INTERNAL_ERROR = 70
 """Exit code when the mistake is ours (EX_SOFTWARE)."""
 INTERRUPTED = 130
-READER_GONE = 141
-"""As a shell reports a program that wrote into a closed pipe."""
+GIVEN_UP = 1
+"""A question of ours was answered with the end of input."""
+
+NO_TERMINALS = ("", "dumb", "unknown")
+"""What TERM says where nothing can be drawn. Any other name is believed: new terminals are in no list."""
+INPUT_LIMIT = 4_000_000
+"""Bytes of standard input that are read: the longest prompt, in characters of four bytes."""
+DESCRIPTION = 300
+"""Characters of a template's description in the list of `check`."""
 
 app = typer.Typer(
     name="bullpen",
@@ -88,7 +100,7 @@ def dashboard(
     if version:
         from supervisor import __version__
 
-        typer.echo(f"bullpen {__version__}")
+        say(f"bullpen {__version__}")
         raise typer.Exit
     context.obj = Common(templates, config, state, rehearsal)
     if context.invoked_subcommand is None:
@@ -130,7 +142,7 @@ def ask(
     settings = _with_credentials(settings)
     settings.make_state_dir()
     log_to_file(settings.state_dir)
-    words = sys.stdin.read() if text == "-" else text
+    words = _read_input() if text == "-" else _as_text(text)
     prompt = Prompt(agent=agent, text=words, user=user, session=session)
     raise typer.Exit(_run(partial(ask_once, loaded, settings, prompt)))
 
@@ -146,13 +158,17 @@ def check(
     """Validates templates and configuration: every mistake on a line of its own, with file and line."""
     settings, loaded = _load(Common(templates, config, state, rehearsal).over(context.obj))
     count = "1 template" if len(loaded) == 1 else f"{len(loaded)} templates"
-    typer.echo(f"{count} in {settings.templates_dir}: all good")
-    from supervisor import without_effect
+    say(f"{count} in {show_name(settings.templates_dir)}: all good")
+    from supervisor import find_unseen, name_unseen, one_line, without_effect
 
     for template in loaded:
-        typer.echo(f"  {template.name:<16} {template.archetype:<9} {template.description}")
+        say(f"  {template.name:<16} {template.archetype:<9} {one_line(template.description, DESCRIPTION)}")
         for line in without_effect(template.path):
-            typer.echo(f"  note: {line}")
+            say(f"  note: {line}")
+        if unseen := dict.fromkeys(map(name_unseen, find_unseen(template.description))):
+            say(
+                f"  note: {show_name(template.path.name)}: description holds {' '.join([*unseen][:10])}, not shown here"
+            )
 
 
 @app.command()
@@ -170,15 +186,20 @@ def doctor(
     is_good = True
     for finding in examine(settings):
         is_good = is_good and finding.is_good
-        typer.echo(f"{'ok ' if finding.is_good else 'BAD'}  {finding.subject:<12} {finding.text}")
+        say(f"{'ok ' if finding.is_good else 'BAD'}  {finding.subject:<12} {finding.text}")
     raise typer.Exit(0 if is_good else 1)
 
 
 def _open_dashboard(common: Common, *, with_callers: bool) -> None:
     settings, loaded = _load(common)
     settings = _with_credentials(settings)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         _fail("the dashboard needs a terminal; `bullpen ask AGENT TEXT` works without one")
+    if (name := os.environ.get("TERM", "")) in NO_TERMINALS:
+        _fail(
+            f"the dashboard needs a terminal that can be drawn on, and TERM is {name or 'not set'}; "
+            "`bullpen ask AGENT TEXT` works on any"
+        )
     from tui.launch import run_dashboard
     from tui.logs import log_to_file
 
@@ -215,7 +236,7 @@ def _with_credentials(settings: Settings) -> Settings:
     line = "no credentials found (looked for ANTHROPIC_API_KEY, tokens, Bedrock, Vertex and a login of `claude`)"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         _fail(f"{line}; set one, or use --rehearsal")
-    typer.echo(f"bullpen: {line}", err=True)
+    tell(line)
     if not typer.confirm("Open it in rehearsal instead (scripted replies, no key needed)?", default=True, err=True):
         raise typer.Exit(USAGE)
     return settings.model_copy(update={"rehearsal": True})
@@ -231,35 +252,84 @@ def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 
 def _fail(line: str) -> None:
-    typer.echo(f"bullpen: {line}", err=True)
+    tell(line)
     raise typer.Exit(USAGE)
+
+
+def _read_input() -> str:
+    """The prompt on standard input. Raises `InvalidPrompt` when it is no text, or far longer than any prompt."""
+    from supervisor import InvalidPrompt
+
+    try:
+        raw = sys.stdin.buffer.read(INPUT_LIMIT + 1)
+        if len(raw) > INPUT_LIMIT:
+            raise InvalidPrompt(f"standard input holds more than {INPUT_LIMIT:,} bytes: no prompt may be that long")
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidPrompt(f"standard input is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise InvalidPrompt(f"standard input cannot be read: {error.strerror}") from error
+
+
+def _as_text(argument: str) -> str:
+    """An argument as UTF-8, whatever the locale made of its bytes. Raises `InvalidPrompt`."""
+    from supervisor import InvalidPrompt
+
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError as error:
+        raise InvalidPrompt("TEXT is not UTF-8 text") from error
 
 
 def main() -> None:
     """The `bullpen` command."""
+    open_streams()
     try:
-        app()
+        code = app(prog_name="bullpen", standalone_mode=False) or 0
+        flush()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     except Exception as error:
-        raise SystemExit(_report(error)) from None
+        code = _report(error)
+    raise SystemExit(code)
 
 
 def _report(error: BaseException) -> int:
     """One line for each mistake. Anything that is not a known mistake is ours: its traceback goes to the log."""
-    from supervisor import BullpenError
+    from supervisor import BullpenError, ConfigurationError
 
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    if not isinstance(error, BullpenError):
-        logging.getLogger(__name__).critical("internal error", exc_info=error)
-        typer.echo(f"bullpen: internal error: {error!r}; the details are in logs/bullpen.log of the state", err=True)
-        return INTERNAL_ERROR
-    from tui.oneshot import OutputFailed, ReaderGone
-
     if isinstance(error, OutputFailed):
-        # What is still in the buffer would be tried again at exit, and fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, ReaderGone):
-        return READER_GONE
-    for line in str(error).splitlines():
-        typer.echo(f"bullpen: {line}", err=True)
+        give_up(sys.stdout)
+    match error:
+        case ReaderGone():
+            return READER_GONE
+        case ConfigurationError(mistakes=mistakes):
+            for mistake in mistakes:
+                tell(mistake)
+        case BullpenError():
+            tell(str(error))
+        case typer.Abort():
+            tell("given up")
+            return GIVEN_UP
+        case typer.TyperException():
+            tell(f"{error.format_message()} (bullpen --help says what there is)")
+            return error.exit_code
+        case _:
+            tell(f"internal error: {f'{error!r}'[:500]}; the details are in {_keep_details(error)}")
+            return INTERNAL_ERROR
     return USAGE
+
+
+def _keep_details(error: BaseException) -> str:
+    """Writes the traceback where it can be found. Returns the place."""
+    if logging.getLogger().handlers:
+        logging.getLogger(__name__).critical("internal error", exc_info=error)
+        return "logs/bullpen.log of the state"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="bullpen-", suffix=".log", delete=False, encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)).encode(errors="replace").decode())
+    except OSError:
+        return "no file: none can be written"
+    return file.name

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskStatus
 
+from supervisor import bare_host, show_name
+from tui.output import tell
+
 if TYPE_CHECKING:
     from supervisor import Settings, Supervisor, Template
     from tui.app import BullpenApp
@@ -81,8 +84,8 @@ async def run_dashboard(templates: Sequence[Template], settings: Settings, *, wi
                     await supervisor.stop()
                 group.cancel_scope.cancel()
     if failures:
-        print(f"bullpen: the engine failed: {failures[0]!r}", file=sys.stderr)
-        print(f"bullpen: the details are in {settings.state_dir / 'logs' / 'bullpen.log'}", file=sys.stderr)
+        tell(f"the engine failed: {failures[0]!r}")
+        tell(f"the details are in {show_name(settings.state_dir / 'logs' / 'bullpen.log')}")
     return app.return_code or 0
 
 
@@ -104,11 +107,10 @@ async def _leave_on_signal(app: BullpenApp) -> None:
 def _say_goodbye(supervisor: Supervisor) -> None:
     clients = len(supervisor.snapshot().clients)
     if clients and sys.stderr.isatty():
-        print(f"bullpen: ending {clients} client{'s' if clients > 1 else ''} …", file=sys.stderr, flush=True)
+        tell(f"ending {clients} client{'s' if clients > 1 else ''} …")
 
 
 def _name_endpoint() -> str:
-    from urllib.parse import urlsplit
-
+    """The host that prompts go to, as the header shows it; never the user or password of the address."""
     base = os.environ.get("ANTHROPIC_BASE_URL", "")
-    return urlsplit(base).hostname or "api.anthropic.com" if base else "api.anthropic.com"
+    return bare_host(base) if base else "api.anthropic.com"

@@ -14,7 +14,6 @@ import anyio.to_thread
 from supervisor import (
     Allow,
     Answer,
-    BullpenError,
     Choose,
     Deny,
     Done,
@@ -32,6 +31,7 @@ from supervisor import (
 )
 from tui.format import first_line
 from tui.launch import prepare
+from tui.output import ask_line, tell, write
 
 if TYPE_CHECKING:
     from supervisor import Settings, Template
@@ -64,11 +64,11 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
         ticket = supervisor.submit(prompt)
         await ticket.accepted()
         if (offer := offers.get(ticket.key)) is not None:
-            print(f"bullpen: {_tell_offer(offer)}", file=sys.stderr)
+            tell(f"{_tell_offer(offer)}")
         is_watched = sys.stdout.isatty()
         # What was written to a pipe cannot be taken back: there, a block is written when it is whole.
         async for fragment in ticket.stream(whole=not is_watched):
-            _write(STARTS_AGAIN if isinstance(fragment, StartsAgain) else fragment)
+            write(STARTS_AGAIN if isinstance(fragment, StartsAgain) else fragment, "the answer")
         outcome = await ticket.outcome()
         group.cancel_scope.cancel()
     match outcome:
@@ -77,11 +77,11 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
         case Done():
             return 0
         case Failed(kind, message):
-            print(f"bullpen: {prompt.agent} failed ({kind}): {message}", file=sys.stderr)
+            tell(f"{prompt.agent} failed ({kind}): {message}")
         case Expired(message, _):
-            print(f"bullpen: {message}", file=sys.stderr)
+            tell(message)
         case other:
-            print(f"bullpen: the turn did not finish: {other.reason}", file=sys.stderr)
+            tell(f"the turn did not finish: {other.reason}")
     return 1
 
 
@@ -90,25 +90,6 @@ def _tell_offer(offer: Offer) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(offer.made_at))
     text = first_line(clean(offer.text), 80)
     return f"a restart at {when} interrupted this session's turn “{text}”; the dashboard can replay or drop it"
-
-
-def _write(fragment: str) -> None:
-    """Raises `ReaderGone` when nobody reads any more, `OutputFailed` when the disk is full."""
-    try:
-        sys.stdout.write(fragment)
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        raise ReaderGone("whoever read the answer has left") from error
-    except OSError as error:
-        raise OutputFailed(f"the answer could not be written: {error.strerror}") from error
-
-
-class OutputFailed(BullpenError):
-    """Raised when the answer cannot be written."""
-
-
-class ReaderGone(OutputFailed):
-    """Raised when the pipe is closed: nobody is there to be told."""
 
 
 async def _leave_on_signal(scope: anyio.CancelScope, signals: list[int]) -> None:
@@ -135,11 +116,11 @@ async def _answer_questions(supervisor: Supervisor) -> None:
                 try:
                     supervisor.answer(question.id, answer, by="terminal" if is_attended else "nobody")
                 except Refused as error:
-                    print(f"bullpen: {error}", file=sys.stderr)
+                    tell(str(error))
 
 
 def _deny_unattended(question: Question) -> Answer:
-    print(f"bullpen: denied {question.tool} ({question.summary}): nobody is at the terminal to ask", file=sys.stderr)
+    tell(f"denied {question.tool} ({question.summary}): nobody is at the terminal to ask")
     return Deny("Nobody can answer here: this is a one-shot command without a terminal")
 
 
@@ -164,6 +145,6 @@ async def _put(question: Question) -> Answer:
 
 
 async def _read_line(prompt: str) -> str:
-    print(clean(prompt), end="", file=sys.stderr, flush=True)
+    ask_line(prompt)
     line: str = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
     return line.strip() if line else END_OF_INPUT

@@ -170,7 +170,7 @@ def test_ask_that_is_told_to_go_leaves_no_process(folder: Path, number: signal.S
 
 
 def test_a_reader_who_leaves_and_a_full_disk_are_no_tracebacks(folder: Path) -> None:
-    command = f"{sys.executable} -m tui ask desk '[[stream: 500 words, 0.01]]' --rehearsal"
+    command = f"{sys.executable} -m tui ask desk '[[stream: 20000 words, 0]]' --rehearsal"
     where = f"--templates {folder} --state {folder.parent / 'state'}"
     piped = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command} {where} | head -c 10"],

@@ -38,7 +38,7 @@ class FakeTicket:
             self._desk.outstanding[self._prompt.user] -= 1
         return self.finished
 
-    async def stream(self) -> AsyncIterator[str]:
+    async def stream(self, whole: bool = False) -> AsyncIterator[str]:
         yield "ok"
 
 

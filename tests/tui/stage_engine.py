@@ -58,7 +58,7 @@ class StageTicket:
     async def outcome(self) -> Outcome:
         raise NotImplementedError("nothing runs on a stage")
 
-    def stream(self) -> AsyncIterator[str]:
+    def stream(self, whole: bool = False) -> AsyncIterator[str]:
         raise NotImplementedError("nothing runs on a stage")
 
 

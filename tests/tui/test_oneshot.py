@@ -24,7 +24,7 @@ class TalkingTicket(StageTicket):
     async def outcome(self) -> Outcome:
         return Done("yes", Usage(1, 1, 0, 0.0), 0.1)
 
-    async def stream(self) -> AsyncIterator[str]:
+    async def stream(self, whole: bool = False) -> AsyncIterator[str]:
         yield "yes"
 
 
