@@ -152,6 +152,8 @@ class Result:
     """Of this turn. `cost_usd` is the *cumulative* figure of the process; the session works out the difference."""
     is_own: bool = True
     """False for a turn the CLI began by itself (a background task that ended)."""
+    structured: str = ""
+    """JSON that fits the template's `output`; empty where it has none."""
 
     def __post_init__(self) -> None:
         uuids = self.prompt_uuids
@@ -170,6 +172,7 @@ class Result:
             api_status=bounds.http_status(self.api_status),
             usage=self.usage if isinstance(self.usage, Usage) else Usage(),
             is_own=self.is_own is not False,
+            structured=bounds.text(self.structured),
         )
 
 

@@ -33,12 +33,11 @@ class Launcher:
         """Reserves a place and starts a client in it: for the session, or for nobody yet."""
         resume = session is not None and session.has_history
         uuid = session.uuid if session is not None and resume else str(uuid4())
-        workspace = session.workspace if session is not None and session.workspace is not None else None
         self._numbers += 1
         slot = Slot(
             f"{self._instance.name}-{self._numbers}",
             uuid,
-            workspace or self._workspace_for(uuid),
+            self._workspace_for(uuid),
             self.connector.digest,
             resume=resume,
             at=self._house.clock.wall(),
@@ -85,10 +84,10 @@ class Launcher:
         )
 
     def _workspace_for(self, uuid: str) -> Path:
+        """Private to the session, whatever its template shares: the CLI keeps transcripts and schedules by directory,
+        and lets each conversation of a directory read those of the others."""
         # Ids from outside never name a directory: the session's own random id does (S3.3–5).
-        if self._instance.template.workspace == "private":
-            return self._house.workspaces / self._instance.name / uuid
-        return (self._instance.template.path.parent / self._instance.template.workspace).resolve()
+        return self._house.workspaces / self._instance.name / uuid
 
     def end(self, slot: Slot, reason: EndReason) -> None:
         """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""

@@ -28,7 +28,17 @@ from supervisor.permissions import to_input
 from supervisor.private import make_private_dir
 from supervisor.processes import MARK, Measure, ProcessTable, Tree, find_top
 from supervisor.reserve import PLANNING_FIGURE
-from supervisor.transcript import Cut, CutKind, find_cut, find_spent, find_transcript, set_aside
+from supervisor.start_files import FOLDER, StartFiles, start_files
+from supervisor.transcript import (
+    Cut,
+    CutKind,
+    find_config_dir,
+    find_cut,
+    find_spent,
+    find_transcript,
+    keep_private,
+    set_aside,
+)
 
 if TYPE_CHECKING:
     from claude_agent_sdk import (
@@ -50,9 +60,10 @@ _log = logging.getLogger(__name__)
 class SdkConnector:
     """Opens connections with one set of compiled options."""
 
-    def __init__(self, options: CompiledOptions, cli: Path | None = None) -> None:
+    def __init__(self, options: CompiledOptions, state_dir: Path, cli: Path | None = None) -> None:
         """`cli` is what to start instead of the bundled CLI (`bundled.wrap_cli`)."""
         self._options = options
+        self._state_dir = state_dir
         self._cli = cli
 
     @property
@@ -64,14 +75,15 @@ class SdkConnector:
         return PLANNING_FIGURE
 
     def open(self, launch: Launch) -> Connection:
-        return SdkConnection(self._options, launch, self._cli)
+        return SdkConnection(self._options, launch, self._state_dir, self._cli)
 
 
 class SdkConnection:
     """One CLI process. See `connection.Connection` for what each method promises."""
 
-    def __init__(self, options: CompiledOptions, launch: Launch, cli: Path | None) -> None:
+    def __init__(self, options: CompiledOptions, launch: Launch, state_dir: Path, cli: Path | None) -> None:
         self._compiled = options
+        self._state_dir = state_dir
         self._cli = cli
         self._launch = launch
         self._client: ClaudeSDKClient | None = None
@@ -101,18 +113,9 @@ class SdkConnection:
         translate = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.translate")
         self._translator = translate.Translator(self._launch.workspace)
         try:
-            make_private_dir(self._launch.workspace)
-            options = await self._options(sdk.ClaudeAgentOptions)
-            try:
-                info = await self._start(sdk.ClaudeSDKClient(options))
-            except Exception as error:
-                if not (options.resume_session_at and translate.is_cut_refused(error, " ".join(self._last_words))):
-                    raise
-                # It would be refused each time: the conversation has gone on since. Then it is resumed as it is.
-                _log.warning("%s is resumed uncut: %s", self._launch.client_id, error)
-                self._last_words.clear()
-                uncut = dataclasses.replace(options, resume_session_at=None, resume_drops_turn=None)
-                info = await self._start(sdk.ClaudeSDKClient(uncut))
+            await anyio.to_thread.run_sync(self._prepare)
+            with start_files(self._state_dir / FOLDER, self._compiled.prompt, self._compiled.servers) as files:
+                info = await self._start_with(sdk, translate, files)
         except ConnectFailed:
             raise
         except Exception as error:
@@ -121,6 +124,27 @@ class SdkConnection:
         with contextlib.suppress(psutil.NoSuchProcess, ValueError):
             self._root = psutil.Process(self._pid)
             self._top = find_top(self._root)
+
+    def _prepare(self) -> None:
+        """The directories it needs, and its conversation where only it can be read from. Blocking."""
+        make_private_dir(self._launch.workspace)
+        for folder in self._compiled.arguments.get("add_dirs", ()):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        if self._launch.resume:
+            keep_private(find_config_dir(self._compiled.environment), self._launch.session_uuid, self._launch.workspace)
+
+    async def _start_with(self, sdk: Any, translate: Any, files: StartFiles) -> dict[str, Any] | None:
+        options = await self._options(sdk.ClaudeAgentOptions, files)
+        try:
+            return await self._start(sdk.ClaudeSDKClient(options))
+        except Exception as error:
+            if not (options.resume_session_at and translate.is_cut_refused(error, " ".join(self._last_words))):
+                raise
+            # It would be refused each time: the conversation has gone on since. Then it is resumed as it is.
+            _log.warning("%s is resumed uncut: %s", self._launch.client_id, error)
+            self._last_words.clear()
+            uncut = dataclasses.replace(options, resume_session_at=None, resume_drops_turn=None)
+            return await self._start(sdk.ClaudeSDKClient(uncut))
 
     async def _start(self, client: ClaudeSDKClient) -> dict[str, Any] | None:
         self._client = client
@@ -187,10 +211,12 @@ class SdkConnection:
         except Exception as error:  # its process is ended by the ladder in any case
             _log.warning("disconnect of pid %s: %s", self._pid, error)
 
-    async def _options(self, make: type[ClaudeAgentOptions]) -> ClaudeAgentOptions:
+    async def _options(self, make: type[ClaudeAgentOptions], files: StartFiles) -> ClaudeAgentOptions:
         launch = self._launch
         options = make(
             **self._compiled.arguments,
+            system_prompt={"type": "file", "path": str(files.prompt)},
+            mcp_servers=files.servers or {},
             env={**self._compiled.environment, MARK: launch.mark, SUPERVISOR: str(os.getpid())},
             cwd=launch.workspace,
             cli_path=self._cli,
@@ -218,9 +244,7 @@ class SdkConnection:
 
     def _find_transcript(self) -> Path | None:
         """Blocking."""
-        named = self._compiled.environment.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
-        config_dir = Path(named) if named else Path.home() / ".claude"
-        return find_transcript(config_dir, self._launch.session_uuid)
+        return find_transcript(find_config_dir(self._compiled.environment), self._launch.session_uuid)
 
     def _find_spent(self) -> float | None:
         """Blocking."""

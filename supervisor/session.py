@@ -265,7 +265,7 @@ class Session:
             if result.terminal_reason == "max_turns":
                 kind = FailureKind.MAX_TURNS
             return Failed(kind, result.error or result.text or "the turn ended with an error", usage, text)
-        return Done(text or result.text, usage, self._clock.steady() - turn.started_steady)
+        return Done(result.structured or text or result.text, usage, self._clock.steady() - turn.started_steady)
 
     def finish(self, outcome: Outcome) -> Turn:
         """Ends the running turn: its one outcome is recorded here."""

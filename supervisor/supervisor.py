@@ -71,6 +71,7 @@ from supervisor.restart import Restart
 from supervisor.session import Session
 from supervisor.settings import Settings
 from supervisor.snapshot import Snapshot
+from supervisor.start_files import FOLDER, clear_start_files
 from supervisor.templates import Template
 from supervisor.turn import Turn
 from supervisor.view import View, find_client
@@ -209,6 +210,7 @@ class Supervisor:
         if not left_over:
             for client in loaded.clients:
                 journal.forget_client(client.mark)
+        await anyio.to_thread.run_sync(clear_start_files, self.settings.state_dir / FOLDER)
         taken = Restart(self._instances, self._house, self._offers, self._take_in).take_over(loaded)
         if orphans or any(taken):
             self._feed.greeting = (past.Restarted(at=self._clock.wall(), orphans=orphans, **taken._asdict()),)

@@ -207,6 +207,18 @@ class FrontMatter(Limits):
         "`acceptEdits` lets files be edited, `plan` only reads, `dontAsk` denies instead of asking, `auto` lets the "
         "CLI judge, `bypassPermissions` never asks.",
     )
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = Field(
+        default=None, description="How hard the model thinks. Default: as the CLI chooses for the model."
+    )
+    fallback_model: ModelName = Field(
+        default=None,
+        description="Models to use while the main one is overloaded or not available, with commas in between. "
+        "Default: none.",
+    )
+    output: dict[str, Any] | None = Field(
+        default=None,
+        description="JSON Schema (an object) of every answer: the reply is then JSON that fits it. Default: free text.",
+    )
     max_turns: PositiveCount | None = Field(
         default=None, description="Rounds of tool calls in one turn before it is stopped. Default: no limit."
     )
@@ -217,7 +229,7 @@ class FrontMatter(Limits):
     workspace: Text = Field(
         default="private",
         description="`private` gives every session a directory of its own; a path, relative to the template's folder, "
-        "is shared by all sessions.",
+        "is a folder that all sessions work in, besides a directory of their own.",
     )
     provider: Text | None = Field(
         default=None, description="The provider of `bullpen.toml` to use. Default: the host's."
@@ -227,7 +239,6 @@ class FrontMatter(Limits):
     hooks: dict[str, Any] | list[Any] = Field(default_factory=dict, description="What happens on the agent's events.")
 
     color: Any = Field(default=None, description="Claude Code: the colour of the sub-agent in its own screen.")
-    effort: Any = Field(default=None, description="Claude Code: how hard the model thinks.")
     memory: Any = Field(default=None, description="Claude Code: scope of a memory directory.")
     background: Any = Field(default=None, description="Claude Code: run as a background task.")
     isolation: Any = Field(default=None, description="Claude Code: run in a temporary git worktree.")
@@ -292,6 +303,11 @@ class Template(FrontMatter):
         if self.pool.spares is not None:
             return self.pool.spares
         return 1 if self.archetype is Archetype.SERVICE and self.client_limit > 1 else 0
+
+
+def shared_folder(template: Template) -> Path | None:
+    """The absolute path of the folder that all its sessions work in; None where each has only its own."""
+    return None if template.workspace == "private" else (template.path.parent / template.workspace).resolve()
 
 
 def contradictions(template: FrontMatter) -> list[tuple[str, str]]:

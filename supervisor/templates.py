@@ -19,7 +19,6 @@ __all__ = ["Template", "load_template", "load_templates", "shipped_templates", "
 
 WITHOUT_EFFECT = (
     "color",
-    "effort",
     "memory",
     "background",
     "isolation",

@@ -8,7 +8,9 @@ the file itself is not rewritten (all measured on the CLI this release is made f
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,9 @@ _SAVED = b'"type":"cost-state"'
 
 SYNTHETIC = "<synthetic>"
 """The model of messages that the CLI writes itself, in the agent's name."""
+
+_LONGEST_NAME = 200
+"""Characters of a folder's name below `projects`."""
 
 
 class CutKind(StrEnum):
@@ -38,9 +43,40 @@ class Cut(NamedTuple):
     """Uuid of the prompt whose turn is dropped."""
 
 
+def find_config_dir(environment: Mapping[str, str]) -> Path:
+    """Of a CLI that is started with that environment on top of this process's own."""
+    named = environment.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
+    return Path(named) if named else Path.home() / ".claude"
+
+
 def find_transcript(config_dir: Path, session_uuid: str) -> Path | None:
     """The file of a conversation; None when there is none."""
     return next(config_dir.glob(f"projects/*/{session_uuid}.jsonl"), None)
+
+
+def keep_private(config_dir: Path, session_uuid: str, workspace: Path) -> None:
+    """Moves a conversation to where the CLI keeps those of its workspace, with all that belongs to it.
+
+    The CLI resumes it wherever it lies, and goes on writing there. Where its folder is named after a directory that
+    sessions shared once, agents of that directory could read it. Blocking. Raises `OSError`.
+    """
+    transcript = find_transcript(config_dir, session_uuid)
+    name = project_name(workspace)
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 40]}-{session_uuid}"  # the CLI finds it by the id
+    own = config_dir / "projects" / name
+    if transcript is None or transcript.parent == own:
+        return
+    own.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # The transcript last: as long as it is not moved, the next resume tries again.
+    for entry in sorted(transcript.parent.glob(f"{session_uuid}*"), key=lambda entry: entry == transcript):
+        if entry == transcript or not (own / entry.name).exists():
+            entry.rename(own / entry.name)
+
+
+def project_name(workspace: Path) -> str:
+    """What the CLI calls a working directory's folder below `projects`; one longer than `_LONGEST_NAME` it shortens."""
+    return re.sub(r"[^a-zA-Z0-9]", "-", str(workspace.resolve()))
 
 
 def find_cut(transcript: Path, prompts: Iterable[str]) -> Cut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,7 +70,10 @@ class Translator:
             case UserMessage():
                 yield from _tool_results(message)
             case ResultMessage():
-                yield _result(message)
+                result = _result(message)
+                if result.structured:
+                    yield told.TextBlock(result.structured)
+                yield result
             case SystemMessage():
                 if message.subtype == "api_retry":
                     yield from self._void()
@@ -162,6 +166,7 @@ def _result(message: ResultMessage) -> told.Result:
             cost_usd=message.total_cost_usd or 0.0,
         ),
         is_own=message.origin is None,
+        structured="" if message.structured_output is None else clean(json.dumps(message.structured_output)),
     )
 
 

@@ -49,6 +49,10 @@ def test_keys_that_only_concern_the_pool_do_not_change_it(settings: Settings) ->
         {"maxTurns": 3},
         {"mcpServers": {"wiki": {"command": "wiki-server"}}},
         {"skills": ["pdf"]},
+        {"effort": "low"},
+        {"fallbackModel": "haiku"},
+        {"output": {"type": "object"}},
+        {"workspace": "shared"},
     ],
 )
 def test_everything_a_client_is_started_with_changes_it(settings: Settings, change: dict[str, object]) -> None:
@@ -74,3 +78,25 @@ def test_peer_tools_are_never_offered(settings: Settings) -> None:
     """Sdk-facts §6"""
     options = compile_options(Template.model_validate(KEYS | {"disallowedTools": ["Bash"]}), settings, {})
     assert {"Bash", *PEER_TOOLS} == set(options.arguments["disallowed_tools"])
+
+
+def test_no_prompt_and_no_mcp_server_is_among_the_arguments_or_in_a_listing_of_them(settings: Settings) -> None:
+    secrets = {"system_prompt": "PROMPTWORD", "mcpServers": {"wiki": {"env": {"TOKEN": "TOKENWORD"}}}}
+    options = compile_options(Template.model_validate(KEYS | secrets), settings, {})
+    for shown in (repr(options), repr(options.arguments)):
+        assert "PROMPTWORD" not in shown
+        assert "TOKENWORD" not in shown
+
+
+def test_a_shared_folder_is_an_additional_directory_that_the_prompt_names(settings: Settings, tmp_path: Path) -> None:
+    keys = KEYS | {"workspace": "our files", "path": tmp_path / "desk.md"}
+    options = compile_options(Template.model_validate(keys), settings, {})
+    assert options.arguments["add_dirs"] == [str(tmp_path / "our files")]
+    assert options.prompt.startswith("Help.\n\nThe folder you work in is")
+    assert f"`cd '{tmp_path}/our files'`" in options.prompt
+
+
+def test_without_one_the_prompt_is_the_templates_own_to_the_letter(settings: Settings) -> None:
+    options = compile_options(Template.model_validate(KEYS), settings, {})
+    assert options.prompt == "Help."
+    assert "add_dirs" not in options.arguments

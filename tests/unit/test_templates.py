@@ -69,8 +69,7 @@ def test_a_plain_sub_agent_file_loads_unchanged_as_a_service_with_one_turn_at_a_
     assert template.mcp_servers == {"tracker": {"type": "stdio", "command": "tracker"}}
     assert (template.system_prompt, template.path) == ("You review code.", path)
     assert [line.split(": ")[1] for line in without_effect(path)] == [
-        f"{key} has no effect in bullpen"
-        for key in ("memory", "background", "effort", "isolation", "initialPrompt", "color")
+        f"{key} has no effect in bullpen" for key in ("memory", "background", "isolation", "initialPrompt", "color")
     ]
 
 
