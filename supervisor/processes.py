@@ -51,6 +51,18 @@ def list_marked(mark: str) -> list[psutil.Process]:
     return map_marked({mark}).get(mark, [])
 
 
+def find_descendant(ancestor: int, claimed: object) -> int | None:
+    """`claimed` when it is the id of that process or of one below it: what a process says of itself is hearsay, and
+    what it names is measured and ended."""
+    if not isinstance(claimed, int) or isinstance(claimed, bool) or not 0 < claimed < 2**31:
+        return None
+    try:
+        above = psutil.Process(claimed).parents()
+    except _LOST:
+        return None
+    return claimed if claimed == ancestor or any(one.pid == ancestor for one in above) else None
+
+
 def find_top(cli: psutil.Process) -> psutil.Process:
     """The guard of that CLI, where it has one, else the CLI itself."""
     try:

@@ -8,7 +8,6 @@ import dataclasses
 import importlib
 import logging
 import os
-from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +21,12 @@ from supervisor.client_events import ClientEvent
 from supervisor.connection import Connection, Launch, ToolRequest, Verdict
 from supervisor.errors import ClientDied, ConnectFailed
 from supervisor.guard import SUPERVISOR
+from supervisor.last_words import LastWords
 from supervisor.model import Choose, Deny
 from supervisor.options import CompiledOptions
 from supervisor.permissions import to_input
 from supervisor.private import make_private_dir
-from supervisor.processes import MARK, Measure, ProcessTable, Tree, find_top
+from supervisor.processes import MARK, Measure, ProcessTable, Tree, find_descendant, find_top
 from supervisor.reserve import PLANNING_FIGURE
 from supervisor.start_files import FOLDER, StartFiles, start_files
 from supervisor.transcript import (
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
     )
 
     from supervisor.translate import Translator
-
-STDERR_LINES = 20
-"""The CLI's last words, kept to explain why it ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +85,7 @@ class SdkConnection:
         self._launch = launch
         self._client: ClaudeSDKClient | None = None
         self._translator: Translator | None = None
-        self._last_words: deque[str] = deque(maxlen=STDERR_LINES)
+        self._last_words = LastWords()
         self._pid = 0
         self._spent_before: float | None = 0.0
         self._root: psutil.Process | None = None
@@ -115,13 +112,23 @@ class SdkConnection:
         try:
             await anyio.to_thread.run_sync(self._prepare)
             with start_files(self._state_dir / FOLDER, self._compiled.prompt, self._compiled.servers) as files:
-                info = await self._start_with(sdk, translate, files)
+                await self._start_with(sdk, translate, files)
         except ConnectFailed:
             raise
         except Exception as error:
-            raise translate.translate_connect_error(error, " ".join(self._last_words)) from error
-        self._pid = int((info or {}).get("pid") or 0)
-        with contextlib.suppress(psutil.NoSuchProcess, ValueError):
+            raise translate.translate_connect_error(error, str(self._last_words)) from error
+
+    async def _start(self, options: ClaudeAgentOptions) -> None:
+        from claude_agent_sdk import ClaudeSDKClient
+
+        from supervisor.transport import QuietTransport
+
+        transport = QuietTransport(options, self._last_words.hear)
+        self._client = ClaudeSDKClient(options, transport)
+        await self._client.connect()
+        info = await self._client.get_server_info() or {}
+        self._pid = find_descendant(transport.pid, info.get("pid")) or transport.pid
+        with contextlib.suppress(psutil.NoSuchProcess):
             self._root = psutil.Process(self._pid)
             self._top = find_top(self._root)
 
@@ -133,23 +140,18 @@ class SdkConnection:
         if self._launch.resume:
             keep_private(find_config_dir(self._compiled.environment), self._launch.session_uuid, self._launch.workspace)
 
-    async def _start_with(self, sdk: Any, translate: Any, files: StartFiles) -> dict[str, Any] | None:
+    async def _start_with(self, sdk: Any, translate: Any, files: StartFiles) -> None:
         options = await self._options(sdk.ClaudeAgentOptions, files)
         try:
-            return await self._start(sdk.ClaudeSDKClient(options))
+            await self._start(options)
         except Exception as error:
-            if not (options.resume_session_at and translate.is_cut_refused(error, " ".join(self._last_words))):
+            if not (options.resume_session_at and translate.is_cut_refused(error, str(self._last_words))):
                 raise
             # It would be refused each time: the conversation has gone on since. Then it is resumed as it is.
             _log.warning("%s is resumed uncut: %s", self._launch.client_id, error)
             self._last_words.clear()
             uncut = dataclasses.replace(options, resume_session_at=None, resume_drops_turn=None)
-            return await self._start(sdk.ClaudeSDKClient(uncut))
-
-    async def _start(self, client: ClaudeSDKClient) -> dict[str, Any] | None:
-        self._client = client
-        await client.connect()
-        return await client.get_server_info()
+            await self._start(uncut)
 
     async def events(self) -> AsyncIterator[ClientEvent]:
         assert self._client is not None, "connected"
@@ -163,7 +165,7 @@ class SdkConnection:
             except Exception as error:
                 from supervisor.translate import translate_death
 
-                raise translate_death(error, " ".join(self._last_words)) from error
+                raise translate_death(error, str(self._last_words)) from error
             for event in self._translator.read(message):
                 yield event
 
@@ -220,7 +222,7 @@ class SdkConnection:
             env={**self._compiled.environment, MARK: launch.mark, SUPERVISOR: str(os.getpid())},
             cwd=launch.workspace,
             cli_path=self._cli,
-            stderr=self._last_words.append,
+            stderr=self._last_words.hear,
             can_use_tool=self._may_use,
         )
         anew = dataclasses.replace(options, session_id=launch.session_uuid)

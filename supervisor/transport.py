@@ -1,0 +1,66 @@
+"""The SDK's way to its process, with a reader of stderr that keeps nothing.
+
+The SDK puts stderr together line by line, and a line may be as long as a message (`options.MAX_LINE`): a process that
+writes 800 MB without a newline would cost as much memory, many times over. And it stops reading at the first byte that
+is no UTF-8: a process that goes on writing would stand still as soon as the pipe is full.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import anyio
+from claude_agent_sdk import ClaudeAgentOptions
+from claude_agent_sdk._internal.transport.subprocess_cli import SubprocessCLITransport
+
+DRAIN = 0.5
+"""Seconds that the rest of a dead process's output is read and thrown away: a child of it may hold the pipe open."""
+
+
+class QuietTransport(SubprocessCLITransport):
+    """Hands stderr on in the pieces in which it comes: at most what one read of the pipe gives (64 KiB)."""
+
+    def __init__(self, options: ClaudeAgentOptions, hear: Callable[[str], None]) -> None:
+        """`options` as the client gets them."""
+        own = dataclasses.replace(options, stderr=hear)
+        if options.can_use_tool is not None:
+            # As the SDK does for the transport that it makes itself: questions are asked over the pipes.
+            own = dataclasses.replace(own, permission_prompt_tool_name="stdio")
+        super().__init__(prompt=_nothing(), options=own)
+        self._hear = hear
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started; 0 while there is none. What the process itself says of it is hearsay."""
+        return self._process.pid if self._process is not None else 0
+
+    async def _handle_stderr(self) -> None:
+        process = self._process
+        if process is None or process.stderr is None:
+            return
+        try:
+            async for piece in process.stderr:
+                self._hear(piece.decode(errors="replace"))
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            pass
+
+    async def close(self) -> None:
+        process = self._process
+        await super().close()
+        if process is not None and process.stdout is not None:
+            # After a line that was too long, what is left unread would keep the pipe open as long as this program runs.
+            with (
+                anyio.move_on_after(DRAIN, shield=True),
+                suppress(anyio.ClosedResourceError, anyio.BrokenResourceError),
+            ):
+                async for _ in process.stdout:
+                    pass
+
+
+async def _nothing() -> AsyncIterator[dict[str, Any]]:
+    """No prompt: every one is written by the client."""
+    return
+    yield {}
