@@ -30,6 +30,8 @@ def free_askers(instance: Instance, now: float) -> None:
     slot = min(asking, key=lambda one: one.asking_since or 0.0, default=None)
     if slot is None or slot.session is None or slot.client is None or instance.desk.is_answered(slot.session):
         return
+    if slot.session.own is not None:
+        return  # a turn that the agent began by itself has no prompt to come back with
     session = slot.session
     instance.desk.detach(session)
     turn = instance.turns.put_back(session, "its question waits without a client")
@@ -64,7 +66,7 @@ def end_away(instance: Instance, session: Session, reason: str) -> bool:
         return False
     instance.desk.lose(session)
     turn.stop_reason = turn.stop_reason or reason
-    outcome = stopped(turn, reason, session.text_so_far)
+    outcome = stopped(turn, reason, session.text_of(turn))
     assert isinstance(outcome, Interrupted), "nothing but an interrupt ends a turn that has no client"
     instance.turns.drop(session, turn, outcome)
     instance.turns.leave_to_next_run(session, turn)

@@ -40,7 +40,7 @@ def judge(instance: Instance) -> None:
 
 
 def _end_at_once(instance: Instance, slot: Slot) -> None:
-    turn = slot.session.mailbox.current if slot.session is not None else None
+    turn = slot.session.running if slot.session is not None else None
     if turn is not None and not turn.stop_reason:
         turn.fails_as = FailureKind.OUT_OF_MEMORY
         turn.stop_reason = (

@@ -43,10 +43,13 @@ def check_prompt(prompt: object) -> Prompt:
     )
 
 
+_SENDERS = tuple(source for source in Source if source is not Source.AGENT)
+
+
 def _check_source(value: object) -> Source:
-    if isinstance(value, str) and value in Source.__members__.values():
+    if isinstance(value, str) and value in _SENDERS:
         return Source(value)
-    raise InvalidPrompt(f"the prompt's source must be {', '.join(Source)}, not {in_words(value)}")
+    raise InvalidPrompt(f"the prompt's source must be {', '.join(_SENDERS)}, not {in_words(value)}")
 
 
 def _check_priority(value: object) -> Priority:

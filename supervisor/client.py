@@ -10,7 +10,17 @@ from typing import NamedTuple, Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from supervisor.client_events import NEVER_WRITTEN, ClientEvent, Rested, Result
+from supervisor.client_events import (
+    NEVER_WRITTEN,
+    ClientEvent,
+    Compacted,
+    Limited,
+    Prodded,
+    Requested,
+    Rested,
+    Result,
+    Woke,
+)
 from supervisor.connection import Connection, ProcessTree
 from supervisor.errors import ClientDied, ConnectFailed
 from supervisor.processes import Measure, ProcessTable
@@ -35,7 +45,11 @@ class Deadlines:
 
 
 REST = 1.0
-"""Seconds to wait for the idle sign after a Result: 1-5 ms later as measured. No new prompt may overtake it."""
+"""Seconds to wait for the idle sign after a Result (1-5 ms later as measured: no new prompt may overtake it), and for
+what a process does that woke without a prompt (20-130 ms)."""
+
+BY_ITSELF = "a timer or a wake-up"
+"""Why it begins a turn without a prompt, when it does not say."""
 
 
 class EndReason(StrEnum):
@@ -92,6 +106,12 @@ class Listener(Protocol):
     def client_ready(self, slot: Slot, seconds: float) -> None: ...
     def client_told(self, slot: Slot, event: ClientEvent) -> None: ...
     def client_result(self, slot: Slot, result: Result) -> None: ...
+    def client_began(self, slot: Slot, why: str) -> None:
+        """A turn that the CLI has begun by itself. What is told from here on belongs to it, until its end is told."""
+
+    def client_own_result(self, slot: Slot, result: Result | None) -> None:
+        """The end of that turn; None when a prompt was merged into it, whose Result is then that of both."""
+
     def client_ending(self, slot: Slot, step: str) -> None: ...
     def client_gone(self, slot: Slot, seconds: float, left_over: int) -> None: ...
 
@@ -134,7 +154,19 @@ class Client:
         """It is recorded that the prompt begins: from here on it may be written."""
         self._written = anyio.Event()
         """That prompt has been written: an interrupt that overtook it would have nothing to stop."""
+        self._is_picked_up = False
+        """The CLI works on that prompt: what it says from here on is the answer, and nothing before was."""
         self._result_seen = anyio.Event()
+        self._own_over: anyio.Event | None = None
+        """A turn that the CLI has begun by itself runs; set when it is over."""
+        self._own_held: Result | None = None
+        """The Result of that turn, whose idle sign has not come yet."""
+        self._is_stirred = False
+        """It woke although no prompt had been written: it may be about to begin a turn by itself."""
+        self._changed = anyio.Event()
+        """What keeps a prompt from being written may be over."""
+        self._why = BY_ITSELF
+        self._again: TaskGroup | None = None
         self._was_killed = False
         """Something of its tree, perhaps the process itself, left only when it was killed."""
         self._held: Result | None = None
@@ -174,6 +206,7 @@ class Client:
     def send(self, text: str, uuid: str, recorded: anyio.Event) -> None:
         """Writes one prompt, once it is `recorded` that it begins. The slot must be READY: one turn at a time."""
         self._uuid = uuid
+        self._is_picked_up = False
         self._recorded = recorded
         self._written = anyio.Event()
         self._result_seen = anyio.Event()
@@ -181,7 +214,8 @@ class Client:
         self._outbox.send_nowait(_Letter(text, uuid, recorded))
 
     def interrupt(self) -> None:
-        """Stops the running turn; the Result that follows is told as any other."""
+        """Stops what runs, a turn that the CLI began by itself included; the Results that follow are told as any
+        other."""
         self._disown()
         self._interrupt_wanted.set()
 
@@ -195,6 +229,7 @@ class Client:
         """A prompt that has not been written yet never will be; its writer need not wait for the record any longer."""
         self._unwanted = self._uuid
         self._recorded.set()
+        self._note_change()
 
     # The task
 
@@ -242,12 +277,14 @@ class Client:
 
     async def _live(self) -> None:
         async with anyio.create_task_group() as group:
+            self._again = group
             group.start_soon(self._read, group)
             group.start_soon(self._write)
             group.start_soon(self._obey_interrupts)
             group.start_soon(self._watch_health)
             await self._ending.wait()
-            if self._uuid and self.error is None and self.reason not in _UNASKED:
+            is_busy = self._uuid or self._own_over is not None or self._is_stirred
+            if is_busy and self.error is None and self.reason not in _UNASKED:
                 self._listener.client_ending(self.slot, "interrupt")
                 self._disown()
                 await self._interrupt_and_settle()
@@ -258,16 +295,51 @@ class Client:
             async for event in self._connection.events():
                 match event:
                     case Result():
-                        if self._is_awaited(event):
-                            self._held = event
-                            group.start_soon(self._release_at_last, event)
+                        self._take_result(event, group)
                     case Rested():
+                        self._is_stirred, self._why = False, BY_ITSELF
+                        self._release_own()
                         self._release()
+                        self._note_change()
+                    case Requested(uuids) if self._uuid and self._uuid in uuids:
+                        self._pick_up()
+                    case Requested() if self._held is not None or self._own_held is not None:
+                        # The next turn begins without an idle sign in between.
+                        self._release_own()
+                        self._release()
+                        self._begin_own()
+                    case Prodded(why):
+                        self._why = why
+                    case Woke():
+                        has_prompt = self._uuid and self._written.is_set()
+                        self._is_stirred = not has_prompt and self._own_over is None
+                        self._listener.client_told(self.slot, event)
+                    case Limited():
+                        self._listener.client_told(self.slot, event)
                     case _:
+                        if not self._is_picked_up and not isinstance(event, Compacted):
+                            self._begin_own()
                         self._listener.client_told(self.slot, event)
             self._die(ClientDied("the process closed its output"))
         except ClientDied as error:
             self._die(error)
+
+    # Whose turn it is. Nothing is attributed to a prompt before the CLI has named it: with the request for its reply,
+    # or with its Result.
+
+    def _take_result(self, result: Result, group: TaskGroup) -> None:
+        if self._is_awaited(result):
+            if not self._is_picked_up:
+                self._pick_up()
+            self._held = result
+            group.start_soon(self._release_at_last, result)
+        else:
+            has_content = bool(result.text or result.error or result.usage.output_tokens)
+            if self._own_over is None and result.prompt_uuids is None and has_content:
+                self._begin_own()
+            if self._own_over is not None:
+                self._own_held = result
+                group.start_soon(self._release_at_last, result)
 
     def _is_awaited(self, result: Result) -> bool:
         """Whether it ends our turn. A turn that the CLI began by itself has a Result as well."""
@@ -275,18 +347,54 @@ class Client:
             return False
         if result.prompt_uuids:
             return self._uuid in result.prompt_uuids
-        return result.is_own
+        return result.is_own and self._is_picked_up
+
+    def _begin_own(self) -> None:
+        if self._own_over is None:
+            self._own_over = anyio.Event()
+            self._is_stirred = False
+            why, self._why = self._why, BY_ITSELF
+            self._listener.client_began(self.slot, why)
+
+    def _pick_up(self) -> None:
+        """The CLI works on our prompt now: a turn of its own is over, or has become part of ours."""
+        self._is_stirred = False
+        if self._own_over is not None and self._own_held is None:
+            self._end_own(None)
+        self._release_own()
+        if not self._is_picked_up:
+            self._is_picked_up = True
+            if self._uuid == self._unwanted and self._again is not None:
+                # The interrupt has hit the turn before it, and does not reach what was queued behind.
+                self._again.start_soon(self._interrupt_again)
+
+    def _release_own(self) -> None:
+        if self._own_held is not None:
+            self._end_own(self._own_held)
+
+    def _end_own(self, result: Result | None) -> None:
+        over, self._own_over, self._own_held = self._own_over, None, None
+        assert over is not None, "it runs"
+        over.set()
+        self._listener.client_own_result(self.slot, result)
+        self._note_change()
+
+    def _note_change(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
 
     def _release(self) -> None:
         """Tells the Result that is held, and with it that the client is free."""
         result, self._held = self._held, None
         if result is not None:
-            self._uuid = ""
+            self._uuid, self._is_picked_up = "", False
             self._result_seen.set()
             self._listener.client_result(self.slot, result)
 
     async def _release_at_last(self, result: Result) -> None:
         await anyio.sleep(REST)
+        if self._own_held is result:
+            self._release_own()
         if self._held is result:
             self._release()
 
@@ -294,6 +402,7 @@ class Client:
         async for letter in self._prompts:
             # What is not recorded as begun would be begun again after a restart.
             await letter.recorded.wait()
+            await self._wait_for_quiet(letter.uuid)
             if letter.uuid == self._unwanted:
                 # Interrupted before it was written: the process knows nothing of it, and never will.
                 self._held = _never_written(letter.uuid)
@@ -306,18 +415,28 @@ class Client:
             except ClientDied as error:
                 self._die(error)
 
+    async def _wait_for_quiet(self, uuid: str) -> None:
+        """A prompt that is written while the CLI runs a turn that it began by itself may be merged into that one."""
+        while self._own_over is not None and uuid != self._unwanted:
+            await self._changed.wait()
+        with anyio.move_on_after(REST):
+            while self._is_stirred and uuid != self._unwanted:
+                await self._changed.wait()
+        if self._own_over is not None and uuid != self._unwanted:
+            await self._wait_for_quiet(uuid)
+
     async def _watch_health(self) -> None:
         """Asks an idle process for a sign of life. A busy one is left alone: silence is no proof of anything."""
         while True:
             await anyio.sleep(self._deadlines.health)
-            if self._uuid:
+            if self._uuid or self._own_over is not None:
                 continue
             with anyio.move_on_after(self._deadlines.control) as limit:
                 try:
                     await self._connection.ping()
                 except ClientDied as error:
                     self._die(error)
-            if limit.cancelled_caught and not self._uuid:
+            if limit.cancelled_caught and not self._uuid and self._own_over is None:
                 self.error = ClientDied(f"it did not answer a ping within {self._deadlines.control:g} s")
                 self.end(EndReason.UNRESPONSIVE)
 
@@ -325,29 +444,43 @@ class Client:
         while True:
             await self._interrupt_wanted.wait()
             self._interrupt_wanted = anyio.Event()
-            if self._uuid and self._uuid == self._unwanted and not await self._interrupt_and_settle():
+            is_wanted = (self._uuid and self._uuid == self._unwanted) or self._own_over is not None
+            if is_wanted and not await self._interrupt_and_settle():
                 self.end(EndReason.UNRESPONSIVE)
 
     async def _interrupt_and_settle(self) -> bool:
-        """True when the turn's Result has come, or the process has ended; then nothing is waited for any more."""
-        seen = self._result_seen
+        """True when the Result of each running turn has come, or the process has ended; then nothing is waited for any
+        more."""
+        ends = [self._own_over] if self._own_over is not None else []
+        if self._uuid:
+            ends.append(self._result_seen)
         with anyio.move_on_after(self._deadlines.control + self._deadlines.settle) as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._deliver_interrupt, scope)
-                await seen.wait()
-                group.cancel_scope.cancel()
-        return seen.is_set()
+                for end in ends:
+                    await end.wait()
+                if ends:
+                    group.cancel_scope.cancel()
+        return all(end.is_set() for end in ends)
 
     async def _deliver_interrupt(self, scope: anyio.CancelScope) -> None:
         """Gives up on the whole attempt when the process does not answer."""
         with anyio.move_on_after(self._deadlines.control) as delivery:
             try:
-                await self._written.wait()
+                if self._own_over is None and self._uuid:
+                    await self._written.wait()
                 await self._connection.interrupt()
             except ClientDied as error:
                 self._die(error)
         if delivery.cancelled_caught:
             scope.cancel()
+
+    async def _interrupt_again(self) -> None:
+        with anyio.move_on_after(self._deadlines.control):
+            try:
+                await self._connection.interrupt()
+            except ClientDied as error:
+                self._die(error)
 
     def _die(self, error: ClientDied) -> None:
         if self.reason is None:
@@ -355,9 +488,13 @@ class Client:
         self.end(EndReason.DIED)
         # Leaving comes first: nobody may begin a turn on it. Then a Result that waits for its idle sign is told.
         self._tell_step("died")
+        self._release_own()
         self._release()
         self._written.set()
         self._result_seen.set()
+        if self._own_over is not None:
+            self._own_over.set()
+        self._note_change()
 
     async def _leave(self) -> None:
         """The lower half of the ladder: disconnect, TERM, KILL, and a look whether anything is left."""

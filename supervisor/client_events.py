@@ -109,6 +109,29 @@ class Compacted:
 
 
 @dataclass(frozen=True, slots=True)
+class Requested:
+    """The CLI asks the API for a reply."""
+
+    prompt_uuids: tuple[str, ...] = ()
+    """Of the prompts that the running turn has taken in: empty while it is one that the CLI has begun by itself."""
+
+    def __post_init__(self) -> None:
+        uuids = tuple(bounds.text(one, MOST_NAME) for one in bounds.sequence(self.prompt_uuids))
+        _bring_into_range(self, prompt_uuids=uuids)
+
+
+@dataclass(frozen=True, slots=True)
+class Prodded:
+    """Something has happened that may make the CLI begin a turn by itself."""
+
+    why: str
+    """One line."""
+
+    def __post_init__(self) -> None:
+        _bring_into_range(self, why=bounds.text(self.why, MOST_NAME))
+
+
+@dataclass(frozen=True, slots=True)
 class Woke:
     """The CLI says that it is running, or that it waits for somebody."""
 
@@ -177,7 +200,19 @@ class Result:
 
 
 ClientEvent = (
-    TextDelta | TextBlock | Voided | ToolStarted | ToolEnded | Retrying | Limited | Compacted | Woke | Rested | Result
+    TextDelta
+    | TextBlock
+    | Voided
+    | ToolStarted
+    | ToolEnded
+    | Retrying
+    | Limited
+    | Compacted
+    | Requested
+    | Prodded
+    | Woke
+    | Rested
+    | Result
 )
 
 

@@ -233,7 +233,7 @@ class QuestionDesk:
     def _make(self, session: Session, client_id: str, request: ToolRequest, found: Particulars, ttl: float) -> Question:
         now = self._clock.wall()
         is_choice = request.tool == CHOICE_TOOL
-        turn = session.mailbox.current
+        turn = session.running
         return Question(
             id=new_id(),
             kind=QuestionKind.CHOICE if is_choice else QuestionKind.PERMISSION,

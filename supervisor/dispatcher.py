@@ -197,9 +197,10 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
     slot = session.slot
     if mailbox.head is not None and mailbox.head.is_away:
         return WhyWaiting.QUESTION
-    if mailbox.current is not None:
-        is_asking = slot is not None and slot.state is SlotState.ASKING
-        return WhyWaiting.QUESTION if is_asking else WhyWaiting.SESSION_BUSY
+    if session.running is not None:
+        if slot is not None and slot.state is SlotState.ASKING:
+            return WhyWaiting.QUESTION
+        return WhyWaiting.SESSION_BUSY if session.own is None else WhyWaiting.SELF_BEGUN
     if state is InstanceState.PAUSED:
         return WhyWaiting.PAUSED
     parked = WhyWaiting.RATE_LIMIT if outlook.parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED

@@ -15,7 +15,7 @@ from supervisor.connection import ToolRequest, Verdict
 from supervisor.desk import LOST
 from supervisor.exits import OomWatch, classify
 from supervisor.house import House
-from supervisor.model import Failed, FailureKind, SlotState
+from supervisor.model import Done, Failed, FailureKind, Outcome, SlotState
 from supervisor.session import Session, stopped
 from supervisor.slot import Slot
 
@@ -63,7 +63,7 @@ class Hearing:
         session = slot.session
         if session is None:
             return
-        turn = session.mailbox.current
+        turn = session.running
         is_first = turn is not None and turn.first_text_steady is None
         was_stalled = session.is_stalled
         session.hear(event)
@@ -83,6 +83,37 @@ class Hearing:
                 pass
         self._feed.touch_client(slot.id)
         self._feed.touch_session(session.key)
+
+    def client_began(self, slot: Slot, why: str) -> None:
+        """It runs a turn that nobody has asked for: it is busy, and what it says is that turn's."""
+        session = slot.session
+        if session is None:
+            # A spare is one that has said nothing yet: whose words would they be?
+            self._instance.clients.end(slot, EndReason.EVICTED)
+            return
+        self._instance.turns.begin_own(session, why)
+        if slot.is_ready:
+            slot.move(SlotState.BUSY)
+        self._instance.touch(session)
+
+    def client_own_result(self, slot: Slot, result: Result | None) -> None:
+        """The end of such a turn; None when it went over into one that has a prompt, and has no Result of its own."""
+        slot.last_event_at = self._clock.wall()
+        slot.tool, slot.tool_started_at = "", None
+        session = slot.session
+        if session is None or session.own is None:
+            return
+        slot.turns += 1
+        turn = session.own
+        if result is None:
+            outcome: Outcome = Done(session.text_of(turn), seconds=self._clock.steady() - turn.started_steady)
+        else:
+            outcome = session.settle(turn, result)
+        self._instance.turns.finish_own(session, outcome)
+        if slot.is_running and session.mailbox.current is None:
+            slot.move(SlotState.READY)
+            slot.idle_since = self._clock.steady()
+        self._instance.kick()
 
     def client_result(self, slot: Slot, result: Result) -> None:
         slot.last_event_at = self._clock.wall()
@@ -122,7 +153,7 @@ class Hearing:
         kind = classify(
             reason,
             client.error,
-            was_running=session is not None and session.mailbox.current is not None,
+            was_running=session is not None and session.running is not None,
             was_out_of_memory=self._oom.has_struck_lately(self._clock.steady()),
         )
         if kind is not None:
@@ -159,10 +190,15 @@ class Hearing:
 
     def _settle_after(self, session: Session, client: Client, reason: EndReason, kind: FailureKind | None) -> None:
         """What the end of a client means for the turn it ran, or was started for."""
+        if (own := session.own) is not None:
+            is_stopped = client.error is None or bool(own.stop_reason)
+            failure = Failed(kind or FailureKind.CRASHED, str(client.error), text=session.text_of(own))
+            outcome = stopped(own, str(reason), session.text_of(own)) if is_stopped else failure
+            self._instance.turns.finish_own(session, outcome)
         turn = session.mailbox.current
         if turn is not None:
             if client.error is None or turn.stop_reason:
-                self._instance.turns.finish(session, stopped(turn, str(reason), session.text_so_far))
+                self._instance.turns.finish(session, stopped(turn, str(reason), session.text_of(turn)))
             elif client.is_undelivered:
                 # It has not reached the process: another one gets it. The brake counts how often.
                 self._house.journal.put_back_turn(self._instance.turns.put_back(session, str(client.error)).id)

@@ -162,7 +162,7 @@ class Instance:
 
     def _tries_nothing(self, session: Session) -> bool:
         """Its turn does not show whether all is well: it ran before, waits for a human, or stands still."""
-        turn = session.mailbox.current
+        turn = session.running
         ran_before = turn is not None and turn.started_steady < self.park.opened_at
         return ran_before or bool(session.questions) or session.is_stalled
 
@@ -263,10 +263,12 @@ class Instance:
 
     def stop_turn(self, session: Session, reason: str) -> bool:
         """Interrupts the running turn; False when none runs."""
-        turn, slot = session.mailbox.current, session.slot
-        if turn is None or slot is None or slot.client is None:
+        slot = session.slot
+        turns = [turn for turn in (session.own, session.mailbox.current) if turn is not None]
+        if not turns or slot is None or slot.client is None:
             return away.end_away(self, session, reason)
-        turn.stop_reason = turn.stop_reason or reason
+        for turn in turns:
+            turn.stop_reason = turn.stop_reason or reason
         slot.client.interrupt()
         return True
 

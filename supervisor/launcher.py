@@ -91,11 +91,12 @@ class Launcher:
 
     def end(self, slot: Slot, reason: EndReason) -> None:
         """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""
-        turn = slot.session.mailbox.current if slot.session is not None else None
+        turns = (slot.session.own, slot.session.mailbox.current) if slot.session is not None else ()
         is_final = reason in (EndReason.KILLED, EndReason.STOPPING)
-        if turn is not None and (is_final or not slot.is_leaving):
-            # Also where the client is leaving already: its turn must not be given to another one any more.
-            turn.stop_reason = turn.stop_reason or str(reason)
+        for turn in turns:
+            if turn is not None and (is_final or not slot.is_leaving):
+                # Also where the client is leaving already: its turn must not be given to another one any more.
+                turn.stop_reason = turn.stop_reason or str(reason)
         if slot.is_leaving or slot.client is None:
             return
         slot.move(SlotState.CLOSING)

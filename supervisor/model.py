@@ -49,6 +49,8 @@ class Source(StrEnum):
     CALLER = "caller"
     OPERATOR = "operator"
     HOOK = "hook"
+    AGENT = "agent"
+    """Nobody: the agent began the turn by itself (a wake-up, a timer, a background task that ended)."""
 
 
 class WhyWaiting(StrEnum):
@@ -56,6 +58,8 @@ class WhyWaiting(StrEnum):
 
     SESSION_BUSY = "session-busy"
     """An earlier turn of the same session has not reached its Result."""
+    SELF_BEGUN = "self-begun"
+    """The session's agent runs a turn that it began by itself; a prompt written now would be merged into it."""
     NO_SLOT = "no-slot"
     """Every client of the pool is taken and none is idle."""
     MEMORY = "memory"

@@ -180,7 +180,7 @@ def _stop_overdue(instance: Instance, now: float) -> None:
     if longest is None and quietest is None:
         return
     for session in instance.turns.running:
-        turn = session.mailbox.current
+        turn = session.running
         if turn is None or turn.stop_reason:
             continue
         if longest is not None and now - turn.started_steady > longest:
@@ -206,7 +206,7 @@ def _advance_drain(instance: Instance, now: float) -> None:
     if is_overdue:
         _cancel_waiting(instance, "drained")
         for session in instance.turns.running:
-            turn = session.mailbox.current
+            turn = session.running
             if turn is not None and not turn.stop_reason:
                 instance.stop_turn(session, "drained")
         if instance.state is not InstanceState.DRAINING:

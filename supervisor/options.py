@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,10 @@ MakeConnector = Callable[[Template], Connector]
 
 PEER_TOOLS = ("ListAgents", "SendMessage")
 """With a shared configuration directory these show one session all the others: never offered (sdk-facts §6)."""
+
+SELF_STARTING_TOOLS = ("CronCreate", "CronDelete", "CronList", "Monitor", "ScheduleWakeup", "Workflow")
+"""They make the CLI begin turns that nobody has asked for: not offered unless the template names them in `tools`."""
+_TIMERS = ("Cron", "ScheduleWakeup")
 
 MAX_LINE = 64 * 1024 * 1024
 """Characters of one line of the CLI's output; the SDK's default of 1 MiB kills a session on one large message."""
@@ -73,7 +77,7 @@ def compile_options(template: Template, settings: Settings, environment: Mapping
     """Pure: the same input gives the same digest. `environment` is added last (rehearsal, provider)."""
     arguments: dict[str, Any] = {
         "permission_mode": template.permission_mode,
-        "disallowed_tools": sorted({*template.disallowed_tools, *PEER_TOOLS}),
+        "disallowed_tools": sorted({*template.disallowed_tools, *PEER_TOOLS, *_unwanted(template)}),
         "setting_sources": ["user", "project"] if template.skills else [],
         "strict_mcp_config": True,
         "include_partial_messages": True,
@@ -95,6 +99,9 @@ def compile_options(template: Template, settings: Settings, environment: Mapping
         "CLAUDE_CODE_MAX_RETRIES": str(settings.max_retries),
         "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": str(int(settings.stream_idle_timeout * 1000)),
     }
+    if not any(tool.startswith(_TIMERS) for tool in template.tools or ()):
+        # Also a timer that is in the workspace already does not fire then (measured).
+        base["CLAUDE_CODE_DISABLE_CRON"] = "1"
     if shared is not None:
         base[UMASK] = f"{host_umask():03o}"
     return CompiledOptions(
@@ -119,6 +126,11 @@ def _prompt(template: Template, shared: Path | None) -> str:
     return "\n\n".join(
         filter(None, [template.system_prompt, ABOUT_SHARED_FOLDER.format(path=shared, quoted=shlex.quote(str(shared)))])
     )
+
+
+def _unwanted(template: Template) -> Iterator[str]:
+    named = {tool.partition("(")[0] for tool in template.tools or ()}
+    return (tool for tool in SELF_STARTING_TOOLS if tool not in named)
 
 
 def bundled_cli(settings: Settings, environment: Mapping[str, str]) -> MakeConnector:

@@ -90,7 +90,7 @@ def note_bad_end(instance: Instance, session: Session | None, kind: FailureKind)
 
 def fail_turn(instance: Instance, session: Session, kind: FailureKind, words: str) -> None:
     """Stops the running turn; its outcome is a failure of that kind."""
-    turn = session.mailbox.current
+    turn = session.running
     if turn is not None and not turn.stop_reason:
         turn.fails_as = kind
         instance.stop_turn(session, words)

@@ -12,7 +12,7 @@ from supervisor.conversation import QuestionClosed, TurnEnded
 from supervisor.house import House
 from supervisor.instance import Instance
 from supervisor.journal import Loaded, OfferRecord, TurnRecord
-from supervisor.model import Interrupted, Question, QuestionOutcome, SessionKey
+from supervisor.model import Interrupted, Question, QuestionOutcome, SessionKey, Source
 from supervisor.offers import OfferDesk
 from supervisor.recording import record_session, revive_session, revive_turn
 from supervisor.session import Session
@@ -85,8 +85,8 @@ class Restart:
             session.conversation.append(TurnEnded(at=self._now, turn_id=record.id, outcome=outcome))
             session.fade()
             journal.keep_session(record_session(session))
-        if record.leaves_none_behind:
-            return None  # a call whose caller is gone
+        if record.leaves_none_behind or record.prompt.source is Source.AGENT:
+            return None  # a call whose caller is gone, or a turn that nobody has asked for
         ttl = self._instances[record.key.instance].template.question_ttl if session is not None else 0.0
         expires_at = self._now + ttl
         journal.offer_turn(record.id, record.key, self._now, expires_at)

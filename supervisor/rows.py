@@ -73,7 +73,7 @@ def percentile(samples: Collection[float], share: float) -> float | None:
 
 def make_session_row(session: Session, instance: Instance) -> SessionRow:
     why = explain(session, instance.outlook)
-    turn, slot = session.mailbox.current, session.slot
+    turn, slot = session.running, session.slot
     return SessionRow(
         key=session.key,
         state=session.status,
@@ -91,6 +91,7 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         questions=tuple(session.questions),
         note=session.note,
         offer=session.offer,
+        is_self_begun=session.own is not None,
         silent_since=session.last_activity_at if session.status is SessionState.STALLED else None,
     )
 

@@ -37,6 +37,7 @@ from supervisor.model import (
     SessionKey,
     SessionState,
     SlotState,
+    Source,
     Usage,
 )
 from supervisor.slot import Slot
@@ -113,7 +114,8 @@ class Session:
         self._conversation: Conversation | None = None
         self._faded: weakref.ref[Conversation] | None = None
         self.meter = CostMeter()
-        self._text: list[str] = []
+        self.own: Turn | None = None
+        """A turn that the CLI has begun by itself, while it runs; perhaps before one whose prompt is written."""
 
     def __repr__(self) -> str:
         return f"<Session {self.key} {self.status}, {self.mailbox!r}>"
@@ -160,9 +162,9 @@ class Session:
         head = self.mailbox.head
         if (slot is not None and slot.state is SlotState.ASKING) or (head is not None and head.is_away):
             return SessionState.ASKING
-        if self.offer is not None and self.mailbox.current is None:
+        if self.offer is not None and self.running is None:
             return SessionState.INTERRUPTED
-        if self.mailbox.current is not None:
+        if self.running is not None:
             return SessionState.STALLED if self.is_stalled else SessionState.WORKING
         if len(self.mailbox):
             return SessionState.WAITING
@@ -173,9 +175,14 @@ class Session:
         return SessionState.HIBERNATED if self.has_history else SessionState.NEW
 
     @property
-    def text_so_far(self) -> str:
-        """What the running turn has said."""
-        return "\n\n".join([*self._text, *filter(None, [self.conversation.open_text])])
+    def running(self) -> Turn | None:
+        """The turn whose words the client says now."""
+        return self.own or self.mailbox.current
+
+    def text_of(self, turn: Turn) -> str:
+        """What it has said so far."""
+        opened = self.conversation.open_text if self.conversation.open_turn == turn.id else ""
+        return "\n\n".join([*turn.blocks, *filter(None, [opened])])
 
     def adopt(self, slot: Slot) -> None:
         """Makes that place the session's own; a place that does not resume brings its id and workspace along."""
@@ -190,11 +197,18 @@ class Session:
         """Makes the head of the mailbox the running turn."""
         turn = self.mailbox.begin()
         turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
-        if not turn.is_taken_down:
-            self._text = []
         self._touch()
         self._take_down(turn, turn.started_at)
         return turn
+
+    def begin_own(self, turn: Turn) -> None:
+        """A turn that the CLI has begun by itself."""
+        if self.own is not None:
+            raise AssertionError(f"{self!r} runs {self.own!r} already")
+        self.own = turn
+        turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
+        self._touch()
+        self._take_down(turn, turn.started_at)
 
     def put_back(self) -> Turn:
         """Makes the running turn wait again, before all others."""
@@ -205,7 +219,7 @@ class Session:
     def hear(self, event: ClientEvent) -> None:
         """Takes down what the client says. `Result` is not for here: it ends a turn (`settle`)."""
         now = self._clock.wall()
-        turn = self.mailbox.current
+        turn = self.running
         turn_id = turn.id if turn else ""
         self._touch()
         match event:
@@ -219,7 +233,8 @@ class Session:
                 self.has_history = True
                 if turn is not None and turn.first_text_steady is None:
                     turn.first_text_steady = self._clock.steady()
-                self._text.append(text)
+                if turn is not None:
+                    turn.blocks.append(text)
                 self.conversation.append(Replied(at=now, turn_id=turn_id, text=text))
             case ToolStarted(tool_use_id, tool, summary, detail):
                 self.has_history = True
@@ -256,7 +271,7 @@ class Session:
             self.meter.read(result.usage.cost_usd),
         )
         self.has_history = self.has_history or result.terminal_reason != NEVER_WRITTEN
-        text = "\n\n".join(self._text)
+        text = "\n\n".join(turn.blocks)
         if result.was_aborted:
             self.conversation.end_block(self._clock.wall())
             return stopped(turn, "interrupted", text, usage)
@@ -271,6 +286,15 @@ class Session:
         """Ends the running turn: its one outcome is recorded here."""
         turn = self.mailbox.finish()
         self.conversation.end_block(self._clock.wall())
+        self._record(turn, outcome)
+        return turn
+
+    def finish_own(self, outcome: Outcome) -> Turn:
+        """Ends the turn that the CLI began by itself."""
+        turn = self.own
+        assert turn is not None, "it runs"
+        self.conversation.end_block(self._clock.wall())
+        self.own = None
         self._record(turn, outcome)
         return turn
 
@@ -293,7 +317,7 @@ class Session:
         self.conversation.append(
             Noticed(
                 at=self._clock.wall(),
-                turn_id=self.mailbox.current.id if self.mailbox.current else "",
+                turn_id=self.running.id if self.running else "",
                 text=text,
                 is_warning=is_warning,
             )
@@ -317,7 +341,7 @@ class Session:
 
     def _record(self, turn: Turn, outcome: Outcome) -> None:
         self._touch()
-        if turn.is_taken_down:
+        if turn.is_taken_down and turn.prompt.source is not Source.AGENT:
             self.allowed_once.clear()
         self.turns += 1
         if isinstance(outcome, Done | Failed | Interrupted):

@@ -156,7 +156,7 @@ class Slot:
     @property
     def has_turn_to_end(self) -> bool:
         """On the way out with a turn that runs until the process has stopped."""
-        return self.is_leaving and self.session is not None and self.session.mailbox.current is not None
+        return self.is_leaving and self.session is not None and self.session.running is not None
 
     @property
     def is_leaving(self) -> bool:

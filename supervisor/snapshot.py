@@ -64,6 +64,8 @@ class SessionRow:
     """A turn that was running when bullpen died, until somebody decides (`Engine.replay`, `Engine.drop_offer`)."""
     silent_since: float | None = None
     """Unix seconds: the last sign of life of a turn that is shown as stalled."""
+    is_self_begun: bool = False
+    """The running turn was begun by the agent itself: nobody has sent a prompt for it."""
 
 
 @dataclass(frozen=True, slots=True)

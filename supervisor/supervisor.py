@@ -495,7 +495,7 @@ class Supervisor:
     def close_session(self, key: SessionKey) -> None:
         self._check_running()
         session, key = self._session(key), check_key(key)
-        if session.mailbox.current is not None or len(session.mailbox):
+        if session.running is not None or len(session.mailbox):
             raise Refused(f"{key} has turns running or waiting: interrupt and clear its queue first")
         instance = self._instances[key.instance]
         if session.offer is not None:

@@ -25,7 +25,18 @@ from typing import NamedTuple
 import anyio
 import anyio.lowlevel
 
-from supervisor.client_events import ClientEvent, Rested, Result, Retrying, TextBlock, TextDelta, Voided, Woke
+from supervisor.client_events import (
+    ClientEvent,
+    Prodded,
+    Requested,
+    Rested,
+    Result,
+    Retrying,
+    TextBlock,
+    TextDelta,
+    Voided,
+    Woke,
+)
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
 from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
 from supervisor.journal import ClientRecord
@@ -154,6 +165,12 @@ class FakeConnection:
         """Its supervisor was killed, and it goes on."""
         self.survives_terminate = False
         """Does not leave when asked to. Only KILL ends it."""
+        self.may_be_overtaken = False
+        """A prompt that is written while it runs a turn of its own is no violation: the test has made them cross."""
+        self._is_awake = False
+        """It runs a turn that it has begun by itself."""
+        self._queued: tuple[str, str] | None = None
+        """A prompt, text and id, that was written meanwhile."""
         self._uuid = ""
         self._uuids_seen: set[str] = set()
         self._is_interrupted = False
@@ -184,7 +201,7 @@ class FakeConnection:
 
     @property
     def is_in_turn(self) -> bool:
-        return bool(self._uuid)
+        return bool(self._uuid) or self._is_awake
 
     @property
     def questions(self) -> int:
@@ -240,6 +257,41 @@ class FakeConnection:
         whole, self._said = "".join(self._said), []
         self.tell(TextBlock(whole))
         self._finish(text=whole, rests=rests)
+
+    def wake(self, why: str = "") -> None:
+        """Begins a turn by itself, as after a timer or the end of a background task."""
+        self._is_awake = True
+        if why:
+            self.tell(Prodded(why))
+        self.tell(Woke())
+        self.tell(Requested())
+
+    def finish_own(self, text: str = "", *, was_aborted: bool = False) -> None:
+        """Says the rest of that turn and ends it; a prompt that was written meanwhile is next."""
+        if text:
+            self.tell(TextDelta(text))
+            self.tell(TextBlock(text))
+        self._is_awake = False
+        self._cost += self.price
+        reason = "aborted_streaming" if was_aborted else "completed"
+        usage = Usage(10, len(text) // 4 + 1, 0, self._cost)
+        error = "interrupted" if was_aborted else ""
+        self.tell(Result(None, text, was_aborted, was_aborted, reason, error, None, usage, is_own=False))
+        if self._queued is None:
+            self.tell(Rested())
+        else:
+            self._take_up_queued()
+
+    def merge(self) -> None:
+        """Takes the prompt that was written meanwhile into its own turn: one Result for both."""
+        self._is_awake = False
+        self._take_up_queued()
+
+    def _take_up_queued(self) -> None:
+        assert self._queued is not None, "a prompt was written"
+        (text, self._uuid), self._queued = self._queued, None
+        self.tell(Requested((self._uuid,)))
+        self.world.on_prompt(self, text)
 
     def fail(self, status: int) -> None:
         """Ends the turn with an error of the API."""
@@ -307,18 +359,23 @@ class FakeConnection:
     async def send(self, text: str, uuid: str) -> None:
         if not self.is_alive:
             raise ClientDied("Cannot write to terminated process")
-        if self.is_in_turn:
+        if self._uuid or (self._is_awake and not self.may_be_overtaken):
             self._accuse(f"was given {text!r} in a running turn")
         if uuid in self._uuids_seen:
             self._accuse(f"was given {text!r} with an id used before: the process drops it without a word")
         self._uuids_seen.add(uuid)
-        self._uuid, self._is_interrupted = uuid, False
+        self._is_interrupted = False
         self.prompts.append(text)
         self.world.transcripts.setdefault(self.launch.session_uuid, []).append(text)
         self.world.transcript_uuids.setdefault(self.launch.session_uuid, []).append(uuid)
         self.world.written.append(Written(self.launch.client_id, self.launch.session_uuid, text))
+        if self._is_awake:
+            self._queued = (text, uuid)
+            return
+        self._uuid = uuid
         if not self.is_hanging:
             self.tell(Woke())
+            self.tell(Requested((uuid,)))
             self.world.on_prompt(self, text)
 
     async def interrupt(self) -> None:
@@ -329,7 +386,9 @@ class FakeConnection:
         if not self.is_alive:
             raise ClientDied("Cannot write to terminated process")
         self._lose_questions()
-        if self.is_in_turn:
+        if self._is_awake:
+            self.finish_own(was_aborted=True)
+        elif self.is_in_turn:
             self._said = []
             self._finish(text="", error="interrupted", was_aborted=True)
 

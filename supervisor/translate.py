@@ -173,6 +173,11 @@ def _result(message: ResultMessage) -> told.Result:
 def _system(subtype: str, given: object) -> Iterator[told.ClientEvent]:
     data = bounds.mapping(given)
     match subtype:
+        case "status" if data.get("status") == "requesting":
+            yield told.Requested(tuple(bounds.sequence(data.get("user_message_uuids"))))
+        case "task_notification":
+            summary = one_line(clean(bounds.text(data.get("summary"))), 200)
+            yield told.Prodded(f"a background task has ended{': ' + summary if summary else ''}")
         case "session_state_changed":
             yield told.Rested() if data.get("state") == "idle" else told.Woke()
         case "api_retry":

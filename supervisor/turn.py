@@ -68,6 +68,8 @@ class Turn:
         """An earlier run has taken it in, and may have taken its prompt down."""
         self.is_away = False
         """It has begun, and waits for the answer to its question without a client."""
+        self.blocks: list[str] = []
+        """What the agent has said in it: finished blocks, in order."""
         self.told: list[str] = []
         """The answers it comes back with: what the agent is sent in place of the prompt."""
         self._conversation = conversation

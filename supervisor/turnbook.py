@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from supervisor import events as past
 from supervisor import parking
 from supervisor.client import EndReason
 from supervisor.errors import JournalFailed, Suspended
 from supervisor.house import House
-from supervisor.model import Interrupted, Outcome, SessionKey
+from supervisor.ids import new_id
+from supervisor.model import Interrupted, Outcome, Prompt, SessionKey, Source
 from supervisor.recording import record_turn
 from supervisor.session import Session
 from supervisor.turn import Turn
@@ -115,10 +117,36 @@ class TurnBook:
         self._ready.pop(session.key, None)
         return turn
 
+    def begin_own(self, session: Session, why: str) -> Turn:
+        """Takes in a turn that the session's client has begun by itself: a turn like any other, but nobody's."""
+        key, now = session.key, self._house.clock.wall()
+        prompt = Prompt(key.instance, f"(begun by the agent itself: {why})", key.user, key.session, Source.AGENT)
+        turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=now, is_recorded=True)
+        turn.queued_steady = self._house.clock.steady()
+        session.begin_own(turn)
+        self._running[session.key] = session
+        record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
+        self._house.journal.accept_turn(record, lambda error: None)
+        self._house.journal.start_turn(turn.id, now, lambda: None)
+        self._instance.publish(past.TurnStarted, session, turn, waited=0.0, acquisition="hot")
+        self.note_readiness(session)
+        return turn
+
+    def finish_own(self, session: Session, outcome: Outcome) -> None:
+        """Ends the turn that the session's client began by itself."""
+        turn = session.finish_own(outcome)
+        if session.mailbox.current is None:
+            del self._running[session.key]
+        self._note_end(session, turn, outcome)
+
     def finish(self, session: Session, outcome: Outcome) -> None:
         """Ends the running turn."""
         turn = session.finish(outcome)
-        del self._running[session.key]
+        if session.own is None:
+            del self._running[session.key]
+        self._note_end(session, turn, outcome)
+
+    def _note_end(self, session: Session, turn: Turn, outcome: Outcome) -> None:
         self._house.desk.approvals.note_turn_over(session, turn.id)
         self._record_end(turn, outcome)
         if isinstance(outcome, Interrupted):
@@ -137,6 +165,8 @@ class TurnBook:
         """A turn that is interrupted because this run ends is offered by the next one, as after a crash: the unanswered
         prompt is cut from the conversation before it is sent again."""
         if turn.stop_reason != EndReason.STOPPING or not self._house.keeps_queue or session.leaves_none_behind:
+            return
+        if turn.prompt.source is Source.AGENT:
             return
         now = self._instance.clock.wall()
         session.drop_turns = (turn.first_uuid, *session.drop_turns)

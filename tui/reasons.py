@@ -66,7 +66,8 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
         )
     if row.turn_started_at is not None:
         doing = "" if client is None or not client.tool else f"  {client.tool}{since(client.tool_started_at, now)}"
-        return (Cell(format.age(now - row.turn_started_at), "busy"), Cell(doing), queued)
+        alone = Cell("  begun by itself", "dim") if row.is_self_begun else Cell("")
+        return (Cell(format.age(now - row.turn_started_at), "busy"), Cell(doing), alone, queued)
     return (Cell(row.note, "" if row.state is SessionState.FAILED else "dim"), queued)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -53,9 +53,10 @@ def open_house(tmp_path: Path) -> Open:
         keys: dict[str, object] | None = None,
         pace: float = PACE,
         state: str = "",
+        variables: Mapping[str, str] | None = None,
         **host: object,
     ) -> AsyncIterator[House]:
-        """Every house has a state directory of its own, unless `state` names one."""
+        """Every house has a state directory of its own, unless `state` names one. `variables` go to the CLI."""
         template = Template.model_validate(
             {
                 "name": "desk",
@@ -71,7 +72,7 @@ def open_house(tmp_path: Path) -> Open:
         folder = tmp_path / (state or f"state-{next(numbers)}")
         settings = Settings.model_validate({"state_dir": folder, "rehearsal": True, "memory_interval": 0.2} | host)
         async with Rehearsal(pace=pace, keep=10_000) as rehearsal:
-            environment = rehearsal.environment(tmp_path / "claude")
+            environment = {**rehearsal.environment(tmp_path / "claude"), **(variables or {})}
             async with Supervisor([template], settings, environment=environment) as supervisor:
                 yield House(supervisor, rehearsal)
 

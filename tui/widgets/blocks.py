@@ -107,6 +107,7 @@ class Prompted(Block):
         who = {
             Source.OPERATOR: "you (operator)",
             Source.HOOK: f"hook for {entry.user}",
+            Source.AGENT: "the agent, by itself",
         }.get(entry.source, entry.user)
         head = Strip(
             [

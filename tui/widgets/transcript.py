@@ -33,6 +33,7 @@ class Transcript(Reel, can_focus=True):
         "transcript--operator",
         "transcript--caller",
         "transcript--hook",
+        "transcript--agent",
         "transcript--asked",
         "transcript--tool",
         "transcript--question",
@@ -65,6 +66,7 @@ class Transcript(Reel, can_focus=True):
         & > .transcript--operator { color: $text-accent; }
         & > .transcript--caller { color: $text-primary; }
         & > .transcript--hook { color: $text-secondary; }
+        & > .transcript--agent { color: $text-muted; }
         & > .transcript--asked { background: $boost; }
         & > .transcript--tool { color: $text-secondary; text-style: bold; }
         & > .transcript--question { color: $text-warning; text-style: bold; }

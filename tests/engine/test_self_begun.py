@@ -1,0 +1,366 @@
+"""Turns that the CLI begins by itself: turns of their own, and no word of them in a caller's answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import permutations
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+import pytest
+
+from supervisor.client_events import (
+    ClientEvent,
+    Requested,
+    Rested,
+    Result,
+    Retrying,
+    TextBlock,
+    TextDelta,
+    ToolEnded,
+    ToolStarted,
+    Woke,
+)
+from supervisor.connection import ToolRequest
+from supervisor.conversation import Asked, Replied, ToolCalled, TurnEnded
+from supervisor.errors import InvalidPrompt, Refused
+from supervisor.interface import Ticket
+from supervisor.model import (
+    Allow,
+    Done,
+    Failed,
+    Interrupted,
+    Prompt,
+    SessionKey,
+    SessionState,
+    Source,
+    Usage,
+    WhyWaiting,
+)
+from supervisor.supervisor import Supervisor
+from supervisor.testing import FakeConnection, FakeWorld, hold
+from tests.engine.conftest import MakeTemplate, Start
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+PROMPT = Prompt("desk", "hello", user="ana")
+
+
+class Scene(NamedTuple):
+    """A session whose first turn is over, and its agent."""
+
+    supervisor: Supervisor
+    agent: FakeConnection
+    key: SessionKey
+
+    @property
+    def outcomes(self) -> list[tuple[Source, object]]:
+        entries = self.supervisor.conversation(self.key).entries
+        sources = {one.turn_id: one.source for one in entries if isinstance(one, Asked)}
+        return [(sources[one.turn_id], one.outcome) for one in entries if isinstance(one, TurnEnded)]
+
+
+@asynccontextmanager
+async def settled(start: Start, world: FakeWorld, **host: object) -> AsyncIterator[Scene]:
+    async with start(**host) as supervisor:
+        ticket = supervisor.submit(Prompt("desk", "first", user="ana"))
+        await ticket.outcome()
+        await until(lambda: supervisor.snapshot().sessions[0].state is SessionState.IDLE)
+        world.on_prompt = hold
+        yield Scene(supervisor, world.live[0], ticket.key)
+    assert not world.violations
+
+
+async def overtaken(scene: Scene) -> Ticket:
+    """A prompt is written in the moment in which the agent begins by itself: neither has heard of the other."""
+    scene.agent.may_be_overtaken = True
+    scene.agent._is_awake = True
+    ticket = scene.supervisor.submit(PROMPT)
+    await until(lambda: scene.agent._queued)
+    return ticket
+
+
+async def test_its_words_and_costs_are_those_of_a_turn_of_its_own(start: Start, world: FakeWorld) -> None:
+    async with settled(start, world) as scene:
+        before = scene.supervisor.snapshot().sessions[0]
+        scene.agent.wake("a background task has ended: build")
+        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+        row = scene.supervisor.snapshot().sessions[0]
+        assert (row.state, scene.supervisor.snapshot().clients[0].state) == (SessionState.WORKING, "busy")
+        scene.agent.finish_own("the build is done")
+        await until(lambda: scene.supervisor.snapshot().sessions[0].state is SessionState.IDLE)
+        after = scene.supervisor.snapshot().sessions[0]
+        assert (after.turns, after.usage.cost_usd) == (before.turns + 1, pytest.approx(before.usage.cost_usd + 0.001))
+        asked = [one for one in scene.supervisor.conversation(scene.key).entries if isinstance(one, Asked)][-1]
+        assert asked.source is Source.AGENT
+        assert "a background task has ended: build" in asked.text
+        (_, (source, outcome)) = scene.outcomes
+        assert source is Source.AGENT
+        assert isinstance(outcome, Done)
+        assert (outcome.text, outcome.usage.cost_usd) == ("the build is done", pytest.approx(0.001))
+
+
+async def test_a_prompt_waits_until_it_is_over_and_says_why(start: Start, world: FakeWorld) -> None:
+    async with settled(start, world) as scene:
+        scene.agent.wake()
+        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+        ticket = scene.supervisor.submit(PROMPT)
+        await ticket.accepted()
+        await until(lambda: scene.supervisor.snapshot().sessions[0].why is WhyWaiting.SELF_BEGUN)
+        assert "hello" not in scene.agent.prompts
+        scene.agent.finish_own("own words")
+        await until(lambda: "hello" in scene.agent.prompts)
+        scene.agent.reply("the answer")
+        outcome = await ticket.outcome()
+        assert isinstance(outcome, Done)
+        assert (outcome.text, outcome.usage.cost_usd) == ("the answer", pytest.approx(0.001))
+
+
+async def test_a_prompt_is_not_written_to_an_agent_that_has_woken(start: Start, world: FakeWorld) -> None:
+    """It is known to be awake 20 ms before it is known what for."""
+    async with settled(start, world) as scene:
+        scene.agent.tell(Woke())
+        scene.agent._is_awake = True
+        await anyio.wait_all_tasks_blocked()
+        ticket = scene.supervisor.submit(PROMPT)
+        await until(lambda: scene.supervisor.snapshot().sessions[0].turn_id == ticket.turn_id)
+        await anyio.wait_all_tasks_blocked()
+        assert "hello" not in scene.agent.prompts
+        scene.agent.tell(Requested())
+        scene.agent.finish_own("own words")
+        await until(lambda: "hello" in scene.agent.prompts)
+        scene.agent.reply("the answer")
+        assert (await ticket.outcome()).text == "the answer"  # type: ignore[union-attr]
+
+
+async def test_what_comes_before_a_written_prompt_is_picked_up_is_not_its_answer(
+    start: Start, world: FakeWorld
+) -> None:
+    async with settled(start, world) as scene:
+        ticket = await overtaken(scene)
+        scene.agent.wake("a background task has ended")
+        scene.agent.tell(ToolStarted("t1", "Bash", "ls", "ls"))
+        scene.agent.tell(ToolEnded("t1", "files", False))
+        scene.agent.tell(Retrying(1, 2, 0.1, 529, "overloaded"))
+        scene.agent.finish_own("own words")
+        await until(lambda: len(scene.outcomes) == 2)
+        assert ticket.finished is None, "the Result of the other turn has not ended ours"
+        scene.agent.reply("the answer")
+        outcome = await ticket.outcome()
+        assert isinstance(outcome, Done)
+        assert (outcome.text, outcome.usage.cost_usd) == ("the answer", pytest.approx(0.001))
+        entries = scene.supervisor.conversation(scene.key).entries
+        assert [one.text for one in entries if isinstance(one, Replied) and one.turn_id == ticket.turn_id] == [
+            "the answer"
+        ]
+        assert all(one.turn_id != ticket.turn_id for one in entries if isinstance(one, ToolCalled))
+        assert [source for source, _ in scene.outcomes] == [Source.CALLER, Source.AGENT, Source.CALLER]
+
+
+async def test_a_merged_turn_ends_where_the_prompt_is_picked_up(start: Start, world: FakeWorld) -> None:
+    async with settled(start, world) as scene:
+        ticket = await overtaken(scene)
+        scene.agent.wake()
+        scene.agent.tell(TextDelta("own words"))
+        scene.agent.tell(TextBlock("own words"))
+        scene.agent.merge()
+        await until(lambda: len(scene.outcomes) == 2)
+        scene.agent.reply("the answer")
+        outcome = await ticket.outcome()
+        assert isinstance(outcome, Done)
+        assert outcome.text == "the answer"
+        assert isinstance(scene.outcomes[1][1], Done)
+        assert scene.outcomes[1][1].text == "own words"
+
+
+OWN: tuple[ClientEvent, ...] = (Woke(), Requested(), TextBlock("own words"))
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_the_words_are_its_own_whatever_sign_of_it_comes_first(
+    start: Start, world: FakeWorld, order: tuple[int, ...]
+) -> None:
+    async with settled(start, world) as scene:
+        ticket = await overtaken(scene)
+        for place in order:
+            scene.agent.tell(OWN[place])
+        scene.agent.finish_own()
+        await until(lambda: len(scene.outcomes) == 2)
+        scene.agent.reply("the answer")
+        assert (await ticket.outcome()).text == "the answer"  # type: ignore[union-attr]
+        assert scene.outcomes[1][1].text == "own words"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("rests", [True, False], ids=["idle-between", "at-once"])
+async def test_one_follows_another_and_each_is_a_turn(start: Start, world: FakeWorld, rests: bool) -> None:
+    async with settled(start, world) as scene:
+        for text in ("one", "two"):
+            scene.agent.wake()
+            scene.agent.tell(TextBlock(text))
+            scene.agent._cost += 0.001
+            usage = Usage(1, 1, 0, scene.agent._cost)
+            scene.agent.tell(Result(None, text, False, False, "completed", "", None, usage, is_own=False))
+            if rests:
+                scene.agent.tell(Rested())
+        scene.agent.tell(Rested())
+        scene.agent._is_awake = False
+        await until(lambda: len(scene.outcomes) == 3)
+        assert [one.text for _, one in scene.outcomes[1:]] == ["one", "two"]  # type: ignore[attr-defined]
+
+
+async def test_waking_for_nothing_is_no_turn(start: Start, world: FakeWorld) -> None:
+    async with settled(start, world) as scene:
+        scene.agent.tell(Woke())
+        scene.agent.tell(Rested())
+        ticket = scene.supervisor.submit(PROMPT)
+        await until(lambda: "hello" in scene.agent.prompts)
+        scene.agent.reply("the answer")
+        await ticket.outcome()
+        assert [source for source, _ in scene.outcomes] == [Source.CALLER, Source.CALLER]
+
+
+async def test_it_can_be_interrupted(start: Start, world: FakeWorld) -> None:
+    async with settled(start, world) as scene:
+        scene.agent.wake()
+        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+        assert scene.supervisor.interrupt(scene.key)
+        await until(lambda: len(scene.outcomes) == 2)
+        assert isinstance(scene.outcomes[1][1], Interrupted)
+        assert scene.agent.is_alive
+
+
+async def test_withdrawing_a_prompt_that_waits_behind_it_stops_both(start: Start, world: FakeWorld) -> None:
+    """An interrupt does not reach what is queued in the CLI: it is sent again when that is picked up."""
+    async with settled(start, world) as scene:
+        ticket = await overtaken(scene)
+        scene.agent.wake()
+        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+        scene.supervisor.withdraw(ticket.turn_id)
+        outcome = await ticket.outcome()
+        assert isinstance(outcome, Interrupted)
+        assert scene.agent.interrupts == 2
+        assert scene.agent.is_alive
+
+
+async def test_a_prompt_interrupted_before_it_could_be_written_never_is(start: Start, world: FakeWorld) -> None:
+    async with settled(start, world) as scene:
+        scene.agent.tell(Woke())
+        scene.agent._is_awake = True
+        await anyio.wait_all_tasks_blocked()
+        ticket = scene.supervisor.submit(PROMPT)
+        await until(lambda: scene.supervisor.snapshot().sessions[0].turn_id == ticket.turn_id)
+        scene.supervisor.interrupt(scene.key)
+        assert isinstance(await ticket.outcome(), Interrupted)
+        assert "hello" not in scene.agent.prompts
+        scene.agent.tell(Requested())
+        scene.agent.finish_own()
+
+
+async def test_its_client_is_neither_evicted_nor_hibernated(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    template = make_template(concurrency={"maxSessions": 1}, pool={"spares": 0, "idleTtl": "0.05s", "maxClients": 1})
+    world.on_prompt = hold
+    async with start(template) as supervisor:
+        first = supervisor.submit(Prompt("desk", "first", user="ana"))
+        await until(lambda: world.written)
+        agent = world.live[0]
+        agent.reply("ok")
+        agent.wake()
+        await first.outcome()
+        await until(lambda: supervisor.snapshot().sessions[0].is_self_begun)
+        with pytest.raises(Refused):
+            supervisor.hibernate(first.key)
+        with pytest.raises(Refused):
+            supervisor.close_session(first.key)
+        second = supervisor.submit(Prompt("desk", "second", user="boris"))
+        await second.accepted()
+        await anyio.sleep(0.5)  # longer than `idleTtl` and any look of the housekeeping
+        assert agent.is_alive
+        agent.finish_own("done")
+        await until(lambda: any(one.text == "second" for one in world.written))
+        world.holder_of("second").reply("ok")
+        await second.outcome()
+    assert not world.violations
+
+
+@pytest.mark.parametrize("has_prompt", [True, False])
+async def test_its_clients_death_ends_it_as_a_failure(start: Start, world: FakeWorld, has_prompt: bool) -> None:
+    async with settled(start, world) as scene:
+        ticket = await overtaken(scene) if has_prompt else None
+        scene.agent.wake()
+        scene.agent.tell(TextBlock("half"))
+        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+        scene.agent.die()
+        await until(lambda: len(scene.outcomes) == 2 + has_prompt)
+        failed = scene.outcomes[1][1]
+        assert isinstance(failed, Failed)
+        assert failed.text == "half"
+        if ticket is not None:
+            outcome = await ticket.outcome()
+            assert isinstance(outcome, Failed)
+            assert outcome.text == ""
+
+
+async def test_it_is_interrupted_when_the_supervisor_stops_and_offered_to_nobody(
+    start: Start, world: FakeWorld
+) -> None:
+    async with settled(start, world) as scene:
+        scene.agent.wake()
+        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+    assert scene.agent.interrupts == 1
+    async with start() as supervisor:
+        (row,) = supervisor.snapshot().sessions
+        assert row.offer is None
+        assert any(
+            one.source is Source.AGENT for one in supervisor.conversation(scene.key).entries if isinstance(one, Asked)
+        )
+
+
+async def test_its_questions_are_asked_in_its_name(start: Start, world: FakeWorld) -> None:
+    async with settled(start, world) as scene, anyio.create_task_group() as group:
+        scene.agent.wake()
+        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+        group.start_soon(scene.agent.ask, ToolRequest("Bash", {"command": "ls"}))
+        await until(lambda: scene.supervisor.snapshot().questions)
+        (question,) = scene.supervisor.snapshot().questions
+        assert question.turn_id == scene.supervisor.snapshot().sessions[0].turn_id
+        assert scene.supervisor.snapshot().sessions[0].state is SessionState.ASKING
+        scene.supervisor.answer(question.id, Allow())
+        scene.agent.finish_own("done")
+        await until(lambda: len(scene.outcomes) == 2)
+
+
+async def test_a_spare_that_begins_by_itself_is_ended(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    async with start(make_template(pool={"spares": 1})) as supervisor:
+        await until(lambda: supervisor.snapshot().instances[0].pool.spare == 1)
+        spare = world.live[0]
+        spare.wake()
+        await until(lambda: not spare.is_alive)
+
+
+async def test_no_caller_may_send_in_the_agents_name(start: Start) -> None:
+    async with start() as supervisor:
+        with pytest.raises(InvalidPrompt, match="caller, operator, hook"):
+            supervisor.submit(Prompt("desk", "x", source=Source.AGENT))
+
+
+async def test_it_stands_in_the_journal_with_its_outcome(start: Start, world: FakeWorld, tmp_path: Path) -> None:
+    async with settled(start, world) as scene:
+        scene.agent.wake()
+        scene.agent.finish_own("own words")
+        await until(lambda: len(scene.outcomes) == 2)
+        log = scene.supervisor._house.log
+        assert log is not None
+        turn_id = [one.turn_id for one in scene.supervisor.conversation(scene.key).entries if isinstance(one, Asked)][
+            -1
+        ]
+        record = await log.find_turn(turn_id)
+        assert record is not None
+        assert record.prompt.source is Source.AGENT
+        assert isinstance(record.outcome, Done)
