@@ -335,7 +335,9 @@ class Client:
             group.start_soon(self._release_at_last, result)
         else:
             has_content = bool(result.text or result.error or result.usage.output_tokens)
-            if self._own_over is None and result.prompt_uuids is None and has_content:
+            # In the middle of our turn there is no other one that it could end.
+            is_possible = not self._is_picked_up and result.prompt_uuids is None
+            if self._own_over is None and is_possible and has_content:
                 self._begin_own()
             if self._own_over is not None:
                 self._own_held = result

@@ -364,3 +364,16 @@ async def test_it_stands_in_the_journal_with_its_outcome(start: Start, world: Fa
         assert record is not None
         assert record.prompt.source is Source.AGENT
         assert isinstance(record.outcome, Done)
+
+
+async def test_a_stray_result_in_the_middle_of_a_turn_changes_nothing(start: Start, world: FakeWorld) -> None:
+    async with settled(start, world) as scene:
+        ticket = scene.supervisor.submit(PROMPT)
+        await until(lambda: "hello" in scene.agent.prompts)
+        scene.agent.say("the ")
+        scene.agent.tell(Result(None, "done", False, False, "completed", "", None, Usage(1, 1), is_own=False))
+        scene.agent.reply("answer")
+        outcome = await ticket.outcome()
+        assert isinstance(outcome, Done)
+        assert outcome.text == "the answer"
+        assert [source for source, _ in scene.outcomes] == [Source.CALLER, Source.CALLER]
