@@ -277,7 +277,7 @@ def _is_being_stopped(session: Session, pending: _Pending | None) -> bool:
     slot = pending.slot if pending is not None else session.slot
     if slot is not None and slot.is_leaving:
         return True
-    turn = session.mailbox.current
+    turn = session.running
     if pending is None or turn is None or turn.id == pending.question.turn_id:
         return turn is not None and bool(turn.stop_reason)
     return True

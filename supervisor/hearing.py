@@ -105,6 +105,7 @@ class Hearing:
             return
         slot.turns += 1
         turn = session.own
+        self._desk.approvals.note_result(session)
         if result is None:
             outcome: Outcome = Done(session.text_of(turn), seconds=self._clock.steady() - turn.started_steady)
         else:

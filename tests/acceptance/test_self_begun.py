@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import anyio
 import pytest
@@ -70,30 +69,36 @@ async def test_no_tool_that_starts_turns_is_offered(open_house: Open) -> None:
 
 @pytest.mark.parametrize("is_wanted", [False, True])
 async def test_a_timer_in_the_workspace_fires_only_where_the_template_names_its_tools(
-    open_house: Open, tmp_path: Path, is_wanted: bool
+    open_house: Open, is_wanted: bool
 ) -> None:
     """A missed one fires at the start of the process: its words would be the first prompt's answer."""
-    folder = tmp_path / "shared"
-    (folder / ".claude").mkdir(parents=True)
-    job = {
-        "id": "45d31a33",
-        "cron": "* * * * *",
-        "prompt": "[[say: the timer speaks]]",
-        "createdAt": int(time.time() * 1000) - 120_000,
-        "recurring": True,
-        "maxAgeMs": 2_592_000_000,
-        "createdInProject": str(folder),
-        "createdUnderSignIn": "none",
-        "createdBySessionId": "167a3100-9e27-4ae1-a32c-d97c748b7992",
-        "createdByPid": 1,
-        "createdByProcStart": "1",
-    }
-    (folder / ".claude" / "scheduled_tasks.json").write_text(json.dumps({"tasks": [job]}), encoding="utf-8")
     tools = ["Bash", *(["CronList"] if is_wanted else [])]
-    async with open_house(keys={"tools": tools, "workspace": str(folder)}) as house:
-        outcome = await house.supervisor.submit(Prompt("desk", "[[say: hello]]", user="ana")).outcome()
+    async with open_house(keys={"tools": tools}) as house:
+        supervisor = house.supervisor
+        ticket = supervisor.submit(Prompt("desk", "[[say: hello]]", user="ana"))
+        await ticket.outcome()
+        folder = supervisor._instances["desk"].sessions[ticket.key].workspace
+        assert folder is not None
+        supervisor.hibernate(ticket.key)
+        await until(lambda: not supervisor.snapshot().clients, within=30)
+        job = {
+            "id": "45d31a33",
+            "cron": "* * * * *",
+            "prompt": "[[say: the timer speaks]]",
+            "createdAt": int(time.time() * 1000) - 120_000,
+            "recurring": True,
+            "maxAgeMs": 2_592_000_000,
+            "createdInProject": str(folder),
+            "createdUnderSignIn": "none",
+            "createdBySessionId": "167a3100-9e27-4ae1-a32c-d97c748b7992",
+            "createdByPid": 1,
+            "createdByProcStart": "1",
+        }
+        (folder / ".claude").mkdir(exist_ok=True)
+        (folder / ".claude" / "scheduled_tasks.json").write_text(json.dumps({"tasks": [job]}), encoding="utf-8")
+        outcome = await supervisor.submit(Prompt("desk", "[[say: hello again]]", user="ana")).outcome()
         assert isinstance(outcome, Done)
-        assert outcome.text == "hello"
+        assert outcome.text == "hello again"
         if is_wanted:
             await until(lambda: Source.AGENT in [source for source, _ in ended(house)], within=90)
             (own,) = [outcome for source, outcome in ended(house) if source is Source.AGENT]
@@ -101,7 +106,7 @@ async def test_a_timer_in_the_workspace_fires_only_where_the_template_names_its_
             assert own.text == "the timer speaks"
         else:
             assert not [request for request in house.rehearsal.record if "the timer speaks" in request.prompt]
-            assert [source for source, _ in ended(house)] == [Source.CALLER]
+            assert [source for source, _ in ended(house)] == [Source.CALLER] * 2
 
 
 async def test_a_background_tasks_turn_is_one_of_its_own(open_house: Open) -> None:
