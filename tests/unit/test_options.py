@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.options import PEER_TOOLS, compile_options
+from supervisor.options import PEER_TOOLS, SELF_STARTING_TOOLS, compile_options
 from supervisor.settings import Settings
 from supervisor.template import Template
 
@@ -77,7 +77,15 @@ def test_the_order_of_the_environment_is_not(settings: Settings) -> None:
 def test_peer_tools_are_never_offered(settings: Settings) -> None:
     """Sdk-facts §6"""
     options = compile_options(Template.model_validate(KEYS | {"disallowedTools": ["Bash"]}), settings, {})
-    assert {"Bash", *PEER_TOOLS} == set(options.arguments["disallowed_tools"])
+    assert {"Bash", *PEER_TOOLS, *SELF_STARTING_TOOLS} == set(options.arguments["disallowed_tools"])
+
+
+def test_tools_that_start_turns_are_offered_only_where_the_template_names_them(settings: Settings) -> None:
+    options = compile_options(Template.model_validate(KEYS | {"tools": "Read, Monitor"}), settings, {})
+    assert set(SELF_STARTING_TOOLS) - set(options.arguments["disallowed_tools"]) == {"Monitor"}
+    assert options.environment["CLAUDE_CODE_DISABLE_CRON"] == "1"
+    options = compile_options(Template.model_validate(KEYS | {"tools": "Read, CronList"}), settings, {})
+    assert "CLAUDE_CODE_DISABLE_CRON" not in options.environment
 
 
 def test_no_prompt_and_no_mcp_server_is_among_the_arguments_or_in_a_listing_of_them(settings: Settings) -> None:
