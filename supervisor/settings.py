@@ -26,7 +26,10 @@ from supervisor.variables import read_variables
 
 
 def _default_state_dir() -> Path:
-    return Path(platformdirs.user_state_dir("bullpen"))
+    try:
+        return Path(platformdirs.user_state_dir("bullpen"))
+    except RuntimeError:  # no home directory is known: refused when it is looked at
+        return Path("~/.local/state/bullpen")
 
 
 def _default_templates_dir() -> Path:

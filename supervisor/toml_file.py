@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ class TomlFile:
 
 def find_toml() -> Path | None:
     """The file in the current directory, else the user's, else None."""
-    candidates = (working_directory() / FILE_NAME, Path(platformdirs.user_config_dir("bullpen")) / FILE_NAME)
+    candidates = [working_directory() / FILE_NAME]
+    with suppress(RuntimeError):  # no home directory is known
+        candidates.append(Path(platformdirs.user_config_dir("bullpen")) / FILE_NAME)
     # What stands there and is no file is a mistake to tell, not a file that is missing.
     return next((path for path in candidates if os.path.lexists(path)), None)
 
