@@ -68,6 +68,7 @@ class EndReason(StrEnum):
     CANCELLED = "its task was cancelled"
     AWAY = "freed while its question waits"
     RECYCLED = "recycled: over its memory ceiling"
+    REJECTED = "recycled: the API rejected its prompt, which the next one resumes without"
     PANIC = "ended at once: over its panic ceiling"
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from supervisor.instance import Instance
 
 
+REJECTIONS = (FailureKind.REJECTED, FailureKind.TOO_LONG)
+
+
 class Hearing:
     """The `client.Listener` of one instance."""
 
@@ -132,6 +135,9 @@ class Hearing:
         self._instance.turns.finish(session, outcome)
         if session.leaves_none_behind:
             self._instance.clients.end(slot, EndReason.ONE_CALL)
+        elif isinstance(outcome, Failed) and outcome.kind in REJECTIONS:
+            # What is cut from the conversation is cut by the next resume.
+            self._instance.clients.end(slot, EndReason.REJECTED)
         self._instance.kick()
 
     def client_ending(self, slot: Slot, step: str) -> None:

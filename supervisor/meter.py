@@ -35,7 +35,10 @@ class CostMeter:
 
     def read(self, total: float) -> float:
         """What was spent since the last reading, never negative: where both of the totals kept could be what the
-        process began with, the larger one counts, so that nothing is booked twice."""
+        process began with, the larger one counts, so that nothing is booked twice. A total of 0 is none: a Result that
+        the process never wrote has no other."""
+        if not total:
+            return 0.0
         base = next((known for known in (self.seen, self.saved) if known <= total), 0.0)
         self.seen = total
         return total - base

@@ -154,6 +154,11 @@ class FailureKind(StrEnum):
     """The conversation to be resumed is not on disk; the session goes on as a new one."""
     OUT_OF_MEMORY = "out-of-memory"
     """Ended by the kernel for want of memory, by its own heap limit, or by us above the panic ceiling."""
+    REJECTED = "prompt-rejected"
+    """The API rejected the prompt itself (400, 422). It is cut from the conversation, which goes on without it; sent
+    again as it is, it would be rejected again."""
+    TOO_LONG = "prompt-too-long"
+    """The prompt, or the conversation with it, is too long for the model (413 too). It is cut from the conversation."""
     OVERSIZE_MESSAGE = "oversize-message"
     MAX_TURNS = "max-turns"
     STALLED = "stalled"

@@ -64,6 +64,20 @@ def _tell_retry(retrying: Retrying) -> str:
     return f"{what}{why}; attempt {retrying.attempt} of {retrying.max_retries} {delay}"
 
 
+_NOT_THE_PROMPT = ("credit balance", "api key", "organization")
+"""Words of a 400 that is not about what was sent."""
+
+
+def find_rejection(result: Result) -> FailureKind | None:
+    """How the API has rejected the prompt itself; None when the Result is anything else."""
+    if not result.is_error or result.was_aborted:
+        return None
+    if result.terminal_reason == "prompt_too_long" or result.api_status == 413:
+        return FailureKind.TOO_LONG
+    is_about_prompt = not any(words in result.error.lower() for words in _NOT_THE_PROMPT)
+    return FailureKind.REJECTED if result.api_status in (400, 422) and is_about_prompt else None
+
+
 def stopped(turn: Turn, reason: str, text: str, usage: Usage = Usage()) -> Outcome:
     """The outcome of a turn that was asked to stop: an interrupt, or the failure it was stopped for."""
     why = turn.stop_reason or reason
@@ -114,6 +128,8 @@ class Session:
         self._conversation: Conversation | None = None
         self._faded: weakref.ref[Conversation] | None = None
         self.meter = CostMeter()
+        self.rejections = 0
+        """Prompts in a row that the API has rejected."""
         self.own: Turn | None = None
         """A turn that the CLI has begun by itself, while it runs; perhaps before one whose prompt is written."""
 
@@ -238,6 +254,8 @@ class Session:
                 self.conversation.append(Replied(at=now, turn_id=turn_id, text=text))
             case ToolStarted(tool_use_id, tool, summary, detail):
                 self.has_history = True
+                if turn is not None:
+                    turn.has_used_tools = True
                 self.conversation.append(
                     ToolCalled(
                         at=now,
@@ -256,6 +274,8 @@ class Session:
                 self.conversation.void_block()  # an attempt that is repeated begins its reply again
                 self.notice(_tell_retry(retrying), is_warning=True)
             case Compacted(tokens_before):
+                if turn is not None:
+                    turn.was_compacted = True
                 self.notice(f"The conversation was compacted ({tokens_before:,} tokens before)")
             case _:
                 pass
@@ -279,8 +299,31 @@ class Session:
             kind = _FAILURES_BY_STATUS.get(result.api_status or 0, FailureKind.API_ERROR)
             if result.terminal_reason == "max_turns":
                 kind = FailureKind.MAX_TURNS
-            return Failed(kind, result.error or result.text or "the turn ended with an error", usage, text)
+            words = result.error or result.text or "the turn ended with an error"
+            if (rejection := find_rejection(result)) is not None:
+                kind, words = rejection, self._cut_rejected(turn, rejection, words)
+            return Failed(kind, words, usage, text)
         return Done(result.structured or text or result.text, usage, self._clock.steady() - turn.started_steady)
+
+    def _cut_rejected(self, turn: Turn, kind: FailureKind, words: str) -> str:
+        """A rejected prompt would stay in the conversation, and every later turn would fail with it: the next resume
+        cuts it. Returns what its caller is told."""
+        if turn.prompt.source is Source.AGENT:
+            return words  # the CLI's own prompt has no uuid that is known
+        self.drop_turns = tuple(dict.fromkeys((turn.first_uuid, turn.uuid)))
+        self.rejections += 1
+        told = [words.rstrip("."), "the prompt was taken out of the conversation, which goes on without it"]
+        if kind is FailureKind.TOO_LONG:
+            what = "even with the conversation compacted" if turn.was_compacted else "together with the conversation"
+            told[1:1] = [f"it is too long for the model {what}"]
+        if turn.has_used_tools:
+            told.append("what its tools have done stays done")
+        if self.rejections > 1:
+            told.append(
+                f"{self.rejections} in a row: if they are all right by themselves, the conversation is not; close the "
+                "session, or name another one, to begin a new one"
+            )
+        return "; ".join(told)
 
     def finish(self, outcome: Outcome) -> Turn:
         """Ends the running turn: its one outcome is recorded here."""
@@ -354,6 +397,7 @@ class Session:
                 self.note = message
             case Done():
                 self.note = ""
+                self.rejections = 0
             case _:
                 self.note = outcome.reason
         turn.end(outcome)

@@ -297,6 +297,15 @@ class FakeConnection:
         """Ends the turn with an error of the API."""
         self._finish(text="", error=f"API Error: {status}", status=status)
 
+    def reject(self, status: int = 400) -> None:
+        """Ends the turn as the API does that rejects a prompt: it stays in the conversation."""
+        self.fail(status)
+
+    @property
+    def remembers(self) -> list[str]:
+        """Every prompt of its conversation, oldest first."""
+        return self.world.transcripts.get(self.launch.session_uuid, [])
+
     def die(self, exit_code: int = -9) -> None:
         """The process ends: everybody who waits for it is told."""
         self._end()

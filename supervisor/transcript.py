@@ -89,8 +89,12 @@ def find_cut(transcript: Path, prompts: Iterable[str]) -> Cut:
     for uuid in prompts:
         if (place := places.get(uuid)) is None:
             continue
-        if _is_answered(entries[place + 1 :]):
+        after = entries[place + 1 :]
+        if _is_answered(after):
             return Cut(CutKind.NONE)
+        if summary := _find_summary(after):
+            # What stood before the prompt has been summed up since, and is not resumed any more.
+            return Cut(CutKind.AFTER, summary, uuid)
         parent = entries[place].get("parentUuid")
         return Cut(CutKind.AFTER, str(parent), uuid) if parent else Cut(CutKind.ALL, drops=uuid)
     return Cut(CutKind.NONE)
@@ -124,6 +128,11 @@ def _read_entries(transcript: Path) -> list[dict[str, Any]]:
         if isinstance(entry, dict) and entry.get("uuid"):
             entries.append(entry)
     return entries
+
+
+def _find_summary(entries: list[dict[str, Any]]) -> str:
+    """Uuid of the last one that sums up what came before it; empty when none does."""
+    return next((str(entry["uuid"]) for entry in reversed(entries) if entry.get("isCompactSummary")), "")
 
 
 def _is_answered(after: list[dict[str, Any]]) -> bool:

@@ -70,6 +70,9 @@ class Turn:
         """It has begun, and waits for the answer to its question without a client."""
         self.blocks: list[str] = []
         """What the agent has said in it: finished blocks, in order."""
+        self.has_used_tools = False
+        self.was_compacted = False
+        """The CLI has shortened the conversation while it ran."""
         self.told: list[str] = []
         """The answers it comes back with: what the agent is sent in place of the prompt."""
         self._conversation = conversation

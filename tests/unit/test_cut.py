@@ -36,3 +36,12 @@ def test_what_the_cli_says_itself_is_no_answer(tmp_path: Path, said: tuple[dict[
 @pytest.mark.parametrize("said", [(ANSWER,), (TOOL_CALL, ANSWER)])
 def test_a_prompt_that_was_answered_after_all_stays(tmp_path: Path, said: tuple[dict[str, str], ...]) -> None:
     assert find_cut(write(tmp_path / "t.jsonl", *said), ["asked"]).kind is CutKind.NONE
+
+
+def test_a_conversation_summed_up_since_is_cut_behind_its_summary(tmp_path: Path) -> None:
+    """What stood before the prompt is not resumed any more: to cut there is refused."""
+    path = write(tmp_path / "t.jsonl", REFUSAL)
+    summary = {"type": "user", "uuid": "summary", "parentUuid": "x", "isCompactSummary": True, "message": {}}
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:3], json.dumps(summary), *lines[3:]]) + "\n")
+    assert find_cut(path, ["asked"]) == Cut(CutKind.AFTER, "summary", "asked")
