@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check soak chaos bench format schema screenshots clean
+.PHONY: help demo run test probes check soak chaos bench format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,9 @@ test: $(VENV)/installed-test ## Run every test, those with real Claude Code proc
 
 chaos: $(VENV)/installed-test ## Kill, stop and refuse everything for a minute, and count what was lost (must be 0)
 	$(BIN)/python -m tests.chaos $(CHAOS)
+
+probes: $(VENV)/installed-test ## Ask the installed SDK and CLI whether what bullpen is built on is still so: two minutes
+	$(BIN)/python -m tests.probes $(PROBES)
 
 check: $(VENV)/installed-test ## Format, lint, types, import contracts, and the tests that need no loop
 	$(BIN)/ruff format --check .
