@@ -132,6 +132,13 @@ class Prodded:
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed:
+    """More was said than is kept (`ration`)."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Woke:
     """The CLI says that it is running, or that it waits for somebody."""
 
@@ -210,6 +217,7 @@ ClientEvent = (
     | Compacted
     | Requested
     | Prodded
+    | Trimmed
     | Woke
     | Rested
     | Result

@@ -115,19 +115,39 @@ class Reading(NamedTuple):
 
 MOST_HELD = 1_000
 """Entries of one conversation that are held in memory, at least; the journal has all of them."""
+MOST_TEXT_HELD = 16 * 1024 * 1024
+"""Characters of one conversation that are held in memory; the last entry is, whatever it holds."""
+MOST_FRAGMENTS = 4_096
+"""Of an open block that nobody reads: then they are put together."""
+
+
+def weigh(entry: Entry) -> int:
+    """About how many characters it holds."""
+    match entry:
+        case Asked(text=text) | Replied(text=text) | ToolReturned(text=text) | Noticed(text=text):
+            return len(text)
+        case ToolCalled(detail=detail):
+            return len(detail)
+        case QuestionPosed(question=question):
+            return len(question.detail)
+        case TurnEnded(outcome=outcome):
+            return len(getattr(outcome, "text", ""))
+    return 0
 
 
 class Conversation:
     """Owned by one session; written only by the engine, read by anybody.
 
     Where somebody keeps them all (`on_entry`), the oldest entries are let go of when there are twice as many as
-    `MOST_HELD`: a session that is never idle would otherwise grow for ever. Entries keep their numbers, so that every
-    reader's cursor stays right.
+    `MOST_HELD`, or when they hold more text than `MOST_TEXT_HELD`: a session that is never idle would otherwise grow
+    for ever. Entries keep their numbers, so that every reader's cursor stays right.
     """
 
     def __init__(self, entries: Iterable[Entry] = (), on_entry: Callable[[Entry], None] | None = None) -> None:
         """`entries` were said before; `on_entry` is told every new one."""
         self._entries: list[Entry] = list(entries)
+        self._weight = sum(map(weigh, self._entries))
+        """Characters of what is held."""
         self._let_go = 0
         """Entries that were here and are not any more."""
         self._on_entry = on_entry
@@ -161,18 +181,30 @@ class Conversation:
             self._open = []
             self._open_length = 0
         self._entries.append(entry)
-        if self._on_entry is not None and len(self._entries) > 2 * MOST_HELD:
-            self._let_go += len(self._entries) - MOST_HELD
-            del self._entries[:-MOST_HELD]
+        self._weight += weigh(entry)
         if self._on_entry is not None:
+            self._let_go_of_old()
             self._on_entry(entry)
         self.wake()
+
+    def _let_go_of_old(self) -> None:
+        count = len(self._entries) - MOST_HELD if len(self._entries) > 2 * MOST_HELD else 0
+        weight = sum(map(weigh, self._entries[:count]))
+        if self._weight > MOST_TEXT_HELD:
+            while count < len(self._entries) - 1 and self._weight - weight > MOST_TEXT_HELD // 2:
+                weight += weigh(self._entries[count])
+                count += 1
+        self._weight -= weight
+        self._let_go += count
+        del self._entries[:count]
 
     def stream(self, text: str, turn_id: str) -> None:
         """Adds to the open block of that turn."""
         self.open_turn = turn_id
         self._open.append(text)
         self._open_length += len(text)
+        if len(self._open) >= MOST_FRAGMENTS:
+            self._open = ["".join(self._open)]
         self.wake()
 
     def void_block(self) -> None:

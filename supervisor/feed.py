@@ -14,7 +14,7 @@ from typing import Protocol, Self, TypeVar
 
 import anyio
 
-from supervisor.events import Event
+from supervisor.events import Event, QuestionAsked, QuestionSettled, TurnFinished
 from supervisor.model import Question, SessionKey
 from supervisor.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
 
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 EVENT_BUFFER = 5_000
 """Events a reader may be behind before it is cut."""
+TEXT_BUFFER = 16 * 1024 * 1024
+"""Characters of outcomes and questions in them, before it is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Subscription:
         self._on_close = on_close
         self._dirty = _Dirty()
         self._events: deque[Event] = deque()
+        self._weight = 0
+        """Characters in them."""
         self._is_cut = False
         self._wakeup: anyio.Event | None = None
         self._has_news = False
@@ -92,9 +96,11 @@ class Subscription:
         return self._dirty
 
     def push(self, event: Event) -> None:
-        if len(self._events) >= EVENT_BUFFER:
+        self._weight += _weigh(event)
+        if len(self._events) >= EVENT_BUFFER or self._weight > TEXT_BUFFER:
             self._is_cut = True
             self._events.clear()
+            self._weight = _weigh(event)
             self._dirty = _Dirty()
         self._events.append(event)
         self.wake()
@@ -117,6 +123,7 @@ class Subscription:
         dirty, self._dirty = self._dirty, _Dirty()
         events = tuple(self._events)
         self._events.clear()
+        self._weight = 0
         if self._is_cut:
             self._is_cut = False
             return Changes(snapshot=self._source.snapshot(), events=events)
@@ -135,6 +142,15 @@ class Subscription:
             gone_clients=frozenset(name for name, row in clients.items() if row is None),
             events=events,
         )
+
+
+def _weigh(event: Event) -> int:
+    match event:
+        case TurnFinished(outcome=outcome):
+            return len(getattr(outcome, "text", ""))
+        case QuestionAsked(question=question) | QuestionSettled(question=question):
+            return len(question.detail)
+    return 0
 
 
 def _present(rows: Iterable[T | None]) -> tuple[T, ...]:

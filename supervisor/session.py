@@ -19,6 +19,7 @@ from supervisor.client_events import (
     TextDelta,
     ToolEnded,
     ToolStarted,
+    Trimmed,
     Voided,
 )
 from supervisor.clock import Clock
@@ -277,6 +278,8 @@ class Session:
                 if turn is not None:
                     turn.was_compacted = True
                 self.notice(f"The conversation was compacted ({tokens_before:,} tokens before)")
+            case Trimmed(words):
+                self.notice(words, is_warning=True)
             case _:
                 pass
 

@@ -79,6 +79,9 @@ from supervisor.view import View, find_client
 LAST_RESORT = 60.0
 """Seconds that ending everything may take after a mistake of ours, which may have been made in the ending itself."""
 
+MOST_WAITING_TEXT = 16 * 1024 * 1024
+"""Characters of all the prompts that wait in one instance, however many may wait (`queue.maxWaiting`)."""
+
 
 class Supervisor:
     """Owns the instances, the feed, the question desk and the task group that all clients run in."""
@@ -328,7 +331,7 @@ class Supervisor:
         session = instance.sessions.get(key)
         if session is not None and session.is_closing:
             raise NotAccepting(f"{key} is being closed; ask again in a moment")
-        self._check_room(instance, session)
+        self._check_room(instance, session, len(prompt.text))
         is_new = session is None
         if session is None:
             is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
@@ -378,10 +381,13 @@ class Supervisor:
         del self._turns[turn.id]
         self._notice_emptiness()
 
-    def _check_room(self, instance: Instance, session: Session | None) -> None:
+    def _check_room(self, instance: Instance, session: Session | None, size: int) -> None:
         queue = instance.template.queue
         if instance.turns.waiting >= queue.max_waiting:
             raise operations.make_saturated(instance, f"{instance.turns.waiting} prompts wait, no more are taken")
+        if instance.turns.waiting_text + size > MOST_WAITING_TEXT:
+            words = f"the prompts that wait have {instance.turns.waiting_text:,} characters, no more are taken"
+            raise operations.make_saturated(instance, words)
         if session is not None and len(session.mailbox) >= queue.max_waiting_per_session:
             raise operations.make_saturated(instance, f"{len(session.mailbox)} prompts wait in this session alone")
 

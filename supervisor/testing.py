@@ -20,7 +20,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -43,6 +43,9 @@ from supervisor.journal import ClientRecord
 from supervisor.model import Usage
 from supervisor.processes import Measure, ProcessTable
 from supervisor.templates import Template
+
+if TYPE_CHECKING:
+    from supervisor.translate import Translator
 
 OnPrompt = Callable[["FakeConnection", str], None]
 
@@ -182,6 +185,7 @@ class FakeConnection:
         self._said: list[str] = []
         self._in, self._out = anyio.create_memory_object_stream[ClientEvent | ClientDied](math.inf)
         self._cost = 0.0
+        self._translator: Translator | None = None
         self._cost_before: float | None = None
 
     def __repr__(self) -> str:
@@ -237,7 +241,9 @@ class FakeConnection:
 
         try:
             message = parse_message(line)  # type: ignore[arg-type]
-            for event in Translator(self.launch.workspace).read(message) if message is not None else ():
+            if self._translator is None:
+                self._translator = Translator(self.launch.workspace)
+            for event in self._translator.read(message) if message is not None else ():
                 if isinstance(event, Result) and self._uuid in (event.prompt_uuids or (self._uuid,)):
                     self._uuid = ""
                 self.tell(event)

@@ -29,6 +29,7 @@ from supervisor.cleaning import StreamCleaner, clean, one_line, shorten
 from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
 from supervisor.model import Usage
 from supervisor.permissions import detail, summarize
+from supervisor.ration import Ration
 
 _MOST_ERRORS, _MOST_ERROR = 20, 2_000
 """Errors of one Result that are told, and characters of each."""
@@ -49,6 +50,7 @@ class Translator:
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
+        self._ration = Ration()
         self._cleaner = StreamCleaner()
         self._is_streaming = False
         """Fragments of a block have come, and the whole block has not."""
@@ -57,7 +59,7 @@ class Translator:
         """What it tells. Raises `ClientDied` when it cannot be read at all: it may have been the Result that a turn
         waits for, and that turn must not wait for ever."""
         try:
-            return list(self.translate(message))
+            return [one for event in self.translate(message) for one in self._ration.share_out(event)]
         except Exception as error:
             raise ClientDied(f"a message of the client could not be read: {type(error).__name__}") from error
 

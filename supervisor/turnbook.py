@@ -27,6 +27,8 @@ class TurnBook:
     def __init__(self, instance: Instance, house: House) -> None:
         self.waiting = 0
         """Turns queued in all sessions."""
+        self.waiting_text = 0
+        """Characters of their prompts."""
         self._instance = instance
         self._house = house
         self._ready: dict[SessionKey, Session] = {}
@@ -61,7 +63,7 @@ class TurnBook:
             self._house.journal.accept_turn(record, lambda error: self._note_recorded(session, turn, error))
         turn.queued_steady = self._house.clock.steady()
         session.mailbox.put(turn)
-        self.waiting += 1
+        self._count(turn, 1)
         if turn.is_recorded:
             self._note_recorded(session, turn, None)
         else:
@@ -86,9 +88,13 @@ class TurnBook:
         self.note_readiness(session)
         self._instance.kick()
 
+    def _count(self, turn: Turn, step: int) -> None:
+        self.waiting += step
+        self.waiting_text += step * len(turn.prompt.text)
+
     def _take_out(self, session: Session, turn: Turn) -> None:
         session.mailbox.withdraw(turn)
-        self.waiting -= 1
+        self._count(turn, -1)
 
     def suspend(self, session: Session, turn: Turn) -> None:
         """Leaves a turn that waits to the next run: the journal has it."""
@@ -100,7 +106,7 @@ class TurnBook:
     def drop(self, session: Session, turn: Turn, outcome: Outcome) -> None:
         """Ends a turn that waits."""
         session.drop(turn, outcome)
-        self.waiting -= 1
+        self._count(turn, -1)
         self._house.desk.approvals.note_turn_over(session, turn.id)
         self._record_end(turn, outcome)
         self._instance.publish(past.TurnFinished, session, turn, outcome=outcome)
@@ -110,7 +116,7 @@ class TurnBook:
     def begin(self, session: Session) -> Turn:
         """Makes the head of a ready session the running turn."""
         turn = session.begin()
-        self.waiting -= 1
+        self._count(turn, -1)
         self._running[session.key] = session
         self._served += 1
         self._last_served[session.key.user] = self._served
@@ -176,7 +182,7 @@ class TurnBook:
         """Makes the running turn wait again, before all others."""
         turn = session.put_back()
         del self._running[session.key]
-        self.waiting += 1
+        self._count(turn, 1)
         self._instance.publish(past.TurnPutBack, session, turn, reason=reason)
         return turn
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import aiosqlite
 
-from supervisor.conversation import Asked, Entry, Noticed
+from supervisor.conversation import MOST_TEXT_HELD, Asked, Entry, Noticed
 from supervisor.errors import JournalFailed
 from supervisor.journal.notes import Note
 from supervisor.journal.packing import ASKED, unpack_entry, unpack_question
@@ -43,9 +43,10 @@ _KEY = "instance = ? AND user = ? AND session = ?"
 _HISTORY = f"""
 SELECT number, at, kind, body FROM entries WHERE {_KEY} AND number >= coalesce(
     (SELECT number FROM entries WHERE {_KEY} AND kind = '{ASKED}' ORDER BY number DESC LIMIT 1 OFFSET ?), 0
-) ORDER BY number
+) ORDER BY number DESC
 """
-"""The prompts are counted backwards along the index, so a long conversation costs no more than what is returned."""
+"""Newest first. The prompts are counted backwards along the index, so a long conversation costs no more than what is
+returned."""
 
 
 async def load(connection: aiosqlite.Connection, path: Path) -> Loaded:
@@ -93,8 +94,8 @@ class Reader:
 
     def history(self, key: SessionKey, last_turns: int, notes: Iterable[Note]) -> list[Entry]:
         """The entries of the last turns, oldest first. Raises `JournalFailed`."""
-        rows = self._read(_HISTORY, (*key, *key, max(last_turns, 1) - 1))
-        entries = {number: _unpack(key, at, kind, body) for number, at, kind, body in rows}
+        rows = self._read_newest(_HISTORY, (*key, *key, max(last_turns, 1) - 1))
+        entries = {number: _unpack(key, at, kind, body) for number, at, kind, body in reversed(rows)}
         for note in notes:
             if note.key != key:
                 continue
@@ -121,11 +122,28 @@ class Reader:
         except sqlite3.Error as error:
             raise unusable(self._path, error) from error
 
+    def _read_newest(self, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
+        """As many as hold no more text than a conversation does."""
+        rows: list[Row] = []
+        room = MOST_TEXT_HELD
+        try:
+            for row in self._connection.execute(sql, parameters):
+                room -= len(row[3])
+                if rows and room < 0:
+                    break
+                rows.append(row)
+        except sqlite3.Error as error:
+            raise self._cannot_read(error) from error
+        return rows
+
+    def _cannot_read(self, error: Exception) -> JournalFailed:
+        return JournalFailed(f"the journal {self._path} cannot be read ({error}): see to its disk")
+
     def _read(self, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
         try:
             return self._connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
-            raise JournalFailed(f"the journal {self._path} cannot be read ({error}): see to its disk") from error
+            raise self._cannot_read(error) from error
 
 
 def _unpack(key: SessionKey, at: float, kind: str, body: str) -> Entry:

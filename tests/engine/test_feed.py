@@ -7,8 +7,8 @@ import pytest
 
 from supervisor import events as past
 from supervisor.events import Event
-from supervisor.feed import EVENT_BUFFER
-from supervisor.model import Prompt
+from supervisor.feed import EVENT_BUFFER, TEXT_BUFFER
+from supervisor.model import Done, Prompt
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until
@@ -88,3 +88,19 @@ async def test_an_instances_row_is_told_when_a_client_starts_and_when_the_first_
             world.holder_of("a").say("hm")
             await anyio.wait_all_tasks_blocked()
             assert feed.take().instances == supervisor.snapshot().instances
+
+
+async def test_a_reader_that_is_behind_by_much_text_is_cut(start: Start, world: FakeWorld) -> None:
+    """Few events may hold many words."""
+    async with start() as supervisor:
+        key = supervisor.submit(Prompt("desk", "x", user="ana")).key
+        await until(lambda: supervisor.snapshot().sessions[0].turns == 1)
+        with supervisor.watch() as feed:
+            long = past.TurnFinished(at=1.0, instance=key.instance, outcome=Done("x" * (TEXT_BUFFER // 3)))
+            for _ in range(4):
+                supervisor._feed.publish(long)
+            changes = feed.take()
+            assert changes.snapshot is not None
+            assert changes.events == (long,)
+            supervisor._feed.publish(long)
+            assert feed.take().snapshot is None

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.conversation import weigh
 from supervisor.last_words import MOST_WORDS, LastWords
-from supervisor.model import Done, Failed, FailureKind, Outcome, Prompt
+from supervisor.model import Done, Failed, FailureKind, Outcome, Prompt, SessionKey
 from supervisor.options import CompiledOptions
 from supervisor.processes import find_descendant
+from supervisor.ration import MOST_REPLY, MOST_RETRIES
 from supervisor.sdk import SdkConnector
 from supervisor.settings import Settings
 from supervisor.supervisor import Supervisor
@@ -79,6 +81,37 @@ async def test_what_is_no_message_costs_no_memory(
         peak = Peak()
         assert isinstance(await flood(supervisor, f"{kind} 200"), Done)
         assert peak.growth < 40 * MB
+
+
+@pytest.mark.parametrize("kind", ["fragments", "blocks"])
+async def test_a_reply_without_end_is_cut_and_the_turn_goes_on(
+    open_flooded: Callable[[], AbstractAsyncContextManager[Supervisor]], kind: str
+) -> None:
+    async with open_flooded() as supervisor:
+        peak = Peak()
+        outcome = await flood(supervisor, f"{kind} 100")
+        assert isinstance(outcome, Done)
+        assert len(outcome.text) <= MOST_REPLY + 100
+        entries = supervisor.conversation(SessionKey("desk", "ana", "default")).entries
+        assert sum(map(weigh, entries)) <= 3 * MOST_REPLY
+        if kind == "blocks":
+            assert sum("is not kept" in getattr(entry, "text", "") for entry in entries) == 1
+        assert peak.growth < 60 * MB
+
+
+@pytest.mark.parametrize(("kind", "most"), [("retries", MOST_RETRIES), ("tools", 100)])
+async def test_a_flood_of_small_things_is_told_up_to_a_number(
+    open_flooded: Callable[[], AbstractAsyncContextManager[Supervisor]],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    most: int,
+) -> None:
+    monkeypatch.setattr("supervisor.ration.MOST_TOLD", 100)
+    async with open_flooded() as supervisor:
+        key = SessionKey("desk", "ana", "default")
+        before = len(supervisor.conversation(key))
+        assert isinstance(await flood(supervisor, f"{kind} 400"), Done)
+        assert most < len(supervisor.conversation(key)) - before < most + 10
 
 
 async def test_a_line_without_end_ends_its_own_client(

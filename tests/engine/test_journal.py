@@ -261,3 +261,17 @@ async def test_pruning_spares_what_is_recent_open_on_offer_or_said_in_a_known_se
         "alice-9.0", "alice-open", "bob-9.0", "bob-open", "bob-offered",
     }  # fmt: skip
     assert [row[0] for row in read(folder, "SELECT at FROM entries ORDER BY number")] == [9.0, 1.0, 9.0]
+
+
+async def test_history_gives_no_more_text_than_a_conversation_holds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest of it, in order."""
+    monkeypatch.setattr("supervisor.journal.reader.MOST_TEXT_HELD", 10_000)
+    async with opened(folder) as journal:
+        for number in range(50):
+            journal.add_entry(KEY, Noticed(at=1.0, text=f"{number}" + "x" * 1_000))
+        await journal.flush()
+        found = [entry.text.rstrip("x") for entry in journal.history(KEY) if isinstance(entry, Noticed)]
+    assert found == [str(number) for number in range(50 - len(found), 50)]
+    assert 5 < len(found) < 10

@@ -19,6 +19,7 @@ from supervisor.errors import (
     NotRecorded,
     OutcomeUnknown,
     Refused,
+    Saturated,
     UnknownTarget,
 )
 from supervisor.journal import writer as writing
@@ -235,6 +236,22 @@ async def test_a_queue_is_cleared_only_by_its_own_instance(
         with pytest.raises(UnknownTarget):
             supervisor.clear_queue("two", ticket.key)
         assert supervisor.clear_queue("one", ticket.key) == 1
+
+
+async def test_prompts_that_wait_hold_no_more_text_than_a_bound(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many may wait: a million characters each would be all of the memory."""
+    monkeypatch.setattr("supervisor.supervisor.MOST_WAITING_TEXT", 100)
+    world.on_prompt = hold
+    async with start() as supervisor:
+        tickets = [supervisor.submit(Prompt("desk", "x" * 30, user="ana")) for _ in range(3)]
+        assert isinstance(await refused(supervisor, lambda: supervisor.submit(Prompt("desk", "x" * 30))), Saturated)
+        await until(lambda: world.connections and world.connections[0].prompts)
+        supervisor.submit(Prompt("desk", "x" * 30, user="ana"))
+        supervisor.withdraw(tickets[1].turn_id)
+        supervisor.clear_queue("desk")
+        assert supervisor._instances["desk"].turns.waiting_text == 0
 
 
 async def test_verbs_after_the_end_are_refused(start: Start, world: FakeWorld) -> None:

@@ -15,10 +15,17 @@ from supervisor import bounds
 from supervisor.client_events import Compacted, Limited, Result, Retrying
 from supervisor.model import Usage
 
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.just(10**400),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
-    max_leaves=4,
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=10)
+    | st.binary(max_size=5)
+    | st.sampled_from([10**400, -(10**400), 2**63, "\ud800", "\x00"])
+)
+anything = (
+    leaves | st.lists(leaves, max_size=2) | st.dictionaries(st.text(max_size=5) | st.integers(), leaves, max_size=2)
 )
 
 

@@ -1,6 +1,17 @@
 from __future__ import annotations
 
-from supervisor.conversation import MOST_HELD, Asked, Conversation, Cursor, Entry, Noticed, Replied
+from supervisor.conversation import (
+    MOST_FRAGMENTS,
+    MOST_HELD,
+    MOST_TEXT_HELD,
+    Asked,
+    Conversation,
+    Cursor,
+    Entry,
+    Noticed,
+    Replied,
+    weigh,
+)
 from supervisor.model import Source
 
 
@@ -117,3 +128,28 @@ def test_voiding_when_nothing_is_open_changes_nothing() -> None:
     before = conversation.read().cursor
     conversation.void_block()
     assert conversation.read(before) == ((), "", False, before)
+
+
+def test_no_more_text_is_held_than_a_bound_and_readers_keep_their_place() -> None:
+    kept: list[Entry] = []
+    conversation = Conversation(on_entry=kept.append)
+    cursor = conversation.read().cursor
+    for number in range(40):
+        conversation.append(Replied(at=1.0, text=str(number) + "x" * 1_000_000))
+        assert sum(map(weigh, conversation.entries)) <= MOST_TEXT_HELD
+        reading = conversation.read(cursor)
+        cursor = reading.cursor
+        assert [entry.text[: len(str(number))] for entry in reading.entries if isinstance(entry, Replied)] == [
+            str(number)
+        ]
+    assert len(kept) == len(conversation) == 40
+    conversation.append(Replied(at=1.0, text="y" * (MOST_TEXT_HELD + 1)))
+    assert [weigh(entry) for entry in conversation.entries] == [MOST_TEXT_HELD + 1], "the last one is always held"
+
+
+def test_fragments_that_nobody_reads_are_put_together() -> None:
+    conversation = Conversation()
+    for _ in range(3 * MOST_FRAGMENTS):
+        conversation.stream("ab", "t")
+        assert len(conversation._open) <= MOST_FRAGMENTS
+    assert conversation.open_text == "ab" * 3 * MOST_FRAGMENTS
