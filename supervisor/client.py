@@ -23,6 +23,7 @@ from supervisor.client_events import (
 )
 from supervisor.connection import Connection, ProcessTree
 from supervisor.errors import ClientDied, ConnectFailed
+from supervisor.haste import KILL, TERMINATE, Haste
 from supervisor.processes import Measure, ProcessTable
 from supervisor.slot import Slot
 
@@ -131,7 +132,9 @@ class Client:
         listener: Listener,
         deadlines: Deadlines,
         starts: anyio.CapacityLimiter,
+        haste: Haste | None = None,
     ) -> None:
+        """`haste` shortens the ladder for all clients at once; without, nothing does."""
         self.slot = slot
         self.reason: EndReason | None = None
         self.error: Exception | None = None
@@ -144,6 +147,7 @@ class Client:
         self._listener = listener
         self._deadlines = deadlines
         self._starts = starts
+        self._haste = haste or Haste()
         self._outbox, self._prompts = anyio.create_memory_object_stream[_Letter](math.inf)
         self._interrupt_wanted = anyio.Event()
         self._unwanted = ""
@@ -288,7 +292,8 @@ class Client:
             if is_busy and self.error is None and self.reason not in _UNASKED:
                 self._listener.client_ending(self.slot, "interrupt")
                 self._disown()
-                await self._interrupt_and_settle()
+                with self._haste.wait(math.inf, until=TERMINATE):
+                    await self._interrupt_and_settle()
             group.cancel_scope.cancel()
 
     async def _read(self, group: TaskGroup) -> None:
@@ -513,7 +518,7 @@ class Client:
             # underneath it, which lets the disconnect return.
             group.start_soon(self._disconnect, left)
             patience = 0 if self.reason is EndReason.PANIC else self._deadlines.disconnect
-            with anyio.move_on_after(patience):
+            with self._haste.wait(patience, until=TERMINATE):
                 await left.wait()
             tree.look()
             await self._end_tree(tree)
@@ -535,7 +540,9 @@ class Client:
         if tree.alive_count:
             self._tell_step("terminate")
             tree.terminate()
-            if not await tree.emptied(self._deadlines.terminate):
+            with self._haste.wait(self._deadlines.terminate, until=KILL):
+                await tree.emptied(math.inf)
+            if tree.alive_count:
                 self._tell_step("kill")
                 tree.look()
                 self._was_killed = True

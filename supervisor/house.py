@@ -13,6 +13,7 @@ from supervisor.client import Client, Deadlines
 from supervisor.clock import Clock
 from supervisor.desk import QuestionDesk
 from supervisor.feed import Feed
+from supervisor.haste import Haste
 from supervisor.journal import Journal
 from supervisor.settings import Settings
 
@@ -37,6 +38,8 @@ class House:
     feed: Feed = field(init=False)
     """Set once, before anything is opened: it shows what the house holds. The same goes for the desk."""
     desk: QuestionDesk = field(init=False)
+    haste: Haste = field(default_factory=Haste)
+    """Of all clients that end."""
     log: Journal | None = None
     """While the supervisor runs."""
 

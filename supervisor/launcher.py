@@ -57,8 +57,9 @@ class Launcher:
             is_unanswered=session is None or not session.is_answered,
             ask=ask,
         )
+        house = self._house
         slot.client = Client(
-            slot, self.connector.open(launch), self._hearing, self._house.deadlines, self._house.starts
+            slot, self.connector.open(launch), self._hearing, house.deadlines, house.starts, house.haste
         )
         self._instance.pool.add(slot)
         # Before it is started: whatever becomes of this process, the next run can find and end it.

@@ -12,7 +12,7 @@ import anyio.to_thread
 import psutil
 
 from supervisor.journal import ClientRecord
-from supervisor.processes import Tree, find_top, list_tree, map_marked
+from supervisor.processes import Tree, find_top, list_run, list_tree, map_marked
 
 TERMINATE_WITHIN = 1.0
 """Seconds between TERM and KILL."""
@@ -37,6 +37,16 @@ async def end_orphans(records: Sequence[ClientRecord]) -> tuple[int, int]:
         tree.kill()
         await tree.emptied(KILL_WITHIN)
     return found, tree.alive_count
+
+
+async def end_marked(run: str, *, kills: bool) -> None:
+    """Tells every process of one supervisor's clients to end (TERM), or kills them. Does not wait for it."""
+    tree = Tree(None, "")
+    tree.add(await anyio.to_thread.run_sync(list_run, run))
+    if kills:
+        tree.kill()
+    else:
+        tree.terminate()
 
 
 def find_orphans(records: Iterable[ClientRecord]) -> list[psutil.Process]:

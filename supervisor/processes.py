@@ -46,6 +46,16 @@ def map_marked(marks: Set[str]) -> dict[str, list[psutil.Process]]:
     return found
 
 
+def list_run(run: str) -> list[psutil.Process]:
+    """Every process whose mark begins with that of one supervisor, and what hangs below it."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(*_LOST, OSError):
+            if process.environ().get(MARK, "").startswith(f"{run}:"):
+                found += list_tree(process)
+    return found
+
+
 def list_marked(mark: str) -> list[psutil.Process]:
     """Every process of this user that carries the mark."""
     return map_marked({mark}).get(mark, [])

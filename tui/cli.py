@@ -17,6 +17,8 @@ import typer
 
 from supervisor import show_name
 from tui.output import READER_GONE, OutputFailed, ReaderGone, flush, give_up, open_streams, say, tell
+from tui.signals import SIGNALS
+from tui.threads import leave
 
 if TYPE_CHECKING:
     from supervisor import Settings, Template
@@ -25,7 +27,6 @@ USAGE = 2
 """Exit code for bad input."""
 INTERNAL_ERROR = 70
 """Exit code when the mistake is ours (EX_SOFTWARE)."""
-INTERRUPTED = 130
 GIVEN_UP = 1
 """A question of ours was answered with the end of input."""
 
@@ -243,12 +244,9 @@ def _with_credentials(settings: Settings) -> Settings:
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    import anyio
-
-    try:
-        return anyio.run(work)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    code = SIGNALS.run(work)
+    leave(code)
+    return code
 
 
 def _fail(line: str) -> None:
@@ -283,14 +281,14 @@ def _as_text(argument: str) -> str:
 
 def main() -> None:
     """The `bullpen` command."""
+    SIGNALS.listen()
     open_streams()
     try:
         code = app(prog_name="bullpen", standalone_mode=False) or 0
         flush()
-    except KeyboardInterrupt:
-        code = INTERRUPTED
     except Exception as error:
         code = _report(error)
+    leave(code)
     raise SystemExit(code)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,10 +19,10 @@ from anyio.abc import TaskStatus
 
 from supervisor import bare_host, show_name
 from tui.output import tell
+from tui.signals import SIGNALS
 
 if TYPE_CHECKING:
     from supervisor import Settings, Supervisor, Template
-    from tui.app import BullpenApp
 
 _log = logging.getLogger(__name__)
 
@@ -71,17 +70,25 @@ async def run_dashboard(templates: Sequence[Template], settings: Settings, *, wi
                 failures.append(error)
                 app.exit(return_code=ENGINE_FAILED)
 
-        async with anyio.create_task_group() as group:
-            group.start_soon(_leave_on_signal, app)
-            await group.start(run_engine)
-            if with_callers:
-                group.start_soon(_play, supervisor)
+        start = anyio.CancelScope()
+
+        def leave() -> None:
+            app.exit(return_code=SIGNALS.exit_code or 0)
+            start.cancel()
+
+        async with SIGNALS.heeded(leave, supervisor.hurry), anyio.create_task_group() as group:
+            with start:
+                await group.start(run_engine)
             try:
-                await app.run_async()
+                if not start.cancel_called:
+                    if with_callers:
+                        group.start_soon(_play, supervisor)
+                    await app.run_async()
             finally:
                 with anyio.CancelScope(shield=True):
                     _say_goodbye(supervisor)
-                    await supervisor.stop()
+                    if not start.cancelled_caught:  # else the engine has ended, or never run
+                        await supervisor.stop()
                 group.cancel_scope.cancel()
     if failures:
         tell(f"the engine failed: {failures[0]!r}")
@@ -95,13 +102,6 @@ async def _play(supervisor: Supervisor) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(play, supervisor)
         group.start_soon(stand_in, supervisor)
-
-
-async def _leave_on_signal(app: BullpenApp) -> None:
-    """SIGTERM, SIGHUP and SIGINT ask the screen to leave; the exit code tells which it was."""
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP, signal.SIGINT) as received:
-        async for number in received:
-            app.exit(return_code=128 + number)
 
 
 def _say_goodbye(supervisor: Supervisor) -> None:

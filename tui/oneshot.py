@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 
 from supervisor import (
     Allow,
@@ -32,6 +31,8 @@ from supervisor import (
 from tui.format import first_line
 from tui.launch import prepare
 from tui.output import ask_line, tell, write
+from tui.signals import SIGNALS
+from tui.threads import run_apart
 
 if TYPE_CHECKING:
     from supervisor import Settings, Template
@@ -51,29 +52,25 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     whether it was.
     """
     wanted = [template for template in templates if template.name == prompt.agent]
-    signals: list[int] = []
     outcome: Outcome | None = None
-    async with (
-        prepare(wanted or templates, settings, name="ask", keeps_queue=False) as supervisor,
-        supervisor,
-        anyio.create_task_group() as group,
-    ):
-        group.start_soon(_leave_on_signal, group.cancel_scope, signals)
-        group.start_soon(_answer_questions, supervisor)
-        offers = {row.key: row.offer for row in supervisor.snapshot().sessions if row.offer is not None}
-        ticket = supervisor.submit(prompt)
-        await ticket.accepted()
-        if (offer := offers.get(ticket.key)) is not None:
-            tell(f"{_tell_offer(offer)}")
-        is_watched = sys.stdout.isatty()
-        # What was written to a pipe cannot be taken back: there, a block is written when it is whole.
-        async for fragment in ticket.stream(whole=not is_watched):
-            write(STARTS_AGAIN if isinstance(fragment, StartsAgain) else fragment, "the answer")
-        outcome = await ticket.outcome()
-        group.cancel_scope.cancel()
+    running: list[Supervisor] = []
+    work = anyio.CancelScope()
+
+    def hurry() -> None:
+        for supervisor in running:
+            supervisor.hurry()
+
+    # Signals are heeded around the supervisor's whole life: its start is broken off by the first, its end shortened by
+    # the others.
+    async with SIGNALS.heeded(work.cancel, hurry):
+        with work:
+            async with prepare(wanted or templates, settings, name="ask", keeps_queue=False) as supervisor:
+                running.append(supervisor)
+                async with supervisor:
+                    outcome = await _ask(supervisor, prompt)
     match outcome:
         case None:
-            return 128 + signals[0]
+            return SIGNALS.exit_code or 1
         case Done():
             return 0
         case Failed(kind, message):
@@ -85,19 +82,30 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     return 1
 
 
+async def _ask(supervisor: Supervisor, prompt: Prompt) -> Outcome:
+    async with anyio.create_task_group() as group:
+        group.start_soon(_answer_questions, supervisor)
+        offers = {row.key: row.offer for row in supervisor.snapshot().sessions if row.offer is not None}
+        ticket = supervisor.submit(prompt)
+        await ticket.accepted()
+        if (offer := offers.get(ticket.key)) is not None:
+            tell(f"{_tell_offer(offer)}")
+        is_watched = sys.stdout.isatty()
+        # What was written to a pipe cannot be taken back: there, a block is written when it is whole.
+        async for fragment in ticket.stream(whole=not is_watched):
+            text = STARTS_AGAIN if isinstance(fragment, StartsAgain) else fragment
+            # A pipe that nobody reads, or a terminal whose flow is held, holds up this write and nothing else.
+            await run_apart(partial(write, text, "the answer"))
+        outcome = await ticket.outcome()
+        group.cancel_scope.cancel()
+    return outcome
+
+
 def _tell_offer(offer: Offer) -> str:
     """One line about the turn that a restart interrupted; a one-shot command decides nothing about it."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(offer.made_at))
     text = first_line(clean(offer.text), 80)
     return f"a restart at {when} interrupted this session's turn “{text}”; the dashboard can replay or drop it"
-
-
-async def _leave_on_signal(scope: anyio.CancelScope, signals: list[int]) -> None:
-    """Being told to go ends the client in order, as anything else does."""
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP) as received:
-        async for number in received:
-            signals.append(number)
-            scope.cancel()
 
 
 async def _answer_questions(supervisor: Supervisor) -> None:
@@ -146,5 +154,5 @@ async def _put(question: Question) -> Answer:
 
 async def _read_line(prompt: str) -> str:
     ask_line(prompt)
-    line: str = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+    line = await run_apart(sys.stdin.readline)
     return line.strip() if line else END_OF_INPUT
