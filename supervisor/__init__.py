@@ -131,6 +131,8 @@ if TYPE_CHECKING:
     from supervisor.templates import shipped_templates as shipped_templates
     from supervisor.templates import without_effect as without_effect
     from supervisor.urls import bare_host as bare_host
+    from supervisor.walls import describe_walls as describe_walls
+    from supervisor.walls import missing_skills as missing_skills
 
 __version__ = "0.1.0"
 
@@ -161,6 +163,7 @@ _HOMES = {
     "supervisor": "Supervisor",
     "templates": "Template shipped_templates without_effect",
     "urls": "bare_host",
+    "walls": "describe_walls missing_skills",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -18,6 +18,19 @@ WRAPPER = "claude-under-guard"
 UMASK = "BULLPEN_UMASK"
 """In a client's environment: the umask (octal) that it is to have instead of 077."""
 
+TOOL_WRAPPER = "tools-without-credentials"
+WITHHELD = "BULLPEN_WITHHELD"
+_TOOL_SCRIPT = f"""#!/bin/sh
+set -f
+IFS='
+'
+case "$SHELL" in
+*/bash | */zsh) shell=$SHELL ;;
+*) shell=/bin/sh ;;
+esac
+exec env ${WITHHELD} -u {WITHHELD} "$shell" -c "$1"
+"""
+
 _log = logging.getLogger(__name__)
 
 
@@ -46,17 +59,35 @@ def wrap_cli(folder: Path) -> Path | None:
     # -I and -S: neither the environment nor the working directory, which is the agent's, decides what Python imports.
     start = shlex.join(["exec", sys.executable, "-I", "-S", guard.__file__, str(cli)])
     script = f'#!/bin/sh\numask "${{{UMASK}:-077}}"\n{start} "$@"\n'
-    try:
-        if not path.is_file() or path.is_symlink() or path.read_text(encoding="utf-8", errors="replace") != script:
-            make_private_dir(folder)
-            _write(path, script)
-    except OSError as error:
-        raise JournalUnusable(explain_os_error(path, error)) from error
-    if os.access(path, os.X_OK):
+    if _place(path, script):
         return path
     # A directory that forbids execution (mounted noexec) is no reason not to start at all.
     _log.warning("%s cannot be executed: clients are started without a guard", path)
     return None
+
+
+def wrap_tools(folder: Path) -> Path | None:
+    """A script that the CLI starts Bash commands, MCP servers and hooks through (`CLAUDE_CODE_SHELL_PREFIX`): it takes
+    away the variables that `WITHHELD` lists, as arguments of `env`, one on a line.
+
+    None where scripts of that folder cannot be run. Raises `JournalUnusable` when it cannot be written.
+    """
+    path = folder / TOOL_WRAPPER
+    if _place(path, _TOOL_SCRIPT):
+        return path
+    _log.warning("%s cannot be executed: tools get the credentials of their client", path)
+    return None
+
+
+def _place(path: Path, script: str) -> bool:
+    """Writes it where it does not stand already. False when it cannot be run."""
+    try:
+        if not path.is_file() or path.is_symlink() or path.read_text(encoding="utf-8", errors="replace") != script:
+            make_private_dir(path.parent)
+            _write(path, script)
+    except OSError as error:
+        raise JournalUnusable(explain_os_error(path, error)) from error
+    return os.access(path, os.X_OK)
 
 
 def _write(path: Path, script: str) -> None:

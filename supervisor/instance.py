@@ -50,6 +50,7 @@ from supervisor.slot import Slot
 from supervisor.templates import Template
 from supervisor.turn import Turn
 from supervisor.turnbook import TurnBook
+from supervisor.walls import describe_walls
 
 MOST_PLACED = 50
 """Sessions whose turn could begin, up to which each is told its place in the queue."""
@@ -62,6 +63,8 @@ class Instance:
 
     def __init__(self, template: Template, connector: Connector, house: House) -> None:
         self.template = template
+        self.walls = describe_walls(template)
+        """What its clients cannot reach, in words. Nothing that can be changed while it runs changes it."""
         self.name = template.name
         self.archetype = template.archetype
         self.pool = Pool(template.client_limit)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,11 +13,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from supervisor.bundled import UMASK, wrap_cli
+from supervisor.bundled import UMASK, wrap_cli, wrap_tools
 from supervisor.connection import Connector
+from supervisor.environment import expand, resolve
+from supervisor.errors import ConfigurationError
 from supervisor.private import host_umask
 from supervisor.settings import Settings
-from supervisor.template import Template, shared_folder
+from supervisor.skills import PLUGIN, find_skills, gather_skills
+from supervisor.template import Template, is_confined, shared_folder
+from supervisor.walls import missing_skills, skills_looked_in
+
+_log = logging.getLogger(__name__)
 
 MakeConnector = Callable[[Template], Connector]
 
@@ -64,35 +72,60 @@ class CompiledOptions:
     """The system prompt; empty for the CLI's own few words."""
     servers: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """MCP servers by name."""
+    granted: tuple[str, ...] = ()
+    """Names of variables that the template's `env` gives to tools."""
+    template: Template | None = field(default=None, repr=False, compare=False)
+    """For the walls of one session."""
 
     @cached_property
     def digest(self) -> str:
         """Equal for equal options, whatever order they were written in; covers every value."""
-        parts = [self.arguments, self.environment, self.prompt, self.servers]
+        walls = None if self.template is None else [self.template.sandbox, is_confined(self.template)]
+        parts = [self.arguments, self.environment, self.prompt, self.servers, self.granted, walls]
         canonical = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def compile_options(template: Template, settings: Settings, environment: Mapping[str, str]) -> CompiledOptions:
-    """Pure: the same input gives the same digest. `environment` is added last (rehearsal, provider)."""
+def compile_options(
+    template: Template,
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    skills: Path | None = None,
+) -> CompiledOptions:
+    """The same input gives the same digest. `environment` is added last (rehearsal, provider), `environ` is what the
+    template's references name (this process's own by default), `skills` the plugin with the skills that were found.
+
+    Raises `ConfigurationError` when a reference of `env` cannot be followed.
+    """
+    known = os.environ if environ is None else environ
+    own, wrong = resolve(template.env, template.path.parent, known)
+    if wrong:
+        raise ConfigurationError([f"{template.name}: env.{name} {sentence}" for name, sentence in wrong.items()])
     arguments: dict[str, Any] = {
         "permission_mode": template.permission_mode,
         "disallowed_tools": sorted({*template.disallowed_tools, *PEER_TOOLS, *_unwanted(template)}),
-        "setting_sources": ["user", "project"] if template.skills else [],
+        "setting_sources": list(template.settings),
         "strict_mcp_config": True,
         "include_partial_messages": True,
         "verbatim_prompts": True,
         "max_buffer_size": MAX_LINE,
-        "extra_args": dict(EXTRA_ARGUMENTS),
+        "extra_args": {**EXTRA_ARGUMENTS, **({"restricted": None} if is_confined(template) else {})},
     }
     if template.tools is not None:
-        arguments["tools"] = list(template.tools)
+        needed = ["Skill"] if template.skills and "Skill" not in template.tools else []
+        arguments["tools"] = [*template.tools, *needed]
     if template.max_turns is not None:
         arguments["max_turns"] = template.max_turns
     if template.skills:
-        arguments["skills"] = list(template.skills)
-    if (shared := shared_folder(template)) is not None:
-        arguments["add_dirs"] = [str(shared)]
+        found = set() if skills is None else {path.name for path in (skills / "skills").iterdir()}
+        arguments["skills"] = [f"{PLUGIN}:{name}" if name in found else name for name in template.skills]
+    if skills is not None:
+        arguments["plugins"] = [{"type": "local", "path": str(skills)}]
+    shared = shared_folder(template)
+    if folders := [str(folder) for folder in (shared, skills) if folder is not None]:
+        arguments["add_dirs"] = folders
     arguments |= _thinking(template)
     base = {
         **FIXED_VARIABLES,
@@ -105,7 +138,12 @@ def compile_options(template: Template, settings: Settings, environment: Mapping
     if shared is not None:
         base[UMASK] = f"{host_umask():03o}"
     return CompiledOptions(
-        arguments, {**base, **environment}, prompt=_prompt(template, shared), servers=template.mcp_servers
+        arguments,
+        {**own, **base, **environment},
+        prompt=_prompt(template, shared),
+        servers={name: expand(server, {**known, **own}) for name, server in template.mcp_servers.items()},
+        granted=tuple(sorted(own)),
+        template=template,
     )
 
 
@@ -137,11 +175,23 @@ def bundled_cli(settings: Settings, environment: Mapping[str, str]) -> MakeConne
     """Makes connectors to the CLI that comes with the SDK, with `environment` on top of the inherited one."""
 
     # Written once, before anything is started: a script that is open for writing cannot be run.
-    cli = wrap_cli(settings.state_dir)
+    cli, shell = wrap_cli(settings.state_dir), wrap_tools(settings.state_dir)
 
     def make(template: Template) -> Connector:
-        from supervisor.sdk import SdkConnector
+        from supervisor.sdk import Place, SdkConnector
 
-        return SdkConnector(compile_options(template, settings, environment), settings.state_dir, cli)
+        skills = _gather(template, settings, environment)
+        options = compile_options(template, settings, environment, skills=skills)
+        return SdkConnector(options, Place(settings.state_dir, cli, shell))
 
     return make
+
+
+def _gather(template: Template, settings: Settings, environment: Mapping[str, str]) -> Path | None:
+    found, _ = find_skills(template.skills, skills_looked_in(template, environment))
+    for line in missing_skills(template, environment):
+        _log.warning("%s: %s", template.name, line)
+    try:
+        return gather_skills(found, settings.state_dir / "skills") if found else None
+    except OSError as error:
+        raise ConfigurationError([f"{template.name}: its skills cannot be copied: {error}"]) from error

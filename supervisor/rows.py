@@ -51,6 +51,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         failed=failed,
         offers=offers,
         stalled=stalled,
+        walls=instance.walls,
         parked_for=instance.park.kind if instance.state is InstanceState.PARKED else None,
         parked_until=instance.parked_until_at,
         memory_budget=instance.memory_budget,

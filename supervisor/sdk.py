@@ -16,11 +16,13 @@ import anyio
 import anyio.to_thread
 import psutil
 
+from supervisor.bundled import WITHHELD
 from supervisor.cleaning import clean, one_line
 from supervisor.client_events import ClientEvent
 from supervisor.connection import Connection, Launch, ToolRequest, Verdict
+from supervisor.environment import names_for_client, names_withheld
 from supervisor.errors import ClientDied, ConnectFailed
-from supervisor.guard import SUPERVISOR
+from supervisor.guard import KEEP, SUPERVISOR
 from supervisor.last_words import LastWords
 from supervisor.model import Choose, Deny
 from supervisor.options import CompiledOptions
@@ -39,6 +41,7 @@ from supervisor.transcript import (
     keep_private,
     set_aside,
 )
+from supervisor.walls import client_settings
 
 if TYPE_CHECKING:
     from claude_agent_sdk import (
@@ -54,14 +57,23 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """What all clients of a host share."""
+
+    state_dir: Path
+    cli: Path | None = None
+    """What to start instead of the bundled CLI (`bundled.wrap_cli`)."""
+    tools: Path | None = None
+    """What the CLI starts its tools through (`bundled.wrap_tools`)."""
+
+
 class SdkConnector:
     """Opens connections with one set of compiled options."""
 
-    def __init__(self, options: CompiledOptions, state_dir: Path, cli: Path | None = None) -> None:
-        """`cli` is what to start instead of the bundled CLI (`bundled.wrap_cli`)."""
+    def __init__(self, options: CompiledOptions, place: Place) -> None:
         self._options = options
-        self._state_dir = state_dir
-        self._cli = cli
+        self._place = place
 
     @property
     def digest(self) -> str:
@@ -72,16 +84,15 @@ class SdkConnector:
         return PLANNING_FIGURE
 
     def open(self, launch: Launch) -> Connection:
-        return SdkConnection(self._options, launch, self._state_dir, self._cli)
+        return SdkConnection(self._options, launch, self._place)
 
 
 class SdkConnection:
     """One CLI process. See `connection.Connection` for what each method promises."""
 
-    def __init__(self, options: CompiledOptions, launch: Launch, state_dir: Path, cli: Path | None) -> None:
+    def __init__(self, options: CompiledOptions, launch: Launch, place: Place) -> None:
         self._compiled = options
-        self._state_dir = state_dir
-        self._cli = cli
+        self._place = place
         self._launch = launch
         self._client: ClaudeSDKClient | None = None
         self._translator: Translator | None = None
@@ -111,7 +122,8 @@ class SdkConnection:
         self._translator = translate.Translator(self._launch.workspace)
         try:
             await anyio.to_thread.run_sync(self._prepare)
-            with start_files(self._state_dir / FOLDER, self._compiled.prompt, self._compiled.servers) as files:
+            compiled, folder = self._compiled, self._place.state_dir / FOLDER
+            with start_files(folder, compiled.prompt, compiled.servers, self._settings()) as files:
                 await self._start_with(sdk, translate, files)
         except ConnectFailed:
             raise
@@ -219,9 +231,10 @@ class SdkConnection:
             **self._compiled.arguments,
             system_prompt={"type": "file", "path": str(files.prompt)},
             mcp_servers=files.servers or {},
-            env={**self._compiled.environment, MARK: launch.mark, SUPERVISOR: str(os.getpid())},
+            env=self._environment(),
             cwd=launch.workspace,
-            cli_path=self._cli,
+            cli_path=self._place.cli,
+            settings=str(files.settings),
             stderr=self._last_words.hear,
             can_use_tool=self._may_use,
         )
@@ -243,6 +256,33 @@ class SdkConnection:
                 return dataclasses.replace(resumed, resume_session_at=cut.at, resume_drops_turn=cut.drops)
             case _:
                 return resumed
+
+    def _environment(self) -> dict[str, str]:
+        """What is laid over the inherited environment, with the names of all that the guard lets through of it."""
+        compiled, place = self._compiled, self._place
+        own = {**compiled.environment, MARK: self._launch.mark}
+        if place.tools is not None:
+            own["CLAUDE_CODE_SHELL_PREFIX"] = str(place.tools)
+            own[WITHHELD] = ""
+        names = names_for_client(os.environ, own)
+        if place.tools is not None:
+            own[WITHHELD] = "\n".join(f"-u\n{name}" for name in names_withheld(names, compiled.granted))
+        if place.cli is None:  # without a guard, a variable can be emptied but not removed
+            return {**dict.fromkeys(os.environ.keys() - {*names}, ""), **own}
+        return {**own, KEEP: ",".join(names), SUPERVISOR: str(os.getpid())}
+
+    def _settings(self) -> dict[str, Any]:
+        compiled, place = self._compiled, self._place
+        if compiled.template is None:
+            return {}
+        folders = map(Path, compiled.arguments.get("add_dirs", ()))
+        return client_settings(
+            compiled.template,
+            config_dir=find_config_dir(compiled.environment),
+            state_dir=place.state_dir,
+            workspace=self._launch.workspace,
+            readable=(*folders, *filter(None, [place.tools])),
+        )
 
     def _find_transcript(self) -> Path | None:
         """Blocking."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from supervisor.durations import Limit, PositiveSeconds, Seconds
 from supervisor.errors import ConfigurationError
+from supervisor.frontmatter import read_document
 from supervisor.host_memory import default_budget, parse_budget
 from supervisor.mistakes import Location, describe, nearest, section
 from supervisor.model import Archetype
@@ -23,6 +24,7 @@ from supervisor.template import Concurrency, Count, Limits, PositiveCount, Templ
 from supervisor.templates import load_templates, shipped_templates
 from supervisor.toml_file import TomlFile, find_toml, read_toml, working_directory
 from supervisor.variables import read_variables
+from supervisor.walls import find_mistakes
 
 
 def _default_state_dir() -> Path:
@@ -224,6 +226,7 @@ def templates_for(settings: Settings) -> tuple[Template, ...]:
     mistakes = unknown_instances(settings, written)
     templates = []
     for template in written:
+        mistakes += _unmet(template)
         try:
             templates.append(apply_overrides(template, settings))
         except ConfigurationError as error:
@@ -231,6 +234,17 @@ def templates_for(settings: Settings) -> tuple[Template, ...]:
     if mistakes:
         raise ConfigurationError(mistakes)
     return tuple(templates)
+
+
+def _unmet(template: Template) -> list[str]:
+    """What a template asks of this host in vain, with file and line."""
+    found = find_mistakes(template, os.environ)
+    document = read_document(template.path) if found else None
+    return [
+        f"{template.path.name}:{document.line_of(way)}: {'.'.join(way)} {sentence}"
+        for way, sentence in found
+        if document is not None
+    ]
 
 
 def unknown_instances(settings: Settings, templates: Iterable[Template]) -> list[str]:

@@ -175,6 +175,8 @@ class InstanceRow:
     """Sessions whose running turn is shown as stalled."""
     parked_for: FailureKind | None = None
     """Why the pool has stopped itself; None when it has not."""
+    walls: tuple[str, ...] = ()
+    """What its clients cannot reach, in words: a line for each wall."""
     parked_until: float | None = None
     """Unix seconds: when it tries again by itself, with one turn first."""
     memory_budget: int | None = None

@@ -1,10 +1,10 @@
-"""What a client reads once, at its start: system prompt and MCP servers.
+"""What a client reads once, at its start: system prompt, settings and MCP servers.
 
 They stand in files for their owner only: every local user can read the arguments of a process, and one argument holds
 128 KiB at most.
 
-The files are there from the start of a connect to its end. The CLI has read them by then (measured), so no tool of any
-agent finds them while it runs.
+The files are there from the start of a connect to its end. The CLI has read them by then, so no tool of any agent finds
+them while it runs; the rules of the settings go on holding, also when the CLI reads its other settings anew (measured).
 """
 
 from __future__ import annotations
@@ -27,17 +27,21 @@ FOLDER = "starting"
 @dataclass(frozen=True, slots=True)
 class StartFiles:
     prompt: Path
+    settings: Path
     servers: Path | None
     """None where there are no MCP servers."""
 
 
 @contextmanager
-def start_files(folder: Path, prompt: str, servers: Mapping[str, Any]) -> Iterator[StartFiles]:
+def start_files(
+    folder: Path, prompt: str, servers: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Iterator[StartFiles]:
     """Writes them into a directory of their own below `folder`, and removes it at the end. Raises `OSError`."""
     own = Path(mkdtemp(dir=make_private_dir(folder)))
     try:
-        files = StartFiles(own / "prompt.md", own / "mcp.json" if servers else None)
+        files = StartFiles(own / "prompt.md", own / "settings.json", own / "mcp.json" if servers else None)
         _write(files.prompt, prompt)
+        _write(files.settings, json.dumps(settings))
         if files.servers is not None:
             _write(files.servers, json.dumps({"mcpServers": servers}))
         yield files

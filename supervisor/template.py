@@ -26,6 +26,9 @@ TURN_TIMEOUTS = {Archetype.TOOL: 300.0, Archetype.EMPLOYEE: 600.0, Archetype.SER
 """Seconds a turn may run unless told otherwise; None is for as long as it takes (S1.28)."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_COMMANDS = {"Bash", "PowerShell", "Monitor", "REPL", "Workflow"}
+"""Tools that run commands or code."""
 _COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
 
 
@@ -69,10 +72,24 @@ def _servers(value: object) -> object:
     return servers
 
 
+def _variables(value: object) -> object:
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a mapping of names to values, not {in_words(value)}")
+    for name, text in value.items():
+        if not (isinstance(name, str) and _VARIABLE.fullmatch(name)) or name.startswith("BULLPEN_"):
+            raise ValueError(f"cannot set {in_words(name)}: names are letters, digits and _, and not BULLPEN_…")
+        if isinstance(text, bool) or not isinstance(text, str | int | float) or "\0" in str(text):
+            raise ValueError(f"{name} must be text or a number, not {in_words(text)}")
+    return {name: str(text) for name, text in value.items()}
+
+
 Count = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 PositiveCount = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Text = Annotated[str, Field(min_length=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words, json_schema_input_type=str | list[str])]
+Source = Literal["user", "project", "local"]
+Sources = Annotated[tuple[Source, ...], BeforeValidator(_words, json_schema_input_type=str | list[Source])]
+Variables = Annotated[dict[str, str], BeforeValidator(_variables, json_schema_input_type=dict[str, str | int | float])]
 Servers = Annotated[
     dict[str, dict[str, Any]],
     BeforeValidator(_servers, json_schema_input_type=dict[str, dict[str, Any]] | list[str | dict[str, dict[str, Any]]]),
@@ -226,6 +243,26 @@ class FrontMatter(Limits):
         default_factory=dict, description="MCP servers by name, each with its configuration (mapping, or list of such)."
     )
     skills: Words = Field(default=(), description="Skills made available to the agent, as a list or text with commas.")
+    confine: bool | None = Field(
+        default=None,
+        description="Whether the file tools are kept to the workspace and the shared folder, without a question. "
+        "Default: true where no tool runs commands, unless `settings` or `bypassPermissions` want otherwise.",
+    )
+    sandbox: bool | dict[str, Any] = Field(
+        default=False,
+        description="Runs commands in Claude Code's sandbox (Linux: needs bubblewrap and socat): true, or a mapping of "
+        "its settings. Nothing is started where there is none.",
+    )
+    settings: Sources = Field(
+        default=(),
+        description="Settings files of Claude Code that are read: `user`, `project`, `local`. Their allow rules, "
+        "hooks, model and CLAUDE.md apply. Default: none.",
+    )
+    env: Variables = Field(
+        default_factory=dict,
+        description="Variables for the client and its tools. `env:NAME` takes the value from a variable of bullpen, "
+        "`file:PATH` from a file.",
+    )
     workspace: Text = Field(
         default="private",
         description="`private` gives every session a directory of its own; a path, relative to the template's folder, "
@@ -310,9 +347,30 @@ def shared_folder(template: Template) -> Path | None:
     return None if template.workspace == "private" else (template.path.parent / template.workspace).resolve()
 
 
+def runs_commands(template: FrontMatter) -> bool:
+    """Whether a tool of it runs commands or code. All tools include Bash."""
+    if template.tools is None:
+        return "Bash" not in template.disallowed_tools
+    taken = set(template.disallowed_tools)
+    return any(tool.partition("(")[0].strip() in _COMMANDS - taken for tool in template.tools)
+
+
+def is_confined(template: FrontMatter) -> bool:
+    """Whether the file tools are kept to the workspace and the shared folder."""
+    if template.confine is not None:
+        return template.confine
+    return not (runs_commands(template) or template.settings or template.permission_mode == "bypassPermissions")
+
+
 def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
     """Values that are right alone and wrong together: (key, the sentence that follows it)."""
     found = []
+    if template.confine and template.permission_mode == "bypassPermissions":
+        found.append(("confine", "cannot be true with permissionMode bypassPermissions: a confined client refuses it"))
+    if template.confine and template.settings:
+        found.append(("settings", "are not read by a confined client; write confine: false, or leave them out"))
+    if template.sandbox and not runs_commands(template):
+        found.append(("sandbox", "is for commands, and no tool of this template runs any"))
     sessions = template.concurrency.max_sessions
     clients = template.pool.max_clients or sessions
     if template.archetype is not Archetype.SERVICE and sessions > 1:

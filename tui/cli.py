@@ -36,6 +36,8 @@ INPUT_LIMIT = 4_000_000
 """Bytes of standard input that are read: the longest prompt, in characters of four bytes."""
 DESCRIPTION = 300
 """Characters of a template's description in the list of `check`."""
+WALL = 300
+"""Characters of the line that tells of one wall."""
 
 app = typer.Typer(
     name="bullpen",
@@ -160,11 +162,14 @@ def check(
     settings, loaded = _load(Common(templates, config, state, rehearsal).over(context.obj))
     count = "1 template" if len(loaded) == 1 else f"{len(loaded)} templates"
     say(f"{count} in {show_name(settings.templates_dir)}: all good")
-    from supervisor import find_unseen, name_unseen, one_line, without_effect
+    from supervisor import describe_walls, find_unseen, missing_skills, name_unseen, one_line, without_effect
 
+    environment = {"CLAUDE_CONFIG_DIR": str(settings.state_dir / "claude")} if settings.rehearsal else {}
     for template in loaded:
         say(f"  {template.name:<16} {template.archetype:<9} {one_line(template.description, DESCRIPTION)}")
-        for line in without_effect(template.path):
+        for line in describe_walls(template):
+            say(f"      {one_line(line, WALL)}")
+        for line in [*without_effect(template.path), *missing_skills(template, environment)]:
             say(f"  note: {line}")
         if unseen := dict.fromkeys(map(name_unseen, find_unseen(template.description))):
             say(

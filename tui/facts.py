@@ -33,6 +33,7 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> F
         ),
         ("memory", format.bytes_short(row.memory_bytes) + budget + (reserve if row.memory_reserve else "")),
         *_pool_facts(row),
+        *(("walls" if index == 0 else "", line) for index, line in enumerate(row.walls)),
         *limits_facts(limits, f"{row.name}."),
     ]
 

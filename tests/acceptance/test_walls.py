@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
-from supervisor.model import Done, Prompt, SessionKey, SessionState
+from supervisor.model import Allow, Done, Prompt, SessionKey, SessionState
 from supervisor.transcript import find_transcript, project_name
+from supervisor.walls import SANDBOX_PROGRAMS
 from tests.acceptance.conftest import House, Open
 from tests.waiting import until
 
@@ -27,6 +31,19 @@ async def say(house: House, text: str, user: str) -> str:
 async def use(house: House, tool: str, user: str, **arguments: object) -> str:
     """What the tool has returned; in `dontAsk`, whatever would be put to a human is refused."""
     return await say(house, f"[[tool: {tool} {json.dumps(arguments)}]]", user)
+
+
+async def approved(house: House, tool: str, user: str = "ana", **arguments: object) -> str:
+    """The same, with whatever is asked meanwhile allowed once."""
+    text = f"[[tool: {tool} {json.dumps(arguments)}]]"
+    ticket = house.supervisor.submit(Prompt("desk", text, user=user))
+    while (turn := ticket.finished) is None:
+        for question in house.supervisor.snapshot().questions:
+            house.supervisor.answer(question.id, Allow(), by="test")
+        await anyio.sleep(0.02)
+    outcome = await ticket.outcome()
+    assert isinstance(outcome, Done), turn
+    return outcome.text
 
 
 def uuid_of(house: House, user: str) -> str:
@@ -53,7 +70,7 @@ async def hibernate(house: House, user: str) -> None:
 async def test_agents_of_one_folder_share_its_files_and_nothing_of_their_conversations(
     open_house: Open, tmp_path: Path
 ) -> None:
-    keys = {"workspace": "shared", "tools": FILE_TOOLS, "permissionMode": "dontAsk"}
+    keys = {"workspace": "shared", "tools": FILE_TOOLS, "confine": False, "permissionMode": "dontAsk"}
     shared = tmp_path / "shared"
     shared.mkdir()
     (shared / "plan.txt").write_text("the plan is quicksand")
@@ -166,3 +183,169 @@ async def test_effort_and_the_shape_of_the_answer_reach_the_request_and_the_call
         assert {"effort": "max"} in [message.get("output_config") for message in request.messages]
         (row,) = house.supervisor.snapshot().clients
         assert "--fallback-model\0claude-haiku-4-5\0" in arguments_of(row.pid)
+
+
+async def test_a_confined_agent_is_refused_what_lies_outside_without_a_question(
+    open_house: Open, tmp_path: Path
+) -> None:
+    """By default where no tool runs commands; what it works in stays reachable."""
+    outside = tmp_path / "outside.txt"
+    outside.write_text("marmalade")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "plan.txt").write_text("quicksand")
+    async with open_house(
+        1, keys={"tools": FILE_TOOLS, "workspace": "shared", "permissionMode": "acceptEdits"}
+    ) as house:
+        for answer in (
+            await use(house, "Read", "ana", file_path=str(outside)),
+            await use(house, "Grep", "ana", pattern="marmal", path=str(tmp_path), output_mode="content"),
+            await use(house, "Glob", "ana", pattern="*.txt", path=str(tmp_path)),
+            await use(house, "Write", "ana", file_path=str(tmp_path / "new.txt"), content="x"),
+        ):
+            assert "--restricted confines" in answer
+        assert not (tmp_path / "new.txt").exists()
+        assert "quicksand" in await use(house, "Read", "ana", file_path=str(shared / "plan.txt"))
+        await use(house, "Write", "ana", file_path=str(shared / "new.txt"), content="x")
+        assert (shared / "new.txt").exists()
+
+
+async def test_what_the_cli_keeps_for_all_its_sessions_is_denied_also_where_file_tools_are_not_confined(
+    open_house: Open, tmp_path: Path
+) -> None:
+    """The CLI would let them read the first three without a question."""
+    stores = [
+        tmp_path / "claude" / name / "x" / "1.json" for name in ("tasks", "teams", "agent-memory", "file-history")
+    ]
+    keys = {"tools": FILE_TOOLS, "confine": False, "permissionMode": "acceptEdits"}
+    async with open_house(1, keys=keys) as house:
+        for path in stores:
+            path.parent.mkdir(parents=True)
+            path.write_text("marmalade")
+            assert "denied" in await use(house, "Read", "ana", file_path=str(path))
+        found = await use(house, "Grep", "ana", pattern="marmal", path=str(stores[0].parent), output_mode="content")
+        assert "denied" in found
+
+
+async def test_tools_get_neither_the_operators_environment_nor_the_clients_credentials(
+    open_house: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bash and MCP servers alike; what the template's `env` grants they get, and the mark that finds them."""
+    monkeypatch.setenv("DATABASE_PASSWORD", "marmalade")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "marmalade")
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "marmalade")
+    monkeypatch.setenv("TEAM_TOKEN", "quicksand")
+    (tmp_path / "secret").write_text("saxophone\n")
+    server = tmp_path / "server.py"
+    server.write_text(
+        "import os\nfrom mcp.server.mcpserver import MCPServer\nserver = MCPServer('envy')\n"
+        "@server.tool()\ndef show() -> str:\n"
+        "    return '\\n'.join(f'{k}={v}' for k, v in os.environ.items())\nserver.run()\n"
+    )
+    keys = {
+        "tools": ["Bash"],
+        "env": {"WIKI_TOKEN": "env:TEAM_TOKEN", "FROM_FILE": "file:secret", "MODE": "strict"},
+        "mcpServers": {
+            "envy": {"command": sys.executable, "args": [str(server)], "env": {"OWN": "${TEAM_TOKEN}"}},
+        },
+    }
+    async with open_house(1, keys=keys) as house:
+        for tool, arguments in (("Bash", {"command": "env | sort; pwd"}), ("mcp__envy__show", {})):
+            seen = await approved(house, tool, **arguments)
+            assert "marmalade" not in seen
+            assert "DATABASE_PASSWORD" not in seen
+            assert "API_KEY" not in seen
+            assert "MESSAGING_TOKEN" not in seen
+            for part in (
+                "WIKI_TOKEN=quicksand",
+                "FROM_FILE=saxophone",
+                "MODE=strict",
+                "PATH=",
+                "HOME=",
+                "BULLPEN_CLIENT=",
+            ):
+                assert part in seen
+        assert "OWN=quicksand" in seen
+        (row,) = house.supervisor.snapshot().clients
+        assert "quicksand" not in arguments_of(row.pid)
+        assert not [line for line in house.supervisor.snapshot().instances[0].walls if "quicksand" in line]
+
+
+async def test_commands_and_their_exit_codes_come_through_unchanged(open_house: Open) -> None:
+    async with open_house(1, keys={"tools": ["Bash"]}) as house:
+        command = "printf '%s|' \"a  b\" 'c\"d' $((1 + 1)); echo; cat <<X\n$HOME *\nX\n(exit 3)"
+        seen = await approved(house, "Bash", command=command)
+        assert "Exit code 3" in seen
+        assert 'a  b|c"d|2|' in seen
+        assert f"{os.environ['HOME']} *" in seen
+
+
+async def test_skills_come_without_any_settings_file(
+    open_house: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's allow rules, hooks, model and CLAUDE.md do not apply; a confined agent reads the skill's own files."""
+    config, project = tmp_path / "claude", tmp_path / ".claude"
+    for folder, name in ((config, "memo"), (project, "style")):
+        skill = folder / "skills" / name
+        skill.mkdir(parents=True)
+        (skill / "SKILL.md").write_text(f"---\nname: {name}\ndescription: writes a {name}word\n---\nRead more.md.\n")
+        (skill / "more.md").write_text(f"more of {name}")
+    hooked = tmp_path / "hooked"
+    settings = {
+        "model": "claude-evil",
+        "permissions": {"allow": ["Bash", "Write"]},
+        "hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": f"touch {hooked}"}]}]},
+    }
+    (config / "settings.json").write_text(json.dumps(settings))
+    (config / "CLAUDE.md").write_text("CLAUDEMDWORD")
+    keys = {"tools": ["Read", "Write"], "skills": ["memo", "style", "nowhere"], "permissionMode": "dontAsk"}
+    async with open_house(1, keys=keys) as house:
+        await say(house, "[[say: hi]]", "ana")
+        request = house.rehearsal.record[0]
+        assert "memoword" in request.text
+        assert "styleword" in request.text
+        assert "Skill" in request.tools
+        assert request.model != "claude-evil"
+        assert "CLAUDEMDWORD" not in request.text
+        (copy,) = (house.supervisor.settings.state_dir / "skills").iterdir()
+        assert "more of memo" in await use(house, "Read", "ana", file_path=str(copy / "skills" / "memo" / "more.md"))
+        await use(house, "Write", "ana", file_path=str(tmp_path / "new.txt"), content="x")
+        assert not (tmp_path / "new.txt").exists()
+        assert not hooked.exists()
+
+
+async def test_settings_are_read_where_the_template_says_so(open_house: Open, tmp_path: Path) -> None:
+    config = tmp_path / "claude"
+    config.mkdir()
+    (config / "settings.json").write_text(json.dumps({"model": "claude-chosen-4"}))
+    for number, sources in enumerate(([], ["user"])):
+        async with open_house(1, keys={"settings": sources}) as house:
+            await say(house, f"[[say: {number}]]", "ana")
+            assert (house.rehearsal.record[0].model == "claude-chosen-4") == bool(sources)
+
+
+async def test_a_spare_has_the_same_walls(open_house: Open, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("marmalade")
+    async with open_house(2, spares=1, keys={"tools": FILE_TOOLS, "permissionMode": "acceptEdits"}) as house:
+        await until(lambda: house.supervisor.snapshot().instances[0].pool.spare == 1, within=30)
+        assert "--restricted confines" in await use(house, "Read", "ana", file_path=str(outside))
+        assert house.supervisor.snapshot().instances[0].pool.adopted == 1
+
+
+@pytest.mark.skipif(not all(map(shutil.which, SANDBOX_PROGRAMS)), reason="needs bubblewrap and socat")
+async def test_in_the_sandbox_commands_reach_nothing_of_another_session(open_house: Open, tmp_path: Path) -> None:
+    keys = {"tools": ["Bash"], "sandbox": True, "workspace": "shared"}
+    async with open_house(2, keys=keys) as house:
+        await say(house, "[[echo]] my secret is marmalade", "ana")
+        await approved(house, "Bash", "ana", command="echo marmalade > own.txt; echo quicksand > ../own.txt")
+        workspace = house.supervisor.settings.state_dir / "workspaces" / "desk" / uuid_of(house, "ana")
+        assert (workspace / "own.txt").exists()
+        assert not (workspace.parent / "own.txt").exists()
+        for command in (f"cat {workspace}/own.txt", f"grep -r marmalade {tmp_path}/claude", "cat /proc/*/environ"):
+            for more in ({}, {"dangerouslyDisableSandbox": True}):
+                seen = await approved(house, "Bash", "bo", command=command, **more)
+                assert "marmalade" not in seen
+                assert "rehearsal-needs-no-key" not in seen
+        await approved(house, "Bash", "bo", command=f"echo saxophone > {tmp_path}/shared/note.txt")
+        assert (tmp_path / "shared" / "note.txt").read_text() == "saxophone\n"

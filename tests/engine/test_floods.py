@@ -16,7 +16,7 @@ from supervisor.model import Done, Failed, FailureKind, Outcome, Prompt, Session
 from supervisor.options import CompiledOptions
 from supervisor.processes import find_descendant
 from supervisor.ration import MOST_REPLY, MOST_RETRIES
-from supervisor.sdk import SdkConnector
+from supervisor.sdk import Place, SdkConnector
 from supervisor.settings import Settings
 from supervisor.supervisor import Supervisor
 from tests.engine import flooding_cli
@@ -41,7 +41,7 @@ def open_flooded(tmp_path: Path, make_template: MakeTemplate) -> Callable[[], Ab
         options = CompiledOptions({"max_buffer_size": MAX_LINE, "include_partial_messages": True})
         settings = Settings.model_validate({"state_dir": tmp_path / "state"})
         async with Supervisor(
-            [template], settings, connect=lambda _: SdkConnector(options, tmp_path / "state", script)
+            [template], settings, connect=lambda _: SdkConnector(options, Place(tmp_path / "state", script))
         ) as supervisor:
             await supervisor.submit(Prompt("desk", "hello", user="ana")).outcome()
             yield supervisor

@@ -14,10 +14,13 @@ from supervisor.start_files import clear_start_files, start_files
 def test_only_the_owner_can_read_them_whatever_the_umask_is(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        with start_files(tmp_path / "starting", "Help.", {"wiki": {"command": "wiki"}}) as files:
+        with start_files(tmp_path / "starting", "Help.", {"wiki": {"command": "wiki"}}, {"deny": []}) as files:
             assert files.servers is not None
-            modes = [path.stat().st_mode & 0o777 for path in (files.prompt, files.servers, files.prompt.parent)]
-            assert modes == [0o600, 0o600, 0o700]
+            modes = [
+                path.stat().st_mode & 0o777
+                for path in (files.prompt, files.servers, files.settings, files.prompt.parent)
+            ]
+            assert modes == [0o600, 0o600, 0o600, 0o700]
             assert files.prompt.read_text("utf-8") == "Help."
             assert json.loads(files.servers.read_text("utf-8")) == {"mcpServers": {"wiki": {"command": "wiki"}}}
     finally:
@@ -25,13 +28,13 @@ def test_only_the_owner_can_read_them_whatever_the_umask_is(tmp_path: Path) -> N
 
 
 def test_they_are_gone_when_the_start_is_over_however_it_ended(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), start_files(tmp_path, "Help.", {}):
+    with pytest.raises(RuntimeError), start_files(tmp_path, "Help.", {}, {}):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_starts_at_once_have_files_of_their_own(tmp_path: Path) -> None:
-    with start_files(tmp_path, "one", {}) as one, start_files(tmp_path, "two", {}) as two:
+    with start_files(tmp_path, "one", {}, {}) as one, start_files(tmp_path, "two", {}, {}) as two:
         assert (one.prompt.read_text("utf-8"), two.prompt.read_text("utf-8")) == ("one", "two")
         assert one.servers is None
 
