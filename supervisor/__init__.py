@@ -104,6 +104,8 @@ if TYPE_CHECKING:
     from supervisor.model import Question as Question
     from supervisor.model import QuestionKind as QuestionKind
     from supervisor.model import QuestionOutcome as QuestionOutcome
+    from supervisor.model import Server as Server
+    from supervisor.model import ServerState as ServerState
     from supervisor.model import SessionKey as SessionKey
     from supervisor.model import SessionState as SessionState
     from supervisor.model import SlotState as SlotState
@@ -153,8 +155,8 @@ _HOMES = {
     "ids": "validate_id",
     "interface": "Engine Ticket",
     "model": "Allow Answer Archetype Cancelled ChoiceItem Choose Deny Done Expired Failed FailureKind InstanceState "
-    "Interrupted MemoryLevel Offer Outcome Priority Prompt Question QuestionKind QuestionOutcome SessionKey "
-    "SessionState SlotState Source Usage WhyWaiting outcome_word",
+    "Interrupted MemoryLevel Offer Outcome Priority Prompt Question QuestionKind QuestionOutcome Server ServerState "
+    "SessionKey SessionState SlotState Source Usage WhyWaiting outcome_word",
     "pace": "pace_interpreter",
     "private": "make_private_dir",
     "rehearsal": "Rehearsal play stand_in",

@@ -24,6 +24,7 @@ from supervisor.client_events import (
 from supervisor.connection import Connection, ProcessTree
 from supervisor.errors import ClientDied, ConnectFailed
 from supervisor.haste import KILL, TERMINATE, Haste
+from supervisor.model import Server, ServerState
 from supervisor.processes import Measure, ProcessTable
 from supervisor.slot import Slot
 
@@ -44,6 +45,9 @@ class Deadlines:
     terminate: float = 1.0
     kill: float = 5.0
 
+
+SERVERS = 0.25
+"""Seconds between two looks at MCP servers that are still connecting."""
 
 REST = 1.0
 """Seconds to wait for the idle sign after a Result (1-5 ms later as measured: no new prompt may overtake it), and for
@@ -114,6 +118,9 @@ class Listener(Protocol):
     def client_own_result(self, slot: Slot, result: Result | None) -> None:
         """The end of that turn; None when a prompt was merged into it, whose Result is then that of both."""
 
+    def client_servers(self, slot: Slot, servers: tuple[Server, ...]) -> None:
+        """How its MCP servers are; told when that has changed."""
+
     def client_ending(self, slot: Slot, step: str) -> None: ...
     def client_gone(self, slot: Slot, seconds: float, left_over: int) -> None: ...
 
@@ -172,6 +179,7 @@ class Client:
         """What keeps a prompt from being written may be over."""
         self._why = BY_ITSELF
         self._again: TaskGroup | None = None
+        self._servers: tuple[Server, ...] = ()
         self._was_killed = False
         """Something of its tree, perhaps the process itself, left only when it was killed."""
         self._held: Result | None = None
@@ -286,6 +294,7 @@ class Client:
             group.start_soon(self._read, group)
             group.start_soon(self._write)
             group.start_soon(self._obey_interrupts)
+            group.start_soon(self._watch_servers)
             group.start_soon(self._watch_health)
             await self._ending.wait()
             is_busy = self._uuid or self._own_over is not None or self._is_stirred
@@ -433,6 +442,24 @@ class Client:
         if self._own_over is not None and uuid != self._unwanted:
             await self._wait_for_quiet(uuid)
 
+    async def _watch_servers(self) -> None:
+        """Looks until none is connecting any more, also while a turn runs: it may be held back because of one. Whether
+        the process is well is for `_watch_health` to say."""
+        while self.reason is None:
+            with anyio.move_on_after(self._deadlines.control):
+                try:
+                    self._note_servers(await self._connection.ping())
+                except ClientDied:
+                    return
+            if not any(server.state is ServerState.PENDING for server in self._servers):
+                return
+            await anyio.sleep(SERVERS)
+
+    def _note_servers(self, servers: tuple[Server, ...]) -> None:
+        if servers != self._servers:
+            self._servers = servers
+            self._listener.client_servers(self.slot, servers)
+
     async def _watch_health(self) -> None:
         """Asks an idle process for a sign of life. A busy one is left alone: silence is no proof of anything."""
         while True:
@@ -441,7 +468,7 @@ class Client:
                 continue
             with anyio.move_on_after(self._deadlines.control) as limit:
                 try:
-                    await self._connection.ping()
+                    self._note_servers(await self._connection.ping())
                 except ClientDied as error:
                     self._die(error)
             if limit.cancelled_caught and not self._uuid and self._own_over is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from supervisor.client_events import ClientEvent
-from supervisor.model import Answer, QuestionOutcome
+from supervisor.model import Answer, QuestionOutcome, Server
 from supervisor.processes import Measure, ProcessTable
 
 
@@ -95,8 +95,8 @@ class Connection(Protocol):
     async def interrupt(self) -> None:
         """Stops the running turn; its Result still comes."""
 
-    async def ping(self) -> None:
-        """Returns when the process has answered. Raises `ClientDied`."""
+    async def ping(self) -> tuple[Server, ...]:
+        """Returns when the process has answered: how its MCP servers are. Raises `ClientDied`."""
 
     def measure(self, table: ProcessTable) -> Measure:
         """What its processes use now; no processes when there is nothing to measure. `table` knows those of this

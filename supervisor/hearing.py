@@ -5,6 +5,7 @@ Called by the clients' readers, so everything here but `ask` is synchronous: the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from supervisor import away, parking
@@ -15,7 +16,7 @@ from supervisor.connection import ToolRequest, Verdict
 from supervisor.desk import LOST
 from supervisor.exits import OomWatch, classify
 from supervisor.house import House
-from supervisor.model import Done, Failed, FailureKind, Outcome, SlotState
+from supervisor.model import Done, Failed, FailureKind, Outcome, Server, SlotState
 from supervisor.session import Session, stopped
 from supervisor.slot import Slot
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 
 
 REJECTIONS = (FailureKind.REJECTED, FailureKind.TOO_LONG)
+
+
+def tell_broken(session: Session, servers: Iterable[Server]) -> None:
+    """Says in the conversation which MCP servers it goes on without."""
+    for server in servers:
+        if server.is_broken:
+            session.notice(f"The MCP server {server}: its tools are missing", is_warning=True)
 
 
 class Hearing:
@@ -139,6 +147,13 @@ class Hearing:
             # What is cut from the conversation is cut by the next resume.
             self._instance.clients.end(slot, EndReason.REJECTED)
         self._instance.kick()
+
+    def client_servers(self, slot: Slot, servers: tuple[Server, ...]) -> None:
+        before, slot.servers = slot.servers, servers
+        if slot.session is not None:
+            tell_broken(slot.session, [server for server in servers if server not in before])
+        self._feed.touch_client(slot.id)
+        self._instance.touch(slot.session)
 
     def client_ending(self, slot: Slot, step: str) -> None:
         if not slot.is_leaving:

@@ -197,6 +197,15 @@ class Instance:
         return self.template.pool.memory_budget
 
     @property
+    def server_remark(self) -> str:
+        """Which MCP servers its clients go without, or wait for; mostly empty."""
+        broken = sorted({str(server) for slot in self.pool for server in slot.servers if server.is_broken})
+        awaited = sorted({name for slot in self.pool for name in slot.awaited_servers})
+        parts = [f"MCP server {', '.join(broken)}"] if broken else []
+        parts += [f"waits for MCP server {', '.join(awaited)}"] if awaited else []
+        return "; ".join(parts)
+
+    @property
     def memory_remark(self) -> str:
         """What an operator should know about its memory budgets; mostly empty."""
         return self._house.room.remark(self)

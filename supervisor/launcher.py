@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from supervisor.client import Client, EndReason
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
-from supervisor.hearing import Hearing
+from supervisor.hearing import Hearing, tell_broken
 from supervisor.house import House
 from supervisor.journal import ClientRecord
 from supervisor.model import SlotState
@@ -73,6 +73,7 @@ class Launcher:
     def adopt(self, session: Session, slot: Slot) -> None:
         """Makes the place the session's own."""
         session.adopt(slot)
+        tell_broken(session, slot.servers)
         self._instance.keep(session)
         self.note_client(slot)
         self._instance.touch(session)

@@ -34,6 +34,35 @@ class Archetype(StrEnum):
     """Many callers at once, a session for each of them."""
 
 
+class ServerState(StrEnum):
+    """How an MCP server stands to one client."""
+
+    CONNECTED = "connected"
+    PENDING = "pending"
+    """Not connected yet. The CLI holds the first turn back for up to 30 s because of it (measured)."""
+    FAILED = "failed"
+    NEEDS_AUTH = "needs-auth"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An MCP server of one client."""
+
+    name: str
+    state: ServerState
+    error: str = ""
+    """One line; empty when the CLI gives none."""
+
+    @property
+    def is_broken(self) -> bool:
+        """Its tools are missing, and will be."""
+        return self.state in (ServerState.FAILED, ServerState.NEEDS_AUTH)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.state}{f' ({self.error})' if self.error else ''}"
+
+
 class Priority(IntEnum):
     """Order inside an employee's queue; first in, first out inside one priority."""
 

@@ -31,7 +31,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         description=instance.template.description,
         archetype=instance.archetype,
         state=instance.state,
-        note=instance.note or instance.memory_remark,
+        note=instance.note or instance.memory_remark or instance.server_remark,
         pool=dataclasses.replace(
             instance.pool.statistics(),
             wait_p50=percentile(instance.waits, 50),
@@ -92,9 +92,17 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         questions=tuple(session.questions),
         note=session.note,
         offer=session.offer,
+        awaited_servers=_awaited_servers(session),
         is_self_begun=session.own is not None,
         silent_since=session.last_activity_at if session.status is SessionState.STALLED else None,
     )
+
+
+def _awaited_servers(session: Session) -> tuple[str, ...]:
+    """Also a session whose turn has begun waits for them, until the turn has said its first word."""
+    turn, slot = session.running, session.slot
+    is_held = turn is None or turn.first_text_steady is None
+    return slot.awaited_servers if slot is not None and is_held else ()
 
 
 def _make_waiting(session: Session, why: WhyWaiting | None, place: int | None) -> tuple[WaitingTurn, ...]:
@@ -135,4 +143,5 @@ def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
         note=slot.step,
         memory_level=slot.memory_level,
         memory_growth=slot.memory_growth,
+        servers=slot.servers,
     )

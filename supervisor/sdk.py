@@ -24,7 +24,7 @@ from supervisor.environment import names_for_client, names_withheld
 from supervisor.errors import ClientDied, ConnectFailed
 from supervisor.guard import KEEP, SUPERVISOR
 from supervisor.last_words import LastWords
-from supervisor.model import Choose, Deny
+from supervisor.model import Choose, Deny, Server
 from supervisor.options import CompiledOptions
 from supervisor.permissions import to_input
 from supervisor.private import make_private_dir
@@ -204,10 +204,12 @@ class SdkConnection:
         except Exception as error:
             raise ClientDied(f"the interrupt could not be delivered: {one_line(clean(str(error)), 300)}") from error
 
-    async def ping(self) -> None:
+    async def ping(self) -> tuple[Server, ...]:
         assert self._client is not None, "connected"
+        from supervisor.translate import read_servers
+
         try:
-            await self._client.get_mcp_status()
+            return read_servers(await self._client.get_mcp_status())
         except Exception as error:
             raise ClientDied(f"it does not answer: {one_line(clean(str(error)), 300)}") from error
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.model import MemoryLevel, SlotState
+from supervisor.model import MemoryLevel, Server, ServerState, SlotState
 
 if TYPE_CHECKING:
     from supervisor.client import Client
@@ -59,6 +59,8 @@ class Slot:
         self.tool_started_at: float | None = None
         self.memory_trend: deque[int] = deque(maxlen=MEMORY_SAMPLES)
         self._memory_level = MemoryLevel.NORMAL
+        self.servers: tuple[Server, ...] = ()
+        """Its MCP servers, as they were seen last."""
         self.processes = 0
         self.cpu_percent = 0.0
         self.step = ""
@@ -134,6 +136,11 @@ class Slot:
     def is_overdue(self) -> bool:
         """Above its hard ceiling: it is ended as soon as it is idle."""
         return self.turns > 0 and self.memory_level in (MemoryLevel.HARD, MemoryLevel.PANIC)
+
+    @property
+    def awaited_servers(self) -> tuple[str, ...]:
+        """Names of the MCP servers that are still connecting: the first turn waits for them."""
+        return tuple(server.name for server in self.servers if server.state is ServerState.PENDING)
 
     @property
     def is_spare(self) -> bool:

@@ -11,6 +11,7 @@ from supervisor.model import (
     MemoryLevel,
     Offer,
     Question,
+    Server,
     SessionKey,
     SessionState,
     SlotState,
@@ -64,6 +65,8 @@ class SessionRow:
     """A turn that was running when bullpen died, until somebody decides (`Engine.replay`, `Engine.drop_offer`)."""
     silent_since: float | None = None
     """Unix seconds: the last sign of life of a turn that is shown as stalled."""
+    awaited_servers: tuple[str, ...] = ()
+    """Names of MCP servers that its turn, or the start of its client, waits for: up to 30 s."""
     is_self_begun: bool = False
     """The running turn was begun by the agent itself: nobody has sent a prompt for it."""
 
@@ -97,6 +100,8 @@ class ClientRow:
     memory_level: MemoryLevel = MemoryLevel.NORMAL
     memory_growth: int = 0
     """Bytes a minute over the samples of `memory_trend`."""
+    servers: tuple[Server, ...] = ()
+    """Its MCP servers, as they were seen last."""
 
 
 @dataclass(frozen=True, slots=True)

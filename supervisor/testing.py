@@ -40,7 +40,7 @@ from supervisor.client_events import (
 from supervisor.connection import Connector, Launch, ToolRequest, Verdict
 from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
 from supervisor.journal import ClientRecord
-from supervisor.model import Usage
+from supervisor.model import Server, Usage
 from supervisor.processes import Measure, ProcessTable
 from supervisor.templates import Template
 
@@ -94,6 +94,8 @@ class FakeWorld:
     """Conversation id → the running total of its cost that the last process to end in order has saved."""
     tells_costs_before: bool = True
     """A process can say what its running total begins with."""
+    servers: tuple[Server, ...] = ()
+    """The MCP servers of every process, as they are now."""
     expected_bytes: int = 1024**2
     """What one client is expected to use, before any was measured."""
     starting: int = 0
@@ -407,11 +409,12 @@ class FakeConnection:
             self._said = []
             self._finish(text="", error="interrupted", was_aborted=True)
 
-    async def ping(self) -> None:
+    async def ping(self) -> tuple[Server, ...]:
         if self.is_hanging:
             await anyio.sleep_forever()
         if not self.is_alive:
             raise ClientDied("Cannot write to terminated process")
+        return self.world.servers
 
     def measure(self, table: ProcessTable) -> Measure:
         return Measure(self.memory_bytes, 1, 0.0) if self.is_alive else Measure()

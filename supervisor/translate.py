@@ -27,7 +27,7 @@ from supervisor import bounds
 from supervisor import client_events as told
 from supervisor.cleaning import StreamCleaner, clean, one_line, shorten
 from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
-from supervisor.model import Usage
+from supervisor.model import Server, ServerState, Usage
 from supervisor.permissions import detail, summarize
 from supervisor.ration import Ration
 
@@ -38,6 +38,10 @@ _BLOCK_ENDS = ("message_start", "content_block_start", "content_block_stop", "me
 _STOPPED = "The user doesn't want to proceed with this tool use."
 """How the CLI (2.1.332) begins the result of every call that an interrupt hit; with it, an approved Write had written
 its file each time, and a command had begun or not."""
+
+
+_MOST_SERVERS = 100
+"""MCP servers of one client that are told."""
 
 
 class Translator:
@@ -195,6 +199,18 @@ def _system(subtype: str, given: object) -> Iterator[told.ClientEvent]:
             yield told.Compacted(compaction.get("pre_tokens", 0))
         case _:
             return
+
+
+def read_servers(status: object) -> tuple[Server, ...]:
+    """What the CLI answers when it is asked how its MCP servers are."""
+    found = []
+    for given in bounds.sequence(bounds.mapping(status).get("mcpServers"))[:_MOST_SERVERS]:
+        one = bounds.mapping(given)
+        state = one.get("status")
+        if isinstance(state, str) and state in ServerState.__members__.values():
+            name = one_line(clean(bounds.text(one.get("name"))), 100)
+            found.append(Server(name, ServerState(state), one_line(clean(bounds.text(one.get("error"))), 200)))
+    return tuple(found)
 
 
 def is_cut_refused(error: Exception, last_words: str) -> bool:

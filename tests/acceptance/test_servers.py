@@ -1,0 +1,39 @@
+"""MCP servers of the bundled CLI that fail or hang."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.conversation import Noticed
+from supervisor.model import Prompt, ServerState
+from tests.acceptance.conftest import Open
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+SERVERS = {
+    "hangs": {"type": "stdio", "command": "sleep", "args": ["60"]},
+    "fails": {"type": "stdio", "command": "false"},
+}
+
+
+async def test_a_server_that_fails_is_told_and_one_that_hangs_is_named(open_house: Open) -> None:
+    async with open_house(keys={"mcpServers": SERVERS}) as house:
+        supervisor = house.supervisor
+        ticket = supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))
+        await until(lambda: supervisor.snapshot().sessions[0].awaited_servers == ("hangs",), within=30)
+        await until(
+            lambda: any(
+                "The MCP server fails failed" in one.text
+                for one in supervisor.conversation(ticket.key).entries
+                if isinstance(one, Noticed)
+            ),
+            within=30,
+        )
+        (client,) = supervisor.snapshot().clients
+        assert {server.name: server.state for server in client.servers} == {
+            "hangs": ServerState.PENDING,
+            "fails": ServerState.FAILED,
+        }
+        supervisor.interrupt(ticket.key)
+        await ticket.outcome()
