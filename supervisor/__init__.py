@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from supervisor.errors import Suspended as Suspended
     from supervisor.errors import UnknownAgent as UnknownAgent
     from supervisor.errors import UnknownTarget as UnknownTarget
+    from supervisor.errors import one_sentence as one_sentence
     from supervisor.events import ActionTaken as ActionTaken
     from supervisor.events import ApprovalLost as ApprovalLost
     from supervisor.events import ClientEnding as ClientEnding
@@ -147,7 +148,7 @@ _HOMES = {
     "doctor": "Finding examine",
     "errors": "AcceptanceUnknown AlreadyAnswered BullpenError ConfigurationError ConnectFailed InvalidId InvalidPrompt "
     "JournalFailed JournalUnusable NotAccepting NotRecorded OutcomeUnknown Refused Saturated StateInUse Suspended "
-    "UnknownAgent UnknownTarget",
+    "UnknownAgent UnknownTarget one_sentence",
     "events": "ActionTaken ApprovalLost ClientEnding ClientFailed ClientGone ClientStarted ContextLost "
     "EngineFailed Event InstanceChanged OfferSettled QuestionAsked QuestionSettled RecordLost Restarted "
     "SessionClosed SessionOpened TurnFinished TurnPutBack TurnQueued TurnStarted TurnSuspended",

@@ -13,6 +13,7 @@ joined.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from supervisor.characters import (
@@ -131,6 +132,7 @@ def find_unseen(text: str) -> list[str]:
     return [character for _, character in sorted(set(found))]
 
 
+@lru_cache(maxsize=4096)
 def name_unseen(character: str) -> str:
     """`⟨ESC⟩` or `⟨U+202E⟩`: what stands for the character where it is shown."""
     return f"⟨{_NAMES.get(character) or f'U+{ord(character):04X}'}⟩"

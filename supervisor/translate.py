@@ -30,6 +30,7 @@ from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing, Se
 from supervisor.model import Server, ServerState, Usage
 from supervisor.permissions import detail, summarize
 from supervisor.ration import Ration
+from supervisor.urls import hide_credentials
 
 _MOST_ERRORS, _MOST_ERROR = 20, 2_000
 """Errors of one Result that are told, and characters of each."""
@@ -155,7 +156,8 @@ def _result(message: ResultMessage) -> told.Result:
     error = ""
     if message.is_error:
         errors = "; ".join(bounds.text(one, _MOST_ERROR) for one in bounds.sequence(message.errors)[:_MOST_ERRORS])
-        error = words or clean(errors) or clean(bounds.text(message.subtype, told.MOST_NAME))
+        # The CLI names the address that it could not reach, as it was given.
+        error = hide_credentials(words or clean(errors) or clean(bounds.text(message.subtype, told.MOST_NAME)))
     return told.Result(
         prompt_uuids=None if uuids is None else tuple(bounds.sequence(uuids)),
         text=words,

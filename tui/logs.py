@@ -9,8 +9,9 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from supervisor import ConfigurationError, make_private_dir
+from supervisor import ConfigurationError, make_private_dir, one_sentence
 
 LOG_BYTES = 5_000_000
 """Size of one log file; three are kept."""
@@ -24,7 +25,8 @@ class PrivateFileHandler(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> io.TextIOWrapper:
         def opener(name: str, flags: int) -> int:
-            descriptor = os.open(name, flags, 0o600)
+            # A FIFO that nobody reads would hold up the start for ever.
+            descriptor = os.open(name, flags | os.O_NONBLOCK, 0o600)
             if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a terminal, and not /dev/null
                 os.fchmod(descriptor, 0o600)
             return descriptor
@@ -39,6 +41,18 @@ class PrivateFileHandler(logging.handlers.RotatingFileHandler):
         """What cannot be logged is not logged: a traceback on stderr would write over the screen."""
 
 
+class PlainFormatter(logging.Formatter):
+    """A record is one line, and its traceback stands indented below it: no text of others forges a record, acts on the
+    terminal that shows the log, or leaves a password of an address in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = one_sentence(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        return "\n".join(f"  {one_sentence(line)}" for line in super().formatException(ei).split("\n"))
+
+
 def log_to_file(state_dir: Path) -> Path:
     """Replaces the root logger's handlers by a file in the state directory, or by what `BULLPEN_LOG` says. Returns its
     path. Raises `ConfigurationError` when the file that was asked for cannot be written."""
@@ -47,7 +61,7 @@ def log_to_file(state_dir: Path) -> Path:
     handler = PrivateFileHandler(
         path, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8", errors="replace", delay=True
     )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     try:
         if named is None:
             make_private_dir(path.parent)

@@ -87,3 +87,25 @@ def test_a_full_disk_costs_log_lines_and_prints_nothing(
     logging.getLogger("test").error("lost")
     assert capfd.readouterr() == ("", "")
     assert mode(Path("/dev/full")) != 0o600, "only a file is made private"
+
+
+def test_a_record_is_one_line_and_its_traceback_is_indented(tmp_path: Path) -> None:
+    path = logs.log_to_file(tmp_path)
+    try:
+        raise ValueError("at https://u:secret@h/x?token=secret\n2026-01-01 CRITICAL forged\x1b[2J")
+    except ValueError:
+        logging.getLogger("x").exception("a\n2026-01-01 CRITICAL forged \u202e at http://u:secret@proxy:1/")
+    text = path.read_text()
+    first, *rest = text.splitlines()
+    assert "a⟨LF⟩2026-01-01 CRITICAL forged ⟨U+202E⟩ at http://proxy:1/" in first
+    assert rest
+    assert all(line.startswith("  ") for line in rest)
+    assert "secret" not in text
+    assert "\x1b" not in text
+
+
+def test_a_log_that_is_a_fifo_nobody_reads_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setenv("BULLPEN_LOG", str(tmp_path / "fifo"))
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        logs.log_to_file(tmp_path)
