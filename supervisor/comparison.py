@@ -49,7 +49,7 @@ def compare(tool: str, arguments: Mapping[str, Any], path: str) -> Comparison:
         return Comparison(note="A new file: there is none at this path")
     if before == after:
         return Comparison(note="The present file has this content already")
-    return Comparison(tuple(diff(before, after)), "The present file would change")
+    return Comparison(tuple(diff(before, after)), "It changes a file that is there now")
 
 
 def read_text(path: str) -> str:

@@ -9,6 +9,7 @@ it is not known to have run, the approval counts as lost.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
@@ -213,6 +214,8 @@ class QuestionDesk:
             raise AlreadyAnswered(f"question {question_id} was answered a moment ago; nothing was changed")
         if not pending.is_detached and _is_being_stopped(pending.session, pending):
             raise AlreadyAnswered(f"question {question_id} is lost: its turn is being stopped; nothing was changed")
+        if not pending.is_detached and pending.task.cancelling():
+            raise AlreadyAnswered(f"question {question_id} is being taken back in this moment; nothing was changed")
         question = pending.question
         if isinstance(answer, Choose) and question.kind is QuestionKind.PERMISSION:
             raise Refused(f"question {question_id} asks for a permission: allow or deny it")
@@ -263,6 +266,10 @@ class _Pending:
         self.session = session
         self.slot = session.slot
         """The place of the client that asks; None when the session has lost it already."""
+        task = asyncio.current_task()
+        assert task is not None, "a question is put by the task that waits for its answer"
+        self.task = task
+        """Waits for the answer. Once it is being cancelled, an answer would be taken and not reach the client."""
         self.found = found
         self.rule = found.rule.stored if found.rule is not None else ""
         self.is_detached = False

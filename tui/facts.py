@@ -154,6 +154,7 @@ def question_facts(row: Question, now: float) -> Facts:
         ("asked", _moment(row.asked_at, now)),
         ("expires", f"in {format.duration(row.expires_at - now)}"),
         ("client held", row.client_id),
+        *(("take care", warning) for warning in row.warnings),
         ("always means", row.always or "not on offer"),
         ("arguments", row.detail),
     ]

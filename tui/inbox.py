@@ -51,7 +51,7 @@ def question_row(row: Question, now: float) -> Row:
             Cell(format.age(now - row.asked_at), "warn"),
             Cell(str(row.key), "strong"),
             Cell(reasons.asked_for(row), "accent"),
-            Cell(row.summary),
+            (Cell("⚠ ", "error"), Cell(row.summary)) if row.warnings else Cell(row.summary),
             _expiry(row.expires_at - now),
         ),
         (row.asked_at, row.key, row.tool, row.summary, row.expires_at),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import termios
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,6 +34,7 @@ from supervisor import (
 from tui.format import first_line
 from tui.launch import prepare
 from tui.output import ask_line, tell, write
+from tui.reading import fold, lines_of
 from tui.signals import SIGNALS
 from tui.threads import run_apart
 
@@ -135,24 +139,39 @@ def _deny_unattended(question: Question) -> Answer:
 async def _put(question: Question) -> Answer:
     if question.kind is QuestionKind.CHOICE:
         answers = {}
+        _show([f"⚠ {warning}" for warning in question.warnings])
         for item in question.choices:
-            lines = [f"? {item.question}"]
-            lines += [f"  {number}. {label}  {about}" for number, (label, about) in enumerate(item.options, start=1)]
-            reply = await _read_line("\n".join([*lines, "  number or text: "]))
+            _show([f"? {item.question}"])
+            _show([f"  {number}. {label}  {about}" for number, (label, about) in enumerate(item.options, start=1)])
+            reply = await _read_line("  number or text: ")
             if reply == END_OF_INPUT:
                 return Deny("Nobody answered")
             chosen = reply.isdigit() and 1 <= int(reply) <= len(item.options)
             answers[item.question] = item.options[int(reply) - 1][0] if chosen else reply or "no answer"
         return Choose(answers)
-    heading = f"? {question.tool}: {question.summary}\n"
-    while (reply := await _read_line(f"{heading}  [a] once, [A] always, [d] deny: ")) not in ("a", "A", "d"):
-        heading = ""
-        if reply == END_OF_INPUT:
-            break
-    return Allow(always=reply == "A") if reply in ("a", "A") else Deny("The operator denied this")
+    _show([f"? May {question.tool} run?", *(line.text for line in lines_of(question))])
+    denied = Deny("The operator denied this")
+    keys: dict[str, Answer] = {"a": Allow(), "d": denied, END_OF_INPUT: denied}
+    asked = "[a] once, [d] deny"
+    if question.always:
+        keys["A"], asked = Allow(always=True), "[a] once, [A] always in this session, [d] deny"
+    while (reply := await _read_line(f"  {asked}: ")) not in keys:
+        pass
+    return keys[reply]
+
+
+def _show(texts: Sequence[str]) -> None:
+    """Prints whole texts, folded so that no part of a long line looks like a line of its own."""
+    if texts:
+        width = shutil.get_terminal_size().columns
+        rows = [row for text in texts for line in clean(text).split("\n") for row in fold(line, width)]
+        ask_line("".join(f"{row}\n" for row in rows))
 
 
 async def _read_line(prompt: str) -> str:
+    """What was typed before the prompt stands there answers nothing: it is taken out of the terminal first."""
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
     ask_line(prompt)
     line = await run_apart(sys.stdin.readline)
     return line.strip() if line else END_OF_INPUT

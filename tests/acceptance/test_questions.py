@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+from pathlib import Path
+
+import anyio
 import pytest
 
 from supervisor.conversation import ToolReturned
@@ -69,6 +75,74 @@ async def test_a_choice_reaches_the_agent(open_house: Open) -> None:
         (result,) = [e for e in supervisor.conversation(ticket.key).entries if isinstance(e, ToolReturned)]
         assert "blue" in result.text
         assert "red" not in result.text.replace("answered", "")
+
+
+@pytest.mark.parametrize("how", ["interrupt", "kill", "death"])
+async def test_approved_is_recorded_exactly_where_the_tool_has_run(open_house: Open, how: str) -> None:
+    """The answer and the end of its client at once, many times and milliseconds apart."""
+    async with open_house() as house:
+        supervisor = house.supervisor
+        for number, pause in enumerate((0.0, 0.0, 0.001, 0.003, 0.01, 0.03)):
+            ticket = supervisor.submit(Prompt("desk", WRITE, user=f"u{number}"))
+            await until(lambda: supervisor.snapshot().questions, within=30)
+            (question,) = supervisor.snapshot().questions
+            supervisor.answer(question.id, Allow())
+            await anyio.sleep(pause)
+            match how:
+                case "interrupt":
+                    supervisor.interrupt(ticket.key)
+                case "kill":
+                    supervisor.kill("desk")
+                case _:
+                    (pid,) = house.pids
+                    os.kill(pid, signal.SIGKILL)
+            await ticket.outcome()
+            row = supervisor.view.session_row(ticket.key)
+            assert row is not None
+            written = supervisor.settings.state_dir / "workspaces" / "desk" / row.session_uuid / "notes.txt"
+            journal = supervisor._house.journal
+            await journal.flush()
+            cursor = await journal._connection.execute("SELECT outcome FROM questions WHERE id = ?", (question.id,))
+            found = await cursor.fetchone()
+            assert found is not None
+            assert (found[0] == "approved") is written.exists(), f"{how} after {pause} s: {found[0]}"
+            if how != "interrupt":
+                await until(lambda: not supervisor.snapshot().clients, within=30)
+                supervisor.resume("desk")
+
+
+async def test_what_is_approved_is_what_runs_hidden_characters_included(open_house: Open) -> None:
+    content = "seen\u202e\u200bhidden\u001b[2K   end"
+    call = json.dumps({"file_path": "notes.txt", "content": content})
+    async with open_house() as house:
+        supervisor = house.supervisor
+        ticket = supervisor.submit(Prompt("desk", f"[[tool: Write {call}]] [[say: that is all]]", user="ana"))
+        await until(lambda: supervisor.snapshot().questions, within=30)
+        (question,) = supervisor.snapshot().questions
+        assert "seen⟨U+202E⟩⟨U+200B⟩hidden⟨ESC⟩[2K   end" in question.detail
+        assert "RIGHT-TO-LEFT OVERRIDE" in " ".join(question.warnings)
+        supervisor.answer(question.id, Allow())
+        await ticket.outcome()
+        (written,) = supervisor.settings.state_dir.rglob("notes.txt")
+        assert written.read_bytes() == content.encode()
+
+
+async def test_always_for_write_covers_the_workspace_and_nothing_else(open_house: Open, tmp_path: Path) -> None:
+    async with open_house() as house:
+        supervisor = house.supervisor
+        outside = tmp_path / "outside" / "x.txt"
+        first = supervisor.submit(Prompt("desk", WRITE, user="ana"))
+        await until(lambda: supervisor.snapshot().questions, within=30)
+        supervisor.answer(supervisor.snapshot().questions[0].id, Allow(always=True))
+        await first.outcome()
+        call = json.dumps({"file_path": str(outside), "content": "x"})
+        second = supervisor.submit(Prompt("desk", f"[[tool: Write {call}]] [[say: that is all]]", user="ana"))
+        await until(lambda: supervisor.snapshot().questions or supervisor.snapshot().sessions[0].turns == 2, within=30)
+        for question in supervisor.snapshot().questions:
+            assert question.always == f"Write in {outside.parent}/ and below"
+            supervisor.answer(question.id, Deny())
+        await second.outcome()
+        assert not outside.exists()
 
 
 async def test_always_is_remembered_by_the_session_after_it_was_evicted(open_house: Open) -> None:

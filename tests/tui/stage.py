@@ -113,11 +113,11 @@ PERMISSION = Question(
     client_id="admin-2",
     tool="Bash",
     summary="systemctl restart vault && vault operator unseal",
-    detail='{\n  "command": "systemctl restart vault && vault operator unseal",\n'
-    '  "description": "Restart the vault and unseal it",\n  "timeout": 120000\n}',
+    detail="command: systemctl restart vault && vault operator unseal\n"
+    "description: Restart the vault and unseal it\ntimeout: 120000",
     asked_at=NOW - 48,
     expires_at=NOW + 252,
-    always="Bash(systemctl restart:*)",
+    always='Bash: systemctl restart vault && vault operator unseal {"timeout": 120000}',
 )
 
 CHOICE = Question(

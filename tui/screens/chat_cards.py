@@ -13,8 +13,9 @@ from tui.filters import clean_cell
 from tui.operations import Operations
 from tui.screens.ask_text import AskTextScreen
 from tui.screens.offers import ask_drop, ask_replay
+from tui.screens.whole_question import QuestionScreen
 from tui.widgets.offer import OfferCard
-from tui.widgets.question import QuestionCard, card_for
+from tui.widgets.question import PermissionCard, QuestionCard, card_for
 
 
 class CardDock(Vertical):
@@ -84,6 +85,16 @@ class CardDock(Vertical):
             ),
             decided,
         )
+
+    @on(PermissionCard.Enlarged)
+    def enlarge(self, event: PermissionCard.Enlarged) -> None:
+        card = event.card
+
+        def decided(action: str | None) -> None:
+            if action is not None and card.is_attached:
+                getattr(card, f"action_{action}")()
+
+        self.app.push_screen(QuestionScreen(card.question), decided)
 
     @on(QuestionCard.TextWanted)
     def ask_other(self, event: QuestionCard.TextWanted) -> None:

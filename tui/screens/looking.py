@@ -14,6 +14,7 @@ from tui.inbox import Item, inbox_order
 from tui.operations import OPERATOR, Operations
 from tui.screens.describe import DescribeScreen
 from tui.screens.verbs import OperatorScreen
+from tui.screens.whole_question import QuestionScreen
 from tui.widgets.livetable import LiveTable
 from tui.widgets.table import LineTable
 
@@ -208,7 +209,10 @@ class LookingScreen(OperatorScreen):
             case ClientRow() as row:
                 self._describe(row.id, facts.client_facts(row, now))
             case Question() as row:
-                self._describe(f"{row.tool} for {row.key}", facts.question_facts(row, now))
+                if row.choices:
+                    self._describe(f"{row.tool} for {row.key}", facts.question_facts(row, now))
+                else:
+                    self.app.push_screen(QuestionScreen(row, may_answer=False))
             case Offer() as row:
                 self._describe(f"interrupted turn of {row.key}", facts.offer_facts(row, now))
 

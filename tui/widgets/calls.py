@@ -10,6 +10,7 @@ from textual.strip import Strip
 from supervisor import Question, QuestionClosed, QuestionKind, QuestionOutcome, ToolCalled, ToolReturned
 from tui.filters import clean_cell, clean_text
 from tui.format import cut, duration
+from tui.reading import lines_of, rows_of
 from tui.widgets.blocks import INDENT, Block, wrapped_height
 from tui.widgets.paint import Paint
 
@@ -152,21 +153,28 @@ class Card(Block):
                 if description:
                     lines += paint.text(clean_text(description), dim, indent=INDENT * 2)
         if not question.choices:
-            lines += _excerpt(question.detail, paint, dim)
-        if question.always and self.closed is None:
-            lines += paint.text(f"“always” would allow {clean_text(question.always)}", dim, indent=INDENT)
+            for line in lines_of(question):
+                style = paint.ink(_ROLES.get(line.role, "dim"))
+                lines += [
+                    Strip([Segment(" " * INDENT), Segment(row, style)]) for row in rows_of(line, paint.width - INDENT)
+                ]
         return lines
 
     def estimate(self, width: int) -> int:
-        return self.gap + (1 if self.is_folded else 1 + wrapped_height(self.question.detail, width))
+        if self.is_folded:
+            return self.gap + 1
+        shown = f"{self.question.detail}\n{self.question.diff}\n{self.question.always}"
+        return self.gap + 1 + wrapped_height(shown, width)
 
     def source(self) -> str:
         question = self.question
         asked = "\n".join(item.question for item in question.choices)
         answer = "\n" + self.closed.answer if self.closed is not None else ""
-        return f"{question.tool}  {question.summary}\n{question.detail}\n{asked}{answer}"
+        shown = "\n".join(line.text for line in lines_of(question))
+        return f"{question.tool}  {question.summary}\n{shown}\n{asked}{answer}"
 
 
+_ROLES = {"warn": "error", "note": "warn", "heading": "strong", "hunk": "link", "added": "ok", "removed": "error"}
 _ENDINGS = {
     QuestionOutcome.APPROVED: ("✓ approved", "ok"),
     QuestionOutcome.DENIED: ("✕ denied", "error"),

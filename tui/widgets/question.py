@@ -18,12 +18,25 @@ from supervisor import Allow, Answer, ChoiceItem, Choose, Question, QuestionKind
 from tui import format
 from tui.actions import Place, bindings
 from tui.filters import clean_cell, clean_text
+from tui.reading import always_words
 from tui.themes import MUTED
+from tui.widgets.questionview import QuestionView
 
 TYPING = 1.0
 """Seconds after a letter that is no key of a card in which its keys are letters as well."""
 HINT_EVERY = 5.0
 """Seconds between two hints that a card does not take words."""
+
+
+SCROLLING: tuple[BindingType, ...] = (
+    Binding("up,k", "scroll(-1)", show=False),
+    Binding("down,j", "scroll(1)", show=False),
+    Binding("pagedown,space", "page(1)", show=False),
+    Binding("pageup,b", "page(-1)", show=False),
+    Binding("home,g", "edge(False)", show=False),
+    Binding("end,G", "edge(True)", show=False),
+)
+"""Keys that move the text of a question."""
 
 
 class QuestionCard(Vertical, can_focus=True, can_focus_children=False):
@@ -77,24 +90,39 @@ class QuestionCard(Vertical, can_focus=True, can_focus_children=False):
 
 
 class PermissionCard(QuestionCard):
-    """May this tool run? `a` once, `A` always in this session, `d` no."""
+    """May this tool run? `a` once, `A` always in this session, `d` no; `enter` shows it on the whole screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Place.QUESTION),
-        Binding("up,k", "scroll(-1)", show=False),
-        Binding("down,j", "scroll(1)", show=False),
+        Binding("enter", "enlarge", "whole screen", key_display="⏎"),
+        *SCROLLING,
     ]
+
+    class Enlarged(Message):
+        """The operator wants to read it on the whole screen."""
+
+        def __init__(self, card: PermissionCard) -> None:
+            super().__init__()
+            self.card = card
 
     def compose(self) -> ComposeResult:
         question = self.question
         self.border_title = Content.assemble("May ", (clean_cell(question.tool, 40), "bold"), " run?")
-        yield Static(Content(clean_cell(question.summary)), classes="summary", markup=False)
-        with VerticalScroll(classes="detail"):
-            yield Static(Content(clean_text(question.detail)), markup=False)
-        yield Static(_permission_keys(question), classes="keys", markup=False)
+        if question.warnings:
+            yield Static(Content(warning_words(question)), classes="warning", markup=False)
+        yield QuestionView(question, classes="detail")
+        yield Static(classes="place", markup=False)
+        yield Static(permission_keys(question), classes="keys", markup=False)
+
+    def on_question_view_scrolled(self) -> None:
+        self.query_one(".place", Static).update(Content(f"{self.view.place} · j k space b g G scroll"))
+
+    @property
+    def view(self) -> QuestionView:
+        return self.query_one(QuestionView)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("approve", "always", "deny") and self.is_typed_on:
+        if action in ("approve", "always", "deny", "enlarge") and self.is_typed_on:
             return False
         return bool(self.question.always) if action == "always" else True
 
@@ -102,13 +130,23 @@ class PermissionCard(QuestionCard):
         self.post_message(self.Answered(self.question, Allow()))
 
     def action_always(self) -> None:
-        self.post_message(self.Answered(self.question, Allow(always=True)))
+        if self.question.always:
+            self.post_message(self.Answered(self.question, Allow(always=True)))
 
     def action_deny(self) -> None:
         self.post_message(self.ReasonWanted(self.question))
 
+    def action_enlarge(self) -> None:
+        self.post_message(self.Enlarged(self))
+
     def action_scroll(self, lines: int) -> None:
-        self.query_one(".detail").scroll_relative(y=lines, animate=False)
+        self.view.scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        self.view.scroll_relative(y=pages * max(1, self.view.size.height - 1), animate=False)
+
+    def action_edge(self, is_end: bool) -> None:
+        self.view.scroll_to(y=self.view.max_scroll_y if is_end else 0, animate=False)
 
 
 class ChoiceCard(QuestionCard):
@@ -138,9 +176,16 @@ class ChoiceCard(QuestionCard):
         return self.question.choices[len(self._answers)]
 
     def compose(self) -> ComposeResult:
-        yield Static(classes="items", markup=False)
+        for warning in self.question.warnings:
+            yield Static(Content(f"⚠ {clean_text(warning)}"), classes="warning", markup=False)
+        with VerticalScroll(classes="options", can_focus=False):
+            yield Static(classes="items", markup=False)
+        yield Static(classes="place", markup=False)
 
     def on_mount(self) -> None:
+        self._draw()
+
+    def on_resize(self) -> None:
         self._draw()
 
     def watch_at(self) -> None:
@@ -205,11 +250,26 @@ class ChoiceCard(QuestionCard):
         self.border_title = Content(
             clean_cell(item.header or "The agent asks", 40) + (f" · {number} of {total}" if total > 1 else "")
         )
-        lines = [Content.styled(clean_text(item.question), "bold")]
-        for index, (label, description) in enumerate(item.options):
-            lines.append(self._option(index, label, description))
-        lines.append(self._option(len(item.options), "other words…", ""))
+        width = max(20, self.query_one(".options").size.width - 1)
+        lines = Content.styled(clean_text(item.question), "bold").wrap(width)
+        at = 0
+        for index, (label, description) in enumerate((*item.options, ("other words…", ""))):
+            if index == self.at:
+                at = len(lines)
+            lines += self._option(index, label, description).wrap(width)
         self.query_one(".items", Static).update(Content("\n").join(lines))
+        self.call_after_refresh(self._show_cursor, at)
+
+    def _show_cursor(self, line: int) -> None:
+        """Brings the option under the cursor into sight, and says how much is out of it."""
+        view = self.query_one(".options")
+        if not view.scroll_offset.y <= line < view.scroll_offset.y + view.size.height - 1:
+            view.scroll_to(y=max(0, line - 1), animate=False)
+        below = view.virtual_size.height - view.size.height - max(0, line - 1)
+        is_cut = view.virtual_size.height > view.size.height
+        words = f"{below} more lines below · ↑ ↓ go through them" if below > 0 else "the end · ↑ goes back"
+        self.query_one(".place", Static).update(Content(words if is_cut else ""))
+        self.query_one(".place").display = is_cut
 
     def _option(self, index: int, label: str, description: str) -> Content:
         is_at = index == self.at
@@ -220,8 +280,8 @@ class ChoiceCard(QuestionCard):
             ("▌ " if is_at else "  ", "$text-accent"),
             (f"{index + 1} ", "bold $text-accent"),
             mark,
-            (clean_cell(label, 60), "bold" if is_at else ""),
-            (f"  {clean_cell(description, 200)}" if description else "", MUTED),
+            (clean_text(label), "bold" if is_at else ""),
+            (f"  {clean_text(description)}" if description else "", MUTED),
         )
 
 
@@ -231,9 +291,16 @@ def card_for(question: Question) -> QuestionCard:
     )
 
 
-def _permission_keys(question: Question) -> Content:
+def warning_words(question: Question) -> str:
+    """One line that stands out, wherever the text is scrolled to; the text begins with the warnings themselves."""
+    number = len(question.warnings)
+    return f"⚠ Read it with care: {number} warning{'s' if number > 1 else ''}"
+
+
+def permission_keys(question: Question) -> Content:
+    """The keys that answer it, with what "always" would allow."""
     parts: list[str | tuple[str, str]] = [("a", "bold $text-accent"), " allow once   "]
     if question.always:
-        parts += [("A", "bold $text-accent"), f" always in this session: {clean_cell(question.always, 80)}   "]
+        parts += [("A", "bold $text-accent"), f" always in this session: {always_words(question)}   "]
     parts += [("d", "bold $text-accent"), " deny   ", ("tab", MUTED), (" to the message", MUTED)]
     return Content.assemble(*parts)

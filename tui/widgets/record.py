@@ -82,7 +82,8 @@ class Record:
                 self._add(card)
                 self._hold(question, True)
             case QuestionClosed(question_id=name):
-                if (posed := self._cards.pop(name, None)) is not None:
+                # It may come twice: what was approved counts as lost when it is not known to have run.
+                if (posed := self._cards.get(name)) is not None:
                     posed.close(entry)
                     self._hold(posed.question, False)
             case Noticed():
@@ -96,7 +97,10 @@ class Record:
     def _hold(self, question: Question, is_held: bool) -> None:
         """A tool that waits for permission does not run: it is not shown as if it did."""
         for tool in reversed(self._tools.values()):
-            if tool.called.tool == question.tool and tool.called.summary == question.summary:
+            is_it = tool.called.tool_use_id == question.tool_use_id
+            if not question.tool_use_id:
+                is_it = tool.called.tool == question.tool and tool.called.summary == question.summary
+            if is_it:
                 tool.hold(is_held)
                 return
 

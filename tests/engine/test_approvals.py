@@ -1,0 +1,236 @@
+"""An answer counts or is an error, in every order with what ends its turn; nothing is recorded as approved that is not
+known to have run (D4, S5.15)."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import anyio
+import pytest
+
+from supervisor import events as past
+from supervisor.approvals import BEGUN_AFTER
+from supervisor.client_events import ToolEnded
+from supervisor.clock import Clock
+from supervisor.connection import ToolRequest, Verdict
+from supervisor.conversation import QuestionClosed, QuestionPosed
+from supervisor.errors import AlreadyAnswered, Refused
+from supervisor.journal import SessionRecord
+from supervisor.model import Allow, Deny, Prompt, Question, QuestionOutcome, SessionKey
+from supervisor.particulars import MOST_SHOWN
+from supervisor.recording import revive_session
+from supervisor.supervisor import Supervisor
+from supervisor.testing import FakeConnection, FakeWorld, hold
+from tests.engine.conftest import Start
+from tests.engine.test_questions import asking, only_question
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+BASH = ToolRequest("Bash", {"command": "touch done"}, "toolu_1")
+APPROVED, LOST = QuestionOutcome.APPROVED, QuestionOutcome.LOST
+
+
+def closings(supervisor: Supervisor, question: Question) -> list[QuestionOutcome]:
+    entries = supervisor.conversation(question.key).entries
+    return [e.outcome for e in entries if isinstance(e, QuestionClosed) and e.question_id == question.id]
+
+
+async def recorded(supervisor: Supervisor, question: Question) -> str:
+    """The outcome in the journal."""
+    journal = supervisor._house.journal
+    await journal.flush()
+    cursor = await journal._connection.execute("SELECT outcome FROM questions WHERE id = ?", (question.id,))
+    row = await cursor.fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def end_turn(supervisor: Supervisor, connection: FakeConnection, how: str) -> None:
+    match how:
+        case "interrupt":
+            supervisor.interrupt(only_key(supervisor))
+        case "kill":
+            supervisor.kill("desk")
+        case "drain":
+            supervisor.drain("desk", deadline=0.0)
+        case "death":
+            connection.die()
+        case "result":
+            connection.reply("ok")
+        case _:
+            raise AssertionError(how)
+
+
+def only_key(supervisor: Supervisor) -> SessionKey:
+    return supervisor.snapshot().sessions[0].key
+
+
+ENDS = ["interrupt", "kill", "drain", "death", "result"]
+
+
+@pytest.mark.parametrize(("how", "pause"), itertools.product(ENDS, [0, 1, 5]))
+async def test_an_answer_before_the_end_is_approved_only_when_the_agent_was_told(
+    start: Start, world: FakeWorld, how: str, pause: int
+) -> None:
+    async with start() as supervisor:
+        async with asking(supervisor, world, BASH) as verdicts:
+            question = only_question(supervisor)
+            supervisor.answer(question.id, Allow())
+            for _ in range(pause):
+                await anyio.lowlevel.checkpoint()
+            end_turn(supervisor, world.connections[-1], how)
+            await until(
+                lambda: (
+                    supervisor.view.session_row(question.key) is None or not supervisor.snapshot().sessions[0].turn_id
+                )
+            )
+            was_told = any(isinstance(verdict.answer, Allow) for verdict in verdicts if verdict is not None)
+        found = await recorded(supervisor, question)
+        assert found == closings(supervisor, question)[-1]
+        assert found in (APPROVED, LOST)
+        if found == APPROVED:
+            assert was_told
+        if how == "death":
+            assert found == LOST
+        with pytest.raises(AlreadyAnswered, match=found):
+            supervisor.answer(question.id, Allow())
+
+
+@pytest.mark.parametrize("how", ["interrupt", "kill", "drain"])
+async def test_an_answer_after_the_stop_is_an_error_and_counts_for_nothing(
+    start: Start, world: FakeWorld, how: str
+) -> None:
+    async with start() as supervisor:
+        async with asking(supervisor, world, BASH) as verdicts:
+            question = only_question(supervisor)
+            end_turn(supervisor, world.connections[-1], how)
+            with pytest.raises(AlreadyAnswered, match="lost"):
+                supervisor.answer(question.id, Allow(always=True))
+            await until(lambda: not supervisor.snapshot().questions)
+        assert not any(isinstance(verdict.answer, Allow) for verdict in verdicts if verdict is not None)
+        assert await recorded(supervisor, question) == LOST
+
+
+async def test_a_question_that_is_being_withdrawn_takes_no_answer(start: Start, world: FakeWorld) -> None:
+    """The CLI takes its request back without any word to the operator."""
+    async with start() as supervisor:
+        async with asking(supervisor, world, BASH) as verdicts:
+            question = only_question(supervisor)
+            world.connections[-1]._lose_questions()
+            with pytest.raises(AlreadyAnswered, match="taken back"):
+                supervisor.answer(question.id, Allow(always=True))
+            await until(lambda: verdicts)
+        assert verdicts == [None]
+        assert await recorded(supervisor, question) == LOST
+        assert supervisor._instances["desk"].sessions[question.key].allowed == set()
+
+
+async def test_the_result_of_its_call_makes_an_approval_certain(start: Start, world: FakeWorld) -> None:
+    async with start() as supervisor, asking(supervisor, world, BASH) as verdicts:
+        question = only_question(supervisor)
+        supervisor.answer(question.id, Allow())
+        await until(lambda: verdicts)
+        connection = world.connections[-1]
+        connection.tell(ToolEnded("toolu_1", "done", False))
+        connection.die()
+        await until(lambda: not supervisor.snapshot().clients)
+        assert await recorded(supervisor, question) == APPROVED
+        assert closings(supervisor, question) == [APPROVED]
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(0.0, LOST), (BEGUN_AFTER + 1, APPROVED)])
+async def test_a_call_that_was_stopped_at_once_is_not_known_to_have_run(
+    start: Start, world: FakeWorld, seconds: float, outcome: QuestionOutcome
+) -> None:
+    async with start() as supervisor, asking(supervisor, world, BASH) as verdicts:
+        question = only_question(supervisor)
+        with supervisor.watch() as feed:
+            feed.take()
+            supervisor.answer(question.id, Allow(always=True))
+            await until(lambda: verdicts)
+            (approval,) = supervisor._house.desk.approvals._followed
+            assert approval.given_at is not None
+            approval.given_at -= seconds
+            connection = world.connections[-1]
+            connection.tell(ToolEnded("toolu_1", "The user doesn't want to proceed", True, was_stopped=True))
+            await connection.interrupt()
+            await until(lambda: not supervisor.snapshot().sessions[0].turn_id)
+            events = feed.take().events
+        assert await recorded(supervisor, question) == outcome
+        assert any(isinstance(event, past.ApprovalLost) for event in events) is (outcome is LOST)
+        assert bool(supervisor._instances["desk"].sessions[question.key].allowed) is (outcome is APPROVED)
+
+
+@pytest.mark.parametrize("writes", [True, False])
+async def test_a_file_that_was_written_proves_that_the_call_has_run(
+    start: Start, world: FakeWorld, writes: bool
+) -> None:
+    """Also where the client dies before it can say so."""
+    async with start() as supervisor:
+        supervisor.submit(Prompt("desk", "hello", user="ana"))
+        await until(lambda: supervisor.snapshot().sessions[0].turns == 1)
+        workspace = supervisor._instances["desk"].sessions[only_key(supervisor)].workspace
+        assert workspace is not None
+        workspace.mkdir(parents=True, exist_ok=True)
+        request = ToolRequest("Write", {"file_path": "a.md", "content": "x"}, "toolu_2")
+        async with asking(supervisor, world, request) as verdicts:
+            question = only_question(supervisor)
+            supervisor.answer(question.id, Allow())
+            await until(lambda: verdicts)
+            if writes:
+                (workspace / "a.md").write_text("x")
+            world.connections[-1].die()
+            await until(lambda: not supervisor.snapshot().clients)
+        assert await recorded(supervisor, question) == (APPROVED if writes else LOST)
+
+
+async def test_what_is_too_large_or_names_no_tool_is_denied_with_words_and_never_put(
+    start: Start, world: FakeWorld
+) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        await until(lambda: world.connections and world.connections[0].is_in_turn)
+        for request in (
+            ToolRequest("Bash", {"command": "x" * (MOST_SHOWN + 1)}),
+            ToolRequest("", {"command": "ls"}),
+            ToolRequest("Bash", {"command": ""}),
+        ):
+            verdict = await world.connections[0].ask(request)
+            assert isinstance(verdict, Verdict)
+            assert isinstance(verdict.answer, Deny)
+            assert len(verdict.message) > 20
+            assert verdict.message in supervisor.conversation(ticket.key).entries[-1].text  # type: ignore[attr-defined]
+        assert not any(isinstance(e, QuestionPosed) for e in supervisor.conversation(ticket.key).entries)
+
+
+async def test_always_is_refused_where_it_is_not_on_offer(start: Start, world: FakeWorld) -> None:
+    fetch = ToolRequest("WebFetch", {"url": "https://example.org"})
+    async with start() as supervisor, asking(supervisor, world, fetch):
+        question = only_question(supervisor)
+        assert question.always == ""
+        with pytest.raises(Refused, match="no “always”"):
+            supervisor.answer(question.id, Allow(always=True))
+        supervisor.answer(question.id, Allow())
+
+
+async def test_a_file_system_that_does_not_answer_keeps_no_question_waiting(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr("supervisor.desk.DISK_TIME", 0.05)
+    monkeypatch.setattr("supervisor.desk.examine", lambda *_: release.wait(20))
+    request = ToolRequest("Write", {"file_path": "/hung/a.md", "content": "x"})
+    async with start() as supervisor, asking(supervisor, world, request):
+        question = only_question(supervisor)
+        assert "content: x" in question.detail
+        assert question.always == ""
+        release.set()
+
+
+def test_rules_of_an_older_journal_do_not_keep_their_wide_meaning() -> None:
+    record = SessionRecord(SessionKey("desk", "ana", "a"), 0.0, 0.0, allowed=frozenset({"Write", "Read", "Bash: ls"}))
+    session = revive_session(record, Clock(), None)  # type: ignore[arg-type]
+    assert {rule.split('"')[1] for rule in session.allowed} == {"Bash"}

@@ -1,0 +1,196 @@
+"""A question is read whole before it is answered: nothing is cut, and what is out of sight is counted (D4, R5)."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from supervisor import Allow, Answer, Deny, Question, QuestionClosed, QuestionOutcome, QuestionPosed
+from tests.tui import asked, stage
+from tests.tui.conftest import Draw
+from tests.tui.stage import ROOT
+from tests.tui.stage_engine import NOW
+from tests.tui.theatre import playing, screen_text, settle
+from tui import oneshot
+from tui.reading import CONTINUED, fold, lines_of
+from tui.screens.whole_question import QuestionScreen
+from tui.widgets.calls import Card
+from tui.widgets.paint import Paint
+from tui.widgets.questionview import QuestionView
+
+SIZES = [(80, 24), (120, 36), (200, 50)]
+SCENES = [asked.script, asked.write, asked.edit, asked.hidden, asked.plan, asked.choice]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_card(looks_as_before: Draw, size: tuple[int, int], scene: Callable[[], Question]) -> None:
+    looks_as_before(asked.asking(scene()), size, before=lambda app: app.screen.open_chat(ROOT))
+
+
+@pytest.mark.parametrize("size", SIZES[:1], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_whole_screen(looks_as_before: Draw, size: tuple[int, int]) -> None:
+    looks_as_before(asked.asking(asked.write()), size, press=["enter"], before=lambda app: app.screen.open_chat(ROOT))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300), st.integers(4, 40))
+def test_folding_leaves_nothing_out(text: str, width: int) -> None:
+    rows = fold(text, width)
+
+    assert "".join([rows[0], *(row.removeprefix(CONTINUED) for row in rows[1:])]) == text
+    assert all(cell_len(row) <= width for row in rows)
+
+
+@pytest.mark.anyio
+async def test_the_last_line_of_a_long_script_is_reached_with_keys_and_what_is_below_is_counted() -> None:
+    async with playing(asked.asking(asked.script()), size=(80, 24)) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        total = len(lines_of(asked.script()))
+        assert re.search(rf"lines 1–\d+ of {total} · \d+ more below", screen_text(app))
+        assert "part-120" not in screen_text(app)
+        await pilot.press("end")
+        await settle(app, pilot)
+        assert "the end" in screen_text(app)
+        view = app.screen.query_one(QuestionView)
+        seen = ""
+        await pilot.press("home")
+        for _ in range(total):
+            await settle(app, pilot)
+            seen += screen_text(app)
+            if view.is_at_end:
+                break
+            await pilot.press("pagedown")
+        assert all(f"/vault/part-{number:03}" in seen for number in range(1, 121))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("key", "answer"), [("a", Allow()), ("A", Allow(always=True))])
+async def test_a_question_on_the_whole_screen_is_answered_there(key: str, answer: Answer) -> None:
+    engine = asked.asking(asked.write())
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, QuestionScreen)
+        await pilot.press(key)
+        await pilot.pause()
+        assert engine.calls == [("answer", "q-1", answer)]
+
+
+@pytest.mark.anyio
+async def test_the_inbox_shows_a_question_whole_and_answers_nothing_there() -> None:
+    engine = asked.asking(asked.hidden())
+    async with playing(engine) as (app, pilot):
+        await settle(app, pilot)
+        assert "⚠" in screen_text(app)
+        await pilot.press("i", "d")
+        await settle(app, pilot)
+        assert "⟨U+202E⟩" in screen_text(app)
+        assert "; rm -rf /srv ⟨ESC⟩[2K⟨CR⟩" in screen_text(app).replace("\n", "")
+        await pilot.press("a", "A")
+        await pilot.pause()
+        assert engine.calls == []
+
+
+def test_the_transcript_has_the_whole_question_and_an_approval_that_was_lost_after_all() -> None:
+    question = asked.script()
+    from tui.widgets.record import Record
+
+    record = Record()
+    for entry in (
+        QuestionPosed(at=NOW, turn_id="t", question=question),
+        QuestionClosed(at=NOW, turn_id="t", question_id="q-1", outcome=QuestionOutcome.APPROVED, answer="once"),
+        QuestionClosed(at=NOW, turn_id="t", question_id="q-1", outcome=QuestionOutcome.LOST, answer="did not run"),
+    ):
+        record._take(entry)
+    (card,) = record.blocks
+    assert isinstance(card, Card)
+    assert card.closed is not None
+    assert card.closed.outcome is QuestionOutcome.LOST
+    from rich.style import Style
+
+    card.is_folded = False
+    paint = Paint(80, lambda _: Style(), lambda _: Style(), is_dark=True)
+    drawn = "\n".join(strip.text for strip in card.compose(paint))
+    assert "part-120 backup:/vault/part-120" in drawn
+
+
+# On a terminal
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The keyboard's end of a terminal that this process reads from."""
+    keyboard, line = pty.openpty()
+    with open(line, encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield keyboard
+    os.close(keyboard)
+
+
+async def answer(
+    terminal: int, question: Question, typed: str, capsys: pytest.CaptureFixture[str]
+) -> tuple[Answer, str]:
+    """Types a line each time the prompt stands there; gives the answer and what was shown."""
+    shown = ""
+    given: list[Answer] = []
+
+    async def ask() -> None:
+        given.append(await oneshot._put(question))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        with anyio.fail_after(20):
+            for number, line in enumerate(typed, start=1):
+                while shown.count("deny: ") < number:
+                    await anyio.sleep(0.01)
+                    shown += capsys.readouterr().err
+                os.write(terminal, f"{line}\n".encode())
+    return given[0], shown
+
+
+@pytest.mark.anyio
+async def test_a_terminal_is_shown_the_whole_call_before_it_is_asked(
+    terminal: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decided, shown = await answer(terminal, asked.script(), "A", capsys)
+
+    assert decided == Allow(always=True)
+    assert all(f"part-{number:03} backup" in shown for number in range(1, 121))
+    assert shown.index("/vault/part-120") < shown.index("What “always in this session” would allow")
+    decided, shown = await answer(terminal, asked.hidden(), "d", capsys)
+    assert isinstance(decided, Deny)
+    assert "⚠ Hidden characters" in shown
+    assert "⟨U+202E⟩" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.anyio
+async def test_always_is_no_answer_where_it_is_not_on_offer(terminal: int, capsys: pytest.CaptureFixture[str]) -> None:
+    decided, shown = await answer(terminal, asked.plan(), "Ad", capsys)
+
+    assert isinstance(decided, Deny)
+    assert "[A]" not in shown
+
+
+@pytest.mark.anyio
+async def test_what_was_typed_before_the_question_stands_there_answers_nothing(
+    terminal: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.write(terminal, b"a\na\nA\n")
+
+    decided, _ = await answer(terminal, replace(stage.PERMISSION, id="q-9"), "d", capsys)
+
+    assert isinstance(decided, Deny)
