@@ -9,6 +9,7 @@ from pathlib import Path
 
 from supervisor.rehearsal import Request
 from tests.chaos.books import Books
+from tests.chaos.callers import REJECTION
 from tests.chaos.ledger import WORD, Ledger, Place
 from tests.chaos.transcripts import Exchange, Transcript, make_exchanges, read_transcript
 
@@ -25,6 +26,7 @@ class Reckoning:
     duplicated: list[str] = field(default_factory=list)
     leaked: list[str] = field(default_factory=list)
     disagreeing: list[str] = field(default_factory=list)
+    spoiled: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -34,6 +36,7 @@ class Reckoning:
             "duplicated": self.duplicated,
             "leaked processes": self.leaked,
             "transcripts that disagree with the journal": self.disagreeing,
+            "prompts rejected for another's fault": self.spoiled,
             "failures of the supervisor": self.failures,
         }
 
@@ -48,6 +51,7 @@ def examine(ledger: Ledger, books: Books, record: list[Request], config_dir: Pat
     )
     reckoning.outcomes.update(entry.outcome for entry in books.entries if entry.outcome)
     reckoning.lost += find_lost(ledger, books)
+    reckoning.spoiled += find_spoiled(ledger)
     reckoning.duplicated += find_told_twice(ledger, books)
     reckoning.duplicated += find_done_twice(books)
     reckoning.duplicated += find_sent_twice(books, record)
@@ -87,6 +91,15 @@ def find_told_twice(ledger: Ledger, books: Books) -> Iterator[str]:
         outcome = recorded.get(account.turn, "")
         if told - {outcome} or any(number > 1 for number in times.values()):
             yield f"{account.turn} ({account.handed.word}) was told as {account.outcomes}, the journal says {outcome!r}"
+
+
+def find_spoiled(ledger: Ledger) -> Iterator[str]:
+    """Rejected although the prompt itself is fine: an earlier one, which the API did not take, was left in the
+    conversation."""
+    for account in ledger.accounts.values():
+        is_rejected = any(REJECTION in reason for reason in account.reasons)
+        if is_rejected and REJECTION not in account.handed.text:
+            yield f"{account.turn} ({account.handed.word} of {account.handed.place}): {account.reasons[0]}"
 
 
 # What the model was sent

@@ -25,6 +25,9 @@ ROUND = (0.5, 6.0)
 REPLAYED = 0.6
 """Share of interrupted turns that are sent again; the others are dropped."""
 
+REJECTION = "messages: this one is not valid"
+"""What the API says of a prompt that it does not take."""
+
 KINDS = {
     "[[echo]] {word}": 8,
     "[[slow: 0.8]] [[say: heard {word}]]": 6,
@@ -34,6 +37,10 @@ KINDS = {
     "[[recall]] [[say: recalled {word}]]": 4,
     "[[error: 529, 1]] [[say: overcame {word}]]": 2,
     "[[stream: 20 words, 0.02]] [[cut: 1]] [[say: mended {word}]]": 2,
+    # More tokens than an integer of the journal holds.
+    "[[usage: 9223372036854775808, 1]] [[say: counted {word}]]": 2,
+    # The API takes neither this nor, while it stands in the conversation, what comes after it.
+    f"[[reject: 400, {REJECTION}]] {{word}}": 1,
     # These two never end by themselves: somebody withdraws them, or the supervisor stops them.
     '[[tool: Bash {{"command": "sleep 600", "timeout": 600000}}]] [[say: never {word}]]': 1,
     "[[stall]] {word}": 1,

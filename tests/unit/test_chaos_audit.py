@@ -17,6 +17,7 @@ from supervisor.rehearsal import Request
 from supervisor.rehearsal.request import parse_request
 from tests.chaos.audit import Reckoning, examine
 from tests.chaos.books import Books, Entry
+from tests.chaos.callers import REJECTION
 from tests.chaos.ledger import Handed, Ledger, Place
 from tests.chaos.leftovers import end_leaked
 
@@ -102,6 +103,17 @@ def test_an_outcome_that_was_told_otherwise_is_a_second_one(ledger: Ledger, fold
     assert len(examine(ledger, books(*changed), [], folder).duplicated) == 1
     ledger.hear(1, {"told": "outcome", "turn": "turn-word000001", "outcome": "done", "reason": ""})
     assert len(examine(ledger, books(*changed), [], folder).duplicated) == 2
+
+
+def test_a_prompt_that_suffers_for_a_rejected_one_is_found(ledger: Ledger, folder: Path) -> None:
+    fine, poison = ledger.handed["word000001"], f"[[reject: 400, {REJECTION}]] word000002"
+    rejected = {"outcome": "failed", "reason": f"API Error: 400 {REJECTION}"}
+    ledger.accounts["turn-word000002"].handed = Handed("word000002", ANA, poison)
+    ledger.hear(1, {"told": "outcome", "turn": "turn-word000002", **rejected})
+    assert not examine(ledger, books(), [], folder).spoiled
+    ledger.hear(1, {"told": "outcome", "turn": "turn-word000001", **rejected})
+    (finding,) = examine(ledger, books(), [], folder).spoiled
+    assert fine.word in finding
 
 
 def test_work_done_twice_is_duplicated_even_as_a_replay(ledger: Ledger, folder: Path) -> None:
