@@ -34,6 +34,9 @@ KINDS = {
     "[[stream: 80 words, 0.02]] [[say: streamed {word}]]": 6,
     '[[tool: Bash {{"command": "echo made {word}"}}]] [[say: ran {word}]]': 6,
     '[[tool: Bash {{"command": "sleep 2; echo late {word}"}}]] [[say: waited {word}]]': 4,
+    # Lets a process escape that has neither mark nor parent, unless there is no guard to catch it.
+    '[[tool: Bash {{"command": "test $UNGUARDED || (env -i setsid sleep 600 >/dev/null 2>&1 &)"}}]] '
+    "[[say: let go {word}]]": 3,
     "[[recall]] [[say: recalled {word}]]": 4,
     "[[error: 529, 1]] [[say: overcame {word}]]": 2,
     "[[stream: 20 words, 0.02]] [[cut: 1]] [[say: mended {word}]]": 2,

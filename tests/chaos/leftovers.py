@@ -20,8 +20,16 @@ def is_client(process: psutil.Process, folder: Path) -> bool:
 
 
 def find_clients(folder: Path) -> list[psutil.Process]:
-    """Tools and their children included: they inherit what marks them."""
-    return [process for process in psutil.process_iter() if is_client(process, folder)]
+    """Tools and their children included: they inherit what marks them, and what drops its mark works where its client
+    did."""
+    return [one for one in psutil.process_iter() if is_client(one, folder) or _works_in(one, folder)]
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
 
 
 def end_leaked(folder: Path) -> list[str]:

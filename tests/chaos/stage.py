@@ -16,6 +16,7 @@ import anyio.abc
 import psutil
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from supervisor.processes import is_guard
 from tests.chaos.ledger import Handed, Ledger
 from tests.chaos.leftovers import is_client
 
@@ -82,12 +83,13 @@ class Stage:
         return self.folder / f"stagehand-{self.life}.log"
 
     def clients(self) -> list[psutil.Process]:
-        """The CLIs of the child, from the moment they are started: those of its children that carry a mark."""
+        """The CLIs of the child, from the moment they are started: below their guards, or the child itself."""
         try:
-            children = psutil.Process(self._child.pid).children() if self._child and self.is_up else []
+            tops = psutil.Process(self._child.pid).children() if self._child and self.is_up else []
+            below = [process for top in tops if is_guard(top) for process in top.children()]
         except psutil.NoSuchProcess:
             return []
-        return [process for process in children if is_client(process, self.folder)]
+        return [process for process in [*tops, *below] if is_client(process, self.folder)]
 
     # Commands
 

@@ -194,6 +194,7 @@ async def main() -> None:
     if order["orphans"]:
         # As where there is no parent-death signal: busy clients outlive this process, and the next one must end them.
         options.wrap_cli = lambda folder: None
+        order["environment"]["UNGUARDED"] = "yes"
     async with (
         Supervisor([template], settings, environment=order["environment"]) as supervisor,
         anyio.create_task_group() as tasks,

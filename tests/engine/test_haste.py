@@ -1,0 +1,83 @@
+"""An end that is hurried: shorter, and as complete (R3)."""
+
+from __future__ import annotations
+
+import math
+
+import anyio
+import pytest
+
+from supervisor import events as past
+from supervisor.haste import KILL, PATIENT, TERMINATE, Haste
+from supervisor.model import Interrupted, Prompt
+from supervisor.testing import FakeWorld, hold
+from tests.engine.conftest import Start
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_wait_is_given_up_when_its_level_is_reached_and_no_sooner() -> None:
+    haste = Haste()
+    ended: list[str] = []
+
+    async def wait(name: str, until: int) -> None:
+        with haste.wait(math.inf, until=until):
+            await anyio.sleep_forever()
+        ended.append(name)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait, "disconnect", TERMINATE)
+        group.start_soon(wait, "terminate", KILL)
+        await anyio.wait_all_tasks_blocked()
+        assert (haste.level, ended) == (PATIENT, [])
+        haste.hurry()
+        await anyio.wait_all_tasks_blocked()
+        assert ended == ["disconnect"]
+        haste.hurry()
+    assert ended == ["disconnect", "terminate"]
+
+
+async def test_a_wait_that_begins_too_late_is_none() -> None:
+    haste = Haste()
+    haste.hurry()
+    with haste.wait(math.inf, until=TERMINATE) as scope:
+        await anyio.sleep_forever()
+    assert scope.cancelled_caught
+
+
+async def test_haste_goes_no_further_than_to_kill() -> None:
+    haste = Haste()
+    for _ in range(5):
+        haste.hurry()
+    assert haste.level == KILL
+
+
+async def test_a_hurried_end_skips_the_waiting_and_nothing_else(start: Start, world: FakeWorld) -> None:
+    """Of a turn that no interrupt stops, in a process that outlives TERM: patience alone would take 17 s."""
+    world.on_prompt = hold
+    async with start() as supervisor:
+        ticket = supervisor.submit(Prompt("desk", "a", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        world.connections[0].is_hanging = True
+        told: list[past.Event] = []
+        with supervisor.watch() as feed:
+
+            def is_at(step: str) -> bool:
+                told.extend(feed.take().events)
+                return step in [event.step for event in told if isinstance(event, past.ClientEnding)]
+
+            began = anyio.current_time()
+            async with anyio.create_task_group() as group:
+                group.start_soon(supervisor.stop)
+                await until(lambda: is_at("interrupt"))
+                supervisor.hurry()
+                await until(lambda: is_at("terminate"))
+                supervisor.hurry()
+            assert anyio.current_time() - began < 5
+            assert is_at("verify")
+        steps = [event.step for event in told if isinstance(event, past.ClientEnding)]
+        assert steps == ["interrupt", "disconnect", "terminate", "kill", "verify"]
+        assert [event.left_over for event in told if isinstance(event, past.ClientGone)] == [0]
+        assert isinstance(ticket.finished, Interrupted)
+        assert world.live == []
