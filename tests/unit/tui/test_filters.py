@@ -10,6 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 
+from supervisor.cleaning import StreamCleaner, clean, one_line
 from tui.filters import REPLACEMENT, ControlFilter, clean_cell, clean_text
 
 PAYLOADS = {
@@ -90,3 +91,30 @@ def test_a_cell_is_one_line_of_bounded_width() -> None:
 
 def test_text_keeps_its_lines() -> None:
     assert clean_text("a\r\nb\rc\n\td") == "a\nb\nc\n    d"
+
+
+FLOODS = {
+    "combining marks": "Z" + "\u0336" * 1_000_000,
+    "enclosing marks": "Z" + "\u20dd" * 100_000,
+    "spacing marks": "\u0915" + "\u093e" * 100_000,
+    "vowels of Hangul": "\u1100" + "\u1161" * 100_000,
+    "skin tones": "👍" + "\U0001f3fd" * 100_000,
+    "selectors": "❤" + "\ufe0f" * 100_000,
+    "joiners": "👩" + "\u200d" * 100_000,
+    "marks with joiners": "Z" + "\u0336\u200d" * 100_000,
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+def test_a_pile_of_characters_without_width_is_cut_to_what_a_few_cells_may_hold(flood: str) -> None:
+    """What is laid out and painted afterwards is counted in characters: a cell holds nine of them at most."""
+    cleaner = StreamCleaner()
+    streamed = "".join(cleaner.feed(flood[at : at + 7]) for at in range(0, 70_000, 7)) + cleaner.flush()
+    for shown in (clean(flood), streamed, clean_text(clean(flood)), clean_cell(flood, 60), one_line(flood, 200)):
+        assert 1 <= len(shown) <= 9 * cell_len(shown)
+        assert cell_len(shown) <= 60
+    assert clean(streamed) == streamed
+
+
+def test_a_mark_at_the_beginning_of_a_cell_is_not_drawn_into_the_one_beside_it() -> None:
+    assert clean_cell("\u0336x") == "◌\u0336x"
