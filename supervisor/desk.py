@@ -221,8 +221,8 @@ class QuestionDesk:
             raise Refused(f"question {question_id} asks for a permission: allow or deny it")
         if isinstance(answer, Allow) and question.kind is QuestionKind.CHOICE:
             raise Refused(f"question {question_id} offers a choice: choose one or deny it")
-        if isinstance(answer, Allow) and answer.always and not pending.rule:
-            raise Refused(f"question {question_id} offers no “always”: allow it once, or deny it")
+        if isinstance(answer, Allow) and not pending.rule:
+            answer = Allow()  # "always" is not on offer: it allows this one call, and is recorded so
         if isinstance(answer, Choose):
             missing = [item.question for item in question.choices if not answer.answers.get(item.question, "").strip()]
             if missing:

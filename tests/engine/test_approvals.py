@@ -15,7 +15,7 @@ from supervisor.client_events import ToolEnded
 from supervisor.clock import Clock
 from supervisor.connection import ToolRequest, Verdict
 from supervisor.conversation import QuestionClosed, QuestionPosed
-from supervisor.errors import AlreadyAnswered, Refused
+from supervisor.errors import AlreadyAnswered
 from supervisor.journal import SessionRecord
 from supervisor.model import Allow, Deny, Prompt, Question, QuestionOutcome, SessionKey
 from supervisor.particulars import MOST_SHOWN
@@ -206,14 +206,19 @@ async def test_what_is_too_large_or_names_no_tool_is_denied_with_words_and_never
         assert not any(isinstance(e, QuestionPosed) for e in supervisor.conversation(ticket.key).entries)
 
 
-async def test_always_is_refused_where_it_is_not_on_offer(start: Start, world: FakeWorld) -> None:
+async def test_always_where_it_is_not_on_offer_allows_one_call_and_is_recorded_so(
+    start: Start, world: FakeWorld
+) -> None:
     fetch = ToolRequest("WebFetch", {"url": "https://example.org"})
-    async with start() as supervisor, asking(supervisor, world, fetch):
+    async with start() as supervisor, asking(supervisor, world, fetch) as verdicts:
         question = only_question(supervisor)
         assert question.always == ""
-        with pytest.raises(Refused, match="no “always”"):
-            supervisor.answer(question.id, Allow(always=True))
-        supervisor.answer(question.id, Allow())
+        supervisor.answer(question.id, Allow(always=True))
+        await until(lambda: verdicts)
+        assert verdicts[0].answer == Allow()
+        closed = [e.answer for e in supervisor.conversation(question.key).entries if isinstance(e, QuestionClosed)]
+        assert closed == ["once"]
+        assert supervisor._instances["desk"].sessions[question.key].allowed == set()
 
 
 async def test_a_file_system_that_does_not_answer_keeps_no_question_waiting(
