@@ -20,15 +20,18 @@ UMASK = "BULLPEN_UMASK"
 
 TOOL_WRAPPER = "tools-without-credentials"
 WITHHELD = "BULLPEN_WITHHELD"
+OWN, OWN_NAMES = "BULLPEN_OWN_", "BULLPEN_OWN"
+"""In the environment of one MCP server: its own values of variables that are withheld, and their names."""
 _TOOL_SCRIPT = f"""#!/bin/sh
-set -f
-IFS='
-'
+unset {WITHHELD}_ ${WITHHELD}
+for name in ${OWN_NAMES}; do
+    eval "$name=\\${OWN}$name && export $name && unset {OWN}$name"
+done
+unset {WITHHELD} {OWN_NAMES}
 case "$SHELL" in
-*/bash | */zsh) shell=$SHELL ;;
-*) shell=/bin/sh ;;
+*/bash | */zsh) exec "$SHELL" -c "$1" ;;
 esac
-exec env ${WITHHELD} -u {WITHHELD} "$shell" -c "$1"
+exec /bin/sh -c "$1"
 """
 
 _log = logging.getLogger(__name__)
@@ -68,7 +71,7 @@ def wrap_cli(folder: Path) -> Path | None:
 
 def wrap_tools(folder: Path) -> Path | None:
     """A script that the CLI starts Bash commands, MCP servers and hooks through (`CLAUDE_CODE_SHELL_PREFIX`): it takes
-    away the variables that `WITHHELD` lists, as arguments of `env`, one on a line.
+    away the variables that `WITHHELD` names, and gives an MCP server those of its own back.
 
     None where scripts of that folder cannot be run. Raises `JournalUnusable` when it cannot be written.
     """

@@ -10,6 +10,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from supervisor.bundled import OWN, OWN_NAMES
 
 MOST_SECRET = 64 * 1024
 """Bytes of a file that a value of `env` may be read from."""
@@ -86,6 +89,20 @@ def names_withheld(names: Iterable[str], granted: Iterable[str]) -> list[str]:
     CLI's own credentials: there `env` chooses what the CLI uses."""
     given = {name for name in granted if not _NEVER_FOR_TOOLS.fullmatch(name)}
     return sorted({*filter(_WITHHELD.fullmatch, names), *_SET_BY_CLI} - given - _COMMON)
+
+
+def keep_own(servers: Mapping[str, Any]) -> dict[str, Any]:
+    """MCP servers with the variables that their own configuration sets handed over so that none of them is withheld
+    (`bundled.wrap_tools`)."""
+    kept = {}
+    for name, server in servers.items():
+        own = server.get("env") if isinstance(server, Mapping) else None
+        names = [key for key in own if _WITHHELD.fullmatch(str(key))] if isinstance(own, Mapping) else []
+        if isinstance(own, Mapping) and names:
+            handed = {f"{OWN}{key}": own[key] for key in names}
+            server = {**server, "env": {**own, **handed, OWN_NAMES: " ".join(names)}}
+        kept[name] = server
+    return kept
 
 
 def resolve(

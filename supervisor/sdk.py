@@ -20,7 +20,7 @@ from supervisor.bundled import WITHHELD
 from supervisor.cleaning import clean, one_line
 from supervisor.client_events import ClientEvent
 from supervisor.connection import Connection, Launch, ToolRequest, Verdict
-from supervisor.environment import names_for_client, names_withheld
+from supervisor.environment import keep_own, names_for_client, names_withheld
 from supervisor.errors import ClientDied, ConnectFailed
 from supervisor.guard import KEEP, SUPERVISOR
 from supervisor.last_words import LastWords
@@ -123,7 +123,8 @@ class SdkConnection:
         try:
             await anyio.to_thread.run_sync(self._prepare)
             compiled, folder = self._compiled, self._place.state_dir / FOLDER
-            with start_files(folder, compiled.prompt, compiled.servers, self._settings()) as files:
+            servers = keep_own(compiled.servers) if self._place.tools is not None else compiled.servers
+            with start_files(folder, compiled.prompt, servers, self._settings()) as files:
                 await self._start_with(sdk, translate, files)
         except ConnectFailed:
             raise
@@ -268,7 +269,7 @@ class SdkConnection:
             own[WITHHELD] = ""
         names = names_for_client(os.environ, own)
         if place.tools is not None:
-            own[WITHHELD] = "\n".join(f"-u\n{name}" for name in names_withheld(names, compiled.granted))
+            own[WITHHELD] = " ".join(names_withheld(names, compiled.granted))
         if place.cli is None:  # without a guard, a variable can be emptied but not removed
             return {**dict.fromkeys(os.environ.keys() - {*names}, ""), **own}
         return {**own, KEEP: ",".join(names), SUPERVISOR: str(os.getpid())}

@@ -76,6 +76,7 @@ from supervisor.start_files import FOLDER, clear_start_files
 from supervisor.templates import Template
 from supervisor.turn import Turn
 from supervisor.view import View, find_client
+from supervisor.walls import missing_skills
 
 LAST_RESORT = 60.0
 """Seconds that ending everything may take after a mistake of ours, which may have been made in the ending itself."""
@@ -137,6 +138,8 @@ class Supervisor:
         make = connect or bundled_cli(settings, environment or {})
         for template in templates:
             instance = Instance(template, make(template), self._house)
+            if missing := missing_skills(template, environment or {}):
+                instance.note, instance.walls = missing[0], (*instance.walls, *missing)
             if not template.auto_start:
                 instance.state, instance.note = InstanceState.STOPPED, "not started: resume starts it"
             self._instances[template.name] = instance

@@ -20,6 +20,7 @@ OF_THE_CLI = (
     "tasks/**",
     "teams/**",
     "agent-memory/**",
+    "plans/**",
     "todos/**",
     "file-history/**",
     "sessions/**",
@@ -37,6 +38,8 @@ OF_THE_CLI = (
 )
 """Below the configuration directory, shared by all sessions. The file tools read the first three without a question
 (measured), and no agent has any business in the others."""
+PLANS = ".claude/plans"
+"""Below the workspace, where a confined agent can write its plan; the CLI's own place is shared by all sessions."""
 OF_BULLPEN = ("journal.db*", "logs/**", "starting/**", "lock*")
 """Below the state directory."""
 SANDBOX_PROGRAMS = ("bwrap", "socat")
@@ -50,7 +53,8 @@ def client_settings(
     rules = [(config_dir, name) for name in OF_THE_CLI] + [(state_dir, name) for name in OF_BULLPEN]
     denied = [f"{_absolute(folder)}/{name}" for folder, name in rules]
     settings: dict[str, Any] = {
-        "permissions": {"deny": [f"{tool}({path})" for tool in ("Read", "Edit") for path in denied]}
+        "plansDirectory": PLANS,
+        "permissions": {"deny": [f"{tool}({path})" for tool in ("Read", "Edit") for path in denied]},
     }
     if template.sandbox:
         settings["sandbox"] = _sandbox(template.sandbox, config_dir, state_dir, (workspace, *readable))

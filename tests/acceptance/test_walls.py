@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -194,11 +195,13 @@ async def test_a_confined_agent_is_refused_what_lies_outside_without_a_question(
     shared = tmp_path / "shared"
     shared.mkdir()
     (shared / "plan.txt").write_text("quicksand")
+    (shared / "link.txt").symlink_to(outside)
     async with open_house(
         1, keys={"tools": FILE_TOOLS, "workspace": "shared", "permissionMode": "acceptEdits"}
     ) as house:
         for answer in (
             await use(house, "Read", "ana", file_path=str(outside)),
+            await use(house, "Read", "ana", file_path=str(shared / "link.txt")),
             await use(house, "Grep", "ana", pattern="marmal", path=str(tmp_path), output_mode="content"),
             await use(house, "Glob", "ana", pattern="*.txt", path=str(tmp_path)),
             await use(house, "Write", "ana", file_path=str(tmp_path / "new.txt"), content="x"),
@@ -246,7 +249,11 @@ async def test_tools_get_neither_the_operators_environment_nor_the_clients_crede
         "tools": ["Bash"],
         "env": {"WIKI_TOKEN": "env:TEAM_TOKEN", "FROM_FILE": "file:secret", "MODE": "strict"},
         "mcpServers": {
-            "envy": {"command": sys.executable, "args": [str(server)], "env": {"OWN": "${TEAM_TOKEN}"}},
+            "envy": {
+                "command": sys.executable,
+                "args": [str(server)],
+                "env": {"OWN": "${TEAM_TOKEN}", "ANTHROPIC_AUTH_TOKEN": "its own"},
+            },
         },
     }
     async with open_house(1, keys=keys) as house:
@@ -266,6 +273,8 @@ async def test_tools_get_neither_the_operators_environment_nor_the_clients_crede
             ):
                 assert part in seen
         assert "OWN=quicksand" in seen
+        assert "ANTHROPIC_AUTH_TOKEN=its own" in seen, "what the server's configuration sets is the server's"
+        assert "BULLPEN_OWN" not in seen
         (row,) = house.supervisor.snapshot().clients
         assert "quicksand" not in arguments_of(row.pid)
         assert not [line for line in house.supervisor.snapshot().instances[0].walls if "quicksand" in line]
@@ -349,3 +358,21 @@ async def test_in_the_sandbox_commands_reach_nothing_of_another_session(open_hou
                 assert "rehearsal-needs-no-key" not in seen
         await approved(house, "Bash", "bo", command=f"echo saxophone > {tmp_path}/shared/note.txt")
         assert (tmp_path / "shared" / "note.txt").read_text() == "saxophone\n"
+
+
+async def test_a_confined_agent_can_plan_and_its_plan_is_its_own(open_house: Open) -> None:
+    keys = {"tools": ["Read", "Write", "ExitPlanMode"], "permissionMode": "plan"}
+    async with open_house(1, keys=keys) as house:
+        await say(house, "[[say: hi]]", "ana")
+        workspace = house.supervisor.settings.state_dir / "workspaces" / "desk" / uuid_of(house, "ana")
+        plan = re.search(r"/\S+/plans/\S+?\.md", house.rehearsal.record[0].text)
+        assert plan is not None
+        assert Path(plan[0]).is_relative_to(workspace)
+        assert "created" in await use(house, "Write", "ana", file_path=plan[0], content="First this.")
+
+
+async def test_a_start_says_which_skill_it_did_not_find(open_house: Open) -> None:
+    async with open_house(1, keys={"skills": ["nowhere"]}) as house:
+        (row,) = house.supervisor.snapshot().instances
+        assert row.note.startswith("skill nowhere was not found in")
+        assert row.note in row.walls
