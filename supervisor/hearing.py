@@ -196,6 +196,8 @@ class Hearing:
             self._house.journal.forget_client(slot.mark)
         if kind is not None:
             parking.note_bad_end(self._instance, session, kind)
+        if session is None:
+            self._instance.discard(slot)
         if session is not None:
             session.slot = None
             session.meter.end(is_saved=client.has_saved)
@@ -228,6 +230,7 @@ class Hearing:
                 self._instance.turns.finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))
         elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
             if kind is FailureKind.RESUME_TARGET_MISSING:
+                self._instance.leave_conversation(session)
                 session.forget_context()
                 head.told.clear()  # nobody remembers what it is about: it is asked again from the beginning
                 self._instance.keep(session)

@@ -12,6 +12,7 @@ from supervisor.admission import HostRoom
 from supervisor.client import Client, Deadlines
 from supervisor.clock import Clock
 from supervisor.desk import QuestionDesk
+from supervisor.erasing import Eraser
 from supervisor.feed import Feed
 from supervisor.haste import Haste
 from supervisor.journal import Journal
@@ -38,6 +39,7 @@ class House:
     feed: Feed = field(init=False)
     """Set once, before anything is opened: it shows what the house holds. The same goes for the desk."""
     desk: QuestionDesk = field(init=False)
+    eraser: Eraser = field(init=False)
     haste: Haste = field(default_factory=Haste)
     """Of all clients that end."""
     log: Journal | None = None

@@ -82,6 +82,11 @@ class Housekeeping:
         """What earlier runs, and the clients of other versions, have left open to other users of this machine."""
         await anyio.to_thread.run_sync(tighten, self._house.settings.state_dir, abandon_on_cancel=True)
 
+    async def remove_what_is_over(self) -> None:
+        ttls = {name: instance.template.workspace_ttl for name, instance in self._instances.items()}
+        await self._house.eraser.sweep(ttls)
+        await self._house.eraser.run()
+
     async def prune_journal(self) -> None:
         while True:
             await self._house.journal.prune(self._house.clock.wall() - RETENTION)

@@ -266,12 +266,26 @@ class Instance:
         self._house.journal.keep_session(record_session(session))
 
     def remove_session(self, session: Session) -> None:
-        """Takes it off the books. It must have neither turns nor a client."""
+        """Takes it off the books, and what it has on disk away. It must have neither turns nor a client."""
         del self.sessions[session.key]
-        self._house.journal.forget_session(session.key)
+        ttl = 0.0 if session.leaves_none_behind else self.template.workspace_ttl
+        self._house.eraser.forget(session.key, session.uuid, session.workspace, ttl)
         self.turns.forget(session)
         self.publish(past.SessionClosed, session)
         self.touch(session)
+
+    def discard(self, slot: Slot) -> None:
+        """A spare that was never used has ended: no session will come for what it has on disk."""
+        if slot.turns or slot.resume:
+            return
+        self._house.eraser.discard(SessionKey(self.name, "", ""), slot.uuid, slot.workspace, 0.0)
+
+    def leave_conversation(self, session: Session, slot: Slot | None = None) -> None:
+        """The session goes on without its conversation so far: in that of `slot`, or in one that is still to begin."""
+        if session.uuid and (slot is None or slot.uuid != session.uuid):
+            is_left = slot is not None and slot.workspace != session.workspace
+            workspace = session.workspace if is_left else None
+            self._house.eraser.discard(session.key, session.uuid, workspace, self.template.workspace_ttl)
 
     def stop_turn(self, session: Session, reason: str) -> bool:
         """Interrupts the running turn; False when none runs."""

@@ -72,6 +72,7 @@ class Launcher:
 
     def adopt(self, session: Session, slot: Slot) -> None:
         """Makes the place the session's own."""
+        self._instance.leave_conversation(session, slot)
         session.adopt(slot)
         tell_broken(session, slot.servers)
         self._instance.keep(session)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -38,6 +39,7 @@ from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
 from supervisor.conversation import Conversation
 from supervisor.desk import QuestionDesk
+from supervisor.erasing import Eraser
 from supervisor.errors import (
     AcceptanceUnknown,
     BullpenError,
@@ -70,6 +72,7 @@ from supervisor.orphans import end_marked, end_orphans
 from supervisor.questions import QuestionBook
 from supervisor.restart import Restart
 from supervisor.session import Session
+from supervisor.session_files import CliStore
 from supervisor.settings import Settings
 from supervisor.snapshot import Snapshot
 from supervisor.start_files import FOLDER, clear_start_files
@@ -78,6 +81,8 @@ from supervisor.turn import Turn
 from supervisor.view import View, find_client
 from supervisor.walls import missing_skills
 
+LAST_REMOVAL = 5.0
+"""Seconds that removing what ended sessions have on disk may take at the end; the next start does the rest."""
 LAST_RESORT = 60.0
 """Seconds that ending everything may take after a mistake of ours, which may have been made in the ending itself."""
 
@@ -117,6 +122,8 @@ class Supervisor:
         self._instances: dict[str, Instance] = {}
         self._turns: dict[str, Turn] = {}
         """Those that wait or run, by id."""
+        self._strangers: frozenset[str] = frozenset()
+        """Conversations and workspaces of instances that this start does not have: left as they are."""
         self._given: WeakSet[Turn] = WeakSet()
         """All that somebody may still hold as a ticket."""
         self._house = House(
@@ -133,6 +140,7 @@ class Supervisor:
         """Single rows, for whoever needs no snapshot."""
         self._feed = self._house.feed = Feed(self.view)
         self._house.desk = QuestionDesk(self._clock, QuestionBook(self._instances, self._house))
+        self._house.eraser = Eraser(self._house, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
         self._name = name
         self._offers = OfferDesk(self._instances, self._house, self._take_in)
         make = connect or bundled_cli(settings, environment or {})
@@ -180,6 +188,7 @@ class Supervisor:
                     chores.start_soon(self._guard, housekeeping.prune_journal)
                     chores.start_soon(self._guard, housekeeping.watch_state)
                     chores.start_soon(self._guard, housekeeping.make_private)
+                    chores.start_soon(self._guard, housekeeping.remove_what_is_over)
                     for instance in self._instances.values():
                         instance.kick()
                     task_status.started()
@@ -188,6 +197,8 @@ class Supervisor:
                     self._stopping.set()
                     with anyio.CancelScope(shield=True):
                         await self._end_everything()
+                        with anyio.move_on_after(LAST_REMOVAL):
+                            await self._house.eraser.finish_at_last()
                     self._tasks = None
                     chores.cancel_scope.cancel()
         finally:
@@ -215,9 +226,18 @@ class Supervisor:
         """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
         loaded = await journal.load()
         orphans, left_over = await end_orphans(loaded.clients)
+        self._house.eraser.take(loaded.removals)
         if not left_over:
             for client in loaded.clients:
                 journal.forget_client(client.mark)
+                if client.key is None:
+                    self._house.eraser.discard_spare(client)
+        self._strangers = frozenset(
+            place
+            for one in loaded.sessions
+            if one.key.instance not in self._instances
+            for place in (one.uuid, one.workspace)
+        )
         await anyio.to_thread.run_sync(clear_start_files, self.settings.state_dir / FOLDER)
         taken = Restart(self._instances, self._house, self._offers, self._take_in).take_over(loaded)
         if orphans or any(taken):
@@ -261,6 +281,16 @@ class Supervisor:
         wanted = list(self._instances.values()) if instance is None else [self._instance(instance)]
         while not all(one.is_empty for one in wanted):
             await self._emptied.wait()
+
+    def _in_use(self) -> set[str]:
+        """Conversations and workspaces that must not be removed."""
+        found = {*self._strangers}
+        for instance in self._instances.values():
+            for session in instance.sessions.values():
+                found |= {session.uuid, str(session.workspace or "")}
+            for slot in instance.pool:
+                found |= {slot.uuid, str(slot.workspace)}
+        return found - {""}
 
     async def _end_everything(self) -> None:
         with anyio.move_on_after(math.inf if self.failure is None else LAST_RESORT):

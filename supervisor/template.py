@@ -25,6 +25,9 @@ MAX_WAIT = 30.0
 TURN_TIMEOUTS = {Archetype.TOOL: 300.0, Archetype.EMPLOYEE: 600.0, Archetype.SERVICE: None}
 """Seconds a turn may run unless told otherwise; None is for as long as it takes (S1.28)."""
 
+WORKSPACE_TTL = 7 * 86400.0
+"""Seconds that the working directory of a session outlives it unless told otherwise."""
+
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _COMMANDS = {"Bash", "PowerShell", "Monitor", "REPL", "Workflow"}
@@ -181,6 +184,11 @@ class Limits(_Keys):
     )
     session_ttl: PositiveSeconds = Field(
         default=7 * 86400, description="How long a session may go unused before it is forgotten."
+    )
+    workspace_ttl: Limit = Field(
+        default=WORKSPACE_TTL,
+        description="How long the working directory of a session that was closed or forgotten is kept, or `none`. Its "
+        "conversation is removed at once, and a call that leaves nothing behind leaves no directory either.",
     )
     on_restart: Literal["ask", "replay", "drop"] = Field(
         default="ask", description="What becomes of turns that were running when the supervisor died."

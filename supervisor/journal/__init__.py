@@ -11,6 +11,7 @@ from supervisor.journal.records import (
     Loaded,
     OfferOutcome,
     OfferRecord,
+    Removal,
     SessionRecord,
     TurnRecord,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "Note",
     "OfferOutcome",
     "OfferRecord",
+    "Removal",
     "SessionRecord",
     "TurnRecord",
     "examine_journal",

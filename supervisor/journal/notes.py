@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from supervisor.conversation import Entry
 from supervisor.errors import JournalFailed
 from supervisor.journal.packing import storable
-from supervisor.journal.records import CLIENT_COLUMNS, SESSION_COLUMNS, TURN_COLUMNS, Row, TurnRecord
+from supervisor.journal.records import CLIENT_COLUMNS, REMOVAL_COLUMNS, SESSION_COLUMNS, TURN_COLUMNS, Row, TurnRecord
 from supervisor.model import SessionKey
 
 
@@ -88,7 +88,18 @@ KEEP_SESSION = (
     f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES ({_marks(SESSION_COLUMNS)}) "
     f"ON CONFLICT (instance, user, session) DO UPDATE SET {_updates(SESSION_COLUMNS)}"
 )
-FORGET_SESSION = tuple(f"DELETE FROM {table} WHERE {_KEY}" for table in ("entries", "questions", "offers", "sessions"))
+FORGET_SESSION = (
+    *(f"DELETE FROM {table} WHERE {_KEY}" for table in ("entries", "questions", "offers", "sessions")),
+    # How its turns ended stays until it is pruned; what was said in them does not.
+    "UPDATE turns SET text = '', result = json_replace(result, '$.text', '', '$.message', '') "
+    f"WHERE {_KEY} AND outcome <> '' AND json_valid(result)",
+    "UPDATE actions SET detail = '' WHERE target = ? || '/' || ? || '/' || ?",
+)
+NOTE_REMOVAL = (
+    f"INSERT INTO removals ({REMOVAL_COLUMNS}) VALUES ({_marks(REMOVAL_COLUMNS)}) "
+    f"ON CONFLICT (uuid, workspace) DO UPDATE SET {_updates(REMOVAL_COLUMNS)}"
+)
+SETTLE_REMOVAL = "DELETE FROM removals WHERE uuid = ? AND workspace = ?"
 
 ADD_ENTRY = (
     "INSERT INTO entries (number, instance, user, session, at, kind, body) VALUES (?, ?, ?, ?, ?, ?, ?) "

@@ -17,6 +17,7 @@ from supervisor.journal.notes import Note
 from supervisor.journal.packing import ASKED, unpack_entry, unpack_question
 from supervisor.journal.records import (
     CLIENT_COLUMNS,
+    REMOVAL_COLUMNS,
     SESSION_COLUMNS,
     TURN_COLUMNS,
     Loaded,
@@ -24,6 +25,7 @@ from supervisor.journal.records import (
     Row,
     TurnRecord,
     row_to_client,
+    row_to_removal,
     row_to_session,
     row_to_turn,
 )
@@ -75,6 +77,7 @@ async def load(connection: aiosqlite.Connection, path: Path) -> Loaded:
                 "SELECT body FROM questions WHERE outcome = '' ORDER BY asked_at, id",
                 lambda row: unpack_question(row[0]),
             ),
+            removals=await every(f"SELECT {REMOVAL_COLUMNS} FROM removals", row_to_removal),
         )
     except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
         raise unusable(path, error) from error
@@ -151,7 +154,8 @@ def _unpack(key: SessionKey, at: float, kind: str, body: str) -> Entry:
     try:
         return unpack_entry(kind, body)
     except (ValueError, TypeError, KeyError) as error:
-        _log.warning("an entry (%s) of %s cannot be read: %s", kind, key, error)
+        # Its kind only: a validation error quotes what was said.
+        _log.warning("an entry (%s) cannot be read: %s", kind, type(error).__name__)
         return Noticed(at=at, text=f"An entry ({kind}) cannot be read by this version of bullpen", is_warning=True)
 
 

@@ -72,6 +72,20 @@ class ClientRecord(NamedTuple):
     """None while it is a spare."""
 
 
+class Removal(NamedTuple):
+    """What is still to be removed from disk of a conversation that is over. Kept until it is gone."""
+
+    uuid: str
+    """Claude Code's id of the conversation."""
+    workspace: str
+    """A path below the state directory's `workspaces`; empty when there is none, or another conversation uses it."""
+    key: SessionKey
+    workspace_due_at: float | None
+    """Unix seconds; None when it is to be kept."""
+    has_files: bool = True
+    """What the CLI keeps of the conversation has not been removed yet."""
+
+
 class OfferOutcome(StrEnum):
     REPLAYED = "replayed"
     DROPPED = "dropped"
@@ -100,6 +114,7 @@ class Loaded(NamedTuple):
     """Those of runs that did not end in order."""
     questions: tuple[Question, ...]
     """Asked and never settled, oldest first."""
+    removals: tuple[Removal, ...] = ()
 
 
 SESSION_COLUMNS = (
@@ -111,6 +126,7 @@ TURN_COLUMNS = (
     "id, uuid, instance, user, session, agent, text, prompt_user, prompt_session, source, priority, queued_at, "
     "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result"
 )
+REMOVAL_COLUMNS = "uuid, workspace, instance, user, session, has_files, workspace_due_at"
 CLIENT_COLUMNS = "id, mark, pid, started, session_uuid, instance, user, session"
 
 
@@ -213,3 +229,11 @@ def client_to_row(record: ClientRecord) -> Row:
 def row_to_client(row: Row) -> ClientRecord:
     key = SessionKey(row[5], row[6], row[7]) if row[5] else None
     return ClientRecord(row[0], row[1], row[2], row[3], row[4], key)
+
+
+def removal_to_row(removal: Removal) -> Row:
+    return (removal.uuid, removal.workspace, *removal.key, removal.has_files, removal.workspace_due_at)
+
+
+def row_to_removal(row: Row) -> Removal:
+    return Removal(row[0], row[1], SessionKey(row[2], row[3], row[4]), row[6], bool(row[5]))

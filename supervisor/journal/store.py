@@ -6,8 +6,8 @@ import logging
 import os
 import sqlite3
 import tempfile
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +29,11 @@ from supervisor.journal.records import (
     ClientRecord,
     Loaded,
     OfferOutcome,
+    Removal,
     SessionRecord,
     TurnRecord,
     client_to_row,
+    removal_to_row,
     session_to_row,
     turn_to_row,
 )
@@ -239,9 +241,27 @@ class Journal:
         """The latest wins."""
         self._note(notes.KEEP_SESSION, *session_to_row(record))
 
-    def forget_session(self, key: SessionKey) -> None:
-        """With its entries, questions and offers. The outcomes of its turns stay until they are pruned."""
-        self._add(Note(tuple(step(sql, *key) for sql in notes.FORGET_SESSION), key=key))
+    def forget_session(
+        self, key: SessionKey, removals: Sequence[Removal] = (), on_written: Callable[[], object] | None = None
+    ) -> None:
+        """With everything that was said in it. How its turns ended stays until it is pruned. `removals` are what it
+        leaves on disk: noted in the same transaction, so that a crash does not leave them there."""
+        steps = [step(notes.NOTE_REMOVAL, *removal_to_row(removal)) for removal in removals]
+        steps += [step(sql, *key) for sql in notes.FORGET_SESSION]
+        self._add(Note(tuple(steps), key=key, on_written=on_written))
+
+    def note_removal(self, removal: Removal, on_written: Callable[[], object] | None = None) -> None:
+        """The latest wins, by conversation and workspace."""
+        self._add(Note((step(notes.NOTE_REMOVAL, *removal_to_row(removal)),), on_written=on_written))
+
+    def settle_removal(self, removal: Removal) -> None:
+        """It is gone."""
+        self._note(notes.SETTLE_REMOVAL, removal.uuid, removal.workspace)
+
+    async def scrub(self) -> None:
+        """Overwrites what was deleted in the log beside the journal too, as far as that can be done now."""
+        with suppress(sqlite3.Error):
+            await self._connection._execute(_scrub, self._connection._conn)  # type: ignore[no-untyped-call]
 
     def add_entry(self, key: SessionKey, entry: Entry) -> None:
         """One that no disk could hold is recorded as a warning that says so."""
@@ -354,6 +374,10 @@ def examine_journal(folder: Path, clock: Clock) -> None:
                 os.fsync(trial.fileno())
         except OSError as error:
             raise schema.unusable(folder, error) from error
+
+
+def _scrub(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def has_workspaces(folder: Path) -> bool:

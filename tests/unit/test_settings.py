@@ -101,6 +101,7 @@ def test_every_limit_of_an_instance_has_a_variable() -> None:
         "BULLPEN_HELP_DESK_STALL_TIMEOUT": "3m",
         "BULLPEN_HELP_DESK_TURN_TIMEOUT": "none",
         "BULLPEN_HELP_DESK_SESSION_TTL": "1d",
+        "BULLPEN_HELP_DESK_WORKSPACE_TTL": "none",
         "BULLPEN_HELP_DESK_ON_RESTART": "replay",
         "BULLPEN_MAX_WAIT_MAX_WAIT": "4",
     }
@@ -122,7 +123,7 @@ def test_every_limit_of_an_instance_has_a_variable() -> None:
         panic_memory=None,
     )
     assert (result.question_ttl, result.stall_timeout, result.turn_timeout) == (600, 180, None)
-    assert (result.session_ttl, result.on_restart) == (86400, "replay")
+    assert (result.session_ttl, result.workspace_ttl, result.on_restart) == (86400, None, "replay")
     assert result.queue == Queue(max_waiting=50, max_waiting_per_session=3, max_wait=20)
     assert apply_overrides(make_template("max-wait"), settings).max_wait == 4
 
