@@ -90,7 +90,8 @@ async def test_a_session_is_resumed_whole_by_the_next_supervisor(open_house: Ope
 
 def test_a_second_supervisor_on_the_state_directory_is_one_line_that_names_the_first(folder: Path) -> None:
     """R2"""
-    command = ["ask", "desk", "[[stream: 3000 words, 0.02]]", "--rehearsal", "--templates", str(folder)]
+    said = '[[say: on my way to the answer]] [[tool: Read {"file_path": "none"}]] [[stream: 3000 words, 0.02]]'
+    command = ["ask", "desk", said, "--rehearsal", "--templates", str(folder)]
     with subprocess.Popen(
         [sys.executable, "-m", "tui", *command, "--state", str(folder.parent / "state")],
         cwd=ROOT,
