@@ -282,10 +282,10 @@ class Instance:
 
     def leave_conversation(self, session: Session, slot: Slot | None = None) -> None:
         """The session goes on without its conversation so far: in that of `slot`, or in one that is still to begin."""
-        if session.uuid and (slot is None or slot.uuid != session.uuid):
-            is_left = slot is not None and slot.workspace != session.workspace
-            workspace = session.workspace if is_left else None
-            self._house.eraser.discard(session.key, session.uuid, workspace, self.template.workspace_ttl)
+        uuid = session.uuid if slot is None or slot.uuid != session.uuid else ""
+        workspace = session.workspace if slot is not None and slot.workspace != session.workspace else None
+        if uuid or workspace is not None:
+            self._house.eraser.discard(session.key, uuid, workspace, self.template.workspace_ttl)
 
     def stop_turn(self, session: Session, reason: str) -> bool:
         """Interrupts the running turn; False when none runs."""

@@ -267,3 +267,19 @@ async def test_what_could_not_be_removed_is_told_and_tried_again(
         clock.ahead = 3601
         await until(lambda: not workspaces(tmp_path))
         await until(lambda: not supervisor._house.eraser.failed)
+
+
+async def test_a_conversation_that_got_lost_takes_its_workspace_along_in_time(
+    start: Start, make_template: MakeTemplate, tmp_path: Path, store: Path, world: FakeWorld
+) -> None:
+    """The session goes on in another one."""
+    template = make_template(workspaceTtl="0", pool={"idleTtl": 0})
+    async with start(template) as supervisor:
+        key = await say(supervisor)
+        (before,) = workspaces(tmp_path)
+    world.transcripts.clear()
+    async with start(template) as supervisor:
+        await say(supervisor, "again")
+        await until(lambda: workspaces(tmp_path) and before not in workspaces(tmp_path))
+        assert find_words(store) == []
+        assert supervisor.conversation(key).entries

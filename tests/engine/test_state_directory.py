@@ -16,6 +16,8 @@ from supervisor import Done, JournalFailed, JournalUnusable, Prompt, StateInUse
 from supervisor.clock import Clock
 from supervisor.journal import Journal, examine_journal, lock
 from supervisor.journal import writer as writing
+from supervisor.journal.records import TURN_COLUMNS, turn_to_row
+from supervisor.journal.schema import MIGRATIONS, prepare
 from supervisor.model import WhyWaiting
 from tests.engine.conftest import Start
 from tests.engine.journal_stage import KEY, accept, asked, make_turn, opened, read
@@ -248,15 +250,18 @@ async def test_a_killed_run_whose_log_is_there_loses_nothing(folder: Path, tmp_p
         assert [turn.id for turn in (await journal.load()).waiting] == ["a", "b", "c"]
 
 
-async def test_a_directory_of_an_earlier_version_is_taken_over(folder: Path) -> None:
+async def test_a_directory_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
     """Its lock says nothing of a journal, and its journal nothing of itself."""
-    await use(folder)
-    (folder / lock.FILE).write_bytes(b"")
-    with closing(sqlite3.connect(folder / "journal.db")) as connection, connection:
-        connection.executescript("DROP TABLE identity; DROP TABLE removals; PRAGMA user_version = 1")
-    async with opened(folder) as journal:
+    (tmp_path / lock.FILE).touch()
+    prepare(tmp_path / "journal.db", MIGRATIONS[:1])
+    row = turn_to_row(make_turn("a"))
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as connection, connection:
+        marks = ", ".join("?" for _ in row)
+        connection.execute(f"INSERT INTO turns ({TURN_COLUMNS}) VALUES ({marks})", row)
+    async with opened(tmp_path) as journal:
         assert [turn.id for turn in (await journal.load()).waiting] == ["a"]
-    await use(folder)
+    async with opened(tmp_path) as journal:
+        assert [turn.id for turn in (await journal.load()).waiting] == ["a"]
 
 
 async def test_a_first_start_that_failed_half_way_is_no_earlier_use(tmp_path: Path) -> None:
