@@ -81,6 +81,8 @@ if TYPE_CHECKING:
     from supervisor.events import TurnSuspended as TurnSuspended
     from supervisor.feed import Changes as Changes
     from supervisor.feed import Subscription as Subscription
+    from supervisor.forgetting import Forgotten as Forgotten
+    from supervisor.forgetting import forget_user as forget_user
     from supervisor.ids import validate_id as validate_id
     from supervisor.interface import Engine as Engine
     from supervisor.interface import Ticket as Ticket
@@ -153,6 +155,7 @@ _HOMES = {
     "EngineFailed Event InstanceChanged OfferSettled QuestionAsked QuestionSettled RecordLost Restarted "
     "SessionClosed SessionOpened TurnFinished TurnPutBack TurnQueued TurnStarted TurnSuspended",
     "feed": "Changes Subscription",
+    "forgetting": "Forgotten forget_user",
     "ids": "validate_id",
     "interface": "Engine Ticket",
     "model": "Allow Answer Archetype Cancelled ChoiceItem Choose Deny Done Expired Failed FailureKind InstanceState "

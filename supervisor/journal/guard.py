@@ -11,7 +11,7 @@ from pathlib import Path
 from supervisor.journal import faults
 from supervisor.journal.faults import Fault, StateLost
 from supervisor.journal.lock import Hold
-from supervisor.journal.records import Row
+from supervisor.journal.notes import Parameters
 from supervisor.journal.schema import APPLICATION, Mark
 
 COUNT = "UPDATE identity SET commits = commits + 1"
@@ -71,7 +71,7 @@ def _compare(path: Path, known: _Identity | None, gone: Fault, replaced: Fault) 
     return gone if found is None else replaced
 
 
-def transact(connection: sqlite3.Connection, steps: Sequence[tuple[str, Sequence[Row]]], guard: Guard) -> None:
+def transact(connection: sqlite3.Connection, steps: Sequence[tuple[str, Sequence[Parameters]]], guard: Guard) -> None:
     """All of it or nothing; without steps, tries whether anything could be written. Blocking.
 
     Raises `sqlite3.Error`, or `StateLost` when it would go into files that are not in their place any more.

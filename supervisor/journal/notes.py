@@ -11,10 +11,13 @@ from supervisor.journal.packing import storable
 from supervisor.journal.records import CLIENT_COLUMNS, REMOVAL_COLUMNS, SESSION_COLUMNS, TURN_COLUMNS, Row, TurnRecord
 from supervisor.model import SessionKey
 
+Parameters = Row | dict[str, Any]
+"""Values for a statement's marks, by place or by name."""
+
 
 class Step(NamedTuple):
     sql: str
-    row: Row
+    row: Parameters
 
 
 class Note(NamedTuple):
@@ -46,11 +49,11 @@ def step(sql: str, *row: Any) -> Step:
     return Step(sql, tuple(storable(value) if isinstance(value, str) else value for value in row))
 
 
-def batches(notes: Iterable[Note]) -> Iterator[tuple[str, list[Row]]]:
+def batches(notes: Iterable[Note]) -> Iterator[tuple[str, list[Parameters]]]:
     """The steps, those with the same SQL together as far as their order allows: each is one trip to the database's
     thread. What is noted for every turn (`_EVERYDAY`) minds no order between its kinds but the one given there."""
-    everyday: dict[str, list[Row]] = {}
-    rest: tuple[str, list[Row]] | None = None
+    everyday: dict[str, list[Parameters]] = {}
+    rest: tuple[str, list[Parameters]] | None = None
     for step in (one for note in notes for one in note.steps):
         if step.sql in _EVERYDAY:
             if rest is not None:
@@ -129,6 +132,25 @@ NOTE_CLIENT = (
     f"ON CONFLICT (mark) DO UPDATE SET {_updates(CLIENT_COLUMNS)}"
 )
 FORGET_CLIENT = "DELETE FROM clients WHERE mark = ?"
+
+_OF_USER = "user = :user OR prompt_user = :user"
+_TURNS_OF_USER = f"""SELECT id FROM turns WHERE {_OF_USER} UNION SELECT json_extract(body, '$.turn_id') FROM entries
+WHERE kind = 'asked' AND json_extract(body, '$.user') = :user"""
+"""Also of turns that were pruned before what was said in them."""
+OF_USER = {
+    "offers": f"user = :user OR turn_id IN ({_TURNS_OF_USER})",
+    "questions": f"user = :user OR turn_id IN ({_TURNS_OF_USER})",
+    "entries": f"user = :user OR json_extract(body, '$.turn_id') IN ({_TURNS_OF_USER})",
+    "turns": _OF_USER,
+    "sessions": "user = :user",
+    "actions": "instr(target, '/' || :user || '/') > 0",
+    "clients": "user = :user",
+}
+"""What each table holds of one user, in an order in which it can be deleted: what was said is found by its turns. In a
+conversation that is everybody's, those of the user's own turns."""
+FORGET_USER = tuple(f"DELETE FROM {table} WHERE {which}" for table, which in OF_USER.items())
+COUNT_USER = {table: f"SELECT count(*) FROM {table} WHERE {which}" for table, which in OF_USER.items()}
+SHARED_WITH = "SELECT DISTINCT instance FROM turns WHERE prompt_user = :user AND user <> :user ORDER BY instance"
 
 _EVERYDAY = {sql: rank for rank, sql in enumerate((KEEP_SESSION, ACCEPT_TURN, START_TURN, END_TURN, ADD_ENTRY))}
 """What is noted for every turn, in an order that is right whatever the order it was noted in: rows of one kind keep

@@ -22,7 +22,7 @@ from supervisor.errors import JournalFailed
 from supervisor.journal import lock, notes, reader, schema
 from supervisor.journal.faults import StateLost
 from supervisor.journal.guard import Guard
-from supervisor.journal.notes import Note, step
+from supervisor.journal.notes import Note, Step, step
 from supervisor.journal.packing import pack_entry, pack_outcome, pack_question
 from supervisor.journal.reader import Reader
 from supervisor.journal.records import (
@@ -257,6 +257,27 @@ class Journal:
     def settle_removal(self, removal: Removal) -> None:
         """It is gone."""
         self._note(notes.SETTLE_REMOVAL, removal.uuid, removal.workspace)
+
+    def forget_user(
+        self, user: str, removals: Sequence[Removal] = (), on_written: Callable[[], object] | None = None
+    ) -> None:
+        """Everything that names that user, in one transaction, and as `forget_session` what is to be removed from
+        disk."""
+        steps = [step(notes.NOTE_REMOVAL, *removal_to_row(removal)) for removal in removals]
+        steps += [Step(sql, {"user": user}) for sql in notes.FORGET_USER]
+        self._add(Note(tuple(steps), on_written=on_written))
+
+    async def count_user(self, user: str) -> dict[str, int]:
+        """Rows that name that user, by table."""
+        found = {}
+        for table, sql in notes.COUNT_USER.items():
+            ((found[table],),) = await self._connection.execute_fetchall(sql, {"user": user})
+        return found
+
+    async def find_shared(self, user: str) -> tuple[str, ...]:
+        """Agents in whose one conversation for everybody that user has spoken."""
+        rows = await self._connection.execute_fetchall(notes.SHARED_WITH, {"user": user})
+        return tuple(row[0] for row in rows)
 
     async def scrub(self) -> None:
         """Overwrites what was deleted in the log beside the journal too, as far as that can be done now."""

@@ -102,3 +102,48 @@ def test_all_that_a_run_leaves_is_private_under_an_open_umask(folder: Path, tmp_
     open_to_others = [path for path in paths if not path.is_symlink() and stat.S_IMODE(path.lstat().st_mode) & 0o077]
     assert open_to_others == []
     assert {"note", "file", "journal.db", "bullpen.log"} <= {path.name for path in paths}
+
+
+def forget(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return run(folder, "forget", *arguments, stdin=stdin)
+
+
+def test_forget_removes_one_user_from_every_file_and_leaves_the_other(folder: Path, tmp_path: Path) -> None:
+    """The real CLI's own files included."""
+    template = TEMPLATE.replace("---\nYou", "permissionMode: acceptEdits\n---\nYou")
+    (folder / "desk.md").write_text(template)
+    for user, word in (("ana", "anas-own-words"), ("bob", "bobs-own-words")):
+        told = f'''{word} [[tool: Write {{"file_path": "note", "content": "{word}"}}]] [[say: {word}]]'''
+        arguments = ("ask", "desk", told, "--user", user, "--rehearsal", "--templates", str(folder))
+        assert run(folder, *arguments).stdout.endswith(f"{word}\n")
+
+    def find(word: str) -> list[Path]:
+        return [
+            path for path in (tmp_path / "state").rglob("*") if path.is_file() and word.encode() in path.read_bytes()
+        ]
+
+    assert {path.name for path in find("anas-own-words")} >= {"note", "journal.db"}
+    kept = {path.name for path in find("bobs-own-words")}
+
+    refused = forget(folder, "ana")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "nothing was removed: say --yes" in refused.stderr
+    assert "1 sessions" in forget(folder, "ana", "--dry-run").stdout
+    assert find("anas-own-words")
+    done = forget(folder, "ana", "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("searched again: nothing is left\n")
+    assert find("anas-own-words") == []
+    assert {path.name for path in find("bobs-own-words")} == kept
+    assert forget(folder, "ana").stdout.startswith("nothing of ana in ")
+
+
+def test_of_a_tool_call_nothing_is_left_when_ask_has_ended(folder: Path, tmp_path: Path) -> None:
+    template = TEMPLATE.replace("---\nYou", "archetype: tool\npermissionMode: acceptEdits\n---\nYou")
+    (folder / "desk.md").write_text(template)
+    write = '[[tool: Write {"file_path": "note", "content": "words-to-lose"}]] [[say: words-to-lose]]'
+    assert ask(folder, f"words-to-lose {write}").stdout.endswith("words-to-lose\n")
+    left = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert [path for path in left if b"words-to-lose" in path.read_bytes()] == []
+    assert list((tmp_path / "state" / "rehearsal" / "workspaces").glob("*/*")) == []
+    assert list((tmp_path / "state" / "rehearsal" / "claude" / "projects").iterdir()) == []

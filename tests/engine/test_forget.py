@@ -1,0 +1,191 @@
+"""A person is removed: what was said with one user is gone from every file, and nothing of anybody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from supervisor import InvalidId, Prompt, StateInUse
+from supervisor.clock import Clock
+from supervisor.forgetting import forget_user
+from supervisor.journal import Journal
+from supervisor.supervisor import Supervisor
+from supervisor.testing import FakeConnection, FakeWorld
+from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.journal_stage import read
+from tests.engine.test_ended_sessions import say, workspaces
+
+pytestmark = pytest.mark.anyio
+
+ANAS, BOBS = "anas-own-words", "bobs-own-words"
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: FakeWorld) -> dict[str, str]:
+    """Where the CLI of these tests keeps its files; the fake process leaves what a real one does."""
+    places = {"CLAUDE_CONFIG_DIR": str(tmp_path / "claude"), "CLAUDE_CODE_TMPDIR": str(tmp_path / "scratch")}
+    for name, value in places.items():
+        monkeypatch.setenv(name, value)
+
+    def answer(connection: FakeConnection, text: str) -> None:
+        launch = connection.launch
+        launch.workspace.mkdir(parents=True, exist_ok=True)
+        (launch.workspace / "note").write_text(text)
+        slug = "".join(letter if letter.isalnum() else "-" for letter in str(launch.workspace))
+        folder = tmp_path / "claude" / "projects" / slug
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{launch.session_uuid}.jsonl").write_text(text)
+        connection.reply(f"You said: {text}")
+
+    world.on_prompt = answer
+    return places
+
+
+def find(folder: Path, word: str) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
+
+
+async def talk(supervisor: Supervisor) -> None:
+    await say(supervisor, ANAS, user="ana")
+    await say(supervisor, ANAS, user="ana", session="second")
+    await say(supervisor, BOBS, user="bob")
+
+
+async def test_one_user_goes_from_journal_and_files_and_the_other_stays(
+    start: Start, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    async with start() as supervisor:
+        await talk(supervisor)
+        supervisor.interrupt(supervisor.submit(Prompt("desk", ANAS, user="ana")).key)
+    assert find(tmp_path, ANAS)
+    before = len(find(tmp_path, BOBS))
+    found = await forget_user(tmp_path / "state", "ana", environment)
+    assert found.rows["sessions"] == 2
+    assert (found.files, found.left) == (4, [])
+    assert find(tmp_path, ANAS) == []
+    assert len(find(tmp_path, BOBS)) == before
+    assert len(workspaces(tmp_path)) == 1
+    tables = ("sessions", "turns", "entries", "questions", "offers", "removals")
+    assert [read(tmp_path / "state", f"SELECT count(*) FROM {one} WHERE user = 'ana'") for one in tables] == [
+        [(0,)]
+    ] * 6
+    assert read(tmp_path / "state", "SELECT count(*) FROM actions WHERE target LIKE '%ana%'") == [(0,)]
+    async with start() as supervisor:
+        assert [row.key.user for row in supervisor.snapshot().sessions] == ["bob"]
+
+
+async def test_a_trial_counts_the_same_and_removes_nothing(
+    start: Start, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    async with start() as supervisor:
+        await talk(supervisor)
+    trial = await forget_user(tmp_path / "state", "ana", environment, is_trial=True)
+    assert len(find(tmp_path, ANAS)) > 1
+    done = await forget_user(tmp_path / "state", "ana", environment)
+    assert (trial.rows, trial.files, trial.bytes) == (done.rows, done.files, done.bytes)
+    assert (await forget_user(tmp_path / "state", "ana", environment)).is_empty
+
+
+async def test_workspaces_that_outlive_their_session_go_as_well(
+    start: Start, make_template: MakeTemplate, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    async with start(make_template(workspaceTtl="none")) as supervisor:
+        supervisor.close_session(await say(supervisor, ANAS, user="ana"))
+    assert len(workspaces(tmp_path)) == 1
+    assert (await forget_user(tmp_path / "state", "ana", environment)).files == 1
+    assert workspaces(tmp_path) == []
+
+
+async def test_in_an_employees_one_conversation_the_users_own_turns_go_and_the_rest_is_said(
+    start: Start, make_template: MakeTemplate, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    async with start(make_template(archetype="employee")) as supervisor:
+        await say(supervisor, ANAS, user="ana")
+        key = await say(supervisor, BOBS, user="bob")
+    found = await forget_user(tmp_path / "state", "ana", environment)
+    assert found.shared_with == ("desk",)
+    assert find(tmp_path / "state" / "journal.db", ANAS) == []
+    async with start(make_template(archetype="employee")) as supervisor:
+        texts = [getattr(entry, "text", "") for entry in supervisor.conversation(key).entries]
+        assert any(BOBS in text for text in texts)
+        assert not any(ANAS in text for text in texts)
+
+
+async def test_a_user_whose_name_is_part_of_anothers_takes_nobody_along(
+    start: Start, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    async with start() as supervisor:
+        for user in ("an", "ana", "_na", "an_"):
+            await say(supervisor, f"words-of-{user}-", user=user)
+            supervisor.clear_queue("desk")
+    await forget_user(tmp_path / "state", "an_", environment)
+    async with start() as supervisor:
+        assert {row.key.user for row in supervisor.snapshot().sessions} == {"an", "ana", "_na"}
+
+
+async def test_it_is_refused_while_a_supervisor_holds_the_directory(
+    start: Start, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    async with start() as supervisor:
+        await talk(supervisor)
+        with pytest.raises(StateInUse, match="in use by bullpen pid"):
+            await forget_user(tmp_path / "state", "ana", environment)
+        assert len(supervisor.snapshot().sessions) == 3
+
+
+@pytest.mark.parametrize("user", ["", "../x", "a b", "%"])
+async def test_a_name_that_no_user_can_have_is_refused(tmp_path: Path, user: str) -> None:
+    with pytest.raises(InvalidId):
+        await forget_user(tmp_path / "state", user)
+    assert not (tmp_path / "state").exists()
+
+
+async def test_a_removal_that_was_cut_short_is_finished_by_the_next_start(
+    start: Start, tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as supervisor:
+        await talk(supervisor)
+
+    def die(*_: object) -> None:
+        raise RuntimeError("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("supervisor.forgetting._remove", die)
+        with pytest.raises(RuntimeError, match="killed here"):
+            await forget_user(tmp_path / "state", "ana", environment)
+    assert len(workspaces(tmp_path)) == 3
+    async with start():
+        pass
+    assert len(workspaces(tmp_path)) == 1
+    assert find(tmp_path, ANAS) == []
+
+
+async def test_what_could_not_be_removed_is_said(
+    start: Start, tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    async with start() as supervisor:
+        await talk(supervisor)
+
+    def refuse(path: str, **_: int) -> None:
+        raise PermissionError(1, "Operation not permitted", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        found = await forget_user(tmp_path / "state", "ana", environment)
+    assert [line for line in found.left if line.endswith("/note: Operation not permitted")]
+    assert read(tmp_path / "state", "SELECT count(*) FROM removals WHERE user = 'ana'") == [(2,)]
+
+
+async def test_what_is_found_again_afterwards_is_said(
+    start: Start, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    async with start() as supervisor:
+        await talk(supervisor)
+        uuid = next(row.session_uuid for row in supervisor.snapshot().sessions if row.key.user == "ana")
+    async with Journal.open(tmp_path / "state", clock=Clock()) as journal:
+        journal.note_action(1.0, "note", "elsewhere", uuid)
+    found = await forget_user(tmp_path / "state", "ana", environment)
+    assert found.left == [f"{uuid} in {tmp_path / 'state' / 'journal.db'}"]
