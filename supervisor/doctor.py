@@ -16,9 +16,11 @@ import psutil
 from supervisor.bundled import find_bundled_cli
 from supervisor.clock import Clock
 from supervisor.credentials import find_credentials
+from supervisor.disk_use import measure_disk
 from supervisor.errors import BullpenError, ConfigurationError
 from supervisor.journal import examine_journal
 from supervisor.private import claim, explain_os_error, is_replaceable
+from supervisor.session_files import CliStore
 from supervisor.settings import Settings, templates_for
 from supervisor.urls import bare_url
 
@@ -94,7 +96,11 @@ def _examine_state(settings: Settings) -> Finding:
         return Finding("state", False, str(error))
     except OSError as error:
         return Finding("state", False, explain_os_error(folder, error))
-    text = f"{folder}, with {free / 1e9:.1f} GB free on its disk"
+    held = measure_disk(folder, CliStore(folder, folder), ())
+    text = (
+        f"{folder}: {held.total / 1e6:.1f} MB (journal {held.journal / 1e6:.1f} MB, workspaces "
+        f"{held.workspaces / 1e6:.1f} MB), {free / 1e9:.1f} GB free on its disk"
+    )
     if free < _LEAST_FREE:
         return Finding("state", False, f"{text}: make room, or choose another with --state")
     if is_replaceable(base):

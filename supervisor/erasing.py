@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from supervisor.disk_use import DiskUse, measure_disk
 from supervisor.journal import ClientRecord, Removal
 from supervisor.model import SessionKey
 from supervisor.session_files import Belongings, CliStore, Tally, find_workspaces, remove_workspace
@@ -67,6 +68,14 @@ class Eraser:
             self._unwritten += 1
             self._house.journal.note_removal(removal, on_written=partial(self._begin, (removal,)))
 
+    def hasten(self, user: str) -> None:
+        """What is kept of that user's sessions is not kept any longer."""
+        for removal in self.pending:
+            if removal.key.user == user:
+                due = removal._replace(workspace_due_at=self._house.clock.wall())
+                self._unwritten += 1
+                self._house.journal.note_removal(due, on_written=partial(self._begin, (due,)))
+
     def discard_spare(self, client: ClientRecord) -> None:
         """What a client of an earlier run has left that never came to a session."""
         instance = client.id.rpartition("-")[0]
@@ -101,6 +110,10 @@ class Eraser:
             ttl = ttls.get(workspace.parent.name)
             if path not in known and ttl is not None and now - changed_at > ttl:
                 self.discard(SessionKey(workspace.parent.name, "", ""), workspace.name, workspace, 0.0)
+
+    def measure(self, sessions: Collection[Belongings]) -> DiskUse:
+        """Blocking: what the state directory holds, those sessions' part of it singly."""
+        return measure_disk(self._house.settings.state_dir, self._store, sessions)
 
     async def run(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from supervisor.admission import HostRoom
 from supervisor.client import Client, Deadlines
 from supervisor.clock import Clock
 from supervisor.desk import QuestionDesk
+from supervisor.disk_use import DiskUse
 from supervisor.erasing import Eraser
 from supervisor.feed import Feed
 from supervisor.haste import Haste
@@ -42,6 +43,8 @@ class House:
     eraser: Eraser = field(init=False)
     haste: Haste = field(default_factory=Haste)
     """Of all clients that end."""
+    disk: DiskUse | None = None
+    """As last measured; None before that."""
     log: Journal | None = None
     """While the supervisor runs."""
 

@@ -15,6 +15,7 @@ from supervisor.house import House
 from supervisor.instance import Instance
 from supervisor.offers import OfferDesk
 from supervisor.private import tighten
+from supervisor.session_files import Belongings
 
 RETENTION = 30 * 86400.0
 """Seconds that actions, settled questions, the outcomes of turns, and the conversations of sessions that are gone are
@@ -23,6 +24,8 @@ PRUNING = 3600.0
 """Seconds between two looks for what is older."""
 LOOK = 1.0
 """Seconds between two looks whether the state directory is still in its place. (Every commit looks as well.)"""
+MEASURING = 300.0
+"""Seconds between two measurements of what is on disk."""
 TICK = 0.2
 """Seconds between two looks at what time has made due."""
 
@@ -81,6 +84,21 @@ class Housekeeping:
     async def make_private(self) -> None:
         """What earlier runs, and the clients of other versions, have left open to other users of this machine."""
         await anyio.to_thread.run_sync(tighten, self._house.settings.state_dir, abandon_on_cancel=True)
+
+    async def measure_disk(self) -> None:
+        """Also what a session has on disk is shown as it was then."""
+        while True:
+            sessions = [session for one in self._instances.values() for session in one.sessions.values()]
+            belongings = [
+                Belongings(session.uuid, str(session.workspace or "")) for session in sessions if session.uuid
+            ]
+            self._house.disk = await anyio.to_thread.run_sync(
+                self._house.eraser.measure, belongings, abandon_on_cancel=True
+            )
+            self._house.feed.touch_host()
+            for session in sessions:
+                self._house.feed.touch_session(session.key)
+            await anyio.sleep(MEASURING)
 
     async def remove_what_is_over(self) -> None:
         ttls = {name: instance.template.workspace_ttl for name, instance in self._instances.items()}

@@ -287,6 +287,11 @@ class Instance:
         if uuid or workspace is not None:
             self._house.eraser.discard(session.key, uuid, workspace, self.template.workspace_ttl)
 
+    def disk_bytes(self, session: Session) -> int:
+        """Of its workspace and its conversation, as last measured."""
+        disk = self._house.disk
+        return disk.of_session.get(session.uuid, 0) if disk is not None else 0
+
     def stop_turn(self, session: Session, reason: str) -> bool:
         """Interrupts the running turn; False when none runs."""
         slot = session.slot

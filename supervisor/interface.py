@@ -126,6 +126,11 @@ class Engine(Protocol):
     def close_session(self, key: SessionKey) -> None:
         """Removes a session from the books. Raises `Refused` when it has a turn running or waiting."""
 
+    def forget_user(self, user: str) -> int:
+        """Removes a person: ends every session of that user, cancels what waits in it, and removes what was said and
+        what is on disk, workspaces included. Returns how many sessions; until the last of them has ended the user's
+        prompts are refused. Raises `InvalidId`, or `UnknownTarget` when nothing is known of that user."""
+
     # The end
 
     async def drained(self, instance: str | None = None) -> None:

@@ -36,11 +36,14 @@ _REMEDIES = {
 _log = logging.getLogger(__name__)
 
 
-def make_private_dir(path: Path) -> Path:
+def make_private_dir(path: Path, *, below: Path | None = None) -> Path:
     """Creates the directory and the parents it lacks, all for their owner only. One that is there keeps its mode.
+    `below` is not created: a state directory that was moved away could not be moved back.
 
     Raises `OSError`.
     """
+    if below is not None and not below.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(below))
     missing = [path]
     while not missing[-1].parent.exists() and missing[-1].parent != missing[-1]:
         missing.append(missing[-1].parent)

@@ -89,6 +89,7 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         last_activity_at=session.last_activity_at,
         client_id=slot.id if slot else "",
         session_uuid=session.uuid,
+        disk_bytes=instance.disk_bytes(session),
         questions=tuple(session.questions),
         note=session.note,
         offer=session.offer,

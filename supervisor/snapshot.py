@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from supervisor.disk_use import DiskUse
 from supervisor.model import (
     Archetype,
     FailureKind,
@@ -63,6 +64,8 @@ class SessionRow:
     """The last failure or notice, one line; empty when all is well."""
     offer: Offer | None = None
     """A turn that was running when bullpen died, until somebody decides (`Engine.replay`, `Engine.drop_offer`)."""
+    disk_bytes: int = 0
+    """Its workspace and its conversation, as last measured."""
     silent_since: float | None = None
     """Unix seconds: the last sign of life of a turn that is shown as stalled."""
     awaited_servers: tuple[str, ...] = ()
@@ -208,6 +211,10 @@ class HostRow:
     """Bytes that clients on their way in are expected to need."""
     journal_failing: str = ""
     """Why the journal cannot be written, in words; empty when it can."""
+    disk: DiskUse | None = None
+    """As last measured; None before that."""
+    not_removed: tuple[str, ...] = ()
+    """Files of ended sessions that could not be removed when it was last tried, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)

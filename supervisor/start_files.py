@@ -37,7 +37,7 @@ def start_files(
     folder: Path, prompt: str, servers: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> Iterator[StartFiles]:
     """Writes them into a directory of their own below `folder`, and removes it at the end. Raises `OSError`."""
-    own = Path(mkdtemp(dir=make_private_dir(folder)))
+    own = Path(mkdtemp(dir=make_private_dir(folder, below=folder.parent)))
     try:
         files = StartFiles(own / "prompt.md", own / "settings.json", own / "mcp.json" if servers else None)
         _write(files.prompt, prompt)

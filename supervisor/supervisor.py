@@ -53,7 +53,7 @@ from supervisor.feed import Feed, Subscription
 from supervisor.haste import KILL
 from supervisor.house import House
 from supervisor.housekeeping import Housekeeping
-from supervisor.ids import new_id
+from supervisor.ids import new_id, validate_id
 from supervisor.instance import Instance
 from supervisor.journal import Journal, Note, OfferOutcome
 from supervisor.limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
@@ -81,6 +81,8 @@ from supervisor.turn import Turn
 from supervisor.view import View, find_client
 from supervisor.walls import missing_skills
 
+FORGETTING = 0.1
+"""Seconds between two looks whether the last session of a user has ended."""
 LAST_REMOVAL = 5.0
 """Seconds that removing what ended sessions have on disk may take at the end; the next start does the rest."""
 LAST_RESORT = 60.0
@@ -122,6 +124,8 @@ class Supervisor:
         self._instances: dict[str, Instance] = {}
         self._turns: dict[str, Turn] = {}
         """Those that wait or run, by id."""
+        self._forgotten: set[str] = set()
+        """Users whose sessions are being removed."""
         self._strangers: frozenset[str] = frozenset()
         """Conversations and workspaces of instances that this start does not have: left as they are."""
         self._given: WeakSet[Turn] = WeakSet()
@@ -189,6 +193,7 @@ class Supervisor:
                     chores.start_soon(self._guard, housekeeping.watch_state)
                     chores.start_soon(self._guard, housekeeping.make_private)
                     chores.start_soon(self._guard, housekeeping.remove_what_is_over)
+                    chores.start_soon(self._guard, housekeeping.measure_disk)
                     for instance in self._instances.values():
                         instance.kick()
                     task_status.started()
@@ -197,7 +202,7 @@ class Supervisor:
                     self._stopping.set()
                     with anyio.CancelScope(shield=True):
                         await self._end_everything()
-                        with anyio.move_on_after(LAST_REMOVAL):
+                        with self._house.haste.wait(LAST_REMOVAL, until=KILL):
                             await self._house.eraser.finish_at_last()
                     self._tasks = None
                     chores.cancel_scope.cancel()
@@ -379,6 +384,8 @@ class Supervisor:
         session = instance.sessions.get(key)
         if session is not None and session.is_closing:
             raise NotAccepting(f"{key} is being closed; ask again in a moment")
+        if prompt.user in self._forgotten:
+            raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
         self._check_room(instance, session, len(prompt.text))
         is_new = session is None
         if session is None:
@@ -560,6 +567,49 @@ class Supervisor:
             session.is_closing = True
             instance.clients.end(session.slot, EndReason.EVICTED)
         self._log_action("close", key)
+
+    def forget_user(self, user: str) -> int:
+        validate_id(user, "user")
+        sessions = [
+            (instance, session)
+            for instance in self._instances.values()
+            for session in instance.sessions.values()
+            if session.key.user == user
+        ]
+        if not sessions:
+            raise UnknownTarget(f"no session of user {user}; `bullpen forget {user}` also looks for what is left")
+        if not self._is_up or self._tasks is None:
+            raise NotAccepting("bullpen does not run")
+        self._forgotten.add(user)
+        for instance, session in sessions:
+            if session.offer is not None:
+                self._offers.settle(session, OfferOutcome.DROPPED)
+            operations.clear_queue(instance, session)
+            session.leaves_none_behind = session.is_closing = True
+            if session.slot is not None:
+                instance.clients.end(session.slot, EndReason.KILLED)
+            else:
+                instance.forget_call(session)
+        self._house.eraser.hasten(user)
+        self._tasks.start_soon(self._guard, partial(self._forget, user), name="forget a user")
+        self._log_action("forget", "a user", f"{len(sessions)} sessions")
+        return len(sessions)
+
+    async def _forget(self, user: str) -> None:
+        """The rest of a person, once no session is left."""
+        try:
+            while any(key.user == user for instance in self._instances.values() for key in instance.sessions):
+                if self._stopping.is_set() and all(instance.is_empty for instance in self._instances.values()):
+                    break
+                with anyio.move_on_after(FORGETTING):
+                    await self._emptied.wait()
+            written = anyio.Event()
+            self._house.journal.forget_user(user, on_written=written.set)
+            with anyio.move_on_after(LAST_REMOVAL):
+                await written.wait()
+                await self._house.journal.scrub()
+        finally:
+            self._forgotten.discard(user)
 
     # Finding
 

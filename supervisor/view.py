@@ -57,6 +57,8 @@ class View:
             memory_available=self._census.memory_available,
             journal_failing=house.recording_fails,
             memory_reserved=ledger.coming,
+            disk=house.disk,
+            not_removed=house.eraser.failed,
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:

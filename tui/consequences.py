@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from supervisor import ClientRow, Offer, SessionKey, SessionRow
@@ -120,6 +121,26 @@ def of_close(session: SessionRow) -> Consequence:
         after="It leaves the books: a later prompt under this name begins a new conversation.",
         confirm="Close session",
         words=f"close {session.key}",
+    )
+
+
+def of_forget(user: str, sessions: Sequence[SessionRow]) -> Consequence:
+    running = sum(bool(row.turn_id) for row in sessions)
+    waiting = sum(len(row.waiting) for row in sessions)
+    size = sum(row.disk_bytes for row in sessions)
+    facts = [f"{_some(len(sessions), 'session')} with what was said in {'it' if len(sessions) == 1 else 'them'}"]
+    if running:
+        facts.append(f"{_some(running, 'running turn')} cut off")
+    if waiting:
+        facts.append(f"{_some(waiting, 'waiting turn')} cancelled")
+    facts.append("workspaces and conversations on disk" + (f": {format.bytes_short(size)}" if size else ""))
+    return Consequence(
+        title=f"Forget {user}?",
+        facts=tuple(facts),
+        after="Nothing of it can be brought back.",
+        confirm="Forget",
+        words=f"forget {user}",
+        typed=user,
     )
 
 

@@ -70,8 +70,25 @@ def host_facts(row: HostRow, limits: Mapping[str, str], now: float) -> Facts:
         ),
         ("", f"{format.bytes_short(row.memory_available)} available on the host"),
         ("", f"{format.bytes_short(row.supervisor_bytes)} used by bullpen itself"),
+        *_disk_facts(row),
         *limits_facts(limits, ""),
     ]
+
+
+def _disk_facts(row: HostRow) -> Facts:
+    if (disk := row.disk) is None:
+        return []
+    short = format.bytes_short
+    facts: Facts = [
+        (
+            "state",
+            f"{short(disk.total)} on disk: journal {short(disk.journal)}, workspaces {short(disk.workspaces)}, "
+            f"conversations {short(disk.conversations)}; {short(disk.free)} free",
+        )
+    ]
+    if row.not_removed:
+        facts.append(("not removed", f"{len(row.not_removed)}, such as {row.not_removed[0]}"))
+    return facts
 
 
 def limits_facts(limits: Mapping[str, str], owner: str) -> Facts:
@@ -111,6 +128,7 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
         ("client", row.client_id or "none: hibernated or new"),
         ("memory", format.bytes_short(row.memory_bytes)),
         ("conversation", row.session_uuid or "not begun"),
+        *([("on disk", format.bytes_short(row.disk_bytes))] if row.disk_bytes else []),
         ("created", _moment(row.created_at, now)),
         ("last activity", _moment(row.last_activity_at, now)),
         ("questions", str(len(row.questions))),

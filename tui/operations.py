@@ -103,6 +103,10 @@ class Operations:
         self._engine.close_session(key)
         return f"{key} closed"
 
+    def forget_user(self, user: str) -> str:
+        count = self._engine.forget_user(user)
+        return f"{user}: forgetting {count} session{'s' if count != 1 else ''}"
+
     def drain_all(self, instances: list[str]) -> str:
         return self._each(instances, self.drain) or "every instance drains"
 

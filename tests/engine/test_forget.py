@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import InvalidId, Prompt, StateInUse
+from supervisor import Cancelled, Interrupted, InvalidId, NotAccepting, Prompt, StateInUse, UnknownTarget, housekeeping
 from supervisor.clock import Clock
 from supervisor.forgetting import forget_user
 from supervisor.journal import Journal
 from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.journal_stage import read
 from tests.engine.test_ended_sessions import say, workspaces
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -189,3 +190,55 @@ async def test_what_is_found_again_afterwards_is_said(
         journal.note_action(1.0, "note", "elsewhere", uuid)
     found = await forget_user(tmp_path / "state", "ana", environment)
     assert found.left == [f"{uuid} in {tmp_path / 'state' / 'journal.db'}"]
+
+
+# While it runs
+
+
+async def test_forgetting_while_it_runs_ends_and_removes_everything_of_that_user_alone(
+    start: Start, make_template: MakeTemplate, tmp_path: Path, environment: dict[str, str], world: FakeWorld
+) -> None:
+    template = make_template(concurrency={"maxSessions": 3}, pool={"spares": 0}, workspaceTtl="none")
+    async with start(template) as supervisor:
+        await talk(supervisor)
+        supervisor.close_session(await say(supervisor, ANAS, user="ana", session="closed"))
+        await until(lambda: len(supervisor.snapshot().sessions) == 3)
+        answer, world.on_prompt = world.on_prompt, hold
+        running = supervisor.submit(Prompt("desk", ANAS, user="ana"))
+        waiting = supervisor.submit(Prompt("desk", ANAS, user="ana"))
+        await until(lambda: world.holder_of(ANAS).is_in_turn)
+        assert supervisor.forget_user("ana") == 2
+        with pytest.raises(NotAccepting, match="user ana is being forgotten"):
+            supervisor.submit(Prompt("desk", ANAS, user="ana", session="third"))
+        assert isinstance(await running.outcome(), Interrupted)
+        assert isinstance(await waiting.outcome(), Cancelled)
+        await until(lambda: [row.key.user for row in supervisor.snapshot().sessions] == ["bob"])
+        await until(lambda: len(workspaces(tmp_path)) == 1 and find(tmp_path, ANAS) == [])
+        await until(lambda: read(tmp_path / "state", "SELECT count(*) FROM turns WHERE user = 'ana'") == [(0,)])
+        world.on_prompt = answer
+        await until(lambda: not supervisor._forgotten)
+        await say(supervisor, "new words", user="ana")
+    assert world.violations == []
+
+
+async def test_a_user_that_nothing_is_known_of_is_told_so(start: Start) -> None:
+    async with start() as supervisor:
+        with pytest.raises(UnknownTarget, match="no session of user ana; `bullpen forget ana`"):
+            supervisor.forget_user("ana")
+        with pytest.raises(InvalidId):
+            supervisor.forget_user("../ana")
+
+
+async def test_what_the_state_directory_holds_is_measured_and_each_sessions_part_of_it(
+    start: Start, tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "MEASURING", 0.05)
+    async with start() as supervisor:
+        await say(supervisor, "x" * 1000, user="ana")
+        await until(lambda: supervisor.snapshot().sessions[0].disk_bytes == 2000)
+        disk = supervisor.snapshot().host.disk
+        assert disk is not None
+        assert (disk.workspaces, disk.conversations) == (1000, 1000)
+        assert disk.total >= disk.journal + disk.workspaces + disk.conversations
+        assert disk.journal > 4096
+        assert disk.free > 0

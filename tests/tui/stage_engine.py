@@ -214,6 +214,10 @@ class StageEngine:
     def close_session(self, key: SessionKey) -> None:
         self._record("close_session", key)
 
+    def forget_user(self, user: str) -> int:
+        self._record("forget_user", user)
+        return sum(row.key.user == user for row in self.snapshot().sessions)
+
     async def drained(self, instance: str | None = None) -> None:
         self.calls.append(("drained", instance))
         await self.everything_drained.wait()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.suggester import Suggester
 
-from supervisor import InstanceState, Refused
+from supervisor import InstanceState, Refused, show_name
 from tui import consequences
 from tui.limits import complete_limits, mistake_in_limit, read_limit, tell_limit
 from tui.screens.ask_text import AskTextScreen
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 ON_INSTANCE = ("pause", "resume", "drain", "kill", "clear", "scale", "chat")
 ON_SESSION = ("interrupt", "clear", "withdraw", "replay", "drop", "hibernate", "close", "open")
 ON_LIMIT = ("set",)
-VERBS = sorted({*ON_INSTANCE, *ON_SESSION, *ON_LIMIT})
+ON_USER = ("forget",)
+VERBS = sorted({*ON_INSTANCE, *ON_SESSION, *ON_LIMIT, *ON_USER})
 
 EXAMPLES = "a verb and its target: drain helpdesk · kill all · interrupt helpdesk/ana/t-1 · set helpdesk.maxClients 8"
 
@@ -94,6 +95,8 @@ def mistake_in(screen: LookingScreen, line: str) -> str:
         return f"no verb {verb!r}; there are {', '.join(VERBS)}"
     if verb in ON_LIMIT:
         return mistake_in_limit(rest, bridge.instances)
+    if verb in ON_USER:
+        return "" if target in _users(screen) else f"{verb} USER: no session is {show_name(target) or 'theirs'}'s"
     if verb == "scale" and not _is_count(number):
         return "scale INSTANCE N, with N a whole number from 1"
     if verb in ("drain", "kill") and target == "all":
@@ -125,6 +128,10 @@ def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and int(text) >= 1
 
 
+def _users(screen: LookingScreen) -> set[str]:
+    return {key.user for key in screen.bridge.sessions}
+
+
 def _session_named(screen: LookingScreen, name: str) -> SessionKey | None:
     return next((key for key in screen.bridge.sessions if str(key) == name), None)
 
@@ -136,6 +143,9 @@ def run(screen: LookingScreen, line: str) -> None:
     bridge, operations = screen.bridge, screen.operations
     key = _session_named(screen, target)
     match verb:
+        case "forget":
+            rows = [row for row in bridge.sessions.values() if row.key.user == target]
+            screen.confirm(consequences.of_forget(target, rows), lambda: operations.forget_user(target))
         case "drain" if target == "all":
             screen.action_drain_house()
         case "kill" if target == "all":
@@ -200,4 +210,5 @@ def _lines(screen: LookingScreen, typed: str) -> Iterator[str]:
     yield from ("drain all", "kill all", "set ")
     yield from (f"{verb} {key}" for verb in ("replay", "drop") for key in bridge.offers)
     yield from (f"{verb} {key}" for verb in ON_SESSION if verb not in ("replay", "drop") for key in bridge.sessions)
+    yield from (f"{verb} {user}" for verb in ON_USER for user in sorted(_users(screen)))
     yield from (f"kill {client_id}" for client_id in bridge.clients)
