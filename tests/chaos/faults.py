@@ -32,6 +32,9 @@ PATIENCE = 5.0
 DOWN_FOR = (0.0, 1.0)
 """Seconds between the death of a supervisor and the start of the next."""
 
+AWAY_FOR = (0.2, 2.0)
+"""Seconds that a state directory is away."""
+
 
 class Faults:
     """Happen until cancelled; `counts` says what has happened."""
@@ -45,6 +48,8 @@ class Faults:
         self._ledger = ledger
         self._dice = dice
         self._tasks = tasks
+        self._state_in_place = anyio.Lock()
+        """Held while the state directory is away, and while a supervisor starts."""
 
     async def happen(self) -> None:
         faults: dict[Callable[[], Awaitable[str] | str], int] = {
@@ -56,6 +61,7 @@ class Faults:
             self._begin_outage: 1,
             self._abandon_reader: 3,
             self._withdraw: 3,
+            self._take_state_away: 2,
         }
         while True:
             await anyio.sleep(self._dice.uniform(*BETWEEN))
@@ -73,13 +79,14 @@ class Faults:
             if self._dice.random() < SNIPED:
                 # What has just been told must not be told otherwise by the next one.
                 await self._ledger.changed(PATIENCE)
-            await self._stage.kill()
-            self.counts["supervisors killed"] += 1
-            await anyio.sleep(self._dice.uniform(*DOWN_FOR))
-            # Mostly tools and the clients of a life without the parent-death signal. The next life ends them.
-            if orphans := len(find_clients(self._stage.folder)):
-                self.counts["processes that outlived a supervisor"] += orphans
-            await self._stage.begin()
+            async with self._state_in_place:
+                await self._stage.kill()
+                self.counts["supervisors killed"] += 1
+                await anyio.sleep(self._dice.uniform(*DOWN_FOR))
+                # Mostly tools and the clients of a life without the parent-death signal. The next life ends them.
+                if orphans := len(find_clients(self._stage.folder)):
+                    self.counts["processes that outlived a supervisor"] += orphans
+                await self._stage.begin()
 
     # Each gives what happened in words, or nothing when there was nobody it could happen to.
 
@@ -140,6 +147,19 @@ class Faults:
         turn = self._dice.choice(running).turn
         await self._stage.order("read", turn=turn, parts=self._dice.randint(1, 20), freeze=freeze)
         return "readers that froze" if freeze else "readers that left"
+
+    async def _take_state_away(self) -> str:
+        """What is accepted meanwhile would be lost; what was accepted before is written when it is back."""
+        state, away = self._stage.folder / "state", self._stage.folder / "state-away"
+        async with self._state_in_place:
+            if not self._stage.is_up:
+                return ""
+            state.rename(away)
+            try:
+                await anyio.sleep(self._dice.uniform(*AWAY_FOR))
+            finally:
+                away.rename(state)
+        return "state directories moved away for a while"
 
     async def _withdraw(self) -> str:
         running = self._ledger.open_turns()
