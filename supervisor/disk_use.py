@@ -28,7 +28,7 @@ class DiskUse:
 
 
 def measure_disk(folder: Path, store: CliStore, sessions: Collection[Belongings]) -> DiskUse:
-    """Blocking: walks over everything once; 10,000 workspaces take about half a second."""
+    """Blocking: walks over everything once; slow where there are thousands of workspaces."""
     journal = measure(path for path in folder.glob("journal.db*")).bytes
     of_session = {one.uuid: measure([one.workspace]).bytes for one in sessions if one.workspace}
     workspaces = measure([folder / "workspaces"]).bytes

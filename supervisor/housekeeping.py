@@ -24,7 +24,7 @@ PRUNING = 3600.0
 """Seconds between two looks for what is older."""
 LOOK = 1.0
 """Seconds between two looks whether the state directory is still in its place. (Every commit looks as well.)"""
-MEASURING = 300.0
+MEASURING = 900.0
 """Seconds between two measurements of what is on disk."""
 TICK = 0.2
 """Seconds between two looks at what time has made due."""

@@ -147,7 +147,7 @@ class SdkConnection:
 
     def _prepare(self) -> None:
         """The directories it needs, and its conversation where only it can be read from. Blocking."""
-        make_private_dir(self._launch.workspace, below=self._state_dir)
+        make_private_dir(self._launch.workspace, below=self._place.state_dir)
         for folder in self._compiled.arguments.get("add_dirs", ()):
             Path(folder).mkdir(parents=True, exist_ok=True)
         if self._launch.resume:
