@@ -27,6 +27,7 @@ class Reckoning:
     leaked: list[str] = field(default_factory=list)
     disagreeing: list[str] = field(default_factory=list)
     spoiled: list[str] = field(default_factory=list)
+    crossed: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -37,6 +38,7 @@ class Reckoning:
             "leaked processes": self.leaked,
             "transcripts that disagree with the journal": self.disagreeing,
             "prompts rejected for another's fault": self.spoiled,
+            "answers with words of another turn": self.crossed,
             "failures of the supervisor": self.failures,
         }
 
@@ -52,6 +54,7 @@ def examine(ledger: Ledger, books: Books, record: list[Request], config_dir: Pat
     reckoning.outcomes.update(entry.outcome for entry in books.entries if entry.outcome)
     reckoning.lost += find_lost(ledger, books)
     reckoning.spoiled += find_spoiled(ledger)
+    reckoning.crossed += find_crossed(books)
     reckoning.duplicated += find_told_twice(ledger, books)
     reckoning.duplicated += find_done_twice(books)
     reckoning.duplicated += find_sent_twice(books, record)
@@ -100,6 +103,14 @@ def find_spoiled(ledger: Ledger) -> Iterator[str]:
         is_rejected = any(REJECTION in reason for reason in account.reasons)
         if is_rejected and REJECTION not in account.handed.text:
             yield f"{account.turn} ({account.handed.word} of {account.handed.place}): {account.reasons[0]}"
+
+
+def find_crossed(books: Books) -> Iterator[str]:
+    """What a caller got holds no word of another turn, unless it asked for what was said before."""
+    for entry in books.entries:
+        strangers = set(WORD.findall(entry.answered)) - {entry.word}
+        if strangers and "[[recall]]" not in entry.asked:
+            yield f"{entry.turn} ({entry.word} of {entry.place}) was answered with {sorted(strangers)}"
 
 
 # What the model was sent

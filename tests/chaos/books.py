@@ -24,12 +24,16 @@ class Entry:
     """Empty when it has none."""
     ended_at: float = 0.0
     """Unix seconds; 0 when it has no outcome."""
+    asked: str = ""
+    """The prompt."""
+    answered: str = ""
+    """All that the outcome says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
     entries: tuple[Entry, ...]
-    """In the order in which they began; those that never did come last."""
+    """Of callers' turns, in the order in which they began; those that never did come last."""
     uuids: dict[Place, str]
     """Claude Code's id of each session's conversation."""
     replayed: frozenset[str] = frozenset()
@@ -48,14 +52,14 @@ class Books:
 def read_books(journal: Path) -> Books:
     with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as database:
         turns = database.execute(
-            "SELECT id, user, session, text, outcome, ended_at, replays FROM turns "
-            "ORDER BY started_at IS NULL, started_at, seq"
+            "SELECT id, user, session, text, outcome, ended_at, replays, result FROM turns "
+            "WHERE source <> 'agent' ORDER BY started_at IS NULL, started_at, seq"
         )
         entries: list[Entry] = []
         replayed: set[str] = set()
-        for turn, user, session, text, outcome, ended_at, replays in turns:
+        for turn, user, session, text, outcome, ended_at, replays, result in turns:
             (word,) = WORD.findall(text)[:1]
-            entries.append(Entry(turn, Place(user, session), word, outcome, ended_at or 0.0))
+            entries.append(Entry(turn, Place(user, session), word, outcome, ended_at or 0.0, text, result))
             if replays:
                 replayed.add(word)
         sessions = database.execute("SELECT user, session, uuid FROM sessions")

@@ -28,6 +28,12 @@ REPLAYED = 0.6
 REJECTION = "messages: this one is not valid"
 """What the API says of a prompt that it does not take."""
 
+BEHIND = (
+    '[[tool: Bash {{"command": "sleep 1; echo behind", "run_in_background": true, "description": "wait"}}]] '
+    "[[say: began {word}]]"
+)
+"""A task in the background, which none of its words names."""
+
 KINDS = {
     "[[echo]] {word}": 8,
     "[[slow: 0.8]] [[say: heard {word}]]": 6,
@@ -40,6 +46,8 @@ KINDS = {
     "[[recall]] [[say: recalled {word}]]": 4,
     "[[error: 529, 1]] [[say: overcame {word}]]": 2,
     "[[stream: 20 words, 0.02]] [[cut: 1]] [[say: mended {word}]]": 2,
+    # The CLI begins a turn by itself when the task has ended: what it says there is nobody's answer.
+    BEHIND: 3,
     # More tokens than an integer of the journal holds.
     "[[usage: 9223372036854775808, 1]] [[say: counted {word}]]": 2,
     # The API takes neither this nor, while it stands in the conversation, what comes after it.

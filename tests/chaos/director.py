@@ -85,7 +85,11 @@ async def direct(plan: Plan) -> Run:
     async with Rehearsal(plan.seed, keep=100_000) as rehearsal, anyio.create_task_group() as tasks:
         order = {
             "state": str(run.state_dir),
-            "environment": rehearsal.environment(run.config_dir),
+            # Tasks may run in the background: the CLI begins turns by itself then.
+            "environment": {
+                **rehearsal.environment(run.config_dir),
+                "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "",
+            },
             "template": TEMPLATE,
             "settings": SETTINGS,
         }

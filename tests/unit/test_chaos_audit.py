@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -114,6 +115,13 @@ def test_a_prompt_that_suffers_for_a_rejected_one_is_found(ledger: Ledger, folde
     ledger.hear(1, {"told": "outcome", "turn": "turn-word000001", **rejected})
     (finding,) = examine(ledger, books(), [], folder).spoiled
     assert fine.word in finding
+
+
+def test_an_answer_with_words_of_another_turn_is_found_unless_they_were_asked_for(ledger: Ledger, folder: Path) -> None:
+    for asked, count in (("[[echo]] word000001", 1), ("[[recall]] word000001", 0)):
+        mixed = replace(entry("word000001"), asked=asked, answered="word000002 and word000001")
+        kept = (mixed, entry("word000002"), entry("word000003"))
+        assert len(examine(ledger, books(*kept), [], folder).crossed) == count, asked
 
 
 def test_work_done_twice_is_duplicated_even_as_a_replay(ledger: Ledger, folder: Path) -> None:
