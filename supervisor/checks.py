@@ -43,7 +43,7 @@ def check_prompt(prompt: object) -> Prompt:
     )
 
 
-_SENDERS = tuple(source for source in Source if source is not Source.AGENT)
+_SENDERS = tuple(source for source in Source if source not in (Source.AGENT, Source.ENGINE))
 
 
 def _check_source(value: object) -> Source:

@@ -91,6 +91,7 @@ class _Letter(NamedTuple):
     text: str
     uuid: str
     recorded: anyio.Event
+    is_command: bool
 
 
 def _never_written(uuid: str) -> Result:
@@ -216,15 +217,16 @@ class Client:
 
     # Commands
 
-    def send(self, text: str, uuid: str, recorded: anyio.Event) -> None:
-        """Writes one prompt, once it is `recorded` that it begins. The slot must be READY: one turn at a time."""
+    def send(self, text: str, uuid: str, recorded: anyio.Event, *, is_command: bool = False) -> None:
+        """Writes one prompt, or a command of the CLI, once it is `recorded` that it begins. The slot must be READY: one
+        turn at a time."""
         self._uuid = uuid
         self._is_picked_up = False
         self._recorded = recorded
         self._written = anyio.Event()
         self._result_seen = anyio.Event()
         self.is_undelivered = True
-        self._outbox.send_nowait(_Letter(text, uuid, recorded))
+        self._outbox.send_nowait(_Letter(text, uuid, recorded, is_command))
 
     def interrupt(self) -> None:
         """Stops what runs, a turn that the CLI began by itself included; the Results that follow are told as any
@@ -426,7 +428,11 @@ class Client:
                 self._release()
                 continue
             try:
-                await self._connection.send(letter.text, letter.uuid)
+                if letter.is_command:
+                    self._pick_up()  # no request names it: what comes is about it
+                    await self._connection.command(letter.text, letter.uuid)
+                else:
+                    await self._connection.send(letter.text, letter.uuid)
                 self.is_undelivered = False
                 self._written.set()
             except ClientDied as error:

@@ -103,9 +103,13 @@ class Compacted:
     """The CLI has shortened the conversation to make room."""
 
     tokens_before: int
+    tokens_after: int = 0
+    """0 when the CLI does not say."""
 
     def __post_init__(self) -> None:
-        _bring_into_range(self, tokens_before=bounds.count(self.tokens_before))
+        _bring_into_range(
+            self, tokens_before=bounds.count(self.tokens_before), tokens_after=bounds.count(self.tokens_after)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,10 @@ class Result:
     """Of this turn. `cost_usd` is the *cumulative* figure of the process; the session works out the difference."""
     is_own: bool = True
     """False for a turn the CLI began by itself (a background task that ended)."""
+    context_tokens: int = 0
+    """Tokens of the conversation after the last reply; 0 when that is not known."""
+    context_window: int = 0
+    """Tokens that the model takes in at most; 0 when that is not known."""
     structured: str = ""
     """JSON that fits the template's `output`; empty where it has none."""
 
@@ -202,6 +210,8 @@ class Result:
             api_status=bounds.http_status(self.api_status),
             usage=self.usage if isinstance(self.usage, Usage) else Usage(),
             is_own=self.is_own is not False,
+            context_tokens=bounds.count(self.context_tokens),
+            context_window=bounds.count(self.context_window),
             structured=bounds.text(self.structured),
         )
 

@@ -92,6 +92,9 @@ class Connection(Protocol):
     async def send(self, text: str, uuid: str) -> None:
         """Writes one prompt. Raises `ClientDied`."""
 
+    async def command(self, text: str, uuid: str) -> None:
+        """Writes a command of the CLI (`/compact`): a prompt that reads like one is only text. Raises `ClientDied`."""
+
     async def interrupt(self) -> None:
         """Stops the running turn; its Result still comes."""
 

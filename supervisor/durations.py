@@ -68,3 +68,25 @@ PositiveLimit = Annotated[
     _MoreThanZero | None, BeforeValidator(parse_limit, json_schema_input_type=_MoreThanZero | _TextOrNone)
 ]
 """A length of time in seconds, more than zero; None, written `none`, is no limit."""
+
+
+def parse_share(value: object) -> object:
+    """`80%` as 0.8, `none` as None; a number stays as it is. Raises `ValueError` with a sentence."""
+    if value == "none":
+        return None
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d{1,3}(?:\.\d+)?)\s*%\s*", value)
+        if match is None:
+            raise ValueError(f"{value!r} is not a share; write it as 80%")
+        return float(match[1]) / 100
+    return value
+
+
+_Part = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[
+    _Part | None,
+    BeforeValidator(
+        parse_share, json_schema_input_type=_Part | Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$|^none$")]
+    ),
+]
+"""A part of a whole, more than nothing and less than all of it; `none` is none."""

@@ -143,10 +143,26 @@ class Hearing:
         self._instance.turns.finish(session, outcome)
         if session.leaves_none_behind:
             self._instance.clients.end(slot, EndReason.ONE_CALL)
-        elif isinstance(outcome, Failed) and outcome.kind in REJECTIONS:
+        elif turn.is_command:
+            self._note_compaction(session, outcome)
+        elif isinstance(outcome, Failed) and outcome.kind in REJECTIONS and session.drop_turns:
             # What is cut from the conversation is cut by the next resume.
             self._instance.clients.end(slot, EndReason.REJECTED)
+        else:
+            self._compact_when_full(session)
         self._instance.kick()
+
+    def _compact_when_full(self, session: Session) -> None:
+        limit, share = self._instance.template.compact_at, session.context_share
+        if limit is None or share is None or share < limit or session.is_compacted_in_vain or session.is_closing:
+            return
+        session.notice(f"The context is {share:.0%} full (compactAt {limit:.0%}): the conversation is compacted")
+        self._instance.turns.put_compaction(session)
+
+    def _note_compaction(self, session: Session, outcome: Outcome) -> None:
+        limit, share = self._instance.template.compact_at, session.context_share
+        is_full = limit is not None and share is not None and share >= limit
+        session.is_compacted_in_vain = is_full or not isinstance(outcome, Done)
 
     def client_servers(self, slot: Slot, servers: tuple[Server, ...]) -> None:
         before, slot.servers = slot.servers, servers

@@ -407,7 +407,7 @@ class Instance:
                 parking.fail_turn(self, session, FailureKind.ENGINE, f"its start cannot be recorded ({why})")
 
         self._house.journal.start_turn(turn.id, self.clock.wall(), recorded.set, give_up)
-        slot.client.send(turn.words, turn.uuid, recorded)
+        slot.client.send(turn.words, turn.uuid, recorded, is_command=turn.is_command)
         waited = self._house.clock.steady() - turn.queued_steady
         self.waits.append(waited)
         self.publish(past.TurnStarted, session, turn, waited=waited, acquisition=acquisition)

@@ -123,6 +123,10 @@ class Engine(Protocol):
     def hibernate(self, key: SessionKey) -> None:
         """Ends an idle session's process; the conversation stays. Raises `Refused` when busy or asking."""
 
+    def compact(self, key: SessionKey) -> Ticket:
+        """Has the CLI put a summary in the place of the session's conversation so far: a turn of its own, before all
+        that wait. Raises `Refused` while a turn runs, and when there is no conversation."""
+
     def close_session(self, key: SessionKey) -> None:
         """Removes a session from the books. Raises `Refused` when it has a turn running or waiting."""
 

@@ -46,7 +46,7 @@ class Mailbox:
 
     def put(self, turn: Turn) -> None:
         self._sequence += 1
-        rank = _REPLAYED if turn.replays else int(turn.prompt.priority)
+        rank = _REPLAYED if turn.replays or turn.is_command else int(turn.prompt.priority)
         insort(self._waiting, (rank, self._sequence, turn), key=lambda item: item[:2])
 
     def begin(self) -> Turn:

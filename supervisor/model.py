@@ -80,6 +80,8 @@ class Source(StrEnum):
     HOOK = "hook"
     AGENT = "agent"
     """Nobody: the agent began the turn by itself (a wake-up, a timer, a background task that ended)."""
+    ENGINE = "engine"
+    """bullpen itself: a command of the CLI that shortens the conversation (`Engine.compact`, `compactAt`)."""
 
 
 class WhyWaiting(StrEnum):

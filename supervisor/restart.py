@@ -18,6 +18,9 @@ from supervisor.recording import record_session, revive_session, revive_turn
 from supervisor.session import Session
 from supervisor.turn import Turn
 
+NOBODYS = (Source.AGENT, Source.ENGINE)
+"""Sources of turns that nobody has sent a prompt for."""
+
 LAST_WORDS = "bullpen ended while it ran"
 
 
@@ -78,14 +81,15 @@ class Restart:
         session = self._session(record.key)
         if session is not None:
             # Its prompt may stand unanswered in the conversation on disk: the next resume cuts it (sdk-facts §6).
-            session.drop_turns = (record.uuid, *session.drop_turns)
+            if record.prompt.source not in NOBODYS:
+                session.drop_turns = (record.uuid, *session.drop_turns)
             session.has_history = True
             session.turns += 1
             session.note = LAST_WORDS
             session.conversation.append(TurnEnded(at=self._now, turn_id=record.id, outcome=outcome))
             session.fade()
             journal.keep_session(record_session(session))
-        if record.leaves_none_behind or record.prompt.source is Source.AGENT:
+        if record.leaves_none_behind or record.prompt.source in NOBODYS:
             return None  # a call whose caller is gone, or a turn that nobody has asked for
         ttl = self._instances[record.key.instance].template.question_ttl if session is not None else 0.0
         expires_at = self._now + ttl

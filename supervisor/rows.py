@@ -93,6 +93,7 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         questions=tuple(session.questions),
         note=session.note,
         offer=session.offer,
+        context_share=session.context_share,
         awaited_servers=_awaited_servers(session),
         is_self_begun=session.own is not None,
         silent_since=session.last_activity_at if session.status is SessionState.STALLED else None,

@@ -198,6 +198,15 @@ class SdkConnection:
         except Exception as error:
             raise ClientDied(f"the prompt could not be written: {one_line(clean(str(error)), 300)}") from error
 
+    async def command(self, text: str, uuid: str) -> None:
+        assert self._client is not None, "connected"
+        # The SDK marks every prompt of a client as verbatim, or none; there is no public way to except one.
+        self._client._verbatim_prompts = False
+        try:
+            await self.send(text, uuid)
+        finally:
+            self._client._verbatim_prompts = True
+
     async def interrupt(self) -> None:
         assert self._client is not None, "connected"
         try:

@@ -129,6 +129,10 @@ class Session:
         self._conversation: Conversation | None = None
         self._faded: weakref.ref[Conversation] | None = None
         self.meter = CostMeter()
+        self.context_tokens = self.context_window = 0
+        """Tokens of the conversation after its last reply, and what the model takes in; 0 while that is not known."""
+        self.is_compacted_in_vain = False
+        """The last compaction failed, or has not brought the conversation below `compactAt`."""
         self.rejections = 0
         """Prompts in a row that the API has rejected."""
         self.own: Turn | None = None
@@ -195,6 +199,11 @@ class Session:
     def running(self) -> Turn | None:
         """The turn whose words the client says now."""
         return self.own or self.mailbox.current
+
+    @property
+    def context_share(self) -> float | None:
+        """How much of the model's context the conversation fills, from 0 to 1; None while that is not known."""
+        return min(1.0, self.context_tokens / self.context_window) if self.context_window else None
 
     def text_of(self, turn: Turn) -> str:
         """What it has said so far."""
@@ -274,10 +283,11 @@ class Session:
             case Retrying() as retrying:
                 self.conversation.void_block()  # an attempt that is repeated begins its reply again
                 self.notice(_tell_retry(retrying), is_warning=True)
-            case Compacted(tokens_before):
+            case Compacted(tokens_before, tokens_after):
+                self.context_tokens = tokens_after or self.context_tokens
                 if turn is not None:
                     turn.was_compacted = True
-                self.notice(f"The conversation was compacted ({tokens_before:,} tokens before)")
+                self.notice(f"The conversation was compacted ({tokens_before:,} tokens before, {tokens_after:,} after)")
             case Trimmed(words):
                 self.notice(words, is_warning=True)
             case _:
@@ -294,6 +304,9 @@ class Session:
             self.meter.read(result.usage.cost_usd),
         )
         self.has_history = self.has_history or result.terminal_reason != NEVER_WRITTEN
+        if not turn.is_command:
+            self.context_tokens = result.context_tokens or self.context_tokens
+        self.context_window = result.context_window or self.context_window
         text = "\n\n".join(turn.blocks)
         if result.was_aborted:
             self.conversation.end_block(self._clock.wall())
@@ -311,8 +324,8 @@ class Session:
     def _cut_rejected(self, turn: Turn, kind: FailureKind, words: str) -> str:
         """A rejected prompt would stay in the conversation, and every later turn would fail with it: the next resume
         cuts it. Returns what its caller is told."""
-        if turn.prompt.source is Source.AGENT:
-            return words  # the CLI's own prompt has no uuid that is known
+        if turn.prompt.source in (Source.AGENT, Source.ENGINE):
+            return words  # no prompt of ours is in the conversation
         self.drop_turns = tuple(dict.fromkeys((turn.first_uuid, turn.uuid)))
         self.rejections += 1
         told = [words.rstrip("."), "the prompt was taken out of the conversation, which goes on without it"]
@@ -356,6 +369,7 @@ class Session:
         self.has_history = False
         self.uuid = ""
         self.drop_turns = ()
+        self.context_tokens = 0
         self.meter.reset()
         self.notice("The conversation so far could not be resumed: the agent no longer remembers it", is_warning=True)
 

@@ -68,6 +68,8 @@ class SessionRow:
     """Its workspace and its conversation, as last measured."""
     silent_since: float | None = None
     """Unix seconds: the last sign of life of a turn that is shown as stalled."""
+    context_share: float | None = None
+    """How much of the model's context the conversation fills, from 0 to 1; None while that is not known."""
     awaited_servers: tuple[str, ...] = ()
     """Names of MCP servers that its turn, or the start of its client, waits for: up to 30 s."""
     is_self_begun: bool = False

@@ -553,6 +553,23 @@ class Supervisor:
         self._instances[key.instance].clients.end(session.slot, EndReason.EVICTED)
         self._log_action("hibernate", key)
 
+    def compact(self, key: SessionKey) -> Turn:
+        self._check_running()
+        session, key = self._session(key), check_key(key)
+        instance = self._running_instance(key.instance)
+        if session.running is not None:
+            raise Refused(f"{key} runs a turn: interrupt it first, or wait")
+        if not session.has_history:
+            raise Refused(f"{key} has no conversation yet: there is nothing to compact")
+        if self._stopping.is_set() or not instance.is_accepting or session.is_closing:
+            raise NotAccepting(f"{instance.name} begins nothing: it is {instance.state}")
+        if any(turn.is_command for turn in session.mailbox):
+            raise Refused(f"{key} is about to be compacted already")
+        turn = instance.turns.put_compaction(session)
+        self._take_in(turn)
+        self._log_action("compact", key)
+        return turn
+
     def close_session(self, key: SessionKey) -> None:
         self._check_running()
         session, key = self._session(key), check_key(key)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from supervisor.durations import Limit, PositiveLimit, PositiveSeconds, Seconds
+from supervisor.durations import Limit, PositiveLimit, PositiveSeconds, Seconds, Share
 from supervisor.host_memory import Memory, spell_memory
 from supervisor.mistakes import in_words, section, spelled
 from supervisor.model import Archetype
@@ -174,6 +174,11 @@ class Limits(_Keys):
     queue: Queue = Field(default_factory=Queue, description="What may wait, and for how long.")
     question_ttl: PositiveSeconds = Field(
         default=3600, description="How long an agent's question waits for an answer before it expires."
+    )
+    compact_at: Share = Field(
+        default=None,
+        description="Share of the model's context (`80%`) from which a conversation is compacted after a turn. "
+        "Default: `none`, which leaves it to the CLI.",
     )
     stall_timeout: PositiveLimit = Field(
         default=None, description="A turn that gives no sign of life for this long is stopped. Default: `none`."

@@ -27,6 +27,7 @@ import anyio.lowlevel
 
 from supervisor.client_events import (
     ClientEvent,
+    Compacted,
     Prodded,
     Requested,
     Rested,
@@ -59,6 +60,13 @@ def hold(connection: FakeConnection, text: str) -> None:
     """An agent that says nothing until the test makes it (`connection.reply`)."""
 
 
+def compact_at_once(connection: FakeConnection, text: str) -> None:
+    """The default for a command: the conversation is shortened."""
+    connection.tell(Compacted(connection.context_tokens, 100))
+    connection.context_tokens = 100
+    connection._finish(text="")
+
+
 class Written(NamedTuple):
     """One prompt that reached a process."""
 
@@ -72,6 +80,7 @@ class FakeWorld:
     """What all fake connections of one test share."""
 
     on_prompt: OnPrompt = answer_at_once
+    on_command: OnPrompt = compact_at_once
     transcripts: dict[str, list[str]] = field(default_factory=dict)
     """Conversation id → every prompt written to it: what a resumed client remembers. Take one out to lose it."""
     transcript_uuids: dict[str, list[str]] = field(default_factory=dict)
@@ -158,12 +167,15 @@ class FakeConnection:
         self.world = world
         self.launch = launch
         self.prompts: list[str] = []
+        self.commands: list[str] = []
         self.is_alive = False
         self.is_hanging = False
         """Answers nothing any more, as a stopped process. Only KILL ends it."""
         self.memory_bytes = world.expected_bytes
         """What the census finds while it is alive."""
         self.interrupts = 0
+        self.context_tokens = 0
+        """Of its conversation; the model takes 1,000."""
         self.price = 0.001
         """Dollars that its next turn costs."""
         self.is_orphan = False
@@ -395,6 +407,16 @@ class FakeConnection:
             self.tell(Requested((uuid,)))
             self.world.on_prompt(self, text)
 
+    async def command(self, text: str, uuid: str) -> None:
+        if not self.is_alive:
+            raise ClientDied("Cannot write to terminated process")
+        if self.is_in_turn:
+            self._accuse(f"was given {text!r} in a running turn")
+        self._uuid = uuid
+        self.commands.append(text)
+        self.tell(Woke())
+        self.world.on_command(self, text)
+
     async def interrupt(self) -> None:
         self.interrupts += 1
         self._is_interrupted = True
@@ -495,6 +517,8 @@ class FakeConnection:
                 error=error,
                 api_status=status,
                 usage=Usage(10, len(text) // 4 + 1, 0, self._cost),
+                context_tokens=self.context_tokens,
+                context_window=1_000,
             )
         )
         if rests:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,8 @@ _STOPPED = "The user doesn't want to proceed with this tool use."
 its file each time, and a command had begun or not."""
 
 
+_CONTEXT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+
 _MOST_SERVERS = 100
 """MCP servers of one client that are told."""
 
@@ -59,6 +62,8 @@ class Translator:
         self._cleaner = StreamCleaner()
         self._is_streaming = False
         """Fragments of a block have come, and the whole block has not."""
+        self._context = 0
+        """Tokens that the last reply was made from, and its own."""
 
     def read(self, message: Message) -> list[told.ClientEvent]:
         """What it tells. Raises `ClientDied` when it cannot be read at all: it may have been the Result that a turn
@@ -77,7 +82,7 @@ class Translator:
             case UserMessage():
                 yield from _tool_results(message)
             case ResultMessage():
-                result = _result(message)
+                result = dataclasses.replace(_result(message), context_tokens=self._context)
                 if result.structured:
                     yield told.TextBlock(result.structured)
                 yield result
@@ -113,6 +118,8 @@ class Translator:
         if message.parent_tool_use_id is not None:
             return
         is_error_text = message.error is not None
+        if not is_error_text and (usage := bounds.mapping(message.usage)):
+            self._context = sum(bounds.count(usage.get(name)) for name in _CONTEXT)
         for block in bounds.sequence(message.content):
             match block:
                 case TextBlock(text=str(text)) if text and not is_error_text:
@@ -146,6 +153,12 @@ def _plain(content: object) -> str:
     )
 
 
+def _window(usage: object) -> int:
+    """Tokens that the largest of the models used takes in."""
+    models = bounds.mapping(usage).values()
+    return max((bounds.count(bounds.mapping(one).get("contextWindow")) for one in models), default=0)
+
+
 def _result(message: ResultMessage) -> told.Result:
     reason = bounds.text(message.terminal_reason, told.MOST_NAME)
     words = clean(bounds.text(message.result))
@@ -174,6 +187,7 @@ def _result(message: ResultMessage) -> told.Result:
             cost_usd=message.total_cost_usd or 0.0,
         ),
         is_own=message.origin is None,
+        context_window=_window(message.model_usage),
         structured="" if message.structured_output is None else clean(json.dumps(message.structured_output)),
     )
 
@@ -198,7 +212,7 @@ def _system(subtype: str, given: object) -> Iterator[told.ClientEvent]:
             )
         case "compact_boundary":
             compaction = bounds.mapping(data.get("compact_metadata")) or data
-            yield told.Compacted(compaction.get("pre_tokens", 0))
+            yield told.Compacted(compaction.get("pre_tokens", 0), compaction.get("post_tokens", 0))
         case _:
             return
 

@@ -9,7 +9,7 @@ import anyio
 
 from supervisor.conversation import Conversation, Cursor, Replied, StartsAgain
 from supervisor.errors import BullpenError
-from supervisor.model import FailureKind, Outcome, Prompt, SessionKey
+from supervisor.model import FailureKind, Outcome, Prompt, SessionKey, Source
 
 
 class TurnState(StrEnum):
@@ -104,6 +104,11 @@ class Turn:
     def words(self) -> str:
         """What is sent to the agent: the prompt, or how its questions ended when it comes back."""
         return "\n\n".join([*self.told, "Go on with what you were doing."]) if self.told else self.prompt.text
+
+    @property
+    def is_command(self) -> bool:
+        """Its words are a command of the CLI, and nothing that the agent reads."""
+        return self.prompt.source is Source.ENGINE
 
     @property
     def finished(self) -> Outcome | None:

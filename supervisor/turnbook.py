@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from supervisor.instance import Instance
 
 
+COMPACT = "/compact"
+"""The CLI's command that puts a summary in the place of the conversation so far."""
+
+
 class TurnBook:
     """Who waits, who may begin and who runs. Every turn passes through here exactly once in and once out."""
 
@@ -67,7 +71,8 @@ class TurnBook:
         if turn.is_recorded:
             self._note_recorded(session, turn, None)
         else:
-            self._instance.touch(session)
+            # It may be first now, and is not ready: what goes before all others keeps the session back until it is.
+            self.note_readiness(session)
 
     def _note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
         if turn.when_recorded is not None:
@@ -123,6 +128,14 @@ class TurnBook:
         self._ready.pop(session.key, None)
         return turn
 
+    def put_compaction(self, session: Session) -> Turn:
+        """Queues the command that shortens the session's conversation, before all that waits in it."""
+        key = session.key
+        prompt = Prompt(key.instance, COMPACT, key.user, key.session, Source.ENGINE)
+        turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._house.clock.wall())
+        self.put(session, turn)
+        return turn
+
     def begin_own(self, session: Session, why: str) -> Turn:
         """Takes in a turn that the session's client has begun by itself: a turn like any other, but nobody's."""
         key, now = session.key, self._house.clock.wall()
@@ -172,7 +185,7 @@ class TurnBook:
         prompt is cut from the conversation before it is sent again."""
         if turn.stop_reason != EndReason.STOPPING or not self._house.keeps_queue or session.leaves_none_behind:
             return
-        if turn.prompt.source is Source.AGENT:
+        if turn.prompt.source in (Source.AGENT, Source.ENGINE):
             return
         now = self._instance.clock.wall()
         session.drop_turns = (turn.first_uuid, *session.drop_turns)

@@ -122,6 +122,8 @@ VERBS: tuple[Verb, ...] = (
          words="set LIMIT VALUE"),
     Verb("hibernate", "h", "hibernate", "End an idle session's process; the conversation stays.", Target.SESSION,
          STEER, words="hibernate SESSION"),
+    Verb("compact", "", "compact", "Put a summary in the place of the conversation so far.", Target.SESSION, STEER,
+         words="compact SESSION"),
     Verb("close_session", "delete", "close", "Remove the session from the books.", Target.SESSION, STEER,
          words="close SESSION", confirms=True),
     Verb("approve", "a", "allow once", "Allow this one call.", Target.QUESTION, ANSWER, Place.QUESTION, shown=True),

@@ -125,6 +125,7 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
             f"{usage.input_tokens:,} in, {usage.output_tokens:,} out, {usage.cache_tokens:,} from cache",
         ),
         ("cost", format.money(usage.cost_usd)),
+        *([] if row.context_share is None else [("context", f"{row.context_share:.0%} full")]),
         ("client", row.client_id or "none: hibernated or new"),
         ("memory", format.bytes_short(row.memory_bytes)),
         ("conversation", row.session_uuid or "not begun"),

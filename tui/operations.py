@@ -99,6 +99,10 @@ class Operations:
         self._engine.hibernate(key)
         return f"{key}: hibernating"
 
+    def compact(self, key: SessionKey) -> str:
+        self._engine.compact(key)
+        return f"{key}: its conversation is compacted"
+
     def close_session(self, key: SessionKey) -> str:
         self._engine.close_session(key)
         return f"{key} closed"

@@ -211,6 +211,10 @@ class StageEngine:
     def hibernate(self, key: SessionKey) -> None:
         self._record("hibernate", key)
 
+    def compact(self, key: SessionKey) -> StageTicket:
+        self._record("compact", key)
+        return StageTicket("t-compact", key, self.journal)
+
     def close_session(self, key: SessionKey) -> None:
         self._record("close_session", key)
 

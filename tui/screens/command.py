@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tui.screens.looking import LookingScreen
 
 ON_INSTANCE = ("pause", "resume", "drain", "kill", "clear", "scale", "chat")
-ON_SESSION = ("interrupt", "clear", "withdraw", "replay", "drop", "hibernate", "close", "open")
+ON_SESSION = ("interrupt", "clear", "withdraw", "replay", "drop", "hibernate", "compact", "close", "open")
 ON_LIMIT = ("set",)
 ON_USER = ("forget",)
 VERBS = sorted({*ON_INSTANCE, *ON_SESSION, *ON_LIMIT, *ON_USER})
@@ -189,6 +189,8 @@ def _run_on_session(screen: LookingScreen, verb: str, key: SessionKey, number: s
             screen.attempt(lambda: operations.interrupt(key))
         case "hibernate":
             screen.attempt(lambda: operations.hibernate(key))
+        case "compact":
+            screen.attempt(lambda: operations.compact(key))
         case "close":
             screen.confirm(consequences.of_close(row), lambda: operations.close_session(key))
         case "clear":

@@ -59,6 +59,7 @@ class OperatorScreen(Screen[None]):
             "clear_queue": bool(session.waiting) if session else bool(key is None and instance and instance.waiting),
             "interrupt": session is not None and bool(session.turn_id),
             "hibernate": session is not None and bool(session.client_id) and not session.turn_id,
+            "compact": session is not None and not session.turn_id and session.turns > 0,
             "replay": key in self.bridge.offers,
             "drop_offer": key in self.bridge.offers,
             "close_session": session is not None and not session.turn_id and not session.waiting,
@@ -166,6 +167,10 @@ class OperatorScreen(Screen[None]):
     def action_hibernate(self) -> None:
         if (key := self.target_session()) is not None:
             self.attempt(lambda: self.operations.hibernate(key))
+
+    def action_compact(self) -> None:
+        if (key := self.target_session()) is not None:
+            self.attempt(lambda: self.operations.compact(key))
 
     def action_close_session(self) -> None:
         if (key := self.target_session()) is not None and (row := self.bridge.sessions.get(key)) is not None:

@@ -108,6 +108,7 @@ class Prompted(Block):
             Source.OPERATOR: "you (operator)",
             Source.HOOK: f"hook for {entry.user}",
             Source.AGENT: "the agent, by itself",
+            Source.ENGINE: "bullpen",
         }.get(entry.source, entry.user)
         head = Strip(
             [

@@ -34,6 +34,7 @@ class Transcript(Reel, can_focus=True):
         "transcript--caller",
         "transcript--hook",
         "transcript--agent",
+        "transcript--engine",
         "transcript--asked",
         "transcript--tool",
         "transcript--question",
@@ -67,6 +68,7 @@ class Transcript(Reel, can_focus=True):
         & > .transcript--caller { color: $text-primary; }
         & > .transcript--hook { color: $text-secondary; }
         & > .transcript--agent { color: $text-muted; }
+        & > .transcript--engine { color: $text-muted; }
         & > .transcript--asked { background: $boost; }
         & > .transcript--tool { color: $text-secondary; text-style: bold; }
         & > .transcript--question { color: $text-warning; text-style: bold; }
