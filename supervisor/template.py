@@ -175,11 +175,6 @@ class Limits(_Keys):
     question_ttl: PositiveSeconds = Field(
         default=3600, description="How long an agent's question waits for an answer before it expires."
     )
-    compact_at: Share = Field(
-        default=None,
-        description="Share of the model's context (`80%`) from which a conversation is compacted after a turn. "
-        "Default: `none`, which leaves it to the CLI.",
-    )
     stall_timeout: PositiveLimit = Field(
         default=None, description="A turn that gives no sign of life for this long is stopped. Default: `none`."
     )
@@ -248,6 +243,11 @@ class FrontMatter(Limits):
     output: dict[str, Any] | None = Field(
         default=None,
         description="JSON Schema (an object) of every answer: the reply is then JSON that fits it. Default: free text.",
+    )
+    compact_at: Share = Field(
+        default=None,
+        description="Share of the model's context (`80%`) from which a conversation is compacted after a turn. "
+        "Default: `none`, which leaves it to the CLI.",
     )
     max_turns: PositiveCount | None = Field(
         default=None, description="Rounds of tool calls in one turn before it is stopped. Default: no limit."
