@@ -29,6 +29,8 @@ SNIPED = 0.5
 """Share of supervisors that are killed at the very moment when they tell something."""
 PATIENCE = 5.0
 """Seconds to wait for that moment."""
+GONE_WITHIN = 5.0
+"""Seconds in which guards end everything after their supervisor was killed; a busy machine takes its time."""
 DOWN_FOR = (0.0, 1.0)
 """Seconds between the death of a supervisor and the start of the next."""
 
@@ -83,10 +85,19 @@ class Faults:
                 await self._stage.kill()
                 self.counts["supervisors killed"] += 1
                 await anyio.sleep(self._dice.uniform(*DOWN_FOR))
-                # Mostly tools and the clients of a life without the parent-death signal. The next life ends them.
-                if orphans := len(find_clients(self._stage.folder)):
+                if self._stage.is_guarded:
+                    await self._expect_nothing_left()
+                # The clients of a life without guards, and their tools. The next life ends them.
+                elif orphans := len(find_clients(self._stage.folder)):
                     self.counts["processes that outlived a supervisor"] += orphans
                 await self._stage.begin()
+
+    async def _expect_nothing_left(self) -> None:
+        with anyio.move_on_after(GONE_WITHIN):
+            while find_clients(self._stage.folder):  # noqa: ASYNC110 - not our children: no event tells of their end
+                await anyio.sleep(0.05)
+        left = [f"{one.pid} outlived a killed supervisor" for one in find_clients(self._stage.folder)]
+        self._ledger.failures += left
 
     # Each gives what happened in words, or nothing when there was nobody it could happen to.
 

@@ -45,6 +45,8 @@ class Stage:
         self.folder = folder
         self.life = 0
         self.is_up = False
+        self.is_guarded = True
+        """Whether the clients of this life end with it."""
         self._minutes = (folder / "told.jsonl").open("ab", buffering=0)
         """All that any child has told, to be read when a figure is not what it must be."""
         self._order = order
@@ -72,7 +74,8 @@ class Stage:
                 cwd=ROOT,
             )
         self._tasks.start_soon(self._listen, self._child, self.life)
-        await self._write({**self._order, "orphans": self._dice.random() < ORPHANED})
+        self.is_guarded = self._dice.random() >= ORPHANED
+        await self._write({**self._order, "orphans": not self.is_guarded})
         with anyio.fail_after(READY_WITHIN):
             await self._ready.wait()
         if not self.is_up:
