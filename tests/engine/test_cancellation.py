@@ -16,7 +16,7 @@ import pytest
 
 from supervisor.client_events import ClientEvent
 from supervisor.connection import Connector, Launch
-from supervisor.model import Done, Prompt
+from supervisor.model import Done, Prompt, Server
 from supervisor.supervisor import Supervisor
 from supervisor.templates import Template
 from supervisor.testing import FakeConnection, FakeTree, FakeWorld, answer_at_once, hold
@@ -87,9 +87,9 @@ class GatedConnection(FakeConnection):
         await self.world.barrier.pass_through("interrupt")
         await super().interrupt()
 
-    async def ping(self) -> None:
+    async def ping(self) -> tuple[Server, ...]:
         await self.world.barrier.pass_through("ping")
-        await super().ping()
+        return await super().ping()
 
     async def disconnect(self) -> None:
         await self.world.barrier.pass_through("disconnect")
