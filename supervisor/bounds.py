@@ -58,8 +58,7 @@ def unix_time(value: object) -> float | None:
 
 def moment(value: object) -> float:
     """Unix seconds that a clock can show, from 1970 on; 0 for anything else. For what an earlier run has kept."""
-    found = _within(value, LAST_MOMENT)
-    return float(found) if found < LAST_MOMENT else 0.0
+    return float(_within(value, LAST_MOMENT))
 
 
 def http_status(value: object) -> int | None:

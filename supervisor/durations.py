@@ -7,9 +7,12 @@ import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from supervisor.mistakes import in_words
+
+LONGEST = 3650 * 86400.0
+"""Seconds of any limit: what is added to a clock must still be a time that a clock can show."""
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PATTERN = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"
@@ -48,24 +51,42 @@ def spell_duration(seconds: float | None) -> str:
     return f"{Decimal(repr(seconds)):f}s"
 
 
+def _bearable(seconds: float | None) -> float | None:
+    if seconds is not None and seconds > LONGEST:
+        raise ValueError(f"must be at most {spell_duration(LONGEST)}, not {in_words(seconds)} seconds")
+    return seconds
+
+
 _Text = Annotated[str, Field(pattern=_PATTERN)]
 _TextOrNone = Annotated[str, Field(pattern=f"{_PATTERN}|^none$")]
 _AtLeastZero = Annotated[float, Field(ge=0)]
 _MoreThanZero = Annotated[float, Field(gt=0)]
 
-Seconds = Annotated[_AtLeastZero, BeforeValidator(parse_duration, json_schema_input_type=_AtLeastZero | _Text)]
+Seconds = Annotated[
+    _AtLeastZero,
+    BeforeValidator(parse_duration, json_schema_input_type=_AtLeastZero | _Text),
+    AfterValidator(_bearable),
+]
 """A length of time in seconds, zero allowed."""
 
 PositiveSeconds = Annotated[
-    _MoreThanZero, BeforeValidator(parse_duration, json_schema_input_type=_MoreThanZero | _Text)
+    _MoreThanZero,
+    BeforeValidator(parse_duration, json_schema_input_type=_MoreThanZero | _Text),
+    AfterValidator(_bearable),
 ]
 """A length of time in seconds, more than zero."""
 
-Limit = Annotated[_AtLeastZero | None, BeforeValidator(parse_limit, json_schema_input_type=_AtLeastZero | _TextOrNone)]
+Limit = Annotated[
+    _AtLeastZero | None,
+    BeforeValidator(parse_limit, json_schema_input_type=_AtLeastZero | _TextOrNone),
+    AfterValidator(_bearable),
+]
 """A length of time in seconds, zero allowed; None, written `none`, is no limit."""
 
 PositiveLimit = Annotated[
-    _MoreThanZero | None, BeforeValidator(parse_limit, json_schema_input_type=_MoreThanZero | _TextOrNone)
+    _MoreThanZero | None,
+    BeforeValidator(parse_limit, json_schema_input_type=_MoreThanZero | _TextOrNone),
+    AfterValidator(_bearable),
 ]
 """A length of time in seconds, more than zero; None, written `none`, is no limit."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,9 @@ DEFAULT_SHARE = 0.7
 
 SMALLEST_BUDGET = 256 * 1024**2
 """Bytes. One client needs 110–180 MiB at rest, measured; less than this is a typing mistake."""
+
+LARGEST = 2**53
+"""Bytes: 8 PiB. More is a typing mistake."""
 
 SMALLEST_LIMIT = 64 * 1024**2
 """Bytes. No client fits into less."""
@@ -71,6 +73,8 @@ def _amount(value: object, smallest: int, examples: str) -> int:
     amount = _bytes(value)
     if amount is None:
         raise ValueError(f"must be an amount of memory such as {examples}, not {in_words(value)}")
+    if amount > LARGEST:
+        raise ValueError(f"must be at most {spell_memory(LARGEST)}, not {in_words(value)}")
     if amount < smallest:
         raise ValueError(f"must be at least {spell_memory(smallest)}, not {in_words(value)}")
     return amount
@@ -85,7 +89,7 @@ def _bytes(value: object) -> int | None:
     if found["unit"] == "%":
         return _share(number / 100) if 0 < number <= 100 else None
     unit = _UNITS.get(found["unit"].lower())
-    return None if unit is None or math.isinf(number * unit) else int(number * unit)
+    return None if unit is None else int(min(number * unit, 2.0 * LARGEST))
 
 
 def _share(share: float) -> int:
@@ -101,7 +105,7 @@ def _group_limits(root: Path) -> list[int]:
         return []
     limits = []
     for group in groups:
-        _, controllers, path = group.split(":", 2)
+        _, controllers, path, *_ = [*group.split(":", 2), "-", "-"]
         if controllers == "":
             base, file = root / "sys/fs/cgroup", "memory.max"
         elif "memory" in controllers.split(","):
@@ -121,7 +125,7 @@ def _limit(file: Path) -> list[int]:
         text = file.read_text().strip()
     except OSError:
         return []
-    return [int(text)] if text.isdigit() and int(text) > 0 else []
+    return [int(text)] if re.fullmatch("[0-9]{1,19}", text) and int(text) > 0 else []
 
 
 _AtLeastSmallest = Annotated[int, Field(ge=SMALLEST_LIMIT)]

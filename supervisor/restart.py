@@ -5,14 +5,15 @@ Synchronous: the journal has been read, and no process of the earlier run lives 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from supervisor.conversation import QuestionClosed, TurnEnded
 from supervisor.house import House
 from supervisor.instance import Instance
-from supervisor.journal import Loaded, OfferRecord, TurnRecord
-from supervisor.model import Interrupted, Question, QuestionOutcome, SessionKey, Source
+from supervisor.journal import Loaded, OfferOutcome, OfferRecord, TurnRecord, Unreadable
+from supervisor.model import Failed, FailureKind, Interrupted, Question, QuestionOutcome, SessionKey, Source
 from supervisor.offers import OfferDesk
 from supervisor.recording import record_session, revive_session, revive_turn
 from supervisor.session import Session
@@ -22,6 +23,9 @@ NOBODYS = (Source.AGENT, Source.ENGINE)
 """Sources of turns that nobody has sent a prompt for."""
 
 LAST_WORDS = "bullpen ended while it ran"
+
+
+_log = logging.getLogger(__name__)
 
 
 class TakenOver(NamedTuple):
@@ -45,6 +49,8 @@ class Restart:
     def take_over(self, loaded: Loaded) -> TakenOver:
         """What belongs to an instance that this start does not have is left in the journal as it is."""
         journal = self._house.journal
+        for row in loaded.unreadable:
+            self._fail_unreadable(row)
         for record in loaded.sessions:
             if (instance := self._instances.get(record.key.instance)) is not None:
                 instance.add_session(revive_session(record, self._house.clock, journal))
@@ -60,6 +66,20 @@ class Restart:
             for turn in loaded.waiting:
                 waiting += self._queue(turn)
         return TakenOver(len(loaded.sessions), waiting, len(loaded.running))
+
+    def _fail_unreadable(self, row: Unreadable) -> None:
+        """A row that was edited or damaged fails what it is about, and is told once."""
+        journal, why = self._house.journal, f"its record in {row.table} cannot be read ({row.why})"
+        match row.table:
+            case "turns":
+                journal.end_turn(row.id, self._now, Failed(FailureKind.ENGINE, why))
+            case "questions":
+                journal.settle_question(row.id, self._now, QuestionOutcome.LOST, "", "")
+            case "offers":
+                journal.settle_offer(row.id, self._now, OfferOutcome.DROPPED)
+            case "clients":
+                journal.forget_client(row.id)
+        _log.error("%s %s: %s", row.table, row.id, why)
 
     def _lose(self, question: Question) -> None:
         """Nobody waits for its answer any more, and the conversation says so."""

@@ -88,6 +88,8 @@ LAST_REMOVAL = 5.0
 LAST_RESORT = 60.0
 """Seconds that ending everything may take after a mistake of ours, which may have been made in the ending itself."""
 
+MOST_TOLD = 20
+"""Rows of an earlier run's journal that cannot be read and are told on the feed; the log has all of them."""
 MOST_WAITING_TEXT = 16 * 1024 * 1024
 """Characters of all the prompts that wait in one instance, however many may wait (`queue.maxWaiting`)."""
 
@@ -245,8 +247,13 @@ class Supervisor:
         )
         await anyio.to_thread.run_sync(clear_start_files, self.settings.state_dir / FOLDER)
         taken = Restart(self._instances, self._house, self._offers, self._take_in).take_over(loaded)
+        now = self._clock.wall()
         if orphans or any(taken):
-            self._feed.greeting = (past.Restarted(at=self._clock.wall(), orphans=orphans, **taken._asdict()),)
+            self._feed.greeting = (past.Restarted(at=now, orphans=orphans, **taken._asdict()),)
+        self._feed.greeting += tuple(
+            past.RecordLost(at=now, message=f"{row.id} in {row.table} cannot be read ({row.why}): it was given up")
+            for row in loaded.unreadable[:MOST_TOLD]
+        )
 
     @asynccontextmanager
     async def _running(self) -> AsyncGenerator[Supervisor]:

@@ -86,8 +86,11 @@ def _variables(value: object) -> object:
     return {name: str(text) for name, text in value.items()}
 
 
-Count = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
-PositiveCount = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+MOST = 1_000_000
+"""The largest number that anything is counted in: of clients, turns, retries."""
+
+Count = Annotated[int, Field(ge=0, le=MOST), BeforeValidator(_whole)]
+PositiveCount = Annotated[int, Field(ge=1, le=MOST), BeforeValidator(_whole)]
 Text = Annotated[str, Field(min_length=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words, json_schema_input_type=str | list[str])]
 Source = Literal["user", "project", "local"]

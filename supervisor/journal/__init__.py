@@ -14,6 +14,7 @@ from supervisor.journal.records import (
     Removal,
     SessionRecord,
     TurnRecord,
+    Unreadable,
 )
 from supervisor.journal.store import Journal, examine_journal
 
@@ -27,5 +28,6 @@ __all__ = [
     "Removal",
     "SessionRecord",
     "TurnRecord",
+    "Unreadable",
     "examine_journal",
 ]

@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import aiosqlite
 
+from supervisor import bounds
+from supervisor.cleaning import one_line
 from supervisor.conversation import MOST_TEXT_HELD, Asked, Entry, Noticed
 from supervisor.errors import JournalFailed
 from supervisor.journal.notes import Note
@@ -20,17 +22,22 @@ from supervisor.journal.records import (
     REMOVAL_COLUMNS,
     SESSION_COLUMNS,
     TURN_COLUMNS,
+    ClientRecord,
     Loaded,
     OfferRecord,
     Row,
     TurnRecord,
+    Unreadable,
+    bound_client,
+    bound_session,
+    bound_turn,
     row_to_client,
     row_to_removal,
     row_to_session,
     row_to_turn,
 )
 from supervisor.journal.schema import unusable
-from supervisor.model import SessionKey
+from supervisor.model import Question, SessionKey
 
 CHUNK = 500
 """Rows that are made into records in one go: about 2 ms of the event loop."""
@@ -51,36 +58,81 @@ SELECT number, at, kind, body FROM entries WHERE {_KEY} AND number >= coalesce(
 returned."""
 
 
-async def load(connection: aiosqlite.Connection, path: Path) -> Loaded:
-    """Raises `JournalUnusable` when the file is damaged or holds what this version does not know."""
+_UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
+"""What a row raises that was edited or damaged."""
 
-    async def every(sql: str, make: Callable[[Row], _T]) -> tuple[_T, ...]:
+
+async def load(connection: aiosqlite.Connection, path: Path) -> Loaded:
+    """Raises `JournalUnusable` when the file is damaged. A row that is none of ours fails alone
+    (`Loaded.unreadable`)."""
+    unreadable: list[Unreadable] = []
+
+    async def every(table: str, sql: str, make: Callable[[Row], _T], name: Callable[[Row], str]) -> tuple[_T, ...]:
         made: list[_T] = []
         async with connection.execute(sql) as cursor:
             while rows := await cursor.fetchmany(CHUNK):
-                made.extend(make(row) for row in rows)  # type: ignore[arg-type]
+                for row in map(tuple, rows):
+                    try:
+                        made.append(make(row))
+                    except _UNREADABLE as error:
+                        # Of our own words only: a validation error quotes what was said.
+                        why = one_line(str(error), 200) if type(error) is ValueError else type(error).__name__
+                        unreadable.append(Unreadable(table, name(row), why))
         return tuple(made)
 
+    def first(row: Row) -> str:
+        return str(row[0])
+
     try:
-        turns = await every(f"SELECT {_TURNS} FROM turns WHERE outcome = '' ORDER BY seq", row_to_turn)
+        turns = await every("turns", f"SELECT {_TURNS} FROM turns WHERE outcome = '' ORDER BY seq", _read_turn, first)
         return Loaded(
-            sessions=await every(f"SELECT {SESSION_COLUMNS} FROM sessions ORDER BY created_at", row_to_session),
+            sessions=await every(
+                "sessions",
+                f"SELECT {SESSION_COLUMNS} FROM sessions ORDER BY created_at",
+                lambda row: bound_session(row_to_session(row)),
+                lambda row: "/".join(map(str, row[:3])),
+            ),
             waiting=tuple(turn for turn in turns if turn.started_at is None),
             running=tuple(turn for turn in turns if turn.started_at is not None),
             offers=await every(
+                "offers",
                 f"SELECT {_TURNS}, made_at, expires_at FROM offers JOIN turns ON turns.id = offers.turn_id "
                 "WHERE settled = '' ORDER BY made_at, seq",
-                lambda row: OfferRecord(row_to_turn(row), row[-2], row[-1]),
+                lambda row: OfferRecord(_read_turn(row), bounds.moment(row[-2]), bounds.moment(row[-1])),
+                first,
             ),
-            clients=await every(f"SELECT {CLIENT_COLUMNS} FROM clients ORDER BY mark", row_to_client),
+            clients=await every("clients", f"SELECT {CLIENT_COLUMNS} FROM clients ORDER BY mark", _read_client, first),
             questions=await every(
-                "SELECT body FROM questions WHERE outcome = '' ORDER BY asked_at, id",
-                lambda row: unpack_question(row[0]),
+                "questions",
+                "SELECT id, body FROM questions WHERE outcome = '' ORDER BY asked_at, id",
+                _row_to_question,
+                first,
             ),
-            removals=await every(f"SELECT {REMOVAL_COLUMNS} FROM removals", row_to_removal),
+            removals=await every("removals", f"SELECT {REMOVAL_COLUMNS} FROM removals", row_to_removal, first),
+            unreadable=tuple(unreadable),
         )
-    except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+    except (sqlite3.Error, *_UNREADABLE) as error:
         raise unusable(path, error) from error
+
+
+def _read_turn(row: Row) -> TurnRecord:
+    return bound_turn(row_to_turn(row))
+
+
+def _read_client(row: Row) -> ClientRecord:
+    return bound_client(row_to_client(row))
+
+
+def _row_to_question(row: Row) -> Question:
+    question = unpack_question(row[1])
+    _check_time(question.asked_at)
+    _check_time(question.expires_at)
+    return question
+
+
+def _check_time(at: float) -> None:
+    if not 0 <= at <= bounds.LAST_MOMENT:
+        raise ValueError(f"it has a time that no clock can show ({at:g})")
 
 
 class Reader:
@@ -112,7 +164,10 @@ class Reader:
     def find_turn(self, turn_id: str, notes: Iterable[Note]) -> TurnRecord | None:
         """Raises `JournalFailed`."""
         rows = self._read(f"SELECT {TURN_COLUMNS} FROM turns WHERE id = ?", (turn_id,))
-        turn = row_to_turn(rows[0]) if rows else None
+        try:
+            turn = row_to_turn(rows[0]) if rows else None
+        except _UNREADABLE as error:
+            raise JournalFailed(f"turn {turn_id} cannot be read from the journal {self._path}") from error
         for note in notes:
             if note.change is not None and note.turn_id == turn_id:
                 turn = note.change(turn)
@@ -121,7 +176,9 @@ class Reader:
     def last_number(self, table: str) -> int:
         """The highest so far. Raises `JournalUnusable` when the file is damaged."""
         try:
-            return int(self._connection.execute(f"SELECT coalesce(max(number), 0) FROM {table}").fetchone()[0])
+            # One that was edited to the end of what SQLite holds would leave no number for the next.
+            sql = f"SELECT coalesce(max(number), 0) FROM {table} WHERE number < {bounds.MOST}"
+            return int(self._connection.execute(sql).fetchone()[0])
         except sqlite3.Error as error:
             raise unusable(self._path, error) from error
 
@@ -152,8 +209,10 @@ class Reader:
 def _unpack(key: SessionKey, at: float, kind: str, body: str) -> Entry:
     """One entry that cannot be read must not take the whole conversation away."""
     try:
-        return unpack_entry(kind, body)
-    except (ValueError, TypeError, KeyError) as error:
+        entry = unpack_entry(kind, body)
+        _check_time(entry.at)
+        return entry
+    except _UNREADABLE as error:
         # Its kind only: a validation error quotes what was said.
         _log.warning("an entry (%s) cannot be read: %s", kind, type(error).__name__)
         return Noticed(at=at, text=f"An entry ({kind}) cannot be read by this version of bullpen", is_warning=True)

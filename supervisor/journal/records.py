@@ -6,7 +6,9 @@ import json
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from supervisor import bounds
 from supervisor.journal.packing import pack_outcome, unpack_outcome
+from supervisor.mistakes import in_words
 from supervisor.model import Outcome, Priority, Prompt, Question, SessionKey, Source, Usage, outcome_word
 
 Row = tuple[Any, ...]
@@ -100,6 +102,14 @@ class OfferRecord(NamedTuple):
     expires_at: float
 
 
+class Unreadable(NamedTuple):
+    """One row that is not what this program writes."""
+
+    table: str
+    id: str
+    why: str
+
+
 class Loaded(NamedTuple):
     """What an earlier run left behind."""
 
@@ -115,6 +125,8 @@ class Loaded(NamedTuple):
     questions: tuple[Question, ...]
     """Asked and never settled, oldest first."""
     removals: tuple[Removal, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    """What was edited or damaged: it fails alone."""
 
 
 SESSION_COLUMNS = (
@@ -156,6 +168,8 @@ def session_to_row(record: SessionRecord) -> Row:
 
 
 def row_to_session(row: Row) -> SessionRecord:
+    """Raises `ValueError` when a text is none. Numbers are as they stand there (`bound_session`)."""
+    _check_texts(*row[:3], row[5], row[6], row[8], row[15])
     return SessionRecord(
         key=SessionKey(row[0], row[1], row[2]),
         created_at=row[3],
@@ -169,11 +183,34 @@ def row_to_session(row: Row) -> SessionRecord:
         turns=row[14],
         note=row[15],
         has_failed=bool(row[16]),
-        allowed=frozenset(json.loads(row[17])) if row[17] != "[]" else frozenset(),
+        allowed=_read_allowed(row[17]),
         leaves_none_behind=bool(row[18]),
         is_offered=bool(row[19]),
         cost_saved=row[20],
     )
+
+
+def bound_session(record: SessionRecord) -> SessionRecord:
+    """With every number in range, whatever stood in the row."""
+    return record._replace(
+        created_at=bounds.moment(record.created_at),
+        last_activity_at=bounds.moment(record.last_activity_at),
+        cost_seen=bounds.dollars(record.cost_seen),
+        cost_saved=bounds.dollars(record.cost_saved),
+        turns=bounds.count(record.turns),
+    )
+
+
+def bound_client(record: ClientRecord) -> ClientRecord:
+    """Where pid or start time are none, its mark alone names its processes."""
+    is_named = isinstance(record.pid, int) and 0 <= record.pid < 2**31 and isinstance(record.started, int | float)
+    return record if is_named else record._replace(pid=0, started=0.0)
+
+
+def bound_turn(record: TurnRecord) -> TurnRecord:
+    """With every time one that a clock can show."""
+    started_at = None if record.started_at is None else bounds.moment(record.started_at)
+    return record._replace(queued_at=bounds.moment(record.queued_at), started_at=started_at)
 
 
 def turn_to_row(record: TurnRecord) -> Row:
@@ -200,6 +237,8 @@ def turn_to_row(record: TurnRecord) -> Row:
 
 
 def row_to_turn(row: Row) -> TurnRecord:
+    """Raises `ValueError`, `KeyError` or `TypeError` when it is none of ours."""
+    _check_texts(*row[:9], row[12])
     return TurnRecord(
         id=row[0],
         uuid=row[1],
@@ -227,6 +266,8 @@ def client_to_row(record: ClientRecord) -> Row:
 
 
 def row_to_client(row: Row) -> ClientRecord:
+    """Raises `ValueError` when a text is none."""
+    _check_texts(*row[:2], *row[4:8])
     key = SessionKey(row[5], row[6], row[7]) if row[5] else None
     return ClientRecord(row[0], row[1], row[2], row[3], row[4], key)
 
@@ -236,4 +277,21 @@ def removal_to_row(removal: Removal) -> Row:
 
 
 def row_to_removal(row: Row) -> Removal:
+    _check_texts(*row[:5])
     return Removal(row[0], row[1], SessionKey(row[2], row[3], row[4]), row[6], bool(row[5]))
+
+
+def _check_texts(*values: object) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            raise ValueError(f"{in_words(value)} stands where a text should")
+
+
+def _read_allowed(packed: str) -> frozenset[str]:
+    if packed == "[]":
+        return frozenset()
+    found = json.loads(packed)
+    if not isinstance(found, list):
+        raise ValueError(f"{in_words(found)} stands where a list should")
+    _check_texts(*found)
+    return frozenset(found)

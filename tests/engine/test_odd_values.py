@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from supervisor import events as past
@@ -78,6 +81,8 @@ async def test_a_limit_that_resets_at_no_time_at_all_parks_for_a_sane_time(
         row = row_of(supervisor)
         assert row.parked_until is not None
         assert row.parked_until <= supervisor._clock.wall() + LONGEST_PARK
+        await until(lambda: not world.connections[0]._out.statistics().current_buffer_used)  # both were heard
+        await anyio.wait_all_tasks_blocked()
         supervisor.resume("desk")
         assert await is_well(supervisor, world)
 
@@ -170,3 +175,58 @@ async def test_a_turn_whose_start_cannot_be_recorded_fails_and_is_never_written(
         assert outcome.kind is FailureKind.ENGINE
         assert await is_well(supervisor, world)
     assert [one.text for one in world.written] == ["still there?"]
+
+
+# What an earlier run has kept
+
+DAMAGE = {
+    "a turn of an unknown priority": "UPDATE turns SET priority = 99 WHERE id = '{turn}'",
+    "a turn whose prompt is no text": "UPDATE turns SET text = x'00ff' WHERE id = '{turn}'",
+    "a turn without a time": "UPDATE turns SET queued_at = 'then' WHERE id = '{turn}'",
+    "a session whose times are none": "UPDATE sessions SET last_activity_at = 9e999, created_at = 'then'",
+    "a session whose rules are no list": "UPDATE sessions SET allowed = '{{'",
+    "a session without an id": "UPDATE sessions SET uuid = x'00'",
+    "usage out of range": "UPDATE sessions SET input_tokens = -5, cost_usd = 9e999, turns = -1",
+    "a client of no process": (
+        "INSERT INTO clients (mark, id, pid, started, session_uuid, instance, user, session) "
+        "VALUES ('m', 'c', 9223372036854775807, 'then', '', '', '', '')"
+    ),
+    "a question that is none": (
+        "INSERT INTO questions (id, instance, user, session, turn_id, asked_at, body) "
+        "VALUES ('q', 'desk', 'ana', 'default', 't', 1, '[1]')"
+    ),
+    "an offer without times": (
+        "INSERT INTO offers (turn_id, instance, user, session, made_at, expires_at) "
+        "VALUES ('{turn}', 'desk', 'ana', 'default', 'then', 9e999)"
+    ),
+    "an entry at the end of all numbers": (
+        "INSERT INTO entries (number, instance, user, session, at, kind, body) "
+        "VALUES (9223372036854775807, 'desk', 'ana', 'default', 1, 'asked', 'null')"
+    ),
+    "an entry out of time": (
+        "INSERT INTO entries (number, instance, user, session, at, kind, body) "
+        """VALUES (77, 'desk', 'ana', 'default', 1, 'noticed', '{{"at": 1e300, "text": "x"}}')"""
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_row_that_was_edited_fails_alone_and_is_no_reason_not_to_start(
+    start: Start, world: FakeWorld, tmp_path: Path, damage: str
+) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        supervisor.submit(Prompt("desk", "first", user="ana"))
+        waiting = supervisor.submit(Prompt("desk", "second", user="ana"))
+        await waiting.accepted()
+        await until(lambda: world.connections and world.connections[0].prompts)
+    with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as connection, connection:
+        connection.execute(DAMAGE[damage].format(turn=waiting.turn_id))
+    world.on_prompt = lambda connection, text: connection.reply("fine")
+    async with start() as supervisor:
+        assert await is_well(supervisor, world)
+        for row in supervisor.snapshot().sessions:
+            assert supervisor.conversation(row.key).entries is not None
+        supervisor.kill("desk")
+        await supervisor.drained()
+    assert read(tmp_path / "state", "SELECT count(*) FROM turns WHERE outcome = ''") == [(0,)]

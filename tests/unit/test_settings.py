@@ -300,3 +300,25 @@ def test_a_control_groups_limit_counts_as_the_hosts_memory(tmp_path: Path) -> No
     older.mkdir(parents=True)
     (older / "memory.limit_in_bytes").write_text("200000000\n")
     assert host_memory(tmp_path) == 200_000_000
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("drain_deadline", "9" * 400 + "d"),
+        ("agent_ttl", "99999999d"),
+        ("connect_timeout", 1e300),
+        ("max_agents", 10**30),
+        ("memory_budget", "9" * 400 + "TiB"),
+        ("memory_budget", "1e999%"),
+        ("memory_budget", 10**30),
+        ("max_wait", float("inf")),
+        ("stall_after", float("nan")),
+    ],
+)
+def test_a_number_that_no_clock_and_no_host_has_is_refused_in_one_line(key: str, value: object) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environ={}, **{key: value})
+    assert len(caught.value.mistakes) == 1
+    assert key in caught.value.mistakes[0]
+    assert len(caught.value.mistakes[0]) < 300
