@@ -59,7 +59,7 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
         more = f"  +{len(row.waiting) - 1}" if len(row.waiting) > 1 else ""
         return (
             Cell(str(row.why or first.why), "accent"),
-            Cell(f" (MCP server {', '.join(row.awaited_servers)})" if row.awaited_servers else "", "warn"),
+            *_named(row.awaited_servers),
             Cell(f" {format.age(now - first.queued_at)}"),
             Cell("" if first.place is None else f"  {format.ordinal(first.place)}", "accent"),
             Cell(more, "accent"),
@@ -67,14 +67,15 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
         )
     if row.turn_started_at is not None:
         doing = "" if client is None or not client.tool else f"  {client.tool}{since(client.tool_started_at, now)}"
-        alone = Cell("  begun by itself", "dim") if row.is_self_begun else Cell("")
-        held = (
-            Cell(f"  waits for MCP server {', '.join(row.awaited_servers)}", "warn")
-            if row.awaited_servers
-            else Cell("")
-        )
-        return (Cell(format.age(now - row.turn_started_at), "busy"), Cell(doing), held, alone, queued)
+        alone = (Cell("  begun by itself", "dim"),) if row.is_self_begun else ()
+        servers = ", ".join(row.awaited_servers)
+        held = (Cell(f"  waits for MCP server {servers}", "warn"),) if servers else ()
+        return (Cell(format.age(now - row.turn_started_at), "busy"), Cell(doing), *held, *alone, queued)
     return (Cell(row.note, "" if row.state is SessionState.FAILED else "dim"), queued)
+
+
+def _named(servers: tuple[str, ...]) -> tuple[Cell, ...]:
+    return (Cell(f" (MCP server {', '.join(servers)})", "warn"),) if servers else ()
 
 
 def asked_for(question: Question) -> str:
