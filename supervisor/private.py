@@ -126,7 +126,7 @@ class Tightened(NamedTuple):
 
 def tighten(folder: Path) -> Tightened:
     """Takes every permission of other users away, everywhere below the folder. Follows no symbolic link; leaves what
-    belongs to another user. Blocking, and slow where there is much (about a second for 50,000 entries)."""
+    belongs to another user. Blocking, and slow where there is much."""
     changed = 0
     foreign: list[str] = []
     failed: list[str] = []

