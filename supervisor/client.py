@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,11 +23,13 @@ from supervisor.client_events import (
     Woke,
 )
 from supervisor.connection import Connection, ProcessTree
-from supervisor.errors import ClientDied, ConnectFailed
+from supervisor.errors import ClientDied, ConnectFailed, HearingFailed
 from supervisor.haste import KILL, TERMINATE, Haste
 from supervisor.model import Server, ServerState
 from supervisor.processes import Measure, ProcessTable
 from supervisor.slot import Slot
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class EndReason(StrEnum):
     RECYCLED = "recycled: over its memory ceiling"
     REJECTED = "recycled: the API rejected its prompt, which the next one resumes without"
     PANIC = "ended at once: over its panic ceiling"
+    MISTAKE = "a mistake of bullpen's in what follows from its words"
 
 
 _UNASKED = (EndReason.UNRESPONSIVE, EndReason.PANIC)
@@ -129,8 +133,8 @@ class Listener(Protocol):
 class Client:
     """Commands (`send`, `interrupt`, `end`) are synchronous and only leave a note; `run` acts on them.
 
-    `run` never raises for what its process does: that is told through `error` and `reason`. It raises only for our own
-    mistakes, after the process tree has been ended.
+    `run` never raises for what its process does, nor for a mistake of ours in what follows from it: both are told
+    through `error` and `reason`. It raises only for our own mistakes in the ending, when the process tree is ended.
     """
 
     def __init__(
@@ -254,6 +258,8 @@ class Client:
             if await self._connect():
                 self._listener.client_ready(self.slot, anyio.current_time() - began)
                 await self._live()
+        except* Exception as mistakes:
+            self._fall(mistakes)
         finally:
             # A native cancel ends it without a word: whoever had a reason has given it.
             self.end(EndReason.CANCELLED)
@@ -522,6 +528,16 @@ class Client:
                 await self._connection.interrupt()
             except ClientDied as error:
                 self._die(error)
+
+    def _fall(self, mistakes: ExceptionGroup) -> None:
+        """What one client says may be more than was thought of: that ends this client, and nobody else's."""
+        _log.error("%s is ended by a mistake", self.slot.id, exc_info=mistakes)
+        first: Exception = mistakes
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        if self.reason is None:
+            self.error = HearingFailed(f"bullpen could not handle what its client did ({first!r}); see its log")
+        self.end(EndReason.MISTAKE)
 
     def _die(self, error: ClientDied) -> None:
         if self.reason is None:

@@ -111,6 +111,10 @@ class ConnectFailed(BullpenError):
     """Raised when a client could not be started. The message ends with the process's last words."""
 
 
+class HearingFailed(BullpenError):
+    """Raised never, kept as why a client was ended: by a mistake of ours in what follows from its words."""
+
+
 class ResumeTargetMissing(ConnectFailed):
     """Raised when the conversation to be resumed is not on disk."""
 

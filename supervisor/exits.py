@@ -27,6 +27,8 @@ def classify(
             return FailureKind.KILLED
         case EndReason.UNRESPONSIVE:
             return FailureKind.STALLED
+        case EndReason.MISTAKE:
+            return FailureKind.ENGINE
         case EndReason.PANIC:
             return FailureKind.OUT_OF_MEMORY
         case EndReason.START_FAILED:

@@ -198,6 +198,7 @@ class FailureKind(StrEnum):
     CRASH_LOOP = "crash-loop"
     """Clients ended badly several times in a row without a good turn in between. Parks the pool."""
     ENGINE = "engine"
+    """Our own mistake: in what follows from a client's words, which ends that client, or in recording a turn."""
 
 
 class MemoryLevel(StrEnum):

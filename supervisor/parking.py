@@ -20,6 +20,7 @@ CRASHES = frozenset(
         FailureKind.OUT_OF_MEMORY,
         FailureKind.OVERSIZE_MESSAGE,
         FailureKind.STALLED,
+        FailureKind.ENGINE,
     }
 )
 """Ends of clients after which the session, the pool and its spares back off."""

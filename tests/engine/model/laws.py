@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from supervisor.dispatcher import Decision, decide
-from supervisor.model import InstanceState, SessionState, SlotState, WhyWaiting
+from supervisor.model import FailureKind, InstanceState, SessionState, SlotState, WhyWaiting
 from supervisor.rows import SHOWN_WAITING
 from supervisor.snapshot import ClientRow, Snapshot
 from tests.engine.model.book import COME_BACK, Book
@@ -33,6 +33,9 @@ def breaches_at_any_time(stage: Stage, book: Book, picture: Snapshot, sizes: Siz
         yield f"the supervisor has ended: {stage.main!r}"
     if stage.supervisor.failure is not None:
         yield f"the engine failed: {stage.supervisor.failure!r}"
+    for instance in stage.supervisor._instances.values():
+        if instance.pool.failures[FailureKind.ENGINE]:
+            yield f"{instance.name}: a mistake of ours has ended a client; see the log"
     yield from breaches_of_the_world(stage, book)
     yield from (f"nobody handled {problem}" for problem in stage.loop.problems)
     yield from _breaches_of_processes(stage, picture)
