@@ -8,6 +8,7 @@ becomes the guard's own child. So "nothing is left" is the kernel's answer to `w
 
 - starts the CLI in a session of its own, so that Ctrl+C and a closed terminal reach only the supervisor;
 - passes SIGTERM, SIGINT, SIGHUP and SIGQUIT on to the CLI;
+- starts it with a lower `LIMIT`, so that what it leaves behind when it is killed itself can be told from others;
 - when the CLI ends, tells what is left to end (TERM, `STRAGGLERS` later KILL), waits for it, and ends as the CLI did;
 - on `END_NOW`, which the kernel sends it when the supervisor dies, kills everything at once, as often as it takes.
 
@@ -38,6 +39,10 @@ STRAGGLERS = 0.5
 """Seconds between TERM and KILL for what outlives the CLI."""
 POLL = 0.02
 """Seconds between two looks at processes that should be ending."""
+
+LIMIT = 10
+"""RLIMIT_LOCKS. The kernel has kept and inherited it without any effect since Linux 2.4.25. A process may
+lower its hard limit, and only root may raise it again: `supervisor.adopted` knows the orphans of a dead guard by it."""
 
 MARK, KEEP, SUPERVISOR = "BULLPEN_CLIENT", "BULLPEN_KEEP", "BULLPEN_SUPERVISOR"
 NOT_STARTED = 127
@@ -168,6 +173,7 @@ def _become_cli(command: list[str], environment: dict[str, str], mask: set[int |
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
     try:
         if os.getppid() == guard:
+            _lower_limit()
             # Python ignores these two; the CLI and its tools expect them as they were.
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -177,6 +183,12 @@ def _become_cli(command: list[str], environment: dict[str, str], mask: set[int |
         os.write(2, f"{command[0]}: {error.strerror}\n".encode())
     finally:
         os._exit(NOT_STARTED)
+
+
+def _lower_limit() -> None:
+    _, hard = resource.getrlimit(LIMIT)
+    lower = 2**40 if hard == resource.RLIM_INFINITY else max(0, hard - 1)
+    resource.setrlimit(LIMIT, (lower, lower))
 
 
 def _overwrite(mark: str) -> None:

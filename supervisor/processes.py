@@ -2,7 +2,8 @@
 
 A tool's shell has its own process group, so a group signal does not find it. A process may also drop its environment
 and lose its parent; the root of a client's tree is therefore its guard (`supervisor.guard`), which the kernel makes the
-parent of everything below that has lost its own, and which ends only when there is nothing below it any more. Without a
+parent of everything below that has lost its own, and which ends only when there is nothing below it any more. What a
+guard that was killed leaves comes up to this process (`supervisor.adopted`), and is a part of every tree. Without a
 guard (not on Linux), every process of a client carries the client's mark in its environment, and "gone" means that
 neither the listed tree nor the mark is found.
 """
@@ -17,7 +18,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from supervisor import guard
+from supervisor import adopted, guard
 
 MARK = guard.MARK
 """The environment variable that every process of a client's tree inherits."""
@@ -108,6 +109,7 @@ class Tree:
         self._seen: dict[tuple[int, float], psutil.Process] = {}
         self._told_to_end: set[psutil.Process] = set()
         """Guards that have been told to end everything at once."""
+        self._is_killing = False
 
     def look(self) -> None:
         """Adds what hangs below the root now. Cheap; call it before each step that may orphan something."""
@@ -124,7 +126,14 @@ class Tree:
 
     @property
     def alive(self) -> list[psutil.Process]:
-        return [process for process in self._seen.values() if is_alive(process)]
+        """Those that were seen, and all that dead guards have left, whichever client's they were: a process that has
+        lost its guard is to be ended in any case."""
+        orphans = {*adopted.list_adopted()}
+        for pid in orphans:
+            with contextlib.suppress(*_LOST):
+                self.add([psutil.Process(pid)])
+        # One that forks and exits all the time may be dead by now, and yet its successor lives.
+        return [process for process in self._seen.values() if process.pid in orphans or is_alive(process)]
 
     def terminate(self) -> None:
         for process in self.alive:
@@ -134,20 +143,30 @@ class Tree:
     def kill(self) -> None:
         """A guard is told to kill what is below it, which no listing could do as well, and to end after that. Where it
         has not done so by the next call, it is killed itself."""
+        self._is_killing = True
         for process in self.alive:
             with contextlib.suppress(*_LOST):
                 if is_guard(process) and process not in self._told_to_end:
                     self._told_to_end.add(process)
                     process.send_signal(guard.END_NOW)
-                    process.resume()  # it may have been stopped
                 else:
                     process.kill()
+        self._kill_on()
+
+    def _kill_on(self) -> None:
+        """A guard may have been stopped, and be stopped again by what has not been ended yet."""
+        for process in self._told_to_end:
+            with contextlib.suppress(*_LOST):
+                process.resume()
+        adopted.kill_adopted()
 
     async def emptied(self, within: float) -> bool:
         """Waits until nothing seen is alive, at most `within` seconds."""
         with anyio.move_on_after(within):
-            while self.alive:  # noqa: ASYNC110 - a process that is not our child sends no event when it ends
+            while self.alive:
                 await anyio.sleep(POLL)
+                if self._is_killing:
+                    self._kill_on()
         return not self.alive
 
     def add(self, processes: Iterable[psutil.Process]) -> None:

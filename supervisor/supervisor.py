@@ -23,6 +23,7 @@ from supervisor import events as past
 from supervisor import operations
 from supervisor.addresses import find_key
 from supervisor.admission import HostRoom
+from supervisor.adopted import adopting
 from supervisor.census import Census
 from supervisor.checks import (
     check_answer,
@@ -174,6 +175,7 @@ class Supervisor:
         """
         try:
             async with (
+                adopting(),
                 Journal.open(self.settings.state_dir, clock=self._clock, name=self._name) as journal,
                 anyio.create_task_group() as tasks,
                 anyio.create_task_group() as chores,

@@ -1,15 +1,18 @@
-"""The SDK's way to its process, with a reader of stderr that keeps nothing.
+"""The SDK's way to its process, with a reader of stderr that keeps nothing, and an end.
 
 The SDK puts stderr together line by line, and a line may be as long as a message (`options.MAX_LINE`): a process that
 writes 800 MB without a newline would cost as much memory, many times over. And it stops reading at the first byte that
 is no UTF-8: a process that goes on writing would stand still as soon as the pipe is full.
+
+And one whose output has ended counts as dead soon after, whether it ends or not.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -18,6 +21,9 @@ from claude_agent_sdk._internal.transport.subprocess_cli import SubprocessCLITra
 
 DRAIN = 0.5
 """Seconds that the rest of a dead process's output is read and thrown away: a child of it may hold the pipe open."""
+ENDS_WITHIN = 5.0
+"""Seconds that a process may run on after the end of its output, as one does whose guard was stopped. The SDK would
+wait for ever, and the turn with it."""
 
 
 class QuietTransport(SubprocessCLITransport):
@@ -31,6 +37,11 @@ class QuietTransport(SubprocessCLITransport):
             own = dataclasses.replace(own, permission_prompt_tool_name="stdio")
         super().__init__(prompt=_nothing(), options=own)
         self._hear = hear
+
+    async def connect(self) -> None:
+        await super().connect()
+        if self._process is not None:
+            self._process.wait = partial(_wait, self._process.wait)  # type: ignore[method-assign]
 
     @property
     def pid(self) -> int:
@@ -58,6 +69,11 @@ class QuietTransport(SubprocessCLITransport):
             ):
                 async for _ in process.stdout:
                     pass
+
+
+async def _wait(wait: Callable[[], Awaitable[int]]) -> int:
+    with anyio.fail_after(ENDS_WITHIN):
+        return await wait()
 
 
 async def _nothing() -> AsyncIterator[dict[str, Any]]:

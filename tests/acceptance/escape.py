@@ -1,4 +1,7 @@
-"""A program that tries to get away from whatever started it: `escape.py WAY TAG`. It stands in `ps` under the tag."""
+"""A program that tries to get away from what started it, or attacks its guard. It stands in `ps` under the tag.
+
+escape.py WAY TAG
+"""
 
 from __future__ import annotations
 
@@ -95,5 +98,48 @@ def stopped(tag: str) -> None:
     become_sleeper(tag)
 
 
+def guards_above() -> list[int]:
+    """All that stands above this process up to the guard, the guard last."""
+    found = [os.getppid()]
+    while True:
+        with open(f"/proc/{found[-1]}/stat", encoding="ascii", errors="replace") as file:
+            head, _, rest = file.read().rpartition(")")
+        if head.endswith("(claude-guard"):
+            return found
+        found.append(int(rest.split()[1]))
+
+
+def kill_guard(tag: str) -> None:
+    """First the guard, so that nothing can be ended by it, then all below it that leads here."""
+    for pid in reversed(guards_above()):
+        os.kill(pid, signal.SIGKILL)
+    become_sleeper(tag)
+
+
+def stop_guard(tag: str) -> None:
+    """As often as it is woken."""
+    guard = guards_above()[-1]
+    daemonize()
+    os.environ.clear()
+    ctypes.CDLL(None).prctl(15, tag[:15].encode(), 0, 0, 0)
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.kill(guard, signal.SIGSTOP)
+            time.sleep(0.001)
+
+
+def trace_guard(tag: str) -> None:
+    """Holds it as a debugger does: it gets no signal but KILL."""
+    guard = guards_above()[-1]
+    daemonize()
+    if ctypes.CDLL(None).ptrace(16, guard, None, None):
+        raise OSError("not traced")
+    become_sleeper(tag)
+
+
+ATTACKS: dict[str, Callable[[str], None]] = {"kill": kill_guard, "stop": stop_guard, "trace": trace_guard}
+"""On the guard of the client that this runs in."""
+
+
 if __name__ == "__main__":
-    WAYS[sys.argv[1]](sys.argv[2])
+    (WAYS | ATTACKS)[sys.argv[1]](sys.argv[2])

@@ -18,7 +18,7 @@ from supervisor import events as past
 from supervisor.model import Allow, InstanceState, Prompt
 from supervisor.processes import find_top, is_alive, is_guard
 from tests.acceptance.conftest import House, Open, find_clients
-from tests.acceptance.escape import WAYS
+from tests.acceptance.escape import ATTACKS, WAYS
 from tests.acceptance.test_cli import ROOT, TEMPLATE
 from tests.waiting import until, until_sync
 
@@ -30,11 +30,11 @@ pytestmark = [
 PROGRAM = Path(__file__).with_name("escape.py")
 
 
-def escape_by(ways: list[str], tag: str) -> str:
-    """A prompt whose Bash tool lets processes escape, and then stays busy."""
+def escape_by(ways: list[str], tag: str, then: str = "sleep 300") -> str:
+    """A prompt whose Bash tool lets processes escape, and then stays busy, or does something else."""
     starts = [f"env -i {sys.executable} -IS {PROGRAM} {way} {tag} >/dev/null 2>&1 </dev/null &" for way in ways]
     plain = f"(env -i nohup setsid bash -c 'exec -a {tag} sleep 300' >/dev/null 2>&1 &)"
-    command = " ".join([*starts, plain, "; sleep 300"])
+    command = " ".join([*starts, plain, ";", then])
     return f"[[tool: Bash {json.dumps({'command': command, 'timeout': 600000})}]] [[say: never]]"
 
 
@@ -63,11 +63,11 @@ def tag() -> Iterator[str]:
         process.kill()
 
 
-async def let_escape(house: House, tag: str, user: str = "ana") -> psutil.Process:
+async def let_escape(house: House, tag: str, then: str = "sleep 300") -> psutil.Process:
     """Returns the CLI, when every way has been taken and all of them are out of reach of its mark."""
     supervisor = house.supervisor
     before = set(house.pids)
-    ticket = supervisor.submit(Prompt("desk", escape_by(list(WAYS), tag), user=user))
+    ticket = supervisor.submit(Prompt("desk", escape_by(list(WAYS), tag, then), user="ana"))
     await until(lambda: any(one.key == ticket.key for one in supervisor.snapshot().questions), within=60)
     (question,) = [one for one in supervisor.snapshot().questions if one.key == ticket.key]
     supervisor.answer(question.id, Allow())
@@ -129,6 +129,41 @@ async def test_a_cli_that_is_killed_takes_along_what_escaped_from_it(open_house:
         cli.kill()
         await until(lambda: cli.pid not in house.pids, within=30)
         assert find_tagged(tag) == []
+
+
+@pytest.mark.parametrize("attack", list(ATTACKS))
+async def test_a_client_that_attacks_its_guard_takes_along_what_escaped_from_it_and_nothing_else(
+    open_house: Open, tag: str, tmp_path: Path, attack: str
+) -> None:
+    """It kills, stops or traces the guard, and its CLI with it, when all has escaped that may."""
+    go = tmp_path / "go"
+    act = f"until [ -e {go} ]; do sleep 0.05; done; exec {sys.executable} -IS {PROGRAM} {attack} {tag}"
+    with subprocess.Popen(["/bin/sh", "-c", "read line; exit 7"], stdin=subprocess.PIPE) as of_host:  # noqa: ASYNC220
+        async with open_house() as house:
+            supervisor = house.supervisor
+            other = supervisor.submit(Prompt("desk", "[[stream: 3000 words, 0.05]]", user="ben"))
+            await until(lambda: other.key in [row.key for row in supervisor.snapshot().clients if row.pid], within=60)
+            (bystander,) = [psutil.Process(pid) for pid in house.pids]
+            others = [find_top(bystander), *find_top(bystander).children(recursive=True)]
+            cli = await let_escape(house, tag, act)
+            guard = find_top(cli)
+            with supervisor.watch() as feed:
+                go.touch()
+                if attack == "kill":
+                    await until(lambda: not is_alive(guard), within=30)
+                else:
+                    stopped = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+                    await until(lambda: guard.status() in stopped, within=30)
+                    cli.kill()
+                await until(lambda: cli.pid not in house.pids, within=60)
+                left = find_tagged(tag)
+                gone = [event.left_over for event in feed.take().events if isinstance(event, past.ClientGone)]
+            assert (gone, left) == ([0], [])
+            assert not is_alive(guard)
+            assert all(map(is_alive, others))
+            assert bystander.pid in house.pids
+            assert of_host.poll() is None
+        assert (of_host.communicate(b"\n", timeout=20), of_host.returncode) == ((None, None), 7)
 
 
 async def test_a_client_that_ends_in_order_takes_along_what_escaped_from_it(open_house: Open, tag: str) -> None:
