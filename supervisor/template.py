@@ -30,6 +30,14 @@ WORKSPACE_TTL = 7 * 86400.0
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_OF_BULLPEN = re.compile(
+    r"BULLPEN_\w*|HOME|PWD|CLAUDE_CONFIG_DIR|(CLAUDE|CLAUDE_CODE)_TMPDIR|CLAUDE_CODE_SHELL_PREFIX|CLAUDE_CODE_SIMPLE"
+    r"|CLAUDE_CODE_(SESSION|CHILD|MESSAGING)_\w+|CLAUDE_CODE_(ENTRYPOINT|SSE_PORT|EMIT_SESSION_STATE_EVENTS)"
+    r"|CLAUDE_CODE_(MAX_RETRIES|DISABLE_CRON|DISABLE_BACKGROUND_TASKS|DISABLE_AUTO_MEMORY)"
+    r"|CLAUDE_(ENABLE_BYTE_WATCHDOG|BYTE_STREAM_IDLE_TIMEOUT_MS|AGENT_SDK_\w+|CODE_SDK_\w+)|LD_PRELOAD|LD_AUDIT"
+)
+"""Variables on which the walls, the guard and the removal of a session's files rest: where the CLI keeps what is
+private, what it starts tools through, and what bullpen itself sets for every client."""
 _COMMANDS = {"Bash", "PowerShell", "Monitor", "REPL", "Workflow"}
 """Tools that run commands or code."""
 _COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
@@ -79,8 +87,10 @@ def _variables(value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError(f"must be a mapping of names to values, not {in_words(value)}")
     for name, text in value.items():
-        if not (isinstance(name, str) and _VARIABLE.fullmatch(name)) or name.startswith("BULLPEN_"):
-            raise ValueError(f"cannot set {in_words(name)}: names are letters, digits and _, and not BULLPEN_…")
+        if not (isinstance(name, str) and _VARIABLE.fullmatch(name)):
+            raise ValueError(f"cannot set {in_words(name)}: names are letters, digits and _")
+        if _OF_BULLPEN.fullmatch(name):
+            raise ValueError(f"cannot set {in_words(name)}: bullpen itself says what it is, for all clients")
         if isinstance(text, bool) or not isinstance(text, str | int | float) or "\0" in str(text):
             raise ValueError(f"{name} must be text or a number, not {in_words(text)}")
     return {name: str(text) for name, text in value.items()}

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from supervisor.errors import ConfigurationError
@@ -17,6 +18,8 @@ from supervisor.template import Template, is_confined
 from supervisor.templates import load_template
 from supervisor.walls import SANDBOX_PROGRAMS, client_settings, describe_walls
 from tui.cli import app
+
+OF_BULLPEN = ("HOME", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_TMPDIR", "CLAUDE_CODE_SHELL_PREFIX", "LD_PRELOAD", "PWD")
 
 
 def template(tmp_path: Path, **keys: object) -> Template:
@@ -67,6 +70,7 @@ def test_a_template_is_confined_where_no_tool_of_it_runs_commands(
         (["env: [A]"], "desk.md:4: env must be a mapping of names to values"),
         (["env: {BULLPEN_CLIENT: x}"], "desk.md:4: env cannot set 'BULLPEN_CLIENT'"),
         (["env: {'a b': x}"], "desk.md:4: env cannot set 'a b'"),
+        *((["env:", f"  {name}: x"], f"desk.md:4: env cannot set '{name}'") for name in OF_BULLPEN),
         (["effort: extreme"], "desk.md:4: effort"),
     ],
 )
@@ -110,8 +114,17 @@ def test_a_secret_changes_the_digest_and_is_shown_nowhere(tmp_path: Path) -> Non
     assert "env TOKEN: from env:T" in describe_walls(made)
 
 
+def test_what_bullpen_sets_for_every_client_no_template_may_set(tmp_path: Path) -> None:
+    """It would be overruled without a word, or the walls would stand somewhere else than the CLI."""
+    options = compile_options(template(tmp_path, workspace=str(tmp_path / "shared")), Settings(state_dir=tmp_path), {})
+    for name in options.environment:
+        with pytest.raises(ValidationError, match=f"env cannot set '{name}'|cannot set '{name}'"):
+            template(tmp_path, env={name: "0"})
+
+
 def test_nothing_in_a_template_undoes_what_every_client_gets(tmp_path: Path) -> None:
-    made = template(tmp_path, env={"CLAUDE_CODE_DISABLE_AUTO_MEMORY": "0", "ANTHROPIC_BASE_URL": "http://elsewhere"})
+    env = {"CLAUDE_CODE_DISABLE_AUTO_MEMORY": "0", "ANTHROPIC_BASE_URL": "http://elsewhere"}
+    made = template(tmp_path).model_copy(update={"env": env})
     options = compile_options(made, Settings(state_dir=tmp_path), {"ANTHROPIC_BASE_URL": "http://here"})
     assert options.environment["CLAUDE_CODE_DISABLE_AUTO_MEMORY"] == "1"
     assert options.environment["ANTHROPIC_BASE_URL"] == "http://here"
