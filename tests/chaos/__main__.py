@@ -19,7 +19,7 @@ from tests.chaos.leftovers import end_leaked
 from tests.chaos.table import print_table
 
 SECONDS_PER_KILL = 20.0
-"""Of the supervisor, in a run of the usual length."""
+"""From one end of the supervisor to the next, in a run of the usual length."""
 
 
 def main() -> int:
@@ -52,9 +52,13 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of callers and faults (default: %(default)s)")
     parser.add_argument("--sessions", type=int, default=12, help="that callers use (default: %(default)s)")
-    parser.add_argument("--kills", type=int, help="of the supervisor (default: one in 20 s)")
+    parser.add_argument(
+        "--kills", type=int, help="ends of the supervisor, by KILL or by signals (default: one in 20 s)"
+    )
     parser.add_argument("--seed", type=int, help="of prompts and faults; timing is real (default: a new one)")
-    parser.add_argument("--quick", action="store_true", help="the short form: 8 sessions, 10 s, one kill")
+    parser.add_argument(
+        "--quick", action="store_true", help="the short form: 8 sessions, 10 s, one kill, one burst of signals"
+    )
     parser.add_argument("--folder", help="where state, transcripts and logs go (default: a temporary one)")
     return parser.parse_args()
 

@@ -48,8 +48,8 @@ class Plan:
     sessions: int = 8
     seconds: float = 10.0
     """Of callers and faults. A calm beginning, draining and the audit come on top: 20 to 50 s."""
-    kills: int = 1
-    """Of the supervisor."""
+    kills: int = 2
+    """Ends of the supervisor, by SIGKILL or by signals that it heeds."""
     quiet_within: float = 120.0
     """Seconds that the accepted turns get to end once the faults have stopped."""
 
@@ -128,7 +128,7 @@ async def _storm(run: Run, stage: Stage, rehearsal: Rehearsal) -> None:
         storm.start_soon(callers.operate)
         storm.start_soon(faults.happen)
         async with anyio.create_task_group() as lives:
-            lives.start_soon(faults.kill_supervisors, run.plan.kills, run.plan.seconds)
+            lives.start_soon(faults.end_supervisors, run.plan.kills, run.plan.seconds)
             await anyio.sleep(run.plan.seconds)
         storm.cancel_scope.cancel()
 

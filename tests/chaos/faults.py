@@ -27,6 +27,11 @@ FOR_EVER = 0.4
 """Share of stopped processes that nobody wakes."""
 SNIPED = 0.5
 """Share of supervisors that are killed at the very moment when they tell something."""
+SIGNALLED = 0.4
+"""Share of supervisors that are told to end by signals, one to five of them, instead of being killed."""
+IMPATIENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PAUSES = (0.0, 0.02, 0.3, 1.5)
+"""Seconds between two signals, to choose from for each burst."""
 PATIENCE = 5.0
 """Seconds to wait for that moment."""
 GONE_WITHIN = 5.0
@@ -74,18 +79,25 @@ class Faults:
             if name := happened if isinstance(happened, str) else await happened:
                 self.counts[name] += 1
 
-    async def kill_supervisors(self, times: int, seconds: float) -> None:
-        """Spread at random over so many seconds. Every one has a successor on the same state directory."""
-        for _ in range(times):
+    async def end_supervisors(self, times: int, seconds: float) -> None:
+        """Kills the first, signals the second, and one or the other after that, spread at random over so many seconds.
+        Every one has a successor on the same state directory."""
+        for number in range(times):
             await anyio.sleep(self._dice.uniform(0.4, 1.0) * seconds / (times + 1))
             if self._dice.random() < SNIPED:
                 # What has just been told must not be told otherwise by the next one.
                 await self._ledger.changed(PATIENCE)
             async with self._state_in_place:
-                await self._stage.kill()
-                self.counts["supervisors killed"] += 1
+                is_killed = number == 0 or (number > 1 and self._dice.random() >= SIGNALLED)
+                if is_killed:
+                    await self._stage.kill()
+                    self.counts["supervisors killed"] += 1
+                else:
+                    burst = self._dice.choices(IMPATIENT, k=self._dice.randint(1, 5))
+                    await self._stage.signal(burst, self._dice.choice(PAUSES))
+                    self.counts["supervisors signalled"] += 1
                 await anyio.sleep(self._dice.uniform(*DOWN_FOR))
-                if self._stage.is_guarded:
+                if self._stage.is_guarded or not is_killed:
                     await self._expect_nothing_left()
                 # The clients of a life without guards, and their tools. The next life ends them.
                 elif orphans := len(find_clients(self._stage.folder)):
@@ -96,7 +108,7 @@ class Faults:
         with anyio.move_on_after(GONE_WITHIN):
             while find_clients(self._stage.folder):  # noqa: ASYNC110 - not our children: no event tells of their end
                 await anyio.sleep(0.05)
-        left = [f"{one.pid} outlived a killed supervisor" for one in find_clients(self._stage.folder)]
+        left = [f"{one.pid} outlived its supervisor" for one in find_clients(self._stage.folder)]
         self._ledger.failures += left
 
     # Each gives what happened in words, or nothing when there was nobody it could happen to.

@@ -1,11 +1,14 @@
-"""The parent's end of the child: starts it, kills it, gives it commands and reads what it tells."""
+"""The parent's end of the child: starts it, kills and signals it, gives it commands and reads what it tells."""
 
 from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -22,6 +25,10 @@ from tests.chaos.leftovers import is_client
 
 READY_WITHIN = 60.0
 """Seconds from starting the child to its being ready; about one in fact."""
+ENDS_WITHIN = 60.0
+"""Seconds from the first signal to the child's end; it hangs for ever or it does not."""
+ENDS = frozenset({0, -signal.SIGKILL})
+"""Exit codes of a child that was killed, or has left when it had been told to."""
 ORPHANED = 0.5
 """Share of lives whose clients do not die with them."""
 ROOT = Path(__file__).parents[2]
@@ -59,11 +66,13 @@ class Stage:
         self._ready = anyio.Event()
         self._ended = anyio.Event()
         self._is_expected_to_end = False
+        self._may_end_with = ENDS
+        """Exit codes."""
 
     async def begin(self) -> None:
         """Starts the child and returns when it is ready. Raises `TimeoutError`, `RuntimeError`."""
         self.life += 1
-        self._is_expected_to_end = False
+        self._is_expected_to_end, self._may_end_with = False, ENDS
         self._ready, self._ended = anyio.Event(), anyio.Event()
         with self.log.open("wb") as log:
             self._child = await anyio.open_process(
@@ -123,6 +132,23 @@ class Stage:
         self._child.kill()
         await self._ended.wait()
 
+    async def signal(self, burst: Sequence[signal.Signals], pause: float) -> None:
+        """Sends each after so many seconds, and returns when the child has ended in order."""
+        if self._child is None or self._ended.is_set():
+            return
+        self._is_expected_to_end = True
+        self._may_end_with = frozenset(128 + number for number in burst)
+        for number in burst:
+            if self._child.returncode is None:
+                with suppress(ProcessLookupError):
+                    self._child.send_signal(number)
+                await anyio.sleep(pause)
+        with anyio.move_on_after(ENDS_WITHIN):
+            await self._ended.wait()
+        if not self._ended.is_set():
+            self._ledger.failures.append(f"life {self.life} did not end within {ENDS_WITHIN:g} s of {burst}")
+            await self.kill()
+
     async def _write(self, line: dict[str, Any]) -> None:
         assert self._child is not None, "begun"
         assert self._child.stdin is not None, "a pipe"
@@ -150,7 +176,7 @@ class Stage:
                     child.kill()
                 status = await child.wait()
                 await child.aclose()
-        if not self._is_expected_to_end or (status and status != -9):
+        if not self._is_expected_to_end or status not in self._may_end_with:
             self._ledger.failures.append(f"life {life} ended by itself with status {status}; see {self.log}")
         self._give_up_waiting()
         self._ready.set()

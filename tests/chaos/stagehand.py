@@ -1,4 +1,5 @@
-"""The child: a real `Supervisor` over real CLIs, moved by JSON lines on its input. It may be killed at any moment.
+"""The child: a real `Supervisor` over real CLIs, moved by JSON lines on its input. It may be killed at any moment,
+or told to end by signals, as often as anyone likes.
 
 The first line in is the order: `state` (a folder), `environment`, `template`, `settings` and `orphans` (whether clients
 are to outlive this process). Then come commands, each with a `do`: submit, read, withdraw, settle, resume, finish.
@@ -26,6 +27,7 @@ from supervisor.settings import Settings
 from supervisor.supervisor import Supervisor
 from supervisor.templates import Template
 from supervisor.turn import Turn
+from tui.signals import SIGNALS
 
 AGENT = "desk"
 LINE_LIMIT = 16 * 1024 * 1024
@@ -185,7 +187,7 @@ def _describe(outcome: Outcome) -> dict[str, str]:
     return {"outcome": outcome_word(outcome), "kind": str(getattr(outcome, "kind", "")), "reason": reason}
 
 
-async def main() -> None:
+async def main() -> int:
     commands = read_lines()
     order = await anext(commands)
     state = Path(order["state"])
@@ -195,17 +197,21 @@ async def main() -> None:
         # As where there is no parent-death signal: busy clients outlive this process, and the next one must end them.
         options.wrap_cli = lambda folder: None
         order["environment"]["UNGUARDED"] = "yes"
-    async with (
-        Supervisor([template], settings, environment=order["environment"]) as supervisor,
-        anyio.create_task_group() as tasks,
-    ):
-        stagehand = Stagehand(supervisor, tasks)
-        tasks.start_soon(stagehand.watch)
-        stagehand.begin()
-        await stagehand.obey(commands)
-        tasks.cancel_scope.cancel()
+    supervisor = Supervisor([template], settings, environment=order["environment"])
+    scope = anyio.CancelScope()
+    # As in the program: the first signal asks for the end, the others shorten it.
+    async with SIGNALS.heeded(scope.cancel, supervisor.hurry), supervisor:
+        with scope:
+            async with anyio.create_task_group() as tasks:
+                stagehand = Stagehand(supervisor, tasks)
+                tasks.start_soon(stagehand.watch)
+                stagehand.begin()
+                await stagehand.obey(commands)
+                tasks.cancel_scope.cancel()
     tell("bye")
+    return 0
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    SIGNALS.listen()
+    sys.exit(SIGNALS.run(main))
