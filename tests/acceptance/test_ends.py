@@ -111,12 +111,15 @@ async def test_drain_ends_with_nothing_running(open_house: Open, tmp_path: Path)
             assert ticket.finished.text == text
 
 
-async def test_an_api_that_refuses_fails_the_turn_with_its_kind(open_house: Open) -> None:
+@pytest.mark.parametrize(("status", "kind"), [(400, FailureKind.REJECTED), (451, FailureKind.API_ERROR)])
+async def test_an_api_that_refuses_fails_the_turn_with_its_kind(
+    open_house: Open, status: int, kind: FailureKind
+) -> None:
     async with open_house() as house:
         supervisor = house.supervisor
-        outcome = await supervisor.submit(Prompt("desk", "[[error: 400]]", user="ana")).outcome()
+        outcome = await supervisor.submit(Prompt("desk", f"[[error: {status}]]", user="ana")).outcome()
         assert isinstance(outcome, Failed)
-        assert outcome.kind is FailureKind.API_ERROR
+        assert outcome.kind is kind
         assert isinstance(await supervisor.submit(Prompt("desk", "[[say: fine]]", user="ana")).outcome(), Done)
 
 
