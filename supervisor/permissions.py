@@ -71,15 +71,19 @@ def _find_flaw_in_choices(arguments: Mapping[str, Any]) -> str:
         text, options = raw.get("question"), raw.get("options")
         if not isinstance(text, str) or not text.strip():
             return f"Question {number} has no text"
-        if text in seen:
+        if show(text) in seen:  # as people see it, and as the answer names it
             return f"Question {number} has the same text as another one"
-        seen.add(text)
+        seen.add(show(text))
         if not isinstance(options, list) or not options:
             return f"Question {number} has no options to choose from"
+        labels = set()
         for option in options:
             label = option.get("label") if isinstance(option, Mapping) else None
             if not isinstance(label, str) or not label.strip():
                 return f"Question {number} has an option without a label"
+            if show(label) in labels:
+                return f"Question {number} has two options of the same label"
+            labels.add(show(label))
     return ""
 
 

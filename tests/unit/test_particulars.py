@@ -218,3 +218,17 @@ def test_two_calls_are_the_same_only_to_the_letter() -> None:
 @given(TEXT)
 def test_showing_a_text_leaves_nothing_for_cleaning(text: str) -> None:
     assert clean(show(text)) == show(text)
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\x1b[31m"])
+def test_questions_and_options_that_look_the_same_are_sent_back_to_the_agent(hidden: str) -> None:
+    """Answers go by the text as it is shown: one answer would count for both."""
+    two, one = [{"label": "yes"}, {"label": "no"}], f"Sure{hidden}?"
+
+    def flaw(*questions: dict[str, object]) -> str:
+        return find_flaw(ToolRequest("AskUserQuestion", {"questions": list(questions)}))
+
+    assert not flaw({"question": one, "options": two}, {"question": "Sure?", "options": two})
+    assert "same text" in flaw({"question": one, "options": two}, {"question": show(one), "options": two})
+    assert "same label" in flaw({"question": one, "options": [{"label": one}, {"label": show(one)}]})
+    assert "same label" in flaw({"question": one, "options": [{"label": "yes"}, {"label": "yes", "description": "x"}]})
