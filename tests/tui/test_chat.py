@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -285,7 +286,9 @@ async def test_leaving_a_running_turn_lets_it_run() -> None:
         assert engine.calls == []
 
 
-async def test_the_reply_grows_on_the_screen() -> None:
+async def test_the_reply_grows_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine one look at the conversation is slow, and the next one would wait.
+    monkeypatch.setattr("tui.widgets.transcript.SLOW", math.inf)
     engine = stage.busy()
     talk = engine.conversations[ANA] = Conversation()
     async with playing(engine) as (app, pilot):
