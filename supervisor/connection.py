@@ -21,6 +21,8 @@ class ToolRequest:
     tool_use_id: str = ""
     reason: str = ""
     """Why it was asked, when the CLI says."""
+    folders: tuple[Path, ...] = ()
+    """What the client was given beside its workspace: a file in there is where it belongs."""
 
 
 @dataclass(frozen=True, slots=True)

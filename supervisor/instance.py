@@ -321,9 +321,9 @@ class Instance:
         """A drain or a kill is over when there are neither turns nor processes."""
         if self.state is InstanceState.DRAINING and self.is_empty:
             self.set_drain_deadline(None)
-            self.set_state(InstanceState.DRAINED, "drained: resume opens it again")
+            self.set_state(InstanceState.DRAINED, "resume opens it again")
         elif self.state is InstanceState.KILLING and self.is_empty:
-            self.set_state(InstanceState.STOPPED, "killed: resume opens it again")
+            self.set_state(InstanceState.STOPPED, "resume opens it again")
 
     # Taking steps
 

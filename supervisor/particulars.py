@@ -157,7 +157,8 @@ def _warn_of_place(request: ToolRequest, target: str, workspace: Path) -> Iterat
     seems = os.path.join(own, os.path.relpath(named, workspace)) if Path(named).is_relative_to(workspace) else named
     if os.path.normpath(seems) != target:
         yield f"The path leads to {show(target)}"
-    if not Path(target).is_relative_to(own):
+    own_places = [own, *(os.path.realpath(folder) for folder in request.folders)]
+    if not any(Path(target).is_relative_to(place) for place in own_places):
         yield "It is outside this session's workspace"
 
 

@@ -98,7 +98,8 @@ def summarize(tool: str, arguments: Mapping[str, Any], workspace: Path | None = 
             one_line(show(json.dumps(arguments, ensure_ascii=False, default=str)), _SUMMARY_LIMIT) if arguments else ""
         )
     words = " ".join(_localise(arguments[name], workspace if name == PATHS.get(tool) else None) for name in telling)
-    others = [str(name) for name in arguments if name not in telling and name not in _UNTOLD]
+    # A switch that is off says nothing.
+    others = [str(name) for name, value in arguments.items() if name not in (*telling, *_UNTOLD) and value is not False]
     # The names come before a text that is cut.
     more = f" (with {', '.join(others)})" if others else ""
     more = one_line(show(more), _SUMMARY_LIMIT // 2)

@@ -325,7 +325,11 @@ class SdkConnection:
 
         # A copy of its own: what was shown is what runs, byte for byte.
         request = ToolRequest(
-            tool, copy.deepcopy(arguments), context.tool_use_id or "", clean(context.decision_reason or "")
+            tool,
+            copy.deepcopy(arguments),
+            context.tool_use_id or "",
+            clean(context.decision_reason or ""),
+            tuple(map(Path, self._compiled.arguments.get("add_dirs", ()))),
         )
         verdict: Verdict = await self._launch.ask(request)
         if isinstance(verdict.answer, Deny):

@@ -202,13 +202,15 @@ def forget(
     user: Annotated[str, typer.Argument(metavar="USER", help="The user's id, as in --user of `ask`.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
+    rehearsal: RehearsalOption = None,
 ) -> None:
     """Removes a person: every session of that user, what was said in it, and its files, in rehearsal as well."""
     from tui.forget import forget_from_terminal
 
-    folder = _load_settings(Common(config=config, state=state).over(context.obj)).state_dir
+    folder = _load_settings(Common(templates, config, state, rehearsal).over(context.obj)).state_dir
     raise typer.Exit(forget_from_terminal(folder, user, is_trial=dry_run, is_sure=yes))
 
 

@@ -22,10 +22,11 @@ async def test_forgetting_a_user_wants_the_name_typed_and_says_what_goes() -> No
         assert f"Forget {user}?" in screen_text(app)
         assert f"{count} session" in screen_text(app)
         assert app.screen.query_one("#confirm", Button).disabled
-        app.screen.query_one("#typed", Input).focus()
-        await pilot.press(*user)
+        assert app.focused is app.screen.query_one("#typed", Input)
+        await pilot.press(*user[:-1], "enter")
         await settle(app, pilot)
-        app.screen.query_one("#confirm", Button).press()
+        assert engine.calls == []
+        await pilot.press(user[-1], "enter")
         await settle(app, pilot)
         assert engine.calls == [("forget_user", user)]
 

@@ -167,6 +167,23 @@ def test_a_path_that_leads_elsewhere_is_warned_of(tmp_path: Path) -> None:
     assert found.diff == "@@ -1,1 +1,1 @@\n-old\n+x"
 
 
+def test_a_file_in_the_folder_that_sessions_share_is_where_it_belongs(tmp_path: Path) -> None:
+    own, shared = tmp_path / "own", tmp_path / "shared"
+    own.mkdir()
+    shared.mkdir()
+    call = {"file_path": str(shared / "notes.md"), "content": "x\n"}
+
+    assert examine(ToolRequest("Write", call, folders=(shared,)), own, ()).warnings == ()
+    assert examine(ToolRequest("Write", call), own, ()).warnings == ("It is outside this session's workspace",)
+
+
+def test_a_switch_that_is_off_is_not_told_as_if_it_were_on() -> None:
+    edit = {"file_path": "a", "old_string": "x", "new_string": "y"}
+
+    assert "replace_all" in summarize("Edit", {**edit, "replace_all": True})
+    assert "replace_all" not in summarize("Edit", {**edit, "replace_all": False})
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -1,4 +1,4 @@
-"""Asks before a verb that ends something. Cancel has the focus, so that `enter` alone changes nothing."""
+"""Asks before a verb that ends something. `enter` alone changes nothing: Cancel has the focus, or the typed word."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tui.screens.dialog import Dialog
 
 
 class ConfirmScreen(Dialog[bool | None]):
-    """True only when its button was pressed (and its word typed, where it asks for one)."""
+    """True only when its button was pressed, or `enter` after its word was typed, where it asks for one."""
 
-    AUTO_FOCUS = "#cancel"
+    AUTO_FOCUS = "#typed, #cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
@@ -47,6 +47,13 @@ class ConfirmScreen(Dialog[bool | None]):
     @on(Input.Changed, "#typed")
     def unlock(self, event: Input.Changed) -> None:
         self.query_one("#confirm", Button).disabled = event.value.strip() != self._consequence.typed
+
+    @on(Input.Submitted, "#typed")
+    def accept(self, event: Input.Submitted) -> None:
+        if event.value.strip() == self._consequence.typed:
+            self.dismiss(True)
+        else:
+            self.notify(f"nothing was done: type “{self._consequence.typed}”, or esc", markup=False)
 
     @on(Button.Pressed, "#cancel")
     def keep(self) -> None:

@@ -82,5 +82,6 @@ class QuestionView(LineView):
         if width == self._width or width <= 0:
             return
         self._width = width
+        self.call_after_refresh(self.post_message, self.Scrolled())
         self._rows = [(line.role, row) for line in self._lines for row in rows_of(line, width)]
         self.virtual_size = Size(width, len(self._rows))
