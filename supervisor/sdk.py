@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import logging
 import os
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,10 +133,12 @@ class SdkConnection:
             raise translate.translate_connect_error(error, str(self._last_words)) from error
 
     async def _start(self, options: ClaudeAgentOptions) -> None:
-        from claude_agent_sdk import ClaudeSDKClient
+        from claude_agent_sdk import CanUseToolShadowedWarning, ClaudeSDKClient
 
         from supervisor.transport import QuietTransport
 
+        # That a mode asks nobody is the template's wish, and words on stderr would stand in the middle of the screen.
+        warnings.filterwarnings("ignore", category=CanUseToolShadowedWarning)
         transport = QuietTransport(options, self._last_words.hear)
         self._client = ClaudeSDKClient(options, transport)
         await self._client.connect()

@@ -376,3 +376,28 @@ async def test_a_start_says_which_skill_it_did_not_find(open_house: Open) -> Non
         (row,) = house.supervisor.snapshot().instances
         assert row.note.startswith("skill nowhere was not found in")
         assert row.note in row.walls
+
+
+async def test_in_a_mode_that_asks_nobody_what_all_sessions_share_is_refused_whatever_way_leads_there(
+    open_house: Open, tmp_path: Path
+) -> None:
+    """Also where the state directory's name means something in a pattern."""
+    state, shared, plans = tmp_path / "st[a]te (x) *y", tmp_path / "shared", tmp_path / "claude" / "plans"
+    keys = {"workspace": "shared", "tools": FILE_TOOLS, "confine": False, "permissionMode": "bypassPermissions"}
+    for folder in (shared, state / "logs", plans):
+        folder.mkdir(parents=True)
+        (folder / "x.log").write_text("the secret is marmalade\n")
+    (shared / "logs").symlink_to(state / "logs")
+    (shared / "file").symlink_to(state / "logs" / "x.log")
+    (shared / "plans").symlink_to(plans)
+    log = state / "logs" / "x.log"
+    ways = (log, shared / "logs" / "x.log", shared / "file", shared / ".." / log.relative_to(tmp_path))
+    ways += (shared / "plans" / "x.log", Path(f"/proc/self/root{log}"), Path(f"/proc/{os.getpid()}/root{log}"))
+    # As root, the CLI wants to be told that this mode is meant.
+    async with open_house(1, keys=keys, state=state.name, variables={"IS_SANDBOX": "1"}) as house:
+        assert "marmalade" in await use(house, "Read", "bo", file_path=str(shared / "x.log"))
+        for way in ways:
+            assert "marmalade" not in await use(house, "Read", "bo", file_path=str(way)), way
+            arguments = {"pattern": "marma", "path": str(way.parent), "output_mode": "content"}
+            if way.parent != shared:
+                assert "marmalade" not in await use(house, "Grep", "bo", **arguments), way

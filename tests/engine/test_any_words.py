@@ -24,6 +24,14 @@ OURS = "OURS"
 """Stands for the id of the prompt whose turn runs."""
 
 USAGE = {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 3}
+RESULTS: tuple[dict[str, Any], ...] = (
+    {"user_message_uuids": [OURS]},
+    {"user_message_uuids": ["another", OURS]},
+    {"user_message_uuids": []},
+    {},
+    {"user_message_uuids": [OURS], "api_error_status": 400},
+    {"user_message_uuids": [OURS], "terminal_reason": "aborted_streaming"},
+)
 SOUND: tuple[dict[str, Any], ...] = (
     {"type": "system", "subtype": "session_state_changed", "state": "running"},
     {"type": "system", "subtype": "session_state_changed", "state": "idle"},
@@ -71,14 +79,7 @@ SOUND: tuple[dict[str, Any], ...] = (
             **more,
         }
         for is_error in (False, True)
-        for more in (
-            {"user_message_uuids": [OURS]},
-            {"user_message_uuids": ["another", OURS]},
-            {"user_message_uuids": []},
-            {},
-            {"user_message_uuids": [OURS], "api_error_status": 400},
-            {"user_message_uuids": [OURS], "terminal_reason": "aborted_streaming"},
-        )
+        for more in RESULTS
     ),
 )
 """Lines as they may be, each in the place of another."""
