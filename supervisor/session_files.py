@@ -111,7 +111,8 @@ def remove_workspace(workspace: str, root: Path) -> Tally:
         return Tally(failed=[f"{workspace}: it is not below {root}"])
     with _opened(root) as above, _opened(path.parent.name, above) as parent:
         if parent is None:
-            return Tally()
+            is_there = os.path.lexists(workspace)
+            return Tally(failed=[f"{workspace}: a link leads there, and is not followed"] if is_there else [])
         return remove(path.name, parent, workspace)
 
 

@@ -391,8 +391,8 @@ async def test_in_a_mode_that_asks_nobody_what_all_sessions_share_is_refused_wha
     (shared / "file").symlink_to(state / "logs" / "x.log")
     (shared / "plans").symlink_to(plans)
     log = state / "logs" / "x.log"
-    ways = (log, shared / "logs" / "x.log", shared / "file", shared / ".." / log.relative_to(tmp_path))
-    ways += (shared / "plans" / "x.log", Path(f"/proc/self/root{log}"), Path(f"/proc/{os.getpid()}/root{log}"))
+    ways = [log, shared / "logs" / "x.log", shared / "file", shared / ".." / log.relative_to(tmp_path)]
+    ways += [shared / "plans" / "x.log", Path(f"/proc/self/root{log}"), Path(f"/proc/{os.getpid()}/root{log}")]
     # As root, the CLI wants to be told that this mode is meant.
     async with open_house(1, keys=keys, state=state.name, variables={"IS_SANDBOX": "1"}) as house:
         assert "marmalade" in await use(house, "Read", "bo", file_path=str(shared / "x.log"))

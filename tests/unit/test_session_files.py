@@ -243,3 +243,21 @@ def test_workspaces_are_found_and_measured(workspace: Path, root: Path) -> None:
     (root / "desk" / "link").symlink_to(workspace)
     assert [path for path, _ in find_workspaces(root)] == [str(workspace)]
     assert (measure([workspace]).files, measure([workspace]).bytes) == (1, 5)
+
+
+@pytest.mark.parametrize("linked", ["root", "instance"])
+def test_a_workspace_behind_a_link_is_left_alone_and_that_is_told(tmp_path: Path, linked: str) -> None:
+    """Else it would count as removed."""
+    real, root = tmp_path / "real", tmp_path / "workspaces"
+    workspace = root / "desk" / "w"
+    if linked == "root":
+        (real / "desk" / "w").mkdir(parents=True)
+        root.symlink_to(real)
+    else:
+        (real / "w").mkdir(parents=True)
+        root.mkdir()
+        (root / "desk").symlink_to(real)
+    (failure,) = remove_workspace(str(workspace), root).failed
+    assert failure.startswith(f"{workspace}: ")
+    assert workspace.is_dir()
+    assert not remove_workspace(str(root / "desk" / "never"), root).failed
