@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.app import ComposeResult
@@ -149,6 +149,17 @@ class PermissionCard(QuestionCard):
         self.view.scroll_to(y=self.view.max_scroll_y if is_end else 0, animate=False)
 
 
+class Drawn(NamedTuple):
+    """How the items of a choice were drawn last."""
+
+    width: int
+    """Cells of a line."""
+    total: int
+    """Lines."""
+    cursor: int
+    """The line of the option under the cursor."""
+
+
 class ChoiceCard(QuestionCard):
     """AskUserQuestion: its items one after the other, by number or by arrows and enter."""
 
@@ -170,6 +181,7 @@ class ChoiceCard(QuestionCard):
         super().__init__(question)
         self._answers: dict[str, str] = {}
         self._marked: set[int] = set()
+        self._drawn = Drawn(0, 0, 0)
 
     @property
     def item(self) -> ChoiceItem:
@@ -257,19 +269,28 @@ class ChoiceCard(QuestionCard):
             if index == self.at:
                 at = len(lines)
             lines += self._option(index, label, description).wrap(width)
+        self._drawn = Drawn(width, len(lines), at)
         self.query_one(".items", Static).update(Content("\n").join(lines))
-        self.call_after_refresh(self._show_cursor, at)
+        self.call_after_refresh(self._show_cursor)
 
-    def _show_cursor(self, line: int) -> None:
-        """Brings the option under the cursor into sight, and says how much is out of it."""
-        view = self.query_one(".options")
-        if not view.scroll_offset.y <= line < view.scroll_offset.y + view.size.height - 1:
-            view.scroll_to(y=max(0, line - 1), animate=False)
-        below = view.virtual_size.height - view.size.height - max(0, line - 1)
-        is_cut = view.virtual_size.height > view.size.height
+    def _show_cursor(self) -> None:
+        """Brings the option under the cursor into sight, and says how much is out of it. The layout may have settled
+        since the lines were drawn: then they are drawn again, and counted again."""
+        view, place = self.query_one(".options"), self.query_one(".place", Static)
+        if max(20, view.size.width - 1) != self._drawn.width:
+            self._draw()
+            return
+        first, line, height = round(view.scroll_offset.y), self._drawn.cursor, view.size.height
+        if not first <= line < first + height - 1:
+            first = max(0, min(line - 1, self._drawn.total - height))
+            view.scroll_to(y=first, animate=False)
+        below = self._drawn.total - height - first
+        is_cut = self._drawn.total > height
         words = f"{below} more lines below · ↑ ↓ go through them" if below > 0 else "the end · ↑ goes back"
-        self.query_one(".place", Static).update(Content(words if is_cut else ""))
-        self.query_one(".place").display = is_cut
+        place.update(Content(words if is_cut else ""))
+        if place.display != is_cut:
+            place.display = is_cut
+            self.call_after_refresh(self._show_cursor)
 
     def _option(self, index: int, label: str, description: str) -> Content:
         is_at = index == self.at
