@@ -113,7 +113,9 @@ class Writers:
         now = set()
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if any(session in word for word in process.cmdline()) and is_alive(process):
+                # Its guard starts with the same words, and writes nothing.
+                is_cli = Path(process.exe()).name == "claude"
+                if is_cli and any(session in word for word in process.cmdline()) and is_alive(process):
                     now.add(process.pid)
         self.most = max(self.most, len(now))
         self.pids |= now
