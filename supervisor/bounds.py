@@ -6,6 +6,7 @@ kind's nothing (0, "", None), one that is too large the largest. What a caller h
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -69,6 +70,16 @@ def http_status(value: object) -> int | None:
 def text(value: object, most: int = MOST_TEXT) -> str:
     """At most `most` characters of a text; empty for anything else."""
     return value[:most] if isinstance(value, str) else ""
+
+
+def as_json(value: object) -> str:
+    """The value as JSON; what JSON does not know as its text. Empty for None, and for what no JSON can hold."""
+    if value is None:
+        return ""
+    try:
+        return text(json.dumps(value, default=str))
+    except (TypeError, ValueError, RecursionError):
+        return ""
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -188,7 +187,7 @@ def _result(message: ResultMessage) -> told.Result:
         ),
         is_own=message.origin is None,
         context_window=_window(message.model_usage),
-        structured="" if message.structured_output is None else clean(json.dumps(message.structured_output)),
+        structured=clean(bounds.as_json(message.structured_output)),
     )
 
 

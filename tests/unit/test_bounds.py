@@ -105,3 +105,13 @@ def test_every_event_of_a_client_brings_its_values_into_range(
     result = Result(one, two, three, four, one, two, three, four, one)  # type: ignore[arg-type]
     assert all(isinstance(uuid, str) for uuid in result.prompt_uuids or ())
     assert isinstance(result.usage, Usage)
+
+
+def test_a_value_that_no_json_can_hold_is_an_empty_text() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    assert bounds.as_json({"a": [1, None]}) == '{"a": [1, null]}'
+    assert bounds.as_json(b"x") == '"b\'x\'"'
+    assert bounds.as_json(None) == bounds.as_json({(1, 2): 3}) == bounds.as_json(deep) == ""
