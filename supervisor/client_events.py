@@ -199,9 +199,7 @@ class Result:
             uuids = tuple(bounds.text(one, MOST_NAME) for one in bounds.sequence(uuids))
         _bring_into_range(
             self,
-            prompt_uuids=None
-            if uuids is None
-            else tuple(bounds.text(one, MOST_NAME) for one in bounds.sequence(uuids)),
+            prompt_uuids=uuids,
             text=bounds.text(self.text),
             is_error=bool(self.is_error),
             was_aborted=bool(self.was_aborted),
