@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 WAYS: dict[str, Callable[[str], None]] = {}
 SECONDS = "300"
+"""After that it gives up: nothing that a test leaves behind lives for ever."""
 
 
 def way(function: Callable[[str], None]) -> Callable[[str], None]:
@@ -60,9 +61,10 @@ def deaf(tag: str) -> None:
 
 @way
 def chain(tag: str) -> None:
-    """A new process every 10 ms, each in a session of its own, each an orphan at once."""
+    """A new process every 10 ms, each in a session of its own, each an orphan at once; the last one ends by itself."""
     daemonize()
-    while True:
+    end = time.monotonic() + float(SECONDS)
+    while time.monotonic() < end:
         if os.fork():
             os._exit(0)
         os.setsid()
@@ -122,8 +124,9 @@ def stop_guard(tag: str) -> None:
     daemonize()
     os.environ.clear()
     ctypes.CDLL(None).prctl(15, tag[:15].encode(), 0, 0, 0)
+    end = time.monotonic() + float(SECONDS)
     with contextlib.suppress(ProcessLookupError):
-        while True:
+        while time.monotonic() < end:
             os.kill(guard, signal.SIGSTOP)
             time.sleep(0.001)
 
