@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.bundled import OWN, OWN_NAMES
+from supervisor.paths import expand_home
 
 MOST_SECRET = 64 * 1024
 """Bytes of a file that a value of `env` may be read from."""
@@ -121,12 +122,12 @@ def resolve(
             if kind == "env":
                 found[name] = environ[target]
             elif kind == "file":
-                found[name] = _read(folder / Path(target).expanduser())
+                found[name] = _read(folder / expand_home(target))
             else:
                 found[name] = value
         except KeyError:
             wrong[name] = f"names the variable {target}, which is not set; set it before bullpen is started"
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError) as error:
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
             wrong[name] = f"names the file {target}, which cannot be used: {reason}"
     return found, wrong

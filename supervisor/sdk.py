@@ -27,6 +27,7 @@ from supervisor.guard import KEEP, SUPERVISOR
 from supervisor.last_words import LastWords
 from supervisor.model import Choose, Deny, Server
 from supervisor.options import CompiledOptions
+from supervisor.paths import find_config_dir
 from supervisor.permissions import to_input
 from supervisor.private import make_private_dir
 from supervisor.processes import MARK, Measure, ProcessTable, Tree, find_descendant, find_top
@@ -35,7 +36,6 @@ from supervisor.start_files import FOLDER, StartFiles, start_files
 from supervisor.transcript import (
     Cut,
     CutKind,
-    find_config_dir,
     find_cut,
     find_spent,
     find_transcript,

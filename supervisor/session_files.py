@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from supervisor.paths import find_config_dir
+
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST_SLUG = 200
 """Characters of a folder's name below `projects`; the CLI ends longer ones with a hash."""
@@ -59,9 +61,8 @@ class CliStore(NamedTuple):
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> CliStore:
         """As a CLI with that environment finds it."""
-        named = environment.get("CLAUDE_CONFIG_DIR")
         scratch = environment.get("CLAUDE_CODE_TMPDIR") or "/tmp"
-        return cls(Path(named) if named else Path.home() / ".claude", Path(scratch) / f"claude-{os.geteuid()}")
+        return cls(find_config_dir(environment), Path(scratch) / f"claude-{os.geteuid()}")
 
     def find(self, belongings: Collection[Belongings]) -> list[Path]:
         """Files and folders that belong to these conversations and to nothing else. Blocking: one look at the store,

@@ -19,6 +19,7 @@ from supervisor.frontmatter import read_document
 from supervisor.host_memory import default_budget, parse_budget
 from supervisor.mistakes import Location, describe, nearest, section
 from supervisor.model import Archetype
+from supervisor.paths import expand_home
 from supervisor.private import claim, make_private_dir
 from supervisor.template import Concurrency, Count, Limits, PositiveCount, Template, contradictions
 from supervisor.templates import load_templates, shipped_templates
@@ -130,10 +131,7 @@ class Settings(BaseModel):
     def _paths_are_absolute(cls, value: Path) -> Path:
         if "\0" in str(value):
             raise ValueError("must not hold a NUL character")
-        try:
-            expanded = value.expanduser()
-        except RuntimeError as error:
-            raise ValueError("begins with ~, and no home directory is known here: name a directory in full") from error
+        expanded = expand_home(value)
         try:
             return expanded.absolute()
         except OSError as error:

@@ -15,6 +15,7 @@ from supervisor.durations import Limit, PositiveLimit, PositiveSeconds, Seconds,
 from supervisor.host_memory import Memory, spell_memory
 from supervisor.mistakes import in_words, section, spelled
 from supervisor.model import Archetype
+from supervisor.paths import expand_home
 
 NAME_LIMIT = 64
 """Characters of an instance's name."""
@@ -328,7 +329,7 @@ class FrontMatter(Limits):
     @field_validator("workspace")
     @classmethod
     def _home_is_expanded(cls, value: str) -> str:
-        return str(Path(value).expanduser()) if value.startswith("~") else value
+        return str(expand_home(value)) if value.startswith("~") else value
 
     @model_validator(mode="before")
     @classmethod

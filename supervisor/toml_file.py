@@ -79,7 +79,7 @@ def read_toml(path: Path) -> TomlFile:
         return TomlFile(path, mistakes=(f"{show_name(path.name)}: is not valid TOML: {error}",))
     for name in _PATHS:
         if isinstance(value := data.get(name), str):
-            data[name] = path.parent / Path(value).expanduser()
+            data[name] = value if value.startswith("~") else path.parent / value
     lines = {_respell(location): line for location, line in _survey(text).items()}
     return TomlFile(path, _respell_instances(data), lines)
 

@@ -8,9 +8,8 @@ the file itself is not rewritten (all measured on the CLI this release is made f
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,12 +40,6 @@ class Cut(NamedTuple):
     """Uuid of the last entry to be kept."""
     drops: str = ""
     """Uuid of the prompt whose turn is dropped."""
-
-
-def find_config_dir(environment: Mapping[str, str]) -> Path:
-    """Of a CLI that is started with that environment on top of this process's own."""
-    named = environment.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
-    return Path(named) if named else Path.home() / ".claude"
 
 
 def find_transcript(config_dir: Path, session_uuid: str) -> Path | None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.environment import resolve
+from supervisor.paths import find_config_dir
 from supervisor.skills import find_skills, skill_folders
 from supervisor.template import Template, is_confined, runs_commands, shared_folder
-from supervisor.transcript import find_config_dir
 
 OF_THE_CLI = (
     "tasks/**",

@@ -308,7 +308,13 @@ def main() -> None:
     open_streams()
     try:
         code = app(prog_name="bullpen", standalone_mode=False) or 0
-        flush()
+        try:
+            flush()
+        except OutputFailed:
+            # A terminal that was closed takes nothing any more: the code says already how it ended.
+            give_up(sys.stdout)
+            if code == 0:
+                raise
     except Exception as error:
         code = _report(error)
     leave(code)

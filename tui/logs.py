@@ -56,7 +56,12 @@ class PlainFormatter(logging.Formatter):
 def log_to_file(state_dir: Path) -> Path:
     """Replaces the root logger's handlers by a file in the state directory, or by what `BULLPEN_LOG` says. Returns its
     path. Raises `ConfigurationError` when the file that was asked for cannot be written."""
-    level, named = read_variable(os.environ.get(VARIABLE, ""))
+    try:
+        level, named = read_variable(os.environ.get(VARIABLE, ""))
+    except (RuntimeError, OSError) as error:
+        raise ConfigurationError(
+            [f"{VARIABLE}: its file has no place ({error}): name it in full, or unset it"]
+        ) from error
     path = named or state_dir / "logs" / "bullpen.log"
     handler = PrivateFileHandler(
         path, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8", errors="replace", delay=True

@@ -153,9 +153,9 @@ def test_check_shows_a_description_without_what_would_act_on_the_terminal(place:
     answer = place.run("bullpen check")
     lines = printed(answer).splitlines()
     assert answer.returncode == 0
-    assert len(lines) == 3
+    assert len(lines) == 5
     assert "red rtl" in lines[1]
-    assert all(name in lines[2] for name in ("desk.md", "⟨ESC⟩", "⟨U+202E⟩", "⟨U+0085⟩"))
+    assert all(name in lines[-1] for name in ("desk.md", "⟨ESC⟩", "⟨U+202E⟩", "⟨U+0085⟩"))
 
 
 def test_a_file_name_forges_no_line_and_two_names_look_different(place: Place) -> None:

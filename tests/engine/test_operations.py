@@ -9,6 +9,7 @@ from supervisor import events as past
 from supervisor import operations
 from supervisor.clock import Clock
 from supervisor.connection import ToolRequest
+from supervisor.desk import QuestionDesk
 from supervisor.errors import NotAccepting, Refused, UnknownTarget
 from supervisor.model import (
     Cancelled,
@@ -23,7 +24,7 @@ from supervisor.model import (
     WhyWaiting,
 )
 from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 
@@ -256,14 +257,15 @@ async def test_stopping_ends_everything_that_runs(start: Start, world: FakeWorld
     assert world.live == []
 
 
-async def test_our_own_failure_is_published_ends_everything_and_is_raised(start: Start, world: FakeWorld) -> None:
-    """Design §2: the third kind of error."""
+async def test_our_own_failure_is_published_ends_everything_and_is_raised(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Design §2: the third kind of error, where it can be laid to no client."""
 
-    def break_something(connection: FakeConnection, text: str) -> None:
-        connection.tell("not an event")  # type: ignore[arg-type]
+    def fail(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
-    world.on_prompt = break_something
+    world.on_prompt = hold
     supervisor = start()
     assert isinstance(supervisor, Supervisor)
     events: list[past.Event] = []
@@ -271,7 +273,9 @@ async def test_our_own_failure_is_published_ends_everything_and_is_raised(start:
         async with supervisor:
             with supervisor.watch() as feed:
                 supervisor.submit(Prompt("desk", "a", user="ana"))
-                await supervisor._stopped.wait()
+                await until(lambda: world.live and world.live[0].prompts)
+                monkeypatch.setattr(QuestionDesk, "expire", fail)
+                await until(lambda: supervisor.failure)
                 events.extend(feed.take().events)
     assert caught.group_contains(ZeroDivisionError)
     assert any(isinstance(event, past.EngineFailed) and "ours" in event.message for event in events)
