@@ -11,8 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/installed ## Open the dashboard in rehearsal with simulated callers: no key, no network
-	@$(BIN)/bullpen demo
+demo: $(VENV)/installed ## Open the dashboard in rehearsal with simulated callers: no key, no network. STATE=DIR keeps it elsewhere
+	@$(BIN)/bullpen demo $(if $(STATE),--state "$(STATE)")
 
 run: $(VENV)/installed ## Open the dashboard with your own credentials
 	@$(BIN)/bullpen

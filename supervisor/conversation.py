@@ -67,6 +67,8 @@ class QuestionClosed(Entry):
     outcome: QuestionOutcome
     answer: str
     """In words: the label chosen, the reason given."""
+    by: str = ""
+    """Who gave the answer; empty when nobody did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

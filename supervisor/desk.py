@@ -209,7 +209,7 @@ class QuestionDesk:
         if pending is None:
             if (outcome := self._settled.get(question_id)) is not None:
                 raise AlreadyAnswered(f"question {question_id} is closed: it was {outcome}; nothing was changed")
-            raise UnknownTarget(f"no question {question_id}; `bullpen status` lists the open ones")
+            raise UnknownTarget(f"no question {question_id}; the inbox lists the open ones")
         if pending.answer is not None:
             raise AlreadyAnswered(f"question {question_id} was answered a moment ago; nothing was changed")
         if not pending.is_detached and _is_being_stopped(pending.session, pending):

@@ -111,6 +111,11 @@ class Eraser:
             if path not in known and ttl is not None and now - changed_at > ttl:
                 self.discard(SessionKey(workspace.parent.name, "", ""), workspace.name, workspace, 0.0)
 
+    @property
+    def transcripts_dir(self) -> Path:
+        """Where the CLI keeps the transcripts, a folder for each working directory."""
+        return self._store.config_dir / "projects"
+
     def measure(self, sessions: Collection[Belongings]) -> DiskUse:
         """Blocking: what the state directory holds, those sessions' part of it singly."""
         return measure_disk(self._house.settings.state_dir, self._store, sessions)

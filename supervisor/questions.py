@@ -31,7 +31,9 @@ class QuestionBook:
     def question_settled(self, question: Question, outcome: QuestionOutcome, by: str, words: str) -> None:
         now = self._house.clock.wall()
         self._session(question).conversation.append(
-            QuestionClosed(at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words)
+            QuestionClosed(
+                at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words, by=by
+            )
         )
         self._house.journal.settle_question(question.id, now, outcome, by, words)
         self._house.feed.touch_questions()

@@ -96,6 +96,7 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         context_share=session.context_share,
         awaited_servers=_awaited_servers(session),
         is_self_begun=session.own is not None,
+        workspace=str(session.workspace or ""),
         silent_since=session.last_activity_at if session.status is SessionState.STALLED else None,
     )
 

@@ -74,6 +74,8 @@ class SessionRow:
     """Names of MCP servers that its turn, or the start of its client, waits for: up to 30 s."""
     is_self_begun: bool = False
     """The running turn was begun by the agent itself: nobody has sent a prompt for it."""
+    workspace: str = ""
+    """Absolute path of the directory its tools work in; empty before its first client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,10 @@ class HostRow:
     """As last measured; None before that."""
     not_removed: tuple[str, ...] = ()
     """Files of ended sessions that could not be removed when it was last tried, each with the reason."""
+    state_dir: str = ""
+    """Absolute path: journal, workspaces and logs lie below it."""
+    transcripts_dir: str = ""
+    """Absolute path: the CLI keeps its transcripts below it, one `SESSION_UUID.jsonl` for each session."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ class View:
             memory_reserved=ledger.coming,
             disk=house.disk,
             not_removed=house.eraser.failed,
+            state_dir=str(house.settings.state_dir),
+            transcripts_dir=str(house.eraser.transcripts_dir),
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:

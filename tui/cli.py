@@ -107,7 +107,7 @@ def dashboard(
         raise typer.Exit
     context.obj = Common(templates, config, state, rehearsal)
     if context.invoked_subcommand is None:
-        _open_dashboard(context.obj, with_callers=False)
+        _open_dashboard(context.obj)
 
 
 @app.command()
@@ -116,9 +116,16 @@ def demo(
     templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
+    stand_in: Annotated[
+        bool,
+        typer.Option(
+            help="Whether a stand-in answers what you leave lying for a minute, so that nothing comes to a halt."
+        ),
+    ] = True,
 ) -> None:
     """The dashboard in rehearsal, with a handful of simulated callers. No key, no network, no questions asked."""
-    _open_dashboard(Common(templates, config, state, True).over(context.obj), with_callers=True)
+    common = Common(templates, config, state, True).over(context.obj)
+    _open_dashboard(common, with_callers=True, with_stand_in=stand_in)
 
 
 @app.command()
@@ -214,7 +221,7 @@ def forget(
     raise typer.Exit(forget_from_terminal(folder, user, is_trial=dry_run, is_sure=yes))
 
 
-def _open_dashboard(common: Common, *, with_callers: bool) -> None:
+def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in: bool = False) -> None:
     settings, loaded = _load(common)
     settings = _with_credentials(settings)
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
@@ -229,7 +236,8 @@ def _open_dashboard(common: Common, *, with_callers: bool) -> None:
 
     settings.make_state_dir()
     log_to_file(settings.state_dir)
-    raise typer.Exit(_run(partial(run_dashboard, loaded, settings, with_callers=with_callers)))
+    work = partial(run_dashboard, loaded, settings, with_callers=with_callers, with_stand_in=with_stand_in)
+    raise typer.Exit(_run(work))
 
 
 def _load(common: Common) -> tuple[Settings, tuple[Template, ...]]:

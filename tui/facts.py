@@ -62,6 +62,8 @@ def host_facts(row: HostRow, limits: Mapping[str, str], now: float) -> Facts:
     return [
         ("bullpen", f"{row.version}, up {format.duration(now - row.started_at)}"),
         ("endpoint", row.endpoint),
+        ("kept in", f"{row.state_dir}: journal, workspaces, logs"),
+        ("transcripts", f"in {row.transcripts_dir}, a folder for each workspace"),
         ("journal", f"CANNOT BE WRITTEN: {row.journal_failing}: no new prompts" if row.journal_failing else "writes"),
         (
             "memory",
@@ -128,7 +130,8 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
         *([] if row.context_share is None else [("context", f"{row.context_share:.0%} full")]),
         ("client", row.client_id or "none: hibernated or new"),
         ("memory", format.bytes_short(row.memory_bytes)),
-        ("conversation", row.session_uuid or "not begun"),
+        ("workspace", row.workspace or "none yet"),
+        ("transcript", f"{row.session_uuid}.jsonl (H says where)" if row.session_uuid else "not begun"),
         *([("on disk", format.bytes_short(row.disk_bytes))] if row.disk_bytes else []),
         ("created", _moment(row.created_at, now)),
         ("last activity", _moment(row.last_activity_at, now)),

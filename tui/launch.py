@@ -44,14 +44,17 @@ async def prepare(
     from supervisor import Rehearsal
 
     settings = settings.model_copy(update={"state_dir": settings.run_dir})
-    async with Rehearsal(pace=pace) as rehearsal:
+    async with Rehearsal(pace=pace, keep=0) as rehearsal:
         environment = rehearsal.environment(settings.state_dir / "claude")
         yield make(settings, environment=environment, endpoint="rehearsal")
 
 
-async def run_dashboard(templates: Sequence[Template], settings: Settings, *, with_callers: bool) -> int:
-    """Runs until the operator leaves. Returns the exit code; the terminal is as it was before."""
-    from supervisor import BullpenError, pace_interpreter
+async def run_dashboard(
+    templates: Sequence[Template], settings: Settings, *, with_callers: bool = False, with_stand_in: bool = False
+) -> int:
+    """Runs until the operator leaves, with simulated callers and a stand-in who answers for the operator if so wanted.
+    Returns the exit code; the terminal is as it was before."""
+    from supervisor import BullpenError, pace_interpreter, play, stand_in
     from tui.app import BullpenApp
     from tui.driver import SafeDriver
 
@@ -82,7 +85,9 @@ async def run_dashboard(templates: Sequence[Template], settings: Settings, *, wi
             try:
                 if not start.cancel_called:
                     if with_callers:
-                        group.start_soon(_play, supervisor)
+                        group.start_soon(play, supervisor)
+                    if with_stand_in:
+                        group.start_soon(stand_in, supervisor)
                     await app.run_async()
             finally:
                 with anyio.CancelScope(shield=True):
@@ -94,14 +99,6 @@ async def run_dashboard(templates: Sequence[Template], settings: Settings, *, wi
         tell(f"the engine failed: {failures[0]!r}")
         tell(f"the details are in {show_name(settings.state_dir / 'logs' / 'bullpen.log')}")
     return app.return_code or 0
-
-
-async def _play(supervisor: Supervisor) -> None:
-    from supervisor import play, stand_in
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(play, supervisor)
-        group.start_soon(stand_in, supervisor)
 
 
 def _say_goodbye(supervisor: Supervisor) -> None:

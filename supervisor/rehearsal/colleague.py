@@ -1,4 +1,4 @@
-"""A colleague who answers what the operator leaves lying: a demo nobody looks after does not come to a halt."""
+"""A stand-in who answers what the operator leaves lying: a demo that is left alone does not come to a halt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ PATIENCE = 60.0
 """Seconds that a question is left to the operator, at pace 1."""
 ROUND = 2.0
 """Seconds between two looks at the inbox, at pace 1."""
-NAME = "stand-in"
+NAME = "the stand-in of the demo"
+"""As it stands behind each of its answers, in the conversation and in the log."""
 
 
 async def stand_in(engine: Engine, pace: float = 1.0) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from supervisor.rehearsal.server import QuietServer
 
 
+MOST_OCCASIONS = 10_000
+"""Retries come within minutes: so many occasions later, nothing is tried again."""
+
+
 class Rehearsal:
     """Serves the Messages API on a loopback port, with scripted replies. Use it as an async context manager.
 
     `seed` chooses among plausible replies; the same seed and the same conversation give the same words. `pace`
     multiplies every scripted delay: 1 is for watching, 0.01 for tests. `keep` is how many requests the record holds,
-    each about as large as it was sent (10 to 50 kB at first). Prompts may say
-    what is to happen: see `supervisor.rehearsal.directions`.
+    each about as large as it was sent: 10 to 50 kB at first, and more with every turn of a conversation. Prompts may
+    say what is to happen: see `supervisor.rehearsal.directions`.
     """
 
     def __init__(self, seed: int = 1, pace: float = 1.0, *, keep: int = 1_000) -> None:
@@ -38,6 +42,8 @@ class Rehearsal:
         self.url = ""
         """Base address, from entering the context on."""
         self._record: deque[Request] = deque(maxlen=keep)
+        self._attempts: OrderedDict[int, int] = OrderedDict()
+        """How often each of the last occasions came, by its hash."""
         self._faults: deque[tuple[Fault, str]] = deque()
         self._outages: list[Fault] = []
         self._server: QuietServer | None = None
@@ -45,7 +51,7 @@ class Rehearsal:
 
     @property
     def record(self) -> list[Request]:
-        """The last requests for a message, oldest first."""
+        """The last requests for a message, at most `keep`, oldest first."""
         return list(self._record)
 
     def environment(self, config_dir: Path) -> dict[str, str]:
@@ -72,10 +78,17 @@ class Rehearsal:
     def reply_to(self, request: Request) -> tuple[Reply, str]:
         """Records a request and decides its reply; also a text for the ids in it, new for each attempt."""
         self._record.append(request)
-        attempt = sum(earlier.occasion == request.occasion for earlier in self._record)
+        attempt = self._count(hash(request.occasion))
         fault = self._next_fault(request)
         reply = (fault,) if fault else decide(request, seed=self.seed, attempt=attempt)
         return reply, f"{salt(request, self.seed)}{attempt:02d}"
+
+    def _count(self, occasion: int) -> int:
+        attempt = self._attempts.pop(occasion, 0) + 1
+        self._attempts[occasion] = attempt
+        if len(self._attempts) > MOST_OCCASIONS:
+            self._attempts.popitem(last=False)
+        return attempt
 
     def _next_fault(self, request: Request) -> Fault | None:
         if self._outages:

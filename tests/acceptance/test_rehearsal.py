@@ -102,6 +102,16 @@ async def test_the_record_keeps_the_last_requests_with_all_their_text(http: http
         assert small.record[-1].model == "claude-x"
 
 
+async def test_a_retry_is_known_as_one_without_any_record(http: httpx.AsyncClient) -> None:
+    async with Rehearsal(pace=0.0, keep=0) as forgetful:
+        tries = [
+            await http.post(f"{forgetful.url}/v1/messages", json=_body("[[error: 529, 2]] [[say: at last]]"))
+            for _ in range(3)
+        ]
+        assert [reply.status_code for reply in tries] == [529, 529, 200]
+        assert forgetful.record == []
+
+
 async def test_faults_meet_the_next_requests_and_then_no_more(http: httpx.AsyncClient, rehearsal: Rehearsal) -> None:
     rehearsal.fail_next(Refuse(429, retry_after=7), containing="unlucky")
     rehearsal.fail_next(Refuse(401), times=1, containing="stranger")

@@ -161,6 +161,12 @@ async def test_the_stand_in_answers_only_what_was_left_lying(
             await until(lambda: verdicts)
             group.cancel_scope.cancel()
         assert verdicts[0].answer == Choose({"Which?": "red"})
+        (closed,) = [
+            entry
+            for entry in supervisor.conversation(supervisor.snapshot().sessions[0].key).read().entries
+            if isinstance(entry, QuestionClosed)
+        ]
+        assert closed.by == "the stand-in of the demo"
 
 
 async def test_an_interrupt_loses_the_question_and_frees_the_session(start: Start, world: FakeWorld) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from supervisor.frontmatter import read_document
 from supervisor.mistakes import is_table, section, spelled
+from supervisor.rehearsal.directions import _READERS, Mistake, read_directions
 from supervisor.settings import Settings, load_settings
 from supervisor.template import FrontMatter
 from supervisor.templates import WITHOUT_EFFECT, schema_text, shipped_templates, template_schema
@@ -35,6 +36,13 @@ def keys_of_templates() -> set[str]:
         inner = section(FrontMatter, name)
         keys |= {key} | ({f"{key}.{spelled(one, inner)}" for one in inner.model_fields} if inner else set())
     return keys
+
+
+def test_every_direction_of_the_rehearsal_is_documented_and_every_documented_one_can_be_read() -> None:
+    examples = [cell.replace("\\|", "|") for cell in keys_in((ROOT / "docs/rehearsal.md").read_text("utf-8"))]
+    read = [direction for example in examples for direction in read_directions(example).directions]
+    assert not [direction for direction in read if isinstance(direction, Mistake)]
+    assert {re.sub(r"\W*([a-z]+).*", r"\1", example) for example in examples} == set(_READERS)
 
 
 def variables_in(text: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from textual.strip import Strip
 from supervisor import Question, QuestionClosed, QuestionKind, QuestionOutcome, ToolCalled, ToolReturned
 from tui.filters import clean_cell, clean_text
 from tui.format import cut, duration
+from tui.operations import OPERATOR
 from tui.reading import lines_of, rows_of
 from tui.widgets.blocks import INDENT, Block, wrapped_height
 from tui.widgets.paint import Paint
@@ -121,6 +122,8 @@ class Card(Block):
             state, role = _ENDINGS[closed.outcome]
             if question.kind is QuestionKind.CHOICE and closed.outcome is QuestionOutcome.APPROVED:
                 state = "✓ answered"
+            if closed.by not in ("", OPERATOR):
+                state = f"{state} by {clean_cell(closed.by)}"
             if closed.answer:
                 state = f"{state} · {clean_cell(closed.answer)}"
         state = cut(state, max(12, paint.width // 2))
