@@ -11,20 +11,19 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from supervisor import Refused, SessionKey, SessionRow
-from tui import facts
+from tui import consequences, facts
 from tui.actions import Place, bindings
 from tui.bridge import Bridge, Touched
-from tui.operations import OPERATOR, Operations
+from tui.operations import Operations
 from tui.screens.ask_text import AskTextScreen
 from tui.screens.chat_pane import ChatPane
+from tui.screens.confirm import confirm
 from tui.screens.describe import DescribeScreen
 from tui.widgets.prompt import PromptInput
 from tui.widgets.transcript import Transcript
 
 STREAM_SECONDS = 0.1
 """Between two looks at the open block."""
-TWICE_WITHIN = 3.0
-"""Seconds between two presses of a key that belong together."""
 
 
 class ChatScreen(Screen[None]):
@@ -37,8 +36,18 @@ class ChatScreen(Screen[None]):
         Binding("f1", "help", "help", key_display="F1"),
     ]
 
-    def __init__(self, key: SessionKey, bridge: Bridge, operations: Operations, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        key: SessionKey,
+        bridge: Bridge,
+        operations: Operations,
+        clock: Callable[[], float],
+        *,
+        at_question: bool = False,
+    ) -> None:
+        """`at_question`: the focus begins at the oldest card, because the operator came to answer."""
         super().__init__()
+        self._at_question = at_question
         self.bridge = bridge
         self.operations = operations
         self._clock = clock
@@ -46,10 +55,9 @@ class ChatScreen(Screen[None]):
         """The one that has the focus."""
         self.is_laid_out = False
         """Whether there is anything to write into."""
-        self._was_running = False
+        self._possible: tuple[bool | None, ...] = ()
+        """What the footer was last drawn for."""
         self._sought = ""
-        self._warned_of, self._warned_at = "", 0.0
-        """Somebody else's turn that esc was pressed for, and when."""
 
     def compose(self) -> ComposeResult:
         yield self.pane
@@ -57,6 +65,8 @@ class ChatScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.is_laid_out = True
+        if self._at_question:
+            self.action_to_question()
         self.set_interval(STREAM_SECONDS, self.refresh_transcript)
 
     # The pane that has the focus
@@ -86,9 +96,9 @@ class ChatScreen(Screen[None]):
     def refresh_rows(self, touched: Touched) -> None:
         """Called by the app's flush timer, whether something was touched or only time went by."""
         self.pane.refresh_rows()
-        row = self.row
-        if (is_running := row is not None and bool(row.turn_id)) != self._was_running:
-            self._was_running = is_running
+        possible = tuple(self.check_action(verb, ()) for verb in ("stop_turn", "withdraw", "to_question"))
+        if possible != self._possible:
+            self._possible = possible
             self.refresh_bindings()
 
     # Keys
@@ -100,33 +110,29 @@ class ChatScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         row = self.row
-        is_running = row is not None and bool(row.turn_id)
-        # A turn that waits for an answer is not stopped by the key that means "back" everywhere else.
-        is_asking = row is not None and bool(row.questions)
         if action == "stop_turn":
-            return is_running and not is_asking
-        if action == "leave":
-            return not is_running or is_asking
+            return row is not None and bool(row.stoppable)
         if action == "withdraw":
             return row is not None and bool(row.waiting)
+        if action == "to_question":
+            return self.is_laid_out and self.pane.dock.oldest is not None
         return True
 
     def action_stop_turn(self) -> None:
-        """At once for the operator's own turn. Another's is stopped by the second press: the first may have meant
-        something else."""
-        now, turn = self._clock(), "" if self.row is None else self.row.turn_id
-        is_second = turn == self._warned_of and now - self._warned_at <= TWICE_WITHIN
-        if self.key.user != OPERATOR and not is_second:
-            self._warned_of, self._warned_at = turn, now
-            self.notify(f"esc again stops the turn of {self.key}", markup=False, timeout=TWICE_WITHIN)
-            return
-        self._warned_of = ""
-        self._attempt(lambda: self.operations.interrupt(self.key))
+        """Stops the turn that the question names, and no later one."""
+        if (row := self.row) is not None and (turn := row.stoppable):
+            key = self.key
+            confirm(self.app, consequences.of_interrupt(row), lambda: self.operations.interrupt(key, turn))
 
-    def action_leave(self) -> None:
-        self.action_go_back()
+    def action_to_question(self) -> None:
+        if (card := self.pane.dock.oldest) is not None:
+            self.set_focus(card)
 
     def action_go_back(self) -> None:
+        """One step: from a card to the message, from everywhere else to the dashboard."""
+        if self.pane.dock.is_focused:
+            self.set_focus(self.prompt)
+            return
         self.is_laid_out = False
         self.pane.keep_draft()
         self.dismiss(None)

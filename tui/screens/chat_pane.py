@@ -42,8 +42,8 @@ class ChatPane(Vertical):
         self.transcript = Transcript(id="transcript")
         self._facts = Static(id="facts", markup=False)
         self._waiting = Static(id="waiting", markup=False)
-        self.dock = CardDock(operations, id="cards")
         self.prompt = PromptInput(id="prompt")
+        self.dock = CardDock(operations, self.prompt, id="cards")
 
     def compose(self) -> ComposeResult:
         yield self._title
@@ -116,16 +116,6 @@ class ChatPane(Vertical):
         mine = [question for question in self.bridge.questions.values() if question.key == self.key]
         self.dock.show(mine, None if row is None else row.offer)
         self.dock.show_ages(now)
-
-    @on(CardDock.Arrived)
-    def focus_card(self, event: CardDock.Arrived) -> None:
-        """An arriving card takes the focus of an empty prompt, and of no other."""
-        if not self.prompt.text.strip():
-            self.call_after_refresh(event.card.focus)
-
-    @on(CardDock.Left)
-    def focus_prompt(self) -> None:
-        self.prompt.focus()
 
     # Prompts
 
