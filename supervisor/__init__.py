@@ -121,7 +121,9 @@ if TYPE_CHECKING:
     from supervisor.rehearsal import Rehearsal as Rehearsal
     from supervisor.rehearsal import play as play
     from supervisor.rehearsal import stand_in as stand_in
+    from supervisor.settings import Loaded as Loaded
     from supervisor.settings import Settings as Settings
+    from supervisor.settings import load_for as load_for
     from supervisor.settings import load_settings as load_settings
     from supervisor.settings import templates_for as templates_for
     from supervisor.snapshot import ClientRow as ClientRow
@@ -134,7 +136,6 @@ if TYPE_CHECKING:
     from supervisor.supervisor import Supervisor as Supervisor
     from supervisor.templates import Template as Template
     from supervisor.templates import shipped_templates as shipped_templates
-    from supervisor.templates import without_effect as without_effect
     from supervisor.urls import bare_host as bare_host
     from supervisor.walls import describe_walls as describe_walls
     from supervisor.walls import missing_skills as missing_skills
@@ -164,10 +165,10 @@ _HOMES = {
     "pace": "pace_interpreter",
     "private": "make_private_dir",
     "rehearsal": "Rehearsal play stand_in",
-    "settings": "Settings load_settings templates_for",
+    "settings": "Loaded Settings load_for load_settings templates_for",
     "snapshot": "ClientRow HostRow InstanceRow PoolStatistics SessionRow Snapshot WaitingTurn",
     "supervisor": "Supervisor",
-    "templates": "Template shipped_templates without_effect",
+    "templates": "Template shipped_templates",
     "urls": "bare_host",
     "walls": "describe_walls missing_skills",
 }

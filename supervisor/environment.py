@@ -6,7 +6,6 @@ template's `env` ─────────────────────
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from supervisor.bundled import OWN, OWN_NAMES
 from supervisor.paths import expand_home
+from supervisor.reading import read_file
 
 MOST_SECRET = 64 * 1024
 """Bytes of a file that a value of `env` may be read from."""
@@ -128,7 +128,7 @@ def resolve(
         except KeyError:
             wrong[name] = f"names the variable {target}, which is not set; set it before bullpen is started"
         except (OSError, ValueError) as error:
-            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+            reason = (isinstance(error, OSError) and error.strerror) or error
             wrong[name] = f"names the file {target}, which cannot be used: {reason}"
     return found, wrong
 
@@ -151,11 +151,8 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}", re.ASCII)
 
 
 def _read(path: Path) -> str:
-    with path.open("rb") as file:
-        text = file.read(MOST_SECRET + 1)
-    if len(text) > MOST_SECRET:
-        raise ValueError(f"it is larger than {MOST_SECRET} bytes")
-    decoded = text.decode().removesuffix("\n").removesuffix("\r")
+    """Raises `OSError` or `ValueError`."""
+    decoded = read_file(path, MOST_SECRET).decode().removesuffix("\n").removesuffix("\r")
     if "\0" in decoded:
         raise ValueError("it is no text")
     return decoded

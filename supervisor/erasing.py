@@ -19,6 +19,7 @@ import anyio.to_thread
 from supervisor.disk_use import DiskUse, measure_disk
 from supervisor.journal import ClientRecord, Removal
 from supervisor.model import SessionKey
+from supervisor.names import slug
 from supervisor.session_files import Belongings, CliStore, Tally, find_workspaces, remove_workspace
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Eraser:
     def discard_spare(self, client: ClientRecord) -> None:
         """What a client of an earlier run has left that never came to a session."""
         instance = client.id.rpartition("-")[0]
-        workspace = self._house.workspaces / instance / client.session_uuid
+        workspace = self._house.workspaces / slug(instance) / client.session_uuid
         self.discard(SessionKey(instance, "", ""), client.session_uuid, workspace, 0.0)
 
     def _begin(self, removals: Iterable[Removal]) -> None:
@@ -101,7 +102,7 @@ class Eraser:
 
     async def sweep(self, ttls: Mapping[str, float | None]) -> None:
         """Notes workspaces that no session knows, such as a crash leaves, once they are older than their instance keeps
-        them. `ttls` are those of the instances there are, in seconds; what belongs to others is left alone."""
+        them. `ttls` are those of the instances there are, by slug and in seconds; others' are left alone."""
         found = await anyio.to_thread.run_sync(lambda: list(find_workspaces(self._house.workspaces)))
         known = {*self._in_use(), *(removal.workspace for removal in self.pending)}
         now = self._house.clock.wall()

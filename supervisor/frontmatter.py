@@ -1,4 +1,8 @@
-"""Markdown files that begin with YAML: their data, their body, and the line on which every key stands."""
+"""Markdown files that begin with YAML: their data, their body, and the line on which every key stands.
+
+Files that other people wrote for Claude Code are read as Claude Code reads them (measured with its CLI 2.1.332,
+`tests/probes/files.py`), which is more than YAML allows: see `_attempts`.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-from yaml.reader import ReaderError
-
 from supervisor.mistakes import Location, dotted
+from supervisor.plain_yaml import Mapping, NotYaml, parse_yaml
 from supervisor.reading import read_file
 
 TEMPLATE_BYTES = 4 * 1024**2
 """A file may have, most of it a prompt."""
 FRONT_MATTER_CHARACTERS = 65_536
 """Front matter may have: YAML is parsed at about 100 kB a second."""
-MOST_VALUES = 20_000
-"""Values that front matter may have, aliases counted as often as they stand for something."""
 
 _FENCE = "---"
-_PLAIN_PAIR = re.compile(r"(?P<key>[A-Za-z_][\w-]*):[ \t]+(?P<value>[^\s'\"\[{|>&*!%@`#].*)")
+_BEGINS = re.compile(rf"{_FENCE}[^\S\n]*(?:\n|\Z)")
+_BLANK = "\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_AROUND = re.compile(rf"\A[{_BLANK}]+|[{_BLANK}]+\Z")
+"""What Claude Code takes off a prompt's ends."""
+_PAIR = re.compile(r"(?P<key>[A-Za-z_][\w-]*):[ \t]+(?P<value>\S.*)")
+_TABS_IN_FRONT = re.compile(r"^[ \t]*\t[ \t]*", re.MULTILINE)
+_TAB_AFTER = re.compile(r"^(?P<before> *(?:- +)*(?:-|[\w\"'-]+ *:))[ \t]*\t[ \t]*", re.MULTILINE)
+_SPECIAL = re.compile(r"^[\"',]|[{}\[\]*&#!|>%@`\u0085\u2028\u2029]|: |:$")
+"""With one of these in it, Claude Code quotes a value that YAML refuses."""
+_LISTS = ("tools", "disallowedTools", "skills", "mcpServers", "settings", "hooks")
+"""Keys where a bracket that is never closed is a slip, and no text."""
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'")
+_BREAKS = {"\u0085": "\\N", "\u2028": "\\L", "\u2029": "\\P"}
+"""Line breaks to YAML, and ordinary characters to everything else."""
 
 
 class NotReadable(Exception):
@@ -35,15 +48,25 @@ class NotReadable(Exception):
         super().__init__(message)
 
 
+class NoFrontMatter(NotReadable):
+    """Raised when a file does not begin as a template does: notes and README files beside templates."""
+
+    def __init__(self, text: str) -> None:
+        self.body = _AROUND.sub("", text)
+        super().__init__(1, f"does not begin with front matter: keys between two lines of {_FENCE}")
+
+
 @dataclass(frozen=True)
 class Document:
     data: dict[Any, Any]
     body: str
-    """What follows the second `---`, stripped."""
+    """What follows the second `---`, without the blanks around it."""
     lines: dict[Location, int] = field(default_factory=dict)
     """The line of every key and list item."""
     repeated: list[Location] = field(default_factory=list)
     """Keys that stand there twice. Only the last of them is in `data`."""
+    spelled: dict[Location, str] = field(default_factory=dict)
+    """Numbers and truths as they are written, for keys that want text."""
 
     def line_of(self, location: Location) -> int:
         """The line of the key, or of the nearest one above it."""
@@ -59,146 +82,87 @@ def read_document(path: Path) -> Document:
     except OSError as error:
         raise NotReadable(1, f"cannot be read: {error.strerror or error}") from error
     raw = raw.removeprefix(codecs.BOM_UTF8)
+    if (at := raw.find(b"\0")) >= 0:
+        kind = "is not UTF-8 text" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "is no text"
+        raise NotReadable(raw.count(b"\n", 0, at) + 1, f"{kind}: it holds a NUL character")
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise NotReadable(raw.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
-    return parse_document(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return parse_document(text)
 
 
 def parse_document(text: str) -> Document:
-    """Raises `NotReadable`."""
-    lines = text.split("\n")
-    if lines[0].rstrip() != _FENCE:
-        raise NotReadable(1, f"does not begin with front matter: keys between two lines of {_FENCE}")
-    end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == _FENCE), None)
-    if end is None:
+    """Raises `NotReadable`. Line ends of the body stay as they are; a lone carriage return ends no line of YAML."""
+    begins = _BEGINS.match(text)
+    if begins is None:
+        raise NoFrontMatter(text)
+    ends = _find_end(text, begins.end())
+    if ends is None:
         raise NotReadable(1, f"has front matter without an end: a second line of {_FENCE} is missing")
-    front = "\n".join(lines[1:end])
+    # Line numbers count from the first fence, which may have blank lines behind it.
+    front = text[text.find("\n") + 1 : ends.start()].replace("\r\n", "\n").removesuffix("\n")
     if len(front) > FRONT_MATTER_CHARACTERS:
         raise NotReadable(1, f"has more than {FRONT_MATTER_CHARACTERS:,} characters of front matter")
-    document = _parse_yaml(front)
-    return Document(document.data, "\n".join(lines[end + 1 :]).strip(), document.lines, document.repeated)
+    found = _parse(front)
+    return Document(found.data, _AROUND.sub("", text[ends.end() :]), found.lines, found.repeated, found.spelled)
 
 
-def _parse_yaml(text: str) -> Document:
-    try:
-        return _compose(text)
-    except NotReadable:
-        # Sub-agent files in circulation hold plain sentences with a colon, which YAML refuses and Claude Code reads.
-        quoted = "\n".join(_quote(line) for line in text.split("\n"))
-        if quoted == text:
-            raise
+def _find_end(text: str, start: int) -> re.Match[str] | None:
+    """The first line that begins with three dashes. What follows them on it belongs to the body."""
+    return re.compile(rf"^[ \t]*{_FENCE}", re.MULTILINE).search(text, start)
+
+
+def _parse(text: str) -> Mapping:
+    """Raises `NotReadable` with what is wrong with the text as it stands."""
+    first: NotYaml | None = None
+    for attempt in _attempts(text):
         try:
-            return _compose(quoted)
-        except NotReadable:
-            pass
-        raise
+            return parse_yaml(attempt)
+        except NotYaml as error:
+            first = first or error
+    assert first is not None, "there is at least one attempt"
+    raise NotReadable(first.line, str(first)) from first
+
+
+def _attempts(text: str) -> Iterator[str]:
+    """The text; then with tabs as blanks, which Claude Code's parser takes and YAML does not; then with the quotes that
+    Claude Code adds to values which YAML refuses. Each has the same lines."""
+    yield text
+    untabbed = _untab(text)
+    if untabbed != text:
+        yield untabbed
+    quoted = "\n".join(_quote(line) for line in untabbed.split("\n"))
+    if quoted != untabbed:
+        yield quoted
+
+
+def _untab(text: str) -> str:
+    """Two blanks for each tab in front of a line, one for those behind a key or a dash."""
+    if "\t" not in text:
+        return text
+    text = _TABS_IN_FRONT.sub(lambda found: found[0].replace("\t", "  "), text)
+    return _TAB_AFTER.sub(r"\g<before> ", text)
 
 
 def _quote(line: str) -> str:
-    pair = _PLAIN_PAIR.fullmatch(line.rstrip(" \t"))
-    if pair is None or not re.search(r":(\s|$)| #", pair["value"]):
+    pair = _PAIR.fullmatch(line)
+    if pair is None or not _wants_quotes(pair["value"]) or (pair["key"] in _LISTS and pair["value"][0] in "[{"):
         return line
-    return f"{pair['key']}: {json.dumps(pair['value'], ensure_ascii=False)}"
+    quoted = json.dumps(pair["value"], ensure_ascii=False)
+    return f"{pair['key']}: {''.join(_BREAKS.get(sign, sign) for sign in quoted)}"
 
 
-def _compose(text: str) -> Document:
-    try:
-        loader = yaml.SafeLoader(text)
-    except ReaderError as error:
-        line = text.count("\n", 0, error.position) + 2
-        raise NotReadable(line, f"is not valid YAML: it holds the control character U+{error.character:04X}") from error
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return Document({}, "")
-        if not isinstance(node, yaml.MappingNode):
-            raise NotReadable(2, "must hold keys with values between the two lines of ---")
-        if any(_count(written_out) > MOST_VALUES for written_out in _written_out(node)):
-            raise NotReadable(2, f"holds more than {MOST_VALUES:,} values, with what its aliases stand for")
-        lines, repeated = _survey(node)
-        return Document(loader.construct_document(node), "", lines, repeated)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 2 if mark else 2
-        raise NotReadable(line, f"is not valid YAML: {error.problem or error.context}") from error
-    except (ValueError, RecursionError) as error:
-        raise NotReadable(2, f"is not valid YAML: {error}") from error
-    finally:
-        loader.dispose()
-
-
-def _survey(root: yaml.MappingNode) -> tuple[dict[Location, int], list[Location]]:
-    """The line of every key (the front matter begins on line 2), and the keys written twice.
-
-    Aliased nodes are visited once, where they are first met: aliases of aliases would otherwise never end.
-    """
-    lines: dict[Location, int] = {}
-    repeated: list[Location] = []
-    seen: set[int] = set()
-    waiting: list[tuple[Location, yaml.Node]] = [((), root)]
-    while waiting:
-        above, node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        inside: list[tuple[str | int, yaml.Node, yaml.Node]] = []
-        if isinstance(node, yaml.MappingNode):
-            inside = [(str(key.value), key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
-        elif isinstance(node, yaml.SequenceNode):
-            inside = [(index, item, item) for index, item in enumerate(node.value)]
-        for name, marked, value in inside:
-            location = (*above, name)
-            if location in lines:
-                repeated.append(location)
-            lines[location] = marked.start_mark.line + 2
-            waiting.append((location, value))
-    return lines, repeated
-
-
-def _written_out(root: yaml.MappingNode) -> list[yaml.Node]:
-    """What is copied for every alias: everything where mappings are merged, and servers, which the CLI gets as JSON."""
-    if any(key.tag == "tag:yaml.org,2002:merge" for node in _mappings(root) for key, _ in node.value):
-        return [root]
-    return [value for key, value in root.value if key.value == "mcpServers"]
-
-
-def _mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
-    """Every mapping once, however many aliases stand for it."""
-    seen: set[int] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            yield node
-            waiting += [child for pair in node.value for child in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-
-
-def _count(root: yaml.Node) -> int:
-    """Nodes with every alias written out, by dynamic programming; more than can be when an alias holds itself."""
-    counts: dict[int, int] = {}
-    waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
-    while waiting:
-        node, has_children_counted = waiting.pop()
-        if id(node) in counts and not has_children_counted:
-            continue
-        children: list[yaml.Node] = []
-        if isinstance(node, yaml.MappingNode):
-            children = [child for pair in node.value for child in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            children = node.value
-        if has_children_counted:
-            counts[id(node)] = min(MOST_VALUES + 1, 1 + sum(counts[id(child)] for child in children))
-        else:
-            counts[id(node)] = MOST_VALUES + 1  # until its children are counted: what holds itself stays at that
-            waiting += [(node, True), *((child, False) for child in children)]
-    return counts[id(root)]
+def _wants_quotes(value: str) -> bool:
+    if _QUOTED.fullmatch(value.rstrip()):
+        return False
+    if value.startswith("[") and value.endswith("]"):
+        try:
+            parse_yaml(f"list: {value}")
+        except NotYaml:
+            return True
+        return False
+    return _SPECIAL.search(value) is not None
 
 
 def repeated_keys(document: Document) -> list[tuple[int, str]]:

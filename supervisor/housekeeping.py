@@ -101,7 +101,8 @@ class Housekeeping:
             await anyio.sleep(MEASURING)
 
     async def remove_what_is_over(self) -> None:
-        ttls = {name: instance.template.workspace_ttl for name, instance in self._instances.items()}
+        templates = [instance.template for instance in self._instances.values()]
+        ttls = {template.slug: template.workspace_ttl for template in templates}
         await self._house.eraser.sweep(ttls)
         await self._house.eraser.run()
 

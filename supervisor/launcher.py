@@ -90,7 +90,7 @@ class Launcher:
         """Private to the session, whatever its template shares: the CLI keeps transcripts and schedules by directory,
         and lets each conversation of a directory read those of the others."""
         # Ids from outside never name a directory: the session's own random id does (S3.3–5).
-        return self._house.workspaces / self._instance.name / uuid
+        return self._house.workspaces / self._instance.template.slug / uuid
 
     def end(self, slot: Slot, reason: EndReason) -> None:
         """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from supervisor.brackets import read_brackets
 from supervisor.bundled import UMASK, wrap_cli, wrap_tools
 from supervisor.connection import Connector
 from supervisor.environment import expand, resolve
@@ -20,7 +21,7 @@ from supervisor.errors import ConfigurationError
 from supervisor.private import host_umask
 from supervisor.settings import Settings
 from supervisor.skills import PLUGIN, find_skills, gather_skills
-from supervisor.template import Template, is_confined, shared_folder
+from supervisor.template import Template, bare, is_confined, shared_folder
 from supervisor.walls import missing_skills, skills_looked_in
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,11 @@ class CompiledOptions:
     @cached_property
     def digest(self) -> str:
         """Equal for equal options, whatever order they were written in; covers every value."""
-        walls = None if self.template is None else [self.template.sandbox, is_confined(self.template)]
+        walls: list[Any] | None = None
+        if (template := self.template) is not None:
+            walls = [template.sandbox, is_confined(template)]
+            if template.hooks or read_brackets(template.tools, template.mcp_servers):
+                walls += [template.hooks, template.tools]
         parts = [self.arguments, self.environment, self.prompt, self.servers, self.granted, walls]
         canonical = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
@@ -105,7 +110,7 @@ def compile_options(
         raise ConfigurationError([f"{template.name}: env.{name} {sentence}" for name, sentence in wrong.items()])
     arguments: dict[str, Any] = {
         "permission_mode": template.permission_mode,
-        "disallowed_tools": sorted({*template.disallowed_tools, *PEER_TOOLS, *_unwanted(template)}),
+        "disallowed_tools": sorted({*_taken(template), *PEER_TOOLS, *_unwanted(template)}),
         "setting_sources": list(template.settings),
         "strict_mcp_config": True,
         "include_partial_messages": True,
@@ -114,8 +119,9 @@ def compile_options(
         "extra_args": {**EXTRA_ARGUMENTS, **({"restricted": None} if is_confined(template) else {})},
     }
     if template.tools is not None:
-        needed = ["Skill"] if template.skills and "Skill" not in template.tools else []
-        arguments["tools"] = [*template.tools, *needed]
+        needed = ["Skill"] if template.skills else []
+        # The CLI takes no bracket here: `supervisor.brackets` judges every call by it.
+        arguments["tools"] = list(dict.fromkeys([*map(bare, template.tools), *needed]))
     if template.max_turns is not None:
         arguments["max_turns"] = template.max_turns
     if template.skills:
@@ -164,6 +170,16 @@ def _prompt(template: Template, shared: Path | None) -> str:
     return "\n\n".join(
         filter(None, [template.system_prompt, ABOUT_SHARED_FOLDER.format(path=shared, quoted=shlex.quote(str(shared)))])
     )
+
+
+def _taken(template: Template) -> Iterator[str]:
+    """Tools taken away: those that the template names, without their brackets, as in Claude Code; and MCP servers of
+    the template where `tools` names none of their tools although it names none at all, or some of another server."""
+    yield from map(bare, template.disallowed_tools)
+    if template.tools == ():
+        yield from (f"mcp__{server}" for server in template.mcp_servers)
+    servers = read_brackets(template.tools, template.mcp_servers).servers
+    yield from (f"mcp__{server}" for server, named in servers.items() if not named)
 
 
 def _unwanted(template: Template) -> Iterator[str]:

@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
+from supervisor.brackets import as_denial, read_brackets
 from supervisor.bundled import WITHHELD
 from supervisor.cleaning import clean, one_line
 from supervisor.client_events import ClientEvent
@@ -252,6 +253,7 @@ class SdkConnection:
             settings=str(files.settings),
             stderr=self._last_words.hear,
             can_use_tool=self._may_use,
+            hooks=self._guards(),
         )
         anew = dataclasses.replace(options, session_id=launch.session_uuid)
         if not launch.resume:
@@ -285,6 +287,24 @@ class SdkConnection:
         if place.cli is None:  # without a guard, a variable can be emptied but not removed
             return {**dict.fromkeys(os.environ.keys() - {*names}, ""), **own}
         return {**own, KEEP: ",".join(names), SUPERVISOR: str(os.getpid())}
+
+    def _guards(self) -> dict[Any, Any] | None:
+        """Judges every call by the brackets of the template, in every permission mode and in sub-agents too."""
+        from claude_agent_sdk import HookMatcher
+
+        template = self._compiled.template
+        brackets = read_brackets(template.tools, template.mcp_servers) if template is not None else None
+        if not brackets:
+            return None
+        workspace = self._launch.workspace
+        folders = tuple(map(Path, self._compiled.arguments.get("add_dirs", ())))
+
+        async def judge(call: Any, tool_use_id: str | None, context: Any) -> Any:
+            request = ToolRequest(str(call.get("tool_name")), dict(call.get("tool_input") or {}), folders=folders)
+            objection = await anyio.to_thread.run_sync(brackets.find_objection, request, workspace)
+            return as_denial(objection) if objection else {}
+
+        return {"PreToolUse": [HookMatcher(hooks=[judge], on_failure="block")]}
 
     def _settings(self) -> dict[str, Any]:
         compiled, place = self._compiled, self._place

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+from supervisor.cleaning import show_name
 from supervisor.durations import Limit, PositiveSeconds, Seconds
-from supervisor.errors import ConfigurationError
-from supervisor.frontmatter import read_document
+from supervisor.errors import ConfigurationError, one_sentence
 from supervisor.host_memory import default_budget, parse_budget
 from supervisor.mistakes import Location, describe, nearest, section
 from supervisor.model import Archetype
 from supervisor.paths import expand_home
 from supervisor.private import claim, make_private_dir
-from supervisor.template import Concurrency, Count, Limits, PositiveCount, Template, contradictions
-from supervisor.templates import load_templates, shipped_templates
+from supervisor.template import Concurrency, Count, Limits, PositiveCount, Queue, Template, contradictions
+from supervisor.template_file import Reading
+from supervisor.templates import read_templates, shipped_templates
 from supervisor.toml_file import TomlFile, find_toml, read_toml, working_directory
 from supervisor.variables import read_variables
 from supervisor.walls import find_mistakes
@@ -192,26 +194,64 @@ def apply_overrides(template: Template, settings: Settings) -> Template:
     An instance's own value is stronger than the host-wide `max_wait`. That one leaves employees alone: their tickets
     wait as long as their colleague needs.
     """
-    queue: dict[str, Any] = {}
+    result = template
     if "max_wait" in settings.model_fields_set and template.archetype is not Archetype.EMPLOYEE:
-        queue["max_wait"] = settings.max_wait
-    changes = settings.instances.get(template.name, Overrides())
-    concurrency = _set_in(changes.concurrency)
-    if template.name in settings._pool_sizes:
-        concurrency["max_sessions"] = _pool_size(*settings._pool_sizes[template.name])
-    result = template.model_copy(
-        update={
-            **{name: value for name, value in _set_in(changes).items() if section(Overrides, name) is None},
-            "concurrency": template.concurrency.model_copy(update=concurrency),
-            "pool": template.pool.model_copy(update=_set_in(changes.pool)),
-            "queue": template.queue.model_copy(update={**queue, **_set_in(changes.queue)}),
-        }
-    )
+        result = _change(result, Overrides(queue=Queue(max_wait=settings.max_wait)))
+    # A file names the instance, a variable only its slug; the variable is the stronger one.
+    for name in dict.fromkeys((template.name, template.slug)):
+        if name in settings._pool_sizes:
+            sessions = _pool_size(*settings._pool_sizes[name])
+            result = _change(result, Overrides(concurrency=Concurrency(max_sessions=sessions)))
+        result = _change(result, settings.instances.get(name, Overrides()))
     if found := contradictions(result):
         raise ConfigurationError(
-            [f"{template.name}, with this host's settings: {key} {sentence}" for key, sentence in found]
+            [f"{show_name(template.name)}, with this host's settings: {key} {sentence}" for key, sentence in found]
         )
     return result
+
+
+def _change(template: Template, changes: Overrides) -> Template:
+    return template.model_copy(
+        update={
+            **{name: value for name, value in _set_in(changes).items() if section(Overrides, name) is None},
+            "concurrency": template.concurrency.model_copy(update=_set_in(changes.concurrency)),
+            "pool": template.pool.model_copy(update=_set_in(changes.pool)),
+            "queue": template.queue.model_copy(update=_set_in(changes.queue)),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the folder of templates gives this host."""
+
+    templates: tuple[Template, ...]
+    """As this host runs them."""
+    left_out: tuple[str, ...] = ()
+    """A line for every mistake in the files that do not run."""
+    notes: tuple[str, ...] = ()
+    """A line for what is accepted and has no effect, or another one than might be thought."""
+    files_left_out: int = 0
+
+
+def load_for(settings: Settings) -> Loaded:
+    """Every template that can run here; what is wrong with the others is told.
+
+    Raises `ConfigurationError` with a line for every mistake when none can run, or when the settings change an instance
+    that no file describes.
+    """
+    readings = [_as_it_runs(reading, settings) for reading in read_templates(settings.templates_dir)]
+    good = tuple(reading.template for reading in readings if reading.template is not None and not reading.mistakes)
+    wrong = [reading for reading in readings if reading.mistakes]
+    left_out = [line for reading in wrong for line in reading.mistake_lines()]
+    strangers = unknown_instances(settings, [one.template for one in readings if one.template is not None])
+    # The instance may be that of a file which cannot be read.
+    is_explained = any(not reading.is_named for reading in wrong)
+    if not good or (strangers and not is_explained):
+        raise ConfigurationError([*strangers, *left_out])
+    notes = [line for reading in readings for line in reading.note_lines() if not _is_readme(reading)]
+    told = tuple(map(one_sentence, (*strangers, *left_out)))
+    return Loaded(good, told, tuple(map(one_sentence, notes)), len(wrong))
 
 
 def templates_for(settings: Settings) -> tuple[Template, ...]:
@@ -220,36 +260,34 @@ def templates_for(settings: Settings) -> tuple[Template, ...]:
     Raises `ConfigurationError` with a line for every mistake: in the files, in what the settings make of them, and for
     every instance that settings change and no template describes.
     """
-    written = load_templates(settings.templates_dir)
-    mistakes = unknown_instances(settings, written)
-    templates = []
-    for template in written:
-        mistakes += _unmet(template)
-        try:
-            templates.append(apply_overrides(template, settings))
-        except ConfigurationError as error:
-            mistakes += error.mistakes
-    if mistakes:
-        raise ConfigurationError(mistakes)
-    return tuple(templates)
+    loaded = load_for(settings)
+    if loaded.left_out:
+        raise ConfigurationError(list(loaded.left_out))
+    return loaded.templates
 
 
-def _unmet(template: Template) -> list[str]:
-    """What a template asks of this host in vain, with file and line."""
-    found = find_mistakes(template, os.environ)
-    document = read_document(template.path) if found else None
-    return [
-        f"{template.path.name}:{document.line_of(way)}: {'.'.join(way)} {sentence}"
-        for way, sentence in found
-        if document is not None
-    ]
+def _as_it_runs(reading: Reading, settings: Settings) -> Reading:
+    """With the host's changes, and with what the template asks of this host in vain."""
+    if (written := reading.template) is None:
+        return reading
+    reading = reading.with_mistakes(find_mistakes(written, os.environ))
+    try:
+        return replace(reading, template=apply_overrides(written, settings))
+    except ConfigurationError as error:
+        # What contradicts itself without the host's settings has been told with the file's own mistakes.
+        is_told = bool(contradictions(written))
+        return reading if is_told else reading.with_sentences(error.mistakes)
+
+
+def _is_readme(reading: Reading) -> bool:
+    return reading.template is None and reading.file.path.stem.lower() == "readme"
 
 
 def unknown_instances(settings: Settings, templates: Iterable[Template]) -> list[str]:
     """A line for every instance that settings change and no template describes."""
-    names = {template.name: template for template in templates}
+    names = {name: template for template in templates for name in (template.name, template.slug)}
     return [
-        f"instances.{name}: there is no template of that name" + (f"; did you mean {near}?" if near else "")
+        f"instances.{show_name(name)}: there is no template of that name" + (f"; did you mean {near}?" if near else "")
         for name in settings.instances
         if name not in names
         for near in [nearest(name, names)]

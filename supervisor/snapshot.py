@@ -77,11 +77,6 @@ class SessionRow:
     workspace: str = ""
     """Absolute path of the directory its tools work in; empty before its first client."""
 
-    @property
-    def stoppable(self) -> str:
-        """Id of the turn that a stop means: the one that runs, else the next that waits; empty when there is none."""
-        return self.turn_id or (self.waiting[0].turn_id if self.waiting else "")
-
 
 @dataclass(frozen=True, slots=True)
 class ClientRow:
@@ -224,6 +219,8 @@ class HostRow:
     """As last measured; None before that."""
     not_removed: tuple[str, ...] = ()
     """Files of ended sessions that could not be removed when it was last tried, each with the reason."""
+    left_out: tuple[str, ...] = ()
+    """Mistakes in the files of templates that do not run, each with file and line."""
     state_dir: str = ""
     """Absolute path: journal, workspaces and logs lie below it."""
     transcripts_dir: str = ""

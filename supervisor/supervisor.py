@@ -109,11 +109,13 @@ class Supervisor:
         clock: Clock | None = None,
         keeps_queue: bool = True,
         name: str = "bullpen",
+        left_out: Iterable[str] = (),
     ) -> None:
         """`connect` makes the connector of a template; by default the bundled CLI, with `environment` added to what it
         inherits. `endpoint` is what the screen calls the place the clients talk to. With `keeps_queue`, what waits when
         it ends is left to the next run on the same state directory, and it takes over what an earlier one has left;
-        without, it ends what it was given and leaves the rest alone. `name` is what a second supervisor is told."""
+        without, it ends what it was given and leaves the rest alone. `name` is what a second supervisor is told.
+        `left_out` are the mistakes in files of templates that do not run, for the screen."""
         self.failure: BaseException | None = None
         """Our own mistake, once there was one; `run` raises it after everything has been ended."""
         self._clock = clock or Clock()
@@ -143,7 +145,7 @@ class Supervisor:
             keeps_queue=keeps_queue,
             spawn=self._spawn,
         )
-        self.view = View(self._instances, self._house, self._census, endpoint=endpoint)
+        self.view = View(self._instances, self._house, self._census, endpoint=endpoint, left_out=tuple(left_out))
         """Single rows, for whoever needs no snapshot."""
         self._feed = self._house.feed = Feed(self.view)
         self._house.desk = QuestionDesk(self._clock, QuestionBook(self._instances, self._house))
@@ -412,26 +414,20 @@ class Supervisor:
         turn = self._turns.get(check_name(turn_id, "the id of a turn"))
         if turn is None:
             raise UnknownTarget(f"no turn {turn_id} waits or runs")
-        self._stop_turn(self._session(turn.key), turn, "withdrawn by its caller")
+        instance, session = self._instances[turn.key.instance], self._session(turn.key)
+        if session.mailbox.current is turn or turn.is_away:
+            instance.stop_turn(session, "withdrawn by its caller")
+        else:
+            instance.turns.drop(session, turn, Cancelled("withdrawn by its caller"))
+            instance.kick()
 
-    def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
+    def interrupt(self, key: SessionKey) -> bool:
         self._check_running()
         session = self._session(key)
-        candidates = (turn for turn in session.turns_to_stop if turn_id in ("", turn.id))
-        turn = next(candidates, None)
-        was_stopped = turn is not None and self._stop_turn(session, turn, "interrupted by the operator")
-        if was_stopped:
+        was_running = self._instances[session.key.instance].stop_turn(session, "interrupted by the operator")
+        if was_running:
             self._log_action("interrupt", session.key)
-        return was_stopped
-
-    def _stop_turn(self, session: Session, turn: Turn, reason: str) -> bool:
-        """Interrupts a turn that has begun; takes one that has not out of its queue."""
-        instance = self._instances[session.key.instance]
-        if turn in (session.own, session.mailbox.current) or turn.is_away or turn.told:
-            return instance.stop_turn(session, reason)
-        instance.turns.drop(session, turn, Cancelled(reason))
-        instance.kick()
-        return True
+        return was_running
 
     def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
         found = self._running_instance(instance)

@@ -11,14 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from supervisor import hooks
 from supervisor.durations import Limit, PositiveLimit, PositiveSeconds, Seconds, Share
 from supervisor.host_memory import Memory, spell_memory
-from supervisor.mistakes import in_words, section, spelled
+from supervisor.mistakes import dotted, in_words, section, spelled
 from supervisor.model import Archetype
+from supervisor.names import NAME_LIMIT, find_flaw, slug
 from supervisor.paths import expand_home
-
-NAME_LIMIT = 64
-"""Characters of an instance's name."""
 
 MAX_WAIT = 30.0
 """Seconds a call to a tool or a service waits for a place unless told otherwise (S2.25)."""
@@ -29,7 +28,6 @@ TURN_TIMEOUTS = {Archetype.TOOL: 300.0, Archetype.EMPLOYEE: 600.0, Archetype.SER
 WORKSPACE_TTL = 7 * 86400.0
 """Seconds that the working directory of a session outlives it unless told otherwise."""
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _OF_BULLPEN = re.compile(
     r"BULLPEN_\w*|HOME|PWD|CLAUDE_CONFIG_DIR|(CLAUDE|CLAUDE_CODE)_TMPDIR|CLAUDE_CODE_SHELL_PREFIX|CLAUDE_CODE_SIMPLE"
@@ -42,6 +40,8 @@ private, what it starts tools through, and what bullpen itself sets for every cl
 _COMMANDS = {"Bash", "PowerShell", "Monitor", "REPL", "Workflow"}
 """Tools that run commands or code."""
 _COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
+_TOOL_WORD = re.compile(r"(?:[^ ,()]| +(?=\()|\([^()]*(?:\([^()]*\)[^()]*)*\)|[()])+")
+"""One tool with its bracket: commas and spaces separate, but not inside parentheses."""
 
 
 def _whole(value: object) -> object:
@@ -60,9 +60,28 @@ def _words(value: object) -> object:
     raise ValueError(f"must be a list, or text with commas, not {in_words(value)}")
 
 
+def _tool_words(value: object) -> object:
+    """As Claude Code separates them; where it leaves the parser a bracket, it stays with its tool."""
+    if isinstance(value, str):
+        words = (re.sub(r"\s+\(", "(", word.strip()) for word in _TOOL_WORD.findall(value))
+        return tuple(filter(None, words))
+    if isinstance(value, list | tuple):
+        return tuple(
+            word for item in value for word in (_split(item) if isinstance(item, str) else (item,) if item else ())
+        )
+    return ()
+
+
+def _split(text: str) -> tuple[str, ...]:
+    found = _tool_words(text)
+    assert isinstance(found, tuple)
+    return found
+
+
 def _tools(value: object) -> object:
-    words = None if value is None else _words(value)
-    return None if words == ("*",) else words
+    """None is all of them. What is written and names none is none, as in Claude Code."""
+    words = None if value is None else _tool_words(value)
+    return None if isinstance(words, tuple) and "*" in words else words
 
 
 def _model_name(value: object) -> object:
@@ -111,7 +130,17 @@ Servers = Annotated[
     dict[str, dict[str, Any]],
     BeforeValidator(_servers, json_schema_input_type=dict[str, dict[str, Any]] | list[str | dict[str, dict[str, Any]]]),
 ]
+ToolWords = Annotated[tuple[str, ...], BeforeValidator(_tool_words, json_schema_input_type=str | list[str])]
 Tools = Annotated[tuple[str, ...] | None, BeforeValidator(_tools, json_schema_input_type=str | list[str] | None)]
+Mode = Annotated[
+    Literal["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"],
+    BeforeValidator(
+        lambda value: "default" if value == "manual" else value,
+        json_schema_input_type=Literal[
+            "default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions", "manual"
+        ],
+    ),
+]
 ModelName = Annotated[Text | None, BeforeValidator(_model_name)]
 
 
@@ -223,8 +252,9 @@ LIMITS = tuple(_locations())
 class FrontMatter(Limits):
     """Every key that may stand between the two `---` lines."""
 
-    name: Annotated[str, Field(max_length=NAME_LIMIT, pattern=f"^{_NAME.pattern}$")] = Field(
-        description=f"Names the instance: lowercase letters, digits and hyphens, at most {NAME_LIMIT} characters."
+    name: str = Field(
+        json_schema_extra={"pattern": "^[^-:][^:]*$", "maxLength": NAME_LIMIT},
+        description=f"Names the instance: at most {NAME_LIMIT} characters, not beginning with - and without a colon.",
     )
     description: Text = Field(description="What the agent is for. Shown to operators and used to route prompts.")
     archetype: Archetype = Field(
@@ -239,12 +269,14 @@ class FrontMatter(Limits):
         default=None,
         description="Tools the agent may use, as a list or text with commas. Default, or `*`: all of them.",
     )
-    disallowed_tools: Words = Field(default=(), description="Tools taken away, as a list or text with commas.")
-    permission_mode: Literal["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"] = Field(
+    disallowed_tools: ToolWords = Field(
+        default=(), description="Tools taken away, as a list or text with commas. `*` takes all of them."
+    )
+    permission_mode: Mode = Field(
         default="default",
         description="Which tool calls are put to a human: `default` asks before whatever changes something, "
         "`acceptEdits` lets files be edited, `plan` only reads, `dontAsk` denies instead of asking, `auto` lets the "
-        "CLI judge, `bypassPermissions` never asks.",
+        "CLI judge, `bypassPermissions` never asks. `manual` is another word for `default`.",
     )
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = Field(
         default=None, description="How hard the model thinks. Default: as the CLI chooses for the model."
@@ -300,7 +332,9 @@ class FrontMatter(Limits):
     )
     auto_start: bool = Field(default=True, description="Whether the instance opens when the supervisor starts.")
     triggers: dict[str, Any] | list[Any] = Field(default_factory=dict, description="When the agent is prompted.")
-    hooks: dict[str, Any] | list[Any] = Field(default_factory=dict, description="What happens on the agent's events.")
+    hooks: dict[str, Any] = Field(
+        default_factory=dict, description="Claude Code's hooks, by event: run for every client of this template."
+    )
 
     color: Any = Field(default=None, description="Claude Code: the colour of the sub-agent in its own screen.")
     memory: Any = Field(default=None, description="Claude Code: scope of a memory directory.")
@@ -320,10 +354,8 @@ class FrontMatter(Limits):
     @field_validator("name", mode="before")
     @classmethod
     def _name_is_safe(cls, value: object) -> object:
-        if isinstance(value, str) and not (len(value) <= NAME_LIMIT and _NAME.fullmatch(value)):
-            raise ValueError(
-                f"must be lowercase letters, digits and hyphens, at most {NAME_LIMIT} characters, not {in_words(value)}"
-            )
+        if isinstance(value, str) and (flaw := find_flaw(value)):
+            raise ValueError(flaw)
         return value
 
     @field_validator("workspace")
@@ -348,6 +380,11 @@ class Template(FrontMatter):
     """The body of the file."""
     path: Path = Path("template.md")
     """The file it was read from."""
+
+    @property
+    def slug(self) -> str:
+        """The name in paths and variables."""
+        return slug(self.name)
 
     @property
     def max_wait(self) -> float | None:
@@ -376,10 +413,17 @@ def shared_folder(template: Template) -> Path | None:
 
 def runs_commands(template: FrontMatter) -> bool:
     """Whether a tool of it runs commands or code. All tools include Bash."""
+    taken = {bare(tool) for tool in template.disallowed_tools}
+    if "*" in taken:
+        return False
     if template.tools is None:
-        return "Bash" not in template.disallowed_tools
-    taken = set(template.disallowed_tools)
-    return any(tool.partition("(")[0].strip() in _COMMANDS - taken for tool in template.tools)
+        return "Bash" not in taken
+    return any(bare(tool) in _COMMANDS - taken for tool in template.tools)
+
+
+def bare(tool: str) -> str:
+    """`Bash` of `Bash(git:*)`."""
+    return tool.partition("(")[0].strip()
 
 
 def is_confined(template: FrontMatter) -> bool:
@@ -391,7 +435,7 @@ def is_confined(template: FrontMatter) -> bool:
 
 def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
     """Values that are right alone and wrong together: (key, the sentence that follows it)."""
-    found = []
+    found = [(dotted(("hooks", *way)), sentence) for way, sentence in hooks.find_mistakes(template.hooks)]
     if template.confine and template.permission_mode == "bypassPermissions":
         found.append(("confine", "cannot be true with permissionMode bypassPermissions: a confined client refuses it"))
     if template.confine and template.settings:

@@ -3,60 +3,91 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from supervisor.cleaning import show_name
 from supervisor.errors import ConfigurationError
-from supervisor.frontmatter import Document, NotReadable, read_document, repeated_keys
-from supervisor.mistakes import describe, section
-from supervisor.template import FrontMatter, Template, contradictions
+from supervisor.template import FrontMatter, Template
+from supervisor.template_file import Reading, read_template
+from supervisor.template_folder import TemplateFile, find_template_files
+from supervisor.template_notes import WITHOUT_EFFECT
 
-__all__ = ["Template", "load_template", "load_templates", "shipped_templates", "template_schema", "without_effect"]
-
-WITHOUT_EFFECT = (
-    "color",
-    "memory",
-    "background",
-    "isolation",
-    "initialPrompt",
-    "autoCompactWindow",
-    "omitClaudeMd",
-    "observer",
-    "observerMessage",
-    "observeToolResults",
-    "observeSubagents",
-    "experimental",
-)
-"""Keys of Claude Code's sub-agents that are accepted, so that such files load unchanged, and change nothing here."""
+__all__ = [
+    "WITHOUT_EFFECT",
+    "Template",
+    "load_template",
+    "load_templates",
+    "read_templates",
+    "shipped_templates",
+    "template_schema",
+    "without_effect",
+]
 
 
 def load_template(path: Path) -> Template:
     """Reads one file. Raises `ConfigurationError` with a line for every mistake in it."""
-    template, mistakes = _read(path)
-    if template is None:
-        raise ConfigurationError(mistakes)
-    return template
+    reading = read_template(TemplateFile(path, show_name(path.name)))
+    if reading.template is None or reading.mistakes:
+        raise ConfigurationError(reading.mistake_lines() or reading.note_lines())
+    return reading.template
 
 
 def load_templates(directory: Path) -> tuple[Template, ...]:
-    """Reads every `*.md` of a folder but its README, in the order of their names.
-
-    Raises `ConfigurationError` with a line for every mistake in any of them, and when there is none to read.
-    """
-    paths = _files(directory)
-    if not paths:
-        raise ConfigurationError([f"{show_name(directory)}: there are no templates (*.md) in this folder"])
-    readings = [_read(path) for path in paths]
-    mistakes = [mistake for _, found in readings for mistake in found]
-    templates = [template for template, _ in readings if template is not None]
-    mistakes += _duplicates(templates)
-    if mistakes:
+    """Every template of a folder. Raises `ConfigurationError` with a line for every mistake in any of them, and when
+    there is none to read."""
+    readings = read_templates(directory)
+    if mistakes := [line for reading in readings for line in reading.mistake_lines()]:
         raise ConfigurationError(mistakes)
-    return tuple(templates)
+    return tuple(reading.template for reading in readings if reading.template is not None)
+
+
+def read_templates(directory: Path) -> tuple[Reading, ...]:
+    """Every file of a folder that Claude Code would read (`template_folder`), in the order of their ways. A file with
+    mistakes is no reason not to read the others.
+
+    Raises `ConfigurationError` when there is none to read.
+    """
+    try:
+        found = find_template_files(directory)
+    except OSError as error:
+        raise ConfigurationError([f"{show_name(directory)}: cannot be read: {error.strerror or error}"]) from error
+    readings = [*map(read_template, found.files)]
+    for shown, why in found.mistakes.items():
+        file = TemplateFile(directory, show_name(directory) if shown == "." else shown)
+        readings.append(Reading(file, mistakes=((1, why),)))
+    if not any(reading.is_template for reading in readings):
+        raise ConfigurationError([f"{show_name(directory)}: there are no templates (*.md) in this folder"])
+    return _tell_twins(readings)
+
+
+def _tell_twins(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+    """Neither of two files runs that want the same name: only their author knows which of them was meant."""
+    readings = list(readings)
+    owners: dict[str, list[Reading]] = {}
+    for reading in readings:
+        if reading.template is not None and reading.is_named:
+            owners.setdefault(reading.template.slug, []).append(reading)
+    return tuple(_tell_twin(reading, owners) for reading in readings)
+
+
+def _tell_twin(reading: Reading, owners: Mapping[str, Sequence[Reading]]) -> Reading:
+    if reading.template is None or not reading.is_named:
+        return reading
+    others = [twin.file.shown for twin in owners[reading.template.slug] if twin is not reading]
+    if not others:
+        return reading
+    files = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+    return reading.with_mistakes(
+        [(("name",), f"{show_name(reading.template.name)} is also used by {files}: neither runs")]
+    )
+
+
+def without_effect(path: Path) -> list[str]:
+    """A line for every key of Claude Code in the file that is accepted and changes nothing here."""
+    reading = read_template(TemplateFile(path, show_name(path.name)))
+    return [line for line in reading.note_lines() if line.split(": ", 1)[1].partition(" ")[0] in WITHOUT_EFFECT]
 
 
 def shipped_templates() -> Path:
@@ -74,72 +105,6 @@ def template_schema() -> dict[str, Any]:
         "title": "bullpen template",
         "description": "The front matter of a bullpen template: what stands between the two lines of ---.",
     }
-
-
-def without_effect(path: Path) -> list[str]:
-    """A line for every key in the file that is accepted and changes nothing here. Raises `ConfigurationError`."""
-    try:
-        document = read_document(path)
-    except NotReadable as error:
-        raise ConfigurationError([f"{show_name(path.name)}:{error.line}: {error}"]) from error
-    keys = [key for key in document.data if key in WITHOUT_EFFECT]
-    return [f"{show_name(path.name)}:{document.line_of((key,))}: {key} has no effect in bullpen" for key in keys]
-
-
-def _files(directory: Path) -> list[Path]:
-    try:
-        names = sorted(directory.iterdir())
-    except OSError as error:
-        raise ConfigurationError([f"{show_name(directory)}: cannot be read: {error.strerror or error}"]) from error
-    return [path for path in names if path.suffix == ".md" and path.stem.lower() != "readme" and path.name[0] != "."]
-
-
-def _read(path: Path) -> tuple[Template | None, list[str]]:
-    """The template, or None and its mistakes in the order of their lines."""
-    try:
-        document = read_document(path)
-    except NotReadable as error:
-        return None, [f"{show_name(path.name)}:{error.line}: {error}"]
-    mistakes = repeated_keys(document)
-    template = None
-    try:
-        front = FrontMatter.model_validate(_present(document.data), by_alias=True, by_name=False)
-    except ValidationError as error:
-        mistakes += [_placed(document, error_details) for error_details in error.errors()]
-    else:
-        mistakes += [
-            (document.line_of(tuple(key.split("."))), f"{key} {sentence}") for key, sentence in contradictions(front)
-        ]
-        written = {name: getattr(front, name) for name in front.model_fields_set}
-        template = Template(**written, system_prompt=document.body, path=path)
-    if mistakes:
-        template = None
-    return template, [f"{show_name(path.name)}:{line}: {sentence}" for line, sentence in sorted(mistakes)]
-
-
-def _placed(document: Document, error: Any) -> tuple[int, str]:
-    return document.line_of(error["loc"]), describe(error, FrontMatter)
-
-
-def _present(data: dict[Any, Any]) -> dict[str, Any]:
-    """Without the keys that were left empty: commenting out what is below a key leaves its default."""
-    sections = {name for name in FrontMatter.model_fields if section(FrontMatter, name)}
-    return {
-        str(key): _present(value) if key in sections and isinstance(value, dict) else value
-        for key, value in data.items()
-        if value is not None
-    }
-
-
-def _duplicates(templates: Iterable[Template]) -> list[str]:
-    mistakes = []
-    first: dict[str, Template] = {}
-    for template in templates:
-        if (other := first.setdefault(template.name, template)) is not template:
-            line = read_document(template.path).line_of(("name",))
-            here, there = show_name(template.path.name), show_name(other.path.name)
-            mistakes.append(f"{here}:{line}: name {template.name} is already used by {there}")
-    return mistakes
 
 
 def schema_text() -> str:

@@ -20,8 +20,10 @@ from supervisor.reading import read_file
 
 FILE_NAME = "bullpen.toml"
 
-_TABLE = re.compile(r"\s*\[{1,2}(?P<name>[^\[\]]+)\]{1,2}\s*(#.*)?")
-_PAIR = re.compile(r"\s*(?P<name>[A-Za-z0-9_.\"'\- ]+?)\s*=")
+_PART = r"(?:[A-Za-z0-9_-]+|\"(?:[^\"\\]|\\.)*\"|'[^']*')"
+_KEY = rf"(?P<name>{_PART}(?:\s*\.\s*{_PART})*)"
+_TABLE = re.compile(rf"\s*\[{{1,2}}\s*{_KEY}\s*\]{{1,2}}\s*(#.*)?")
+_PAIR = re.compile(rf"\s*{_KEY}\s*=")
 _POSITION = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 _PATHS = ("state_dir", "templates_dir")
 
@@ -102,7 +104,15 @@ def _survey(text: str) -> dict[Location, int]:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in name.split("."))
+    """`instances."code.reviewer"` → instances, code.reviewer."""
+    return tuple(map(_unquote, re.findall(_PART, name)))
+
+
+def _unquote(part: str) -> str:
+    try:
+        return str(tomllib.loads(f"key = {part}")["key"]) if part[0] in "\"'" else part
+    except tomllib.TOMLDecodeError:
+        return part
 
 
 def _respell(location: Location) -> Location:

@@ -25,12 +25,22 @@ def find_client(instances: Mapping[str, Instance], client_id: str) -> tuple[Slot
 class View:
     """The feed's source of rows (`feed.RowSource`)."""
 
-    def __init__(self, instances: Mapping[str, Instance], house: House, census: Census, *, endpoint: str) -> None:
-        """`endpoint` is what the screen calls the place the clients talk to."""
+    def __init__(
+        self,
+        instances: Mapping[str, Instance],
+        house: House,
+        census: Census,
+        *,
+        endpoint: str,
+        left_out: tuple[str, ...] = (),
+    ) -> None:
+        """`endpoint` is what the screen calls the place the clients talk to, `left_out` a line for every mistake in the
+        files of templates that do not run."""
         self._instances = instances
         self._house = house
         self._census = census
         self._endpoint = endpoint
+        self._left_out = left_out
         self._started_at = house.clock.wall()
 
     def snapshot(self) -> Snapshot:
@@ -59,6 +69,7 @@ class View:
             memory_reserved=ledger.coming,
             disk=house.disk,
             not_removed=house.eraser.failed,
+            left_out=self._left_out,
             state_dir=str(house.settings.state_dir),
             transcripts_dir=str(house.eraser.transcripts_dir),
         )

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from supervisor.brackets import read_brackets
 from supervisor.environment import resolve
+from supervisor.hooks import EVENTS, compile_hooks, project_of
 from supervisor.paths import find_config_dir
 from supervisor.skills import find_skills, skill_folders
 from supervisor.template import Template, is_confined, runs_commands, shared_folder
@@ -56,6 +58,8 @@ def client_settings(
         "plansDirectory": PLANS,
         "permissions": {"deny": [f"{tool}({path})" for tool in ("Read", "Edit") for path in denied]},
     }
+    if template.hooks:
+        settings["hooks"] = compile_hooks(template.hooks, project_of(template.path))
     if template.sandbox:
         settings["sandbox"] = _sandbox(template.sandbox, config_dir, state_dir, (workspace, *readable))
     return settings
@@ -90,6 +94,10 @@ def describe_walls(template: Template) -> tuple[str, ...]:
         lines.append(f"not confined: file tools reach beyond {where} where a human or a mode allows it")
     if runs_commands(template):
         lines.append(f"commands: {'in the sandbox' if template.sandbox else 'with all rights of your user'}")
+    for tool, insides in read_brackets(template.tools).of_tools.items():
+        lines.append(f"{tool}: only {', '.join(inside or 'nothing' for inside in insides)}; other calls are refused")
+    if events := [event for event in template.hooks if event in EVENTS]:
+        lines.append(f"hooks: {', '.join(events)}, run in {project_of(template.path)}")
     lines.append(f"settings read: {', '.join(template.settings) or 'none'}")
     for name, value in template.env.items():
         is_reference = value.startswith(("env:", "file:"))

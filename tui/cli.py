@@ -21,7 +21,7 @@ from tui.signals import SIGNALS
 from tui.threads import leave
 
 if TYPE_CHECKING:
-    from supervisor import Settings, Template
+    from supervisor import Loaded, Settings
 
 USAGE = 2
 """Exit code for bad input."""
@@ -38,6 +38,8 @@ DESCRIPTION = 300
 """Characters of a template's description in the list of `check`."""
 WALL = 300
 """Characters of the line that tells of one wall."""
+MOST_NOTES = 1_000
+"""Lines of notes that `check` prints."""
 
 app = typer.Typer(
     name="bullpen",
@@ -149,12 +151,14 @@ def ask(
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
     settings, loaded = _load(common)
+    if agent not in {template.name for template in loaded.templates}:
+        _tell_left_out(loaded)
     settings = _with_credentials(settings)
     settings.make_state_dir()
     log_to_file(settings.state_dir)
     words = _read_input() if text == "-" else _as_text(text)
     prompt = Prompt(agent=agent, text=words, user=user, session=session)
-    raise typer.Exit(_run(partial(ask_once, loaded, settings, prompt)))
+    raise typer.Exit(_run(partial(ask_once, loaded.templates, settings, prompt)))
 
 
 @app.command()
@@ -167,21 +171,49 @@ def check(
 ) -> None:
     """Validates templates and configuration: every mistake on a line of its own, with file and line."""
     settings, loaded = _load(Common(templates, config, state, rehearsal).over(context.obj))
-    count = "1 template" if len(loaded) == 1 else f"{len(loaded)} templates"
-    say(f"{count} in {show_name(settings.templates_dir)}: all good")
-    from supervisor import describe_walls, find_unseen, missing_skills, name_unseen, one_line, without_effect
+    good = _count(len(loaded.templates), "template")
+    where = show_name(settings.templates_dir)
+    if loaded.left_out:
+        say(f"{good} in {where} can run, {_count(loaded.files_left_out, 'file')} cannot")
+    else:
+        say(f"{good} in {where}: all good")
+    _list_templates(settings, loaded)
+    if loaded.left_out:
+        flush()
+        _tell_left_out(loaded)
+        raise typer.Exit(USAGE)
+
+
+def _list_templates(settings: Settings, loaded: Loaded) -> None:
+    from supervisor import describe_walls, find_unseen, missing_skills, name_unseen, one_line
 
     environment = {"CLAUDE_CONFIG_DIR": str(settings.state_dir / "claude")} if settings.rehearsal else {}
-    for template in loaded:
-        say(f"  {template.name:<16} {template.archetype:<9} {one_line(template.description, DESCRIPTION)}")
+    for template in loaded.templates:
+        name = show_name(template.name)
+        say(f"  {name:<16} {template.archetype:<9} {one_line(template.description, DESCRIPTION)}")
+        if template.slug != template.name:
+            say(f"      variables: BULLPEN_{template.slug.upper().replace('-', '_')}_…; directory: {template.slug}")
         for line in describe_walls(template):
             say(f"      {one_line(line, WALL)}")
-        for line in [*without_effect(template.path), *missing_skills(template, environment)]:
+        for line in missing_skills(template, environment):
             say(f"  note: {line}")
         if unseen := dict.fromkeys(map(name_unseen, find_unseen(template.description))):
             say(
                 f"  note: {show_name(template.path.name)}: description holds {' '.join([*unseen][:10])}, not shown here"
             )
+    for line in loaded.notes[:MOST_NOTES]:
+        say(f"  note: {line}")
+    if (more := len(loaded.notes) - MOST_NOTES) > 0:
+        say(f"  note: and {more:,} more")
+
+
+def _tell_left_out(loaded: Loaded) -> None:
+    for line in loaded.left_out:
+        tell(line)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 @app.command()
@@ -240,11 +272,11 @@ def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in
     raise typer.Exit(_run(work))
 
 
-def _load(common: Common) -> tuple[Settings, tuple[Template, ...]]:
-    from supervisor import templates_for
+def _load(common: Common) -> tuple[Settings, Loaded]:
+    from supervisor import load_for
 
     settings = _load_settings(common)
-    return settings, templates_for(settings)
+    return settings, load_for(settings)
 
 
 def _load_settings(common: Common) -> Settings:

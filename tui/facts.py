@@ -10,6 +10,8 @@ from tui import format, reasons
 
 Facts = list[tuple[str, str]]
 """(label, text) in reading order; an empty label continues the one above."""
+MOST_LEFT_OUT = 20
+"""Mistakes in templates' files that are shown."""
 
 
 def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> Facts:
@@ -73,8 +75,16 @@ def host_facts(row: HostRow, limits: Mapping[str, str], now: float) -> Facts:
         ("", f"{format.bytes_short(row.memory_available)} available on the host"),
         ("", f"{format.bytes_short(row.supervisor_bytes)} used by bullpen itself"),
         *_disk_facts(row),
+        *_left_out_facts(row),
         *limits_facts(limits, ""),
     ]
+
+
+def _left_out_facts(row: HostRow) -> Facts:
+    """Every mistake in a file of a template that does not run."""
+    shown = [("" if number else "left out", line) for number, line in enumerate(row.left_out[:MOST_LEFT_OUT])]
+    more = len(row.left_out) - MOST_LEFT_OUT
+    return [*shown, ("", f"and {more:,} more: bullpen check lists them all")] if more > 0 else shown
 
 
 def _disk_facts(row: HostRow) -> Facts:

@@ -22,7 +22,7 @@ from tui.output import tell
 from tui.signals import SIGNALS
 
 if TYPE_CHECKING:
-    from supervisor import Settings, Supervisor, Template
+    from supervisor import Loaded, Settings, Supervisor, Template
 
 _log = logging.getLogger(__name__)
 
@@ -32,12 +32,18 @@ ENGINE_FAILED = 70
 
 @asynccontextmanager
 async def prepare(
-    templates: Sequence[Template], settings: Settings, *, name: str, keeps_queue: bool, pace: float = 1.0
+    templates: Sequence[Template],
+    settings: Settings,
+    *,
+    name: str,
+    keeps_queue: bool,
+    left_out: Sequence[str] = (),
+    pace: float = 1.0,
 ) -> AsyncIterator[Supervisor]:
     """A supervisor that does not run yet, over the real API or, in rehearsal, over the embedded endpoint."""
     from supervisor import Supervisor
 
-    make = partial(Supervisor, templates, keeps_queue=keeps_queue, name=name)
+    make = partial(Supervisor, templates, keeps_queue=keeps_queue, name=name, left_out=left_out)
     if not settings.rehearsal:
         yield make(settings, endpoint=_name_endpoint())
         return
@@ -50,7 +56,7 @@ async def prepare(
 
 
 async def run_dashboard(
-    templates: Sequence[Template], settings: Settings, *, with_callers: bool = False, with_stand_in: bool = False
+    loaded: Loaded, settings: Settings, *, with_callers: bool = False, with_stand_in: bool = False
 ) -> int:
     """Runs until the operator leaves, with simulated callers and a stand-in who answers for the operator if so wanted.
     Returns the exit code; the terminal is as it was before."""
@@ -58,7 +64,8 @@ async def run_dashboard(
     from tui.app import BullpenApp
     from tui.driver import SafeDriver
 
-    async with prepare(templates, settings, name="the dashboard", keeps_queue=True) as supervisor:
+    opening = prepare(loaded.templates, settings, name="the dashboard", keeps_queue=True, left_out=loaded.left_out)
+    async with opening as supervisor:
         app = BullpenApp(supervisor, rehearsal=settings.rehearsal, driver_class=SafeDriver)
         failures: list[BaseException] = []
         pace_interpreter()

@@ -117,6 +117,26 @@ def test_check_lists_what_is_good(folder: Path) -> None:
     assert "desk" in answer.stdout
 
 
+def test_one_bad_file_stops_neither_check_nor_the_others(folder: Path) -> None:
+    """`check` names it and lists the others; a good agent answers as ever, and a bad one is explained."""
+    (folder / "bad.md").write_text(TEMPLATE.replace("desk", "Bad One").replace("tools:", "maxTurns: no\ntools:"))
+    (folder / "named.md").write_text(TEMPLATE.replace("name: desk", "name: Report Writer"))
+
+    checked = run(folder, "check", "--templates", str(folder))
+    asked = ask(folder, "Report Writer", "[[say: forty-two]]")
+    refused = ask(folder, "Bad One", "hi")
+
+    assert (checked.returncode, checked.stderr) == (2, "bullpen: bad.md:4: maxTurns must be a whole number, not 'no'\n")
+    assert "2 templates in " in checked.stdout
+    assert "Report Writer" in checked.stdout
+    assert "BULLPEN_REPORT_WRITER__" in checked.stdout
+    assert (asked.stdout, asked.stderr, asked.returncode) == ("forty-two\n", "", 0)
+    assert refused.returncode == 2
+    assert "bad.md:4: maxTurns" in refused.stderr
+    assert "no agent 'Bad One'" in refused.stderr
+    assert not list((folder.parent / "state").rglob("*Report*")), "paths have the slug"
+
+
 def test_a_missing_folder_is_one_line(folder: Path) -> None:
     assert_one_clear_line(run(folder, "check", "--templates", str(folder / "nowhere")), "nowhere")
 

@@ -19,6 +19,7 @@ from supervisor import (
     TurnFinished,
 )
 from tui.eventlines import line_of
+from tui.facts import host_facts
 from tui.widgets.eventline import KEPT, EventLog
 from tui.widgets.header import StatusHeader, compose_header
 
@@ -81,6 +82,17 @@ def test_the_header_names_the_endpoint_when_it_is_real() -> None:
     line = compose_header(real, [], AT, 120).plain
     assert "REHEARSAL" not in line
     assert "api.example.com�[2J" in line, "R5"
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_files_that_were_left_out_are_counted_in_the_header_and_named_by_h(width: int) -> None:
+    lines = ("a.md:4: maxTurns must be a whole number, not 'no'", "a.md:5: pool is wrong", "b.md:1: is not UTF-8 text")
+    host = replace(HOST, left_out=lines)
+
+    assert "✕ 2 files left out (H)" in compose_header(host, [instance("a", questions=0, failed=0)], AT, width).plain
+    told = host_facts(host, {}, AT)
+    assert [text for _, text in told if text in lines] == list(lines)
+    assert ("left out", lines[0]) in told
 
 
 class StatusApp(App[None]):

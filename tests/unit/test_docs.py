@@ -109,7 +109,7 @@ def test_the_published_schema_accepts_the_shipped_templates_and_refuses_what_loa
     for path in shipped_templates().glob("*.md"):
         validator.validate(read_document(path).data)
     plain = {"name": "a", "description": "d"}
-    for wrong in ({"maxConcurrentSessions": 3}, {"maxTurns": 0}, {"turnTimeout": "soon"}, {"name": "A b"}):
+    for wrong in ({"maxConcurrentSessions": 3}, {"maxTurns": 0}, {"turnTimeout": "soon"}, {"name": "-b"}):
         assert not validator.is_valid({**plain, **wrong}), wrong
     for amount in ("800MiB", "1.5 gb", "10%", "none", 2**30):
         assert validator.is_valid({**plain, "pool": {"softMemory": amount}}), amount

@@ -91,8 +91,9 @@ def test_an_unknown_key_is_refused_with_file_line_key_and_the_nearest_valid_one(
         ("maxSessions: 3", "did you mean concurrency.maxSessions?"),
         ("queue: {idleTtl: 3}", "did you mean pool.idleTtl?"),
         ("concurrency: {zzz: 3}", "the keys here are maxSessions"),
-        ("systemPrompt: hello", "is not a key"),
-        ("path: /etc", "is not a key"),
+        ("allowedTools: Read", "did you mean tools?"),
+        ("allowed-tools: Read", "did you mean tools?"),
+        ("mode: plan", "did you mean permissionMode?"),
     ],
 )
 def test_the_suggestion_is_where_the_key_was_meant_to_be(tmp_path: Path, written: str, suggestion: str) -> None:
@@ -154,10 +155,15 @@ def test_a_wrong_value_is_refused_in_plain_words(tmp_path: Path, written: str, s
         ("---\nname: a\nname: b\ndescription: c\n---\n", "agent.md:3: name is written twice"),
         ("---\nname: a\n---\n", "agent.md:1: description is missing"),
         ("---\n---\n", "agent.md:1: description is missing"),
-        ("---\nname: on\ndescription: d\n---\n", "agent.md:2: name must be text, not true"),
-        ("---\nname: ../x\ndescription: d\n---\n", "agent.md:2: name must be lowercase letters, digits and hyphens"),
-        (f"---\nname: {'x' * 65}\ndescription: d\n---\n", "agent.md:2: name must be lowercase letters"),
-        ("---\nname: a\ndescription: ' '\n3: x\n---\n", "agent.md:4: 3 is not a key"),
+        ("---\nname: -x\ndescription: d\n---\n", "agent.md:2: name must not begin with -"),
+        ("---\nname: 'a:b'\ndescription: d\n---\n", "agent.md:2: name must not hold a colon"),
+        ("---\nname: ' '\ndescription: d\n---\n", "agent.md:2: name must not be empty"),
+        (
+            '---\nname: "a\\e[31m"\ndescription: d\n---\n',
+            "agent.md:2: name must be characters that can be seen, and holds ⟨ESC⟩",
+        ),
+        (f"---\nname: {'x' * 257}\ndescription: d\n---\n", "agent.md:2: name has 257 characters; at most 256"),
+        ("---\nname: a\ndescription: d\n---\nBo\0dy", "agent.md:5: is no text: it holds a NUL character"),
     ],
 )
 def test_a_file_that_is_no_template_says_where_and_why(tmp_path: Path, text: str, mistake: str) -> None:
@@ -194,7 +200,7 @@ def test_aliases_of_aliases_are_read_without_being_unfolded(tmp_path: Path) -> N
 def test_keys_left_empty_keep_their_defaults(tmp_path: Path) -> None:
     template = load_template(write(tmp_path, with_keys("tools:", "pool:", "  # spares: 3", "queue:", "  maxWait:")))
 
-    assert template.tools is None
+    assert template.tools == (), "left empty it is no tool, as in Claude Code"
     assert template.spares_wanted == 0
     assert template.max_wait == 30
 
@@ -214,8 +220,9 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as raised:
         load_templates(tmp_path)
 
-    assert [mistake.split(": ")[0] for mistake in raised.value.mistakes] == ["a.md:4", "a.md:5", "b.md:1", "d.md:2"]
-    assert raised.value.mistakes[-1] == "d.md:2: name agent is already used by c.md"
+    found = ["a.md:2", "a.md:4", "a.md:5", "c.md:2", "d.md:2"]
+    assert [mistake.split(": ")[0] for mistake in raised.value.mistakes] == found
+    assert raised.value.mistakes[-1] == "d.md:2: name agent is also used by a.md, c.md: neither runs"
 
 
 def test_a_folder_without_templates_is_a_mistake(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ class StatusHeader(Static):
 
 def compose_header(host: HostRow | None, instances: Sequence[InstanceRow], now: float, width: int) -> Content:
     """The line for a width in cells: badge and numbers on the left, memory and time on the right."""
-    left = [_badge(host), *_alarm(host), *_counts(instances, now, is_terse=bool(alarm_words(host)) and width < ROOMY)]
+    counts = _counts(instances, now, is_terse=bool(alarm_words(host)) and width < ROOMY)
+    left = [_badge(host), *_alarm(host), *counts, *_left_out(host)]
     right = [*_memory(host), Part(Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted"), 6)]
     while len(_joined(left)) + len(_joined(right)) + 3 > width:
         worst = max((part for part in (*left, *right) if part.rank), key=lambda part: part.rank, default=None)
@@ -96,6 +97,16 @@ def alarm_words(host: HostRow | None) -> str:
 def _alarm(host: HostRow | None) -> list[Part]:
     words = alarm_words(host)
     return [Part(Content.styled(f" {words} ", ALARM))] if words else []
+
+
+def _left_out(host: HostRow | None) -> list[Part]:
+    """Files of templates that do not run; `H` says why."""
+    files = {line.partition(":")[0] for line in host.left_out} if host else set()
+    return [Part(Content.styled(f"✕ {_files(len(files))} left out (H)", "bold $text-error"), 4)] if files else []
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
 
 
 def _counts(instances: Sequence[InstanceRow], now: float, *, is_terse: bool) -> list[Part]:

@@ -1,0 +1,93 @@
+"""What an agent's file keeps from it is kept from it, by real Claude Code processes, in every permission mode."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from supervisor.model import Done, Prompt
+from supervisor.template import Template
+from supervisor.templates import load_template
+from tests.acceptance.conftest import House, Open
+
+pytestmark = pytest.mark.anyio
+
+FREE = {"permissionMode": "bypassPermissions"}
+"""Nothing is put to a human: what is refused is refused by the file alone."""
+
+
+AS_ROOT = {"IS_SANDBOX": "1"}
+"""Without it the CLI refuses that mode to root."""
+
+
+async def call(house: House, tool: str, **arguments: object) -> str:
+    outcome = await house.supervisor.submit(Prompt("desk", f"[[tool: {tool} {json.dumps(arguments)}]]")).outcome()
+    assert isinstance(outcome, Done), outcome
+    return outcome.text
+
+
+async def test_a_bracket_gives_its_tool_for_what_it_names_and_for_nothing_else(
+    open_house: Open, tmp_path: Path
+) -> None:
+    inside, outside = tmp_path / "open" / "a.txt", tmp_path / "b.txt"
+    inside.parent.mkdir()
+    inside.write_text("marmalade")
+    outside.write_text("quicksand")
+    tools = f"Agent(helper, tester), Read(/{tmp_path}/open/**), Bash(git:*), WebFetch(domain:example.com), Write"
+    async with open_house(1, variables=AS_ROOT, keys={**FREE, "tools": tools}) as house:
+        assert "git version" in await call(house, "Bash", command="git --version")
+        for command in (
+            "echo ran",
+            "git --version; touch escaped",
+            "git --version $(touch escaped)",
+            "GIT_DIR=. git log",
+        ):
+            assert "allowed only as Bash(git:*)" in await call(house, "Bash", command=command), command
+        assert "marmalade" in await call(house, "Read", file_path=str(inside))
+        assert "allowed only as Read(" in await call(house, "Read", file_path=str(outside))
+        assert "allowed only as WebFetch" in await call(house, "WebFetch", url="http://127.0.0.1:9/", prompt="x")
+        task = {"description": "x", "prompt": "[[say: hi]]", "subagent_type": "general-purpose"}
+        assert "allowed only as Agent(helper, tester)" in await call(house, "Agent", **task)
+        sent = set(house.rehearsal.record[-1].tools)
+        assert sent >= {"Agent", "Read", "Bash", "WebFetch", "Write"}
+        assert "escaped" not in await call(house, "Bash", command="git ls-files --others")
+
+
+async def test_a_hook_of_a_file_guards_its_tool_and_one_that_cannot_start_refuses_it(
+    open_house: Open, tmp_path: Path
+) -> None:
+    """It runs in the project that the template lies in, where its scripts are."""
+    project = tmp_path / "project"
+    agents = project / ".claude" / "agents"
+    agents.mkdir(parents=True)
+    guard = project / "guard.sh"
+    guard.write_text('#!/bin/sh\ncase "$(cat)" in *forbidden*) echo "the guard says no" >&2; exit 2 ;; esac\n')
+    guard.chmod(0o755)
+    entries = {
+        "./guard.sh": "Bash",
+        '"$CLAUDE_PROJECT_DIR"/guard.sh': "Write",
+        "./missing.sh": "Read",
+    }
+    hooks = [{"matcher": tool, "hooks": [{"type": "command", "command": command}]} for command, tool in entries.items()]
+    keys = {**FREE, "tools": "Bash, Write, Read", "hooks": {"PreToolUse": hooks}, "path": agents / "desk.md"}
+    async with open_house(1, variables=AS_ROOT, keys=keys) as house:
+        assert "fine" in await call(house, "Bash", command="echo fine")
+        assert "the guard says no" in await call(house, "Bash", command="echo forbidden")
+        assert "the guard says no" in await call(house, "Write", file_path="x.txt", content="forbidden")
+        assert "could not be started" in await call(house, "Read", file_path="x.txt")
+
+
+async def test_tools_left_empty_are_none_whatever_else_the_file_brings(open_house: Open, tmp_path: Path) -> None:
+    path = tmp_path / "empty.md"
+    path.write_text("---\nname: desk\ndescription: d\ntools:\npermissionMode: bypassPermissions\n---\nTalk.\n")
+    template: Template = load_template(path)
+    keys = {
+        "tools": template.tools,
+        "permissionMode": template.permission_mode,
+        "mcpServers": {"a": {"command": "true"}},
+    }
+    async with open_house(1, variables=AS_ROOT, keys=keys) as house:
+        await house.supervisor.submit(Prompt("desk", "[[say: hi]]")).outcome()
+        assert house.rehearsal.record[-1].tools == ()
