@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Most tests wait for real processes: one more than there are processors keeps these busy.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -18,7 +20,7 @@ run: $(VENV)/installed ## Open the dashboard with your own credentials
 	@$(BIN)/bullpen
 
 test: $(VENV)/installed-test ## Run every test, those with real Claude Code processes included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 
 chaos: $(VENV)/installed-test ## Kill, stop and refuse everything for a minute, and count what was lost (must be 0)
 	$(BIN)/python -m tests.chaos $(CHAOS)

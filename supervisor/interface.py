@@ -68,8 +68,10 @@ class Engine(Protocol):
     def withdraw(self, turn_id: str) -> None:
         """Cancels a turn that still waits; interrupts it when it runs. Raises `UnknownTarget`."""
 
-    def interrupt(self, key: SessionKey) -> bool:
-        """Stops the session's running turn; its client lives on. False when none ran. Raises `UnknownTarget`."""
+    def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
+        """Stops the session's running turn, or the next one when it still waits for its client; the client lives on.
+        `turn_id` names the turn that is meant: another one is left alone. False when there was none. Raises
+        `UnknownTarget`."""
 
     def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
         """Cancels what waits in one session, or in the whole instance; what runs is left alone. Returns how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -199,6 +200,12 @@ class Session:
     def running(self) -> Turn | None:
         """The turn whose words the client says now."""
         return self.own or self.mailbox.current
+
+    @property
+    def turns_to_stop(self) -> Iterator[Turn]:
+        """Its turns in the order in which a stop looks for one: what runs, then what waits."""
+        yield from filter(None, (self.own, self.mailbox.current))
+        yield from self.mailbox
 
     @property
     def context_share(self) -> float | None:

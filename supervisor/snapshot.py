@@ -77,6 +77,11 @@ class SessionRow:
     workspace: str = ""
     """Absolute path of the directory its tools work in; empty before its first client."""
 
+    @property
+    def stoppable(self) -> str:
+        """Id of the turn that a stop means: the one that runs, else the next that waits; empty when there is none."""
+        return self.turn_id or (self.waiting[0].turn_id if self.waiting else "")
+
 
 @dataclass(frozen=True, slots=True)
 class ClientRow:

@@ -414,20 +414,26 @@ class Supervisor:
         turn = self._turns.get(check_name(turn_id, "the id of a turn"))
         if turn is None:
             raise UnknownTarget(f"no turn {turn_id} waits or runs")
-        instance, session = self._instances[turn.key.instance], self._session(turn.key)
-        if session.mailbox.current is turn or turn.is_away:
-            instance.stop_turn(session, "withdrawn by its caller")
-        else:
-            instance.turns.drop(session, turn, Cancelled("withdrawn by its caller"))
-            instance.kick()
+        self._stop_turn(self._session(turn.key), turn, "withdrawn by its caller")
 
-    def interrupt(self, key: SessionKey) -> bool:
+    def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
         self._check_running()
         session = self._session(key)
-        was_running = self._instances[session.key.instance].stop_turn(session, "interrupted by the operator")
-        if was_running:
+        candidates = (turn for turn in session.turns_to_stop if turn_id in ("", turn.id))
+        turn = next(candidates, None)
+        was_stopped = turn is not None and self._stop_turn(session, turn, "interrupted by the operator")
+        if was_stopped:
             self._log_action("interrupt", session.key)
-        return was_running
+        return was_stopped
+
+    def _stop_turn(self, session: Session, turn: Turn, reason: str) -> bool:
+        """Interrupts a turn that has begun; takes one that has not out of its queue."""
+        instance = self._instances[session.key.instance]
+        if turn in (session.own, session.mailbox.current) or turn.is_away or turn.told:
+            return instance.stop_turn(session, reason)
+        instance.turns.drop(session, turn, Cancelled(reason))
+        instance.kick()
+        return True
 
     def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
         found = self._running_instance(instance)

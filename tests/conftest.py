@@ -6,8 +6,10 @@ import pytest
 
 
 def pytest_configure() -> None:
-    # A shell starts what runs in the background with SIGINT ignored, and so would be every program started from here.
+    # What runs in the background, or under `nohup`, ignores some signals, and so would every program started from here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture

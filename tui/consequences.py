@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from supervisor import ClientRow, Offer, SessionKey, SessionRow
+from supervisor import ClientRow, Offer, SessionRow
 from tui import format
 from tui.bridge import Bridge, Work
 
@@ -101,12 +101,23 @@ def of_clear_queue(target: str, waiting: int) -> Consequence:
     )
 
 
-def of_interrupt(key: SessionKey) -> Consequence:
+def of_interrupt(session: SessionRow) -> Consequence:
+    """Of the turn that a stop means: the running one, or the next when it still waits for its client."""
+    key = session.key
+    if session.turn_id:
+        facts = ["its running turn is cut off"]
+        after = "What its tools have done stays done. Its client and its queue stay."
+    else:
+        facts = [f"its next prompt is cancelled: “{session.waiting[0].text}”"] if session.waiting else []
+        after = "Nothing of it has begun. What waits behind it goes on."
+    behind = len(session.waiting) - (0 if session.turn_id else 1)
+    if behind > 0:
+        facts.append(f"{_some(behind, 'turn')} behind it {'waits' if behind == 1 else 'wait'} on")
     return Consequence(
-        title=f"Interrupt {key}?",
-        facts=("its running turn",),
-        after="Its client and its queue stay. Nobody had chosen this row, so it is asked.",
-        confirm="Interrupt",
+        title=f"Stop the turn of {key}?",
+        facts=tuple(facts),
+        after=after,
+        confirm="Stop the turn",
         words=f"interrupt {key}",
     )
 

@@ -38,10 +38,11 @@ class Operations:
     def answer(self, question_id: str, answer: Answer) -> None:
         self._engine.answer(question_id, answer)
 
-    def interrupt(self, key: SessionKey) -> str:
-        if not self._engine.interrupt(key):
-            return f"{key}: no turn runs"
-        return f"{key}: interrupting its turn"
+    def interrupt(self, key: SessionKey, turn_id: str = "") -> str:
+        """Stops that turn, or without an id the one that runs or is next."""
+        if not self._engine.interrupt(key, turn_id):
+            return f"{key}: the turn has ended already" if turn_id else f"{key}: no turn runs or waits"
+        return f"{key}: stopping its turn"
 
     def withdraw(self, turn_id: str) -> str:
         self._engine.withdraw(turn_id)

@@ -161,6 +161,36 @@ async def test_an_interrupt_drains_the_turn_and_the_next_answer_is_the_new_one(s
         assert len(world.connections) == 1, "the client lived on"
 
 
+async def test_an_interrupt_takes_out_the_turn_that_still_waits_for_its_client(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        for user in ("ana", "boris"):
+            supervisor.submit(Prompt("desk", user, user=user))
+        await until(lambda: len(prompts_of(world)) == 2)
+        first, second = (supervisor.submit(Prompt("desk", text, user="chen")) for text in ("c", "d"))
+        row = next(row for row in supervisor.snapshot().sessions if row.key == first.key)
+        assert (row.turn_id, row.stoppable) == ("", first.turn_id)
+        assert supervisor.interrupt(first.key)
+        assert await first.outcome() == Cancelled("interrupted by the operator")
+        assert second.finished is None
+        assert supervisor.interrupt(second.key)
+        assert not supervisor.interrupt(second.key)
+
+
+async def test_an_interrupt_that_names_its_turn_leaves_the_next_one_alone(start: Start, world: FakeWorld) -> None:
+    """A confirmation takes a moment: what the operator agreed to stop may have ended by then."""
+    world.on_prompt = lambda connection, text: connection.reply("fine") if text == "one" else None
+    async with start() as supervisor:
+        first = supervisor.submit(Prompt("desk", "one", user="ana"))
+        await first.outcome()
+        second = supervisor.submit(Prompt("desk", "two", user="ana"))
+        await until(lambda: prompts_of(world) == ["one", "two"])
+        assert not supervisor.interrupt(first.key, first.turn_id)
+        assert second.finished is None
+        assert supervisor.interrupt(second.key, second.turn_id)
+        assert isinstance(await second.outcome(), Interrupted)
+
+
 async def test_a_client_that_ignores_an_interrupt_is_ended_and_the_session_goes_on(
     start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,8 +166,8 @@ class StageEngine:
     def withdraw(self, turn_id: str) -> None:
         self._record("withdraw", turn_id)
 
-    def interrupt(self, key: SessionKey) -> bool:
-        self._record("interrupt", key)
+    def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
+        self._record("interrupt", key, *filter(None, [turn_id]))
         return True
 
     def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:

@@ -20,7 +20,7 @@ from supervisor import (
     WhyWaiting,
 )
 from tests.tui import stage
-from tests.tui.stage import ANA, DORA, EMIL, ROOT
+from tests.tui.stage import ANA, CARO, DORA, EMIL, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tui.screens.chat import ChatScreen
 from tui.screens.dashboard import DashboardScreen
@@ -64,7 +64,7 @@ async def test_a_focused_card_answers_with_one_key(key: str, answer: Allow) -> N
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ROOT)
         await settle(app, pilot)
-        await pilot.press(key)
+        await pilot.press("f4", key)
         await pilot.pause()
         assert engine.calls == [("answer", "q-1", answer)]
 
@@ -74,7 +74,7 @@ async def test_denying_asks_for_the_reason() -> None:
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ROOT)
         await settle(app, pilot)
-        await pilot.press("d", *"not now", "enter")
+        await pilot.press("f4", "d", *"not now", "enter")
         await pilot.pause()
         assert engine.calls == [("answer", "q-1", Deny("not now"))]
 
@@ -84,18 +84,19 @@ async def test_leaving_the_reason_denies_nothing() -> None:
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ROOT)
         await settle(app, pilot)
-        await pilot.press("d", "escape")
+        await pilot.press("f4", "d", "escape")
         await pilot.pause()
         assert engine.calls == []
 
 
-async def test_typing_in_the_prompt_answers_no_question() -> None:
-    """A card that arrives while something is being typed does not take the focus away."""
+@pytest.mark.parametrize("typed", ["", "Add "])
+async def test_a_card_does_not_take_the_focus_by_arriving(typed: str) -> None:
+    """D4: whatever is typed goes on to where it went, also into an empty message box."""
     engine = stage.busy()
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ROOT)
         await pilot.pause()
-        await pilot.press(*"Add ")
+        await pilot.press(*typed)
         engine.put(
             stage.PERMISSION,
             replace(engine.sessions[ROOT], state=SessionState.ASKING, questions=("q-1",)),
@@ -105,7 +106,37 @@ async def test_typing_in_the_prompt_answers_no_question() -> None:
         await pilot.press(*"aAd")
         await pilot.pause()
         assert engine.calls == []
-        assert app.screen.prompt.text == "Add aAd"
+        assert app.screen.prompt.text == f"{typed}aAd"
+
+
+async def test_the_focus_goes_from_an_answered_card_to_the_next_and_then_to_the_message() -> None:
+    engine = stage.asking()
+    later = replace(stage.PERMISSION, id="q-9", asked_at=stage.PERMISSION.asked_at + 5)
+    engine.put(later, replace(engine.sessions[ROOT], questions=("q-1", "q-9")))
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        await pilot.press("f4", "a", "a", "a")
+        await pilot.pause()
+        assert engine.calls == [("answer", "q-1", Allow()), ("answer", "q-9", Allow())]
+        assert app.screen.prompt.text == "a"
+
+
+async def test_a_card_that_goes_unanswered_gives_its_letters_to_no_other_card() -> None:
+    """It expired, or was answered elsewhere, just before the key: that key was not meant for the next question."""
+    engine = stage.asking()
+    later = replace(stage.PERMISSION, id="q-9", asked_at=stage.PERMISSION.asked_at + 5)
+    engine.put(later, replace(engine.sessions[ROOT], questions=("q-1", "q-9")))
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        await pilot.press("f4")
+        engine.remove_question("q-1")
+        await settle(app, pilot)
+        await pilot.press("a")
+        await pilot.pause()
+        assert engine.calls == []
+        assert app.screen.prompt.text == "a"
 
 
 async def test_always_is_not_possible_where_it_is_not_on_offer() -> None:
@@ -114,7 +145,7 @@ async def test_always_is_not_possible_where_it_is_not_on_offer() -> None:
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ROOT)
         await settle(app, pilot)
-        await pilot.press("A")
+        await pilot.press("f4", "A")
         await pilot.pause()
         assert engine.calls == []
 
@@ -125,7 +156,7 @@ async def test_choices_are_answered_item_by_item() -> None:
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(EMIL)
         await settle(app, pilot)
-        await pilot.press("2")
+        await pilot.press("f4", "2")
         await pilot.pause()
         assert "2 of 2" in screen_text(app)
         await pilot.press("1", "3", "enter")
@@ -139,7 +170,7 @@ async def test_a_choice_may_be_answered_in_other_words() -> None:
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(EMIL)
         await settle(app, pilot)
-        await pilot.press("o", *"a tablet", "enter")
+        await pilot.press("f4", "o", *"a tablet", "enter")
         await pilot.pause()
         await pilot.press("o", *"none", "enter")
         await pilot.pause()
@@ -152,57 +183,60 @@ async def test_a_settled_question_leaves_and_the_prompt_has_the_focus() -> None:
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ROOT)
         await settle(app, pilot)
+        await pilot.press("f4")
         engine.remove_question("q-1")
         await settle(app, pilot)
         assert not app.screen.query(QuestionCard)
         assert app.screen.prompt.has_focus
 
 
-async def test_escape_interrupts_a_running_turn_and_goes_back_when_none_runs() -> None:
-    """The footer says which of the two it is; a turn of somebody else is stopped by the second press."""
+async def test_escape_goes_one_step_back_and_stops_nothing() -> None:
+    """From the card to the message, from there to the dashboard; also while a turn runs."""
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        await pilot.press("f4", "escape")
+        await settle(app, pilot)
+        assert app.screen.prompt.has_focus
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert isinstance(app.screen, DashboardScreen)
+        app.screen.open_chat(ANA)
+        await settle(app, pilot)
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert isinstance(app.screen, DashboardScreen)
+        assert engine.calls == []
+
+
+@pytest.mark.parametrize("asked", [ANA, CARO, ROOT], ids=["running", "waiting for a client", "asking"])
+async def test_the_key_that_stops_a_turn_asks_first_and_stops_the_turn_it_named(asked: SessionKey) -> None:
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(asked)
+        await settle(app, pilot)
+        turn = engine.sessions[asked].stoppable
+        await pilot.press("f9", "enter")
+        await pilot.pause()
+        assert engine.calls == []
+        await pilot.press("f9")
+        engine.put(replace(engine.sessions[asked], turn_id="t-next", waiting=()))
+        await settle(app, pilot)
+        await pilot.press("right", "enter")
+        await pilot.pause()
+        assert engine.calls == [("interrupt", asked, turn)]
+
+
+async def test_the_key_that_stops_a_turn_does_nothing_when_there_is_none() -> None:
     engine = stage.busy()
     async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ANA)
+        app.screen.open_chat(DORA)
         await settle(app, pilot)
-        assert "interrupt" in screen_text(app).splitlines()[-1]
-        await pilot.press("escape")
+        assert "stop turn" not in screen_text(app).splitlines()[-1]
+        await pilot.press("f9")
         await pilot.pause()
-        assert engine.calls == []
-        assert "esc again" in told(app)
-        await pilot.press("escape")
-        await pilot.pause()
-        assert engine.calls == [("interrupt", ANA)]
         assert isinstance(app.screen, ChatScreen)
-
-        engine.put(replace(engine.sessions[ANA], state=SessionState.IDLE, turn_id="", turn_started_at=None))
-        await settle(app, pilot)
-        assert "interrupt" not in screen_text(app).splitlines()[-1]
-        await pilot.press("escape")
-        await pilot.pause()
-        assert isinstance(app.screen, DashboardScreen)
-        assert engine.calls == [("interrupt", ANA)]
-
-
-async def test_a_late_second_escape_is_a_first_one_and_the_operators_own_turn_needs_none() -> None:
-    engine = stage.busy()
-    clock = HandClock()
-    own = SessionKey("helpdesk", "operator", "chat-1")
-    engine.put(replace(engine.sessions[ANA], key=own))
-    async with playing(engine, clock=clock) as (app, pilot):
-        app.screen.open_chat(ANA)
-        await settle(app, pilot)
-        await pilot.press("escape")
-        clock.now += 5
-        await pilot.press("escape")
-        await pilot.pause()
-        assert engine.calls == []
-        await pilot.press("ctrl+b")
-        await settle(app, pilot)
-        app.screen.open_chat(own)
-        await settle(app, pilot)
-        await pilot.press("escape")
-        await pilot.pause()
-        assert engine.calls == [("interrupt", own)]
 
 
 async def test_words_that_were_not_sent_are_there_when_the_chat_is_opened_again() -> None:
@@ -230,19 +264,6 @@ async def test_a_refused_prompt_does_not_take_the_place_of_a_draft() -> None:
         assert app.screen.prompt.text == "refused\nlater"
 
 
-async def test_a_first_escape_for_one_turn_does_not_count_for_the_next() -> None:
-    engine = stage.busy()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ANA)
-        await settle(app, pilot)
-        await pilot.press("escape")
-        engine.put(replace(engine.sessions[ANA], turn_id="t-next"))
-        await settle(app, pilot)
-        await pilot.press("escape")
-        await pilot.pause()
-        assert engine.calls == []
-
-
 async def test_what_became_of_the_last_turn_is_not_said_of_the_next() -> None:
     engine = stage.busy()
     engine.put(replace(engine.sessions[ANA], note="interrupted by somebody"))
@@ -253,17 +274,17 @@ async def test_what_became_of_the_last_turn_is_not_said_of_the_next() -> None:
 
 
 @pytest.mark.parametrize("asked", [ROOT, EMIL])
-async def test_words_typed_on_a_card_answer_nothing(asked: SessionKey) -> None:
-    """D4: whoever takes the card for the message has letters in their words that are keys of the card."""
+async def test_words_typed_on_a_card_go_to_the_message_from_their_first_letter_that_is_none_of_its_keys(
+    asked: SessionKey,
+) -> None:
     engine = stage.asking()
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(asked)
         await settle(app, pilot)
-        await pilot.press(*"hello Adam and 2 more", "enter")
+        await pilot.press("f4", *"hello Adam and 2 more")
         await pilot.pause()
         assert engine.calls == []
-        assert isinstance(app.screen, ChatScreen)
-        assert "tab goes to the message" in told(app)
+        assert app.screen.prompt.text == "hello Adam and 2 more"
 
 
 async def test_the_chat_says_that_others_wait_for_the_operator() -> None:
@@ -364,25 +385,13 @@ async def test_the_dashboard_is_up_to_date_when_a_chat_that_a_dialog_opened_is_l
         assert "crashed in the meantime"[:12] in screen_text(app)
 
 
-async def test_escape_leaves_a_question_alone_and_goes_back() -> None:
-    """A caller's turn that waits for an answer is not thrown away by the key that means "back"."""
-    engine = stage.asking()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await settle(app, pilot)
-        await pilot.press("escape")
-        await settle(app, pilot)
-        assert isinstance(app.screen, DashboardScreen)
-        assert engine.calls == []
-
-
 async def test_an_enter_meant_for_something_else_answers_no_choice() -> None:
     """D4: nothing is chosen before a key of the card was pressed."""
     engine = stage.asking()
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(EMIL)
         await settle(app, pilot)
-        await pilot.press("enter", "enter")
+        await pilot.press("f4", "enter", "enter")
         await pilot.pause()
         assert engine.calls == []
         assert "1 of 2" in screen_text(app)

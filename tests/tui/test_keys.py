@@ -17,6 +17,7 @@ from tui.screens.chat import ChatScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dashboard import DashboardScreen
 from tui.screens.quit import DrainingScreen, QuitScreen
+from tui.widgets.question import PermissionCard
 
 pytestmark = pytest.mark.anyio
 
@@ -73,13 +74,13 @@ async def test_four_stops_on_four_keys_are_never_confused() -> None:
     engine = stage.busy()
     async with playing(engine) as (app, pilot):
         on_session(app, BEN)
-        await pilot.press("x")
+        await pilot.press("x", "right", "enter")
         await pilot.press("X", "right", "enter")
         await pilot.press("D", "right", "enter")
         await pilot.press("K", "right", "enter")
         await pilot.pause()
         assert engine.calls == [
-            ("interrupt", BEN),
+            ("interrupt", BEN, "t-13"),
             ("clear_queue", "helpdesk", BEN),
             ("drain", "helpdesk"),
             ("kill_client", "helpdesk-4"),
@@ -255,6 +256,7 @@ async def test_questions_stand_on_top_and_i_opens_the_oldest() -> None:
         await pilot.pause()
         assert isinstance(app.screen, ChatScreen)
         assert app.screen.key == ROOT
+        assert app.focused is app.screen.query_one(PermissionCard)
 
 
 async def test_no_question_no_inbox() -> None:
@@ -457,16 +459,18 @@ async def test_a_table_that_nobody_touches_shows_its_top() -> None:
         assert app.screen.sessions.cursor_key == session_id(BEN)
 
 
-async def test_a_row_that_nobody_has_chosen_is_interrupted_only_after_a_question() -> None:
-    """D3: it may have come under the cursor a moment ago."""
+@pytest.mark.parametrize("key", [BEN, CARO], ids=["running", "waiting for a client"])
+async def test_a_turn_is_stopped_only_after_a_question(key: SessionKey) -> None:
+    """D3: whether or not its row was chosen, and also before the turn has a client."""
     engine = stage.busy()
-    engine.put(replace(engine.sessions[CARO], state=SessionState.IDLE, waiting=()))
     async with playing(engine) as (app, pilot):
-        await settle(app, pilot)
-        await pilot.press("x")
+        on_session(app, key)
+        await pilot.press("x", "enter")
         await pilot.pause()
         assert engine.calls == []
-        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("x", "right", "enter")
+        await pilot.pause()
+        assert engine.calls == [("interrupt", key, engine.sessions[key].stoppable)]
 
 
 async def test_the_instance_that_the_panes_are_narrowed_to_is_not_left_by_itself() -> None:

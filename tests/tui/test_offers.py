@@ -122,15 +122,15 @@ async def test_the_chat_has_a_card_with_the_same_keys(key: str, verb: str) -> No
         text = screen_text(app)
         assert "Interrupted by a restart at" in text
         assert "expires in 58m" in text
-        await pilot.press(key)
+        await pilot.press("f4", key)
         await pilot.pause()
         await pilot.press("right", "enter")
         await settle(app, pilot)
         assert engine.calls == [(verb, ANA)]
 
 
-async def test_typing_in_the_prompt_decides_nothing() -> None:
-    """The card takes the focus of an empty prompt only."""
+@pytest.mark.parametrize("typed", ["", "Hi "])
+async def test_typing_in_the_message_decides_nothing(typed: str) -> None:
     engine = only_offers()
     before = replace(engine.sessions[ANA], offer=None, state=SessionState.IDLE)
     interrupted = engine.sessions[ANA]
@@ -138,12 +138,12 @@ async def test_typing_in_the_prompt_decides_nothing() -> None:
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ANA)
         await settle(app, pilot)
-        await pilot.press(*"Hi ")
+        await pilot.press(*typed)
         engine.put(interrupted)
         await settle(app, pilot)
         assert app.screen.query(OfferCard)
         await pilot.press(*"RZ")
-        assert app.screen.prompt.text == "Hi RZ"
+        assert app.screen.prompt.text == f"{typed}RZ"
         assert isinstance(app.screen, ChatScreen)
 
 
@@ -152,6 +152,7 @@ async def test_a_decided_offer_leaves_and_the_prompt_has_the_focus() -> None:
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ANA)
         await settle(app, pilot)
+        await pilot.press("f4")
         assert app.screen.query_one(OfferCard).has_focus
         engine.put(replace(engine.sessions[ANA], offer=None, state=SessionState.IDLE))
         await settle(app, pilot)

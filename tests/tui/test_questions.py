@@ -35,12 +35,14 @@ SCENES = [asked.script, asked.write, asked.edit, asked.hidden, asked.plan, asked
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 def test_card(looks_as_before: Draw, size: tuple[int, int], scene: Callable[[], Question]) -> None:
-    looks_as_before(asked.asking(scene()), size, before=lambda app: app.screen.open_chat(ROOT))
+    looks_as_before(asked.asking(scene()), size, press=["f4"], before=lambda app: app.screen.open_chat(ROOT))
 
 
 @pytest.mark.parametrize("size", SIZES[:1], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_whole_screen(looks_as_before: Draw, size: tuple[int, int]) -> None:
-    looks_as_before(asked.asking(asked.write()), size, press=["enter"], before=lambda app: app.screen.open_chat(ROOT))
+    looks_as_before(
+        asked.asking(asked.write()), size, press=["f4", "enter"], before=lambda app: app.screen.open_chat(ROOT)
+    )
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300), st.integers(4, 40))
@@ -59,7 +61,7 @@ async def test_the_last_line_of_a_long_script_is_reached_with_keys_and_what_is_b
         total = len(lines_of(asked.script()))
         assert re.search(rf"lines 1–\d+ of {total} · \d+ more below", screen_text(app))
         assert "part-120" not in screen_text(app)
-        await pilot.press("end")
+        await pilot.press("f4", "end")
         await settle(app, pilot)
         assert "the end" in screen_text(app)
         view = app.screen.query_one(QuestionView)
@@ -81,7 +83,7 @@ async def test_a_question_on_the_whole_screen_is_answered_there(key: str, answer
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ROOT)
         await settle(app, pilot)
-        await pilot.press("enter")
+        await pilot.press("f4", "enter")
         await pilot.pause()
         assert isinstance(app.screen, QuestionScreen)
         await pilot.press(key)

@@ -120,11 +120,11 @@ def test_chat_streaming(looks_as_before: Draw, size: Size) -> None:
 
 
 def test_chat_permission(looks_as_before: Draw, size: Size) -> None:
-    looks_as_before(stage.asking(), size, before=lambda app: app.screen.open_chat(ROOT))
+    looks_as_before(stage.asking(), size, press=["f4"], before=lambda app: app.screen.open_chat(ROOT))
 
 
 def test_chat_choice(looks_as_before: Draw, size: Size) -> None:
-    looks_as_before(stage.asking(), size, press=["down"], before=lambda app: app.screen.open_chat(EMIL))
+    looks_as_before(stage.asking(), size, press=["f4", "down"], before=lambda app: app.screen.open_chat(EMIL))
 
 
 def test_chat_interrupted(looks_as_before: Draw, size: Size) -> None:

@@ -22,7 +22,7 @@ HOMES = {
     Place.ANYWHERE: BullpenApp,
 }
 
-TAKING_TURNS = [{"pause", "resume"}, {"drain", "undo_drain"}, {"stop_turn", "leave"}]
+TAKING_TURNS = [{"pause", "resume"}, {"drain", "undo_drain"}]
 """Pairs that share a key because at most one of them is ever possible."""
 
 
@@ -51,6 +51,8 @@ def test_sort_letters_take_no_verbs_key() -> None:
 
 def test_what_ends_or_holds_up_work_asks_first() -> None:
     asking = {
+        "interrupt",
+        "stop_turn",
         "pause",
         "clear_queue",
         "drain",

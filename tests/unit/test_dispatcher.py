@@ -294,7 +294,7 @@ def test_no_more_turns_run_than_allowed() -> None:
     assert stage.decide() is None
 
 
-@pytest.mark.parametrize("state", set(InstanceState) - {InstanceState.RUNNING, InstanceState.DRAINING})
+@pytest.mark.parametrize("state", sorted(set(InstanceState) - {InstanceState.RUNNING, InstanceState.DRAINING}))
 def test_an_instance_that_does_not_run_starts_nothing(state: InstanceState) -> None:
     stage = Stage(spares=1)
     stage.slot(SlotState.READY, stage.session("ana", "hi"))

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from textual import on
 from textual.containers import Vertical
-from textual.message import Message
 
 from supervisor import Deny, Offer, Question, Refused
 from tui.filters import clean_cell
@@ -14,51 +13,61 @@ from tui.operations import Operations
 from tui.screens.ask_text import AskTextScreen
 from tui.screens.offers import ask_drop, ask_replay
 from tui.screens.whole_question import QuestionScreen
+from tui.widgets.docked import DockedCard
 from tui.widgets.offer import OfferCard
+from tui.widgets.prompt import PromptInput
 from tui.widgets.question import PermissionCard, QuestionCard, card_for
 
 
 class CardDock(Vertical):
-    """Shows the cards and does what they say. Who docks it is told when a card came or went that had the focus."""
+    """Shows the cards and does what they say.
 
-    class Arrived(Message):
-        """A new card; it may have the focus when nobody types."""
+    No card takes the focus by arriving: what is typed goes on to where it went. After an answer the focus goes to the
+    oldest card that is left; when there is none, or a card goes that was not answered here, to the message.
+    """
 
-        def __init__(self, card: QuestionCard | OfferCard) -> None:
-            super().__init__()
-            self.card = card
-
-    class Left(Message):
-        """The card that had the focus is gone, and no other came."""
-
-    def __init__(self, operations: Operations, *, id: str) -> None:
+    def __init__(self, operations: Operations, message: PromptInput, *, id: str) -> None:
+        """`message` is where words are typed, and where the focus goes when a card goes that had it."""
         super().__init__(id=id)
         self._operations = operations
+        self._message = message
+
+    @property
+    def oldest(self) -> DockedCard | None:
+        """The card of the oldest question that is still to be answered; without one, that of an interrupted turn."""
+        open_cards = [card for card in self.cards() if not card.is_settled]
+        return min(open_cards, key=lambda card: (isinstance(card, OfferCard), card.since), default=None)
+
+    @property
+    def is_focused(self) -> bool:
+        return self._focused is not None
+
+    @property
+    def _focused(self) -> DockedCard | None:
+        return next((card for card in self.cards() if card is self.screen.focused), None)
 
     def show(self, questions: Iterable[Question], offer: Offer | None) -> None:
         """Docks a card for each; the cards of what is settled go."""
         wanted: dict[object, Question | Offer] = {question.id: question for question in questions}
         if offer is not None:
             wanted[offer] = offer
-        had_focus = False
         for card in self.cards():
-            name: object = card.offer if isinstance(card, OfferCard) else card.question.id
-            if wanted.pop(name, None) is None:
-                had_focus = had_focus or card.has_focus
+            if wanted.pop(card.subject, None) is None:
+                if card is self._focused:
+                    # Its letters were meant for this question: another card must not get them.
+                    self.screen.set_focus(self._message)
+                card.is_settled = True
                 card.remove()
         new = [OfferCard(each) if isinstance(each, Offer) else card_for(each) for each in wanted.values()]
         if new:
             self.mount(*new)
-            self.post_message(self.Arrived(new[0]))
-        elif had_focus:
-            self.post_message(self.Left())
 
     def show_ages(self, now: float) -> None:
         for card in self.cards():
             card.show_age(now)
 
-    def cards(self) -> list[QuestionCard | OfferCard]:
-        return [each for each in self.children if isinstance(each, QuestionCard | OfferCard)]
+    def cards(self) -> list[DockedCard]:
+        return [each for each in self.children if isinstance(each, DockedCard)]
 
     # Questions
 
@@ -68,6 +77,18 @@ class CardDock(Vertical):
             self._operations.answer(event.question.id, event.answer)
         except Refused as error:
             self.notify(str(error), severity="warning", markup=False)
+            return
+        had_focus = self._focused
+        for card in self.cards():
+            if isinstance(card, QuestionCard) and card.question is event.question:
+                card.is_settled = True
+                if card is had_focus:
+                    self.screen.set_focus(self.oldest or self._message)
+
+    @on(DockedCard.WordsTyped)
+    def go_on_in_message(self, event: DockedCard.WordsTyped) -> None:
+        self.screen.set_focus(self._message)
+        self._message.insert(event.text)
 
     @on(QuestionCard.ReasonWanted)
     def ask_reason(self, event: QuestionCard.ReasonWanted) -> None:

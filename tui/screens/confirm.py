@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
+from supervisor import Refused
 from tui.consequences import Consequence
 from tui.screens.dialog import Dialog
+
+
+def confirm(app: App[Any], consequence: Consequence, act: Callable[[], str]) -> None:
+    """Does it when the operator says so, and only then; tells what was done, or why it was refused."""
+
+    def decided(answer: bool | None) -> None:
+        if answer is not True:
+            return
+        try:
+            app.notify(act(), markup=False, timeout=4)
+        except Refused as error:
+            app.notify(str(error), severity="warning", markup=False)
+
+    app.push_screen(ConfirmScreen(consequence), decided)
 
 
 class ConfirmScreen(Dialog[bool | None]):

@@ -138,17 +138,19 @@ class LookingScreen(OperatorScreen):
             self.show_everything()
             self.sessions.focus()
         elif (key := self.target_session()) is not None:
-            self.open_chat(key)
+            self.open_chat(key, at_question=event.table is self.inbox)
         else:
             self.notify("a spare: nobody talks to it yet", markup=False)
 
     def action_open(self) -> None:
         self._active_table().action_open()
 
-    def open_chat(self, key: SessionKey) -> None:
+    def open_chat(self, key: SessionKey, *, at_question: bool = False) -> None:
+        """`at_question`: the oldest card has the focus, not the message."""
         from tui.screens.chat import ChatScreen
 
-        self.app.push_screen(ChatScreen(key, self.bridge, self.operations, self._clock))
+        screen = ChatScreen(key, self.bridge, self.operations, self._clock, at_question=at_question)
+        self.app.push_screen(screen)
 
     def action_new_chat(self) -> None:
         self.begin_chat(self.target_instance())
@@ -173,7 +175,7 @@ class LookingScreen(OperatorScreen):
     def action_inbox(self) -> None:
         if self.focused is self.inbox:
             if (first := min(self.bridge.inbox(), key=inbox_order, default=None)) is not None:
-                self.open_chat(first.key)
+                self.open_chat(first.key, at_question=True)
         else:
             self.action_pane("inbox")
 

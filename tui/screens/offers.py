@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from textual.app import App
 
-from supervisor import Offer, Refused
+from supervisor import Offer
 from tui import consequences
 from tui.acceptance import follow
-from tui.consequences import Consequence
 from tui.operations import Operations
-from tui.screens.confirm import ConfirmScreen
+from tui.screens.confirm import confirm
 
 
 def ask_replay(app: App[Any], operations: Operations, offer: Offer) -> None:
@@ -20,20 +18,8 @@ def ask_replay(app: App[Any], operations: Operations, offer: Offer) -> None:
         follow(app, operations.replay(offer.key))
         return f"{offer.key}: the interrupted turn is sent again"
 
-    _ask(app, consequences.of_replay(offer), replay)
+    confirm(app, consequences.of_replay(offer), replay)
 
 
 def ask_drop(app: App[Any], operations: Operations, offer: Offer) -> None:
-    _ask(app, consequences.of_drop(offer), lambda: operations.drop_offer(offer.key))
-
-
-def _ask(app: App[Any], consequence: Consequence, act: Callable[[], str]) -> None:
-    def decided(answer: bool | None) -> None:
-        if answer is not True:
-            return
-        try:
-            app.notify(act(), markup=False, timeout=4)
-        except Refused as error:
-            app.notify(str(error), severity="warning", markup=False)
-
-    app.push_screen(ConfirmScreen(consequence), decided)
+    confirm(app, consequences.of_drop(offer), lambda: operations.drop_offer(offer.key))

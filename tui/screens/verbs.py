@@ -57,7 +57,7 @@ class OperatorScreen(Screen[None]):
             "kill": self.target_client() is not None or (key is None and instance is not None),
             "scale": instance is not None,
             "clear_queue": bool(session.waiting) if session else bool(key is None and instance and instance.waiting),
-            "interrupt": session is not None and bool(session.turn_id),
+            "interrupt": session is not None and bool(session.stoppable),
             "hibernate": session is not None and bool(session.client_id) and not session.turn_id,
             "compact": session is not None and not session.turn_id and session.turns > 0,
             "replay": key in self.bridge.offers,
@@ -85,13 +85,10 @@ class OperatorScreen(Screen[None]):
     # Four stops
 
     def action_interrupt(self) -> None:
-        if (key := self.target_session()) is None:
+        if (key := self.target_session()) is None or (session := self.bridge.sessions.get(key)) is None:
             return
-        if self.is_attended:
-            self.attempt(lambda: self.operations.interrupt(key))
-        else:
-            # Nobody has chosen that row: it may have come under the cursor a moment ago.
-            self.confirm(consequences.of_interrupt(key), lambda: self.operations.interrupt(key))
+        if turn := session.stoppable:
+            self.confirm(consequences.of_interrupt(session), lambda: self.operations.interrupt(key, turn))
 
     def action_clear_queue(self) -> None:
         key, instance = self.target_session(), self.target_instance()

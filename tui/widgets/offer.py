@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -16,9 +15,10 @@ from tui import format, reasons
 from tui.actions import bindings_of, key_of
 from tui.filters import clean_cell
 from tui.themes import MUTED
+from tui.widgets.docked import DockedCard
 
 
-class OfferCard(Vertical, can_focus=True, can_focus_children=False):
+class OfferCard(DockedCard):
     """Shall the turn be sent again? It decides nothing itself: whoever docks it asks first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("replay", "drop_offer")]
@@ -36,6 +36,14 @@ class OfferCard(Vertical, can_focus=True, can_focus_children=False):
     def __init__(self, offer: Offer) -> None:
         super().__init__()
         self.offer = offer
+
+    @property
+    def subject(self) -> object:
+        return self.offer
+
+    @property
+    def since(self) -> float:
+        return self.offer.made_at
 
     def compose(self) -> ComposeResult:
         offer = self.offer

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import ClassVar, NamedTuple
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
@@ -20,13 +18,8 @@ from tui.actions import Place, bindings
 from tui.filters import clean_cell, clean_text
 from tui.reading import always_words
 from tui.themes import MUTED
+from tui.widgets.docked import DockedCard
 from tui.widgets.questionview import QuestionView
-
-TYPING = 1.0
-"""Seconds after a letter that is no key of a card in which its keys are letters as well."""
-HINT_EVERY = 5.0
-"""Seconds between two hints that a card does not take words."""
-
 
 SCROLLING: tuple[BindingType, ...] = (
     Binding("up,k", "scroll(-1)", show=False),
@@ -39,7 +32,7 @@ SCROLLING: tuple[BindingType, ...] = (
 """Keys that move the text of a question."""
 
 
-class QuestionCard(Vertical, can_focus=True, can_focus_children=False):
+class QuestionCard(DockedCard):
     """One open question. It answers nothing itself: it posts what was decided."""
 
     class Answered(Message):
@@ -66,20 +59,14 @@ class QuestionCard(Vertical, can_focus=True, can_focus_children=False):
     def __init__(self, question: Question) -> None:
         super().__init__()
         self.question = question
-        self._typed_at = float("-inf")
-        """When a letter came that is no key of the card."""
 
     @property
-    def is_typed_on(self) -> bool:
-        """Whether its keys are letters of words that are meant for the message."""
-        return monotonic() - self._typed_at < TYPING
+    def subject(self) -> object:
+        return self.question.id
 
-    def on_key(self, event: events.Key) -> None:
-        """Whoever types words here means the message: none of their letters is an answer."""
-        if event.is_printable and event.key not in self._bindings.key_to_bindings:
-            if monotonic() - self._typed_at > HINT_EVERY:
-                self.notify("the keys of the card answer it; tab goes to the message", markup=False, timeout=3)
-            self._typed_at = monotonic()
+    @property
+    def since(self) -> float:
+        return self.question.asked_at
 
     def show_age(self, now: float) -> None:
         """Writes how long it has been asked, and how long is left."""
@@ -122,7 +109,7 @@ class PermissionCard(QuestionCard):
         return self.query_one(QuestionView)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("approve", "always", "deny", "enlarge") and self.is_typed_on:
+        if action in ("approve", "always", "deny", "enlarge") and self.is_settled:
             return False
         return bool(self.question.always) if action == "always" else True
 
@@ -204,7 +191,7 @@ class ChoiceCard(QuestionCard):
         self._draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("choose", "mark", "other", "deny", "pick") and self.is_typed_on:
+        if action in ("choose", "mark", "other", "deny", "pick") and self.is_settled:
             return False
         return self.item.multiple if action == "mark" else True
 
