@@ -6,24 +6,20 @@ import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
-from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
-from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Input
 from textual.worker import Worker
 
-from supervisor import Engine, InstanceState, clean
+from supervisor import Engine, InstanceState, SessionKey
 from tui import consequences, format
 from tui.bridge import Bridge
+from tui.clipboard import CopyFile
 from tui.commands import SessionProvider, VerbProvider
 from tui.filters import ControlFilter
-from tui.inputqueue import INPUT, InputQueue
 from tui.operations import Operations
-from tui.pastes import PasteCut, on_one_line
 from tui.screens.chat import ChatScreen
 from tui.screens.dashboard import DashboardScreen
 from tui.screens.help import HelpScreen
@@ -56,50 +52,29 @@ class BullpenApp(App[int]):
         theme: str = "bullpen-dark",
         clock: Callable[[], float] = time.time,
         driver_class: type[Driver] | None = None,
+        copies: CopyFile | None = None,
     ) -> None:
-        """`clock` gives the Unix time that ages are counted from."""
+        """`clock` gives the Unix time that ages are counted from. `copies` takes what is copied, for terminals that
+        ignore it."""
         super().__init__(driver_class=driver_class)
         self.title = title
         self.sub_title = "rehearsal" if rehearsal else ""
         self._clock = clock
+        self._copies = copies
+        self._is_in_file = False
+        """Whether what was copied last is in the file as well."""
         self._control_filter = ControlFilter()
         self._leaving: Worker[None] | None = None
         """Ends the program when everything is drained; None when nobody wants that."""
         self._states_before: dict[str, InstanceState] = {}
         """Of the instances when that drain began."""
-        self.inputs = InputQueue(self, self._release)
         self.bridge = Bridge(engine)
         self.operations = Operations(engine)
+        self.chats = ChatScreen(self.bridge, self.operations, clock)
+        """Every open conversation; in front while one is looked at."""
         for each in OURS:
             self.register_theme(each)
         self.theme = theme if theme in self.available_themes else "bullpen-dark"
-
-    def post_message(self, message: Message) -> bool:
-        """What comes from the terminal takes its turn; everything else goes to the queue as ever."""
-        if isinstance(message, INPUT) and not message.is_forwarded:
-            return self.inputs.take(message)
-        return super().post_message(message)
-
-    def _release(self, event: Message) -> bool:
-        if isinstance(event, events.Paste):
-            event.text = clean(event.text)
-            if isinstance(self.focused, Input):
-                event.text = self._fit(event.text, self.focused)
-        return super().post_message(event)
-
-    def _fit(self, text: str, field: Input) -> str:
-        """The text as the field can take it: on one line, and not longer than it may be."""
-        line = on_one_line(text)
-        if not field.max_length:
-            return line
-        start, end = sorted(field.selection)
-        room = max(0, field.max_length - len(field.value) + end - start)
-        if len(line) > room:
-            self.on_paste_cut(PasteCut(f"a line has at most {field.max_length:,} characters: the paste was cut"))
-        return line[:room]
-
-    def on_paste_cut(self, event: PasteCut) -> None:
-        self.notify(event.text, severity="warning", markup=False)
 
     def get_line_filters(self) -> list[LineFilter]:
         return [*super().get_line_filters(), self._control_filter]
@@ -111,11 +86,26 @@ class BullpenApp(App[int]):
         yield SystemCommand("Quit", "Leave; says first what would end.", self.action_quit)
 
     def on_mount(self) -> None:
+        self.install_screen(self.chats, "chats")
         self.push_screen(DashboardScreen(self.bridge, self.operations, self._clock))
         self.set_interval(FLUSH_SECONDS, self.flush)
 
     def on_unmount(self) -> None:
         self.bridge.close()
+        if self._copies is not None:
+            self._copies.remove()
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """To the terminal, and to a file."""
+        text = text.encode("utf-8", "replace").decode()
+        super().copy_to_clipboard(text)
+        self._is_in_file = self._copies is not None and self._copies.write(text)
+
+    def copy(self, text: str, what: str) -> None:
+        """Copies, and says where to find the text when the terminal does not take it."""
+        self.copy_to_clipboard(text)
+        file = f" · it is in {self._copies.path} too" if self._is_in_file and self._copies is not None else ""
+        self.notify(f"copied {what}{file} · nothing to paste? F12 shows the text plainly", markup=False, timeout=5)
 
     def flush(self) -> None:
         """The one place where what the engine did reaches the screen: what is in sight takes its rows."""
@@ -133,6 +123,16 @@ class BullpenApp(App[int]):
                 screen.is_behind = screen.is_behind or bool(touched)
         if in_sight and in_sight[0].is_laid_out:
             in_sight[0].refresh_rows(touched)
+
+    def open_chats(self, keys: Iterable[SessionKey], *, at_question: bool = False) -> None:
+        """Shows these conversations: each in a tab of its own, several of them side by side where there is room. The
+        first is spoken to; with `at_question` its oldest card has the focus. Without keys, those that are open already.
+        """
+        self.chats.open(keys, at_question=at_question)
+        if self.chats.deck.at is None:
+            self.notify("no conversation is open", markup=False, timeout=2)
+        elif self.chats not in self.screen_stack:
+            self.push_screen(self.chats)
 
     # Leaving
 

@@ -223,6 +223,19 @@ def cut(text: str, width: int) -> str:
     return set_cell_size(text, width - 1).rstrip() + "…"
 
 
+def cut_middle(text: str, width: int) -> str:
+    """At most `width` cells of the text: its beginning and its end, because names differ at either."""
+    if cell_len(text) <= width:
+        return text
+    if width < 5:
+        return cut(text, width)
+    tail = (width - 1) // 2
+    end = text
+    while cell_len(end) > tail:
+        end = end[1:]
+    return f"{set_cell_size(text, width - 1 - cell_len(end)).rstrip()}…{end.lstrip()}"
+
+
 def first_line(text: str, width: int = 200) -> str:
     """The first line that says something, at most `width` cells."""
     for line in text.splitlines():

@@ -62,11 +62,13 @@ async def run_dashboard(
     Returns the exit code; the terminal is as it was before."""
     from supervisor import BullpenError, pace_interpreter, play, stand_in
     from tui.app import BullpenApp
+    from tui.clipboard import CopyFile
     from tui.driver import SafeDriver
 
     opening = prepare(loaded.templates, settings, name="the dashboard", keeps_queue=True, left_out=loaded.left_out)
     async with opening as supervisor:
-        app = BullpenApp(supervisor, rehearsal=settings.rehearsal, driver_class=SafeDriver)
+        copies = CopyFile(settings.state_dir / "copied.txt")
+        app = BullpenApp(supervisor, rehearsal=settings.rehearsal, driver_class=SafeDriver, copies=copies)
         failures: list[BaseException] = []
         pace_interpreter()
 

@@ -11,6 +11,8 @@ from supervisor import (
     Conversation,
     Done,
     SessionOpened,
+    SessionState,
+    SlotState,
     Source,
     TurnFinished,
     TurnQueued,
@@ -21,7 +23,7 @@ from supervisor import (
 from supervisor.conversation import Asked, Replied, ToolCalled, ToolReturned, TurnEnded
 from tests.tui import stage, troubles
 from tests.tui.conftest import Draw
-from tests.tui.stage import ANA, EMIL, ROOT
+from tests.tui.stage import ANA, BEN, DORA, EMIL, ROOT
 from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
 
@@ -131,16 +133,63 @@ def test_chat_interrupted(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(troubles.aftermath(), size, before=lambda app: app.screen.open_chat(ANA))
 
 
+def several() -> StageEngine:
+    """Ana's reply is being written; an administrator asks; Ben's and Dora's conversations are short."""
+    engine = streaming()
+    engine.put(
+        stage.PERMISSION,
+        replace(engine.sessions[ROOT], state=SessionState.ASKING, questions=("q-1",)),
+        replace(engine.clients["admin-2"], state=SlotState.ASKING),
+    )
+    for key, text in ((BEN, "Your calendar is **reset**."), (DORA, "The tunnel is up again."), (ROOT, "I rotate.")):
+        talk = engine.conversations[key] = Conversation()
+        talk.append(Asked(at=NOW - 90, turn_id="t-2", text="Please look.", source=Source.CALLER, user=key.user))
+        talk.append(Replied(at=NOW - 60, turn_id="t-2", text=text))
+    return engine
+
+
+def test_chat_panes(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(several(), size, before=lambda app: app.open_chats([ANA, BEN, ROOT, DORA]))
+
+
+def test_chat_panes_with_a_focused_card(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(several(), size, press=["f4"], before=lambda app: app.open_chats([ROOT, ANA, BEN]))
+
+
+def test_chat_tabs_with_news(looks_as_before: Draw, size: Size) -> None:
+    """Out of sight: a question, a failure, new replies; another session waits that is not open."""
+    engine = several()
+
+    def before(app: BullpenApp) -> None:
+        for key in (DORA, BEN, ROOT, ANA):
+            app.open_chats([key])
+            app.flush()
+        engine.put(
+            replace(engine.sessions[DORA], turns=engine.sessions[DORA].turns + 2),
+            replace(engine.sessions[BEN], state=SessionState.FAILED, turns=99),
+            stage.CHOICE,
+            replace(engine.sessions[EMIL], state=SessionState.ASKING, questions=("q-2",)),
+        )
+
+    looks_as_before(engine, size, before=before)
+
+
+def test_chat_found(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(
+        streaming(), size, press=["ctrl+f", *"time", "enter", "f3"], before=lambda app: app.open_chats([ANA])
+    )
+
+
+def test_chat_plain_text(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(streaming(), size, press=["f12"], before=lambda app: app.open_chats([ANA]))
+
+
 def test_help(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(stage.busy(), size, press=["question_mark"])
 
 
 def test_confirm(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(stage.busy(), size, press=["1", "down", "down", "K"])
-
-
-def test_new_chat(looks_as_before: Draw, size: Size) -> None:
-    looks_as_before(stage.busy(), size, press=["n", "c", "tab", *"zoe"])
 
 
 def test_describe(looks_as_before: Draw, size: Size) -> None:

@@ -28,16 +28,15 @@ def chat_title(
     now: float,
     width: int,
     alarm: str = "",
-    elsewhere: int = 0,
+    elsewhere: str = "",
 ) -> Content:
     """State and reason on the left, what it costs on the right; the right gives way when there is no room.
 
-    `elsewhere`: what other sessions have in the inbox.
+    `elsewhere`: who else waits for the operator.
     """
     warning = Content.styled(f" {alarm} ", ALARM) if alarm else Content("")
     if elsewhere:
-        others = "1 other waits" if elsewhere == 1 else f"{elsewhere} others wait"
-        warning = Content.assemble(warning, (f" {others} for you ", STYLES["warn"]))
+        warning = Content.assemble(warning, (f" {elsewhere} ", STYLES["warn"]))
     if row is None:
         return Content.assemble(
             warning,

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -27,7 +28,9 @@ class DescribeScreen(Dialog[None]):
         self._title, self._facts = title, facts
 
     def compose(self) -> ComposeResult:
-        with self.box(clean_text(self._title), "↑↓ scroll", "esc closes", scrolls=True):
+        with VerticalScroll(id="box") as box:
+            box.border_title = Content(clean_text(self._title))
+            box.border_subtitle = Content("esc closes")
             for label, text in self._facts:
                 yield Static(Content(label), classes="label", markup=False)
                 yield Static(Content(clean_text(text)), classes="fact", markup=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from textual import events, on
 from textual.widgets import Input
@@ -147,10 +147,17 @@ class LookingScreen(OperatorScreen):
 
     def open_chat(self, key: SessionKey, *, at_question: bool = False) -> None:
         """`at_question`: the oldest card has the focus, not the message."""
-        from tui.screens.chat import ChatScreen
+        self.open_chats([key], at_question=at_question)
 
-        screen = ChatScreen(key, self.bridge, self.operations, self._clock, at_question=at_question)
-        self.app.push_screen(screen)
+    def open_chats(self, keys: Iterable[SessionKey], *, at_question: bool = False) -> None:
+        """Opens each in a tab of its own and goes to the first; several stand side by side where there is room."""
+        from tui.app import BullpenApp
+
+        assert isinstance(self.app, BullpenApp)
+        self.app.open_chats(keys, at_question=at_question)
+
+    def action_chats(self) -> None:
+        self.open_chats([])
 
     def action_new_chat(self) -> None:
         self.begin_chat(self.target_instance())
@@ -163,8 +170,8 @@ class LookingScreen(OperatorScreen):
         if not names:
             self.notify("no instance takes prompts now", severity="warning", markup=False)
             return
-        agents = {name: self.bridge.instances[name].description for name in names}
-        screen = NewChatScreen(agents, self.bridge.sessions.keys(), agent=instance, user=OPERATOR)
+        mine = sum(1 for key in self.bridge.sessions if key.user == OPERATOR)
+        screen = NewChatScreen(names, instance=instance or names[0], user=OPERATOR, session=f"chat-{mine + 1}")
 
         def decided(key: SessionKey | None) -> None:
             if key is not None:

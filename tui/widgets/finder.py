@@ -16,11 +16,27 @@ class Finder:
     def __init__(self, needle: str, blocks: Sequence[Block]) -> None:
         self.needle = needle
         self._pattern = re.compile(re.escape(needle), re.IGNORECASE)
-        self.matches: list[tuple[Block, int]] = [
-            (block, ordinal) for block in blocks for ordinal, _ in enumerate(self._pattern.finditer(block.source()))
-        ]
+        self.matches: list[tuple[Block, int]] = self._find(blocks)
         """(block, how many matches come before it in the block)."""
         self.current = len(self.matches)
+
+    def _find(self, blocks: Sequence[Block]) -> list[tuple[Block, int]]:
+        return [
+            (block, ordinal) for block in blocks for ordinal, _ in enumerate(self._pattern.finditer(block.source()))
+        ]
+
+    def renew(self, blocks: Sequence[Block]) -> None:
+        """Counts again what has been said since; the current match stays the same one."""
+        at = self.matches[self.current] if self.current < len(self.matches) else None
+        self.matches = self._find(blocks)
+        if at in self.matches:
+            self.current = self.matches.index(at)
+
+    @property
+    def place(self) -> str:
+        """Which match is the current one: `3 of 29`; `no match` when there is none."""
+        count = len(self.matches)
+        return f"{self.current % count + 1} of {count}" if count else "no match"
 
     def spans(self, text: str) -> list[Span]:
         return [found.span() for found in self._pattern.finditer(text)]

@@ -12,7 +12,9 @@ from textual.widgets import TextArea
 LARGE_PASTE = 8_000
 """Characters. A larger paste is shown as a short name and put in when the prompt is sent."""
 
-LEFT_TO_THE_SCREEN = frozenset({"ctrl+k", "ctrl+s", "ctrl+q", "pageup", "pagedown", "f6", "f7", "escape"})
+LEFT_TO_THE_SCREEN = frozenset(
+    {"ctrl+k", "ctrl+s", "ctrl+q", "ctrl+f", "ctrl+y", "pageup", "pagedown", "f6", "f7", "escape"}
+)
 """Keys that an editor would take, and that mean something else here."""
 
 
@@ -42,7 +44,8 @@ class PromptInput(TextArea, inherit_bindings=False):
     ]
 
     class Submitted(Message):
-        """Enter on something that is not only spaces. The input is empty now."""
+        """Enter on something that is not only spaces. The input is empty now, or shows the draft that an earlier prompt
+        stood in front of."""
 
         def __init__(self, prompt: PromptInput, text: str) -> None:
             super().__init__()
@@ -80,7 +83,15 @@ class PromptInput(TextArea, inherit_bindings=False):
     @property
     def full_text(self) -> str:
         """The text with large pastes put in."""
-        text = self.text
+        return self._put_in(self.text)
+
+    @property
+    def draft(self) -> str:
+        """What is being written, with large pastes put in: not an earlier prompt that is only looked at."""
+        is_looked_at = self._recalled is not None and self.text == self.sent[self._recalled]
+        return self._put_in(self._draft) if is_looked_at else self.full_text
+
+    def _put_in(self, text: str) -> str:
         for token, pasted in self._pastes.items():
             text = text.replace(token, pasted)
         return text
@@ -92,10 +103,10 @@ class PromptInput(TextArea, inherit_bindings=False):
         self._recalled = None
 
     def give_back(self, text: str) -> None:
-        """Puts words that were not sent before what has been written since, and goes on behind them."""
+        """Puts words that were not sent before what has been written since, and goes on behind them. The focus stays
+        where it is: the words may come back while the operator writes to another session."""
         self.text = f"{text}\n{self.text}" if self.text.strip() else text
         self.move_cursor(self.document.end)
-        self.focus()
 
     async def _on_key(self, event: events.Key) -> None:
         # Not a priority binding: that one would overtake letters still on their way here, and send half a prompt.
@@ -110,9 +121,12 @@ class PromptInput(TextArea, inherit_bindings=False):
         text = self.full_text
         if not text.strip():
             return
-        self.text = ""
-        self._pastes.clear()
-        self._recalled = None
+        # A draft that an earlier prompt stood in front of comes back.
+        self.text = self._draft if self._recalled is not None else ""
+        self.move_cursor(self.document.end)
+        if not self.text:
+            self._pastes.clear()
+        self._recalled, self._draft = None, ""
         self.post_message(self.Submitted(self, text))
 
     def action_newline(self) -> None:

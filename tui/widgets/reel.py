@@ -157,7 +157,8 @@ class Reel(LineView):
     # Drawing
 
     def _repaint_changed(self) -> None:
-        top, cursor = self.scroll_offset.y, self.cursor_line if self.has_focus else -1
+        has_cursor = self.has_focus or self.finder is not None
+        top, cursor = self.scroll_offset.y, self.cursor_line if has_cursor else -1
         now = [self._line(top + y, cursor) for y in range(self.size.height)]
         for y, line in enumerate(now):
             if y >= len(self._shown) or self._shown[y] != line:

@@ -247,8 +247,10 @@ class Transcript(Reel, can_focus=True):
         self._step(by)
 
     def _step(self, by: int) -> bool:
-        found = self.finder.step(by) if self.finder is not None else None
-        if self.finder is None or found is None:
+        if self.finder is None:
+            return False
+        self.finder.renew(self._stack.blocks)
+        if (found := self.finder.step(by)) is None:
             return False
         block, ordinal = found
         offset = self.finder.line_of(block, ordinal, self._stack.paint)
