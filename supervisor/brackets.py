@@ -52,7 +52,7 @@ class Brackets:
                 return ""
             return f"{tool} is not among the agent's tools, which are {', '.join(allowed)} of that server"
         insides = self.of_tools.get(tool)
-        if insides is None or any(_fits(inside, tool, request, workspace) for inside in insides):
+        if insides is None or _fits_any(insides, tool, request, workspace):
             return ""
         return f"{tool} is allowed only as {' or '.join(f'{tool}({inside})' for inside in insides)}"
 
@@ -92,28 +92,28 @@ def is_enforceable(tool: str) -> bool:
     return name in (COMMAND_TOOL, *_NAMED_BY, *PATHS) or inside == "*"
 
 
+def _fits_any(insides: Iterable[str], tool: str, request: ToolRequest, workspace: Path) -> bool:
+    if tool == COMMAND_TOOL:
+        command = request.arguments.get("command")
+        return isinstance(command, str) and _fits_command(insides, command)
+    return any(_fits(inside, tool, request, workspace) for inside in insides if inside)
+
+
 def _fits(inside: str, tool: str, request: ToolRequest, workspace: Path) -> bool:
     arguments = request.arguments
-    if not inside:
-        return False
-    if tool == COMMAND_TOOL:
-        command = arguments.get("command")
-        return isinstance(command, str) and _fits_command(inside, command)
     if tool in _NAMED_BY:
         given = arguments.get(_NAMED_BY[tool]) or _UNNAMED.get(tool)
         names = [name.strip() for name in inside.split(",")]
         return isinstance(given, str) and (given in names or given.rpartition(":")[2] in names)
     if tool == "WebFetch":
         return _fits_host(inside.removeprefix("domain:").strip(), arguments.get("url"))
-    if tool in PATHS:
-        return _fits_path(inside, request, workspace)
-    return False
+    return tool in PATHS and _fits_path(inside, request, workspace)
 
 
-def _fits_command(inside: str, command: str) -> bool:
-    """Every simple command of it has to fit; what cannot be told apart for certain does not."""
+def _fits_command(insides: Iterable[str], command: str) -> bool:
+    """Every simple command of it has to fit one of them; what cannot be told apart for certain does not."""
     parts = split_command(_QUIET.sub(" ", command))
-    patterns = [inside, *(part.strip() for part in inside.split(","))]
+    patterns = [pattern for inside in insides if inside for pattern in (inside, *map(str.strip, inside.split(",")))]
     return bool(parts) and all(any(_fits_words(pattern, part) for pattern in patterns) for part in parts or ())
 
 

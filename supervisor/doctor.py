@@ -21,7 +21,7 @@ from supervisor.errors import BullpenError, ConfigurationError
 from supervisor.journal import examine_journal
 from supervisor.private import claim, explain_os_error, is_replaceable
 from supervisor.session_files import CliStore
-from supervisor.settings import Settings, templates_for
+from supervisor.settings import Settings, load_for
 from supervisor.urls import bare_url
 
 PER_CLIENT = 250_000_000
@@ -110,12 +110,14 @@ def _examine_state(settings: Settings) -> Finding:
 
 def _examine_templates(settings: Settings) -> Iterator[Finding]:
     try:
-        count = len(templates_for(settings))
+        loaded = load_for(settings)
     except ConfigurationError as error:
-        for mistake in error.mistakes:
-            yield Finding("templates", False, mistake)
+        mistakes = error.mistakes
     else:
-        yield Finding("templates", True, f"{count} in {settings.templates_dir}")
+        mistakes = list(loaded.left_out)
+        yield Finding("templates", True, f"{len(loaded.templates)} in {settings.templates_dir}")
+    for mistake in mistakes:
+        yield Finding("templates", False, mistake)
 
 
 def _examine_terminal() -> Finding:

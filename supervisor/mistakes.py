@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,6 +15,8 @@ from pydantic_core import ErrorDetails
 
 from supervisor.cleaning import show_name
 
+ANY = "*"
+"""Stands for a name of the writer's choice in the way to a key."""
 Location = tuple[str | int, ...]
 """The way to a value: keys, and indices of lists."""
 
@@ -75,14 +77,15 @@ def dotted(location: Location) -> str:
     return show_name(text)
 
 
-def describe(error: ErrorDetails, root: type[BaseModel]) -> str:
-    """One of pydantic's errors about `root` as the rest of a sentence that begins with file and line."""
+def describe(error: ErrorDetails, root: type[BaseModel], names: Sequence[str] = ()) -> str:
+    """One of pydantic's errors about `root` as the rest of a sentence that begins with file and line; for `names` see
+    `unknown_key`."""
     location: Location = error["loc"]
     context = error.get("ctx", {})
     name = dotted(location)
     match error["type"]:
         case "extra_forbidden":
-            return unknown_key(location, root)
+            return unknown_key(location, root, names)
         case "missing":
             return f"{name} is missing"
         case "value_error":
@@ -99,16 +102,28 @@ def describe(error: ErrorDetails, root: type[BaseModel]) -> str:
     return f"{name}: {error['msg']}"
 
 
-def unknown_key(location: Location, root: type[BaseModel]) -> str:
-    """Says that a key does not exist, and which valid one is nearest: first beside it, then anywhere in the file."""
+def unknown_key(location: Location, root: type[BaseModel], names: Sequence[str] = ()) -> str:
+    """Says that a key does not exist, and which valid one is nearest: first beside it, then anywhere in the file.
+    `names` are those that its writer has chosen for tables, such as instances."""
     here = dict.fromkeys(_keys_at(root, location[:-1]))
-    elsewhere = {path[-1]: dotted(path) for path in reversed(list(_all_keys(root))) if path[:-1] != location[:-1]}
+    chosen = str(location[1]) if len(location) > 2 else names[0] if names else ""
+    ways = [path for path in _all_keys(root) if path[:-1] != location[:-1]]
+    elsewhere = {path[-1]: _spell(path, chosen) for path in reversed(ways)}
     wrong = str(location[-1])
     surely = nearest(wrong, here, cutoff=0.9) or elsewhere.get(nearest(wrong, elsewhere, cutoff=0.9) or "")
     suggestion = surely or nearest(wrong, here)
     if suggestion is not None:
         return f"{dotted(location)} is not a key; did you mean {suggestion}?"
     return f"{dotted(location)} is not a key; the keys here are {', '.join(here)}"
+
+
+def _spell(path: tuple[str, ...], chosen: str) -> str:
+    """The way to a key, with a real name for that of a table."""
+    if ANY not in path:
+        return dotted(path)
+    if not chosen:
+        return f"{'.'.join(path[path.index(ANY) + 1 :])} of one of the {'.'.join(path[: path.index(ANY)])}"
+    return dotted(tuple(chosen if part == ANY else part for part in path))
 
 
 def nearest(wrong: str, valid: Mapping[str, Any], cutoff: float = 0.55) -> str | None:
@@ -154,7 +169,7 @@ def _all_keys(root: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tu
         path = (*above, spelled(name, root))
         yield path
         if (inner := section(root, name)) is not None:
-            yield from _all_keys(inner, (*path, "NAME") if is_table(root, name) else path)
+            yield from _all_keys(inner, (*path, ANY) if is_table(root, name) else path)
 
 
 def _squash(word: str) -> str:

@@ -121,7 +121,8 @@ def compile_options(
     if template.tools is not None:
         needed = ["Skill"] if template.skills else []
         # The CLI takes no bracket here: `supervisor.brackets` judges every call by it.
-        arguments["tools"] = list(dict.fromkeys([*map(bare, template.tools), *needed]))
+        named = [bare(tool) for tool in template.tools if "(" not in tool or tool.endswith(")")]
+        arguments["tools"] = list(dict.fromkeys([*named, *needed]))
     if template.max_turns is not None:
         arguments["max_turns"] = template.max_turns
     if template.skills:

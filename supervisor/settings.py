@@ -24,6 +24,7 @@ from supervisor.paths import expand_home
 from supervisor.private import claim, make_private_dir
 from supervisor.template import Concurrency, Count, Limits, PositiveCount, Queue, Template, contradictions
 from supervisor.template_file import Reading
+from supervisor.template_folder import find_template_files
 from supervisor.templates import read_templates, shipped_templates
 from supervisor.toml_file import TomlFile, find_toml, read_toml, working_directory
 from supervisor.variables import read_variables
@@ -40,7 +41,7 @@ def _default_state_dir() -> Path:
 def _default_templates_dir() -> Path:
     here = working_directory() / "templates"
     try:
-        is_used = any(here.glob("*.md"))
+        is_used = bool(find_template_files(here).files)
     except OSError:
         is_used = False
     return here if is_used else shipped_templates()
@@ -179,9 +180,11 @@ def load_settings(
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
+        instances = merged.get("instances")
+        names = list(map(str, instances)) if isinstance(instances, dict) else []
         for details in error.errors():
             origin = _origin(details["loc"], file, variables.origins, given)
-            mistakes.append(f"{origin}: {describe(details, Settings)}")
+            mistakes.append(f"{origin}: {describe(details, Settings, names)}")
     if mistakes:
         raise ConfigurationError(mistakes)
     settings._pool_sizes = variables.pool_sizes

@@ -6,20 +6,25 @@ import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
+from textual.message import Message
 from textual.screen import Screen
+from textual.widgets import Input
 from textual.worker import Worker
 
-from supervisor import Engine, InstanceState, SessionKey
+from supervisor import Engine, InstanceState, SessionKey, clean
 from tui import consequences, format
 from tui.bridge import Bridge
 from tui.clipboard import CopyFile
 from tui.commands import SessionProvider, VerbProvider
 from tui.filters import ControlFilter
+from tui.inputqueue import INPUT, InputQueue
 from tui.operations import Operations
+from tui.pastes import PasteCut, on_one_line
 from tui.screens.chat import ChatScreen
 from tui.screens.dashboard import DashboardScreen
 from tui.screens.help import HelpScreen
@@ -68,6 +73,7 @@ class BullpenApp(App[int]):
         """Ends the program when everything is drained; None when nobody wants that."""
         self._states_before: dict[str, InstanceState] = {}
         """Of the instances when that drain began."""
+        self.inputs = InputQueue(self, self._release)
         self.bridge = Bridge(engine)
         self.operations = Operations(engine)
         self.chats = ChatScreen(self.bridge, self.operations, clock)
@@ -75,6 +81,33 @@ class BullpenApp(App[int]):
         for each in OURS:
             self.register_theme(each)
         self.theme = theme if theme in self.available_themes else "bullpen-dark"
+
+    def post_message(self, message: Message) -> bool:
+        """What comes from the terminal takes its turn; everything else goes to the queue as ever."""
+        if isinstance(message, INPUT) and not message.is_forwarded:
+            return self.inputs.take(message)
+        return super().post_message(message)
+
+    def _release(self, event: Message) -> bool:
+        if isinstance(event, events.Paste):
+            event.text = clean(event.text)
+            if isinstance(self.focused, Input):
+                event.text = self._fit(event.text, self.focused)
+        return super().post_message(event)
+
+    def _fit(self, text: str, field: Input) -> str:
+        """The text as the field can take it: on one line, and not longer than it may be."""
+        line = on_one_line(text)
+        if not field.max_length:
+            return line
+        start, end = sorted(field.selection)
+        room = max(0, field.max_length - len(field.value) + end - start)
+        if len(line) > room:
+            self.on_paste_cut(PasteCut(f"a line has at most {field.max_length:,} characters: the paste was cut"))
+        return line[:room]
+
+    def on_paste_cut(self, event: PasteCut) -> None:
+        self.notify(event.text, severity="warning", markup=False)
 
     def get_line_filters(self) -> list[LineFilter]:
         return [*super().get_line_filters(), self._control_filter]

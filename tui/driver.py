@@ -11,11 +11,15 @@ import os
 import re
 import selectors
 from codecs import getincrementaldecoder
+from collections.abc import Iterable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from textual import events
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
+from tui.pastes import MOST_PASTED, PasteCut, Pasted, PasteReader, readable
 from tui.terminal import TerminalWriter
 
 if TYPE_CHECKING:
@@ -124,12 +128,14 @@ class SafeDriver(LinuxDriver):
     # Input
 
     def run_input_thread(self) -> None:
-        """Reads keys until the driver stops or the terminal has gone."""
+        """Reads keys and pastes until the driver stops or the terminal has gone."""
         parser = XTermParser(self._debug)
+        pastes = PasteReader()
         decode = getincrementaldecoder("utf-8")("replace").decode
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             while not self.exit_event.is_set():
+                came: Iterable[bytes | Pasted]
                 if selector.select(0.1):
                     try:
                         data = os.read(self.fileno, 4096)
@@ -139,7 +145,25 @@ class SafeDriver(LinuxDriver):
                         if self.input_tty:
                             self._tell_hung_up()
                         return
-                    for event in parser.feed(decode(data)):
-                        self.process_message(event)
+                    came = pastes.feed(data, monotonic())
+                else:
+                    came = pastes.expire(monotonic())
+                for each in came:
+                    if isinstance(each, Pasted):
+                        self._tell_pasted(each)
+                        continue
+                    for event in parser.feed(decode(each)):
+                        if not isinstance(event, events.Paste):  # the parser saw its marks only
+                            self.process_message(event)
                 for event in parser.tick():
                     self.process_message(event)
+
+    def _tell_pasted(self, pasted: Pasted) -> None:
+        if pasted.data:
+            self.process_message(events.Paste(readable(pasted.data)))
+        if pasted.dropped:
+            most = f"{MOST_PASTED // 1_000_000:,}"
+            self.process_message(PasteCut(f"a paste is too large: at most {most} MB; nothing of it was taken"))
+        elif not pasted.is_whole:
+            size = f"{len(pasted.data):,} bytes"
+            self.process_message(PasteCut(f"a paste did not end: its first {size} were taken; look at its end"))

@@ -17,7 +17,7 @@ import anyio
 
 from supervisor.bundled import find_bundled_cli
 from supervisor.rehearsal import Rehearsal
-from tests.probes import sessions, tools, turns  # noqa: F401 - they register their probes
+from tests.probes import files, sessions, tools, turns  # noqa: F401 - they register their probes
 from tests.probes.bench import Bench
 from tests.probes.probe import PROBES, Finding, Probe
 
@@ -75,9 +75,10 @@ async def examine(probe: Probe, rehearsal: Rehearsal, folder: Path, cli: Path | 
     """What this probe finds. Its failure is a finding too, and whatever it has started is ended."""
     bench = Bench(rehearsal, folder, cli)
     began = time.monotonic()
-    found = f"nothing within {LIMIT:g} s"
+    limit = probe.limit or LIMIT
+    found = f"nothing within {limit:g} s"
     try:
-        with anyio.move_on_after(LIMIT):
+        with anyio.move_on_after(limit):
             found = await probe.look(bench)
     except Exception as error:
         while isinstance(error, BaseExceptionGroup) and error.exceptions:

@@ -20,6 +20,8 @@ class Probe:
     look: Look
     is_quick: bool = False
     """Whether it runs with every test, too."""
+    limit: float | None = None
+    """Seconds it may take, where it starts many clients; None for what all others may."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,11 @@ PROBES: list[Probe] = []
 """All of them, in the order in which they are written."""
 
 
-def probe(fact: str, expected: str, *, quick: bool = False) -> Callable[[Look], Look]:
+def probe(fact: str, expected: str, *, quick: bool = False, limit: float | None = None) -> Callable[[Look], Look]:
     """Makes a probe of a function, under its name."""
 
     def register(look: Look) -> Look:
-        PROBES.append(Probe(look.__name__.replace("_", "-"), fact, expected, look, quick))
+        PROBES.append(Probe(look.__name__.replace("_", "-"), fact, expected, look, quick, limit))
         return look
 
     return register

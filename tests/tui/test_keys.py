@@ -358,7 +358,7 @@ async def test_the_drain_before_quitting_is_taken_back_as_it_was() -> None:
         await pilot.press("ctrl+q", "right", "enter")
         await pilot.pause()
         engine.calls.clear()
-        await pilot.press("enter")
+        await pilot.press("u")
         await pilot.pause()
         assert isinstance(app.screen, DashboardScreen)
         assert ("pause", "clerk") in engine.calls
@@ -374,13 +374,13 @@ async def test_a_drain_before_quitting_can_be_looked_after() -> None:
     async with playing(engine) as (app, pilot):
         await pilot.press("ctrl+q", "right", "enter")
         await pilot.pause()
-        await pilot.press("right", "enter")
+        await pilot.press("enter")
         await pilot.pause()
         assert isinstance(app.screen, DashboardScreen)
         await pilot.press("ctrl+q")
         await pilot.pause()
         assert isinstance(app.screen, DrainingScreen)
-        await pilot.press("right", "enter")
+        await pilot.press("escape")
         await pilot.pause()
         assert not [call for call in engine.calls if call[0] == "resume"]
         engine.everything_drained.set()

@@ -192,6 +192,10 @@ def test_confirm(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(stage.busy(), size, press=["1", "down", "down", "K"])
 
 
+def test_new_chat(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=["n", "c", "tab", *"zoe"])
+
+
 def test_describe(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(stage.busy(), size, press=["d"])
 

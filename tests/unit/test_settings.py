@@ -196,8 +196,20 @@ def test_every_mistake_of_every_source_is_named_with_its_place(tmp_path: Path) -
         "BULLPEN_KILL_GRACE: kill_grace must be a length of time such as 30, 30s, 5m, 2h or 7d, not '-1'",
         "bullpen.toml:5: instances.helpdesk.concurrency.maxConcurrentSessions is not a key; did you mean maxSessions?",
         "bullpen.toml:7: instances.pool.pool.spare is not a key; did you mean spares?",
-        "bullpen.toml:8: instances.pool.idleTtl is not a key; did you mean instances.NAME.pool.idleTtl?",
+        "bullpen.toml:8: instances.pool.idleTtl is not a key; did you mean instances.pool.pool.idleTtl?",
         "bullpen.toml:2: memory_budgit is not a key; did you mean memory_budget?",
+    ]
+
+
+def test_a_suggestion_names_a_real_instance(tmp_path: Path) -> None:
+    without = mistakes_of(write(tmp_path, "maxSessions = 3"))
+    with_one = mistakes_of(write(tmp_path, "maxSessions = 3", "[instances.clerk]"))
+
+    assert without == [
+        "bullpen.toml:1: maxSessions is not a key; did you mean concurrency.maxSessions of one of the instances?"
+    ]
+    assert with_one == [
+        "bullpen.toml:1: maxSessions is not a key; did you mean instances.clerk.concurrency.maxSessions?"
     ]
 
 

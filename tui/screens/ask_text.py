@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.content import Content
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
@@ -18,6 +17,7 @@ class AskTextScreen(Dialog[str | None]):
     """The line, or None when it was left with `escape`."""
 
     AUTO_FOCUS = "#line"
+    HINTS = ("enter accepts", "esc cancels")
 
     def __init__(
         self,
@@ -42,9 +42,7 @@ class AskTextScreen(Dialog[str | None]):
         self._hint_for = hint_for
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="box") as box:
-            box.border_title = Content(self._title)
-            box.border_subtitle = Content("enter accepts · esc cancels")
+        with self.box(self._title):
             if self._note:
                 yield Static(Content(self._note), classes="note", markup=False)
             yield Input(

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from supervisor import Refused
 from tui.consequences import Consequence
 from tui.screens.dialog import Dialog
+from tui.themes import MUTED
 
 
 def confirm(app: App[Any], consequence: Consequence, act: Callable[[], str]) -> None:
@@ -32,10 +33,12 @@ def confirm(app: App[Any], consequence: Consequence, act: Callable[[], str]) -> 
 
 
 class ConfirmScreen(Dialog[bool | None]):
-    """True only when its button was pressed, or `enter` after its word was typed, where it asks for one."""
+    """True only when `y` or its button was pressed, or `enter` after its word was typed, where it asks for one."""
 
     AUTO_FOCUS = "#typed, #cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "accept", show=False),
+        Binding("n", "cancel", show=False),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
     ]
@@ -47,18 +50,26 @@ class ConfirmScreen(Dialog[bool | None]):
     def compose(self) -> ComposeResult:
         what = self._consequence
         grave = "-grave" if what.is_grave else ""
-        with Vertical(id="box", classes=grave) as box:
-            box.border_title = Content(what.title)
-            if what.words:
-                box.border_subtitle = Content(f":{what.words}")
+        keys = ("enter accepts the word", "esc cancels")
+        if not what.typed:
+            keys = (f"y {what.confirm.lower()}", "n or esc cancels")
+        with self.box(what.title, *keys, is_grave=what.is_grave):
             yield Static(Content("\n".join(f"• {fact}" for fact in what.facts)), classes="facts", markup=False)
             yield Static(Content(what.after), classes="note", markup=False)
+            if what.words:
+                words = Content.assemble(("typed: ", MUTED), f":{what.words}")
+                yield Static(words, classes="words", markup=False)
             if what.typed:
                 yield Static(Content(f"Type “{what.typed}” to go on"), classes="caption", markup=False)
                 yield Input(id="typed")
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="cancel")
                 yield Button(Content(what.confirm), id="confirm", classes=grave, disabled=bool(what.typed))
+
+    def action_accept(self) -> None:
+        """What asks for a typed word takes no letter for it: there every letter is one of the word's."""
+        if not self._consequence.typed:
+            self.dismiss(True)
 
     @on(Input.Changed, "#typed")
     def unlock(self, event: Input.Changed) -> None:

@@ -139,10 +139,10 @@ class DashboardScreen(LookingScreen):
         """Header, titles and the footer's idea of what can be done."""
         bridge, now = self.bridge, self._clock()
         self.query_one(StatusHeader).set(bridge.host, tuple(bridge.instances.values()), now)
-        whose = self._scope or "all instances"
+        whose = clean_cell(self._scope) if self._scope else "all instances"
         self.instances.border_subtitle = Content(self._instances_note(now))
-        self.sessions.border_title = f"Sessions · {whose} · {self.sessions.row_count}"
-        self.clients.border_title = f"Clients · {whose} · {self.clients.row_count}"
+        self.sessions.border_title = Content(f"Sessions · {whose} · {self.sessions.row_count}")
+        self.clients.border_title = Content(f"Clients · {whose} · {self.clients.row_count}")
         self.inbox.border_title = self._inbox_title()
         notes = []
         if self.sessions.filter_text:
@@ -152,7 +152,7 @@ class DashboardScreen(LookingScreen):
             notes.append(f"by {column} · = needs-you first")
         elif self.sessions.is_disordered:
             notes.append("order held · = sorts")
-        self.sessions.border_subtitle = " · ".join(notes)
+        self.sessions.border_subtitle = Content(" · ".join(notes))
         self.fit()
         self.reconsider_keys()
 

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -28,9 +27,7 @@ class DescribeScreen(Dialog[None]):
         self._title, self._facts = title, facts
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="box") as box:
-            box.border_title = Content(clean_text(self._title))
-            box.border_subtitle = Content("esc closes")
+        with self.box(clean_text(self._title), "↑↓ scroll", "esc closes", scrolls=True):
             for label, text in self._facts:
                 yield Static(Content(label), classes="label", markup=False)
                 yield Static(Content(clean_text(text)), classes="fact", markup=False)

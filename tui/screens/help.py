@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Vertical, VerticalScroll
+from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
@@ -46,9 +46,7 @@ class HelpScreen(Dialog[None]):
     ]
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="box") as box:
-            box.border_title = "Keys"
-            box.border_subtitle = "esc closes · ↑↓ scroll"
+        with self.box("Keys", "↑↓ scroll", "esc closes", scrolls=True):
             yield Static(_legend(), id="legend", markup=False)
             with Container(id="sides"):
                 for side in (LEFT, RIGHT):

@@ -170,8 +170,8 @@ class LookingScreen(OperatorScreen):
         if not names:
             self.notify("no instance takes prompts now", severity="warning", markup=False)
             return
-        mine = sum(1 for key in self.bridge.sessions if key.user == OPERATOR)
-        screen = NewChatScreen(names, instance=instance or names[0], user=OPERATOR, session=f"chat-{mine + 1}")
+        agents = {name: self.bridge.instances[name].description for name in names}
+        screen = NewChatScreen(agents, self.bridge.sessions.keys(), agent=instance, user=OPERATOR)
 
         def decided(key: SessionKey | None) -> None:
             if key is not None:

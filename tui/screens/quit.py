@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button, Static
 
@@ -27,8 +27,12 @@ class Leave(StrEnum):
 class QuitScreen(Dialog[Leave | None]):
     """What would end with the program, and the three ways on. Cancel has the focus."""
 
-    AUTO_FOCUS = "#cancel"
+    AUTO_FOCUS = "#stay"
+    HINTS = ("y quits now", "d drains first", "n or esc cancels")
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer('now')", show=False),
+        Binding("d", "answer('drain')", show=False),
+        Binding("n", "cancel", show=False),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
     ]
@@ -38,8 +42,7 @@ class QuitScreen(Dialog[Leave | None]):
         self._facts = facts
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="box", classes="-grave") as box:
-            box.border_title = "Quit bullpen?"
+        with self.box("Quit bullpen?", is_grave=True):
             yield Static(Content("\n".join(f"• {fact}" for fact in self._facts)), classes="facts", markup=False)
             yield Static(
                 Content(
@@ -50,21 +53,27 @@ class QuitScreen(Dialog[Leave | None]):
                 markup=False,
             )
             with Horizontal(classes="buttons"):
-                yield Button("Cancel", id="cancel")
+                yield Button("Cancel", id="stay")
                 yield Button("Drain and quit", id="drain")
                 yield Button("Quit now", id="now", classes="-grave")
 
     @on(Button.Pressed)
     def choose(self, event: Button.Pressed) -> None:
-        answers = {"cancel": Leave.STAY, "drain": Leave.DRAIN, "now": Leave.NOW}
-        self.dismiss(answers[event.button.id or "cancel"])
+        self.dismiss(Leave(event.button.id or "stay"))
+
+    def action_answer(self, answer: str) -> None:
+        self.dismiss(Leave(answer))
 
 
 class DrainingScreen(Dialog[Leave | None]):
     """The drain before the end: who holds it up, and the ways out of it."""
 
-    AUTO_FOCUS = "#undo"
+    AUTO_FOCUS = "#later"
+    HINTS = ("u undoes the drain", "y quits now", "esc looks meanwhile")
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("u", "answer('stay')", show=False),
+        Binding("y", "answer('now')", show=False),
+        Binding("n", "cancel", show=False),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
     ]
@@ -75,12 +84,11 @@ class DrainingScreen(Dialog[Leave | None]):
         self._progress = progress
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="box") as box:
-            box.border_title = "Draining, then leaving"
+        with self.box("Draining, then leaving"):
             yield Static(id="left", classes="facts", markup=False)
             yield Static(Content("What still runs after 30 s is interrupted."), classes="note", markup=False)
             with Horizontal(classes="buttons"):
-                yield Button("Undo drain", id="undo")
+                yield Button("Undo drain", id="stay")
                 yield Button("Look meanwhile", id="later")
                 yield Button("Quit now", id="now", classes="-grave")
 
@@ -91,14 +99,13 @@ class DrainingScreen(Dialog[Leave | None]):
     def refresh_rows(self) -> None:
         self.query_one("#left", Static).update(Content("\n".join(self._progress())))
 
-    @on(Button.Pressed, "#undo")
-    def undo(self) -> None:
-        self.dismiss(Leave.STAY)
+    @on(Button.Pressed)
+    def choose(self, event: Button.Pressed) -> None:
+        self.dismiss(Leave(event.button.id or "later"))
 
-    @on(Button.Pressed, "#later")
-    def look_meanwhile(self) -> None:
+    def action_answer(self, answer: str) -> None:
+        self.dismiss(Leave(answer))
+
+    def action_cancel(self) -> None:
+        """Closing it changes nothing: the drain goes on."""
         self.dismiss(Leave.LATER)
-
-    @on(Button.Pressed, "#now")
-    def quit_now(self) -> None:
-        self.dismiss(Leave.NOW)

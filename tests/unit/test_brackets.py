@@ -1,0 +1,172 @@
+"""What a bracket behind a tool lets through, and what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.brackets import Brackets, is_enforceable, read_brackets
+from supervisor.connection import ToolRequest
+
+
+def refused(
+    tools: str, tool: str, workspace: Path = Path("/w"), folders: tuple[Path, ...] = (), **arguments: Any
+) -> bool:
+    brackets = read_brackets(tools.split(";"))
+    return bool(brackets.find_objection(ToolRequest(tool, arguments, folders=folders), workspace))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git",
+        "git status",
+        "git log --format='%h; %s | $(x)'",
+        'git commit -m "a && b > c"',
+        "git status && git log",
+        "git log | git shortlog; git status\ngit diff",
+        "git status 2>&1",
+        "git status >/dev/null 2>&1",
+        r"git log a\;b",
+    ],
+)
+def test_a_command_of_which_every_part_fits_runs(command: str) -> None:
+    assert not refused("Bash(git:*)", "Bash", command=command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ls",
+        "gitx status",
+        "git status; rm -rf x",
+        "git status && rm x",
+        "git status || rm x",
+        "git status | sh",
+        "git status & rm x",
+        "git status\nrm x",
+        "git status $(rm x)",
+        "git status `rm x`",
+        'git status "$(rm x)"',
+        'git status "`rm x`"',
+        "git status > .bashrc",
+        "git status < secret",
+        "git status <(rm x)",
+        "git status 2>/dev/nullx",
+        "X=1 git status",
+        "(git status)",
+        "{ git status; }",
+        "git $'\\'' ; rm x ; echo '",
+        'git $"x" ; rm x',
+        "git 'status",
+        'git "a\\" ; rm x',
+        "git log \\\n; rm x",
+        "git a\rrm x",
+        "git \0",
+        "! rm x",
+        "",
+        "  ",
+        ";",
+        "Git status",
+    ],
+)
+def test_a_command_that_could_be_something_else_is_refused(command: str) -> None:
+    assert refused("Bash(git:*)", "Bash", command=command)
+
+
+def test_patterns_of_commands_are_read_as_claude_code_writes_them() -> None:
+    assert not refused("Bash(git *)", "Bash", command="git push")
+    assert not refused("Bash(git *)", "Bash", command="git")
+    assert not refused("Bash(npm run test:*)", "Bash", command="npm run test -- -x")
+    assert refused("Bash(npm run test:*)", "Bash", command="npm run tests")
+    assert not refused("Bash(make check)", "Bash", command="make check")
+    assert refused("Bash(make check)", "Bash", command="make check x")
+    assert not refused("Bash(git:*, npm:*)", "Bash", command="git status && npm test")
+    assert not refused("Bash(git:*);Bash(npm:*)", "Bash", command="git status && npm test")
+    assert not refused("Bash(git:*);Bash", "Bash", command="rm x"), "the whole tool is named as well"
+    assert not refused("Bash(*)", "Bash", command="rm x")
+    assert refused("Bash()", "Bash", command="git")
+    assert refused("Bash(:*)", "Bash", command="rm x")
+    assert refused("Bash(git:*", "Bash", command="git status"), "a bracket that is not closed lets nothing through"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_let_through"),
+    [
+        ("https://example.com/a?b#c", True),
+        ("http://EXAMPLE.com:8080/", True),
+        ("https://example.com./", True),
+        ("https://example.com.evil.org/", False),
+        ("https://evil.org/example.com", False),
+        ("https://example.com@evil.org/", False),
+        ("https://evil.org\\@example.com/", False),
+        ("https://sub.example.com/", False),
+        ("ftp://example.com/", False),
+        ("https://exa\tmple.com/", False),
+        ("https://еxample.com/", False),
+        ("//example.com/", False),
+        (5, False),
+    ],
+)
+def test_a_domain_is_the_host_that_is_asked(url: object, is_let_through: bool) -> None:
+    assert refused("WebFetch(domain:example.com)", "WebFetch", url=url) is not is_let_through
+    assert not refused("WebFetch(domain:*.example.com)", "WebFetch", url="https://sub.example.com/")
+
+
+def test_paths_are_judged_by_where_they_lead(tmp_path: Path) -> None:
+    workspace, shared = tmp_path / "w", tmp_path / "shared"
+    for folder in (workspace / "src/deep", shared / "src", tmp_path / "other"):
+        folder.mkdir(parents=True)
+    (workspace / "src/link").symlink_to(tmp_path / "other")
+
+    def lets(tools: str, tool: str, path: Path | str) -> bool:
+        argument = "path" if tool in ("Grep", "Glob") else "file_path"
+        more = {"pattern": "*"} if tool == "Glob" else {}
+        return not refused(tools, tool, workspace, (shared,), **{argument: str(path)}, **more)
+
+    for path in ("src/a", "src/deep/a", workspace / "src/a", shared / "src/a", "src/../src/a"):
+        assert lets("Read(./src/**)", "Read", path), path
+    for path in ("a", "src/../a", "src/link/a", "/etc/passwd", tmp_path / "other/a", "~/src/a", "", "src/a\n"):
+        assert not lets("Read(./src/**)", "Read", path), path
+    assert lets(f"Read(/{tmp_path}/other/**)", "Read", tmp_path / "other/a")
+    assert lets("Edit(*.md)", "Edit", "src/deep/x.md")
+    assert not lets("Edit(*.md)", "Edit", "src/deep/x.py")
+    assert lets("Grep(src/**)", "Grep", "src")
+    assert not lets("Grep(src/**)", "Grep", ".")
+    assert refused("Grep(src/**)", "Grep", workspace, pattern="x"), "without a path it searches the whole workspace"
+    assert lets("Glob(src/**)", "Glob", "src/deep")
+
+
+def test_names_in_a_bracket_are_the_agents_and_skills_that_may_be_called() -> None:
+    assert not refused("Agent(helper, tester)", "Agent", subagent_type="tester")
+    assert not refused("Task(helper)", "Agent", subagent_type="helper")
+    assert not refused("Agent(helper)", "Task", subagent_type="helper")
+    assert refused("Agent(helper, tester)", "Agent", subagent_type="general-purpose")
+    assert refused("Agent(helper)", "Agent", prompt="x")
+    assert not refused("Skill(pdf)", "Skill", skill="bullpen:pdf")
+    assert refused("Skill(pdf)", "Skill", skill="docx")
+
+
+def test_tools_without_a_bracket_are_not_judged_and_what_cannot_be_judged_is_refused() -> None:
+    assert not refused("Read;Bash(git:*)", "Read", file_path="/etc/passwd")
+    assert refused("WebSearch(cats)", "WebSearch", query="cats")
+    assert not is_enforceable("WebSearch(cats)")
+    assert not is_enforceable("WebFetch(example.com)")
+    assert is_enforceable("Bash(git:*)")
+    assert not read_brackets(["Read", "Write"])
+    assert not read_brackets(None)
+
+
+def test_of_a_server_only_the_tools_that_are_named_run_where_some_are() -> None:
+    some = read_brackets(["Read", "mcp__wiki__find", "mcp__crm"], ["wiki", "crm", "mail"])
+
+    def objection(brackets: Brackets, tool: str) -> str:
+        return brackets.find_objection(ToolRequest(tool, {}), Path("/w"))
+
+    assert not objection(some, "mcp__wiki__find")
+    assert objection(some, "mcp__wiki__erase")
+    assert not objection(some, "mcp__crm__anything")
+    assert objection(some, "mcp__mail__send")
+    assert not objection(read_brackets(["Read"], ["wiki"]), "mcp__wiki__erase"), "a template's own servers come with it"
