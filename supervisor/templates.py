@@ -54,7 +54,7 @@ def read_templates(directory: Path) -> tuple[Reading, ...]:
     except OSError as error:
         raise ConfigurationError([f"{show_name(directory)}: cannot be read: {error.strerror or error}"]) from error
     readings = [*map(read_template, found.files)]
-    for shown, why in found.mistakes.items():
+    for shown, why in found.mistakes:
         file = TemplateFile(directory, show_name(directory) if shown == "." else shown)
         readings.append(Reading(file, mistakes=((1, why),)))
     if not any(reading.is_template for reading in readings):

@@ -313,6 +313,30 @@ def test_folders_below_links_and_plugins_are_read_as_claude_code_reads_them(tmp_
     assert [one.name for one in load_templates(plugin)] == ["plug:bare", "plug:pa", "plug:sub:pb"]
 
 
+def test_a_plugin_that_lists_its_agents_has_these_and_no_others(tmp_path: Path) -> None:
+    manifest = tmp_path / "agents/plug/.claude-plugin/plugin.json"
+    for way in ("top.md", "more/m.md", "agents/in.md", "../out.md"):
+        path = tmp_path / "agents/plug" / way
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(front("description: d", name=path.stem))
+    manifest.parent.mkdir()
+
+    def names(agents: str) -> list[str]:
+        manifest.write_text(f'{{"name": "plug", "agents": {agents}}}')
+        readings = read_templates(tmp_path / "agents")
+        return sorted(reading.template.name for reading in readings if reading.template is not None)
+
+    assert names('["./top.md", "./more/m.md"]') == ["out", "plug:m", "plug:top"]
+    assert names('"./top.md"') == ["out", "plug:top"]
+    assert names("[]") == ["out"]
+    manifest.write_text('{"name": "plug", "agents": ["../out.md", "./nope.md", "./top.md"]}')
+    mistakes = [line for reading in read_templates(tmp_path / "agents") for line in reading.mistake_lines()]
+    assert mistakes == [
+        "plug/.claude-plugin/plugin.json:1: agents: there is no '../out.md' in the plugin",
+        "plug/.claude-plugin/plugin.json:1: agents: there is no './nope.md' in the plugin",
+    ]
+
+
 def test_what_is_no_file_is_one_line_at_once(tmp_path: Path) -> None:
     (tmp_path / "good.md").write_text(front("description: d", name="good"))
     os.mkfifo(tmp_path / "fifo.md")
