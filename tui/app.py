@@ -26,6 +26,7 @@ from tui.inputqueue import INPUT, InputQueue
 from tui.operations import Operations
 from tui.pastes import PasteCut, on_one_line
 from tui.screens.chat import ChatScreen
+from tui.screens.chat_commands import ChatProvider
 from tui.screens.dashboard import DashboardScreen
 from tui.screens.help import HelpScreen
 from tui.screens.quit import DrainingScreen, Leave, QuitScreen
@@ -43,7 +44,7 @@ class BullpenApp(App[int]):
     """
 
     CSS_PATH = "app.tcss"
-    COMMANDS = App.COMMANDS | {lambda: VerbProvider, lambda: SessionProvider}
+    COMMANDS = App.COMMANDS | {lambda: VerbProvider, lambda: SessionProvider, lambda: ChatProvider}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "quit", priority=True, key_display="^q", tooltip="Leave; says first what would end.")
     ]
@@ -78,6 +79,7 @@ class BullpenApp(App[int]):
         self.operations = Operations(engine)
         self.chats = ChatScreen(self.bridge, self.operations, clock)
         """Every open conversation; in front while one is looked at."""
+        self.operations.on_forgotten = self._forget
         for each in OURS:
             self.register_theme(each)
         self.theme = theme if theme in self.available_themes else "bullpen-dark"
@@ -125,6 +127,11 @@ class BullpenApp(App[int]):
 
     def on_unmount(self) -> None:
         self.bridge.close()
+        if self._copies is not None:
+            self._copies.remove()
+
+    def _forget(self, user: str) -> None:
+        self.chats.forget(user)
         if self._copies is not None:
             self._copies.remove()
 

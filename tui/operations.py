@@ -19,6 +19,8 @@ class Operations:
         self._engine = engine
         self.unsent: dict[SessionKey, str] = {}
         """Words that were not sent when their chat was left, or refused after that: the chat takes them back."""
+        self.on_forgotten: Callable[[str], object] = lambda _user: None
+        """Called with a user of whom nothing may be kept, not even on the screen."""
 
     def keep_unsent(self, key: SessionKey, text: str) -> None:
         """For the chat that was left; what came before stands first."""
@@ -110,6 +112,9 @@ class Operations:
 
     def forget_user(self, user: str) -> str:
         count = self._engine.forget_user(user)
+        for key in [key for key in self.unsent if key.user == user]:
+            del self.unsent[key]
+        self.on_forgotten(user)
         return f"{user}: forgetting {count} session{'s' if count != 1 else ''}"
 
     def drain_all(self, instances: list[str]) -> str:

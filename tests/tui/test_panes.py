@@ -6,6 +6,7 @@ import random
 import re
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -20,6 +21,8 @@ from tests.tui.stage_engine import NOW, StageEngine, StageTicket
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tests.waiting import until
 from tui.app import BullpenApp
+from tui.clipboard import CopyFile
+from tui.screens.ask_text import AskTextScreen
 from tui.screens.chat import ChatScreen
 from tui.screens.dashboard import DashboardScreen
 from tui.widgets.prompt import PromptInput
@@ -282,8 +285,7 @@ async def test_an_employees_first_prompt_leads_to_its_one_session(is_open: bool)
         await settle(app, pilot)
         assert app.chats.deck.tabs == ([CLERK] if is_open else [CLERK, ANA])
         assert app.chats.key == CLERK
-        texts = app.chats.panes[CLERK].prompt.text.split("\n")
-        assert sorted(texts) == (["and", "draft"] if is_open else ["and"])
+        assert app.chats.panes[CLERK].prompt.text == ("draftand" if is_open else "and")
         assert str(app.chats.prompt.border_title) == "▶ to: clerk / clerk / desk"
 
 
@@ -470,6 +472,81 @@ async def test_a_search_says_which_of_how_many_and_esc_ends_it_before_it_leaves(
         await pilot.press("escape")
         await settle(app, pilot)
         assert isinstance(app.screen, DashboardScreen)
+
+
+async def test_a_copy_is_in_a_private_file_too_and_the_text_can_be_shown_plainly(tmp_path: Path) -> None:
+    engine = stage.busy()
+    talk = engine.conversations[DORA] = Conversation()
+    talk.append(Replied(at=NOW, turn_id="t-1", text="a [/] reply\ud800"))
+    file = tmp_path / "copied.txt"
+    file.write_text("of a run that was cut off")
+    app = BullpenApp(engine, rehearsal=True, clock=HandClock(), copies=CopyFile(file))
+    assert not file.exists()
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        app.open_chats([DORA])
+        await settle(app, pilot)
+        app.chats.refresh_transcript()
+        await pilot.press("ctrl+y")
+        await pilot.pause()
+        assert file.read_text() == "a [/] reply?"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert str(file) in told(app)
+        await pilot.press("f12")
+        await settle(app, pilot)
+        assert "a [/] reply" in screen_text(app)
+        assert "╭" not in screen_text(app)
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert isinstance(app.screen, ChatScreen)
+    assert app._exception is None
+    assert not file.exists(), "nothing of it stays behind"
+
+
+async def test_a_copy_that_no_file_takes_is_still_sent_to_the_terminal(tmp_path: Path) -> None:
+    copies = CopyFile(tmp_path / "gone" / "copied.txt")
+    app = BullpenApp(stage.busy(), rehearsal=True, clock=HandClock(), copies=copies)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        app.copy("text", "the text")
+        await pilot.pause()
+        assert app.clipboard == "text"
+        assert "copied the text ·" in told(app)
+        assert "gone" not in told(app)
+
+
+async def test_of_a_forgotten_user_no_draft_no_prompt_and_no_copy_is_kept(tmp_path: Path) -> None:
+    engine, file = stage.busy(), tmp_path / "copied.txt"
+    app = BullpenApp(engine, rehearsal=True, clock=HandClock(), copies=CopyFile(file))
+    async with app.run_test(size=LARGE) as pilot:
+        app.open_chats([DORA, BEN])
+        await settle(app, pilot)
+        await pilot.press(*"sent", "enter", *"draft")
+        app.copy("what Dora was told", "the reply")
+        app.operations.forget_user("dora")
+        del engine.sessions[DORA]
+        engine.feed.touch_session(DORA)
+        await settle(app, pilot)
+        assert app.chats.deck.tabs == [BEN]
+        assert DORA not in app.operations.unsent
+        assert not file.exists()
+        app.open_chats([DORA])
+        await settle(app, pilot)
+        await pilot.press("up")
+        assert app.chats.prompt.text == ""
+
+
+async def test_one_prompt_goes_to_every_pane_in_sight_through_the_palette() -> None:
+    engine = stage.busy()
+    async with playing(engine, size=LARGE) as (app, pilot):
+        app.open_chats([ANA, BEN, DORA])
+        app.open_chats([EMIL])
+        await settle(app, pilot)
+        await pilot.press("ctrl+p", *"every pane", "enter")
+        await until(lambda: isinstance(app.screen, AskTextScreen))
+        assert "helpdesk/ben/ticket-4712" in screen_text(app)
+        await pilot.press(*"all of you", "enter")
+        await settle(app, pilot)
+        assert {key for key, _ in sent(engine)} == {ANA, BEN, DORA, EMIL}
+        assert {text for _, text in sent(engine)} == {"all of you"}
 
 
 async def test_ages_go_on_in_every_pane_in_sight() -> None:

@@ -358,6 +358,29 @@ class ChatScreen(Screen[None]):
         if (card := self.pane.dock.oldest) is not None:
             self.set_focus(card)
 
+    def ask_broadcast(self) -> None:
+        """One prompt to every pane in sight when it was asked for, whatever is in sight later."""
+        panes = [self.panes[key] for key in self.deck.shown(self.room)]
+
+        def decided(text: str | None) -> None:
+            refused = [pane.key for pane in panes if text and pane.is_attached and not pane.send(text)]
+            if text and not refused:
+                self.notify(f"sent to {len(panes)}", markup=False, timeout=2)
+
+        names = " · ".join(clean_cell(str(pane.key), 60) for pane in panes)
+        self.app.push_screen(AskTextScreen(f"Send to {len(panes)}", names), decided)
+
+    def forget(self, user: str) -> None:
+        """Of this user nothing stays: no tab, no draft, no prompt for the arrows."""
+        self._sent = {key: texts for key, texts in self._sent.items() if key.user != user}
+        for key in [key for key in self.deck.tabs if key.user == user]:
+            if (pane := self.panes.get(key)) is not None:
+                pane.prompt.clear_words()
+            self.deck.close(key)
+        self.lay_out()
+        if self.deck.at is None and self.is_active:
+            self.dismiss(None)
+
     def action_go_back(self) -> None:
         """One step: from a card to the message, out of a search, and then to the dashboard."""
         if self.pane.dock.is_focused:

@@ -108,6 +108,13 @@ class PromptInput(TextArea, inherit_bindings=False):
         self.text = f"{text}\n{self.text}" if self.text.strip() else text
         self.move_cursor(self.document.end)
 
+    def clear_words(self) -> None:
+        """Forgets what is being written and what was sent."""
+        self.text = self._draft = ""
+        self._recalled = None
+        self._pastes.clear()
+        self.sent = []
+
     async def _on_key(self, event: events.Key) -> None:
         # Not a priority binding: that one would overtake letters still on their way here, and send half a prompt.
         if event.key == "enter":
