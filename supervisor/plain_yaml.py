@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ _KINDS = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
     "int": (r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
     "float": (
-        r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?",
         "-+.0123456789",
     ),
     "merge": ("<<", "<"),
@@ -79,11 +80,21 @@ class _Loader(yaml.SafeLoader):
         except ValueError:  # a tag on what is none, or thousands of digits
             return str(text)
 
+    def construct_finite(self, node: yaml.ScalarNode) -> float | str:
+        """What no number of JSON can say stays text: the CLI gets much of a file as JSON."""
+        text = self.construct_scalar(node)
+        try:
+            number = float(text)
+        except ValueError:
+            return str(text)
+        return number if math.isfinite(number) else str(text)
+
 
 for _name, (_pattern, _first) in _KINDS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), list(_first))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^$"), [""])
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_integer)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_finite)
 for _name in ("binary", "timestamp", "omap", "pairs", "set"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _Loader.construct_by_kind)
 _Loader.add_constructor(None, _Loader.construct_by_kind)
@@ -113,6 +124,8 @@ def parse_yaml(text: str) -> Mapping:
         raise NotYaml(line, f"is not valid YAML: {error.problem or error.context}") from error
     except (ValueError, RecursionError) as error:
         raise NotYaml(FIRST_LINE, f"is not valid YAML: {error}") from error
+    except (LookupError, TypeError, AttributeError) as error:  # PyYAML's, for a tag on what is of another kind
+        raise NotYaml(FIRST_LINE, f"is not valid YAML: a tag does not fit its value ({error})") from error
     finally:
         loader.dispose()
 

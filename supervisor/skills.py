@@ -33,7 +33,7 @@ def find_skills(names: Iterable[str], folders: Iterable[Path]) -> tuple[dict[str
     missing = []
     for name in names:
         is_plain = Path(name).name == name and name not in (".", "..")
-        places = [folder / name for folder in looked_in if is_plain and (folder / name / "SKILL.md").is_file()]
+        places = [folder / name for folder in looked_in if is_plain and os.path.isfile(folder / name / "SKILL.md")]
         if places:
             found[name] = places[0]
         else:

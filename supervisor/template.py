@@ -72,6 +72,13 @@ def _tool_words(value: object) -> object:
     return ()
 
 
+def _taken_words(value: object) -> object:
+    """What takes tools away must say which: nothing of it is passed over."""
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"must be a list, or text with commas, not {in_words(value)}")
+    return _tool_words(value)
+
+
 def _split(text: str) -> tuple[str, ...]:
     found = _tool_words(text)
     assert isinstance(found, tuple)
@@ -130,7 +137,7 @@ Servers = Annotated[
     dict[str, dict[str, Any]],
     BeforeValidator(_servers, json_schema_input_type=dict[str, dict[str, Any]] | list[str | dict[str, dict[str, Any]]]),
 ]
-ToolWords = Annotated[tuple[str, ...], BeforeValidator(_tool_words, json_schema_input_type=str | list[str])]
+ToolWords = Annotated[tuple[str, ...], BeforeValidator(_taken_words, json_schema_input_type=str | list[str])]
 Tools = Annotated[tuple[str, ...] | None, BeforeValidator(_tools, json_schema_input_type=str | list[str] | None)]
 Mode = Annotated[
     Literal["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"],
@@ -361,6 +368,8 @@ class FrontMatter(Limits):
     @field_validator("workspace")
     @classmethod
     def _home_is_expanded(cls, value: str) -> str:
+        if "\0" in value:
+            raise ValueError("must not hold a NUL character")
         return str(expand_home(value)) if value.startswith("~") else value
 
     @model_validator(mode="before")
@@ -440,6 +449,7 @@ def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
         found.append(("confine", "cannot be true with permissionMode bypassPermissions: a confined client refuses it"))
     if template.confine and template.settings:
         found.append(("settings", "are not read by a confined client; write confine: false, or leave them out"))
+    found += _sandbox_mistakes(template.sandbox)
     if template.sandbox and not runs_commands(template):
         found.append(("sandbox", "is for commands, and no tool of this template runs any"))
     sessions = template.concurrency.max_sessions
@@ -452,6 +462,18 @@ def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
         if value > clients:
             found.append((key, f"is {value}, more than the pool may hold ({clients}; see pool.maxClients)"))
     return found + _memory_contradictions(template.pool)
+
+
+def _sandbox_mistakes(sandbox: bool | dict[str, Any]) -> list[tuple[str, str]]:
+    """The parts of it that bullpen adds to have to be what they are to the CLI."""
+    files = (sandbox.get("filesystem") or {}) if isinstance(sandbox, dict) else {}
+    if not isinstance(files, dict):
+        return [("sandbox.filesystem", f"must be a mapping of keys, not {in_words(files)}")]
+    return [
+        (f"sandbox.filesystem.{key}", f"must be a list, not {in_words(files[key])}")
+        for key in ("denyRead", "allowRead")
+        if not isinstance(files.get(key, []), list)
+    ]
 
 
 def _memory_contradictions(pool: Pool) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -55,7 +56,7 @@ def find_notes(template: Template, data: Mapping[str, Any]) -> Iterator[tuple[Lo
             yield ("disallowedTools",), f"disallowedTools takes {bare(tool)} away altogether, as in Claude Code: {tool}"
     yield from _unknown("disallowedTools", template.disallowed_tools)
     folder = shared_folder(template)
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not os.path.lexists(folder):
         yield ("workspace",), f"workspace {folder} does not exist; it is made when the first client starts"
 
 

@@ -5,6 +5,7 @@ Pure but for `find_mistakes`, which looks at the host.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -124,6 +125,9 @@ def find_mistakes(template: Template, environ: Mapping[str, str]) -> list[tuple[
     """What of the template this host cannot do: (the way to the key, the sentence that follows it)."""
     _, wrong = resolve(template.env, template.path.parent, environ)
     found: list[tuple[tuple[str, ...], str]] = [(("env", name), sentence) for name, sentence in wrong.items()]
+    folder = shared_folder(template)
+    if folder is not None and os.path.lexists(folder) and not os.path.isdir(folder):
+        found.append((("workspace",), f"names {folder}, which is no folder"))
     if template.sandbox and (lacking := _lacking_for_sandbox()):
         found.append((("sandbox",), f"needs {lacking}; nothing is started without it"))
     return found

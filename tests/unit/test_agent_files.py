@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from supervisor.template import Template
 from supervisor.template_file import Reading, read_template
 from supervisor.template_folder import TemplateFile
 from supervisor.templates import load_templates, read_templates
+from supervisor.walls import missing_skills
 
 BODY = "You help."
 
@@ -65,6 +67,8 @@ def taken(folder: Path, *lines: str) -> Template:
         ("1.0", "1.0"),
         ("true", "true"),
         ("1_000", "1_000"),
+        (".nan", ".nan"),
+        ("1e999", "1e999"),
     ],
 )
 def test_a_value_is_the_text_that_claude_code_reads(tmp_path: Path, written: str, text: str) -> None:
@@ -358,6 +362,45 @@ def test_what_is_no_file_is_one_line_at_once(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in loaded.left_out] == sorted(
         ["bomb.md", "broken.md", "device.md", "env.md", "fifo.md", "giant.md", "nul.md"]
     )
+
+
+@pytest.mark.parametrize(
+    "value", ["!!bool maybe", "!!int [a]", "!!float {a: b}", "!!map x", "!!seq x", "!!timestamp 99"]
+)
+def test_a_tag_that_does_not_fit_its_value_harms_its_file_alone(tmp_path: Path, value: str) -> None:
+    reading = read(tmp_path, front("description: d", f"version: {value}"))
+
+    assert reading.template is None or not reading.mistakes
+
+
+@pytest.mark.parametrize(
+    "line", [r'workspace: "\0"', "workspace: agent.md", f"workspace: {'x' * 5_000}", f"skills: {'x' * 5_000}"]
+)
+def test_a_way_that_leads_nowhere_harms_its_file_alone(tmp_path: Path, line: str) -> None:
+    (tmp_path / "good.md").write_text(front("description: d", name="good"))
+    (tmp_path / "agent.md").write_text(front("description: d", line))
+
+    loaded = load_for(Settings(state_dir=tmp_path / "state", templates_dir=tmp_path))
+    missing = [line for template in loaded.templates for line in missing_skills(template, {})]
+
+    assert "good" in [template.name for template in loaded.templates]
+    assert bool(loaded.left_out) is ("\\" in line or "agent.md" in line)
+    assert bool(missing) is line.startswith("skills")
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "1e999", "-.inf"])
+def test_a_number_that_json_does_not_know_never_reaches_the_settings_of_a_client(tmp_path: Path, number: str) -> None:
+    """The CLI would not read the file, and with it no wall."""
+    template = taken(tmp_path, "description: d", f"sandbox: {{x: [{number}]}}", f"mcpServers: {{a: {{x: {number}}}}}")
+
+    json.dumps([template.sandbox, template.mcp_servers], allow_nan=False)
+
+
+@pytest.mark.parametrize("word", ["yes", "on", "true", "True"])
+def test_a_switch_is_on_in_every_spelling(tmp_path: Path, word: str) -> None:
+    template = taken(tmp_path, "description: d", "tools: Bash", f"confine: {word}", f"sandbox: {word}", "autoStart: no")
+
+    assert (template.confine, template.sandbox, template.auto_start) == (True, True, False)
 
 
 def test_a_folder_of_notes_alone_has_no_templates(tmp_path: Path) -> None:

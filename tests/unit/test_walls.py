@@ -72,6 +72,12 @@ def test_a_template_is_confined_where_no_tool_of_it_runs_commands(
         (["env: {'a b': x}"], "desk.md:4: env cannot set 'a b'"),
         *((["env:", f"  {name}: x"], f"desk.md:4: env cannot set '{name}'") for name in OF_BULLPEN),
         (["effort: extreme"], "desk.md:4: effort"),
+        (["disallowedTools: {Bash: true}"], "desk.md:4: disallowedTools must be a list, or text with commas"),
+        (["tools: Bash", "sandbox: {filesystem: x}"], "desk.md:5: sandbox.filesystem must be a mapping"),
+        (
+            ["tools: Bash", "sandbox: {filesystem: {denyRead: x}}"],
+            "desk.md:5: sandbox.filesystem.denyRead must be a list",
+        ),
     ],
 )
 def test_walls_that_contradict_each_other_are_refused_with_file_line_and_remedy(
