@@ -155,8 +155,8 @@ class ChatPane(Vertical):
             self._born = None  # closed, and begun anew under the same name
         if self._born is None:
             self._open_conversation()
-        else:
-            self.transcript.refresh_from_engine()
+        elif self.transcript.refresh_from_engine() and self.transcript.finder is not None:
+            self._show_place()
 
     def _open_conversation(self) -> None:
         row = self.row

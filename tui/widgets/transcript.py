@@ -165,6 +165,8 @@ class Transcript(Reel, can_focus=True):
         if not self._record.apply(reading):
             return False
         self.restack(self._record.blocks)
+        if self.finder is not None and reading.entries:
+            self.finder.renew(self._stack.blocks)
         if not self.is_following:
             self.has_news = True
         took = monotonic() - began
