@@ -58,7 +58,7 @@ class PlainTextScreen(Screen[None]):
         width = max(10, self.app.size.width)
         lines: list[str] = []
         for line in self._text.split("\n"):
-            lines += [line[at : at + width] for at in range(0, len(line), width)] or [""]
+            lines += [line[at : at + width] for at in range(0, len(line), width)] or [" "]
         log.clear()
         log.write_lines(lines, scroll_end=True)
 
