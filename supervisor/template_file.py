@@ -20,8 +20,9 @@ FOREIGN = frozenset({"mode", "trigger", "tag", "tags", "type", "role", "title", 
 """Keys of other programs that look like ours."""
 MEANT = {"allowedtools": "tools", "allowtools": "tools", "permission": "permissionMode"}
 """Keys that are meant to keep something from the agent, without hyphens and capitals, and what they are called."""
-NOT_IN_PLUGINS = ("permissionMode", "hooks", "mcpServers")
-"""Passed over in a plugin's agents, as in Claude Code: a plugin is other people's."""
+NOT_IN_PLUGINS = ("permissionMode", "mcpServers")
+"""Passed over in a plugin's agents, as in Claude Code: a plugin is other people's. Its hooks are not run either, and a
+file with a guard that does not run is refused."""
 
 _PLACEHOLDERS = {"name": "agent", "description": "-"}
 _TEXTS = ("name", "description", "workspace", "provider", "fallbackModel")
@@ -162,6 +163,10 @@ class _Reader:
             self._note(key, f"{dotted((key,))} is not a key here: it has no effect")
 
     def _as_plugin_agent(self, data: dict[str, Any]) -> dict[str, Any]:
+        if data.pop("hooks", None):
+            self._mistake(
+                ("hooks",), "hooks of a plugin's agent are not run: remove them, or copy the file out of the plugin"
+            )
         for key in NOT_IN_PLUGINS:
             if data.pop(key, None) is not None:
                 self._note(key, f"{key} of a plugin's agent has no effect, as in Claude Code")

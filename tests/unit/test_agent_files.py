@@ -335,6 +335,12 @@ def test_a_plugin_that_lists_its_agents_has_these_and_no_others(tmp_path: Path) 
     assert names("[]") == ["out"]
     manifest.write_text('{"name": "plug", "agents": ["../out.md", "./nope.md", "./top.md"]}')
     mistakes = [line for reading in read_templates(tmp_path / "agents") for line in reading.mistake_lines()]
+    guard = "{PreToolUse: [{hooks: [{type: command, command: x}]}]}"
+    (tmp_path / "agents/plug/top.md").write_text(front("description: d", f"hooks: {guard}", name="top"))
+    (told,) = [one.mistake_lines() for one in read_templates(tmp_path / "agents") if one.file.path.name == "top.md"]
+    assert told == [
+        "plug/top.md:4: hooks of a plugin's agent are not run: remove them, or copy the file out of the plugin"
+    ]
     assert mistakes == [
         "plug/.claude-plugin/plugin.json:1: agents: there is no '../out.md' in the plugin",
         "plug/.claude-plugin/plugin.json:1: agents: there is no './nope.md' in the plugin",
