@@ -75,7 +75,7 @@ class InputQueue:
         """Waits for the effect of what was sent, then sends what waits, one after the other."""
         try:
             await self._settle(workers)
-            while self._waiting:
+            while self._waiting and self._app.return_code is None:
                 event = self._waiting.popleft()
                 workers = self._workers()
                 if self._send(event) and _has_effect(event):

@@ -83,7 +83,8 @@ class CardDock(Vertical):
             if isinstance(card, QuestionCard) and card.question is event.question:
                 card.is_settled = True
                 if card is had_focus:
-                    self.screen.set_focus(self.oldest or self._message)
+                    following = self.oldest
+                    self.screen.set_focus(following if following is not None and following.is_seen else self._message)
 
     @on(DockedCard.WordsTyped)
     def go_on_in_message(self, event: DockedCard.WordsTyped) -> None:

@@ -249,6 +249,15 @@ class ChatPane(Vertical):
         words = "" if finder is None else f"“{cut(clean_cell(finder.needle, 40), 20)}” {finder.place}"
         self.transcript.border_subtitle = Content(words)
 
+    @on(PromptInput.Left)
+    def go_to_card(self) -> None:
+        """To the oldest card that was in sight when tab was pressed; without one, to what comes next."""
+        card = self.dock.oldest
+        if card is not None and card.is_seen:
+            self.screen.set_focus(card)
+        else:
+            self.screen.focus_next()
+
     # Prompts
 
     @on(PromptInput.Submitted)

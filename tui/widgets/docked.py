@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from time import monotonic
+from typing import TYPE_CHECKING, cast
+
 from textual import events
 from textual.containers import Vertical
+from textual.geometry import Region
 from textual.message import Message
+from textual.strip import Strip
+
+if TYPE_CHECKING:
+    from tui.app import BullpenApp
 
 
 class DockedCard(Vertical, can_focus=True, can_focus_children=False):
@@ -20,6 +28,32 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
 
     is_settled = False
     """Whether it was decided, and the card is about to go."""
+    _is_painted = False
+    _shown_at = float("inf")
+    """Seconds of the steady clock, as events carry it: when it was first on the screen."""
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether it was on the screen when the operator pressed the key that has its effect now.
+
+        A key that was on its way before cannot have been meant for it.
+        """
+        return self._shown_at < cast("BullpenApp", self.app).inputs.pressed_at
+
+    def takes_keys(self) -> bool:
+        """Whether a key may decide; tells why when it may not."""
+        if not self.is_seen:
+            self.notify("that key was pressed before the question was on the screen", markup=False, timeout=3)
+        return self.is_seen and not self.is_settled
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        if not self._is_painted and crop.area:
+            self._is_painted = True
+            self.call_after_refresh(self._note_shown)
+        return super().render_lines(crop)
+
+    def _note_shown(self) -> None:
+        self._shown_at = monotonic()
 
     @property
     def subject(self) -> object:

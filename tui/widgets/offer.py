@@ -63,7 +63,9 @@ class OfferCard(DockedCard):
         self.border_subtitle = Content(reasons.expiry(self.offer, now))
 
     def action_replay(self) -> None:
-        self.post_message(self.ReplayWanted(self.offer))
+        if self.takes_keys():
+            self.post_message(self.ReplayWanted(self.offer))
 
     def action_drop_offer(self) -> None:
-        self.post_message(self.DropWanted(self.offer))
+        if self.takes_keys():
+            self.post_message(self.DropWanted(self.offer))

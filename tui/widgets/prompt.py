@@ -40,8 +40,12 @@ class PromptInput(TextArea, inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line", show=False),
+        Binding("tab", "leave", show=False),
         *_without(TextArea.BINDINGS, LEFT_TO_THE_SCREEN),
     ]
+
+    class Left(Message):
+        """Tab in an empty box."""
 
     class Submitted(Message):
         """Enter on something that is not only spaces. The input is empty now, or shows the draft that an earlier prompt
@@ -135,6 +139,13 @@ class PromptInput(TextArea, inherit_bindings=False):
             self._pastes.clear()
         self._recalled, self._draft = None, ""
         self.post_message(self.Submitted(self, text))
+
+    def action_leave(self) -> None:
+        """Only from an empty box: in the middle of words a tab is a slip, and the next letter would be an answer."""
+        if self.text:
+            self.notify("tab leaves an empty message only; F4 goes to the question", markup=False, timeout=3)
+        else:
+            self.post_message(self.Left())
 
     def action_newline(self) -> None:
         self.insert("\n")

@@ -109,19 +109,19 @@ class PermissionCard(QuestionCard):
         return self.query_one(QuestionView)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("approve", "always", "deny", "enlarge") and self.is_settled:
-            return False
         return bool(self.question.always) if action == "always" else True
 
     def action_approve(self) -> None:
-        self.post_message(self.Answered(self.question, Allow()))
+        if self.takes_keys():
+            self.post_message(self.Answered(self.question, Allow()))
 
     def action_always(self) -> None:
-        if self.question.always:
+        if self.question.always and self.takes_keys():
             self.post_message(self.Answered(self.question, Allow(always=True)))
 
     def action_deny(self) -> None:
-        self.post_message(self.ReasonWanted(self.question))
+        if self.takes_keys():
+            self.post_message(self.ReasonWanted(self.question))
 
     def action_enlarge(self) -> None:
         self.post_message(self.Enlarged(self))
@@ -191,8 +191,6 @@ class ChoiceCard(QuestionCard):
         self._draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("choose", "mark", "other", "deny", "pick") and self.is_settled:
-            return False
         return self.item.multiple if action == "mark" else True
 
     def answer_item(self, text: str) -> None:
@@ -212,7 +210,7 @@ class ChoiceCard(QuestionCard):
 
     def action_choose(self) -> None:
         options = self.item.options
-        if self.at < 0 and not self._marked:
+        if (self.at < 0 and not self._marked) or not self.takes_keys():
             return
         if self.at >= len(options):
             self.action_other()
@@ -222,7 +220,7 @@ class ChoiceCard(QuestionCard):
             self.answer_item(options[self.at][0])
 
     def action_pick(self, index: int) -> None:
-        if index > len(self.item.options):
+        if index > len(self.item.options) or not self.takes_keys():
             return
         self.at = index
         if self.item.multiple and index < len(self.item.options):
@@ -236,10 +234,12 @@ class ChoiceCard(QuestionCard):
             self._draw()
 
     def action_other(self) -> None:
-        self.post_message(self.TextWanted(self, self.item))
+        if self.takes_keys():
+            self.post_message(self.TextWanted(self, self.item))
 
     def action_deny(self) -> None:
-        self.post_message(self.ReasonWanted(self.question))
+        if self.takes_keys():
+            self.post_message(self.ReasonWanted(self.question))
 
     def _draw(self) -> None:
         if not self.query(".items"):

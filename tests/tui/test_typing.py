@@ -1,0 +1,102 @@
+"""Nothing that is typed into a conversation answers a question, at any speed and whenever the question arrives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from textual import events
+
+from supervisor import Allow, Question, SessionState
+from tests.tui import stage
+from tests.tui.stage import EMIL, ROOT
+from tests.tui.theatre import playing, settle, told
+from tests.waiting import until
+from tui.app import BullpenApp
+
+pytestmark = pytest.mark.anyio
+
+LETTERS = st.text(st.sampled_from("aaAAd12oRZy "), min_size=1, max_size=5)
+"""Mostly keys of the cards."""
+MESSAGES = st.lists(
+    st.tuples(
+        st.sampled_from(["permission", "choice", "goes", ""]),
+        st.sampled_from([True, True, False]),
+        st.lists(LETTERS, min_size=1, max_size=3).map("\t".join),
+        st.sampled_from(["\n", "\n", ""]),
+    ),
+    max_size=6,
+)
+"""Of each message: what comes or goes before it, whether a pause follows in which that is painted, its words, with a
+slip onto the tab key between them, and whether it is sent."""
+
+
+def type_at_once(app: BullpenApp, text: str) -> None:
+    """As one read of the terminal."""
+    assert app._driver is not None
+    for character in text:
+        key = {"\n": "enter", "\t": "tab", " ": "space"}.get(character, character)
+        app._driver.process_message(events.Key(key, "\r" if character == "\n" else character))
+
+
+def arrive(engine: stage.StageEngine, name: str) -> None:
+    """A question comes, or one goes without an answer of the operator's."""
+    if name == "goes":
+        if engine.questions:
+            engine.remove_question(next(iter(engine.questions)))
+    elif name:
+        first = stage.PERMISSION if name == "permission" else replace(stage.CHOICE, key=ROOT)
+        question: Question = replace(first, id=f"{first.id}-{len(engine.calls)}-{len(engine.questions)}")
+        ids = (*engine.sessions[ROOT].questions, question.id)
+        engine.put(question, replace(engine.sessions[ROOT], state=SessionState.ASKING, questions=ids))
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(MESSAGES)
+@example([("permission", True, "All right, next", "\n"), ("permission", True, "and then", "\n")])
+@example([("choice", True, "1 more", "\n"), ("permission", False, "do it", "")])
+async def test_nothing_typed_into_the_message_is_an_answer(messages: list[tuple[str, bool, str, str]]) -> None:
+    """Each message is typed in one burst."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await pilot.pause()
+        for arrival, is_painted, words, end in messages:
+            arrive(engine, arrival)
+            app.flush()
+            if is_painted:
+                await settle(app, pilot)
+            type_at_once(app, f"{words}{end}")
+            await until(lambda: app.inputs._settling is None)
+        await settle(app, pilot)
+        assert [call for call in engine.calls if call[0] == "answer"] == []
+        assert app.screen.prompt.has_focus
+
+
+async def test_a_key_that_was_pressed_before_the_card_was_on_the_screen_decides_nothing() -> None:
+    """Also when the way to the card was pressed with it."""
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        type_at_once(app, "iia")
+        await until(lambda: app.inputs._settling is None)
+        await settle(app, pilot)
+        assert engine.calls == []
+        assert "before the question was on the screen" in told(app)
+        await pilot.press("a")
+        await pilot.pause()
+        assert engine.calls == [("answer", "q-1", Allow())]
+
+
+async def test_tab_in_an_empty_message_goes_to_the_card_and_in_the_middle_of_words_nowhere() -> None:
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(EMIL)
+        await settle(app, pilot)
+        await pilot.press("x", "tab", "1")
+        assert app.screen.prompt.text == "x1"
+        await pilot.press("backspace", "backspace", "tab", "2")
+        await pilot.pause()
+        assert app.screen.prompt.text == ""
+        assert not app.screen.prompt.has_focus
