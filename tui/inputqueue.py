@@ -56,6 +56,8 @@ class InputQueue:
 
     def take(self, event: Message) -> bool:
         """Hands the event on, now or when those before it are done. False when the app takes no more events."""
+        if self._app.return_code is not None:
+            return False
         if self._settling is not None:
             if self._waiting and _replaces(event, self._waiting[-1]):
                 self._waiting.pop()

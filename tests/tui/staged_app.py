@@ -30,7 +30,7 @@ class StagedApp(BullpenApp):
         self.report = report
 
     def on_mount(self) -> None:
-        super().on_mount()
+        # Textual runs the handlers of every class.
         self.set_interval(0.05, self.go_on)
 
     def go_on(self) -> None:

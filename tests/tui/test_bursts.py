@@ -104,7 +104,7 @@ def test_a_burst_reaches_the_question_that_was_on_the_screen(tmp_path: Path) -> 
         settles(screen="ChatScreen", focused="PermissionCard")
         press(f"jkd{BACK}not no{BACK}ow\rthen{BACK}")
         settles(screen="ChatScreen", texts=["the"], calls=["answer q-1 Deny(reason='not now'"])
-        press(f"{F9}n{F9}y{CTRL_F}abc{BACK}\rm{F2}{ESC}{F1}{ESC}s{ESC}")
+        press(f"{F9}n{F9}y{CTRL_F}abc{BACK}\rm{F2}{ESC}{F1}{ESC}s{ESC}{ESC}")
         settles(screen="DashboardScreen", calls=["interrupt admin/rita/rotate-keys t-31"])
 
 

@@ -33,12 +33,12 @@ MESSAGES = st.lists(
 slip onto the tab key between them, and whether it is sent."""
 
 
-def type_at_once(app: BullpenApp, text: str) -> None:
-    """As one read of the terminal."""
-    assert app._driver is not None
+async def type_at_once(app: BullpenApp, text: str) -> None:
+    """As one read of the terminal; returns when all of it has had its effect."""
     for character in text:
         key = {"\n": "enter", "\t": "tab", " ": "space"}.get(character, character)
-        app._driver.process_message(events.Key(key, "\r" if character == "\n" else character))
+        app.post_message(events.Key(key, "\r" if character == "\n" else character))
+    await until(lambda: app.inputs._settling is None, within=20)
 
 
 def arrive(engine: stage.StageEngine, name: str) -> None:
@@ -68,8 +68,7 @@ async def test_nothing_typed_into_the_message_is_an_answer(messages: list[tuple[
             app.flush()
             if is_painted:
                 await settle(app, pilot)
-            type_at_once(app, f"{words}{end}")
-            await until(lambda: app.inputs._settling is None)
+            await type_at_once(app, f"{words}{end}")
         await settle(app, pilot)
         assert [call for call in engine.calls if call[0] == "answer"] == []
         assert app.screen.prompt.has_focus
@@ -79,8 +78,7 @@ async def test_a_key_that_was_pressed_before_the_card_was_on_the_screen_decides_
     """Also when the way to the card was pressed with it."""
     engine = stage.asking()
     async with playing(engine) as (app, pilot):
-        type_at_once(app, "iia")
-        await until(lambda: app.inputs._settling is None)
+        await type_at_once(app, "iia")
         await settle(app, pilot)
         assert engine.calls == []
         assert "before the question was on the screen" in told(app)
