@@ -8,10 +8,10 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test probes check soak chaos bench format schema screenshots clean
+.PHONY: help demo run test probes check soak chaos bench bench-ui format schema screenshots clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/installed ## Open the dashboard in rehearsal with simulated callers: no key, no network. STATE=DIR keeps it elsewhere
 	@$(BIN)/bullpen demo $(if $(STATE),--state "$(STATE)")
@@ -50,6 +50,9 @@ screenshots: $(VENV)/installed-test ## Take the pictures of the README from the 
 
 bench: $(VENV)/installed-bench ## Measure against other designs and write docs/benchmarks.md: half an hour on a quiet machine
 	$(BIN)/python -m benchmarks.turns
+
+bench-ui: $(VENV)/installed-test ## Measure what the dashboard costs in a terminal, into docs/benchmarks.md: two minutes
+	$(BIN)/python -m benchmarks.ui
 
 clean: ## Remove what was built and installed here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from supervisor.conversation import Conversation as Conversation
     from supervisor.conversation import Cursor as Cursor
     from supervisor.conversation import Entry as Entry
+    from supervisor.conversation import Glimpse as Glimpse
     from supervisor.conversation import Noticed as Noticed
     from supervisor.conversation import QuestionClosed as QuestionClosed
     from supervisor.conversation import QuestionPosed as QuestionPosed
@@ -145,8 +146,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "characters": "FORBIDDEN SELECTORS TONES is_mark",
     "cleaning": "clean find_unseen flatten_marks name_unseen one_line reveal reveal_line show_name",
-    "conversation": "Asked Conversation Cursor Entry Noticed QuestionClosed QuestionPosed Reading Replied StartsAgain "
-    "ToolCalled ToolReturned TurnEnded",
+    "conversation": "Asked Conversation Cursor Entry Glimpse Noticed QuestionClosed QuestionPosed Reading Replied "
+    "StartsAgain ToolCalled ToolReturned TurnEnded",
     "credentials": "find_credentials",
     "doctor": "Finding examine",
     "errors": "AcceptanceUnknown AlreadyAnswered BullpenError ConfigurationError ConnectFailed InvalidId InvalidPrompt "

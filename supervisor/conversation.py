@@ -115,6 +115,16 @@ class Reading(NamedTuple):
     cursor: Cursor
 
 
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """The end of a conversation, for a reader that wants no more than that."""
+
+    entries: tuple[Entry, ...]
+    """Oldest first."""
+    open_text: str
+    """The block that is being written; empty when none is."""
+
+
 MOST_HELD = 1_000
 """Entries of one conversation that are held in memory, at least; the journal has all of them."""
 MOST_TEXT_HELD = 16 * 1024 * 1024

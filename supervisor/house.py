@@ -18,6 +18,7 @@ from supervisor.feed import Feed
 from supervisor.haste import Haste
 from supervisor.journal import Journal
 from supervisor.settings import Settings
+from supervisor.today import Today
 
 
 @dataclass(slots=True)
@@ -43,8 +44,12 @@ class House:
     eraser: Eraser = field(init=False)
     haste: Haste = field(default_factory=Haste)
     """Of all clients that end."""
+    today: Today = field(default_factory=Today)
+    """What all instances have used."""
     disk: DiskUse | None = None
     """As last measured; None before that."""
+    disk_measured_at: float | None = None
+    """Unix seconds."""
     log: Journal | None = None
     """While the supervisor runs."""
 

@@ -95,6 +95,7 @@ class Housekeeping:
             self._house.disk = await anyio.to_thread.run_sync(
                 self._house.eraser.measure, belongings, abandon_on_cancel=True
             )
+            self._house.disk_measured_at = self._house.clock.wall()
             self._house.feed.touch_host()
             for session in sessions:
                 self._house.feed.touch_session(session.key)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from supervisor.conversation import Conversation
+from supervisor.conversation import Conversation, Glimpse
+from supervisor.events import Event
 from supervisor.feed import Subscription
 from supervisor.model import Answer, Outcome, Prompt, SessionKey
 from supervisor.snapshot import Snapshot
@@ -57,6 +58,14 @@ class Engine(Protocol):
 
     def conversation(self, key: SessionKey) -> Conversation:
         """Raises `UnknownTarget`."""
+
+    def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+        """The end of a conversation: its last `count` entries at most. Cheap, however long it is. Raises
+        `UnknownTarget`, or `JournalFailed` when it cannot be read back."""
+
+    def past(self) -> tuple[Event, ...]:
+        """What earlier runs did, as the journal holds it: ended turns and operators' actions, oldest first, at most
+        500 of each. Empty before the engine runs."""
 
     # Prompts
 

@@ -28,6 +28,7 @@ _READ_AT_THE_START = {
     "templates_dir": "the templates were read at the start",
     "max_retries": "a client is told when it starts",
     "stream_idle_timeout": "a client is told when it starts",
+    "notices": "the dashboard is told when it starts",
     "rehearsal": "clients that run talk to one endpoint",
     "instances": "it is not one limit",
 }

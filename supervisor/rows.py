@@ -92,6 +92,8 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         disk_bytes=instance.disk_bytes(session),
         questions=tuple(session.questions),
         note=session.note,
+        about=session.gist.about,
+        latest=session.gist.latest,
         offer=session.offer,
         context_share=session.context_share,
         awaited_servers=_awaited_servers(session),

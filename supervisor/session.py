@@ -24,8 +24,9 @@ from supervisor.client_events import (
     Voided,
 )
 from supervisor.clock import Clock
-from supervisor.conversation import Asked, Conversation, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
+from supervisor.conversation import Asked, Conversation, Glimpse, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
 from supervisor.errors import JournalFailed
+from supervisor.gist import Gist
 from supervisor.mailbox import Mailbox
 from supervisor.meter import CostMeter
 from supervisor.model import (
@@ -109,6 +110,7 @@ class Session:
         the turn that asked."""
         self.questions: list[str] = []
         """Ids of its open questions."""
+        self.gist = Gist()
         self.usage = Usage()
         self.turns = 0
         self.note = ""
@@ -161,6 +163,15 @@ class Session:
         if self._conversation is None:
             self._conversation = self._recall()
         return self._conversation
+
+    def glimpse(self, count: int) -> Glimpse:
+        """The last `count` entries, without reading back the whole conversation. Raises `JournalFailed`."""
+        held = self._conversation or (self._faded() if self._faded is not None else None)
+        if held is not None:
+            return Glimpse(held.entries[-count:] if count else (), held.open_text)
+        if self._journal is None:
+            return Glimpse((), "")
+        return Glimpse(tuple(self._journal.last_entries(self.key, count)), "")
 
     def fade(self) -> None:
         """Nothing runs here any more: the text is let go of. Whoever still reads it keeps it; the journal has it."""
@@ -231,6 +242,8 @@ class Session:
         turn = self.mailbox.begin()
         turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
         self._touch()
+        if turn.prompt.source is not Source.ENGINE:
+            self.gist.begin(turn.prompt.text, turn.prompt.user)
         self._take_down(turn, turn.started_at)
         return turn
 
@@ -260,14 +273,17 @@ class Session:
                 if turn is not None and turn.first_text_steady is None:
                     turn.first_text_steady = self._clock.steady()
                 self.conversation.stream(text, turn_id)
+                self.gist.stream(text)
             case Voided():
                 self.conversation.void_block()
+                self.gist.void()
             case TextBlock(text):
                 self.has_history = True
                 if turn is not None and turn.first_text_steady is None:
                     turn.first_text_steady = self._clock.steady()
                 if turn is not None:
                     turn.blocks.append(text)
+                self.gist.close(text)
                 self.conversation.append(Replied(at=now, turn_id=turn_id, text=text))
             case ToolStarted(tool_use_id, tool, summary, detail):
                 self.has_history = True
@@ -289,6 +305,7 @@ class Session:
                 )
             case Retrying() as retrying:
                 self.conversation.void_block()  # an attempt that is repeated begins its reply again
+                self.gist.void()
                 self.notice(_tell_retry(retrying), is_warning=True)
             case Compacted(tokens_before, tokens_after):
                 self.context_tokens = tokens_after or self.context_tokens

@@ -117,6 +117,11 @@ class Settings(BaseModel):
     memory_interval: Annotated[Seconds, Field(ge=0.1)] = Field(
         default=2, description="How often the memory of every client is measured."
     )
+    notices: bool = Field(
+        default=True,
+        description="Whether the dashboard tells of a new question with the bell, a desktop notice and a badge in the "
+        "terminal's title.",
+    )
     rehearsal: bool = Field(
         default=False, description="Run against the embedded endpoint with scripted replies: no key, no network."
     )

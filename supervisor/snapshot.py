@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from supervisor.disk_use import DiskUse
 from supervisor.model import (
@@ -62,6 +62,10 @@ class SessionRow:
     """Ids of its open questions."""
     note: str
     """The last failure or notice, one line; empty when all is well."""
+    about: str = ""
+    """The first words of the latest prompt that began."""
+    latest: str = ""
+    """The newest line of the reply to it."""
     offer: Offer | None = None
     """A turn that was running when bullpen died, until somebody decides (`Engine.replay`, `Engine.drop_offer`)."""
     disk_bytes: int = 0
@@ -222,6 +226,10 @@ class HostRow:
     """Why the journal cannot be written, in words; empty when it can."""
     disk: DiskUse | None = None
     """As last measured; None before that."""
+    disk_measured_at: float | None = None
+    """Unix seconds."""
+    today: Usage = field(default_factory=Usage)
+    """What all turns have used that ended since midnight, local time."""
     not_removed: tuple[str, ...] = ()
     """Files of ended sessions that could not be removed when it was last tried, each with the reason."""
     left_out: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ from supervisor.checks import (
 from supervisor.cleaning import one_line
 from supervisor.client import Client, EndReason
 from supervisor.clock import Clock
-from supervisor.conversation import Conversation
+from supervisor.conversation import Conversation, Glimpse
 from supervisor.desk import QuestionDesk
 from supervisor.erasing import Eraser
 from supervisor.errors import (
@@ -70,6 +70,7 @@ from supervisor.model import (
 from supervisor.offers import OfferDesk
 from supervisor.options import MakeConnector, bundled_cli
 from supervisor.orphans import end_marked, end_orphans
+from supervisor.past_events import tell_past
 from supervisor.questions import QuestionBook
 from supervisor.restart import Restart
 from supervisor.session import Session
@@ -78,6 +79,7 @@ from supervisor.settings import Settings
 from supervisor.snapshot import Snapshot
 from supervisor.start_files import FOLDER, clear_start_files
 from supervisor.templates import Template
+from supervisor.today import midnight
 from supervisor.turn import Turn
 from supervisor.view import View, find_client
 from supervisor.walls import missing_skills
@@ -133,6 +135,8 @@ class Supervisor:
         """Users whose sessions are being removed."""
         self._strangers: frozenset[str] = frozenset()
         """Conversations and workspaces of instances that this start does not have: left as they are."""
+        self._past: tuple[past.Event, ...] = ()
+        """What earlier runs did."""
         self._given: WeakSet[Turn] = WeakSet()
         """All that somebody may still hold as a ticket."""
         self._house = House(
@@ -250,7 +254,13 @@ class Supervisor:
             for place in (one.uuid, one.workspace)
         )
         await anyio.to_thread.run_sync(clear_start_files, self.settings.state_dir / FOLDER)
+        earlier = await journal.past(midnight(self._clock.wall()))
+        self._house.today.add(earlier.used, self._clock.wall())
+        self._past = tell_past(earlier)
         taken = Restart(self._instances, self._house, self._offers, self._take_in).take_over(loaded)
+        for gist in earlier.gists:
+            if (one := self._instances.get(gist.key.instance)) and (session := one.sessions.get(gist.key)):
+                session.gist.restore(gist.about, gist.user, gist.latest)
         now = self._clock.wall()
         if orphans or any(taken):
             self._feed.greeting = (past.Restarted(at=now, orphans=orphans, **taken._asdict()),)
@@ -379,6 +389,12 @@ class Supervisor:
 
     def conversation(self, key: SessionKey) -> Conversation:
         return self._session(key).conversation
+
+    def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+        return self._session(key).glimpse(check_whole(count, "how many entries"))
+
+    def past(self) -> tuple[past.Event, ...]:
+        return self._past
 
     # Prompts
 
@@ -615,6 +631,11 @@ class Supervisor:
         if not self._is_up or self._tasks is None:
             raise NotAccepting("bullpen does not run")
         self._forgotten.add(user)
+        for instance in self._instances.values():
+            for session in instance.sessions.values():
+                if session.gist.user == user:  # a conversation that is everybody's stays
+                    session.gist.clear()
+                    instance.touch(session)
         for instance, session in sessions:
             if session.offer is not None:
                 self._offers.settle(session, OfferOutcome.DROPPED)
@@ -626,7 +647,7 @@ class Supervisor:
                 instance.forget_call(session)
         self._house.eraser.hasten(user)
         self._tasks.start_soon(self._guard, partial(self._forget, user), name="forget a user")
-        self._log_action("forget", "a user", f"{len(sessions)} sessions")
+        self._log_action("forget", "a user", "1 session" if len(sessions) == 1 else f"{len(sessions)} sessions")
         return len(sessions)
 
     async def _forget(self, user: str) -> None:

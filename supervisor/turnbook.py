@@ -178,6 +178,9 @@ class TurnBook:
 
     def _record_end(self, turn: Turn, outcome: Outcome) -> None:
         now = self._instance.clock.wall()
+        if usage := getattr(outcome, "usage", None):
+            self._house.today.add(usage, now)
+            self._house.feed.touch_host()
         self._house.journal.end_turn(turn.id, now, outcome, turn.note_outcome_recorded, turn.replace_outcome)
 
     def leave_to_next_run(self, session: Session, turn: Turn) -> None:

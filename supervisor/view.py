@@ -68,6 +68,8 @@ class View:
             journal_failing=house.recording_fails,
             memory_reserved=ledger.coming,
             disk=house.disk,
+            disk_measured_at=house.disk_measured_at,
+            today=house.today.usage(house.clock.wall()),
             not_removed=house.eraser.failed,
             left_out=self._left_out,
             state_dir=str(house.settings.state_dir),

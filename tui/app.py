@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -21,10 +25,14 @@ from tui import consequences, format
 from tui.bridge import Bridge
 from tui.clipboard import CopyFile
 from tui.commands import SessionProvider, VerbProvider
+from tui.cropped import crop
+from tui.driver import SafeDriver
 from tui.filters import ControlFilter
 from tui.inputqueue import INPUT, InputQueue
+from tui.notices import Notices
 from tui.operations import Operations
 from tui.pastes import PasteCut, on_one_line
+from tui.preferences import PreferenceFile, Preferences
 from tui.screens.chat import ChatScreen
 from tui.screens.chat_commands import ChatProvider
 from tui.screens.dashboard import DashboardScreen
@@ -34,6 +42,11 @@ from tui.themes import OURS
 
 FLUSH_SECONDS = 0.25
 """Between two looks at the feed."""
+REMEMBER_SECONDS = 2.0
+"""Between two looks whether theme, sort or filter have changed."""
+DEFAULT_THEME = "bullpen-dark"
+
+_log = logging.getLogger(__name__)
 
 
 class BullpenApp(App[int]):
@@ -55,13 +68,15 @@ class BullpenApp(App[int]):
         *,
         rehearsal: bool,
         title: str = "bullpen",
-        theme: str = "bullpen-dark",
         clock: Callable[[], float] = time.time,
         driver_class: type[Driver] | None = None,
         copies: CopyFile | None = None,
+        kept: PreferenceFile | None = None,
+        notices: bool = False,
     ) -> None:
         """`clock` gives the Unix time that ages are counted from. `copies` takes what is copied, for terminals that
-        ignore it."""
+        ignore it. `kept` is where theme, sort and filter are remembered; without, every start begins with the default
+        ones. With `notices`, bell, desktop notice and the terminal's title tell of new questions."""
         super().__init__(driver_class=driver_class)
         self.title = title
         self.sub_title = "rehearsal" if rehearsal else ""
@@ -82,7 +97,11 @@ class BullpenApp(App[int]):
         self.operations.on_forgotten = self._forget
         for each in OURS:
             self.register_theme(each)
-        self.theme = theme if theme in self.available_themes else "bullpen-dark"
+        self._notices = Notices(self._announce, terminal=os.environ.get("TERM", "")) if notices else None
+        self._kept = kept
+        self._remembered, self._mistake = kept.load() if kept is not None else (Preferences(), "")
+        theme = self._remembered.theme
+        self.theme = theme if theme in self.available_themes else DEFAULT_THEME
 
     def post_message(self, message: Message) -> bool:
         """What comes from the terminal takes its turn; everything else goes to the queue as ever."""
@@ -111,6 +130,9 @@ class BullpenApp(App[int]):
     def on_paste_cut(self, event: PasteCut) -> None:
         self.notify(event.text, severity="warning", markup=False)
 
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        super()._display(screen, crop(renderable))
+
     def get_line_filters(self) -> list[LineFilter]:
         return [*super().get_line_filters(), self._control_filter]
 
@@ -122,8 +144,16 @@ class BullpenApp(App[int]):
 
     def on_mount(self) -> None:
         self.install_screen(self.chats, "chats")
-        self.push_screen(DashboardScreen(self.bridge, self.operations, self._clock))
+        self.push_screen(DashboardScreen(self.bridge, self.operations, self._clock, self._remembered))
+        if self._mistake:
+            self.notify(self._mistake, severity="warning", timeout=10, markup=False)
         self.set_interval(FLUSH_SECONDS, self.flush)
+        self.set_interval(REMEMBER_SECONDS, self._remember)
+
+    def exit(self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        # While every table is still there to be asked.
+        self._remember()
+        super().exit(result, return_code, message)
 
     def on_unmount(self) -> None:
         self.bridge.close()
@@ -147,11 +177,27 @@ class BullpenApp(App[int]):
         file = f" · it is in {self._copies.path} too" if self._is_in_file and self._copies is not None else ""
         self.notify(f"copied {what}{file} · nothing to paste? F12 shows the text plainly", markup=False, timeout=5)
 
+    def _remember(self) -> None:
+        """Writes down what the operator has changed since it was last written."""
+        dashboard = next((screen for screen in self.screen_stack if isinstance(screen, DashboardScreen)), None)
+        if self._kept is None or dashboard is None or not dashboard.is_laid_out:
+            return
+        theme = "" if self.theme == DEFAULT_THEME else self.theme
+        now = replace(dashboard.preferences(), theme=theme)
+        if now != self._remembered:
+            self._remembered = now
+            try:
+                self._kept.save(now)
+            except OSError as error:
+                _log.warning("theme, sort and filter are not remembered: %s", error)
+
     def flush(self) -> None:
         """The one place where what the engine did reaches the screen: what is in sight takes its rows."""
         if not self.is_running:
             return
         touched = self.bridge.refresh()
+        if self._notices is not None:
+            self._notices.look(self.bridge.questions, len(self.bridge.inbox()), self._clock())
         for screen in self.screen_stack:
             if isinstance(screen, DashboardScreen) and screen.is_laid_out:
                 screen.record(touched.events)
@@ -173,6 +219,12 @@ class BullpenApp(App[int]):
             self.notify("no conversation is open", markup=False, timeout=2)
         elif self.chats not in self.screen_stack:
             self.push_screen(self.chats)
+
+    def _announce(self, command: str) -> None:
+        """Through the driver, which never lets anything wait for the terminal; where there is no terminal, nothing."""
+        if isinstance(driver := self._driver, SafeDriver):
+            driver.keep_title()
+            driver.announce(command)
 
     # Leaving
 
@@ -228,7 +280,7 @@ class BullpenApp(App[int]):
         lines = []
         for row in sorted(self.bridge.instances.values(), key=lambda row: row.name):
             if row.pool.total or row.waiting or row.active_sessions:
-                counts = f"{row.active_sessions} running, {row.waiting} queued, {row.pool.total} clients"
+                counts = f"{row.active_sessions} running, {row.waiting} queued, {format.some(row.pool.total, 'client')}"
                 note = f" · {row.note}" if row.note and row.state is InstanceState.DRAINING else ""
                 lines.append(f"{format.glyph(row.state)} {row.name}: {counts}{note}")
         return lines or ["nothing is left: leaving"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from supervisor import ClientRow, Offer, SessionRow
 from tui import format
 from tui.bridge import Bridge, Work
+from tui.orders import Order, count_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +74,14 @@ def of_kill(bridge: Bridge, instance: str) -> Consequence:
 
 def of_kill_client(client: ClientRow, session: SessionRow | None) -> Consequence:
     whose = "a spare: nobody uses it" if client.key is None else str(client.key)
-    tree = _some(client.processes, "process", "processes")
     facts = [
-        f"pid {client.pid}, {tree}, {format.bytes_short(client.memory_bytes)}",
+        ", ".join(_process_words(client)),
         f"session: {whose}",
     ]
     if session is not None and session.turn_id:
         facts.append("its running turn is cut off")
     if session is not None and session.waiting:
-        facts.append(f"{_some(len(session.waiting), 'turn')} behind it wait on")
+        facts.append(f"{format.some(len(session.waiting), 'turn')} behind it wait on")
     return Consequence(
         title=f"Kill client {client.id}?",
         facts=tuple(facts),
@@ -91,10 +91,17 @@ def of_kill_client(client: ClientRow, session: SessionRow | None) -> Consequence
     )
 
 
+def _process_words(client: ClientRow) -> list[str]:
+    if not client.pid:
+        return ["its process has not started yet"]
+    words = [f"pid {client.pid}", format.some(client.processes, "process", "processes")]
+    return [*words, format.bytes_short(client.memory_bytes)] if client.memory_bytes else words
+
+
 def of_clear_queue(target: str, waiting: int) -> Consequence:
     return Consequence(
         title=f"Clear the queue of {target}?",
-        facts=(f"{_some(waiting, 'waiting turn')} cancelled",),
+        facts=(f"{format.some(waiting, 'waiting turn')} cancelled",),
         after="What runs goes on. Cancelled turns cannot be brought back.",
         confirm="Clear queue",
         words=f"clear {target}",
@@ -112,7 +119,7 @@ def of_interrupt(session: SessionRow) -> Consequence:
         after = "Nothing of it has begun. What waits behind it goes on."
     behind = len(session.waiting) - (0 if session.turn_id else 1)
     if behind > 0:
-        facts.append(f"{_some(behind, 'turn')} behind it {'waits' if behind == 1 else 'wait'} on")
+        facts.append(f"{format.some(behind, 'turn')} behind it {'waits' if behind == 1 else 'wait'} on")
     return Consequence(
         title=f"Stop the turn of {key}?",
         facts=tuple(facts),
@@ -122,8 +129,50 @@ def of_interrupt(session: SessionRow) -> Consequence:
     )
 
 
+_SEVERAL: dict[str, tuple[str, str, str, bool]] = {
+    "interrupt": ("Stop the turns of", "Stop turns", "The sessions, their clients and their queues stay.", True),
+    "clear_queue": ("Clear the queues of", "Clear queues", "What runs goes on. Cancelled turns are lost.", True),
+    "drain": (
+        "Drain", "Drain", "New prompts are refused at once. After 30 s what still runs is interrupted. D undoes it.",
+        False,
+    ),
+    "undo_drain": ("Undo the drain of", "Undo drain", "They accept prompts again.", False),
+    "kill": ("Kill", "Kill", "Their processes end now; conversations stay on disk.", True),
+    "pause": ("Pause", "Pause", "Nothing ends. New prompts queue until they are resumed.", False),
+    "resume": ("Resume", "Resume", "They accept prompts again.", False),
+    "hibernate": ("Hibernate", "Hibernate", "Their processes end; the conversations stay.", False),
+    "compact": ("Compact", "Compact", "A summary takes the place of each conversation so far.", False),
+    "close_session": (
+        "Close", "Close sessions", "They leave the books: a later prompt under such a name begins anew.", True
+    ),
+    "replay": (
+        "Replay the interrupted turns of", "Replay", "Each is sent again as a new turn. Tools may act a second time.",
+        False,
+    ),
+    "drop_offer": (
+        "Drop the interrupted turns of", "Drop", "They stay interrupted and cannot be replayed later.", True
+    ),
+    "scale": ("Scale", "Scale", "What runs goes on.", False),
+}  # fmt: skip
+"""By verb: how the question begins, the button, what is left afterwards, and whether work is lost."""
+
+
+def of_several(verb: str, orders: Sequence[Order], left_out: int) -> Consequence:
+    """One question about all targets of a verb, each on a line of its own. `left_out` counts marked rows that it cannot
+    be done to."""
+    asks, button, after, is_grave = _SEVERAL[verb]
+    facts = [f"{order.name}: {order.facts}" for order in orders]
+    if len(orders) > 1:
+        facts.append(f"together {count_words(orders)}")
+    if left_out:
+        rows = "1 marked row is" if left_out == 1 else f"{left_out} marked rows are"
+        facts.append(f"{rows} left out: it cannot be done there now")
+    what = orders[0].name if len(orders) == 1 else f"{len(orders)} marked"
+    return Consequence(title=f"{asks} {what}?", facts=tuple(facts), after=after, confirm=button, is_grave=is_grave)
+
+
 def of_close(session: SessionRow) -> Consequence:
-    facts = [f"{_some(session.turns, 'turn')} of conversation"]
+    facts = [f"{format.some(session.turns, 'turn')} of conversation"]
     if session.memory_bytes:
         facts.append(f"its idle client: {format.bytes_short(session.memory_bytes)}")
     return Consequence(
@@ -139,11 +188,11 @@ def of_forget(user: str, sessions: Sequence[SessionRow]) -> Consequence:
     running = sum(bool(row.turn_id) for row in sessions)
     waiting = sum(len(row.waiting) for row in sessions)
     size = sum(row.disk_bytes for row in sessions)
-    facts = [f"{_some(len(sessions), 'session')} with what was said in {'it' if len(sessions) == 1 else 'them'}"]
+    facts = [f"{format.some(len(sessions), 'session')} with what was said in {'it' if len(sessions) == 1 else 'them'}"]
     if running:
-        facts.append(f"{_some(running, 'running turn')} cut off")
+        facts.append(f"{format.some(running, 'running turn')} cut off")
     if waiting:
-        facts.append(f"{_some(waiting, 'waiting turn')} cancelled")
+        facts.append(f"{format.some(waiting, 'waiting turn')} cancelled")
     facts.append("workspaces and conversations on disk" + (f": {format.bytes_short(size)}" if size else ""))
     return Consequence(
         title=f"Forget {user}?",
@@ -184,7 +233,7 @@ def _offer_lines(offer: Offer) -> tuple[str, ...]:
 
 def of_drain_house(bridge: Bridge) -> Consequence:
     return Consequence(
-        title=f"Drain all {len(bridge.instances)} instances?",
+        title=f"Drain all of {format.some(len(bridge.instances), 'instance')}?",
         facts=_work_lines(bridge.work(), runs="run to their end", waits="still run"),
         after="New prompts are refused everywhere. D on an instance takes it back there.",
         confirm="Drain all",
@@ -195,7 +244,7 @@ def of_drain_house(bridge: Bridge) -> Consequence:
 
 def of_kill_house(bridge: Bridge) -> Consequence:
     return Consequence(
-        title=f"Kill all {len(bridge.instances)} instances?",
+        title=f"Kill all of {format.some(len(bridge.instances), 'instance')}?",
         facts=_work_lines(bridge.work(), runs="are cut off", waits="are cancelled"),
         after="Every process ends now; conversations stay on disk.",
         confirm="Kill all",
@@ -215,18 +264,14 @@ def _work_lines(work: Work, *, runs: str, waits: str) -> tuple[str, ...]:
     """A line for each kind of work there is; one line saying so when there is none."""
     lines = []
     if work.running:
-        lines.append(f"{_some(work.running, 'running turn')} {_agree(work.running, runs)}")
+        lines.append(f"{format.some(work.running, 'running turn')} {_agree(work.running, runs)}")
     if work.asking:
         lines.append(f"{work.asking} of them {'waits' if work.asking == 1 else 'wait'} for your answer")
     if work.queued:
-        lines.append(f"{_some(work.queued, 'waiting turn')} {_agree(work.queued, waits)}")
+        lines.append(f"{format.some(work.queued, 'waiting turn')} {_agree(work.queued, waits)}")
     if work.clients:
-        lines.append(f"{_some(work.clients, 'client')}, {format.bytes_short(work.memory_bytes)}")
+        lines.append(f"{format.some(work.clients, 'client')}, {format.bytes_short(work.memory_bytes)}")
     return tuple(lines) or ("nothing runs and nothing waits",)
-
-
-def _some(number: int, noun: str, plural: str = "") -> str:
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _agree(number: int, words: str) -> str:

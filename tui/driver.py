@@ -19,6 +19,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
+from tui.notices import RESTORE_TITLE, SAVE_TITLE
 from tui.pastes import MOST_PASTED, PasteCut, Pasted, PasteReader, readable
 from tui.terminal import TerminalWriter
 
@@ -52,12 +53,16 @@ class SafeDriver(LinuxDriver):
         """Pictures were left out since the terminal last had everything."""
         self._is_synchronizing = False
         self._has_hung_up = False
+        self._has_title = False
+        """The program sets the terminal's title."""
 
     def start_application_mode(self) -> None:
         self._is_behind = self._is_synchronizing = False
         assert self._file is not None, "a terminal application has a standard error"
         self._writer = TerminalWriter(self._file.fileno(), on_drained=self._tell_drained, on_dead=self._tell_hung_up)
         self._writer.start()
+        if self._has_title:
+            self._writer.put(SAVE_TITLE, is_frame=False)
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def write(self, data: str) -> None:
@@ -82,6 +87,8 @@ class SafeDriver(LinuxDriver):
     def stop_application_mode(self) -> None:
         if self._writer is not None:
             self._writer.forget_frames()
+            if self._has_title:
+                self._writer.put(RESTORE_TITLE, is_frame=False)
         super().stop_application_mode()
 
     def report_mouse(self, is_reported: bool) -> None:
@@ -90,6 +97,18 @@ class SafeDriver(LinuxDriver):
             self._enable_mouse_support()
         else:
             self._disable_mouse_support()
+
+    def keep_title(self) -> None:
+        """The terminal's title is put back at the end, and while suspended. Said before the first `announce`."""
+        if not self._has_title:
+            self._has_title = True
+            if self._writer is not None:
+                self._writer.put(SAVE_TITLE, is_frame=False)
+
+    def announce(self, command: str) -> None:
+        """Hands over a command that draws nothing: a title, a bell, a notice. Left out while the terminal is behind."""
+        if self._writer is not None and not (self._has_hung_up or self._is_behind):
+            self._writer.put(command, is_frame=False)
 
     def close(self) -> None:
         """Ends both threads; gives the terminal `LAST_WORDS` to take what is left."""

@@ -24,6 +24,7 @@ from supervisor import (
     RecordLost,
     Restarted,
     SessionClosed,
+    SessionKey,
     SessionOpened,
     TurnFinished,
     TurnPutBack,
@@ -32,7 +33,7 @@ from supervisor import (
     TurnSuspended,
     outcome_word,
 )
-from tui.format import duration, first_line, role
+from tui.format import duration, first_line, role, some
 
 Line = tuple[str, str]
 """(text, role)."""
@@ -42,6 +43,36 @@ def line_of(event: Event) -> Line:
     """What happened, to what, in one line; the role is one of the table's (`ok`, `warn`, `error`, `dim`, …)."""
     text, kind = _sentence(event)
     return f"{_subject(event)}  {text}".strip(), kind
+
+
+EFFECTIVE = frozenset(
+    ["interrupt", "pause", "resume", "drain", "kill", "kill-client", "close", "replay", "drop", "hibernate", "compact"]
+)
+"""Actions that lead to an event which tells the same happening."""
+
+
+def is_told_by_its_effect(event: Event) -> bool:
+    return isinstance(event, ActionTaken) and event.verb in EFFECTIVE
+
+
+def thing_of(event: Event) -> object | None:
+    """What an event is a step of, so that its line takes the place of the step before: a turn, a question, the end of a
+    client. None for what stands for itself."""
+    match event:
+        case TurnQueued() | TurnStarted() | TurnFinished() | TurnPutBack() | TurnSuspended() if event.turn:
+            return ("turn", event.turn)
+        case QuestionAsked(question=question) | QuestionSettled(question=question) | ApprovalLost(question=question):
+            return ("question", question.id)
+        case ClientEnding() | ClientGone():
+            return ("end of client", event.client)
+    return None
+
+
+def session_of(event: Event) -> SessionKey | None:
+    """The session that an event is about."""
+    if event.instance and event.session:
+        return SessionKey(event.instance, event.user, event.session)
+    return None
 
 
 def _subject(event: Event) -> str:
@@ -67,9 +98,9 @@ def _sentence(event: Event) -> Line:
         case TurnFinished(outcome=outcome):
             return _ending(outcome)
         case TurnPutBack(reason=reason):
-            return f"turn waits again: {first_line(reason)}", "warn"
+            return f"turn waits again: {first_line(reason)}", "accent"
         case TurnSuspended():
-            return "prompt kept for the next start", "warn"
+            return "prompt kept for the next start", "accent"
         case OfferSettled(outcome=outcome):
             return f"interrupted turn {outcome}", "accent"
         case Restarted():
@@ -77,17 +108,17 @@ def _sentence(event: Event) -> Line:
         case QuestionAsked(question=question):
             return f"asks: {question.tool} {first_line(question.summary)}", "warn"
         case QuestionSettled(question=question, outcome=outcome, by=by):
-            kind = "ok" if outcome is QuestionOutcome.APPROVED else "warn"
+            kind = "ok" if outcome is QuestionOutcome.APPROVED else "dim"
             return f"{question.tool} {outcome.value}" + (f" by {by}" if by else ""), kind
         case ApprovalLost(question=question):
-            return f"{question.tool} was approved and is not known to have run: lost", "warn"
+            return f"{question.tool} was approved and is not known to have run: lost", "error"
         case ClientStarted(pid=pid, seconds=seconds, how=how):
             return f"started in {duration(seconds)} (pid {pid}, {how})", "ok"
         case ClientEnding(step=step, reason=reason):
             return f"ending: {step} ({first_line(reason)})", "dim"
         case ClientGone(reason=reason, seconds=seconds, left_over=left_over):
             if left_over:
-                return f"left {left_over} processes behind ({first_line(reason)})", "error"
+                return f"left {some(left_over, 'process', 'processes')} behind ({first_line(reason)})", "error"
             return f"gone after {duration(seconds)} ({first_line(reason)})", "dim"
         case ClientFailed(message=message, kind=kind):
             return f"failed{f' ({kind.value})' if kind else ''}: {first_line(message)}", "error"
@@ -102,12 +133,12 @@ def _sentence(event: Event) -> Line:
 
 def _taking_over(event: Restarted) -> Line:
     parts = [
-        f"{event.sessions} sessions",
-        f"{event.waiting} waiting turns" if event.waiting else "",
+        some(event.sessions, "session"),
+        some(event.waiting, "waiting turn") if event.waiting else "",
         f"{event.interrupted} interrupted" if event.interrupted else "",
-        f"{event.orphans} left-over processes ended" if event.orphans else "",
+        f"{some(event.orphans, 'left-over process', 'left-over processes')} ended" if event.orphans else "",
     ]
-    kind = "warn" if event.interrupted or event.orphans else "ok"
+    kind = "warn" if event.interrupted else "accent" if event.orphans else "ok"
     return f"taken over from the last run: {', '.join(filter(None, parts))}", kind
 
 
@@ -119,4 +150,4 @@ def _ending(outcome: Outcome) -> Line:
             return f"turn failed ({kind.value}): {first_line(message)}", "error"
         case Expired(message=message):
             return f"turn expired: {first_line(message)}", "error"
-    return f"turn {outcome_word(outcome)}: {first_line(outcome.reason)}", "warn"
+    return f"turn {outcome_word(outcome)}: {first_line(outcome.reason)}", "accent"

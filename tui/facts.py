@@ -27,7 +27,7 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> F
         ("turns", f"{row.active_sessions} running of {row.max_sessions} in parallel, {row.stalled} stalled"),
         ("queue", f"{row.waiting} waiting{_oldest(row.oldest_waiting_at, now)}"),
         ("sessions", f"{row.sessions} known, {row.active_sessions} active, {row.failed} failed"),
-        ("for you", f"{row.questions} questions, {row.offers} interrupted turns"),
+        ("for you", f"{format.some(row.questions, 'question')}, {format.some(row.offers, 'interrupted turn')}"),
         (
             "clients",
             f"{pool.total} of {pool.max_clients}: {pool.busy} busy, {pool.asking} asking, {pool.idle} idle, "
@@ -74,7 +74,7 @@ def host_facts(row: HostRow, limits: Mapping[str, str], now: float) -> Facts:
         ),
         ("", f"{format.bytes_short(row.memory_available)} available on the host"),
         ("", f"{format.bytes_short(row.supervisor_bytes)} used by bullpen itself"),
-        *_disk_facts(row),
+        *_disk_facts(row, now),
         *_left_out_facts(row),
         *limits_facts(limits, ""),
     ]
@@ -87,7 +87,7 @@ def _left_out_facts(row: HostRow) -> Facts:
     return [*shown, ("", f"and {more:,} more: bullpen check lists them all")] if more > 0 else shown
 
 
-def _disk_facts(row: HostRow) -> Facts:
+def _disk_facts(row: HostRow, now: float) -> Facts:
     if (disk := row.disk) is None:
         return []
     short = format.bytes_short
@@ -95,12 +95,16 @@ def _disk_facts(row: HostRow) -> Facts:
         (
             "state",
             f"{short(disk.total)} on disk: journal {short(disk.journal)}, workspaces {short(disk.workspaces)}, "
-            f"conversations {short(disk.conversations)}; {short(disk.free)} free",
+            f"conversations {short(disk.conversations)}; {short(disk.free)} free{_measured(row.disk_measured_at, now)}",
         )
     ]
     if row.not_removed:
         facts.append(("not removed", f"{len(row.not_removed)}, such as {row.not_removed[0]}"))
     return facts
+
+
+def _measured(at: float | None, now: float) -> str:
+    return "" if at is None else f"; measured {format.age(now - at)} ago"
 
 
 def limits_facts(limits: Mapping[str, str], owner: str) -> Facts:
@@ -139,7 +143,7 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
         ("cost", format.money(usage.cost_usd)),
         *([] if row.context_share is None else [("context", f"{row.context_share:.0%} full")]),
         ("client", row.client_id or "none: hibernated or new"),
-        ("memory", format.bytes_short(row.memory_bytes)),
+        ("memory", _session_memory(row)),
         ("workspace", row.workspace or "none yet"),
         ("transcript", f"{row.session_uuid}.jsonl (H says where)" if row.session_uuid else "not begun"),
         *([("on disk", format.bytes_short(row.disk_bytes))] if row.disk_bytes else []),
@@ -162,11 +166,11 @@ def client_facts(row: ClientRow, now: float) -> Facts:
         tool = row.tool + since
     return [
         ("instance", row.instance),
-        ("process", f"{row.pid or 'not started'}, {row.processes} in its tree"),
+        ("process", f"{row.pid}, {row.processes} in its tree" if row.pid else "not started yet"),
         ("state", row.state + (f": {row.note}" if row.note else "")),
         ("session", "none: a spare" if row.key is None else str(row.key)),
-        ("memory", f"{format.bytes_short(row.memory_bytes)}, the whole process tree{_level(row)}"),
-        ("", format.spark(row.memory_trend, len(row.memory_trend), low=None)),
+        ("memory", _tree_memory(row)),
+        *([("", _trend_words(row))] if row.memory_trend else []),
         *([("", f"{grown} a minute")] if (grown := format.growth(row.memory_growth)) else []),
         ("cpu", f"{row.cpu_percent:.0f}% of one core"),
         ("tool", tool),
@@ -175,6 +179,22 @@ def client_facts(row: ClientRow, now: float) -> Facts:
         ("started", _moment(row.started_at, now)),
         ("last event", _moment(row.last_event_at, now)),
     ]
+
+
+def _session_memory(row: SessionRow) -> str:
+    if not row.client_id:
+        return "none: it has no client"
+    return format.bytes_short(row.memory_bytes) if row.memory_bytes else "not measured yet"
+
+
+def _trend_words(row: ClientRow) -> str:
+    return f"{format.spark(row.memory_trend, len(row.memory_trend), top=1e9)} the last samples, on a scale of 0 to 1G"
+
+
+def _tree_memory(row: ClientRow) -> str:
+    if not row.memory_bytes:
+        return "not measured yet"
+    return f"{format.bytes_short(row.memory_bytes)}, the whole process tree{_level(row)}"
 
 
 def question_facts(row: Question, now: float) -> Facts:

@@ -57,11 +57,11 @@ STATE_ROLES: dict[str, str] = {
     SlotState.STARTING: "accent",
     SlotState.READY: "ok",
     SlotState.BUSY: "busy",
-    SlotState.CLOSING: "warn",
+    SlotState.CLOSING: "dim",
     SlotState.GONE: "dim",
     InstanceState.RUNNING: "ok",
-    InstanceState.PAUSED: "warn",
-    InstanceState.DRAINING: "warn",
+    InstanceState.PAUSED: "accent",
+    InstanceState.DRAINING: "accent",
     InstanceState.DRAINED: "dim",
     InstanceState.KILLING: "error",
     InstanceState.STOPPED: "dim",
@@ -72,7 +72,7 @@ STATE_ROLES: dict[str, str] = {
 MEMORY_MARKS: dict[MemoryLevel, tuple[str, str]] = {
     MemoryLevel.NORMAL: ("", ""),
     MemoryLevel.SOFT: ("S", "accent"),
-    MemoryLevel.HARD: ("H", "warn"),
+    MemoryLevel.HARD: ("H", "error"),
     MemoryLevel.PANIC: ("P", "error"),
 }
 """The letter behind a client's memory, and the role both are written in."""
@@ -186,23 +186,16 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f}%"
 
 
-def spark(values: Sequence[float], width: int, *, low: float | None = 0.0) -> str:
+def spark(values: Sequence[float], width: int, *, top: float) -> str:
     """The last `width` values as block characters, padded with spaces on the left.
 
-    The scale runs from `low` (None: the smallest value shown) to the largest value shown. A value at or below the
-    bottom is a flat line, so that nothing looks like nothing.
+    The scale is fixed, so that two lines can be compared: from 0, a flat line, to `top` and above, a full block. The
+    label beside the line says what `top` is.
     """
     shown = list(values)[-width:] if width > 0 else []
-    if not shown:
-        return " " * max(0, width)
-    bottom = min(shown) if low is None else low
-    span = max(shown) - bottom
     steps = len(BLOCKS) - 1
-    marks = [
-        BLOCKS[0] if span <= 0 or value <= bottom else BLOCKS[max(1, round((value - bottom) / span * steps))]
-        for value in shown
-    ]
-    return "".join(marks).rjust(width)
+    marks = [BLOCKS[0] if value <= 0 else BLOCKS[max(1, min(steps, round(value / top * steps)))] for value in shown]
+    return "".join(marks).rjust(max(0, width))
 
 
 def bar_parts(share: float, width: int) -> tuple[str, str]:
@@ -234,6 +227,11 @@ def cut_middle(text: str, width: int) -> str:
     while cell_len(end) > tail:
         end = end[1:]
     return f"{set_cell_size(text, width - 1 - cell_len(end)).rstrip()}…{end.lstrip()}"
+
+
+def some(number: int, noun: str, plural: str = "") -> str:
+    """`1 client`, `2 clients`, `2 processes`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def first_line(text: str, width: int = 200) -> str:

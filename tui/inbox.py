@@ -13,7 +13,7 @@ Item = Question | Offer
 
 INBOX_COLUMNS = (
     Column("age", "waits", 5, "right"),
-    Column("session", "session", 14, flex=1),
+    Column("session", "session", 14, flex=1, is_name=True),
     Column("tool", "tool", 9),
     Column("summary", "question", 14, flex=3),
     Column("expires", "expires", 7, "right", priority=1),
@@ -25,6 +25,11 @@ def inbox_order(row: Item) -> tuple[Any, ...]:
     return (0, row.asked_at, row.id) if isinstance(row, Question) else (1, row.made_at, row.turn_id)
 
 
+def item_key(row: Item) -> str:
+    """The row key of an item."""
+    return row.id if isinstance(row, Question) else f"offer {row.turn_id}"
+
+
 def inbox_row(row: Item, now: float) -> Row:
     return question_row(row, now) if isinstance(row, Question) else offer_row(row, now)
 
@@ -32,7 +37,7 @@ def inbox_row(row: Item, now: float) -> Row:
 def offer_row(row: Offer, now: float) -> Row:
     state = SessionState.INTERRUPTED
     return Row(
-        f"offer {row.turn_id}",
+        item_key(row),
         (
             Cell(format.age(now - row.made_at), "warn"),
             Cell(str(row.key), "strong"),
@@ -46,7 +51,7 @@ def offer_row(row: Offer, now: float) -> Row:
 
 def question_row(row: Question, now: float) -> Row:
     return Row(
-        row.id,
+        item_key(row),
         (
             Cell(format.age(now - row.asked_at), "warn"),
             Cell(str(row.key), "strong"),

@@ -64,11 +64,19 @@ async def run_dashboard(
     from tui.app import BullpenApp
     from tui.clipboard import CopyFile
     from tui.driver import SafeDriver
+    from tui.preferences import PreferenceFile
 
     opening = prepare(loaded.templates, settings, name="the dashboard", keeps_queue=True, left_out=loaded.left_out)
     async with opening as supervisor:
-        copies = CopyFile(settings.state_dir / "copied.txt")
-        app = BullpenApp(supervisor, rehearsal=settings.rehearsal, driver_class=SafeDriver, copies=copies)
+        copies, kept = CopyFile(settings.state_dir / "copied.txt"), PreferenceFile(settings.state_dir)
+        app = BullpenApp(
+            supervisor,
+            rehearsal=settings.rehearsal,
+            driver_class=SafeDriver,
+            copies=copies,
+            kept=kept,
+            notices=settings.notices,
+        )
         failures: list[BaseException] = []
         pace_interpreter()
 

@@ -7,7 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from supervisor import Answer, Conversation, Engine, InstanceState, Prompt, Refused, SessionKey, Source, Ticket
+from supervisor import (
+    Answer,
+    BullpenError,
+    Conversation,
+    Engine,
+    Event,
+    Glimpse,
+    InstanceState,
+    Prompt,
+    Refused,
+    SessionKey,
+    Source,
+    Ticket,
+)
+from tui import format
 
 HARD_DRAIN_SECONDS = 30.0
 OPERATOR = "operator"
@@ -37,13 +51,24 @@ class Operations:
         """Raises `UnknownTarget` before the session's first prompt."""
         return self._engine.conversation(key)
 
+    def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+        """The end of a conversation; empty when it cannot be read, or before the first prompt."""
+        try:
+            return self._engine.glimpse(key, count)
+        except BullpenError:
+            return Glimpse((), "")
+
+    def past(self) -> tuple[Event, ...]:
+        """What earlier runs did."""
+        return self._engine.past()
+
     def answer(self, question_id: str, answer: Answer) -> None:
         self._engine.answer(question_id, answer)
 
     def interrupt(self, key: SessionKey, turn_id: str = "") -> str:
-        """Stops that turn, or without an id the one that runs or is next."""
+        """Stops that turn, or without an id the one that runs or is next. Raises `Refused` when there is none."""
         if not self._engine.interrupt(key, turn_id):
-            return f"{key}: the turn has ended already" if turn_id else f"{key}: no turn runs or waits"
+            raise Refused(f"{key}: the turn has ended already" if turn_id else f"{key}: no turn runs or waits")
         return f"{key}: stopping its turn"
 
     def withdraw(self, turn_id: str) -> str:
@@ -71,7 +96,7 @@ class Operations:
 
     def clear_queue(self, instance: str, key: SessionKey | None = None) -> str:
         cancelled = self._engine.clear_queue(instance, key)
-        return f"{key or instance}: {cancelled} waiting turns cancelled"
+        return f"{key or instance}: {format.some(cancelled, 'waiting turn')} cancelled"
 
     def pause(self, instance: str) -> str:
         self._engine.pause(instance)
@@ -92,7 +117,7 @@ class Operations:
     def scale(self, instance: str, max_sessions: int) -> str:
         self._engine.scale(instance, max_sessions)
         clients = self.limits(instance).get("pool.maxClients", "")
-        return f"{instance}: up to {max_sessions} turns in parallel, {clients} clients at most"
+        return f"{instance}: up to {format.some(max_sessions, 'turn')} in parallel, clients at most: {clients}"
 
     def kill_client(self, client_id: str) -> str:
         self._engine.kill_client(client_id)
@@ -115,7 +140,7 @@ class Operations:
         for key in [key for key in self.unsent if key.user == user]:
             del self.unsent[key]
         self.on_forgotten(user)
-        return f"{user}: forgetting {count} session{'s' if count != 1 else ''}"
+        return f"{user}: forgetting {format.some(count, 'session')}"
 
     def drain_all(self, instances: list[str]) -> str:
         return self._each(instances, self.drain) or "every instance drains"

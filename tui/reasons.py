@@ -39,6 +39,7 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
             Cell(format.age(now - question.asked_at)),
             queued,
             Cell(f"  {question.summary}", "dim"),
+            *about_cells(row),
         )
     if row.state is SessionState.INTERRUPTED and row.offer is not None:
         offer = row.offer
@@ -53,7 +54,7 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
         silent = "silent" if row.silent_since is None else f"silent {format.duration(now - row.silent_since)}"
         tool = "" if client is None or not client.tool else f"  {client.tool}{since(client.tool_started_at, now)}"
         cpu = "" if client is None else f"  cpu {client.cpu_percent:.0f}%"
-        return (Cell(silent, "warn"), Cell(tool), Cell(cpu, "dim"), queued)
+        return (Cell(silent, "warn"), Cell(tool), Cell(cpu, "dim"), queued, *about_cells(row))
     if row.state is SessionState.WAITING and row.waiting:
         first = row.waiting[0]
         more = f"  +{len(row.waiting) - 1}" if len(row.waiting) > 1 else ""
@@ -69,13 +70,29 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
         doing = "" if client is None or not client.tool else f"  {client.tool}{since(client.tool_started_at, now)}"
         alone = (Cell("  begun by itself", "dim"),) if row.is_self_begun else ()
         servers = ", ".join(row.awaited_servers)
-        held = (Cell(f"  waits for MCP server {servers}", "warn"),) if servers else ()
-        return (Cell(format.age(now - row.turn_started_at), "busy"), Cell(doing), *held, *alone, queued)
-    return (Cell(row.note, "" if row.state is SessionState.FAILED else "dim"), queued)
+        held = (Cell(f"  waits for MCP server {servers}", "accent"),) if servers else ()
+        age = Cell(format.age(now - row.turn_started_at), "busy")
+        return (age, Cell(doing), *held, *alone, queued, *about_cells(row))
+    if not (row.note or queued.text):
+        return about_cells(row, gap="")
+    return (Cell(row.note, "" if row.state is SessionState.FAILED else "dim"), queued, *about_cells(row))
+
+
+ABOUT_CELLS = 36
+"""Cells of the prompt's first words where a reply stands behind them."""
+
+
+def about_cells(row: SessionRow, gap: str = "  ") -> tuple[Cell, ...]:
+    """The first words of the prompt, then the newest line of the reply."""
+    if not row.about:
+        return (Cell(f"{gap}{row.latest}", "dim"),) if row.latest else ()
+    if not row.latest:
+        return (Cell(f"{gap}{row.about}"),)
+    return (Cell(f"{gap}{format.cut(row.about, ABOUT_CELLS)}"), Cell(f" › {row.latest}", "dim"))
 
 
 def _named(servers: tuple[str, ...]) -> tuple[Cell, ...]:
-    return (Cell(f" (MCP server {', '.join(servers)})", "warn"),) if servers else ()
+    return (Cell(f" (MCP server {', '.join(servers)})", "accent"),) if servers else ()
 
 
 def asked_for(question: Question) -> str:
@@ -160,7 +177,10 @@ def held_words(row: InstanceRow) -> str:
     asking = row.pool.asking
     if not (asking and row.waiting and row.active_sessions >= row.max_sessions):
         return ""
-    return f"{asking} of {row.max_sessions} turns wait for your answers, {row.waiting} queued behind them"
+    if row.max_sessions == 1:
+        return f"its only turn waits for your answer, {row.waiting} queued behind it"
+    verb = "waits for your answer" if asking == 1 else "wait for your answers"
+    return f"{asking} of {row.max_sessions} turns {verb}, {row.waiting} queued behind them"
 
 
 # A turn that waits

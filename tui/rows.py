@@ -21,29 +21,34 @@ from supervisor import (
 from tui import format, reasons
 from tui.widgets.columns import Cell, Column, Row
 
+QUEUE_TOP = 10
+"""Waiting turns that fill a sparkline of the queue."""
+MEMORY_TOP = 1_000_000_000
+"""Bytes that fill a sparkline of a client's memory."""
+
 INSTANCE_COLUMNS = (
-    Column("name", "instance", 11, flex=2, sort_letter="I"),
+    Column("name", "instance", 11, flex=2, sort_letter="I", is_name=True),
     Column("state", "state", 10, sort_letter="S"),
     Column("archetype", "kind", 8, priority=7),
     Column("needs", "needs", 8, sort_letter="N"),
     Column("clients", "clients", 15, flex=1, sort_letter="C"),
     Column("sessions", "sess", 4, "right", priority=3),
     Column("waiting", "queue", 5, "right", sort_letter="Q"),
-    Column("trend", "last minute", 12, priority=6),
+    Column("trend", f"minute 0–{QUEUE_TOP}", 12, priority=6),
     Column("oldest", "oldest", 6, "right", priority=1, sort_letter="O"),
     Column("memory", "memory", 6, "right", priority=2, sort_letter="M"),
-    Column("first", "1st text", 8, "right", priority=5, sort_letter="F"),
+    Column("first", "1st text", 8, "right", priority=5, sort_letter="T"),
     Column("hits", "warm", 4, "right", priority=8),
     Column("note", "note", 14, flex=4, priority=9),
 )
 
 SESSION_COLUMNS = (
     Column("state", "state", 13, sort_letter="S"),
-    Column("instance", "instance", 8, flex=1, priority=1, sort_letter="I"),
-    Column("user", "user", 8, flex=1, sort_letter="U"),
-    Column("session", "session", 11, flex=2, sort_letter="E"),
-    Column("why", "why · doing", 14, flex=8, sort_letter="W"),
-    Column("turns", "turns", 5, "right", priority=4, sort_letter="T"),
+    Column("instance", "instance", 8, flex=1, priority=1, sort_letter="I", is_name=True),
+    Column("user", "user", 8, flex=1, sort_letter="U", is_name=True),
+    Column("session", "session", 11, flex=2, sort_letter="E", is_name=True),
+    Column("why", "why · doing · about", 30, flex=8, sort_letter="W"),
+    Column("turns", "turns", 5, "right", priority=7, sort_letter="T"),
     Column("tokens", "tokens", 6, "right", priority=5, sort_letter="N"),
     Column("cost", "cost", 6, "right", priority=6, sort_letter="C"),
     Column("memory", "memory", 6, "right", priority=3, sort_letter="M"),
@@ -53,12 +58,12 @@ SESSION_COLUMNS = (
 CLIENT_COLUMNS = (
     Column("pid", "pid", 7, "right", priority=4, sort_letter="P"),
     Column("state", "state", 10, sort_letter="S"),
-    Column("session", "session", 16, flex=3, sort_letter="E"),
+    Column("session", "session", 16, flex=3, sort_letter="E", is_name=True),
     Column("memory", "memory", 6, "right", sort_letter="M"),
-    Column("trend", "", 8, priority=3),
-    Column("growth", "/min", 5, "right", priority=5, sort_letter="B"),
+    Column("trend", "0–1G", 8, priority=3),
+    Column("growth", "growth", 6, "right", priority=5, sort_letter="W"),
     Column("cpu", "cpu", 4, "right", priority=1, sort_letter="C"),
-    Column("age", "age", 5, "right", priority=6, sort_letter="O"),
+    Column("age", "age", 5, "right", priority=6, sort_letter="A"),
     Column("turns", "turns", 5, "right", priority=7, sort_letter="T"),
     Column("tool", "doing", 10, flex=2, priority=2),
 )
@@ -68,9 +73,6 @@ FAST_GROWTH = 50_000_000
 
 SETTLED = 30.0
 """Seconds after its start from which a client's growth says something about it."""
-
-STEADY = 0.1
-"""Memory that moved by less than this share is drawn as steady."""
 
 SPARE_GLYPH = "◇"
 """A connected client that nobody has used."""
@@ -115,6 +117,11 @@ def session_id(key: SessionKey) -> str:
     return "\x1f".join(key)
 
 
+def session_key(row_key: str) -> SessionKey:
+    """The session of a row key."""
+    return SessionKey(*row_key.split("\x1f"))
+
+
 def session_order(row: SessionRow) -> tuple[Any, ...]:
     """Needs-you first: asking, interrupted, failed, stalled, next to begin, longest working, then the most recent."""
     rank, place = _NEEDS_YOU[row.state], 0.0
@@ -150,7 +157,7 @@ def clients_compact(pool: PoolStatistics) -> tuple[Cell, ...]:
         (pool.idle, format.glyph(SlotState.READY), "ok"),
         (pool.spare, SPARE_GLYPH, "dim"),
         (pool.starting + pool.reserved, format.glyph(SlotState.STARTING), "accent"),
-        (pool.closing, format.glyph(SlotState.CLOSING), "warn"),
+        (pool.closing, format.glyph(SlotState.CLOSING), "dim"),
     ):
         if number:
             parts.append(Cell(f"{number}{mark} ", style))
@@ -170,7 +177,6 @@ def instance_row(row: InstanceRow, now: float) -> Row:
         )
         if number
     )
-    is_open = row.state is InstanceState.RUNNING
     oldest = None if row.oldest_waiting_at is None else now - row.oldest_waiting_at
     hits = pool.hit_rate
     return Row(
@@ -183,12 +189,12 @@ def instance_row(row: InstanceRow, now: float) -> Row:
             clients_compact(pool),
             _number(row.sessions),
             Cell(str(row.waiting), "accent") if row.waiting else Cell("·", "dim"),
-            Cell(format.spark(row.waiting_trend, 12) if any(row.waiting_trend) else "", "accent"),
-            Cell("", "dim") if oldest is None else Cell(format.age(oldest), "warn" if oldest > 30 else "accent"),
+            Cell(format.spark(row.waiting_trend, 12, top=QUEUE_TOP) if any(row.waiting_trend) else "", "accent"),
+            Cell("", "dim") if oldest is None else Cell(format.age(oldest), "strong" if oldest > 30 else "accent"),
             _bytes(row.memory_bytes),
             Cell("", "dim") if row.first_token_p50 is None else Cell(format.duration(row.first_token_p50)),
             Cell("", "dim") if hits is None else Cell(format.percent(hits)),
-            Cell(reasons.standing(row, now) or row.description, "dim" if is_open else "warn"),
+            _instance_note(row, now),
         ),
         (
             row.name,
@@ -264,7 +270,7 @@ def client_row(row: ClientRow, now: float) -> Row:
             Cell(f"{row.cpu_percent:.0f}%", "" if row.cpu_percent >= 1 else "dim"),
             Cell(format.age(now - row.started_at), "dim"),
             _number(row.turns),
-            Cell(doing, "warn" if row.note else ""),
+            Cell(doing, "dim" if row.note else ""),
         ),
         (
             row.pid or None,
@@ -279,6 +285,15 @@ def client_row(row: ClientRow, now: float) -> Row:
             doing,
         ),
     )
+
+
+def _instance_note(row: InstanceRow, now: float) -> Cell:
+    """Amber only when turns wait for the operator's answers."""
+    if held := reasons.held_words(row):
+        return Cell(reasons.standing(row, now), "warn" if held == reasons.standing(row, now) else "accent")
+    if row.state is InstanceState.RUNNING:
+        return Cell(reasons.standing(row, now) or row.description, "dim")
+    return Cell(reasons.standing(row, now) or row.description, format.role(row.state))
 
 
 def _number(number: int) -> Cell:
@@ -298,12 +313,9 @@ def _memory(size: int, level: MemoryLevel) -> Cell:
 def _growth(row: ClientRow, now: float) -> Cell:
     if now - row.started_at < SETTLED:
         return Cell("·", "dim")
-    return Cell(format.growth(row.memory_growth), "warn" if row.memory_growth > FAST_GROWTH else "dim")
+    return Cell(format.growth(row.memory_growth), "error" if row.memory_growth > FAST_GROWTH else "dim")
 
 
 def _trend(samples: tuple[int, ...]) -> str:
-    """Growth over the recent samples; steady memory is a flat line, not its noise magnified."""
-    recent = samples[-8:]
-    if not recent or max(recent) - min(recent) < STEADY * max(recent):
-        return (format.BLOCKS[0] * len(recent)).rjust(8)
-    return format.spark(recent, 8, low=None)
+    """The recent samples; always on one scale, which the column's title tells."""
+    return format.spark(samples, 8, top=MEMORY_TOP)

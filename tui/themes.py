@@ -1,4 +1,7 @@
-"""Our own colours; every theme Textual ships may be chosen as well."""
+"""Our own colours; every theme Textual ships may be chosen as well.
+
+Amber (`warning`) means that the operator is needed, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ BULLPEN_DARK = Theme(
     dark=True,
     primary="#7aa2c8",
     secondary="#8fb4a0",
-    accent="#d7a65f",
+    accent="#b79be0",
     warning="#e0b357",
     error="#e06c6c",
     success="#86b886",
@@ -24,7 +27,7 @@ BULLPEN_DARK = Theme(
         "footer-background": "#1a1d21",
         "footer-foreground": "#aab3bd",
         "footer-description-foreground": "#8b95a1",
-        "footer-key-foreground": "#d7a65f",
+        "footer-key-foreground": "#b79be0",
         "input-selection-background": "#7aa2c8 35%",
         "block-cursor-background": "#39414a",
         "block-cursor-foreground": "#eef2f6",
@@ -45,7 +48,7 @@ BULLPEN_LIGHT = Theme(
     dark=False,
     primary="#2f6593",
     secondary="#3d7a5c",
-    accent="#a35f00",
+    accent="#6f45a8",
     warning="#96690a",
     error="#b53a3a",
     success="#3b7d3b",
@@ -58,7 +61,7 @@ BULLPEN_LIGHT = Theme(
         "border-blurred": "#c4beb2",
         "footer-background": "#e7e3db",
         "footer-description-foreground": "#5a626b",
-        "footer-key-foreground": "#a35f00",
+        "footer-key-foreground": "#6f45a8",
         "block-cursor-background": "#cfdfec",
         "block-cursor-foreground": "#14181d",
         "block-cursor-text-style": "none",

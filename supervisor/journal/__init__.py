@@ -6,6 +6,7 @@ async with Journal.open(folder, clock=Clock()) as journal:
 """
 
 from supervisor.journal.notes import Note
+from supervisor.journal.past import Past
 from supervisor.journal.records import (
     ClientRecord,
     Loaded,
@@ -25,6 +26,7 @@ __all__ = [
     "Note",
     "OfferOutcome",
     "OfferRecord",
+    "Past",
     "Removal",
     "SessionRecord",
     "TurnRecord",

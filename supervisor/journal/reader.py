@@ -58,6 +58,11 @@ SELECT number, at, kind, body FROM entries WHERE {_KEY} AND number >= coalesce(
 returned."""
 
 
+_LAST = f"SELECT number, at, kind, body FROM entries WHERE {_KEY} ORDER BY number DESC LIMIT ?"
+
+MOST_GLIMPSED = 262_144
+"""Characters that a glimpse of a conversation reads back."""
+
 _UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 """What a row raises that was edited or damaged."""
 
@@ -150,6 +155,14 @@ class Reader:
     def history(self, key: SessionKey, last_turns: int, notes: Iterable[Note]) -> list[Entry]:
         """The entries of the last turns, oldest first. Raises `JournalFailed`."""
         rows = self._read_newest(_HISTORY, (*key, *key, max(last_turns, 1) - 1))
+        return _last(list(self._with_notes(key, rows, notes).values()), max(last_turns, 1))
+
+    def last_entries(self, key: SessionKey, count: int, notes: Iterable[Note]) -> list[Entry]:
+        """The last entries, oldest first, as far as they hold no more than `MOST_GLIMPSED`. Raises `JournalFailed`."""
+        rows = self._read_newest(_LAST, (*key, count), room=MOST_GLIMPSED)
+        return list(self._with_notes(key, rows, notes).values())[-count:]
+
+    def _with_notes(self, key: SessionKey, rows: list[Row], notes: Iterable[Note]) -> dict[int, Entry]:
         entries = {number: _unpack(key, at, kind, body) for number, at, kind, body in reversed(rows)}
         for note in notes:
             if note.key != key:
@@ -159,7 +172,7 @@ class Reader:
             else:
                 # A note may be in the file already while its writer does not know it yet: the number says so.
                 entries[note.number] = note.entry
-        return _last(list(entries.values()), max(last_turns, 1))
+        return entries
 
     def find_turn(self, turn_id: str, notes: Iterable[Note]) -> TurnRecord | None:
         """Raises `JournalFailed`."""
@@ -182,10 +195,9 @@ class Reader:
         except sqlite3.Error as error:
             raise unusable(self._path, error) from error
 
-    def _read_newest(self, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
-        """As many as hold no more text than a conversation does."""
+    def _read_newest(self, sql: str, parameters: tuple[Any, ...], *, room: int = MOST_TEXT_HELD) -> list[Row]:
+        """As many as hold no more than `room` characters, and one at least."""
         rows: list[Row] = []
-        room = MOST_TEXT_HELD
         try:
             for row in self._connection.execute(sql, parameters):
                 room -= len(row[3])

@@ -24,6 +24,7 @@ from supervisor.journal.faults import StateLost
 from supervisor.journal.guard import Guard
 from supervisor.journal.notes import Note, Step, step
 from supervisor.journal.packing import pack_entry, pack_outcome, pack_question
+from supervisor.journal.past import Past, read_past
 from supervisor.journal.reader import Reader
 from supervisor.journal.records import (
     ClientRecord,
@@ -338,6 +339,17 @@ class Journal:
     def history(self, key: SessionKey, last_turns: int = 200) -> list[Entry]:
         """The entries of the last turns, oldest first, what was noted just now included. Raises `JournalFailed`."""
         return self._reader.history(key, last_turns, self._writer.notes)
+
+    def last_entries(self, key: SessionKey, count: int) -> list[Entry]:
+        """The last entries of a conversation, oldest first; bounded, however long it is. Raises `JournalFailed`."""
+        return self._reader.last_entries(key, count, self._writer.notes)
+
+    async def past(self, since: float) -> Past:
+        """What earlier runs did, for the screen; `since` is the Unix second from which on usage is summed up.
+
+        Raises `JournalUnusable` when the file is damaged.
+        """
+        return await read_past(self._connection, self._path, since)
 
     async def find_turn(self, turn_id: str) -> TurnRecord | None:
         """What was noted just now is included. Raises `JournalFailed`."""

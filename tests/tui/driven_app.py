@@ -19,6 +19,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.driver import SafeDriver
+from tui.notices import title_of
 
 
 class Wall(Widget):
@@ -80,6 +81,12 @@ class Driven(App[None]):
     def _driver_writes_anyway(self) -> None:
         assert self._driver is not None
         self._driver.write("a picture nobody should see")
+
+    def key_t(self) -> None:
+        """Says in the title that two questions wait."""
+        assert isinstance(self._driver, SafeDriver)
+        self._driver.keep_title()
+        self._driver.announce(title_of(2))
 
     def key_f(self) -> None:
         """Stands still on a picture that can be recognised."""

@@ -13,6 +13,7 @@ from supervisor import (
     ClientRow,
     Conversation,
     Event,
+    Glimpse,
     HostRow,
     InstanceRow,
     Outcome,
@@ -25,6 +26,7 @@ from supervisor import (
     Snapshot,
     Subscription,
     UnknownTarget,
+    Usage,
 )
 from supervisor.feed import Feed
 
@@ -75,6 +77,7 @@ class StageEngine:
             memory_budget=8_000 * MB,
             supervisor_bytes=92 * MB,
             memory_available=11_400 * MB,
+            today=Usage(118_200, 31_400, 610_000, 2.47),
         )
         self.instances: dict[str, InstanceRow] = {}
         self.sessions: dict[SessionKey, SessionRow] = {}
@@ -87,6 +90,9 @@ class StageEngine:
         """Raised by the next verb instead of being done."""
         self.everything_drained = anyio.Event()
         self.journal = StageJournal()
+        self.past_events: tuple[Event, ...] = ()
+        self.glimpsed = 0
+        """How often the end of a conversation was asked for."""
         self.live_limits: dict[str, dict[str, str]] = {}
         """By instance; those of the host under the empty name."""
         self.feed = Feed(self)
@@ -168,7 +174,9 @@ class StageEngine:
 
     def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
         self._record("interrupt", key, *filter(None, [turn_id]))
-        return True
+        if (row := self.sessions.get(key)) is None:
+            raise UnknownTarget(f"no session {key}")
+        return not turn_id or row.stoppable == turn_id
 
     def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
         self._record("clear_queue", instance, key)
@@ -184,6 +192,15 @@ class StageEngine:
     def drop_offer(self, key: SessionKey) -> None:
         self._record("drop_offer", key)
 
+    def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+        self.glimpsed += 1
+        if (conversation := self.conversations.get(key)) is None:
+            raise UnknownTarget(f"no session {key}")
+        return Glimpse(conversation.entries[-count:], conversation.open_text)
+
+    def past(self) -> tuple[Event, ...]:
+        return self.past_events
+
     def limits(self, instance: str = "") -> dict[str, str]:
         return dict(self.live_limits.get(instance, {}))
 
@@ -196,7 +213,7 @@ class StageEngine:
     def resume(self, instance: str) -> None:
         self._record("resume", instance)
 
-    def drain(self, instance: str, *, deadline: float = 30.0) -> None:
+    def drain(self, instance: str, *, deadline: float | None = None) -> None:
         self._record("drain", instance)
 
     def kill(self, instance: str) -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 import pyte
 import pytest
 
+from tui.notices import RESTORE_TITLE, SAVE_TITLE, title_of
+
 APP = Path(__file__).with_name("driven_app.py")
 ROOT = Path(__file__).parents[2]
 WIDTH, HEIGHT = 80, 24
@@ -154,6 +156,17 @@ def test_the_terminal_is_left_as_it_was_found(terminal: Terminal) -> None:
     assert b"\x1b[?1000l" in end[0]
     assert termios.tcgetattr(terminal.slave) == terminal.attributes
     assert terminal.process.returncode == 0
+
+
+def test_the_title_is_put_back_at_the_end_and_not_touched_before_it_is_set(terminal: Terminal) -> None:
+    assert SAVE_TITLE.encode() not in terminal.output
+    terminal.press("t")
+    terminal.read(lambda: title_of(2).encode() in terminal.output, "the title is set")
+    assert bytes(terminal.output).index(SAVE_TITLE.encode()) < bytes(terminal.output).index(title_of(2).encode())
+    terminal.press("")
+    terminal.read(terminal.has_ended, "the app has ended")
+    terminal.read_until_quiet()
+    assert bytes(terminal.output).rindex(RESTORE_TITLE.encode()) > bytes(terminal.output).rindex(title_of(2).encode())
 
 
 def test_quitting_in_front_of_a_terminal_that_does_not_read_is_bounded(terminal: Terminal) -> None:

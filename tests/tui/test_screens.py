@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from supervisor import (
+    ActionTaken,
     Conversation,
     Done,
     SessionOpened,
@@ -74,6 +75,47 @@ def a_morning(engine: StageEngine) -> Callable[[BullpenApp], None]:
         )
 
     return happen
+
+
+def with_a_past(engine: StageEngine) -> StageEngine:
+    engine.past_events = (
+        TurnFinished(at=NOW - 90_000, turn="t-1", outcome=Done("", Usage(900, 200, 0, 0.02), 4.2), instance="helpdesk",
+                     user="dora", session="vpn"),
+        ActionTaken(at=NOW - 80_000, verb="scale", detail="5", instance="helpdesk"),
+    )  # fmt: skip
+    return engine
+
+
+MARK_THREE = ["home", "space", "space", "space"]
+
+
+def test_confirm_marked(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=[*MARK_THREE, "x"])
+
+
+def test_broadcast(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=[*MARK_THREE, "B", *"Stop, please"])
+
+
+def test_event_log(looks_as_before: Draw, size: Size) -> None:
+    engine = with_a_past(stage.busy())
+    looks_as_before(engine, size, press=["l", "up"], before=a_morning(engine))
+
+
+def test_zoomed(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=["3", "z"])
+
+
+def test_filtered(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=["M", "/", *"admin", "enter"])
+
+
+def test_completion(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.busy(), size, press=[":", *"open help", "tab", "tab"])
+
+
+def test_preview(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(streaming(), size, press=["home", "down", "down"])
 
 
 def test_empty(looks_as_before: Draw, size: Size) -> None:

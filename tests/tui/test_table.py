@@ -38,9 +38,9 @@ class Table(LineTable):
 
     repainted: set[int]
 
-    def repaint_line(self, y: int, lines: int = 1) -> None:
+    def repaint_line(self, y: int, lines: int = 1, *, x: int = 0, width: int | None = None) -> None:
         self.repainted |= set(range(y, y + lines)) & set(range(self.size.height))
-        super().repaint_line(y, lines)
+        super().repaint_line(y, lines, x=x, width=width)
 
     def refresh(self, *regions: Region, **options: bool) -> Table:
         if not regions and options.get("repaint", True):

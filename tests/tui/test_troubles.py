@@ -78,7 +78,7 @@ async def test_a_full_disk_cannot_be_missed(size: tuple[int, int]) -> None:
 
 async def test_reserved_memory_stands_beside_the_used() -> None:
     async with playing(troubles.full_disk(), size=(200, 50)) as (app, _pilot):
-        assert re.search(r"\dG\+640M/8.0G", screen_text(app).splitlines()[0])
+        assert re.search(r"\d\.\d\+0\.6/8\.0G", screen_text(app).splitlines()[0])
 
 
 async def test_a_prompt_that_cannot_be_recorded_comes_back_to_who_wrote_it() -> None:

@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
+from tui.preferences import PreferenceFile
 
 
 class HandClock:
@@ -24,9 +25,12 @@ class HandClock:
 
 @asynccontextmanager
 async def playing(
-    stage: StageEngine, size: tuple[int, int] = (120, 36), clock: HandClock | None = None
+    stage: StageEngine,
+    size: tuple[int, int] = (120, 36),
+    clock: HandClock | None = None,
+    kept: PreferenceFile | None = None,
 ) -> AsyncIterator[tuple[BullpenApp, Pilot[Any]]]:
-    app = BullpenApp(stage, rehearsal=True, clock=clock or HandClock())
+    app = BullpenApp(stage, rehearsal=True, clock=clock or HandClock(), kept=kept)
     async with app.run_test(size=size, notifications=True) as pilot:
         await pilot.pause()
         yield app, pilot

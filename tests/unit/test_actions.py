@@ -9,8 +9,8 @@ import pytest
 from tui import rows
 from tui.actions import GROUPS, VERBS, Place, Verb
 from tui.app import BullpenApp
+from tui.completion import VERBS as LINES
 from tui.screens.chat import ChatScreen
-from tui.screens.command import ON_INSTANCE, ON_LIMIT, ON_SESSION
 from tui.screens.dashboard import DashboardScreen
 from tui.widgets.question import PermissionCard
 from tui.widgets.table import LineTable
@@ -51,6 +51,7 @@ def test_sort_letters_take_no_verbs_key() -> None:
 
 def test_what_ends_or_holds_up_work_asks_first() -> None:
     asking = {
+        "broadcast",
         "interrupt",
         "stop_turn",
         "pause",
@@ -73,5 +74,5 @@ def test_no_text_field_loses_its_own_keys() -> None:
 
 
 def test_every_line_in_the_registry_can_be_typed() -> None:
-    known = {*ON_INSTANCE, *ON_SESSION, *ON_LIMIT}
+    known = {*LINES}
     assert {verb.words.split()[0] for verb in VERBS if verb.words} <= known

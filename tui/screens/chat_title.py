@@ -81,7 +81,7 @@ def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | No
 def _who_has_the_slots(instance: InstanceRow) -> str:
     """The reason behind the reason: often it is the operator who is waited for."""
     pool = instance.pool
-    taken = f"{pool.total} of {pool.max_clients} clients taken"
+    taken = f"{pool.total} of {pool.max_clients} client{'' if pool.max_clients == 1 else 's'} taken"
     return f"{taken}, {pool.asking} by questions that wait for you" if pool.asking else taken
 
 

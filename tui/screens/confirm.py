@@ -8,14 +8,18 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from supervisor import Refused
 from tui.consequences import Consequence
+from tui.filters import clean_text
 from tui.screens.dialog import Dialog
 from tui.themes import MUTED
+
+SHOWN_FACTS = 8
+"""Lines that are in sight at once; the sheet says the same."""
 
 
 def confirm(app: App[Any], consequence: Consequence, act: Callable[[], str]) -> None:
@@ -54,7 +58,9 @@ class ConfirmScreen(Dialog[bool | None]):
         if not what.typed:
             keys = (f"y {what.confirm.lower()}", "n or esc cancels")
         with self.box(what.title, *keys, is_grave=what.is_grave):
-            yield Static(Content("\n".join(f"• {fact}" for fact in what.facts)), classes="facts", markup=False)
+            # Many targets are scrolled through: the buttons stay in sight.
+            with VerticalScroll(classes="facts", can_focus=len(what.facts) > SHOWN_FACTS):
+                yield Static(Content("\n".join(f"• {clean_text(fact)}" for fact in what.facts)), markup=False)
             yield Static(Content(what.after), classes="note", markup=False)
             if what.words:
                 words = Content.assemble(("typed: ", MUTED), f":{what.words}")

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Footer, Input
 
-from supervisor import ClientRow, Event, InstanceRow, SessionRow
+from supervisor import ClientRow, Event, Glimpse, InstanceRow, SessionRow
 from tui import format, inbox, reasons, rows
 from tui.actions import Place, bindings
 from tui.bridge import Touched
 from tui.filters import clean_cell
+from tui.orders import session_of
 from tui.screens.looking import LookingScreen
 from tui.widgets.eventline import EventLog
 from tui.widgets.header import StatusHeader
 from tui.widgets.livetable import LiveTable
+from tui.widgets.preview import Preview
 from tui.widgets.table import Row
 
 BORDER_AND_TITLES = 3
 """Lines of a table that show no row."""
+NARROW, XWIDE = 100, 160
+"""Cells below which only the most needed pane is shown, and from which on panes stand side by side."""
+TALL, HIGH = 30, 45
+"""Lines below which only the most needed pane is shown, and from which on there is room for a preview."""
+EVENTS_WIDE = 14
+"""Lines of the event log beside the other panes."""
+LEFT, RIGHT = ("inbox", "instances", "sessions"), ("preview", "clients", "events")
+"""Panes by their column."""
 
 
 class DashboardScreen(LookingScreen):
     CSS_PATH = "dashboard.tcss"
     AUTO_FOCUS = "#sessions"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall"), (45, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Place.DASHBOARD),
-        Binding("escape", "clear_filter", show=False),
+        Binding("escape", "back", show=False),
+        Binding("i", "empty_inbox", show=False),
     ]
 
     # Layout
@@ -44,30 +56,34 @@ class DashboardScreen(LookingScreen):
             with Vertical(id="left"):
                 yield LiveTable[inbox.Item](
                     inbox.INBOX_COLUMNS, build=inbox.inbox_row, order=inbox.inbox_order, clock=self._clock,
-                    title="Inbox", empty="nobody asks", id="inbox", shows_top=True,
+                    title="Inbox", empty="no agent asks", id="inbox", shows_top=True, find=self._find_item,
                 )  # fmt: skip
                 yield LiveTable[InstanceRow](
                     rows.INSTANCE_COLUMNS, build=rows.instance_row, order=rows.instance_order, clock=self._clock,
-                    title="Instances", empty="no instance: add a template", id="instances",
+                    title="Instances", empty="no instance: add a template", id="instances", find=self._find_instance,
                 )  # fmt: skip
                 yield LiveTable[SessionRow](
                     rows.SESSION_COLUMNS, build=self._session_row, order=rows.session_order, clock=self._clock,
                     title="Sessions", empty="no session yet: n begins one", id="sessions", shows_top=True,
+                    find=self._find_session,
                 )  # fmt: skip
             with Vertical(id="right"):
+                yield Preview(id="preview")
                 yield LiveTable[ClientRow](
                     rows.CLIENT_COLUMNS, build=rows.client_row, order=rows.client_order, clock=self._clock,
-                    title="Clients", empty="no client runs", id="clients",
+                    title="Clients", empty="no client runs", id="clients", find=self._find_client,
                 )  # fmt: skip
-                log = EventLog(id="events")
-                log.border_title = "Events"
-                yield log
+                yield EventLog(clock=self._clock, id="events")
         yield Input(placeholder="only rows with this text · !text the others", id="filter")
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
         self.is_laid_out = True
+        self.query_one(EventLog).add(self.operations.past(), is_past=True)
+        self.take_up(self._remembered)
         self.show_everything()
+        if self._scope is not None:
+            self.instances.move_to(self._scope)
 
     def on_screen_resume(self) -> None:
         if self.is_behind:
@@ -89,9 +105,7 @@ class DashboardScreen(LookingScreen):
 
     def record(self, events: Iterable[Event]) -> None:
         """Writes what happened into the log, also while another screen is in front."""
-        log = self.query_one(EventLog)
-        for event in events:
-            log.add(event)
+        self.query_one(EventLog).add(events)
 
     def refresh_rows(self, touched: Touched) -> None:
         """Called by the app's flush timer: rebuilds what changed, and once a second what only grew older."""
@@ -100,6 +114,7 @@ class DashboardScreen(LookingScreen):
             self.show_everything()
             return
         self._touch(touched)
+        self.refresh_preview(is_changed=False)
         now = self._clock()
         if now - self._ticked_at >= 1.0 or touched:
             if now - self._ticked_at >= 1.0:
@@ -132,6 +147,20 @@ class DashboardScreen(LookingScreen):
         question = next((found for each in row.questions if (found := self.bridge.questions.get(each))), None)
         return rows.session_row(row, question, self.bridge.clients.get(row.client_id), now)
 
+    # The bridge's dictionaries may be replaced: they are looked up anew each time.
+
+    def _find_item(self, key: str) -> inbox.Item | None:
+        return next((item for item in self.bridge.inbox() if inbox.item_key(item) == key), None)
+
+    def _find_instance(self, name: str) -> InstanceRow | None:
+        return self.bridge.instances.get(name)
+
+    def _find_session(self, key: str) -> SessionRow | None:
+        return self.bridge.sessions.get(rows.session_key(key))
+
+    def _find_client(self, client_id: str) -> ClientRow | None:
+        return self.bridge.clients.get(client_id)
+
     def _is_in_scope(self, instance: str) -> bool:
         return self._scope is None or instance == self._scope
 
@@ -140,21 +169,32 @@ class DashboardScreen(LookingScreen):
         bridge, now = self.bridge, self._clock()
         self.query_one(StatusHeader).set(bridge.host, tuple(bridge.instances.values()), now)
         whose = clean_cell(self._scope) if self._scope else "all instances"
-        self.instances.border_subtitle = Content(self._instances_note(now))
-        self.sessions.border_title = Content(f"Sessions · {whose} · {self.sessions.row_count}")
-        self.clients.border_title = Content(f"Clients · {whose} · {self.clients.row_count}")
-        self.inbox.border_title = self._inbox_title()
+        log = self.query_one(EventLog)
+        _entitle(self.inbox, f"{self._inbox_title()}{_marks(self.inbox)}")
+        _entitle(self.instances, f"Instances{_marks(self.instances)}", self._instances_note(now))
+        title = f"Sessions · {whose} · {_count(self.sessions)}{_marks(self.sessions)}"
+        _entitle(self.sessions, title, self._sessions_note())
+        _entitle(self.clients, f"Clients · {whose} · {_count(self.clients)}{_marks(self.clients)}")
+        _entitle(
+            log,
+            f"Events · {_count(log)}" if log.filter_text else "Events",
+            f"/{log.filter_text} · esc clears" if log.filter_text else "",
+        )
+        self.fit()
+        self.refresh_preview(is_changed=False)
+        self.reconsider_keys()
+
+    def _sessions_note(self) -> str:
+        """What is filtered and how it is sorted."""
         notes = []
         if self.sessions.filter_text:
             notes.append(f"/{self.sessions.filter_text} · esc clears")
         column, _ = self.sessions.sorting
         if column is not None:
             notes.append(f"by {column} · = needs-you first")
-        elif self.sessions.is_disordered:
+        elif self.sessions.is_disordered and self.sessions.is_held:
             notes.append("order held · = sorts")
-        self.sessions.border_subtitle = Content(" · ".join(notes))
-        self.fit()
-        self.reconsider_keys()
+        return " · ".join(notes)
 
     def _inbox_title(self) -> str:
         questions, offers = len(self.bridge.questions), len(self.bridge.offers)
@@ -173,13 +213,99 @@ class DashboardScreen(LookingScreen):
         return "   ".join(notes)
 
     def fit(self) -> None:
-        """Gives each pane the lines it can use, the rest to the sessions."""
-        height = self.size.height
+        """Gives each pane the lines it can use, the rest to the sessions; a zoomed pane gets all of them."""
+        width, height = self.size
         asked = len(self.bridge.inbox())
-        self.inbox.display = asked > 0
-        self.inbox.styles.height = BORDER_AND_TITLES + min(asked, max(1, height // 8))
-        self.instances.styles.height = BORDER_AND_TITLES + min(max(1, self.instances.row_count), max(3, height // 6))
-        if self.size.width >= 160 or self.has_class("-clients"):
-            self.clients.styles.height = "1fr"
-        else:
-            self.clients.styles.height = BORDER_AND_TITLES + min(max(1, self.clients.row_count), max(3, height // 5))
+        is_wide, is_small = width >= XWIDE, width < NARROW or height < TALL
+        has_preview = is_wide and height >= HIGH
+        shown = {
+            "inbox": asked > 0,
+            "instances": True,
+            "sessions": not (is_small and self._shows_clients),
+            "clients": not is_small or self._shows_clients,
+            "preview": has_preview,
+            "events": True,
+        }
+        if self._zoomed:
+            shown = {name: name == self._zoomed for name in shown}
+        for name, is_shown in shown.items():
+            self.query_one(f"#{name}").display = is_shown
+        self.query_one("#left").display = any(shown[name] for name in LEFT)
+        self.query_one("#right").display = any(shown[name] for name in RIGHT)
+        self.set_class(bool(self._zoomed), "-zoomed")
+
+        heights: dict[str, str | int] = {
+            "inbox": BORDER_AND_TITLES + min(asked, max(1, height // 8)),
+            "instances": BORDER_AND_TITLES + min(max(1, self.instances.row_count), max(3, height // 6)),
+            "sessions": "1fr",
+            "preview": "1fr",
+            "events": EVENTS_WIDE if is_wide else 1 if is_small else 3,
+        }
+        heights["clients"] = self._clients_height(heights, is_wide=is_wide, is_small=is_small, has_preview=has_preview)
+        if self._zoomed:
+            heights[self._zoomed] = "1fr"
+        for name, lines in heights.items():
+            self.query_one(f"#{name}").styles.height = lines
+        self.query_one("#right").styles.height = "1fr" if is_wide or self._zoomed or is_small else "auto"
+        self.query_one("#left").styles.height = "auto" if is_small and self._shows_clients else "1fr"
+        if is_small and not self._shows_clients and not self._zoomed:
+            self.query_one("#right").styles.height = "auto"
+
+    def _clients_height(
+        self, heights: Mapping[str, str | int], *, is_wide: bool, is_small: bool, has_preview: bool
+    ) -> str | int:
+        """Below the sessions, only what they leave over: a client is looked for less often than a session."""
+        wanted = BORDER_AND_TITLES + max(1, self.clients.row_count)
+        if is_small or (is_wide and not has_preview):
+            return "1fr"
+        if has_preview:
+            return min(wanted, BORDER_AND_TITLES + max(3, self.size.height // 4))
+        others = sum(int(heights[name]) for name in ("instances", "events")) + 2  # header and footer
+        if self.bridge.is_operator_wanted:
+            others += int(heights["inbox"])
+        left_over = self.size.height - others - BORDER_AND_TITLES - max(2, self.sessions.row_count)
+        return min(wanted, max(BORDER_AND_TITLES + 2, left_over))
+
+    # The row under the cursor
+
+    def refresh_preview(self, *, is_changed: bool = True) -> None:
+        """Shows the end of the conversation under the cursor, when there is room for it. The conversation is looked at
+        only when the cursor stands on another row, or its row has changed."""
+        preview = self.query_one(Preview)
+        if not preview.display:
+            self._previewed = None
+            return
+        row = self._previewed_row()
+        if row is self._previewed and not is_changed:
+            return
+        self._previewed = row
+        _entitle(preview, "Preview" if row is None else clean_cell(f"Preview · {row.key}", 100))
+        preview.show(Glimpse((), "") if row is None else self.operations.glimpse(row.key))
+
+    def _previewed_row(self) -> SessionRow | None:
+        """Of the pane with the focus; of the sessions when that one shows none."""
+        focused = self.focused
+        table = focused if isinstance(focused, LiveTable) and focused is not self.instances else self.sessions
+        key = session_of(table.thing)
+        return None if key is None else self.bridge.sessions.get(key)
+
+
+def _entitle(pane: Widget, title: str, note: str = "") -> None:
+    """A title that is set is painted, with the whole pane, also when it is the one that stood there."""
+    for name, text in (("border_title", title), ("border_subtitle", note)):
+        if getattr(pane, name) != Content(text).markup:
+            setattr(pane, name, Content(text))
+
+
+def _count(pane: LiveTable[Any] | EventLog) -> str:
+    """`12`; `1 of 12` when a filter hides rows."""
+    shown, total = pane.row_count, pane.total_count
+    return f"{shown} of {total}" if pane.filter_text else str(total)
+
+
+def _marks(table: LiveTable[Any]) -> str:
+    """` · 3 marked`, and how many of them are not shown; empty without marks."""
+    if not (marked := table.marked):
+        return ""
+    hidden = len(marked.difference(table.keys))
+    return f" · ✓ {len(marked)} marked" + (f" ({hidden} not shown)" if hidden else "")

@@ -1,4 +1,4 @@
-"""The looking half of the dashboard: where the cursor is, what is shown of the whole, what is opened."""
+"""Navigation on the dashboard: where the cursor is, which rows are shown, what is opened."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from tui import facts
 from tui.bridge import Bridge
 from tui.inbox import Item, inbox_order
 from tui.operations import OPERATOR, Operations
+from tui.orders import Thing
+from tui.preferences import Preferences
 from tui.screens.describe import DescribeScreen
 from tui.screens.verbs import OperatorScreen
 from tui.screens.whole_question import QuestionScreen
+from tui.widgets.columns import Column
+from tui.widgets.eventline import EventLog
 from tui.widgets.livetable import LiveTable
 from tui.widgets.table import LineTable
 
@@ -22,22 +26,40 @@ CHANGING = ("interrupt", "drain", "undo_drain", "kill", "pause", "resume", "scal
 """Verbs in the footer that are possible for some rows and not for others."""
 
 
+PANES = ("inbox", "instances", "sessions", "clients", "preview", "events")
+
+
 class LookingScreen(OperatorScreen):
     """Four live tables and a cursor in each. Whoever lays them out fills them, too."""
 
-    def __init__(self, bridge: Bridge, operations: Operations, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        operations: Operations,
+        clock: Callable[[], float],
+        remembered: Preferences = Preferences(),
+    ) -> None:
         super().__init__()
         self.bridge = bridge
         self.operations = operations
         self._clock = clock
         self.is_laid_out = False
         """Whether there is anything to write into."""
-        self._scope: str | None = None
+        self._remembered = remembered
+        self._scope: str | None = remembered.scope if remembered.scope in bridge.instances else None
         """The instance whose sessions and clients are shown; None for all."""
+        self._zoomed = ""
+        """The pane that is shown alone; empty when all are."""
+        self._shows_clients = False
+        """On a small screen, where they take the place of the sessions."""
+        self._previewed: SessionRow | None = None
+        """The row whose conversation was last shown."""
         self._ticked_at = 0.0
         self.is_behind = False
         """Whether rows have changed while a chat stood in front."""
         self._possible: tuple[bool, ...] = ()
+        self._filters_log = False
+        """Whether the filter line is about the event log."""
 
     def show_everything(self) -> None:
         """Fills every table anew, within the scope."""
@@ -67,52 +89,43 @@ class LookingScreen(OperatorScreen):
     def clients(self) -> LiveTable[ClientRow]:
         return self.query_one("#clients", LiveTable)
 
-    # Targets: the row under the cursor of the pane that has the focus
+    # What the verbs apply to, in the pane that has the focus
 
-    def target_instance(self) -> str | None:
-        match self._active_thing():
-            case InstanceRow() as row:
-                return row.name
-            case ClientRow() as row:
-                return row.instance
-            case SessionRow() | Question() | Offer() as row:
-                return row.key.instance
-        return None
-
-    def target_session(self) -> SessionKey | None:
-        match self._active_thing():
-            case ClientRow() | SessionRow() | Question() | Offer() as row:
-                return row.key
-        return None
-
-    def target_client(self) -> str | None:
-        match self._active_thing():
-            case ClientRow() as row:
-                return row.id
-            case SessionRow() as row:
-                return row.client_id or None
-            case Question() as row:
-                return row.client_id or None
-        return None
+    def chosen(self) -> tuple[Thing, ...]:
+        if not self.is_laid_out:
+            return ()
+        if (table := self._focused_table()) is None:
+            return ()
+        if marked := table.marked_things:
+            return marked
+        return () if table.thing is None else (table.thing,)
 
     @property
-    def is_attended(self) -> bool:
-        return self._active_table().is_attended
+    def has_marks(self) -> bool:
+        return self.is_laid_out and (table := self._focused_table()) is not None and bool(table.marked)
 
-    def _active_table(self) -> LiveTable[object]:
-        focused = self.focused
-        return focused if isinstance(focused, LiveTable) else self.query_one("#sessions", LiveTable)
-
-    def _active_thing(self) -> object | None:
+    def _focused_table(self) -> LiveTable[Thing] | None:
         focused = self.focused
         if isinstance(focused, LiveTable):
-            return focused.thing
-        return self.sessions.thing if focused is None and self.is_laid_out else None
+            return focused
+        return self.query_one("#sessions", LiveTable) if focused is None else None
+
+    def _active_table(self) -> LiveTable[Thing]:
+        return self._focused_table() or self.query_one("#sessions", LiveTable)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "inbox":
             return self.bridge.is_operator_wanted
+        if action == "empty_inbox":
+            return not self.bridge.is_operator_wanted
         return self.can(action)
+
+    def action_empty_inbox(self) -> None:
+        self.notify("the inbox is empty: no agent asks and no interrupted turn waits for you", markup=False, timeout=4)
+
+    @on(LineTable.MarksChanged)
+    def tell_marks(self) -> None:
+        self.tell()
 
     @on(events.DescendantFocus)
     @on(LineTable.CursorMoved)
@@ -123,12 +136,32 @@ class LookingScreen(OperatorScreen):
             self._possible = possible
             self.refresh_bindings()
 
+    def preferences(self) -> Preferences:
+        """What is to be remembered of this screen; the theme is the app's."""
+        sort = {}
+        for table in self.query(LiveTable):
+            column, is_reversed = table.sorting
+            if column is not None and table.id is not None:
+                sort[table.id] = (column, is_reversed)
+        return Preferences(sort=sort, filter=self.sessions.filter_text, scope=self._scope or "")
+
+    def take_up(self, remembered: Preferences) -> None:
+        """Sorts and filters as the last start did; what is not there any more is left out."""
+        for table in self.query(LiveTable):
+            column, is_reversed = remembered.sort.get(table.id or "", ("", False))
+            if any(column == one.key for one in table.columns):
+                table.sort_by(column, is_reversed)
+        for table in (self.sessions, self.clients):
+            table.filter_text = remembered.filter
+
     # Looking
 
     @on(LineTable.CursorMoved, "#instances")
-    def follow_scope(self, event: LineTable.CursorMoved) -> None:
-        if self._scope is not None and event.key is not None and event.key != self._scope:
-            self._scope = event.key
+    def follow_scope(self) -> None:
+        # Where the cursor is now: the message may be older.
+        key = self.instances.cursor_key
+        if self._scope is not None and key is not None and key != self._scope:
+            self._scope = key
             self.show_everything()
 
     @on(LineTable.Opened)
@@ -137,10 +170,10 @@ class LookingScreen(OperatorScreen):
             self._scope = event.key
             self.show_everything()
             self.sessions.focus()
-        elif (key := self.target_session()) is not None:
-            self.open_chat(key, at_question=event.table is self.inbox)
+        elif keys := self.target_sessions():
+            self.open_chats(keys, at_question=event.table is self.inbox)
         else:
-            self.notify("a spare: nobody talks to it yet", markup=False)
+            self.notify("a spare client: it has no session yet", markup=False)
 
     def action_open(self) -> None:
         self._active_table().action_open()
@@ -162,8 +195,8 @@ class LookingScreen(OperatorScreen):
     def action_new_chat(self) -> None:
         self.begin_chat(self.target_instance())
 
-    def begin_chat(self, instance: str | None) -> None:
-        """Asks for the name of a conversation, with `instance` chosen beforehand, and opens it."""
+    def begin_chat(self, instance: str | None, user: str = OPERATOR) -> None:
+        """Asks for the name of a conversation, with `instance` and `user` chosen beforehand, and opens it."""
         from tui.screens.new_chat import NewChatScreen
 
         names = self.bridge.open_to_prompts()
@@ -171,7 +204,7 @@ class LookingScreen(OperatorScreen):
             self.notify("no instance takes prompts now", severity="warning", markup=False)
             return
         agents = {name: self.bridge.instances[name].description for name in names}
-        screen = NewChatScreen(agents, self.bridge.sessions.keys(), agent=instance, user=OPERATOR)
+        screen = NewChatScreen(agents, self.bridge.sessions.keys(), agent=instance, user=user)
 
         def decided(key: SessionKey | None) -> None:
             if key is not None:
@@ -188,11 +221,33 @@ class LookingScreen(OperatorScreen):
 
     def action_pane(self, name: str) -> None:
         if name in ("sessions", "clients"):
-            self.set_class(name == "clients" and (self.has_class("-narrow") or self.has_class("-short")), "-clients")
-            self.fit()
+            self._shows_clients = name == "clients"
+        if self._zoomed:
+            self._zoomed = name if name != "inbox" or self.bridge.is_operator_wanted else self._zoomed
+        self.fit()
         pane = self.query_one(f"#{name}")
         if pane.display:
             pane.focus()
+
+    def action_zoom(self) -> None:
+        """Shows the pane with the focus alone; again, or esc, shows all of them."""
+        pane = self.focused.id if self.focused is not None else None
+        self._zoomed = "" if self._zoomed or pane not in PANES else pane or ""
+        self.fit()
+
+    def action_log(self) -> None:
+        """The event log on the whole screen; again goes back."""
+        log = self.query_one(EventLog)
+        self._zoomed = "" if self._zoomed == "events" else "events"
+        self.fit()
+        self.set_focus(log if self._zoomed else self.sessions)
+
+    @on(EventLog.Opened)
+    def open_session_of_event(self, event: EventLog.Opened) -> None:
+        if event.session in self.bridge.sessions:
+            self.open_chat(event.session)
+        else:
+            self.notify(f"{event.session} is closed: its conversation is gone", markup=False, timeout=4)
 
     def action_scope(self) -> None:
         self._scope = self.instances.cursor_key if self._scope is None else None
@@ -202,28 +257,46 @@ class LookingScreen(OperatorScreen):
         self._active_table().order_by_need()
         self.tell()
 
+    def sort_active(self, column: str) -> None:
+        """Sorts the pane with the focus by a column, by its key; the same column again reverses the order."""
+        self._active_table().action_order_by(column)
+        self.tell()
+
+    def active_columns(self) -> tuple[Column, ...]:
+        """The columns of the pane with the focus."""
+        return self._active_table().columns
+
     def action_errors(self) -> None:
-        self._filter("" if self.sessions.filter_text == SessionState.FAILED else SessionState.FAILED)
+        self._filters_log = False
+        self.filter_rows("" if self.sessions.filter_text == SessionState.FAILED else SessionState.FAILED)
 
     def action_describe(self) -> None:
+        things = self.chosen()
+        if len(things) == 1 and isinstance(question := things[0], Question) and not question.choices:
+            self.app.push_screen(QuestionScreen(question, may_answer=False))
+        elif len(things) == 1:
+            self._describe(*self._facts_of(things[0]))
+        elif things:
+            shown: facts.Facts = []
+            for title, lines in map(self._facts_of, things):
+                shown += [*([("", "")] if shown else []), ("row", title), *lines]
+            self._describe(f"{len(things)} marked rows", shown)
+
+    def _facts_of(self, thing: Thing) -> tuple[str, facts.Facts]:
+        """The name of a row, and every fact about it."""
         bridge, now = self.bridge, self._clock()
-        match self._active_thing():
+        match thing:
             case InstanceRow() as row:
-                limits = self.operations.limits(row.name)
-                self._describe(row.name, facts.instance_facts(row, limits, now))
+                return row.name, facts.instance_facts(row, self.operations.limits(row.name), now)
             case SessionRow() as row:
-                self._describe(
-                    str(row.key), facts.session_facts(row, bridge.client_of(row), bridge.instance_of(row), now)
-                )
+                client, instance = bridge.client_of(row), bridge.instance_of(row)
+                return str(row.key), facts.session_facts(row, client, instance, now)
             case ClientRow() as row:
-                self._describe(row.id, facts.client_facts(row, now))
+                return row.id, facts.client_facts(row, now)
             case Question() as row:
-                if row.choices:
-                    self._describe(f"{row.tool} for {row.key}", facts.question_facts(row, now))
-                else:
-                    self.app.push_screen(QuestionScreen(row, may_answer=False))
+                return f"{row.tool} for {row.key}", facts.question_facts(row, now)
             case Offer() as row:
-                self._describe(f"interrupted turn of {row.key}", facts.offer_facts(row, now))
+                return f"interrupted turn of {row.key}", facts.offer_facts(row, now)
 
     def action_describe_host(self) -> None:
         host = self.bridge.host
@@ -248,36 +321,64 @@ class LookingScreen(OperatorScreen):
         instance = self.target_instance()
         ask_command(self, f"set {instance}." if instance else "set ")
 
-    # Filter
+    # Filter, and the way back
 
     def action_filter(self) -> None:
         line = self.query_one("#filter", Input)
         line.display = True
-        line.value = self._active_table().filter_text
+        self._filters_log = isinstance(self.focused, EventLog)
+        line.value = self._filtered().filter_text
         # At once, not with the next refresh: what is typed right after the key belongs here.
         self.set_focus(line)
 
     @on(Input.Changed, "#filter")
     def filter_while_typing(self, event: Input.Changed) -> None:
         if event.input.has_focus:
-            self._filter(event.value)
+            self.filter_rows(event.value)
 
     @on(Input.Submitted, "#filter")
     def keep_filter(self) -> None:
         self._leave_filter()
 
-    def action_clear_filter(self) -> None:
-        self.query_one("#filter", Input).value = ""
-        self._filter("")
-        self._leave_filter()
+    def action_back(self) -> None:
+        """One step: the filter that is typed; else the zoom; else the marks of this pane, or of the next; else the
+        filter that was kept."""
+        line = self.query_one("#filter", Input)
+        marked = [table for table in self.query(LiveTable) if table.marked]
+        if line.display:
+            line.value = ""
+            self.filter_rows("")
+            self._leave_filter()
+        elif self._zoomed:
+            self._zoomed = ""
+            self.fit()
+        elif marked:
+            active = self._active_table()
+            (active if active in marked else marked[0]).clear_marks()
+        else:
+            self._filters_log = isinstance(self.focused, EventLog)
+            line.value = ""
+            self.filter_rows("")
 
-    def _filter(self, text: str) -> None:
-        for table in (self.sessions, self.clients):
-            table.filter_text = text
+    def _filtered(self) -> LiveTable[SessionRow] | EventLog:
+        """What the filter line is about: the event log has one of its own."""
+        return self.query_one(EventLog) if self._filters_log else self.sessions
+
+    def filter_rows(self, text: str) -> None:
+        """Shows only what holds this text, of `!text` the others: in the event log or in sessions and clients,
+        according to where the filter was begun."""
+        panes = (self.query_one(EventLog),) if self._filters_log else (self.sessions, self.clients)
+        for pane in panes:
+            pane.filter_text = text
         self.tell()
+
+    def filter_active(self, text: str) -> None:
+        """Filters the pane with the focus."""
+        self._filters_log = isinstance(self.focused, EventLog)
+        self.filter_rows(text)
 
     def _leave_filter(self) -> None:
         line = self.query_one("#filter", Input)
         if line.display:
             line.display = False
-            self.sessions.focus()
+            self.set_focus(self._filtered())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,9 @@ class Column:
     """The columns with the highest number are dropped first when the table is too narrow; 0 always stays."""
     sort_letter: str = ""
     """The key an app may bind to sorting by this column."""
+    is_name: bool = False
+    """It holds names: it is made as wide as they are, before anything else gets the room, and one that is still too
+    long is cut in its middle."""
 
 
 @dataclass(frozen=True)
@@ -60,28 +63,43 @@ class Placed:
     width: int
 
 
-def lay_out(columns: Sequence[Column], width: int, gap: int = 1) -> tuple[Placed, ...]:
-    """Places the columns that fit into `width` cells, `gap` between them, none wider than what is left."""
+LONGEST_NAME = 28
+"""Cells up to which a name is shown whole rather than another column."""
+
+
+def lay_out(
+    columns: Sequence[Column], width: int, gap: int = 1, names: Mapping[int, int] | None = None
+) -> tuple[Placed, ...]:
+    """Places the columns that fit into `width` cells, `gap` between them, none wider than what is left. `names` tells
+    how many cells the longest name in a column needs."""
     kept = list(range(len(columns)))
+    least = [
+        max(column.width, min((names or {}).get(index, 0), LONGEST_NAME)) if column.is_name else column.width
+        for index, column in enumerate(columns)
+    ]
 
     def needed() -> int:
-        return sum(columns[index].width for index in kept) + gap * (len(kept) - 1)
+        return sum(least[index] for index in kept) + gap * (len(kept) - 1)
 
     while len(kept) > 1 and needed() > width:
         victim = max(kept, key=lambda index: (columns[index].priority, index))
         if columns[victim].priority == 0:
             break
         kept.remove(victim)
+    while needed() > width and (longer := [index for index in kept if least[index] > columns[index].width]):
+        least[max(longer, key=lambda index: least[index])] -= 1
+    flex = [0 if column.is_name and names else column.flex for column in columns]
+    if not any(flex[index] for index in kept):
+        flex = [column.flex for column in columns]
     spare = max(0, width - needed())
-    shares = sum(columns[index].flex for index in kept)
+    shares = sum(flex[index] for index in kept)
     placed: list[Placed] = []
     x = 0
     for index in kept:
-        column = columns[index]
-        extra = spare * column.flex // shares if shares else 0
+        extra = spare * flex[index] // shares if shares else 0
         spare -= extra
-        shares -= column.flex
-        columns_width = min(column.width + extra, max(0, width - x))
+        shares -= flex[index]
+        columns_width = min(least[index] + extra, max(0, width - x))
         placed.append(Placed(index, x, columns_width))
         x += columns_width + gap
     return tuple(placed)

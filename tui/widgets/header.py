@@ -11,12 +11,14 @@ from textual.widgets import Static
 
 from supervisor import HostRow, InstanceRow, InstanceState, SessionState
 from tui.filters import clean_cell
-from tui.format import bar_parts, bytes_short, countdown, glyph
+from tui.format import bar_parts, count, countdown, glyph, money, percent
 
 BAR_WIDTH = 6
 WARM, HOT = 0.75, 0.9
 """Share of the memory budget from which the bar warns, and alarms."""
 SEPARATOR = "  "
+UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"))
+"""Of memory: bytes, and the letter behind the number."""
 ROOMY = 100
 """Cells from which on an alarm leaves room for words beside it."""
 ALARM = "bold $background on $error"
@@ -45,6 +47,8 @@ class StatusHeader(Static):
 
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:
         super().__init__("", markup=False, name=name, id=id, classes=classes)
+        self._line: Content | None = None
+        """What is shown."""
         self._facts: tuple[HostRow | None, Sequence[InstanceRow], float] | None = None
 
     def set(self, host: HostRow | None, instances: Sequence[InstanceRow], now: float) -> None:
@@ -58,14 +62,27 @@ class StatusHeader(Static):
     def _tell(self) -> None:
         if self._facts is not None and self.size.width:
             host, instances, now = self._facts
-            self.update(compose_header(host, instances, now, self.size.width), layout=False)
+            line = compose_header(host, instances, now, self.size.width)
+            if line != self._line:
+                self._line = line
+                self.update(line, layout=False)
+
+
+def memory_words(used: int, reserved: int, budget: int) -> str:
+    """`  2.1/8.0G`, with `+0.6` behind the used when more is reserved: one unit for all of it, and one width, so that
+    nothing beside it moves."""
+    unit, letter = next(((size, name) for size, name in UNITS if budget >= size), UNITS[-1])
+    whole = f"{budget / unit:.1f}"
+    words = f"{used / unit:.1f}" + (f"+{reserved / unit:.1f}" if reserved else "")
+    return f"{words:>{2 * len(whole) + 1}}/{whole}{letter}"
 
 
 def compose_header(host: HostRow | None, instances: Sequence[InstanceRow], now: float, width: int) -> Content:
     """The line for a width in cells: badge and numbers on the left, memory and time on the right."""
     counts = _counts(instances, now, is_terse=bool(alarm_words(host)) and width < ROOMY)
     left = [_badge(host), *_alarm(host), *counts, *_left_out(host)]
-    right = [*_memory(host), Part(Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted"), 6)]
+    clock = Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted")
+    right = [*_today(host), *_warm(instances), *_memory(host), Part(clock, 6)]
     while len(_joined(left)) + len(_joined(right)) + 3 > width:
         worst = max((part for part in (*left, *right) if part.rank), key=lambda part: part.rank, default=None)
         if worst is None:
@@ -85,7 +102,7 @@ def _badge(host: HostRow | None) -> Part:
     if host is None:
         return Part(Content.styled(" bullpen ", "$text-muted"))
     if host.rehearsal:
-        return Part(Content.styled(" REHEARSAL ", "bold $background on $warning"))
+        return Part(Content.styled(" REHEARSAL ", "bold $background on $secondary"))
     return Part(Content.styled(f" {clean_cell(host.endpoint, 32)} ", "bold $background on $success"))
 
 
@@ -113,17 +130,19 @@ def _counts(instances: Sequence[InstanceRow], now: float, *, is_terse: bool) -> 
     """`is_terse` leaves the words off what is never dropped."""
     busy = sum(row.pool.active for row in instances)
     total = sum(row.pool.total for row in instances)
+    noun = " client" if total == 1 else " clients"
     queued = sum(row.waiting for row in instances)
     questions = sum(row.questions for row in instances)
     failed = sum(row.failed for row in instances)
     offers = sum(row.offers for row in instances)
     stalled = sum(row.stalled for row in instances)
     parts = [
-        Part(_number(len(instances), "instance"), 9),
-        Part(_number(sum(row.sessions for row in instances), "session"), 8),
+        Part(_number(len(instances), "instance"), 12),
+        Part(_number(sum(row.sessions for row in instances), "session"), 9),
         Part(
             Content.assemble(
-                (f"{busy}/{total}", "bold $text-primary" if busy else "bold"), (" clients", "$text-muted")
+                (f"{busy}/{total}", "bold $text-primary" if busy else "bold"),
+                (noun, "$text-muted"),
             ),
             2,
         ),
@@ -157,17 +176,33 @@ def _number(number: int, noun: str) -> Content:
     return Content.assemble((str(number), "bold"), (f" {noun}{'' if number == 1 else 's'}", "$text-muted"))
 
 
+def _today(host: HostRow | None) -> list[Part]:
+    """What all turns since midnight have used."""
+    if host is None:
+        return []
+    used = host.today
+    tokens = used.input_tokens + used.output_tokens
+    cost, number, muted = (money(used.cost_usd), "bold"), (count(tokens), "bold"), "$text-muted"
+    return [Part(Content.assemble(cost, (" · ", muted), number, (" tokens today", muted)), 7)]
+
+
+def _warm(instances: Sequence[InstanceRow]) -> list[Part]:
+    """The share of turns that began on a process which was there already."""
+    warm = sum(row.pool.hot + row.pool.adopted for row in instances)
+    total = warm + sum(row.pool.cold for row in instances)
+    return [Part(Content.assemble((percent(warm / total), "bold"), (" warm", "$text-muted")), 8)] if total else []
+
+
 def _memory(host: HostRow | None) -> list[Part]:
     if host is None:
         return []
     reserved = host.memory_reserved
     share = (host.memory_bytes + reserved) / host.memory_budget if host.memory_budget > 0 else 0.0
-    color = "$text-error" if share >= HOT else "$text-warning" if share >= WARM else "$text-success"
+    color = "$text-error" if share >= HOT else "$text-accent" if share >= WARM else "$text-success"
     filled, empty = bar_parts(share, BAR_WIDTH)
-    used = bytes_short(host.memory_bytes) + (f"+{bytes_short(reserved)}" if reserved else "")
-    numbers = f"{used}/{bytes_short(host.memory_budget)}"
+    numbers = memory_words(host.memory_bytes, reserved, host.memory_budget)
     return [
         Part(Content.styled("memory", "$text-muted"), 11),
         Part(Content.assemble((filled, color), (empty, "$text-disabled")), 10),
-        Part(Content.styled(numbers, color), 7),
+        Part(Content.styled(numbers, color), 5),
     ]

@@ -61,11 +61,12 @@ class LineView(ScrollView):
     def forget_strips(self) -> None:
         """Called when a cached strip may no longer look as it should."""
 
-    def repaint_line(self, y: int, lines: int = 1) -> None:
-        """Repaints lines of the visible area; `y` counts from its top. What is out of sight costs nothing."""
+    def repaint_line(self, y: int, lines: int = 1, *, x: int = 0, width: int | None = None) -> None:
+        """Repaints lines of the visible area, or `width` cells of them from `x` on; `y` counts from its top. What is
+        out of sight costs nothing."""
         top, bottom = max(0, y), min(self.size.height, y + lines)
         if bottom > top:
-            self.refresh(Region(0, top, self.size.width, bottom - top))
+            self.refresh(Region(x, top, self.size.width if width is None else width, bottom - top))
 
     @property
     def is_at_end(self) -> bool:

@@ -40,9 +40,12 @@ class LiveTable(LineTable, Generic[Thing]):
         empty: str,
         id: str,
         shows_top: bool = False,
+        find: Callable[[str], Thing | None] | None = None,
     ) -> None:
-        """With `shows_top`, the first row is what matters while nobody chooses another: it is in need of somebody."""
+        """With `shows_top`, the first row matters while the operator has not chosen another: it needs the operator.
+        `find` gives what a row key stands for, also when the table is narrowed to other rows; None when it is gone."""
         super().__init__(columns, empty=empty, id=id)
+        self._find = find
         self.border_title = title
         self._build = build
         self._order = order
@@ -62,6 +65,20 @@ class LiveTable(LineTable, Generic[Thing]):
     def thing(self) -> Thing | None:
         """What the cursor stands on."""
         return None if self.cursor_key is None else self._things.get(self.cursor_key)
+
+    def has_row(self, key: str) -> bool:
+        return super().has_row(key) or (self._find is not None and self._find(key) is not None)
+
+    @property
+    def marked_things(self) -> tuple[Thing, ...]:
+        """What the marked rows stand for: those shown first, top to bottom."""
+        marked = self.marked
+        if not marked:
+            return ()
+        keys = [key for key in self.keys if key in marked]
+        keys += sorted(marked.difference(keys))
+        found = (self._things.get(key) or (self._find(key) if self._find is not None else None) for key in keys)
+        return tuple(thing for thing in found if thing is not None)
 
     @property
     def is_held(self) -> bool:

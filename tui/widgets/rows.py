@@ -26,6 +26,13 @@ class RowBook:
         """Every key, shown or not."""
         return set(self._rows)
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def has(self, key: str) -> bool:
+        """Whether there is a row with this key, shown or not."""
+        return key in self._rows
+
     def index_of(self, key: str | None) -> int | None:
         """Where a key is shown; None when it is not."""
         return None if key is None else self._indexes.get(key)

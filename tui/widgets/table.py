@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -18,7 +19,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui.filters import clean_cell
-from tui.widgets.columns import Cell, Column, Placed, Row, lay_out
+from tui.widgets.columns import Cell, Cells, Column, Placed, Row, lay_out, parts_of
 from tui.widgets.lineview import LineView
 from tui.widgets.rows import RowBook
 from tui.widgets.rowstrip import compose_cells, compose_titles
@@ -41,6 +42,7 @@ class LineTable(LineView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "line-table--header",
         "line-table--sorted",
+        "line-table--letter",
         "line-table--cursor",
         "line-table--bar",
         "line-table--hover",
@@ -62,6 +64,7 @@ class LineTable(LineView, can_focus=True):
         color: $foreground;
         & > .line-table--header { color: $text-muted; background: $panel; text-style: bold; }
         & > .line-table--sorted { color: $text-accent; text-style: bold; }
+        & > .line-table--letter { color: $text-accent; text-style: bold underline; }
         & > .line-table--cursor { background: $foreground 8%; }
         & > .line-table--bar { color: $foreground 30%; }
         & > .line-table--hover { background: $foreground 4%; }
@@ -119,6 +122,17 @@ class LineTable(LineView, can_focus=True):
         def control(self) -> LineTable:
             return self.table
 
+    class MarksChanged(Message):
+        """Rows were marked or unmarked, or marked rows are gone."""
+
+        def __init__(self, table: LineTable) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> LineTable:
+            return self.table
+
     class HeaderClicked(Message):
         """A click on a column's title; sorting by it is the app's decision."""
 
@@ -150,6 +164,8 @@ class LineTable(LineView, can_focus=True):
         self._hovered: int | None = None
         self._marked: set[str] = set()
         self._placed: tuple[Placed, ...] = ()
+        self._names: dict[int, int] = {}
+        """Cells of the longest name seen in each column of names."""
         self._strips: dict[tuple[str, bool, bool, bool], tuple[Row, Strip]] = {}
 
     # Rows
@@ -160,17 +176,36 @@ class LineTable(LineView, can_focus=True):
         return len(self._book.shown)
 
     @property
+    def total_count(self) -> int:
+        """Rows, before the filter."""
+        return len(self._book)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The keys shown, top to bottom."""
         return tuple(row.key for row in self._book.shown)
 
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Replaces all rows; repaints the lines that look different."""
+        self._measure_names(rows)
         self._change(self._book.replace(rows))
 
     def update_rows(self, rows: Iterable[Row]) -> None:
         """Replaces the rows of the same keys; appends those that are new."""
+        rows = list(rows)
+        self._measure_names(rows)
         self._change(self._book.merge(rows))
+
+    def _measure_names(self, rows: Sequence[Row]) -> None:
+        """Columns of names only grow: one that shrank with every row that goes would jump."""
+        before = dict(self._names)
+        for index, column in enumerate(self.columns):
+            if column.is_name and rows:
+                longest = max(_width(row.cells[index]) for row in rows if index < len(row.cells))
+                self._names[index] = max(longest, self._names.get(index, 0))
+        if before != self._names:
+            self.forget_strips()
+            self.refresh()
 
     def sort_by(self, column: str | None, reverse: bool = False) -> None:
         """Orders by a column's `Row.sort` value; None goes back to the order the rows were given in."""
@@ -190,7 +225,7 @@ class LineTable(LineView, can_focus=True):
     def _change(self, before: Sequence[Row]) -> None:
         """Brings cursor and screen in line with the book, whose rows shown were `before`."""
         after = self._book.shown
-        self._marked &= self._book.keys
+        self._drop_marks()
         if len(before) != len(after):
             self.virtual_size = Size(0, len(after) + 1)
         was_at = self._cursor
@@ -207,7 +242,16 @@ class LineTable(LineView, can_focus=True):
             old = before[index] if index < len(before) else None
             new = after[index] if index < len(after) else None
             if old is not new and old != new:
-                self.repaint_line(line + 1)
+                self._repaint_changed(line + 1, old, new)
+
+    def _repaint_changed(self, y: int, old: Row | None, new: Row | None) -> None:
+        """Of a row that stays where it was, only the cells that look different: most changes are an age or a size."""
+        if old is None or new is None or old.key != new.key or len(old.cells) != len(new.cells):
+            self.repaint_line(y)
+            return
+        for place in self._layout():
+            if place.index < len(new.cells) and old.cells[place.index] != new.cells[place.index]:
+                self.repaint_line(y, x=GUTTER + place.x, width=place.width)
 
     def _place_cursor(self, before: Sequence[Row]) -> None:
         index = None
@@ -299,6 +343,23 @@ class LineTable(LineView, can_focus=True):
             self._marked ^= {self._cursor_key}
             self._repaint_row(self._cursor)
             self.action_move(1)
+            self.post_message(self.MarksChanged(self))
+
+    def clear_marks(self) -> None:
+        if self._marked:
+            self._marked.clear()
+            self.refresh()
+            self.post_message(self.MarksChanged(self))
+
+    def has_row(self, key: str) -> bool:
+        """Whether a row still exists, shown or not: a mark goes with its row."""
+        return self._book.has(key)
+
+    def _drop_marks(self) -> None:
+        gone = {key for key in self._marked if not self.has_row(key)}
+        if gone:
+            self._marked -= gone
+            self.post_message(self.MarksChanged(self))
 
     # Mouse
 
@@ -346,7 +407,7 @@ class LineTable(LineView, can_focus=True):
     def _layout(self) -> tuple[Placed, ...]:
         if not self._placed:
             gap = 2 if self.size.width >= WIDE else 1
-            self._placed = lay_out(self.columns, self.size.width - GUTTER - 1, gap)
+            self._placed = lay_out(self.columns, self.size.width - GUTTER - 1, gap, self._names)
         return self._placed
 
     def render_line(self, y: int) -> Strip:
@@ -354,7 +415,9 @@ class LineTable(LineView, can_focus=True):
         base = self.rich_style
         if y == 0:
             style = base + self.ground("header") + self.ink("header")
-            titles = compose_titles(self.columns, self._layout(), self.sorting, style, self.ink("sorted"))
+            titles = compose_titles(
+                self.columns, self._layout(), self.sorting, style, self.ink("sorted"), self.ink("letter")
+            )
             return Strip([Segment(" " * GUTTER, style), *titles]).adjust_cell_length(width, style)
         shown = self._book.shown
         index = self.scroll_offset.y + y - 1
@@ -392,3 +455,8 @@ class LineTable(LineView, can_focus=True):
         strip = Strip([Segment(text, base + self.ink("empty"))])
         left = max(0, (width - strip.cell_length) // 2)
         return Strip([Segment(" " * left, base), *strip]).adjust_cell_length(width, base)
+
+
+def _width(cells: Cells) -> int:
+    """Cells that a name needs."""
+    return sum(len(part.text) if part.text.isascii() else cell_len(part.text) for part in parts_of(cells))

@@ -74,7 +74,7 @@ class Transcript(Reel, can_focus=True):
         & > .transcript--question { color: $text-warning; text-style: bold; }
         & > .transcript--ok { color: $text-success; }
         & > .transcript--busy { color: $text-primary; }
-        & > .transcript--warn { color: $text-warning; }
+        & > .transcript--warn { color: $text-accent; }
         & > .transcript--error { color: $text-error; }
         & > .transcript--dim { color: $text-muted; }
         & > .transcript--strong { text-style: bold; }
@@ -86,8 +86,8 @@ class Transcript(Reel, can_focus=True):
         & > .transcript--bullet { color: $text-primary; text-style: bold; }
         & > .transcript--link { text-style: underline; }
         & > .transcript--cursor { background: $foreground 9%; }
-        & > .transcript--match { color: $text; background: $warning 35%; }
-        & > .transcript--match-current { color: $text; background: $warning 75%; text-style: bold; }
+        & > .transcript--match { color: $text; background: $accent 35%; }
+        & > .transcript--match-current { color: $text; background: $accent 75%; text-style: bold; }
         & > .transcript--hint { color: $text; background: $accent; text-style: bold; }
         & > .transcript--empty { color: $text-muted; }
     }

@@ -60,12 +60,20 @@ def test_money_is_never_rounded_to_nothing(dollars: float, text: str) -> None:
 
 
 def test_a_sparkline_tells_nothing_from_something() -> None:
-    assert format.spark([0, 0, 0], 3) == "▁▁▁"
-    assert format.spark([0, 1, 100], 3) == "▁▂█"
-    assert format.spark([5], 4) == "   █"
-    assert format.spark([1, 2, 3, 4, 8], 2) == "▅█"
-    assert format.spark([], 3) == "   "
-    assert format.spark([180, 181, 182], 3, low=None) == "▁▅█"
+    assert format.spark([0, 0, 0], 3, top=100) == "▁▁▁"
+    assert format.spark([0, 1, 100], 3, top=100) == "▁▂█"
+    assert format.spark([5], 4, top=5) == "   █"
+    assert format.spark([1, 2, 3, 4, 8], 2, top=8) == "▅█"
+    assert format.spark([], 3, top=1) == "   "
+    assert format.spark([180, 181, 182], 3, top=1000) == format.spark([180, 180, 180], 3, top=1000)
+    assert format.spark([5_000], 1, top=1000) == "█"
+
+
+def test_a_name_is_cut_in_the_middle() -> None:
+    assert format.cut_middle("ticket-4711", 11) == "ticket-4711"
+    assert format.cut_middle("a-very-long-session-name-42", 11) == "a-ver…me-42"
+    assert format.cut_middle("日本語の名前です", 7) == "日本…す"
+    assert format.cut_middle("abc", 1) == "…"
 
 
 def test_a_bar_has_its_width_whatever_the_share() -> None:

@@ -1,0 +1,183 @@
+"""The command line after `:`: it completes from what the screen holds, and says what is wrong in place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from textual.widgets import Input
+
+from supervisor import SessionKey
+from tests.tui import stage
+from tests.tui.stage import ANA, CARO, ROOT
+from tests.tui.stage_engine import StageEngine
+from tests.tui.theatre import playing, screen_text, settle, told
+from tui.rows import session_id
+from tui.screens.ask_text import AskTextScreen
+from tui.screens.chat import ChatScreen
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.dashboard import DashboardScreen
+from tui.screens.new_chat import NewChatScreen
+
+pytestmark = pytest.mark.anyio
+
+
+def typed(app: Any) -> str:
+    return app.screen.query_one("#line", Input).value
+
+
+class CountingEngine(StageEngine):
+    """Counts what is asked of it while a line is typed."""
+
+    asked = 0
+
+    def limits(self, instance: str = "") -> dict[str, str]:
+        self.asked += 1
+        return {"pool.maxClients": "5"} if instance else {"max_agents": "40"}
+
+
+async def test_tab_completes_what_is_certain_and_then_walks_through_what_fits() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press(":", *"hib", "tab")
+        assert typed(app) == "hibernate "
+        await pilot.press(*"admin", "tab")
+        assert typed(app) == "hibernate admin/"
+        await pilot.press("tab")
+        first = typed(app)
+        await pilot.press("tab")
+        assert {first, typed(app)} == {"hibernate admin/rita/rotate-keys", "hibernate admin/mira/backup-report"}
+        await pilot.press("shift+tab")
+        assert typed(app) == first
+        assert "hibernate admin/rita/rotate-keys" in screen_text(app)
+        assert "hibernate admin/mira/backup-report" in screen_text(app)
+
+
+async def test_a_part_of_a_name_is_completed_as_well() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press(":", *"open rotate", "tab")
+        assert typed(app) == "open admin/rita/rotate-keys"
+
+
+async def test_completing_asks_the_engine_nothing() -> None:
+    engine = CountingEngine()
+    engine.put(*stage.busy().instances.values(), *stage.busy().sessions.values())
+    async with playing(engine) as (app, pilot):
+        await pilot.press(":")
+        await pilot.pause()
+        engine.asked, watched = 0, engine.calls.copy()
+        await pilot.press(*"set helpdesk.max", "tab", "tab")
+        await pilot.pause()
+        assert typed(app) == "set helpdesk.maxClients 5"
+        assert engine.asked == 0
+        assert engine.calls == watched
+
+
+async def test_open_takes_any_part_that_means_one_session() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press(":", *"open PRINT", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ChatScreen)
+        assert app.screen.key == CARO
+
+
+async def test_open_says_which_sessions_fit() -> None:
+    async with playing(stage.busy(), size=(160, 40)) as (app, pilot):
+        await pilot.press(":", *"open ticket", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, AskTextScreen)
+        text = screen_text(app)
+        assert "2 sessions fit 'ticket'" in text
+        assert "helpdesk/ana/ticket-4711" in text
+        assert "helpdesk/ben/ticket-4712" in text
+        await pilot.press(*"-4711", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ChatScreen)
+        assert app.screen.key == ANA
+
+
+async def test_a_whole_word_of_a_name_wins_over_a_part_of_another() -> None:
+    engine = stage.busy()
+    engine.put(stage.session(SessionKey("helpdesk", "banana", "x")))
+    async with playing(engine) as (app, pilot):
+        await pilot.press(":", *"open ana", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ChatScreen)
+        assert app.screen.key == ANA
+
+
+async def test_new_takes_agent_and_user() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press(":", *"new clerk", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, NewChatScreen)
+        await pilot.press("escape", ":", *"new nobody", "enter")
+        await pilot.pause()
+        assert "nothing is called 'nobody'" in screen_text(app)
+
+
+async def test_sort_and_filter_can_be_typed() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press(":", *"sort memory", "enter")
+        await pilot.pause()
+        assert app.screen.sessions.sorting == ("memory", True)
+        await pilot.press(":", *"filter admin", "enter")
+        await pilot.pause()
+        assert app.screen.sessions.row_count == 2
+        assert "2 of 9" in screen_text(app)
+        await pilot.press(":", *"filter", "enter", ":", *"sort needs-you", "enter")
+        await pilot.pause()
+        assert app.screen.sessions.row_count == 9
+        assert app.screen.sessions.sorting[0] is None
+        await pilot.press(":", *"sort colour", "enter")
+        await pilot.pause()
+        assert "sort by what? There are" in screen_text(app)
+
+
+async def test_a_typed_stop_asks_as_its_key_does() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press(":", *f"interrupt {ANA}", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmScreen)
+        assert engine.calls == []
+        await pilot.press("right", "enter")
+        assert engine.calls == [("interrupt", ANA, "t-12")]
+
+
+async def test_a_verb_without_a_target_takes_the_marked_rows() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        for key in (ANA, ROOT):
+            app.screen.sessions.move_to(session_id(key))
+            await pilot.press("space")
+        await pilot.press(":", *"interrupt", "enter")
+        await pilot.pause()
+        await pilot.press("right", "enter")
+        await pilot.pause()
+        assert sorted(engine.calls) == [("interrupt", ROOT, "t-31"), ("interrupt", ANA, "t-12")]
+
+
+async def test_names_with_spaces_can_be_typed_and_completed() -> None:
+    engine = stage.busy()
+    engine.put(replace(engine.instances["helpdesk"], name="First Help"))
+    async with playing(engine) as (_app, pilot):
+        await pilot.press(":", *"scale Fi", "tab", *" 4", "enter")
+        await pilot.pause()
+        assert engine.calls == [("scale", "First Help", 4)]
+
+
+async def test_an_empty_inbox_says_so() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press("i")
+        await pilot.pause()
+        assert "the inbox is empty" in told(app)
+        assert isinstance(app.screen, DashboardScreen)
+
+
+async def test_the_headers_show_the_letters_that_sort() -> None:
+    async with playing(stage.busy(), size=(150, 40)) as (app, pilot):
+        await settle(app, pilot)
+        header = next(line for line in screen_text(app).splitlines() if "tokeNs" in line)
+        for title in ("State", "Instance", "User", "Turns", "tokeNs", "Cost", "Memory", "Last"):
+            assert title in header

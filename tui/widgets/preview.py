@@ -1,0 +1,130 @@
+"""The end of a conversation, beside the list of sessions: who is meant by the row under the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.geometry import Size
+from textual.strip import Strip
+
+from supervisor import (
+    Asked,
+    Done,
+    Entry,
+    Glimpse,
+    Noticed,
+    QuestionPosed,
+    Replied,
+    ToolCalled,
+    TurnEnded,
+    outcome_word,
+)
+from tui.filters import clean_cell, clean_text
+from tui.format import duration
+from tui.widgets.lineview import LineView
+from tui.widgets.paint import Paint
+
+SHOWN_TEXT = 3_000
+"""Characters of one entry that are drawn: the end of a reply, the beginning of a prompt."""
+SHOWN_PROMPT = 4
+"""Lines of a prompt."""
+
+Line = tuple[str, str]
+"""(text, role)."""
+
+
+class Preview(LineView, can_focus=True):
+    """Shows the newest lines; scrolls back as far as it was given."""
+
+    PREFIX = "preview"
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "preview--prompt", "preview--dim", "preview--warn", "preview--error", "preview--empty",
+    }  # fmt: skip
+
+    DEFAULT_CSS = """
+    Preview {
+        background: $surface;
+        color: $foreground;
+        & > .preview--prompt { color: $text-primary; text-style: bold; }
+        & > .preview--dim { color: $text-muted; }
+        & > .preview--warn { color: $text-warning; text-style: bold; }
+        & > .preview--error { color: $text-error; }
+        & > .preview--empty { color: $text-muted; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._glimpse = Glimpse((), "")
+        self._strips: list[Strip] = []
+
+    def show(self, glimpse: Glimpse) -> None:
+        """Draws anew only when it shows something else than before."""
+        if glimpse != self._glimpse:
+            self._glimpse = glimpse
+            self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def forget_strips(self) -> None:
+        if self.is_attached:
+            self.call_later(self._draw)
+
+    def _draw(self) -> None:
+        width = self.size.width
+        if width < 8:
+            return
+        paint = Paint(width - 2, self.ink, self.ground, is_dark=self.app.current_theme.dark)
+        before = self._strips
+        self._strips = [strip for text, role in _lines(self._glimpse) for strip in _wrap(paint, text, role)]
+        if [strip.text for strip in before] != [strip.text for strip in self._strips]:
+            self.virtual_size = Size(0, len(self._strips))
+            self.scroll_to(y=max(0, len(self._strips) - self.size.height), animate=False, force=True)
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width, base = self.size.width, self.rich_style
+        index = self.scroll_offset.y + y
+        if index >= len(self._strips):
+            if y == self.size.height // 2 and not self._strips:
+                words = clean_cell(" nothing has been said yet", width)
+                return Strip([Segment(words, base + self.ink("empty"))]).adjust_cell_length(width, base)
+            return Strip.blank(width, base)
+        strip = Strip([Segment(" ", base), *self._strips[index].apply_style(base)])
+        return strip.adjust_cell_length(width, base)
+
+
+def _wrap(paint: Paint, text: str, role: str) -> list[Strip]:
+    strips = paint.text(clean_text(text), paint.ink(role) if role else None)
+    return strips[:SHOWN_PROMPT] if role == "prompt" else strips
+
+
+def _lines(glimpse: Glimpse) -> Iterator[Line]:
+    for entry in glimpse.entries:
+        if (line := _line_of(entry)) is not None:
+            yield line
+    if glimpse.open_text:
+        yield glimpse.open_text[-SHOWN_TEXT:], ""
+
+
+def _line_of(entry: Entry) -> Line | None:
+    match entry:
+        case Asked(text=text):
+            return f"› {text[:SHOWN_TEXT]}", "prompt"
+        case Replied(text=text):
+            return text.strip("\n")[-SHOWN_TEXT:], ""
+        case ToolCalled(tool=tool, summary=summary):
+            return f"● {tool} {summary[:200]}", "dim"
+        case QuestionPosed(question=question):
+            return f"◐ asks: {question.tool} {question.summary[:200]}", "warn"
+        case Noticed(text=text, is_warning=is_warning):
+            return text[:400], "error" if is_warning else "dim"
+        case TurnEnded(outcome=Done(seconds=seconds)):
+            return f"done in {duration(seconds)}", "dim"
+        case TurnEnded(outcome=outcome):
+            return outcome_word(outcome), "error"
+    return None
