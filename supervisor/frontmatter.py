@@ -67,6 +67,8 @@ class Document:
     """Keys that stand there twice. Only the last of them is in `data`."""
     spelled: dict[Location, str] = field(default_factory=dict)
     """Numbers and truths as they are written, for keys that want text."""
+    early_end: int = 0
+    """The line where three dashes stand inside of the front matter, at which Claude Code ends it; 0 for none."""
 
     def line_of(self, location: Location) -> int:
         """The line of the key, or of the nearest one above it."""
@@ -104,8 +106,10 @@ def parse_document(text: str) -> Document:
     front = text[text.find("\n") + 1 : ends.start()].replace("\r\n", "\n").removesuffix("\n")
     if len(front) > FRONT_MATTER_CHARACTERS:
         raise NotReadable(1, f"has more than {FRONT_MATTER_CHARACTERS:,} characters of front matter")
-    found = _parse(front)
-    return Document(found.data, _AROUND.sub("", text[ends.end() :]), found.lines, found.repeated, found.spelled)
+    found, dashes = _parse(front), front.find(_FENCE)
+    early_end = front.count("\n", 0, dashes) + 2 if dashes >= 0 else 0
+    body = _AROUND.sub("", text[ends.end() :])
+    return Document(found.data, body, found.lines, found.repeated, found.spelled, early_end)
 
 
 def _find_end(text: str, start: int) -> re.Match[str] | None:

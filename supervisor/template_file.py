@@ -123,6 +123,9 @@ class _Reader:
         return self._done(template)
 
     def _done(self, template: Template | None) -> Reading:
+        if line := self._document.early_end:
+            sentence = "holds three dashes: Claude Code ends the front matter there; here the keys below it apply"
+            self._notes.append((line, sentence))
         mistakes, notes = _in_order(self._mistakes), _in_order(self._notes)
         return Reading(self._file, template, mistakes, notes, self._is_named, self._document)
 

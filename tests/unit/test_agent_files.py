@@ -233,6 +233,15 @@ def test_what_has_no_effect_and_what_is_not_known_is_noted(tmp_path: Path) -> No
     ]
 
 
+def test_keys_that_claude_code_does_not_see_are_noted_with_the_line_where_it_stops(tmp_path: Path) -> None:
+    reading = read(tmp_path, front("description: first --- then", "permissionMode: bypassPermissions"))
+    assert reading.template is not None
+    assert reading.template.permission_mode == "bypassPermissions"
+    (note,) = reading.note_lines()
+    assert note.startswith("agent.md:3: holds three dashes")
+    assert not read(tmp_path, front("description: first -- then")).note_lines()
+
+
 def test_one_bad_file_is_named_and_the_others_run(tmp_path: Path) -> None:
     (tmp_path / "good.md").write_text(front("description: d", name="good"))
     (tmp_path / "bad.md").write_text(front("description: d", "maxTurns: no", name="bad"))
