@@ -181,7 +181,7 @@ async def test_keys_that_come_in_one_burst_go_to_the_pane_that_the_keys_before_c
         app.open_chats([ANA, BEN, DORA])
         await settle(app, pilot)
         burst(app, *"one", "f6", *"two", "enter", "f6", *"three", "enter", "ctrl+pagedown", "enter")
-        await until(lambda: len(engine.calls) == 3)
+        await until(lambda: len(engine.calls) == 3, within=60)
         await pilot.pause()
         assert sorted(sent(engine)) == [(ANA, "one"), (BEN, "two"), (DORA, "three")]
 
@@ -257,7 +257,7 @@ async def test_a_prompt_that_could_not_be_recorded_comes_back_to_its_pane_and_ta
         await pilot.press(*"lost", "enter", "f6", *"be")
         engine.journal.fails_with = NotRecorded("the disk is full")
         engine.journal.is_written.set()
-        await until(lambda: app.chats.panes[ANA].prompt.text == "lost")
+        await until(lambda: app.chats.panes[ANA].prompt.text == "lost", within=60)
         await pilot.press(*"n")
         assert app.chats.panes[BEN].prompt.text == "ben"
         assert app.chats.panes[BEN].prompt.has_focus
@@ -281,7 +281,7 @@ async def test_an_employees_first_prompt_leads_to_its_one_session(is_open: bool)
             await pilot.press(*"draft", "f6")
         assert app.chats.key == chat
         burst(app, *"file it", "enter", *"and")
-        await until(lambda: engine.calls)
+        await until(lambda: engine.calls, within=60)
         await settle(app, pilot)
         assert app.chats.deck.tabs == ([CLERK] if is_open else [CLERK, ANA])
         assert app.chats.key == CLERK
@@ -543,7 +543,7 @@ async def test_one_prompt_goes_to_every_pane_in_sight_through_the_palette() -> N
         app.open_chats([EMIL])
         await settle(app, pilot)
         await pilot.press("ctrl+p", *"every pane", "enter")
-        await until(lambda: isinstance(app.screen, AskTextScreen))
+        await until(lambda: isinstance(app.screen, AskTextScreen), within=60)
         assert "helpdesk/ben/ticket-4712" in screen_text(app)
         await pilot.press(*"all of you", "enter")
         await settle(app, pilot)
