@@ -85,7 +85,7 @@ def test_no_key_of_a_burst_is_lost_or_overtaken(tmp_path: Path) -> None:
         # Lines: scale, the command line, the filter.
         press(f"s{BACK}7\r:scale helpdesk 9{BACK}8\r")
         settles(screen="DashboardScreen", calls=["scale admin 7", "scale helpdesk 8"])
-        press(f"/zzz{BACK}{BACK}{BACK}vpn\r\rhello\r{ESC}{ESC}")
+        press(f"/zzz{BACK}{BACK}{BACK}dora\r\rhello\r{ESC}{ESC}")
         settles(screen="DashboardScreen", calls=[prompt("hello", "dora", "vpn")])
 
         # Reading: help, describe, host; each closes for the next.
