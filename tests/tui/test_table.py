@@ -122,6 +122,21 @@ async def test_one_changed_row_repaints_one_line() -> None:
         assert app.table.keys[900] == "row-0900"
 
 
+async def test_what_is_drawn_before_the_message_of_a_resize_is_laid_out_for_the_new_width(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the header, or a row that does not change, would keep the columns of the old width."""
+    monkeypatch.setattr(LineTable, "on_resize", lambda self: None)
+    app = TableApp(some_rows(3))
+    async with app.run_test(size=(140, 10)) as pilot:
+        await pilot.pause()
+        await pilot.resize_terminal(60, 10)
+        await pilot.pause()
+        drawn = app.line(0), app.line(2)
+        app.table.forget_strips()
+        assert drawn == (app.line(0), app.line(2))
+
+
 async def test_keys_move_the_cursor_and_the_view_follows() -> None:
     app = TableApp(some_rows(100))
     async with app.run_test(size=(60, 11)) as pilot:

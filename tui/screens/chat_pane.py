@@ -129,7 +129,8 @@ class ChatPane(Vertical):
     @on(events.DescendantBlur)
     def show_names(self) -> None:
         """Whose conversation it is, and to whom a message would go."""
-        width = max(MOST_OF_FRAME, self.size.width - MOST_OF_FRAME)
+        # Before it is laid out nothing is cut: its real width comes with the first resize.
+        width = max(MOST_OF_FRAME, self.size.width - MOST_OF_FRAME) if self.size.width else 200
         name = Content(cut_middle(clean_cell(str(self.key), 200), width))
         if self._mark.sign:
             name = Content.assemble((f"{self._mark.sign} ", ROLE_STYLES.get(self._mark.role, "")), name)

@@ -164,6 +164,8 @@ class LineTable(LineView, can_focus=True):
         self._hovered: int | None = None
         self._marked: set[str] = set()
         self._placed: tuple[Placed, ...] = ()
+        self._placed_for = 0
+        """The width that `_placed` was laid out for."""
         self._names: dict[int, int] = {}
         """Cells of the longest name seen in each column of names."""
         self._strips: dict[tuple[str, bool, bool, bool], tuple[Row, Strip]] = {}
@@ -405,7 +407,10 @@ class LineTable(LineView, can_focus=True):
         self._placed = ()
 
     def _layout(self) -> tuple[Placed, ...]:
-        if not self._placed:
+        """For the width that is drawn, which may be known before the message of the resize has come."""
+        if not self._placed or self._placed_for != self.size.width:
+            self._strips.clear()
+            self._placed_for = self.size.width
             gap = 2 if self.size.width >= WIDE else 1
             self._placed = lay_out(self.columns, self.size.width - GUTTER - 1, gap, self._names)
         return self._placed
@@ -428,6 +433,7 @@ class LineTable(LineView, can_focus=True):
         return Strip.blank(width, base)
 
     def _row_strip(self, row: Row, index: int, base: Style, width: int) -> Strip:
+        placed = self._layout()
         state = (index == self._cursor, index == self._hovered, row.key in self._marked)
         place = (row.key, *state)
         kept = self._strips.get(place)
@@ -441,7 +447,7 @@ class LineTable(LineView, can_focus=True):
         segments = [
             Segment("▌" if is_cursor else " ", base + self.ink("bar")),
             Segment("✓" if is_marked else " ", base + self.ink("mark")),
-            *compose_cells(row, self.columns, self._layout(), base, self.ink),
+            *compose_cells(row, self.columns, placed, base, self.ink),
         ]
         strip = Strip(segments).adjust_cell_length(width, base)
         if len(self._strips) >= KEPT_STRIPS:
