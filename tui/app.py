@@ -20,7 +20,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 from textual.worker import Worker
 
-from supervisor import Engine, InstanceState, SessionKey, clean
+from supervisor import Engine, InstanceState, Offer, Question, SessionKey, clean
 from tui import consequences, format
 from tui.bridge import Bridge
 from tui.clipboard import CopyFile
@@ -210,11 +210,14 @@ class BullpenApp(App[int]):
         if in_sight and in_sight[0].is_laid_out:
             in_sight[0].refresh_rows(touched)
 
-    def open_chats(self, keys: Iterable[SessionKey], *, at_question: bool = False) -> None:
+    def open_chats(
+        self, keys: Iterable[SessionKey], *, at_question: bool = False, chosen: Question | Offer | None = None
+    ) -> None:
         """Shows these conversations: each in a tab of its own, several of them side by side where there is room. The
-        first is spoken to; with `at_question` its oldest card has the focus. Without keys, those that are open already.
-        """
-        self.chats.open(keys, at_question=at_question)
+        first is spoken to; with `at_question` the card of `chosen` has the focus, else its oldest card. Without keys,
+        those that are open already."""
+        subject = chosen.id if isinstance(chosen, Question) else chosen
+        self.chats.open(keys, at_question=at_question, chosen=subject)
         if self.chats.deck.at is None:
             self.notify("no conversation is open", markup=False, timeout=2)
         elif self.chats not in self.screen_stack:

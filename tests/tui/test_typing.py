@@ -75,15 +75,30 @@ async def test_nothing_typed_into_the_message_is_an_answer(messages: list[tuple[
 
 
 async def test_a_key_that_was_pressed_before_the_card_was_on_the_screen_decides_nothing() -> None:
-    """Also when the way to the card was pressed with it."""
-    engine = stage.asking()
+    """A question that arrives in the moment in which the operator goes to "the oldest one"."""
+    engine = stage.busy()
     async with playing(engine) as (app, pilot):
-        await type_at_once(app, "iia")
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        arrive(engine, "permission")
+        app.flush()
+        app.post_message(events.Key("f4", None))
+        await type_at_once(app, "a")
         await settle(app, pilot)
         assert engine.calls == []
         assert "before the question was on the screen" in told(app)
         await pilot.press("a")
         await pilot.pause()
+        assert [call[0] for call in engine.calls] == ["answer"]
+
+
+async def test_a_question_that_is_opened_by_its_row_takes_the_next_key_however_fast_it_comes() -> None:
+    """Over a slow line all three keys arrive at once: the row was before the operator's eyes. A second answer is for
+    a card that has been seen."""
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        await type_at_once(app, "iiaa")
+        await settle(app, pilot)
         assert engine.calls == [("answer", "q-1", Allow())]
 
 

@@ -131,9 +131,10 @@ class ChatScreen(Screen[None]):
             return 4
         return 2 if width >= SIDE_BY_SIDE or height >= TALL else 1
 
-    def open(self, keys: Iterable[SessionKey], *, at_question: bool = False) -> None:
+    def open(self, keys: Iterable[SessionKey], *, at_question: bool = False, chosen: object = None) -> None:
         """Shows these conversations, each in a tab of its own, and speaks to the first. One that is open already is
-        shown, never opened twice. `at_question`: the focus goes to the oldest card, not to the message."""
+        shown, never opened twice. `at_question`: the focus goes to the card that is about `chosen`, else to the
+        oldest one, and not to the message."""
         opened = list(keys)
         for key in opened:
             if key not in self.deck.tabs:
@@ -141,7 +142,7 @@ class ChatScreen(Screen[None]):
         self.deck.open(opened)
         self.lay_out()
         if at_question and opened and self.deck.at is not None:
-            self.panes[self.deck.at].go_to_question()
+            self.panes[self.deck.at].go_to_question(chosen)
 
     def lay_out(self) -> None:
         """Brings what is on the screen into line with the deck."""

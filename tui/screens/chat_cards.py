@@ -38,6 +38,14 @@ class CardDock(Vertical):
         open_cards = [card for card in self.cards() if not card.is_settled]
         return min(open_cards, key=lambda card: (isinstance(card, OfferCard), card.since), default=None)
 
+    def choose(self, subject: object) -> DockedCard | None:
+        """The card that is about that, as chosen by the operator; the oldest one where it is gone."""
+        for card in self.cards():
+            if subject is not None and card.subject == subject and not card.is_settled:
+                card.was_chosen = True
+                return card
+        return self.oldest
+
     @property
     def is_focused(self) -> bool:
         return self._focused is not None

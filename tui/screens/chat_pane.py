@@ -67,6 +67,8 @@ class ChatPane(Vertical):
         self._ticked_at = float("-inf")
         self._is_at = True
         self._wants_question = False
+        self._chosen: object = None
+        """What the card is about that is gone to when the pane is there."""
         """Whether the oldest card shall have the focus as soon as there are cards."""
         self._mark = NOTHING_NEW
         self._alarm = self._elsewhere = ""
@@ -98,8 +100,7 @@ class ChatPane(Vertical):
         self.take_draft(self.operations.unsent.pop(self.key, ""))
         if self._wants_question:
             self._wants_question = False
-            if (card := self.dock.oldest) is not None:
-                self.screen.set_focus(card)
+            self._focus_card()
         self.call_after_refresh(self.refresh_transcript)
 
     def on_resize(self) -> None:
@@ -139,10 +140,15 @@ class ChatPane(Vertical):
         is_typed_on = self.screen.focused is self.prompt if self.is_attached else self._is_at
         self.prompt.border_title = Content(f"▶ to: {target}" if is_typed_on else f"to: {target}")
 
-    def go_to_question(self) -> None:
-        """Puts the focus on the oldest card, when there is one; a pane that is being mounted does so when it is."""
-        self._wants_question = not self.is_mounted
-        if not self._wants_question and (card := self.dock.oldest) is not None:
+    def go_to_question(self, chosen: object = None) -> None:
+        """Puts the focus on the card that is about `chosen`, else on the oldest one, when there is any; a pane that is
+        being mounted does so when it is."""
+        self._wants_question, self._chosen = not self.is_mounted, chosen
+        if not self._wants_question:
+            self._focus_card()
+
+    def _focus_card(self) -> None:
+        if (card := self.dock.choose(self._chosen)) is not None:
             self.screen.set_focus(card)
 
     # What is shown

@@ -171,23 +171,29 @@ class LookingScreen(OperatorScreen):
             self.show_everything()
             self.sessions.focus()
         elif keys := self.target_sessions():
-            self.open_chats(keys, at_question=event.table is self.inbox)
+            if event.table is self.inbox:
+                things = self.inbox.marked_things or (self.inbox.thing,)
+                self.open_chats(keys, at_question=True, chosen=things[0])
+            else:
+                self.open_chats(keys)
         else:
             self.notify("a spare client: it has no session yet", markup=False)
 
     def action_open(self) -> None:
         self._active_table().action_open()
 
-    def open_chat(self, key: SessionKey, *, at_question: bool = False) -> None:
-        """`at_question`: the oldest card has the focus, not the message."""
-        self.open_chats([key], at_question=at_question)
+    def open_chat(self, key: SessionKey) -> None:
+        self.open_chats([key])
 
-    def open_chats(self, keys: Iterable[SessionKey], *, at_question: bool = False) -> None:
-        """Opens each in a tab of its own and goes to the first; several stand side by side where there is room."""
+    def open_chats(
+        self, keys: Iterable[SessionKey], *, at_question: bool = False, chosen: Question | Offer | None = None
+    ) -> None:
+        """Opens each in a tab of its own and goes to the first; several stand side by side where there is room. With
+        `at_question` the card of `chosen` has the focus, else the oldest one."""
         from tui.app import BullpenApp
 
         assert isinstance(self.app, BullpenApp)
-        self.app.open_chats(keys, at_question=at_question)
+        self.app.open_chats(keys, at_question=at_question, chosen=chosen)
 
     def action_chats(self) -> None:
         self.open_chats([])
@@ -215,7 +221,7 @@ class LookingScreen(OperatorScreen):
     def action_inbox(self) -> None:
         if self.focused is self.inbox:
             if (first := min(self.bridge.inbox(), key=inbox_order, default=None)) is not None:
-                self.open_chat(first.key, at_question=True)
+                self.open_chats([first.key], at_question=True, chosen=first)
         else:
             self.action_pane("inbox")
 

@@ -28,6 +28,9 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
 
     is_settled = False
     """Whether it was decided, and the card is about to go."""
+    was_chosen = False
+    """Whether it was opened by its own row, which the operator had before their eyes: the next key is meant for it,
+    however fast it comes."""
     _is_painted = False
     _shown_at = float("inf")
     """Seconds of the steady clock, as events carry it: when it was first on the screen."""
@@ -38,7 +41,7 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
 
         A key that was on its way before cannot have been meant for it.
         """
-        return self._shown_at < cast("BullpenApp", self.app).inputs.pressed_at
+        return self.was_chosen or self._shown_at < cast("BullpenApp", self.app).inputs.pressed_at
 
     def takes_keys(self) -> bool:
         """Whether a key may decide; tells why when it may not."""
