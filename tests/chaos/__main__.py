@@ -17,12 +17,14 @@ from tests.chaos.books import read_books
 from tests.chaos.director import Plan, direct
 from tests.chaos.leftovers import end_leaked
 from tests.chaos.table import print_table
+from tests.isolation import isolate
 
 SECONDS_PER_KILL = 20.0
 """From one end of the supervisor to the next, in a run of the usual length."""
 
 
 def main() -> int:
+    isolate()
     options = parse_options()
     began = time.monotonic()
     folder = Path(options.folder or tempfile.mkdtemp(prefix="bullpen-chaos-"))

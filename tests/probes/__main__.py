@@ -17,6 +17,7 @@ import anyio
 
 from supervisor.bundled import find_bundled_cli
 from supervisor.rehearsal import Rehearsal
+from tests.isolation import isolate
 from tests.probes import files, sessions, tools, turns  # noqa: F401 - they register their probes
 from tests.probes.bench import Bench
 from tests.probes.probe import PROBES, Finding, Probe
@@ -28,6 +29,7 @@ PACE = 0.25
 
 
 def main() -> int:
+    isolate()
     parser = argparse.ArgumentParser(prog="python -m tests.probes", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these")
     parser.add_argument("--cli", type=Path, help="ask this CLI instead of the one that the SDK brings along")
