@@ -18,6 +18,8 @@ def isolate() -> None:
     home = tempfile.mkdtemp(prefix="bullpen-tests-home-")
     atexit.register(_remove, home, os.getpid())
     os.environ["HOME"] = home
+    for name in ("COLUMNS", "LINES"):  # what the terminal of another program was like
+        os.environ.pop(name, None)
     # What runs in the background, or under `nohup`, ignores some signals, and so would every program started from here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -191,9 +191,14 @@ class BullpenApp(App[int]):
             except OSError as error:
                 _log.warning("theme, sort and filter are not remembered: %s", error)
 
+    @property
+    def is_leaving(self) -> bool:
+        """From the moment it was told to exit: screens lose their widgets, and nothing is written into them."""
+        return self._exit
+
     def flush(self) -> None:
         """The one place where what the engine did reaches the screen: what is in sight takes its rows."""
-        if not self.is_running:
+        if not self.is_running or self.is_leaving:
             return
         touched = self.bridge.refresh()
         if self._notices is not None:

@@ -12,6 +12,7 @@ import re
 import selectors
 from codecs import getincrementaldecoder
 from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,14 @@ class SafeDriver(LinuxDriver):
         self._has_hung_up = False
         self._has_title = False
         """The program sets the terminal's title."""
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Of the terminal itself: `COLUMNS` and `LINES` of the environment are what some parent once measured."""
+        for number in (self.fileno, 1, 2):
+            with suppress(OSError):
+                if all(size := os.get_terminal_size(number)):
+                    return size.columns, size.lines
+        return super()._get_terminal_size()
 
     def start_application_mode(self) -> None:
         self._is_behind = self._is_synchronizing = False

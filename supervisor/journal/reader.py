@@ -154,7 +154,7 @@ class Reader:
 
     def history(self, key: SessionKey, last_turns: int, notes: Iterable[Note]) -> list[Entry]:
         """The entries of the last turns, oldest first. Raises `JournalFailed`."""
-        rows = self._read_newest(_HISTORY, (*key, *key, max(last_turns, 1) - 1))
+        rows = self._read_newest(_HISTORY, (*key, *key, max(last_turns, 1) - 1), room=MOST_TEXT_HELD)
         return _last(list(self._with_notes(key, rows, notes).values()), max(last_turns, 1))
 
     def last_entries(self, key: SessionKey, count: int, notes: Iterable[Note]) -> list[Entry]:
@@ -195,7 +195,7 @@ class Reader:
         except sqlite3.Error as error:
             raise unusable(self._path, error) from error
 
-    def _read_newest(self, sql: str, parameters: tuple[Any, ...], *, room: int = MOST_TEXT_HELD) -> list[Row]:
+    def _read_newest(self, sql: str, parameters: tuple[Any, ...], *, room: int) -> list[Row]:
         """As many as hold no more than `room` characters, and one at least."""
         rows: list[Row] = []
         try:

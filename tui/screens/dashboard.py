@@ -73,13 +73,15 @@ class DashboardScreen(LookingScreen):
                     rows.CLIENT_COLUMNS, build=rows.client_row, order=rows.client_order, clock=self._clock,
                     title="Clients", empty="no client runs", id="clients", find=self._find_client,
                 )  # fmt: skip
-                yield EventLog(clock=self._clock, id="events")
+                yield self.log_of_events
         yield Input(placeholder="only rows with this text · !text the others", id="filter")
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
+        if getattr(self.app, "is_leaving", False):
+            return
         self.is_laid_out = True
-        self.query_one(EventLog).add(self.operations.past(), is_past=True)
+        self.log_of_events.add(self.operations.past(), is_past=True)
         self.take_up(self._remembered)
         self.show_everything()
         if self._scope is not None:
@@ -105,7 +107,7 @@ class DashboardScreen(LookingScreen):
 
     def record(self, events: Iterable[Event]) -> None:
         """Writes what happened into the log, also while another screen is in front."""
-        self.query_one(EventLog).add(events)
+        self.log_of_events.add(events)
 
     def refresh_rows(self, touched: Touched) -> None:
         """Called by the app's flush timer: rebuilds what changed, and once a second what only grew older."""
@@ -169,7 +171,7 @@ class DashboardScreen(LookingScreen):
         bridge, now = self.bridge, self._clock()
         self.query_one(StatusHeader).set(bridge.host, tuple(bridge.instances.values()), now)
         whose = clean_cell(self._scope) if self._scope else "all instances"
-        log = self.query_one(EventLog)
+        log = self.log_of_events
         _entitle(self.inbox, f"{self._inbox_title()}{_marks(self.inbox)}")
         _entitle(self.instances, f"Instances{_marks(self.instances)}", self._instances_note(now))
         title = f"Sessions · {whose} · {_count(self.sessions)}{_marks(self.sessions)}"
@@ -214,6 +216,8 @@ class DashboardScreen(LookingScreen):
 
     def fit(self) -> None:
         """Gives each pane the lines it can use, the rest to the sessions; a zoomed pane gets all of them."""
+        if not self.is_laid_out or getattr(self.app, "is_leaving", False):
+            return
         width, height = self.size
         asked = len(self.bridge.inbox())
         is_wide, is_small = width >= XWIDE, width < NARROW or height < TALL

@@ -45,6 +45,7 @@ class LookingScreen(OperatorScreen):
         self._clock = clock
         self.is_laid_out = False
         """Whether there is anything to write into."""
+        self.log_of_events = EventLog(clock=clock, id="events")
         self._remembered = remembered
         self._scope: str | None = remembered.scope if remembered.scope in bridge.instances else None
         """The instance whose sessions and clients are shown; None for all."""
@@ -243,7 +244,7 @@ class LookingScreen(OperatorScreen):
 
     def action_log(self) -> None:
         """The event log on the whole screen; again goes back."""
-        log = self.query_one(EventLog)
+        log = self.log_of_events
         self._zoomed = "" if self._zoomed == "events" else "events"
         self.fit()
         self.set_focus(log if self._zoomed else self.sessions)
