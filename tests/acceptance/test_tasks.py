@@ -12,6 +12,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.terminal import ROOT, Terminal, run_bullpen
 from tests.acceptance.test_cli import ask
 
@@ -140,6 +142,7 @@ def table() -> str:
     return "\n".join(["| task | keys | how many |", "|---|---|---|", *rows, ""])
 
 
+@pytest.mark.timeout(600)
 def test_the_commonest_tasks_take_the_keys_that_the_guide_counts(tmp_path: Path) -> None:
     folder = tmp_path / "templates"
     folder.mkdir()
