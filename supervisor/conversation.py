@@ -68,7 +68,7 @@ class QuestionClosed(Entry):
     answer: str
     """In words: the label chosen, the reason given."""
     by: str = ""
-    """Who gave the answer; empty when nobody did."""
+    """Who gave the answer; empty without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

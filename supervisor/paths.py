@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def expand_home(path: str | Path) -> Path:
-    """Raises `ValueError` with the remedy for a `~` or `~name` whose home directory nobody knows."""
+    """Raises `ValueError` with the remedy for a `~` or `~name` that stands for no known home directory."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -35,7 +35,7 @@ _KINDS = {
     "merge": ("<<", "<"),
 }
 """What a plain scalar is when it is not text, and the characters it may begin with. `0755` is text: YAML 1.1 and 1.2
-disagree about its number, and whoever writes it means the digits."""
+disagree about its number, and its author means the digits."""
 
 
 class NotYaml(Exception):

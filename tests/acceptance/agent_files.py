@@ -19,7 +19,7 @@ from supervisor.settings import Settings, load_for
 from supervisor.supervisor import Supervisor
 
 HEADLESS = {"AskUserQuestion", "EnterPlanMode", "ExitPlanMode"}
-"""Offered where somebody can answer, which is nobody in `claude -p`."""
+"""Offered where an operator can answer; `claude -p` has none."""
 VARIABLES = {"ENABLE_TOOL_SEARCH": "false", "IS_SANDBOX": "1"}
 """All tools in the first request; and the CLI may run as root in every mode."""
 _OPENING = "built on Anthropic's Claude Agent SDK."
@@ -53,7 +53,7 @@ class Difference:
 
 def compare(name: str, theirs: Reached, ours: Reached) -> Difference | None:
     """What is not equal, but for what bullpen never offers (`PEER_TOOLS`, and self-starting tools that are not named)
-    and what needs somebody who answers."""
+    and what needs an operator's answer."""
     of_no_account = {*PEER_TOOLS, *SELF_STARTING_TOOLS, *HEADLESS}
     difference = Difference(
         name,

@@ -78,7 +78,7 @@ class DashboardScreen(LookingScreen):
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
-        if getattr(self.app, "is_leaving", False):
+        if self._is_leaving:
             return
         self.is_laid_out = True
         self.log_of_events.add(self.operations.past(), is_past=True)
@@ -86,6 +86,12 @@ class DashboardScreen(LookingScreen):
         self.show_everything()
         if self._scope is not None:
             self.instances.move_to(self._scope)
+
+    @property
+    def _is_leaving(self) -> bool:
+        from tui.app import BullpenApp
+
+        return isinstance(self.app, BullpenApp) and self.app.is_leaving
 
     def on_screen_resume(self) -> None:
         if self.is_behind:
@@ -216,7 +222,7 @@ class DashboardScreen(LookingScreen):
 
     def fit(self) -> None:
         """Gives each pane the lines it can use, the rest to the sessions; a zoomed pane gets all of them."""
-        if not self.is_laid_out or getattr(self.app, "is_leaving", False):
+        if not self.is_laid_out or self._is_leaving:
             return
         width, height = self.size
         asked = len(self.bridge.inbox())
