@@ -56,10 +56,10 @@ class Child:
             await self._end_tree()
 
     async def _end_tree(self) -> None:
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.Error, OSError):
             root = psutil.Process(self._process.pid)
             for process in [*root.children(recursive=True), root]:
-                with suppress(psutil.NoSuchProcess):
+                with suppress(psutil.Error, OSError):
                     process.kill()
         await self._process.wait()
 

@@ -12,7 +12,7 @@ import anyio.to_thread
 import psutil
 
 from supervisor.journal import ClientRecord
-from supervisor.processes import Tree, find_top, list_run, list_tree, map_marked
+from supervisor.processes import LOST, Tree, find_top, list_run, list_tree, map_marked
 
 TERMINATE_WITHIN = 1.0
 """Seconds between TERM and KILL."""
@@ -64,6 +64,6 @@ def _same_process(record: ClientRecord) -> psutil.Process | None:
     """A pid alone may be somebody else's by now: only with the same start time it is the process we mean."""
     try:
         process = psutil.Process(record.pid) if record.pid > 0 else None
-    except psutil.Error:
+        return process if process is not None and process.create_time() == record.started else None
+    except LOST:
         return None
-    return process if process is not None and process.create_time() == record.started else None

@@ -11,7 +11,7 @@ neither the listed tree nor the mark is found.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
 import anyio
@@ -25,14 +25,27 @@ MARK = guard.MARK
 POLL = 0.02
 """Seconds between two looks at a process that should be ending."""
 
-_LOST = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
+LOST = (psutil.Error, OSError)
+"""What a look at a process raises that is not there any more, or not ours. psutil lets `FileNotFoundError` through when
+the pid is in use again by the time it asks whether the process has gone."""
+
+
+def iter_processes() -> Iterator[psutil.Process]:
+    """Every process of this machine. `psutil.process_iter` ends with an error where one of them ends in the moment it
+    is looked at."""
+    for pid in psutil.pids():
+        try:
+            process = psutil.Process(pid)
+        except LOST:
+            continue
+        yield process
 
 
 def list_tree(root: psutil.Process) -> list[psutil.Process]:
     """The process and all its descendants, parents first; empty when it does not run any more."""
     try:
         return [root, *root.children(recursive=True)] if root.is_running() else []
-    except _LOST:
+    except LOST:
         return []
 
 
@@ -40,8 +53,8 @@ def map_marked(marks: Set[str]) -> dict[str, list[psutil.Process]]:
     """Every process of this user that carries one of the marks, wherever it has been re-parented to. Costs a walk over
     all processes."""
     found: dict[str, list[psutil.Process]] = {}
-    for process in psutil.process_iter():
-        with contextlib.suppress(*_LOST, OSError):
+    for process in iter_processes():
+        with contextlib.suppress(*LOST):
             if (mark := process.environ().get(MARK)) in marks and mark is not None:
                 found.setdefault(mark, []).append(process)
     return found
@@ -50,8 +63,8 @@ def map_marked(marks: Set[str]) -> dict[str, list[psutil.Process]]:
 def list_run(run: str) -> list[psutil.Process]:
     """Every process whose mark begins with that of one supervisor, and what hangs below it."""
     found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(*_LOST, OSError):
+    for process in iter_processes():
+        with contextlib.suppress(*LOST):
             if process.environ().get(MARK, "").startswith(f"{run}:"):
                 found += list_tree(process)
     return found
@@ -69,7 +82,7 @@ def find_descendant(ancestor: int, claimed: object) -> int | None:
         return None
     try:
         above = psutil.Process(claimed).parents()
-    except _LOST:
+    except LOST:
         return None
     return claimed if claimed == ancestor or any(one.pid == ancestor for one in above) else None
 
@@ -79,7 +92,7 @@ def find_top(cli: psutil.Process) -> psutil.Process:
     try:
         parent = cli.parent()
         return parent if parent is not None and is_guard(parent) else cli
-    except _LOST:
+    except LOST:
         return cli
 
 
@@ -87,7 +100,7 @@ def is_guard(process: psutil.Process) -> bool:
     """By its name, which any process may take: it gets the chance to end by itself, no more (`Tree.kill`)."""
     try:
         return bool(process.name() == guard.NAME)
-    except _LOST:
+    except LOST:
         return False
 
 
@@ -95,7 +108,7 @@ def is_alive(process: psutil.Process) -> bool:
     """Alive, the same process (pid and start time), and not a zombie waiting to be reaped."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except _LOST:
+    except LOST:
         return False
 
 
@@ -130,14 +143,14 @@ class Tree:
         lost its guard is to be ended in any case."""
         orphans = {*adopted.list_adopted()}
         for pid in orphans:
-            with contextlib.suppress(*_LOST):
+            with contextlib.suppress(*LOST):
                 self.add([psutil.Process(pid)])
         # One that forks and exits all the time may be dead by now, and yet its successor lives.
         return [process for process in self._seen.values() if process.pid in orphans or is_alive(process)]
 
     def terminate(self) -> None:
         for process in self.alive:
-            with contextlib.suppress(*_LOST):
+            with contextlib.suppress(*LOST):
                 process.terminate()
 
     def kill(self) -> None:
@@ -145,7 +158,7 @@ class Tree:
         has not done so by the next call, it is killed itself."""
         self._is_killing = True
         for process in self.alive:
-            with contextlib.suppress(*_LOST):
+            with contextlib.suppress(*LOST):
                 if is_guard(process) and process not in self._told_to_end:
                     self._told_to_end.add(process)
                     process.send_signal(guard.END_NOW)
@@ -156,7 +169,7 @@ class Tree:
     def _kill_on(self) -> None:
         """A guard may have been stopped, and be stopped again by what has not been ended yet."""
         for process in self._told_to_end:
-            with contextlib.suppress(*_LOST):
+            with contextlib.suppress(*LOST):
                 process.resume()
         adopted.kill_adopted()
 
@@ -171,7 +184,7 @@ class Tree:
 
     def add(self, processes: Iterable[psutil.Process]) -> None:
         for process in processes:
-            with contextlib.suppress(*_LOST):
+            with contextlib.suppress(*LOST):
                 self._seen.setdefault((process.pid, process.create_time()), process)
 
 
@@ -208,7 +221,7 @@ class ProcessTable:
         while pending:
             pid = pending.pop()
             pending.extend(self._children.get(pid, ()))
-            with contextlib.suppress(*_LOST):
+            with contextlib.suppress(*LOST):
                 process = psutil.Process(pid)
                 memory += _memory_of(process)
                 times = process.cpu_times()

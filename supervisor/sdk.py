@@ -31,7 +31,7 @@ from supervisor.options import CompiledOptions
 from supervisor.paths import find_config_dir
 from supervisor.permissions import to_input
 from supervisor.private import make_private_dir
-from supervisor.processes import MARK, Measure, ProcessTable, Tree, find_descendant, find_top
+from supervisor.processes import LOST, MARK, Measure, ProcessTable, Tree, find_descendant, find_top
 from supervisor.reserve import PLANNING_FIGURE
 from supervisor.start_files import FOLDER, StartFiles, start_files
 from supervisor.transcript import (
@@ -145,7 +145,7 @@ class SdkConnection:
         await self._client.connect()
         info = await self._client.get_server_info() or {}
         self._pid = find_descendant(transport.pid, info.get("pid")) or transport.pid
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(*LOST):
             self._root = psutil.Process(self._pid)
             self._top = find_top(self._root)
 

@@ -172,7 +172,7 @@ def _lives(said: dict[str, Any]) -> bool:
         if said["host"] != socket.gethostname():
             return True
         return abs(psutil.Process(int(said["pid"])).create_time() - float(said["started"])) < 1
-    except (KeyError, TypeError, ValueError, psutil.Error):
+    except (KeyError, TypeError, ValueError, psutil.Error, OSError):
         return False
 
 

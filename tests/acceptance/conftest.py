@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.processes import MARK
+from supervisor.processes import LOST, MARK, iter_processes
 from supervisor.rehearsal import Rehearsal
 from supervisor.settings import Settings
 from supervisor.supervisor import Supervisor
@@ -92,12 +92,12 @@ def _nothing_is_left_over(tmp_path: Path) -> Iterator[None]:
 def find_clients(folder: Path) -> list[psutil.Process]:
     """Every process that carries a client's mark and whose configuration lies in the folder, re-parented or not."""
     found = []
-    for process in psutil.process_iter():
+    for process in iter_processes():
         try:
             environ = process.environ()
             is_ours = MARK in environ and Path(environ.get("CLAUDE_CONFIG_DIR", "/")).is_relative_to(folder)
             if is_ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except (psutil.Error, OSError):
+        except LOST:
             continue
     return found

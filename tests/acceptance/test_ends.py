@@ -10,6 +10,7 @@ import pytest
 
 from supervisor import events as past
 from supervisor.model import Allow, Done, Failed, FailureKind, InstanceState, Interrupted, Prompt
+from supervisor.processes import LOST, list_tree
 from tests.acceptance.conftest import House, Open, find_clients
 from tests.waiting import until
 
@@ -33,8 +34,8 @@ async def start_sleeper(house: House) -> tuple[object, list[psutil.Process]]:
 def names_below(root: psutil.Process) -> set[str]:
     """Names of its descendants; one that ends while it is looked at is left out."""
     names = set()
-    for process in root.children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
+    for process in list_tree(root)[1:]:
+        with contextlib.suppress(*LOST):
             names.add(process.name())
     return names
 

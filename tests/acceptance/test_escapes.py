@@ -17,7 +17,7 @@ import pytest
 
 from supervisor import events as past
 from supervisor.model import Allow, InstanceState, Prompt
-from supervisor.processes import find_top, is_alive, is_guard
+from supervisor.processes import LOST, find_top, is_alive, is_guard, iter_processes
 from tests.acceptance.conftest import House, Open, find_clients
 from tests.acceptance.escape import ATTACKS, WAYS
 from tests.acceptance.test_cli import ROOT, TEMPLATE
@@ -42,12 +42,12 @@ def escape_by(ways: list[str], tag: str, then: str = "sleep 300") -> str:
 def find_tagged(tag: str, *, by_name: bool = False) -> list[psutil.Process]:
     """By its arguments, or by its name alone: those that have got as far as they will."""
     found = []
-    for process in psutil.process_iter():
+    for process in iter_processes():
         try:
             words = process.cmdline()[: 1 if by_name else None]
             if any(tag in word for word in words) and is_alive(process):
                 found.append(process)
-        except psutil.Error:
+        except LOST:
             continue
     return found
 
@@ -65,7 +65,7 @@ def kill_tagged(tag: str) -> bool:
     for _ in range(200):
         newest = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[-1])
         for pid in range(newest + 2, newest - 20, -1):
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(*LOST):
                 link = psutil.Process(pid)
                 if tag in link.cmdline() and is_alive(link):
                     link.kill()

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from supervisor.model import Done, Prompt, SessionKey, SessionState, SlotState
-from supervisor.processes import MARK, is_alive
+from supervisor.processes import LOST, MARK, is_alive
 from supervisor.rehearsal import Rehearsal
 from tests.acceptance.conftest import PACE, House, Open, find_clients
 from tests.waiting import until
@@ -112,7 +112,7 @@ class Writers:
     def look(self, session: str) -> None:
         now = set()
         for process in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(*LOST):
                 # Its guard starts with the same words, and writes nothing.
                 is_cli = Path(process.exe()).name == "claude"
                 if is_cli and any(session in word for word in process.cmdline()) and is_alive(process):

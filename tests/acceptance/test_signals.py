@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.processes import is_alive
+from supervisor.processes import LOST, is_alive, list_tree
 from tests.acceptance.conftest import find_clients
 from tests.acceptance.terminal import ROOT, Terminal
 from tests.acceptance.test_cli import TEMPLATE
@@ -84,7 +84,7 @@ def has_tool(tty: Terminal) -> None:
     is_asking(tty)
     tty.press("a\n")
     root = psutil.Process(tty.process.pid)
-    until_sync(lambda: "sleep" in [name_of(child) for child in root.children(recursive=True)], within=60)
+    until_sync(lambda: "sleep" in [name_of(child) for child in list_tree(root)], within=60)
 
 
 def is_starting(tty: Terminal) -> None:
@@ -94,7 +94,7 @@ def is_starting(tty: Terminal) -> None:
 def name_of(process: psutil.Process) -> str:
     try:
         return str(process.name())
-    except psutil.NoSuchProcess:
+    except LOST:
         return ""
 
 

@@ -12,6 +12,7 @@ import anyio
 import psutil
 from anyio.abc import TaskGroup
 
+from supervisor.processes import LOST
 from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
 from tests.chaos.ledger import Ledger
 from tests.chaos.leftovers import find_clients
@@ -129,14 +130,14 @@ class Faults:
         if not clients:
             return None
         victim = self._dice.choice(clients)
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(*LOST):
             victim.send_signal(number)
             return victim
         return None
 
     async def _wake(self, victim: psutil.Process, after: float) -> None:
         await anyio.sleep(after)
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(*LOST):
             victim.resume()
 
     def _refuse_some(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from supervisor.processes import MARK
+from supervisor.processes import LOST, MARK, iter_processes
 
 
 def is_client(process: psutil.Process, folder: Path) -> bool:
@@ -15,20 +15,20 @@ def is_client(process: psutil.Process, folder: Path) -> bool:
         environ = process.environ()
         is_ours = MARK in environ and Path(environ.get("CLAUDE_CONFIG_DIR", "/")).is_relative_to(folder)
         return is_ours and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):
+    except LOST:
         return False
 
 
 def find_clients(folder: Path) -> list[psutil.Process]:
     """Tools and their children included: they inherit what marks them, and what drops its mark works where its client
     did."""
-    return [one for one in psutil.process_iter() if is_client(one, folder) or _works_in(one, folder)]
+    return [one for one in iter_processes() if is_client(one, folder) or _works_in(one, folder)]
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:
     try:
         return Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):
+    except LOST:
         return False
 
 
@@ -39,6 +39,6 @@ def end_leaked(folder: Path) -> list[str]:
         try:
             leaked.append(f"{process.pid} {process.status()} {' '.join(process.cmdline())[:120]}")
             process.kill()
-        except psutil.NoSuchProcess:
+        except LOST:
             continue
     return leaked

@@ -19,7 +19,7 @@ import anyio.abc
 import psutil
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from supervisor.processes import is_guard
+from supervisor.processes import LOST, is_guard
 from tests.chaos.ledger import Handed, Ledger
 from tests.chaos.leftovers import is_client
 
@@ -99,7 +99,7 @@ class Stage:
         try:
             tops = psutil.Process(self._child.pid).children() if self._child and self.is_up else []
             below = [process for top in tops if is_guard(top) for process in top.children()]
-        except psutil.NoSuchProcess:
+        except LOST:
             return []
         return [process for process in [*tops, *below] if is_client(process, self.folder)]
 

@@ -14,7 +14,7 @@ import claude_agent_sdk as sdk
 import psutil
 from claude_agent_sdk.types import StreamEvent
 
-from supervisor.processes import MARK
+from supervisor.processes import LOST, MARK, iter_processes
 from supervisor.rehearsal import Rehearsal
 from supervisor.rehearsal.request import Request
 
@@ -150,8 +150,8 @@ class Bench:
     def processes(self) -> list[psutil.Process]:
         """Everything that a client of this probe has started and that still lives."""
         found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
+        for process in iter_processes():
+            with contextlib.suppress(*LOST):
                 is_ours = process.environ().get(MARK) == f"probe:{self.folder.name}"
                 if is_ours and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
@@ -159,5 +159,5 @@ class Bench:
 
     def clear(self) -> None:
         for process in self.processes():
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(*LOST):
                 process.kill()

@@ -11,6 +11,7 @@ import anyio
 import claude_agent_sdk as sdk
 import psutil
 
+from supervisor.processes import LOST
 from tests.probes.bench import Bench
 from tests.probes.probe import probe
 
@@ -161,7 +162,7 @@ async def shell_outlives(bench: Bench) -> str:
         def shells() -> list[psutil.Process]:
             found = []
             for process in bench.processes():
-                with contextlib.suppress(psutil.Error):
+                with contextlib.suppress(*LOST):
                     found += [process] if process.name() == "tail" else []
             return found
 

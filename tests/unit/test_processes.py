@@ -1,0 +1,46 @@
+"""A process may end in any moment between two looks at it: that is no error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import psutil
+import pytest
+
+from supervisor.orphans import find_orphans
+from supervisor.processes import ProcessTable, Tree, find_descendant, is_alive, iter_processes, list_tree, map_marked
+
+
+@pytest.fixture
+def processes() -> list[psutil.Process]:
+    return [*psutil.Process().parents(), psutil.Process()]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda processes: [*iter_processes()],
+        lambda processes: map_marked({"mark"}),
+        lambda processes: [list_tree(one) for one in processes],
+        lambda processes: [is_alive(one) for one in processes],
+        lambda processes: [find_descendant(1, one.pid) for one in processes],
+        lambda processes: Tree(processes[-1], "mark").look(),
+        lambda processes: ProcessTable().measure(processes[-1].pid),
+        lambda processes: find_orphans([]),
+    ],
+    ids=["all", "marked", "tree", "alive", "descendant", "look", "measure", "orphans"],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="psutil reads /proc on Linux only")
+def test_a_pid_that_is_in_use_again_by_the_second_look_is_one_that_has_gone(
+    look: Callable[[list[psutil.Process]], object], processes: list[psutil.Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psutil lets the error of the first look through: by the second, the file is there."""
+
+    def vanish(*arguments: object, **named: object) -> NoReturn:
+        raise FileNotFoundError("/proc/1/stat")
+
+    for name in ("_parse_stat_file", "environ", "status", "memory_full_info", "create_time", "name"):
+        monkeypatch.setattr(f"psutil._pslinux.Process.{name}", vanish)
+    look(processes)
