@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from supervisor.connection import ToolRequest
 from supervisor.paths import expand_home
 from supervisor.rules import COMMAND_TOOL, PATHS, find_target
+from supervisor.server_tools import ServerTools, read_server_tools
 
 _ALIASES = {"Task": "Agent"}
 """Older names of tools."""
@@ -36,8 +37,8 @@ class Brackets:
 
     of_tools: Mapping[str, tuple[str, ...]]
     """Contents of the brackets, for tools that never stand without one."""
-    servers: Mapping[str, tuple[str, ...]]
-    """Patterns of the tools that are allowed, for MCP servers of which only some are named."""
+    servers: ServerTools
+    """What is allowed of MCP servers."""
 
     def __bool__(self) -> bool:
         return bool(self.of_tools or self.servers)
@@ -45,12 +46,8 @@ class Brackets:
     def find_objection(self, request: ToolRequest, workspace: Path) -> str:
         """Why the call must not run, in words for the agent; empty when nothing is against it. Blocking."""
         tool = canonical(request.tool)
-        if tool.startswith("mcp__"):
-            server = tool.split("__")[1]
-            allowed = self.servers.get(server)
-            if allowed is None or any(fnmatch.fnmatchcase(tool, pattern) for pattern in allowed):
-                return ""
-            return f"{tool} is not among the agent's tools, which are {', '.join(allowed)} of that server"
+        if objection := self.servers.find_objection(tool):
+            return objection
         insides = self.of_tools.get(tool)
         if insides is None or _fits_any(insides, tool, request, workspace):
             return ""
@@ -73,13 +70,8 @@ def read_brackets(tools: Iterable[str] | None, servers: Iterable[str] = ()) -> B
         if "(" in word and name not in whole:
             inside = word.partition("(")[2].removesuffix(")").strip() if word.endswith(")") else ""
             insides.setdefault(name, []).append(inside)
-    named = [word for word in words if word.startswith("mcp__")]
-    of_servers = {}
-    for server in servers if named else ():
-        its = [word.partition("(")[0] for word in named if f"{word}__".startswith(f"mcp__{server}__")]
-        if f"mcp__{server}" not in its and f"mcp__{server}__*" not in its:
-            of_servers[server] = tuple(its)
-    return Brackets({name: tuple(its) for name, its in insides.items() if "*" not in its}, of_servers)
+    of_tools = {name: tuple(its) for name, its in insides.items() if "*" not in its}
+    return Brackets(of_tools, read_server_tools(tools, servers))
 
 
 def is_enforceable(tool: str) -> bool:

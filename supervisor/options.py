@@ -19,6 +19,7 @@ from supervisor.connection import Connector
 from supervisor.environment import expand, resolve
 from supervisor.errors import ConfigurationError
 from supervisor.private import host_umask
+from supervisor.server_tools import is_of_server, read_server_tools, spelled
 from supervisor.settings import Settings
 from supervisor.skills import PLUGIN, find_skills, gather_skills
 from supervisor.template import Template, bare, is_confined, shared_folder
@@ -175,12 +176,12 @@ def _prompt(template: Template, shared: Path | None) -> str:
 
 def _taken(template: Template) -> Iterator[str]:
     """Tools taken away: those that the template names, without their brackets, as in Claude Code; and MCP servers of
-    the template where `tools` names none of their tools although it names none at all, or some of another server."""
-    yield from map(bare, template.disallowed_tools)
-    if template.tools == ():
-        yield from (f"mcp__{server}" for server in template.mcp_servers)
-    servers = read_brackets(template.tools, template.mcp_servers).servers
-    yield from (f"mcp__{server}" for server, named in servers.items() if not named)
+    which `tools` names nothing."""
+    for tool in map(bare, template.disallowed_tools):
+        yield tool
+        if is_of_server(tool) and "*" not in tool:
+            yield spelled(tool)
+    yield from read_server_tools(template.tools, template.mcp_servers).taken
 
 
 def _unwanted(template: Template) -> Iterator[str]:

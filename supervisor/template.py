@@ -18,6 +18,7 @@ from supervisor.mistakes import dotted, in_words, section, spelled
 from supervisor.model import Archetype
 from supervisor.names import NAME_LIMIT, find_flaw, slug
 from supervisor.paths import expand_home
+from supervisor.server_tools import spelled_whole
 
 MAX_WAIT = 30.0
 """Seconds a call to a tool or a service waits for a place unless told otherwise (S2.25)."""
@@ -76,11 +77,13 @@ def _taken_words(value: object) -> object:
     """What takes tools away must say which: nothing of it is passed over."""
     if not isinstance(value, str | list | tuple):
         raise ValueError(f"must be a list, or text with commas, not {in_words(value)}")
-    return _tool_words(value)
+    items = value.split(",") if isinstance(value, str) else value
+    spaced = (spelled_whole(item) for item in items if isinstance(item, str))
+    return (*_split(value), *filter(None, spaced))
 
 
-def _split(text: str) -> tuple[str, ...]:
-    found = _tool_words(text)
+def _split(value: object) -> tuple[str, ...]:
+    found = _tool_words(value)
     assert isinstance(found, tuple)
     return found
 

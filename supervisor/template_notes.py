@@ -9,6 +9,7 @@ from typing import Any
 from supervisor.brackets import is_enforceable
 from supervisor.hooks import unknown_events
 from supervisor.mistakes import Location, in_words, nearest
+from supervisor.server_tools import read_server_tools
 from supervisor.template import Template, bare, shared_folder
 
 WITHOUT_EFFECT = (
@@ -70,6 +71,11 @@ def _about_tools(template: Template, written: object) -> Iterator[tuple[Location
     for tool in template.tools or ():
         if "(" in tool and not is_enforceable(tool):
             yield ("tools",), f"tools: {in_words(tool)} cannot be judged, so that every call of {bare(tool)} is refused"
+    for server in read_server_tools(template.tools, template.mcp_servers).unnamed:
+        sentence = (
+            f"tools names no tool of the MCP server {server}: the agent has none of them; mcp__{server} gives all"
+        )
+        yield ("mcpServers",), sentence
 
 
 def _unknown(key: str, words: tuple[str, ...]) -> Iterator[tuple[Location, str]]:

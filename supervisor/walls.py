@@ -95,8 +95,12 @@ def describe_walls(template: Template) -> tuple[str, ...]:
         lines.append(f"not confined: file tools reach beyond {where} where a human or a mode allows it")
     if runs_commands(template):
         lines.append(f"commands: {'in the sandbox' if template.sandbox else 'with all rights of your user'}")
-    for tool, insides in read_brackets(template.tools).of_tools.items():
+    brackets = read_brackets(template.tools, template.mcp_servers)
+    for tool, insides in brackets.of_tools.items():
         lines.append(f"{tool}: only {', '.join(inside or 'nothing' for inside in insides)}; other calls are refused")
+    for server, named in brackets.servers.named.items():
+        if named is not None:
+            lines.append(f"MCP server {server}: only {', '.join(named) or 'nothing'}; other calls are refused")
     if events := [event for event in template.hooks if event in EVENTS]:
         lines.append(f"hooks: {', '.join(events)}, run in {project_of(template.path)}")
     lines.append(f"settings read: {', '.join(template.settings) or 'none'}")

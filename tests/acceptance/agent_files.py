@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,6 +126,17 @@ VALUES = fronts(
     manual="permissionMode: manual\ntools: Read",
     crlf="description: d\r\ntools: Read\r",
 )
+_SERVER = Path(__file__).with_name("tools_server.py")
+_WITH_SERVER = f"mcpServers:\n  - two:\n      command: {sys.executable}\n      args: ['{_SERVER}']\n"
+SERVERS = fronts(
+    server_unnamed=f"{_WITH_SERVER}tools: Read",
+    server_named=f"{_WITH_SERVER}tools: Read, mcp__two",
+    server_of_all=_WITH_SERVER,
+    server_by_pattern=f"{_WITH_SERVER}tools: Read, mcp__two__f*, mcp__*",
+    server_elsewhere=f"{_WITH_SERVER}tools: Read, mcp__other__find",
+    server_taken=f"{_WITH_SERVER}disallowedTools: mcp__two",
+    server_taken_in_part=f"{_WITH_SERVER}disallowedTools: mcp__two__erase",
+)
 MODELS = fronts(
     haiku="model: haiku\ntools: Read",
     capital="model: Sonnet\ntools: Read",
@@ -148,6 +160,7 @@ QUICK = {
         for key in ("name-0", "absent", "empty", "star_and_more")
     },
     **{key: {**BRACKETS, **VALUES, **MODELS, **FENCES}[key] for key in ("brackets", "quoted_start", "haiku", "lines")},
+    **{key: SERVERS[key] for key in ("server_unnamed", "server_named")},
 }
 """One of each kind."""
 
@@ -162,17 +175,17 @@ async def find_differences(files: Mapping[str, AgentFile], rehearsal: Rehearsal,
 
 async def run_with_claude(files: Mapping[str, AgentFile], rehearsal: Rehearsal, folder: Path) -> dict[str, Reached]:
     """Each is started with `claude --agent`, two at a time."""
-    agents = folder / "project" / ".claude" / "agents"
-    await anyio.to_thread.run_sync(_write, files, agents)
+    config_dir, project = folder / "claude", folder / "project"
+    project.mkdir(parents=True)
+    # MCP servers of a project's files are not started by `claude -p`.
+    await anyio.to_thread.run_sync(_write, files, config_dir / "agents")
     reached: dict[str, Reached] = {}
     places = anyio.CapacityLimiter(2)
 
     async def one(file: str) -> None:
         mark = f"<claude {file}>"
         async with places:
-            await anyio.to_thread.run_sync(
-                _start, files[file].name, mark, agents.parent.parent, rehearsal, folder / "claude"
-            )
+            await anyio.to_thread.run_sync(_start, files[file].name, mark, project, rehearsal, config_dir)
         reached[file] = _read(_find(rehearsal.record, mark))
 
     async with anyio.create_task_group() as group:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,38 @@ async def test_a_hook_of_a_file_guards_its_tool_and_one_that_cannot_start_refuse
         assert "could not be started" in await call(house, "Read", file_path="x.txt")
 
 
+ALL_AT_ONCE = {**AS_ROOT, "ENABLE_TOOL_SEARCH": "false"}
+"""Every tool is in each request, also where there are many."""
+SERVER = {"command": sys.executable, "args": [str(Path(__file__).with_name("tools_server.py"))]}
+
+
+async def test_of_mcp_servers_only_what_tools_names_runs(open_house: Open) -> None:
+    """Of a server that is named in part the model sees every tool, and calls of the others are refused."""
+    keys = {
+        **FREE,
+        "tools": ["Read", "mcp__named__find"],
+        "mcpServers": {"named": SERVER, "my wiki": SERVER},
+    }
+    async with open_house(1, variables=ALL_AT_ONCE, keys=keys) as house:
+        assert "find ran" in await call(house, "mcp__named__find")
+        assert "not among the agent's tools" in await call(house, "mcp__named__erase")
+        assert "ran" not in await call(house, "mcp__my_wiki__find")
+        assert set(house.rehearsal.record[-1].tools) == {"Read", "mcp__named__find", "mcp__named__erase"}
+
+
+async def test_a_server_that_is_taken_away_by_the_name_in_the_file_is_gone(open_house: Open) -> None:
+    keys = {
+        **FREE,
+        "tools": "*",
+        "mcpServers": {"my wiki": SERVER, "other": SERVER},
+        "disallowedTools": ["mcp__my wiki"],
+    }
+    async with open_house(1, variables=ALL_AT_ONCE, keys=keys) as house:
+        await house.supervisor.submit(Prompt("desk", "[[say: hi]]")).outcome()
+        sent = house.rehearsal.record[-1].tools
+        assert {tool for tool in sent if tool.startswith("mcp__")} == {"mcp__other__find", "mcp__other__erase"}
+
+
 async def test_tools_left_empty_are_none_whatever_else_the_file_brings(open_house: Open, tmp_path: Path) -> None:
     path = tmp_path / "empty.md"
     path.write_text("---\nname: desk\ndescription: d\ntools:\npermissionMode: bypassPermissions\n---\nTalk.\n")
@@ -86,7 +119,7 @@ async def test_tools_left_empty_are_none_whatever_else_the_file_brings(open_hous
     keys = {
         "tools": template.tools,
         "permissionMode": template.permission_mode,
-        "mcpServers": {"a": {"command": "true"}},
+        "mcpServers": {"a": SERVER},
     }
     async with open_house(1, variables=AS_ROOT, keys=keys) as house:
         await house.supervisor.submit(Prompt("desk", "[[say: hi]]")).outcome()

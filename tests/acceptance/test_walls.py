@@ -246,7 +246,7 @@ async def test_tools_get_neither_the_operators_environment_nor_the_clients_crede
         "    return '\\n'.join(f'{k}={v}' for k, v in os.environ.items())\nserver.run()\n"
     )
     keys = {
-        "tools": ["Bash"],
+        "tools": ["Bash", "mcp__envy__show"],
         "env": {"WIKI_TOKEN": "env:TEAM_TOKEN", "FROM_FILE": "file:secret", "MODE": "strict"},
         "mcpServers": {
             "envy": {

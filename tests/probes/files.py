@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.acceptance.agent_files import BRACKETS, FENCES, MODELS, NAMES, TOOLS, VALUES, AgentFile, find_differences
+from tests.acceptance.agent_files import (
+    BRACKETS,
+    FENCES,
+    MODELS,
+    NAMES,
+    SERVERS,
+    TOOLS,
+    VALUES,
+    AgentFile,
+    find_differences,
+)
 from tests.probes.bench import Bench
 from tests.probes.probe import probe
 
@@ -36,6 +46,11 @@ async def file_tools(bench: Bench) -> str:
 )
 async def file_brackets(bench: Bench) -> str:
     return await differences(bench, BRACKETS)
+
+
+@probe("what differs for MCP servers that tools names or does not", "none", limit=LONG)
+async def file_servers(bench: Bench) -> str:
+    return await differences(bench, SERVERS)
 
 
 @probe("what differs for values that YAML refuses or mistakes", "none", limit=LONG)

@@ -220,6 +220,7 @@ def test_what_has_no_effect_and_what_is_not_known_is_noted(tmp_path: Path) -> No
         "triggers: {a: b}",
         "provider: x",
         "tools: Raed, Grep",
+        "mcpServers: {wiki: {command: wiki}}",
         "workspace: nowhere",
     ]
     notes = [sentence for _, sentence in read(tmp_path, front(*lines)).notes]
@@ -229,6 +230,7 @@ def test_what_has_no_effect_and_what_is_not_known_is_noted(tmp_path: Path) -> No
         "triggers has no effect yet: it is kept as it is written",
         "provider has no effect yet: it is kept as it is written",
         "tools: there is no tool 'Raed'; did you mean Read?",
+        "tools names no tool of the MCP server wiki: the agent has none of them; mcp__wiki gives all",
         f"workspace {tmp_path / 'nowhere'} does not exist; it is made when the first client starts",
     ]
 

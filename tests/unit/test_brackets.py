@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.brackets import Brackets, is_enforceable, read_brackets
+from supervisor.brackets import is_enforceable, read_brackets
 from supervisor.connection import ToolRequest
+from supervisor.server_tools import read_server_tools
 
 
 def refused(
@@ -159,14 +160,45 @@ def test_tools_without_a_bracket_are_not_judged_and_what_cannot_be_judged_is_ref
     assert not read_brackets(None)
 
 
-def test_of_a_server_only_the_tools_that_are_named_run_where_some_are() -> None:
-    some = read_brackets(["Read", "mcp__wiki__find", "mcp__crm"], ["wiki", "crm", "mail"])
+def objection(tools: list[str] | None, servers: list[str], tool: str) -> str:
+    return read_brackets(tools, servers).find_objection(ToolRequest(tool, {}), Path("/w"))
 
-    def objection(brackets: Brackets, tool: str) -> str:
-        return brackets.find_objection(ToolRequest(tool, {}), Path("/w"))
 
-    assert not objection(some, "mcp__wiki__find")
-    assert objection(some, "mcp__wiki__erase")
-    assert not objection(some, "mcp__crm__anything")
-    assert objection(some, "mcp__mail__send")
-    assert not objection(read_brackets(["Read"], ["wiki"]), "mcp__wiki__erase"), "a template's own servers come with it"
+@pytest.mark.parametrize(
+    ("tools", "given", "kept"),
+    [
+        (["Read"], [], ["mcp__wiki__find", "mcp__crm__find"]),
+        ([], [], ["mcp__wiki__find", "mcp__crm__find"]),
+        (["mcp__wiki__find"], ["mcp__wiki__find"], ["mcp__wiki__erase", "mcp__wiki__find2", "mcp__crm__find"]),
+        (["mcp__wiki"], ["mcp__wiki__find", "mcp__wiki__erase"], ["mcp__crm__find", "mcp__wiki2__find"]),
+        (["mcp__wiki__*"], ["mcp__wiki__find", "mcp__wiki__erase"], ["mcp__crm__find"]),
+        (["mcp__wiki__find(*)"], ["mcp__wiki__find"], ["mcp__wiki__erase"]),
+        (["mcp__*", "mcp__wiki__f*", "mcp__w*", "mcp__"], [], ["mcp__wiki__find", "mcp__crm__find"]),
+        (["mcp__wiki__find(x)", "mcp__wiki(find)", "mcp__Wiki", "wiki"], [], ["mcp__wiki__find"]),
+        (["mcp__other__find"], [], ["mcp__wiki__find", "mcp__other__find"]),
+        (None, ["mcp__wiki__find", "mcp__crm__find"], []),
+    ],
+)
+def test_of_a_server_only_the_tools_that_are_named_run(
+    tools: list[str] | None, given: list[str], kept: list[str]
+) -> None:
+    for tool in given:
+        assert not objection(tools, ["wiki", "crm"], tool), tool
+    for tool in kept:
+        assert objection(tools, ["wiki", "crm"], tool), tool
+
+
+def test_a_server_is_known_by_the_name_that_the_cli_gives_it() -> None:
+    assert not objection(["mcp__my_wiki__find"], ["my wiki"], "mcp__my_wiki__find")
+    assert objection(["mcp__my_wiki__find"], ["my wiki"], "mcp__my_wiki__erase")
+    assert objection(["Read"], ["my.wiki"], "mcp__my_wiki__erase")
+
+
+def test_servers_of_which_one_name_begins_the_other_are_told_apart() -> None:
+    servers = ["a", "a__b"]
+    assert objection(["mcp__a"], servers, "mcp__a__b__find")
+    assert not objection(["mcp__a"], servers, "mcp__a__find")
+    assert not objection(["mcp__a__b"], servers, "mcp__a__b__find")
+    assert objection(["mcp__a__b"], servers, "mcp__a__find")
+    assert read_server_tools(["Read"], servers).taken == ("mcp__a", "mcp__a__b")
+    assert read_server_tools(["mcp__a__b"], servers).taken == (), "a rule for a would take a__b as well"
