@@ -48,6 +48,8 @@ class Launch:
     workspace: Path
     drop_turns: tuple[str, ...]
     """Uuids of unanswered prompts, newest first: what is resumed ends before the first of them that is found."""
+    drops_unjudged: bool
+    """What stands before that prompt is dropped as well, back to the last words of the model."""
     is_unanswered: bool
     """No turn of the session has ended well yet: a conversation that is not on disk is no loss."""
     ask: Callable[[ToolRequest], Awaitable[Verdict]]

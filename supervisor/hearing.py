@@ -17,14 +17,11 @@ from supervisor.desk import LOST
 from supervisor.exits import OomWatch, classify
 from supervisor.house import House
 from supervisor.model import Done, Failed, FailureKind, Outcome, Server, SlotState
-from supervisor.session import Session, stopped
+from supervisor.session import REJECTIONS, Session, stopped
 from supervisor.slot import Slot
 
 if TYPE_CHECKING:
     from supervisor.instance import Instance
-
-
-REJECTIONS = (FailureKind.REJECTED, FailureKind.TOO_LONG)
 
 
 def tell_broken(session: Session, servers: Iterable[Server]) -> None:
@@ -136,6 +133,10 @@ class Hearing:
             return
         turn = session.mailbox.current
         self._desk.approvals.note_result(session)
+        if not slot.is_leaving and session.may_be_rejected_for_another(turn, result):
+            slot.move(SlotState.READY)
+            self._try_again(slot, session)
+            return
         outcome = session.settle(turn, result)
         if not slot.is_leaving:
             slot.move(SlotState.READY)
@@ -150,6 +151,16 @@ class Hearing:
             self._instance.clients.end(slot, EndReason.REJECTED)
         else:
             self._compact_when_full(session)
+        self._instance.kick()
+
+    def _try_again(self, slot: Slot, session: Session) -> None:
+        """A later prompt must not fail for an earlier one: what the model has not replied to is left out."""
+        turn = self._instance.turns.put_back(session, "the API rejected it with what stands before it")
+        self._house.journal.put_back_turn(turn.id)
+        session.leave_unjudged(turn)
+        self._instance.keep(session)
+        self._instance.clients.end(slot, EndReason.REJECTED)
+        self._instance.turns.note_readiness(session)
         self._instance.kick()
 
     def _compact_when_full(self, session: Session) -> None:

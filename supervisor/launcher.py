@@ -54,6 +54,7 @@ class Launcher:
             resume=resume,
             workspace=slot.workspace,
             drop_turns=session.drop_turns if session is not None and resume else (),
+            drops_unjudged=session is not None and resume and session.drops_unjudged,
             is_unanswered=session is None or not session.is_answered,
             ask=ask,
         )

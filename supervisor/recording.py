@@ -53,6 +53,7 @@ def revive_session(record: SessionRecord, clock: Clock, journal: Journal) -> Ses
     session.workspace = Path(record.workspace) if record.workspace else None
     session.has_history = record.has_history
     session.drop_turns = tuple(record.drop_turn.split())
+    session.is_judged = not record.has_history  # not known, and one more try costs little
     session.usage = record.usage
     session.meter = CostMeter(record.cost_seen, record.cost_saved)
     session.turns = record.turns

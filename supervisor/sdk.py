@@ -270,7 +270,7 @@ class SdkConnection:
                 self._spent_before = 0.0
                 return anew
             case CutKind.AFTER:
-                return dataclasses.replace(resumed, resume_session_at=cut.at, resume_drops_turn=cut.drops)
+                return dataclasses.replace(resumed, resume_session_at=cut.at, resume_drops_turn=cut.drops or None)
             case _:
                 return resumed
 
@@ -336,7 +336,7 @@ class SdkConnection:
         launch = self._launch
         if (transcript := self._find_transcript()) is None:
             return None
-        cut = find_cut(transcript, launch.drop_turns)
+        cut = find_cut(transcript, launch.drop_turns, with_unjudged=launch.drops_unjudged)
         if cut.kind is CutKind.ALL:
             set_aside(transcript, cut.drops)
         return cut

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from supervisor.brake import Brake
 from supervisor.cleaning import clean
@@ -66,6 +67,9 @@ def _tell_retry(retrying: Retrying) -> str:
     delay = f"in {retrying.delay:.0f} s" if retrying.delay >= 1 else "at once"
     return f"{what}{why}; attempt {retrying.attempt} of {retrying.max_retries} {delay}"
 
+
+REJECTIONS = (FailureKind.REJECTED, FailureKind.TOO_LONG)
+"""Failures for which a prompt is cut from its conversation."""
 
 _NOT_THE_PROMPT = ("credit balance", "api key", "organization")
 """Words of a 400 that is not about what was sent."""
@@ -127,6 +131,11 @@ class Session:
         """A turn that a restart interrupted, until somebody decides."""
         self.drop_turns: tuple[str, ...] = ()
         """Uuids of unanswered prompts, newest first: the next resume cuts them from the conversation."""
+        self.drops_unjudged = False
+        """That resume cuts what stands before them too, back to the last words of the model."""
+        self.is_judged = True
+        """The model has replied to all that stands in the conversation. False after a turn that ended without its
+        answer: the API may reject its words, or what a tool returned, with the next prompt."""
         self._clock = clock
         self._journal = journal
         self._conversation: Conversation | None = None
@@ -236,6 +245,7 @@ class Session:
         self.uuid, self.workspace = slot.uuid, slot.workspace
         if not slot.resume:
             self.meter.reset()
+            self.is_judged = True
 
     def begin(self) -> Turn:
         """Makes the head of the mailbox the running turn."""
@@ -270,6 +280,7 @@ class Session:
         self._touch()
         match event:
             case TextDelta(text):
+                self.is_judged = True
                 if turn is not None and turn.first_text_steady is None:
                     turn.first_text_steady = self._clock.steady()
                 self.conversation.stream(text, turn_id)
@@ -278,7 +289,7 @@ class Session:
                 self.conversation.void_block()
                 self.gist.void()
             case TextBlock(text):
-                self.has_history = True
+                self.has_history = self.is_judged = True
                 if turn is not None and turn.first_text_steady is None:
                     turn.first_text_steady = self._clock.steady()
                 if turn is not None:
@@ -286,7 +297,7 @@ class Session:
                 self.gist.close(text)
                 self.conversation.append(Replied(at=now, turn_id=turn_id, text=text))
             case ToolStarted(tool_use_id, tool, summary, detail):
-                self.has_history = True
+                self.has_history = self.is_judged = True
                 if turn is not None:
                     turn.has_used_tools = True
                 self.conversation.append(
@@ -320,7 +331,10 @@ class Session:
     def settle(self, turn: Turn, result: Result) -> Outcome:
         """The outcome that a Result means."""
         if result.terminal_reason != NEVER_WRITTEN:
-            self.drop_turns = ()  # the conversation goes on from this turn: what was cut before it stays cut
+            self.drop_turns, self.drops_unjudged = (
+                (),
+                False,
+            )  # the conversation goes on from this turn: what was cut before it stays cut
         usage = Usage(
             result.usage.input_tokens,
             result.usage.output_tokens,
@@ -348,8 +362,8 @@ class Session:
     def _cut_rejected(self, turn: Turn, kind: FailureKind, words: str) -> str:
         """A rejected prompt would stay in the conversation, and every later turn would fail with it: the next resume
         cuts it. Returns what its caller is told."""
-        if turn.prompt.source in (Source.AGENT, Source.ENGINE):
-            return words  # no prompt of ours is in the conversation
+        if not turn.is_prompt:
+            return words
         self.drop_turns = tuple(dict.fromkeys((turn.first_uuid, turn.uuid)))
         self.rejections += 1
         told = [words.rstrip("."), "the prompt was taken out of the conversation, which goes on without it"]
@@ -364,6 +378,21 @@ class Session:
                 "session, or name another one, to begin a new one"
             )
         return "; ".join(told)
+
+    def may_be_rejected_for_another(self, turn: Turn, result: Result) -> bool:
+        """The API has rejected a prompt that stands behind words it had not seen before: either may be the reason."""
+        is_fresh = turn.is_prompt and not turn.is_second_try and not turn.stop_reason
+        return is_fresh and not self.is_judged and find_rejection(result) is not None
+
+    def leave_unjudged(self, turn: Turn) -> None:
+        """The next resume begins behind the last words of the model, and the turn's prompt is sent again."""
+        self.drop_turns, self.drops_unjudged = (turn.uuid,), True
+        # A prompt that goes by an id the conversation has already seen is passed over.
+        turn.uuid, turn.is_second_try = str(uuid4()), True
+        self.notice(
+            "The API rejected the prompt together with what stands before it unanswered: it is sent again without that",
+            is_warning=True,
+        )
 
     def finish(self, outcome: Outcome) -> Turn:
         """Ends the running turn: its one outcome is recorded here."""
@@ -392,7 +421,7 @@ class Session:
         """The conversation is not on disk any more: the next client begins a new one."""
         self.has_history = False
         self.uuid = ""
-        self.drop_turns = ()
+        self.drop_turns, self.drops_unjudged = (), False
         self.context_tokens = 0
         self.meter.reset()
         self.notice("The conversation so far could not be resumed: the agent no longer remembers it", is_warning=True)
@@ -431,6 +460,9 @@ class Session:
         if isinstance(outcome, Done | Failed | Interrupted):
             self.usage = self.usage + outcome.usage
         self.has_failed = isinstance(outcome, Failed)
+        is_cut = turn.is_prompt and isinstance(outcome, Failed) and outcome.kind in REJECTIONS
+        if turn.started_at is not None and not is_cut and not isinstance(outcome, Done):
+            self.is_judged = False
         match outcome:
             case Failed(kind, message):
                 self.note = f"{kind}: {message.splitlines()[0] if message else ''}"

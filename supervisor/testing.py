@@ -35,6 +35,7 @@ from supervisor.client_events import (
     Retrying,
     TextBlock,
     TextDelta,
+    ToolStarted,
     Voided,
     Woke,
 )
@@ -85,6 +86,8 @@ class FakeWorld:
     """Conversation id → every prompt written to it: what a resumed client remembers. Take one out to lose it."""
     transcript_uuids: dict[str, list[str]] = field(default_factory=dict)
     """Conversation id → the ids those prompts were written with."""
+    judged: dict[str, int] = field(default_factory=dict)
+    """Conversation id → how many of those prompts the model has replied to: a later one may be what the API rejects."""
     written: list[Written] = field(default_factory=list)
     """Every prompt ever written, in the order of writing."""
     connections: list[FakeConnection] = field(default_factory=list)
@@ -243,6 +246,8 @@ class FakeConnection:
 
     def tell(self, event: ClientEvent | ClientDied) -> None:
         """Writes to the pipe, whether somebody still reads it or not."""
+        if isinstance(event, TextDelta | TextBlock | ToolStarted):
+            self.world.judged[self.launch.session_uuid] = len(self.remembers)
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._in.send_nowait(event)
 
@@ -469,7 +474,10 @@ class FakeConnection:
         """Takes the unanswered prompt, and what came after it, out of the conversation that is resumed."""
         texts = self.world.transcripts.get(self.launch.session_uuid, [])
         uuids = self.world.transcript_uuids.get(self.launch.session_uuid, [])
-        if (dropped := next((one for one in self.launch.drop_turns if one in uuids), None)) is not None:
+        if self.launch.drops_unjudged:
+            judged = self.world.judged.get(self.launch.session_uuid, 0)
+            del texts[judged:], uuids[judged:]
+        elif (dropped := next((one for one in self.launch.drop_turns if one in uuids), None)) is not None:
             place = uuids.index(dropped)
             del texts[place:], uuids[place:]
 

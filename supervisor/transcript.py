@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ class Cut(NamedTuple):
     at: str = ""
     """Uuid of the last entry to be kept."""
     drops: str = ""
-    """Uuid of the prompt whose turn is dropped."""
+    """Uuid of the prompt whose turn is dropped; empty when it may be several: then the CLI does not check it."""
 
 
 def find_transcript(config_dir: Path, session_uuid: str) -> Path | None:
@@ -72,8 +72,11 @@ def project_name(workspace: Path) -> str:
     return re.sub(r"[^a-zA-Z0-9]", "-", str(workspace.resolve()))
 
 
-def find_cut(transcript: Path, prompts: Iterable[str]) -> Cut:
+def find_cut(transcript: Path, prompts: Iterable[str], *, with_unjudged: bool = False) -> Cut:
     """`prompts` are the uuids of unanswered prompts, newest first: the first that is found decides.
+
+    `with_unjudged`: what stands before it is cut as well, back to the last words of the model. They prove that the API
+    takes all that is before them.
 
     Blocking, and as slow as the file is long (24 MB: about 0.2 s).
     """
@@ -82,6 +85,8 @@ def find_cut(transcript: Path, prompts: Iterable[str]) -> Cut:
     for uuid in prompts:
         if (place := places.get(uuid)) is None:
             continue
+        if with_unjudged:
+            return _cut_to_last_reply(entries, places, uuid)
         after = entries[place + 1 :]
         if _is_answered(after):
             return Cut(CutKind.NONE)
@@ -91,6 +96,17 @@ def find_cut(transcript: Path, prompts: Iterable[str]) -> Cut:
         parent = entries[place].get("parentUuid")
         return Cut(CutKind.AFTER, str(parent), uuid) if parent else Cut(CutKind.ALL, drops=uuid)
     return Cut(CutKind.NONE)
+
+
+def _cut_to_last_reply(entries: list[dict[str, Any]], places: dict[Any, int], prompt: str) -> Cut:
+    seen = {prompt}
+    entry = entries[places[prompt]]
+    while (above := str(entry.get("parentUuid"))) in places and above not in seen:
+        seen.add(above)
+        entry = entries[places[above]]
+        if _is_of_model(entry) or entry.get("isCompactSummary"):
+            return Cut(CutKind.AFTER, above)
+    return Cut(CutKind.ALL, drops=prompt)
 
 
 def find_spent(transcript: Path) -> float:
@@ -130,6 +146,19 @@ def _find_summary(entries: list[dict[str, Any]]) -> str:
 
 def _is_answered(after: list[dict[str, Any]]) -> bool:
     """The last thing the agent said ended its turn. What the CLI says in its place ("API Error: …") is no answer."""
-    said = [entry for entry in after if entry.get("type") == "assistant" and not entry.get("isSidechain")]
-    last = (said[-1].get("message") or {}) if said else {}
-    return last.get("stop_reason") in ("end_turn", "stop_sequence") and last.get("model") != SYNTHETIC
+    said = [entry for entry in after if _is_said(entry)]
+    if not said or not _is_of_model(said[-1]):
+        return False
+    return _message_of(said[-1]).get("stop_reason") in ("end_turn", "stop_sequence")
+
+
+def _is_of_model(entry: dict[str, Any]) -> bool:
+    return _is_said(entry) and _message_of(entry).get("model") != SYNTHETIC
+
+
+def _is_said(entry: dict[str, Any]) -> bool:
+    return entry.get("type") == "assistant" and not entry.get("isSidechain")
+
+
+def _message_of(entry: dict[str, Any]) -> Mapping[str, Any]:
+    return bounds.mapping(entry.get("message"))

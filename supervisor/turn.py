@@ -68,6 +68,8 @@ class Turn:
         """An earlier run has taken it in, and may have taken its prompt down."""
         self.is_away = False
         """It has begun, and waits for the answer to its question without a client."""
+        self.is_second_try = False
+        """It was rejected behind words that the model had not replied to, and is sent again without them."""
         self.blocks: list[str] = []
         """What the agent has said in it: finished blocks, in order."""
         self.has_used_tools = False
@@ -104,6 +106,11 @@ class Turn:
     def words(self) -> str:
         """What is sent to the agent: the prompt, or how its questions ended when it comes back."""
         return "\n\n".join([*self.told, "Go on with what you were doing."]) if self.told else self.prompt.text
+
+    @property
+    def is_prompt(self) -> bool:
+        """A caller's words stand in the conversation for it."""
+        return self.prompt.source not in (Source.AGENT, Source.ENGINE)
 
     @property
     def is_command(self) -> bool:

@@ -12,7 +12,7 @@
     [[stall]]                        headers or what came before, then silence
     [[cut]]                          the connection breaks here
     [[cut: 1, half a sen]]           the same in the middle of a block, after that text, at the first attempt
-    [[reject: 400, some text]]       an HTTP error for as long as this prompt stands in the conversation
+    [[reject: 400, some text]]       an HTTP error for as long as this is a part of the conversation
     [[usage: 12, 34]]                the reply says that it used 12 input and 34 output tokens
 
 Seconds are multiplied by the rehearsal's pace. `error`, `stall` and `cut` happen at every attempt; with a

@@ -89,6 +89,13 @@ class Request:
         )
 
     @property
+    def result_texts(self) -> tuple[str, ...]:
+        """What every tool of the conversation has returned."""
+        users = (message for message in self.messages if message.get("role") == "user")
+        blocks = (block for message in users for block in _blocks(message))
+        return tuple(_text_of(block.get("content", "")) for block in blocks if block.get("type") == "tool_result")
+
+    @property
     def is_continuation(self) -> bool:
         """The CLI asks for the rest of a reply that was cut off."""
         users = [message for message in self.messages if message.get("role") == "user"]

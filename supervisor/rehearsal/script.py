@@ -86,8 +86,8 @@ def _step(direction: Direction, staged: Staged, request: Request, attempt: int) 
 
 
 def _find_rejection(request: Request) -> Refuse | None:
-    """Of any prompt in the conversation: an API looks at all of it every time."""
-    for text in request.user_texts:
+    """Of any prompt or tool result in the conversation: an API looks at all of it every time."""
+    for text in (*request.user_texts, *request.result_texts):
         if "[[" in text:
             for direction in read_directions(text).directions:
                 if isinstance(direction, Reject):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
 import pytest
 
-from supervisor.model import Done, Failed, FailureKind, Prompt
+from supervisor.model import Allow, Done, Failed, FailureKind, Interrupted, Prompt
+from supervisor.rehearsal import Stall
 from tests.acceptance.conftest import Open
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -51,3 +57,43 @@ async def test_one_in_the_middle_of_a_turn_is_cut_with_the_whole_turn(open_house
         assert isinstance(after, Done)
         assert "4711" in after.text
         assert "bad turn" not in after.text
+
+
+REJECT = "[[reject: 400, messages: bad]]"
+RESULT = """[[tool: Bash {"command": "touch it; echo '[[re''ject: 400, messages: bad]]'"}]] [[say: never]]"""
+
+
+@pytest.mark.parametrize("bad", [REJECT, RESULT], ids=["its prompt", "what its tool returned"])
+@pytest.mark.parametrize("end", ["crash", "interrupt"])
+async def test_a_prompt_is_not_rejected_for_a_turn_that_ended_before_the_api_had_judged_it(
+    open_house: Open, tmp_path: Path, end: str, bad: str
+) -> None:
+    async with open_house() as house:
+        supervisor = house.supervisor
+        await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana")).outcome()
+        with ExitStack() as silence:
+            if bad == REJECT:
+                silence.enter_context(house.rehearsal.outage(Stall()))
+            lost = supervisor.submit(Prompt("desk", f"lost {bad}", user="ana"))
+            if bad == RESULT:
+                await until(lambda: supervisor.snapshot().questions, within=60)
+                silence.enter_context(house.rehearsal.outage(Stall()))
+                supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+            await until(lambda: any(REJECT in request.text for request in house.rehearsal.record), within=60)
+            await until(lambda: any(REJECT in file.read_text() for file in tmp_path.glob("claude/projects/*/*.jsonl")))
+            if end == "crash":
+                (pid,) = house.pids
+                psutil.Process(pid).kill()
+            else:
+                supervisor.interrupt(lost.key)
+            outcome = await lost.outcome()
+            assert isinstance(outcome, Interrupted) or (
+                isinstance(outcome, Failed) and outcome.kind is FailureKind.CRASHED
+            )
+        for number in range(2):
+            after = await supervisor.submit(Prompt("desk", f"[[recall]] after {number}", user="ana")).outcome()
+            assert isinstance(after, Done)
+            assert "4711" in after.text
+            assert ("after 0" in after.text) is (number == 1)
+        entries = supervisor.conversation(lost.key).entries
+        assert sum("sent again without that" in getattr(one, "text", "") for one in entries) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import anyio
 import pytest
 
 from supervisor import events as past
@@ -68,6 +69,7 @@ async def test_a_mistake_in_what_follows_from_a_clients_words_ends_that_client_a
     async with start(template) as supervisor:
         other = supervisor.submit(Prompt("desk", "of another", user="other"))
         await until(lambda: world.connections and world.connections[0].prompts)
+        await anyio.wait_all_tasks_blocked()  # what its client has said so far is heard: the fault is not for that one
         fault = Fault(monkeypatch, *PLACES[place])
         if place == "its servers are noted":
             world.servers = (Server("files", ServerState.CONNECTED),)

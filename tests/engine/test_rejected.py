@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
+import anyio.lowlevel
 import pytest
 
 from supervisor.client_events import Compacted, Result, ToolStarted
+from supervisor.conversation import Asked
 from supervisor.model import Done, Failed, FailureKind, Prompt, SessionState, Usage
 from supervisor.session import find_rejection
 from supervisor.testing import FakeConnection, FakeWorld
@@ -80,6 +84,79 @@ async def test_the_cut_outlives_a_restart(start: Start, world: FakeWorld) -> Non
         answer = await supervisor.submit(Prompt("desk", "after", user="ana")).outcome()
     assert isinstance(answer, Done)
     assert answer.text == "remembers good, after"
+
+
+@pytest.mark.parametrize("end", ["crash", "interrupt", "restart"])
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_prompt_is_not_rejected_for_one_that_the_model_never_replied_to(
+    start: Start, world: FakeWorld, end: str, is_first: bool
+) -> None:
+    """The turn of the bad one ended before the API had judged it: its words stay in the conversation."""
+    world.on_prompt = lambda connection, text: None if text == "bad" else judge(connection, text)
+    async with AsyncExitStack() as stack:
+        supervisor = await stack.enter_async_context(start())
+        if not is_first:
+            await supervisor.submit(Prompt("desk", "good", user="ana")).outcome()
+        ticket = supervisor.submit(Prompt("desk", "bad", user="ana"))
+        await until(lambda: world.written and world.written[-1].text == "bad")
+        if end == "interrupt":
+            supervisor.interrupt(ticket.key)
+        elif end == "crash":
+            world.live[0].die()
+        await (ticket.outcome() if end != "restart" else stack.aclose())
+        if end == "restart":
+            world.transcript_uuids.clear()  # where to cut it cannot be found again
+            supervisor = await stack.enter_async_context(start())
+        for number in range(2):
+            answer = await supervisor.submit(Prompt("desk", f"after {number}", user="ana")).outcome()
+            assert isinstance(answer, Done)
+            assert answer.text == f"remembers {'' if is_first else 'good, '}after 0{', after 1' if number else ''}"
+        entries = supervisor.conversation(ticket.key).entries
+        assert [one.text for one in entries if isinstance(one, Asked)][-2:] == ["after 0", "after 1"]
+        tries = sum("sent again without that" in getattr(one, "text", "") for one in entries)
+        assert tries == (0 if is_first and end == "crash" else 1), "a conversation without any reply begins anew"
+    assert not world.violations
+
+
+async def test_a_bad_prompt_behind_one_without_an_answer_is_sent_twice_and_no_more(
+    start: Start, world: FakeWorld
+) -> None:
+    world.on_prompt = lambda connection, text: None if text == "lost" else judge(connection, text)
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "good", user="ana")).outcome()
+        ticket = supervisor.submit(Prompt("desk", "lost", user="ana"))
+        await until(lambda: world.written[-1].text == "lost")
+        world.live[0].die()
+        await ticket.outcome()
+        outcome = await supervisor.submit(Prompt("desk", "bad", user="ana")).outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.REJECTED
+        answer = await supervisor.submit(Prompt("desk", "after", user="ana")).outcome()
+        assert isinstance(answer, Done)
+        assert answer.text == "remembers good, after"
+        assert [one.text for one in world.written].count("bad") == 2
+    assert not world.violations
+
+
+async def test_one_that_is_stopped_while_it_is_sent_again_ends_as_stopped(start: Start, world: FakeWorld) -> None:
+    """Between the two tries its client is gone, and it waits like any other."""
+    world.on_prompt = lambda connection, text: None if text == "lost" else judge(connection, text)
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "good", user="ana")).outcome()
+        ticket = supervisor.submit(Prompt("desk", "lost", user="ana"))
+        await until(lambda: world.written[-1].text == "lost")
+        world.live[0].die()
+        await ticket.outcome()
+        bad = supervisor.submit(Prompt("desk", "bad", user="ana"))
+        while not any("sent again" in getattr(one, "text", "") for one in supervisor.conversation(bad.key).entries):
+            await anyio.lowlevel.checkpoint()
+        supervisor.interrupt(bad.key)
+        outcome = await bad.outcome()
+        assert not isinstance(outcome, Done | Failed)
+        answer = await supervisor.submit(Prompt("desk", "after", user="ana")).outcome()
+        assert isinstance(answer, Done)
+        assert answer.text == "remembers good, after"
+    assert not world.violations
 
 
 async def test_a_rejection_neither_parks_the_pool_nor_holds_the_session(start: Start, world: FakeWorld) -> None:

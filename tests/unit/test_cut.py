@@ -45,3 +45,44 @@ def test_a_conversation_summed_up_since_is_cut_behind_its_summary(tmp_path: Path
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:3], json.dumps(summary), *lines[3:]]) + "\n")
     assert find_cut(path, ["asked"]) == Cut(CutKind.AFTER, "summary", "asked")
+
+
+def lines(path: Path, *entries: tuple[str, str | None, str, dict[str, object]]) -> Path:
+    """uuid, parent, type, and the keys of one entry each."""
+    told = [{"uuid": uuid, "parentUuid": parent, "type": kind, **keys} for uuid, parent, kind, keys in entries]
+    path.write_text("\n".join(map(json.dumps, told)) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("between", "cut"),
+    [
+        ([], Cut(CutKind.AFTER, "reply")),
+        ([("lost", "user", {}), ("synthetic", "assistant", {"message": REFUSAL})], Cut(CutKind.AFTER, "reply")),
+        ([("lost", "user", {}), ("call", "assistant", {"message": TOOL_CALL})], Cut(CutKind.AFTER, "call")),
+        (
+            [("lost", "user", {}), ("call", "assistant", {"message": TOOL_CALL}), ("result", "user", {})],
+            Cut(CutKind.AFTER, "call"),
+        ),
+        ([("other", "assistant", {"message": ANSWER, "isSidechain": True})], Cut(CutKind.AFTER, "reply")),
+        ([("summary", "user", {"isCompactSummary": True}), ("lost", "user", {})], Cut(CutKind.AFTER, "summary")),
+        ([("odd", "assistant", {"message": ["no", "mapping"]})], Cut(CutKind.AFTER, "odd")),
+    ],
+)
+def test_what_the_model_has_not_replied_to_is_cut_with_the_rejected_prompt(
+    tmp_path: Path, between: list[tuple[str, str, dict[str, object]]], cut: Cut
+) -> None:
+    named = [("first", "user", {}), ("reply", "assistant", {"message": ANSWER}), *between, ("asked", "user", {})]
+    parents = [None, *(uuid for uuid, _, _ in named)]
+    path = lines(
+        tmp_path / "t.jsonl",
+        *((uuid, parent, kind, keys) for parent, (uuid, kind, keys) in zip(parents, named, strict=False)),
+    )
+    assert find_cut(path, ["asked"], with_unjudged=True) == cut
+
+
+@pytest.mark.parametrize("parent", [None, "missing", "asked", "lost"])
+def test_where_the_model_has_never_replied_nothing_is_kept(tmp_path: Path, parent: str | None) -> None:
+    """A chain that leads nowhere, or in a circle, ends as well."""
+    path = lines(tmp_path / "t.jsonl", ("lost", parent, "user", {}), ("asked", "lost", "user", {}))
+    assert find_cut(path, ["asked"], with_unjudged=True) == Cut(CutKind.ALL, drops="asked")
