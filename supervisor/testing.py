@@ -185,6 +185,8 @@ class FakeConnection:
         """Its supervisor was killed, and it goes on."""
         self.survives_terminate = False
         """Does not leave when asked to. Only KILL ends it."""
+        self.leaves_behind = 0
+        """Processes of its tree that outlive even KILL, as one does that waits for a dead disk."""
         self.may_be_overtaken = False
         """A prompt that is written while it runs a turn of its own is no violation: the test has made them cross."""
         self._is_awake = False
@@ -544,7 +546,7 @@ class FakeTree:
 
     @property
     def alive_count(self) -> int:
-        return int(self._connection.is_alive)
+        return int(self._connection.is_alive) + self._connection.leaves_behind
 
     def look(self) -> None:
         pass

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from supervisor import events as past
+from supervisor import operations
 from supervisor.connection import ToolRequest, Verdict
 from supervisor.errors import AlreadyAnswered
 from supervisor.model import (
@@ -21,6 +22,7 @@ from supervisor.model import (
     Prompt,
     QuestionOutcome,
     SessionState,
+    SlotState,
     WhyWaiting,
 )
 from supervisor.supervisor import Supervisor
@@ -185,3 +187,68 @@ async def test_it_can_be_ended_while_it_has_no_client(
         assert supervisor.snapshot().questions == ()
         with pytest.raises(AlreadyAnswered, match="lost"):
             supervisor.answer(question.id, Allow())
+
+
+async def test_a_turn_with_two_questions_goes_on_when_both_are_answered(
+    start: Start, world: FakeWorld, template: Template
+) -> None:
+    """D4: the agent is told both, and is not woken for the first."""
+    async with start(template) as supervisor, anyio.create_task_group() as group:
+
+        def act(connection: FakeConnection, text: str) -> None:
+            if text == "go":
+                for path in ("one.md", "two.md"):
+                    group.start_soon(connection.ask, ToolRequest("Write", {"file_path": path}))
+            else:
+                connection.reply(f"said {text}")
+
+        world.on_prompt = act
+        ticket = supervisor.submit(Prompt("desk", "go", user="ana"))
+        await until(lambda: len(supervisor.snapshot().questions) == 2)
+        await supervisor.submit(Prompt("desk", "me too", user="boris")).outcome()
+        first, second = supervisor.snapshot().questions
+        supervisor.answer(first.id, Allow())
+        await anyio.wait_all_tasks_blocked()
+        row = supervisor.view.session_row(ticket.key)
+        assert row is not None
+        assert (row.state, row.client_id, row.why) == (SessionState.ASKING, "", WhyWaiting.QUESTION)
+        supervisor.answer(second.id, Deny("no"))
+        assert isinstance(await ticket.outcome(), Done)
+        told = world.connections[-1].prompts[-1]
+        assert "one.md) was approved" in told
+        assert "two.md) was denied" in told
+        group.cancel_scope.cancel()
+
+
+async def test_one_asker_is_freed_for_one_waiter_and_the_next_when_it_has_gone(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.14: no more conversations lose their client than others need places, however long a process takes to end."""
+    template = make_template(
+        concurrency={"maxSessions": 2}, pool={"spares": 0, "askingTtl": 60.0}, queue={"maxWait": "none"}
+    )
+    async with start(template) as supervisor, anyio.create_task_group() as group:
+
+        def act(connection: FakeConnection, text: str) -> None:
+            if text == "ask":
+                group.start_soon(connection.ask, WRITE)
+
+        world.on_prompt = act
+        for user in ("ana", "boris"):
+            supervisor.submit(Prompt("desk", "ask", user=user))
+        await until(lambda: len(supervisor.snapshot().questions) == 2)
+        for connection in world.live:
+            connection.survives_terminate = True
+        await supervisor.submit(Prompt("desk", "wait", user="chen")).accepted()
+        instance = supervisor._instances["desk"]
+        for _ in range(3):
+            operations.advance(instance, instance.clock.steady() + 100)
+            await anyio.wait_all_tasks_blocked()
+            states = sorted(row.state for row in supervisor.snapshot().clients)
+            assert states == [SlotState.ASKING, SlotState.CLOSING]
+        leaving = next(row.id for row in supervisor.snapshot().clients if row.state is SlotState.CLOSING)
+        next(one for one in world.live if one.launch.client_id == leaving).kill()
+        await until(lambda: any("wait" in one.prompts for one in world.connections))
+        operations.advance(instance, instance.clock.steady() + 100)
+        assert sorted(row.state for row in supervisor.snapshot().clients) == [SlotState.ASKING, SlotState.BUSY]
+        group.cancel_scope.cancel()

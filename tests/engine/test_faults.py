@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -12,6 +13,7 @@ from supervisor.client_events import Limited, Retrying
 from supervisor.clock import Clock
 from supervisor.connection import ToolRequest
 from supervisor.errors import ConnectFailed
+from supervisor.journal import ClientRecord
 from supervisor.model import Done, Failed, FailureKind, InstanceState, Prompt, SessionState, WhyWaiting
 from supervisor.snapshot import InstanceRow
 from supervisor.supervisor import Supervisor
@@ -234,3 +236,29 @@ async def test_a_turn_interrupted_before_it_was_written_never_reaches_the_proces
         assert isinstance(await supervisor.submit(Prompt("desk", "three", user="ana")).outcome(), Done)
         assert "three" in world.connections[0].prompts
     assert world.violations == []
+
+
+async def test_processes_that_outlive_a_kill_are_left_to_the_next_run(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S2.20: their mark stays in the journal until somebody has seen them gone."""
+    found: list[str] = []
+
+    async def find_orphans(records: Sequence[ClientRecord]) -> tuple[int, int]:
+        found.extend(record.mark for record in records)
+        return len(records), 0
+
+    monkeypatch.setattr("supervisor.supervisor.end_orphans", find_orphans)
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "stuck", user="ana")).outcome()
+        await supervisor.submit(Prompt("desk", "well", user="boris")).outcome()
+        stuck = world.holder_of("stuck")
+        stuck.leaves_behind = 1
+        with supervisor.watch() as feed:
+            for client in ("desk-1", "desk-2"):
+                supervisor.kill_client(client)
+            await until(lambda: not supervisor.snapshot().clients)
+            gone = {event.client: event.left_over for event in feed.take().events if isinstance(event, past.ClientGone)}
+        assert gone == {"desk-1": 1, "desk-2": 0}
+    async with start():
+        assert found == [stuck.launch.mark]

@@ -275,3 +275,18 @@ async def test_history_gives_no_more_text_than_a_conversation_holds(
         found = [entry.text.rstrip("x") for entry in journal.history(KEY) if isinstance(entry, Noticed)]
     assert found == [str(number) for number in range(50 - len(found), 50)]
     assert 5 < len(found) < 10
+
+
+async def test_entries_of_a_new_run_come_after_all_others_whatever_was_forgotten(folder: Path) -> None:
+    """A number that was given before would be taken for the same entry, and not be written."""
+    async with opened(folder) as journal:
+        for number in range(3):
+            journal.add_entry(KEY, asked(f"a{number}"))
+            journal.add_entry(OTHER, asked(f"b{number}"))
+        journal.forget_session(KEY)
+    async with opened(folder) as journal:
+        for number in range(3, 6):
+            journal.add_entry(OTHER, asked(f"b{number}"))
+    async with opened(folder) as journal:
+        assert journal.history(OTHER) == [asked(f"b{number}") for number in range(6)]
+        assert journal.history(KEY) == []

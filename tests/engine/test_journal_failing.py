@@ -356,3 +356,21 @@ async def test_what_was_called_durable_survives_kill_9(folder: Path) -> None:
 
     assert promised <= set(found)
     assert found == [f"t{number}" for number in range(len(found))]
+
+
+async def test_a_second_outage_begins_with_the_short_delay(
+    folder: Path, fail: Callable[[Journal, str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long the first one lasted says nothing about the next."""
+    monkeypatch.setattr(writing, "LAST_DELAY", 1_000.0)
+    async with opened(folder) as journal:
+        for entry in ("first", "second"):
+            await fail(journal, READ_ONLY)
+            journal.add_entry(KEY, asked(entry))
+            await until(lambda: journal.failing)
+            if entry == "first":
+                await until(lambda: journal._writer._delay > 0.05)
+            else:
+                assert journal._writer._delay == writing.FIRST_DELAY
+            await journal._connection.execute_fetchall(WRITABLE)
+            await until(lambda: not journal.failing, within=1.0)

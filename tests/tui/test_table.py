@@ -107,6 +107,27 @@ async def test_a_cursor_whose_row_vanished_stays_at_its_place() -> None:
         assert any("no sessions yet" in app.line(y) for y in range(12))
 
 
+async def test_the_view_stays_where_it_is_read_while_rows_change() -> None:
+    """D1: whoever has scrolled away from the cursor is not taken back to it by a row that comes or goes."""
+    app = TableApp(some_rows(100))
+    async with app.run_test(size=(60, 10)) as pilot:
+        app.table.move_to("row-0005")
+        await pilot.pause()
+        app.table.scroll_to(y=50, animate=False, force=True)
+        await pilot.pause()
+        for rows in ([row("new"), *some_rows(100)], some_rows(100), [*some_rows(100), row("last")]):
+            app.table.set_rows(rows)
+            await pilot.pause()
+            assert app.table.scroll_offset.y == 50
+            assert app.table.cursor_key == "row-0005"
+        app.table.move_to("row-0050")
+        await pilot.pause()
+        top = app.table.scroll_offset.y
+        app.table.set_rows([row(f"new-{number}") for number in range(20)] + some_rows(100))
+        await pilot.pause()
+        assert app.table.scroll_offset.y > top, "a cursor in sight stays in sight"
+
+
 async def test_one_changed_row_repaints_one_line() -> None:
     """Of a thousand rows; what is out of sight repaints nothing."""
     app = TableApp(some_rows(1_000))

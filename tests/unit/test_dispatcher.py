@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from supervisor.clock import Clock
@@ -46,6 +48,7 @@ class Stage:
         self.max_sessions = max_sessions or cap
         self.state = InstanceState.RUNNING
         self.last_served: dict[str, int] = {}
+        self.now = 0.0
         self.may_open = True
         self.is_over_budget = False
         self._time = 0.0
@@ -92,6 +95,7 @@ class Stage:
             digest="same",
             max_sessions=self.max_sessions,
             ready=[session for session in self.sessions if session.mailbox.is_ready],
+            now=self.now,
             may_open=self.may_open,
             is_over_budget=self.is_over_budget,
             spares_wanted=self.spares,
@@ -204,6 +208,19 @@ def test_5_a_spare_that_is_still_coming_is_better_than_a_second_start() -> None:
     coming = stage.slot(SlotState.STARTING)
     new = stage.session("boris", "hi")
     assert stage.decide() == Adopt(new, coming)
+
+
+def test_5_a_session_that_backs_off_takes_no_spare_and_opens_no_client() -> None:
+    """S1.18: another process would end as the last one did."""
+    stage = Stage(cap=2)
+    spare = stage.slot(SlotState.READY)
+    braked = stage.session("ana", "hello")
+    braked.brake.fail(stage.now)
+    assert stage.decide() is None
+    other = stage.session("boris", "hello")
+    assert stage.decide() == Adopt(other, spare)
+    stage.now = braked.brake.until
+    assert stage.decide() == Adopt(braked, spare)
 
 
 def test_6_room_is_used_before_anybody_is_evicted() -> None:
@@ -350,7 +367,12 @@ def test_the_operator_goes_before_the_callers() -> None:
     [
         (SlotState.BUSY, True, InstanceState.RUNNING, WhyWaiting.SESSION_BUSY),
         (SlotState.ASKING, True, InstanceState.RUNNING, WhyWaiting.QUESTION),
+        (SlotState.RESERVED, False, InstanceState.RUNNING, WhyWaiting.STARTING),
         (SlotState.STARTING, False, InstanceState.RUNNING, WhyWaiting.STARTING),
+        (SlotState.CLOSING, False, InstanceState.RUNNING, WhyWaiting.STARTING),
+        (SlotState.CLOSING, True, InstanceState.RUNNING, WhyWaiting.SESSION_BUSY),
+        (SlotState.CLOSING, False, InstanceState.PAUSED, WhyWaiting.PAUSED),
+        (SlotState.CLOSING, False, InstanceState.DRAINING, WhyWaiting.STARTING),
         (SlotState.READY, False, InstanceState.PAUSED, WhyWaiting.PAUSED),
         (SlotState.READY, False, InstanceState.PARKED, WhyWaiting.RATE_LIMIT),
         (SlotState.READY, False, InstanceState.DRAINING, WhyWaiting.DRAINING),
@@ -375,6 +397,41 @@ def test_who_waits_for_bytes_is_told_so() -> None:
     assert explain(session, Outlook(InstanceState.RUNNING, 0.0, shortage=WhyWaiting.MEMORY)) is WhyWaiting.MEMORY
     assert explain(session, Outlook(InstanceState.RUNNING, 0.0, shortage=WhyWaiting.NO_SLOT)) is WhyWaiting.NO_SLOT
     assert explain(session, Outlook(InstanceState.PAUSED, 0.0, shortage=WhyWaiting.MEMORY)) is WhyWaiting.PAUSED
+
+
+def test_what_keeps_every_turn_is_told_before_what_keeps_one() -> None:
+    """The order in which reasons are looked at: what the operator has done, the provider, the disk, the session."""
+    session = Stage().session("ana", "waiting")
+    session.brake.fail(0.0)
+    parked = FailureKind.AUTHENTICATION
+
+    def why(state: InstanceState = InstanceState.RUNNING, now: float = 0.0, **facts: Any) -> WhyWaiting | None:
+        return explain(session, Outlook(state, now, **facts))
+
+    assert why(InstanceState.PAUSED, parked_for=parked, is_recording=False) is WhyWaiting.PAUSED
+    assert why(InstanceState.PARKED, parked_for=parked, is_recording=False) is WhyWaiting.PARKED
+    assert why(parked_for=parked, is_recording=False) is WhyWaiting.DISK
+    assert why(parked_for=parked) is WhyWaiting.BACKING_OFF
+    assert why(parked_for=parked, now=session.brake.until) is WhyWaiting.PARKED
+    assert why(parked_for=FailureKind.RATE_LIMIT, now=session.brake.until) is WhyWaiting.RATE_LIMIT
+    assert why(InstanceState.DRAINING, now=session.brake.until) is WhyWaiting.DRAINING
+    assert why(shortage=WhyWaiting.MEMORY, now=session.brake.until) is WhyWaiting.MEMORY
+
+
+def test_a_turn_behind_one_that_the_agent_began_by_itself_is_told_so() -> None:
+    stage = Stage()
+    session = stage.session("ana", "waiting")
+    stage.slot(SlotState.BUSY, session)
+    prompt = Prompt("desk", "a timer", source=Source.AGENT)
+    session.begin_own(Turn("own", "own", session.key, prompt, session.conversation, at=0.0))
+    assert explain(session, Outlook(InstanceState.RUNNING, 0.0)) is WhyWaiting.SELF_BEGUN
+
+
+def test_a_turn_whose_question_waits_without_a_client_waits_for_the_answer() -> None:
+    session = Stage().session("ana", "waiting")
+    assert session.mailbox.head is not None
+    session.mailbox.head.is_away = True
+    assert explain(session, Outlook(InstanceState.PAUSED, 0.0)) is WhyWaiting.QUESTION
 
 
 def test_nothing_waits_for_no_reason() -> None:

@@ -1,0 +1,73 @@
+"""Who gets a place, who gives it up, and what those who wait for one are told."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.model import Prompt, WhyWaiting
+from supervisor.testing import FakeWorld, hold
+from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.test_orders import ANA, BORIS, TurnedClock, reading
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+MiB = 1024**2
+
+
+async def test_the_client_that_was_used_last_is_evicted_last(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.14: used means that its turn has ended, not that it was started."""
+    turned = TurnedClock()
+    async with start(make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}), clock=turned.clock) as desk:
+        for user in ("ana", "boris", "ana"):
+            turned.seconds += 1
+            await desk.submit(Prompt("desk", f"of {user}", user=user)).outcome()
+        await desk.submit(Prompt("desk", "of chen", user="chen")).outcome()
+        keys = {row.key.user for row in desk.snapshot().clients if row.key is not None}
+        assert keys == {"ana", "chen"}
+        row = desk.view.session_row(BORIS)
+        assert row is not None
+        assert row.client_id == ""
+
+
+async def test_a_client_is_idle_from_the_end_of_its_own_turn_on(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.14: also of one that it has begun by itself."""
+    turned = TurnedClock()
+    async with start(make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}), clock=turned.clock) as desk:
+        for user in ("ana", "boris"):
+            turned.seconds += 1
+            await desk.submit(Prompt("desk", f"of {user}", user=user)).outcome()
+        connection = world.holder_of("of ana")
+        turned.seconds += 1
+        connection.wake("a timer")
+        connection.finish_own("woken")
+        await until(lambda: desk.snapshot().instances[0].active_sessions == 0 and desk.conversation(ANA).entries[-2:])
+        await until(lambda: any(getattr(one, "text", "") == "woken" for one in desk.conversation(ANA).entries))
+        await desk.submit(Prompt("desk", "of chen", user="chen")).outcome()
+        assert {row.key.user for row in desk.snapshot().clients if row.key is not None} == {"ana", "chen"}
+
+
+async def test_who_waits_is_told_when_it_waits_for_something_else(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """D1: a place was missing, and now bytes are; nothing else about the session has changed."""
+    world.on_prompt = hold
+    world.expected_bytes = 100 * MiB
+    template = make_template(
+        concurrency={"maxSessions": 2}, pool={"spares": 0, "maxClients": 1, "memoryBudget": "150MiB"}
+    )
+    async with start(template, memory_interval=1_000) as supervisor:
+        with reading(supervisor) as rows:
+            supervisor.submit(Prompt("desk", "a", user="ana"))
+            await until(lambda: world.written)
+            await supervisor.submit(Prompt("desk", "b", user="boris")).accepted()
+            assert rows[BORIS].why is WhyWaiting.NO_SLOT  # type: ignore[attr-defined]
+            supervisor.adjust("desk", "maxClients", "2")
+            assert rows[BORIS].why is WhyWaiting.MEMORY  # type: ignore[attr-defined]
+            supervisor.adjust("desk", "memoryBudget", "none")
+            await until(lambda: len(world.written) == 2)
+            assert rows[BORIS].why is None  # type: ignore[attr-defined]
