@@ -284,6 +284,8 @@ class Hearing:
                 slot.move(SlotState.ASKING)
                 slot.asking_since = self._clock.steady()
             self._instance.touch(session)
+            # A turn that waits for a human is no trial any more, where a pool lets only some turns go first.
+            self._instance.kick()
 
         ttl = self._instance.template.question_ttl
         try:

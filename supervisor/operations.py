@@ -192,13 +192,19 @@ def _stop_overdue(instance: Instance, now: float) -> None:
 
 
 def _note_silence(instance: Instance, now: float) -> None:
-    """Shows what is silent; ends nothing (S2.33)."""
-    for session in instance.turns.running:
-        if session.is_stalled or session.questions:
-            continue
-        if now - session.last_activity_steady > instance.stall_after:
-            session.is_stalled = True
-            instance.touch(session)
+    """Shows what is silent; ends nothing (S2.33). A silent turn is no trial any more: the next one may begin."""
+    silent = [
+        session
+        for session in instance.turns.running
+        if not session.is_stalled
+        and not session.questions
+        and now - session.last_activity_steady > instance.stall_after
+    ]
+    for session in silent:
+        session.is_stalled = True
+        instance.touch(session)
+    if silent:
+        instance.kick()
 
 
 def _advance_drain(instance: Instance, now: float) -> None:

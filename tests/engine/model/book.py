@@ -127,6 +127,11 @@ class Book:
         self.ended_turns: Counter[SessionKey] = Counter()
         self.started: Counter[str] = Counter()
         """Turns begun in each instance, in this life."""
+        self.starts_of_user: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        """(Instance, user) → numbers of the starts that were theirs, in this life."""
+        self.last_used: dict[str, int] = {}
+        """Client → number of the event that last made it idle, in this life."""
+        self._heard = 0
         self.sessions: set[SessionKey] = set()
         self.clients_gone: set[str] = set()
         self.questions: dict[str, past.QuestionAsked] = {}
@@ -213,7 +218,15 @@ class Book:
         self._hold_promises(kept)
         self.waiting, self.running, self.latest_on, self.offers = {}, {}, {}, {}
         self.sessions, self.ended_turns = set(kept.ended), Counter(kept.ended)
-        for of_one_life in (self.started, self.clients_gone, self.questions, self.dead, self.hung):
+        for of_one_life in (
+            self.started,
+            self.clients_gone,
+            self.questions,
+            self.dead,
+            self.hung,
+            self.starts_of_user,
+            self.last_used,
+        ):
             of_one_life.clear()
         self.cancelled.clear()
         self.swollen.clear()
@@ -265,6 +278,9 @@ class Book:
 
     def hear(self, event: past.Event, now: float) -> None:
         key = SessionKey(event.instance, event.user, event.session)
+        self._heard += 1
+        if isinstance(event, past.ClientStarted | past.TurnFinished) and event.client:
+            self.last_used[event.client] = self._heard
         match event:
             case past.SessionOpened():
                 _hold(key not in self.sessions, f"{key} was opened twice")
@@ -324,6 +340,7 @@ class Book:
         queue.pop(0)
         self.running[key] = self.latest_on[client] = entry
         self.started[key.instance] += 1
+        self.starts_of_user[key.instance, key.user].append(self._heard)
         entry.is_put_back = False
         entry.clients.append(client)
 

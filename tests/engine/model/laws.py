@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from supervisor.dispatcher import Decision, decide
 from supervisor.model import FailureKind, InstanceState, SessionState, SlotState, WhyWaiting
 from supervisor.rows import SHOWN_WAITING
 from supervisor.snapshot import ClientRow, Snapshot
 from tests.engine.model.book import COME_BACK, Book
+from tests.engine.model.order import breaches_of_order
 from tests.engine.model.stage import Stage
 
 _COMING = (SlotState.RESERVED, SlotState.STARTING)
@@ -37,6 +37,7 @@ def breaches_at_any_time(stage: Stage, book: Book, picture: Snapshot, sizes: Siz
         if instance.pool.failures[FailureKind.ENGINE]:
             yield f"{instance.name}: a mistake of ours has ended a client; see the log"
     yield from breaches_of_the_world(stage, book)
+    yield from stage.unrecorded
     yield from (f"nobody handled {problem}" for problem in stage.loop.problems)
     yield from _breaches_of_processes(stage, picture)
     yield from _breaches_of_pools(picture, sizes)
@@ -138,12 +139,7 @@ def breaches_at_rest(stage: Stage, book: Book, picture: Snapshot) -> Iterator[st
     yield from _breaches_of_counts(book, picture)
     yield from _breaches_of_questions(stage, book, picture)
     yield from _breaches_of_promises(stage, book)
-
-
-def find_steps_left(stage: Stage) -> dict[str, Decision]:
-    """What the dispatcher would do now if it were asked."""
-    steps = {name: decide(instance._scene()) for name, instance in stage.supervisor._instances.items()}
-    return {name: step for name, step in steps.items() if step is not None}
+    yield from breaches_of_order(stage, book, picture)
 
 
 def _breaches_of_sessions(book: Book, picture: Snapshot) -> Iterator[str]:

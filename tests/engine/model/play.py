@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 from supervisor.client import EndReason
+from supervisor.dispatcher import Decision, Scene
 from supervisor.errors import JournalFailed, NotAccepting, Refused, Saturated, Suspended
 from supervisor.housekeeping import TICK
 from supervisor.model import Deny, InstanceState, Prompt, outcome_word
@@ -25,8 +26,8 @@ from tests.engine.model.laws import (
     breaches_at_rest,
     breaches_of_opening,
     breaches_of_the_world,
-    find_steps_left,
 )
+from tests.engine.model.order import breaches_of_a_step, find_stale_shortages, find_steps_left
 from tests.engine.model.reader import Reader, draw, find_differences
 from tests.engine.model.stage import Stage
 
@@ -73,8 +74,8 @@ class Play(RuleBasedStateMachine):
         self.late: dict[str, float] = {}
         """What was not as it should be: since when."""
         self.openings: list[str] = []
-        """What was wrong with opening a client when one was opened."""
-        self.stage = Stage(house, self.judge_opening)
+        """What was wrong with opening a client when one was opened, or with any other step."""
+        self.stage = Stage(house, self.judge_opening, self.judge_step)
         self.stage.world.expected_bytes = EXPECTED_BYTES
         self.watch()
         self.go(None)
@@ -88,6 +89,9 @@ class Play(RuleBasedStateMachine):
         self.tally["clients"] += 1
         most = int(self.engine.limits()["max_agents"])
         self.openings += breaches_of_opening(self.engine.snapshot(), instance, most)
+
+    def judge_step(self, scene: Scene, step: Decision | None) -> None:
+        self.openings += breaches_of_a_step(scene, step)
 
     def teardown(self) -> None:
         if not hasattr(self, "stage"):
@@ -282,7 +286,8 @@ class Play(RuleBasedStateMachine):
         wrong, late = find_differences(self.listener.picture, draw(picture))
         yield from wrong
         if self.stage.is_at_rest:
-            steps = find_steps_left(self.stage).items()
-            late += [f"{name} has a step left that nobody takes: {step}" for name, step in steps]
+            at_once, soon = find_steps_left(self.stage, 2 * TICK)
+            yield from at_once
+            late += soon + find_stale_shortages(self.stage)
         self.late = {words: self.late.get(words, self.stage.now) for words in late}
         yield from (words for words, since in self.late.items() if self.stage.now - since > 2 * TICK)

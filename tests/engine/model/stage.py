@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ import anyio
 
 from supervisor.clock import Clock
 from supervisor.connection import Connector, Launch
+from supervisor.dispatcher import Decision, Scene, decide
 from supervisor.settings import Settings
 from supervisor.supervisor import Supervisor
 from supervisor.templates import Template
@@ -51,8 +53,14 @@ class House:
 class Stage:
     """One supervisor at a time (a life), on one state directory and in one world."""
 
-    def __init__(self, house: House, on_open: Callable[[str], None]) -> None:
-        """`on_open` is told the instance of every client, before it is counted anywhere."""
+    def __init__(
+        self,
+        house: House,
+        on_open: Callable[[str], None],
+        on_step: Callable[[Scene, Decision | None], None],
+    ) -> None:
+        """`on_open` is told the instance of every client, before it is counted anywhere; `on_step` every decision,
+        before it is acted on."""
         self.world = FakeWorld(on_prompt=hold)
         self.lives = 0
         self.wall_offset = 0.0
@@ -62,6 +70,9 @@ class Stage:
         self.folder = Path(tempfile.mkdtemp(prefix="bullpen-model-"))
         self._house = house
         self._on_open = on_open
+        self._on_step = on_step
+        self.unrecorded: list[str] = []
+        """Prompts that reached a process although a crash in that moment would have sent them again."""
         self._before = 0.0
         """Seconds of the lives before this one."""
         self._errands: set[asyncio.Task[Any]] = set()
@@ -156,6 +167,7 @@ class Stage:
         )
         self._patches.enter_context(self.disk.instead_of_threads())
         self._patches.enter_context(mock.patch("supervisor.census.psutil", machine))
+        self._patches.enter_context(mock.patch("supervisor.instance.decide", self._decide))
         self._patches.enter_context(mock.patch("supervisor.supervisor.end_orphans", self.world.end_orphans))
         self.supervisor = self.run(self._make)
 
@@ -170,7 +182,27 @@ class Stage:
         return Supervisor(self._house.templates, settings, connect=self._connect, clock=clock)
 
     def _connect(self, template: Template) -> Connector:
-        return _Watched(self.world.connect(template), lambda: self._on_open(template.name))
+        return _Watched(self.world.connect(template), lambda: self._on_open(template.name), self._note_sending)
+
+    def _decide(self, scene: Scene) -> Decision | None:
+        step = decide(scene)
+        self._on_step(scene, step)
+        return step
+
+    def _note_sending(self, client_id: str, text: str) -> None:
+        """A prompt is about to be written: the file says by now that its turn has begun, and had to."""
+        session = next(
+            session
+            for instance in self.supervisor._instances.values()
+            for session in instance.sessions.values()
+            if session.slot is not None and session.slot.id == client_id
+        )
+        turn = session.mailbox.current
+        with closing(sqlite3.connect(self.folder / "state" / "journal.db")) as file:
+            rows = file.execute("SELECT started_at, outcome FROM turns WHERE id = ?", (turn.id if turn else "",))
+            kept = rows.fetchone()
+        if kept is None or kept[0] is None:
+            self.unrecorded.append(f"{text!r} was written to {client_id}, the journal has {kept}")
 
     def stop(self) -> None:
         self.loop.finish(self.supervisor.stop(), within=LONGEST_END)
@@ -238,11 +270,12 @@ def has_begun(task: asyncio.Task[Any]) -> bool:
 
 
 class _Watched:
-    """A connector that says when something is opened."""
+    """A connector that says when something is opened, and its connections when something is written."""
 
-    def __init__(self, connector: Connector, on_open: Callable[[], None]) -> None:
+    def __init__(self, connector: Connector, on_open: Callable[[], None], on_send: Callable[[str, str], None]) -> None:
         self._connector = connector
         self._on_open = on_open
+        self._on_send = on_send
 
     @property
     def digest(self) -> str:
@@ -254,4 +287,12 @@ class _Watched:
 
     def open(self, launch: Launch) -> Any:
         self._on_open()
-        return self._connector.open(launch)
+        connection: Any = self._connector.open(launch)
+        send, on_send = connection.send, self._on_send
+
+        async def send_and_tell(text: str, uuid: str) -> None:
+            on_send(launch.client_id, text)
+            await send(text, uuid)
+
+        connection.send = send_and_tell
+        return connection
