@@ -8,7 +8,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test probes check soak chaos bench bench-ui format schema screenshots clean
+.PHONY: help demo run test probes check soak mutants chaos bench bench-ui format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ check: $(VENV)/installed-test ## Format, lint, types, import contracts, and the 
 
 soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool: 1,500 new examples, some minutes
 	$(BIN)/python -m pytest tests/engine/model --hypothesis-profile=soak -q
+
+mutants: $(VENV)/installed-mutants ## Make one small mistake at a time and see whether a test notices: 40 of them, twenty minutes at most
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 format: $(VENV)/installed-test ## Put the code into the house format
 	$(BIN)/ruff format .
@@ -76,4 +79,9 @@ $(VENV)/installed-test: $(VENV)/installed
 $(VENV)/installed-bench: $(VENV)/installed
 	@echo "Installing what the pictures need ..."
 	@$(PIP) --editable '.[bench]'
+	@touch $@
+
+$(VENV)/installed-mutants: $(VENV)/installed-test
+	@echo "Installing what the mutants need ..."
+	@$(PIP) --editable '.[mutants]'
 	@touch $@

@@ -1,7 +1,7 @@
 """A step that may be taken is taken at once, and by what has allowed it: nothing here waits for the next look around.
 
 The housekeeping finds a step that was forgotten within a fifth of a second, and so hides that it was. In these tests it
-looks once, at the start, and then not for a quarter of an hour; where time itself allows the step, the test makes it look.
+looks once, at the start, and then not for a quarter of an hour; where time allows the step, the test makes it look.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from supervisor import housekeeping, operations
+from supervisor.census import Census
 from supervisor.client_events import Limited
 from supervisor.connection import ToolRequest
 from supervisor.errors import ConnectFailed
@@ -157,8 +158,14 @@ async def test_what_could_not_be_recorded_begins_when_the_disk_is_well_again(
 
 
 async def test_spares_are_started_before_anybody_asks(
-    start: Start, world: FakeWorld, make_template: MakeTemplate
+    start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also while the first measurement takes long."""
+
+    async def take_long(*_: object) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(Census, "take", take_long)
     async with start(make_template(pool={"spares": 1, "maxClients": 2}), **SELDOM):
         await until(lambda: world.live, within=3.0)
 

@@ -1,0 +1,182 @@
+"""Whether the tests notice small mistakes: `python -m tests.mutants --seed 7 --count 40`.
+
+Makes one mistake at a time in a copy of the project, runs the tests that ought to notice, and prints how many were
+tried and how many were noticed (killed), with those that were not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+from tests.mutants.mutations import Mutation, find_mutations, tell_change
+from tests.mutants.targets import TARGETS, check_targets
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("supervisor", "templates", "tests", "tui", "pyproject.toml", "README.md", "docs")
+WORST = 3.0
+"""A mutant that takes so many times as long as the unchanged code hangs: that is noticed as well."""
+LEAST = 60.0
+"""Seconds that every mutant has: the machine may be busy."""
+
+
+@dataclass
+class Tried:
+    mutation: Mutation
+    verdict: str
+    """killed, survived, or late: there was no time for it."""
+    change: str
+    seconds: float = 0.0
+    noticed_by: str = ""
+
+
+class Bench:
+    """Copies of the project, one for each worker, and how long the unchanged code takes in them."""
+
+    def __init__(self, folder: Path, workers: int, deadline: float) -> None:
+        self._free: SimpleQueue[Path] = SimpleQueue()
+        self._limits: dict[tuple[str, ...], float] = {}
+        self._deadline = deadline
+        for number in range(workers):
+            self._free.put(_copy(folder / str(number)))
+
+    def warm_up(self, tests: tuple[str, ...]) -> str:
+        """Runs them on the unchanged code. Returns what fails; empty when all is well."""
+        copy = self._free.get()
+        began = time.monotonic()
+        code, output = _run(copy, tests, self._deadline - began)
+        self._limits[tests] = max(LEAST, WORST * (time.monotonic() - began))
+        self._free.put(copy)
+        return "" if code == 0 else output
+
+    def try_out(self, mutation: Mutation, tests: tuple[str, ...]) -> Tried:
+        copy = self._free.get()
+        file = copy / mutation.module
+        before = file.read_text(encoding="utf-8")
+        after = mutation.apply(before)
+        change = tell_change(mutation.module, before, after)
+        began = time.monotonic()
+        try:
+            left = self._deadline - began
+            if left <= 0:
+                return Tried(mutation, "late", change)
+            file.write_text(after, encoding="utf-8")
+            code, output = _run(copy, tests, min(left, self._limits[tests]))
+            seconds = time.monotonic() - began
+            if code is None and left < self._limits[tests]:
+                return Tried(mutation, "late", change)
+            verdict = "survived" if code == 0 else "killed"
+            return Tried(mutation, verdict, change, seconds, _first_failure(output) if code else "")
+        finally:
+            file.write_text(before, encoding="utf-8")
+            self._free.put(copy)
+
+
+def _copy(to: Path) -> Path:
+    to.mkdir()
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__", "__snapshots__"))
+        else:
+            shutil.copy(source, to / name)
+    return to
+
+
+def _run(copy: Path, tests: tuple[str, ...], seconds: float) -> tuple[int | None, str]:
+    """The exit code of pytest, None when it took longer, and what it printed. Nothing it has started is left."""
+    # No compiled files: two mutants of one second and one size would be taken for each other.
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy), "TMPDIR": str(copy.parent)}
+    options = ("-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "-p", "no:xdist")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options, *tests],
+        cwd=copy,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=max(1.0, seconds))
+        return process.returncode, output
+    except subprocess.TimeoutExpired:
+        return None, "it took too long"
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+def _first_failure(output: str) -> str:
+    lines = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return lines[0].split(" - ")[0].split(" ", 1)[1] if lines else output.strip().splitlines()[-1][:120]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__, add_help=True)
+    parser.add_argument("--seed", type=int, default=None, help="which mutants are chosen; else others each time")
+    parser.add_argument("--count", type=int, default=40, help="how many (0: all there are)")
+    parser.add_argument("--minutes", type=float, default=20.0, help="for all of it; what is left then is not tried")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", default="", help="mutate modules with this in their path")
+    parser.add_argument("--list", action="store_true", help="print what would be tried")
+    given = parser.parse_args()
+    check_targets(ROOT)
+    tests_of = {module: target.tests for target in TARGETS for module in target.modules if given.only in module}
+    found = [mutation for module in tests_of for mutation in find_mutations(ROOT, module)]
+    seed = random.SystemRandom().randrange(10_000) if given.seed is None else given.seed
+    count = min(given.count or len(found), len(found))
+    chosen = random.Random(seed).sample(found, count)
+    print(f"{count} of {len(found):,} mutants of {len(tests_of)} modules, seed {seed}", flush=True)
+    if given.list:
+        for one in chosen:
+            print(f"{one.module}:{one.place[0]} {one.operator}")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="bullpen-mutants-") as folder:
+        bench = Bench(Path(folder), given.workers, time.monotonic() + 60 * given.minutes)
+        with ThreadPoolExecutor(given.workers) as pool:
+            used = list(dict.fromkeys(tests_of[mutation.module] for mutation in chosen))
+            if broken := next(filter(None, pool.map(bench.warm_up, used)), ""):
+                print(broken[-4_000:], "\nthe unchanged code does not pass its tests", sep="\n")
+                return 2
+            tried = list(pool.map(lambda one: _tell(bench.try_out(one, tests_of[one.module])), chosen))
+    return _sum_up(tried)
+
+
+def _tell(tried: Tried) -> Tried:
+    mutation = tried.mutation
+    words = f"{tried.verdict:8} {tried.seconds:4.0f} s  {mutation.module}:{mutation.place[0]} {mutation.operator}"
+    print(f"{words}  {tried.noticed_by}", flush=True)
+    return tried
+
+
+def _sum_up(tried: list[Tried]) -> int:
+    count: Callable[[str], int] = lambda verdict: sum(one.verdict == verdict for one in tried)  # noqa: E731
+    survivors = sorted((one for one in tried if one.verdict == "survived"), key=lambda one: one.mutation.place)
+    for one in survivors:
+        print(f"\n{one.mutation.module}:{one.mutation.place[0]} {one.mutation.operator}\n{one.change}")
+    done = count("killed") + count("survived")
+    share = f" ({count('killed') / done:.0%})" if done else ""
+    print(f"\n{done} tried, {count('killed')} killed{share}, {count('survived')} survived", end="")
+    print(f", {count('late')} left out: the time was over" if count("late") else "")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""What is mutated, and the tests that ought to notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    """Some modules, and the tests that are run for a mutant of one of them: quickest first, none with real clients."""
+
+    modules: tuple[str, ...]
+    """Paths below the root of the project."""
+    tests: tuple[str, ...]
+
+
+_SCHEDULING = (
+    "tests/engine/test_promptness.py",
+    "tests/engine/test_places.py",
+    "tests/engine/test_orders.py",
+    "tests/engine/test_turns.py",
+    "tests/engine/test_operations.py",
+    "tests/engine/test_memory.py",
+    "tests/engine/test_faults.py",
+    "tests/engine/test_away.py",
+    "tests/engine/test_restart.py",
+    "tests/engine/test_feed.py",
+    "tests/engine/model",
+)
+_CLIENTS = (
+    "tests/engine/test_self_begun.py",
+    "tests/engine/test_servers.py",
+    "tests/engine/test_questions.py",
+    "tests/engine/test_races.py",
+    "tests/engine/test_haste.py",
+    "tests/engine/test_hard_moments.py",
+    "tests/engine/test_cancellation.py",
+)
+_TALK = (
+    "tests/engine/test_compaction.py",
+    "tests/engine/test_rejected.py",
+    "tests/engine/test_attempts.py",
+    "tests/engine/test_gist.py",
+)
+
+TARGETS = (
+    Target(("supervisor/dispatcher.py",), ("tests/unit/test_dispatcher.py", *_SCHEDULING)),
+    Target(("supervisor/admission.py",), ("tests/unit/test_admission.py", "tests/unit/test_reserve.py", *_SCHEDULING)),
+    Target(("supervisor/instance.py",), ("tests/unit/test_dispatcher.py", *_SCHEDULING, *_CLIENTS, *_TALK)),
+    Target(("supervisor/session.py",), ("tests/unit/test_mailbox.py", *_TALK, *_CLIENTS, *_SCHEDULING)),
+    Target(("supervisor/client.py",), (*_CLIENTS, *_SCHEDULING)),
+    Target(
+        (
+            "supervisor/journal/notes.py",
+            "supervisor/journal/packing.py",
+            "supervisor/journal/reader.py",
+            "supervisor/journal/records.py",
+            "supervisor/journal/store.py",
+            "supervisor/journal/writer.py",
+        ),
+        (
+            "tests/unit/test_journal.py",
+            "tests/engine/test_journal.py",
+            "tests/engine/test_journal_failing.py",
+            "tests/engine/test_restart.py",
+            "tests/engine/test_gist.py",
+            "tests/engine/test_forget.py",
+            "tests/engine/test_odd_values.py",
+        ),
+    ),
+)
+
+
+def check_targets(root: Path) -> None:
+    """Raises `FileNotFoundError` for one that has moved."""
+    for target in TARGETS:
+        for name in (*target.modules, *target.tests):
+            if not (root / name).exists():
+                raise FileNotFoundError(f"{name} is not there: correct tests/mutants/targets.py")
