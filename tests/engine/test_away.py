@@ -206,7 +206,7 @@ async def test_a_turn_with_two_questions_goes_on_when_both_are_answered(
         ticket = supervisor.submit(Prompt("desk", "go", user="ana"))
         await until(lambda: len(supervisor.snapshot().questions) == 2)
         await supervisor.submit(Prompt("desk", "me too", user="boris")).outcome()
-        first, second = supervisor.snapshot().questions
+        first, second = sorted(supervisor.snapshot().questions, key=lambda question: question.summary)
         supervisor.answer(first.id, Allow())
         await anyio.wait_all_tasks_blocked()
         row = supervisor.view.session_row(ticket.key)

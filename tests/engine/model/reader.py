@@ -9,6 +9,7 @@ from unittest import mock
 from supervisor import feed
 from supervisor.events import Event
 from supervisor.feed import Changes, Subscription
+from supervisor.model import Usage
 from supervisor.snapshot import HostRow, SessionRow, Snapshot
 
 Picture = dict[str, dict[Any, Any]]
@@ -63,11 +64,18 @@ def find_differences(told: Picture, true: Picture) -> tuple[list[str], list[str]
     for kind in true:
         for name in told[kind].keys() | true[kind].keys():
             mine, other = told[kind].get(name), true[kind].get(name)
-            if mine == other:
+            if mine == other or _is_new_day(mine, other):
                 continue
             words = f"{kind} {name}: {_contrast(mine, other)}"
             (late if _is_late(mine, other) else found).append(words)
     return found, late
+
+
+def _is_new_day(told: Any, true: Any) -> bool:
+    """What was used today is nothing at midnight; the next measurement tells it."""
+    if not isinstance(told, HostRow) or not isinstance(true, HostRow) or true.today != Usage():
+        return False
+    return dataclasses.replace(told, today=true.today) == true
 
 
 def _is_late(told: Any, true: Any) -> bool:
