@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Most tests wait for real processes: one more than there are processors keeps these busy.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Tests start hundreds of processes: where Python may not keep what it has compiled, each compiles all of it again.
+test check: export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
