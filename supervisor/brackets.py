@@ -10,15 +10,16 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from supervisor.connection import ToolRequest
 from supervisor.paths import expand_home
-from supervisor.rules import COMMAND_TOOL, PATHS, find_target
+from supervisor.rules import COMMAND_TOOL
 from supervisor.server_tools import ServerTools, read_server_tools
+from supervisor.targets import IN_DIRECTORIES, PATHS, find_place, find_target
 
 _ALIASES = {"Task": "Agent"}
 """Older names of tools."""
@@ -162,8 +163,8 @@ def _fits_host(pattern: str, url: object) -> bool:
 def _fits_path(pattern: str, request: ToolRequest, workspace: Path) -> bool:
     """As in Claude Code: `//x` is absolute, `~/x` in the home directory, all else in the workspace or shared folder."""
     arguments = request.arguments
-    if request.tool in ("Glob", "Grep", "LS") and not arguments.get("path"):
-        request = ToolRequest(request.tool, {**arguments, "path": "."})
+    if request.tool in IN_DIRECTORIES and not arguments.get("path"):
+        request = replace(request, arguments={**arguments, "path": "."})
     target = find_target(request, workspace)
     if target is None:
         return False
@@ -176,7 +177,7 @@ def _fits_path(pattern: str, request: ToolRequest, workspace: Path) -> bool:
             return False
     inside = pattern.removeprefix("./").lstrip("/")
     for base in (workspace, *request.folders):
-        real = os.path.realpath(base)
+        real = find_place(base)
         if Path(target).is_relative_to(real) and _matches(inside, os.path.relpath(target, real)):
             return True
     return False

@@ -23,6 +23,8 @@ class ToolRequest:
     """Why it was asked, when the CLI says."""
     folders: tuple[Path, ...] = ()
     """What the client was given beside its workspace: a file in there is where it belongs."""
+    cwd: Path | None = None
+    """What a relative path counts from, where the CLI says; it changes with `cd` in the agent's shell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from supervisor.ids import new_id
 from supervisor.model import Allow, Answer, Choose, Deny, Question, QuestionKind, QuestionOutcome
 from supervisor.particulars import MOST_SHOWN, Particulars, describe, examine
 from supervisor.permissions import CHOICE_TOOL, call_of, find_flaw, read_choices, summarize
-from supervisor.rules import PATHS
 from supervisor.session import Session
+from supervisor.targets import PATHS, find_target
 from supervisor.visible import show
 
 REMEMBERED = 1_000
@@ -39,6 +39,9 @@ _READERS = 8
 _SMALL = 20_000
 """Characters of a call that are laid out in no time."""
 
+_MOVED = "the path came to lead to another file while the question was open: the call was not run"
+MOVED = Verdict(Deny(), f"{_MOVED.capitalize()}. Make it again to be asked anew.", QuestionOutcome.LOST)
+"""A link was exchanged between the question and its answer."""
 LOST = Verdict(Deny(), "The question was lost", QuestionOutcome.LOST)
 
 
@@ -88,8 +91,8 @@ class QuestionDesk:
         """
         if flaw := find_flaw(request):
             return self._deny(session, f"{flaw}; the operator was not asked. Correct the call and make it again.")
-        call = call_of(request)
         found = await self._examine(session, request)
+        call = call_of(request, found.place)
         if _is_being_stopped(session, None):
             return LOST
         if found.is_covered:
@@ -115,9 +118,12 @@ class QuestionDesk:
             self._listener.question_asked(question)
             with anyio.move_on_after(ttl):
                 await pending.answered.wait()
-            verdict = _judge(pending.answer, ttl)
-            if verdict.outcome is QuestionOutcome.APPROVED and _is_being_stopped(session, pending):
-                verdict = LOST  # the stop came after the answer, and before the client has heard it
+            judged = _judge(pending.answer, ttl)
+            if judged.outcome is QuestionOutcome.APPROVED and await self._leads_elsewhere(pending):
+                judged = MOVED
+            if judged.outcome is QuestionOutcome.APPROVED and _is_being_stopped(session, pending):
+                judged = LOST  # the stop came after the answer, and before the client has heard it
+            verdict = judged
         finally:
             if not pending.is_detached:
                 self._settle(pending, verdict)
@@ -135,6 +141,18 @@ class QuestionDesk:
                 examine, request, workspace, allowed, abandon_on_cancel=True, limiter=self._readers
             )
         return await anyio.to_thread.run_sync(describe, request, abandon_on_cancel=True)
+
+    async def _leads_elsewhere(self, pending: _Pending) -> bool:
+        """Whether the path of the call leads to another file than the one that was shown, or nobody can tell."""
+        request, workspace = pending.request, pending.session.workspace
+        if not pending.found.place or workspace is None or self._readers is None:
+            return False
+        now = None
+        with anyio.move_on_after(DISK_TIME):
+            now = await anyio.to_thread.run_sync(
+                find_target, request, workspace, abandon_on_cancel=True, limiter=self._readers
+            )
+        return now != pending.found.place
 
     def _deny(self, session: Session, words: str) -> Verdict:
         self._listener.request_denied(session, words)
@@ -189,7 +207,8 @@ class QuestionDesk:
                     None if pending.is_detached else self._clock.steady(),
                 )
             )
-        self._listener.question_settled(question, outcome, pending.by, _in_words(answer, outcome))
+        words = _MOVED if verdict is MOVED else _in_words(answer, outcome)
+        self._listener.question_settled(question, outcome, pending.by, words)
         if pending.is_detached and outcome is not QuestionOutcome.LOST:
             self._listener.question_came_back(question, pending.call, verdict)
 
@@ -263,6 +282,7 @@ class _Pending:
     ) -> None:
         self.question = question
         self.call = call
+        self.request = request
         self.session = session
         self.slot = session.slot
         """The place of the client that asks; None when the session has lost it already."""

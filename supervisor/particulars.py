@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from supervisor.cleaning import find_unseen, name_unseen
 from supervisor.comparison import WRITERS, Comparison, Signature, compare, sign
 from supervisor.connection import ToolRequest
-from supervisor.rules import COMMAND_TOOL, PATHS, Rule, find_target, is_covered, rule_for
+from supervisor.rules import COMMAND_TOOL, Rule, is_covered, is_vague, rule_for
+from supervisor.targets import PATHS, find_place, find_target, is_below
 from supervisor.visible import pushes_text_away, show
 
 MOST_SHOWN = 1_000_000
@@ -43,6 +44,8 @@ class Particulars(NamedTuple):
     warnings: tuple[str, ...] = ()
     """Why to read it with care, a sentence each."""
     rule: Rule | None = None
+    place: str = ""
+    """Where the path of a file tool led when it was looked at; empty for others."""
     target: str = ""
     """The file that it would write; empty for other tools."""
     signature: Signature = ()
@@ -55,14 +58,14 @@ class Particulars(NamedTuple):
 
 def examine(request: ToolRequest, workspace: Path | None, allowed: Collection[str]) -> Particulars:
     """Blocking: follows links, and reads the file that would be written."""
+    target = find_target(request, workspace) if workspace is not None else None
     if is_covered(request, workspace, allowed):
-        return Particulars(is_covered=True)
+        return Particulars(is_covered=True, place=target or "")
     size = sum(len(text) for text in _texts(request.arguments))
     if size > MOST_SHOWN:
         return Particulars(too_large=size)
     if len(detail := lay_out(request.arguments)) > _MOST_LAID_OUT:
         return Particulars(too_large=len(detail))
-    target = find_target(request, workspace) if workspace is not None else None
     if target is None:
         return Particulars(detail, "", tuple(_notes(request)), tuple(_warnings(request)), rule_for(request, workspace))
     is_written = request.tool in WRITERS
@@ -79,6 +82,7 @@ def examine(request: ToolRequest, workspace: Path | None, allowed: Collection[st
         (*_notes(request), *notes),
         (*_warnings(request, target, workspace), *_unseen_in_file(comparison)),
         rule_for(request, workspace),
+        target,
         target if is_written else "",
         sign(target) if is_written else (),
     )
@@ -152,13 +156,15 @@ def _warnings(request: ToolRequest, target: str = "", workspace: Path | None = N
 
 def _warn_of_place(request: ToolRequest, target: str, workspace: Path) -> Iterator[str]:
     """Where the path leads, when that is not where it seems to lead."""
-    own = os.path.realpath(workspace)
+    if is_vague(request):
+        yield "The path is relative: it counts from where the agent's shell is, which may not be its workspace"
+        return
+    own = find_place(workspace)
     named = os.path.normpath(workspace / request.arguments[PATHS[request.tool]])
-    seems = os.path.join(own, os.path.relpath(named, workspace)) if Path(named).is_relative_to(workspace) else named
+    seems = os.path.join(own, os.path.relpath(named, workspace)) if is_below(named, str(workspace)) else named
     if os.path.normpath(seems) != target:
         yield f"The path leads to {show(target)}"
-    own_places = [own, *(os.path.realpath(folder) for folder in request.folders)]
-    if not any(Path(target).is_relative_to(place) for place in own_places):
+    if not any(is_below(target, place) for place in (own, *map(find_place, request.folders))):
         yield "It is outside this session's workspace"
 
 

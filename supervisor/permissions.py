@@ -11,8 +11,9 @@ from supervisor.cleaning import one_line, shorten
 from supervisor.connection import ToolRequest
 from supervisor.model import ChoiceItem, Choose
 from supervisor.particulars import lay_out
-from supervisor.rules import COMMAND_TOOL, PATHS
+from supervisor.rules import COMMAND_TOOL
 from supervisor.rules import rule_for as rule_for
+from supervisor.targets import PATHS
 from supervisor.visible import show
 
 CHOICE_TOOL = "AskUserQuestion"
@@ -45,9 +46,9 @@ _UNTOLD = (
 """Arguments whose absence from one line hides nothing of what the call is about; all others are named there."""
 
 
-def call_of(request: ToolRequest) -> str:
-    """One call to the letter: another with the same tool is another question."""
-    return json.dumps([request.tool, request.arguments], sort_keys=True, default=str)
+def call_of(request: ToolRequest, place: str = "") -> str:
+    """One call to the letter, and where its path leads: another with the same tool is another question."""
+    return json.dumps([request.tool, request.arguments, place], sort_keys=True, default=str)
 
 
 def find_flaw(request: ToolRequest) -> str:

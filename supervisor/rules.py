@@ -2,38 +2,25 @@
 
 A file tool is allowed in the session's own workspace, or below a directory outside of it that was named when it was
 approved. Every later call is judged by where its path leads at that moment, links resolved. Tools that know neither a
-command nor a path are asked about each time.
+command nor a path are asked about each time, and so are calls that write what other programs are configured by.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from supervisor.cleaning import find_unseen
+from supervisor.comparison import WRITERS
 from supervisor.connection import ToolRequest
+from supervisor.targets import IN_DIRECTORIES, find_place, find_target, is_below, is_hidden
+from supervisor.targets import PATHS as PATHS
 from supervisor.visible import show
 
 COMMAND_TOOL = "Bash"
-PATHS = {
-    "Read": "file_path",
-    "Write": "file_path",
-    "Edit": "file_path",
-    "MultiEdit": "file_path",
-    "NotebookEdit": "notebook_path",
-    "NotebookRead": "notebook_path",
-    "Glob": "path",
-    "Grep": "path",
-    "LS": "path",
-}
-"""File tools, and the argument that says where each of them works."""
-_IN_DIRECTORIES = ("Glob", "Grep", "LS")
-"""Their path names a directory, or one file of it."""
 WORKSPACE = "."
 """Stands for the session's own workspace, wherever that is."""
 
@@ -85,14 +72,16 @@ def rule_for(request: ToolRequest, workspace: Path | None = None) -> Rule | None
     if request.tool == COMMAND_TOOL:
         command = request.arguments.get("command")
         return Rule(request.tool, letter=_letter(request.arguments)) if isinstance(command, str) and command else None
-    if workspace is None or (target := find_target(request, workspace)) is None:
+    if workspace is None or (target := find_target(request, workspace)) is None or is_vague(request):
         return None
-    own = os.path.realpath(workspace)
-    if _is_below(target, own):
-        return Rule(request.tool, WORKSPACE)
-    folder = target if request.tool in _IN_DIRECTORIES and os.path.isdir(target) else os.path.dirname(target)
+    own = find_place(workspace)
+    if is_below(target, own):
+        return None if _is_kept_apart(request, target, own) else Rule(request.tool, WORKSPACE)
+    folder = target if request.tool in IN_DIRECTORIES and os.path.isdir(target) else os.path.dirname(target)
     # A directory that holds the workspace holds those of other sessions, or the whole host.
-    return None if _is_below(own, folder) else Rule(request.tool, folder)
+    if is_below(own, folder) or _is_kept_apart(request, target, "/"):
+        return None
+    return Rule(request.tool, folder)
 
 
 def is_covered(request: ToolRequest, workspace: Path | None, allowed: Collection[str]) -> bool:
@@ -108,39 +97,17 @@ def is_covered(request: ToolRequest, workspace: Path | None, allowed: Collection
     return not folders.isdisjoint(allowed)
 
 
-def find_target(request: ToolRequest, workspace: Path) -> str | None:
-    """The absolute path, without links, that a file tool would work on; None when it has none or an odd one, which the
-    CLI might read in another way. Blocking."""
-    if (name := PATHS.get(request.tool)) is None:
-        return None
-    raw = request.arguments.get(name)
-    if not isinstance(raw, str) or _is_odd(raw):
-        return None
-    if request.tool == "Glob" and _leaves_its_folder(request.arguments.get("pattern")):
-        return None
-    try:
-        return os.path.realpath(workspace / raw)
-    except (OSError, ValueError):
-        return None
+def is_vague(request: ToolRequest) -> bool:
+    """A relative path counts from where the agent's shell is, and nothing says where that is."""
+    is_relative = not os.path.isabs(request.arguments[PATHS[request.tool]])
+    return is_relative and request.tool in IN_DIRECTORIES and request.cwd is None
 
 
-def _is_odd(path: str) -> bool:
-    return (
-        not path
-        or path != path.strip()
-        or path.startswith("~")
-        or "\n" in path
-        or bool(find_unseen(path))
-        or unicodedata.normalize("NFC", path) != path
-    )
-
-
-def _leaves_its_folder(pattern: Any) -> bool:
-    return not isinstance(pattern, str) or pattern.startswith(("/", "~")) or ".." in pattern or "{" in pattern
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return Path(path).is_relative_to(folder)
+def _is_kept_apart(request: ToolRequest, target: str, folder: str) -> bool:
+    """Whether "always" leaves the path out: what the CLI calls sensitive, hidden names outside the workspace, and
+    hidden names anywhere for a tool that writes. `folder` is the workspace, or the root."""
+    is_of_interest = folder == "/" or request.tool in WRITERS
+    return "sensitive" in request.reason or (is_of_interest and is_hidden(target, folder))
 
 
 def _letter(arguments: Mapping[str, Any]) -> str:

@@ -300,7 +300,9 @@ class SdkConnection:
         folders = tuple(map(Path, self._compiled.arguments.get("add_dirs", ())))
 
         async def judge(call: Any, tool_use_id: str | None, context: Any) -> Any:
-            request = ToolRequest(str(call.get("tool_name")), dict(call.get("tool_input") or {}), folders=folders)
+            cwd = Path(call["cwd"]) if call.get("cwd") else None
+            arguments = dict(call.get("tool_input") or {})
+            request = ToolRequest(str(call.get("tool_name")), arguments, folders=folders, cwd=cwd)
             objection = await anyio.to_thread.run_sync(brackets.find_objection, request, workspace)
             return as_denial(objection) if objection else {}
 

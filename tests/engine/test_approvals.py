@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from pathlib import Path
 
 import anyio
 import pytest
@@ -239,3 +240,47 @@ def test_rules_of_an_older_journal_do_not_keep_their_wide_meaning() -> None:
     record = SessionRecord(SessionKey("desk", "ana", "a"), 0.0, 0.0, allowed=frozenset({"Write", "Read", "Bash: ls"}))
     session = revive_session(record, Clock(), None)  # type: ignore[arg-type]
     assert {rule.split('"')[1] for rule in session.allowed} == {"Bash"}
+
+
+@pytest.mark.parametrize("always", [False, True])
+async def test_an_approval_is_void_when_the_path_leads_elsewhere_than_was_shown(
+    start: Start, world: FakeWorld, tmp_path: Path, always: bool
+) -> None:
+    """A link was put in the place of the folder while the question was open."""
+    reports, secret = tmp_path / "reports", tmp_path / "secret"
+    reports.mkdir()
+    secret.mkdir()
+    request = ToolRequest("Write", {"file_path": str(reports / "a.md"), "content": "x"})
+    async with start() as supervisor, asking(supervisor, world, request) as verdicts:
+        question = only_question(supervisor)
+        reports.rmdir()
+        reports.symlink_to(secret)
+        supervisor.answer(question.id, Allow(always=always))
+        await until(lambda: verdicts)
+        assert isinstance(verdicts[0].answer, Deny)
+        assert "lead to another file" in verdicts[0].message
+        assert await recorded(supervisor, question) == LOST
+        assert supervisor._instances["desk"].sessions[question.key].allowed == set()
+
+
+async def test_a_turn_that_ends_while_the_path_is_looked_at_leaves_no_approval(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, go_on = threading.Event(), threading.Event()
+
+    def look(*_: object) -> str:
+        looks.set()
+        go_on.wait(10)
+        return "/somewhere"
+
+    request = ToolRequest("Write", {"file_path": "a.md", "content": "x"})
+    async with start() as supervisor, asking(supervisor, world, request) as verdicts:
+        question = only_question(supervisor)
+        monkeypatch.setattr("supervisor.desk.find_target", look)
+        supervisor.answer(question.id, Allow(always=True))
+        await until(looks.is_set)
+        supervisor.kill("desk")
+        await until(lambda: not supervisor.snapshot().questions)
+        go_on.set()
+        assert await recorded(supervisor, question) == LOST
+        assert not any(isinstance(verdict.answer, Allow) for verdict in verdicts if verdict is not None)

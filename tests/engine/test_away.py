@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -138,6 +139,36 @@ async def test_what_was_approved_once_runs_once_without_being_asked_again(
             supervisor.answer(supervisor.snapshot().questions[0].id, Deny())
             assert isinstance(await ticket.outcome(), Done)
         assert len(verdicts) == 2, "the second one was a question again"
+
+
+async def test_what_was_approved_is_asked_about_anew_when_its_path_leads_elsewhere_meanwhile(
+    start: Start, world: FakeWorld, template: Template, tmp_path: Path
+) -> None:
+    reports, secret = tmp_path / "reports", tmp_path / "secret"
+    reports.mkdir()
+    secret.mkdir()
+    request = ToolRequest("Write", {"file_path": str(reports / "a.md"), "content": "x"})
+    verdicts: list[Verdict | None] = []
+
+    async def go_on(connection: FakeConnection) -> None:
+        verdicts.append(await connection.ask(request))
+        connection.reply("done")
+
+    async with (
+        start(template) as supervisor,
+        anyio.create_task_group() as group,
+        asking(supervisor, world, request) as ticket,
+    ):
+        world.on_prompt = lambda connection, text: group.start_soon(go_on, connection)
+        reports.rmdir()
+        reports.symlink_to(secret)
+        supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+        await until(lambda: verdicts or (supervisor.snapshot().questions and not ticket.finished))
+        assert not verdicts
+        (question,) = supervisor.snapshot().questions
+        assert f"The path leads to {secret / 'a.md'}" in question.warnings
+        supervisor.answer(question.id, Deny())
+        assert isinstance(await ticket.outcome(), Done)
 
 
 async def test_nobody_is_freed_while_nobody_waits(start: Start, world: FakeWorld, template: Template) -> None:

@@ -140,6 +140,30 @@ def test_paths_are_judged_by_where_they_lead(tmp_path: Path) -> None:
     assert lets("Glob(src/**)", "Glob", "src/deep")
 
 
+def test_a_relative_path_counts_from_where_the_agents_shell_is(tmp_path: Path) -> None:
+    brackets = read_brackets(["Grep(src/**)"])
+    for folder in ("src", "other/src"):
+        (tmp_path / folder).mkdir(parents=True)
+
+    def lets(path: str, cwd: Path) -> bool:
+        request = ToolRequest("Grep", {"path": path, "pattern": "x"}, cwd=cwd)
+        return not brackets.find_objection(request, tmp_path)
+
+    assert lets("src", tmp_path)
+    assert not lets("src", tmp_path / "other")
+    assert lets("../src", tmp_path / "other")
+    assert not brackets.find_objection(ToolRequest("Grep", {"pattern": "x"}, cwd=tmp_path / "src"), tmp_path)
+
+
+def test_a_workspace_that_became_a_link_fits_no_bracket(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    workspace = tmp_path / "own"
+    workspace.symlink_to(tmp_path / "secret")
+
+    assert refused("Read(./**)", "Read", workspace, file_path=str(workspace / "a"))
+    assert refused("Read(./**)", "Read", workspace, file_path=str(tmp_path / "secret" / "a"))
+
+
 def test_names_in_a_bracket_are_the_agents_and_skills_that_may_be_called() -> None:
     assert not refused("Agent(helper, tester)", "Agent", subagent_type="tester")
     assert not refused("Task(helper)", "Agent", subagent_type="helper")

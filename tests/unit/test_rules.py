@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,98 @@ def test_a_directory_that_became_a_link_is_no_longer_covered(workspace: Path, tm
     os.symlink(tmp_path / "secret", tmp_path / "reports")
 
     assert not is_covered(write(str(tmp_path / "reports" / "a")), workspace, allowed)
+
+
+def test_a_workspace_that_became_a_link_covers_nothing_of_what_the_link_leads_to(
+    workspace: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").mkdir()
+    allowed = always(write(str(workspace / "a")), workspace)
+
+    workspace.rmdir()
+    workspace.symlink_to(tmp_path / "secret")
+
+    for path in (workspace / "a", tmp_path / "secret" / "a", "a"):
+        assert not is_covered(write(str(path)), workspace, allowed)
+
+
+def test_a_path_that_the_cli_and_the_file_system_read_in_two_ways_is_not_covered(
+    workspace: Path, tmp_path: Path
+) -> None:
+    """`link/../x` is beside the link for the CLI, and beside what the link leads to for the file system."""
+    (workspace / "deep").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "link").symlink_to(workspace / "deep")
+    (workspace / "link").symlink_to(tmp_path / "out")
+    allowed = always(write(str(workspace / "a")), workspace)
+
+    assert is_covered(write(str(workspace / "deep" / ".." / "a")), workspace, allowed)
+    assert not is_covered(write(str(tmp_path / "out" / "link" / ".." / "a")), workspace, allowed)
+    assert not is_covered(write(str(workspace / "link" / ".." / "a")), workspace, allowed)
+
+
+@pytest.mark.parametrize(
+    "path", ["/proc/self/cwd/a", "/proc/thread-self/cwd/a", "/dev/fd/3", "/x/../proc/self/environ"]
+)
+def test_what_leads_each_process_elsewhere_has_no_always(path: str, workspace: Path) -> None:
+    assert rule_for(write(path), workspace) is None
+
+
+@pytest.mark.parametrize("path", ["file:///etc/passwd", "$HOME/a", "%2e%2e/%2e%2e/a", "..\\a", "~"])
+def test_a_path_is_taken_to_the_letter(path: str, workspace: Path) -> None:
+    """As the CLI takes it (measured): there is no such thing as an address or a variable in it."""
+    rule = rule_for(write(path), workspace)
+    assert rule is None or rule.folder == "."
+
+
+@pytest.mark.parametrize("tool", ["Write", "Edit", "MultiEdit", "NotebookEdit"])
+@pytest.mark.parametrize(
+    "path", [".git/config", ".git/hooks/x", ".claude/settings.json", "a/.env", ".GIT/config", ".x"]
+)
+def test_always_for_writing_leaves_out_what_configures_other_programs(tool: str, path: str, workspace: Path) -> None:
+    def request(path: object) -> ToolRequest:
+        return ToolRequest(tool, {PATHS[tool]: str(path)})
+
+    allowed = always(request(workspace / "a"), workspace)
+
+    assert rule_for(request(workspace / path), workspace) is None
+    assert not is_covered(request(workspace / path), workspace, allowed)
+    reading = ToolRequest("Read", {"file_path": str(workspace / path)})
+    assert is_covered(reading, workspace, always(reading, workspace))
+
+
+def test_always_outside_the_workspace_leaves_out_hidden_files_for_reading_too(workspace: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+
+    def read(path: Path) -> ToolRequest:
+        return ToolRequest("Read", {"file_path": str(path)})
+
+    allowed = always(read(home / "notes.md"), workspace)
+    assert is_covered(read(home / "more" / "notes.md"), workspace, allowed)
+    assert not is_covered(read(home / ".ssh" / "id"), workspace, allowed)
+    assert rule_for(read(home / ".netrc"), workspace) is None
+
+
+def test_what_the_cli_calls_sensitive_is_asked_about_each_time(workspace: Path) -> None:
+    path = str(workspace / "lefthook.yml")
+    allowed = always(write(str(workspace / "a")), workspace)
+    asked = ToolRequest("Write", {"file_path": path}, reason=f"Claude wants to edit {path} which is a sensitive file.")
+
+    assert not is_covered(asked, workspace, allowed)
+    assert rule_for(asked, workspace) is None
+
+
+@pytest.mark.parametrize("tool", ["Grep", "Glob", "LS"])
+def test_a_relative_folder_is_covered_only_where_it_is_known_what_it_counts_from(tool: str, workspace: Path) -> None:
+    """`cd` in the agent's shell moves it."""
+    (workspace / "src").mkdir()
+    allowed = always(ToolRequest(tool, {"path": str(workspace), "pattern": "*"}), workspace)
+    relative = ToolRequest(tool, {"path": "src", "pattern": "*"})
+
+    assert not is_covered(relative, workspace, allowed)
+    assert is_covered(replace(relative, cwd=workspace), workspace, allowed)
+    assert not is_covered(replace(relative, cwd=Path("/etc")), workspace, allowed)
 
 
 @pytest.mark.parametrize(
