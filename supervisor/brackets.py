@@ -10,7 +10,7 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from supervisor.connection import ToolRequest
 from supervisor.paths import expand_home
 from supervisor.rules import COMMAND_TOOL
 from supervisor.server_tools import ServerTools, read_server_tools
-from supervisor.targets import IN_DIRECTORIES, PATHS, find_place, find_target
+from supervisor.targets import PATHS, find_place, find_target, with_path
 
 _ALIASES = {"Task": "Agent"}
 """Older names of tools."""
@@ -162,10 +162,7 @@ def _fits_host(pattern: str, url: object) -> bool:
 
 def _fits_path(pattern: str, request: ToolRequest, workspace: Path) -> bool:
     """As in Claude Code: `//x` is absolute, `~/x` in the home directory, all else in the workspace or shared folder."""
-    arguments = request.arguments
-    if request.tool in IN_DIRECTORIES and not arguments.get("path"):
-        request = replace(request, arguments={**arguments, "path": "."})
-    target = find_target(request, workspace)
+    target = find_target(with_path(request), workspace)
     if target is None:
         return False
     if pattern.startswith("//"):
@@ -204,9 +201,14 @@ def _translate(pattern: str) -> str:
 
 def as_denial(reason: str) -> dict[str, Any]:
     """What a hook of the SDK answers to refuse a call."""
-    decision = {
-        "hookEventName": "PreToolUse",
-        "permissionDecision": "deny",
-        "permissionDecisionReason": reason,
-    }
-    return {"hookSpecificOutput": decision}
+    return _as_decision("deny", reason)
+
+
+def as_question(reason: str) -> dict[str, Any]:
+    """What a hook of the SDK answers to have a call put to a human, whatever the permission mode says."""
+    return _as_decision("ask", reason)
+
+
+def _as_decision(decision: str, reason: str) -> dict[str, Any]:
+    found = {"hookEventName": "PreToolUse", "permissionDecision": decision, "permissionDecisionReason": reason}
+    return {"hookSpecificOutput": found}

@@ -22,7 +22,7 @@ from supervisor.private import host_umask
 from supervisor.server_tools import is_of_server, read_server_tools, spelled
 from supervisor.settings import Settings
 from supervisor.skills import PLUGIN, find_skills, gather_skills
-from supervisor.template import Template, bare, is_confined, shared_folder
+from supervisor.template import Template, bare, is_confined, reads_anywhere, shared_folder
 from supervisor.walls import missing_skills, skills_looked_in
 
 _log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class CompiledOptions:
         walls: list[Any] | None = None
         if (template := self.template) is not None:
             walls = [template.sandbox, is_confined(template)]
-            if template.hooks or read_brackets(template.tools, template.mcp_servers):
+            if template.hooks or reads_anywhere(template) or read_brackets(template.tools, template.mcp_servers):
                 walls += [template.hooks, template.tools]
         parts = [self.arguments, self.environment, self.prompt, self.servers, self.granted, walls]
         canonical = json.dumps(parts, sort_keys=True, default=str)

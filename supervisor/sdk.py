@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from supervisor.brackets import as_denial, read_brackets
+from supervisor.brackets import as_denial, as_question, read_brackets
 from supervisor.bundled import WITHHELD
 from supervisor.cleaning import clean, one_line
 from supervisor.client_events import ClientEvent
@@ -34,6 +34,8 @@ from supervisor.private import make_private_dir
 from supervisor.processes import LOST, MARK, Measure, ProcessTable, Tree, find_descendant, find_top
 from supervisor.reserve import PLANNING_FIGURE
 from supervisor.start_files import FOLDER, StartFiles, start_files
+from supervisor.targets import is_outside
+from supervisor.template import reads_anywhere
 from supervisor.transcript import (
     Cut,
     CutKind,
@@ -41,6 +43,7 @@ from supervisor.transcript import (
     find_spent,
     find_transcript,
     keep_private,
+    project_name,
     set_aside,
 )
 from supervisor.walls import client_settings
@@ -289,22 +292,33 @@ class SdkConnection:
         return {**own, KEEP: ",".join(names), SUPERVISOR: str(os.getpid())}
 
     def _guards(self) -> dict[Any, Any] | None:
-        """Judges every call by the brackets of the template, in every permission mode and in sub-agents too."""
+        """Judges every call by the brackets of the template, and where its mode would let files be read anywhere; in
+        every permission mode and in sub-agents too."""
         from claude_agent_sdk import HookMatcher
 
         template = self._compiled.template
-        brackets = read_brackets(template.tools, template.mcp_servers) if template is not None else None
-        if not brackets:
+        if template is None:
+            return None
+        brackets = read_brackets(template.tools, template.mcp_servers)
+        must_ask = reads_anywhere(template)
+        if not (brackets or must_ask):
             return None
         workspace = self._launch.workspace
         folders = tuple(map(Path, self._compiled.arguments.get("add_dirs", ())))
+        own = find_config_dir(self._compiled.environment) / "projects" / project_name(workspace)
+
+        def decide(request: ToolRequest) -> dict[str, Any]:
+            if objection := brackets.find_objection(request, workspace):
+                return as_denial(objection)
+            if must_ask and is_outside(request, workspace, (*folders, own)):
+                return as_question("It is outside the agent's workspace")
+            return {}
 
         async def judge(call: Any, tool_use_id: str | None, context: Any) -> Any:
             cwd = Path(call["cwd"]) if call.get("cwd") else None
             arguments = dict(call.get("tool_input") or {})
             request = ToolRequest(str(call.get("tool_name")), arguments, folders=folders, cwd=cwd)
-            objection = await anyio.to_thread.run_sync(brackets.find_objection, request, workspace)
-            return as_denial(objection) if objection else {}
+            return await anyio.to_thread.run_sync(decide, request)
 
         return {"PreToolUse": [HookMatcher(hooks=[judge], on_failure="block")]}
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,21 @@ def find_target(request: ToolRequest, workspace: Path) -> str | None:
         return target
     except (OSError, ValueError):
         return None
+
+
+def with_path(request: ToolRequest) -> ToolRequest:
+    """A search that names no folder works in the one it counts from."""
+    if request.tool not in IN_DIRECTORIES or request.arguments.get("path"):
+        return request
+    return replace(request, arguments={**request.arguments, "path": "."})
+
+
+def is_outside(request: ToolRequest, workspace: Path, places: Iterable[Path]) -> bool:
+    """Whether a file tool works outside of the workspace and those places, or nobody can tell. Blocking."""
+    if request.tool not in PATHS:
+        return False
+    target = find_target(with_path(request), workspace)
+    return target is None or not any(is_below(target, find_place(one)) for one in (workspace, *places))
 
 
 def find_place(folder: Path) -> str:

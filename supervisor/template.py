@@ -445,6 +445,11 @@ def is_confined(template: FrontMatter) -> bool:
     return not (runs_commands(template) or template.settings or template.permission_mode == "bypassPermissions")
 
 
+def reads_anywhere(template: FrontMatter) -> bool:
+    """Whether its permission mode lets the file tools read the whole host without a question (measured for `plan`)."""
+    return template.permission_mode in ("plan", "auto") and not is_confined(template)
+
+
 def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
     """Values that are right alone and wrong together: (key, the sentence that follows it)."""
     found = [(dotted(("hooks", *way)), sentence) for way, sentence in hooks.find_mistakes(template.hooks)]

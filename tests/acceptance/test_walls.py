@@ -93,6 +93,36 @@ async def test_agents_of_one_folder_share_its_files_and_nothing_of_their_convers
             )
 
 
+@pytest.mark.parametrize("mode", ["plan", "auto"])
+async def test_a_mode_that_reads_without_questions_asks_outside_the_workspace(
+    open_house: Open, tmp_path: Path, mode: str
+) -> None:
+    """Where commands run, a template is not confined; the CLI reads the whole host unasked in `plan` then."""
+    shared, outside = tmp_path / "shared", tmp_path / "outside"
+    shared.mkdir()
+    outside.mkdir()
+    (shared / "plan.txt").write_text("quicksand")
+    (outside / "a.txt").write_text("marmalade")
+    (shared / "link").symlink_to(outside)
+    keys = {
+        "tools": ["Bash", "Read", "Grep", "Glob"],
+        "permissionMode": mode,
+        "workspace": "shared",
+        "questionTtl": 0.2,
+    }
+    async with open_house(1, keys=keys) as house:
+        assert "quicksand" in await use(house, "Read", "ana", file_path=str(shared / "plan.txt"))
+        assert "plan.txt" in await use(house, "Grep", "ana", pattern="quicksand", path=str(shared))
+        for tool, arguments in (
+            ("Read", {"file_path": str(outside / "a.txt")}),
+            ("Read", {"file_path": str(shared / "link" / "a.txt")}),
+            ("Grep", {"pattern": "marmalade", "path": str(outside)}),
+            ("Glob", {"pattern": f"{outside}/*.txt"}),
+        ):
+            assert "Nobody answered" in await use(house, tool, "ana", **arguments), arguments
+        assert "marmalade" in await approved(house, "Read", file_path=str(outside / "a.txt"))
+
+
 async def test_a_schedule_left_in_the_folder_belongs_to_no_session(open_house: Open, tmp_path: Path) -> None:
     """The CLI looks for schedules in its working directory, and that is never the shared folder."""
     async with open_house(2, keys={"workspace": "shared", "permissionMode": "acceptEdits"}) as house:
