@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -49,6 +50,7 @@ class Bench:
         self._free: SimpleQueue[Path] = SimpleQueue()
         self._limit = LEAST
         self._deadline = deadline
+        self._running: set[subprocess.Popen[str]] = set()
         for number in range(workers):
             self._free.put(_copy(folder / str(number)))
 
@@ -56,7 +58,7 @@ class Bench:
         """Runs them all on the unchanged code. Returns what fails; empty when all is well."""
         copy = self._free.get()
         began = time.monotonic()
-        code, output = _run(copy, tests, self._deadline - began)
+        code, output = self._run(copy, tests, self._deadline - began)
         self._limit = max(LEAST, WORST * (time.monotonic() - began))
         self._free.put(copy)
         return "" if code == 0 else output
@@ -73,15 +75,53 @@ class Bench:
             if left <= 0:
                 return Tried(mutation, "late", change)
             file.write_text(after, encoding="utf-8")
-            code, output = _run(copy, tests, min(left, self._limit))
+            code, output = self._run(copy, tests, min(left, self._limit))
             seconds = time.monotonic() - began
-            if code is None and left < self._limit:
+            if self._deadline == 0 or (code is None and left < self._limit):
                 return Tried(mutation, "late", change)
             verdict = "survived" if code == 0 else "killed"
             return Tried(mutation, verdict, change, seconds, _first_failure(output) if code else "")
         finally:
             file.write_text(before, encoding="utf-8")
             self._free.put(copy)
+
+    def stop(self) -> None:
+        """What runs is ended, and what has not been tried is left out."""
+        self._deadline = 0.0
+        for process in tuple(self._running):
+            _kill(process)
+
+    def _run(self, copy: Path, tests: tuple[str, ...], seconds: float) -> tuple[int | None, str]:
+        """The exit code of pytest, None when it took longer, and what it printed. Nothing it has started is left."""
+        # No compiled files: two mutants of one second and one size would be taken for each other.
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy), "TMPDIR": str(copy.parent)}
+        options = ("-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "-p", "no:xdist")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *options, *tests],
+            cwd=copy,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._running.add(process)
+        try:
+            output, _ = process.communicate(timeout=max(1.0, seconds))
+            return process.returncode, output
+        except subprocess.TimeoutExpired:
+            return None, "it took too long"
+        finally:
+            _kill(process)
+            process.wait()
+            self._running.discard(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """With everything it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _copy(to: Path) -> Path:
@@ -93,34 +133,6 @@ def _copy(to: Path) -> Path:
         else:
             shutil.copy(source, to / name)
     return to
-
-
-def _run(copy: Path, tests: tuple[str, ...], seconds: float) -> tuple[int | None, str]:
-    """The exit code of pytest, None when it took longer, and what it printed. Nothing it has started is left."""
-    # No compiled files: two mutants of one second and one size would be taken for each other.
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy), "TMPDIR": str(copy.parent)}
-    options = ("-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "-p", "no:xdist")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *options, *tests],
-        cwd=copy,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=max(1.0, seconds))
-        return process.returncode, output
-    except subprocess.TimeoutExpired:
-        return None, "it took too long"
-    finally:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
 
 
 def _first_failure(output: str) -> str:
@@ -150,9 +162,11 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="bullpen-mutants-") as folder:
         bench = Bench(Path(folder), given.workers, time.monotonic() + 60 * given.minutes)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: bench.stop())
         with ThreadPoolExecutor(given.workers) as pool:
             used = dict.fromkeys(test for mutation in chosen for test in tests_of[mutation.module])
-            if broken := bench.warm_up(tuple(used)):
+            if broken := pool.submit(bench.warm_up, tuple(used)).result():
                 print(broken[-4_000:], "\nthe unchanged code does not pass its tests", sep="\n")
                 return 2
             tried = list(pool.map(lambda one: _tell(bench.try_out(one, tests_of[one.module])), chosen))
