@@ -51,16 +51,19 @@ class Bench:
         self._limit = LEAST
         self._deadline = deadline
         self._running: set[subprocess.Popen[str]] = set()
-        for number in range(workers):
-            self._free.put(_copy(folder / str(number)))
+        self._copies = [folder / str(number) for number in range(workers)]
 
     def warm_up(self, tests: tuple[str, ...]) -> str:
         """Runs them all on the unchanged code. Returns what fails; empty when all is well."""
-        copy = self._free.get()
+        first, *others = self._copies
+        _copy(first)
         began = time.monotonic()
-        code, output = self._run(copy, tests, self._deadline - began)
+        code, output = self._run(first, tests, self._deadline - began, compiles=True)
         self._limit = max(LEAST, WORST * (time.monotonic() - began))
-        self._free.put(copy)
+        for other in others:
+            shutil.copytree(first, other)
+        for copy in self._copies:
+            self._free.put(copy)
         return "" if code == 0 else output
 
     def try_out(self, mutation: Mutation, tests: tuple[str, ...]) -> Tried:
@@ -91,10 +94,13 @@ class Bench:
         for process in tuple(self._running):
             _kill(process)
 
-    def _run(self, copy: Path, tests: tuple[str, ...], seconds: float) -> tuple[int | None, str]:
+    def _run(
+        self, copy: Path, tests: tuple[str, ...], seconds: float, *, compiles: bool = False
+    ) -> tuple[int | None, str]:
         """The exit code of pytest, None when it took longer, and what it printed. Nothing it has started is left."""
-        # No compiled files: two mutants of one second and one size would be taken for each other.
-        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy), "TMPDIR": str(copy.parent)}
+        # Only the unchanged code is kept compiled: two mutants of one second and size would be taken for each other.
+        environment = os.environ | {"PYTHONPATH": str(copy), "TMPDIR": str(copy.parent)}
+        environment |= {} if compiles else {"PYTHONDONTWRITEBYTECODE": "1"}
         options = ("-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "-p", "no:xdist")
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *options, *tests],
@@ -124,15 +130,14 @@ def _kill(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _copy(to: Path) -> Path:
+def _copy(to: Path) -> None:
     to.mkdir()
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__", "__snapshots__"))
         else:
-            shutil.copy(source, to / name)
-    return to
+            shutil.copy2(source, to / name)
 
 
 def _first_failure(output: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.admission import HostRoom, find_own_shortage, is_over_budget, ledger_of
+from supervisor.admission import HostRoom, Shortage, find_own_shortage, is_over_budget, ledger_of
 from supervisor.ceilings import find_level
 from supervisor.model import MemoryLevel, SlotState, WhyWaiting
 from supervisor.pool import Pool
@@ -163,6 +163,77 @@ def test_a_place_goes_to_the_instance_that_waits_longest() -> None:
     assert room.find_shortage(single) is WhyWaiting.MEMORY
     room.memory_budget = 300
     assert room.find_shortage(crowd) is None, "no place is kept for one whose own budget forbids it"
+
+
+def test_two_that_wait_since_the_same_moment_do_not_keep_each_other_out() -> None:
+    first, second = Tenant(lacks_client=True, since=3.0), Tenant(lacks_client=True, since=3.0)
+    room = house(first, second, max_agents=1)
+    assert room.find_shortage(first) is None
+    assert room.find_shortage(second) is None
+    assert room.is_wanted
+
+
+def test_nobody_is_evicted_for_one_that_may_have_a_client() -> None:
+    """It gets one by itself."""
+    rich, waiting = Tenant(), Tenant(lacks_client=True)
+    idle = add_slot(rich.pool, SlotState.READY, 100)
+    room = house(rich, waiting, max_agents=2)
+    assert room.find_victim() is None
+    room.max_agents = 1
+    assert room.find_victim() == (rich, idle)
+    waiting.lacks_client = False
+    assert room.find_victim() is None
+    assert not room.is_wanted
+
+
+def test_why_a_session_waits_is_told_only_where_one_does() -> None:
+    tenant = Tenant()
+    room = house(tenant, max_agents=0)
+    assert room.explain(tenant, has_free_turn=True) is None
+    assert room.explain(tenant, has_free_turn=False) is None
+    tenant.lacks_client = True
+    assert room.explain(tenant, has_free_turn=True) is WhyWaiting.NO_SLOT
+    room.max_agents = 1
+    assert room.explain(tenant, has_free_turn=True) is None, "it may have a client"
+    assert room.explain(tenant, has_free_turn=False) is WhyWaiting.NO_SLOT, "its turns are all in use"
+    add_slot(tenant.pool, SlotState.BUSY, 950)
+    room.max_agents = 2
+    assert room.explain(tenant, has_free_turn=True) is WhyWaiting.MEMORY
+
+
+def test_a_shortage_remembers_when_somebody_was_kept_out_last() -> None:
+    """Seconds of calm are counted from there."""
+    shortage = Shortage()
+    assert not shortage.note(None, 1.0), "nothing has changed"
+    assert shortage.seen_at < 0
+    assert shortage.note(WhyWaiting.NO_SLOT, 2.0)
+    assert not shortage.note(WhyWaiting.NO_SLOT, 3.0)
+    assert shortage.note(WhyWaiting.MEMORY, 4.0), "another reason is a change"
+    assert (shortage.why, shortage.seen_at) == (WhyWaiting.MEMORY, 4.0)
+    assert shortage.note(None, 5.0)
+    assert (shortage.why, shortage.seen_at) == (None, 4.0)
+
+
+def test_a_budget_below_one_client_is_remarked_on_and_one_that_just_holds_it_is_not() -> None:
+    tenant = Tenant(memory_budget=100)
+    assert house(tenant, memory_budget=100).remark(tenant) == ""
+    assert house(tenant, memory_budget=99).remark(tenant).startswith("memory_budget (99")
+    tenant.memory_budget = 99
+    assert house(tenant, memory_budget=99).remark(tenant).startswith("pool.memoryBudget (99")
+    assert house(Tenant()).remark(Tenant()) == ""
+
+
+def test_a_budget_that_is_just_filled_is_not_exceeded() -> None:
+    tenant = Tenant(memory_budget=200)
+    add_slot(tenant.pool, SlotState.BUSY, 100)
+    room = house(tenant, memory_budget=200)
+    assert room.find_shortage(tenant) is None
+    add_slot(tenant.pool, SlotState.READY, 100)
+    assert not is_over_budget(tenant)
+    assert room.find_victim() is None
+    add_slot(tenant.pool, SlotState.READY, 1)
+    assert is_over_budget(tenant)
+    assert room.find_victim() is not None
 
 
 def test_nobody_is_evicted_from_other_instances_for_a_budget_of_ones_own() -> None:

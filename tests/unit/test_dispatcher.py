@@ -115,6 +115,13 @@ def test_1_a_pool_over_its_cap_gives_up_what_is_idle() -> None:
     assert stage.decide() is None
 
 
+def test_1_a_pool_that_is_just_full_gives_nothing_up() -> None:
+    stage = Stage(cap=2)
+    stage.slot(SlotState.READY, stage.session("ana"))
+    stage.slot(SlotState.READY)
+    assert stage.decide() is None
+
+
 def test_1_a_pool_over_its_memory_budget_gives_up_what_is_idle_and_nothing_else() -> None:
     """S1.14"""
     stage = Stage(cap=3)
@@ -343,6 +350,29 @@ def test_the_user_with_fewer_running_turns_is_next() -> None:
     other = stage.session("boris", "b")
     stage.last_served = {"boris": 9, "ana": 1}
     assert in_fair_order(stage.scene) == [other, second]
+
+
+@pytest.mark.parametrize("first", ["ana", "boris"])
+def test_a_client_on_its_way_to_the_session_itself_counts_for_nobody(first: str) -> None:
+    """Else whoever has been given a client would stand behind whoever came later."""
+    stage = Stage(cap=4)
+    sessions = {user: stage.session(user, "hello") for user in (first, {"ana": "boris", "boris": "ana"}[first])}
+    stage.slot(SlotState.STARTING, sessions["ana"])
+    assert in_fair_order(stage.scene) == list(sessions.values())
+
+
+def test_every_turn_of_a_user_counts_once_and_those_on_their_way_as_well() -> None:
+    stage = Stage(cap=9)
+    for user, count in (("ana", 2), ("boris", 1)):
+        for number in range(count):
+            stage.slot(SlotState.BUSY, stage.session(user, session=f"busy-{number}"))
+    ana, boris = stage.session("ana", "hello"), stage.session("boris", "hello")
+    stage.slot(SlotState.STARTING, boris)
+    assert in_fair_order(stage.scene) == [boris, ana], "1 against 2: its own client does not count"
+    stage.slot(SlotState.ASKING, stage.session("boris", session="asks"))
+    assert in_fair_order(stage.scene) == [ana, boris], "2 against 2: the older turn"
+    stage.slot(SlotState.READY, stage.session("ana", session="idle"))
+    assert in_fair_order(stage.scene) == [ana, boris], "an idle client counts for nobody"
 
 
 def test_the_operator_goes_before_the_callers() -> None:
