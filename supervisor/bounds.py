@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MOST = 2**53
@@ -20,6 +20,10 @@ LONGEST_DELAY = 366 * 86400.0
 MOST_TEXT = 8 * 1024 * 1024
 """Characters of one text from outside, unless its place says less."""
 
+MOST_LEVELS = 100
+"""Of lists and mappings in one another: beyond that a value is read by nobody, and functions that call themselves for
+each level would fail at some depth."""
+
 LAST_MOMENT = 1e11
 """Unix seconds, in the year 5138: the end of what this program takes for a time."""
 
@@ -27,6 +31,20 @@ _FIRST_TIME = 946_684_800.0
 """1 January 2000, in Unix seconds. Earlier, and from 2100 on, is no time that the API means."""
 _LAST_TIME = 4_102_444_800.0
 _STATUS = range(100, 600)
+
+
+def is_too_deep(value: object) -> bool:
+    """Whether it has more than `MOST_LEVELS` levels."""
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        level = [inner for one in level if isinstance(one, Mapping | list | tuple) for inner in _inside(one)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Mapping[Any, Any] | Sequence[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, Mapping) else value
 
 
 def count(value: object) -> int:

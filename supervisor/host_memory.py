@@ -100,7 +100,8 @@ def _share(share: float) -> int:
 def _group_limits(root: Path) -> list[int]:
     """The limits of the control groups this process is in, version 2 and version 1, innermost to outermost."""
     try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
+        # A group's name may hold any byte but a slash, a newline and NUL.
+        groups = (root / "proc/self/cgroup").read_text("utf-8", "surrogateescape").split("\n")
     except OSError:
         return []
     limits = []
@@ -122,8 +123,8 @@ def _group_limits(root: Path) -> list[int]:
 
 def _limit(file: Path) -> list[int]:
     try:
-        text = file.read_text().strip()
-    except OSError:
+        text = file.read_text("ascii").strip()
+    except (OSError, ValueError):
         return []
     return [int(text)] if re.fullmatch("[0-9]{1,19}", text) and int(text) > 0 else []
 

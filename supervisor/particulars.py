@@ -15,6 +15,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any, NamedTuple
 
+from supervisor import bounds
 from supervisor.cleaning import find_unseen, name_unseen
 from supervisor.comparison import WRITERS, Comparison, Signature, compare, sign
 from supervisor.connection import ToolRequest
@@ -26,6 +27,8 @@ MOST_SHOWN = 1_000_000
 """Characters of one call that can be shown; a larger call is denied."""
 _MOST_LAID_OUT = 4 * MOST_SHOWN
 """The same with escapes and indentation."""
+TOO_DEEP = f"(more than {bounds.MOST_LEVELS} levels of lists and mappings in one another: not shown)"
+"""In the place of arguments that are only watched: a call with such is never put to a human."""
 PLAN_TOOL = "ExitPlanMode"
 
 _PROSE = ("content", "old_string", "new_string", "new_source", "edits", "prompt", "plan", "description", "questions")
@@ -100,6 +103,8 @@ def describe(request: ToolRequest) -> Particulars:
 def lay_out(arguments: Mapping[str, Any]) -> str:
     """The arguments whole, one below the other, texts as they read. A text of several lines is indented, so that no
     line of it looks like another argument."""
+    if bounds.is_too_deep(arguments):
+        return TOO_DEEP
     parts = []
     for name, value in arguments.items():
         if not isinstance(value, str):

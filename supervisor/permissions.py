@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from supervisor import bounds
 from supervisor.cleaning import one_line, shorten
 from supervisor.connection import ToolRequest
 from supervisor.model import ChoiceItem, Choose
-from supervisor.particulars import lay_out
+from supervisor.particulars import TOO_DEEP, lay_out
 from supervisor.rules import COMMAND_TOOL
 from supervisor.rules import rule_for as rule_for
 from supervisor.targets import PATHS
@@ -55,6 +56,8 @@ def find_flaw(request: ToolRequest) -> str:
     """Why nobody can decide on the request, in words for the agent; empty when somebody can."""
     if not isinstance(request.tool, str) or not request.tool.strip():
         return "The call names no tool"
+    if bounds.is_too_deep(request.arguments):
+        return f"The call has more than {bounds.MOST_LEVELS} levels of lists and mappings in one another"
     if request.tool == COMMAND_TOOL:
         command = request.arguments.get("command")
         return "" if isinstance(command, str) and command.strip() else "The call has no command to run"
@@ -95,6 +98,8 @@ def summarize(tool: str, arguments: Mapping[str, Any], workspace: Path | None = 
         return one_line(show(" · ".join(item.question for item in read_choices(arguments))), _SUMMARY_LIMIT)
     telling = [name for name in _TELLING.get(tool, ()) if isinstance(arguments.get(name), str) and arguments[name]]
     if not telling:
+        if bounds.is_too_deep(arguments):
+            return TOO_DEEP
         return (
             one_line(show(json.dumps(arguments, ensure_ascii=False, default=str)), _SUMMARY_LIMIT) if arguments else ""
         )

@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
+from supervisor import bounds
 from supervisor.brackets import as_denial, as_question, read_brackets
 from supervisor.bundled import WITHHELD
 from supervisor.cleaning import clean, one_line
@@ -365,7 +366,7 @@ class SdkConnection:
         # A copy of its own: what was shown is what runs, byte for byte.
         request = ToolRequest(
             tool,
-            copy.deepcopy(arguments),
+            arguments if bounds.is_too_deep(arguments) else copy.deepcopy(arguments),
             context.tool_use_id or "",
             clean(context.decision_reason or ""),
             tuple(map(Path, self._compiled.arguments.get("add_dirs", ()))),

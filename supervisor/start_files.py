@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -50,8 +50,13 @@ def start_files(
 
 
 def clear_start_files(folder: Path) -> None:
-    """Removes what a supervisor that was killed has left. Only its successor may call this: see the state lock."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Removes what a supervisor that was killed has left, and what was put in the folder's place: a link would take
+    prompts elsewhere, and `rmtree` waits for ever at a FIFO. Only its successor may call this: see the state lock."""
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            folder.unlink()
 
 
 def _write(path: Path, text: str) -> None:

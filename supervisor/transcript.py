@@ -7,8 +7,11 @@ the file itself is not rewritten (all measured on the CLI this release is made f
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -112,11 +115,14 @@ def _cut_to_last_reply(entries: list[dict[str, Any]], places: dict[Any, int], pr
 def find_spent(transcript: Path) -> float:
     """Dollars that the CLI has saved as the conversation's running total: what a process that resumes it begins with.
     0 when nothing is saved. Blocking. Raises `OSError`, or `ValueError` when the entry cannot be read."""
-    text = transcript.read_bytes()
+    text = _read(transcript)
     if (place := text.rfind(_SAVED)) < 0:
         return 0.0
-    entry = json.loads(text[text.rfind(b"\n", 0, place) + 1 :].split(b"\n", 1)[0])
-    return bounds.dollars(entry.get("totalCostUSD"))
+    try:
+        entry = json.loads(text[text.rfind(b"\n", 0, place) + 1 :].split(b"\n", 1)[0])
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return bounds.dollars(bounds.mapping(entry).get("totalCostUSD"))
 
 
 def set_aside(transcript: Path, uuid: str) -> None:
@@ -124,17 +130,32 @@ def set_aside(transcript: Path, uuid: str) -> None:
     transcript.rename(transcript.with_name(f"{transcript.name}.unanswered-{uuid}"))
 
 
+def _read(transcript: Path) -> bytes:
+    """Raises `OSError`, at once where something else was put in its place: a FIFO would be waited for, a device end
+    never."""
+    with open(transcript, "rb", opener=_open_plain) as file:
+        return file.read()
+
+
+def _open_plain(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no plain file", path)
+    return descriptor
+
+
 def _read_entries(transcript: Path) -> list[dict[str, Any]]:
     """Entries that stand in the chain. A process that was killed leaves half a line, which may since have become the
     middle of the file."""
     entries = []
     # Not splitlines: a line may hold U+2028.
-    for line in transcript.read_bytes().split(b"\n"):
+    for line in _read(transcript).split(b"\n"):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(entry, dict) and entry.get("uuid"):
+        if isinstance(entry, dict) and isinstance(uuid := entry.get("uuid"), str) and uuid:
             entries.append(entry)
     return entries
 

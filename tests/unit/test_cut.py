@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from supervisor.transcript import Cut, CutKind, find_cut
+from supervisor.transcript import Cut, CutKind, find_cut, find_spent
 
 ANSWER = {"role": "assistant", "model": "claude-opus-5-5", "stop_reason": "end_turn"}
 REFUSAL = {"role": "assistant", "model": "<synthetic>", "stop_reason": "stop_sequence"}
@@ -86,3 +87,54 @@ def test_where_the_model_has_never_replied_nothing_is_kept(tmp_path: Path, paren
     """A chain that leads nowhere, or in a circle, ends as well."""
     path = lines(tmp_path / "t.jsonl", ("lost", parent, "user", {}), ("asked", "lost", "user", {}))
     assert find_cut(path, ["asked"], with_unjudged=True) == Cut(CutKind.ALL, drops="asked")
+
+
+ODD_LINES = [
+    b"[" * 100_000,
+    b'{"uuid": ' + b"[" * 3_000 + b"]" * 3_000 + b"}",
+    b'{"uuid": ["list"]}',
+    b'{"uuid": {"a": 1}, "parentUuid": {"a": 1}}',
+    b'{"uuid": 7}',
+    b'{"uuid": "big", "parentUuid": 1e999, "message": ' + b"9" * 10_000 + b"}",
+    b'{"uuid": "odd", "type": "assistant", "message": ["list"]}',
+    b'{"uuid": "\\ud800", "message": {"stop_reason": ["list"]}}',
+    b"\x00\xff\xfe",
+    b'"text"',
+    b"null",
+    b"{" + b" " * 3_000_000 + b"}",
+]
+
+
+def test_odd_lines_of_a_transcript_are_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", REFUSAL)
+    expected = find_cut(path, ["asked"])
+    written = path.read_bytes()
+    for odd in ODD_LINES:
+        path.write_bytes(b"\n".join([odd, *(line + b"\n" + odd for line in written.splitlines())]))
+        assert find_cut(path, ["asked"]) == expected, odd[:60]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "device", "dangling"])
+def test_a_transcript_that_is_no_plain_file_is_an_error_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "t.jsonl"
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "device":
+            path.symlink_to("/dev/zero")
+        case _:
+            path.symlink_to(tmp_path / "nowhere")
+    for look in (lambda: find_cut(path, ["asked"]), lambda: find_spent(path)):
+        with pytest.raises(OSError, match=str(tmp_path)):
+            look()
+
+
+def test_a_saved_cost_that_is_no_entry_is_none_or_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('[1, {"type":"cost-state"}]\n')
+    assert find_spent(path) == 0.0
+    path.write_text('{"type":"cost-state", "totalCostUSD": ' + "[" * 3_000 + "]" * 3_000 + "}\n")
+    with pytest.raises(ValueError, match="nested"):
+        find_spent(path)

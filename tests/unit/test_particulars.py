@@ -249,3 +249,28 @@ def test_questions_and_options_that_look_the_same_are_sent_back_to_the_agent(hid
     assert "same text" in flaw({"question": one, "options": two}, {"question": show(one), "options": two})
     assert "same label" in flaw({"question": one, "options": [{"label": one}, {"label": show(one)}]})
     assert "same label" in flaw({"question": one, "options": [{"label": "yes"}, {"label": "yes", "description": "x"}]})
+
+
+def nested(levels: int, *, in_mappings: bool) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = {"a": value} if in_mappings else [value]
+    return value
+
+
+@pytest.mark.parametrize("levels", [200, 3_000])
+@pytest.mark.parametrize("in_mappings", [False, True])
+def test_a_call_nested_deeper_than_can_be_read_is_denied_in_words_and_shown_as_such(
+    levels: int, in_mappings: bool
+) -> None:
+    arguments = {"x": nested(levels, in_mappings=in_mappings)}
+    for tool in ("mcp__any__tool", "Write", "Bash"):
+        assert "100 levels" in find_flaw(ToolRequest(tool, {"command": "ls", "file_path": "a", **arguments}))
+    assert "100 levels" in summarize("mcp__any__tool", arguments)
+    assert "100 levels" in lay_out(arguments)
+
+
+def test_a_call_with_as_many_levels_as_can_be_read_is_put() -> None:
+    request = ToolRequest("mcp__any__tool", {"x": nested(90, in_mappings=True)})
+    assert not find_flaw(request)
+    assert summarize(request.tool, request.arguments)

@@ -308,6 +308,19 @@ def test_a_control_groups_limit_counts_as_the_hosts_memory(tmp_path: Path) -> No
 
     (inner.parent / "memory.max").write_text("300000000\n")
     assert host_memory(tmp_path) == 300_000_000
+    for odd in (
+        b"0::/\xff\xfe\n",
+        b"0::/a\xe2\x80\xa8b\n",
+        b"\n:::::\n0\n0::\n",
+        b"0::/" + b"x" * 70_000,
+        b"0::/a\0b\n",
+    ):
+        (tmp_path / "proc/self/cgroup").write_bytes(odd + b"0::/outer/inner\n")
+        assert host_memory(tmp_path) in (300_000_000, host_memory(tmp_path / "nothing"))
+    for odd in (b"", b"\xff", b"-1", b"1e9", b"9" * 400, b"\0"):
+        (inner / "memory.max").write_bytes(odd)
+        assert host_memory(tmp_path) in (300_000_000, host_memory(tmp_path / "nothing"))
+    (tmp_path / "proc/self/cgroup").write_text("4:memory:/docker/abc\n0::/outer/inner\n")
     older = tmp_path / "sys/fs/cgroup/memory/docker/abc"
     older.mkdir(parents=True)
     (older / "memory.limit_in_bytes").write_text("200000000\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.start_files import clear_start_files, start_files
+from supervisor.start_files import FOLDER, clear_start_files, start_files
 
 
 def test_only_the_owner_can_read_them_whatever_the_umask_is(tmp_path: Path) -> None:
@@ -46,3 +46,27 @@ def test_what_a_killed_supervisor_left_can_be_cleared(tmp_path: Path) -> None:
     clear_start_files(folder)
     clear_start_files(folder)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("kind", ["fifo", "file", "link", "dangling", "absent"])
+def test_what_was_put_in_the_place_of_the_folder_is_removed_at_once_and_nothing_goes_there(
+    tmp_path: Path, kind: str
+) -> None:
+    folder, elsewhere = tmp_path / FOLDER, tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    match kind:
+        case "fifo":
+            os.mkfifo(folder)
+        case "file":
+            folder.touch()
+        case "link":
+            folder.symlink_to(elsewhere)
+        case "dangling":
+            folder.symlink_to(tmp_path / "nowhere")
+
+    clear_start_files(folder)
+
+    with start_files(folder, "prompt", {}, {}) as files:
+        assert files.prompt.resolve().parent.parent == folder
+    assert [path.name for path in elsewhere.iterdir()] == ["kept"]
