@@ -47,7 +47,10 @@ TARGETS = (
     Target(("supervisor/dispatcher.py",), ("tests/unit/test_dispatcher.py", *_SCHEDULING)),
     Target(("supervisor/admission.py",), ("tests/unit/test_admission.py", "tests/unit/test_reserve.py", *_SCHEDULING)),
     Target(("supervisor/instance.py",), ("tests/unit/test_dispatcher.py", *_SCHEDULING, *_CLIENTS, *_TALK)),
-    Target(("supervisor/session.py",), ("tests/unit/test_mailbox.py", *_TALK, *_CLIENTS, *_SCHEDULING)),
+    Target(
+        ("supervisor/session.py",),
+        ("tests/unit/test_session.py", "tests/unit/test_mailbox.py", *_TALK, *_CLIENTS, *_SCHEDULING),
+    ),
     Target(("supervisor/client.py",), (*_CLIENTS, *_SCHEDULING)),
     Target(
         (
