@@ -95,7 +95,7 @@ class FakeWorld:
     violations: list[str] = field(default_factory=list)
     """Rules that were broken: two writers of one conversation, a prompt in a running turn or with an id used before, a
     second reader, a process started twice or beside one of an earlier run, a process that was left in the middle of a
-    turn without an interrupt."""
+    turn without an interrupt, or whose tree was not looked at before a step that may hide a part of it."""
     connect_failures: list[ConnectFailed] = field(default_factory=list)
     """Raised by the next connects, first one first."""
     failed_connects: int = 0
@@ -198,6 +198,8 @@ class FakeConnection:
         self._is_interrupted = False
         """An interrupt came for the turn that runs."""
         self._was_started = False
+        self._was_looked_at = False
+        """Its process tree was listed: what it leaves behind when it goes is found again."""
         self._has_reader = False
         self._ended = anyio.Event()
         self._asking: set[anyio.CancelScope] = set()
@@ -454,6 +456,8 @@ class FakeConnection:
     async def disconnect(self) -> None:
         if self.is_alive and self.is_in_turn and not self._is_interrupted:
             self._accuse("was disconnected in a running turn without an interrupt")
+        if self.is_alive and not self._was_looked_at:
+            self._accuse("was disconnected without a look at its process tree")
         self._lose_questions()
         if self.is_alive and (self.survives_terminate or self.is_hanging):
             await self._ended.wait()
@@ -543,22 +547,32 @@ class FakeTree:
 
     def __init__(self, connection: FakeConnection) -> None:
         self._connection = connection
+        self._is_fresh = False
 
     @property
     def alive_count(self) -> int:
         return int(self._connection.is_alive) + self._connection.leaves_behind
 
     def look(self) -> None:
-        pass
+        self._is_fresh = self._connection._was_looked_at = True
 
     async def look_everywhere(self) -> None:
         await anyio.lowlevel.checkpoint()
+        self.look()
 
     def terminate(self) -> None:
+        self._use()
         self._connection.terminate()
 
     def kill(self) -> None:
+        self._use()
         self._connection.kill()
+
+    def _use(self) -> None:
+        """A signal goes to what was listed, and what is listed is out of date by then."""
+        if not self._is_fresh:
+            self._connection._accuse("was sent a signal without a look at its process tree")
+        self._is_fresh = False
 
     async def emptied(self, within: float) -> bool:
         await anyio.lowlevel.checkpoint()

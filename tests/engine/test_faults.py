@@ -262,3 +262,34 @@ async def test_processes_that_outlive_a_kill_are_left_to_the_next_run(
         assert gone == {"desk-1": 1, "desk-2": 0}
     async with start():
         assert found == [stuck.launch.mark]
+
+
+async def test_a_tree_is_looked_at_before_every_step_of_its_end(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """R3: what leaves its parent in between would never be found again; and how long it takes is told."""
+    async with start(make_template(pool={"spares": 0}), kill_grace=0.1) as supervisor:
+        await supervisor.submit(Prompt("desk", "x")).outcome()
+        world.connections[0].survives_terminate = True
+        with supervisor.watch() as feed:
+            supervisor.kill_client("desk-1")
+            await until(lambda: not supervisor.snapshot().clients)
+            events = feed.take().events
+        steps = [event.step for event in events if isinstance(event, past.ClientEnding)]
+        assert steps == ["disconnect", "terminate", "kill", "verify"]
+        (gone,) = [event for event in events if isinstance(event, past.ClientGone)]
+        assert 2.0 < gone.seconds < 30.0
+    assert world.violations == []
+
+
+async def test_the_seconds_of_a_start_are_those_from_its_first_moment_on(start: Start, world: FakeWorld) -> None:
+    world.gate = anyio.Event()
+    async with start() as supervisor:
+        with supervisor.watch() as feed:
+            ticket = supervisor.submit(Prompt("desk", "x"))
+            await until(lambda: world.starting)
+            await anyio.sleep(0.05)
+            world.gate.set()
+            await ticket.outcome()
+            (started,) = [event for event in feed.take().events if isinstance(event, past.ClientStarted)]
+        assert 0.05 <= started.seconds < 5.0
