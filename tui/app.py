@@ -216,13 +216,19 @@ class BullpenApp(App[int]):
             in_sight[0].refresh_rows(touched)
 
     def open_chats(
-        self, keys: Iterable[SessionKey], *, at_question: bool = False, chosen: Question | Offer | None = None
+        self,
+        keys: Iterable[SessionKey],
+        *,
+        at_question: bool = False,
+        chosen: Question | Offer | None = None,
+        was_seen: bool = False,
     ) -> None:
         """Shows these conversations: each in a tab of its own, several of them side by side where there is room. The
-        first is spoken to; with `at_question` the card of `chosen` has the focus, else its oldest card. Without keys,
-        those that are open already."""
+        first is spoken to; with `at_question` the card of `chosen` has the focus, else its oldest card. When the row of
+        `chosen` `was_seen`, the next key is meant for its card however fast it comes. Without keys, those that are open
+        already."""
         subject = chosen.id if isinstance(chosen, Question) else chosen
-        self.chats.open(keys, at_question=at_question, chosen=subject)
+        self.chats.open(keys, at_question=at_question, chosen=subject, was_seen=was_seen)
         if self.chats.deck.at is None:
             self.notify("no conversation is open", markup=False, timeout=2)
         elif self.chats not in self.screen_stack:

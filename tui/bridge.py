@@ -117,7 +117,7 @@ class Bridge:
 
     def work(self, instance: str | None = None) -> Work:
         """What runs and waits in one instance, or in the whole house."""
-        rows = self.instances.values() if instance is None else [self.instances[instance]]
+        rows = [row for row in self.instances.values() if instance in (None, row.name)]
         return Work(
             running=sum(row.active_sessions for row in rows),
             asking=sum(row.pool.asking for row in rows),

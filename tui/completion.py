@@ -38,6 +38,11 @@ class Mirror(NamedTuple):
     themes: Sequence[str]
 
 
+def is_command(text: str) -> bool:
+    """Whether a text reads as one of these lines, with its colon."""
+    return text.startswith(":") and "\n" not in text.strip() and split_line(text)[0] in VERBS
+
+
 def split_line(line: str) -> tuple[str, str]:
     """The verb and the rest of a line."""
     verb, _, rest = line.removeprefix(":").lstrip().partition(" ")

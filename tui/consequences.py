@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from supervisor import ClientRow, Offer, SessionRow
@@ -28,12 +28,16 @@ class Consequence:
     """A word that must be typed before the button works."""
     is_grave: bool = True
     """Whether work is lost."""
+    recount: Callable[[], tuple[str, ...]] | None = None
+    """Gives the facts as they are now, for a question that stays open while work goes on; None where they are about
+    what was chosen, and do not change."""
 
 
 def of_pause(bridge: Bridge, instance: str) -> Consequence:
     return Consequence(
         title=f"Pause {instance}?",
-        facts=_work_lines(bridge.work(instance), runs="run on", waits="wait until it is resumed"),
+        facts=(count := _counting(bridge, instance, runs="run on", waits="wait until it is resumed"))(),
+        recount=count,
         after="Nothing ends. New prompts queue, and callers who wait too long are refused. p takes it back.",
         confirm="Pause",
         words=f"pause {instance}",
@@ -44,7 +48,8 @@ def of_pause(bridge: Bridge, instance: str) -> Consequence:
 def of_drain(bridge: Bridge, instance: str) -> Consequence:
     return Consequence(
         title=f"Drain {instance}?",
-        facts=_work_lines(bridge.work(instance), runs="run to their end", waits="still run"),
+        facts=(count := _counting(bridge, instance, runs="run to their end", waits="still run"))(),
+        recount=count,
         after="New prompts are refused at once. After 30 s what still runs is interrupted. D takes it back.",
         confirm="Drain",
         words=f"drain {instance}",
@@ -55,7 +60,8 @@ def of_drain(bridge: Bridge, instance: str) -> Consequence:
 def of_second_drain(bridge: Bridge, instance: str) -> Consequence:
     return Consequence(
         title=f"Interrupt what holds up the drain of {instance}?",
-        facts=_work_lines(bridge.work(instance), runs="are interrupted", waits="still run"),
+        facts=(count := _counting(bridge, instance, runs="are interrupted", waits="still run"))(),
+        recount=count,
         after="The drain then ends at once.",
         confirm="Interrupt",
         words=f"drain {instance}",
@@ -65,7 +71,8 @@ def of_second_drain(bridge: Bridge, instance: str) -> Consequence:
 def of_kill(bridge: Bridge, instance: str) -> Consequence:
     return Consequence(
         title=f"Kill {instance}?",
-        facts=_work_lines(bridge.work(instance), runs="are cut off", waits="are cancelled"),
+        facts=(count := _counting(bridge, instance, runs="are cut off", waits="are cancelled"))(),
+        recount=count,
         after="Its processes end now; conversations stay on disk. p opens it again.",
         confirm="Kill",
         words=f"kill {instance}",
@@ -184,7 +191,8 @@ def of_close(session: SessionRow) -> Consequence:
     )
 
 
-def of_forget(user: str, sessions: Sequence[SessionRow]) -> Consequence:
+def of_forget(user: str, sessions: Sequence[SessionRow], shared: Sequence[str] = ()) -> Consequence:
+    """`shared`: agents with one session for everybody, to which the user may have spoken as well."""
     running = sum(bool(row.turn_id) for row in sessions)
     waiting = sum(len(row.waiting) for row in sessions)
     size = sum(row.disk_bytes for row in sessions)
@@ -194,10 +202,13 @@ def of_forget(user: str, sessions: Sequence[SessionRow]) -> Consequence:
     if waiting:
         facts.append(f"{format.some(waiting, 'waiting turn')} cancelled")
     facts.append("workspaces and conversations on disk" + (f": {format.bytes_short(size)}" if size else ""))
+    after = "Nothing of it can be brought back."
+    if shared:
+        after += f" What was said to {' and '.join(shared)} stays: everybody shares that session, until it is closed."
     return Consequence(
         title=f"Forget {user}?",
         facts=tuple(facts),
-        after="Nothing of it can be brought back.",
+        after=after,
         confirm="Forget",
         words=f"forget {user}",
         typed=user,
@@ -234,7 +245,8 @@ def _offer_lines(offer: Offer) -> tuple[str, ...]:
 def of_drain_house(bridge: Bridge) -> Consequence:
     return Consequence(
         title=f"Drain all of {format.some(len(bridge.instances), 'instance')}?",
-        facts=_work_lines(bridge.work(), runs="run to their end", waits="still run"),
+        facts=(count := _counting(bridge, None, runs="run to their end", waits="still run"))(),
+        recount=count,
         after="New prompts are refused everywhere. D on an instance takes it back there.",
         confirm="Drain all",
         words="drain all",
@@ -245,7 +257,8 @@ def of_drain_house(bridge: Bridge) -> Consequence:
 def of_kill_house(bridge: Bridge) -> Consequence:
     return Consequence(
         title=f"Kill all of {format.some(len(bridge.instances), 'instance')}?",
-        facts=_work_lines(bridge.work(), runs="are cut off", waits="are cancelled"),
+        facts=(count := _counting(bridge, None, runs="are cut off", waits="are cancelled"))(),
+        recount=count,
         after="Every process ends now; conversations stay on disk.",
         confirm="Kill all",
         words="kill all",
@@ -258,6 +271,10 @@ def of_quit(bridge: Bridge) -> tuple[str, ...]:
     return _work_lines(
         bridge.work(), runs="would be cut off, and offered at the next start", waits="would wait for the next start"
     )
+
+
+def _counting(bridge: Bridge, instance: str | None, *, runs: str, waits: str) -> Callable[[], tuple[str, ...]]:
+    return lambda: _work_lines(bridge.work(instance), runs=runs, waits=waits)
 
 
 def _work_lines(work: Work, *, runs: str, waits: str) -> tuple[str, ...]:

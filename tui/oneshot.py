@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sys
 import termios
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 STARTS_AGAIN = "\n[the reply was broken off and starts again]\n"
 """On a terminal, between a part that is void and the reply that replaces it."""
 
+SILENT_SECONDS = 2.0
+"""After which a terminal is told that the answer is waited for."""
+
 END_OF_INPUT = "\x04"
 """What `_read_line` gives when nobody will type any more."""
 
@@ -67,11 +71,11 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     # Signals are heeded around the supervisor's whole life: its start is broken off by the first, its end shortened by
     # the others.
     async with SIGNALS.heeded(work.cancel, hurry):
-        with work:
+        with work, _told_if_slow(prompt.agent) as heard:
             async with prepare(wanted or templates, settings, name="ask", keeps_queue=False) as supervisor:
                 running.append(supervisor)
                 async with supervisor:
-                    outcome = await _ask(supervisor, prompt)
+                    outcome = await _ask(supervisor, prompt, heard)
     match outcome:
         case None:
             return SIGNALS.exit_code or 1
@@ -86,9 +90,24 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     return 1
 
 
-async def _ask(supervisor: Supervisor, prompt: Prompt) -> Outcome:
+@contextmanager
+def _told_if_slow(agent: str) -> Iterator[Callable[[], None]]:
+    """One line on a terminal when nothing has been heard for a while; what is yielded says that something was."""
+
+    def say() -> None:
+        if sys.stderr.isatty():
+            tell(f"waiting for {agent}: it is being started, or thinks …")
+
+    timer = asyncio.get_running_loop().call_later(SILENT_SECONDS, say)
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
+
+
+async def _ask(supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None]) -> Outcome:
     async with anyio.create_task_group() as group:
-        group.start_soon(_answer_questions, supervisor)
+        group.start_soon(_answer_questions, supervisor, heard)
         offers = {row.key: row.offer for row in supervisor.snapshot().sessions if row.offer is not None}
         ticket = supervisor.submit(prompt)
         await ticket.accepted()
@@ -97,6 +116,7 @@ async def _ask(supervisor: Supervisor, prompt: Prompt) -> Outcome:
         is_watched = sys.stdout.isatty()
         # What was written to a pipe cannot be taken back: there, a block is written when it is whole.
         async for fragment in ticket.stream(whole=not is_watched):
+            heard()
             text = STARTS_AGAIN if isinstance(fragment, StartsAgain) else fragment
             # A pipe that nobody reads, or a terminal whose flow is held, holds up this write and nothing else.
             await run_apart(partial(write, text, "the answer"))
@@ -112,7 +132,7 @@ def _tell_offer(offer: Offer) -> str:
     return f"a restart at {when} interrupted this session's turn “{text}”; the dashboard can replay or drop it"
 
 
-async def _answer_questions(supervisor: Supervisor) -> None:
+async def _answer_questions(supervisor: Supervisor, heard: Callable[[], None]) -> None:
     """Puts the agent's questions to whoever sits at the terminal; with nobody there they are denied at once."""
     put: set[str] = set()
     with supervisor.watch() as feed:
@@ -123,6 +143,7 @@ async def _answer_questions(supervisor: Supervisor) -> None:
                 if question.id in put:
                     continue
                 put.add(question.id)
+                heard()
                 is_attended = sys.stdin.isatty() and sys.stderr.isatty()
                 answer = await _put(question) if is_attended else _deny_unattended(question)
                 try:

@@ -47,7 +47,7 @@ SESSION_COLUMNS = (
     Column("instance", "instance", 8, flex=1, priority=1, sort_letter="I", is_name=True),
     Column("user", "user", 8, flex=1, sort_letter="U", is_name=True),
     Column("session", "session", 11, flex=2, sort_letter="E", is_name=True),
-    Column("why", "why · doing · about", 30, flex=8, sort_letter="W"),
+    Column("why", "why · doing · about", 30, narrowest=20, flex=8, sort_letter="W"),
     Column("turns", "turns", 5, "right", priority=7, sort_letter="T"),
     Column("tokens", "tokens", 6, "right", priority=5, sort_letter="N"),
     Column("cost", "cost", 6, "right", priority=6, sort_letter="C"),

@@ -436,3 +436,29 @@ async def test_a_prompt_without_a_slot_says_who_has_them() -> None:
         await settle(app, pilot)
         pool = engine.instances[waiting.key.instance].pool
         assert f"{pool.total} of {pool.max_clients} clients taken, {pool.asking} by questions" in screen_text(app)
+
+
+async def test_a_command_of_the_dashboard_typed_as_a_message_is_held_until_enter_says_it_again() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(DORA)
+        await pilot.press(*":compact", "enter")
+        await pilot.pause()
+        assert engine.calls == []
+        assert app.screen.prompt.text == ":compact"
+        assert ":compact is a command of the dashboard" in told(app)
+        await pilot.press("enter", *":smile", "enter")
+        await pilot.pause()
+        assert [call[1].text for call in engine.calls] == [":compact", ":smile"]
+        assert app.screen.prompt.text == ""
+
+
+async def test_a_key_that_can_do_nothing_now_says_why() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        app.screen.open_chat(DORA)
+        await pilot.press("f4", "f5", "f6", "f8", "f9", "ctrl+pagedown")
+        await pilot.pause()
+        for words in ("no question is open", "no other session needs you", "one pane is in sight",
+                      "no prompt waits", "no turn runs", "one conversation is open"):  # fmt: skip
+            assert words in told(app)
+        assert app.screen.prompt.has_focus

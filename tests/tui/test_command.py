@@ -17,7 +17,6 @@ from tui.rows import session_id
 from tui.screens.ask_text import AskTextScreen
 from tui.screens.chat import ChatScreen
 from tui.screens.confirm import ConfirmScreen
-from tui.screens.dashboard import DashboardScreen
 from tui.screens.new_chat import NewChatScreen
 
 pytestmark = pytest.mark.anyio
@@ -169,10 +168,11 @@ async def test_names_with_spaces_can_be_typed_and_completed() -> None:
 
 async def test_an_empty_inbox_says_so() -> None:
     async with playing(stage.busy()) as (app, pilot):
-        await pilot.press("i")
-        await pilot.pause()
-        assert "the inbox is empty" in told(app)
-        assert isinstance(app.screen, DashboardScreen)
+        for number, key in enumerate(["i", "4"], start=1):
+            await pilot.press("z", key)
+            await pilot.pause()
+            assert told(app).count("the inbox is empty") == number
+            assert app.focused is app.screen.sessions
 
 
 async def test_the_headers_show_the_letters_that_sort() -> None:

@@ -252,7 +252,7 @@ async def test_questions_stand_on_top_and_i_opens_the_oldest() -> None:
     """D4: one inbox over all sessions."""
     async with playing(stage.asking(), size=(80, 24)) as (app, pilot):
         assert app.screen.inbox.display
-        await pilot.press("i", "i")
+        await pilot.press("i")
         await pilot.pause()
         assert isinstance(app.screen, ChatScreen)
         assert app.screen.key == ROOT

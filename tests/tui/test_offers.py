@@ -44,7 +44,7 @@ async def test_an_operator_who_comes_after_a_crash_sees_at_once_what_waits_for_a
 async def test_without_questions_the_inbox_shows_the_offers() -> None:
     async with playing(only_offers()) as (app, pilot):
         assert app.screen.inbox.display
-        await pilot.press("i", "i")
+        await pilot.press("i")
         await pilot.pause()
         assert isinstance(app.screen, ChatScreen)
         assert app.screen.key == ANA
@@ -63,7 +63,7 @@ async def test_a_key_asks_first_and_then_decides(key: str, verb: str) -> None:
         await pilot.press("right", "enter")
         await settle(app, pilot)
         assert engine.calls == [(verb, CARO)]
-        await pilot.press("i", key, "right", "enter")
+        await pilot.press("4", key, "right", "enter")
         await settle(app, pilot)
         assert engine.calls[1:] == [(verb, ANA)]
 
@@ -203,7 +203,7 @@ async def test_an_offer_that_expired_meanwhile_says_so() -> None:
         assert "expires now" in screen_text(app)
 
 
-@pytest.mark.parametrize("press", [["R"], ["Z"], ["d"], ["enter"], ["i", "d"]])
+@pytest.mark.parametrize("press", [["R"], ["Z"], ["d"], ["enter"], ["4", "d"], ["i", "d"]])
 async def test_an_interrupted_prompt_neither_crashes_nor_acts(press: list[str]) -> None:
     """R5: its text comes from outside and stands on every screen."""
     engine = only_offers()

@@ -97,7 +97,7 @@ async def test_the_inbox_shows_a_question_whole_and_answers_nothing_there() -> N
     async with playing(engine) as (app, pilot):
         await settle(app, pilot)
         assert "⚠" in screen_text(app)
-        await pilot.press("i", "d")
+        await pilot.press("4", "d")
         await settle(app, pilot)
         assert "⟨U+202E⟩" in screen_text(app)
         assert "; rm -rf /srv ⟨ESC⟩[2K⟨CR⟩" in screen_text(app).replace("\n", "")

@@ -140,7 +140,7 @@ def test_one_failed(looks_as_before: Draw, size: Size) -> None:
 
 
 def test_aftermath(looks_as_before: Draw, size: Size) -> None:
-    looks_as_before(troubles.aftermath(), size, press=["i", "down", "down"])
+    looks_as_before(troubles.aftermath(), size, press=["4", "down", "down"])
 
 
 def test_stalled(looks_as_before: Draw, size: Size) -> None:
@@ -251,7 +251,7 @@ def test_describe_host(looks_as_before: Draw, size: Size) -> None:
 
 
 def test_confirm_replay(looks_as_before: Draw, size: Size) -> None:
-    looks_as_before(troubles.aftermath(), size, press=["i", "down", "down", "R"])
+    looks_as_before(troubles.aftermath(), size, press=["4", "down", "down", "R"])
 
 
 def test_command(looks_as_before: Draw, size: Size) -> None:

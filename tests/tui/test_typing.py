@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from textual import events
 
-from supervisor import Allow, Question, SessionState
+from supervisor import Allow, Deny, Question, SessionState
 from tests.tui import stage
 from tests.tui.stage import EMIL, ROOT
 from tests.tui.theatre import playing, settle, told
@@ -100,6 +100,65 @@ async def test_a_question_that_is_opened_by_its_row_takes_the_next_key_however_f
         await type_at_once(app, "iiaa")
         await settle(app, pilot)
         assert engine.calls == [("answer", "q-1", Allow())]
+
+
+async def test_one_key_opens_the_oldest_question_and_its_letter_answers_however_fast_it_comes() -> None:
+    """The row was before the operator's eyes; the same key once more changes nothing."""
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        await type_at_once(app, "idnot today\n")
+        await settle(app, pilot)
+        assert engine.calls == [("answer", "q-1", Deny("not today"))]
+
+
+async def test_a_question_that_came_while_the_key_was_on_its_way_is_listed_first() -> None:
+    """Neither it nor its agent gets the letters that were typed before it was on the screen."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        read = [events.Key(letter, letter) for letter in "ia"]
+        arrive(engine, "permission")
+        await settle(app, pilot)
+        for key in read:
+            app.post_message(key)
+        await until(lambda: app.inputs._settling is None, within=20)
+        assert app.focused is app.screen.inbox
+        await type_at_once(app, "ia")
+        await settle(app, pilot)
+        assert [call[:2] for call in engine.calls] == [("answer", next(iter(engine.questions)))]
+
+
+async def test_words_for_a_question_that_is_settled_meanwhile_are_not_lost() -> None:
+    """The reason of a denial, and an answer in one's own words, are in the message then."""
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("i", "d", *"too late")
+        engine.remove_question("q-1")
+        await settle(app, pilot)
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert app.screen.prompt.text == "too late"
+        assert "settled meanwhile" in told(app)
+        await pilot.press("escape", "i", "o", *"blue")
+        engine.remove_question("q-2")
+        await settle(app, pilot)
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert app.screen.key == EMIL
+        assert app.screen.prompt.text == "blue"
+        assert engine.calls == []
+
+
+async def test_an_answer_on_the_whole_screen_to_a_question_that_is_gone_is_told() -> None:
+    engine = stage.asking()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("i", "enter")
+        engine.remove_question("q-1")
+        await settle(app, pilot)
+        await pilot.press("a")
+        await settle(app, pilot)
+        assert "nothing was answered" in told(app)
+        assert app.screen.prompt.text == ""
+        assert engine.calls == []
 
 
 async def test_tab_in_an_empty_message_goes_to_the_card_and_in_the_middle_of_words_nowhere() -> None:

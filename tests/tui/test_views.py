@@ -103,7 +103,7 @@ async def test_the_list_of_keys_scrolls_by_pages() -> None:
 @pytest.mark.parametrize("key", ["down", "up"])
 async def test_a_row_of_the_inbox_is_described(key: str) -> None:
     async with playing(stage.asking()) as (app, pilot):
-        await pilot.press("i", key, "d")
+        await pilot.press("4", key, "d")
         await pilot.pause()
         assert not isinstance(app.screen, DashboardScreen)
 

@@ -12,11 +12,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Footer
 
 from supervisor import Refused, SessionKey, SessionRow
 from tui import consequences, facts
-from tui.actions import Place, bindings
+from tui.actions import VERBS, Place, bindings
 from tui.bridge import Bridge, Touched
 from tui.deck import Deck
 from tui.filters import clean_cell
@@ -29,6 +28,7 @@ from tui.screens.confirm import confirm
 from tui.screens.describe import DescribeScreen
 from tui.screens.plain_text import PlainTextScreen
 from tui.unread import Unread
+from tui.widgets.fittedfooter import FittedFooter
 from tui.widgets.header import alarm_words
 from tui.widgets.prompt import PromptInput
 from tui.widgets.tabstrip import Tab, TabStrip
@@ -42,6 +42,19 @@ FOUR_WIDE, FOUR_HIGH = 150, 40
 """Columns and lines from which four panes can be read."""
 TALL = 40
 """Lines from which two panes fit one above the other, where they do not fit side by side."""
+IDLE = {
+    "to_question": "no question is open in this conversation",
+    "next_wanting": "no other session needs you",
+    "previous_wanting": "no other session needs you",
+    "stop_turn": "no turn runs or waits in this session",
+    "withdraw": "no prompt waits in this session",
+    "next_pane": "one pane is in sight: F7 shows several",
+    "previous_pane": "one pane is in sight: F7 shows several",
+    "next_tab": "one conversation is open: enter on a row of the dashboard opens another",
+    "previous_tab": "one conversation is open: enter on a row of the dashboard opens another",
+    "tile": f"two panes need {SIDE_BY_SIDE} columns or {TALL} lines; here there are tabs",
+}
+"""What is said when a key is pressed that can do nothing now."""
 SIZE_NAMES = ("-none", "-one", "-two", "-three", "-four")
 
 
@@ -53,7 +66,11 @@ class ChatScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Place.CHAT),
-        Binding("f7", "say_no_room", show=False, priority=True),
+        *[
+            Binding(verb.key, f"say_idle({verb.name!r})", show=False, priority=verb.is_prior)
+            for verb in VERBS
+            if verb.place is Place.CHAT and verb.name in IDLE
+        ],
     ]
 
     def __init__(self, bridge: Bridge, operations: Operations, clock: Callable[[], float]) -> None:
@@ -77,7 +94,7 @@ class ChatScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield self._strip
         yield self._stage
-        yield Footer(compact=True)
+        yield FittedFooter(compact=True)
 
     def on_mount(self) -> None:
         self._streaming = self.set_interval(STREAM_SECONDS, self.refresh_transcript)
@@ -131,10 +148,12 @@ class ChatScreen(Screen[None]):
             return 4
         return 2 if width >= SIDE_BY_SIDE or height >= TALL else 1
 
-    def open(self, keys: Iterable[SessionKey], *, at_question: bool = False, chosen: object = None) -> None:
+    def open(
+        self, keys: Iterable[SessionKey], *, at_question: bool = False, chosen: object = None, was_seen: bool = False
+    ) -> None:
         """Shows these conversations, each in a tab of its own, and speaks to the first. One that is open already is
         shown, never opened twice. `at_question`: the focus goes to the card that is about `chosen`, else to the
-        oldest one, and not to the message."""
+        oldest one, and not to the message. `was_seen`: the operator has seen what `chosen` is about."""
         opened = list(keys)
         for key in opened:
             if key not in self.deck.tabs:
@@ -142,7 +161,7 @@ class ChatScreen(Screen[None]):
         self.deck.open(opened)
         self.lay_out()
         if at_question and opened and self.deck.at is not None:
-            self.panes[self.deck.at].go_to_question(chosen)
+            self.panes[self.deck.at].go_to_question(chosen, was_seen=was_seen)
 
     def lay_out(self) -> None:
         """Brings what is on the screen into line with the deck."""
@@ -265,8 +284,8 @@ class ChatScreen(Screen[None]):
                 return len(self.deck.shown(self.room)) > 1
             case "tile":
                 return self.room > 1
-            case "say_no_room":
-                return self.room == 1
+            case "say_idle":
+                return not self.check_action(str(parameters[0]), ())
             case "next_tab" | "previous_tab":
                 return len(self.deck.tabs) > 1
         return True
@@ -281,9 +300,6 @@ class ChatScreen(Screen[None]):
         """To the next session with a question or an interrupted turn, in the order of the inbox. The message has the
         focus there: what is typed on answers nothing."""
         wanting = list(dict.fromkeys(item.key for item in sorted(self.bridge.inbox(), key=inbox_order)))
-        if not [key for key in wanting if key != self.key]:
-            self.notify("no other session needs you", markup=False, timeout=2)
-            return
         at = wanting.index(self.key) if self.key in wanting else (-1 if by > 0 else 0)
         self.open([wanting[(at + by) % len(wanting)]])
 
@@ -314,10 +330,8 @@ class ChatScreen(Screen[None]):
         self.deck.tile(self.room)
         self.lay_out()
 
-    def action_say_no_room(self) -> None:
-        self.notify(
-            f"two panes need {SIDE_BY_SIDE} columns or {TALL} lines; here there are tabs", markup=False, timeout=3
-        )
+    def action_say_idle(self, verb: str) -> None:
+        self.notify(IDLE[verb], markup=False, timeout=3)
 
     @on(TabStrip.Chosen)
     def choose_tab(self, event: TabStrip.Chosen) -> None:

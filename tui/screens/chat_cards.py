@@ -38,11 +38,12 @@ class CardDock(Vertical):
         open_cards = [card for card in self.cards() if not card.is_settled]
         return min(open_cards, key=lambda card: (isinstance(card, OfferCard), card.since), default=None)
 
-    def choose(self, subject: object) -> DockedCard | None:
-        """The card that is about that, as chosen by the operator; the oldest one where it is gone."""
+    def choose(self, subject: object, *, was_seen: bool) -> DockedCard | None:
+        """The card that is about that, as chosen by the operator, who may have seen its row; the oldest one where it is
+        gone."""
         for card in self.cards():
             if subject is not None and card.subject == subject and not card.is_settled:
-                card.was_chosen = True
+                card.was_chosen = card.was_chosen or was_seen
                 return card
         return self.oldest
 
@@ -80,12 +81,16 @@ class CardDock(Vertical):
     # Questions
 
     @on(QuestionCard.Answered)
-    def answer(self, event: QuestionCard.Answered) -> None:
+    def take_answer(self, event: QuestionCard.Answered) -> None:
+        self.answer(event)
+
+    def answer(self, event: QuestionCard.Answered) -> bool:
+        """False, and one line that tells why, when the question takes no answer any more."""
         try:
             self._operations.answer(event.question.id, event.answer)
         except Refused as error:
             self.notify(str(error), severity="warning", markup=False)
-            return
+            return False
         had_focus = self._focused
         for card in self.cards():
             if isinstance(card, QuestionCard) and card.question is event.question:
@@ -93,6 +98,15 @@ class CardDock(Vertical):
                 if card is had_focus:
                     following = self.oldest
                     self.screen.set_focus(following if following is not None and following.is_seen else self._message)
+        return True
+
+    def _give_back(self, text: str) -> None:
+        """Words that were written for a question that is gone; they are the operator's to use or to delete."""
+        words = "the question was settled meanwhile: nothing was answered"
+        if text.strip():
+            self._message.give_back(text)
+            words += ", and your words are in the message"
+        self.notify(words, severity="warning", markup=False)
 
     @on(DockedCard.WordsTyped)
     def go_on_in_message(self, event: DockedCard.WordsTyped) -> None:
@@ -104,8 +118,12 @@ class CardDock(Vertical):
         question = event.question
 
         def decided(reason: str | None) -> None:
-            if reason is not None:
-                self.answer(QuestionCard.Answered(question, Deny(reason)))
+            if reason is None:
+                return
+            if not any(card.subject == question.id and not card.is_settled for card in self.cards()):
+                self._give_back(reason)
+            elif not self.answer(QuestionCard.Answered(question, Deny(reason))) and reason:
+                self._message.give_back(reason)
 
         self.app.push_screen(
             AskTextScreen(
@@ -121,7 +139,9 @@ class CardDock(Vertical):
         card = event.card
 
         def decided(action: str | None) -> None:
-            if action is not None and card.is_attached:
+            if action is not None and card.is_settled:
+                self._give_back("")
+            elif action is not None:
                 getattr(card, f"action_{action}")()
 
         self.app.push_screen(QuestionScreen(card.question), decided)
@@ -131,7 +151,9 @@ class CardDock(Vertical):
         card, item = event.card, event.item
 
         def decided(text: str | None) -> None:
-            if text and card.is_attached:
+            if text and card.is_settled:
+                self._give_back(text)
+            elif text:
                 card.answer_item(text)
 
         self.app.push_screen(AskTextScreen(clean_cell(item.header or "Answer", 40), item.question), decided)

@@ -14,6 +14,7 @@ from supervisor import Asked, Refused, SessionKey, SessionRow, Source, UnknownTa
 from tui import facts
 from tui.acceptance import follow
 from tui.bridge import Bridge, Touched
+from tui.completion import is_command
 from tui.filters import clean_cell, clean_text
 from tui.format import cut, cut_middle
 from tui.operations import Operations
@@ -67,9 +68,12 @@ class ChatPane(Vertical):
         self._ticked_at = float("-inf")
         self._is_at = True
         self._wants_question = False
+        """Whether a card shall have the focus as soon as the pane is there."""
         self._chosen: object = None
-        """What the card is about that is gone to when the pane is there."""
-        """Whether the oldest card shall have the focus as soon as there are cards."""
+        """What that card is about; None for the oldest one."""
+        self._was_seen = False
+        self._held = ""
+        """A command of the dashboard that was typed as a message: sent only when enter is pressed on it once more."""
         self._mark = NOTHING_NEW
         self._alarm = self._elsewhere = ""
         self._title = Line(id="title")
@@ -140,15 +144,15 @@ class ChatPane(Vertical):
         is_typed_on = self.screen.focused is self.prompt if self.is_attached else self._is_at
         self.prompt.border_title = Content(f"▶ to: {target}" if is_typed_on else f"to: {target}")
 
-    def go_to_question(self, chosen: object = None) -> None:
+    def go_to_question(self, chosen: object = None, *, was_seen: bool = False) -> None:
         """Puts the focus on the card that is about `chosen`, else on the oldest one, when there is any; a pane that is
-        being mounted does so when it is."""
-        self._wants_question, self._chosen = not self.is_mounted, chosen
+        being mounted does so when it is. `was_seen`: the operator has seen what `chosen` is about."""
+        self._wants_question, self._chosen, self._was_seen = not self.is_mounted, chosen, was_seen
         if not self._wants_question:
             self._focus_card()
 
     def _focus_card(self) -> None:
-        if (card := self.dock.choose(self._chosen)) is not None:
+        if (card := self.dock.choose(self._chosen, was_seen=self._was_seen)) is not None:
             self.screen.set_focus(card)
 
     # What is shown
@@ -270,7 +274,16 @@ class ChatPane(Vertical):
     @on(PromptInput.Submitted)
     def take_prompt(self, event: PromptInput.Submitted) -> None:
         event.stop()
-        self.send(event.text)
+        text = event.text
+        if is_command(text) and text != self._held:
+            self._held = text
+            self.prompt.give_back(text)
+            verb = text.split()[0]
+            self.notify(f"{verb} is a command of the dashboard: esc, then {verb} · enter again sends it as words",
+                        severity="warning", markup=False, timeout=6)  # fmt: skip
+            return
+        self._held = ""
+        self.send(text)
 
     def send(self, text: str) -> bool:
         """Sends a prompt. A refusal is told in one line, and the text stays where it was: False."""

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from supervisor import InstanceState, Refused, SessionKey, show_name
+from supervisor import Archetype, InstanceState, Refused, SessionKey, show_name
 from tui import consequences
 from tui.completion import (
     ALONE,
@@ -315,7 +315,10 @@ def run(screen: LookingScreen, line: str) -> None:
             screen.begin_chat(target or None, more or OPERATOR)
         case "forget":
             rows = [row for row in bridge.sessions.values() if row.key.user == rest]
-            screen.confirm(consequences.of_forget(rest, rows), lambda: operations.forget_user(rest))
+            shared = [
+                row.name for row in bridge.instances.values() if row.archetype is Archetype.EMPLOYEE and row.sessions
+            ]
+            screen.confirm(consequences.of_forget(rest, rows, shared), lambda: operations.forget_user(rest))
         case "drain" if target == "all":
             screen.action_drain_house()
         case "kill" if target == "all":

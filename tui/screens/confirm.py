@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from textual import on
@@ -18,6 +18,8 @@ from tui.filters import clean_text
 from tui.screens.dialog import Dialog
 from tui.themes import MUTED
 
+RECOUNT_SECONDS = 0.5
+"""Between two counts of what would end."""
 SHOWN_FACTS = 8
 """Lines that are in sight at once; the sheet says the same."""
 
@@ -50,6 +52,7 @@ class ConfirmScreen(Dialog[bool | None]):
     def __init__(self, consequence: Consequence) -> None:
         super().__init__()
         self._consequence = consequence
+        self._facts = consequence.facts
 
     def compose(self) -> ComposeResult:
         what = self._consequence
@@ -60,7 +63,7 @@ class ConfirmScreen(Dialog[bool | None]):
         with self.box(what.title, *keys, is_grave=what.is_grave):
             # Many targets are scrolled through: the buttons stay in sight.
             with VerticalScroll(classes="facts", can_focus=len(what.facts) > SHOWN_FACTS):
-                yield Static(Content("\n".join(f"• {clean_text(fact)}" for fact in what.facts)), markup=False)
+                yield Static(_lines(what.facts), id="facts", markup=False)
             yield Static(Content(what.after), classes="note", markup=False)
             if what.words:
                 words = Content.assemble(("typed: ", MUTED), f":{what.words}")
@@ -71,6 +74,16 @@ class ConfirmScreen(Dialog[bool | None]):
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="cancel")
                 yield Button(Content(what.confirm), id="confirm", classes=grave, disabled=bool(what.typed))
+
+    def on_mount(self) -> None:
+        if self._consequence.recount is not None:
+            self.set_interval(RECOUNT_SECONDS, self.count_again)
+
+    def count_again(self) -> None:
+        """While the operator thinks, turns end and others begin."""
+        if (recount := self._consequence.recount) is not None and (facts := recount()) != self._facts:
+            self._facts = facts
+            self.query_one("#facts", Static).update(_lines(facts))
 
     def action_accept(self) -> None:
         """What asks for a typed word takes no letter for it: there every letter is one of the word's."""
@@ -95,3 +108,7 @@ class ConfirmScreen(Dialog[bool | None]):
     @on(Button.Pressed, "#confirm")
     def go_on(self) -> None:
         self.dismiss(True)
+
+
+def _lines(facts: Sequence[str]) -> Content:
+    return Content("\n".join(f"• {clean_text(fact)}" for fact in facts))

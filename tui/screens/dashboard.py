@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from supervisor import ClientRow, Event, Glimpse, InstanceRow, SessionRow
 from tui import format, inbox, reasons, rows
@@ -20,6 +20,7 @@ from tui.filters import clean_cell
 from tui.orders import session_of
 from tui.screens.looking import LookingScreen
 from tui.widgets.eventline import EventLog
+from tui.widgets.fittedfooter import FittedFooter
 from tui.widgets.header import StatusHeader
 from tui.widgets.livetable import LiveTable
 from tui.widgets.preview import Preview
@@ -75,7 +76,7 @@ class DashboardScreen(LookingScreen):
                 )  # fmt: skip
                 yield self.log_of_events
         yield Input(placeholder="only rows with this text · !text the others", id="filter")
-        yield Footer(compact=True)
+        yield FittedFooter(compact=True)
 
     def on_mount(self) -> None:
         if self._is_leaving:

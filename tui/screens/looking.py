@@ -10,7 +10,7 @@ from textual.widgets import Input
 from supervisor import ClientRow, InstanceRow, Offer, Question, SessionKey, SessionRow, SessionState
 from tui import facts
 from tui.bridge import Bridge
-from tui.inbox import Item, inbox_order
+from tui.inbox import Item, inbox_order, item_key
 from tui.operations import OPERATOR, Operations
 from tui.orders import Thing
 from tui.preferences import Preferences
@@ -174,7 +174,7 @@ class LookingScreen(OperatorScreen):
         elif keys := self.target_sessions():
             if event.table is self.inbox:
                 things = self.inbox.marked_things or (self.inbox.thing,)
-                self.open_chats(keys, at_question=True, chosen=things[0])
+                self.open_chats(keys, at_question=True, chosen=things[0], was_seen=self.was_seen(things[0]))
             else:
                 self.open_chats(keys)
         else:
@@ -187,14 +187,20 @@ class LookingScreen(OperatorScreen):
         self.open_chats([key])
 
     def open_chats(
-        self, keys: Iterable[SessionKey], *, at_question: bool = False, chosen: Question | Offer | None = None
+        self,
+        keys: Iterable[SessionKey],
+        *,
+        at_question: bool = False,
+        chosen: Question | Offer | None = None,
+        was_seen: bool = False,
     ) -> None:
         """Opens each in a tab of its own and goes to the first; several stand side by side where there is room. With
-        `at_question` the card of `chosen` has the focus, else the oldest one."""
+        `at_question` the card of `chosen` has the focus, else the oldest one; `was_seen` says that the operator had the
+        row of `chosen` before their eyes."""
         from tui.app import BullpenApp
 
         assert isinstance(self.app, BullpenApp)
-        self.app.open_chats(keys, at_question=at_question, chosen=chosen)
+        self.app.open_chats(keys, at_question=at_question, chosen=chosen, was_seen=was_seen)
 
     def action_chats(self) -> None:
         self.open_chats([])
@@ -219,18 +225,32 @@ class LookingScreen(OperatorScreen):
 
         self.app.push_screen(screen, decided)
 
+    def was_seen(self, item: Item | None) -> bool:
+        """Whether the row of this was on the screen when the operator pressed the key that has its effect now."""
+        from tui.app import BullpenApp
+
+        assert isinstance(self.app, BullpenApp)
+        return item is not None and self.inbox.was_seen(item_key(item), self.app.inputs.pressed_at)
+
     def action_inbox(self) -> None:
-        if self.focused is self.inbox:
-            if (first := min(self.bridge.inbox(), key=inbox_order, default=None)) is not None:
-                self.open_chats([first.key], at_question=True, chosen=first)
+        """To the card of what has waited longest. A question that came while the key was on its way is shown in the
+        list first: the next letters were not meant for it."""
+        first = min(self.bridge.inbox(), key=inbox_order, default=None)
+        if first is None:
+            self.action_empty_inbox()
+        elif self.was_seen(first) or self.focused is self.inbox:
+            self.open_chats([first.key], at_question=True, chosen=first, was_seen=self.was_seen(first))
         else:
             self.action_pane("inbox")
 
     def action_pane(self, name: str) -> None:
+        if name == "inbox" and not self.bridge.is_operator_wanted:
+            self.action_empty_inbox()
+            return
         if name in ("sessions", "clients"):
             self._shows_clients = name == "clients"
         if self._zoomed:
-            self._zoomed = name if name != "inbox" or self.bridge.is_operator_wanted else self._zoomed
+            self._zoomed = name
         self.fit()
         pane = self.query_one(f"#{name}")
         if pane.display:

@@ -20,6 +20,8 @@ class Column:
     """The columns with the highest number are dropped first when the table is too narrow; 0 always stays."""
     sort_letter: str = ""
     """The key an app may bind to sorting by this column."""
+    narrowest: int = 0
+    """Cells down to which it gives way to names; 0 keeps it at `width`."""
     is_name: bool = False
     """It holds names: it is made as wide as they are, before anything else gets the room, and one that is still too
     long is cut in its middle."""
@@ -71,7 +73,8 @@ def lay_out(
     columns: Sequence[Column], width: int, gap: int = 1, names: Mapping[int, int] | None = None
 ) -> tuple[Placed, ...]:
     """Places the columns that fit into `width` cells, `gap` between them, none wider than what is left. `names` tells
-    how many cells the longest name in a column needs."""
+    how many cells the longest name in a column needs: other columns go and narrow first, then names are cut, and a
+    column of names goes last."""
     kept = list(range(len(columns)))
     least = [
         max(column.width, min((names or {}).get(index, 0), LONGEST_NAME)) if column.is_name else column.width
@@ -81,13 +84,22 @@ def lay_out(
     def needed() -> int:
         return sum(least[index] for index in kept) + gap * (len(kept) - 1)
 
-    while len(kept) > 1 and needed() > width:
-        victim = max(kept, key=lambda index: (columns[index].priority, index))
-        if columns[victim].priority == 0:
-            break
-        kept.remove(victim)
+    def drop(*, names_too: bool) -> None:
+        while len(kept) > 1 and needed() > width:
+            droppable = [
+                index for index in kept if columns[index].priority and (names_too or not columns[index].is_name)
+            ]
+            if not droppable:
+                break
+            kept.remove(max(droppable, key=lambda index: (columns[index].priority, index)))
+
+    drop(names_too=False)
+    for index in kept:
+        if columns[index].narrowest and needed() > width:
+            least[index] -= min(least[index] - columns[index].narrowest, needed() - width)
     while needed() > width and (longer := [index for index in kept if least[index] > columns[index].width]):
         least[max(longer, key=lambda index: least[index])] -= 1
+    drop(names_too=True)
     flex = [0 if column.is_name and names else column.flex for column in columns]
     if not any(flex[index] for index in kept):
         flex = [column.flex for column in columns]

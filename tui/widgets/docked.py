@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.geometry import Region
 from textual.message import Message
@@ -25,6 +26,8 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("i", "stay", show=False)]
 
     is_settled = False
     """Whether it was decided, and the card is about to go."""
@@ -57,6 +60,9 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
 
     def _note_shown(self) -> None:
         self._shown_at = monotonic()
+
+    def action_stay(self) -> None:
+        """The key that goes to a question from the dashboard, pressed once more: the question is here."""
 
     @property
     def subject(self) -> object:

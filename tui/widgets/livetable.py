@@ -126,9 +126,7 @@ class LiveTable(LineTable, Generic[Thing]):
         if self._is_disordered and not self.is_held:
             self.put_in_order()
             return
-        top = self.scroll_offset.y
-        visible = self.keys[top : top + max(0, self.size.height - 1)]
-        if visible:
+        if visible := self.keys_in_sight:
             now = self._clock()
             self.update_rows([self._build(self._things[key], now) for key in visible])
 

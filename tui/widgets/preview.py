@@ -25,23 +25,31 @@ from tui.filters import clean_cell, clean_text
 from tui.format import duration
 from tui.widgets.lineview import LineView
 from tui.widgets.paint import Paint
+from tui.widgets.pieces import cut_pieces
 
 SHOWN_TEXT = 3_000
 """Characters of one entry that are drawn: the end of a reply, the beginning of a prompt."""
+SCREENS = 3
+"""More is not drawn: the cursor may go through many rows a second."""
 SHOWN_PROMPT = 4
 """Lines of a prompt."""
+
+REPLY = "reply"
+"""The role of an agent's words: Markdown, as in its conversation."""
 
 Line = tuple[str, str]
 """(text, role)."""
 
 
 class Preview(LineView, can_focus=True):
-    """Shows the newest lines; scrolls back as far as it was given."""
+    """Shows the newest lines; scrolls back by about `SCREENS` times what is in sight."""
 
     PREFIX = "preview"
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "preview--prompt", "preview--dim", "preview--warn", "preview--error", "preview--empty",
+        "preview--heading", "preview--code", "preview--code-block", "preview--bullet", "preview--quote",
+        "preview--link",
     }  # fmt: skip
 
     DEFAULT_CSS = """
@@ -53,6 +61,12 @@ class Preview(LineView, can_focus=True):
         & > .preview--warn { color: $text-warning; text-style: bold; }
         & > .preview--error { color: $text-error; }
         & > .preview--empty { color: $text-muted; }
+        & > .preview--heading { color: $text-primary; }
+        & > .preview--code { color: $text-accent; }
+        & > .preview--code-block { background: $panel; }
+        & > .preview--bullet { color: $text-muted; }
+        & > .preview--quote { color: $text-muted; }
+        & > .preview--link { color: $text-primary; }
     }
     """
 
@@ -60,6 +74,10 @@ class Preview(LineView, can_focus=True):
         super().__init__(id=id)
         self._glimpse = Glimpse((), "")
         self._strips: list[Strip] = []
+        self._kept: dict[Line, list[Strip]] = {}
+        """What was drawn last; of a reply that grows only the end is drawn anew."""
+        self._kept_for = 0
+        """The width it was drawn for."""
 
     def show(self, glimpse: Glimpse) -> None:
         """Draws anew only when it shows something else than before."""
@@ -71,6 +89,7 @@ class Preview(LineView, can_focus=True):
         self._draw()
 
     def forget_strips(self) -> None:
+        self._kept.clear()
         if self.is_attached:
             self.call_later(self._draw)
 
@@ -79,8 +98,16 @@ class Preview(LineView, can_focus=True):
         if width < 8:
             return
         paint = Paint(width - 2, self.ink, self.ground, is_dark=self.app.current_theme.dark)
-        before = self._strips
-        self._strips = [strip for text, role in _lines(self._glimpse) for strip in _wrap(paint, text, role)]
+        before, kept, room = self._strips, self._kept if self._kept_for == width else {}, SCREENS * self.size.height
+        drawn: list[list[Strip]] = []
+        self._kept, self._kept_for = {}, width
+        for line in reversed(list(_lines(self._glimpse))):
+            if room <= 0:
+                break
+            strips = self._kept[line] = kept.get(line) or _drawn(paint, *line)
+            drawn.append(strips)
+            room -= len(strips)
+        self._strips = [strip for strips in reversed(drawn) for strip in strips]
         if [strip.text for strip in before] != [strip.text for strip in self._strips]:
             self.virtual_size = Size(0, len(self._strips))
             self.scroll_to(y=max(0, len(self._strips) - self.size.height), animate=False, force=True)
@@ -98,8 +125,10 @@ class Preview(LineView, can_focus=True):
         return strip.adjust_cell_length(width, base)
 
 
-def _wrap(paint: Paint, text: str, role: str) -> list[Strip]:
-    strips = paint.text(clean_text(text), paint.ink(role) if role else None)
+def _drawn(paint: Paint, text: str, role: str) -> list[Strip]:
+    if role == REPLY:
+        return [strip for piece in cut_pieces(clean_text(text)) for strip in paint.piece(piece)]
+    strips = paint.text(clean_text(text), paint.ink(role))
     return strips[:SHOWN_PROMPT] if role == "prompt" else strips
 
 
@@ -108,7 +137,7 @@ def _lines(glimpse: Glimpse) -> Iterator[Line]:
         if (line := _line_of(entry)) is not None:
             yield line
     if glimpse.open_text:
-        yield glimpse.open_text[-SHOWN_TEXT:], ""
+        yield glimpse.open_text[-SHOWN_TEXT:], REPLY
 
 
 def _line_of(entry: Entry) -> Line | None:
@@ -116,7 +145,7 @@ def _line_of(entry: Entry) -> Line | None:
         case Asked(text=text):
             return f"› {text[:SHOWN_TEXT]}", "prompt"
         case Replied(text=text):
-            return text.strip("\n")[-SHOWN_TEXT:], ""
+            return text.strip("\n")[-SHOWN_TEXT:], REPLY
         case ToolCalled(tool=tool, summary=summary):
             return f"● {tool} {summary[:200]}", "dim"
         case QuestionPosed(question=question):

@@ -6,6 +6,7 @@ It draws lines, not cells: a thousand rows cost what is visible, and a change co
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from time import monotonic
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -168,6 +169,8 @@ class LineTable(LineView, can_focus=True):
         """The width that `_placed` was laid out for."""
         self._names: dict[int, int] = {}
         """Cells of the longest name seen in each column of names."""
+        self._seen_since: dict[str, float] = {}
+        """By row: when it was first drawn, in seconds of the steady clock, as events carry it."""
         self._strips: dict[tuple[str, bool, bool, bool], tuple[Row, Strip]] = {}
 
     # Rows
@@ -186,6 +189,16 @@ class LineTable(LineView, can_focus=True):
     def keys(self) -> tuple[str, ...]:
         """The keys shown, top to bottom."""
         return tuple(row.key for row in self._book.shown)
+
+    def was_seen(self, key: str, at: float) -> bool:
+        """Whether a row was on the screen before something that was pressed at that time of the steady clock."""
+        return self._seen_since.get(key, float("inf")) < at
+
+    @property
+    def keys_in_sight(self) -> tuple[str, ...]:
+        """The keys of the rows that the pane has room for where it is scrolled to."""
+        top = self.scroll_offset.y
+        return self.keys[top : top + max(0, self.size.height - 1)]
 
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Replaces all rows; repaints the lines that look different."""
@@ -228,6 +241,8 @@ class LineTable(LineView, can_focus=True):
         """Brings cursor and screen in line with the book, whose rows shown were `before`."""
         after = self._book.shown
         self._drop_marks()
+        if len(self._seen_since) > len(self._book):
+            self._seen_since = {key: at for key, at in self._seen_since.items() if self._book.has(key)}
         if len(before) != len(after):
             self.virtual_size = Size(0, len(after) + 1)
         was_at = self._cursor
@@ -427,6 +442,7 @@ class LineTable(LineView, can_focus=True):
         shown = self._book.shown
         index = self.scroll_offset.y + y - 1
         if index < len(shown):
+            self._seen_since.setdefault(shown[index].key, monotonic())
             return self._row_strip(shown[index], index, base, width)
         if not shown and y == max(1, self.size.height // 2):
             return self._empty_strip(base, width)
