@@ -26,6 +26,7 @@ from tui.bridge import Bridge
 from tui.clipboard import CopyFile
 from tui.commands import SessionProvider, VerbProvider
 from tui.cropped import crop
+from tui.drafts import DraftFile
 from tui.driver import SafeDriver
 from tui.filters import ControlFilter
 from tui.inputqueue import INPUT, InputQueue
@@ -72,11 +73,13 @@ class BullpenApp(App[int]):
         driver_class: type[Driver] | None = None,
         copies: CopyFile | None = None,
         kept: PreferenceFile | None = None,
+        drafts: DraftFile | None = None,
         notices: bool = False,
     ) -> None:
         """`clock` gives the Unix time that ages are counted from. `copies` takes what is copied, for terminals that
         ignore it. `kept` is where theme, sort and filter are remembered; without, every start begins with the default
-        ones. With `notices`, bell, desktop notice and the terminal's title tell of new questions."""
+        ones. `drafts` is where unsent messages are kept. With `notices`, bell, desktop notice and the terminal's title
+        tell of new questions."""
         super().__init__(driver_class=driver_class)
         self.title = title
         self.sub_title = "rehearsal" if rehearsal else ""
@@ -100,6 +103,13 @@ class BullpenApp(App[int]):
         self._notices = Notices(self._announce, terminal=os.environ.get("TERM", "")) if notices else None
         self._kept = kept
         self._remembered, self._mistake = kept.load() if kept is not None else (Preferences(), "")
+        self._drafts = drafts
+        self._kept_drafts: dict[SessionKey, str] = {}
+        """As they stand in the file."""
+        if drafts is not None:
+            self._kept_drafts, mistake = drafts.load()
+            self._mistake = " · ".join(filter(None, (self._mistake, mistake)))
+            self.operations.unsent.update(self._kept_drafts)
         theme = self._remembered.theme
         self.theme = theme if theme in self.available_themes else DEFAULT_THEME
 
@@ -149,10 +159,12 @@ class BullpenApp(App[int]):
             self.notify(self._mistake, severity="warning", timeout=10, markup=False)
         self.set_interval(FLUSH_SECONDS, self.flush)
         self.set_interval(REMEMBER_SECONDS, self._remember)
+        self.set_interval(REMEMBER_SECONDS, self._keep_drafts)
 
     def exit(self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         # While every table is still there to be asked.
         self._remember()
+        self._keep_drafts()
         super().exit(result, return_code, message)
 
     def on_unmount(self) -> None:
@@ -162,6 +174,7 @@ class BullpenApp(App[int]):
 
     def _forget(self, user: str) -> None:
         self.chats.forget(user)
+        self._keep_drafts()
         if self._copies is not None:
             self._copies.remove()
 
@@ -191,6 +204,21 @@ class BullpenApp(App[int]):
             except OSError as error:
                 _log.warning("theme, sort and filter are not remembered: %s", error)
 
+    def _keep_drafts(self) -> None:
+        """Writes down what is unsent when that has changed. A session that is gone takes its draft along, unless it
+        stands in an open tab."""
+        if self._drafts is None:
+            return
+        now = self.chats.drafts()
+        for key, text in self.operations.unsent.items():
+            now[key] = "\n".join(filter(None, (text, now.get(key, ""))))
+        if now != self._kept_drafts:
+            self._kept_drafts = now
+            try:
+                self._drafts.save(now)
+            except OSError as error:
+                _log.warning("unsent messages are not kept: %s", error)
+
     @property
     def is_leaving(self) -> bool:
         """From the moment it was told to exit: screens lose their widgets, and nothing is written into them."""
@@ -201,6 +229,9 @@ class BullpenApp(App[int]):
         if not self.is_running or self.is_leaving:
             return
         touched = self.bridge.refresh()
+        for key in touched.sessions:
+            if key not in self.bridge.sessions:
+                self.operations.unsent.pop(key, None)
         if self._notices is not None:
             self._notices.look(self.bridge.questions, len(self.bridge.inbox()), self._clock())
         for screen in self.screen_stack:

@@ -10,6 +10,7 @@ import anyio
 import typer
 
 from supervisor import Forgotten, forget_user
+from tui.drafts import DraftFile
 from tui.format import bytes_short
 from tui.output import say, tell
 
@@ -22,9 +23,13 @@ def forget_from_terminal(folder: Path, user: str, *, is_trial: bool, is_sure: bo
     Raises what `forget_user` raises.
     """
     found = anyio.run(partial(forget_user, folder, user, is_trial=True))
-    if found.is_empty:
+    files = [DraftFile(each) for each in (folder, folder / "rehearsal")]
+    drafts = sum(file.forget(user, is_trial=True) for file in files)
+    if found.is_empty and not drafts:
         say(f"nothing of {user} in {folder}")
         return 0
+    if drafts:
+        found.rows["unsent messages"] = drafts
     say(f"of {user} in {folder}: {tell_forgotten(found)}")
     for agent in found.shared_with:
         say(f"note: {agent} remembers what {user} told it until its one session is closed in the dashboard")
@@ -33,6 +38,11 @@ def forget_from_terminal(folder: Path, user: str, *, is_trial: bool, is_sure: bo
     if not is_sure and not _is_agreed(user):
         return REFUSED
     done = anyio.run(partial(forget_user, folder, user))
+    for file in files:
+        try:
+            done.rows["unsent messages"] = done.rows.get("unsent messages", 0) + file.forget(user)
+        except OSError as error:
+            done.left.append(f"{file.path}: {error.strerror}")
     say(f"removed: {tell_forgotten(done)}")
     for line in done.left:
         tell(f"still there: {line}")

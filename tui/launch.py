@@ -63,18 +63,21 @@ async def run_dashboard(
     from supervisor import BullpenError, pace_interpreter, play, stand_in
     from tui.app import BullpenApp
     from tui.clipboard import CopyFile
+    from tui.drafts import DraftFile
     from tui.driver import SafeDriver
     from tui.preferences import PreferenceFile
 
     opening = prepare(loaded.templates, settings, name="the dashboard", keeps_queue=True, left_out=loaded.left_out)
     async with opening as supervisor:
         copies, kept = CopyFile(settings.state_dir / "copied.txt"), PreferenceFile(settings.state_dir)
+        drafts = DraftFile(settings.run_dir)  # sessions of a rehearsal have the names of others
         app = BullpenApp(
             supervisor,
             rehearsal=settings.rehearsal,
             driver_class=SafeDriver,
             copies=copies,
             kept=kept,
+            drafts=drafts,
             notices=settings.notices,
         )
         failures: list[BaseException] = []

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+
+from tui.privatefile import read_private, write_private
 
 FILE = "dashboard.json"
 """In the state directory; readable by its owner only."""
@@ -39,7 +37,7 @@ class PreferenceFile:
     def load(self) -> tuple[Preferences, str]:
         """What was kept, and one line about a file that cannot be used; then all is as at the first start."""
         try:
-            kept = _read(self._path)
+            kept = read_private(self._path, MOST_BYTES)
             return (Preferences() if kept is None else _unpack(json.loads(kept))), ""
         except OSError as error:
             why = error.strerror or str(error)
@@ -49,35 +47,7 @@ class PreferenceFile:
 
     def save(self, preferences: Preferences) -> None:
         """Replaces the file as a whole: a reader finds the old one or the new one. Raises `OSError`."""
-        trial = self._path.with_name(f".{FILE}.{uuid4().hex}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(trial, flags, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o600)
-                json.dump(asdict(preferences), file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(trial, self._path)
-        except BaseException:
-            trial.unlink(missing_ok=True)
-            raise
-
-
-def _read(path: Path) -> str | None:
-    """None when there is no file. A pipe or a device is not waited for."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file")
-        raw = file.read(MOST_BYTES + 1)
-    if len(raw) > MOST_BYTES:
-        raise ValueError("too large")
-    return raw.decode()
+        write_private(self._path, json.dumps(asdict(preferences)))
 
 
 def _unpack(found: Any) -> Preferences:

@@ -9,11 +9,13 @@ import inspect
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from textual.widgets import Input, TextArea
 
-from tests.tui import stage
+from supervisor import Refused, SessionState
+from tests.tui import stage, troubles
 from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
 from tui.driver import SafeDriver
@@ -34,11 +36,36 @@ class StagedApp(BullpenApp):
         self.set_interval(0.05, self.go_on)
 
     def go_on(self) -> None:
-        """Rows change and conversations grow while keys are pressed."""
+        """Rows change and conversations grow while keys are pressed, and what the test asked for arrives."""
         engine = self.stage_engine
+        wanted = self.report.with_suffix(".arrive")
+        if wanted.exists():
+            for name in wanted.read_text().split():
+                self.arrive(name)
+            wanted.unlink()
         for key, talk in engine.conversations.items():
             talk.stream("and so it goes on ", engine.sessions[key].turn_id)
         engine.put(*engine.clients.values())
+
+    def arrive(self, name: str) -> None:
+        """A question, a choice or an interrupted turn comes to one session; `goes` takes its questions away, and
+        `refuse` lets the engine refuse the next thing it is told."""
+        engine, key = self.stage_engine, stage.ROOT
+        row, number = engine.sessions[key], len(engine.calls)
+        match name:
+            case "permission" | "choice":
+                first = stage.PERMISSION if name == "permission" else replace(stage.CHOICE, key=key)
+                question = replace(first, id=f"{name}-{number}")
+                ids = (*row.questions, question.id)
+                engine.put(question, replace(row, state=SessionState.ASKING, questions=ids))
+            case "offer":
+                engine.put(replace(row, offer=troubles.offer(key, "do it again", turn_id=f"t-{number}")))
+            case "goes":
+                for question_id in list(engine.questions):
+                    engine.remove_question(question_id)
+                engine.put(replace(engine.sessions[key], offer=None))
+            case "refuse":
+                engine.refuses_with = Refused("admin is stopped")
 
     def flush(self) -> None:
         super().flush()
@@ -52,6 +79,7 @@ class StagedApp(BullpenApp):
             "screen": type(screen).__name__,
             "focused": "" if screen.focused is None else screen.focused.id or type(screen.focused).__name__,
             "texts": [widget.text if isinstance(widget, TextArea) else widget.value for widget in fields],
+            "questions": len(self.bridge.questions),
             "waiting": len(self.inputs._waiting) + (self.inputs._settling is not None),
         }
         scratch = self.report.with_suffix(".new")

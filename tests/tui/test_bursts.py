@@ -12,6 +12,7 @@ from typing import Any
 from tests.acceptance.terminal import Terminal
 
 F1, F2, F4, F9 = "\x1bOP", "\x1bOQ", "\x1bOS", "\x1b[20~"
+F6, F7 = "\x1b[17~", "\x1b[18~"
 CTRL_F, CTRL_P, CTRL_Q, CTRL_B, ESC, TAB, BACK = "\x06", "\x10", "\x11", "\x02", "\x1b[27u", "\t", "\x7f"
 UP, DOWN, RIGHT, LEFT, HOME = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[H"
 
@@ -28,6 +29,15 @@ class Staged(Terminal):
     @property
     def said(self) -> dict[str, Any]:
         return dict(json.loads(self.report.read_text())) if self.report.exists() else {}
+
+    def arrive(self, *names: str) -> None:
+        """Brings these about beside the keys that are pressed next: before, between or after them."""
+        scratch = self.report.with_suffix(".wanted")
+        scratch.write_text(" ".join(names))
+        scratch.replace(self.report.with_suffix(".arrive"))
+
+    def has_arrived(self) -> None:
+        self.until(lambda: not self.report.with_suffix(".arrive").exists(), "arrival")
 
     def settles(self, **wanted: object) -> None:
         """Waits until the report says so; `calls` are those since the last look, by their beginnings."""
@@ -136,3 +146,56 @@ def test_nothing_of_a_paste_acts_as_a_key(tmp_path: Path) -> None:
         terminal.wait_for("a paste did not end")
         press("?")
         settles(screen="HelpScreen")
+
+
+def test_nothing_typed_into_a_conversation_answers_whatever_arrives_and_no_word_is_lost(tmp_path: Path) -> None:
+    """Questions, choices and interrupted turns come in the middle of words, and go again."""
+    with staged("busy", tmp_path) as terminal:
+        press, settles = terminal.press, terminal.settles
+        press("/rotate\r\r")
+        settles(screen="ChatScreen", focused="prompt")
+        arrivals = ("permission", "choice", "offer", "goes")
+        for number, words in enumerate(("All right, next", "and then", "y", "a", "A", "1", "dRZ", "no, 2 of them")):
+            terminal.arrive(arrivals[number % 4], arrivals[number // 4])
+            press(words[:1])
+            if number % 2:
+                terminal.has_arrived()
+            press(f"{words[1:]}\r")
+            terminal.has_arrived()
+            settles(screen="ChatScreen", focused="prompt", texts=[""],
+                    calls=[prompt(words, "rita", "rotate-keys", "admin")])  # fmt: skip
+
+        # A refusal gives the words back; the engine is told them when they are sent again.
+        terminal.arrive("refuse")
+        terminal.has_arrived()
+        press("keep me\r")
+        settles(texts=["keep me"], calls=[])
+        press("\r")
+        settles(texts=[""], calls=[prompt("keep me", "rita", "rotate-keys", "admin")])
+
+        # On the whole screen a question takes its own letters only, and none when it is gone.
+        terminal.arrive("goes", "permission")
+        terminal.has_arrived()
+        terminal.wait_for("May Bash run?")
+        press(f"{F4}\r")
+        settles(screen="QuestionScreen")
+        press("xyz1")
+        settles(screen="QuestionScreen", calls=[])
+        terminal.arrive("goes")
+        settles(screen="QuestionScreen", questions=0)
+        press("a")
+        settles(screen="ChatScreen", focused="prompt", texts=[""], calls=[])
+        terminal.wait_for("nothing was answered")
+
+        # Two panes: what arrives in one changes nothing for words that go to the other.
+        press(f"{ESC}{ESC}/dora\r\r{F7}")
+        settles(screen="ChatScreen", texts=["", ""])
+        terminal.arrive("permission", "offer", "choice")
+        press(f"and\rdo{F6}all\rA{F6}ne\r")
+        terminal.has_arrived()
+        settles(
+            screen="ChatScreen",
+            calls=[prompt("and", "dora", "vpn"), prompt("all", "rita", "rotate-keys", "admin"),
+                   prompt("done", "dora", "vpn")],
+        )  # fmt: skip
+        assert sorted(terminal.said["texts"]) == ["", "A"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from supervisor import Allow, Answer, Deny, Question, QuestionClosed, QuestionOutcome, QuestionPosed
-from tests.tui import asked, stage
+from tests.tui import asked, stage, troubles
 from tests.tui.conftest import Draw
 from tests.tui.stage import ROOT
 from tests.tui.stage_engine import NOW
@@ -196,3 +196,28 @@ async def test_what_was_typed_before_the_question_stands_there_answers_nothing(
     decided, _ = await answer(terminal, replace(stage.PERMISSION, id="q-9"), "d", capsys)
 
     assert isinstance(decided, Deny)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", [(80, 24), (150, 40)])
+async def test_of_many_questions_one_is_open_and_the_message_stays_in_sight(size: tuple[int, int]) -> None:
+    """A letter must never answer a card that is out of sight: the one with the focus is always whole."""
+    engine = stage.asking()
+    more = [replace(stage.PERMISSION, id=f"q-{n}", asked_at=stage.PERMISSION.asked_at + n) for n in range(5, 9)]
+    ids = ("q-1", *(question.id for question in more))
+    engine.put(*more, replace(engine.sessions[ROOT], questions=ids, offer=troubles.offer(ROOT, "please")))
+    async with playing(engine, size=size) as (app, pilot):
+        app.screen.open_chats([ROOT, *([stage.EMIL, stage.DORA] if size[0] > 80 else [])])
+        await settle(app, pilot)
+        dock = app.screen.pane.dock
+        for _ in range(4):
+            cards = [card for card in dock.cards() if card.display]
+            opened = [card for card in cards if not card.has_class("-folded")]
+            assert len(opened) == 1
+            assert len(cards) == 3
+            assert "and 3 more" in screen_text(app)
+            for widget in (*opened, opened[0].query(".keys").last(), app.screen.prompt):
+                assert app.screen.pane.region.contains_region(widget.region), f"{widget} is out of sight"
+            await pilot.press("tab")
+            await settle(app, pilot)
+        assert engine.calls == []

@@ -258,3 +258,20 @@ def test_columns_share_the_width_and_the_least_important_go_first() -> None:
     for width in range(1, 80):
         placed = lay_out(COLUMNS, width, 2)
         assert placed[-1].x + placed[-1].width <= width
+
+
+def test_other_columns_give_way_before_a_name_and_a_long_name_before_its_column() -> None:
+    columns = (
+        Column("state", "state", 10),
+        Column("agent", "agent", 8, priority=1, is_name=True),
+        Column("why", "why", 20, narrowest=10, flex=1),
+        Column("cost", "cost", 6, priority=3),
+    )
+
+    def widths(width: int, name: int) -> dict[str, int]:
+        return {columns[place.index].key: place.width for place in lay_out(columns, width, 1, {1: name})}
+
+    assert widths(50, 8) == {"state": 10, "agent": 8, "why": 23, "cost": 6}
+    assert widths(50, 24) == {"state": 10, "agent": 24, "why": 14}
+    assert widths(42, 24) == {"state": 10, "agent": 20, "why": 10}
+    assert widths(28, 24) == {"state": 10, "why": 17}

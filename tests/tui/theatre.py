@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
+from tui.drafts import DraftFile
 from tui.preferences import PreferenceFile
 
 
@@ -29,8 +30,9 @@ async def playing(
     size: tuple[int, int] = (120, 36),
     clock: HandClock | None = None,
     kept: PreferenceFile | None = None,
+    drafts: DraftFile | None = None,
 ) -> AsyncIterator[tuple[BullpenApp, Pilot[Any]]]:
-    app = BullpenApp(stage, rehearsal=True, clock=clock or HandClock(), kept=kept)
+    app = BullpenApp(stage, rehearsal=True, clock=clock or HandClock(), kept=kept, drafts=drafts)
     async with app.run_test(size=size, notifications=True) as pilot:
         await pilot.pause()
         yield app, pilot

@@ -385,6 +385,10 @@ class ChatScreen(Screen[None]):
         names = " · ".join(clean_cell(str(pane.key), 60) for pane in panes)
         self.app.push_screen(AskTextScreen(f"Send to {len(panes)}", names), decided)
 
+    def drafts(self) -> dict[SessionKey, str]:
+        """What is being written, by session; tabs in which nothing is are not in it."""
+        return {key: draft for key, pane in self.panes.items() if (draft := pane.prompt.draft).strip()}
+
     def forget(self, user: str) -> None:
         """Of this user nothing stays: no tab, no draft, no prompt for the arrows."""
         self._sent = {key: texts for key, texts in self._sent.items() if key.user != user}

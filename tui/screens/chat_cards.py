@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textual import on
+from textual import events, on
 from textual.containers import Vertical
 
 from supervisor import Deny, Offer, Question, Refused
@@ -18,9 +18,15 @@ from tui.widgets.offer import OfferCard
 from tui.widgets.prompt import PromptInput
 from tui.widgets.question import PermissionCard, QuestionCard, card_for
 
+SHOWN_LINES = 2
+"""Of the questions behind the one that is open; the last line tells how many more there are."""
+
 
 class CardDock(Vertical):
     """Shows the cards and does what they say.
+
+    One card is open: the one with the focus, or that had it last, else the oldest; each other one is a line, so that
+    neither the question that is answered nor the message is ever out of sight.
 
     No card takes the focus by arriving: what is typed goes on to where it went. After an answer the focus goes to the
     oldest card that is left; when there is none, or a card goes that was not answered here, to the message.
@@ -31,12 +37,14 @@ class CardDock(Vertical):
         super().__init__(id=id)
         self._operations = operations
         self._message = message
+        self._opened: DockedCard | None = None
+        self._now = 0.0
 
     @property
     def oldest(self) -> DockedCard | None:
         """The card of the oldest question that is still to be answered; without one, that of an interrupted turn."""
         open_cards = [card for card in self.cards() if not card.is_settled]
-        return min(open_cards, key=lambda card: (isinstance(card, OfferCard), card.since), default=None)
+        return min(open_cards, key=_place, default=None)
 
     def choose(self, subject: object, *, was_seen: bool) -> DockedCard | None:
         """The card that is about that, as chosen by the operator, who may have seen its row; the oldest one where it is
@@ -70,8 +78,29 @@ class CardDock(Vertical):
         new = [OfferCard(each) if isinstance(each, Offer) else card_for(each) for each in wanted.values()]
         if new:
             self.mount(*new)
+        self.fold()
+
+    @on(events.DescendantFocus)
+    def open_focused(self) -> None:
+        self._opened = self._focused
+        self.fold()
+
+    def fold(self) -> None:
+        """Opens one card and makes a line of each other one."""
+        cards = [card for card in self.cards() if not card.is_settled]
+        if self._opened not in cards:
+            self._opened = None
+        opened = self._opened or self.oldest
+        others = sorted((card for card in cards if card is not opened), key=_place)
+        for card in cards:
+            card.set_class(card is not opened, "-folded")
+            card.display = card is opened or card in others[:SHOWN_LINES]
+        for number, card in enumerate(others[:SHOWN_LINES], start=1):
+            card.unseen = max(0, len(others) - SHOWN_LINES) if number == SHOWN_LINES else 0
+            card.show_age(self._now)
 
     def show_ages(self, now: float) -> None:
+        self._now = now
         for card in self.cards():
             card.show_age(now)
 
@@ -97,7 +126,8 @@ class CardDock(Vertical):
                 card.is_settled = True
                 if card is had_focus:
                     following = self.oldest
-                    self.screen.set_focus(following if following is not None and following.is_seen else self._message)
+                    self.screen.set_focus(following if following is not None and following.is_listed else self._message)
+        self.fold()
         return True
 
     def _give_back(self, text: str) -> None:
@@ -167,3 +197,8 @@ class CardDock(Vertical):
     @on(OfferCard.DropWanted)
     def drop_offer(self, event: OfferCard.DropWanted) -> None:
         ask_drop(self.app, self._operations, event.offer)
+
+
+def _place(card: DockedCard) -> tuple[bool, float]:
+    """Questions before interrupted turns; of each kind the oldest first."""
+    return isinstance(card, OfferCard), card.since

@@ -28,8 +28,8 @@ from tui.widgets.line import Line
 from tui.widgets.prompt import PromptInput
 from tui.widgets.transcript import Transcript
 
-SHORT, HIGH = 29, 44
-"""Lines of a pane below which its cards are small, and from which they are large."""
+TINY, SHORT, HIGH = 21, 29, 44
+"""Lines of a pane below which its cards are very small, below which they are small, and from which they are large."""
 MOST_OF_FRAME = 12
 """Cells of a frame that a name leaves free."""
 RECALLED = 200
@@ -110,6 +110,7 @@ class ChatPane(Vertical):
     def on_resize(self) -> None:
         height = self.size.height
         self.set_class(height < SHORT, "-short")
+        self.set_class(height < TINY, "-tiny")
         self.set_class(height >= HIGH, "-high")
         self.show_names()
         self.refresh_rows(Touched(everything=True))

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
+
+from tui.themes import MUTED
+from tui.widgets.line import Line
 
 if TYPE_CHECKING:
     from tui.app import BullpenApp
@@ -34,9 +38,17 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
     was_chosen = False
     """Whether it was opened by its own row, which the operator had before their eyes: the next key is meant for it,
     however fast it comes."""
+    unseen = 0
+    """While it is a line: how many more wait behind it."""
     _is_painted = False
     _shown_at = float("inf")
-    """Seconds of the steady clock, as events carry it: when it was first on the screen."""
+    """Seconds of the steady clock, as events carry it: when it was first on the screen, open."""
+    _listed_at = float("inf")
+    """The same for its line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = Line(classes="line")
 
     @property
     def is_seen(self) -> bool:
@@ -46,6 +58,11 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
         """
         return self.was_chosen or self._shown_at < cast("BullpenApp", self.app).inputs.pressed_at
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether at least its line was on the screen then: an answer to the card before it may lead here."""
+        return self.is_seen or self._listed_at < cast("BullpenApp", self.app).inputs.pressed_at
+
     def takes_keys(self) -> bool:
         """Whether a key may decide; tells why when it may not."""
         if not self.is_seen:
@@ -53,7 +70,9 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
         return self.is_seen and not self.is_settled
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        if not self._is_painted and crop.area:
+        if crop.area and self._listed_at == float("inf"):
+            self._listed_at = monotonic()
+        if not self._is_painted and crop.area and not self.has_class("-folded"):
             self._is_painted = True
             self.call_after_refresh(self._note_shown)
         return super().render_lines(crop)
@@ -77,6 +96,11 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
     def show_age(self, now: float) -> None:
         """Writes how long it waits, and how long the choice is left."""
         raise NotImplementedError
+
+    def write_line(self, title: str, age: str, summary: str = "") -> None:
+        """What stands for it while another card is open."""
+        more = f" · and {self.unseen} more" if self.unseen else ""
+        self.line.show(Content.assemble((title, "$text-warning"), (f"  {age}{more}  ", MUTED), summary))
 
     def on_key(self, event: events.Key) -> None:
         """A letter that is none of its keys begins words: they are meant for the message."""

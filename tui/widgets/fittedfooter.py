@@ -28,9 +28,12 @@ class FittedFooter(Footer):
     def compose(self) -> ComposeResult:
         keys = [cast("FooterKey", key) for key in super().compose()]
         self._fitted_for = width = self.app.size.width
+        # The sheet hides the palette's key on a narrow screen.
         docked = [key for key in keys if key.has_class("-command-palette")]
         others = [key for key in keys if key not in docked]
-        yield from fit(others, width - sum(map(_cells, docked)), _cells, lambda key: key.action in FIRST)
+        is_hidden = self.screen.has_class("-narrow")
+        room = width if is_hidden else width - sum(map(_cells, docked)) - 1
+        yield from fit(others, room, _cells, lambda key: key.action in FIRST)
         yield from docked
 
 

@@ -47,6 +47,7 @@ class OfferCard(DockedCard):
 
     def compose(self) -> ComposeResult:
         offer = self.offer
+        yield self.line
         yield Static(
             Content.assemble((f"{offer.source}  ", MUTED), (f"“{clean_cell(offer.text)}”", "bold")),
             classes="summary",
@@ -61,6 +62,8 @@ class OfferCard(DockedCard):
         sign = format.glyph(SessionState.INTERRUPTED)
         self.border_title = Content(f"{sign} Interrupted by a restart at {format.moment(self.offer.made_at, now)}")
         self.border_subtitle = Content(reasons.expiry(self.offer, now))
+        words = "Interrupted by a restart"
+        self.write_line(f"{sign} {words}", format.moment(self.offer.made_at, now), clean_cell(self.offer.text, 200))
 
     def action_replay(self) -> None:
         if self.takes_keys():

@@ -74,6 +74,8 @@ class QuestionCard(DockedCard):
         self.border_subtitle = Content(
             f"asked {format.age(now - question.asked_at)} ago · expires in {format.age(question.expires_at - now)}"
         )
+        asks = "◐ The agent asks" if question.choices else f"◐ May {clean_cell(question.tool, 40)} run?"
+        self.write_line(asks, f"asked {format.age(now - question.asked_at)} ago", clean_cell(question.summary, 200))
 
 
 class PermissionCard(QuestionCard):
@@ -94,6 +96,7 @@ class PermissionCard(QuestionCard):
 
     def compose(self) -> ComposeResult:
         question = self.question
+        yield self.line
         self.border_title = Content.assemble("May ", (clean_cell(question.tool, 40), "bold"), " run?")
         if question.warnings:
             yield Static(Content(warning_words(question)), classes="warning", markup=False)
@@ -175,6 +178,7 @@ class ChoiceCard(QuestionCard):
         return self.question.choices[len(self._answers)]
 
     def compose(self) -> ComposeResult:
+        yield self.line
         for warning in self.question.warnings:
             yield Static(Content(f"⚠ {clean_text(warning)}"), classes="warning", markup=False)
         with VerticalScroll(classes="options", can_focus=False):
@@ -273,7 +277,9 @@ class ChoiceCard(QuestionCard):
             view.scroll_to(y=first, animate=False)
         below = self._drawn.total - height - first
         is_cut = self._drawn.total > height
-        words = f"{below} more lines below · ↑ ↓ go through them" if below > 0 else "the end · ↑ goes back"
+        words = (
+            f"{format.some(below, 'more line')} below · ↑ ↓ go through them" if below > 0 else "the end · ↑ goes back"
+        )
         place.update(Content(words if is_cut else ""))
         if place.display != is_cut:
             place.display = is_cut
