@@ -83,7 +83,8 @@ class ConfirmScreen(Dialog[bool | None]):
         """While the operator thinks, turns end and others begin."""
         if (recount := self._consequence.recount) is not None and (facts := recount()) != self._facts:
             self._facts = facts
-            self.query_one("#facts", Static).update(_lines(facts))
+            for shown in self.query("#facts").results(Static):  # none while the screen is being left
+                shown.update(_lines(facts))
 
     def action_accept(self) -> None:
         """What asks for a typed word takes no letter for it: there every letter is one of the word's."""

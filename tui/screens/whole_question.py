@@ -45,7 +45,8 @@ class QuestionScreen(Dialog[str | None]):
 
     def on_question_view_scrolled(self) -> None:
         how = "j k space b g G scroll · esc closes"
-        self.query_one(".place", Static).update(Content(f"{self._view.place} · {how}"))
+        if self.query(QuestionView) and self.query(".place"):  # not while the screen is being left
+            self.query_one(".place", Static).update(Content(f"{self._view.place} · {how}"))
 
     @property
     def _view(self) -> QuestionView:

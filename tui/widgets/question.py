@@ -105,7 +105,8 @@ class PermissionCard(QuestionCard):
         yield Static(permission_keys(question), classes="keys", markup=False)
 
     def on_question_view_scrolled(self) -> None:
-        self.query_one(".place", Static).update(Content(f"{self.view.place} · j k space b g G scroll"))
+        if self.query(QuestionView) and self.query(".place"):  # not while the card is being removed
+            self.query_one(".place", Static).update(Content(f"{self.view.place} · j k space b g G scroll"))
 
     @property
     def view(self) -> QuestionView:
@@ -246,7 +247,7 @@ class ChoiceCard(QuestionCard):
             self.post_message(self.ReasonWanted(self.question))
 
     def _draw(self) -> None:
-        if not self.query(".items"):
+        if not (self.query(".items") and self.query(".options")):
             return
         item = self.item
         number, total = len(self._answers) + 1, len(self.question.choices)
@@ -267,6 +268,8 @@ class ChoiceCard(QuestionCard):
     def _show_cursor(self) -> None:
         """Brings the option under the cursor into sight, and says how much is out of it. The layout may have settled
         since the lines were drawn: then they are drawn again, and counted again."""
+        if not (self.query(".options") and self.query(".place")):
+            return  # the card is being removed: it was settled since the lines were drawn
         view, place = self.query_one(".options"), self.query_one(".place", Static)
         if max(20, view.size.width - 1) != self._drawn.width:
             self._draw()
