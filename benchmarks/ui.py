@@ -29,8 +29,12 @@ SETTLING = 6.0
 """Seconds after the start that are not measured."""
 SECONDS = 8.0
 KEY_EVERY = 0.25
+HELP_EVERY = 0.5
 BAR = "▌".encode()
 """What a moved cursor paints anew, and nothing else does."""
+
+HELP = b"Four stops"
+"""A heading of the list of keys, which stands on no other screen."""
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
@@ -42,9 +46,11 @@ class Figures:
     """Of one core."""
     keys: list[float] = field(default_factory=list)
     """Seconds from a key to the bytes that move the cursor."""
+    helps: list[float] = field(default_factory=list)
+    """Seconds from `?` to the bytes of the list of all keys."""
 
-    def percentile(self, share: float) -> float:
-        ordered = sorted(self.keys)
+    def percentile(self, share: float, of: str = "keys") -> float:
+        ordered = sorted(getattr(self, of))
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
@@ -97,6 +103,14 @@ def measure(*arguments: str, seconds: float = SECONDS, with_keys: bool = True) -
             screen.press(b"k" if number % 2 else b"j")
             if BAR in screen.read(2.0, until=BAR):
                 figures.keys.append(time.monotonic() - at)
+        for _ in range(int(seconds / HELP_EVERY) if with_keys else 0):
+            screen.read(HELP_EVERY / 2)
+            at = time.monotonic()
+            screen.press(b"?")
+            if HELP in screen.read(2.0, until=HELP):
+                figures.helps.append(time.monotonic() - at)
+            screen.read(HELP_EVERY / 2)
+            screen.press(b"q")
     finally:
         screen.close()
     return figures
@@ -126,6 +140,8 @@ def table(idle: Figures, busy: Figures) -> str:
             f"{busy.percentile(share) / idle.percentile(share):.1f} × |".replace("%", "", 1)
             for share in (0.5, 0.95)
         ),
+        f"| `?` to the list of keys, p50 (aim < 50 ms) | {_help(idle)} | {_help(busy)} | "
+        f"{busy.percentile(0.5, 'helps') / idle.percentile(0.5, 'helps'):.1f} × |",
     ]
     return "\n".join(lines)
 
@@ -138,6 +154,10 @@ def _ms(figures: Figures, share: float) -> str:
     return f"{figures.percentile(share) * 1000:.0f} ms"
 
 
+def _help(figures: Figures) -> str:
+    return f"{figures.percentile(0.5, 'helps') * 1000:.0f} ms"
+
+
 def main() -> None:
     runs = {mode: [measure(mode) for _ in range(3)] for mode in ("idle", "busy")}
     found = {
@@ -145,6 +165,7 @@ def main() -> None:
             statistics.median(one.bytes_per_second for one in each),
             statistics.median(one.cpu_share for one in each),
             [key for one in each for key in one.keys],
+            [key for one in each for key in one.helps],
         )
         for mode, each in runs.items()
     }
