@@ -21,6 +21,7 @@ async def test_forgetting_a_user_wants_the_name_typed_and_says_what_goes() -> No
         await settle(app, pilot)
         assert f"Forget {user}?" in screen_text(app)
         assert f"{count} session" in screen_text(app)
+        assert "What was said to clerk stays" in screen_text(app)
         assert app.screen.query_one("#confirm", Button).disabled
         assert app.focused is app.screen.query_one("#typed", Input)
         await pilot.press(*user[:-1], "enter")

@@ -126,6 +126,15 @@ async def test_a_confirmation_names_the_target_and_what_dies() -> None:
         text = screen_text(app)
         for fact in ("Kill helpdesk?", "2 running turns", "3 waiting turns", "5 clients, 1.0G"):
             assert fact in text
+        # While the operator thinks, work goes on.
+        row = engine.instances["helpdesk"]
+        engine.put(replace(row, active_sessions=1, waiting=0))
+        await settle(app, pilot)
+        app.screen.count_again()
+        await pilot.pause()
+        text = screen_text(app)
+        assert "1 running turn is cut off" in text
+        assert "waiting turn" not in text
 
 
 async def test_killing_everything_wants_a_typed_word() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
+import anyio
 import pytest
 
 from supervisor import Done, Outcome, Prompt, Refused, Settings, Usage
@@ -82,5 +84,27 @@ async def test_the_interrupted_turns_of_others_are_not_told(
     engine: TalkingEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine.put(stage.session(stage.BEN, offer=replace(troubles.offer(stage.BEN, "private"))))
+    assert await oneshot.ask_once((), Settings(), PROMPT) == 0
+    assert capsys.readouterr().err == ""
+
+
+async def test_a_terminal_is_told_once_when_an_answer_lets_it_wait(
+    engine: TalkingEngine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe is told nothing, and a terminal nothing when the answer comes soon."""
+    monkeypatch.setattr(oneshot, "SILENT_SECONDS", 0.0)
+
+    async def stream(self: TalkingTicket, whole: bool = False) -> AsyncIterator[str]:
+        for fragment in ("", "yes"):
+            await anyio.sleep(0.01)
+            yield fragment
+
+    monkeypatch.setattr(TalkingTicket, "stream", stream)
+    assert await oneshot.ask_once((), Settings(), PROMPT) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert await oneshot.ask_once((), Settings(), PROMPT) == 0
+    assert capsys.readouterr().err == "bullpen: waiting for helpdesk: it is being started, or thinks …\n"
+    monkeypatch.setattr(oneshot, "SILENT_SECONDS", 60.0)
     assert await oneshot.ask_once((), Settings(), PROMPT) == 0
     assert capsys.readouterr().err == ""

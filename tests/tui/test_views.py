@@ -132,7 +132,7 @@ async def test_the_preview_follows_the_cursor_and_the_reply() -> None:
         app.screen.sessions.move_to(session_id(ANA))
         await settle(app, pilot)
         assert "› My VPN drops" in screen_text(app)
-        engine.conversations[ANA].stream("It is the clock", "t-12")
+        engine.conversations[ANA].stream("It **is** the `clock`", "t-12")
         engine.put(replace(engine.sessions[ANA], last_activity_at=NOW))
         await settle(app, pilot)
         assert "It is the clock" in screen_text(app)
