@@ -11,6 +11,7 @@ from typing import NamedTuple
 import anyio
 import pytest
 
+from supervisor import client
 from supervisor.client_events import (
     ClientEvent,
     Requested,
@@ -377,3 +378,24 @@ async def test_a_stray_result_in_the_middle_of_a_turn_changes_nothing(start: Sta
         assert isinstance(outcome, Done)
         assert outcome.text == "the answer"
         assert [source for source, _ in scene.outcomes] == [Source.CALLER, Source.CALLER]
+
+
+async def test_one_without_an_idle_sign_after_it_is_over_all_the_same(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second later: the sign is waited for, and not relied on. Its own end ends it, and no other."""
+    monkeypatch.setattr(client, "REST", 1_000.0)  # of the turn before: that wait has nothing to do with these
+    async with settled(start, world) as scene:
+        monkeypatch.setattr(client, "REST", 0.05)
+        for text in ("woken", "woken again"):
+            scene.agent.wake()
+            await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+            scene.agent._is_awake = False
+            usage = Usage(10, 1, 0, scene.agent._cost)
+            scene.agent.tell(Result(None, text, False, False, "completed", "", None, usage, is_own=False))
+            await until(lambda: scene.supervisor.snapshot().sessions[0].state is SessionState.IDLE)
+        ticket = scene.supervisor.submit(PROMPT)
+        await until(lambda: "hello" in scene.agent.prompts)
+        scene.agent.reply("hi", rests=False)
+        assert isinstance(await ticket.outcome(), Done)
+        assert [source for source, _ in scene.outcomes][1:] == [Source.AGENT, Source.AGENT, Source.CALLER]

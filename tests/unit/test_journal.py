@@ -28,15 +28,29 @@ from supervisor.journal.packing import (
     unpack_question,
 )
 from supervisor.journal.records import (
+    Removal,
+    bound_client,
     client_to_row,
+    removal_to_row,
     row_to_client,
+    row_to_removal,
     row_to_session,
     row_to_turn,
     session_to_row,
     turn_to_row,
 )
 from supervisor.journal.schema import MIGRATIONS, prepare
-from supervisor.model import OUTCOME_WORDS, ChoiceItem, Outcome, Question, Usage, outcome_word
+from supervisor.model import (
+    OUTCOME_WORDS,
+    ChoiceItem,
+    Done,
+    Outcome,
+    Prompt,
+    Question,
+    SessionKey,
+    Usage,
+    outcome_word,
+)
 
 
 def every(kind: Any) -> st.SearchStrategy[Any]:
@@ -102,6 +116,43 @@ def test_a_turn_comes_back_as_it_was(record: TurnRecord) -> None:
 def test_a_client_comes_back_as_it_was(record: ClientRecord) -> None:
     if record.key is None or record.key.instance:
         assert row_to_client(client_to_row(record)) == record
+
+
+KEY = SessionKey("desk", "ana", "default")
+ROWS: list[tuple[Any, Any]] = [
+    (row_to_session, session_to_row(SessionRecord(KEY, created_at=1.0, last_activity_at=2.0, note="note"))),
+    (row_to_turn, turn_to_row(TurnRecord("t", "uuid", KEY, Prompt("desk", "hello"), 1.0, outcome=Done("text")))),
+    (row_to_client, client_to_row(ClientRecord("desk-1", "mark", 12, 3.0, "uuid", KEY))),
+    (row_to_removal, removal_to_row(Removal("uuid", "work", KEY, 5.0, True))),
+]
+
+
+@pytest.mark.parametrize(
+    ("read", "row", "column"),
+    [(read, row, column) for read, row in ROWS for column, value in enumerate(row) if isinstance(value, str)],
+)
+@pytest.mark.parametrize("value", [3, b"bytes", None])
+def test_a_row_with_anything_else_in_the_place_of_a_text_is_refused(
+    read: Any, row: tuple[Any, ...], column: int, value: object
+) -> None:
+    """A file that was edited or damaged: what is no text would be found out somewhere else, and much later."""
+    read(row)
+    if read is row_to_turn and column == OUTCOME_COLUMN and value is None:
+        return  # it has not ended
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        read((*row[:column], value, *row[column + 1 :]))
+
+
+OUTCOME_COLUMN = 17
+
+
+@pytest.mark.parametrize("pid", [-1, 2**31, "12", None, 1.5])
+def test_a_pid_that_none_can_be_leaves_the_mark_alone_to_find_processes_by(pid: Any) -> None:
+    record = ClientRecord("desk-1", "mark", pid, 3.0, "uuid", KEY)
+    assert bound_client(record) == record._replace(pid=0, started=0.0)
+    for good in (0, 1, 2**31 - 1):
+        assert bound_client(record._replace(pid=good)) == record._replace(pid=good)
+    assert bound_client(record._replace(pid=1, started="soon")).pid == 0
 
 
 @given(st.text(st.characters()))
