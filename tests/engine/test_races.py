@@ -106,6 +106,33 @@ async def test_an_interrupt_that_comes_with_the_result_does_not_hit_the_next_tur
         assert second.finished is None
 
 
+async def test_an_interrupt_waits_for_the_prompt_that_is_just_being_written(start: Start, world: FakeWorld) -> None:
+    """Also in the second turn of a client: one that comes before the prompt has nothing to stop, and is lost."""
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "first", user="ana")).outcome()
+        world.on_prompt = hold
+        (agent,) = world.live
+        send, may_write, is_writing = agent.send, anyio.Event(), anyio.Event()
+
+        async def send_slowly(text: str, uuid: str) -> None:
+            is_writing.set()
+            await may_write.wait()
+            await send(text, uuid)
+
+        agent.send = send_slowly  # type: ignore[method-assign]
+        ticket = supervisor.submit(Prompt("desk", "second", user="ana"))
+        await is_writing.wait()
+        supervisor.interrupt(ticket.key)
+        await anyio.wait_all_tasks_blocked()
+        assert agent.interrupts == 0
+        may_write.set()
+        with anyio.fail_after(3):
+            assert isinstance(await ticket.outcome(), Interrupted)
+        assert agent.interrupts == 1
+        assert world.live == [agent]
+    assert world.violations == []
+
+
 async def test_a_kill_at_the_very_start_of_a_turn_stops_it(start: Start, world: FakeWorld) -> None:
     """R3: the interrupt waits for the prompt to be written; one that overtook it would have nothing to stop."""
     world.on_prompt = hold

@@ -399,3 +399,21 @@ async def test_one_without_an_idle_sign_after_it_is_over_all_the_same(
         scene.agent.reply("hi", rests=False)
         assert isinstance(await ticket.outcome(), Done)
         assert [source for source, _ in scene.outcomes][1:] == [Source.AGENT, Source.AGENT, Source.CALLER]
+
+
+async def test_an_agent_that_woke_for_nothing_holds_a_prompt_up_no_longer_than_it_is_awake(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its idle sign is enough: the time after which a sign is not waited for any more has not to pass."""
+    monkeypatch.setattr(client, "REST", 1_000.0)
+    async with settled(start, world) as scene:
+        scene.agent.tell(Woke())
+        await anyio.wait_all_tasks_blocked()
+        ticket = scene.supervisor.submit(PROMPT)
+        await until(lambda: ticket.finished is None and scene.supervisor.snapshot().sessions[0].turn_id)
+        await anyio.wait_all_tasks_blocked()
+        assert "hello" not in scene.agent.prompts
+        scene.agent.tell(Rested())
+        await until(lambda: "hello" in scene.agent.prompts)
+        scene.agent.reply("hi")
+        assert isinstance(await ticket.outcome(), Done)

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -156,11 +157,14 @@ def main() -> int:
     given = parser.parse_args()
     check_targets(ROOT)
     tests_of = {module: target.tests for target in TARGETS for module in target.modules if given.only in module}
-    found = [mutation for module in tests_of for mutation in find_mutations(ROOT, module)]
+    found = [
+        [one for module in target.modules if module in tests_of for one in find_mutations(ROOT, module)]
+        for target in TARGETS
+    ]
     seed = random.SystemRandom().randrange(10_000) if given.seed is None else given.seed
-    count = min(given.count or len(found), len(found))
-    chosen = random.Random(seed).sample(found, count)
-    print(f"{count} of {len(found):,} mutants of {len(tests_of)} modules, seed {seed}", flush=True)
+    total = sum(map(len, found))
+    chosen = choose(found, min(given.count or total, total), random.Random(seed))
+    print(f"{len(chosen)} of {total:,} mutants of {len(tests_of)} modules, seed {seed}", flush=True)
     if given.list:
         for one in chosen:
             print(f"{one.module}:{one.place[0]} {one.operator}")
@@ -176,6 +180,13 @@ def main() -> int:
                 return 2
             tried = list(pool.map(lambda one: _tell(bench.try_out(one, tests_of[one.module])), chosen))
     return _sum_up(tried)
+
+
+def choose(groups: list[list[Mutation]], count: int, chance: random.Random) -> list[Mutation]:
+    """As many of each group as there are: of a long file no more than of a short one."""
+    shuffled = [chance.sample(group, len(group)) for group in groups]
+    rounds = zip_longest(*shuffled)
+    return list(islice((one for each in rounds for one in each if one is not None), count))
 
 
 def _tell(tried: Tried) -> Tried:
