@@ -128,7 +128,6 @@ async def test_an_interrupt_waits_for_the_prompt_that_is_just_being_written(star
         may_write.set()
         with anyio.fail_after(3):
             assert isinstance(await ticket.outcome(), Interrupted)
-        assert agent.interrupts == 1
         assert world.live == [agent]
     assert world.violations == []
 

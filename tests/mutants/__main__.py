@@ -176,7 +176,7 @@ def main() -> int:
         with ThreadPoolExecutor(given.workers) as pool:
             used = dict.fromkeys(test for mutation in chosen for test in tests_of[mutation.module])
             if broken := pool.submit(bench.warm_up, tuple(used)).result():
-                print(broken[-4_000:], "\nthe unchanged code does not pass its tests", sep="\n")
+                print(broken[-4_000:], "", "the unchanged code did not pass its tests, or was stopped", sep="\n")
                 return 2
             tried = list(pool.map(lambda one: _tell(bench.try_out(one, tests_of[one.module])), chosen))
     return _sum_up(tried)
