@@ -410,7 +410,8 @@ async def test_an_agent_that_woke_for_nothing_holds_a_prompt_up_no_longer_than_i
         scene.agent.tell(Woke())
         await anyio.wait_all_tasks_blocked()
         ticket = scene.supervisor.submit(PROMPT)
-        await until(lambda: ticket.finished is None and scene.supervisor.snapshot().sessions[0].turn_id)
+        await until(lambda: scene.supervisor.snapshot().sessions[0].turn_id)
+        await scene.supervisor._house.journal.flush()
         await anyio.wait_all_tasks_blocked()
         assert "hello" not in scene.agent.prompts
         scene.agent.tell(Rested())
