@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import logging
 import os
@@ -99,6 +100,8 @@ def _write(path: Path, script: str) -> None:
             fresh.write(script)
             fresh.flush()
             Path(fresh.name).chmod(0o700)
+            if path.is_dir() and not path.is_symlink():  # the error of `replace` would name the fresh file
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             Path(fresh.name).replace(path)
         except OSError:
             Path(fresh.name).unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor import bundled
 from supervisor.errors import JournalUnusable
 from supervisor.private import claim, is_replaceable, make_private_dir, tighten
 
@@ -124,3 +125,25 @@ def test_a_parent_that_all_may_write_is_noticed_unless_it_is_sticky(tmp_path: Pa
     for parent, expected in ((0o700, False), (0o777, True), (0o1777, False)):
         tmp_path.chmod(parent)
         assert is_replaceable(tmp_path / "state") is expected
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "dangling", "file"])
+def test_a_script_is_put_in_the_place_of_anything_but_a_folder_which_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / bundled.TOOL_WRAPPER
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case "dangling":
+            path.symlink_to(tmp_path / "nowhere")
+        case _:
+            path.write_text("else")
+    if kind == "folder":
+        with pytest.raises(JournalUnusable, match=f"{path} cannot be used"):
+            bundled.wrap_tools(tmp_path)
+    else:
+        assert bundled.wrap_tools(tmp_path) == path
+        assert path.is_file()
+        assert not path.is_symlink()
+    assert [one.name for one in tmp_path.iterdir()] == [path.name], "nothing else is left there"
