@@ -11,7 +11,7 @@ import typer
 
 from supervisor import Forgotten, forget_user
 from tui.drafts import DraftFile
-from tui.format import bytes_short
+from tui.format import bytes_short, some
 from tui.output import say, tell
 
 REFUSED = 2
@@ -64,5 +64,9 @@ def _is_agreed(user: str) -> bool:
 
 def tell_forgotten(found: Forgotten) -> str:
     """`2 sessions, 7 turns, 12 files (34 kB)`."""
-    rows = [f"{count} {name}" for name, count in found.rows.items() if count]
-    return ", ".join([*rows, f"{found.files} files ({bytes_short(found.bytes)})"])
+    rows = [some(count, _singular(name), name) for name, count in found.rows.items() if count]
+    return ", ".join([*rows, f"{some(found.files, 'file')} ({bytes_short(found.bytes)})"])
+
+
+def _singular(name: str) -> str:
+    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")

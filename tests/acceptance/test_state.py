@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor import SessionKey
 from tests.acceptance.test_cli import TEMPLATE, assert_one_clear_line, run
+from tui.drafts import DraftFile
 
 
 @pytest.fixture
@@ -124,11 +126,13 @@ def test_forget_removes_one_user_from_every_file_and_leaves_the_other(folder: Pa
 
     assert {path.name for path in find("anas-own-words")} >= {"note", "journal.db"}
     kept = {path.name for path in find("bobs-own-words")}
+    draft = SessionKey("desk", "ana", "default")
+    DraftFile(tmp_path / "state" / "rehearsal").save({draft: "anas-own-words, not sent"})
 
     refused = forget(folder, "ana")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "nothing was removed: say --yes" in refused.stderr
-    assert "1 sessions" in forget(folder, "ana", "--dry-run").stdout
+    assert "1 session," in forget(folder, "ana", "--dry-run").stdout
     assert find("anas-own-words")
     done = forget(folder, "ana", "--yes")
     assert (done.returncode, done.stderr) == (0, "")

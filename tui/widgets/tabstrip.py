@@ -141,6 +141,8 @@ class TabStrip(LineView, can_focus=False):
             + (2 if tab.is_at else 0)
             for index, (name, tab) in enumerate(zip(names, self._tabs, strict=True))
         ]  # fmt: skip
+        if sum(widths) <= room:
+            return 0, len(widths)
         first = next((index for index, tab in enumerate(self._tabs) if tab.is_at), 0)
         last, used = first + 1, widths[first] + 8
         while True:
