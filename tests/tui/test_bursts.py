@@ -55,7 +55,7 @@ class Staged(Terminal):
             )
 
         try:
-            self.until(is_so, str(wanted), within=15)
+            self.until(is_so, str(wanted), within=45)
         except AssertionError as error:
             raise AssertionError(f"{error}\nreported: {self.said}") from None
         self.looked_at = len(self.said["calls"])
