@@ -69,7 +69,10 @@ def workspaces(tmp_path: Path) -> list[Path]:
 
 
 def find_words(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+    try:
+        return [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+    except FileNotFoundError:
+        return find_words(folder)  # something was removed in the middle of the look
 
 
 async def say(supervisor: Supervisor, text: str = SECRET, **ids: str) -> SessionKey:

@@ -37,6 +37,7 @@ _CLIENTS = (
     "tests/engine/test_cancellation.py",
 )
 _TALK = (
+    "tests/engine/test_ended_sessions.py",
     "tests/engine/test_compaction.py",
     "tests/engine/test_rejected.py",
     "tests/engine/test_attempts.py",
