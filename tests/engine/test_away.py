@@ -283,3 +283,17 @@ async def test_one_asker_is_freed_for_one_waiter_and_the_next_when_it_has_gone(
         operations.advance(instance, instance.clock.steady() + 100)
         assert sorted(row.state for row in supervisor.snapshot().clients) == [SlotState.ASKING, SlotState.BUSY]
         group.cancel_scope.cancel()
+
+
+async def test_it_can_be_ended_while_its_new_client_starts(start: Start, world: FakeWorld, template: Template) -> None:
+    """R1: it has its answer and no process yet: there is nothing to interrupt, and nothing to wait for."""
+    async with start(template) as supervisor, asking(supervisor, world, WRITE) as ticket:
+        world.gate = anyio.Event()
+        supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+        await until(lambda: world.starting)
+        assert supervisor.interrupt(ticket.key)
+        with anyio.fail_after(3):
+            assert isinstance(await ticket.outcome(), Interrupted)
+        world.gate.set()
+        await until(lambda: supervisor.snapshot().sessions[0].state is not SessionState.ASKING)
+        assert not any("Go on with" in text for one in world.connections for text in one.prompts)
