@@ -357,7 +357,7 @@ def main() -> None:
                 raise
     except Exception as error:
         code = _report(error)
-    leave(code)
+    leave(code, at_once=SIGNALS.exit_code is not None)
     raise SystemExit(code)
 
 

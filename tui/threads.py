@@ -48,11 +48,15 @@ async def run_apart(work: Callable[[], Result]) -> Result:
             _apart.discard(thread)
 
 
-def leave(code: int) -> None:
+def leave(code: int, *, at_once: bool = False) -> None:
     """Ends the program now when a thread would hold it up, or holds what the interpreter needs for its own end: one
     that waits for words from a terminal, or for room in a pipe. Returns otherwise. All must have been ended and
-    written before."""
+    written before.
+
+    `at_once`: whatever threads there are. After signals that broke things off, the interpreter's last garbage
+    collection was seen to take 6 s and more.
+    """
     others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
-    if any(not thread.daemon or thread in _apart for thread in others):
+    if at_once or any(not thread.daemon or thread in _apart for thread in others):
         logging.shutdown()
         os._exit(code)
