@@ -24,7 +24,7 @@ from claude_agent_sdk import (
 )
 
 from supervisor import Done, Prompt, SessionKey, Settings, Supervisor, Template
-from supervisor.options import CompiledOptions, compile_options
+from supervisor.claude.options import CompiledOptions, compile_options
 from supervisor.rehearsal.environment import rehearsal_environment
 
 AGENT = "desk"

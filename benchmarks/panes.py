@@ -26,7 +26,7 @@ import anyio
 
 from benchmarks.fake import AGENT, open_sessions, running
 from supervisor import Asked, Conversation, Replied, SessionKey, Source
-from supervisor.testing import FakeConnection, FakeWorld
+from supervisor.testing.fake import FakeConnection, FakeWorld
 
 COLUMNS, LINES = 200, 50
 SESSIONS = 4
@@ -59,7 +59,7 @@ CASES = {
 async def play(case: Case) -> dict[str, float]:
     """Runs the dashboard on this process's terminal."""
     from tui.app import BullpenApp
-    from tui.driver import SafeDriver
+    from tui.terminal.driver import SafeDriver
 
     world = FakeWorld(on_prompt=_answer)
     figures: dict[str, float] = {}

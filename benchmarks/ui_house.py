@@ -25,7 +25,7 @@ from supervisor import (
 from tests.tui import stage
 from tests.tui.stage_engine import MB, StageEngine
 from tui.app import BullpenApp
-from tui.driver import SafeDriver
+from tui.terminal.driver import SafeDriver
 
 SESSIONS, INSTANCES, CLIENTS = 1_000, 10, 40
 CENSUS_SECONDS = 2.0

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from supervisor.templates import schema_text  # noqa: E402
+from supervisor.config.templates import schema_text  # noqa: E402
 
 if __name__ == "__main__":
     target = ROOT / "docs" / "template.schema.json"

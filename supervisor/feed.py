@@ -14,9 +14,9 @@ from typing import Protocol, Self, TypeVar
 
 import anyio
 
-from supervisor.events import Event, QuestionAsked, QuestionSettled, TurnFinished
-from supervisor.model import Question, SessionKey
-from supervisor.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
+from supervisor.api.events import Event, QuestionAsked, QuestionSettled, TurnFinished
+from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
+from supervisor.api.types import Question, SessionKey
 
 T = TypeVar("T")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tui.signals import SIGNALS
+from tui.cli.signals import SIGNALS
 
 
 def main() -> None:
     SIGNALS.listen()
-    from tui.cli import main
+    from tui.cli.main import main
 
     main()
 

@@ -21,25 +21,26 @@ from textual.widgets import Input
 from textual.worker import Worker
 
 from supervisor import Engine, InstanceState, Offer, Question, SessionKey, clean
-from tui import consequences, format
-from tui.bridge import Bridge
-from tui.clipboard import CopyFile
-from tui.commands import SessionProvider, VerbProvider
-from tui.cropped import crop
-from tui.drafts import DraftFile
-from tui.driver import SafeDriver
-from tui.filters import ControlFilter
-from tui.inputqueue import INPUT, InputQueue
-from tui.notices import Notices
-from tui.operations import Operations
-from tui.pastes import PasteCut, on_one_line
-from tui.preferences import PreferenceFile, Preferences
-from tui.screens.chat import ChatScreen
-from tui.screens.chat_commands import ChatProvider
-from tui.screens.dashboard import DashboardScreen
-from tui.screens.help import HelpScreen
-from tui.screens.quit import DrainingScreen, Leave, QuitScreen
+from tui.engine_link.bridge import Bridge
+from tui.kept.drafts import DraftFile
+from tui.kept.preferences import PreferenceFile, Preferences
+from tui.operator import consequences
+from tui.operator.operations import Operations
+from tui.screens.chat.chat import ChatScreen
+from tui.screens.chat.palette import ChatProvider
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.screens.dashboard.palette import SessionProvider, VerbProvider
+from tui.screens.dialogs.help import HelpScreen
+from tui.screens.dialogs.quit import DrainingScreen, Leave, QuitScreen
+from tui.terminal.clipboard import CopyFile
+from tui.terminal.driver import SafeDriver
+from tui.terminal.input_queue import INPUT, InputQueue
+from tui.terminal.notifications import Notices
+from tui.terminal.partial_repaint import crop
+from tui.terminal.pastes import PasteCut, on_one_line
 from tui.themes import OURS
+from tui.wording import format
+from tui.wording.sanitize import ControlFilter
 
 FLUSH_SECONDS = 0.25
 """Between two looks at the feed."""

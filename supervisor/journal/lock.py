@@ -17,10 +17,10 @@ from typing import Any
 
 import psutil
 
+from supervisor.api.errors import StateInUse
 from supervisor.clock import Clock
-from supervisor.errors import StateInUse
+from supervisor.files.private import claim
 from supervisor.journal.schema import Mark, unusable
-from supervisor.private import claim
 
 try:
     import fcntl

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from supervisor.conversation import Entry
-from supervisor.errors import JournalFailed
-from supervisor.journal.packing import storable
+from supervisor.api.codec import storable
+from supervisor.api.errors import JournalFailed
+from supervisor.api.types import SessionKey
 from supervisor.journal.records import CLIENT_COLUMNS, REMOVAL_COLUMNS, SESSION_COLUMNS, TURN_COLUMNS, Row, TurnRecord
-from supervisor.model import SessionKey
+from supervisor.sessions.conversation import Entry
 
 Parameters = Row | dict[str, Any]
 """Values for a statement's marks, by place or by name."""

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import aiosqlite
 
 from supervisor import bounds
-from supervisor.conversation import Replied
-from supervisor.journal.packing import ENTRY_WORDS, unpack_outcome
+from supervisor.api.codec import ENTRY_WORDS, unpack_outcome
+from supervisor.api.types import Outcome, SessionKey, Usage
 from supervisor.journal.schema import unusable
-from supervisor.model import Outcome, SessionKey, Usage
+from supervisor.sessions.conversation import Replied
 
 MOST_EVENTS = 500
 """Of each kind."""

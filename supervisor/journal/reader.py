@@ -12,11 +12,10 @@ from urllib.parse import quote
 import aiosqlite
 
 from supervisor import bounds
-from supervisor.cleaning import one_line
-from supervisor.conversation import MOST_TEXT_HELD, Asked, Entry, Noticed
-from supervisor.errors import JournalFailed
+from supervisor.api.codec import ASKED, unpack_entry, unpack_question
+from supervisor.api.errors import JournalFailed
+from supervisor.api.types import Question, SessionKey
 from supervisor.journal.notes import Note
-from supervisor.journal.packing import ASKED, unpack_entry, unpack_question
 from supervisor.journal.records import (
     CLIENT_COLUMNS,
     REMOVAL_COLUMNS,
@@ -37,7 +36,8 @@ from supervisor.journal.records import (
     row_to_turn,
 )
 from supervisor.journal.schema import unusable
-from supervisor.model import Question, SessionKey
+from supervisor.sessions.conversation import MOST_TEXT_HELD, Asked, Entry, Noticed
+from supervisor.text.cleaning import one_line
 
 CHUNK = 500
 """Rows that are made into records in one go: about 2 ms of the event loop."""

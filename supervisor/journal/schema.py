@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.errors import JournalUnusable
-from supervisor.private import explain_os_error
+from supervisor.api.errors import JournalUnusable
+from supervisor.files.private import explain_os_error
 
 APPLICATION = 0x62756C6C
 """SQLite's `application_id` of a journal: "bull"."""

@@ -16,14 +16,14 @@ import anyio
 import anyio.to_thread
 
 from supervisor import bounds
+from supervisor.api.codec import pack_entry, pack_outcome, pack_question
+from supervisor.api.errors import JournalFailed
+from supervisor.api.types import Failed, FailureKind, Outcome, Question, QuestionOutcome, SessionKey, outcome_word
 from supervisor.clock import Clock
-from supervisor.conversation import Entry, Noticed
-from supervisor.errors import JournalFailed
 from supervisor.journal import lock, notes, reader, schema
 from supervisor.journal.faults import StateLost
 from supervisor.journal.guard import Guard
 from supervisor.journal.notes import Note, Step, step
-from supervisor.journal.packing import pack_entry, pack_outcome, pack_question
 from supervisor.journal.past import Past, read_past
 from supervisor.journal.reader import Reader
 from supervisor.journal.records import (
@@ -39,7 +39,7 @@ from supervisor.journal.records import (
     turn_to_row,
 )
 from supervisor.journal.writer import CLOSING_TIME, Writer, tell_mistake
-from supervisor.model import Failed, FailureKind, Outcome, Question, QuestionOutcome, SessionKey, outcome_word
+from supervisor.sessions.conversation import Entry, Noticed
 
 FILE = "journal.db"
 WORKSPACES = "workspaces"

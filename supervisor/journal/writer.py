@@ -10,7 +10,7 @@ from pathlib import Path
 import aiosqlite
 import anyio
 
-from supervisor.errors import NotRecorded
+from supervisor.api.errors import NotRecorded
 from supervisor.journal import faults
 from supervisor.journal.guard import Guard, transact
 from supervisor.journal.notes import Note, batches

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import anyio
 
-from supervisor.errors import BullpenError, NotAccepting, Refused, Saturated, UnknownAgent
-from supervisor.interface import Engine, Ticket
-from supervisor.model import Priority, Prompt
+from supervisor.api.engine import Engine, Ticket
+from supervisor.api.errors import BullpenError, NotAccepting, Refused, Saturated, UnknownAgent
+from supervisor.api.types import Priority, Prompt
 from supervisor.rehearsal.errands import ALARM, ERRANDS
 
 MAX_OUTSTANDING = 3

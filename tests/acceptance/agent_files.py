@@ -12,12 +12,12 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from supervisor.bundled import find_bundled_cli
-from supervisor.model import Prompt
-from supervisor.options import PEER_TOOLS, SELF_STARTING_TOOLS
+from supervisor.api.types import Prompt
+from supervisor.claude.options import PEER_TOOLS, SELF_STARTING_TOOLS
+from supervisor.config.settings import Settings, load_for
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.executable import find_bundled_cli
 from supervisor.rehearsal import Rehearsal, Request
-from supervisor.settings import Settings, load_for
-from supervisor.supervisor import Supervisor
 
 HEADLESS = {"AskUserQuestion", "EnterPlanMode", "ExitPlanMode"}
 """Offered where an operator can answer; `claude -p` has none."""

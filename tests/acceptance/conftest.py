@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.processes import LOST, MARK, iter_processes
+from supervisor.config.settings import Settings
+from supervisor.config.templates import Template
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.process_tree import LOST, MARK, iter_processes
 from supervisor.rehearsal import Rehearsal
-from supervisor.settings import Settings
-from supervisor.supervisor import Supervisor
-from supervisor.templates import Template
 
 PACE = 0.25
 """Of scripted delays: a scripted second takes a quarter of one."""

@@ -146,7 +146,7 @@ def run_bullpen(
     arguments: Sequence[str], *, columns: int = 120, lines: int = 36, patch: str = ""
 ) -> Iterator[Terminal]:
     """The program in a terminal. `patch` is Python that runs in its process before it starts."""
-    code = f"{patch}\nfrom tui.cli import main\nmain()"
+    code = f"{patch}\nfrom tui.cli.main import main\nmain()"
     terminal = Terminal([sys.executable, "-c", code, *arguments], columns=columns, lines=lines)
     try:
         yield terminal

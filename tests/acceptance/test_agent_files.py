@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.config.template import Template
 from supervisor.rehearsal import Rehearsal
-from supervisor.template import Template
 from tests.acceptance.agent_files import QUICK, find_differences
 from tests.acceptance.terminal import run_bullpen
 from tests.acceptance.test_terminal import ask

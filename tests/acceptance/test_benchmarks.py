@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.processes import MARK
+from supervisor.process.process_tree import MARK
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.processes import is_alive
+from supervisor.process.process_tree import is_alive
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -248,10 +248,10 @@ def test_a_supervisor_that_is_killed_takes_its_busy_client_along(folder: Path) -
 
 def test_our_own_mistake_is_one_line_too_and_its_traceback_is_in_the_log(folder: Path) -> None:
     lines = [
-        "from supervisor.instance import Instance",
+        "from supervisor.instance.instance import Instance",
         "def kick(self): raise ZeroDivisionError('ours')",
         "Instance.kick = kick",
-        "from tui.cli import main",
+        "from tui.cli.main import main",
         "main()",
     ]
     options = ["--rehearsal", "--templates", str(folder), "--state", str(folder.parent / "state")]

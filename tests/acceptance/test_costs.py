@@ -8,7 +8,7 @@ import signal
 import psutil
 import pytest
 
-from supervisor.model import Done, Prompt
+from supervisor.api.types import Done, Prompt
 from tests.acceptance.conftest import House, Open
 from tests.waiting import until
 

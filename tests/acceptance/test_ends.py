@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor import events as past
-from supervisor.model import Allow, Done, Failed, FailureKind, InstanceState, Interrupted, Prompt
-from supervisor.processes import LOST, list_tree
+from supervisor.api import events as past
+from supervisor.api.types import Allow, Done, Failed, FailureKind, InstanceState, Interrupted, Prompt
+from supervisor.process.process_tree import LOST, list_tree
 from tests.acceptance.conftest import House, Open, find_clients
 from tests.waiting import until
 

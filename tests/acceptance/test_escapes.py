@@ -15,9 +15,9 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from supervisor import events as past
-from supervisor.model import Allow, InstanceState, Prompt
-from supervisor.processes import LOST, find_top, is_alive, is_guard, iter_processes
+from supervisor.api import events as past
+from supervisor.api.types import Allow, InstanceState, Prompt
+from supervisor.process.process_tree import LOST, find_top, is_alive, is_guard, iter_processes
 from tests.acceptance.conftest import House, Open, find_clients
 from tests.acceptance.escape import ATTACKS, WAYS
 from tests.acceptance.test_cli import ROOT, TEMPLATE
@@ -204,11 +204,11 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import anyio
-from supervisor.model import Allow, Prompt
+from supervisor.api.types import Allow, Prompt
 from supervisor.rehearsal import Rehearsal
-from supervisor.settings import Settings
-from supervisor.supervisor import Supervisor
-from supervisor.templates import load_templates
+from supervisor.config.settings import Settings
+from supervisor.engine.supervisor import Supervisor
+from supervisor.config.templates import load_templates
 
 async def main():
     folder = Path(sys.argv[1])
@@ -221,10 +221,10 @@ async def main():
             with supervisor.watch() as feed:
                 while True:
                     await feed.wait()
-                    for question in supervisor.snapshot().questions:
+                    for question in supervisor.api.snapshot().questions:
                         supervisor.answer(question.id, Allow())
                     feed.take()
-                    print(sum(1 for row in supervisor.snapshot().clients if row.pid), flush=True)
+                    print(sum(1 for row in supervisor.api.snapshot().clients if row.pid), flush=True)
 
 anyio.run(main)
 """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import events as past
-from supervisor.model import Allow, Done, Failed, FailureKind, Prompt, WhyWaiting
+from supervisor.api import events as past
+from supervisor.api.types import Allow, Done, Failed, FailureKind, Prompt, WhyWaiting
 from tests.acceptance.conftest import Open, find_clients
 from tests.waiting import until
 

@@ -18,8 +18,8 @@ import anyio.lowlevel
 import psutil
 import pytest
 
-from supervisor.model import Done, Prompt, SessionKey, SessionState, SlotState
-from supervisor.processes import LOST, MARK, is_alive
+from supervisor.api.types import Done, Prompt, SessionKey, SessionState, SlotState
+from supervisor.process.process_tree import LOST, MARK, is_alive
 from supervisor.rehearsal import Rehearsal
 from tests.acceptance.conftest import PACE, House, Open, find_clients
 from tests.waiting import until

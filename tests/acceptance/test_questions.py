@@ -10,9 +10,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from supervisor.conversation import ToolReturned
-from supervisor.errors import AlreadyAnswered
-from supervisor.model import Allow, Choose, Deny, Done, Prompt, QuestionKind
+from supervisor.api.errors import AlreadyAnswered
+from supervisor.api.types import Allow, Choose, Deny, Done, Prompt, QuestionKind
+from supervisor.sessions.conversation import ToolReturned
 from tests.acceptance.conftest import Open
 from tests.waiting import until
 

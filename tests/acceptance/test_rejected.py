@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.model import Allow, Done, Failed, FailureKind, Interrupted, Prompt
+from supervisor.api.types import Allow, Done, Failed, FailureKind, Interrupted, Prompt
 from supervisor.rehearsal import Stall
 from tests.acceptance.conftest import Open
 from tests.waiting import until

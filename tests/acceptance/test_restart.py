@@ -11,14 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from supervisor.api.types import Allow, Done, Failed, FailureKind, Prompt, SessionKey, SessionState
+from supervisor.config.settings import Settings
+from supervisor.config.templates import load_templates
+from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import ClientRecord
-from supervisor.model import Allow, Done, Failed, FailureKind, Prompt, SessionKey, SessionState
-from supervisor.orphans import end_orphans
-from supervisor.processes import MARK, is_alive
+from supervisor.process.process_tree import MARK, is_alive
+from supervisor.recovery.orphans import end_orphans
 from supervisor.rehearsal import Refuse, Rehearsal
-from supervisor.settings import Settings
-from supervisor.supervisor import Supervisor
-from supervisor.templates import load_templates
 from tests.acceptance.conftest import Open
 from tests.acceptance.test_cli import ROOT, TEMPLATE, ask
 from tests.waiting import until

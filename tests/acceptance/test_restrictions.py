@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.model import Done, Prompt
-from supervisor.template import Template
-from supervisor.templates import load_template
+from supervisor.api.types import Done, Prompt
+from supervisor.config.template import Template
+from supervisor.config.templates import load_template
 from tests.acceptance.conftest import House, Open
 
 pytestmark = pytest.mark.anyio

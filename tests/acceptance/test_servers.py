@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.conversation import Noticed
-from supervisor.model import Prompt, ServerState
+from supervisor.api.types import Prompt, ServerState
+from supervisor.sessions.conversation import Noticed
 from tests.acceptance.conftest import Open
 from tests.waiting import until
 

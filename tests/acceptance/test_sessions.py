@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from supervisor.model import Done, Failed, FailureKind, Interrupted, Prompt, SessionKey, SessionState
+from supervisor.api.types import Done, Failed, FailureKind, Interrupted, Prompt, SessionKey, SessionState
 from tests.acceptance.conftest import Open
 from tests.waiting import until
 

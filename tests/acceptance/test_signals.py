@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.processes import LOST, is_alive, list_tree
+from supervisor.process.process_tree import LOST, is_alive, list_tree
 from tests.acceptance.conftest import find_clients
 from tests.acceptance.terminal import ROOT, Terminal
 from tests.acceptance.test_cli import TEMPLATE

@@ -14,7 +14,7 @@ import pytest
 
 from supervisor import SessionKey
 from tests.acceptance.test_cli import TEMPLATE, assert_one_clear_line, run
-from tui.drafts import DraftFile
+from tui.kept.drafts import DraftFile
 
 
 @pytest.fixture

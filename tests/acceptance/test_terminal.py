@@ -135,7 +135,7 @@ def test_a_stalled_terminal_stops_no_turn(program: Terminal, tmp_path: Path) -> 
 
 
 BROKEN_ENGINE = """
-from supervisor.census import Census
+from supervisor.engine.memory_sampler import Census
 first = Census.take
 async def fail(self, slots):
     raise ZeroDivisionError("the census cannot count")

@@ -12,9 +12,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from supervisor.model import Allow, Done, Prompt, SessionKey, SessionState
-from supervisor.transcript import find_transcript, project_name
-from supervisor.walls import SANDBOX_PROGRAMS
+from supervisor.api.types import Allow, Done, Prompt, SessionKey, SessionState
+from supervisor.claude.transcript_cut import find_transcript, project_name
+from supervisor.config.restrictions import SANDBOX_PROGRAMS
 from tests.acceptance.conftest import House, Open
 from tests.waiting import until
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.characters import FORBIDDEN
+from supervisor.text.characters import FORBIDDEN
 from tests.acceptance.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -317,7 +317,7 @@ def test_a_template_that_cannot_be_used_is_one_line(place: Place, front: str) ->
 def test_without_a_home_the_state_directory_must_be_named(place: Place) -> None:
     """As a user that the system does not know, with no HOME: there is no place for a state directory."""
     patch = "import os, pwd; pwd.getpwuid = lambda uid: pwd.getpwnam('nobody-of-that-name')"
-    code = f"{patch}; import sys; sys.argv = ['bullpen', 'check', *sys.argv[1:]]; from tui.cli import main; main()"
+    code = f"{patch}; import sys; sys.argv = ['bullpen', 'check', *sys.argv[1:]]; from tui.cli.main import main; main()"
     program = f"env -u HOME -u XDG_STATE_HOME {shlex.quote(sys.executable)} -c {shlex.quote(code)}"
     assert "home directory" in one_line(place.run(program))
     assert place.run(f"{program} --state {place.folder}/other").returncode == 0

@@ -12,7 +12,7 @@ import anyio
 import psutil
 from anyio.abc import TaskGroup
 
-from supervisor.processes import LOST
+from supervisor.process.process_tree import LOST
 from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
 from tests.chaos.ledger import Ledger
 from tests.chaos.leftovers import find_clients

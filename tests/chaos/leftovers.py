@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from supervisor.processes import LOST, MARK, iter_processes
+from supervisor.process.process_tree import LOST, MARK, iter_processes
 
 
 def is_client(process: psutil.Process, folder: Path) -> bool:

@@ -19,7 +19,7 @@ import anyio.abc
 import psutil
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from supervisor.processes import LOST, is_guard
+from supervisor.process.process_tree import LOST, is_guard
 from tests.chaos.ledger import Handed, Ledger
 from tests.chaos.leftovers import is_client
 

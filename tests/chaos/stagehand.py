@@ -19,15 +19,15 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from supervisor import events as past
-from supervisor import options
-from supervisor.errors import AcceptanceUnknown, BullpenError, Refused
-from supervisor.model import Allow, InstanceState, Outcome, Prompt, SessionKey, outcome_word
-from supervisor.settings import Settings
-from supervisor.supervisor import Supervisor
-from supervisor.templates import Template
-from supervisor.turn import Turn
-from tui.signals import SIGNALS
+from supervisor.api import events as past
+from supervisor.api.errors import AcceptanceUnknown, BullpenError, Refused
+from supervisor.api.types import Allow, InstanceState, Outcome, Prompt, SessionKey, outcome_word
+from supervisor.claude import options
+from supervisor.config.settings import Settings
+from supervisor.config.templates import Template
+from supervisor.engine.supervisor import Supervisor
+from supervisor.sessions.turn import Turn
+from tui.cli.signals import SIGNALS
 
 AGENT = "desk"
 LINE_LIMIT = 16 * 1024 * 1024

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.clock import Clock
-from supervisor.settings import Settings
-from supervisor.supervisor import Supervisor
-from supervisor.templates import Template
-from supervisor.testing import FakeWorld
+from supervisor.config.settings import Settings
+from supervisor.config.templates import Template
+from supervisor.engine.supervisor import Supervisor
+from supervisor.testing.fake import FakeWorld
 
 MakeTemplate = Callable[..., Template]
 Start = Callable[..., AbstractAsyncContextManager[Supervisor]]

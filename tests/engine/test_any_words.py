@@ -10,12 +10,12 @@ import anyio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from supervisor.model import Done, FailureKind, InstanceState, Prompt
-from supervisor.settings import Settings
-from supervisor.supervisor import Supervisor
-from supervisor.templates import Template
-from supervisor.testing import FakeConnection, FakeWorld, hold
-from supervisor.turn import TurnState
+from supervisor.api.types import Done, FailureKind, InstanceState, Prompt
+from supervisor.config.settings import Settings
+from supervisor.config.templates import Template
+from supervisor.engine.supervisor import Supervisor
+from supervisor.sessions.turn import TurnState
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.unit.test_bounds import leaves
 from tests.unit.test_translate import KEYS, TYPES, odd
 from tests.waiting import until

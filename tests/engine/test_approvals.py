@@ -10,19 +10,19 @@ from pathlib import Path
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor.approvals import BEGUN_AFTER
-from supervisor.client_events import ToolEnded
+from supervisor.api import events as past
+from supervisor.api.errors import AlreadyAnswered
+from supervisor.api.types import Allow, Deny, Prompt, Question, QuestionOutcome, SessionKey
 from supervisor.clock import Clock
-from supervisor.connection import ToolRequest, Verdict
-from supervisor.conversation import QuestionClosed, QuestionPosed
-from supervisor.errors import AlreadyAnswered
+from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import SessionRecord
-from supervisor.model import Allow, Deny, Prompt, Question, QuestionOutcome, SessionKey
-from supervisor.particulars import MOST_SHOWN
-from supervisor.recording import revive_session
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.permissions.call_details import MOST_SHOWN
+from supervisor.process.connection import ToolRequest, Verdict
+from supervisor.process.reports import ToolEnded
+from supervisor.sessions.approvals import BEGUN_AFTER
+from supervisor.sessions.conversation import QuestionClosed, QuestionPosed
+from supervisor.sessions.records import revive_session
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.engine.test_questions import asking, only_question
 from tests.waiting import until
@@ -226,8 +226,8 @@ async def test_a_file_system_that_does_not_answer_keeps_no_question_waiting(
     start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
-    monkeypatch.setattr("supervisor.desk.DISK_TIME", 0.05)
-    monkeypatch.setattr("supervisor.desk.examine", lambda *_: release.wait(20))
+    monkeypatch.setattr("supervisor.sessions.open_questions.DISK_TIME", 0.05)
+    monkeypatch.setattr("supervisor.sessions.open_questions.examine", lambda *_: release.wait(20))
     request = ToolRequest("Write", {"file_path": "/hung/a.md", "content": "x"})
     async with start() as supervisor, asking(supervisor, world, request):
         question = only_question(supervisor)
@@ -276,7 +276,7 @@ async def test_a_turn_that_ends_while_the_path_is_looked_at_leaves_no_approval(
     request = ToolRequest("Write", {"file_path": "a.md", "content": "x"})
     async with start() as supervisor, asking(supervisor, world, request) as verdicts:
         question = only_question(supervisor)
-        monkeypatch.setattr("supervisor.desk.find_target", look)
+        monkeypatch.setattr("supervisor.sessions.open_questions.find_target", look)
         supervisor.answer(question.id, Allow(always=True))
         await until(looks.is_set)
         supervisor.kill("desk")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from supervisor.client_events import Retrying, Voided
-from supervisor.conversation import Noticed, Replied, StartsAgain
-from supervisor.model import Done, Interrupted, Prompt
-from supervisor.testing import FakeWorld, hold
+from supervisor.api.types import Done, Interrupted, Prompt
+from supervisor.process.reports import Retrying, Voided
+from supervisor.sessions.conversation import Noticed, Replied, StartsAgain
+from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until
 

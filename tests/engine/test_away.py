@@ -9,11 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor import operations
-from supervisor.connection import ToolRequest, Verdict
-from supervisor.errors import AlreadyAnswered
-from supervisor.model import (
+from supervisor.api import events as past
+from supervisor.api.errors import AlreadyAnswered
+from supervisor.api.types import (
     Allow,
     Answer,
     Choose,
@@ -26,10 +24,12 @@ from supervisor.model import (
     SlotState,
     WhyWaiting,
 )
-from supervisor.supervisor import Supervisor
-from supervisor.templates import Template
-from supervisor.testing import FakeConnection, FakeWorld
-from supervisor.turn import Turn
+from supervisor.config.templates import Template
+from supervisor.engine.supervisor import Supervisor
+from supervisor.instance import verbs
+from supervisor.process.connection import ToolRequest, Verdict
+from supervisor.sessions.turn import Turn
+from supervisor.testing.fake import FakeConnection, FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 
@@ -273,14 +273,14 @@ async def test_one_asker_is_freed_for_one_waiter_and_the_next_when_it_has_gone(
         await supervisor.submit(Prompt("desk", "wait", user="chen")).accepted()
         instance = supervisor._instances["desk"]
         for _ in range(3):
-            operations.advance(instance, instance.clock.steady() + 100)
+            verbs.advance(instance, instance.clock.steady() + 100)
             await anyio.wait_all_tasks_blocked()
             states = sorted(row.state for row in supervisor.snapshot().clients)
             assert states == [SlotState.ASKING, SlotState.CLOSING]
         leaving = next(row.id for row in supervisor.snapshot().clients if row.state is SlotState.CLOSING)
         next(one for one in world.live if one.launch.client_id == leaving).kill()
         await until(lambda: any("wait" in one.prompts for one in world.connections))
-        operations.advance(instance, instance.clock.steady() + 100)
+        verbs.advance(instance, instance.clock.steady() + 100)
         assert sorted(row.state for row in supervisor.snapshot().clients) == [SlotState.ASKING, SlotState.BUSY]
         group.cancel_scope.cancel()
 

@@ -10,9 +10,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from supervisor.errors import JournalFailed, NotAccepting, Saturated, Suspended, UnknownAgent
-from supervisor.interface import Engine
-from supervisor.model import Done, Outcome, Prompt, SessionKey
+from supervisor.api.engine import Engine
+from supervisor.api.errors import JournalFailed, NotAccepting, Saturated, Suspended, UnknownAgent
+from supervisor.api.types import Done, Outcome, Prompt, SessionKey
 from supervisor.rehearsal.callers import MAX_OUTSTANDING, MAX_TRIES, PEOPLE, play
 
 pytestmark = pytest.mark.anyio

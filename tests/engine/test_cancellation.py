@@ -14,13 +14,13 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from supervisor.client_events import ClientEvent
-from supervisor.connection import Connector, Launch
-from supervisor.model import Done, Prompt, Server
-from supervisor.supervisor import Supervisor
-from supervisor.templates import Template
-from supervisor.testing import FakeConnection, FakeTree, FakeWorld, answer_at_once, hold
-from supervisor.turn import Turn
+from supervisor.api.types import Done, Prompt, Server
+from supervisor.config.templates import Template
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.connection import Connector, Launch
+from supervisor.process.reports import ClientEvent
+from supervisor.sessions.turn import Turn
+from supervisor.testing.fake import FakeConnection, FakeTree, FakeWorld, answer_at_once, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.client_events import Compacted
-from supervisor.conversation import Asked, Noticed
-from supervisor.errors import Refused
-from supervisor.model import Done, Interrupted, Prompt, Source
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.api.errors import Refused
+from supervisor.api.types import Done, Interrupted, Prompt, Source
+from supervisor.process.reports import Compacted
+from supervisor.sessions.conversation import Asked, Noticed
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

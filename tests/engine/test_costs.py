@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.model import Prompt
-from supervisor.settings import Settings
-from supervisor.supervisor import Supervisor
-from supervisor.templates import Template
-from supervisor.testing import FakeConnection, FakeWorld
+from supervisor.api.types import Prompt
+from supervisor.config.settings import Settings
+from supervisor.config.templates import Template
+from supervisor.engine.supervisor import Supervisor
+from supervisor.testing.fake import FakeConnection, FakeWorld
 from tests.waiting import until
 
 ENDS = st.sampled_from(["hibernate", "kill", "term", "die", "restart", "crash", "nothing"])

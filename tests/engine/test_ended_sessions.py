@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import Done, Prompt, SessionKey, erasing
+from supervisor import Done, Prompt, SessionKey
 from supervisor.clock import Clock
+from supervisor.engine.supervisor import Supervisor
+from supervisor.instance import erasing
 from supervisor.journal import Journal
 from supervisor.journal.records import ClientRecord
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld
+from supervisor.testing.fake import FakeConnection, FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.journal_stage import read
 from tests.waiting import until
@@ -183,7 +184,7 @@ async def test_a_shared_folder_is_never_removed(
 async def test_a_removal_that_a_crash_cut_short_is_finished_by_the_next_start(
     start: Start, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, make_template: MakeTemplate
 ) -> None:
-    from supervisor.erasing import Eraser
+    from supervisor.instance.erasing import Eraser
 
     async def nothing(self: Eraser) -> None:
         pass

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor.client_events import Limited, Retrying
+from supervisor.api import events as past
+from supervisor.api.errors import ConnectFailed
+from supervisor.api.snapshot import InstanceRow
+from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Prompt, SessionState, WhyWaiting
 from supervisor.clock import Clock
-from supervisor.connection import ToolRequest
-from supervisor.errors import ConnectFailed
+from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import ClientRecord
-from supervisor.model import Done, Failed, FailureKind, InstanceState, Prompt, SessionState, WhyWaiting
-from supervisor.snapshot import InstanceRow
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.process.connection import ToolRequest
+from supervisor.process.reports import Limited, Retrying
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 
@@ -248,7 +248,7 @@ async def test_processes_that_outlive_a_kill_are_left_to_the_next_run(
         found.extend(record.mark for record in records)
         return len(records), 0
 
-    monkeypatch.setattr("supervisor.supervisor.end_orphans", find_orphans)
+    monkeypatch.setattr("supervisor.engine.supervisor.end_orphans", find_orphans)
     async with start() as supervisor:
         await supervisor.submit(Prompt("desk", "stuck", user="ana")).outcome()
         await supervisor.submit(Prompt("desk", "well", user="boris")).outcome()

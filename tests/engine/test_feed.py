@@ -5,11 +5,11 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor.events import Event
+from supervisor.api import events as past
+from supervisor.api.events import Event
+from supervisor.api.types import Done, Prompt
 from supervisor.feed import EVENT_BUFFER, TEXT_BUFFER
-from supervisor.model import Done, Prompt
-from supervisor.testing import FakeWorld, hold
+from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until
 

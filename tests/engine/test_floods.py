@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.conversation import weigh
-from supervisor.last_words import MOST_WORDS, LastWords
-from supervisor.model import Done, Failed, FailureKind, Outcome, Prompt, SessionKey
-from supervisor.options import CompiledOptions
-from supervisor.processes import find_descendant
-from supervisor.ration import MOST_REPLY, MOST_RETRIES
-from supervisor.sdk import Place, SdkConnector
-from supervisor.settings import Settings
-from supervisor.supervisor import Supervisor
+from supervisor.api.types import Done, Failed, FailureKind, Outcome, Prompt, SessionKey
+from supervisor.claude.last_words import MOST_WORDS, LastWords
+from supervisor.claude.options import CompiledOptions
+from supervisor.claude.output_limit import MOST_REPLY, MOST_RETRIES
+from supervisor.claude.sdk_connection import Place, SdkConnector
+from supervisor.config.settings import Settings
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.process_tree import find_descendant
+from supervisor.sessions.conversation import weigh
 from tests.engine import flooding_cli
 from tests.engine.conftest import MakeTemplate
 
@@ -106,7 +106,7 @@ async def test_a_flood_of_small_things_is_told_up_to_a_number(
     kind: str,
     most: int,
 ) -> None:
-    monkeypatch.setattr("supervisor.ration.MOST_TOLD", 100)
+    monkeypatch.setattr("supervisor.claude.output_limit.MOST_TOLD", 100)
     async with open_flooded() as supervisor:
         key = SessionKey("desk", "ana", "default")
         before = len(supervisor.conversation(key))

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import Cancelled, Interrupted, InvalidId, NotAccepting, Prompt, StateInUse, UnknownTarget, housekeeping
+from supervisor import Cancelled, Interrupted, InvalidId, NotAccepting, Prompt, StateInUse, UnknownTarget
 from supervisor.clock import Clock
-from supervisor.forgetting import forget_user
+from supervisor.engine import housekeeping
+from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import Journal
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.recovery.forgetting import forget_user
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.journal_stage import read
 from tests.engine.test_ended_sessions import say, workspaces
@@ -152,7 +153,7 @@ async def test_a_removal_that_was_cut_short_is_finished_by_the_next_start(
         raise RuntimeError("killed here")
 
     with monkeypatch.context() as patch:
-        patch.setattr("supervisor.forgetting._remove", die)
+        patch.setattr("supervisor.recovery.forgetting._remove", die)
         with pytest.raises(RuntimeError, match="killed here"):
             await forget_user(tmp_path / "state", "ana", environment)
     assert len(workspaces(tmp_path)) == 3

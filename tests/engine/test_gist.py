@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor import events as past
-from supervisor.conversation import Asked, Replied
-from supervisor.errors import UnknownTarget
-from supervisor.gist import ABOUT_LIMIT, TAIL, Gist
-from supervisor.model import Prompt, SessionKey, Usage
-from supervisor.testing import FakeWorld
-from supervisor.today import Today, midnight
+from supervisor.api import events as past
+from supervisor.api.errors import UnknownTarget
+from supervisor.api.types import Prompt, SessionKey, Usage
+from supervisor.sessions.conversation import Asked, Replied
+from supervisor.sessions.daily_usage import Today, midnight
+from supervisor.sessions.gist import ABOUT_LIMIT, TAIL, Gist
+from supervisor.testing.fake import FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
 
 pytestmark = pytest.mark.anyio

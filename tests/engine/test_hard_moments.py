@@ -5,11 +5,11 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from supervisor import away
-from supervisor.connection import ToolRequest
-from supervisor.errors import NotAccepting, NotRecorded, UnknownTarget
-from supervisor.model import Allow, Done, InstanceState, Interrupted, Prompt
-from supervisor.testing import FakeWorld, hold
+from supervisor.api.errors import NotAccepting, NotRecorded, UnknownTarget
+from supervisor.api.types import Allow, Done, InstanceState, Interrupted, Prompt
+from supervisor.instance import detached_turns
+from supervisor.process.connection import ToolRequest
+from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.test_away import asking
 from tests.engine.test_restart import ANA, crash_with_one_running_and_one_waiting, crashing
@@ -93,7 +93,7 @@ async def test_an_answer_that_is_on_its_way_is_not_overtaken(
         other = supervisor.submit(Prompt("desk", "me too", user="boris"))
         await other.accepted()
         supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
-        away.free_askers(supervisor._instances["desk"], supervisor._clock.steady() + 7_200)
+        detached_turns.free_askers(supervisor._instances["desk"], supervisor._clock.steady() + 7_200)
         await until(lambda: not supervisor.snapshot().questions)
         assert supervisor.snapshot().sessions[0].client_id, "its client is still its own"
         world.on_prompt = lambda connection, text: connection.reply("fine")

@@ -7,10 +7,10 @@ import math
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor.haste import KILL, PATIENT, TERMINATE, Haste
-from supervisor.model import Interrupted, Prompt
-from supervisor.testing import FakeWorld, hold
+from supervisor.api import events as past
+from supervisor.api.types import Interrupted, Prompt
+from supervisor.process.patience import KILL, PATIENT, TERMINATE, Haste
+from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until
 

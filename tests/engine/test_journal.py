@@ -11,9 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from supervisor.conversation import Entry, Noticed, Replied, TurnEnded
-from supervisor.journal import ClientRecord, OfferOutcome
-from supervisor.model import (
+from supervisor.api.types import (
     Cancelled,
     Done,
     Failed,
@@ -25,6 +23,8 @@ from supervisor.model import (
     SessionKey,
     Usage,
 )
+from supervisor.journal import ClientRecord, OfferOutcome
+from supervisor.sessions.conversation import Entry, Noticed, Replied, TurnEnded
 from tests.engine.journal_stage import KEY, OTHER, accept, asked, ignore, make_session, make_turn, opened, read
 
 pytestmark = pytest.mark.anyio

@@ -16,18 +16,11 @@ import anyio.lowlevel
 import pytest
 
 import supervisor
-from supervisor.conversation import Asked, Noticed
-from supervisor.errors import JournalFailed, JournalUnusable, NotRecorded
+from supervisor.api.errors import JournalFailed, JournalUnusable, NotRecorded
+from supervisor.api.types import Cancelled, Done, Failed, FailureKind, Outcome, SessionKey
 from supervisor.journal import Journal
 from supervisor.journal import writer as writing
-from supervisor.model import (
-    Cancelled,
-    Done,
-    Failed,
-    FailureKind,
-    Outcome,
-    SessionKey,
-)
+from supervisor.sessions.conversation import Asked, Noticed
 from tests.engine.journal_stage import KEY, accept, asked, ignore, make_session, make_turn, opened, read
 from tests.waiting import until
 
@@ -317,7 +310,7 @@ from pathlib import Path
 import anyio
 from supervisor.clock import Clock
 from supervisor.journal import Journal, TurnRecord
-from supervisor.model import Prompt, SessionKey
+from supervisor.api.types import Prompt, SessionKey
 
 KEY = SessionKey("desk", "alice", "default")
 

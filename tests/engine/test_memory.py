@@ -5,14 +5,14 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor.connection import ToolRequest
+from supervisor.api import events as past
+from supervisor.api.snapshot import ClientRow
+from supervisor.api.types import Done, Failed, FailureKind, MemoryLevel, Prompt, SlotState, WhyWaiting
+from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription
-from supervisor.model import Done, Failed, FailureKind, MemoryLevel, Prompt, SlotState, WhyWaiting
-from supervisor.reserve import ENOUGH
-from supervisor.snapshot import ClientRow
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.process.connection import ToolRequest
+from supervisor.scheduling.memory_reserve import ENOUGH
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -8,15 +8,15 @@ from typing import Any
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor import parking
-from supervisor.client_events import Limited, TextDelta
-from supervisor.hearing import Hearing
-from supervisor.model import Done, Failed, FailureKind, Prompt, Server, ServerState
-from supervisor.session import Session
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeWorld, hold
-from supervisor.turnbook import TurnBook
+from supervisor.api import events as past
+from supervisor.api.types import Done, Failed, FailureKind, Prompt, Server, ServerState
+from supervisor.engine.supervisor import Supervisor
+from supervisor.instance import circuit_breaker
+from supervisor.instance.client_reports import Hearing
+from supervisor.instance.turns import TurnBook
+from supervisor.process.reports import Limited, TextDelta
+from supervisor.sessions.session import Session
+from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 PLACES = {
     "what is said is taken down": (Session, "hear"),
-    "what it means for the pool": (parking, "hear"),
+    "what it means for the pool": (circuit_breaker, "hear"),
     "the result is settled": (Session, "settle"),
     "the turn is ended": (TurnBook, "finish"),
     "the client is ready": (Hearing, "client_ready"),

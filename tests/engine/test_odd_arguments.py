@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.errors import (
+from supervisor.api.errors import (
     AcceptanceUnknown,
     BullpenError,
     InvalidPrompt,
@@ -22,12 +22,12 @@ from supervisor.errors import (
     Saturated,
     UnknownTarget,
 )
+from supervisor.api.types import Allow, Choose, Deny, Done, Prompt, SessionKey
+from supervisor.config.settings import Settings
+from supervisor.config.templates import Template
+from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import writer as writing
-from supervisor.model import Allow, Choose, Deny, Done, Prompt, SessionKey
-from supervisor.settings import Settings
-from supervisor.supervisor import Supervisor
-from supervisor.templates import Template
-from supervisor.testing import FakeWorld, hold
+from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.unit.test_bounds import anything
 from tests.waiting import until
@@ -216,7 +216,7 @@ async def test_a_submit_that_fails_on_the_way_has_changed_nothing(
     async with start() as supervisor:
         before = state_of(supervisor)
         with monkeypatch.context() as patch:
-            patch.setattr("supervisor.turnbook.record_turn", lambda *_, **__: 1 // 0)
+            patch.setattr("supervisor.instance.turns.record_turn", lambda *_, **__: 1 // 0)
             with pytest.raises(ZeroDivisionError):
                 supervisor.submit(Prompt("desk", "hello", user="ana"))
         assert state_of(supervisor) == before
@@ -242,7 +242,7 @@ async def test_prompts_that_wait_hold_no_more_text_than_a_bound(
     start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many may wait: a million characters each would be all of the memory."""
-    monkeypatch.setattr("supervisor.supervisor.MOST_WAITING_TEXT", 100)
+    monkeypatch.setattr("supervisor.engine.supervisor.MOST_WAITING_TEXT", 100)
     world.on_prompt = hold
     async with start() as supervisor:
         tickets = [supervisor.submit(Prompt("desk", "x" * 30, user="ana")) for _ in range(3)]

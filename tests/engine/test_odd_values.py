@@ -10,14 +10,14 @@ from typing import Any
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor.client_events import Limited, Retrying
-from supervisor.journal.packing import pack_outcome
-from supervisor.model import Done, Failed, FailureKind, InstanceState, Outcome, Prompt
-from supervisor.park import LONGEST_PARK
-from supervisor.snapshot import InstanceRow
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.api import events as past
+from supervisor.api.codec import pack_outcome
+from supervisor.api.snapshot import InstanceRow
+from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Outcome, Prompt
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.reports import Limited, Retrying
+from supervisor.scheduling.circuit_state import LONGEST_PARK
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.engine.journal_stage import read
 from tests.waiting import until

@@ -5,13 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor import operations
-from supervisor.clock import Clock
-from supervisor.connection import ToolRequest
-from supervisor.desk import QuestionDesk
-from supervisor.errors import NotAccepting, Refused, UnknownTarget
-from supervisor.model import (
+from supervisor.api import events as past
+from supervisor.api.errors import NotAccepting, Refused, UnknownTarget
+from supervisor.api.types import (
     Cancelled,
     Done,
     Failed,
@@ -23,8 +19,12 @@ from supervisor.model import (
     SlotState,
     WhyWaiting,
 )
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeWorld, hold
+from supervisor.clock import Clock
+from supervisor.engine.supervisor import Supervisor
+from supervisor.instance import verbs
+from supervisor.process.connection import ToolRequest
+from supervisor.sessions.open_questions import QuestionDesk
+from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 
@@ -286,7 +286,7 @@ async def test_a_spare_that_cannot_start_is_not_tried_again_at_once(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     """S1.18: no crash loop."""
-    from supervisor.errors import ConnectFailed
+    from supervisor.api.errors import ConnectFailed
 
     world.connect_failures = [ConnectFailed("broken") for _ in range(50)]
     template = make_template(concurrency={"maxSessions": 2}, pool={"spares": 1})
@@ -324,7 +324,7 @@ async def test_a_turn_that_waits_for_an_answer_is_not_stalled(
         async with anyio.create_task_group() as group:
             group.start_soon(world.connections[0].ask, ToolRequest("Write", {"file_path": "x"}))
             await until(lambda: supervisor.snapshot().questions)
-            operations.advance(supervisor._instances["desk"], anyio.current_time() + 60)
+            verbs.advance(supervisor._instances["desk"], anyio.current_time() + 60)
             await anyio.wait_all_tasks_blocked()
             assert ticket.finished is None
             group.cancel_scope.cancel()

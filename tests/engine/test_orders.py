@@ -10,11 +10,9 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
-from supervisor.client_events import Limited, TextDelta
-from supervisor.clock import Clock
-from supervisor.connection import ToolRequest
-from supervisor.errors import ConnectFailed, UnknownTarget
-from supervisor.model import (
+from supervisor.api.errors import ConnectFailed, UnknownTarget
+from supervisor.api.snapshot import InstanceRow
+from supervisor.api.types import (
     Deny,
     Done,
     Failed,
@@ -25,9 +23,11 @@ from supervisor.model import (
     SlotState,
     WhyWaiting,
 )
-from supervisor.snapshot import InstanceRow
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeWorld, hold
+from supervisor.clock import Clock
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.connection import ToolRequest
+from supervisor.process.reports import Limited, TextDelta
+from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

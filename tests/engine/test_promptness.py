@@ -11,15 +11,16 @@ import math
 import anyio
 import pytest
 
-from supervisor import housekeeping, operations
-from supervisor.census import Census
-from supervisor.client_events import Limited
-from supervisor.connection import ToolRequest
-from supervisor.errors import ConnectFailed
-from supervisor.instance import Instance
-from supervisor.model import Allow, Done, InstanceState, Prompt, SessionKey, SlotState, WhyWaiting
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.api.errors import ConnectFailed
+from supervisor.api.types import Allow, Done, InstanceState, Prompt, SessionKey, SlotState, WhyWaiting
+from supervisor.engine import housekeeping
+from supervisor.engine.memory_sampler import Census
+from supervisor.engine.supervisor import Supervisor
+from supervisor.instance import verbs
+from supervisor.instance.instance import Instance
+from supervisor.process.connection import ToolRequest
+from supervisor.process.reports import Limited
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.test_orders import ANA, BORIS, TurnedClock, reading
 from tests.waiting import until
@@ -52,7 +53,7 @@ async def until_written(world: FakeWorld, *texts: str) -> None:
 
 async def let_time_be_due(supervisor: Supervisor, name: str = "desk") -> Instance:
     instance = supervisor._instances[name]
-    operations.advance(instance, instance.clock.steady())
+    verbs.advance(instance, instance.clock.steady())
     return instance
 
 
@@ -128,7 +129,7 @@ async def test_a_freed_turn_goes_on_when_its_question_is_answered(
         second = supervisor.submit(Prompt("desk", "second", user="boris"))
         await second.accepted()
         instance = await let_time_be_due(supervisor)
-        operations.advance(instance, instance.clock.steady() + 100)
+        verbs.advance(instance, instance.clock.steady() + 100)
         with anyio.fail_after(3):
             await second.outcome()
             supervisor.answer(supervisor.snapshot().questions[0].id, Allow())

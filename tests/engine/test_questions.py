@@ -8,14 +8,24 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor.connection import ToolRequest, Verdict
-from supervisor.conversation import QuestionClosed
-from supervisor.errors import AlreadyAnswered, Refused, UnknownTarget
-from supervisor.model import Allow, Choose, Deny, Prompt, Question, QuestionOutcome, SessionState, SlotState, WhyWaiting
+from supervisor.api import events as past
+from supervisor.api.errors import AlreadyAnswered, Refused, UnknownTarget
+from supervisor.api.types import (
+    Allow,
+    Choose,
+    Deny,
+    Prompt,
+    Question,
+    QuestionOutcome,
+    SessionState,
+    SlotState,
+    WhyWaiting,
+)
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.connection import ToolRequest, Verdict
 from supervisor.rehearsal import stand_in
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeWorld, hold
+from supervisor.sessions.conversation import QuestionClosed
+from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -6,16 +6,16 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from supervisor import events as past
-from supervisor.client_events import Result, TextBlock
+from supervisor.api import events as past
+from supervisor.api.errors import NotAccepting, Refused
+from supervisor.api.types import Allow, Deny, Done, InstanceState, Interrupted, Prompt, Usage
 from supervisor.clock import Clock
-from supervisor.connection import ToolRequest, Verdict
-from supervisor.conversation import Asked, QuestionClosed
-from supervisor.errors import NotAccepting, Refused
-from supervisor.model import Allow, Deny, Done, InstanceState, Interrupted, Prompt, Usage
-from supervisor.permissions import rule_for
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.engine.supervisor import Supervisor
+from supervisor.permissions.tool_calls import rule_for
+from supervisor.process.connection import ToolRequest, Verdict
+from supervisor.process.reports import Result, TextBlock
+from supervisor.sessions.conversation import Asked, QuestionClosed
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

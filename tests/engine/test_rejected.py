@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 import anyio.lowlevel
 import pytest
 
-from supervisor.client_events import Compacted, Result, ToolStarted
-from supervisor.conversation import Asked
-from supervisor.model import Done, Failed, FailureKind, Prompt, SessionState, Usage
-from supervisor.session import find_rejection
-from supervisor.testing import FakeConnection, FakeWorld
+from supervisor.api.types import Done, Failed, FailureKind, Prompt, SessionState, Usage
+from supervisor.process.reports import Compacted, Result, ToolStarted
+from supervisor.sessions.conversation import Asked
+from supervisor.sessions.session import find_rejection
+from supervisor.testing.fake import FakeConnection, FakeWorld
 from tests.engine.conftest import Start
 from tests.waiting import until
 

@@ -8,11 +8,9 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from supervisor import events as past
-from supervisor.connection import ToolRequest
-from supervisor.conversation import Asked, QuestionClosed, Replied, TurnEnded
-from supervisor.errors import StateInUse, Suspended, UnknownTarget
-from supervisor.model import (
+from supervisor.api import events as past
+from supervisor.api.errors import StateInUse, Suspended, UnknownTarget
+from supervisor.api.types import (
     Cancelled,
     Done,
     Interrupted,
@@ -22,9 +20,11 @@ from supervisor.model import (
     SessionKey,
     SessionState,
 )
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeWorld, hold
-from supervisor.turn import Turn
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.connection import ToolRequest
+from supervisor.sessions.conversation import Asked, QuestionClosed, Replied, TurnEnded
+from supervisor.sessions.turn import Turn
+from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -11,24 +11,9 @@ from typing import NamedTuple
 import anyio
 import pytest
 
-from supervisor import client
-from supervisor.client_events import (
-    ClientEvent,
-    Requested,
-    Rested,
-    Result,
-    Retrying,
-    TextBlock,
-    TextDelta,
-    ToolEnded,
-    ToolStarted,
-    Woke,
-)
-from supervisor.connection import ToolRequest
-from supervisor.conversation import Asked, Replied, ToolCalled, TurnEnded
-from supervisor.errors import InvalidPrompt, Refused
-from supervisor.interface import Ticket
-from supervisor.model import (
+from supervisor.api.engine import Ticket
+from supervisor.api.errors import InvalidPrompt, Refused
+from supervisor.api.types import (
     Allow,
     Done,
     Failed,
@@ -40,8 +25,23 @@ from supervisor.model import (
     Usage,
     WhyWaiting,
 )
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process import client
+from supervisor.process.connection import ToolRequest
+from supervisor.process.reports import (
+    ClientEvent,
+    Requested,
+    Rested,
+    Result,
+    Retrying,
+    TextBlock,
+    TextDelta,
+    ToolEnded,
+    ToolStarted,
+    Woke,
+)
+from supervisor.sessions.conversation import Asked, Replied, ToolCalled, TurnEnded
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

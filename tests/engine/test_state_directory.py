@@ -13,12 +13,12 @@ import anyio
 import pytest
 
 from supervisor import Done, JournalFailed, JournalUnusable, Prompt, StateInUse
+from supervisor.api.types import WhyWaiting
 from supervisor.clock import Clock
 from supervisor.journal import Journal, examine_journal, lock
 from supervisor.journal import writer as writing
 from supervisor.journal.records import TURN_COLUMNS, turn_to_row
 from supervisor.journal.schema import MIGRATIONS, prepare
-from supervisor.model import WhyWaiting
 from tests.engine.conftest import Start
 from tests.engine.journal_stage import KEY, accept, asked, make_turn, opened, read
 from tests.waiting import until

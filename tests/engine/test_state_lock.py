@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 import supervisor
+from supervisor.api.errors import JournalUnusable, StateInUse
 from supervisor.clock import Clock
-from supervisor.errors import JournalUnusable, StateInUse
 from supervisor.journal import Journal, lock
 
 pytestmark = pytest.mark.anyio

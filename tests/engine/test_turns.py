@@ -6,8 +6,8 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from supervisor.errors import InvalidId, InvalidPrompt, Saturated, UnknownAgent
-from supervisor.model import (
+from supervisor.api.errors import InvalidId, InvalidPrompt, Saturated, UnknownAgent
+from supervisor.api.types import (
     Cancelled,
     Done,
     Expired,
@@ -21,8 +21,8 @@ from supervisor.model import (
     Source,
     WhyWaiting,
 )
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.engine.supervisor import Supervisor
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 
@@ -372,7 +372,7 @@ async def test_an_api_error_is_a_failure_with_its_kind_and_the_session_lives_on(
 
 
 async def test_a_client_that_cannot_be_started_fails_its_turn_with_the_reason(start: Start, world: FakeWorld) -> None:
-    from supervisor.errors import ConnectFailed
+    from supervisor.api.errors import ConnectFailed
 
     world.connect_failures = [ConnectFailed("no such model")]
     async with start() as supervisor:
@@ -446,7 +446,7 @@ async def test_two_turns_never_share_an_outcome_after_an_interrupted_reader(star
 def test_the_package_is_ours() -> None:
     import supervisor as package
 
-    assert Supervisor.__module__ == "supervisor.supervisor"
+    assert Supervisor.__module__ == "supervisor.engine.supervisor"
     assert package.__file__ is not None
     assert (package.__file__).endswith("supervisor/__init__.py")
     assert package.Supervisor is Supervisor

@@ -13,13 +13,13 @@ from contextlib import suppress
 import anyio
 import pytest
 
-from supervisor.connection import ToolRequest
-from supervisor.errors import AlreadyAnswered, Refused
-from supervisor.model import Allow, Done, InstanceState, Prompt, QuestionOutcome, SessionKey
-from supervisor.session import Session
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, answer_at_once, compact_at_once, hold
-from supervisor.turn import Turn
+from supervisor.api.errors import AlreadyAnswered, Refused
+from supervisor.api.types import Allow, Done, InstanceState, Prompt, QuestionOutcome, SessionKey
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.connection import ToolRequest
+from supervisor.sessions.session import Session
+from supervisor.sessions.turn import Turn
+from supervisor.testing.fake import FakeConnection, FakeWorld, answer_at_once, compact_at_once, hold
 from tests import waiting
 from tests.engine.conftest import MakeTemplate, Start
 

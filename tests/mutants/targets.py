@@ -45,18 +45,21 @@ _TALK = (
 )
 
 TARGETS = (
-    Target(("supervisor/dispatcher.py",), ("tests/unit/test_dispatcher.py", *_SCHEDULING)),
-    Target(("supervisor/admission.py",), ("tests/unit/test_admission.py", "tests/unit/test_reserve.py", *_SCHEDULING)),
-    Target(("supervisor/instance.py",), ("tests/unit/test_dispatcher.py", *_SCHEDULING, *_CLIENTS, *_TALK)),
+    Target(("supervisor/scheduling/dispatcher.py",), ("tests/unit/test_dispatcher.py", *_SCHEDULING)),
     Target(
-        ("supervisor/session.py",),
+        ("supervisor/scheduling/admission.py",),
+        ("tests/unit/test_admission.py", "tests/unit/test_reserve.py", *_SCHEDULING),
+    ),
+    Target(("supervisor/instance/instance.py",), ("tests/unit/test_dispatcher.py", *_SCHEDULING, *_CLIENTS, *_TALK)),
+    Target(
+        ("supervisor/sessions/session.py",),
         ("tests/unit/test_session.py", "tests/unit/test_mailbox.py", *_TALK, *_CLIENTS, *_SCHEDULING),
     ),
-    Target(("supervisor/client.py",), (*_CLIENTS, *_SCHEDULING)),
+    Target(("supervisor/process/client.py",), (*_CLIENTS, *_SCHEDULING)),
     Target(
         (
             "supervisor/journal/notes.py",
-            "supervisor/journal/packing.py",
+            "supervisor/api/codec.py",
             "supervisor/journal/reader.py",
             "supervisor/journal/records.py",
             "supervisor/journal/store.py",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import anyio
 
-from supervisor.bundled import find_bundled_cli
+from supervisor.process.executable import find_bundled_cli
 from supervisor.rehearsal import Rehearsal
 from tests.isolation import isolate
 from tests.probes import files, sessions, tools, turns  # noqa: F401 - they register their probes

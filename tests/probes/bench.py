@@ -14,7 +14,7 @@ import claude_agent_sdk as sdk
 import psutil
 from claude_agent_sdk.types import StreamEvent
 
-from supervisor.processes import LOST, MARK, iter_processes
+from supervisor.process.process_tree import LOST, MARK, iter_processes
 from supervisor.rehearsal import Rehearsal
 from supervisor.rehearsal.request import Request
 

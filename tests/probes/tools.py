@@ -11,7 +11,7 @@ import anyio
 import claude_agent_sdk as sdk
 import psutil
 
-from supervisor.processes import LOST
+from supervisor.process.process_tree import LOST
 from tests.probes.bench import Bench
 from tests.probes.probe import probe
 

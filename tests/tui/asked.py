@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from supervisor import Question, QuestionKind
-from supervisor.connection import ToolRequest
-from supervisor.particulars import examine
-from supervisor.permissions import CHOICE_TOOL, read_choices, summarize
+from supervisor.permissions.call_details import examine
+from supervisor.permissions.tool_calls import CHOICE_TOOL, read_choices, summarize
+from supervisor.process.connection import ToolRequest
 from tests.tui import stage
 from tests.tui.stage_engine import StageEngine
 

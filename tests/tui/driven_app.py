@@ -18,8 +18,8 @@ from textual.app import App, ComposeResult
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.driver import SafeDriver
-from tui.notices import title_of
+from tui.terminal.driver import SafeDriver
+from tui.terminal.notifications import title_of
 
 
 class Wall(Widget):

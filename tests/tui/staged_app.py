@@ -18,7 +18,7 @@ from supervisor import Refused, SessionState
 from tests.tui import stage, troubles
 from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
-from tui.driver import SafeDriver
+from tui.terminal.driver import SafeDriver
 
 
 class StagedApp(BullpenApp):

@@ -16,7 +16,7 @@ from supervisor import (
     TurnEnded,
     Usage,
 )
-from tui.widgets.transcript import Transcript
+from tui.transcript.transcript import Transcript
 
 AT = 1_700_000_000.0
 KEY = SessionKey("helpdesk", "ana", "one")

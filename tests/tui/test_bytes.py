@@ -16,7 +16,7 @@ from tests.tui import stage
 from tests.tui.stage import ANA
 from tests.tui.theatre import HandClock, playing, settle
 from tui.app import BullpenApp
-from tui.cropped import CroppedUpdate, crop
+from tui.terminal.partial_repaint import CroppedUpdate, crop
 
 CONSOLE = Console(color_system="truecolor", force_terminal=True, width=40, _environ={})
 

@@ -22,9 +22,9 @@ from supervisor import (
 from tests.tui import stage
 from tests.tui.stage import ANA, CARO, DORA, EMIL, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
-from tui.screens.chat import ChatScreen
-from tui.screens.dashboard import DashboardScreen
-from tui.widgets.question import QuestionCard
+from tui.screens.chat.chat import ChatScreen
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.widgets.question_card import QuestionCard
 
 pytestmark = pytest.mark.anyio
 
@@ -309,7 +309,7 @@ async def test_leaving_a_running_turn_lets_it_run() -> None:
 
 async def test_the_reply_grows_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     # On a busy machine one look at the conversation is slow, and the next one would wait.
-    monkeypatch.setattr("tui.widgets.transcript.SLOW", math.inf)
+    monkeypatch.setattr("tui.transcript.transcript.SLOW", math.inf)
     engine = stage.busy()
     talk = engine.conversations[ANA] = Conversation()
     async with playing(engine) as (app, pilot):
@@ -346,7 +346,7 @@ async def test_a_new_chat_opens_before_its_session_exists() -> None:
 
 async def test_events_are_kept_while_a_chat_is_in_front() -> None:
     from supervisor import SessionOpened
-    from tui.widgets.eventline import EventLog
+    from tui.widgets.event_log import EventLog
 
     engine = stage.busy()
     async with playing(engine) as (app, pilot):

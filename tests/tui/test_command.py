@@ -13,11 +13,11 @@ from tests.tui import stage
 from tests.tui.stage import ANA, CARO, ROOT
 from tests.tui.stage_engine import StageEngine
 from tests.tui.theatre import playing, screen_text, settle, told
-from tui.rows import session_id
-from tui.screens.ask_text import AskTextScreen
-from tui.screens.chat import ChatScreen
-from tui.screens.confirm import ConfirmScreen
-from tui.screens.new_chat import NewChatScreen
+from tui.screens.chat.chat import ChatScreen
+from tui.screens.dialogs.ask_text import AskTextScreen
+from tui.screens.dialogs.confirm import ConfirmScreen
+from tui.screens.dialogs.new_chat import NewChatScreen
+from tui.tables.rows import session_id
 
 pytestmark = pytest.mark.anyio
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pyte
 import pytest
 
-from tui.notices import RESTORE_TITLE, SAVE_TITLE, title_of
+from tui.terminal.notifications import RESTORE_TITLE, SAVE_TITLE, title_of
 
 APP = Path(__file__).with_name("driven_app.py")
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from textual.widgets import Button, Input
 
 from tests.tui import troubles
 from tests.tui.theatre import playing, screen_text, settle
-from tui.screens.ask_text import AskTextScreen
+from tui.screens.dialogs.ask_text import AskTextScreen
 
 pytestmark = pytest.mark.anyio
 

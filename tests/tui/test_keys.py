@@ -12,12 +12,12 @@ from supervisor import InstanceState, NotAccepting, SessionKey, SessionState, Sl
 from tests.tui import stage
 from tests.tui.stage import ANA, BEN, CARO, DORA, NOW, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
-from tui.rows import session_id
-from tui.screens.chat import ChatScreen
-from tui.screens.confirm import ConfirmScreen
-from tui.screens.dashboard import DashboardScreen
-from tui.screens.quit import DrainingScreen, QuitScreen
-from tui.widgets.question import PermissionCard
+from tui.screens.chat.chat import ChatScreen
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.screens.dialogs.confirm import ConfirmScreen
+from tui.screens.dialogs.quit import DrainingScreen, QuitScreen
+from tui.tables.rows import session_id
+from tui.widgets.question_card import PermissionCard
 
 pytestmark = pytest.mark.anyio
 

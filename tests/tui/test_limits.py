@@ -8,8 +8,8 @@ from textual.widgets import Input
 from supervisor import Refused
 from tests.tui import troubles
 from tests.tui.theatre import playing, screen_text, settle, told
-from tui.screens.ask_text import AskTextScreen
-from tui.screens.dashboard import DashboardScreen
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.screens.dialogs.ask_text import AskTextScreen
 
 pytestmark = pytest.mark.anyio
 

@@ -11,10 +11,10 @@ from supervisor import InstanceState, NotAccepting, Refused, SessionKey, Session
 from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN, CARO, CLERK, DORA, LOOKUP, ROOT
 from tests.tui.theatre import playing, screen_text, settle, told
-from tui.rows import session_id
-from tui.screens.broadcast import BroadcastScreen
-from tui.screens.confirm import ConfirmScreen
-from tui.screens.dashboard import DashboardScreen
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.screens.dialogs.broadcast import BroadcastScreen
+from tui.screens.dialogs.confirm import ConfirmScreen
+from tui.tables.rows import session_id
 
 pytestmark = pytest.mark.anyio
 

@@ -11,11 +11,11 @@ from tests.tui import stage, troubles
 from tests.tui.stage import ANA, CARO, DORA
 from tests.tui.stage_engine import NOW, StageEngine
 from tests.tui.theatre import playing, screen_text, settle, told
-from tui.rows import session_id
-from tui.screens.chat import ChatScreen
-from tui.screens.confirm import ConfirmScreen
-from tui.screens.dashboard import DashboardScreen
-from tui.widgets.offer import OfferCard
+from tui.screens.chat.chat import ChatScreen
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.screens.dialogs.confirm import ConfirmScreen
+from tui.tables.rows import session_id
+from tui.widgets.offer_card import OfferCard
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ import pytest
 from supervisor import Done, Outcome, Prompt, Refused, Settings, Usage
 from tests.tui import stage, troubles
 from tests.tui.stage_engine import StageEngine, StageTicket
-from tui import cli, oneshot
+from tui.cli import ask, main
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> TalkingEngine:
     async def prepare(*_: Any, **__: Any) -> AsyncIterator[TalkingEngine]:
         yield made
 
-    monkeypatch.setattr(oneshot, "prepare", prepare)
+    monkeypatch.setattr(ask, "prepare", prepare)
     return made
 
 
@@ -60,8 +60,8 @@ async def test_a_prompt_that_cannot_be_recorded_is_one_line_and_a_usage_error(
     """R2: nothing is streamed before the prompt is recorded."""
     engine.journal.fails_with = Refused("the journal cannot be written: disk full")
     with pytest.raises(BaseExceptionGroup) as raised:
-        await oneshot.ask_once((), Settings(), PROMPT)
-    assert cli._report(raised.value) == cli.USAGE
+        await ask.ask_once((), Settings(), PROMPT)
+    assert main._report(raised.value) == main.USAGE
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err == "bullpen: the journal cannot be written: disk full\n"
@@ -73,7 +73,7 @@ async def test_an_interrupted_turn_of_the_session_is_told_in_one_line(
     """R2."""
     offered = troubles.offer(stage.ANA, "Can you do \x1b[2Jit?")
     engine.put(stage.session(stage.ANA, offer=offered))
-    assert await oneshot.ask_once((), Settings(), PROMPT) == 0
+    assert await ask.ask_once((), Settings(), PROMPT) == 0
     told = capsys.readouterr()
     assert told.out.startswith("yes")
     assert len(told.err.splitlines()) == 1
@@ -84,7 +84,7 @@ async def test_the_interrupted_turns_of_others_are_not_told(
     engine: TalkingEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine.put(stage.session(stage.BEN, offer=replace(troubles.offer(stage.BEN, "private"))))
-    assert await oneshot.ask_once((), Settings(), PROMPT) == 0
+    assert await ask.ask_once((), Settings(), PROMPT) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -92,7 +92,7 @@ async def test_a_terminal_is_told_once_when_an_answer_lets_it_wait(
     engine: TalkingEngine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pipe is told nothing, and a terminal nothing when the answer comes soon."""
-    monkeypatch.setattr(oneshot, "SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(ask, "SILENT_SECONDS", 0.0)
 
     async def stream(self: TalkingTicket, whole: bool = False) -> AsyncIterator[str]:
         for fragment in ("", "yes"):
@@ -100,11 +100,11 @@ async def test_a_terminal_is_told_once_when_an_answer_lets_it_wait(
             yield fragment
 
     monkeypatch.setattr(TalkingTicket, "stream", stream)
-    assert await oneshot.ask_once((), Settings(), PROMPT) == 0
+    assert await ask.ask_once((), Settings(), PROMPT) == 0
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert await oneshot.ask_once((), Settings(), PROMPT) == 0
+    assert await ask.ask_once((), Settings(), PROMPT) == 0
     assert capsys.readouterr().err == "bullpen: waiting for helpdesk: it is being started, or thinks …\n"
-    monkeypatch.setattr(oneshot, "SILENT_SECONDS", 60.0)
-    assert await oneshot.ask_once((), Settings(), PROMPT) == 0
+    monkeypatch.setattr(ask, "SILENT_SECONDS", 60.0)
+    assert await ask.ask_once((), Settings(), PROMPT) == 0
     assert capsys.readouterr().err == ""

@@ -21,12 +21,12 @@ from tests.tui.stage_engine import NOW, StageEngine, StageTicket
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tests.waiting import until
 from tui.app import BullpenApp
-from tui.clipboard import CopyFile
-from tui.screens.ask_text import AskTextScreen
-from tui.screens.chat import ChatScreen
-from tui.screens.dashboard import DashboardScreen
+from tui.screens.chat.chat import ChatScreen
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.screens.dialogs.ask_text import AskTextScreen
+from tui.terminal.clipboard import CopyFile
+from tui.transcript.transcript import Transcript
 from tui.widgets.prompt import PromptInput
-from tui.widgets.transcript import Transcript
 
 pytestmark = pytest.mark.anyio
 

@@ -21,12 +21,11 @@ from tests.tui.conftest import Draw
 from tests.tui.stage import ROOT
 from tests.tui.stage_engine import NOW
 from tests.tui.theatre import playing, screen_text, settle
-from tui import oneshot
-from tui.reading import CONTINUED, fold, lines_of
-from tui.screens.whole_question import QuestionScreen
-from tui.widgets.calls import Card
-from tui.widgets.paint import Paint
-from tui.widgets.questionview import QuestionView
+from tui.screens.dialogs.whole_question import QuestionScreen
+from tui.transcript.text_drawing import Paint
+from tui.transcript.tool_blocks import Card
+from tui.widgets.question_view import QuestionView
+from tui.wording.question_lines import CONTINUED, fold, lines_of
 
 SIZES = [(80, 24), (120, 36), (200, 50)]
 SCENES = [asked.script, asked.write, asked.edit, asked.hidden, asked.plan, asked.choice]
@@ -108,7 +107,7 @@ async def test_the_inbox_shows_a_question_whole_and_answers_nothing_there() -> N
 
 def test_the_transcript_has_the_whole_question_and_an_approval_that_was_lost_after_all() -> None:
     question = asked.script()
-    from tui.widgets.record import Record
+    from tui.transcript.block_builder import Record
 
     record = Record()
     for entry in (
@@ -150,7 +149,7 @@ async def answer(
     given: list[Answer] = []
 
     async def ask() -> None:
-        given.append(await oneshot._put(question))
+        given.append(await ask._put(question))
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)

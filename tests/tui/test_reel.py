@@ -9,8 +9,8 @@ from supervisor import (
     ToolCalled,
 )
 from tests.tui.talk import AT, TranscriptApp, a_history, asked, replied
-from tui.widgets.blocks import Block
-from tui.widgets.transcript import Transcript
+from tui.transcript.blocks import Block
+from tui.transcript.transcript import Transcript
 
 pytestmark = pytest.mark.anyio
 

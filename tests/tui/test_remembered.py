@@ -10,9 +10,9 @@ from supervisor import SessionKey
 from tests.tui import stage
 from tests.tui.stage import ANA, BEN
 from tests.tui.theatre import playing, screen_text, settle, told
-from tui.drafts import FILE as DRAFTS
-from tui.drafts import DraftFile
-from tui.preferences import FILE, PreferenceFile
+from tui.kept.drafts import FILE as DRAFTS
+from tui.kept.drafts import DraftFile
+from tui.kept.preferences import FILE, PreferenceFile
 
 pytestmark = pytest.mark.anyio
 

@@ -18,10 +18,10 @@ from supervisor import (
     PoolStatistics,
     TurnFinished,
 )
-from tui.eventlines import line_of
-from tui.facts import host_facts
-from tui.widgets.eventline import KEPT, EventLog
+from tui.widgets.event_log import KEPT, EventLog
 from tui.widgets.header import StatusHeader, compose_header
+from tui.wording.event_lines import line_of
+from tui.wording.facts import host_facts
 
 pytestmark = pytest.mark.anyio
 

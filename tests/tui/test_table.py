@@ -9,8 +9,8 @@ from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
-from tui.widgets.columns import lay_out
-from tui.widgets.table import Cell, Column, LineTable, Row
+from tui.tables.layout import lay_out
+from tui.tables.table import Cell, Column, LineTable, Row
 
 pytestmark = pytest.mark.anyio
 

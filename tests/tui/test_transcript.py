@@ -20,8 +20,8 @@ from supervisor import (
     TurnEnded,
 )
 from tests.tui.talk import AT, REPLY, TranscriptApp, a_history, a_question, asked, ended, replied
-from tui.widgets.calls import RESULT_LINES
-from tui.widgets.transcript import Transcript
+from tui.transcript.tool_blocks import RESULT_LINES
+from tui.transcript.transcript import Transcript
 
 pytestmark = pytest.mark.anyio
 

@@ -10,9 +10,9 @@ from supervisor import Refused
 from tests.tui import troubles
 from tests.tui.stage import BEN, CARO, DORA
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
-from tui.rows import session_id
-from tui.screens.chat import ChatScreen
-from tui.screens.dashboard import DashboardScreen
+from tui.screens.chat.chat import ChatScreen
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.tables.rows import session_id
 
 pytestmark = pytest.mark.anyio
 

@@ -33,11 +33,11 @@ from tests.tui import stage
 from tests.tui.stage import ANA, BEN, DORA, NOW
 from tests.tui.stage_engine import StageEngine
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
-from tui.rows import session_id
-from tui.screens.chat import ChatScreen
-from tui.screens.dashboard import DashboardScreen
-from tui.widgets.columns import Column, lay_out
-from tui.widgets.eventline import EventLog
+from tui.screens.chat.chat import ChatScreen
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.tables.layout import Column, lay_out
+from tui.tables.rows import session_id
+from tui.widgets.event_log import EventLog
 
 pytestmark = pytest.mark.anyio
 

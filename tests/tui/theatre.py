@@ -10,8 +10,8 @@ from textual.pilot import Pilot
 
 from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
-from tui.drafts import DraftFile
-from tui.preferences import PreferenceFile
+from tui.kept.drafts import DraftFile
+from tui.kept.preferences import PreferenceFile
 
 
 class HandClock:

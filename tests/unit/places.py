@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from supervisor.api.types import MemoryLevel, SessionKey, SlotState
 from supervisor.clock import Clock
-from supervisor.model import MemoryLevel, SessionKey, SlotState
-from supervisor.pool import Pool
-from supervisor.session import Session
-from supervisor.slot import Slot
+from supervisor.sessions.pool import Pool
+from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
 
 MiB = 1024**2
 

@@ -6,14 +6,14 @@ from itertools import combinations
 
 import pytest
 
-from tui import rows
-from tui.actions import GROUPS, VERBS, Place, Verb
 from tui.app import BullpenApp
-from tui.completion import VERBS as LINES
-from tui.screens.chat import ChatScreen
-from tui.screens.dashboard import DashboardScreen
-from tui.widgets.question import PermissionCard
-from tui.widgets.table import LineTable
+from tui.operator.completion import VERBS as LINES
+from tui.screens.chat.chat import ChatScreen
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.tables import rows
+from tui.tables.table import LineTable
+from tui.widgets.question_card import PermissionCard
+from tui.wording.verbs import GROUPS, VERBS, Place, Verb
 
 HOMES = {
     Place.DASHBOARD: DashboardScreen,

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.admission import HostRoom, Shortage, find_own_shortage, is_over_budget, ledger_of
-from supervisor.ceilings import find_level
-from supervisor.model import MemoryLevel, SlotState, WhyWaiting
-from supervisor.pool import Pool
-from supervisor.reserve import Reserve
-from supervisor.sizing import CALM, count_spares_wanted, find_surplus
-from supervisor.template import Pool as Limits
+from supervisor.api.types import MemoryLevel, SlotState, WhyWaiting
+from supervisor.config.template import Pool as Limits
+from supervisor.instance.memory_ceilings import find_level
+from supervisor.scheduling.admission import HostRoom, Shortage, find_own_shortage, is_over_budget, ledger_of
+from supervisor.scheduling.memory_reserve import Reserve
+from supervisor.scheduling.pool_size import CALM, count_spares_wanted, find_surplus
+from supervisor.sessions.pool import Pool
 from tests.unit.places import PATHS, add_slot
 
 BUSY = (SlotState.BUSY, SlotState.ASKING)

@@ -9,9 +9,9 @@ import sys
 import psutil
 import pytest
 
-from supervisor import guard
-from supervisor.adopted import adopting, list_adopted
-from supervisor.processes import Tree, is_alive
+from supervisor.process import guard
+from supervisor.process.adopted import adopting, list_adopted
+from supervisor.process.process_tree import Tree, is_alive
 from tests.waiting import until, until_sync
 
 pytestmark = [

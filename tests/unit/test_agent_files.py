@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.errors import ConfigurationError
-from supervisor.settings import Settings, load_for, load_settings
-from supervisor.template import Template
-from supervisor.template_file import Reading, read_template
-from supervisor.template_folder import TemplateFile
-from supervisor.templates import load_templates, read_templates
-from supervisor.walls import missing_skills
+from supervisor.api.errors import ConfigurationError
+from supervisor.config.restrictions import missing_skills
+from supervisor.config.settings import Settings, load_for, load_settings
+from supervisor.config.template import Template
+from supervisor.config.template_file import Reading, read_template
+from supervisor.config.template_folder import TemplateFile
+from supervisor.config.templates import load_templates, read_templates
 
 BODY = "You help."
 

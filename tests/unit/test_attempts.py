@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from claude_agent_sdk import AssistantMessage, StreamEvent, SystemMessage, TextBlock
 
-from supervisor import client_events as told
-from supervisor.conversation import Conversation, Replied
-from supervisor.translate import Translator
+from supervisor.claude.messages import Translator
+from supervisor.process import reports as told
+from supervisor.sessions.conversation import Conversation, Replied
 
 Frame = StreamEvent | AssistantMessage | SystemMessage
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor import bounds
-from supervisor.client_events import Compacted, Limited, Result, Retrying
-from supervisor.model import Usage
+from supervisor.api.types import Usage
+from supervisor.process.reports import Compacted, Limited, Result, Retrying
 
 leaves = (
     st.none()

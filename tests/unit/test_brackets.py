@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.brackets import is_enforceable, read_brackets
-from supervisor.connection import ToolRequest
-from supervisor.server_tools import read_server_tools
+from supervisor.permissions.brackets import is_enforceable, read_brackets
+from supervisor.permissions.server_tools import read_server_tools
+from supervisor.process.connection import ToolRequest
 
 
 def refused(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from supervisor.brake import Brake
+from supervisor.sessions.backoff import Brake
 
 
 def test_it_doubles_from_its_base_to_its_cap() -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from supervisor.processes import MARK
+from supervisor.process.process_tree import MARK
 from supervisor.rehearsal import Request
 from supervisor.rehearsal.request import parse_request
 from tests.chaos.audit import Reckoning, examine

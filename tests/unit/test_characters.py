@@ -12,7 +12,10 @@ from rich.cells import get_character_cell_size
 from rich.segment import Segment
 from textual.color import Color
 
-from supervisor.characters import (
+from supervisor.api.errors import InvalidId
+from supervisor.api.ids import _ALLOWED as ALLOWED
+from supervisor.api.ids import validate_id
+from supervisor.text.characters import (
     BLANKS,
     CONTROLS,
     FORBIDDEN,
@@ -26,11 +29,8 @@ from supervisor.characters import (
     VISIBLE_FORMAT,
     is_mark,
 )
-from supervisor.cleaning import clean, find_unseen, reveal, reveal_line, show_name
-from supervisor.errors import InvalidId
-from supervisor.ids import _ALLOWED as ALLOWED
-from supervisor.ids import validate_id
-from tui.filters import ControlFilter, clean_cell, clean_text
+from supervisor.text.cleaning import clean, find_unseen, reveal, reveal_line, show_name
+from tui.wording.sanitize import ControlFilter, clean_cell, clean_text
 
 EVERY = "".join(map(chr, range(sys.maxunicode + 1)))
 

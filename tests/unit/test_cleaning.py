@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.cleaning import (
+from supervisor.text.cleaning import (
     StreamCleaner,
     clean,
     find_unseen,

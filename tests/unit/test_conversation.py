@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from supervisor.conversation import (
+from supervisor.api.types import Source
+from supervisor.sessions.conversation import (
     MOST_FRAGMENTS,
     MOST_HELD,
     MOST_TEXT_HELD,
@@ -12,7 +13,6 @@ from supervisor.conversation import (
     Replied,
     weigh,
 )
-from supervisor.model import Source
 
 
 def asked(text: str) -> Asked:

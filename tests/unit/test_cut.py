@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.transcript import Cut, CutKind, find_cut, find_spent
+from supervisor.claude.transcript_cut import Cut, CutKind, find_cut, find_spent
 
 ANSWER = {"role": "assistant", "model": "claude-opus-5-5", "stop_reason": "end_turn"}
 REFUSAL = {"role": "assistant", "model": "<synthetic>", "stop_reason": "stop_sequence"}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor import SessionKey
-from tui.deck import TILINGS, Deck
+from tui.screens.chat.open_tabs import TILINGS, Deck
 
 A, B, C, D, E = KEYS = [SessionKey("helpdesk", "ana", name) for name in "abcde"]
 

@@ -6,8 +6,18 @@ from typing import Any
 
 import pytest
 
+from supervisor.api.types import (
+    FailureKind,
+    InstanceState,
+    MemoryLevel,
+    Prompt,
+    SessionKey,
+    SlotState,
+    Source,
+    WhyWaiting,
+)
 from supervisor.clock import Clock
-from supervisor.dispatcher import (
+from supervisor.scheduling.dispatcher import (
     Adopt,
     Begin,
     Decision,
@@ -21,20 +31,10 @@ from supervisor.dispatcher import (
     explain,
     in_fair_order,
 )
-from supervisor.model import (
-    FailureKind,
-    InstanceState,
-    MemoryLevel,
-    Prompt,
-    SessionKey,
-    SlotState,
-    Source,
-    WhyWaiting,
-)
-from supervisor.pool import Pool
-from supervisor.session import Session
-from supervisor.slot import Slot
-from supervisor.turn import Turn
+from supervisor.sessions.pool import Pool
+from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
+from supervisor.sessions.turn import Turn
 from tests.unit.places import add_slot
 
 

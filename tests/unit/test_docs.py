@@ -10,13 +10,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from supervisor.frontmatter import read_document
-from supervisor.mistakes import is_table, section, spelled
+from supervisor.config.environment import ELSEWHERE, INSTANCE_KEYS, OLDER_NAMES, OLDER_POOL_SIZE
+from supervisor.config.front_matter import read_document
+from supervisor.config.settings import Settings, load_settings
+from supervisor.config.template import FrontMatter
+from supervisor.config.templates import WITHOUT_EFFECT, schema_text, shipped_templates, template_schema
+from supervisor.config.validation import is_table, section, spelled
 from supervisor.rehearsal.directions import _READERS, Mistake, read_directions
-from supervisor.settings import Settings, load_settings
-from supervisor.template import FrontMatter
-from supervisor.templates import WITHOUT_EFFECT, schema_text, shipped_templates, template_schema
-from supervisor.variables import ELSEWHERE, INSTANCE_KEYS, OLDER_NAMES, OLDER_POOL_SIZE
 
 ROOT = Path(__file__).parent.parent.parent
 TEMPLATES = (ROOT / "docs/templates.md").read_text("utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.environment import MOST_SECRET, expand, names_for_client, names_withheld, resolve
+from supervisor.config.client_variables import MOST_SECRET, expand, names_for_client, names_withheld, resolve
 
 OPERATOR = {
     "PATH": "/bin",

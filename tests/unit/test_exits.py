@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.client import EndReason
-from supervisor.errors import ClientDied, ConnectFailed, ResumeTargetMissing
-from supervisor.exits import LATELY, OomWatch, classify
-from supervisor.model import FailureKind
+from supervisor.api.errors import ClientDied, ConnectFailed, ResumeTargetMissing
+from supervisor.api.types import FailureKind
+from supervisor.process.client import EndReason
+from supervisor.process.exit_causes import LATELY, OomWatch, classify
 
 CASES = [
     (EndReason.DIED, ClientDied("x", exit_code=-9), True, False, FailureKind.CRASHED),

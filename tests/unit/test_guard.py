@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor import guard
-from supervisor.processes import is_alive, is_guard
+from supervisor.process import guard
+from supervisor.process.process_tree import is_alive, is_guard
 from tests.waiting import until_sync
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no sub-reaper")

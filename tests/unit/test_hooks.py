@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.errors import ConfigurationError
-from supervisor.hooks import compile_hooks, find_mistakes, project_of
-from supervisor.templates import load_template
+from supervisor.api.errors import ConfigurationError
+from supervisor.config.hooks import compile_hooks, find_mistakes, project_of
+from supervisor.config.templates import load_template
 
 
 @pytest.mark.parametrize(

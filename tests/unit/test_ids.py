@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.cleaning import clean
-from supervisor.errors import InvalidId
-from supervisor.ids import ID_LIMIT, new_id, validate_id
+from supervisor.api.errors import InvalidId
+from supervisor.api.ids import ID_LIMIT, new_id, validate_id
+from supervisor.text.cleaning import clean
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.conversation import Entry
-from supervisor.errors import JournalUnusable
-from supervisor.journal import ClientRecord, SessionRecord, TurnRecord
-from supervisor.journal.faults import find_fault, tell
-from supervisor.journal.notes import Note, batches, step
-from supervisor.journal.packing import (
+from supervisor.api.codec import (
     ENTRY_WORDS,
     pack_entry,
     pack_outcome,
@@ -27,6 +22,21 @@ from supervisor.journal.packing import (
     unpack_outcome,
     unpack_question,
 )
+from supervisor.api.errors import JournalUnusable
+from supervisor.api.types import (
+    OUTCOME_WORDS,
+    ChoiceItem,
+    Done,
+    Outcome,
+    Prompt,
+    Question,
+    SessionKey,
+    Usage,
+    outcome_word,
+)
+from supervisor.journal import ClientRecord, SessionRecord, TurnRecord
+from supervisor.journal.faults import find_fault, tell
+from supervisor.journal.notes import Note, batches, step
 from supervisor.journal.records import (
     Removal,
     bound_client,
@@ -40,17 +50,7 @@ from supervisor.journal.records import (
     turn_to_row,
 )
 from supervisor.journal.schema import MIGRATIONS, prepare
-from supervisor.model import (
-    OUTCOME_WORDS,
-    ChoiceItem,
-    Done,
-    Outcome,
-    Prompt,
-    Question,
-    SessionKey,
-    Usage,
-    outcome_word,
-)
+from supervisor.sessions.conversation import Entry
 
 
 def every(kind: Any) -> st.SearchStrategy[Any]:

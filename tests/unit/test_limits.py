@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.durations import parse_limit, spell_duration
-from supervisor.errors import ConfigurationError, Refused
-from supervisor.host_memory import parse_memory, spell_memory
-from supervisor.limits import (
+from supervisor.api.errors import ConfigurationError, Refused
+from supervisor.config.byte_sizes import parse_memory, spell_memory
+from supervisor.config.durations import parse_limit, spell_duration
+from supervisor.config.live_limits import (
     DEFAULT,
     HOST_LIMITS,
     INSTANCE_LIMITS,
@@ -23,9 +23,9 @@ from supervisor.limits import (
     describe_host_limits,
     describe_limits,
 )
-from supervisor.settings import Settings, apply_overrides, load_settings
-from supervisor.template import Template
-from supervisor.templates import load_template
+from supervisor.config.settings import Settings, apply_overrides, load_settings
+from supervisor.config.template import Template
+from supervisor.config.templates import load_template
 
 PLAIN = Template.model_validate({"name": "helpdesk", "description": "Helps."})
 BUSY = Template.model_validate(

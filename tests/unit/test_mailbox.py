@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.conversation import Conversation
-from supervisor.mailbox import Mailbox
-from supervisor.model import Priority, Prompt, SessionKey
-from supervisor.turn import Turn
+from supervisor.api.types import Priority, Prompt, SessionKey
+from supervisor.sessions.conversation import Conversation
+from supervisor.sessions.mailbox import Mailbox
+from supervisor.sessions.turn import Turn
 
 KEY = SessionKey("desk", "ana", "default")
 

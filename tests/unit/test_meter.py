@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.meter import CostMeter
-from supervisor.transcript import find_spent
+from supervisor.claude.transcript_cut import find_spent
+from supervisor.sessions.cost_meter import CostMeter
 
 
 class Cli:

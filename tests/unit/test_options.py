@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.options import PEER_TOOLS, SELF_STARTING_TOOLS, compile_options
-from supervisor.settings import Settings
-from supervisor.template import Template
+from supervisor.claude.options import PEER_TOOLS, SELF_STARTING_TOOLS, compile_options
+from supervisor.config.settings import Settings
+from supervisor.config.template import Template
 
 KEYS: dict[str, object] = {
     "name": "desk",

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.model import FailureKind
-from supervisor.park import PAUSES, Park
+from supervisor.api.types import FailureKind
+from supervisor.scheduling.circuit_state import PAUSES, Park
 
 
 @pytest.mark.parametrize("kind", PAUSES)

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.cleaning import clean, find_unseen
-from supervisor.connection import ToolRequest
-from supervisor.model import Choose
-from supervisor.particulars import MOST_SHOWN, Particulars, examine, lay_out
-from supervisor.permissions import call_of, find_flaw, summarize, to_input
-from supervisor.visible import show
+from supervisor.api.types import Choose
+from supervisor.permissions.call_details import MOST_SHOWN, Particulars, examine, lay_out
+from supervisor.permissions.tool_calls import call_of, find_flaw, summarize, to_input
+from supervisor.process.connection import ToolRequest
+from supervisor.text.cleaning import clean, find_unseen
+from supervisor.text.visible import show
 
 TEXT = st.text(st.characters(), max_size=30)
 JSON = st.recursive(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import bundled
-from supervisor.errors import JournalUnusable
-from supervisor.private import claim, is_replaceable, make_private_dir, tighten
+from supervisor.api.errors import JournalUnusable
+from supervisor.files.private import claim, is_replaceable, make_private_dir, tighten
+from supervisor.process import executable
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -129,7 +129,7 @@ def test_a_parent_that_all_may_write_is_noticed_unless_it_is_sticky(tmp_path: Pa
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "dangling", "file"])
 def test_a_script_is_put_in_the_place_of_anything_but_a_folder_which_is_named(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / bundled.TOOL_WRAPPER
+    path = tmp_path / executable.TOOL_WRAPPER
     match kind:
         case "folder":
             path.mkdir()
@@ -141,9 +141,9 @@ def test_a_script_is_put_in_the_place_of_anything_but_a_folder_which_is_named(tm
             path.write_text("else")
     if kind == "folder":
         with pytest.raises(JournalUnusable, match=f"{path} cannot be used"):
-            bundled.wrap_tools(tmp_path)
+            executable.wrap_tools(tmp_path)
     else:
-        assert bundled.wrap_tools(tmp_path) == path
+        assert executable.wrap_tools(tmp_path) == path
         assert path.is_file()
         assert not path.is_symlink()
     assert [one.name for one in tmp_path.iterdir()] == [path.name], "nothing else is left there"

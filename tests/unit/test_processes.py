@@ -9,8 +9,16 @@ from typing import NoReturn
 import psutil
 import pytest
 
-from supervisor.orphans import find_orphans
-from supervisor.processes import ProcessTable, Tree, find_descendant, is_alive, iter_processes, list_tree, map_marked
+from supervisor.process.process_tree import (
+    ProcessTable,
+    Tree,
+    find_descendant,
+    is_alive,
+    iter_processes,
+    list_tree,
+    map_marked,
+)
+from supervisor.recovery.orphans import find_orphans
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.model import SlotState
-from supervisor.pool import Pool
-from supervisor.reserve import ENOUGH, PLANNING_FIGURE, WINDOW, Ledger, Reserve, count_up
-from supervisor.slot import Slot
+from supervisor.api.types import SlotState
+from supervisor.scheduling.memory_reserve import ENOUGH, PLANNING_FIGURE, WINDOW, Ledger, Reserve, count_up
+from supervisor.sessions.pool import Pool
+from supervisor.sessions.slot import Slot
 from tests.unit.places import PATHS, MiB, add_slot
 
 

@@ -10,8 +10,9 @@ from supervisor import InstanceState, PoolStatistics, SessionKey, SessionState, 
 from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN, CARO, DORA
 from tests.tui.stage_engine import MB, NOW
-from tui import facts, format, inbox, reasons, rows
-from tui.widgets.columns import Cells, parts_of
+from tui.tables import inbox_rows, rows
+from tui.tables.layout import Cells, parts_of
+from tui.wording import facts, format, reasons
 
 
 def words(cells: Cells) -> str:
@@ -170,5 +171,5 @@ def test_every_row_has_a_cell_and_a_sort_value_for_every_column() -> None:
         made = rows.client_row(client, NOW)
         assert len(made.cells) == len(made.sort) == len(rows.CLIENT_COLUMNS)
     for item in (*engine.questions.values(), troubles.offer(stage.ANA, "again")):
-        made = inbox.inbox_row(item, NOW)
-        assert len(made.cells) == len(made.sort) == len(inbox.INBOX_COLUMNS)
+        made = inbox_rows.inbox_row(item, NOW)
+        assert len(made.cells) == len(made.sort) == len(inbox_rows.INBOX_COLUMNS)

@@ -7,20 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.client_events import (
-    NEVER_WRITTEN,
-    Compacted,
-    Result,
-    Retrying,
-    TextBlock,
-    TextDelta,
-    ToolEnded,
-    ToolStarted,
-    Voided,
-)
-from supervisor.clock import Clock
-from supervisor.conversation import Asked, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
-from supervisor.model import (
+from supervisor.api.types import (
     Cancelled,
     Done,
     Expired,
@@ -35,9 +22,22 @@ from supervisor.model import (
     Source,
     Usage,
 )
-from supervisor.session import Session, stopped
-from supervisor.slot import Slot
-from supervisor.turn import Turn
+from supervisor.clock import Clock
+from supervisor.process.reports import (
+    NEVER_WRITTEN,
+    Compacted,
+    Result,
+    Retrying,
+    TextBlock,
+    TextDelta,
+    ToolEnded,
+    ToolStarted,
+    Voided,
+)
+from supervisor.sessions.conversation import Asked, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
+from supervisor.sessions.session import Session, stopped
+from supervisor.sessions.slot import Slot
+from supervisor.sessions.turn import Turn
 from tests.unit.places import PATHS
 
 ANA = SessionKey("desk", "ana", "default")

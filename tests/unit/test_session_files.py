@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 import supervisor
-from supervisor.session_files import Belongings, CliStore, find_workspaces, measure, remove_workspace
+from supervisor.files.session_files import Belongings, CliStore, find_workspaces, measure, remove_workspace
 
 NOBODY = 65534
 
@@ -83,7 +83,7 @@ def test_what_is_no_workspace_of_ours_is_left_and_told(root: Path, path: str) ->
 _AS_ANOTHER = """
 import sys
 from pathlib import Path
-from supervisor.session_files import remove_workspace
+from supervisor.files.session_files import remove_workspace
 print(remove_workspace(sys.argv[1], Path(sys.argv[2])).failed)
 """
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.errors import ConfigurationError
-from supervisor.host_memory import host_memory, parse_budget, parse_memory
-from supervisor.model import Archetype
-from supervisor.settings import Settings, apply_overrides, load_settings, templates_for, unknown_instances
-from supervisor.template import Concurrency, Pool, Queue, Template
-from supervisor.templates import shipped_templates
-from supervisor.variables import INSTANCE_KEYS
+from supervisor.api.errors import ConfigurationError
+from supervisor.api.types import Archetype
+from supervisor.config.byte_sizes import host_memory, parse_budget, parse_memory
+from supervisor.config.environment import INSTANCE_KEYS
+from supervisor.config.settings import Settings, apply_overrides, load_settings, templates_for, unknown_instances
+from supervisor.config.template import Concurrency, Pool, Queue, Template
+from supervisor.config.templates import shipped_templates
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.start_files import FOLDER, clear_start_files, start_files
+from supervisor.claude.start_files import FOLDER, clear_start_files, start_files
 
 
 def test_only_the_owner_can_read_them_whatever_the_umask_is(tmp_path: Path) -> None:

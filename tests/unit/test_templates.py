@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.errors import ConfigurationError
-from supervisor.model import Archetype
-from supervisor.template import Pool, Queue
-from supervisor.templates import Template, load_template, load_templates, shipped_templates, without_effect
+from supervisor.api.errors import ConfigurationError
+from supervisor.api.types import Archetype
+from supervisor.config.template import Pool, Queue
+from supervisor.config.templates import Template, load_template, load_templates, shipped_templates, without_effect
 
 REVIEWER = """\
 ---

@@ -17,10 +17,10 @@ from claude_agent_sdk.types import RateLimitInfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.client_events import MOST_NAME, Compacted, Limited, Result, Retrying, ToolStarted
-from supervisor.journal.packing import pack_outcome
-from supervisor.model import Done
-from supervisor.translate import Translator
+from supervisor.api.codec import pack_outcome
+from supervisor.api.types import Done
+from supervisor.claude.messages import Translator
+from supervisor.process.reports import MOST_NAME, Compacted, Limited, Result, Retrying, ToolStarted
 from tests.unit.test_bounds import leaves
 
 MESSAGES = [one for one in typing.get_args(claude_agent_sdk.Message) if dataclasses.is_dataclass(one)]

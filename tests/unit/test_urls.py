@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.errors import BullpenError, ConfigurationError
-from supervisor.urls import UNREADABLE, bare_host, bare_url, hide_credentials
+from supervisor.api.errors import BullpenError, ConfigurationError
+from supervisor.text.urls import UNREADABLE, bare_host, bare_url, hide_credentials
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from supervisor.errors import ConfigurationError
-from supervisor.options import compile_options
-from supervisor.settings import Settings, templates_for
-from supervisor.skills import find_skills, gather_skills, skill_folders
-from supervisor.template import Template, is_confined
-from supervisor.templates import load_template
-from supervisor.walls import SANDBOX_PROGRAMS, client_settings, describe_walls
-from tui.cli import app
+from supervisor.api.errors import ConfigurationError
+from supervisor.claude.options import compile_options
+from supervisor.config.restrictions import SANDBOX_PROGRAMS, client_settings, describe_walls
+from supervisor.config.settings import Settings, templates_for
+from supervisor.config.skills import find_skills, gather_skills, skill_folders
+from supervisor.config.template import Template, is_confined
+from supervisor.config.templates import load_template
+from tui.cli.main import app
 
 OF_BULLPEN = ("HOME", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_TMPDIR", "CLAUDE_CODE_SHELL_PREFIX", "LD_PRELOAD", "PWD")
 

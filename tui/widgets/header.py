@@ -10,8 +10,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from supervisor import HostRow, InstanceRow, InstanceState, SessionState
-from tui.filters import clean_cell
-from tui.format import bar_parts, count, countdown, glyph, money, percent
+from tui.wording.format import bar_parts, count, countdown, glyph, money, percent
+from tui.wording.sanitize import clean_cell
 
 BAR_WIDTH = 6
 WARM, HOT = 0.75, 0.9

@@ -21,11 +21,11 @@ from supervisor import (
     TurnEnded,
     outcome_word,
 )
-from tui.filters import clean_cell, clean_text
-from tui.format import duration
-from tui.widgets.lineview import LineView
-from tui.widgets.paint import Paint
-from tui.widgets.pieces import cut_pieces
+from tui.tables.line_view import LineView
+from tui.transcript.markdown_split import cut_pieces
+from tui.transcript.text_drawing import Paint
+from tui.wording.format import duration
+from tui.wording.sanitize import clean_cell, clean_text
 
 SHOWN_TEXT = 3_000
 """Characters of one entry that are drawn: the end of a reply, the beginning of a prompt."""

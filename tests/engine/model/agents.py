@@ -7,11 +7,11 @@ from contextlib import suppress
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from supervisor.client_events import Limited, Result, Retrying
-from supervisor.connection import ToolRequest
-from supervisor.errors import AlreadyAnswered, UnknownTarget
-from supervisor.model import Allow, Deny, QuestionOutcome
-from supervisor.testing import FakeConnection, hold
+from supervisor.api.errors import AlreadyAnswered, UnknownTarget
+from supervisor.api.types import Allow, Deny, QuestionOutcome
+from supervisor.process.connection import ToolRequest
+from supervisor.process.reports import Limited, Result, Retrying
+from supervisor.testing.fake import FakeConnection, hold
 from tests.engine.model.book import STATUS_KINDS, Broken
 from tests.engine.model.play import PACE, PICK, Play, pick
 

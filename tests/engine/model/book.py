@@ -12,11 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from supervisor import events as past
-from supervisor.client import EndReason
-from supervisor.errors import BullpenError, Refused
-from supervisor.interface import Ticket
-from supervisor.model import (
+from supervisor.api import events as past
+from supervisor.api.engine import Ticket
+from supervisor.api.errors import BullpenError, Refused
+from supervisor.api.types import (
     Cancelled,
     Done,
     Expired,
@@ -29,9 +28,10 @@ from supervisor.model import (
     Source,
     outcome_word,
 )
-from supervisor.restart import LAST_WORDS
-from supervisor.templates import Template
-from supervisor.testing import Written
+from supervisor.config.templates import Template
+from supervisor.process.client import EndReason
+from supervisor.recovery.takeover import LAST_WORDS
+from supervisor.testing.fake import Written
 from tests.engine.model.kept import Kept, KeptTurn
 
 STATUS_KINDS = {

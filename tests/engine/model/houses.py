@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from supervisor.templates import Template
+from supervisor.config.templates import Template
 from tests.engine.model.stage import House
 
 INSTANCES = ("desk", "clerk", "lookup")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from supervisor.model import FailureKind, InstanceState, SessionState, SlotState, WhyWaiting
-from supervisor.rows import SHOWN_WAITING
-from supervisor.snapshot import ClientRow, Snapshot
+from supervisor.api.snapshot import ClientRow, Snapshot
+from supervisor.api.types import FailureKind, InstanceState, SessionState, SlotState, WhyWaiting
+from supervisor.engine.row_builders import SHOWN_WAITING
 from tests.engine.model.book import COME_BACK, Book
 from tests.engine.model.order import breaches_of_order
 from tests.engine.model.stage import Stage

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from supervisor.dispatcher import Adopt, Begin, Decision, Evict, Open, OpenSpare, Recycle, Scene, decide
-from supervisor.instance import MOST_PLACED, Instance
-from supervisor.model import FailureKind, InstanceState, MemoryLevel, SessionKey, SlotState, Source, WhyWaiting
-from supervisor.session import Session
-from supervisor.slot import Slot
-from supervisor.snapshot import SessionRow, Snapshot
+from supervisor.api.snapshot import SessionRow, Snapshot
+from supervisor.api.types import FailureKind, InstanceState, MemoryLevel, SessionKey, SlotState, Source, WhyWaiting
+from supervisor.instance.instance import MOST_PLACED, Instance
+from supervisor.scheduling.dispatcher import Adopt, Begin, Decision, Evict, Open, OpenSpare, Recycle, Scene, decide
+from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
 from tests.engine.model.book import Book
 from tests.engine.model.stage import Stage
 

@@ -9,14 +9,14 @@ from typing import ClassVar, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
-from supervisor.client import EndReason
-from supervisor.dispatcher import Decision, Scene
-from supervisor.errors import JournalFailed, NotAccepting, Refused, Saturated, Suspended
-from supervisor.housekeeping import TICK
-from supervisor.model import Deny, InstanceState, Prompt, outcome_word
-from supervisor.snapshot import Snapshot
-from supervisor.supervisor import Supervisor
-from supervisor.testing import FakeConnection
+from supervisor.api.errors import JournalFailed, NotAccepting, Refused, Saturated, Suspended
+from supervisor.api.snapshot import Snapshot
+from supervisor.api.types import Deny, InstanceState, Prompt, outcome_word
+from supervisor.engine.housekeeping import TICK
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.client import EndReason
+from supervisor.scheduling.dispatcher import Decision, Scene
+from supervisor.testing.fake import FakeConnection
 from tests.engine.model.book import Book, Broken, Entry
 from tests.engine.model.houses import EXPECTED_BYTES, HOUSES, INSTANCES, House
 from tests.engine.model.kept import read_journal

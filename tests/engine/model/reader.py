@@ -7,10 +7,10 @@ from typing import Any
 from unittest import mock
 
 from supervisor import feed
-from supervisor.events import Event
+from supervisor.api.events import Event
+from supervisor.api.snapshot import HostRow, SessionRow, Snapshot
+from supervisor.api.types import Usage
 from supervisor.feed import Changes, Subscription
-from supervisor.model import Usage
-from supervisor.snapshot import HostRow, SessionRow, Snapshot
 
 Picture = dict[str, dict[Any, Any]]
 

@@ -17,12 +17,12 @@ from unittest import mock
 import anyio
 
 from supervisor.clock import Clock
-from supervisor.connection import Connector, Launch
-from supervisor.dispatcher import Decision, Scene, decide
-from supervisor.settings import Settings
-from supervisor.supervisor import Supervisor
-from supervisor.templates import Template
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.config.settings import Settings
+from supervisor.config.templates import Template
+from supervisor.engine.supervisor import Supervisor
+from supervisor.process.connection import Connector, Launch
+from supervisor.scheduling.dispatcher import Decision, Scene, decide
+from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.model.disk import Disk
 from tests.engine.model.virtual_time import BEGINNING, VirtualTimeLoop
 
@@ -166,9 +166,9 @@ class Stage:
             virtual_memory=lambda: SimpleNamespace(available=HOST_BYTES),
         )
         self._patches.enter_context(self.disk.instead_of_threads())
-        self._patches.enter_context(mock.patch("supervisor.census.psutil", machine))
-        self._patches.enter_context(mock.patch("supervisor.instance.decide", self._decide))
-        self._patches.enter_context(mock.patch("supervisor.supervisor.end_orphans", self.world.end_orphans))
+        self._patches.enter_context(mock.patch("supervisor.engine.memory_sampler.psutil", machine))
+        self._patches.enter_context(mock.patch("supervisor.instance.instance.decide", self._decide))
+        self._patches.enter_context(mock.patch("supervisor.engine.supervisor.end_orphans", self.world.end_orphans))
         self.supervisor = self.run(self._make)
 
     def wake(self) -> None:

@@ -6,8 +6,8 @@ import anyio
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from supervisor.client import EndReason
-from supervisor.errors import ConnectFailed
+from supervisor.api.errors import ConnectFailed
+from supervisor.process.client import EndReason
 from tests.engine.model.houses import MIB, PANIC_BYTES
 from tests.engine.model.kept import read_journal
 from tests.engine.model.play import PACE, PICK, Play, pick, raise_if

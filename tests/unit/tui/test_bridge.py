@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN
 from tests.tui.stage_engine import StageEngine
-from tui.bridge import Bridge
+from tui.engine_link.bridge import Bridge
 
 
 def staged() -> tuple[StageEngine, Bridge]:

@@ -10,8 +10,8 @@ from supervisor import PoolStatistics, WhyWaiting
 from tests.tui import stage
 from tests.tui.stage import ANA, NOW
 from tests.tui.stage_engine import MB, StageEngine
-from tui import consequences
-from tui.bridge import Bridge
+from tui.engine_link.bridge import Bridge
+from tui.operator import consequences
 
 NOTHING = ("nothing runs and nothing waits",)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import SessionKey
-from tui.drafts import FILE, MOST_CHARACTERS, DraftFile
+from tui.kept.drafts import FILE, MOST_CHARACTERS, DraftFile
 
 ANA, BEN = SessionKey("desk", "ana", "one"), SessionKey("desk", "ben", "two")
 

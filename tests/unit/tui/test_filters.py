@@ -10,8 +10,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 
-from supervisor.cleaning import StreamCleaner, clean, one_line
-from tui.filters import REPLACEMENT, ControlFilter, clean_cell, clean_text
+from supervisor.text.cleaning import StreamCleaner, clean, one_line
+from tui.wording.sanitize import REPLACEMENT, ControlFilter, clean_cell, clean_text
 
 PAYLOADS = {
     "clear screen": "a\x1b[2Jb",

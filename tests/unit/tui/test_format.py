@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from supervisor import InstanceState, MemoryLevel, SessionState, SlotState
-from tui import format
+from tui.wording import format
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import ConfigurationError
-from tui import logs
+from tui.cli import logs
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor import Question, SessionKey
 from tests.tui.stage import PERMISSION
-from tui.notices import BELL, EVERY, ST, Notices, notice_of, title_of
+from tui.terminal.notifications import BELL, EVERY, ST, Notices, notice_of, title_of
 
 
 def asked(number: int) -> Question:

@@ -7,7 +7,19 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.pastes import BURST, END, HELD, LATE, MOST_PASTED, SILENCE, START, Pasted, PasteReader, on_one_line, readable
+from tui.terminal.pastes import (
+    BURST,
+    END,
+    HELD,
+    LATE,
+    MOST_PASTED,
+    SILENCE,
+    START,
+    Pasted,
+    PasteReader,
+    on_one_line,
+    readable,
+)
 
 PIECES = st.lists(
     st.sampled_from(

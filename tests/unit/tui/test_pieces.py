@@ -7,9 +7,9 @@ import random
 import pytest
 from rich.style import Style
 
-from tui.filters import clean_text
-from tui.widgets.paint import Paint
-from tui.widgets.pieces import CODE_LINES, PIECE_CHARACTERS, Piece, PieceStream, cut_pieces
+from tui.transcript.markdown_split import CODE_LINES, PIECE_CHARACTERS, Piece, PieceStream, cut_pieces
+from tui.transcript.text_drawing import Paint
+from tui.wording.sanitize import clean_text
 
 MIXED = """# Title with `code`
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.preferences import FILE, MOST_BYTES, PreferenceFile, Preferences
+from tui.kept.preferences import FILE, MOST_BYTES, PreferenceFile, Preferences
 
 KEPT = Preferences("nord", {"sessions": ("memory", True)}, "admin", "helpdesk")
 

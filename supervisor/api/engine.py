@@ -1,0 +1,155 @@
+"""All that a reader or an operator may call, on one page.
+
+The dashboard, the command line and the gateway are written against `Engine`; `Supervisor` is the one that runs.
+Every method but the two that are `async` decides and returns at once; what follows from it arrives on the feed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from supervisor.api.events import Event
+from supervisor.api.snapshot import Snapshot
+from supervisor.api.types import Answer, Outcome, Prompt, SessionKey
+from supervisor.feed import Subscription
+from supervisor.sessions.conversation import Conversation, Glimpse
+
+
+class Ticket(Protocol):
+    """An accepted prompt. Dropping it changes nothing: the turn goes on."""
+
+    @property
+    def turn_id(self) -> str: ...
+
+    @property
+    def key(self) -> SessionKey: ...
+
+    @property
+    def finished(self) -> Outcome | None:
+        """The outcome, once there is one."""
+
+    async def accepted(self) -> None:
+        """Returns when the prompt is recorded for good. Raises `NotRecorded` when it could not be: then it was
+        refused, and nothing of it is left. Raises `AcceptanceUnknown` when bullpen ended before it knew: the prompt may
+        run after the next start. Cancelling the wait leaves the turn as it is."""
+
+    async def outcome(self) -> Outcome:
+        """Waits for the turn's one outcome, and until that is recorded: no restart takes back what was told. Cancelling
+        the wait leaves the turn running. Raises as `accepted` does, `Suspended` when bullpen stops and keeps the prompt
+        for the next start, and `OutcomeUnknown` when the outcome could not be recorded before bullpen ended."""
+
+    def stream(self, *, whole: bool = False) -> AsyncIterator[str]:
+        """The reply's text as it arrives, from its first character, until the turn ends; a line break after each block.
+        Where the CLI gives up an attempt in the middle of a block, a `StartsAgain` says that what was given of it is
+        void. With `whole`, a block is given when it is finished, and nothing given is ever void."""
+
+
+class Engine(Protocol):
+    """Every argument may be of any type and size: what is not as it should be is refused with one line (`Refused`), and
+    whatever is refused has changed nothing. What changes something raises `NotAccepting` when bullpen does not run."""
+
+    # Looking
+
+    def watch(self) -> Subscription:
+        """A snapshot, then what changed."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def conversation(self, key: SessionKey) -> Conversation:
+        """Raises `UnknownTarget`."""
+
+    def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+        """The end of a conversation: its last `count` entries at most. Cheap, however long it is. Raises
+        `UnknownTarget`, or `JournalFailed` when it cannot be read back."""
+
+    def past(self) -> tuple[Event, ...]:
+        """What earlier runs did, as the journal holds it: ended turns and operators' actions, oldest first, at most
+        500 of each. Empty before the engine runs."""
+
+    # Prompts
+
+    def submit(self, prompt: Prompt) -> Ticket:
+        """Takes a prompt in. Raises `UnknownAgent`, `InvalidId`, `InvalidPrompt`, `NotAccepting` or `Saturated`.
+
+        It counts as accepted when `Ticket.accepted` returns; until then a full disk may still refuse it."""
+
+    def withdraw(self, turn_id: str) -> None:
+        """Cancels a turn that still waits; interrupts it when it runs. Raises `UnknownTarget`."""
+
+    def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
+        """Stops the session's running turn, or the next one when it still waits for its client; the client lives on.
+        `turn_id` names the turn that is meant: another one is left alone. False when there was none. Raises
+        `UnknownTarget`."""
+
+    def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
+        """Cancels what waits in one session, or in the whole instance; what runs is left alone. Returns how many."""
+
+    # Questions
+
+    def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
+        """Raises `UnknownTarget` or `AlreadyAnswered`; never pretends that a late answer counted."""
+
+    # Turns that a restart interrupted
+
+    def replay(self, key: SessionKey) -> Ticket:
+        """Sends the interrupted turn on offer again, as a new turn; the unanswered prompt is cut from the conversation
+        first. Raises `UnknownTarget` when there is none."""
+
+    def drop_offer(self, key: SessionKey) -> None:
+        """Leaves the interrupted turn on offer as it is. Raises `UnknownTarget` when there is none."""
+
+    # Limits
+
+    def limits(self, instance: str = "") -> dict[str, str]:
+        """Every limit that can be changed now, as people write its value; of the host when no instance is named."""
+
+    def adjust(self, instance: str, limit: str, value: str) -> None:
+        """Changes one limit of an instance (`maxClients`, `idleTtl`, …), or of the host when `instance` is empty
+        (`max_agents`, …), until the next restart. Raises `Refused` with the nearest valid name, and changes nothing."""
+
+    # Instances
+
+    def pause(self, instance: str) -> None:
+        """New prompts queue; what runs goes on."""
+
+    def resume(self, instance: str) -> None:
+        """Takes back pause, drain and stop."""
+
+    def drain(self, instance: str, *, deadline: float | None = None) -> None:
+        """Refuses new prompts, lets accepted ones end, closes all clients. After `deadline` seconds (`drain_deadline`
+        of the settings when None) what still runs is interrupted. Called again while draining: interrupts at once."""
+
+    def kill(self, instance: str) -> None:
+        """Cancels what waits, ends what runs, ends every process of the instance."""
+
+    def scale(self, instance: str, max_sessions: int) -> None:
+        """Changes how many turns may run in parallel, and so how many clients. Raises `Refused` below 1."""
+
+    # Single things
+
+    def kill_client(self, client_id: str) -> None:
+        """Ends one client by the ladder. Its running turn becomes `Interrupted`; the session stays."""
+
+    def hibernate(self, key: SessionKey) -> None:
+        """Ends an idle session's process; the conversation stays. Raises `Refused` when busy or asking."""
+
+    def compact(self, key: SessionKey) -> Ticket:
+        """Has the CLI put a summary in the place of the session's conversation so far: a turn of its own, before all
+        that wait. Raises `Refused` while a turn runs, and when there is no conversation."""
+
+    def close_session(self, key: SessionKey) -> None:
+        """Removes a session from the books. Raises `Refused` when it has a turn running or waiting."""
+
+    def forget_user(self, user: str) -> int:
+        """Removes a person: ends every session of that user, cancels what waits in it, and removes what was said and
+        what is on disk, workspaces included. Returns how many sessions; until the last of them has ended the user's
+        prompts are refused. Raises `InvalidId`, or `UnknownTarget` when nothing is known of that user."""
+
+    # The end
+
+    async def drained(self, instance: str | None = None) -> None:
+        """Waits until the instance (or every one) has neither turns nor processes."""
+
+    async def stop(self) -> None:
+        """Ends everything now; returns when no process is left."""

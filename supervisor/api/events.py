@@ -1,0 +1,170 @@
+"""What happened, in the past tense. Every event carries the ids of what it happened to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supervisor.api.types import FailureKind, InstanceState, Outcome, Question, QuestionOutcome, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    at: float
+    """Unix seconds."""
+    instance: str = ""
+    user: str = ""
+    session: str = ""
+    turn: str = ""
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceChanged(Event):
+    state: InstanceState
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened(Event):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionClosed(Event):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextLost(Event):
+    """The session's conversation was not found on disk; it goes on as a new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnQueued(Event):
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnStarted(Event):
+    waited: float
+    """Seconds from submit to start."""
+    acquisition: str
+    """`hot`, `spare` or `cold`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnPutBack(Event):
+    """The client it had begun on died before the prompt reached it: it waits again, before all others."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnFinished(Event):
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnSuspended(Event):
+    """bullpen stops: the prompt is kept and runs when it starts again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferSettled(Event):
+    """It was decided what becomes of a turn that a restart interrupted: `replayed`, `dropped` or `expired`."""
+
+    outcome: str
+    replayed: str
+    """The id of that turn; `turn` is the new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restarted(Event):
+    """What an earlier run left behind has been taken over."""
+
+    sessions: int
+    waiting: int
+    """Turns that wait on."""
+    interrupted: int
+    """Turns that were running when it ended."""
+    orphans: int
+    """Processes it left behind, ended since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionAsked(Event):
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionSettled(Event):
+    question: Question
+    outcome: QuestionOutcome
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalLost(Event):
+    """A question that was settled as approved counts as lost after all: its call is not known to have run."""
+
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientStarted(Event):
+    """Connected. `how` is `spare`, `cold` or `resume`."""
+
+    pid: int
+    seconds: float
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientEnding(Event):
+    """One step of the ladder: interrupt, disconnect, terminate, kill, verify."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientGone(Event):
+    """The process tree is empty."""
+
+    reason: str
+    kind: FailureKind | None = None
+    """Set when it did not end in order."""
+    seconds: float
+    """From the first step of the ladder to the verified end."""
+    left_over: int = 0
+    """Processes that survived KILL. Anything but 0 is an alarm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFailed(Event):
+    """A client could not be started, or died."""
+
+    message: str
+    kind: FailureKind | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordLost(Event):
+    """Something cannot be kept in the journal, or read from it, because of a value in it. Nothing else is affected."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionTaken(Event):
+    """An operator's verb, with the command that does the same."""
+
+    verb: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFailed(Event):
+    """Our own failure. The program will end with it after the terminal is restored."""
+
+    message: str

@@ -1,0 +1,250 @@
+"""Frozen pictures of the engine: what every reader gets, built from live objects in one synchronous step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from supervisor.api.types import (
+    Archetype,
+    FailureKind,
+    InstanceState,
+    MemoryLevel,
+    Offer,
+    Question,
+    Server,
+    SessionKey,
+    SessionState,
+    SlotState,
+    Source,
+    Usage,
+    WhyWaiting,
+)
+from supervisor.files.disk_use import DiskUse
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingTurn:
+    turn_id: str
+    text: str
+    """The first line of the prompt."""
+    source: Source
+    queued_at: float
+    """Unix seconds."""
+    why: WhyWaiting
+    position: int
+    """1 is next, within its session."""
+    place: int | None = None
+    """1 is next in the whole instance. Only the first of a session that nothing but the pool holds up has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    key: SessionKey
+    state: SessionState
+    why: WhyWaiting | None
+    """Why its first waiting turn waits; None when nothing waits."""
+    waiting: tuple[WaitingTurn, ...]
+    turn_id: str
+    """The running turn; empty when none runs."""
+    turn_started_at: float | None
+    turns: int
+    """Turns that have ended, whatever their outcome."""
+    usage: Usage
+    memory_bytes: int
+    """Of its client's process tree; 0 when hibernated."""
+    created_at: float
+    last_activity_at: float
+    client_id: str
+    """Empty when it has no client."""
+    session_uuid: str
+    """Claude Code's id of the conversation; empty before the first turn."""
+    questions: tuple[str, ...]
+    """Ids of its open questions."""
+    note: str
+    """The last failure or notice, one line; empty when all is well."""
+    about: str = ""
+    """The first words of the latest prompt that began."""
+    latest: str = ""
+    """The newest line of the reply to it."""
+    offer: Offer | None = None
+    """A turn that was running when bullpen died, until somebody decides (`Engine.replay`, `Engine.drop_offer`)."""
+    disk_bytes: int = 0
+    """Its workspace and its conversation, as last measured."""
+    silent_since: float | None = None
+    """Unix seconds: the last sign of life of a turn that is shown as stalled."""
+    context_share: float | None = None
+    """How much of the model's context the conversation fills, from 0 to 1; None while that is not known."""
+    awaited_servers: tuple[str, ...] = ()
+    """Names of MCP servers that its turn, or the start of its client, waits for: up to 30 s."""
+    is_self_begun: bool = False
+    """The running turn was begun by the agent itself: nobody has sent a prompt for it."""
+    workspace: str = ""
+    """Absolute path of the directory its tools work in; empty before its first client."""
+
+    @property
+    def stoppable(self) -> str:
+        """Id of the turn that a stop means: the one that runs, else the next that waits; empty when there is none."""
+        return self.turn_id or (self.waiting[0].turn_id if self.waiting else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    id: str
+    """`helpdesk-3`: the instance and a number never used again."""
+    instance: str
+    pid: int
+    """0 before the process runs."""
+    state: SlotState
+    key: SessionKey | None
+    """None for a spare."""
+    memory_bytes: int
+    """The whole process tree: PSS where the system gives it, else RSS."""
+    memory_trend: tuple[int, ...]
+    """Recent samples in bytes, oldest first, at most 30."""
+    processes: int
+    """Processes in its tree."""
+    cpu_percent: float
+    """Of one core, over the last sampling interval, whole tree."""
+    started_at: float
+    turns: int
+    last_event_at: float
+    tool: str
+    """The tool in flight; empty when none."""
+    tool_started_at: float | None
+    note: str
+    """While CLOSING: the step of the ladder it is on."""
+    memory_level: MemoryLevel = MemoryLevel.NORMAL
+    memory_growth: int = 0
+    """Bytes a minute over the samples of `memory_trend`."""
+    servers: tuple[Server, ...] = ()
+    """Its MCP servers, as they were seen last."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatistics:
+    """`repr()` of a pool states these."""
+
+    reserved: int = 0
+    starting: int = 0
+    spare: int = 0
+    idle: int = 0
+    busy: int = 0
+    asking: int = 0
+    closing: int = 0
+    max_clients: int = 0
+    hot: int = 0
+    """Turns that began on their session's own warm client."""
+    adopted: int = 0
+    """Turns that began on a spare."""
+    cold: int = 0
+    """Turns that had to wait for a process to start."""
+    evictions: int = 0
+    crashes: int = 0
+    failures: tuple[tuple[FailureKind, int], ...] = ()
+    """Clients that ended badly, by kind; the kinds that occurred, the most frequent first."""
+    wait_p50: float | None = None
+    """Seconds from submit to start, of the last 100 turns; None before the first."""
+    wait_p95: float | None = None
+    start_p50: float | None = None
+    """Seconds from reserving a client to its being connected, of the last 100 starts."""
+    start_p95: float | None = None
+
+    @property
+    def total(self) -> int:
+        return self.reserved + self.starting + self.spare + self.idle + self.busy + self.asking + self.closing
+
+    @property
+    def active(self) -> int:
+        return self.busy + self.asking
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of turns that began on a warm process; None before the first."""
+        turns = self.hot + self.adopted + self.cold
+        return (self.hot + self.adopted) / turns if turns else None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    name: str
+    description: str
+    archetype: Archetype
+    state: InstanceState
+    note: str
+    """Who holds up a drain, why it is parked; empty otherwise."""
+    pool: PoolStatistics
+    max_sessions: int
+    """Turns in parallel, at most."""
+    sessions: int
+    active_sessions: int
+    """Sessions with a turn running now (derived, never stored)."""
+    waiting: int
+    """`cl_waiting`: turns queued."""
+    oldest_waiting_at: float | None
+    """Unix seconds; its age is `maxwait`."""
+    waiting_trend: tuple[int, ...]
+    """Queue depth once a second, oldest first, at most 60."""
+    memory_bytes: int
+    first_token_p50: float | None
+    """Seconds from start of the turn to the first text, median of the last 100 turns."""
+    questions: int
+    failed: int
+    """Sessions whose last turn failed."""
+    offers: int = 0
+    """Sessions with an interrupted turn that waits for a decision."""
+    stalled: int = 0
+    """Sessions whose running turn is shown as stalled."""
+    parked_for: FailureKind | None = None
+    """Why the pool has stopped itself; None when it has not."""
+    walls: tuple[str, ...] = ()
+    """What its clients cannot reach, in words: a line for each wall."""
+    parked_until: float | None = None
+    """Unix seconds: when it tries again by itself, with one turn first."""
+    memory_budget: int | None = None
+    """Bytes all clients of this instance may use; None when only the host's budget counts."""
+    memory_reserve: int = 0
+    """Bytes one more client is expected to need: the measured 95th percentile of this template."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    version: str
+    rehearsal: bool
+    endpoint: str
+    """`rehearsal`, or the host name the clients talk to."""
+    started_at: float
+    memory_bytes: int
+    """Of all clients."""
+    memory_budget: int
+    supervisor_bytes: int
+    """Resident memory of this process."""
+    memory_available: int
+    """Of the host."""
+    memory_reserved: int = 0
+    """Bytes that clients on their way in are expected to need."""
+    journal_failing: str = ""
+    """Why the journal cannot be written, in words; empty when it can."""
+    disk: DiskUse | None = None
+    """As last measured; None before that."""
+    disk_measured_at: float | None = None
+    """Unix seconds."""
+    today: Usage = field(default_factory=Usage)
+    """What all turns have used that ended since midnight, local time."""
+    not_removed: tuple[str, ...] = ()
+    """Files of ended sessions that could not be removed when it was last tried, each with the reason."""
+    left_out: tuple[str, ...] = ()
+    """Mistakes in the files of templates that do not run, each with file and line."""
+    state_dir: str = ""
+    """Absolute path: journal, workspaces and logs lie below it."""
+    transcripts_dir: str = ""
+    """Absolute path: the CLI keeps its transcripts below it, one `SESSION_UUID.jsonl` for each session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    host: HostRow
+    instances: tuple[InstanceRow, ...]
+    sessions: tuple[SessionRow, ...]
+    clients: tuple[ClientRow, ...]
+    questions: tuple[Question, ...]
+    """Oldest first."""

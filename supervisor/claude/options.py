@@ -1,0 +1,215 @@
+"""What a client is started with: compiled once from a template and the host's settings, and told apart by a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from supervisor.api.errors import ConfigurationError
+from supervisor.config.client_variables import expand, resolve
+from supervisor.config.restrictions import missing_skills, skills_looked_in
+from supervisor.config.settings import Settings
+from supervisor.config.skills import PLUGIN, find_skills, gather_skills
+from supervisor.config.template import Template, bare, is_confined, reads_anywhere, shared_folder
+from supervisor.files.private import host_umask
+from supervisor.permissions.brackets import read_brackets
+from supervisor.permissions.server_tools import is_of_server, read_server_tools, spelled
+from supervisor.process.connection import Connector
+from supervisor.process.executable import UMASK, wrap_cli, wrap_tools
+
+_log = logging.getLogger(__name__)
+
+MakeConnector = Callable[[Template], Connector]
+
+PEER_TOOLS = ("ListAgents", "SendMessage")
+"""With a shared configuration directory these show one session all the others: never offered (sdk-facts §6)."""
+
+SELF_STARTING_TOOLS = ("CronCreate", "CronDelete", "CronList", "Monitor", "ScheduleWakeup", "Workflow")
+"""They make the CLI begin turns that nobody has asked for: not offered unless the template names them in `tools`."""
+_TIMERS = ("Cron", "ScheduleWakeup")
+
+MAX_LINE = 64 * 1024 * 1024
+"""Characters of one line of the CLI's output; the SDK's default of 1 MiB kills a session on one large message."""
+
+EXTRA_ARGUMENTS: Mapping[str, str | None] = {
+    # Else an edited system prompt never reaches a conversation that was begun with another one (sdk-facts §11).
+    "system-prompt-snapshot": "off",
+}
+"""Of the CLI, where the SDK has no option of its own."""
+
+FIXED_VARIABLES: Mapping[str, str] = {
+    "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1",
+    "CLAUDE_ENABLE_BYTE_WATCHDOG": "1",
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+    # Kept by git repository, and so by all sessions where the state directory lies in one.
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+}
+"""The same for every client."""
+
+ABOUT_SHARED_FOLDER = (
+    "The folder you work in is {path}. You share it with other conversations; your working directory is private to "
+    "this one and starts empty. So name files of the folder by their absolute paths, give {path} to Glob and Grep as "
+    "the path, and begin in Bash with `cd {quoted}`. Leave notes and drafts of your own in the working directory."
+)
+"""Added to the system prompt of a template whose `workspace` is a path."""
+
+
+@dataclass(frozen=True)
+class CompiledOptions:
+    """All that a client is started with but for what belongs to one session."""
+
+    arguments: Mapping[str, Any]
+    """Of the SDK. They end up in the arguments of a process, which every local user can read: no secrets."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """On top of the inherited one."""
+    prompt: str = field(default="", repr=False)
+    """The system prompt; empty for the CLI's own few words."""
+    servers: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """MCP servers by name."""
+    granted: tuple[str, ...] = ()
+    """Names of variables that the template's `env` gives to tools."""
+    template: Template | None = field(default=None, repr=False, compare=False)
+    """For the walls of one session."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Equal for equal options, whatever order they were written in; covers every value."""
+        walls: list[Any] | None = None
+        if (template := self.template) is not None:
+            walls = [template.sandbox, is_confined(template)]
+            if template.hooks or reads_anywhere(template) or read_brackets(template.tools, template.mcp_servers):
+                walls += [template.hooks, template.tools]
+        parts = [self.arguments, self.environment, self.prompt, self.servers, self.granted, walls]
+        canonical = json.dumps(parts, sort_keys=True, default=str)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def compile_options(
+    template: Template,
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    skills: Path | None = None,
+) -> CompiledOptions:
+    """The same input gives the same digest. `environment` is added last (rehearsal, provider), `environ` is what the
+    template's references name (this process's own by default), `skills` the plugin with the skills that were found.
+
+    Raises `ConfigurationError` when a reference of `env` cannot be followed.
+    """
+    known = os.environ if environ is None else environ
+    own, wrong = resolve(template.env, template.path.parent, known)
+    if wrong:
+        raise ConfigurationError([f"{template.name}: env.{name} {sentence}" for name, sentence in wrong.items()])
+    arguments: dict[str, Any] = {
+        "permission_mode": template.permission_mode,
+        "disallowed_tools": sorted({*_taken(template), *PEER_TOOLS, *_unwanted(template)}),
+        "setting_sources": list(template.settings),
+        "strict_mcp_config": True,
+        "include_partial_messages": True,
+        "verbatim_prompts": True,
+        "max_buffer_size": MAX_LINE,
+        "extra_args": {**EXTRA_ARGUMENTS, **({"restricted": None} if is_confined(template) else {})},
+    }
+    if template.tools is not None:
+        needed = ["Skill"] if template.skills else []
+        # The CLI takes no bracket here: `permissions.brackets` judges every call by it.
+        named = [bare(tool) for tool in template.tools if "(" not in tool or tool.endswith(")")]
+        arguments["tools"] = list(dict.fromkeys([*named, *needed]))
+    if template.max_turns is not None:
+        arguments["max_turns"] = template.max_turns
+    if template.skills:
+        found = set() if skills is None else {path.name for path in (skills / "skills").iterdir()}
+        arguments["skills"] = [f"{PLUGIN}:{name}" if name in found else name for name in template.skills]
+    if skills is not None:
+        arguments["plugins"] = [{"type": "local", "path": str(skills)}]
+    shared = shared_folder(template)
+    if folders := [str(folder) for folder in (shared, skills) if folder is not None]:
+        arguments["add_dirs"] = folders
+    arguments |= _thinking(template)
+    base = {
+        **FIXED_VARIABLES,
+        "CLAUDE_CODE_MAX_RETRIES": str(settings.max_retries),
+        "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": str(int(settings.stream_idle_timeout * 1000)),
+    }
+    if not any(tool.startswith(_TIMERS) for tool in template.tools or ()):
+        # Also a timer that is in the workspace already does not fire then (measured).
+        base["CLAUDE_CODE_DISABLE_CRON"] = "1"
+    if shared is not None:
+        base[UMASK] = f"{host_umask():03o}"
+    return CompiledOptions(
+        arguments,
+        {**own, **base, **environment},
+        prompt=_prompt(template, shared),
+        servers={name: expand(server, {**known, **own}) for name, server in template.mcp_servers.items()},
+        granted=tuple(sorted(own)),
+        template=template,
+    )
+
+
+def _thinking(template: Template) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "model": template.model,
+        "effort": template.effort,
+        "fallback_model": template.fallback_model,
+        "output_format": None if template.output is None else {"type": "json_schema", "schema": template.output},
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _prompt(template: Template, shared: Path | None) -> str:
+    """The CLI names its own working directory and additional ones to the model, but not what they are for."""
+    if shared is None:
+        return template.system_prompt
+    return "\n\n".join(
+        filter(None, [template.system_prompt, ABOUT_SHARED_FOLDER.format(path=shared, quoted=shlex.quote(str(shared)))])
+    )
+
+
+def _taken(template: Template) -> Iterator[str]:
+    """Tools taken away: those that the template names, without their brackets, as in Claude Code; and MCP servers of
+    which `tools` names nothing."""
+    for tool in map(bare, template.disallowed_tools):
+        yield tool
+        if is_of_server(tool) and "*" not in tool:
+            yield spelled(tool)
+    yield from read_server_tools(template.tools, template.mcp_servers).taken
+
+
+def _unwanted(template: Template) -> Iterator[str]:
+    named = {tool.partition("(")[0] for tool in template.tools or ()}
+    return (tool for tool in SELF_STARTING_TOOLS if tool not in named)
+
+
+def bundled_cli(settings: Settings, environment: Mapping[str, str]) -> MakeConnector:
+    """Makes connectors to the CLI that comes with the SDK, with `environment` on top of the inherited one."""
+
+    # Written once, before anything is started: a script that is open for writing cannot be run.
+    cli, shell = wrap_cli(settings.state_dir), wrap_tools(settings.state_dir)
+
+    def make(template: Template) -> Connector:
+        from supervisor.claude.sdk_connection import Place, SdkConnector
+
+        skills = _gather(template, settings, environment)
+        options = compile_options(template, settings, environment, skills=skills)
+        return SdkConnector(options, Place(settings.state_dir, cli, shell))
+
+    return make
+
+
+def _gather(template: Template, settings: Settings, environment: Mapping[str, str]) -> Path | None:
+    found, _ = find_skills(template.skills, skills_looked_in(template, environment))
+    for line in missing_skills(template, environment):
+        _log.warning("%s: %s", template.name, line)
+    try:
+        return gather_skills(found, settings.state_dir / "skills") if found else None
+    except OSError as error:
+        raise ConfigurationError([f"{template.name}: its skills cannot be copied: {error}"]) from error

@@ -1,0 +1,379 @@
+"""A connection to the bundled Claude Code CLI through the Agent SDK. The only module that drives the SDK's client."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import importlib
+import logging
+import os
+import warnings
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import psutil
+
+from supervisor import bounds
+from supervisor.api.errors import ClientDied, ConnectFailed
+from supervisor.api.types import Choose, Deny, Server
+from supervisor.claude.last_words import LastWords
+from supervisor.claude.options import CompiledOptions
+from supervisor.claude.start_files import FOLDER, StartFiles, start_files
+from supervisor.claude.transcript_cut import (
+    Cut,
+    CutKind,
+    find_cut,
+    find_spent,
+    find_transcript,
+    keep_private,
+    project_name,
+    set_aside,
+)
+from supervisor.config.client_variables import keep_own, names_for_client, names_withheld
+from supervisor.config.restrictions import client_settings
+from supervisor.config.template import reads_anywhere
+from supervisor.files.paths import find_config_dir
+from supervisor.files.private import make_private_dir
+from supervisor.permissions.brackets import as_denial, as_question, read_brackets
+from supervisor.permissions.targets import is_outside
+from supervisor.permissions.tool_calls import to_input
+from supervisor.process.connection import Connection, Launch, ToolRequest, Verdict
+from supervisor.process.executable import WITHHELD
+from supervisor.process.guard import KEEP, SUPERVISOR
+from supervisor.process.process_tree import LOST, MARK, Measure, ProcessTable, Tree, find_descendant, find_top
+from supervisor.process.reports import ClientEvent
+from supervisor.scheduling.memory_reserve import PLANNING_FIGURE
+from supervisor.text.cleaning import clean, one_line
+
+if TYPE_CHECKING:
+    from claude_agent_sdk import (
+        ClaudeAgentOptions,
+        ClaudeSDKClient,
+        PermissionResultAllow,
+        PermissionResultDeny,
+        ToolPermissionContext,
+    )
+
+    from supervisor.claude.messages import Translator
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """What all clients of a host share."""
+
+    state_dir: Path
+    cli: Path | None = None
+    """What to start instead of the bundled CLI (`bundled.wrap_cli`)."""
+    tools: Path | None = None
+    """What the CLI starts its tools through (`bundled.wrap_tools`)."""
+
+
+class SdkConnector:
+    """Opens connections with one set of compiled options."""
+
+    def __init__(self, options: CompiledOptions, place: Place) -> None:
+        self._options = options
+        self._place = place
+
+    @property
+    def digest(self) -> str:
+        return self._options.digest
+
+    @property
+    def expected_bytes(self) -> int:
+        return PLANNING_FIGURE
+
+    def open(self, launch: Launch) -> Connection:
+        return SdkConnection(self._options, launch, self._place)
+
+
+class SdkConnection:
+    """One CLI process. See `connection.Connection` for what each method promises."""
+
+    def __init__(self, options: CompiledOptions, launch: Launch, place: Place) -> None:
+        self._compiled = options
+        self._place = place
+        self._launch = launch
+        self._client: ClaudeSDKClient | None = None
+        self._translator: Translator | None = None
+        self._last_words = LastWords()
+        self._pid = 0
+        self._spent_before: float | None = 0.0
+        self._root: psutil.Process | None = None
+        self._top: psutil.Process | None = None
+        """Its guard, where it has one: everything that the CLI has started is below it."""
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    @property
+    def spent_before(self) -> float | None:
+        return self._spent_before
+
+    @property
+    def started(self) -> float:
+        return self._root.create_time() if self._root is not None else 0.0
+
+    async def connect(self) -> None:
+        # 0.6 s of imports: in a thread, so that the screen paints on.
+        sdk = await anyio.to_thread.run_sync(importlib.import_module, "claude_agent_sdk")
+        translate = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.claude.messages")
+        self._translator = translate.Translator(self._launch.workspace)
+        try:
+            await anyio.to_thread.run_sync(self._prepare)
+            compiled, folder = self._compiled, self._place.state_dir / FOLDER
+            servers = keep_own(compiled.servers) if self._place.tools is not None else compiled.servers
+            with start_files(folder, compiled.prompt, servers, self._settings()) as files:
+                await self._start_with(sdk, translate, files)
+        except ConnectFailed:
+            raise
+        except Exception as error:
+            raise translate.translate_connect_error(error, str(self._last_words)) from error
+
+    async def _start(self, options: ClaudeAgentOptions) -> None:
+        from claude_agent_sdk import CanUseToolShadowedWarning, ClaudeSDKClient
+
+        from supervisor.claude.transport import QuietTransport
+
+        # That a mode asks nobody is the template's wish, and words on stderr would stand in the middle of the screen.
+        warnings.filterwarnings("ignore", category=CanUseToolShadowedWarning)
+        transport = QuietTransport(options, self._last_words.hear)
+        self._client = ClaudeSDKClient(options, transport)
+        await self._client.connect()
+        info = await self._client.get_server_info() or {}
+        self._pid = find_descendant(transport.pid, info.get("pid")) or transport.pid
+        with contextlib.suppress(*LOST):
+            self._root = psutil.Process(self._pid)
+            self._top = find_top(self._root)
+
+    def _prepare(self) -> None:
+        """The directories it needs, and its conversation where only it can be read from. Blocking."""
+        make_private_dir(self._launch.workspace, below=self._place.state_dir)
+        for folder in self._compiled.arguments.get("add_dirs", ()):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        if self._launch.resume:
+            keep_private(find_config_dir(self._compiled.environment), self._launch.session_uuid, self._launch.workspace)
+
+    async def _start_with(self, sdk: Any, translate: Any, files: StartFiles) -> None:
+        options = await self._options(sdk.ClaudeAgentOptions, files)
+        try:
+            await self._start(options)
+        except Exception as error:
+            if not (options.resume_session_at and translate.is_cut_refused(error, str(self._last_words))):
+                raise
+            # It would be refused each time: the conversation has gone on since. Then it is resumed as it is.
+            _log.warning("%s is resumed uncut: %s", self._launch.client_id, error)
+            self._last_words.clear()
+            uncut = dataclasses.replace(options, resume_session_at=None, resume_drops_turn=None)
+            await self._start(uncut)
+
+    async def events(self) -> AsyncIterator[ClientEvent]:
+        assert self._client is not None, "connected"
+        assert self._translator is not None, "connected"
+        messages = self._client.receive_messages()
+        while True:
+            try:
+                message = await anext(messages)
+            except StopAsyncIteration:
+                return
+            except Exception as error:
+                from supervisor.claude.messages import translate_death
+
+                raise translate_death(error, str(self._last_words)) from error
+            for event in self._translator.read(message):
+                yield event
+
+    async def send(self, text: str, uuid: str) -> None:
+        assert self._client is not None, "connected"
+
+        async def prompt() -> AsyncIterator[dict[str, Any]]:
+            yield {
+                "type": "user",
+                "message": {"role": "user", "content": text},
+                "parent_tool_use_id": None,
+                "uuid": uuid,
+            }
+
+        try:
+            await self._client.query(prompt())
+        except Exception as error:
+            raise ClientDied(f"the prompt could not be written: {one_line(clean(str(error)), 300)}") from error
+
+    async def command(self, text: str, uuid: str) -> None:
+        assert self._client is not None, "connected"
+        # The SDK marks every prompt of a client as verbatim, or none; there is no public way to except one.
+        self._client._verbatim_prompts = False
+        try:
+            await self.send(text, uuid)
+        finally:
+            self._client._verbatim_prompts = True
+
+    async def interrupt(self) -> None:
+        assert self._client is not None, "connected"
+        try:
+            await self._client.interrupt()
+        except Exception as error:
+            raise ClientDied(f"the interrupt could not be delivered: {one_line(clean(str(error)), 300)}") from error
+
+    async def ping(self) -> tuple[Server, ...]:
+        assert self._client is not None, "connected"
+        from supervisor.claude.messages import read_servers
+
+        try:
+            return read_servers(await self._client.get_mcp_status())
+        except Exception as error:
+            raise ClientDied(f"it does not answer: {one_line(clean(str(error)), 300)}") from error
+
+    def measure(self, table: ProcessTable) -> Measure:
+        return table.measure(self._top.pid if self._top is not None else 0)
+
+    def tree(self) -> Tree:
+        return Tree(self._top, self._launch.mark)
+
+    async def disconnect(self) -> None:
+        if self._client is None:
+            return
+        try:
+            await self._client.disconnect()
+        except Exception as error:  # its process is ended by the ladder in any case
+            _log.warning("disconnect of pid %s: %s", self._pid, error)
+
+    async def _options(self, make: type[ClaudeAgentOptions], files: StartFiles) -> ClaudeAgentOptions:
+        launch = self._launch
+        options = make(
+            **self._compiled.arguments,
+            system_prompt={"type": "file", "path": str(files.prompt)},
+            mcp_servers=files.servers or {},
+            env=self._environment(),
+            cwd=launch.workspace,
+            cli_path=self._place.cli,
+            settings=str(files.settings),
+            stderr=self._last_words.hear,
+            can_use_tool=self._may_use,
+            hooks=self._guards(),
+        )
+        anew = dataclasses.replace(options, session_id=launch.session_uuid)
+        if not launch.resume:
+            return anew
+        self._spent_before = await anyio.to_thread.run_sync(self._find_spent)
+        resumed = dataclasses.replace(options, resume=launch.session_uuid)
+        if not launch.drop_turns:
+            return resumed
+        cut = await anyio.to_thread.run_sync(self._find_cut)
+        if cut is None:
+            return anew if launch.is_unanswered else resumed
+        match cut.kind:
+            case CutKind.ALL:
+                self._spent_before = 0.0
+                return anew
+            case CutKind.AFTER:
+                return dataclasses.replace(resumed, resume_session_at=cut.at, resume_drops_turn=cut.drops or None)
+            case _:
+                return resumed
+
+    def _environment(self) -> dict[str, str]:
+        """What is laid over the inherited environment, with the names of all that the guard lets through of it."""
+        compiled, place = self._compiled, self._place
+        own = {**compiled.environment, MARK: self._launch.mark}
+        if place.tools is not None:
+            own["CLAUDE_CODE_SHELL_PREFIX"] = str(place.tools)
+            own[WITHHELD] = ""
+        names = names_for_client(os.environ, own)
+        if place.tools is not None:
+            own[WITHHELD] = " ".join(names_withheld(names, compiled.granted))
+        if place.cli is None:  # without a guard, a variable can be emptied but not removed
+            return {**dict.fromkeys(os.environ.keys() - {*names}, ""), **own}
+        return {**own, KEEP: ",".join(names), SUPERVISOR: str(os.getpid())}
+
+    def _guards(self) -> dict[Any, Any] | None:
+        """Judges every call by the brackets of the template, and where its mode would let files be read anywhere; in
+        every permission mode and in sub-agents too."""
+        from claude_agent_sdk import HookMatcher
+
+        template = self._compiled.template
+        if template is None:
+            return None
+        brackets = read_brackets(template.tools, template.mcp_servers)
+        must_ask = reads_anywhere(template)
+        if not (brackets or must_ask):
+            return None
+        workspace = self._launch.workspace
+        folders = tuple(map(Path, self._compiled.arguments.get("add_dirs", ())))
+        own = find_config_dir(self._compiled.environment) / "projects" / project_name(workspace)
+
+        def decide(request: ToolRequest) -> dict[str, Any]:
+            if objection := brackets.find_objection(request, workspace):
+                return as_denial(objection)
+            if must_ask and is_outside(request, workspace, (*folders, own)):
+                return as_question("It is outside the agent's workspace")
+            return {}
+
+        async def judge(call: Any, tool_use_id: str | None, context: Any) -> Any:
+            cwd = Path(call["cwd"]) if call.get("cwd") else None
+            arguments = dict(call.get("tool_input") or {})
+            request = ToolRequest(str(call.get("tool_name")), arguments, folders=folders, cwd=cwd)
+            return await anyio.to_thread.run_sync(decide, request)
+
+        return {"PreToolUse": [HookMatcher(hooks=[judge], on_failure="block")]}
+
+    def _settings(self) -> dict[str, Any]:
+        compiled, place = self._compiled, self._place
+        if compiled.template is None:
+            return {}
+        folders = map(Path, compiled.arguments.get("add_dirs", ()))
+        return client_settings(
+            compiled.template,
+            config_dir=find_config_dir(compiled.environment),
+            state_dir=place.state_dir,
+            workspace=self._launch.workspace,
+            readable=(*folders, *filter(None, [place.tools])),
+        )
+
+    def _find_transcript(self) -> Path | None:
+        """Blocking."""
+        return find_transcript(find_config_dir(self._compiled.environment), self._launch.session_uuid)
+
+    def _find_spent(self) -> float | None:
+        """Blocking."""
+        try:
+            return find_spent(transcript) if (transcript := self._find_transcript()) is not None else 0.0
+        except (OSError, ValueError) as error:
+            _log.warning("what %s has cost before is not known: %s", self._launch.client_id, error)
+            return None
+
+    def _find_cut(self) -> Cut | None:
+        """None when there is no conversation on disk. Blocking."""
+        launch = self._launch
+        if (transcript := self._find_transcript()) is None:
+            return None
+        cut = find_cut(transcript, launch.drop_turns, with_unjudged=launch.drops_unjudged)
+        if cut.kind is CutKind.ALL:
+            set_aside(transcript, cut.drops)
+        return cut
+
+    async def _may_use(
+        self, tool: str, arguments: dict[str, Any], context: ToolPermissionContext
+    ) -> PermissionResultAllow | PermissionResultDeny:
+        from claude_agent_sdk import PermissionResultAllow, PermissionResultDeny
+
+        # A copy of its own: what was shown is what runs, byte for byte.
+        request = ToolRequest(
+            tool,
+            arguments if bounds.is_too_deep(arguments) else copy.deepcopy(arguments),
+            context.tool_use_id or "",
+            clean(context.decision_reason or ""),
+            tuple(map(Path, self._compiled.arguments.get("add_dirs", ()))),
+        )
+        verdict: Verdict = await self._launch.ask(request)
+        if isinstance(verdict.answer, Deny):
+            return PermissionResultDeny(message=verdict.message)
+        if isinstance(verdict.answer, Choose):
+            return PermissionResultAllow(updated_input=to_input(request, verdict.answer))
+        return PermissionResultAllow(updated_input=request.arguments)

@@ -1,0 +1,187 @@
+"""Limits that are changed while everything runs.
+
+A name and a value come as text, from whoever types them, and are judged as a file that says so would be. What is
+returned is a copy: nobody's limits change before the copy is put to use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic.alias_generators import to_snake
+
+from supervisor.api.errors import Refused
+from supervisor.api.types import Archetype
+from supervisor.config.byte_sizes import parse_budget, parse_memory, spell_memory
+from supervisor.config.durations import parse_duration, parse_limit, spell_duration
+from supervisor.config.settings import Settings
+from supervisor.config.template import LIMITS, FrontMatter, Limits, Queue, Template, contradictions
+from supervisor.config.validation import describe, in_words, nearest
+
+DEFAULT = "default"
+"""In place of a value: the limit's documented default, as if neither a template nor the settings said anything."""
+
+_READ_AT_THE_START = {
+    "state_dir": "sessions and workspaces are already there",
+    "templates_dir": "the templates were read at the start",
+    "max_retries": "a client is told when it starts",
+    "stream_idle_timeout": "a client is told when it starts",
+    "notices": "the dashboard is told when it starts",
+    "rehearsal": "clients that run talk to one endpoint",
+    "instances": "it is not one limit",
+}
+"""Settings that cannot be changed live, and why."""
+
+INSTANCE_LIMITS = tuple(".".join(location) for location in LIMITS if location != ("onRestart",))
+"""As templates spell them: `concurrency.maxSessions`, `pool.idleTtl`, `questionTtl` and so on. `onRestart` is missing:
+it counts at the next start, for which it has to stand in a file."""
+
+HOST_LIMITS = tuple(name for name in Settings.model_fields if name not in _READ_AT_THE_START)
+"""As `bullpen.toml` spells them: `max_agents`, `memory_budget` and so on."""
+
+_short = [name.rpartition(".")[2] for name in INSTANCE_LIMITS]
+_KNOWN = {
+    **{to_snake(short): name for short, name in zip(_short, INSTANCE_LIMITS, strict=True) if _short.count(short) == 1},
+    **{to_snake(name): name for name in INSTANCE_LIMITS},
+}
+"""`idle_ttl` and `pool.idle_ttl` → `pool.idleTtl`: a section may be left out where no other has such a limit."""
+
+_Read = TypeVar("_Read", bound=BaseModel)
+
+_SPELLERS: dict[object, Callable[[Any], str]] = {
+    parse_duration: spell_duration,
+    parse_limit: spell_duration,
+    parse_budget: spell_memory,
+    parse_memory: spell_memory,
+}
+"""What writes a value so that its reader gives the same value again."""
+
+
+def adjust_template(template: Template, name: str, value: str) -> Template:
+    """The template with one limit changed: `pool.idleTtl`, or `idleTtl`, or `idle_ttl`.
+
+    Raises `Refused` with one line when the name, the value or what results from it is wrong.
+    """
+    limit = _instance_limit(name)
+    section, _, key = limit.rpartition(".")
+    written = template.model_dump(
+        by_alias=True, exclude_unset=True, include={*Limits.model_fields, "name", "description", "archetype"}
+    )
+    _put(written.setdefault(section, {}) if section else written, key, value)
+    read = _validate(FrontMatter, written)
+    changed = to_snake(section or key)
+    result = template.model_copy(update={changed: getattr(read, changed)})
+    for other, sentence in contradictions(result):
+        if other == limit:
+            raise Refused(f"{limit} {sentence}")
+        raise Refused(f"{limit} cannot be {_shown(value)}: {other} {sentence}; change {other} first")
+    return result
+
+
+def adjust_settings(settings: Settings, name: str, value: str) -> Settings:
+    """The settings with one limit of the host changed. Raises `Refused` like `adjust_template`."""
+    limit = _host_limit(name)
+    written: dict[str, Any] = {one: getattr(settings, one) for one in settings.model_fields_set}
+    _put(written, limit, value)
+    read = _validate(Settings, written)
+    result = settings.model_copy(update={limit: getattr(read, limit)})
+    if limit not in read.model_fields_set:
+        result.model_fields_set.discard(limit)
+    return result
+
+
+def take_max_wait(template: Template, before: Settings, after: Settings) -> Template:
+    """The template as the host's `max_wait` has changed it; an instance's own value is stronger (`apply_overrides`)."""
+    was_said, is_said = ("max_wait" in settings.model_fields_set for settings in (before, after))
+    own = template.queue.max_wait if "max_wait" in template.queue.model_fields_set else None
+    is_own = "max_wait" in template.queue.model_fields_set and not (was_said and own == before.max_wait)
+    if is_own or template.archetype is Archetype.EMPLOYEE or not (was_said or is_said):
+        return template
+    written = template.queue.model_dump(exclude_unset=True) | {"max_wait": after.max_wait}
+    if not is_said:
+        del written["max_wait"]
+    return template.model_copy(update={"queue": Queue.model_validate(written)})
+
+
+def describe_limits(template: Template) -> dict[str, str]:
+    """Every limit of an instance as it holds now, as people write it: what the template leaves open is worked out."""
+    worked_out = {
+        "pool.maxClients": template.client_limit,
+        "pool.spares": template.spares_wanted,
+        "queue.maxWait": template.max_wait,
+    }
+    found = {}
+    for limit in INSTANCE_LIMITS:
+        section, _, key = limit.rpartition(".")
+        model = getattr(template, section) if section else template
+        field = to_snake(key)
+        found[limit] = _spell(type(model), field, worked_out.get(limit, getattr(model, field)))
+    return found
+
+
+def describe_host_limits(settings: Settings) -> dict[str, str]:
+    """Every limit of the host as people write it. `max_wait` is `default` while every template says its own."""
+    found = {limit: _spell(Settings, limit, getattr(settings, limit)) for limit in HOST_LIMITS}
+    if "max_wait" not in settings.model_fields_set:
+        found["max_wait"] = DEFAULT
+    return found
+
+
+def _put(place: dict[str, Any], key: str, value: str) -> None:
+    if value.strip().lower() == DEFAULT:
+        place.pop(key, None)
+    else:
+        place[key] = value.strip()
+
+
+def _validate(model: type[_Read], data: dict[str, Any]) -> _Read:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise Refused(describe(error.errors()[0], model)) from error
+
+
+def _spell(model: type[BaseModel], field: str, value: Any) -> str:
+    readers = [part.func for part in model.model_fields[field].metadata if isinstance(part, BeforeValidator)]
+    return next((_SPELLERS[reader](value) for reader in readers if reader in _SPELLERS), str(value))
+
+
+def _instance_limit(name: str) -> str:
+    known = to_snake(name.strip())
+    if known in _KNOWN:
+        return _KNOWN[known]
+    if known in Settings.model_fields:
+        raise Refused(f"{known} is a setting of the host, not of an instance; change it there")
+    if within := [limit for limit in INSTANCE_LIMITS if limit.startswith(f"{known}.")]:
+        raise Refused(f"{known} is not one limit; change one of {', '.join(within)}")
+    if known in FrontMatter.model_fields:
+        raise Refused(f"{_shown(name)} cannot be changed live; change it in the template and start bullpen again")
+    raise Refused(_unknown(name, _KNOWN))
+
+
+def _host_limit(name: str) -> str:
+    known = to_snake(name.strip())
+    if known in HOST_LIMITS:
+        return known
+    if known == "instances":
+        raise Refused("instances is not one limit; change a limit of the instance itself")
+    if known in _READ_AT_THE_START:
+        raise Refused(
+            f"{known} cannot be changed live, because {_READ_AT_THE_START[known]}; set it in bullpen.toml, or as "
+            f"BULLPEN_{known.upper()}, and start bullpen again"
+        )
+    if known in _KNOWN:
+        raise Refused(f"{_KNOWN[known]} is a limit of an instance, not of the host; change it there")
+    raise Refused(_unknown(name, {limit: limit for limit in HOST_LIMITS}))
+
+
+def _unknown(name: str, limits: Mapping[str, str]) -> str:
+    near = nearest(name.rpartition(".")[2], limits, cutoff=0.9) or nearest(name, limits)
+    remedy = f"did you mean {limits[near]}?" if near else f"the limits are {', '.join(dict.fromkeys(limits.values()))}"
+    return f"{_shown(name)} is not a limit; {remedy}"
+
+
+def _shown(text: str) -> str:
+    return text if text.isprintable() and len(text) <= 50 else in_words(text)

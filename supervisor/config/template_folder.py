@@ -1,0 +1,138 @@
+"""Which files of a folder are templates: what Claude Code would read if the folder were its `agents`.
+
+folder/*.md, folder/anything/*.md     read, links followed, each file once
+…/.claude                             only its `agents`
+…/PLUGIN/.claude-plugin/plugin.json   only its `agents`; the names begin with `PLUGIN:`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from supervisor.config.validation import in_words
+from supervisor.files.reading import read_file
+from supervisor.text.cleaning import show_name
+
+MOST_FOLDERS = 20_000
+"""Folders that are looked into. More of them are a home directory, or a disk, and no collection of agents."""
+MOST_FILES = 10_000
+
+_PLUGIN = Path(".claude-plugin", "plugin.json")
+_NOT_READ = (".git",)
+
+
+@dataclass(frozen=True)
+class TemplateFile:
+    path: Path
+    shown: str
+    """Its way from the folder, for messages."""
+    prefix: str = ""
+    """What Claude Code puts before the names of a plugin's agents: `PLUGIN:`, and the folders below its `agents`."""
+
+
+@dataclass
+class Found:
+    files: list[TemplateFile] = field(default_factory=list)
+    mistakes: list[tuple[str, str]] = field(default_factory=list)
+    """What could not be read, and why; `.` is the folder itself."""
+
+
+def find_template_files(directory: Path) -> Found:
+    """In the order of their ways. Raises `OSError` when the folder itself cannot be read."""
+    os.listdir(directory)
+    found = _Walk(directory).run()
+    found.files.sort(key=lambda file: file.path)
+    return found
+
+
+class _Walk:
+    def __init__(self, top: Path) -> None:
+        self._top = top
+        self._found = Found()
+        self._folders: set[str] = set()
+        self._files: set[str] = set()
+        self._waiting: list[tuple[Path, str]] = [(top, "")]
+        """Folders, and the prefix of the names in them."""
+
+    def run(self) -> Found:
+        while self._waiting and not self._is_too_large():
+            self._look_into(*self._waiting.pop())
+        return self._found
+
+    def _is_too_large(self) -> bool:
+        for seen, most, what in (
+            (self._folders, MOST_FOLDERS, "folders"),
+            (self._files, MOST_FILES, "files of Markdown"),
+        ):
+            if len(seen) > most:
+                self._found.mistakes.append((".", f"holds more than {most:,} {what}; the others are not read"))
+                return True
+        return False
+
+    def _look_into(self, folder: Path, prefix: str) -> None:
+        """Notes its files and the folders below. Each folder once, whatever links lead to it."""
+        if (real := os.path.realpath(folder)) in self._folders:
+            return
+        self._folders.add(real)
+        if not prefix and (folder / _PLUGIN).is_file():
+            self._look_into_plugin(folder)
+            return
+        if folder.name == ".claude":
+            self._waiting.append((folder / "agents", prefix))
+            return
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except FileNotFoundError:  # a plugin without agents
+            return
+        except OSError as error:
+            self._mistake(folder, f"cannot be read: {error.strerror or error}")
+            return
+        for entry in entries:
+            if entry.is_dir():
+                if entry.name not in _NOT_READ:
+                    self._waiting.append((folder / entry.name, f"{prefix}{entry.name}:" if prefix else ""))
+            elif entry.name.endswith(".md"):
+                self._take(folder / entry.name, prefix)
+
+    def _mistake(self, path: Path, why: str) -> None:
+        self._found.mistakes.append((_show(path, self._top), why))
+
+    def _take(self, path: Path, prefix: str) -> None:
+        if (real := os.path.realpath(path)) not in self._files:
+            self._files.add(real)
+            self._found.files.append(TemplateFile(path, _show(path, self._top), prefix))
+
+    def _look_into_plugin(self, folder: Path) -> None:
+        """Where its manifest lists agents, these and no others; else all below its `agents`."""
+        manifest = _read_manifest(folder / _PLUGIN)
+        name = manifest.get("name")
+        prefix = f"{name if isinstance(name, str) and name else folder.resolve().name}:"
+        listed = manifest.get("agents")
+        if listed is None:
+            self._waiting.append((folder / "agents", prefix))
+            return
+        for way in listed if isinstance(listed, list) else [listed]:
+            path = folder / str(way)
+            if not path.resolve().is_relative_to(folder.resolve()) or not path.exists():
+                self._mistake(folder / _PLUGIN, f"agents: there is no {in_words(way)} in the plugin")
+            elif path.is_dir():
+                self._waiting.append((path, prefix))
+            else:
+                self._take(path, prefix)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """Empty when it cannot be read."""
+    try:
+        manifest = json.loads(read_file(path))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _show(path: Path, top: Path) -> str:
+    return show_name(path.relative_to(top).as_posix())

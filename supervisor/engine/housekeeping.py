@@ -1,0 +1,129 @@
+"""What has to be done because time passes: deadlines, drains, idle clients, measurements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import anyio
+import anyio.to_thread
+
+from supervisor.engine.memory_sampler import Census
+from supervisor.files.private import tighten
+from supervisor.files.session_files import Belongings
+from supervisor.instance import memory_ceilings, verbs
+from supervisor.instance.instance import Instance
+from supervisor.instance.shared import House
+from supervisor.process.client import EndReason
+from supervisor.recovery.offers import OfferDesk
+
+RETENTION = 30 * 86400.0
+"""Seconds that actions, settled questions, the outcomes of turns, and the conversations of sessions that are gone are
+kept."""
+PRUNING = 3600.0
+"""Seconds between two looks for what is older."""
+LOOK = 1.0
+"""Seconds between two looks whether the state directory is still in its place. (Every commit looks as well.)"""
+MEASURING = 900.0
+"""Seconds between two measurements of what is on disk."""
+TICK = 0.2
+"""Seconds between two looks at what time has made due."""
+
+
+class Housekeeping:
+    """Loops that run as long as the supervisor does."""
+
+    def __init__(self, instances: Mapping[str, Instance], *, house: House, census: Census, offers: OfferDesk) -> None:
+        self._instances = instances
+        self._house = house
+        self._census = census
+        self._offers = offers
+
+    async def watch_the_clock(self) -> None:
+        tidied = sampled = self._house.clock.steady()
+        while True:
+            now = self._house.clock.steady()
+            if now - sampled >= 1:
+                sampled = now
+                self._sample_queues()
+            for instance in self._instances.values():
+                verbs.advance(instance, now)
+            if now - tidied >= self._house.settings.cleanup_interval:
+                tidied = now
+                for instance in self._instances.values():
+                    if verbs.tidy(instance, now):
+                        tidied = -math.inf  # clients are given up one at a time: the next may follow at the next tick
+            self._share_the_host()
+            self._house.desk.expire(self._house.clock.wall())
+            self._offers.expire(self._house.clock.wall())
+            await anyio.sleep(TICK)
+
+    async def take_census(self) -> None:
+        feed = self._house.feed
+        while True:
+            slots = [slot for instance in self._instances.values() for slot in instance.pool]
+            await self._census.take(slots)
+            for instance in self._instances.values():
+                memory_ceilings.judge(instance)
+            self._house.room.note_available(self._census.memory_available)
+            for instance in self._instances.values():
+                instance.kick()
+            for slot in slots:
+                feed.touch_client(slot.id)
+                if slot.session is not None:
+                    feed.touch_session(slot.session.key)
+            feed.touch_host()
+            await anyio.sleep(self._house.settings.memory_interval)
+
+    async def watch_state(self) -> None:
+        """A state directory that was taken away is noticed also while nobody sends a prompt."""
+        while True:
+            await self._house.journal.verify()
+            await anyio.sleep(LOOK)
+
+    async def make_private(self) -> None:
+        """What earlier runs, and the clients of other versions, have left open to other users of this machine."""
+        await anyio.to_thread.run_sync(tighten, self._house.settings.state_dir, abandon_on_cancel=True)
+
+    async def measure_disk(self) -> None:
+        """Also what a session has on disk is shown as it was then."""
+        while True:
+            sessions = [session for one in self._instances.values() for session in one.sessions.values()]
+            belongings = [
+                Belongings(session.uuid, str(session.workspace or "")) for session in sessions if session.uuid
+            ]
+            self._house.disk = await anyio.to_thread.run_sync(
+                self._house.eraser.measure, belongings, abandon_on_cancel=True
+            )
+            self._house.disk_measured_at = self._house.clock.wall()
+            self._house.feed.touch_host()
+            for session in sessions:
+                self._house.feed.touch_session(session.key)
+            await anyio.sleep(MEASURING)
+
+    async def remove_what_is_over(self) -> None:
+        templates = [instance.template for instance in self._instances.values()]
+        ttls = {template.slug: template.workspace_ttl for template in templates}
+        await self._house.eraser.sweep(ttls)
+        await self._house.eraser.run()
+
+    async def prune_journal(self) -> None:
+        while True:
+            await self._house.journal.prune(self._house.clock.wall() - RETENTION)
+            await anyio.sleep(PRUNING)
+
+    def _sample_queues(self) -> None:
+        for instance in self._instances.values():
+            instance.waiting_trend.append(instance.turns.waiting)
+            self._house.feed.touch_instance(instance.name)
+
+    def _share_the_host(self) -> None:
+        """An instance kept out by the host's limits gets the place of another's idle client, or one that is free."""
+        if (found := self._house.room.find_victim()) is not None:
+            tenant, slot = found
+            tenant.pool.evictions += 1
+            self._instances[slot.instance].clients.end(slot, EndReason.EVICTED)
+        for instance in self._instances.values():
+            wants = instance.waits_since is not None or instance.wants_spare
+            if wants and self._house.room.find_house_shortage(instance) is None:
+                instance.kick()

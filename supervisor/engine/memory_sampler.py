@@ -1,0 +1,49 @@
+"""Measures what the clients use, at intervals, without holding up the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import anyio.to_thread
+import psutil
+
+from supervisor.clock import Clock
+from supervisor.process.client import Client
+from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.sessions.slot import Slot
+
+
+class Census:
+    """Writes memory, processes and CPU of each client's whole tree into its slot (S2.29–31)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._cpu_seen: dict[str, tuple[float, float]] = {}
+        self._self = psutil.Process()
+        self.supervisor_bytes = self._self.memory_info().rss
+        self.memory_available = psutil.virtual_memory().available
+
+    async def take(self, slots: Iterable[Slot]) -> None:
+        by_id = {slot.id: slot for slot in slots}
+        clients = {name: slot.client for name, slot in by_id.items() if slot.client is not None}
+        measures = await anyio.to_thread.run_sync(_measure, clients)
+        now = self._clock.steady()
+        seen: dict[str, tuple[float, float]] = {}
+        for name, measure in measures.items():
+            slot = by_id[name]
+            if not measure.processes:
+                continue
+            slot.note_memory(measure.memory_bytes, now)
+            slot.processes = measure.processes
+            then, cpu = self._cpu_seen.get(name, (now, measure.cpu_seconds))
+            # A child that has ended takes its seconds out of the sum: never below zero.
+            slot.cpu_percent = max(0.0, measure.cpu_seconds - cpu) / (now - then) * 100 if now > then else 0.0
+            seen[name] = (now, measure.cpu_seconds)
+        self._cpu_seen = seen
+        self.supervisor_bytes = self._self.memory_info().rss
+        self.memory_available = psutil.virtual_memory().available
+
+
+def _measure(clients: Mapping[str, Client]) -> dict[str, Measure]:
+    table = ProcessTable()
+    return {name: client.measure(table) for name, client in clients.items()}

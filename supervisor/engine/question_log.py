@@ -1,0 +1,72 @@
+"""What becomes of a question is recorded: in the conversation, in the journal, and for everybody who watches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from supervisor.api import events as past
+from supervisor.api.types import Question, QuestionOutcome
+from supervisor.instance import detached_turns
+from supervisor.instance.instance import Instance
+from supervisor.instance.shared import House
+from supervisor.process.connection import Verdict
+from supervisor.sessions.conversation import QuestionClosed, QuestionPosed
+from supervisor.sessions.session import Session
+
+
+class QuestionBook:
+    """The desk's listener (`desk.QuestionListener`)."""
+
+    def __init__(self, instances: Mapping[str, Instance], house: House) -> None:
+        self._instances = instances
+        self._house = house
+
+    def question_asked(self, question: Question) -> None:
+        conversation = self._session(question).conversation
+        conversation.append(QuestionPosed(at=question.asked_at, turn_id=question.turn_id, question=question))
+        self._house.journal.note_question(question)
+        self._house.feed.touch_questions()
+        self._house.feed.publish(past.QuestionAsked(at=question.asked_at, question=question, **_ids(question)))
+
+    def question_settled(self, question: Question, outcome: QuestionOutcome, by: str, words: str) -> None:
+        now = self._house.clock.wall()
+        self._session(question).conversation.append(
+            QuestionClosed(
+                at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words, by=by
+            )
+        )
+        self._house.journal.settle_question(question.id, now, outcome, by, words)
+        self._house.feed.touch_questions()
+        self._house.feed.publish(
+            past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question))
+        )
+
+    def question_came_back(self, question: Question, call: str, verdict: Verdict) -> None:
+        instance, session = self._instances[question.key.instance], self._session(question)
+        detached_turns.come_back(instance, session, question, call, verdict)
+
+    def approval_lost(self, question: Question, words: str) -> None:
+        now = self._house.clock.wall()
+        lost = QuestionOutcome.LOST
+        self._session(question).conversation.append(
+            QuestionClosed(at=now, turn_id=question.turn_id, question_id=question.id, outcome=lost, answer=words)
+        )
+        self._house.journal.take_back_approval(question.id, now, words)
+        self._house.feed.publish(past.ApprovalLost(at=now, question=question, **_ids(question)))
+
+    def request_denied(self, session: Session, words: str) -> None:
+        session.notice(f"Denied without asking: {words}")
+
+    def _session(self, question: Question) -> Session:
+        return self._instances[question.key.instance].sessions[question.key]
+
+
+def _ids(question: Question) -> dict[str, str]:
+    key = question.key
+    return {
+        "instance": key.instance,
+        "user": key.user,
+        "session": key.session,
+        "turn": question.turn_id,
+        "client": question.client_id,
+    }

@@ -1,0 +1,152 @@
+"""Frozen rows from live objects. Pure: reading changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection
+
+from supervisor.api.snapshot import ClientRow, InstanceRow, SessionRow, WaitingTurn
+from supervisor.api.types import InstanceState, SessionState, WhyWaiting
+from supervisor.instance.instance import Instance
+from supervisor.scheduling.dispatcher import explain
+from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
+from supervisor.text.cleaning import one_line
+
+SHOWN_WAITING = 20
+"""Waiting turns listed with a session; `InstanceRow.waiting` counts them all."""
+
+
+def make_instance_row(instance: Instance) -> InstanceRow:
+    # One pass: this is built anew for every reader whenever anything of the instance has changed.
+    questions = failed = offers = stalled = 0
+    for session in instance.sessions.values():
+        questions += len(session.questions)
+        failed += session.has_failed
+        offers += session.offer is not None
+        stalled += session.is_stalled
+    return InstanceRow(
+        name=instance.name,
+        description=instance.template.description,
+        archetype=instance.archetype,
+        state=instance.state,
+        note=instance.note or instance.memory_remark or instance.server_remark,
+        pool=dataclasses.replace(
+            instance.pool.statistics(),
+            wait_p50=percentile(instance.waits, 50),
+            wait_p95=percentile(instance.waits, 95),
+            start_p50=percentile(instance.starts, 50),
+            start_p95=percentile(instance.starts, 95),
+        ),
+        max_sessions=instance.max_sessions,
+        sessions=len(instance.sessions),
+        active_sessions=len(instance.turns.running),
+        waiting=instance.turns.waiting,
+        oldest_waiting_at=_oldest_waiting(instance),
+        waiting_trend=tuple(instance.waiting_trend),
+        memory_bytes=instance.pool.memory_bytes,
+        first_token_p50=instance.first_token_p50,
+        questions=questions,
+        failed=failed,
+        offers=offers,
+        stalled=stalled,
+        walls=instance.walls,
+        parked_for=instance.park.kind if instance.state is InstanceState.PARKED else None,
+        parked_until=instance.parked_until_at,
+        memory_budget=instance.memory_budget,
+        memory_reserve=instance.reserve.bytes,
+    )
+
+
+def _oldest_waiting(instance: Instance) -> float | None:
+    if not instance.turns.waiting:
+        return None
+    return min((turn.queued_at for session in instance.sessions.values() for turn in session.mailbox), default=None)
+
+
+def percentile(samples: Collection[float], share: float) -> float | None:
+    """The smallest sample that `share` percent of them do not exceed; None of none."""
+    if not samples:
+        return None
+    return sorted(samples)[math.ceil(len(samples) * share / 100) - 1]
+
+
+def make_session_row(session: Session, instance: Instance) -> SessionRow:
+    why = explain(session, instance.outlook)
+    turn, slot = session.running, session.slot
+    return SessionRow(
+        key=session.key,
+        state=session.status,
+        why=why,
+        waiting=_make_waiting(session, why, instance.place_of(session)),
+        turn_id=turn.id if turn else "",
+        turn_started_at=turn.started_at if turn else None,
+        turns=session.turns,
+        usage=session.usage,
+        memory_bytes=slot.memory_bytes if slot else 0,
+        created_at=session.created_at,
+        last_activity_at=session.last_activity_at,
+        client_id=slot.id if slot else "",
+        session_uuid=session.uuid,
+        disk_bytes=instance.disk_bytes(session),
+        questions=tuple(session.questions),
+        note=session.note,
+        about=session.gist.about,
+        latest=session.gist.latest,
+        offer=session.offer,
+        context_share=session.context_share,
+        awaited_servers=_awaited_servers(session),
+        is_self_begun=session.own is not None,
+        workspace=str(session.workspace or ""),
+        silent_since=session.last_activity_at if session.status is SessionState.STALLED else None,
+    )
+
+
+def _awaited_servers(session: Session) -> tuple[str, ...]:
+    """Also a session whose turn has begun waits for them, until the turn has said its first word."""
+    turn, slot = session.running, session.slot
+    is_held = turn is None or turn.first_text_steady is None
+    return slot.awaited_servers if slot is not None and is_held else ()
+
+
+def _make_waiting(session: Session, why: WhyWaiting | None, place: int | None) -> tuple[WaitingTurn, ...]:
+    rows = []
+    for position, turn in enumerate(session.mailbox, start=1):
+        if position > SHOWN_WAITING or why is None:
+            break
+        rows.append(
+            WaitingTurn(
+                turn_id=turn.id,
+                text=one_line(turn.prompt.text, 200),
+                source=turn.prompt.source,
+                queued_at=turn.queued_at,
+                why=why if position == 1 else WhyWaiting.SESSION_BUSY,
+                position=position,
+                place=place if position == 1 else None,
+            )
+        )
+    return tuple(rows)
+
+
+def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
+    return ClientRow(
+        id=slot.id,
+        instance=instance.name,
+        pid=slot.pid,
+        state=slot.state,
+        key=slot.session.key if slot.session is not None else None,
+        memory_bytes=slot.memory_bytes,
+        memory_trend=tuple(slot.memory_trend),
+        processes=slot.processes,
+        cpu_percent=slot.cpu_percent,
+        started_at=slot.created_at,
+        turns=slot.turns,
+        last_event_at=slot.last_event_at,
+        tool=slot.tool,
+        tool_started_at=slot.tool_started_at,
+        note=slot.step,
+        memory_level=slot.memory_level,
+        memory_growth=slot.memory_growth,
+        servers=slot.servers,
+    )

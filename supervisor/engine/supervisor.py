@@ -1,0 +1,691 @@
+"""Wires the rooms together and is the one `Engine` that runs. It decides nothing itself.
+
+async with Supervisor(templates, settings) as supervisor:
+    ticket = supervisor.submit(Prompt("helpdesk", "Hello"))
+    print(await ticket.outcome())
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import uuid4
+from weakref import WeakSet
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from supervisor.api import events as past
+from supervisor.api.addressing import find_key
+from supervisor.api.checks import (
+    check_answer,
+    check_deadline,
+    check_key,
+    check_name,
+    check_prompt,
+    check_signature,
+    check_whole,
+    check_words,
+)
+from supervisor.api.errors import (
+    AcceptanceUnknown,
+    BullpenError,
+    NotAccepting,
+    OutcomeUnknown,
+    Refused,
+    UnknownAgent,
+    UnknownTarget,
+)
+from supervisor.api.ids import new_id, validate_id
+from supervisor.api.snapshot import Snapshot
+from supervisor.api.types import Answer, Archetype, Cancelled, InstanceState, Prompt, SessionKey
+from supervisor.claude.options import MakeConnector, bundled_cli
+from supervisor.claude.start_files import FOLDER, clear_start_files
+from supervisor.clock import Clock
+from supervisor.config.live_limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
+from supervisor.config.restrictions import missing_skills
+from supervisor.config.settings import Settings
+from supervisor.config.templates import Template
+from supervisor.config.validation import in_words
+from supervisor.engine.housekeeping import Housekeeping
+from supervisor.engine.memory_sampler import Census
+from supervisor.engine.question_log import QuestionBook
+from supervisor.engine.view import View, find_client
+from supervisor.feed import Feed, Subscription
+from supervisor.files.session_files import CliStore
+from supervisor.instance import verbs
+from supervisor.instance.erasing import Eraser
+from supervisor.instance.instance import Instance
+from supervisor.instance.shared import House
+from supervisor.journal import Journal, Note, OfferOutcome
+from supervisor.journal.past_events import tell_past
+from supervisor.process.adopted import adopting
+from supervisor.process.client import Client, EndReason
+from supervisor.process.patience import KILL
+from supervisor.recovery.offers import OfferDesk
+from supervisor.recovery.orphans import end_marked, end_orphans
+from supervisor.recovery.takeover import Restart
+from supervisor.scheduling.admission import HostRoom
+from supervisor.sessions.conversation import Conversation, Glimpse
+from supervisor.sessions.daily_usage import midnight
+from supervisor.sessions.open_questions import QuestionDesk
+from supervisor.sessions.session import Session
+from supervisor.sessions.turn import Turn
+from supervisor.text.cleaning import one_line
+
+FORGETTING = 0.1
+"""Seconds between two looks whether the last session of a user has ended."""
+LAST_REMOVAL = 5.0
+"""Seconds that removing what ended sessions have on disk may take at the end; the next start does the rest."""
+LAST_RESORT = 60.0
+"""Seconds that ending everything may take after a mistake of ours, which may have been made in the ending itself."""
+
+MOST_TOLD = 20
+"""Rows of an earlier run's journal that cannot be read and are told on the feed; the log has all of them."""
+MOST_WAITING_TEXT = 16 * 1024 * 1024
+"""Characters of all the prompts that wait in one instance, however many may wait (`queue.maxWaiting`)."""
+
+
+class Supervisor:
+    """Owns the instances, the feed, the question desk and the task group that all clients run in."""
+
+    def __init__(
+        self,
+        templates: Iterable[Template],
+        settings: Settings,
+        *,
+        connect: MakeConnector | None = None,
+        environment: Mapping[str, str] | None = None,
+        endpoint: str = "",
+        clock: Clock | None = None,
+        keeps_queue: bool = True,
+        name: str = "bullpen",
+        left_out: Iterable[str] = (),
+    ) -> None:
+        """`connect` makes the connector of a template; by default the bundled CLI, with `environment` added to what it
+        inherits. `endpoint` is what the screen calls the place the clients talk to. With `keeps_queue`, what waits when
+        it ends is left to the next run on the same state directory, and it takes over what an earlier one has left;
+        without, it ends what it was given and leaves the rest alone. `name` is what a second supervisor is told.
+        `left_out` are the mistakes in files of templates that do not run, for the screen."""
+        self.failure: BaseException | None = None
+        """Our own mistake, once there was one; `run` raises it after everything has been ended."""
+        self._clock = clock or Clock()
+        self._census = Census(self._clock)
+        self._tasks: TaskGroup | None = None
+        self._is_up = False
+        """What an earlier run left has been taken over, and nothing has ended yet."""
+        self._stopping = anyio.Event()
+        self._stopped = anyio.Event()
+        self._emptied = anyio.Event()
+        self._instances: dict[str, Instance] = {}
+        self._turns: dict[str, Turn] = {}
+        """Those that wait or run, by id."""
+        self._forgotten: set[str] = set()
+        """Users whose sessions are being removed."""
+        self._strangers: frozenset[str] = frozenset()
+        """Conversations and workspaces of instances that this start does not have: left as they are."""
+        self._past: tuple[past.Event, ...] = ()
+        """What earlier runs did."""
+        self._given: WeakSet[Turn] = WeakSet()
+        """All that somebody may still hold as a ticket."""
+        self._house = House(
+            clock=self._clock,
+            settings=settings,
+            starts=anyio.CapacityLimiter(settings.connect_limit),
+            room=HostRoom(settings.max_agents, settings.memory_budget),
+            mark=uuid4().hex,
+            workspaces=settings.state_dir / "workspaces",
+            keeps_queue=keeps_queue,
+            spawn=self._spawn,
+        )
+        self.view = View(self._instances, self._house, self._census, endpoint=endpoint, left_out=tuple(left_out))
+        """Single rows, for whoever needs no snapshot."""
+        self._feed = self._house.feed = Feed(self.view)
+        self._house.desk = QuestionDesk(self._clock, QuestionBook(self._instances, self._house))
+        self._house.eraser = Eraser(self._house, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
+        self._name = name
+        self._offers = OfferDesk(self._instances, self._house, self._take_in)
+        make = connect or bundled_cli(settings, environment or {})
+        for template in templates:
+            instance = Instance(template, make(template), self._house)
+            if missing := missing_skills(template, environment or {}):
+                instance.note, instance.walls = missing[0], (*instance.walls, *missing)
+            if not template.auto_start:
+                instance.state, instance.note = InstanceState.STOPPED, "not started: resume starts it"
+            self._instances[template.name] = instance
+
+    @property
+    def settings(self) -> Settings:
+        return self._house.settings
+
+    def __repr__(self) -> str:
+        return f"<Supervisor of {', '.join(map(repr, self._instances.values()))}>"
+
+    # Living
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Runs until `stop`. Whatever ends it, every process has been ended when it returns.
+
+        Raises `StateInUse` or `JournalUnusable` before anything is started.
+        """
+        try:
+            async with (
+                adopting(),
+                Journal.open(self.settings.state_dir, clock=self._clock, name=self._name) as journal,
+                anyio.create_task_group() as tasks,
+                anyio.create_task_group() as chores,
+            ):
+                self._tasks = tasks
+                self._house.log = journal
+                journal.watch_failing(self._heed_the_journal)
+                journal.watch_lost(self._tell_lost)
+                housekeeping = Housekeeping(
+                    self._instances, house=self._house, census=self._census, offers=self._offers
+                )
+                # From here on a client may be started, so from here on everything has to be ended.
+                try:
+                    await self._take_over(journal)
+                    self._is_up = True
+                    chores.start_soon(self._guard, housekeeping.watch_the_clock)
+                    chores.start_soon(self._guard, housekeeping.take_census)
+                    chores.start_soon(self._guard, housekeeping.prune_journal)
+                    chores.start_soon(self._guard, housekeeping.watch_state)
+                    chores.start_soon(self._guard, housekeeping.make_private)
+                    chores.start_soon(self._guard, housekeeping.remove_what_is_over)
+                    chores.start_soon(self._guard, housekeeping.measure_disk)
+                    for instance in self._instances.values():
+                        instance.kick()
+                    task_status.started()
+                    await self._stopping.wait()
+                finally:
+                    self._stopping.set()
+                    with anyio.CancelScope(shield=True):
+                        await self._end_everything()
+                        with self._house.haste.wait(LAST_REMOVAL, until=KILL):
+                            await self._house.eraser.finish_at_last()
+                    self._tasks = None
+                    chores.cancel_scope.cancel()
+        finally:
+            self._is_up = False
+            self._house.log = None
+            for turn in tuple(self._given):
+                turn.withdraw(self._tell_unknown(turn))
+            self._stopped.set()
+        if self.failure is not None:
+            raise self.failure
+
+    def _tell_unknown(self, turn: Turn) -> BullpenError:
+        """What is not known of a turn when nothing can be recorded any more."""
+        if not turn.is_recorded:
+            return AcceptanceUnknown(
+                f"it is not known whether prompt {turn.id} was recorded before bullpen ended: if it was, it runs after "
+                f"the next start; look there for {turn.key} before you send it again"
+            )
+        return OutcomeUnknown(
+            f"how turn {turn.id} ended could not be recorded: the next start offers it again or runs it; look there "
+            f"for {turn.key} before you send it again"
+        )
+
+    async def _take_over(self, journal: Journal) -> None:
+        """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
+        loaded = await journal.load()
+        orphans, left_over = await end_orphans(loaded.clients)
+        self._house.eraser.take(loaded.removals)
+        if not left_over:
+            for client in loaded.clients:
+                journal.forget_client(client.mark)
+                if client.key is None:
+                    self._house.eraser.discard_spare(client)
+        self._strangers = frozenset(
+            place
+            for one in loaded.sessions
+            if one.key.instance not in self._instances
+            for place in (one.uuid, one.workspace)
+        )
+        await anyio.to_thread.run_sync(clear_start_files, self.settings.state_dir / FOLDER)
+        earlier = await journal.past(midnight(self._clock.wall()))
+        self._house.today.add(earlier.used, self._clock.wall())
+        self._past = tell_past(earlier)
+        taken = Restart(self._instances, self._house, self._offers, self._take_in).take_over(loaded)
+        for gist in earlier.gists:
+            if (one := self._instances.get(gist.key.instance)) and (session := one.sessions.get(gist.key)):
+                session.gist.restore(gist.about, gist.user, gist.latest)
+        now = self._clock.wall()
+        if orphans or any(taken):
+            self._feed.greeting = (past.Restarted(at=now, orphans=orphans, **taken._asdict()),)
+        self._feed.greeting += tuple(
+            past.RecordLost(at=now, message=f"{row.id} in {row.table} cannot be read ({row.why}): it was given up")
+            for row in loaded.unreadable[:MOST_TOLD]
+        )
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncGenerator[Supervisor]:
+        async with anyio.create_task_group() as group:
+            await group.start(self.run)
+            try:
+                yield self
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self.stop()
+
+    async def __aenter__(self) -> Supervisor:
+        self._context = self._running()
+        return await self._context.__aenter__()
+
+    async def __aexit__(self, *exc: object) -> bool | None:
+        return await self._context.__aexit__(*exc)  # type: ignore[arg-type]
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        await self._stopped.wait()
+
+    def hurry(self) -> None:
+        """Shortens the end of every process, once `stop` or a cancel has begun it. The first call: all are told to end
+        (TERM) at once, no interrupt and no disconnect is waited for. The second: all are killed at once. Nothing else
+        is left out: the end is verified and recorded as ever."""
+        self._house.haste.hurry()
+        if self._tasks is not None:
+            self._tasks.start_soon(self._hurry_processes, self._house.haste.level >= KILL)
+
+    async def _hurry_processes(self, kills: bool) -> None:
+        """Also those of clients that are still starting, which nothing else reaches."""
+        with anyio.CancelScope(shield=True):
+            await end_marked(self._house.mark, kills=kills)
+
+    async def drained(self, instance: str | None = None) -> None:
+        wanted = list(self._instances.values()) if instance is None else [self._instance(instance)]
+        while not all(one.is_empty for one in wanted):
+            await self._emptied.wait()
+
+    def _in_use(self) -> set[str]:
+        """Conversations and workspaces that must not be removed."""
+        found = {*self._strangers}
+        for instance in self._instances.values():
+            for session in instance.sessions.values():
+                found |= {session.uuid, str(session.workspace or "")}
+            for slot in instance.pool:
+                found |= {slot.uuid, str(slot.workspace)}
+        return found - {""}
+
+    async def _end_everything(self) -> None:
+        with anyio.move_on_after(math.inf if self.failure is None else LAST_RESORT):
+            while True:
+                # Again and again: what was on its way between two states the last time is caught the next.
+                for instance in self._instances.values():
+                    verbs.kill(instance, EndReason.STOPPING)
+                with anyio.move_on_after(1.0):
+                    await self.drained()
+                    return
+
+    def _spawn(self, client: Client) -> None:
+        assert self._tasks is not None, "the supervisor runs"
+        self._tasks.start_soon(self._guard, partial(self._tend, client), name=f"client {client.slot.id}")
+
+    async def _tend(self, client: Client) -> None:
+        """One client from its start to its end. A native cancel of its task ends that client, and nobody else."""
+        work = client.run
+        while not client.is_gone:
+            try:
+                await work()
+            except asyncio.CancelledError:
+                # Of anyio's cancels none gets through `leave`, so this one is native, or everything ends.
+                if client.is_gone and self._tasks is not None and self._tasks.cancel_scope.cancel_called:
+                    raise
+            client.end(EndReason.CANCELLED)
+            work = client.leave
+
+    async def _guard(self, work: Callable[[], object]) -> None:
+        """Keeps our own mistakes: publishes the first one and ends everything in order, instead of tearing it down."""
+        try:
+            await work()  # type: ignore[misc]
+        except Exception as error:
+            if self.failure is None:
+                self.failure = error
+                self._feed.publish(past.EngineFailed(at=self._clock.wall(), message=repr(error)))
+            self._stopping.set()
+        finally:
+            self._notice_emptiness()
+
+    def _heed_the_journal(self) -> None:
+        """What could not begin while nothing could be recorded begins when it can."""
+        self._feed.touch_host()
+        if self._stopping.is_set():
+            return  # nothing begins any more
+        for instance in self._instances.values():
+            instance.kick()
+            for session in instance.sessions.values():
+                if len(session.mailbox):
+                    instance.touch(session)
+
+    def _tell_lost(self, note: Note, why: str) -> None:
+        """Something cannot be recorded because of a value in it: that is told, and stops nothing."""
+        key = note.key or SessionKey("", "", "")
+        facts = {"instance": key.instance, "user": key.user, "session": key.session, "turn": note.turn_id}
+        message = f"{note.what or 'a note'} cannot be recorded ({why})"
+        self._feed.publish(past.RecordLost(at=self._clock.wall(), message=message, **facts))
+
+    def _notice_emptiness(self) -> None:
+        emptied, self._emptied = self._emptied, anyio.Event()
+        emptied.set()
+
+    # Looking
+
+    def watch(self) -> Subscription:
+        return self._feed.watch()
+
+    def snapshot(self) -> Snapshot:
+        return self.view.snapshot()
+
+    def conversation(self, key: SessionKey) -> Conversation:
+        return self._session(key).conversation
+
+    def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+        return self._session(key).glimpse(check_whole(count, "how many entries"))
+
+    def past(self) -> tuple[past.Event, ...]:
+        return self._past
+
+    # Prompts
+
+    # Every verb looks at its arguments first (`checks`) and changes nothing before its last step that may fail.
+
+    def submit(self, prompt: Prompt) -> Turn:
+        prompt = check_prompt(prompt)
+        instance = self._running_instance(prompt.agent)
+        key = find_key(prompt, instance.archetype)
+        if self._stopping.is_set():
+            raise NotAccepting("bullpen is stopping")
+        if not instance.is_accepting:
+            raise NotAccepting(f"{instance.name} takes no prompts: it is {instance.state}; resume it, or try later")
+        session = instance.sessions.get(key)
+        if session is not None and session.is_closing:
+            raise NotAccepting(f"{key} is being closed; ask again in a moment")
+        if prompt.user in self._forgotten:
+            raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
+        self._check_room(instance, session, len(prompt.text))
+        is_new = session is None
+        if session is None:
+            is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
+            session = instance.make_session(key, leaves_none_behind=is_single_call)
+        turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._clock.wall())
+        instance.turns.put(session, turn)
+        if is_new:
+            instance.open_session(session)
+        self._take_in(turn)
+        return turn
+
+    def withdraw(self, turn_id: str) -> None:
+        self._check_running()
+        turn = self._turns.get(check_name(turn_id, "the id of a turn"))
+        if turn is None:
+            raise UnknownTarget(f"no turn {turn_id} waits or runs")
+        self._stop_turn(self._session(turn.key), turn, "withdrawn by its caller")
+
+    def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
+        self._check_running()
+        session = self._session(key)
+        candidates = (turn for turn in session.turns_to_stop if turn_id in ("", turn.id))
+        turn = next(candidates, None)
+        was_stopped = turn is not None and self._stop_turn(session, turn, "interrupted by the operator")
+        if was_stopped:
+            self._log_action("interrupt", session.key)
+        return was_stopped
+
+    def _stop_turn(self, session: Session, turn: Turn, reason: str) -> bool:
+        """Interrupts a turn that has begun; takes one that has not out of its queue."""
+        instance = self._instances[session.key.instance]
+        if turn in (session.own, session.mailbox.current) or turn.is_away or turn.told:
+            return instance.stop_turn(session, reason)
+        instance.turns.drop(session, turn, Cancelled(reason))
+        instance.kick()
+        return True
+
+    def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
+        found = self._running_instance(instance)
+        session = self._session(key) if key is not None else None
+        if session is not None and session.key.instance != found.name:
+            raise UnknownTarget(f"{session.key} is no session of {found.name}")
+        count = verbs.clear_queue(found, session)
+        self._log_action("clear-queue", found.name if session is None else session.key, f"{count} cancelled")
+        return count
+
+    def _take_in(self, turn: Turn) -> None:
+        self._turns[turn.id] = turn
+        self._given.add(turn)
+        turn.on_end(lambda: self._forget_turn(turn))
+
+    def _forget_turn(self, turn: Turn) -> None:
+        del self._turns[turn.id]
+        self._notice_emptiness()
+
+    def _check_room(self, instance: Instance, session: Session | None, size: int) -> None:
+        queue = instance.template.queue
+        if instance.turns.waiting >= queue.max_waiting:
+            raise verbs.make_saturated(instance, f"{instance.turns.waiting} prompts wait, no more are taken")
+        if instance.turns.waiting_text + size > MOST_WAITING_TEXT:
+            words = f"the prompts that wait have {instance.turns.waiting_text:,} characters, no more are taken"
+            raise verbs.make_saturated(instance, words)
+        if session is not None and len(session.mailbox) >= queue.max_waiting_per_session:
+            raise verbs.make_saturated(instance, f"{len(session.mailbox)} prompts wait in this session alone")
+
+    # Questions
+
+    def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
+        self._check_running()
+        name, given, who = check_name(question_id, "the id of a question"), check_answer(answer), check_signature(by)
+        self._house.desk.answer(name, given, who)
+
+    # Turns that a restart interrupted
+
+    def replay(self, key: SessionKey) -> Turn:
+        self._check_running()
+        session = self._session(key)
+        instance = self._instances[session.key.instance]
+        if self._stopping.is_set() or not instance.is_accepting or session.is_closing:
+            raise NotAccepting(f"{instance.name} takes no prompts: it is {instance.state}; the offer is kept")
+        turn = self._offers.replay(session)
+        self._log_action("replay", session.key)
+        return turn
+
+    def drop_offer(self, key: SessionKey) -> None:
+        self._check_running()
+        session = self._session(key)
+        self._offers.settle(session, OfferOutcome.DROPPED)
+        self._log_action("drop", session.key)
+
+    # Limits
+
+    def limits(self, instance: str = "") -> dict[str, str]:
+        if instance == "":
+            return describe_host_limits(self.settings)
+        return describe_limits(self._instance(instance).template)
+
+    def adjust(self, instance: str, limit: str, value: str) -> None:
+        limit, value = check_words(limit, "the name of a limit"), check_words(value, "the value of a limit")
+        self._check_running()
+        if instance != "":
+            verbs.adjust(self._running_instance(instance), limit, value, most=self.settings.max_agents)
+        else:
+            self._adjust_host(limit, value)
+        self._log_action("set", instance or "host", f"{limit} {value}")
+
+    def _adjust_host(self, limit: str, value: str) -> None:
+        settings = adjust_settings(self.settings, limit, value)
+        house = self._house
+        changed = {
+            name: take_max_wait(instance.template, self.settings, settings)
+            for name, instance in self._instances.items()
+        }
+        for name, template in changed.items():
+            self._instances[name].apply(template)
+        house.settings = settings
+        house.starts.total_tokens = settings.connect_limit
+        house.room.max_agents = settings.max_agents
+        house.room.memory_budget = settings.memory_budget
+        self._feed.touch_host()
+        for instance in self._instances.values():
+            instance.kick()
+
+    # Instances
+
+    def pause(self, instance: str) -> None:
+        verbs.pause(self._running_instance(instance))
+        self._log_action("pause", instance)
+
+    def resume(self, instance: str) -> None:
+        if self._stopping.is_set():
+            raise Refused("bullpen is stopping")
+        verbs.resume(self._running_instance(instance))
+        self._log_action("resume", instance)
+
+    def drain(self, instance: str, *, deadline: float | None = None) -> None:
+        seconds = self.settings.drain_deadline if deadline is None else check_deadline(deadline)
+        verbs.drain(self._running_instance(instance), seconds, self._clock.steady())
+        self._log_action("drain", instance)
+
+    def kill(self, instance: str) -> None:
+        verbs.kill(self._running_instance(instance))
+        self._log_action("kill", instance)
+
+    def scale(self, instance: str, max_sessions: int) -> None:
+        most, max_sessions = self.settings.max_agents, check_whole(max_sessions, "how many turns may run in parallel")
+        self._running_instance(instance)
+        if max_sessions > most:
+            raise Refused(f"{instance} cannot be scaled to {max_sessions}: this host holds {most} clients (max_agents)")
+        verbs.scale(self._running_instance(instance), max_sessions)
+        self._log_action("scale", instance, str(max_sessions))
+
+    # Single things
+
+    def kill_client(self, client_id: str) -> None:
+        self._check_running()
+        if (found := find_client(self._instances, check_name(client_id, "the id of a client"))) is None:
+            raise UnknownTarget(f"no client {client_id}: it is gone already")
+        slot, instance = found
+        instance.clients.end(slot, EndReason.KILLED)
+        self._log_action("kill-client", client_id)
+
+    def hibernate(self, key: SessionKey) -> None:
+        self._check_running()
+        session, key = self._session(key), check_key(key)
+        if session.slot is None:
+            raise Refused(f"{key} is hibernated already")
+        if not session.slot.is_evictable:
+            raise Refused(f"{key} is {session.status}: interrupt it first, or wait")
+        self._instances[key.instance].clients.end(session.slot, EndReason.EVICTED)
+        self._log_action("hibernate", key)
+
+    def compact(self, key: SessionKey) -> Turn:
+        self._check_running()
+        session, key = self._session(key), check_key(key)
+        instance = self._running_instance(key.instance)
+        if session.running is not None:
+            raise Refused(f"{key} runs a turn: interrupt it first, or wait")
+        if not session.has_history:
+            raise Refused(f"{key} has no conversation yet: there is nothing to compact")
+        if self._stopping.is_set() or not instance.is_accepting or session.is_closing:
+            raise NotAccepting(f"{instance.name} begins nothing: it is {instance.state}")
+        if any(turn.is_command for turn in session.mailbox):
+            raise Refused(f"{key} is about to be compacted already")
+        turn = instance.turns.put_compaction(session)
+        self._take_in(turn)
+        self._log_action("compact", key)
+        return turn
+
+    def close_session(self, key: SessionKey) -> None:
+        self._check_running()
+        session, key = self._session(key), check_key(key)
+        if session.running is not None or len(session.mailbox):
+            raise Refused(f"{key} has turns running or waiting: interrupt and clear its queue first")
+        instance = self._instances[key.instance]
+        if session.offer is not None:
+            self._offers.settle(session, OfferOutcome.DROPPED)
+        if session.slot is None:
+            instance.remove_session(session)
+        else:
+            session.is_closing = True
+            instance.clients.end(session.slot, EndReason.EVICTED)
+        self._log_action("close", key)
+
+    def forget_user(self, user: str) -> int:
+        validate_id(user, "user")
+        sessions = [
+            (instance, session)
+            for instance in self._instances.values()
+            for session in instance.sessions.values()
+            if session.key.user == user
+        ]
+        if not sessions:
+            raise UnknownTarget(f"no session of user {user}; `bullpen forget {user}` also looks for what is left")
+        if not self._is_up or self._tasks is None:
+            raise NotAccepting("bullpen does not run")
+        self._forgotten.add(user)
+        for instance in self._instances.values():
+            for session in instance.sessions.values():
+                if session.gist.user == user:  # a conversation that is everybody's stays
+                    session.gist.clear()
+                    instance.touch(session)
+        for instance, session in sessions:
+            if session.offer is not None:
+                self._offers.settle(session, OfferOutcome.DROPPED)
+            verbs.clear_queue(instance, session)
+            session.leaves_none_behind = session.is_closing = True
+            if session.slot is not None:
+                instance.clients.end(session.slot, EndReason.KILLED)
+            else:
+                instance.forget_call(session)
+        self._house.eraser.hasten(user)
+        self._tasks.start_soon(self._guard, partial(self._forget, user), name="forget a user")
+        self._log_action("forget", "a user", "1 session" if len(sessions) == 1 else f"{len(sessions)} sessions")
+        return len(sessions)
+
+    async def _forget(self, user: str) -> None:
+        """The rest of a person, once no session is left."""
+        try:
+            while any(key.user == user for instance in self._instances.values() for key in instance.sessions):
+                if self._stopping.is_set() and all(instance.is_empty for instance in self._instances.values()):
+                    break
+                with anyio.move_on_after(FORGETTING):
+                    await self._emptied.wait()
+            written = anyio.Event()
+            self._house.journal.forget_user(user, on_written=written.set)
+            with anyio.move_on_after(LAST_REMOVAL):
+                await written.wait()
+                await self._house.journal.scrub()
+        finally:
+            self._forgotten.discard(user)
+
+    # Finding
+
+    def _running_instance(self, name: str) -> Instance:
+        self._check_running()
+        return self._instance(name)
+
+    def _check_running(self) -> None:
+        """For whatever changes something: what is done has to be recorded. Raises `NotAccepting`."""
+        if not self._is_up or self._house.log is None or self._house.log.is_closed:
+            raise NotAccepting("bullpen does not run")
+
+    def _instance(self, name: str) -> Instance:
+        if not isinstance(name, str) or (instance := self._instances.get(name)) is None:
+            raise UnknownAgent(f"no agent {in_words(name)}; there are: {', '.join(sorted(self._instances)) or 'none'}")
+        return instance
+
+    def _session(self, key: SessionKey) -> Session:
+        key = check_key(key)
+        if (session := self._instance(key.instance).sessions.get(key)) is None:
+            raise UnknownTarget(f"no session {one_line(str(key), 300)}")
+        return session
+
+    def _log_action(self, verb: str, target: SessionKey | str, detail: str = "") -> None:
+        ids: dict[str, str] = {"instance": str(target)}
+        if isinstance(target, SessionKey):
+            ids = {"instance": target.instance, "user": target.user, "session": target.session}
+        now = self._clock.wall()
+        if self._house.log is not None and not self._house.log.is_closed:
+            self._house.log.note_action(now, verb, str(target), detail)
+        self._feed.publish(past.ActionTaken(at=now, verb=verb, detail=detail, **ids))

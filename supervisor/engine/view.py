@@ -1,0 +1,94 @@
+"""What is shown of everything that lives: rows, built when somebody looks. Reading changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from supervisor import __version__
+from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
+from supervisor.api.types import Question, SessionKey
+from supervisor.engine.memory_sampler import Census
+from supervisor.engine.row_builders import make_client_row, make_instance_row, make_session_row
+from supervisor.instance.instance import Instance
+from supervisor.instance.shared import House
+from supervisor.sessions.slot import Slot
+
+
+def find_client(instances: Mapping[str, Instance], client_id: str) -> tuple[Slot, Instance] | None:
+    """A place by the id of its client, and whose it is."""
+    for instance in instances.values():
+        if (slot := instance.pool.get(client_id)) is not None:
+            return slot, instance
+    return None
+
+
+class View:
+    """The feed's source of rows (`feed.RowSource`)."""
+
+    def __init__(
+        self,
+        instances: Mapping[str, Instance],
+        house: House,
+        census: Census,
+        *,
+        endpoint: str,
+        left_out: tuple[str, ...] = (),
+    ) -> None:
+        """`endpoint` is what the screen calls the place the clients talk to, `left_out` a line for every mistake in the
+        files of templates that do not run."""
+        self._instances = instances
+        self._house = house
+        self._census = census
+        self._endpoint = endpoint
+        self._left_out = left_out
+        self._started_at = house.clock.wall()
+
+    def snapshot(self) -> Snapshot:
+        instances = self._instances.values()
+        return Snapshot(
+            host=self.host_row(),
+            instances=tuple(make_instance_row(instance) for instance in instances),
+            sessions=tuple(make_session_row(session, one) for one in instances for session in one.sessions.values()),
+            clients=tuple(make_client_row(slot, one) for one in instances for slot in one.pool),
+            questions=self.open_questions(),
+        )
+
+    def host_row(self) -> HostRow:
+        house = self._house
+        ledger = house.room.ledger
+        return HostRow(
+            version=__version__,
+            rehearsal=house.settings.rehearsal,
+            endpoint=self._endpoint,
+            started_at=self._started_at,
+            memory_bytes=ledger.measured,
+            memory_budget=house.room.memory_budget,
+            supervisor_bytes=self._census.supervisor_bytes,
+            memory_available=self._census.memory_available,
+            journal_failing=house.recording_fails,
+            memory_reserved=ledger.coming,
+            disk=house.disk,
+            disk_measured_at=house.disk_measured_at,
+            today=house.today.usage(house.clock.wall()),
+            not_removed=house.eraser.failed,
+            left_out=self._left_out,
+            state_dir=str(house.settings.state_dir),
+            transcripts_dir=str(house.eraser.transcripts_dir),
+        )
+
+    def instance_row(self, name: str) -> InstanceRow | None:
+        instance = self._instances.get(name)
+        return make_instance_row(instance) if instance else None
+
+    def session_row(self, key: SessionKey) -> SessionRow | None:
+        instance = self._instances.get(key.instance)
+        session = instance.sessions.get(key) if instance else None
+        return make_session_row(session, instance) if session and instance else None
+
+    def client_row(self, client_id: str) -> ClientRow | None:
+        found = find_client(self._instances, client_id)
+        return make_client_row(*found) if found else None
+
+    def open_questions(self) -> tuple[Question, ...]:
+        """Oldest first."""
+        return self._house.desk.open

@@ -1,0 +1,109 @@
+"""Opens the clients of one instance and sends them on their way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from supervisor.api.types import SlotState
+from supervisor.instance.client_reports import Hearing, tell_broken
+from supervisor.instance.shared import House
+from supervisor.journal import ClientRecord
+from supervisor.process.client import Client, EndReason
+from supervisor.process.connection import Connector, Launch, ToolRequest, Verdict
+from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
+
+if TYPE_CHECKING:
+    from supervisor.instance.instance import Instance
+
+
+class Launcher:
+    """Reserves places, starts processes for them, and records their names before they run."""
+
+    def __init__(self, instance: Instance, connector: Connector, house: House) -> None:
+        self.connector = connector
+        self._instance = instance
+        self._house = house
+        self._hearing = Hearing(instance, house)
+        self._numbers = 0
+
+    def open(self, session: Session | None) -> None:
+        """Reserves a place and starts a client in it: for the session, or for nobody yet."""
+        resume = session is not None and session.has_history
+        uuid = session.uuid if session is not None and resume else str(uuid4())
+        self._numbers += 1
+        slot = Slot(
+            f"{self._instance.name}-{self._numbers}",
+            uuid,
+            self._workspace_for(uuid),
+            self.connector.digest,
+            resume=resume,
+            at=self._house.clock.wall(),
+        )
+
+        async def ask(request: ToolRequest) -> Verdict:
+            return await self._hearing.ask(slot, request)
+
+        slot.mark = f"{self._house.mark}:{slot.id}"
+        launch = Launch(
+            client_id=slot.id,
+            mark=slot.mark,
+            session_uuid=uuid,
+            resume=resume,
+            workspace=slot.workspace,
+            drop_turns=session.drop_turns if session is not None and resume else (),
+            drops_unjudged=session is not None and resume and session.drops_unjudged,
+            is_unanswered=session is None or not session.is_answered,
+            ask=ask,
+        )
+        house = self._house
+        slot.client = Client(
+            slot, self.connector.open(launch), self._hearing, house.deadlines, house.starts, house.haste
+        )
+        self._instance.pool.add(slot)
+        # Before it is started: whatever becomes of this process, the next run can find and end it.
+        self.note_client(slot)
+        if session is not None:
+            self.adopt(session, slot)
+        self._house.feed.touch_client(slot.id)
+        self._house.spawn(slot.client)
+        self._instance.touch(session)
+
+    def adopt(self, session: Session, slot: Slot) -> None:
+        """Makes the place the session's own."""
+        self._instance.leave_conversation(session, slot)
+        session.adopt(slot)
+        tell_broken(session, slot.servers)
+        self._instance.keep(session)
+        self.note_client(slot)
+        self._instance.touch(session)
+
+    def note_client(self, slot: Slot) -> None:
+        """Records its processes' names: mark, pid and start time, as far as they are known."""
+        key = slot.session.key if slot.session is not None else None
+        self._house.journal.note_client(
+            ClientRecord(slot.id, slot.mark, slot.pid, slot.process_started, slot.uuid, key)
+        )
+
+    def _workspace_for(self, uuid: str) -> Path:
+        """Private to the session, whatever its template shares: the CLI keeps transcripts and schedules by directory,
+        and lets each conversation of a directory read those of the others."""
+        # Ids from outside never name a directory: the session's own random id does (S3.3–5).
+        return self._house.workspaces / self._instance.template.slug / uuid
+
+    def end(self, slot: Slot, reason: EndReason) -> None:
+        """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""
+        turns = (slot.session.own, slot.session.mailbox.current) if slot.session is not None else ()
+        is_final = reason in (EndReason.KILLED, EndReason.STOPPING)
+        for turn in turns:
+            if turn is not None and (is_final or not slot.is_leaving):
+                # Also where the client is leaving already: its turn must not be given to another one any more.
+                turn.stop_reason = turn.stop_reason or str(reason)
+        if slot.is_leaving or slot.client is None:
+            return
+        slot.move(SlotState.CLOSING)
+        self._house.feed.touch_client(slot.id)
+        slot.client.end(reason)
+        self._instance.touch(slot.session)

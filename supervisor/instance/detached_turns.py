@@ -1,0 +1,90 @@
+"""A turn whose question waits without a client: the process is given to somebody else, the question stays answerable.
+
+A human takes minutes; a client costs a place and a few hundred megabytes. When others wait for a place, a client that
+has been asking for `askingTtl` is ended. Its turn waits at the head of its session until the question is answered. Then
+the session is resumed, the agent is told the answer, and the turn goes on: the same ticket, the same one outcome.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from supervisor.api.types import Allow, Choose, Deny, Interrupted, Question, QuestionOutcome
+from supervisor.process.client import EndReason
+from supervisor.process.connection import Verdict
+from supervisor.sessions.session import Session, stopped
+
+if TYPE_CHECKING:
+    from supervisor.instance.instance import Instance
+
+NOTICE = "Its client was given to somebody else while the question waits; the answer will be told to a new one"
+
+
+def free_askers(instance: Instance, now: float) -> None:
+    """Frees the client that has asked longest, when somebody waits for a place. `now` in steady seconds."""
+    limit = instance.template.pool.asking_ttl
+    if limit is None or instance.pool.closing or not instance.is_place_wanted:
+        return
+    asking = [slot for slot in instance.pool if slot.asking_since is not None and now - slot.asking_since > limit]
+    slot = min(asking, key=lambda one: one.asking_since or 0.0, default=None)
+    if slot is None or slot.session is None or slot.client is None or instance.desk.is_answered(slot.session):
+        return
+    if slot.session.own is not None:
+        return  # a turn that the agent began by itself has no prompt to come back with
+    session = slot.session
+    instance.desk.detach(session)
+    turn = instance.turns.put_back(session, "its question waits without a client")
+    turn.is_away = True
+    session.has_history = True
+    session.notice(NOTICE)
+    instance.clients.end(slot, EndReason.AWAY)
+    instance.turns.note_readiness(session)
+
+
+def come_back(instance: Instance, session: Session, question: Question, call: str, verdict: Verdict) -> None:
+    """One of its questions has ended: when none is left, the turn may go on. `call`: what was asked for."""
+    turn = session.mailbox.head
+    if turn is None or not turn.is_away:
+        return
+    turn.told.append(_tell(question, verdict))
+    if isinstance(verdict.answer, Allow) and not verdict.answer.always:
+        session.allowed_once.append(call)
+    if session.questions:
+        return
+    turn.is_away = False
+    # A prompt that goes by an id the conversation has already seen is passed over.
+    turn.uuid = str(uuid4())
+    instance.turns.note_readiness(session)
+    instance.kick()
+
+
+def end_away(instance: Instance, session: Session, reason: str) -> bool:
+    """Ends the turn that waits for its question, or comes back with the answer; False when the session has none."""
+    turn = session.mailbox.head
+    if turn is None or not (turn.is_away or turn.told):
+        return False
+    instance.desk.lose(session)
+    turn.stop_reason = turn.stop_reason or reason
+    outcome = stopped(turn, reason, session.text_of(turn))
+    assert isinstance(outcome, Interrupted), "nothing but an interrupt ends a turn that has no client"
+    instance.turns.drop(session, turn, outcome)
+    instance.turns.leave_to_next_run(session, turn)
+    if session.key in instance.sessions:  # a call that leaves nothing behind has been taken off the books
+        instance.keep(session)
+    return True
+
+
+def _tell(question: Question, verdict: Verdict) -> str:
+    """What the agent is told, in the place of the tool's result that its process did not live to see."""
+    call = f"{question.tool} ({question.summary})" if question.summary else question.tool
+    match verdict.answer:
+        case Choose(answers):
+            lines = [f"- {asked} → {answer}" for asked, answer in answers.items()]
+            return "\n".join(["Your question was answered:", *lines])
+        case Deny() if verdict.outcome is QuestionOutcome.EXPIRED:
+            return f"Nobody decided in time whether {call} may run. It was not run."
+        case Deny():
+            return f"Your call of {call} was denied: {verdict.message}"
+        case _:
+            return f"Your call of {call} was approved. It has not been run yet: make it again."

@@ -1,0 +1,75 @@
+"""What all instances of one supervisor share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+
+from supervisor.clock import Clock
+from supervisor.config.settings import Settings
+from supervisor.feed import Feed
+from supervisor.files.disk_use import DiskUse
+from supervisor.instance.erasing import Eraser
+from supervisor.journal import Journal
+from supervisor.process.client import Client, Deadlines
+from supervisor.process.patience import Haste
+from supervisor.scheduling.admission import HostRoom
+from supervisor.sessions.daily_usage import Today
+from supervisor.sessions.open_questions import QuestionDesk
+
+
+@dataclass(slots=True)
+class House:
+    """What an instance shares with all others. Only `settings` is ever replaced: limits change while it runs."""
+
+    clock: Clock
+    settings: Settings
+    starts: anyio.CapacityLimiter
+    """How many processes may be starting at once: about the core count."""
+    room: HostRoom
+    mark: str
+    """Tells this supervisor's processes from those of any other on the machine."""
+    workspaces: Path
+    keeps_queue: bool
+    """What waits, and what is interrupted by the end of this run, is left to the next one."""
+    spawn: Callable[[Client], None]
+    """Runs a client's task."""
+
+    feed: Feed = field(init=False)
+    """Set once, before anything is opened: it shows what the house holds. The same goes for the desk."""
+    desk: QuestionDesk = field(init=False)
+    eraser: Eraser = field(init=False)
+    haste: Haste = field(default_factory=Haste)
+    """Of all clients that end."""
+    today: Today = field(default_factory=Today)
+    """What all instances have used."""
+    disk: DiskUse | None = None
+    """As last measured; None before that."""
+    disk_measured_at: float | None = None
+    """Unix seconds."""
+    log: Journal | None = None
+    """While the supervisor runs."""
+
+    @property
+    def journal(self) -> Journal:
+        assert self.log is not None, "the supervisor runs"
+        return self.log
+
+    @property
+    def recording_fails(self) -> str:
+        """Why the journal cannot be written; empty when it can, and when nothing runs that would have to be."""
+        return self.log.failing if self.log is not None else ""
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """Of a client that is started now."""
+        settings = self.settings
+        return Deadlines(
+            connect=settings.connect_timeout,
+            control=settings.control_timeout,
+            health=settings.health_interval,
+            kill=settings.kill_grace,
+        )

@@ -1,0 +1,223 @@
+"""The turns of one instance, from being taken in to their one outcome, and what the journal is told of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from supervisor.api import events as past
+from supervisor.api.errors import JournalFailed, Suspended
+from supervisor.api.ids import new_id
+from supervisor.api.types import Interrupted, Outcome, Prompt, SessionKey, Source
+from supervisor.instance import circuit_breaker
+from supervisor.instance.shared import House
+from supervisor.process.client import EndReason
+from supervisor.sessions.records import record_turn
+from supervisor.sessions.session import Session
+from supervisor.sessions.turn import Turn
+
+if TYPE_CHECKING:
+    from supervisor.instance.instance import Instance
+
+
+COMPACT = "/compact"
+"""The CLI's command that puts a summary in the place of the conversation so far."""
+
+
+class TurnBook:
+    """Who waits, who may begin and who runs. Every turn passes through here exactly once in and once out."""
+
+    def __init__(self, instance: Instance, house: House) -> None:
+        self.waiting = 0
+        """Turns queued in all sessions."""
+        self.waiting_text = 0
+        """Characters of their prompts."""
+        self._instance = instance
+        self._house = house
+        self._ready: dict[SessionKey, Session] = {}
+        self._running: dict[SessionKey, Session] = {}
+        self._last_served: dict[str, int] = {}
+        self._served = 0
+
+    @property
+    def ready(self) -> tuple[Session, ...]:
+        """Sessions with a turn waiting and none running."""
+        return tuple(self._ready.values())
+
+    @property
+    def running(self) -> tuple[Session, ...]:
+        """Sessions with a turn running."""
+        return tuple(self._running.values())
+
+    @property
+    def is_empty(self) -> bool:
+        return self.waiting == 0 and not self._running
+
+    @property
+    def last_served(self) -> Mapping[str, int]:
+        """User → number of the latest start that was theirs."""
+        return self._last_served
+
+    def put(self, session: Session, turn: Turn) -> None:
+        """Queues a turn. It counts, and may begin, from when it is recorded."""
+        if not turn.is_recorded:
+            # Before anything is changed: a value that cannot be noted has changed nothing then.
+            record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
+            self._house.journal.accept_turn(record, lambda error: self._note_recorded(session, turn, error))
+        turn.queued_steady = self._house.clock.steady()
+        session.mailbox.put(turn)
+        self._count(turn, 1)
+        if turn.is_recorded:
+            self._note_recorded(session, turn, None)
+        else:
+            # It may be first now, and is not ready: what goes before all others keeps the session back until it is.
+            self.note_readiness(session)
+
+    def _note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
+        if turn.when_recorded is not None:
+            turn.when_recorded(error is None)
+        if turn not in session.mailbox:
+            # Withdrawn in the meantime: it was accepted all the same, or refused.
+            turn.note_recorded() if error is None else turn.withdraw(error)
+            return
+        if error is not None:
+            self._take_out(session, turn)
+            turn.withdraw(error)
+            if session.is_blank:
+                self._instance.remove_session(session)
+                return
+        else:
+            turn.note_recorded()
+            self._instance.publish(past.TurnQueued, session, turn, source=turn.prompt.source)
+        self.note_readiness(session)
+        self._instance.kick()
+
+    def _count(self, turn: Turn, step: int) -> None:
+        self.waiting += step
+        self.waiting_text += step * len(turn.prompt.text)
+
+    def _take_out(self, session: Session, turn: Turn) -> None:
+        session.mailbox.withdraw(turn)
+        self._count(turn, -1)
+
+    def suspend(self, session: Session, turn: Turn) -> None:
+        """Leaves a turn that waits to the next run: the journal has it."""
+        self._take_out(session, turn)
+        turn.withdraw(Suspended("bullpen stops: the prompt is kept, and runs when it starts again"))
+        self._instance.publish(past.TurnSuspended, session, turn)
+        self.note_readiness(session)
+
+    def drop(self, session: Session, turn: Turn, outcome: Outcome) -> None:
+        """Ends a turn that waits."""
+        session.drop(turn, outcome)
+        self._count(turn, -1)
+        self._house.desk.approvals.note_turn_over(session, turn.id)
+        self._record_end(turn, outcome)
+        self._instance.publish(past.TurnFinished, session, turn, outcome=outcome)
+        self.note_readiness(session)
+        self._instance.forget_call(session)
+
+    def begin(self, session: Session) -> Turn:
+        """Makes the head of a ready session the running turn."""
+        turn = session.begin()
+        self._count(turn, -1)
+        self._running[session.key] = session
+        self._served += 1
+        self._last_served[session.key.user] = self._served
+        self._ready.pop(session.key, None)
+        return turn
+
+    def put_compaction(self, session: Session) -> Turn:
+        """Queues the command that shortens the session's conversation, before all that waits in it."""
+        key = session.key
+        prompt = Prompt(key.instance, COMPACT, key.user, key.session, Source.ENGINE)
+        turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._house.clock.wall())
+        self.put(session, turn)
+        return turn
+
+    def begin_own(self, session: Session, why: str) -> Turn:
+        """Takes in a turn that the session's client has begun by itself: a turn like any other, but nobody's."""
+        key, now = session.key, self._house.clock.wall()
+        prompt = Prompt(key.instance, f"(begun by the agent itself: {why})", key.user, key.session, Source.AGENT)
+        turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=now, is_recorded=True)
+        turn.queued_steady = self._house.clock.steady()
+        session.begin_own(turn)
+        self._running[session.key] = session
+        record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
+        self._house.journal.accept_turn(record, lambda error: None)
+        self._house.journal.start_turn(turn.id, now, lambda: None)
+        self._instance.publish(past.TurnStarted, session, turn, waited=0.0, acquisition="hot")
+        self.note_readiness(session)
+        return turn
+
+    def finish_own(self, session: Session, outcome: Outcome) -> None:
+        """Ends the turn that the session's client began by itself."""
+        turn = session.finish_own(outcome)
+        if session.mailbox.current is None:
+            del self._running[session.key]
+        self._note_end(session, turn, outcome)
+
+    def finish(self, session: Session, outcome: Outcome) -> None:
+        """Ends the running turn."""
+        turn = session.finish(outcome)
+        if session.own is None:
+            del self._running[session.key]
+        self._note_end(session, turn, outcome)
+
+    def _note_end(self, session: Session, turn: Turn, outcome: Outcome) -> None:
+        self._house.desk.approvals.note_turn_over(session, turn.id)
+        self._record_end(turn, outcome)
+        if isinstance(outcome, Interrupted):
+            self.leave_to_next_run(session, turn)
+        self._instance.keep(session)
+        circuit_breaker.note_outcome(self._instance, session, outcome)
+        self._instance.turn_seconds.append(self._house.clock.steady() - turn.started_steady)
+        self._instance.publish(past.TurnFinished, session, turn, outcome=outcome)
+        self.note_readiness(session)
+
+    def _record_end(self, turn: Turn, outcome: Outcome) -> None:
+        now = self._instance.clock.wall()
+        if usage := getattr(outcome, "usage", None):
+            self._house.today.add(usage, now)
+            self._house.feed.touch_host()
+        self._house.journal.end_turn(turn.id, now, outcome, turn.note_outcome_recorded, turn.replace_outcome)
+
+    def leave_to_next_run(self, session: Session, turn: Turn) -> None:
+        """A turn that is interrupted because this run ends is offered by the next one, as after a crash: the unanswered
+        prompt is cut from the conversation before it is sent again."""
+        if turn.stop_reason != EndReason.STOPPING or not self._house.keeps_queue or session.leaves_none_behind:
+            return
+        if turn.prompt.source in (Source.AGENT, Source.ENGINE):
+            return
+        now = self._instance.clock.wall()
+        session.drop_turns = (turn.first_uuid, *session.drop_turns)
+        self._house.journal.offer_turn(turn.id, session.key, now, now + self._instance.template.question_ttl)
+
+    def put_back(self, session: Session, reason: str) -> Turn:
+        """Makes the running turn wait again, before all others."""
+        turn = session.put_back()
+        del self._running[session.key]
+        self._count(turn, 1)
+        self._instance.publish(past.TurnPutBack, session, turn, reason=reason)
+        return turn
+
+    def note_readiness(self, session: Session) -> None:
+        """Keeps the list of sessions that could start a turn, and since when nothing but the pool keeps them."""
+        if session.mailbox.is_ready:
+            self._ready[session.key] = session
+            head = session.mailbox.head
+            if head is not None and head.eligible_steady is None:
+                head.eligible_steady = self._house.clock.steady()
+        else:
+            self._ready.pop(session.key, None)
+        self._instance.touch(session)
+
+    def forget(self, session: Session) -> None:
+        """Its session is taken off the books; it has no turns."""
+        self._ready.pop(session.key, None)
+
+    def forget_users(self) -> None:
+        """Those who have no session any more."""
+        known = {key.user for key in self._instance.sessions}
+        self._last_served = {user: number for user, number in self._last_served.items() if user in known}

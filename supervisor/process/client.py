@@ -1,0 +1,602 @@
+"""The owner of one process, from connect to a verified end. Its task is the connection's only, permanent reader."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from supervisor.api.errors import ClientDied, ConnectFailed, HearingFailed
+from supervisor.api.types import Server, ServerState
+from supervisor.process.connection import Connection, ProcessTree
+from supervisor.process.patience import KILL, TERMINATE, Haste
+from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.reports import (
+    NEVER_WRITTEN,
+    ClientEvent,
+    Compacted,
+    Limited,
+    Prodded,
+    Requested,
+    Rested,
+    Result,
+    Woke,
+)
+from supervisor.sessions.slot import Slot
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds. Nothing waits for a process without one of these."""
+
+    connect: float = 60.0
+    control: float = 5.0
+    """A control request (interrupt, ping) is answered in 1-20 ms; a stopped process never answers."""
+    health: float = 30.0
+    """Between two pings of an idle client."""
+    settle: float = 10.0
+    """From an interrupt to the Result that it causes."""
+    disconnect: float = 2.0
+    """An interrupted client leaves in 6-30 ms."""
+    terminate: float = 1.0
+    kill: float = 5.0
+
+
+SERVERS = 0.25
+"""Seconds between two looks at MCP servers that are still connecting."""
+
+REST = 1.0
+"""Seconds to wait for the idle sign after a Result (1-5 ms later as measured: no new prompt may overtake it), and for
+what a process does that woke without a prompt (20-130 ms)."""
+
+BY_ITSELF = "a timer or a wake-up"
+"""Why it begins a turn without a prompt, when it does not say."""
+
+
+class EndReason(StrEnum):
+    """Why a client was ended: typed, so that what follows from it needs no reading of messages."""
+
+    EVICTED = "evicted"
+    IDLE = "idle too long"
+    DRAINED = "drained"
+    KILLED = "killed by the operator"
+    STOPPING = "the supervisor stops"
+    START_FAILED = "could not be started"
+    DIED = "its process ended"
+    UNRESPONSIVE = "does not answer"
+    ONE_CALL = "its one call is over"
+    SCALED = "scaled down"
+    CANCELLED = "its task was cancelled"
+    AWAY = "freed while its question waits"
+    RECYCLED = "recycled: over its memory ceiling"
+    REJECTED = "recycled: the API rejected its prompt, which the next one resumes without"
+    PANIC = "ended at once: over its panic ceiling"
+    MISTAKE = "a mistake of bullpen's in what follows from its words"
+
+
+_UNASKED = (EndReason.UNRESPONSIVE, EndReason.PANIC)
+"""Ends that do not wait for an interrupt's Result: it would not come, or there is no time."""
+
+
+_SAVES = (0, 143)
+"""Exit codes of a process that saves before it leaves: by itself, and by SIGTERM."""
+
+
+class _Letter(NamedTuple):
+    """A prompt on its way to the process."""
+
+    text: str
+    uuid: str
+    recorded: anyio.Event
+    is_command: bool
+
+
+def _never_written(uuid: str) -> Result:
+    return Result(
+        prompt_uuids=(uuid,),
+        text="",
+        is_error=True,
+        was_aborted=True,
+        terminal_reason=NEVER_WRITTEN,
+        error="",
+        api_status=None,
+    )
+
+
+class Listener(Protocol):
+    """Whoever keeps the slot. Every method is synchronous: the reader never waits for a consumer."""
+
+    def client_starting(self, slot: Slot) -> None: ...
+    def client_ready(self, slot: Slot, seconds: float) -> None: ...
+    def client_told(self, slot: Slot, event: ClientEvent) -> None: ...
+    def client_result(self, slot: Slot, result: Result) -> None: ...
+    def client_began(self, slot: Slot, why: str) -> None:
+        """A turn that the CLI has begun by itself. What is told from here on belongs to it, until its end is told."""
+
+    def client_own_result(self, slot: Slot, result: Result | None) -> None:
+        """The end of that turn; None when a prompt was merged into it, whose Result is then that of both."""
+
+    def client_servers(self, slot: Slot, servers: tuple[Server, ...]) -> None:
+        """How its MCP servers are; told when that has changed."""
+
+    def client_ending(self, slot: Slot, step: str) -> None: ...
+    def client_gone(self, slot: Slot, seconds: float, left_over: int) -> None: ...
+
+
+class Client:
+    """Commands (`send`, `interrupt`, `end`) are synchronous and only leave a note; `run` acts on them.
+
+    `run` never raises for what its process does, nor for a mistake of ours in what follows from it: both are told
+    through `error` and `reason`. It raises only for our own mistakes in the ending, when the process tree is ended.
+    """
+
+    def __init__(
+        self,
+        slot: Slot,
+        connection: Connection,
+        listener: Listener,
+        deadlines: Deadlines,
+        starts: anyio.CapacityLimiter,
+        haste: Haste | None = None,
+    ) -> None:
+        """`haste` shortens the ladder for all clients at once; without, nothing does."""
+        self.slot = slot
+        self.reason: EndReason | None = None
+        self.error: Exception | None = None
+        """What the process did, when it was not us who ended it."""
+        self.is_gone = False
+        """Its process tree was verified to be empty, and that was told."""
+        self.is_undelivered = False
+        """The prompt that it was given last has not reached the process: it may be given to another."""
+        self._connection = connection
+        self._listener = listener
+        self._deadlines = deadlines
+        self._starts = starts
+        self._haste = haste or Haste()
+        self._outbox, self._prompts = anyio.create_memory_object_stream[_Letter](math.inf)
+        self._interrupt_wanted = anyio.Event()
+        self._unwanted = ""
+        """The prompt that an interrupt was asked for: one that comes late does not hit the next turn."""
+        self._ending = anyio.Event()
+        self._uuid = ""
+        """Of the prompt whose Result is awaited; empty between turns."""
+        self._recorded = anyio.Event()
+        """It is recorded that the prompt begins: from here on it may be written."""
+        self._written = anyio.Event()
+        """That prompt has been written: an interrupt that overtook it would have nothing to stop."""
+        self._is_picked_up = False
+        """The CLI works on that prompt: what it says from here on is the answer, and nothing before was."""
+        self._result_seen = anyio.Event()
+        self._own_over: anyio.Event | None = None
+        """A turn that the CLI has begun by itself runs; set when it is over."""
+        self._own_held: Result | None = None
+        """The Result of that turn, whose idle sign has not come yet."""
+        self._is_stirred = False
+        """It woke although no prompt had been written: it may be about to begin a turn by itself."""
+        self._changed = anyio.Event()
+        """What keeps a prompt from being written may be over."""
+        self._why = BY_ITSELF
+        self._again: TaskGroup | None = None
+        self._servers: tuple[Server, ...] = ()
+        self._was_killed = False
+        """Something of its tree, perhaps the process itself, left only when it was killed."""
+        self._held: Result | None = None
+        """A Result whose idle sign has not come yet."""
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.slot!r}, pid {self.pid}>"
+
+    @property
+    def pid(self) -> int:
+        return self._connection.pid
+
+    @property
+    def started(self) -> float:
+        return self._connection.started
+
+    @property
+    def spent_before(self) -> float | None:
+        """Dollars that its running total of costs begins with; None when that is not known."""
+        return self._connection.spent_before
+
+    @property
+    def has_saved(self) -> bool | None:
+        """Whether the process, which is gone, has saved that total: it does unless it is killed. None when it is not
+        known what ended it."""
+        if self.error is None:
+            return None if self._was_killed else True
+        code = self.error.exit_code if isinstance(self.error, ClientDied) else None
+        return None if code is None else code in _SAVES
+
+    def measure(self, table: ProcessTable) -> Measure:
+        """Blocking: call it in a thread."""
+        return self._connection.measure(table)
+
+    # Commands
+
+    def send(self, text: str, uuid: str, recorded: anyio.Event, *, is_command: bool = False) -> None:
+        """Writes one prompt, or a command of the CLI, once it is `recorded` that it begins. The slot must be READY: one
+        turn at a time."""
+        self._uuid = uuid
+        self._is_picked_up = False
+        self._recorded = recorded
+        self._written = anyio.Event()
+        self._result_seen = anyio.Event()
+        self.is_undelivered = True
+        self._outbox.send_nowait(_Letter(text, uuid, recorded, is_command))
+
+    def interrupt(self) -> None:
+        """Stops what runs, a turn that the CLI began by itself included; the Results that follow are told as any
+        other."""
+        self._disown()
+        self._interrupt_wanted.set()
+
+    def end(self, reason: EndReason) -> None:
+        """Ends the process by the ladder. The first reason given stays."""
+        if self.reason is None:
+            self.reason = reason
+        self._ending.set()
+
+    def _disown(self) -> None:
+        """A prompt that has not been written yet never will be; its writer need not wait for the record any longer."""
+        self._unwanted = self._uuid
+        self._recorded.set()
+        self._note_change()
+
+    # The task
+
+    async def run(self) -> None:
+        began = anyio.current_time()
+        try:
+            if await self._connect():
+                self._listener.client_ready(self.slot, anyio.current_time() - began)
+                await self._live()
+        except* Exception as mistakes:
+            self._fall(mistakes)
+        finally:
+            # A native cancel ends it without a word: whoever had a reason has given it.
+            self.end(EndReason.CANCELLED)
+            await self.leave()
+
+    async def leave(self) -> None:
+        """Ends the process, verified, and tells it. A cancel of anyio's does not reach it; a native one may: then it is
+        called again, and goes on where the process stands."""
+        with anyio.CancelScope(shield=True):
+            await self._leave()
+
+    async def _connect(self) -> bool:
+        """False when it was ended before it was ready, or could not be started."""
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._cancel_when_ending, group.cancel_scope)
+                async with self._starts:
+                    self._listener.client_starting(self.slot)
+                    try:
+                        with anyio.fail_after(self._deadlines.connect):
+                            await self._connection.connect()
+                    except TimeoutError:
+                        raise ConnectFailed(
+                            f"the client was not ready within {self._deadlines.connect:.0f} s; see connect_timeout"
+                        ) from None
+                group.cancel_scope.cancel()
+        except* ConnectFailed as failures:
+            if self.reason is None:
+                self.error = failures.exceptions[0]
+            self.end(EndReason.START_FAILED)
+        return not self._ending.is_set()
+
+    async def _cancel_when_ending(self, scope: anyio.CancelScope) -> None:
+        await self._ending.wait()
+        scope.cancel()
+
+    async def _live(self) -> None:
+        async with anyio.create_task_group() as group:
+            self._again = group
+            group.start_soon(self._read, group)
+            group.start_soon(self._write)
+            group.start_soon(self._obey_interrupts)
+            group.start_soon(self._watch_servers)
+            group.start_soon(self._watch_health)
+            await self._ending.wait()
+            is_busy = self._uuid or self._own_over is not None or self._is_stirred
+            if is_busy and self.error is None and self.reason not in _UNASKED:
+                self._listener.client_ending(self.slot, "interrupt")
+                self._disown()
+                with self._haste.wait(math.inf, until=TERMINATE):
+                    await self._interrupt_and_settle()
+            group.cancel_scope.cancel()
+
+    async def _read(self, group: TaskGroup) -> None:
+        try:
+            async for event in self._connection.events():
+                match event:
+                    case Result():
+                        self._take_result(event, group)
+                    case Rested():
+                        self._is_stirred, self._why = False, BY_ITSELF
+                        self._release_own()
+                        self._release()
+                        self._note_change()
+                    case Requested(uuids) if self._uuid and self._uuid in uuids:
+                        self._pick_up()
+                    case Requested() if self._held is not None or self._own_held is not None:
+                        # The next turn begins without an idle sign in between.
+                        self._release_own()
+                        self._release()
+                        self._begin_own()
+                    case Prodded(why):
+                        self._why = why
+                    case Woke():
+                        has_prompt = self._uuid and self._written.is_set()
+                        self._is_stirred = not has_prompt and self._own_over is None
+                        self._listener.client_told(self.slot, event)
+                    case Limited():
+                        self._listener.client_told(self.slot, event)
+                    case _:
+                        if not self._is_picked_up and not isinstance(event, Compacted):
+                            self._begin_own()
+                        self._listener.client_told(self.slot, event)
+            self._die(ClientDied("the process closed its output"))
+        except ClientDied as error:
+            self._die(error)
+
+    # Whose turn it is. Nothing is attributed to a prompt before the CLI has named it: with the request for its reply,
+    # or with its Result.
+
+    def _take_result(self, result: Result, group: TaskGroup) -> None:
+        if self._is_awaited(result):
+            if not self._is_picked_up:
+                self._pick_up()
+            self._held = result
+            group.start_soon(self._release_at_last, result)
+        else:
+            has_content = bool(result.text or result.error or result.usage.output_tokens)
+            # In the middle of our turn there is no other one that it could end.
+            is_possible = not self._is_picked_up and result.prompt_uuids is None
+            if self._own_over is None and is_possible and has_content:
+                self._begin_own()
+            if self._own_over is not None:
+                self._own_held = result
+                group.start_soon(self._release_at_last, result)
+
+    def _is_awaited(self, result: Result) -> bool:
+        """Whether it ends our turn. A turn that the CLI began by itself has a Result as well."""
+        if not self._uuid:
+            return False
+        if result.prompt_uuids:
+            return self._uuid in result.prompt_uuids
+        return result.is_own and self._is_picked_up
+
+    def _begin_own(self) -> None:
+        if self._own_over is None:
+            self._own_over = anyio.Event()
+            self._is_stirred = False
+            why, self._why = self._why, BY_ITSELF
+            self._listener.client_began(self.slot, why)
+
+    def _pick_up(self) -> None:
+        """The CLI works on our prompt now: a turn of its own is over, or has become part of ours."""
+        self._is_stirred = False
+        if self._own_over is not None and self._own_held is None:
+            self._end_own(None)
+        self._release_own()
+        if not self._is_picked_up:
+            self._is_picked_up = True
+            if self._uuid == self._unwanted and self._again is not None:
+                # The interrupt has hit the turn before it, and does not reach what was queued behind.
+                self._again.start_soon(self._interrupt_again)
+
+    def _release_own(self) -> None:
+        if self._own_held is not None:
+            self._end_own(self._own_held)
+
+    def _end_own(self, result: Result | None) -> None:
+        over, self._own_over, self._own_held = self._own_over, None, None
+        assert over is not None, "it runs"
+        over.set()
+        self._listener.client_own_result(self.slot, result)
+        self._note_change()
+
+    def _note_change(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+    def _release(self) -> None:
+        """Tells the Result that is held, and with it that the client is free."""
+        result, self._held = self._held, None
+        if result is not None:
+            self._uuid, self._is_picked_up = "", False
+            self._result_seen.set()
+            self._listener.client_result(self.slot, result)
+
+    async def _release_at_last(self, result: Result) -> None:
+        await anyio.sleep(REST)
+        if self._own_held is result:
+            self._release_own()
+        if self._held is result:
+            self._release()
+
+    async def _write(self) -> None:
+        async for letter in self._prompts:
+            # What is not recorded as begun would be begun again after a restart.
+            await letter.recorded.wait()
+            await self._wait_for_quiet(letter.uuid)
+            if letter.uuid == self._unwanted:
+                # Interrupted before it was written: the process knows nothing of it, and never will.
+                self._held = _never_written(letter.uuid)
+                self._release()
+                continue
+            try:
+                if letter.is_command:
+                    self._pick_up()  # no request names it: what comes is about it
+                    await self._connection.command(letter.text, letter.uuid)
+                else:
+                    await self._connection.send(letter.text, letter.uuid)
+                self.is_undelivered = False
+                self._written.set()
+            except ClientDied as error:
+                self._die(error)
+
+    async def _wait_for_quiet(self, uuid: str) -> None:
+        """A prompt that is written while the CLI runs a turn that it began by itself may be merged into that one."""
+        while self._own_over is not None and uuid != self._unwanted:
+            await self._changed.wait()
+        with anyio.move_on_after(REST):
+            while self._is_stirred and uuid != self._unwanted:
+                await self._changed.wait()
+        if self._own_over is not None and uuid != self._unwanted:
+            await self._wait_for_quiet(uuid)
+
+    async def _watch_servers(self) -> None:
+        """Looks until none is connecting any more, also while a turn runs: it may be held back because of one. Whether
+        the process is well is for `_watch_health` to say."""
+        while self.reason is None:
+            with anyio.move_on_after(self._deadlines.control):
+                try:
+                    self._note_servers(await self._connection.ping())
+                except ClientDied:
+                    return
+            if not any(server.state is ServerState.PENDING for server in self._servers):
+                return
+            await anyio.sleep(SERVERS)
+
+    def _note_servers(self, servers: tuple[Server, ...]) -> None:
+        if servers != self._servers:
+            self._servers = servers
+            self._listener.client_servers(self.slot, servers)
+
+    async def _watch_health(self) -> None:
+        """Asks an idle process for a sign of life. A busy one is left alone: silence is no proof of anything."""
+        while True:
+            await anyio.sleep(self._deadlines.health)
+            if self._uuid or self._own_over is not None:
+                continue
+            with anyio.move_on_after(self._deadlines.control) as limit:
+                try:
+                    self._note_servers(await self._connection.ping())
+                except ClientDied as error:
+                    self._die(error)
+            if limit.cancelled_caught and not self._uuid and self._own_over is None:
+                self.error = ClientDied(f"it did not answer a ping within {self._deadlines.control:g} s")
+                self.end(EndReason.UNRESPONSIVE)
+
+    async def _obey_interrupts(self) -> None:
+        while True:
+            await self._interrupt_wanted.wait()
+            self._interrupt_wanted = anyio.Event()
+            is_wanted = (self._uuid and self._uuid == self._unwanted) or self._own_over is not None
+            if is_wanted and not await self._interrupt_and_settle():
+                self.end(EndReason.UNRESPONSIVE)
+
+    async def _interrupt_and_settle(self) -> bool:
+        """True when the Result of each running turn has come, or the process has ended; then nothing is waited for any
+        more."""
+        ends = [self._own_over] if self._own_over is not None else []
+        if self._uuid:
+            ends.append(self._result_seen)
+        with anyio.move_on_after(self._deadlines.control + self._deadlines.settle) as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._deliver_interrupt, scope)
+                for end in ends:
+                    await end.wait()
+                if ends:
+                    group.cancel_scope.cancel()
+        return all(end.is_set() for end in ends)
+
+    async def _deliver_interrupt(self, scope: anyio.CancelScope) -> None:
+        """Gives up on the whole attempt when the process does not answer."""
+        with anyio.move_on_after(self._deadlines.control) as delivery:
+            try:
+                if self._own_over is None and self._uuid:
+                    await self._written.wait()
+                await self._connection.interrupt()
+            except ClientDied as error:
+                self._die(error)
+        if delivery.cancelled_caught:
+            scope.cancel()
+
+    async def _interrupt_again(self) -> None:
+        with anyio.move_on_after(self._deadlines.control):
+            try:
+                await self._connection.interrupt()
+            except ClientDied as error:
+                self._die(error)
+
+    def _fall(self, mistakes: ExceptionGroup) -> None:
+        """What one client says may be more than was thought of: that ends this client, and nobody else's."""
+        _log.error("%s is ended by a mistake", self.slot.id, exc_info=mistakes)
+        first: Exception = mistakes
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        if self.reason is None:
+            self.error = HearingFailed(f"bullpen could not handle what its client did ({first!r}); see its log")
+        self.end(EndReason.MISTAKE)
+
+    def _die(self, error: ClientDied) -> None:
+        if self.reason is None:
+            self.error = error
+        self.end(EndReason.DIED)
+        # Leaving comes first: nobody may begin a turn on it. Then a Result that waits for its idle sign is told.
+        self._tell_step("died")
+        self._release_own()
+        self._release()
+        self._written.set()
+        self._result_seen.set()
+        if self._own_over is not None:
+            self._own_over.set()
+        self._note_change()
+
+    async def _leave(self) -> None:
+        """The lower half of the ladder: disconnect, TERM, KILL, and a look whether anything is left."""
+        began = anyio.current_time()
+        self._outbox.close()
+        self._prompts.close()
+        tree = self._connection.tree()
+        tree.look()
+        self._tell_step("disconnect")
+        left = anyio.Event()
+        async with anyio.create_task_group() as group:
+            # The SDK shields its disconnect, so it gets a task of its own: a process that does not leave is ended
+            # underneath it, which lets the disconnect return.
+            group.start_soon(self._disconnect, left)
+            patience = 0 if self.reason is EndReason.PANIC else self._deadlines.disconnect
+            with self._haste.wait(patience, until=TERMINATE):
+                await left.wait()
+            tree.look()
+            await self._end_tree(tree)
+        self._tell_step("verify")
+        await tree.look_everywhere()
+        await self._end_tree(tree)
+        if not left.is_set():
+            # Its task was cancelled from outside: what it holds is still to be closed. No process is left to wait for.
+            with anyio.move_on_after(self._deadlines.disconnect):
+                await self._connection.disconnect()
+        self.is_gone = True
+        self._listener.client_gone(self.slot, anyio.current_time() - began, tree.alive_count)
+
+    async def _disconnect(self, left: anyio.Event) -> None:
+        await self._connection.disconnect()
+        left.set()
+
+    async def _end_tree(self, tree: ProcessTree) -> None:
+        if tree.alive_count:
+            self._tell_step("terminate")
+            tree.terminate()
+            with self._haste.wait(self._deadlines.terminate, until=KILL):
+                await tree.emptied(math.inf)
+            if tree.alive_count:
+                self._tell_step("kill")
+                tree.look()
+                self._was_killed = True
+                tree.kill()
+                await tree.emptied(self._deadlines.kill)
+
+    def _tell_step(self, step: str) -> None:
+        self._listener.client_ending(self.slot, step)

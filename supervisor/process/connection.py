@@ -1,0 +1,132 @@
+"""The seam: a connection to one agent process, wherever that runs. Nothing above `client` may know which."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from supervisor.api.types import Answer, QuestionOutcome, Server
+from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.reports import ClientEvent
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """The CLI asks whether a tool may run, or shows an AskUserQuestion."""
+
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    tool_use_id: str = ""
+    reason: str = ""
+    """Why it was asked, when the CLI says."""
+    folders: tuple[Path, ...] = ()
+    """What the client was given beside its workspace: a file in there is where it belongs."""
+    cwd: Path | None = None
+    """What a relative path counts from, where the CLI says; it changes with `cd` in the agent's shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the CLI is told."""
+
+    answer: Answer
+    message: str = ""
+    """The words the model gets to read when it is a refusal."""
+    outcome: QuestionOutcome | None = None
+    """How the question ended; None when it was not put to anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What one process needs to know before it starts."""
+
+    client_id: str
+    mark: str
+    """In the environment of every process of its tree; no other client of any supervisor has the same."""
+    session_uuid: str
+    resume: bool
+    workspace: Path
+    drop_turns: tuple[str, ...]
+    """Uuids of unanswered prompts, newest first: what is resumed ends before the first of them that is found."""
+    drops_unjudged: bool
+    """What stands before that prompt is dropped as well, back to the last words of the model."""
+    is_unanswered: bool
+    """No turn of the session has ended well yet: a conversation that is not on disk is no loss."""
+    ask: Callable[[ToolRequest], Awaitable[Verdict]]
+
+
+class ProcessTree(Protocol):
+    """The processes of one connection, wherever they run, as seen so far (`processes.Tree` is the local one)."""
+
+    @property
+    def alive_count(self) -> int: ...
+    def look(self) -> None:
+        """Adds what can be seen now."""
+
+    async def look_everywhere(self) -> None:
+        """Adds what has slipped out of the tree."""
+
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+    async def emptied(self, within: float) -> bool:
+        """Waits at most `within` seconds. True when nothing seen is alive."""
+
+
+class Connection(Protocol):
+    """One process. Used by exactly one `Client`, whose task is its only reader."""
+
+    @property
+    def pid(self) -> int:
+        """0 before it runs."""
+
+    @property
+    def started(self) -> float:
+        """The start time of the process as the system gives it, with the pid its name for good; 0 before it runs."""
+
+    @property
+    def spent_before(self) -> float | None:
+        """Dollars that the running total in its Results begins with. Known once it is connected, or not: None."""
+
+    async def connect(self) -> None:
+        """Raises `ConnectFailed`, `ResumeTargetMissing` or `SessionIdTaken`. Leaves no process behind then."""
+
+    def events(self) -> AsyncIterator[ClientEvent]:
+        """Until the process ends. Raises `ClientDied` when it did not end well."""
+
+    async def send(self, text: str, uuid: str) -> None:
+        """Writes one prompt. Raises `ClientDied`."""
+
+    async def command(self, text: str, uuid: str) -> None:
+        """Writes a command of the CLI (`/compact`): a prompt that reads like one is only text. Raises `ClientDied`."""
+
+    async def interrupt(self) -> None:
+        """Stops the running turn; its Result still comes."""
+
+    async def ping(self) -> tuple[Server, ...]:
+        """Returns when the process has answered: how its MCP servers are. Raises `ClientDied`."""
+
+    def measure(self, table: ProcessTable) -> Measure:
+        """What its processes use now; no processes when there is nothing to measure. `table` knows those of this
+        machine. Called in a thread."""
+
+    def tree(self) -> ProcessTree:
+        """Its processes; also after a `connect` that failed."""
+
+    async def disconnect(self) -> None:
+        """Closes the pipes and waits for the process. May take long: give it a deadline."""
+
+
+class Connector(Protocol):
+    """Makes connections that all have the same compiled options."""
+
+    @property
+    def digest(self) -> str:
+        """Of those options. Equal digests may share spares."""
+
+    @property
+    def expected_bytes(self) -> int:
+        """Memory that one of them is expected to use, before any was measured."""
+
+    def open(self, launch: Launch) -> Connection: ...

@@ -1,0 +1,237 @@
+"""What a client tells: the SDK's messages in our words. Texts in here are already clean.
+
+Every event brings its own values into range (`bounds`), so that none of any connection can hold what the engine, the
+journal or a screen cannot take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from supervisor import bounds
+from supervisor.api.types import Usage
+
+MOST_NAME = 1_000
+"""Characters of a tool's name, an id, or a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A fragment of the block being written."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if type(self.text) is not str:
+            _bring_into_range(self, text=bounds.text(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """A finished block, in full; it repeats the fragments that came before."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _bring_into_range(self, text=bounds.text(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    """The CLI has given up the attempt that the open block came from: its fragments are no part of the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    tool_use_id: str
+    tool: str
+    summary: str
+    detail: str
+
+    def __post_init__(self) -> None:
+        _bring_into_range(
+            self,
+            tool_use_id=bounds.text(self.tool_use_id, MOST_NAME),
+            tool=bounds.text(self.tool, MOST_NAME),
+            summary=bounds.text(self.summary),
+            detail=bounds.text(self.detail),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded:
+    tool_use_id: str
+    text: str
+    is_error: bool
+    was_stopped: bool = False
+    """Its turn was interrupted. The CLI says the same of a call that ran in part and of one that never began."""
+
+    def __post_init__(self) -> None:
+        _bring_into_range(
+            self,
+            tool_use_id=bounds.text(self.tool_use_id, MOST_NAME),
+            text=bounds.text(self.text),
+            is_error=self.is_error is True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """The CLI repeats an API request by itself."""
+
+    attempt: int
+    max_retries: int
+    delay: float
+    """Seconds until the next attempt."""
+    status: int | None
+    """HTTP status when the API refused; None when there was no answer, or the answer broke off."""
+    reason: str
+
+    def __post_init__(self) -> None:
+        _bring_into_range(
+            self,
+            attempt=bounds.count(self.attempt),
+            max_retries=bounds.count(self.max_retries),
+            delay=bounds.seconds(self.delay),
+            status=bounds.http_status(self.status),
+            reason=bounds.text(self.reason, MOST_NAME),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """The CLI has shortened the conversation to make room."""
+
+    tokens_before: int
+    tokens_after: int = 0
+    """0 when the CLI does not say."""
+
+    def __post_init__(self) -> None:
+        _bring_into_range(
+            self, tokens_before=bounds.count(self.tokens_before), tokens_after=bounds.count(self.tokens_after)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """The CLI asks the API for a reply."""
+
+    prompt_uuids: tuple[str, ...] = ()
+    """Of the prompts that the running turn has taken in: empty while it is one that the CLI has begun by itself."""
+
+    def __post_init__(self) -> None:
+        uuids = tuple(bounds.text(one, MOST_NAME) for one in bounds.sequence(self.prompt_uuids))
+        _bring_into_range(self, prompt_uuids=uuids)
+
+
+@dataclass(frozen=True, slots=True)
+class Prodded:
+    """Something has happened that may make the CLI begin a turn by itself."""
+
+    why: str
+    """One line."""
+
+    def __post_init__(self) -> None:
+        _bring_into_range(self, why=bounds.text(self.why, MOST_NAME))
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """More was said than is kept (`ration`)."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """The CLI says that it is running, or that it waits for somebody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """The CLI says that it is idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """The provider has said how the account's limit stands."""
+
+    is_rejected: bool
+    resets_at: float | None
+    """Unix seconds."""
+
+    def __post_init__(self) -> None:
+        _bring_into_range(self, is_rejected=self.is_rejected is True, resets_at=bounds.unix_time(self.resets_at))
+
+
+NEVER_WRITTEN = "aborted_unwritten"
+"""Terminal reason of a prompt that was stopped before it reached the process: there is nothing of it to resume."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The terminal message of a turn."""
+
+    prompt_uuids: tuple[str, ...] | None
+    """Of the prompts this turn took in; None when the CLI did not say."""
+    text: str
+    is_error: bool
+    was_aborted: bool
+    """It was interrupted."""
+    terminal_reason: str
+    error: str
+    api_status: int | None
+    """HTTP status when the API refused."""
+    usage: Usage = field(default_factory=Usage)
+    """Of this turn. `cost_usd` is the *cumulative* figure of the process; the session works out the difference."""
+    is_own: bool = True
+    """False for a turn the CLI began by itself (a background task that ended)."""
+    context_tokens: int = 0
+    """Tokens of the conversation after the last reply; 0 when that is not known."""
+    context_window: int = 0
+    """Tokens that the model takes in at most; 0 when that is not known."""
+    structured: str = ""
+    """JSON that fits the template's `output`; empty where it has none."""
+
+    def __post_init__(self) -> None:
+        uuids = self.prompt_uuids
+        if uuids is not None:
+            uuids = tuple(bounds.text(one, MOST_NAME) for one in bounds.sequence(uuids))
+        _bring_into_range(
+            self,
+            prompt_uuids=uuids,
+            text=bounds.text(self.text),
+            is_error=bool(self.is_error),
+            was_aborted=bool(self.was_aborted),
+            terminal_reason=bounds.text(self.terminal_reason, MOST_NAME),
+            error=bounds.text(self.error),
+            api_status=bounds.http_status(self.api_status),
+            usage=self.usage if isinstance(self.usage, Usage) else Usage(),
+            is_own=self.is_own is not False,
+            context_tokens=bounds.count(self.context_tokens),
+            context_window=bounds.count(self.context_window),
+            structured=bounds.text(self.structured),
+        )
+
+
+ClientEvent = (
+    TextDelta
+    | TextBlock
+    | Voided
+    | ToolStarted
+    | ToolEnded
+    | Retrying
+    | Limited
+    | Compacted
+    | Requested
+    | Prodded
+    | Trimmed
+    | Woke
+    | Rested
+    | Result
+)
+
+
+def _bring_into_range(event: object, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(event, name, value)

@@ -1,0 +1,69 @@
+"""Processes that a dead supervisor left behind: found by pid and start time and by their mark, ended, verified (R2).
+
+A busy client without its supervisor finishes its turn first, API requests included, and would be a second writer of its
+session. So nothing is started before this is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import anyio.to_thread
+import psutil
+
+from supervisor.journal import ClientRecord
+from supervisor.process.process_tree import LOST, Tree, find_top, list_run, list_tree, map_marked
+
+TERMINATE_WITHIN = 1.0
+"""Seconds between TERM and KILL."""
+KILL_WITHIN = 5.0
+"""Seconds from KILL to a verified end."""
+
+
+async def end_orphans(records: Sequence[ClientRecord]) -> tuple[int, int]:
+    """Ends every process of those clients that still lives. Returns how many there were, and how many are left."""
+    if not records:
+        return 0, 0
+    tree = Tree(None, "")
+    tree.add(await anyio.to_thread.run_sync(find_orphans, records))
+    found = tree.alive_count
+    if found:
+        tree.terminate()
+        if not await tree.emptied(TERMINATE_WITHIN):
+            tree.kill()
+            await tree.emptied(KILL_WITHIN)
+        # What was started while the others were being ended.
+        tree.add(await anyio.to_thread.run_sync(find_orphans, records))
+        tree.kill()
+        await tree.emptied(KILL_WITHIN)
+    return found, tree.alive_count
+
+
+async def end_marked(run: str, *, kills: bool) -> None:
+    """Tells every process of one supervisor's clients to end (TERM), or kills them. Does not wait for it."""
+    tree = Tree(None, "")
+    tree.add(await anyio.to_thread.run_sync(list_run, run))
+    if kills:
+        tree.kill()
+    else:
+        tree.terminate()
+
+
+def find_orphans(records: Iterable[ClientRecord]) -> list[psutil.Process]:
+    """Blocking: walks over all processes once."""
+    known = tuple(records)
+    marked = map_marked({record.mark for record in known})
+    found = [process for each in marked.values() for root in each for process in list_tree(root)]
+    for record in known:
+        if (root := _same_process(record)) is not None:
+            found += list_tree(find_top(root))
+    return found
+
+
+def _same_process(record: ClientRecord) -> psutil.Process | None:
+    """A pid alone may be somebody else's by now: only with the same start time it is the process we mean."""
+    try:
+        process = psutil.Process(record.pid) if record.pid > 0 else None
+        return process if process is not None and process.create_time() == record.started else None
+    except LOST:
+        return None

@@ -1,0 +1,132 @@
+"""What an earlier run left behind is taken over: sessions as they were, what waited waits on, what ran is offered (R2).
+
+Synchronous: the journal has been read, and no process of the earlier run lives any more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from supervisor.api.types import Failed, FailureKind, Interrupted, Question, QuestionOutcome, SessionKey, Source
+from supervisor.instance.instance import Instance
+from supervisor.instance.shared import House
+from supervisor.journal import Loaded, OfferOutcome, OfferRecord, TurnRecord, Unreadable
+from supervisor.recovery.offers import OfferDesk
+from supervisor.sessions.conversation import QuestionClosed, TurnEnded
+from supervisor.sessions.records import record_session, revive_session, revive_turn
+from supervisor.sessions.session import Session
+from supervisor.sessions.turn import Turn
+
+NOBODYS = (Source.AGENT, Source.ENGINE)
+"""Sources of turns that nobody has sent a prompt for."""
+
+LAST_WORDS = "bullpen ended while it ran"
+
+
+_log = logging.getLogger(__name__)
+
+
+class TakenOver(NamedTuple):
+    sessions: int
+    waiting: int
+    interrupted: int
+
+
+class Restart:
+    """One start's taking over."""
+
+    def __init__(
+        self, instances: Mapping[str, Instance], house: House, offers: OfferDesk, take_in: Callable[[Turn], None]
+    ) -> None:
+        self._instances = instances
+        self._house = house
+        self._offers = offers
+        self._take_in = take_in
+        self._now = house.clock.wall()
+
+    def take_over(self, loaded: Loaded) -> TakenOver:
+        """What belongs to an instance that this start does not have is left in the journal as it is."""
+        journal = self._house.journal
+        for row in loaded.unreadable:
+            self._fail_unreadable(row)
+        for record in loaded.sessions:
+            if (instance := self._instances.get(record.key.instance)) is not None:
+                instance.add_session(revive_session(record, self._house.clock, journal))
+        for question in loaded.questions:
+            self._lose(question)
+        offers = [*loaded.offers, *filter(None, map(self._interrupt, loaded.running))]
+        # A replay goes before what waits, so it is queued first.
+        for offer in offers:
+            if (session := self._session(offer.turn.key)) is not None:
+                self._offers.put(offer, session)
+        waiting = 0
+        if self._house.keeps_queue:
+            for turn in loaded.waiting:
+                waiting += self._queue(turn)
+        return TakenOver(len(loaded.sessions), waiting, len(loaded.running))
+
+    def _fail_unreadable(self, row: Unreadable) -> None:
+        """A row that was edited or damaged fails what it is about, and is told once."""
+        journal, why = self._house.journal, f"its record in {row.table} cannot be read ({row.why})"
+        match row.table:
+            case "turns":
+                journal.end_turn(row.id, self._now, Failed(FailureKind.ENGINE, why))
+            case "questions":
+                journal.settle_question(row.id, self._now, QuestionOutcome.LOST, "", "")
+            case "offers":
+                journal.settle_offer(row.id, self._now, OfferOutcome.DROPPED)
+            case "clients":
+                journal.forget_client(row.id)
+        _log.error("%s %s: %s", row.table, row.id, why)
+
+    def _lose(self, question: Question) -> None:
+        """Nobody waits for its answer any more, and the conversation says so."""
+        self._house.journal.settle_question(question.id, self._now, QuestionOutcome.LOST, "", "")
+        instance = self._instances.get(question.key.instance)
+        session = instance.sessions.get(question.key) if instance is not None else None
+        if session is not None:
+            lost = QuestionOutcome.LOST
+            session.conversation.append(
+                QuestionClosed(at=self._now, turn_id=question.turn_id, question_id=question.id, outcome=lost, answer="")
+            )
+            session.fade()
+
+    def _interrupt(self, record: TurnRecord) -> OfferRecord | None:
+        """The one outcome of a turn that ran when the earlier run ended, and the offer to send it again."""
+        journal = self._house.journal
+        outcome = Interrupted(LAST_WORDS)
+        journal.end_turn(record.id, self._now, outcome)
+        session = self._session(record.key)
+        if session is not None:
+            # Its prompt may stand unanswered in the conversation on disk: the next resume cuts it (sdk-facts §6).
+            if record.prompt.source not in NOBODYS:
+                session.drop_turns = (record.uuid, *session.drop_turns)
+            session.has_history = True
+            session.turns += 1
+            session.note = LAST_WORDS
+            session.conversation.append(TurnEnded(at=self._now, turn_id=record.id, outcome=outcome))
+            session.fade()
+            journal.keep_session(record_session(session))
+        if record.leaves_none_behind or record.prompt.source in NOBODYS:
+            return None  # a call whose caller is gone, or a turn that nobody has asked for
+        ttl = self._instances[record.key.instance].template.question_ttl if session is not None else 0.0
+        expires_at = self._now + ttl
+        journal.offer_turn(record.id, record.key, self._now, expires_at)
+        return OfferRecord(record, self._now, expires_at)
+
+    def _queue(self, record: TurnRecord) -> bool:
+        session = self._session(record.key)
+        if session is None:
+            return False
+        turn = revive_turn(record, session)
+        self._take_in(turn)
+        self._instances[record.key.instance].turns.put(session, turn)
+        return True
+
+    def _session(self, key: SessionKey) -> Session | None:
+        instance = self._instances.get(key.instance)
+        if instance is None:
+            return None
+        return instance.sessions.get(key) or instance.open_session(instance.make_session(key))

@@ -1,0 +1,229 @@
+"""Who runs next, on which client, and who makes room. Pure and synchronous: nothing here awaits or changes anything.
+
+`decide` looks at a `Scene` and names one step; whoever owns the scene takes it and asks again, until there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from supervisor.api.types import FailureKind, InstanceState, SlotState, Source, WhyWaiting
+from supervisor.sessions.pool import Pool
+from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
+
+
+class Begin(NamedTuple):
+    """Write the session's next prompt to its own, connected client."""
+
+    session: Session
+    slot: Slot
+
+
+class Adopt(NamedTuple):
+    """Give a spare to a session that has no conversation yet. It may still be starting."""
+
+    session: Session
+    slot: Slot
+
+
+class Open(NamedTuple):
+    """Reserve a place and start a client for the session, with `resume` when it has a conversation."""
+
+    session: Session
+
+
+class OpenSpare(NamedTuple):
+    """Start a client for nobody yet."""
+
+
+class Evict(NamedTuple):
+    """End an idle client; its session hibernates."""
+
+    slot: Slot
+
+
+class Recycle(NamedTuple):
+    """End a client that has outgrown its memory ceiling; its session's next turn starts a fresh one."""
+
+    slot: Slot
+
+
+Decision = Begin | Adopt | Open | OpenSpare | Evict | Recycle
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that a decision depends on."""
+
+    state: InstanceState
+    pool: Pool
+    digest: str
+    """Of the options a client would be started with now."""
+    max_sessions: int
+    """Turns in parallel, at most."""
+    ready: Iterable[Session]
+    """Sessions with a turn waiting and none running."""
+    now: float = 0.0
+    """Steady seconds."""
+    is_recording: bool = True
+    """The journal can be written: what cannot be recorded is not begun."""
+    may_open: bool = True
+    """Its own memory budget, and the host's count and bytes, allow one more client."""
+    is_over_budget: bool = False
+    """Its clients have grown above its memory budget."""
+    spares_wanted: int = 0
+    last_served: Mapping[str, int] | None = None
+    """User → number of the instance's latest start that was theirs; absent: never."""
+
+
+_ON_DUTY = (SlotState.RESERVED, SlotState.STARTING, SlotState.BUSY, SlotState.ASKING)
+_STARTING_ALLOWED = (InstanceState.RUNNING, InstanceState.DRAINING)
+
+
+def decide(scene: Scene) -> Decision | None:
+    """The next step, or None when there is nothing to do until something happens."""
+    pool = scene.pool
+    # 1. A pool over its cap (it was scaled down) or over its memory budget gives up what is idle.
+    is_over_cap = len(pool) - pool.closing > pool.max_clients
+    if (is_over_cap or scene.is_over_budget) and (victim := pool.find_victim()):
+        return Evict(victim)
+    # 2. A client above its hard ceiling is ended when its turn is over, whether or not somebody waits.
+    if overdue := pool.find_overdue():
+        return Recycle(overdue)
+    if scene.state not in _STARTING_ALLOWED or not scene.is_recording:
+        return None
+    waiting_for_room = 0
+    if pool.running < scene.max_sessions:
+        order = in_fair_order(scene)
+        for position, session in enumerate(order):
+            slot = session.slot
+            if slot is not None:
+                if not slot.is_ready:
+                    continue
+                # 3. Its own client is warm, and has outgrown its soft ceiling: a fresh one goes on.
+                if slot.is_outgrown:
+                    return Recycle(slot)
+                # 4. Its own client is warm: one write.
+                return Begin(session, slot)
+            if session.brake.holds(scene.now):
+                continue
+            # 5. It has no conversation yet: any spare will do, adopted with its id and workspace.
+            if not session.has_history and (spare := pool.find_spare(scene.digest)):
+                return Adopt(session, spare)
+            # Clients on their way to a waiting session will run as well: no more are started than may.
+            if not has_free_turn(pool, scene.max_sessions):
+                continue
+            # 6. There is room for one more client.
+            if pool.has_room and scene.may_open:
+                return Open(session)
+            # 7. Room must be made. Clients already leaving make room for the first who wait.
+            waiting_for_room += 1
+            if waiting_for_room > pool.closing:
+                # Also a warm client whose session has more to say, when that session's turn is later than this one:
+                # otherwise one session's queue would keep its place for ever.
+                victim = pool.find_victim() or _last_ready(order[position + 1 :])
+                if victim is not None:
+                    return Evict(victim)
+    # 8. Nobody waits for room: keep spares warm for whoever comes next.
+    if (
+        waiting_for_room == 0
+        and scene.state is InstanceState.RUNNING
+        and pool.has_room
+        and scene.may_open
+        and pool.spares < scene.spares_wanted
+    ):
+        return OpenSpare()
+    return None
+
+
+def in_fair_order(scene: Scene) -> list[Session]:
+    """Ready sessions, whose turn it is first.
+
+    The operator, who came to help, goes before callers. Among those the user with fewest running turns is first, then
+    the one served longest ago, then the oldest turn.
+
+    Inside an employee's queue the mailbox has its own order; among sessions, urgency goes before fairness.
+    """
+    ready = list(scene.ready)
+    if len(ready) < 2:
+        return ready
+    running: dict[str, int] = {}
+    for slot in scene.pool.in_state(*_ON_DUTY):
+        if slot.session is not None:
+            user = slot.session.key.user
+            running[user] = running.get(user, 0) + 1
+    served = scene.last_served or {}
+
+    def rank(session: Session) -> tuple[int, bool, int, int, float]:
+        user = session.key.user
+        head = session.mailbox.head
+        assert head is not None, "a ready session has a head"
+        own = 1 if session.slot is not None and session.slot.is_coming else 0
+        return (
+            int(head.prompt.priority),
+            head.prompt.source is not Source.OPERATOR,
+            running.get(user, 0) - own,
+            served.get(user, -1),
+            head.queued_steady,
+        )
+
+    return sorted(ready, key=rank)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What, besides the session itself, may keep a turn waiting."""
+
+    state: InstanceState
+    now: float
+    """Steady seconds."""
+    parked_for: FailureKind | None = None
+    """Why the pool has stopped itself, or why it lets only some turns go first."""
+    is_recording: bool = True
+    """The journal can be written."""
+    shortage: WhyWaiting | None = None
+    """What keeps the instance from one more client (`admission.Shortage`)."""
+
+
+def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
+    """Why the session's next turn waits; None when none does. The same answer for every reader."""
+    state = outlook.state
+    mailbox = session.mailbox
+    if not len(mailbox):
+        return None
+    slot = session.slot
+    if mailbox.head is not None and mailbox.head.is_away:
+        return WhyWaiting.QUESTION
+    if session.running is not None:
+        if slot is not None and slot.state is SlotState.ASKING:
+            return WhyWaiting.QUESTION
+        return WhyWaiting.SESSION_BUSY if session.own is None else WhyWaiting.SELF_BEGUN
+    if state is InstanceState.PAUSED:
+        return WhyWaiting.PAUSED
+    parked = WhyWaiting.RATE_LIMIT if outlook.parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED
+    if state is InstanceState.PARKED:
+        return parked
+    if not outlook.is_recording:
+        return WhyWaiting.DISK
+    if slot is not None and (slot.is_coming or slot.is_leaving):
+        return WhyWaiting.STARTING
+    if slot is None and mailbox.is_ready and session.brake.holds(outlook.now):
+        return WhyWaiting.BACKING_OFF
+    if state is not InstanceState.RUNNING:
+        return WhyWaiting.DRAINING
+    if outlook.parked_for is not None:
+        return parked
+    return outlook.shortage or WhyWaiting.NO_SLOT
+
+
+def has_free_turn(pool: Pool, max_sessions: int) -> bool:
+    """One more turn may run, besides those that do and those whose client is on its way."""
+    return pool.running + pool.expected < max_sessions
+
+
+def _last_ready(later: list[Session]) -> Slot | None:
+    """The warm client of the session that is furthest from its turn."""
+    return next((one.slot for one in reversed(later) if one.slot is not None and one.slot.is_ready), None)

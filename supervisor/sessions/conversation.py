@@ -1,0 +1,257 @@
+"""The text of one session: lossless, replayable, and free of charge for slow readers.
+
+A conversation is an append-only list of frozen entries plus the one block that is still being streamed. A reader
+holds a `Cursor` and asks for what came since; nothing is queued for it, so a reader that never returns costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import anyio
+
+from supervisor.api.types import Outcome, Question, QuestionOutcome, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    at: float
+    """Unix seconds."""
+    turn_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(Entry):
+    """A prompt, when its turn starts."""
+
+    text: str
+    source: Source
+    user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replied(Entry):
+    """One finished text block of the agent (Markdown)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCalled(Entry):
+    tool_use_id: str
+    tool: str
+    summary: str
+    """The arguments on one line."""
+    detail: str
+    """The arguments in full, one below the other, cut to a length that can be shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolReturned(Entry):
+    tool_use_id: str
+    text: str
+    """Cut to a length that can be shown."""
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionPosed(Entry):
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionClosed(Entry):
+    question_id: str
+    outcome: QuestionOutcome
+    answer: str
+    """In words: the label chosen, the reason given."""
+    by: str = ""
+    """Who gave the answer; empty without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed(Entry):
+    """Something the reader of this conversation should know: resumed, context lost, retrying."""
+
+    text: str
+    is_warning: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnded(Entry):
+    outcome: Outcome
+
+
+class StartsAgain(str):
+    """In a live stream of a reply: what was given of its last block is void, the block begins again. As a text it is
+    empty."""
+
+    __slots__ = ()
+
+
+class Cursor(NamedTuple):
+    """A reader's place: entries seen, and characters seen of the block that was open then."""
+
+    entries: int = 0
+    characters: int = 0
+    voided: int = 0
+    """Open blocks that had been voided by then."""
+
+
+class Reading(NamedTuple):
+    """What came since a cursor.
+
+    `entries` are complete. When the reader had seen a part of a streamed block and that block has been finished since,
+    the block arrives once more, whole, as the first `Replied` of `entries`: replace the part with it. `opened` is what
+    the open block gained; `open_is_new` says that it is a block the reader has not seen any of: a part that the reader
+    still has of another one, and that no entry has replaced, is void. `opened` may be empty then.
+    """
+
+    entries: tuple[Entry, ...]
+    opened: str
+    open_is_new: bool
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """The end of a conversation, for a reader that wants no more than that."""
+
+    entries: tuple[Entry, ...]
+    """Oldest first."""
+    open_text: str
+    """The block that is being written; empty when none is."""
+
+
+MOST_HELD = 1_000
+"""Entries of one conversation that are held in memory, at least; the journal has all of them."""
+MOST_TEXT_HELD = 16 * 1024 * 1024
+"""Characters of one conversation that are held in memory; the last entry is, whatever it holds."""
+MOST_FRAGMENTS = 4_096
+"""Of an open block that nobody reads: then they are put together."""
+
+
+def weigh(entry: Entry) -> int:
+    """About how many characters it holds."""
+    match entry:
+        case Asked(text=text) | Replied(text=text) | ToolReturned(text=text) | Noticed(text=text):
+            return len(text)
+        case ToolCalled(detail=detail):
+            return len(detail)
+        case QuestionPosed(question=question):
+            return len(question.detail)
+        case TurnEnded(outcome=outcome):
+            return len(getattr(outcome, "text", ""))
+    return 0
+
+
+class Conversation:
+    """Owned by one session; written only by the engine, read by anybody.
+
+    Where somebody keeps them all (`on_entry`), the oldest entries are let go of when there are twice as many as
+    `MOST_HELD`, or when they hold more text than `MOST_TEXT_HELD`: a session that is never idle would otherwise grow
+    for ever. Entries keep their numbers, so that every reader's cursor stays right.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = (), on_entry: Callable[[Entry], None] | None = None) -> None:
+        """`entries` were said before; `on_entry` is told every new one."""
+        self._entries: list[Entry] = list(entries)
+        self._weight = sum(map(weigh, self._entries))
+        """Characters of what is held."""
+        self._let_go = 0
+        """Entries that were here and are not any more."""
+        self._on_entry = on_entry
+        self._open: list[str] = []
+        self._open_length = 0
+        self._voided = 0
+        """Open blocks that were no part of the reply in the end."""
+        self.open_turn = ""
+        """The turn that the open block belongs to."""
+        self._changed = anyio.Event()
+
+    def __len__(self) -> int:
+        """How many there have been; not all of them are held."""
+        return self._let_go + len(self._entries)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Those that are held, oldest first."""
+        return tuple(self._entries)
+
+    @property
+    def open_text(self) -> str:
+        """The block being streamed; empty when none is."""
+        if len(self._open) > 1:
+            self._open = ["".join(self._open)]
+        return self._open[0] if self._open else ""
+
+    def append(self, entry: Entry) -> None:
+        """Adds an entry. A `Replied` closes the open block, which it repeats in full."""
+        if isinstance(entry, Replied):
+            self._open = []
+            self._open_length = 0
+        self._entries.append(entry)
+        self._weight += weigh(entry)
+        if self._on_entry is not None:
+            self._let_go_of_old()
+            self._on_entry(entry)
+        self.wake()
+
+    def _let_go_of_old(self) -> None:
+        count = len(self._entries) - MOST_HELD if len(self._entries) > 2 * MOST_HELD else 0
+        weight = sum(map(weigh, self._entries[:count]))
+        if self._weight > MOST_TEXT_HELD:
+            while count < len(self._entries) - 1 and self._weight - weight > MOST_TEXT_HELD // 2:
+                weight += weigh(self._entries[count])
+                count += 1
+        self._weight -= weight
+        self._let_go += count
+        del self._entries[:count]
+
+    def stream(self, text: str, turn_id: str) -> None:
+        """Adds to the open block of that turn."""
+        self.open_turn = turn_id
+        self._open.append(text)
+        self._open_length += len(text)
+        if len(self._open) >= MOST_FRAGMENTS:
+            self._open = ["".join(self._open)]
+        self.wake()
+
+    def void_block(self) -> None:
+        """Forgets the open block: its reply begins again. Nothing happens when none is open."""
+        if self._open:
+            self._open = []
+            self._open_length = 0
+            self._voided += 1
+            self.wake()
+
+    def end_block(self, at: float) -> None:
+        """Keeps a block that was cut short as it stands. Nothing happens when none is open."""
+        if text := self.open_text:
+            self.append(Replied(at=at, turn_id=self.open_turn, text=text))
+
+    def read(self, cursor: Cursor = Cursor()) -> Reading:
+        """Everything since `cursor`; `Cursor()` reads from the beginning. Cost: only what is new."""
+        entries = tuple(self._entries[max(0, cursor.entries - self._let_go) :])
+        was_closed = any(isinstance(entry, Replied) for entry in entries)
+        is_void = cursor.voided != self._voided
+        seen = 0 if was_closed or is_void else cursor.characters
+        opened = self.open_text[seen:] if self._open_length > seen else ""
+        has_void_part = is_void and cursor.characters > 0 and not was_closed
+        return Reading(
+            entries,
+            opened,
+            (bool(opened) and seen == 0) or has_void_part,
+            Cursor(len(self), self._open_length, self._voided),
+        )
+
+    async def next_change(self) -> None:
+        """Returns at the next change; read first, and nothing falls in between."""
+        await self._changed.wait()
+
+    def wake(self) -> None:
+        """Makes every waiting reader look again."""
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()

@@ -1,0 +1,157 @@
+"""The places of one instance, and what may be asked about them. It decides nothing and awaits nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+
+from supervisor.api.snapshot import PoolStatistics
+from supervisor.api.types import FailureKind, MemoryLevel, SlotState
+from supervisor.sessions.slot import Slot
+
+
+class Pool:
+    """State: the slots that are not GONE, the cap, and five counters that only grow.
+
+    The slots are also kept by state, and the spares and the outgrown apart, because every prompt asks for them: what
+    it costs does not grow with the pool.
+    """
+
+    def __init__(self, max_clients: int) -> None:
+        self.max_clients = max_clients
+        self.hot = 0
+        self.adopted = 0
+        self.cold = 0
+        self.evictions = 0
+        self.failures: Counter[FailureKind] = Counter()
+        self._slots: dict[str, Slot] = {}
+        self._by_state: dict[SlotState, dict[str, Slot]] = {state: {} for state in SlotState}
+        self._filed: dict[str, SlotState] = {}
+        """Slot → where it stands in `_by_state`."""
+        self._spares: dict[str, Slot] = {}
+        """Those that belong to no session, on their way out included."""
+        self._outgrown: dict[str, Slot] = {}
+        """Those above a memory ceiling."""
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(tuple(self._slots.values()))
+
+    def __len__(self) -> int:
+        """Every place that counts against the cap, those on the way in and out included."""
+        return len(self._slots)
+
+    def __repr__(self) -> str:
+        counts = self.statistics()
+        return (
+            f"<Pool {len(self)}/{self.max_clients}: {counts.spare} spare, {counts.idle} idle, {counts.busy} busy, "
+            f"{counts.asking} asking, {counts.reserved + counts.starting} coming, {counts.closing} closing>"
+        )
+
+    def get(self, slot_id: str) -> Slot | None:
+        return self._slots.get(slot_id)
+
+    def add(self, slot: Slot) -> None:
+        self._slots[slot.id] = slot
+        slot.on_change = self._file
+        self._file(slot)
+
+    def remove(self, slot: Slot) -> None:
+        if slot.state is not SlotState.GONE:
+            raise AssertionError(f"{slot!r} is not gone")
+        slot.on_change = None
+        del self._slots[slot.id]
+        del self._by_state[self._filed.pop(slot.id)][slot.id]
+        self._spares.pop(slot.id, None)
+        self._outgrown.pop(slot.id, None)
+
+    def _file(self, slot: Slot) -> None:
+        before = self._filed.get(slot.id)
+        if before is not slot.state:
+            if before is not None:
+                del self._by_state[before][slot.id]
+            self._by_state[slot.state][slot.id] = slot
+            self._filed[slot.id] = slot.state
+        _keep(self._spares, slot, slot.is_spare)
+        _keep(self._outgrown, slot, slot.memory_level is not MemoryLevel.NORMAL)
+
+    def in_state(self, *states: SlotState) -> Iterator[Slot]:
+        """Those in any of the states, each state's in the order in which they got there."""
+        return chain.from_iterable(self._by_state[state].values() for state in states)
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._slots) < self.max_clients
+
+    @property
+    def closing(self) -> int:
+        return len(self._by_state[SlotState.CLOSING]) + len(self._by_state[SlotState.GONE])
+
+    @property
+    def running(self) -> int:
+        """Turns that run, those on clients that are being ended included."""
+        active = len(self._by_state[SlotState.BUSY]) + len(self._by_state[SlotState.ASKING])
+        return active + sum(slot.has_turn_to_end for slot in self.in_state(SlotState.CLOSING, SlotState.GONE))
+
+    @property
+    def expected(self) -> int:
+        """Clients on their way in to a session with a turn waiting."""
+        coming = self.in_state(SlotState.RESERVED, SlotState.STARTING)
+        return sum(slot.session is not None and len(slot.session.mailbox) > 0 for slot in coming)
+
+    @property
+    def spares(self) -> int:
+        """Spares that are connected or coming."""
+        return sum(not slot.is_leaving for slot in self._spares.values())
+
+    @property
+    def has_spare_leaving(self) -> bool:
+        """How it ends is not known yet: whether another one is worth starting shows when it has gone."""
+        return any(slot.is_leaving for slot in self._spares.values())
+
+    @property
+    def memory_bytes(self) -> int:
+        return sum(slot.memory_bytes for slot in self._slots.values())
+
+    def find_spare(self, digest: str) -> Slot | None:
+        """A spare of the same options: a connected one if there is one, else the first that is coming."""
+        fitting = [slot for slot in self._spares.values() if slot.digest == digest]
+        return next((slot for slot in fitting if slot.is_ready), None) or next(
+            (slot for slot in fitting if slot.is_coming), None
+        )
+
+    def find_victim(self) -> Slot | None:
+        """The idle client to give up first (`Slot.value`)."""
+        victims = (slot for slot in self.in_state(SlotState.READY) if slot.is_evictable)
+        return min(victims, key=lambda slot: slot.value, default=None)
+
+    def find_overdue(self) -> Slot | None:
+        """A client that is free and above its hard ceiling."""
+        return next((slot for slot in self._outgrown.values() if slot.is_ready and slot.is_overdue), None)
+
+    def statistics(self) -> PoolStatistics:
+        count = {state: len(slots) for state, slots in self._by_state.items()}
+        spare = sum(slot.is_ready for slot in self._spares.values())
+        return PoolStatistics(
+            reserved=count[SlotState.RESERVED],
+            starting=count[SlotState.STARTING],
+            spare=spare,
+            idle=count[SlotState.READY] - spare,
+            busy=count[SlotState.BUSY],
+            asking=count[SlotState.ASKING],
+            closing=count[SlotState.CLOSING],
+            max_clients=self.max_clients,
+            hot=self.hot,
+            adopted=self.adopted,
+            cold=self.cold,
+            evictions=self.evictions,
+            crashes=sum(number for kind, number in self.failures.items() if kind is not FailureKind.KILLED),
+            failures=tuple(self.failures.most_common()),
+        )
+
+
+def _keep(slots: dict[str, Slot], slot: Slot, belongs: bool) -> None:
+    if belongs:
+        slots[slot.id] = slot
+    else:
+        slots.pop(slot.id, None)

@@ -1,0 +1,491 @@
+"""One caller's conversation: its mailbox, its text, its totals, and the client it has or has not."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from supervisor.api.errors import JournalFailed
+from supervisor.api.types import (
+    Done,
+    Expired,
+    Failed,
+    FailureKind,
+    Interrupted,
+    Offer,
+    Outcome,
+    SessionKey,
+    SessionState,
+    SlotState,
+    Source,
+    Usage,
+)
+from supervisor.clock import Clock
+from supervisor.process.reports import (
+    NEVER_WRITTEN,
+    ClientEvent,
+    Compacted,
+    Result,
+    Retrying,
+    TextBlock,
+    TextDelta,
+    ToolEnded,
+    ToolStarted,
+    Trimmed,
+    Voided,
+)
+from supervisor.sessions.backoff import Brake
+from supervisor.sessions.conversation import (
+    Asked,
+    Conversation,
+    Glimpse,
+    Noticed,
+    Replied,
+    ToolCalled,
+    ToolReturned,
+    TurnEnded,
+)
+from supervisor.sessions.cost_meter import CostMeter
+from supervisor.sessions.gist import Gist
+from supervisor.sessions.mailbox import Mailbox
+from supervisor.sessions.slot import Slot
+from supervisor.sessions.turn import Turn
+from supervisor.text.cleaning import clean
+
+if TYPE_CHECKING:
+    from supervisor.journal import Journal
+
+_FAILURES_BY_STATUS = {
+    401: FailureKind.AUTHENTICATION,
+    403: FailureKind.AUTHENTICATION,
+    429: FailureKind.RATE_LIMIT,
+}
+
+
+_NAMELESS = ("", "unknown")
+"""What the CLI calls a failure that it has no word for."""
+
+
+def _tell_retry(retrying: Retrying) -> str:
+    why = "" if retrying.reason in _NAMELESS else f" ({retrying.reason})"
+    what = f"The API refused with {retrying.status}" if retrying.status else "The connection to the API was lost"
+    delay = f"in {retrying.delay:.0f} s" if retrying.delay >= 1 else "at once"
+    return f"{what}{why}; attempt {retrying.attempt} of {retrying.max_retries} {delay}"
+
+
+REJECTIONS = (FailureKind.REJECTED, FailureKind.TOO_LONG)
+"""Failures for which a prompt is cut from its conversation."""
+
+_NOT_THE_PROMPT = ("credit balance", "api key", "organization")
+"""Words of a 400 that is not about what was sent."""
+
+
+def find_rejection(result: Result) -> FailureKind | None:
+    """How the API has rejected the prompt itself; None when the Result is anything else."""
+    if not result.is_error or result.was_aborted:
+        return None
+    if result.terminal_reason == "prompt_too_long" or result.api_status == 413:
+        return FailureKind.TOO_LONG
+    is_about_prompt = not any(words in result.error.lower() for words in _NOT_THE_PROMPT)
+    return FailureKind.REJECTED if result.api_status in (400, 422) and is_about_prompt else None
+
+
+def stopped(turn: Turn, reason: str, text: str, usage: Usage = Usage()) -> Outcome:
+    """The outcome of a turn that was asked to stop: an interrupt, or the failure it was stopped for."""
+    why = turn.stop_reason or reason
+    return Interrupted(why, text, usage) if turn.fails_as is None else Failed(turn.fails_as, why, usage, text)
+
+
+class Session:
+    """Durable and cheap. It outlives its clients; it has at most one at a time, and that one is its only writer."""
+
+    def __init__(self, key: SessionKey, clock: Clock, journal: Journal | None = None) -> None:
+        self.key = key
+        self.mailbox = Mailbox()
+        self.slot: Slot | None = None
+        self.uuid = ""
+        """Claude Code's id of the conversation; empty until a client was assigned."""
+        self.workspace: Path | None = None
+        self.has_history = False
+        """There is something on disk to resume."""
+        self.leaves_none_behind = False
+        """A tool call without a session key: removed when its turn has ended (S1.2)."""
+        self.is_closing = False
+        """Taken off the books as soon as its client has gone; takes no more prompts."""
+        self.allowed: set[str] = set()
+        """What "always in this session" has allowed (`rules.Rule.stored`)."""
+        self.allowed_once: list[str] = []
+        """Calls (`permissions.call_of`) approved while no client was there to be told: each counts once, and only for
+        the turn that asked."""
+        self.questions: list[str] = []
+        """Ids of its open questions."""
+        self.gist = Gist()
+        self.usage = Usage()
+        self.turns = 0
+        self.note = ""
+        self.has_failed = False
+        """Its last turn failed."""
+        self.brake = Brake()
+        """After a client of it ended badly: the next start waits."""
+        self.is_stalled = False
+        """Its turn has given no sign of life for longer than `stall_after`."""
+        self.created_at = clock.wall()
+        self.last_activity_at = self.created_at
+        self.last_activity_steady = clock.steady()
+        self.offer: Offer | None = None
+        """A turn that a restart interrupted, until somebody decides."""
+        self.drop_turns: tuple[str, ...] = ()
+        """Uuids of unanswered prompts, newest first: the next resume cuts them from the conversation."""
+        self.drops_unjudged = False
+        """That resume cuts what stands before them too, back to the last words of the model."""
+        self.is_judged = True
+        """The model has replied to all that stands in the conversation. False after a turn that ended without its
+        answer: the API may reject its words, or what a tool returned, with the next prompt."""
+        self._clock = clock
+        self._journal = journal
+        self._conversation: Conversation | None = None
+        self._faded: weakref.ref[Conversation] | None = None
+        self.meter = CostMeter()
+        self.context_tokens = self.context_window = 0
+        """Tokens of the conversation after its last reply, and what the model takes in; 0 while that is not known."""
+        self.is_compacted_in_vain = False
+        """The last compaction failed, or has not brought the conversation below `compactAt`."""
+        self.rejections = 0
+        """Prompts in a row that the API has rejected."""
+        self.own: Turn | None = None
+        """A turn that the CLI has begun by itself, while it runs; perhaps before one whose prompt is written."""
+
+    def __repr__(self) -> str:
+        return f"<Session {self.key} {self.status}, {self.mailbox!r}>"
+
+    @property
+    def is_blank(self) -> bool:
+        """Nothing has ever happened in it, and nothing is about to."""
+        is_unused = self.slot is None and self.mailbox.current is None and not len(self.mailbox)
+        return is_unused and not self.has_history and self.turns == 0 and self.offer is None
+
+    @property
+    def is_answered(self) -> bool:
+        """The model has answered in it: a conversation that is not on disk any more would be a loss."""
+        return self.usage != Usage()
+
+    @property
+    def conversation(self) -> Conversation:
+        """Read back from the journal where it is not at hand."""
+        if self._conversation is None:
+            self._conversation = self._faded() if self._faded is not None else None
+        if self._conversation is None:
+            self._conversation = self._recall()
+        return self._conversation
+
+    def glimpse(self, count: int) -> Glimpse:
+        """The last `count` entries, without reading back the whole conversation. Raises `JournalFailed`."""
+        held = self._conversation or (self._faded() if self._faded is not None else None)
+        if held is not None:
+            return Glimpse(held.entries[-count:] if count else (), held.open_text)
+        if self._journal is None:
+            return Glimpse((), "")
+        return Glimpse(tuple(self._journal.last_entries(self.key, count)), "")
+
+    def fade(self) -> None:
+        """Nothing runs here any more: the text is let go of. Whoever still reads it keeps it; the journal has it."""
+        if self._journal is not None and self._conversation is not None:
+            self._faded, self._conversation = weakref.ref(self._conversation), None
+
+    def _recall(self) -> Conversation:
+        journal, key = self._journal, self.key
+        if journal is None:
+            return Conversation()
+        try:
+            entries = journal.history(key)
+        except JournalFailed as error:
+            entries = [Noticed(at=self._clock.wall(), text=f"What was said before: {error}", is_warning=True)]
+        return Conversation(entries, partial(journal.add_entry, key))
+
+    @property
+    def status(self) -> SessionState:
+        """The one computed status: used by every list, header and answer."""
+        slot = self.slot
+        head = self.mailbox.head
+        if (slot is not None and slot.state is SlotState.ASKING) or (head is not None and head.is_away):
+            return SessionState.ASKING
+        if self.offer is not None and self.running is None:
+            return SessionState.INTERRUPTED
+        if self.running is not None:
+            return SessionState.STALLED if self.is_stalled else SessionState.WORKING
+        if len(self.mailbox):
+            return SessionState.WAITING
+        if self.has_failed:
+            return SessionState.FAILED
+        if slot is not None and slot.is_ready:
+            return SessionState.IDLE
+        return SessionState.HIBERNATED if self.has_history else SessionState.NEW
+
+    @property
+    def running(self) -> Turn | None:
+        """The turn whose words the client says now."""
+        return self.own or self.mailbox.current
+
+    @property
+    def turns_to_stop(self) -> Iterator[Turn]:
+        """Its turns in the order in which a stop looks for one: what runs, then what waits."""
+        yield from filter(None, (self.own, self.mailbox.current))
+        yield from self.mailbox
+
+    @property
+    def context_share(self) -> float | None:
+        """How much of the model's context the conversation fills, from 0 to 1; None while that is not known."""
+        return min(1.0, self.context_tokens / self.context_window) if self.context_window else None
+
+    def text_of(self, turn: Turn) -> str:
+        """What it has said so far."""
+        opened = self.conversation.open_text if self.conversation.open_turn == turn.id else ""
+        return "\n\n".join([*turn.blocks, *filter(None, [opened])])
+
+    def adopt(self, slot: Slot) -> None:
+        """Makes that place the session's own; a place that does not resume brings its id and workspace along."""
+        if self.slot is not None or slot.session is not None:
+            raise AssertionError(f"{self!r} cannot take {slot!r}: one writer per session")
+        self.slot, slot.session = slot, self
+        self.uuid, self.workspace = slot.uuid, slot.workspace
+        if not slot.resume:
+            self.meter.reset()
+            self.is_judged = True
+
+    def begin(self) -> Turn:
+        """Makes the head of the mailbox the running turn."""
+        turn = self.mailbox.begin()
+        turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
+        self._touch()
+        if turn.prompt.source is not Source.ENGINE:
+            self.gist.begin(turn.prompt.text, turn.prompt.user)
+        self._take_down(turn, turn.started_at)
+        return turn
+
+    def begin_own(self, turn: Turn) -> None:
+        """A turn that the CLI has begun by itself."""
+        if self.own is not None:
+            raise AssertionError(f"{self!r} runs {self.own!r} already")
+        self.own = turn
+        turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
+        self._touch()
+        self._take_down(turn, turn.started_at)
+
+    def put_back(self) -> Turn:
+        """Makes the running turn wait again, before all others."""
+        turn = self.mailbox.put_back()
+        turn.started_at = None
+        return turn
+
+    def hear(self, event: ClientEvent) -> None:
+        """Takes down what the client says. `Result` is not for here: it ends a turn (`settle`)."""
+        now = self._clock.wall()
+        turn = self.running
+        turn_id = turn.id if turn else ""
+        self._touch()
+        match event:
+            case TextDelta(text):
+                self.is_judged = True
+                if turn is not None and turn.first_text_steady is None:
+                    turn.first_text_steady = self._clock.steady()
+                self.conversation.stream(text, turn_id)
+                self.gist.stream(text)
+            case Voided():
+                self.conversation.void_block()
+                self.gist.void()
+            case TextBlock(text):
+                self.has_history = self.is_judged = True
+                if turn is not None and turn.first_text_steady is None:
+                    turn.first_text_steady = self._clock.steady()
+                if turn is not None:
+                    turn.blocks.append(text)
+                self.gist.close(text)
+                self.conversation.append(Replied(at=now, turn_id=turn_id, text=text))
+            case ToolStarted(tool_use_id, tool, summary, detail):
+                self.has_history = self.is_judged = True
+                if turn is not None:
+                    turn.has_used_tools = True
+                self.conversation.append(
+                    ToolCalled(
+                        at=now,
+                        turn_id=turn_id,
+                        tool_use_id=tool_use_id,
+                        tool=tool,
+                        summary=summary,
+                        detail=detail,
+                    )
+                )
+            case ToolEnded(tool_use_id, text, is_error):
+                self.conversation.append(
+                    ToolReturned(at=now, turn_id=turn_id, tool_use_id=tool_use_id, text=text, is_error=is_error)
+                )
+            case Retrying() as retrying:
+                self.conversation.void_block()  # an attempt that is repeated begins its reply again
+                self.gist.void()
+                self.notice(_tell_retry(retrying), is_warning=True)
+            case Compacted(tokens_before, tokens_after):
+                self.context_tokens = tokens_after or self.context_tokens
+                if turn is not None:
+                    turn.was_compacted = True
+                self.notice(f"The conversation was compacted ({tokens_before:,} tokens before, {tokens_after:,} after)")
+            case Trimmed(words):
+                self.notice(words, is_warning=True)
+            case _:
+                pass
+
+    def settle(self, turn: Turn, result: Result) -> Outcome:
+        """The outcome that a Result means."""
+        if result.terminal_reason != NEVER_WRITTEN:
+            self.drop_turns, self.drops_unjudged = (
+                (),
+                False,
+            )  # the conversation goes on from this turn: what was cut before it stays cut
+        usage = Usage(
+            result.usage.input_tokens,
+            result.usage.output_tokens,
+            result.usage.cache_tokens,
+            self.meter.read(result.usage.cost_usd),
+        )
+        self.has_history = self.has_history or result.terminal_reason != NEVER_WRITTEN
+        if not turn.is_command:
+            self.context_tokens = result.context_tokens or self.context_tokens
+        self.context_window = result.context_window or self.context_window
+        text = "\n\n".join(turn.blocks)
+        if result.was_aborted:
+            self.conversation.end_block(self._clock.wall())
+            return stopped(turn, "interrupted", text, usage)
+        if result.is_error:
+            kind = _FAILURES_BY_STATUS.get(result.api_status or 0, FailureKind.API_ERROR)
+            if result.terminal_reason == "max_turns":
+                kind = FailureKind.MAX_TURNS
+            words = result.error or result.text or "the turn ended with an error"
+            if (rejection := find_rejection(result)) is not None:
+                kind, words = rejection, self._cut_rejected(turn, rejection, words)
+            return Failed(kind, words, usage, text)
+        return Done(result.structured or text or result.text, usage, self._clock.steady() - turn.started_steady)
+
+    def _cut_rejected(self, turn: Turn, kind: FailureKind, words: str) -> str:
+        """A rejected prompt would stay in the conversation, and every later turn would fail with it: the next resume
+        cuts it. Returns what its caller is told."""
+        if not turn.is_prompt:
+            return words
+        self.drop_turns = tuple(dict.fromkeys((turn.first_uuid, turn.uuid)))
+        self.rejections += 1
+        told = [words.rstrip("."), "the prompt was taken out of the conversation, which goes on without it"]
+        if kind is FailureKind.TOO_LONG:
+            what = "even with the conversation compacted" if turn.was_compacted else "together with the conversation"
+            told[1:1] = [f"it is too long for the model {what}"]
+        if turn.has_used_tools:
+            told.append("what its tools have done stays done")
+        if self.rejections > 1:
+            told.append(
+                f"{self.rejections} in a row: if they are all right by themselves, the conversation is not; close the "
+                "session, or name another one, to begin a new one"
+            )
+        return "; ".join(told)
+
+    def may_be_rejected_for_another(self, turn: Turn, result: Result) -> bool:
+        """The API has rejected a prompt that stands behind words it had not seen before: either may be the reason."""
+        is_fresh = turn.is_prompt and not turn.is_second_try and not turn.stop_reason
+        return is_fresh and not self.is_judged and find_rejection(result) is not None
+
+    def leave_unjudged(self, turn: Turn) -> None:
+        """The next resume begins behind the last words of the model, and the turn's prompt is sent again."""
+        self.drop_turns, self.drops_unjudged = (turn.uuid,), True
+        # A prompt that goes by an id the conversation has already seen is passed over.
+        turn.uuid, turn.is_second_try = str(uuid4()), True
+        self.notice(
+            "The API rejected the prompt together with what stands before it unanswered: it is sent again without that",
+            is_warning=True,
+        )
+
+    def finish(self, outcome: Outcome) -> Turn:
+        """Ends the running turn: its one outcome is recorded here."""
+        turn = self.mailbox.finish()
+        self.conversation.end_block(self._clock.wall())
+        self._record(turn, outcome)
+        return turn
+
+    def finish_own(self, outcome: Outcome) -> Turn:
+        """Ends the turn that the CLI began by itself."""
+        turn = self.own
+        assert turn is not None, "it runs"
+        self.conversation.end_block(self._clock.wall())
+        self.own = None
+        self._record(turn, outcome)
+        return turn
+
+    def drop(self, turn: Turn, outcome: Outcome) -> None:
+        """Ends a turn that waits."""
+        if not self.mailbox.withdraw(turn):
+            raise AssertionError(f"{turn!r} does not wait in {self!r}")
+        self._take_down(turn, turn.queued_at)
+        self._record(turn, outcome)
+
+    def forget_context(self) -> None:
+        """The conversation is not on disk any more: the next client begins a new one."""
+        self.has_history = False
+        self.uuid = ""
+        self.drop_turns, self.drops_unjudged = (), False
+        self.context_tokens = 0
+        self.meter.reset()
+        self.notice("The conversation so far could not be resumed: the agent no longer remembers it", is_warning=True)
+
+    def notice(self, text: str, *, is_warning: bool = False) -> None:
+        self.conversation.append(
+            Noticed(
+                at=self._clock.wall(),
+                turn_id=self.running.id if self.running else "",
+                text=text,
+                is_warning=is_warning,
+            )
+        )
+        if is_warning:
+            self.note = text
+
+    def _take_down(self, turn: Turn, at: float) -> None:
+        if turn.is_taken_down:
+            return
+        turn.is_taken_down = True
+        if turn.is_revived and self._was_taken_down(turn):
+            return
+        prompt = turn.prompt
+        self.conversation.append(
+            Asked(at=at, turn_id=turn.id, text=clean(prompt.text), source=prompt.source, user=prompt.user)
+        )
+
+    def _was_taken_down(self, turn: Turn) -> bool:
+        return any(isinstance(one, Asked) and one.turn_id == turn.id for one in self.conversation.entries)
+
+    def _record(self, turn: Turn, outcome: Outcome) -> None:
+        self._touch()
+        if turn.is_taken_down and turn.prompt.source is not Source.AGENT:
+            self.allowed_once.clear()
+        self.turns += 1
+        if isinstance(outcome, Done | Failed | Interrupted):
+            self.usage = self.usage + outcome.usage
+        self.has_failed = isinstance(outcome, Failed)
+        is_cut = turn.is_prompt and isinstance(outcome, Failed) and outcome.kind in REJECTIONS
+        if turn.started_at is not None and not is_cut and not isinstance(outcome, Done):
+            self.is_judged = False
+        match outcome:
+            case Failed(kind, message):
+                self.note = f"{kind}: {message.splitlines()[0] if message else ''}"
+            case Expired(message, _):
+                self.note = message
+            case Done():
+                self.note = ""
+                self.rejections = 0
+            case _:
+                self.note = outcome.reason
+        turn.end(outcome)
+        self.conversation.append(TurnEnded(at=self._clock.wall(), turn_id=turn.id, outcome=outcome))
+
+    def _touch(self) -> None:
+        self.is_stalled = False
+        self.last_activity_at = self._clock.wall()
+        self.last_activity_steady = self._clock.steady()

@@ -1,0 +1,195 @@
+"""One place in a pool, and the rules of its life."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from supervisor.api.types import MemoryLevel, Server, ServerState, SlotState
+
+if TYPE_CHECKING:
+    from supervisor.process.client import Client
+    from supervisor.sessions.session import Session
+
+MEMORY_SAMPLES = 30
+"""Samples kept for the small trend on screen."""
+
+_ALLOWED: dict[SlotState, frozenset[SlotState]] = {
+    SlotState.RESERVED: frozenset({SlotState.STARTING, SlotState.CLOSING}),
+    SlotState.STARTING: frozenset({SlotState.READY, SlotState.CLOSING}),
+    SlotState.READY: frozenset({SlotState.BUSY, SlotState.CLOSING}),
+    SlotState.BUSY: frozenset({SlotState.READY, SlotState.ASKING, SlotState.CLOSING}),
+    SlotState.ASKING: frozenset({SlotState.BUSY, SlotState.READY, SlotState.CLOSING}),
+    SlotState.CLOSING: frozenset({SlotState.GONE}),
+    SlotState.GONE: frozenset(),
+}
+
+
+class Slot:
+    """Belongs to one session from its first prompt to its end; to none while it is a spare.
+
+    The session id (`uuid`) and the workspace are the slot's from birth: a new session that takes a spare adopts both.
+    """
+
+    def __init__(self, slot_id: str, uuid: str, workspace: Path, digest: str, *, resume: bool, at: float) -> None:
+        self.id = slot_id
+        self.uuid = uuid
+        self.workspace = workspace
+        self.digest = digest
+        """Of the options it is started with; a spare serves only the same digest."""
+        self.resume = resume
+        """Started with `resume`: the conversation exists already."""
+        self.mark = ""
+        """What its processes carry in their environment."""
+        self.on_change: Callable[[Slot], None] | None = None
+        """Told when its state, its session or its memory level has changed: the pool keeps counts by them."""
+        self._session: Session | None = None
+        self.client: Client | None = None
+        self.created_at = at
+        """Unix seconds."""
+        self.idle_since = 0.0
+        """Steady seconds; what least-recently-used is judged by."""
+        self.asking_since: float | None = None
+        """Steady seconds; None while it does not wait for an answer."""
+        self.last_event_at = at
+        self.turns = 0
+        self.tool = ""
+        self.tool_started_at: float | None = None
+        self.memory_trend: deque[int] = deque(maxlen=MEMORY_SAMPLES)
+        self._memory_level = MemoryLevel.NORMAL
+        self.servers: tuple[Server, ...] = ()
+        """Its MCP servers, as they were seen last."""
+        self.processes = 0
+        self.cpu_percent = 0.0
+        self.step = ""
+        """Where on the ladder it is while CLOSING."""
+        self._measured_at: deque[float] = deque(maxlen=MEMORY_SAMPLES)
+        self._state = SlotState.RESERVED
+
+    def __repr__(self) -> str:
+        return f"<Slot {self.id} {self._state} for {self.session.key if self.session else 'nobody'}>"
+
+    @property
+    def instance(self) -> str:
+        """Name of the instance it belongs to: its id without the number."""
+        return self.id.rpartition("-")[0]
+
+    @property
+    def state(self) -> SlotState:
+        return self._state
+
+    @property
+    def session(self) -> Session | None:
+        """None while it is a spare."""
+        return self._session
+
+    @session.setter
+    def session(self, session: Session | None) -> None:
+        self._session = session
+        self._tell_change()
+
+    @property
+    def memory_level(self) -> MemoryLevel:
+        """As last measured (`ceilings.judge`)."""
+        return self._memory_level
+
+    @memory_level.setter
+    def memory_level(self, level: MemoryLevel) -> None:
+        if level is not self._memory_level:
+            self._memory_level = level
+            self._tell_change()
+
+    @property
+    def pid(self) -> int:
+        return self.client.pid if self.client is not None else 0
+
+    @property
+    def process_started(self) -> float:
+        """The start time of its process, as the system gives it; 0 before it runs."""
+        return self.client.started if self.client is not None else 0.0
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.memory_trend[-1] if self.memory_trend else 0
+
+    @property
+    def memory_growth(self) -> int:
+        """Bytes a minute, from the first to the last sample that is kept."""
+        if len(self._measured_at) < 2:
+            return 0
+        seconds = self._measured_at[-1] - self._measured_at[0]
+        return int((self.memory_trend[-1] - self.memory_trend[0]) / seconds * 60) if seconds > 0 else 0
+
+    @property
+    def has_worked(self) -> bool:
+        """It has, or had, a turn to run: what it measures is what a client of this kind needs."""
+        return self.turns > 0 or self.is_running
+
+    @property
+    def is_outgrown(self) -> bool:
+        """Above its soft ceiling: it gets no new turn. Not before it has worked: a fresh one would be no smaller."""
+        return self.turns > 0 and self.memory_level is not MemoryLevel.NORMAL
+
+    @property
+    def is_overdue(self) -> bool:
+        """Above its hard ceiling: it is ended as soon as it is idle."""
+        return self.turns > 0 and self.memory_level in (MemoryLevel.HARD, MemoryLevel.PANIC)
+
+    @property
+    def awaited_servers(self) -> tuple[str, ...]:
+        """Names of the MCP servers that are still connecting: the first turn waits for them."""
+        return tuple(server.name for server in self.servers if server.state is ServerState.PENDING)
+
+    @property
+    def is_spare(self) -> bool:
+        return self._session is None
+
+    @property
+    def is_coming(self) -> bool:
+        """Counted, and not yet able to take a prompt."""
+        return self._state in (SlotState.RESERVED, SlotState.STARTING)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._state is SlotState.READY
+
+    @property
+    def is_running(self) -> bool:
+        """A turn runs on it."""
+        return self._state in (SlotState.BUSY, SlotState.ASKING)
+
+    @property
+    def has_turn_to_end(self) -> bool:
+        """On the way out with a turn that runs until the process has stopped."""
+        return self.is_leaving and self.session is not None and self.session.running is not None
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._state in (SlotState.CLOSING, SlotState.GONE)
+
+    @property
+    def is_evictable(self) -> bool:
+        """Idle, and nobody is about to use it. Busy and asking ones never are (S1.14)."""
+        return self.is_ready and (self._session is None or len(self._session.mailbox) == 0)
+
+    @property
+    def value(self) -> tuple[bool, bool, float]:
+        """What is given up first is worth least: what is outgrown, then a spare, then the least recently used."""
+        return (not self.is_outgrown, not self.is_spare, self.idle_since)
+
+    def note_memory(self, memory_bytes: int, at: float) -> None:
+        """Keeps a measurement. `at` in steady seconds."""
+        self.memory_trend.append(memory_bytes)
+        self._measured_at.append(at)
+
+    def move(self, state: SlotState) -> None:
+        if state is not self._state and state not in _ALLOWED[self._state]:
+            raise AssertionError(f"{self!r} cannot become {state}")
+        self._state = state
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        if self.on_change is not None:
+            self.on_change(self)

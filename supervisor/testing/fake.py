@@ -1,0 +1,579 @@
+"""The shipped fake: agents without processes, for tests of the engine and for loads that real processes cannot reach.
+
+The real supervisor runs on it unchanged; only the connections are fake. A `FakeWorld` holds what real processes would
+share (the conversations on disk) and remembers every rule that was broken, so that a test can assert there was none:
+
+    world = FakeWorld(on_prompt=hold)
+    async with Supervisor(templates, settings, connect=world.connect) as supervisor:
+        ticket = supervisor.submit(Prompt("helpdesk", "Hello"))
+        ...                                     # wait until world.holder_of("Hello") is found
+        world.holder_of("Hello").reply("Hi")    # or: fail(429), die(), hang(), await ask(...)
+        print(await ticket.outcome(), world.violations)
+
+It behaves as the bundled CLI was measured to. A process that hangs answers nothing, an interrupt neither, and only
+KILL ends it; one that died refuses an interrupt at once; a question goes with an interrupt and with its client.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+import anyio.lowlevel
+
+from supervisor.api.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
+from supervisor.api.types import Server, Usage
+from supervisor.config.templates import Template
+from supervisor.journal import ClientRecord
+from supervisor.process.connection import Connector, Launch, ToolRequest, Verdict
+from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.reports import (
+    ClientEvent,
+    Compacted,
+    Prodded,
+    Requested,
+    Rested,
+    Result,
+    Retrying,
+    TextBlock,
+    TextDelta,
+    ToolStarted,
+    Voided,
+    Woke,
+)
+
+if TYPE_CHECKING:
+    from supervisor.claude.messages import Translator
+
+OnPrompt = Callable[["FakeConnection", str], None]
+
+
+def answer_at_once(connection: FakeConnection, text: str) -> None:
+    """The default agent: replies to each prompt immediately."""
+    connection.reply(f"You said: {text}")
+
+
+def hold(connection: FakeConnection, text: str) -> None:
+    """An agent that says nothing until the test makes it (`connection.reply`)."""
+
+
+def compact_at_once(connection: FakeConnection, text: str) -> None:
+    """The default for a command: the conversation is shortened."""
+    connection.tell(Compacted(connection.context_tokens, 100))
+    connection.context_tokens = 100
+    connection._finish(text="")
+
+
+class Written(NamedTuple):
+    """One prompt that reached a process."""
+
+    client_id: str
+    session_uuid: str
+    text: str
+
+
+@dataclass
+class FakeWorld:
+    """What all fake connections of one test share."""
+
+    on_prompt: OnPrompt = answer_at_once
+    on_command: OnPrompt = compact_at_once
+    transcripts: dict[str, list[str]] = field(default_factory=dict)
+    """Conversation id → every prompt written to it: what a resumed client remembers. Take one out to lose it."""
+    transcript_uuids: dict[str, list[str]] = field(default_factory=dict)
+    """Conversation id → the ids those prompts were written with."""
+    judged: dict[str, int] = field(default_factory=dict)
+    """Conversation id → how many of those prompts the model has replied to: a later one may be what the API rejects."""
+    written: list[Written] = field(default_factory=list)
+    """Every prompt ever written, in the order of writing."""
+    connections: list[FakeConnection] = field(default_factory=list)
+    """Every connection ever opened, oldest first."""
+    violations: list[str] = field(default_factory=list)
+    """Rules that were broken: two writers of one conversation, a prompt in a running turn or with an id used before, a
+    second reader, a process started twice or beside one of an earlier run, a process that was left in the middle of a
+    turn without an interrupt, or whose tree was not looked at before a step that may hide a part of it."""
+    connect_failures: list[ConnectFailed] = field(default_factory=list)
+    """Raised by the next connects, first one first."""
+    failed_connects: int = 0
+    """Connects that did not become a process, those given up included."""
+    gate: anyio.Event | None = None
+    """When set, a connect waits for it."""
+    saved_costs: dict[str, float] = field(default_factory=dict)
+    """Conversation id → the running total of its cost that the last process to end in order has saved."""
+    tells_costs_before: bool = True
+    """A process can say what its running total begins with."""
+    servers: tuple[Server, ...] = ()
+    """The MCP servers of every process, as they are now."""
+    expected_bytes: int = 1024**2
+    """What one client is expected to use, before any was measured."""
+    starting: int = 0
+    most_starting: int = 0
+    """The most connects that were under way at once."""
+
+    def connect(self, template: Template) -> Connector:
+        """Hand this to `Supervisor(connect=...)`."""
+        return FakeConnector(self, template.name)
+
+    @property
+    def live(self) -> list[FakeConnection]:
+        return [connection for connection in self.connections if connection.is_alive]
+
+    def lose_parent(self) -> None:
+        """The supervisor was killed: idle processes leave at the end of their input, busy ones go on (measured), and
+        nobody reads what they say."""
+        for index, connection in enumerate(self.connections):
+            if connection.is_alive and connection.is_in_turn:
+                self.connections[index] = connection.orphaned()
+            connection.kill()
+
+    async def end_orphans(self, records: Sequence[ClientRecord]) -> tuple[int, int]:
+        """What `orphans.end_orphans` does for real processes: ends those that an earlier run has recorded."""
+        marks = {record.mark for record in records}
+        found = [connection for connection in self.live if connection.launch.mark in marks]
+        for connection in found:
+            await anyio.lowlevel.checkpoint()
+            connection.kill()
+        return len(found), 0
+
+    def holder_of(self, prompt: str) -> FakeConnection:
+        """The connection that was given this prompt last."""
+        return next(one for one in reversed(self.connections) if prompt in one.prompts)
+
+
+class FakeConnector:
+    def __init__(self, world: FakeWorld, digest: str) -> None:
+        self._world = world
+        self._digest = digest
+
+    @property
+    def digest(self) -> str:
+        return self._digest
+
+    @property
+    def expected_bytes(self) -> int:
+        return self._world.expected_bytes
+
+    def open(self, launch: Launch) -> FakeConnection:
+        connection = FakeConnection(self._world, launch)
+        self._world.connections.append(connection)
+        return connection
+
+
+class FakeConnection:
+    """One agent without a process. A test may make it talk, ask, die, or hang."""
+
+    def __init__(self, world: FakeWorld, launch: Launch) -> None:
+        self.world = world
+        self.launch = launch
+        self.prompts: list[str] = []
+        self.commands: list[str] = []
+        self.is_alive = False
+        self.is_hanging = False
+        """Answers nothing any more, as a stopped process. Only KILL ends it."""
+        self.memory_bytes = world.expected_bytes
+        """What the census finds while it is alive."""
+        self.interrupts = 0
+        self.context_tokens = 0
+        """Of its conversation; the model takes 1,000."""
+        self.price = 0.001
+        """Dollars that its next turn costs."""
+        self.is_orphan = False
+        """Its supervisor was killed, and it goes on."""
+        self.survives_terminate = False
+        """Does not leave when asked to. Only KILL ends it."""
+        self.leaves_behind = 0
+        """Processes of its tree that outlive even KILL, as one does that waits for a dead disk."""
+        self.may_be_overtaken = False
+        """A prompt that is written while it runs a turn of its own is no violation: the test has made them cross."""
+        self._is_awake = False
+        """It runs a turn that it has begun by itself."""
+        self._queued: tuple[str, str] | None = None
+        """A prompt, text and id, that was written meanwhile."""
+        self._uuid = ""
+        self._uuids_seen: set[str] = set()
+        self._is_interrupted = False
+        """An interrupt came for the turn that runs."""
+        self._was_started = False
+        self._was_looked_at = False
+        """Its process tree was listed: what it leaves behind when it goes is found again."""
+        self._has_reader = False
+        self._ended = anyio.Event()
+        self._asking: set[anyio.CancelScope] = set()
+        self._said: list[str] = []
+        self._in, self._out = anyio.create_memory_object_stream[ClientEvent | ClientDied](math.inf)
+        self._cost = 0.0
+        self._translator: Translator | None = None
+        self._cost_before: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<FakeConnection {self.launch.client_id}, {len(self.prompts)} prompts>"
+
+    @property
+    def pid(self) -> int:
+        return 0
+
+    @property
+    def started(self) -> float:
+        return 0.0
+
+    @property
+    def spent_before(self) -> float | None:
+        return self._cost_before if self.world.tells_costs_before else None
+
+    @property
+    def is_in_turn(self) -> bool:
+        return bool(self._uuid) or self._is_awake
+
+    @property
+    def questions(self) -> int:
+        """How many questions of it are open."""
+        return len(self._asking)
+
+    # What a test makes it do
+
+    def say(self, text: str) -> None:
+        """Streams a fragment."""
+        self._said.append(text)
+        self.tell(TextDelta(text))
+
+    def give_up(self, text: str = "") -> None:
+        """Streams that, and loses the connection to the API: the CLI tries again, and the reply begins anew."""
+        if text:
+            self.say(text)
+        self._said = []
+        self.tell(Voided())
+        self.tell(Retrying(1, 3, 0.5, None, "unknown"))
+
+    def tell(self, event: ClientEvent | ClientDied) -> None:
+        """Writes to the pipe, whether somebody still reads it or not."""
+        if isinstance(event, TextDelta | TextBlock | ToolStarted):
+            self.world.judged[self.launch.session_uuid] = len(self.remembers)
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._in.send_nowait(event)
+
+    def write(self, line: object) -> None:
+        """Writes one message as the CLI does, of any shape: it is parsed by the SDK and translated as that of a real
+        process is, and one that cannot be read ends this client. The running turn's id is `prompt_uuid`."""
+        from claude_agent_sdk._internal.message_parser import parse_message
+
+        from supervisor.claude.messages import Translator, translate_death
+
+        try:
+            message = parse_message(line)  # type: ignore[arg-type]
+            if self._translator is None:
+                self._translator = Translator(self.launch.workspace)
+            for event in self._translator.read(message) if message is not None else ():
+                if isinstance(event, Result) and self._uuid in (event.prompt_uuids or (self._uuid,)):
+                    self._uuid = ""
+                self.tell(event)
+        except Exception as error:
+            self._end()
+            self.tell(error if isinstance(error, ClientDied) else translate_death(error, ""))
+
+    @property
+    def prompt_uuid(self) -> str:
+        """Of the prompt whose turn runs; empty between turns."""
+        return self._uuid
+
+    def reply(self, text: str = "", *, rests: bool = True) -> None:
+        """Says the rest and ends the turn; `rests` is the idle sign after it."""
+        if text:
+            self.say(text)
+        whole, self._said = "".join(self._said), []
+        self.tell(TextBlock(whole))
+        self._finish(text=whole, rests=rests)
+
+    def wake(self, why: str = "") -> None:
+        """Begins a turn by itself, as after a timer or the end of a background task."""
+        self._is_awake = True
+        if why:
+            self.tell(Prodded(why))
+        self.tell(Woke())
+        self.tell(Requested())
+
+    def finish_own(self, text: str = "", *, was_aborted: bool = False) -> None:
+        """Says the rest of that turn and ends it; a prompt that was written meanwhile is next."""
+        if text:
+            self.tell(TextDelta(text))
+            self.tell(TextBlock(text))
+        self._is_awake = False
+        self._cost += self.price
+        reason = "aborted_streaming" if was_aborted else "completed"
+        usage = Usage(10, len(text) // 4 + 1, 0, self._cost)
+        error = "interrupted" if was_aborted else ""
+        self.tell(Result(None, text, was_aborted, was_aborted, reason, error, None, usage, is_own=False))
+        if self._queued is None:
+            self.tell(Rested())
+        else:
+            self._take_up_queued()
+
+    def merge(self) -> None:
+        """Takes the prompt that was written meanwhile into its own turn: one Result for both."""
+        self._is_awake = False
+        self._take_up_queued()
+
+    def _take_up_queued(self) -> None:
+        assert self._queued is not None, "a prompt was written"
+        (text, self._uuid), self._queued = self._queued, None
+        self.tell(Requested((self._uuid,)))
+        self.world.on_prompt(self, text)
+
+    def fail(self, status: int) -> None:
+        """Ends the turn with an error of the API."""
+        self._finish(text="", error=f"API Error: {status}", status=status)
+
+    def reject(self, status: int = 400) -> None:
+        """Ends the turn as the API does that rejects a prompt: it stays in the conversation."""
+        self.fail(status)
+
+    @property
+    def remembers(self) -> list[str]:
+        """Every prompt of its conversation, oldest first."""
+        return self.world.transcripts.get(self.launch.session_uuid, [])
+
+    def die(self, exit_code: int = -9) -> None:
+        """The process ends: everybody who waits for it is told."""
+        self._end()
+        self.tell(ClientDied(f"the process ended with exit code {exit_code}", exit_code=exit_code))
+
+    def hang(self) -> None:
+        self.is_hanging = True
+
+    async def ask(self, request: ToolRequest) -> Verdict | None:
+        """Asks as a running turn does; returns what the agent is told, or None when the question went with its turn."""
+        if not self.is_in_turn:
+            self._accuse("asked outside of a turn")
+        with anyio.CancelScope() as scope:
+            self._asking.add(scope)
+            try:
+                return await self.launch.ask(request)
+            finally:
+                self._asking.discard(scope)
+        return None
+
+    def orphaned(self) -> FakeConnection:
+        """The same process as it goes on without a supervisor."""
+        orphan = FakeConnection(self.world, self.launch)
+        orphan.prompts, orphan._uuid = list(self.prompts), self._uuid
+        orphan.is_alive = orphan.is_orphan = True
+        orphan._in.close()
+        orphan._out.close()
+        return orphan
+
+    # What a `Connection` does
+
+    async def connect(self) -> None:
+        world = self.world
+        if self._was_started:
+            self._accuse("was started twice")
+        self._was_started = True
+        world.starting += 1
+        world.most_starting = max(world.most_starting, world.starting)
+        try:
+            if world.gate is not None:
+                await world.gate.wait()
+            await anyio.lowlevel.checkpoint()
+            self._look_at_the_disk()
+            self._cost = self._cost_before = world.saved_costs.get(self.launch.session_uuid, 0.0)
+            self.is_alive = True
+        finally:
+            world.starting -= 1
+            world.failed_connects += not self.is_alive
+
+    async def events(self) -> AsyncIterator[ClientEvent]:
+        if self._has_reader:
+            self._accuse("has two readers")
+        self._has_reader = True
+        with self._out:
+            async for event in self._out:
+                if isinstance(event, ClientDied):
+                    raise event
+                yield event
+
+    async def send(self, text: str, uuid: str) -> None:
+        if not self.is_alive:
+            raise ClientDied("Cannot write to terminated process")
+        if self._uuid or (self._is_awake and not self.may_be_overtaken):
+            self._accuse(f"was given {text!r} in a running turn")
+        if uuid in self._uuids_seen:
+            self._accuse(f"was given {text!r} with an id used before: the process drops it without a word")
+        self._uuids_seen.add(uuid)
+        self._is_interrupted = False
+        self.prompts.append(text)
+        self.world.transcripts.setdefault(self.launch.session_uuid, []).append(text)
+        self.world.transcript_uuids.setdefault(self.launch.session_uuid, []).append(uuid)
+        self.world.written.append(Written(self.launch.client_id, self.launch.session_uuid, text))
+        if self._is_awake:
+            self._queued = (text, uuid)
+            return
+        self._uuid = uuid
+        if not self.is_hanging:
+            self.tell(Woke())
+            self.tell(Requested((uuid,)))
+            self.world.on_prompt(self, text)
+
+    async def command(self, text: str, uuid: str) -> None:
+        if not self.is_alive:
+            raise ClientDied("Cannot write to terminated process")
+        if self.is_in_turn:
+            self._accuse(f"was given {text!r} in a running turn")
+        self._uuid = uuid
+        self.commands.append(text)
+        self.tell(Woke())
+        self.world.on_command(self, text)
+
+    async def interrupt(self) -> None:
+        self.interrupts += 1
+        self._is_interrupted = True
+        if self.is_hanging:
+            await self._ended.wait()
+        if not self.is_alive:
+            raise ClientDied("Cannot write to terminated process")
+        self._lose_questions()
+        if self._is_awake:
+            self.finish_own(was_aborted=True)
+        elif self.is_in_turn:
+            self._said = []
+            self._finish(text="", error="interrupted", was_aborted=True)
+
+    async def ping(self) -> tuple[Server, ...]:
+        if self.is_hanging:
+            await anyio.sleep_forever()
+        if not self.is_alive:
+            raise ClientDied("Cannot write to terminated process")
+        return self.world.servers
+
+    def measure(self, table: ProcessTable) -> Measure:
+        return Measure(self.memory_bytes, 1, 0.0) if self.is_alive else Measure()
+
+    def tree(self) -> FakeTree:
+        return FakeTree(self)
+
+    async def disconnect(self) -> None:
+        if self.is_alive and self.is_in_turn and not self._is_interrupted:
+            self._accuse("was disconnected in a running turn without an interrupt")
+        if self.is_alive and not self._was_looked_at:
+            self._accuse("was disconnected without a look at its process tree")
+        self._lose_questions()
+        if self.is_alive and (self.survives_terminate or self.is_hanging):
+            await self._ended.wait()
+        self._leave()
+        self._in.close()
+        self._out.close()
+
+    def terminate(self) -> None:
+        if not (self.survives_terminate or self.is_hanging):
+            self._leave()
+
+    def kill(self) -> None:
+        self._end()
+
+    @property
+    def _may_begin_anew(self) -> bool:
+        return bool(self.launch.drop_turns) and self.launch.is_unanswered
+
+    def _cut(self) -> None:
+        """Takes the unanswered prompt, and what came after it, out of the conversation that is resumed."""
+        texts = self.world.transcripts.get(self.launch.session_uuid, [])
+        uuids = self.world.transcript_uuids.get(self.launch.session_uuid, [])
+        if self.launch.drops_unjudged:
+            judged = self.world.judged.get(self.launch.session_uuid, 0)
+            del texts[judged:], uuids[judged:]
+        elif (dropped := next((one for one in self.launch.drop_turns if one in uuids), None)) is not None:
+            place = uuids.index(dropped)
+            del texts[place:], uuids[place:]
+
+    def _look_at_the_disk(self) -> None:
+        world, uuid = self.world, self.launch.session_uuid
+        if world.connect_failures:
+            raise world.connect_failures.pop(0)
+        if self.launch.resume and self.launch.drop_turns:
+            self._cut()
+        if self.launch.resume and uuid not in world.transcripts and not self._may_begin_anew:
+            raise ResumeTargetMissing(f"No conversation found with session ID: {uuid}")
+        if not self.launch.resume and uuid in world.transcripts:
+            raise SessionIdTaken(f"Session ID {uuid} is already in use")
+        if any(other.launch.session_uuid == uuid for other in world.live):
+            self._accuse(f"is a second writer of {uuid}")
+        if any(other.is_orphan for other in world.live):
+            self._accuse("was started before the processes of the last run had ended")
+
+    def _lose_questions(self) -> None:
+        for scope in tuple(self._asking):
+            scope.cancel()
+
+    def _leave(self) -> None:
+        """Ends in order: what the conversation has cost is saved."""
+        if self.is_alive:
+            self.world.saved_costs[self.launch.session_uuid] = self._cost
+        self._end()
+
+    def _end(self) -> None:
+        self.is_alive = False
+        self._ended.set()
+
+    def _finish(
+        self, *, text: str, error: str = "", status: int | None = None, was_aborted: bool = False, rests: bool = True
+    ) -> None:
+        self._cost += self.price
+        uuid, self._uuid = self._uuid, ""
+        self.tell(
+            Result(
+                prompt_uuids=(uuid,),
+                text=text,
+                is_error=bool(error),
+                was_aborted=was_aborted,
+                terminal_reason="aborted_streaming" if was_aborted else "api_error" if error else "completed",
+                error=error,
+                api_status=status,
+                usage=Usage(10, len(text) // 4 + 1, 0, self._cost),
+                context_tokens=self.context_tokens,
+                context_window=1_000,
+            )
+        )
+        if rests:
+            self.tell(Rested())
+
+    def _accuse(self, of: str) -> None:
+        self.world.violations.append(f"{self.launch.client_id} {of}")
+
+
+class FakeTree:
+    """A tree of one process that may refuse to leave."""
+
+    def __init__(self, connection: FakeConnection) -> None:
+        self._connection = connection
+        self._is_fresh = False
+
+    @property
+    def alive_count(self) -> int:
+        return int(self._connection.is_alive) + self._connection.leaves_behind
+
+    def look(self) -> None:
+        self._is_fresh = self._connection._was_looked_at = True
+
+    async def look_everywhere(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.look()
+
+    def terminate(self) -> None:
+        self._use()
+        self._connection.terminate()
+
+    def kill(self) -> None:
+        self._use()
+        self._connection.kill()
+
+    def _use(self) -> None:
+        """A signal goes to what was listed, and what is listed is out of date by then."""
+        if not self._is_fresh:
+            self._connection._accuse("was sent a signal without a look at its process tree")
+        self._is_fresh = False
+
+    async def emptied(self, within: float) -> bool:
+        await anyio.lowlevel.checkpoint()
+        return not self.alive_count

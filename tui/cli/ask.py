@@ -1,0 +1,198 @@
+"""`bullpen ask`: one prompt, its answer on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from supervisor import (
+    Allow,
+    Answer,
+    Choose,
+    Deny,
+    Done,
+    Expired,
+    Failed,
+    Offer,
+    Outcome,
+    Prompt,
+    Question,
+    QuestionKind,
+    Refused,
+    StartsAgain,
+    Supervisor,
+    clean,
+)
+from tui.cli.output import ask_line, tell, write
+from tui.cli.run import prepare
+from tui.cli.signals import SIGNALS
+from tui.cli.threads import run_apart
+from tui.wording.format import first_line
+from tui.wording.question_lines import fold, lines_of
+
+if TYPE_CHECKING:
+    from supervisor import Settings, Template
+
+
+STARTS_AGAIN = "\n[the reply was broken off and starts again]\n"
+"""On a terminal, between a part that is void and the reply that replaces it."""
+
+SILENT_SECONDS = 2.0
+"""After which a terminal is told that the answer is waited for."""
+
+END_OF_INPUT = "\x04"
+"""What `_read_line` gives when nobody will type any more."""
+
+
+async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Prompt) -> int:
+    """Streams the answer's text to stdout. Returns the exit code: 0 when the turn was done, 1 otherwise.
+
+    Raises `Refused` when the prompt is not accepted or cannot be recorded, and `AcceptanceUnknown` when it is not known
+    whether it was.
+    """
+    wanted = [template for template in templates if template.name == prompt.agent]
+    outcome: Outcome | None = None
+    running: list[Supervisor] = []
+    work = anyio.CancelScope()
+
+    def hurry() -> None:
+        for supervisor in running:
+            supervisor.hurry()
+
+    # Signals are heeded around the supervisor's whole life: its start is broken off by the first, its end shortened by
+    # the others.
+    async with SIGNALS.heeded(work.cancel, hurry):
+        with work, _told_if_slow(prompt.agent) as heard:
+            async with prepare(wanted or templates, settings, name="ask", keeps_queue=False) as supervisor:
+                running.append(supervisor)
+                async with supervisor:
+                    outcome = await _ask(supervisor, prompt, heard)
+    match outcome:
+        case None:
+            return SIGNALS.exit_code or 1
+        case Done():
+            return 0
+        case Failed(kind, message):
+            tell(f"{prompt.agent} failed ({kind}): {message}")
+        case Expired(message, _):
+            tell(message)
+        case other:
+            tell(f"the turn did not finish: {other.reason}")
+    return 1
+
+
+@contextmanager
+def _told_if_slow(agent: str) -> Iterator[Callable[[], None]]:
+    """One line on a terminal when nothing has been heard for a while; what is yielded says that something was."""
+
+    def say() -> None:
+        if sys.stderr.isatty():
+            tell(f"waiting for {agent}: it is being started, or thinks …")
+
+    timer = asyncio.get_running_loop().call_later(SILENT_SECONDS, say)
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
+
+
+async def _ask(supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None]) -> Outcome:
+    async with anyio.create_task_group() as group:
+        group.start_soon(_answer_questions, supervisor, heard)
+        offers = {row.key: row.offer for row in supervisor.snapshot().sessions if row.offer is not None}
+        ticket = supervisor.submit(prompt)
+        await ticket.accepted()
+        if (offer := offers.get(ticket.key)) is not None:
+            tell(f"{_tell_offer(offer)}")
+        is_watched = sys.stdout.isatty()
+        # What was written to a pipe cannot be taken back: there, a block is written when it is whole.
+        async for fragment in ticket.stream(whole=not is_watched):
+            heard()
+            text = STARTS_AGAIN if isinstance(fragment, StartsAgain) else fragment
+            # A pipe that nobody reads, or a terminal whose flow is held, holds up this write and nothing else.
+            await run_apart(partial(write, text, "the answer"))
+        outcome = await ticket.outcome()
+        group.cancel_scope.cancel()
+    return outcome
+
+
+def _tell_offer(offer: Offer) -> str:
+    """One line about the turn that a restart interrupted; a one-shot command decides nothing about it."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(offer.made_at))
+    text = first_line(clean(offer.text), 80)
+    return f"a restart at {when} interrupted this session's turn “{text}”; the dashboard can replay or drop it"
+
+
+async def _answer_questions(supervisor: Supervisor, heard: Callable[[], None]) -> None:
+    """Puts the agent's questions to whoever sits at the terminal; with nobody there they are denied at once."""
+    put: set[str] = set()
+    with supervisor.watch() as feed:
+        while True:
+            await feed.wait()
+            changes = feed.take()
+            for question in changes.snapshot.questions if changes.snapshot else changes.questions or ():
+                if question.id in put:
+                    continue
+                put.add(question.id)
+                heard()
+                is_attended = sys.stdin.isatty() and sys.stderr.isatty()
+                answer = await _put(question) if is_attended else _deny_unattended(question)
+                try:
+                    supervisor.answer(question.id, answer, by="terminal" if is_attended else "nobody")
+                except Refused as error:
+                    tell(str(error))
+
+
+def _deny_unattended(question: Question) -> Answer:
+    tell(f"denied {question.tool} ({question.summary}): nobody is at the terminal to ask")
+    return Deny("Nobody can answer here: this is a one-shot command without a terminal")
+
+
+async def _put(question: Question) -> Answer:
+    if question.kind is QuestionKind.CHOICE:
+        answers = {}
+        _show([f"⚠ {warning}" for warning in question.warnings])
+        for item in question.choices:
+            _show([f"? {item.question}"])
+            _show([f"  {number}. {label}  {about}" for number, (label, about) in enumerate(item.options, start=1)])
+            reply = await _read_line("  number or text: ")
+            if reply == END_OF_INPUT:
+                return Deny("Nobody answered")
+            chosen = reply.isdigit() and 1 <= int(reply) <= len(item.options)
+            answers[item.question] = item.options[int(reply) - 1][0] if chosen else reply or "no answer"
+        return Choose(answers)
+    _show([f"? May {question.tool} run?", *(line.text for line in lines_of(question))])
+    denied = Deny("The operator denied this")
+    keys: dict[str, Answer] = {"a": Allow(), "d": denied, END_OF_INPUT: denied}
+    asked = "[a] once, [d] deny"
+    if question.always:
+        keys["A"], asked = Allow(always=True), "[a] once, [A] always in this session, [d] deny"
+    while (reply := await _read_line(f"  {asked}: ")) not in keys:
+        pass
+    return keys[reply]
+
+
+def _show(texts: Sequence[str]) -> None:
+    """Prints whole texts, folded so that no part of a long line looks like a line of its own."""
+    if texts:
+        width = shutil.get_terminal_size().columns
+        rows = [row for text in texts for line in clean(text).split("\n") for row in fold(line, width)]
+        ask_line("".join(f"{row}\n" for row in rows))
+
+
+async def _read_line(prompt: str) -> str:
+    """What was typed before the prompt stands there answers nothing: it is taken out of the terminal first."""
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+    ask_line(prompt)
+    line = await run_apart(sys.stdin.readline)
+    return line.strip() if line else END_OF_INPUT

@@ -1,0 +1,72 @@
+"""`bullpen forget`: shows what there is of a person, asks, removes it, and says what a search finds afterwards."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import anyio
+import typer
+
+from supervisor import Forgotten, forget_user
+from tui.cli.output import say, tell
+from tui.kept.drafts import DraftFile
+from tui.wording.format import bytes_short, some
+
+REFUSED = 2
+
+
+def forget_from_terminal(folder: Path, user: str, *, is_trial: bool, is_sure: bool) -> int:
+    """Returns the exit code: 0 when nothing is left, 1 when something is, 2 when nothing was removed for want of a yes.
+
+    Raises what `forget_user` raises.
+    """
+    found = anyio.run(partial(forget_user, folder, user, is_trial=True))
+    files = [DraftFile(each) for each in (folder, folder / "rehearsal")]
+    drafts = sum(file.forget(user, is_trial=True) for file in files)
+    if found.is_empty and not drafts:
+        say(f"nothing of {user} in {folder}")
+        return 0
+    if drafts:
+        found.rows["unsent messages"] = drafts
+    say(f"of {user} in {folder}: {tell_forgotten(found)}")
+    for agent in found.shared_with:
+        say(f"note: {agent} remembers what {user} told it until its one session is closed in the dashboard")
+    if is_trial:
+        return 0
+    if not is_sure and not _is_agreed(user):
+        return REFUSED
+    done = anyio.run(partial(forget_user, folder, user))
+    for file in files:
+        try:
+            done.rows["unsent messages"] = done.rows.get("unsent messages", 0) + file.forget(user)
+        except OSError as error:
+            done.left.append(f"{file.path}: {error.strerror}")
+    say(f"removed: {tell_forgotten(done)}")
+    for line in done.left:
+        tell(f"still there: {line}")
+    if done.left:
+        return 1
+    say("searched again: nothing is left")
+    return 0
+
+
+def _is_agreed(user: str) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        tell("nothing was removed: say --yes, or --dry-run only to see what there is")
+        return False
+    is_agreed = typer.prompt(f"Type {user} to remove all of it", default="", show_default=False, err=True) == user
+    if not is_agreed:
+        tell("nothing was removed")
+    return bool(is_agreed)
+
+
+def tell_forgotten(found: Forgotten) -> str:
+    """`2 sessions, 7 turns, 12 files (34 kB)`."""
+    rows = [some(count, _singular(name), name) for name, count in found.rows.items() if count]
+    return ", ".join([*rows, f"{some(found.files, 'file')} ({bytes_short(found.bytes)})"])
+
+
+def _singular(name: str) -> str:
+    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")

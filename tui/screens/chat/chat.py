@@ -1,0 +1,481 @@
+"""Conversations from the inside: hosts the panes, and owns layout, focus and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
+
+from textual import events, on
+from textual.actions import SkipAction
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.screen import Screen
+from textual.timer import Timer
+
+from supervisor import Refused, SessionKey, SessionRow
+from tui.engine_link.bridge import Bridge, Touched
+from tui.engine_link.unread import Unread
+from tui.operator import consequences
+from tui.operator.operations import Operations
+from tui.screens.chat.open_tabs import Deck
+from tui.screens.chat.pane import ChatPane
+from tui.screens.dialogs.ask_text import AskTextScreen
+from tui.screens.dialogs.confirm import confirm
+from tui.screens.dialogs.describe import DescribeScreen
+from tui.screens.dialogs.plain_text import PlainTextScreen
+from tui.tables.inbox_rows import inbox_order
+from tui.transcript.transcript import Transcript
+from tui.widgets.fittedfooter import FittedFooter
+from tui.widgets.header import alarm_words
+from tui.widgets.prompt import PromptInput
+from tui.widgets.tab_strip import Tab, TabStrip
+from tui.wording import facts
+from tui.wording.plain_conversation import plain_conversation
+from tui.wording.sanitize import clean_cell
+from tui.wording.verbs import VERBS, Place, bindings
+
+STREAM_SECONDS = 0.1
+"""Between two looks at the open blocks: one timer for all panes."""
+SIDE_BY_SIDE = 110
+"""Columns from which two panes stand side by side."""
+FOUR_WIDE, FOUR_HIGH = 150, 40
+"""Columns and lines from which four panes can be read."""
+TALL = 40
+"""Lines from which two panes fit one above the other, where they do not fit side by side."""
+IDLE = {
+    "to_question": "no question is open in this conversation",
+    "next_wanting": "no other session needs you",
+    "previous_wanting": "no other session needs you",
+    "stop_turn": "no turn runs or waits in this session",
+    "withdraw": "no prompt waits in this session",
+    "next_pane": "one pane is in sight: F7 shows several",
+    "previous_pane": "one pane is in sight: F7 shows several",
+    "next_tab": "one conversation is open: enter on a row of the dashboard opens another",
+    "previous_tab": "one conversation is open: enter on a row of the dashboard opens another",
+    "tile": f"two panes need {SIDE_BY_SIDE} columns or {TALL} lines; here there are tabs",
+}
+"""What is said when a key is pressed that can do nothing now."""
+SIZE_NAMES = ("-none", "-one", "-two", "-three", "-four")
+
+
+class ChatScreen(Screen[None]):
+    """Kept by the app as long as it runs: tabs, drafts and places are there when the operator comes back."""
+
+    CSS_PATH = "chat.tcss"
+    AUTO_FOCUS = ""
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(Place.CHAT),
+        *[
+            Binding(verb.key, f"say_idle({verb.name!r})", show=False, priority=verb.is_prior)
+            for verb in VERBS
+            if verb.place is Place.CHAT and verb.name in IDLE
+        ],
+    ]
+
+    def __init__(self, bridge: Bridge, operations: Operations, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self.bridge = bridge
+        self.operations = operations
+        self._clock = clock
+        self.deck = Deck()
+        self.unread = Unread()
+        self.panes: dict[SessionKey, ChatPane] = {}
+        """Of the tabs that have been in sight."""
+        self._sent: dict[SessionKey, list[str]] = {}
+        """Prompts that the operator sent, oldest first; kept when their tab is closed."""
+        self._stage = Container(id="stage")
+        self._strip = TabStrip(id="tabs")
+        self._streaming: Timer | None = None
+        self._possible: tuple[bool | None, ...] = ()
+        """What the footer was last drawn for."""
+        self._sought = ""
+
+    def compose(self) -> ComposeResult:
+        yield self._strip
+        yield self._stage
+        yield FittedFooter(compact=True)
+
+    def on_mount(self) -> None:
+        self._streaming = self.set_interval(STREAM_SECONDS, self.refresh_transcript)
+        self.lay_out()
+
+    def on_resize(self) -> None:
+        self.lay_out()
+
+    def on_screen_resume(self) -> None:
+        self.refresh_rows(Touched(everything=True))
+
+    @property
+    def is_laid_out(self) -> bool:
+        """Whether there is anything to write into."""
+        return self._streaming is not None
+
+    # The pane that is spoken to
+
+    @property
+    def pane(self) -> ChatPane:
+        """The one with the focus, or that had it before a dialog."""
+        for widget in () if self.focused is None else self.focused.ancestors_with_self:
+            if isinstance(widget, ChatPane) and widget.key in self.panes:
+                return widget
+        assert self.deck.at is not None, "the screen is in front only while a tab is open"
+        return self.panes[self.deck.at]
+
+    @property
+    def key(self) -> SessionKey:
+        return self.pane.key
+
+    @property
+    def row(self) -> SessionRow | None:
+        return self.pane.row
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.pane.transcript
+
+    @property
+    def prompt(self) -> PromptInput:
+        return self.pane.prompt
+
+    # Layout
+
+    @property
+    def room(self) -> int:
+        """How many panes can be read at this size."""
+        width, height = self.app.size
+        if width >= FOUR_WIDE and height >= FOUR_HIGH:
+            return 4
+        return 2 if width >= SIDE_BY_SIDE or height >= TALL else 1
+
+    def open(
+        self, keys: Iterable[SessionKey], *, at_question: bool = False, chosen: object = None, was_seen: bool = False
+    ) -> None:
+        """Shows these conversations, each in a tab of its own, and speaks to the first. One that is open already is
+        shown, never opened twice. `at_question`: the focus goes to the card that is about `chosen`, else to the
+        oldest one, and not to the message. `was_seen`: the operator has seen what `chosen` is about."""
+        opened = list(keys)
+        for key in opened:
+            if key not in self.deck.tabs:
+                self.unread.look(key, self.bridge.sessions.get(key))
+        self.deck.open(opened)
+        self.lay_out()
+        if at_question and opened and self.deck.at is not None:
+            self.panes[self.deck.at].go_to_question(chosen, was_seen=was_seen)
+
+    def lay_out(self) -> None:
+        """Brings what is on the screen into line with the deck."""
+        deck = self.deck
+        for key in [key for key in self.panes if key not in deck.tabs]:
+            self._let_go(self.panes.pop(key))
+        in_sight = deck.shown(self.room)
+        for key in in_sight:
+            if key not in self.panes:
+                self.panes[key] = self._make_pane(key)
+        if not self.is_laid_out or deck.at is None:
+            return
+        new = [self.panes[key] for key in in_sight if not self.panes[key].is_attached]
+        if new:
+            self._stage.mount(*new)
+        panes = [self.panes[key] for key in in_sight]
+        places = {pane: place for place, pane in enumerate(panes)}
+        self._stage.sort_children(key=lambda child: places.get(child, len(places)))  # type: ignore[call-overload]
+        for pane in self.panes.values():
+            if pane not in new and pane.key in self.operations.unsent:
+                pane.take_draft(self.operations.unsent.pop(pane.key))
+            pane.show_in(places.get(pane), is_alone=len(deck.tabs) == 1, is_at=pane.key == deck.at)
+        self._stage.set_classes(SIZE_NAMES[len(panes)])
+        self._stage.set_class(self.app.size.width < SIDE_BY_SIDE, "-stacked")
+        self._strip.display = len(deck.tabs) > 1
+        at = self.panes[deck.at]
+        if self.focused is None or at not in self.focused.ancestors_with_self:
+            self.set_focus(at.prompt)
+        self.refresh_rows(Touched(everything=True))
+
+    def _make_pane(self, key: SessionKey) -> ChatPane:
+        sent = self._sent.setdefault(key, [])
+        return ChatPane(key, self.bridge, self.operations, self._clock, sent)
+
+    def _let_go(self, pane: ChatPane) -> None:
+        pane.keep_draft()
+        self.unread.forget(pane.key)
+        if pane.is_attached:
+            pane.remove()
+
+    @on(events.DescendantFocus)
+    def follow_focus(self) -> None:
+        """A click or the tab key chose another pane."""
+        key = self.pane.key
+        if key != self.deck.at:
+            self.deck.go_to(key)
+            self.lay_out()
+
+    @on(ChatPane.Renamed)
+    def rename(self, event: ChatPane.Renamed) -> None:
+        """The engine sent the first prompt to another session: an employee has one for everybody."""
+        old, new = event.old, event.pane.key
+        sent = self._sent.pop(old, [])
+        self._sent.setdefault(new, sent)
+        if new in self.panes:
+            draft = event.pane.prompt.draft
+            self.deck.rename(old, new)
+            self._let_go(self.panes.pop(old))
+            self.operations.unsent.pop(new, "")
+            self.panes[new].take_draft(draft)
+        else:
+            self.deck.rename(old, new)
+            self.panes[new] = self.panes.pop(old)
+        self.lay_out()
+
+    # What is shown
+
+    def refresh_transcript(self) -> None:
+        """Takes over what the conversations in sight gained; costs nothing when that is nothing, or out of sight."""
+        if not self.app.is_running or self not in self.app.screen_stack:
+            return
+        for key in self.deck.shown(self.room):
+            self.panes[key].refresh_transcript()
+
+    def refresh_rows(self, touched: Touched) -> None:
+        """Called by the app's flush timer, whether something was touched or only time went by."""
+        deck, sessions = self.deck, self.bridge.sessions
+        if deck.at is None or not self.is_laid_out:
+            return
+        if self.is_active:
+            self.unread.look(deck.at, sessions.get(deck.at))
+        is_alone = len(deck.tabs) == 1
+        alarm, elsewhere = alarm_words(self.bridge.host), self._elsewhere(deck.tabs)
+        for key in deck.shown(self.room):
+            mark = self.unread.mark(key, sessions.get(key))
+            self.panes[key].refresh_rows(touched, mark, (alarm, elsewhere) if is_alone else ("", ""))
+        if not is_alone:
+            in_sight = deck.shown(self.room)
+            tabs = [
+                Tab(name, self.unread.mark(key, sessions.get(key)), key == deck.at, key in in_sight)
+                for key, name in zip(deck.tabs, tab_names(deck.tabs), strict=True)
+            ]
+            self._strip.set(tabs, alarm, elsewhere.replace(" for you", "") if self.app.size.width < 100 else elsewhere)
+        possible = tuple(self.check_action(verb, ()) for verb in CHANGING)
+        if possible != self._possible:
+            self._possible = possible
+            self.refresh_bindings()
+
+    def _elsewhere(self, opened: list[SessionKey]) -> str:
+        """Who waits for the operator and is not open."""
+        others = len({item.key for item in self.bridge.inbox()}.difference(opened))
+        return f"{others} {'other waits' if others == 1 else 'others wait'} for you · F5" if others else ""
+
+    # Keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if self.deck.at is None:
+            return True
+        row = self.row
+        match action:
+            case "stop_turn":
+                return row is not None and bool(row.stoppable)
+            case "to_question":
+                return self.is_laid_out and self.pane.dock.oldest is not None
+            case "withdraw":
+                return row is not None and bool(row.waiting)
+            case "next_wanting" | "previous_wanting":
+                return any(item.key != self.key for item in self.bridge.inbox())
+            case "next_pane" | "previous_pane":
+                return len(self.deck.shown(self.room)) > 1
+            case "tile":
+                return self.room > 1
+            case "say_idle":
+                return not self.check_action(str(parameters[0]), ())
+            case "next_tab" | "previous_tab":
+                return len(self.deck.tabs) > 1
+        return True
+
+    def action_next_wanting(self) -> None:
+        self._step_wanting(1)
+
+    def action_previous_wanting(self) -> None:
+        self._step_wanting(-1)
+
+    def _step_wanting(self, by: int) -> None:
+        """To the next session with a question or an interrupted turn, in the order of the inbox. The message has the
+        focus there: what is typed on answers nothing."""
+        wanting = list(dict.fromkeys(item.key for item in sorted(self.bridge.inbox(), key=inbox_order)))
+        at = wanting.index(self.key) if self.key in wanting else (-1 if by > 0 else 0)
+        self.open([wanting[(at + by) % len(wanting)]])
+
+    def action_next_pane(self) -> None:
+        self.deck.step_pane(1, self.room)
+        self._speak()
+
+    def action_previous_pane(self) -> None:
+        self.deck.step_pane(-1, self.room)
+        self._speak()
+
+    def action_next_tab(self) -> None:
+        self.deck.step_tab(1)
+        self._speak()
+
+    def action_previous_tab(self) -> None:
+        self.deck.step_tab(-1)
+        self._speak()
+
+    def _speak(self) -> None:
+        self.lay_out()
+        if self.deck.at is not None:
+            self.set_focus(self.panes[self.deck.at].prompt)
+
+    def action_tile(self) -> None:
+        if len(self.deck.tabs) == 1:
+            self.notify("one conversation is open: enter on a row of the dashboard opens another", markup=False)
+        self.deck.tile(self.room)
+        self.lay_out()
+
+    def action_say_idle(self, verb: str) -> None:
+        self.notify(IDLE[verb], markup=False, timeout=3)
+
+    @on(TabStrip.Chosen)
+    def choose_tab(self, event: TabStrip.Chosen) -> None:
+        if event.index < len(self.deck.tabs):
+            self.deck.go_to(self.deck.tabs[event.index])
+            self._speak()
+
+    @on(TabStrip.CloseWanted)
+    def close_clicked_tab(self, event: TabStrip.CloseWanted) -> None:
+        event.stop()
+        if event.index < len(self.deck.tabs):
+            self.close_tab(self.deck.tabs[event.index])
+
+    def action_close_tab(self) -> None:
+        self.close_tab(self.key)
+
+    def close_tab(self, key: SessionKey) -> None:
+        """The session goes on; what was not sent is there when it is opened again."""
+        self.set_focus(None)
+        self.deck.close(key)
+        if self.deck.at is None:
+            self.lay_out()
+            self.dismiss(None)
+        else:
+            self._speak()
+
+    def action_withdraw(self) -> None:
+        row = self.row
+        if row is not None and row.waiting:
+            self._attempt(lambda: self.operations.withdraw(row.waiting[-1].turn_id))
+
+    def action_stop_turn(self) -> None:
+        """Stops the turn that the question names, and no later one."""
+        if (row := self.row) is not None and (turn := row.stoppable):
+            key = self.key
+            confirm(self.app, consequences.of_interrupt(row), lambda: self.operations.interrupt(key, turn))
+
+    def action_to_question(self) -> None:
+        if (card := self.pane.dock.oldest) is not None:
+            self.set_focus(card)
+
+    def ask_broadcast(self) -> None:
+        """One prompt to every pane in sight when it was asked for, whatever is in sight later."""
+        panes = [self.panes[key] for key in self.deck.shown(self.room)]
+
+        def decided(text: str | None) -> None:
+            refused = [pane.key for pane in panes if text and pane.is_attached and not pane.send(text)]
+            if text and not refused:
+                self.notify(f"sent to {len(panes)}", markup=False, timeout=2)
+
+        names = " · ".join(clean_cell(str(pane.key), 60) for pane in panes)
+        self.app.push_screen(AskTextScreen(f"Send to {len(panes)}", names), decided)
+
+    def drafts(self) -> dict[SessionKey, str]:
+        """What is being written, by session; tabs in which nothing is are not in it."""
+        return {key: draft for key, pane in self.panes.items() if (draft := pane.prompt.draft).strip()}
+
+    def forget(self, user: str) -> None:
+        """Of this user nothing stays: no tab, no draft, no prompt for the arrows."""
+        self._sent = {key: texts for key, texts in self._sent.items() if key.user != user}
+        for key in [key for key in self.deck.tabs if key.user == user]:
+            if (pane := self.panes.get(key)) is not None:
+                pane.prompt.clear_words()
+            self.deck.close(key)
+        self.lay_out()
+        if self.deck.at is None and self.is_active:
+            self.dismiss(None)
+
+    def action_go_back(self) -> None:
+        """One step: from a card to the message, out of a search, and then to the dashboard."""
+        if self.pane.dock.is_focused:
+            self.set_focus(self.prompt)
+        elif not self.pane.end_search():
+            self.dismiss(None)
+
+    def action_facts(self) -> None:
+        if (row := self.row) is not None:
+            client, instance = self.bridge.client_of(row), self.bridge.instance_of(row)
+            shown = facts.session_facts(row, client, instance, self._clock())
+            self.app.push_screen(DescribeScreen(str(row.key), shown))
+
+    def action_help(self) -> None:
+        from tui.screens.dialogs.help import HelpScreen
+
+        self.app.push_screen(HelpScreen())
+
+    def action_find(self) -> None:
+        pane = self.pane
+
+        def decided(text: str | None) -> None:
+            if text:
+                self._sought = text
+                pane.find(text)
+
+        self.app.push_screen(
+            AskTextScreen("Find in this conversation", "F3 and shift+F3 walk through the matches.", value=self._sought),
+            decided,
+        )
+
+    def action_find_next(self) -> None:
+        self.pane.find_next(1)
+
+    def action_find_previous(self) -> None:
+        self.pane.find_next(-1)
+
+    def action_copy_reply(self) -> None:
+        if text := self.transcript.text_of_last_reply():
+            self._copy(text, "the last reply")
+        else:
+            self.notify("no reply to copy yet", markup=False, timeout=2)
+
+    def action_copy_text(self) -> None:
+        """What was selected with the mouse."""
+        if not (text := self.get_selected_text()):
+            raise SkipAction
+        self._copy(text, "the selection")
+
+    def _copy(self, text: str, what: str) -> None:
+        from tui.app import BullpenApp
+
+        assert isinstance(self.app, BullpenApp)
+        self.app.copy(text, what)
+
+    def action_plain_text(self) -> None:
+        if (conversation := self.transcript.conversation) is not None:
+            self.app.push_screen(PlainTextScreen(plain_conversation(conversation)))
+        else:
+            self.notify("nothing has been said yet", markup=False, timeout=2)
+
+    def _attempt(self, act: Callable[[], str]) -> None:
+        try:
+            self.notify(act(), markup=False, timeout=3)
+        except Refused as error:
+            self.notify(str(error), severity="warning", markup=False)
+
+
+CHANGING = ("stop_turn", "to_question", "withdraw", "next_wanting", "next_pane", "next_tab", "tile")
+"""Verbs in the footer that are possible at some times and not at others."""
+
+
+def tab_names(keys: Sequence[SessionKey]) -> list[str]:
+    """One line each, without what all of them have in common: there is little room on a tab."""
+    start = 0
+    if len(keys) > 1:
+        start = 2 if len({key[:2] for key in keys}) == 1 else int(len({key.instance for key in keys}) == 1)
+    return [clean_cell("/".join(key[start:]), 120) for key in keys]

@@ -1,0 +1,335 @@
+"""One conversation on the screen: its state, what was said, what waits, what is asked, and the box to write in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+
+from supervisor import Asked, Refused, SessionKey, SessionRow, Source, UnknownTarget
+from tui.engine_link.acceptance import follow
+from tui.engine_link.bridge import Bridge, Touched
+from tui.engine_link.unread import NOTHING_NEW, Mark
+from tui.operator.completion import is_command
+from tui.operator.operations import Operations
+from tui.screens.chat.cards import CardDock
+from tui.screens.chat.queue import waiting_lines
+from tui.screens.chat.title import STYLES as ROLE_STYLES
+from tui.screens.chat.title import chat_title
+from tui.themes import MUTED
+from tui.transcript.transcript import Transcript
+from tui.widgets.prompt import PromptInput
+from tui.widgets.status_line import Line
+from tui.wording import facts
+from tui.wording.format import cut, cut_middle
+from tui.wording.sanitize import clean_cell, clean_text
+
+TINY, SHORT, HIGH = 21, 29, 44
+"""Lines of a pane below which its cards are very small, below which they are small, and from which they are large."""
+MOST_OF_FRAME = 12
+"""Cells of a frame that a name leaves free."""
+RECALLED = 200
+"""Prompts of a conversation that the arrow keys recall."""
+
+
+class ChatPane(Vertical):
+    """Follows one session and sends to it. Layout, and which pane has the focus, belong to the screen."""
+
+    class Renamed(Message):
+        """Its session has another name than the prompt was sent to."""
+
+        def __init__(self, pane: ChatPane, old: SessionKey) -> None:
+            super().__init__()
+            self.pane = pane
+            self.old = old
+
+    def __init__(
+        self,
+        key: SessionKey,
+        bridge: Bridge,
+        operations: Operations,
+        clock: Callable[[], float],
+        sent: list[str] | None = None,
+    ) -> None:
+        """`sent`: prompts for the arrow keys, oldest first; what is sent is added to it."""
+        super().__init__()
+        self.key = key
+        self.bridge = bridge
+        self.operations = operations
+        self._clock = clock
+        self._born: float | None = None
+        """When the session began whose conversation the transcript shows; None while it shows none."""
+        self._has_left = False
+        """Whether its draft was taken out: nothing may be written into it any more."""
+        self._ticked_at = float("-inf")
+        self._is_at = True
+        self._wants_question = False
+        """Whether a card shall have the focus as soon as the pane is there."""
+        self._chosen: object = None
+        """What that card is about; None for the oldest one."""
+        self._was_seen = False
+        self._held = ""
+        """A command of the dashboard that was typed as a message: sent only when enter is pressed on it once more."""
+        self._mark = NOTHING_NEW
+        self._alarm = self._elsewhere = ""
+        self._title = Line(id="title")
+        self.transcript = Transcript(id="transcript")
+        self._side = VerticalScroll(id="side", can_focus=False)
+        self._facts = Line(id="facts", wraps=True)
+        self._waiting = Line(id="waiting")
+        self.prompt = PromptInput(id="prompt")
+        self.dock = CardDock(operations, self.prompt, id="cards")
+        if sent is not None:
+            self.prompt.sent = sent
+
+    def compose(self) -> ComposeResult:
+        yield self._title
+        with Horizontal(id="middle"):
+            yield self.transcript
+            with self._side:
+                self._side.border_title = "Session"
+                yield self._facts
+        with Vertical(id="dock"):
+            yield self._waiting
+            yield self.dock
+            yield self.prompt
+
+    def on_mount(self) -> None:
+        self.show_names()
+        self.refresh_rows(Touched(everything=True))
+        self.take_draft(self.operations.unsent.pop(self.key, ""))
+        if self._wants_question:
+            self._wants_question = False
+            self._focus_card()
+        self.call_after_refresh(self.refresh_transcript)
+
+    def on_resize(self) -> None:
+        height = self.size.height
+        self.set_class(height < SHORT, "-short")
+        self.set_class(height < TINY, "-tiny")
+        self.set_class(height >= HIGH, "-high")
+        self.show_names()
+        self.refresh_rows(Touched(everything=True))
+
+    @property
+    def row(self) -> SessionRow | None:
+        return self.bridge.sessions.get(self.key)
+
+    # Its place
+
+    def show_in(self, place: int | None, *, is_alone: bool, is_at: bool) -> None:
+        """`place`: of the panes in sight, from 0; None out of sight. `is_at`: it is spoken to."""
+        self.display = place is not None
+        self._is_at = is_at
+        self.set_class(place == 0, "-first")
+        self.set_class(is_at, "-at")
+        self.set_class(is_at and not is_alone, "-spoken")
+        self.set_class(not is_at, "-away")
+        self.show_names()
+
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def show_names(self) -> None:
+        """Whose conversation it is, and to whom a message would go."""
+        # Before it is laid out nothing is cut: its real width comes with the first resize.
+        width = max(MOST_OF_FRAME, self.size.width - MOST_OF_FRAME) if self.size.width else 200
+        name = Content(cut_middle(clean_cell(str(self.key), 200), width))
+        if self._mark.sign:
+            name = Content.assemble((f"{self._mark.sign} ", ROLE_STYLES.get(self._mark.role, "")), name)
+        self.transcript.border_title = name
+        target = cut_middle(clean_cell(" / ".join(self.key), 200), width)
+        is_typed_on = self.screen.focused is self.prompt if self.is_attached else self._is_at
+        self.prompt.border_title = Content(f"▶ to: {target}" if is_typed_on else f"to: {target}")
+
+    def go_to_question(self, chosen: object = None, *, was_seen: bool = False) -> None:
+        """Puts the focus on the card that is about `chosen`, else on the oldest one, when there is any; a pane that is
+        being mounted does so when it is. `was_seen`: the operator has seen what `chosen` is about."""
+        self._wants_question, self._chosen, self._was_seen = not self.is_mounted, chosen, was_seen
+        if not self._wants_question:
+            self._focus_card()
+
+    def _focus_card(self) -> None:
+        if (card := self.dock.choose(self._chosen, was_seen=self._was_seen)) is not None:
+            self.screen.set_focus(card)
+
+    # What is shown
+
+    def refresh_transcript(self) -> None:
+        """Takes over what the conversation gained; costs nothing when that is nothing."""
+        if not (self.is_attached and self.app.is_running):
+            return
+        row = self.row
+        if self._born is not None and row is not None and row.created_at != self._born:
+            self._born = None  # closed, and begun anew under the same name
+        if self._born is None:
+            self._open_conversation()
+        elif self.transcript.refresh_from_engine() and self.transcript.finder is not None:
+            self._show_place()
+
+    def _open_conversation(self) -> None:
+        row = self.row
+        try:
+            conversation = self.operations.conversation(self.key)
+        except UnknownTarget:
+            return
+        if not self.prompt.sent:
+            mine = [e.text for e in conversation.entries if isinstance(e, Asked) and e.source is Source.OPERATOR]
+            self.prompt.sent.extend(mine[-RECALLED:])
+        self._born = row.created_at if row is not None else 0.0
+        self.transcript.show(conversation)
+
+    def refresh_rows(self, touched: Touched, mark: Mark | None = None, warnings: tuple[str, str] | None = None) -> None:
+        """Shows the rows as they are now, and once a second how much older everything is.
+
+        `mark` stands beside the name. `warnings`: the host's alarm and who else waits, where no line above says so."""
+        now, row = self._clock(), self.row
+        if mark is not None and mark != self._mark:
+            self._mark = mark
+            self.show_names()
+        if warnings is not None:
+            self._alarm, self._elsewhere = warnings
+        if not self.dock.is_attached:
+            return
+        if not self._is_concerned(touched, row) and 0 <= now - self._ticked_at < 1.0:
+            return
+        self._ticked_at = now
+        if row is None and self._born is not None and self.key in touched.sessions:
+            self._clear()
+        client = self.bridge.client_of(row)
+        instance = self.bridge.instances.get(self.key.instance)
+        width = self.size.width or self.app.size.width
+        self._title.show(chat_title(self.key, row, client, instance, now, width, self._alarm, self._elsewhere))
+        self._show_waiting(row, now)
+        self._show_cards(row, now)
+        if row is not None and self._side.display:
+            self._facts.show(_facts_content(facts.session_facts(row, client, instance, now)))
+
+    def _is_concerned(self, touched: Touched, row: SessionRow | None) -> bool:
+        return bool(
+            touched.everything
+            or touched.host
+            or touched.questions
+            or touched.offers
+            or self.key in touched.sessions
+            or self.key.instance in touched.instances
+            or (row is not None and row.client_id in touched.clients)
+        )
+
+    def _clear(self) -> None:
+        """The session was closed or forgotten: its words leave the screen as well. What is being written stays."""
+        self._born = None
+        self.transcript.empty = "This session was closed. A prompt begins a new one of the same name."
+        self.transcript.show(None)
+        self.prompt.sent.clear()
+
+    def _show_waiting(self, row: SessionRow | None, now: float) -> None:
+        turns = () if row is None else row.waiting
+        if turns or self._waiting.display:
+            self._waiting.display = bool(turns)
+            self._waiting.show(waiting_lines(turns, self.bridge.instance_of(row), now))
+
+    def _show_cards(self, row: SessionRow | None, now: float) -> None:
+        mine = [question for question in self.bridge.questions.values() if question.key == self.key]
+        self.dock.show(mine, None if row is None else row.offer)
+        self.dock.show_ages(now)
+
+    # Searching
+
+    def find(self, text: str) -> None:
+        self.transcript.search(text)
+        self._show_place()
+
+    def end_search(self) -> bool:
+        """False when nothing was searched for."""
+        if self.transcript.finder is None:
+            return False
+        self.transcript.search("")
+        self._show_place()
+        return True
+
+    def find_next(self, by: int) -> None:
+        self.transcript.action_match(by)
+        self._show_place()
+
+    def _show_place(self) -> None:
+        """Which of the matches is shown."""
+        finder = self.transcript.finder
+        words = "" if finder is None else f"“{cut(clean_cell(finder.needle, 40), 20)}” {finder.place}"
+        self.transcript.border_subtitle = Content(words)
+
+    @on(PromptInput.Left)
+    def go_to_card(self) -> None:
+        """To the oldest card that was in sight when tab was pressed; without one, to what comes next."""
+        card = self.dock.oldest
+        if card is not None and card.is_seen:
+            self.screen.set_focus(card)
+        else:
+            self.screen.focus_next()
+
+    # Prompts
+
+    @on(PromptInput.Submitted)
+    def take_prompt(self, event: PromptInput.Submitted) -> None:
+        event.stop()
+        text = event.text
+        if is_command(text) and text != self._held:
+            self._held = text
+            self.prompt.give_back(text)
+            verb = text.split()[0]
+            self.notify(f"{verb} is a command of the dashboard: esc, then {verb} · enter again sends it as words",
+                        severity="warning", markup=False, timeout=6)  # fmt: skip
+            return
+        self._held = ""
+        self.send(text)
+
+    def send(self, text: str) -> bool:
+        """Sends a prompt. A refusal is told in one line, and the text stays where it was: False."""
+        try:
+            ticket = self.operations.ask(self.key, text)
+        except Refused as error:
+            self.notify(str(error), severity="warning", markup=False)
+            self.prompt.give_back(text)
+            return False
+        self.prompt.accept(text)
+        key = ticket.key
+        follow(self.app, ticket, lambda: self._take_back(key, text))
+        if key != self.key:
+            old, self.key = self.key, key
+            self._born = None
+            self.show_names()
+            self.post_message(self.Renamed(self, old))
+        self.refresh_transcript()
+        self.refresh_rows(Touched(everything=True))
+        return True
+
+    def _take_back(self, key: SessionKey, text: str) -> None:
+        """The words of a prompt that could not be recorded: nothing of them is left in the engine."""
+        if self._has_left:
+            self.operations.keep_unsent(key, text)
+        else:
+            self.prompt.give_back(text)
+
+    def take_draft(self, text: str) -> None:
+        """Words that were not sent, from before."""
+        if text.strip():
+            self.prompt.give_back(text)
+
+    def keep_draft(self) -> None:
+        """Called before the pane goes: what was not sent is there when the conversation is opened again."""
+        self._has_left = True
+        if (draft := self.prompt.draft).strip():
+            self.operations.keep_unsent(self.key, draft)
+
+
+def _facts_content(shown: facts.Facts) -> Content:
+    """Label above text, so that a long text may wrap in the narrow column."""
+    lines = []
+    for label, text in shown:
+        if label:
+            lines.append(Content.styled(label, MUTED))
+        lines.append(Content(f"  {clean_text(text)}"))
+    return Content("\n").join(lines)

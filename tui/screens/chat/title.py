@@ -1,0 +1,97 @@
+"""The line above a conversation. Pure functions."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from supervisor import ClientRow, InstanceRow, SessionKey, SessionRow, SessionState, WhyWaiting
+from tui.themes import MUTED
+from tui.widgets.header import ALARM
+from tui.wording import format, reasons
+from tui.wording.sanitize import clean_cell
+
+STYLES = {
+    "busy": "$text-primary",
+    "warn": "bold $text-warning",
+    "error": "bold $text-error",
+    "ok": "$text-success",
+    "accent": "$text-accent",
+    "dim": MUTED,
+}
+
+
+def chat_title(
+    key: SessionKey,
+    row: SessionRow | None,
+    client: ClientRow | None,
+    instance: InstanceRow | None,
+    now: float,
+    width: int,
+    alarm: str = "",
+    elsewhere: str = "",
+) -> Content:
+    """State and reason on the left, what it costs on the right; the right gives way when there is no room.
+
+    `elsewhere`: who else waits for the operator.
+    """
+    warning = Content.styled(f" {alarm} ", ALARM) if alarm else Content("")
+    if elsewhere:
+        warning = Content.assemble(warning, (f" {elsewhere} ", STYLES["warn"]))
+    if row is None:
+        return Content.assemble(
+            warning,
+            (f" {format.glyph('new')} new", STYLES["dim"]),
+            f"  {clean_cell(str(key))}",
+            ("  say something", STYLES["dim"]),
+        )
+    left = Content.assemble(
+        warning,
+        (f" {format.glyph(row.state)} {row.state}", STYLES.get(format.role(row.state), "")),
+        (_doing(row, client, instance, now), MUTED),
+    )
+    for parts in (_cost(row, client), _cost(row, client)[:2], []):
+        right = " · ".join(parts) + " "
+        if left.cell_length + len(right) < width:
+            break
+    return Content.assemble(left, " " * max(1, width - left.cell_length - len(right)), (right, MUTED))
+
+
+def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float) -> str:
+    words = []
+    if row.offer is not None:
+        words.append(f"by a restart at {format.moment(row.offer.made_at, now)}, {reasons.expiry(row.offer, now)}")
+    if row.state is SessionState.STALLED:
+        return f" · {reasons.silence(row, client, now)}"
+    if row.turn_started_at is not None:
+        words.append(f"for {format.duration(now - row.turn_started_at)}")
+    if client is not None and client.tool:
+        since = "" if client.tool_started_at is None else f" {format.age(now - client.tool_started_at)}"
+        words.append(f"{clean_cell(client.tool, 40)}{since}")
+    if row.why is not None:
+        words.append(f"{len(row.waiting)} queued" if row.turn_id else f"waits: {row.why}")
+        if row.why is WhyWaiting.NO_SLOT and instance is not None:
+            words.append(_who_has_the_slots(instance))
+        if row.waiting and (more := reasons.wait_words(row.waiting[0], instance, now)):
+            words.append(more)
+    if row.note and not row.turn_id:  # it tells of the last turn
+        words.append(clean_cell(row.note, 80))
+    return "".join(f" · {word}" for word in words)
+
+
+def _who_has_the_slots(instance: InstanceRow) -> str:
+    """The reason behind the reason: often it is the operator who is waited for."""
+    pool = instance.pool
+    taken = f"{pool.total} of {pool.max_clients} client{'' if pool.max_clients == 1 else 's'} taken"
+    return f"{taken}, {pool.asking} by questions that wait for you" if pool.asking else taken
+
+
+def _cost(row: SessionRow, client: ClientRow | None) -> list[str]:
+    usage = row.usage
+    parts = [
+        "1 turn" if row.turns == 1 else f"{row.turns} turns",
+        format.money(usage.cost_usd),
+        f"{format.count(usage.input_tokens + usage.output_tokens)} tokens",
+    ]
+    if client is not None:
+        parts = [f"pid {client.pid} {format.bytes_short(client.memory_bytes)}", *parts]
+    return parts

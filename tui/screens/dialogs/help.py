@@ -1,0 +1,106 @@
+"""All keys, grouped, from the same list as the bindings."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.geometry import Size
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui.screens.dialogs.dialog import Dialog
+from tui.tables.rows import SPARE_GLYPH
+from tui.themes import MUTED
+from tui.wording import format
+from tui.wording.verbs import ANSWER, LOOK, PROGRAM, STEER, STOP, VERBS, WRITE, key_caption
+
+WIDGET_KEYS: dict[str, list[tuple[str, str]]] = {
+    "In a table": [("↑↓ j k", "move"), ("space", "mark"), ("⇧letter", "sort by a column; again reverses")],
+    "In a conversation": [
+        ("t", "fold or unfold a tool call"),
+        ("T", "fold or unfold all of them"),
+        ("tab", "to the prompt, the card, the text"),
+    ],
+}
+"""Keys that belong to a widget, not to a verb."""
+
+CAPTION = 9
+"""Cells of the column of keys."""
+
+LEFT = (LOOK, WRITE, "In a table")
+RIGHT = (STOP, STEER, ANSWER, "In a conversation", PROGRAM)
+
+LEGEND = (
+    ("asking", "interrupted", "failed", "stalled", "waiting", "working", "idle", "hibernated", "new"),
+    ("running", "draining", "drained", "paused", "parked", "stopped"),
+)
+"""Signs of sessions, then of instances."""
+
+
+class HelpScreen(Dialog[None]):
+    CSS_PATH = ["dialog.tcss", "help.tcss"]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,question_mark,enter", "cancel", "close", show=False),
+        Binding("j", "scroll(1)", show=False),
+        Binding("k", "scroll(-1)", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        with self.box("Keys", "↑↓ scroll", "esc closes", scrolls=True):
+            yield Static(_legend(), id="legend", markup=False)
+            with Container(id="sides"):
+                for side in (LEFT, RIGHT):
+                    yield KeyTable({heading: _keys(heading) for heading in side})
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one("#box").scroll_relative(y=lines, animate=False)
+
+
+def _keys(heading: str) -> list[tuple[str, str]]:
+    return WIDGET_KEYS.get(heading) or [
+        (key_caption(verb), verb.description) for verb in VERBS if verb.group == heading and verb.key
+    ]
+
+
+class KeyTable(Widget):
+    """Groups of keys with what they do. One widget draws them all: of one each, the help opened five times slower."""
+
+    def __init__(self, groups: dict[str, list[tuple[str, str]]]) -> None:
+        super().__init__()
+        self._groups = groups
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines(width))
+
+    def render(self) -> Content:
+        return Content("\n").join(self._lines(self.content_size.width))
+
+    def _lines(self, width: int) -> list[Content]:
+        lines: list[Content] = []
+        for heading, keys in self._groups.items():
+            lines += Content.styled(heading, "bold $text-primary").wrap(max(1, width))
+            for caption, description in keys:
+                rows = Content(description).wrap(max(1, width - CAPTION))
+                for number, row in enumerate(rows):
+                    key = "" if number else caption
+                    lines.append(Content.assemble((f"{key:<{CAPTION - 1}} ", "bold $text-accent"), row))
+            lines.append(Content(""))
+        return lines
+
+
+def _legend() -> Content:
+    styles = {"busy": "$text-primary", "warn": "$text-warning", "error": "$text-error", "ok": "$text-success",
+              "accent": "$text-accent", "dim": MUTED}  # fmt: skip
+    lines = [
+        Content("   ").join(
+            [Content.assemble((format.glyph(word), styles.get(format.role(word), "")), f" {word}") for word in words]
+        )
+        for words in LEGEND
+    ]
+    lines[1] = Content.assemble(lines[1], (f"   {SPARE_GLYPH}", MUTED), " spare client")
+    return Content("\n").join(lines)

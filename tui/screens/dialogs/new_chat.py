@@ -1,0 +1,129 @@
+"""Names a conversation to begin: agent, user, session."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.suggester import SuggestFromList
+from textual.widgets import Button, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from supervisor import InvalidId, SessionKey, validate_id
+from tui.screens.dialogs.dialog import Dialog
+from tui.themes import MUTED
+from tui.wording.sanitize import clean_cell
+
+
+class AgentList(OptionList):
+    """The agents, one a line. A letter goes to the first one that begins with it, once more to the next."""
+
+    def on_key(self, event: events.Key) -> None:
+        if not event.character or not event.is_printable:
+            return
+        event.stop()
+        names = [str(option.id) for option in self.options]
+        matching = [at for at, name in enumerate(names) if name.casefold().startswith(event.character.casefold())]
+        if matching:
+            now = self.highlighted if self.highlighted is not None else -1
+            self.highlighted = next((at for at in matching if at > now and now in matching), matching[0])
+
+
+class NewChatScreen(Dialog[SessionKey | None]):
+    """The key of the conversation. The session may exist already; then it is the one that is opened.
+
+    Enter opens, in whichever field. What it would open always stands in the last line.
+    """
+
+    AUTO_FOCUS = "#agent"
+    HINTS = ("enter opens", "tab next field", "esc cancels")
+
+    def __init__(
+        self, agents: Mapping[str, str], existing: Collection[SessionKey], *, agent: str | None, user: str
+    ) -> None:
+        """`agents`: name → what it is for. `existing`: sessions there are. `agent` and `user`: chosen beforehand."""
+        super().__init__()
+        self._agents = agents
+        self._existing = existing
+        self._first = agent if agent is not None and agent in agents else next(iter(agents))
+        self._user = user
+        self._is_named = False
+        """Whether the operator has written a session's name: it is not proposed any more then."""
+
+    def compose(self) -> ComposeResult:
+        with self.box("New chat"):
+            yield Static("with", classes="caption", markup=False)
+            width = max(map(len, self._agents)) + 2
+            options = [
+                Option(Content.assemble(name.ljust(width), (clean_cell(about, 60), MUTED)), id=name)
+                for name, about in self._agents.items()
+            ]
+            yield AgentList(*options, id="agent", markup=False)
+            yield Static("for user", classes="caption", markup=False)
+            users = sorted({key.user for key in self._existing})
+            yield Input(self._user, id="user", suggester=SuggestFromList(users))
+            yield Static("session (a name of your choice)", classes="caption", markup=False)
+            yield Input(id="session")
+            yield Static(id="target", markup=False)
+            yield Static(id="mistake", classes="mistake", markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button("Cancel", id="cancel")
+                yield Button("Open", id="open")
+
+    def on_mount(self) -> None:
+        self.query_one(AgentList).highlighted = list(self._agents).index(self._first)
+        self.show_target()
+
+    @property
+    def agent(self) -> str:
+        option = self.query_one(AgentList).highlighted_option
+        return str(option.id) if option is not None else self._first
+
+    @property
+    def user(self) -> str:
+        return self.query_one("#user", Input).value.strip()
+
+    @property
+    def session(self) -> str:
+        return self.query_one("#session", Input).value.strip()
+
+    @on(OptionList.OptionHighlighted)
+    @on(Input.Changed, "#user")
+    def show_target(self) -> None:
+        """Proposes a session that this user does not have yet, and says what would be opened."""
+        if not self._is_named:
+            taken = {key.session for key in self._existing if (key.instance, key.user) == (self.agent, self.user)}
+            free = next(f"chat-{number}" for number in range(1, len(taken) + 2) if f"chat-{number}" not in taken)
+            with self.prevent(Input.Changed):
+                self.query_one("#session", Input).value = free
+        key = SessionKey(self.agent, self.user, self.session)
+        what = "goes on with" if key in self._existing else "begins"
+        self.query_one("#target", Static).update(
+            Content.assemble((f"enter {what} ", MUTED), (clean_cell(str(key), 200), "bold $text-accent"))
+        )
+
+    @on(Input.Changed, "#session")
+    def name_session(self) -> None:
+        self._is_named = True
+        self.show_target()
+
+    @on(OptionList.OptionSelected)
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#open")
+    def accept(self) -> None:
+        mistake = self.query_one("#mistake", Static)
+        try:
+            validate_id(self.user, "user")
+            validate_id(self.session, "session")
+        except InvalidId as error:
+            mistake.update(Content(str(error)))
+            mistake.add_class("-shown")
+        else:
+            self.dismiss(SessionKey(self.agent, self.user, self.session))
+
+    @on(Button.Pressed, "#cancel")
+    def keep(self) -> None:
+        self.dismiss(None)

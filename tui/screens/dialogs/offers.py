@@ -1,0 +1,25 @@
+"""Asks before a turn that a restart interrupted is sent again, or left as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.app import App
+
+from supervisor import Offer
+from tui.engine_link.acceptance import follow
+from tui.operator import consequences
+from tui.operator.operations import Operations
+from tui.screens.dialogs.confirm import confirm
+
+
+def ask_replay(app: App[Any], operations: Operations, offer: Offer) -> None:
+    def replay() -> str:
+        follow(app, operations.replay(offer.key))
+        return f"{offer.key}: the interrupted turn is sent again"
+
+    confirm(app, consequences.of_replay(offer), replay)
+
+
+def ask_drop(app: App[Any], operations: Operations, offer: Offer) -> None:
+    confirm(app, consequences.of_drop(offer), lambda: operations.drop_offer(offer.key))

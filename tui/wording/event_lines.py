@@ -1,0 +1,153 @@
+"""Every event as one line and the role it is written in."""
+
+from __future__ import annotations
+
+from supervisor import (
+    ActionTaken,
+    ApprovalLost,
+    ClientEnding,
+    ClientFailed,
+    ClientGone,
+    ClientStarted,
+    ContextLost,
+    Done,
+    EngineFailed,
+    Event,
+    Expired,
+    Failed,
+    InstanceChanged,
+    OfferSettled,
+    Outcome,
+    QuestionAsked,
+    QuestionOutcome,
+    QuestionSettled,
+    RecordLost,
+    Restarted,
+    SessionClosed,
+    SessionKey,
+    SessionOpened,
+    TurnFinished,
+    TurnPutBack,
+    TurnQueued,
+    TurnStarted,
+    TurnSuspended,
+    outcome_word,
+)
+from tui.wording.format import duration, first_line, role, some
+
+Line = tuple[str, str]
+"""(text, role)."""
+
+
+def line_of(event: Event) -> Line:
+    """What happened, to what, in one line; the role is one of the table's (`ok`, `warn`, `error`, `dim`, …)."""
+    text, kind = _sentence(event)
+    return f"{_subject(event)}  {text}".strip(), kind
+
+
+EFFECTIVE = frozenset(
+    ["interrupt", "pause", "resume", "drain", "kill", "kill-client", "close", "replay", "drop", "hibernate", "compact"]
+)
+"""Actions that lead to an event which tells the same happening."""
+
+
+def is_told_by_its_effect(event: Event) -> bool:
+    return isinstance(event, ActionTaken) and event.verb in EFFECTIVE
+
+
+def thing_of(event: Event) -> object | None:
+    """What an event is a step of, so that its line takes the place of the step before: a turn, a question, the end of a
+    client. None for what stands for itself."""
+    match event:
+        case TurnQueued() | TurnStarted() | TurnFinished() | TurnPutBack() | TurnSuspended() if event.turn:
+            return ("turn", event.turn)
+        case QuestionAsked(question=question) | QuestionSettled(question=question) | ApprovalLost(question=question):
+            return ("question", question.id)
+        case ClientEnding() | ClientGone():
+            return ("end of client", event.client)
+    return None
+
+
+def session_of(event: Event) -> SessionKey | None:
+    """The session that an event is about."""
+    if event.instance and event.session:
+        return SessionKey(event.instance, event.user, event.session)
+    return None
+
+
+def _subject(event: Event) -> str:
+    if isinstance(event, ClientStarted | ClientEnding | ClientGone | ClientFailed):
+        return event.client
+    return "/".join(name for name in (event.instance, event.user, event.session) if name)
+
+
+def _sentence(event: Event) -> Line:
+    match event:
+        case InstanceChanged(state=state, note=note):
+            return f"is {state.value}" + (f": {first_line(note)}" if note else ""), role(state)
+        case SessionOpened():
+            return "session opened", "dim"
+        case SessionClosed():
+            return "session closed", "dim"
+        case ContextLost():
+            return "conversation not found on disk; goes on as a new one", "error"
+        case TurnQueued(source=source):
+            return f"prompt queued ({source.value})", "dim"
+        case TurnStarted(waited=waited, acquisition=acquisition):
+            return f"turn started after {duration(waited)} ({acquisition})", "busy"
+        case TurnFinished(outcome=outcome):
+            return _ending(outcome)
+        case TurnPutBack(reason=reason):
+            return f"turn waits again: {first_line(reason)}", "accent"
+        case TurnSuspended():
+            return "prompt kept for the next start", "accent"
+        case OfferSettled(outcome=outcome):
+            return f"interrupted turn {outcome}", "accent"
+        case Restarted():
+            return _taking_over(event)
+        case QuestionAsked(question=question):
+            return f"asks: {question.tool} {first_line(question.summary)}", "warn"
+        case QuestionSettled(question=question, outcome=outcome, by=by):
+            kind = "ok" if outcome is QuestionOutcome.APPROVED else "dim"
+            return f"{question.tool} {outcome.value}" + (f" by {by}" if by else ""), kind
+        case ApprovalLost(question=question):
+            return f"{question.tool} was approved and is not known to have run: lost", "error"
+        case ClientStarted(pid=pid, seconds=seconds, how=how):
+            return f"started in {duration(seconds)} (pid {pid}, {how})", "ok"
+        case ClientEnding(step=step, reason=reason):
+            return f"ending: {step} ({first_line(reason)})", "dim"
+        case ClientGone(reason=reason, seconds=seconds, left_over=left_over):
+            if left_over:
+                return f"left {some(left_over, 'process', 'processes')} behind ({first_line(reason)})", "error"
+            return f"gone after {duration(seconds)} ({first_line(reason)})", "dim"
+        case ClientFailed(message=message, kind=kind):
+            return f"failed{f' ({kind.value})' if kind else ''}: {first_line(message)}", "error"
+        case RecordLost(message=message):
+            return f"not recorded: {first_line(message)}", "error"
+        case ActionTaken(verb=verb, detail=detail):
+            return f"operator: {verb} {first_line(detail)}".rstrip(), "accent"
+        case EngineFailed(message=message):
+            return f"engine failed: {first_line(message)}", "error"
+    return type(event).__name__, "dim"
+
+
+def _taking_over(event: Restarted) -> Line:
+    parts = [
+        some(event.sessions, "session"),
+        some(event.waiting, "waiting turn") if event.waiting else "",
+        f"{event.interrupted} interrupted" if event.interrupted else "",
+        f"{some(event.orphans, 'left-over process', 'left-over processes')} ended" if event.orphans else "",
+    ]
+    kind = "warn" if event.interrupted else "accent" if event.orphans else "ok"
+    return f"taken over from the last run: {', '.join(filter(None, parts))}", kind
+
+
+def _ending(outcome: Outcome) -> Line:
+    match outcome:
+        case Done(seconds=seconds):
+            return f"turn done in {duration(seconds)}", "ok"
+        case Failed(kind=kind, message=message):
+            return f"turn failed ({kind.value}): {first_line(message)}", "error"
+        case Expired(message=message):
+            return f"turn expired: {first_line(message)}", "error"
+    return f"turn {outcome_word(outcome)}: {first_line(outcome.reason)}", "accent"

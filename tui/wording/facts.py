@@ -1,0 +1,249 @@
+"""Every fact about one row, in words, for the describe screen. Pure functions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from supervisor import ClientRow, HostRow, InstanceRow, MemoryLevel, Offer, Question, SessionRow, SessionState
+from tui.wording import format, reasons
+
+Facts = list[tuple[str, str]]
+"""(label, text) in reading order; an empty label continues the one above."""
+MOST_LEFT_OUT = 20
+"""Mistakes in templates' files that are shown."""
+
+
+def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> Facts:
+    """`limits` as the engine tells them, by name."""
+    pool = row.pool
+    budget = "" if row.memory_budget is None else f" of {format.bytes_short(row.memory_budget)}"
+    reserve = f"; one more client is expected to need {format.bytes_short(row.memory_reserve)}"
+    return [
+        ("archetype", row.archetype),
+        ("state", row.state + (f": {row.note}" if row.note else "")),
+        *([("parked", parked)] if (parked := reasons.parked_words(row, now)) else []),
+        ("description", row.description),
+        ("turns", f"{row.active_sessions} running of {row.max_sessions} in parallel, {row.stalled} stalled"),
+        ("queue", f"{row.waiting} waiting{_oldest(row.oldest_waiting_at, now)}"),
+        ("sessions", f"{row.sessions} known, {row.active_sessions} active, {row.failed} failed"),
+        ("for you", f"{format.some(row.questions, 'question')}, {format.some(row.offers, 'interrupted turn')}"),
+        (
+            "clients",
+            f"{pool.total} of {pool.max_clients}: {pool.busy} busy, {pool.asking} asking, {pool.idle} idle, "
+            f"{pool.spare} spare, {pool.starting + pool.reserved} starting, {pool.closing} closing",
+        ),
+        ("memory", format.bytes_short(row.memory_bytes) + budget + (reserve if row.memory_reserve else "")),
+        *_pool_facts(row),
+        *(("walls" if index == 0 else "", line) for index, line in enumerate(row.walls)),
+        *limits_facts(limits, f"{row.name}."),
+    ]
+
+
+def _pool_facts(row: InstanceRow) -> Facts:
+    """How the pool has done so far."""
+    pool = row.pool
+    hits = "" if pool.hit_rate is None else f": {format.percent(pool.hit_rate)} began warm"
+    failures = ", ".join(f"{number} {kind}" for kind, number in pool.failures)
+    return [
+        ("turns began", f"{pool.hot} hot, {pool.adopted} on a spare, {pool.cold} cold{hits}"),
+        ("waited", _percentiles(pool.wait_p50, pool.wait_p95, "the last 100 turns")),
+        ("first text", "none yet" if row.first_token_p50 is None else f"p50 {format.duration(row.first_token_p50)}"),
+        ("client starts", _percentiles(pool.start_p50, pool.start_p95, "the last 100 starts")),
+        ("evicted", str(pool.evictions)),
+        ("ended badly", failures or (f"{pool.crashes} crashed" if pool.crashes else "none")),
+    ]
+
+
+def _percentiles(p50: float | None, p95: float | None, of: str) -> str:
+    known = [f"{name} {format.duration(value)}" for name, value in (("p50", p50), ("p95", p95)) if value is not None]
+    return f"{' · '.join(known)}, {of}" if known else "none yet"
+
+
+def host_facts(row: HostRow, limits: Mapping[str, str], now: float) -> Facts:
+    return [
+        ("bullpen", f"{row.version}, up {format.duration(now - row.started_at)}"),
+        ("endpoint", row.endpoint),
+        ("kept in", f"{row.state_dir}: journal, workspaces, logs"),
+        ("transcripts", f"in {row.transcripts_dir}, a folder for each workspace"),
+        ("journal", f"CANNOT BE WRITTEN: {row.journal_failing}: no new prompts" if row.journal_failing else "writes"),
+        (
+            "memory",
+            f"{format.bytes_short(row.memory_bytes)} of clients, {format.bytes_short(row.memory_reserved)} reserved "
+            f"for those on their way in, of {format.bytes_short(row.memory_budget)}",
+        ),
+        ("", f"{format.bytes_short(row.memory_available)} available on the host"),
+        ("", f"{format.bytes_short(row.supervisor_bytes)} used by bullpen itself"),
+        *_disk_facts(row, now),
+        *_left_out_facts(row),
+        *limits_facts(limits, ""),
+    ]
+
+
+def _left_out_facts(row: HostRow) -> Facts:
+    """Every mistake in a file of a template that does not run."""
+    shown = [("" if number else "left out", line) for number, line in enumerate(row.left_out[:MOST_LEFT_OUT])]
+    more = len(row.left_out) - MOST_LEFT_OUT
+    return [*shown, ("", f"and {more:,} more: bullpen check lists them all")] if more > 0 else shown
+
+
+def _disk_facts(row: HostRow, now: float) -> Facts:
+    if (disk := row.disk) is None:
+        return []
+    short = format.bytes_short
+    facts: Facts = [
+        (
+            "state",
+            f"{short(disk.total)} on disk: journal {short(disk.journal)}, workspaces {short(disk.workspaces)}, "
+            f"conversations {short(disk.conversations)}; {short(disk.free)} free{_measured(row.disk_measured_at, now)}",
+        )
+    ]
+    if row.not_removed:
+        facts.append(("not removed", f"{len(row.not_removed)}, such as {row.not_removed[0]}"))
+    return facts
+
+
+def _measured(at: float | None, now: float) -> str:
+    return "" if at is None else f"; measured {format.age(now - at)} ago"
+
+
+def limits_facts(limits: Mapping[str, str], owner: str) -> Facts:
+    """One line for each section, so that a template's limits stand as its author wrote them."""
+    sections: dict[str, list[str]] = {}
+    for name, value in limits.items():
+        section, _, key = name.rpartition(".")
+        sections.setdefault(section, []).append(f"{key} {value}")
+    lines = [f"{section}: {', '.join(each)}" if section else ", ".join(each) for section, each in sections.items()]
+    if not lines:
+        return []
+    first = next(iter(limits))
+    lines.append(f":set {owner}{first} {limits[first]} changes one until the next restart")
+    return [("limits" if index == 0 else "", line) for index, line in enumerate(lines)]
+
+
+def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float) -> Facts:
+    """`client` is the one that serves it, `instance` the one it belongs to."""
+    usage = row.usage
+    facts: Facts = [
+        ("instance", row.key.instance),
+        ("user", row.key.user),
+        ("session", row.key.session),
+        ("state", row.state + (f", waits: {row.why}" if row.why else "")),
+        *([("waits for", f"MCP server {', '.join(row.awaited_servers)}")] if row.awaited_servers else []),
+        ("note", row.note or "none"),
+        *([] if row.offer is None else [("interrupted", reasons.offer_sentence(row.offer, now))]),
+        ("turn", _turn(row, now)),
+        *([("stalled", reasons.silence(row, client, now))] if row.state is SessionState.STALLED else []),
+        *([("progress", reasons.progress(client, now))] if client is not None and row.turn_id else []),
+        ("turns ended", str(row.turns)),
+        (
+            "tokens",
+            f"{usage.input_tokens:,} in, {usage.output_tokens:,} out, {usage.cache_tokens:,} from cache",
+        ),
+        ("cost", format.money(usage.cost_usd)),
+        *([] if row.context_share is None else [("context", f"{row.context_share:.0%} full")]),
+        ("client", row.client_id or "none: hibernated or new"),
+        ("memory", _session_memory(row)),
+        ("workspace", row.workspace or "none yet"),
+        ("transcript", f"{row.session_uuid}.jsonl (H says where)" if row.session_uuid else "not begun"),
+        *([("on disk", format.bytes_short(row.disk_bytes))] if row.disk_bytes else []),
+        ("created", _moment(row.created_at, now)),
+        ("last activity", _moment(row.last_activity_at, now)),
+        ("questions", str(len(row.questions))),
+        ("queue", f"{len(row.waiting)} waiting"),
+    ]
+    for turn in row.waiting:
+        more = reasons.wait_words(turn, instance, now)
+        why = f"{turn.why}, {format.age(now - turn.queued_at)}" + (f", {more}" if more else "")
+        facts.append(("", f"{turn.position}. {why}, from {turn.source}: {turn.text}"))
+    return facts
+
+
+def client_facts(row: ClientRow, now: float) -> Facts:
+    tool = "none in flight"
+    if row.tool:
+        since = "" if row.tool_started_at is None else f", {format.age(now - row.tool_started_at)}"
+        tool = row.tool + since
+    return [
+        ("instance", row.instance),
+        ("process", f"{row.pid}, {row.processes} in its tree" if row.pid else "not started yet"),
+        ("state", row.state + (f": {row.note}" if row.note else "")),
+        ("session", "none: a spare" if row.key is None else str(row.key)),
+        ("memory", _tree_memory(row)),
+        *([("", _trend_words(row))] if row.memory_trend else []),
+        *([("", f"{grown} a minute")] if (grown := format.growth(row.memory_growth)) else []),
+        ("cpu", f"{row.cpu_percent:.0f}% of one core"),
+        ("tool", tool),
+        *[("MCP servers" if index == 0 else "", str(server)) for index, server in enumerate(row.servers)],
+        ("turns", str(row.turns)),
+        ("started", _moment(row.started_at, now)),
+        ("last event", _moment(row.last_event_at, now)),
+    ]
+
+
+def _session_memory(row: SessionRow) -> str:
+    if not row.client_id:
+        return "none: it has no client"
+    return format.bytes_short(row.memory_bytes) if row.memory_bytes else "not measured yet"
+
+
+def _trend_words(row: ClientRow) -> str:
+    return f"{format.spark(row.memory_trend, len(row.memory_trend), top=1e9)} the last samples, on a scale of 0 to 1G"
+
+
+def _tree_memory(row: ClientRow) -> str:
+    if not row.memory_bytes:
+        return "not measured yet"
+    return f"{format.bytes_short(row.memory_bytes)}, the whole process tree{_level(row)}"
+
+
+def question_facts(row: Question, now: float) -> Facts:
+    return [
+        ("session", str(row.key)),
+        ("kind", row.kind),
+        ("tool", row.tool),
+        ("summary", row.summary),
+        ("asked", _moment(row.asked_at, now)),
+        ("expires", f"in {format.duration(row.expires_at - now)}"),
+        ("client held", row.client_id),
+        *(("take care", warning) for warning in row.warnings),
+        ("always means", row.always or "not on offer"),
+        ("arguments", row.detail),
+    ]
+
+
+def offer_facts(row: Offer, now: float) -> Facts:
+    return [
+        ("session", str(row.key)),
+        ("what", reasons.offer_sentence(row, now)),
+        ("prompt", row.text),
+        ("from", row.source),
+        ("begun", _moment(row.started_at, now)),
+        ("cut off", _moment(row.made_at, now)),
+        ("expires", f"in {format.duration(row.expires_at - now)}, as dropped"),
+    ]
+
+
+def _level(row: ClientRow) -> str:
+    return "" if row.memory_level is MemoryLevel.NORMAL else f"; {row.memory_level}: {_LEVELS[row.memory_level]}"
+
+
+_LEVELS = {
+    MemoryLevel.SOFT: "it gets no new turn",
+    MemoryLevel.HARD: "it is ended after its turn",
+    MemoryLevel.PANIC: "it is being ended at once",
+}
+
+
+def _turn(row: SessionRow, now: float) -> str:
+    if row.turn_started_at is None:
+        return "none runs"
+    return f"{row.turn_id}, running for {format.duration(now - row.turn_started_at)}"
+
+
+def _oldest(at: float | None, now: float) -> str:
+    return "" if at is None else f", the oldest for {format.duration(now - at)}"
+
+
+def _moment(at: float, now: float) -> str:
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))}, {format.age(now - at)} ago"

@@ -1,0 +1,37 @@
+"""A conversation as plain text, for a terminal's own selection and for other programs. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from supervisor import Asked, Conversation, Entry, Noticed, Replied, ToolCalled, ToolReturned
+from tui.wording.sanitize import clean_text
+
+MOST_PLAIN = 200_000
+"""Characters of the newest part that is shown: a terminal selects a page at a time."""
+
+
+def plain_conversation(conversation: Conversation) -> str:
+    """The newest `MOST_PLAIN` characters; what is being streamed comes last."""
+    parts: list[str] = []
+    size = 0
+    for part in (conversation.open_text, *_parts(reversed(conversation.entries))):
+        if part:
+            parts.append(clean_text(part))
+            size += len(part)
+        if size >= MOST_PLAIN:
+            break
+    return "\n\n".join(reversed(parts))[-MOST_PLAIN:]
+
+
+def _parts(entries: Iterable[Entry]) -> Iterable[str]:
+    for entry in entries:
+        match entry:
+            case Asked(user=user, text=text):
+                yield f"{user}: {text}"
+            case Replied(text=text) | Noticed(text=text):
+                yield text
+            case ToolCalled(tool=tool, summary=summary):
+                yield f"[{tool}] {summary}"
+            case ToolReturned(text=text):
+                yield text

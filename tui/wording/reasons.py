@@ -1,0 +1,207 @@
+"""Why something waits, stands still or wants a decision: the sentences that every screen shares. Pure functions."""
+
+from __future__ import annotations
+
+from supervisor import (
+    ClientRow,
+    FailureKind,
+    InstanceRow,
+    InstanceState,
+    Offer,
+    Question,
+    QuestionKind,
+    SessionRow,
+    SessionState,
+    WaitingTurn,
+    WhyWaiting,
+)
+from tui.tables.layout import Cell
+from tui.wording import format
+from tui.wording.verbs import key_of
+
+PARKED_FOR: dict[FailureKind, str] = {
+    FailureKind.RATE_LIMIT: "rate limit",
+    FailureKind.AUTHENTICATION: "credentials refused",
+    FailureKind.CRASH_LOOP: "crash loop",
+}
+"""Why a pool has stopped itself, as people say it; another kind is told by its own word."""
+
+BY_THE_POOL = frozenset({WhyWaiting.RATE_LIMIT, WhyWaiting.PARKED})
+"""Reasons that end when the pool tries again."""
+
+
+def why_cells(row: SessionRow, question: Question | None, client: ClientRow | None, now: float) -> tuple[Cell, ...]:
+    """Why the session waits, or what it does, and for how long. `question` is its oldest open one."""
+    queued = Cell(f"  +{len(row.waiting)} queued", "accent") if row.waiting else Cell("")
+    if row.state is SessionState.ASKING and question is not None:
+        return (
+            Cell(f"{asked_for(question)} ", "warn"),
+            Cell(format.age(now - question.asked_at)),
+            queued,
+            Cell(f"  {question.summary}", "dim"),
+            *about_cells(row),
+        )
+    if row.state is SessionState.INTERRUPTED and row.offer is not None:
+        offer = row.offer
+        return (
+            Cell(offer_keys(), "warn"),
+            queued,
+            Cell(f"  “{offer.text}”"),
+            Cell(f"  by a restart at {format.moment(offer.made_at, now)}", "dim"),
+            Cell(f"  {expiry(offer, now)}", "dim"),
+        )
+    if row.state is SessionState.STALLED:
+        silent = "silent" if row.silent_since is None else f"silent {format.duration(now - row.silent_since)}"
+        tool = "" if client is None or not client.tool else f"  {client.tool}{since(client.tool_started_at, now)}"
+        cpu = "" if client is None else f"  cpu {client.cpu_percent:.0f}%"
+        return (Cell(silent, "warn"), Cell(tool), Cell(cpu, "dim"), queued, *about_cells(row))
+    if row.state is SessionState.WAITING and row.waiting:
+        first = row.waiting[0]
+        more = f"  +{len(row.waiting) - 1}" if len(row.waiting) > 1 else ""
+        return (
+            Cell(str(row.why or first.why), "accent"),
+            *_named(row.awaited_servers),
+            Cell(f" {format.age(now - first.queued_at)}"),
+            Cell("" if first.place is None else f"  {format.ordinal(first.place)}", "accent"),
+            Cell(more, "accent"),
+            Cell(f"  {first.text}", "dim"),
+        )
+    if row.turn_started_at is not None:
+        doing = "" if client is None or not client.tool else f"  {client.tool}{since(client.tool_started_at, now)}"
+        alone = (Cell("  begun by itself", "dim"),) if row.is_self_begun else ()
+        servers = ", ".join(row.awaited_servers)
+        held = (Cell(f"  waits for MCP server {servers}", "accent"),) if servers else ()
+        age = Cell(format.age(now - row.turn_started_at), "busy")
+        return (age, Cell(doing), *held, *alone, queued, *about_cells(row))
+    if not (row.note or queued.text):
+        return about_cells(row, gap="")
+    return (Cell(row.note, "" if row.state is SessionState.FAILED else "dim"), queued, *about_cells(row))
+
+
+ABOUT_CELLS = 36
+"""Cells of the prompt's first words where a reply stands behind them."""
+
+
+def about_cells(row: SessionRow, gap: str = "  ") -> tuple[Cell, ...]:
+    """The first words of the prompt, then the newest line of the reply."""
+    if not row.about:
+        return (Cell(f"{gap}{row.latest}", "dim"),) if row.latest else ()
+    if not row.latest:
+        return (Cell(f"{gap}{row.about}"),)
+    return (Cell(f"{gap}{format.cut(row.about, ABOUT_CELLS)}"), Cell(f" › {row.latest}", "dim"))
+
+
+def _named(servers: tuple[str, ...]) -> tuple[Cell, ...]:
+    return (Cell(f" (MCP server {', '.join(servers)})", "accent"),) if servers else ()
+
+
+def asked_for(question: Question) -> str:
+    """The tool that wants permission, or that a choice is to be made."""
+    return "choice" if question.kind is QuestionKind.CHOICE else question.tool
+
+
+# A turn that a restart interrupted
+
+
+def offer_sentence(offer: Offer, now: float) -> str:
+    """The whole of it in one line: since when, what can be done, which prompt, how long."""
+    return (
+        f"interrupted by a restart at {format.moment(offer.made_at, now)}: {offer_keys()} · “{offer.text}” · "
+        f"{expiry(offer, now)}"
+    )
+
+
+def offer_keys() -> str:
+    return f"{key_of('replay')} replays, {key_of('drop_offer')} drops"
+
+
+def expiry(offer: Offer, now: float) -> str:
+    left = offer.expires_at - now
+    return f"expires in {format.age(left)}" if left > 0 else "expires now"
+
+
+# A turn that gives no sign of life
+
+
+def silence(row: SessionRow, client: ClientRow | None, now: float) -> str:
+    """`silent for 2m10, Bash since 1m50, cpu 3%`."""
+    words = [] if row.silent_since is None else [f"silent for {format.duration(now - row.silent_since)}"]
+    if client is not None:
+        if client.tool:
+            began = client.tool_started_at
+            words.append(client.tool if began is None else f"{client.tool} since {format.duration(now - began)}")
+        words.append(f"cpu {client.cpu_percent:.0f}%")
+    return ", ".join(words) or "silent"
+
+
+def progress(client: ClientRow, now: float) -> str:
+    """The clocks that tell a slow turn from a dead one: last event, tool in flight, CPU of the whole tree."""
+    tool = "no tool in flight"
+    if client.tool:
+        began = client.tool_started_at
+        tool = f"{client.tool} in flight" + ("" if began is None else f" for {format.duration(now - began)}")
+    last = format.duration(now - client.last_event_at)
+    return f"last event {last} ago, {tool}, its tree uses {client.cpu_percent:.0f}% of a core"
+
+
+# A pool that has stopped itself
+
+
+def parked_words(row: InstanceRow, now: float) -> str:
+    """`rate limit, tries again in 0:42`; empty for a pool that is not parked."""
+    if row.state is not InstanceState.PARKED or row.parked_for is None:
+        return ""
+    return f"{PARKED_FOR.get(row.parked_for, str(row.parked_for))}, {retry_words(row, now)}"
+
+
+def retry_words(row: InstanceRow, now: float) -> str:
+    """When a parked pool tries again."""
+    if row.parked_until is None:
+        return f"{key_of('resume')} tries again"
+    left = row.parked_until - now
+    return f"tries again in {format.countdown(left)}" if left > 0 else "tries again now"
+
+
+def standing(row: InstanceRow, now: float) -> str:
+    """Why an instance does not run as it should; its note, or what is better than its note. Empty when all is well."""
+    return parked_words(row, now) or row.note or held_words(row)
+
+
+def alarm(row: InstanceRow, now: float) -> str:
+    """What an operator can do something about: why an instance does not run, or what holds up one that does."""
+    return held_words(row) if row.state is InstanceState.RUNNING else standing(row, now)
+
+
+def held_words(row: InstanceRow) -> str:
+    """`2 of 3 turns wait for your answers, 4 queued behind them`; empty when nobody is held up by a question."""
+    asking = row.pool.asking
+    if not (asking and row.waiting and row.active_sessions >= row.max_sessions):
+        return ""
+    if row.max_sessions == 1:
+        return f"its only turn waits for your answer, {row.waiting} queued behind it"
+    verb = "waits for your answer" if asking == 1 else "wait for your answers"
+    return f"{asking} of {row.max_sessions} turns {verb}, {row.waiting} queued behind them"
+
+
+# A turn that waits
+
+
+def place_words(turn: WaitingTurn, instance: InstanceRow | None) -> str:
+    """`2nd of 7 in the queue`; empty for a turn that something else than the pool holds up."""
+    if turn.place is None:
+        return ""
+    if instance is None or instance.waiting < turn.place:
+        return f"{format.ordinal(turn.place)} in the queue"
+    return f"{format.ordinal(turn.place)} of {instance.waiting} in the queue"
+
+
+def wait_words(turn: WaitingTurn, instance: InstanceRow | None, now: float) -> str:
+    """Its place, or when the pool that holds it up tries again; empty when there is nothing to add to the reason."""
+    if turn.why in BY_THE_POOL and instance is not None and instance.state is InstanceState.PARKED:
+        return retry_words(instance, now)
+    return place_words(turn, instance)
+
+
+def since(start: float | None, now: float) -> str:
+    """` 6s`, to stand behind what began then."""
+    return "" if start is None else f" {format.age(now - start)}"

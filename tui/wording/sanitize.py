@@ -1,0 +1,92 @@
+"""Untrusted text on its way to the screen: nothing in it may drive the terminal or break the layout.
+
+Text is cleaned where a widget takes it (`clean_cell`, `clean_text`), so that what is measured is what is drawn;
+`ControlFilter` is the last gate, for every widget that does not.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+from textual.strip import Strip
+
+from supervisor import FORBIDDEN, SELECTORS, TONES, flatten_marks, is_mark
+from tui.wording.format import cut
+
+REPLACEMENT = "\ufffd"
+BASE = "\u25cc"
+"""Carries a mark that has no character of its own: it would be drawn into the cell to the left of the text."""
+
+DANGEROUS = re.compile(f"[\t\n{FORBIDDEN}]")
+"""What the engine's table forbids, and breaks: none of it belongs in a drawn line."""
+
+_NOT_IN_TEXT = re.compile(f"\r\n?|[{FORBIDDEN}]")
+"""The same for text of several lines: newlines and tabs stay; a carriage return begins a line."""
+
+_MISMEASURED = re.compile(f"[{SELECTORS}{TONES}]")
+"""Variation selectors and skin tones: terminals and Rich disagree about their width (measured)."""
+
+_SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+
+CELL_CHARACTERS = 1_000
+"""No table cell is wider than this; the rest of a text is not even looked at."""
+
+
+class ControlFilter(LineFilter):
+    """Replaces dangerous characters in every strip, and takes links off it.
+
+    The strip keeps its width: what the replacement characters take is given back by the spaces that follow, or cut
+    off the end.
+    """
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        search = DANGEROUS.search
+        for text, style, _control in segments:
+            if search(text) or (style is not None and style._link):
+                return _defuse(segments)
+        return segments
+
+
+def _defuse(segments: list[Segment]) -> list[Segment]:
+    width = sum(cell_len(segment.text) for segment in segments)
+    surplus = 0
+    defused: list[Segment] = []
+    for text, style, control in segments:
+        clean = DANGEROUS.sub(REPLACEMENT, text)
+        if clean != text:
+            surplus += cell_len(clean) - cell_len(text)
+        if surplus > 0 and (spaces := min(surplus, len(clean) - len(clean.rstrip(" ")))):
+            clean = clean[:-spaces]
+            surplus -= spaces
+        if style is not None and style._link:
+            style = style.update_link(None)
+        defused.append(Segment(clean, style, control))
+    return defused if surplus == 0 else list(Strip(defused).adjust_cell_length(width))
+
+
+def clean_cell(text: str, width: int = CELL_CHARACTERS) -> str:
+    """One line for a table cell of at most `width` cells: breaks become spaces, control characters U+FFFD."""
+    if len(text) > CELL_CHARACTERS:
+        text = text[:CELL_CHARACTERS] + "…"
+    if not text.isascii() or not text.isprintable():
+        text = _readable(DANGEROUS.sub(REPLACEMENT, _SPACES.sub(" ", text)))
+        if text and is_mark(text[0]):
+            text = f"{BASE}{text}"
+    return cut(text, width)
+
+
+def clean_text(text: str) -> str:
+    """Several lines, ready to be measured and drawn: newlines stay, tabs become four spaces."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = _NOT_IN_TEXT.sub(lambda found: "\n" if found[0][0] == "\r" else REPLACEMENT, text)
+    return _readable(text).replace("\t", "    ")
+
+
+def _readable(text: str) -> str:
+    """Without what has no width that all agree on, and without piles of marks."""
+    return flatten_marks(_MISMEASURED.sub("", text))
