@@ -11,8 +11,24 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from supervisor.api.changes import Changes as Changes
+    from supervisor.api.engine import ConversationReader as ConversationReader
     from supervisor.api.engine import Engine as Engine
+    from supervisor.api.engine import FeedReader as FeedReader
     from supervisor.api.engine import Ticket as Ticket
+    from supervisor.api.entries import Asked as Asked
+    from supervisor.api.entries import Cursor as Cursor
+    from supervisor.api.entries import Entry as Entry
+    from supervisor.api.entries import Glimpse as Glimpse
+    from supervisor.api.entries import Noticed as Noticed
+    from supervisor.api.entries import QuestionClosed as QuestionClosed
+    from supervisor.api.entries import QuestionPosed as QuestionPosed
+    from supervisor.api.entries import Reading as Reading
+    from supervisor.api.entries import Replied as Replied
+    from supervisor.api.entries import StartsAgain as StartsAgain
+    from supervisor.api.entries import ToolCalled as ToolCalled
+    from supervisor.api.entries import ToolReturned as ToolReturned
+    from supervisor.api.entries import TurnEnded as TurnEnded
     from supervisor.api.errors import AcceptanceUnknown as AcceptanceUnknown
     from supervisor.api.errors import AlreadyAnswered as AlreadyAnswered
     from supervisor.api.errors import BullpenError as BullpenError
@@ -106,7 +122,6 @@ if TYPE_CHECKING:
     from supervisor.engine.doctor import examine as examine
     from supervisor.engine.interpreter import pace_interpreter as pace_interpreter
     from supervisor.engine.supervisor import Supervisor as Supervisor
-    from supervisor.feed import Changes as Changes
     from supervisor.feed import Subscription as Subscription
     from supervisor.files.private import make_private_dir as make_private_dir
     from supervisor.recovery.forgetting import Forgotten as Forgotten
@@ -114,20 +129,7 @@ if TYPE_CHECKING:
     from supervisor.rehearsal import Rehearsal as Rehearsal
     from supervisor.rehearsal import play as play
     from supervisor.rehearsal import stand_in as stand_in
-    from supervisor.sessions.conversation import Asked as Asked
     from supervisor.sessions.conversation import Conversation as Conversation
-    from supervisor.sessions.conversation import Cursor as Cursor
-    from supervisor.sessions.conversation import Entry as Entry
-    from supervisor.sessions.conversation import Glimpse as Glimpse
-    from supervisor.sessions.conversation import Noticed as Noticed
-    from supervisor.sessions.conversation import QuestionClosed as QuestionClosed
-    from supervisor.sessions.conversation import QuestionPosed as QuestionPosed
-    from supervisor.sessions.conversation import Reading as Reading
-    from supervisor.sessions.conversation import Replied as Replied
-    from supervisor.sessions.conversation import StartsAgain as StartsAgain
-    from supervisor.sessions.conversation import ToolCalled as ToolCalled
-    from supervisor.sessions.conversation import ToolReturned as ToolReturned
-    from supervisor.sessions.conversation import TurnEnded as TurnEnded
     from supervisor.text.characters import FORBIDDEN as FORBIDDEN
     from supervisor.text.characters import SELECTORS as SELECTORS
     from supervisor.text.characters import TONES as TONES

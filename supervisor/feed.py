@@ -14,6 +14,7 @@ from typing import Protocol, Self, TypeVar
 
 import anyio
 
+from supervisor.api.changes import Changes
 from supervisor.api.events import Event, QuestionAsked, QuestionSettled, TurnFinished
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
 from supervisor.api.types import Question, SessionKey
@@ -24,24 +25,6 @@ EVENT_BUFFER = 5_000
 """Events a reader may be behind before it is cut."""
 TEXT_BUFFER = 16 * 1024 * 1024
 """Characters of outcomes and questions in them, before it is cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What a reader missed since it last looked."""
-
-    snapshot: Snapshot | None = None
-    """Set when the reader was cut: everything it knew is to be replaced by this."""
-    host: HostRow | None = None
-    instances: tuple[InstanceRow, ...] = ()
-    sessions: tuple[SessionRow, ...] = ()
-    clients: tuple[ClientRow, ...] = ()
-    questions: tuple[Question, ...] | None = None
-    """All open questions, oldest first; None when none was asked or settled."""
-    gone_instances: frozenset[str] = frozenset()
-    gone_sessions: frozenset[SessionKey] = frozenset()
-    gone_clients: frozenset[str] = frozenset()
-    events: tuple[Event, ...] = ()
 
 
 class RowSource(Protocol):

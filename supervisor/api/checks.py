@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from supervisor.api.errors import InvalidPrompt, Refused, UnknownTarget
 from supervisor.api.types import Allow, Answer, Choose, Deny, Priority, Prompt, SessionKey, Source
-from supervisor.config.validation import in_words
 from supervisor.text.cleaning import clean, one_line
+from supervisor.text.values import in_words
 
 MAX_PROMPT = 1_000_000
 """Characters of one prompt."""

@@ -9,8 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from supervisor.api.types import OUTCOME_WORDS, Outcome, Question, outcome_word
-from supervisor.sessions.conversation import (
+from supervisor.api.entries import (
     Asked,
     Entry,
     Noticed,
@@ -21,6 +20,7 @@ from supervisor.sessions.conversation import (
     ToolReturned,
     TurnEnded,
 )
+from supervisor.api.types import OUTCOME_WORDS, Outcome, Question, outcome_word
 from supervisor.text.cleaning import join_surrogates
 
 ENTRY_WORDS: dict[type[Entry], str] = {

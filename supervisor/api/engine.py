@@ -7,13 +7,59 @@ Every method but the two that are `async` decides and returns at once; what foll
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
+from supervisor.api.changes import Changes
+from supervisor.api.entries import Cursor, Entry, Glimpse, Reading
 from supervisor.api.events import Event
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Outcome, Prompt, SessionKey
-from supervisor.feed import Subscription
-from supervisor.sessions.conversation import Conversation, Glimpse
+
+
+class ConversationReader(Protocol):
+    """The text of one session. Reading costs only what is new, and nothing is kept for a reader that does not come."""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Those that are held in memory, oldest first."""
+
+    @property
+    def open_text(self) -> str:
+        """The block that is being streamed; empty when none is."""
+
+    @property
+    def open_turn(self) -> str:
+        """Id of the turn that the open block belongs to."""
+
+    def __len__(self) -> int:
+        """Entries there have been; not all of them are held."""
+
+    def read(self, cursor: Cursor = Cursor()) -> Reading:
+        """Everything since `cursor`; `Cursor()` reads from the beginning."""
+
+    async def next_change(self) -> None:
+        """Returns at the next change; read first, and nothing falls in between."""
+
+
+class FeedReader(Protocol):
+    """One reader's view of the state: `snapshot` at registration, then what changed, without a gap. Use it as a context
+    manager, or call `close`."""
+
+    snapshot: Snapshot
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def wait(self) -> None:
+        """Returns as soon as `take` has something to give."""
+
+    def take(self) -> Changes:
+        """What changed since the last call, without waiting."""
+
+    def close(self) -> None: ...
 
 
 class Ticket(Protocol):
@@ -51,12 +97,12 @@ class Engine(Protocol):
 
     # Looking
 
-    def watch(self) -> Subscription:
+    def watch(self) -> FeedReader:
         """A snapshot, then what changed."""
 
     def snapshot(self) -> Snapshot: ...
 
-    def conversation(self, key: SessionKey) -> Conversation:
+    def conversation(self, key: SessionKey) -> ConversationReader:
         """Raises `UnknownTarget`."""
 
     def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:

@@ -8,8 +8,8 @@ import threading
 import time
 
 from supervisor.api.errors import InvalidId
-from supervisor.config.validation import in_words
 from supervisor.text.cleaning import show_name
+from supervisor.text.values import in_words
 
 ID_LIMIT = 128
 """Characters of a user's or session's id."""

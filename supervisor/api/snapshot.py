@@ -19,7 +19,22 @@ from supervisor.api.types import (
     Usage,
     WhyWaiting,
 )
-from supervisor.files.disk_use import DiskUse
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUse:
+    """In bytes, as last measured."""
+
+    total: int = 0
+    """The state directory with everything in it, and conversations that the CLI keeps elsewhere."""
+    journal: int = 0
+    workspaces: int = 0
+    conversations: int = 0
+    """Transcripts, and what the CLI keeps beside them."""
+    free: int = 0
+    """On the disk of the state directory."""
+    of_session: dict[str, int] = field(default_factory=dict)
+    """Workspace and conversation, by the conversation's id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import psutil
 from pydantic import BeforeValidator, Field
 
-from supervisor.config.validation import in_words
+from supervisor.text.values import in_words
 
 DEFAULT_SHARE = 0.7
 """Of the host's memory: the rest is for the supervisor, the page cache and whatever else runs there."""

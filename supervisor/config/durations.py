@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from supervisor.config.validation import in_words
+from supervisor.text.values import in_words
 
 LONGEST = 3650 * 86400.0
 """Seconds of any limit: what is added to a clock must still be a time that a clock can show."""

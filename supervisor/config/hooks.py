@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from supervisor.config.validation import Location, in_words, nearest
+from supervisor.config.validation import Location, nearest
+from supervisor.text.values import in_words
 
 _EVENTS = """
 PreToolUse PostToolUse PostToolUseFailure PermissionRequest PermissionDenied Notification UserPromptSubmit

@@ -18,7 +18,8 @@ from supervisor.config.byte_sizes import parse_budget, parse_memory, spell_memor
 from supervisor.config.durations import parse_duration, parse_limit, spell_duration
 from supervisor.config.settings import Settings
 from supervisor.config.template import LIMITS, FrontMatter, Limits, Queue, Template, contradictions
-from supervisor.config.validation import describe, in_words, nearest
+from supervisor.config.validation import describe, nearest
+from supervisor.text.values import in_words
 
 DEFAULT = "default"
 """In place of a value: the limit's documented default, as if neither a template nor the settings said anything."""

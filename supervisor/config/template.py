@@ -16,9 +16,10 @@ from supervisor.config import hooks
 from supervisor.config.byte_sizes import Memory, spell_memory
 from supervisor.config.durations import Limit, PositiveLimit, PositiveSeconds, Seconds, Share
 from supervisor.config.names import NAME_LIMIT, find_flaw, slug
-from supervisor.config.validation import dotted, in_words, section, spelled
+from supervisor.config.validation import dotted, section, spelled
 from supervisor.files.paths import expand_home
 from supervisor.permissions.server_tools import spelled_whole
+from supervisor.text.values import in_words
 
 MAX_WAIT = 30.0
 """Seconds a call to a tool or a service waits for a place unless told otherwise (S2.25)."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from supervisor.config.validation import in_words
 from supervisor.files.reading import read_file
 from supervisor.text.cleaning import show_name
+from supervisor.text.values import in_words
 
 MOST_FOLDERS = 20_000
 """Folders that are looked into. More of them are a home directory, or a disk, and no collection of agents."""

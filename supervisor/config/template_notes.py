@@ -8,9 +8,10 @@ from typing import Any
 
 from supervisor.config.hooks import unknown_events
 from supervisor.config.template import Template, bare, shared_folder
-from supervisor.config.validation import Location, in_words, nearest
+from supervisor.config.validation import Location, nearest
 from supervisor.permissions.brackets import is_enforceable
 from supervisor.permissions.server_tools import read_server_tools
+from supervisor.text.values import in_words
 
 WITHOUT_EFFECT = (
     "color",

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from supervisor.text.cleaning import show_name
+from supervisor.text.values import in_words
 
 ANY = "*"
 """Stands for a name of the writer's choice in the way to a key."""
@@ -45,28 +46,6 @@ _BOUNDS = {
     "less_than_equal": ("le", "at most"),
     "less_than": ("lt", "less than"),
 }
-
-
-def in_words(value: object) -> str:
-    """A value as its writer would recognise it, at most about 60 characters."""
-    match value:
-        case bool():
-            return str(value).lower()
-        case None:
-            return "nothing"
-        case dict():
-            return "a mapping"
-        case list() | tuple():
-            return "a list"
-        case str() if len(value) > 50:
-            return show_name(f"{value[:50]!r}…")
-        case float():
-            return f"{value:g}"
-        case int() if abs(value) >= 10**20:
-            return "a number of more than 20 digits"
-        case str() | int():
-            return show_name(repr(value))
-    return f"a {type(value).__name__}"
 
 
 def dotted(location: Location) -> str:

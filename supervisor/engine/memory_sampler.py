@@ -44,6 +44,6 @@ class Census:
         self.memory_available = psutil.virtual_memory().available
 
 
-def _measure(clients: Mapping[str, Client]) -> dict[str, Measure]:
+def _measure(clients: Mapping[str, Client[Slot]]) -> dict[str, Measure]:
     table = ProcessTable()
     return {name: client.measure(table) for name, client in clients.items()}

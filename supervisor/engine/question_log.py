@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from supervisor.api import events as past
+from supervisor.api.entries import QuestionClosed, QuestionPosed
 from supervisor.api.types import Question, QuestionOutcome
 from supervisor.instance import detached_turns
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import House
-from supervisor.process.connection import Verdict
-from supervisor.sessions.conversation import QuestionClosed, QuestionPosed
+from supervisor.permissions.requests import Verdict
 from supervisor.sessions.session import Session
 
 

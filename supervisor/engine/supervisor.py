@@ -31,6 +31,7 @@ from supervisor.api.checks import (
     check_whole,
     check_words,
 )
+from supervisor.api.entries import Glimpse
 from supervisor.api.errors import (
     AcceptanceUnknown,
     BullpenError,
@@ -50,7 +51,6 @@ from supervisor.config.live_limits import adjust_settings, describe_host_limits,
 from supervisor.config.restrictions import missing_skills
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
-from supervisor.config.validation import in_words
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.engine.memory_sampler import Census
 from supervisor.engine.question_log import QuestionBook
@@ -70,12 +70,14 @@ from supervisor.recovery.offers import OfferDesk
 from supervisor.recovery.orphans import end_marked, end_orphans
 from supervisor.recovery.takeover import Restart
 from supervisor.scheduling.admission import HostRoom
-from supervisor.sessions.conversation import Conversation, Glimpse
+from supervisor.sessions.conversation import Conversation
 from supervisor.sessions.daily_usage import midnight
 from supervisor.sessions.open_questions import QuestionDesk
 from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import one_line
+from supervisor.text.values import in_words
 
 FORGETTING = 0.1
 """Seconds between two looks whether the last session of a user has ended."""
@@ -321,11 +323,11 @@ class Supervisor:
                     await self.drained()
                     return
 
-    def _spawn(self, client: Client) -> None:
+    def _spawn(self, client: Client[Slot]) -> None:
         assert self._tasks is not None, "the supervisor runs"
-        self._tasks.start_soon(self._guard, partial(self._tend, client), name=f"client {client.slot.id}")
+        self._tasks.start_soon(self._guard, partial(self._tend, client), name=f"client {client.place.id}")
 
-    async def _tend(self, client: Client) -> None:
+    async def _tend(self, client: Client[Slot]) -> None:
         """One client from its start to its end. A native cancel of its task ends that client, and nobody else."""
         work = client.run
         while not client.is_gone:

@@ -5,26 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from supervisor.api.snapshot import DiskUse
 from supervisor.files.session_files import UUID, Belongings, CliStore, measure
-
-
-@dataclass(frozen=True, slots=True)
-class DiskUse:
-    """In bytes, as last measured."""
-
-    total: int = 0
-    """The state directory with everything in it, and conversations that the CLI keeps elsewhere."""
-    journal: int = 0
-    workspaces: int = 0
-    conversations: int = 0
-    """Transcripts, and what the CLI keeps beside them."""
-    free: int = 0
-    """On the disk of the state directory."""
-    of_session: dict[str, int] = field(default_factory=dict)
-    """Workspace and conversation, by the conversation's id."""
 
 
 def measure_disk(folder: Path, store: CliStore, sessions: Collection[Belongings]) -> DiskUse:

@@ -12,8 +12,8 @@ from supervisor.api import events as past
 from supervisor.api.types import Done, Failed, FailureKind, Outcome, Server, SlotState
 from supervisor.instance import circuit_breaker, detached_turns
 from supervisor.instance.shared import House
+from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.client import Client, EndReason
-from supervisor.process.connection import ToolRequest, Verdict
 from supervisor.process.exit_causes import OomWatch, classify
 from supervisor.process.reports import ClientEvent, Result, ToolEnded, ToolStarted
 from supervisor.sessions.open_questions import LOST
@@ -239,7 +239,9 @@ class Hearing:
             self._instance.forget_call(session)
         self._instance.kick()
 
-    def _settle_after(self, session: Session, client: Client, reason: EndReason, kind: FailureKind | None) -> None:
+    def _settle_after(
+        self, session: Session, client: Client[Slot], reason: EndReason, kind: FailureKind | None
+    ) -> None:
         """What the end of a client means for the turn it ran, or was started for."""
         if (own := session.own) is not None:
             is_stopped = client.error is None or bool(own.stop_reason)

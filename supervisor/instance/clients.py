@@ -10,8 +10,9 @@ from supervisor.api.types import SlotState
 from supervisor.instance.client_reports import Hearing, tell_broken
 from supervisor.instance.shared import House
 from supervisor.journal import ClientRecord
+from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.client import Client, EndReason
-from supervisor.process.connection import Connector, Launch, ToolRequest, Verdict
+from supervisor.process.connection import Connector, Launch
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from supervisor.api.types import Allow, Choose, Deny, Interrupted, Question, QuestionOutcome
+from supervisor.permissions.requests import Verdict
 from supervisor.process.client import EndReason
-from supervisor.process.connection import Verdict
 from supervisor.sessions.session import Session, stopped
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from supervisor.api.snapshot import DiskUse
 from supervisor.api.types import SessionKey
 from supervisor.config.names import slug
-from supervisor.files.disk_use import DiskUse, measure_disk
+from supervisor.files.disk_use import measure_disk
 from supervisor.files.session_files import Belongings, CliStore, Tally, find_workspaces, remove_workspace
 from supervisor.journal import ClientRecord, Removal
 

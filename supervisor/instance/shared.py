@@ -8,10 +8,10 @@ from pathlib import Path
 
 import anyio
 
+from supervisor.api.snapshot import DiskUse
 from supervisor.clock import Clock
 from supervisor.config.settings import Settings
 from supervisor.feed import Feed
-from supervisor.files.disk_use import DiskUse
 from supervisor.instance.erasing import Eraser
 from supervisor.journal import Journal
 from supervisor.process.client import Client, Deadlines
@@ -19,6 +19,7 @@ from supervisor.process.patience import Haste
 from supervisor.scheduling.admission import HostRoom
 from supervisor.sessions.daily_usage import Today
 from supervisor.sessions.open_questions import QuestionDesk
+from supervisor.sessions.slot import Slot
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class House:
     workspaces: Path
     keeps_queue: bool
     """What waits, and what is interrupted by the end of this run, is left to the next one."""
-    spawn: Callable[[Client], None]
+    spawn: Callable[[Client[Slot]], None]
     """Runs a client's task."""
 
     feed: Feed = field(init=False)

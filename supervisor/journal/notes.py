@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from supervisor.api.codec import storable
+from supervisor.api.entries import Entry
 from supervisor.api.errors import JournalFailed
 from supervisor.api.types import SessionKey
 from supervisor.journal.records import CLIENT_COLUMNS, REMOVAL_COLUMNS, SESSION_COLUMNS, TURN_COLUMNS, Row, TurnRecord
-from supervisor.sessions.conversation import Entry
 
 Parameters = Row | dict[str, Any]
 """Values for a statement's marks, by place or by name."""

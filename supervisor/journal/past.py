@@ -13,9 +13,9 @@ import aiosqlite
 
 from supervisor import bounds
 from supervisor.api.codec import ENTRY_WORDS, unpack_outcome
+from supervisor.api.entries import Replied
 from supervisor.api.types import Outcome, SessionKey, Usage
 from supervisor.journal.schema import unusable
-from supervisor.sessions.conversation import Replied
 
 MOST_EVENTS = 500
 """Of each kind."""

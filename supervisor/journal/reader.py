@@ -13,6 +13,7 @@ import aiosqlite
 
 from supervisor import bounds
 from supervisor.api.codec import ASKED, unpack_entry, unpack_question
+from supervisor.api.entries import MOST_TEXT_HELD, Asked, Entry, Noticed
 from supervisor.api.errors import JournalFailed
 from supervisor.api.types import Question, SessionKey
 from supervisor.journal.notes import Note
@@ -36,7 +37,6 @@ from supervisor.journal.records import (
     row_to_turn,
 )
 from supervisor.journal.schema import unusable
-from supervisor.sessions.conversation import MOST_TEXT_HELD, Asked, Entry, Noticed
 from supervisor.text.cleaning import one_line
 
 CHUNK = 500

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from supervisor import bounds
 from supervisor.api.codec import pack_outcome, unpack_outcome
 from supervisor.api.types import Outcome, Priority, Prompt, Question, SessionKey, Source, Usage, outcome_word
-from supervisor.config.validation import in_words
+from supervisor.text.values import in_words
 
 Row = tuple[Any, ...]
 

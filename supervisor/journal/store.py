@@ -17,6 +17,7 @@ import anyio.to_thread
 
 from supervisor import bounds
 from supervisor.api.codec import pack_entry, pack_outcome, pack_question
+from supervisor.api.entries import Entry, Noticed
 from supervisor.api.errors import JournalFailed
 from supervisor.api.types import Failed, FailureKind, Outcome, Question, QuestionOutcome, SessionKey, outcome_word
 from supervisor.clock import Clock
@@ -39,7 +40,6 @@ from supervisor.journal.records import (
     turn_to_row,
 )
 from supervisor.journal.writer import CLOSING_TIME, Writer, tell_mistake
-from supervisor.sessions.conversation import Entry, Noticed
 
 FILE = "journal.db"
 WORKSPACES = "workspaces"

@@ -16,10 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from supervisor.files.paths import expand_home
+from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.rules import COMMAND_TOOL
 from supervisor.permissions.server_tools import ServerTools, read_server_tools
 from supervisor.permissions.targets import PATHS, find_place, find_target, with_path
-from supervisor.process.connection import ToolRequest
 
 _ALIASES = {"Task": "Agent"}
 """Older names of tools."""

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from supervisor import bounds
 from supervisor.permissions.file_diff import WRITERS, Comparison, Signature, compare, sign
+from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.rules import COMMAND_TOOL, Rule, is_covered, is_vague, rule_for
 from supervisor.permissions.targets import PATHS, find_place, find_target, is_below
-from supervisor.process.connection import ToolRequest
 from supervisor.text.cleaning import find_unseen, name_unseen
 from supervisor.text.visible import pushes_text_away, show
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.permissions.file_diff import WRITERS
+from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.targets import IN_DIRECTORIES, find_place, find_target, is_below, is_hidden
 from supervisor.permissions.targets import PATHS as PATHS
-from supervisor.process.connection import ToolRequest
 from supervisor.text.visible import show
 
 COMMAND_TOOL = "Bash"

@@ -10,10 +10,10 @@ from typing import Any
 from supervisor import bounds
 from supervisor.api.types import ChoiceItem, Choose
 from supervisor.permissions.call_details import TOO_DEEP, lay_out
+from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.rules import COMMAND_TOOL
 from supervisor.permissions.rules import rule_for as rule_for
 from supervisor.permissions.targets import PATHS
-from supervisor.process.connection import ToolRequest
 from supervisor.text.cleaning import one_line, shorten
 from supervisor.text.visible import show
 

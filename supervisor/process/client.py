@@ -6,7 +6,7 @@ import logging
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -27,7 +27,6 @@ from supervisor.process.reports import (
     Result,
     Woke,
 )
-from supervisor.sessions.slot import Slot
 
 _log = logging.getLogger(__name__)
 
@@ -110,27 +109,38 @@ def _never_written(uuid: str) -> Result:
     )
 
 
-class Listener(Protocol):
-    """Whoever keeps the slot. Every method is synchronous: the reader never waits for a consumer."""
+class Place(Protocol):
+    """Where a client stands in a pool. The client hands it back with all that it tells, and knows no more of it."""
 
-    def client_starting(self, slot: Slot) -> None: ...
-    def client_ready(self, slot: Slot, seconds: float) -> None: ...
-    def client_told(self, slot: Slot, event: ClientEvent) -> None: ...
-    def client_result(self, slot: Slot, result: Result) -> None: ...
-    def client_began(self, slot: Slot, why: str) -> None:
+    @property
+    def id(self) -> str: ...
+
+
+PlaceT = TypeVar("PlaceT", bound=Place)
+PlaceIn = TypeVar("PlaceIn", bound=Place, contravariant=True)
+
+
+class Listener(Protocol[PlaceIn]):
+    """Is told what becomes of a client. Every method is synchronous: the reader never waits for a consumer."""
+
+    def client_starting(self, place: PlaceIn) -> None: ...
+    def client_ready(self, place: PlaceIn, seconds: float) -> None: ...
+    def client_told(self, place: PlaceIn, event: ClientEvent) -> None: ...
+    def client_result(self, place: PlaceIn, result: Result) -> None: ...
+    def client_began(self, place: PlaceIn, why: str) -> None:
         """A turn that the CLI has begun by itself. What is told from here on belongs to it, until its end is told."""
 
-    def client_own_result(self, slot: Slot, result: Result | None) -> None:
+    def client_own_result(self, place: PlaceIn, result: Result | None) -> None:
         """The end of that turn; None when a prompt was merged into it, whose Result is then that of both."""
 
-    def client_servers(self, slot: Slot, servers: tuple[Server, ...]) -> None:
+    def client_servers(self, place: PlaceIn, servers: tuple[Server, ...]) -> None:
         """How its MCP servers are; told when that has changed."""
 
-    def client_ending(self, slot: Slot, step: str) -> None: ...
-    def client_gone(self, slot: Slot, seconds: float, left_over: int) -> None: ...
+    def client_ending(self, place: PlaceIn, step: str) -> None: ...
+    def client_gone(self, place: PlaceIn, seconds: float, left_over: int) -> None: ...
 
 
-class Client:
+class Client(Generic[PlaceT]):
     """Commands (`send`, `interrupt`, `end`) are synchronous and only leave a note; `run` acts on them.
 
     `run` never raises for what its process does, nor for a mistake of ours in what follows from it: both are told
@@ -139,15 +149,15 @@ class Client:
 
     def __init__(
         self,
-        slot: Slot,
+        place: PlaceT,
         connection: Connection,
-        listener: Listener,
+        listener: Listener[PlaceT],
         deadlines: Deadlines,
         starts: anyio.CapacityLimiter,
         haste: Haste | None = None,
     ) -> None:
         """`haste` shortens the ladder for all clients at once; without, nothing does."""
-        self.slot = slot
+        self.place = place
         self.reason: EndReason | None = None
         self.error: Exception | None = None
         """What the process did, when it was not us who ended it."""
@@ -191,7 +201,7 @@ class Client:
         """A Result whose idle sign has not come yet."""
 
     def __repr__(self) -> str:
-        return f"<Client of {self.slot!r}, pid {self.pid}>"
+        return f"<Client of {self.place!r}, pid {self.pid}>"
 
     @property
     def pid(self) -> int:
@@ -222,8 +232,8 @@ class Client:
     # Commands
 
     def send(self, text: str, uuid: str, recorded: anyio.Event, *, is_command: bool = False) -> None:
-        """Writes one prompt, or a command of the CLI, once it is `recorded` that it begins. The slot must be READY: one
-        turn at a time."""
+        """Writes one prompt, or a command of the CLI, once it is `recorded` that it begins. Its place must be
+        READY: one turn at a time."""
         self._uuid = uuid
         self._is_picked_up = False
         self._recorded = recorded
@@ -256,7 +266,7 @@ class Client:
         began = anyio.current_time()
         try:
             if await self._connect():
-                self._listener.client_ready(self.slot, anyio.current_time() - began)
+                self._listener.client_ready(self.place, anyio.current_time() - began)
                 await self._live()
         except* Exception as mistakes:
             self._fall(mistakes)
@@ -277,7 +287,7 @@ class Client:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._cancel_when_ending, group.cancel_scope)
                 async with self._starts:
-                    self._listener.client_starting(self.slot)
+                    self._listener.client_starting(self.place)
                     try:
                         with anyio.fail_after(self._deadlines.connect):
                             await self._connection.connect()
@@ -307,7 +317,7 @@ class Client:
             await self._ending.wait()
             is_busy = self._uuid or self._own_over is not None or self._is_stirred
             if is_busy and self.error is None and self.reason not in _UNASKED:
-                self._listener.client_ending(self.slot, "interrupt")
+                self._listener.client_ending(self.place, "interrupt")
                 self._disown()
                 with self._haste.wait(math.inf, until=TERMINATE):
                     await self._interrupt_and_settle()
@@ -336,13 +346,13 @@ class Client:
                     case Woke():
                         has_prompt = self._uuid and self._written.is_set()
                         self._is_stirred = not has_prompt and self._own_over is None
-                        self._listener.client_told(self.slot, event)
+                        self._listener.client_told(self.place, event)
                     case Limited():
-                        self._listener.client_told(self.slot, event)
+                        self._listener.client_told(self.place, event)
                     case _:
                         if not self._is_picked_up and not isinstance(event, Compacted):
                             self._begin_own()
-                        self._listener.client_told(self.slot, event)
+                        self._listener.client_told(self.place, event)
             self._die(ClientDied("the process closed its output"))
         except ClientDied as error:
             self._die(error)
@@ -379,7 +389,7 @@ class Client:
             self._own_over = anyio.Event()
             self._is_stirred = False
             why, self._why = self._why, BY_ITSELF
-            self._listener.client_began(self.slot, why)
+            self._listener.client_began(self.place, why)
 
     def _pick_up(self) -> None:
         """The CLI works on our prompt now: a turn of its own is over, or has become part of ours."""
@@ -401,7 +411,7 @@ class Client:
         over, self._own_over, self._own_held = self._own_over, None, None
         assert over is not None, "it runs"
         over.set()
-        self._listener.client_own_result(self.slot, result)
+        self._listener.client_own_result(self.place, result)
         self._note_change()
 
     def _note_change(self) -> None:
@@ -414,7 +424,7 @@ class Client:
         if result is not None:
             self._uuid, self._is_picked_up = "", False
             self._result_seen.set()
-            self._listener.client_result(self.slot, result)
+            self._listener.client_result(self.place, result)
 
     async def _release_at_last(self, result: Result) -> None:
         await anyio.sleep(REST)
@@ -470,7 +480,7 @@ class Client:
     def _note_servers(self, servers: tuple[Server, ...]) -> None:
         if servers != self._servers:
             self._servers = servers
-            self._listener.client_servers(self.slot, servers)
+            self._listener.client_servers(self.place, servers)
 
     async def _watch_health(self) -> None:
         """Asks an idle process for a sign of life. A busy one is left alone: silence is no proof of anything."""
@@ -531,7 +541,7 @@ class Client:
 
     def _fall(self, mistakes: ExceptionGroup) -> None:
         """What one client says may be more than was thought of: that ends this client, and nobody else's."""
-        _log.error("%s is ended by a mistake", self.slot.id, exc_info=mistakes)
+        _log.error("%s is ended by a mistake", self.place.id, exc_info=mistakes)
         first: Exception = mistakes
         while isinstance(first, ExceptionGroup):
             first = first.exceptions[0]
@@ -579,7 +589,7 @@ class Client:
             with anyio.move_on_after(self._deadlines.disconnect):
                 await self._connection.disconnect()
         self.is_gone = True
-        self._listener.client_gone(self.slot, anyio.current_time() - began, tree.alive_count)
+        self._listener.client_gone(self.place, anyio.current_time() - began, tree.alive_count)
 
     async def _disconnect(self, left: anyio.Event) -> None:
         await self._connection.disconnect()
@@ -599,4 +609,4 @@ class Client:
                 await tree.emptied(self._deadlines.kill)
 
     def _tell_step(self, step: str) -> None:
-        self._listener.client_ending(self.slot, step)
+        self._listener.client_ending(self.place, step)

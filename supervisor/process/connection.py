@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from supervisor.api.types import Answer, QuestionOutcome, Server
+from supervisor.api.types import Server
+from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.process_tree import Measure, ProcessTable
 from supervisor.process.reports import ClientEvent
-
-
-@dataclass(frozen=True, slots=True)
-class ToolRequest:
-    """The CLI asks whether a tool may run, or shows an AskUserQuestion."""
-
-    tool: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-    tool_use_id: str = ""
-    reason: str = ""
-    """Why it was asked, when the CLI says."""
-    folders: tuple[Path, ...] = ()
-    """What the client was given beside its workspace: a file in there is where it belongs."""
-    cwd: Path | None = None
-    """What a relative path counts from, where the CLI says; it changes with `cd` in the agent's shell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the CLI is told."""
-
-    answer: Answer
-    message: str = ""
-    """The words the model gets to read when it is a refusal."""
-    outcome: QuestionOutcome | None = None
-    """How the question ended; None when it was not put to anybody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from supervisor.api.entries import QuestionClosed, TurnEnded
 from supervisor.api.types import Failed, FailureKind, Interrupted, Question, QuestionOutcome, SessionKey, Source
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import House
 from supervisor.journal import Loaded, OfferOutcome, OfferRecord, TurnRecord, Unreadable
 from supervisor.recovery.offers import OfferDesk
-from supervisor.sessions.conversation import QuestionClosed, TurnEnded
 from supervisor.sessions.records import record_session, revive_session, revive_turn
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn

@@ -9,15 +9,11 @@ from typing import NamedTuple
 
 from supervisor.sessions.slot import Slot
 
-PLANNING_FIGURE = 256 * 1024**2
-"""Bytes expected of a client while too few have been measured. Trees of the bundled CLI measured 110-250 MB (PSS, after
-up to five turns): this is just above them. The 1 GiB of S2.29 would leave three quarters of a host unused."""
-
 WINDOW = 300
 """Samples the reserve is taken from: ten minutes of one client, a minute of ten, measured every two seconds."""
 
 ENOUGH = 10
-"""Samples before they count for more than the planning figure."""
+"""Samples before they count for more than the expected figure."""
 
 _PERCENTILE = 0.95
 
@@ -25,7 +21,7 @@ _PERCENTILE = 0.95
 class Reserve:
     """What one more client of an instance is expected to need: the 95th percentile of those that have worked lately."""
 
-    def __init__(self, expected: int = PLANNING_FIGURE) -> None:
+    def __init__(self, expected: int) -> None:
         """`expected`: bytes, until there are enough samples."""
         self.bytes = expected
         self._samples: deque[int] = deque(maxlen=WINDOW)

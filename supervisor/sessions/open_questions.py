@@ -22,9 +22,9 @@ from supervisor.api.ids import new_id
 from supervisor.api.types import Allow, Answer, Choose, Deny, Question, QuestionKind, QuestionOutcome
 from supervisor.clock import Clock
 from supervisor.permissions.call_details import MOST_SHOWN, Particulars, describe, examine
+from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.permissions.targets import PATHS, find_target
 from supervisor.permissions.tool_calls import CHOICE_TOOL, call_of, find_flaw, read_choices, summarize
-from supervisor.process.connection import ToolRequest, Verdict
 from supervisor.sessions.approvals import Approval, Approvals
 from supervisor.sessions.session import Session
 from supervisor.text.cleaning import clean, one_line

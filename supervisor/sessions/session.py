@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from supervisor.api.entries import Asked, Glimpse, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
 from supervisor.api.errors import JournalFailed
 from supervisor.api.types import (
     Done,
@@ -39,16 +40,7 @@ from supervisor.process.reports import (
     Voided,
 )
 from supervisor.sessions.backoff import Brake
-from supervisor.sessions.conversation import (
-    Asked,
-    Conversation,
-    Glimpse,
-    Noticed,
-    Replied,
-    ToolCalled,
-    ToolReturned,
-    TurnEnded,
-)
+from supervisor.sessions.conversation import Conversation
 from supervisor.sessions.cost_meter import CostMeter
 from supervisor.sessions.gist import Gist
 from supervisor.sessions.mailbox import Mailbox

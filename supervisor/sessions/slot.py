@@ -46,7 +46,7 @@ class Slot:
         self.on_change: Callable[[Slot], None] | None = None
         """Told when its state, its session or its memory level has changed: the pool keeps counts by them."""
         self._session: Session | None = None
-        self.client: Client | None = None
+        self.client: Client[Slot] | None = None
         self.created_at = at
         """Unix seconds."""
         self.idle_since = 0.0

@@ -7,9 +7,10 @@ from enum import StrEnum
 
 import anyio
 
+from supervisor.api.entries import Cursor, Replied, StartsAgain
 from supervisor.api.errors import BullpenError
 from supervisor.api.types import FailureKind, Outcome, Prompt, SessionKey, Source
-from supervisor.sessions.conversation import Conversation, Cursor, Replied, StartsAgain
+from supervisor.sessions.conversation import Conversation
 
 
 class TurnState(StrEnum):

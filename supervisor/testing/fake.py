@@ -29,7 +29,8 @@ from supervisor.api.errors import ClientDied, ConnectFailed, ResumeTargetMissing
 from supervisor.api.types import Server, Usage
 from supervisor.config.templates import Template
 from supervisor.journal import ClientRecord
-from supervisor.process.connection import Connector, Launch, ToolRequest, Verdict
+from supervisor.permissions.requests import ToolRequest, Verdict
+from supervisor.process.connection import Connector, Launch
 from supervisor.process.process_tree import Measure, ProcessTable
 from supervisor.process.reports import (
     ClientEvent,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.api.entries import Noticed, Replied
 from supervisor.api.types import Done, Prompt
-from supervisor.sessions.conversation import Noticed, Replied
 from tests.acceptance.conftest import Open
 from tests.acceptance.test_cli import ask, folder  # noqa: F401 - a fixture
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from supervisor.api.entries import Noticed
 from supervisor.api.types import Done, Failed, Prompt
-from supervisor.sessions.conversation import Noticed
 from tests.acceptance.conftest import Open
 
 pytestmark = pytest.mark.anyio

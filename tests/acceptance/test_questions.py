@@ -10,9 +10,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from supervisor.api.entries import ToolReturned
 from supervisor.api.errors import AlreadyAnswered
 from supervisor.api.types import Allow, Choose, Deny, Done, Prompt, QuestionKind
-from supervisor.sessions.conversation import ToolReturned
 from tests.acceptance.conftest import Open
 from tests.waiting import until
 

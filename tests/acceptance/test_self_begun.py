@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import pytest
 
+from supervisor.api.entries import Asked, Replied, TurnEnded
 from supervisor.api.errors import Refused
 from supervisor.api.types import Allow, Done, Interrupted, Prompt, SessionState, Source
 from supervisor.claude.options import SELF_STARTING_TOOLS
-from supervisor.sessions.conversation import Asked, Replied, TurnEnded
 from tests.acceptance.conftest import House, Open
 from tests.waiting import until
 

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
+from supervisor.api.entries import Asked
 from supervisor.api.errors import JournalFailed
 from supervisor.api.types import Priority, Prompt, SessionKey, Source
 from supervisor.clock import Clock
 from supervisor.journal import Journal, SessionRecord, TurnRecord
-from supervisor.sessions.conversation import Asked
 from tests.waiting import until
 
 KEY = SessionKey("desk", "alice", "default")

@@ -11,16 +11,16 @@ import anyio
 import pytest
 
 from supervisor.api import events as past
+from supervisor.api.entries import QuestionClosed, QuestionPosed
 from supervisor.api.errors import AlreadyAnswered
 from supervisor.api.types import Allow, Deny, Prompt, Question, QuestionOutcome, SessionKey
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import SessionRecord
 from supervisor.permissions.call_details import MOST_SHOWN
-from supervisor.process.connection import ToolRequest, Verdict
+from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.reports import ToolEnded
 from supervisor.sessions.approvals import BEGUN_AFTER
-from supervisor.sessions.conversation import QuestionClosed, QuestionPosed
 from supervisor.sessions.records import revive_session
 from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import Start

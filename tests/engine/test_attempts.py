@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from supervisor.api.entries import Noticed, Replied, StartsAgain
 from supervisor.api.types import Done, Interrupted, Prompt
 from supervisor.process.reports import Retrying, Voided
-from supervisor.sessions.conversation import Noticed, Replied, StartsAgain
 from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until

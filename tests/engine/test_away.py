@@ -27,7 +27,7 @@ from supervisor.api.types import (
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import verbs
-from supervisor.process.connection import ToolRequest, Verdict
+from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.sessions.turn import Turn
 from supervisor.testing.fake import FakeConnection, FakeWorld
 from tests.engine.conftest import MakeTemplate, Start

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from supervisor.api.entries import Asked, Noticed
 from supervisor.api.errors import Refused
 from supervisor.api.types import Done, Interrupted, Prompt, Source
 from supervisor.process.reports import Compacted
-from supervisor.sessions.conversation import Asked, Noticed
 from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until

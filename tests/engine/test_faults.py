@@ -15,7 +15,7 @@ from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Promp
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import ClientRecord
-from supervisor.process.connection import ToolRequest
+from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited, Retrying
 from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

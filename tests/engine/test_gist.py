@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from supervisor.api import events as past
+from supervisor.api.entries import Asked, Replied
 from supervisor.api.errors import UnknownTarget
 from supervisor.api.types import Prompt, SessionKey, Usage
-from supervisor.sessions.conversation import Asked, Replied
 from supervisor.sessions.daily_usage import Today, midnight
 from supervisor.sessions.gist import ABOUT_LIMIT, TAIL, Gist
 from supervisor.testing.fake import FakeWorld

@@ -8,7 +8,7 @@ import pytest
 from supervisor.api.errors import NotAccepting, NotRecorded, UnknownTarget
 from supervisor.api.types import Allow, Done, InstanceState, Interrupted, Prompt
 from supervisor.instance import detached_turns
-from supervisor.process.connection import ToolRequest
+from supervisor.permissions.requests import ToolRequest
 from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.test_away import asking

@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from supervisor.api.entries import Entry, Noticed, Replied, TurnEnded
 from supervisor.api.types import (
     Cancelled,
     Done,
@@ -24,7 +25,6 @@ from supervisor.api.types import (
     Usage,
 )
 from supervisor.journal import ClientRecord, OfferOutcome
-from supervisor.sessions.conversation import Entry, Noticed, Replied, TurnEnded
 from tests.engine.journal_stage import KEY, OTHER, accept, asked, ignore, make_session, make_turn, opened, read
 
 pytestmark = pytest.mark.anyio

@@ -16,11 +16,11 @@ import anyio.lowlevel
 import pytest
 
 import supervisor
+from supervisor.api.entries import Asked, Noticed
 from supervisor.api.errors import JournalFailed, JournalUnusable, NotRecorded
 from supervisor.api.types import Cancelled, Done, Failed, FailureKind, Outcome, SessionKey
 from supervisor.journal import Journal
 from supervisor.journal import writer as writing
-from supervisor.sessions.conversation import Asked, Noticed
 from tests.engine.journal_stage import KEY, accept, asked, ignore, make_session, make_turn, opened, read
 from tests.waiting import until
 

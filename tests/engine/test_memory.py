@@ -10,7 +10,7 @@ from supervisor.api.snapshot import ClientRow
 from supervisor.api.types import Done, Failed, FailureKind, MemoryLevel, Prompt, SlotState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription
-from supervisor.process.connection import ToolRequest
+from supervisor.permissions.requests import ToolRequest
 from supervisor.scheduling.memory_reserve import ENOUGH
 from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

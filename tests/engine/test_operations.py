@@ -22,7 +22,7 @@ from supervisor.api.types import (
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import verbs
-from supervisor.process.connection import ToolRequest
+from supervisor.permissions.requests import ToolRequest
 from supervisor.sessions.open_questions import QuestionDesk
 from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

@@ -25,7 +25,7 @@ from supervisor.api.types import (
 )
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
-from supervisor.process.connection import ToolRequest
+from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited, TextDelta
 from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

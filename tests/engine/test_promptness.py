@@ -18,7 +18,7 @@ from supervisor.engine.memory_sampler import Census
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import verbs
 from supervisor.instance.instance import Instance
-from supervisor.process.connection import ToolRequest
+from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited
 from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from supervisor.api import events as past
+from supervisor.api.entries import QuestionClosed
 from supervisor.api.errors import AlreadyAnswered, Refused, UnknownTarget
 from supervisor.api.types import (
     Allow,
@@ -22,9 +23,8 @@ from supervisor.api.types import (
     WhyWaiting,
 )
 from supervisor.engine.supervisor import Supervisor
-from supervisor.process.connection import ToolRequest, Verdict
+from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.rehearsal import stand_in
-from supervisor.sessions.conversation import QuestionClosed
 from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until

@@ -7,14 +7,14 @@ import pytest
 from anyio.abc import TaskGroup
 
 from supervisor.api import events as past
+from supervisor.api.entries import Asked, QuestionClosed
 from supervisor.api.errors import NotAccepting, Refused
 from supervisor.api.types import Allow, Deny, Done, InstanceState, Interrupted, Prompt, Usage
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
+from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.permissions.tool_calls import rule_for
-from supervisor.process.connection import ToolRequest, Verdict
 from supervisor.process.reports import Result, TextBlock
-from supervisor.sessions.conversation import Asked, QuestionClosed
 from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 import anyio.lowlevel
 import pytest
 
+from supervisor.api.entries import Asked
 from supervisor.api.types import Done, Failed, FailureKind, Prompt, SessionState, Usage
 from supervisor.process.reports import Compacted, Result, ToolStarted
-from supervisor.sessions.conversation import Asked
 from supervisor.sessions.session import find_rejection
 from supervisor.testing.fake import FakeConnection, FakeWorld
 from tests.engine.conftest import Start

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from supervisor.api import events as past
+from supervisor.api.entries import Asked, QuestionClosed, Replied, TurnEnded
 from supervisor.api.errors import StateInUse, Suspended, UnknownTarget
 from supervisor.api.types import (
     Cancelled,
@@ -21,8 +22,7 @@ from supervisor.api.types import (
     SessionState,
 )
 from supervisor.engine.supervisor import Supervisor
-from supervisor.process.connection import ToolRequest
-from supervisor.sessions.conversation import Asked, QuestionClosed, Replied, TurnEnded
+from supervisor.permissions.requests import ToolRequest
 from supervisor.sessions.turn import Turn
 from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from supervisor.api.engine import Ticket
+from supervisor.api.entries import Asked, Replied, ToolCalled, TurnEnded
 from supervisor.api.errors import InvalidPrompt, Refused
 from supervisor.api.types import (
     Allow,
@@ -26,8 +27,8 @@ from supervisor.api.types import (
     WhyWaiting,
 )
 from supervisor.engine.supervisor import Supervisor
+from supervisor.permissions.requests import ToolRequest
 from supervisor.process import client
-from supervisor.process.connection import ToolRequest
 from supervisor.process.reports import (
     ClientEvent,
     Requested,
@@ -40,7 +41,6 @@ from supervisor.process.reports import (
     ToolStarted,
     Woke,
 )
-from supervisor.sessions.conversation import Asked, Replied, ToolCalled, TurnEnded
 from supervisor.testing.fake import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from supervisor.api.entries import Noticed
 from supervisor.api.types import Prompt, Server, ServerState, SessionState
 from supervisor.claude.messages import read_servers
-from supervisor.sessions.conversation import Noticed
 from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until

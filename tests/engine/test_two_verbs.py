@@ -16,7 +16,7 @@ import pytest
 from supervisor.api.errors import AlreadyAnswered, Refused
 from supervisor.api.types import Allow, Done, InstanceState, Prompt, QuestionOutcome, SessionKey
 from supervisor.engine.supervisor import Supervisor
-from supervisor.process.connection import ToolRequest
+from supervisor.permissions.requests import ToolRequest
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
 from supervisor.testing.fake import FakeConnection, FakeWorld, answer_at_once, compact_at_once, hold

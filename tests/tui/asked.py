@@ -9,8 +9,8 @@ from typing import Any
 
 from supervisor import Question, QuestionKind
 from supervisor.permissions.call_details import examine
+from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.tool_calls import CHOICE_TOOL, read_choices, summarize
-from supervisor.process.connection import ToolRequest
 from tests.tui import stage
 from tests.tui.stage_engine import StageEngine
 

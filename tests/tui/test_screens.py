@@ -21,7 +21,7 @@ from supervisor import (
     Usage,
     WhyWaiting,
 )
-from supervisor.sessions.conversation import Asked, Replied, ToolCalled, ToolReturned, TurnEnded
+from supervisor.api.entries import Asked, Replied, ToolCalled, ToolReturned, TurnEnded
 from tests.tui import stage, troubles
 from tests.tui.conftest import Draw
 from tests.tui.stage import ANA, BEN, DORA, EMIL, ROOT

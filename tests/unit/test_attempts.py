@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from claude_agent_sdk import AssistantMessage, StreamEvent, SystemMessage, TextBlock
 
+from supervisor.api.entries import Replied
 from supervisor.claude.messages import Translator
 from supervisor.process import reports as told
-from supervisor.sessions.conversation import Conversation, Replied
+from supervisor.sessions.conversation import Conversation
 
 Frame = StreamEvent | AssistantMessage | SystemMessage
 

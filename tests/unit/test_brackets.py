@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from supervisor.permissions.brackets import is_enforceable, read_brackets
+from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.server_tools import read_server_tools
-from supervisor.process.connection import ToolRequest
 
 
 def refused(

@@ -22,6 +22,7 @@ from supervisor.api.codec import (
     unpack_outcome,
     unpack_question,
 )
+from supervisor.api.entries import Entry
 from supervisor.api.errors import JournalUnusable
 from supervisor.api.types import (
     OUTCOME_WORDS,
@@ -50,7 +51,6 @@ from supervisor.journal.records import (
     turn_to_row,
 )
 from supervisor.journal.schema import MIGRATIONS, prepare
-from supervisor.sessions.conversation import Entry
 
 
 def every(kind: Any) -> st.SearchStrategy[Any]:

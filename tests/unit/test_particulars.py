@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from supervisor.api.types import Choose
 from supervisor.permissions.call_details import MOST_SHOWN, Particulars, examine, lay_out
+from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.tool_calls import call_of, find_flaw, summarize, to_input
-from supervisor.process.connection import ToolRequest
 from supervisor.text.cleaning import clean, find_unseen
 from supervisor.text.visible import show
 

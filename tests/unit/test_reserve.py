@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.api.types import SlotState
-from supervisor.scheduling.memory_reserve import ENOUGH, PLANNING_FIGURE, WINDOW, Ledger, Reserve, count_up
+from supervisor.claude.sdk_connection import PLANNING_FIGURE
+from supervisor.scheduling.memory_reserve import ENOUGH, WINDOW, Ledger, Reserve, count_up
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
 from tests.unit.places import PATHS, MiB, add_slot
@@ -19,7 +20,7 @@ def charged(slot: Slot, reserve: int) -> int:
 
 def test_before_enough_were_measured_the_planning_figure_counts() -> None:
     """S2.29–31: far below the 1 GiB of the plan, above what was measured."""
-    reserve = Reserve()
+    reserve = Reserve(PLANNING_FIGURE)
     reserve.take([100 * MiB] * (ENOUGH - 1))
     assert reserve.bytes == PLANNING_FIGURE
     assert 250_000_000 < PLANNING_FIGURE < 1024**3
@@ -28,19 +29,19 @@ def test_before_enough_were_measured_the_planning_figure_counts() -> None:
 
 
 def test_the_reserve_is_the_95th_percentile() -> None:
-    reserve = Reserve()
+    reserve = Reserve(PLANNING_FIGURE)
     reserve.take(range(1, 101))
     assert reserve.bytes == 95
 
 
 def test_one_giant_among_many_does_not_set_the_reserve() -> None:
-    reserve = Reserve()
+    reserve = Reserve(PLANNING_FIGURE)
     reserve.take([120 * MiB] * 99 + [4096 * MiB])
     assert reserve.bytes == 120 * MiB
 
 
 def test_what_was_long_ago_is_forgotten() -> None:
-    reserve = Reserve()
+    reserve = Reserve(PLANNING_FIGURE)
     reserve.take([900 * MiB] * WINDOW)
     reserve.take([100 * MiB] * WINDOW)
     assert reserve.bytes == 100 * MiB
@@ -48,7 +49,7 @@ def test_what_was_long_ago_is_forgotten() -> None:
 
 @given(st.lists(st.integers(1, 10**10), min_size=ENOUGH, max_size=WINDOW))
 def test_at_least_nineteen_of_twenty_need_no_more_than_the_reserve(samples: list[int]) -> None:
-    reserve = Reserve()
+    reserve = Reserve(PLANNING_FIGURE)
     reserve.take(samples)
     assert reserve.bytes in samples
     assert sum(sample <= reserve.bytes for sample in samples) >= 0.95 * len(samples)

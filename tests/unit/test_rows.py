@@ -11,8 +11,8 @@ from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN, CARO, DORA
 from tests.tui.stage_engine import MB, NOW
 from tui.tables import inbox_rows, rows
-from tui.tables.layout import Cells, parts_of
 from tui.wording import facts, format, reasons
+from tui.wording.cells import Cells, parts_of
 
 
 def words(cells: Cells) -> str:

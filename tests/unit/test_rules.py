@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.rules import PATHS, Rule, is_covered, revive_rules, rule_for
-from supervisor.process.connection import ToolRequest
 
 
 @pytest.fixture

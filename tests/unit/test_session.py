@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.api.entries import Asked, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
 from supervisor.api.types import (
     Cancelled,
     Done,
@@ -34,7 +35,6 @@ from supervisor.process.reports import (
     ToolStarted,
     Voided,
 )
-from supervisor.sessions.conversation import Asked, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
 from supervisor.sessions.session import Session, stopped
 from supervisor.sessions.slot import Slot
 from supervisor.sessions.turn import Turn

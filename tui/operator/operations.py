@@ -10,7 +10,7 @@ from collections.abc import Callable
 from supervisor import (
     Answer,
     BullpenError,
-    Conversation,
+    ConversationReader,
     Engine,
     Event,
     Glimpse,
@@ -47,7 +47,7 @@ class Operations:
             Prompt(agent=key.instance, text=text, user=key.user, session=key.session, source=Source.OPERATOR)
         )
 
-    def conversation(self, key: SessionKey) -> Conversation:
+    def conversation(self, key: SessionKey) -> ConversationReader:
         """Raises `UnknownTarget` before the session's first prompt."""
         return self._engine.conversation(key)
 

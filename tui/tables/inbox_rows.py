@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from supervisor import Offer, Question, SessionState
-from tui.tables.layout import Cell, Column, Row
+from tui.tables.layout import Column
 from tui.wording import format, reasons
+from tui.wording.cells import Cell, Row
 
 Item = Question | Offer
 """An agent's open question, or a turn that a restart interrupted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -25,34 +25,6 @@ class Column:
     is_name: bool = False
     """It holds names: it is made as wide as they are, before anything else gets the room, and one that is still too
     long is cut in its middle."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    text: str
-    style: str = ""
-    """A role: `ok`, `busy`, `warn`, `error`, `dim`, `accent`, `strong`; empty is plain text."""
-
-
-Cells = Cell | tuple[Cell, ...]
-"""What stands in one column of a row: one text, or several styled apart."""
-
-
-@dataclass(frozen=True)
-class Row:
-    key: str
-    cells: tuple[Cells, ...]
-    sort: tuple[Any, ...] = ()
-    """One comparable value per column, or None for "nothing", which sorts last."""
-
-
-def parts_of(cells: Cells) -> tuple[Cell, ...]:
-    return (cells,) if isinstance(cells, Cell) else cells
-
-
-def text_of(row: Row) -> str:
-    """The row as a person would search for it."""
-    return " ".join("".join(part.text for part in parts_of(cells)) for cells in row.cells)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 from textual import events, on
 from textual.binding import Binding, BindingType
 
-from tui.tables.layout import Column, Row
+from tui.tables.layout import Column
 from tui.tables.rows import BIGGEST_FIRST
 from tui.tables.table import LineTable
+from tui.wording.cells import Row
 
 Thing = TypeVar("Thing")
 

@@ -8,7 +8,8 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
-from tui.tables.layout import Column, Placed, Row, parts_of
+from tui.tables.layout import Column, Placed
+from tui.wording.cells import Row, parts_of
 from tui.wording.format import cut_middle
 from tui.wording.sanitize import clean_cell
 

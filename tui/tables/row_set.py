@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tui.tables.layout import Column, Row, text_of
+from tui.tables.layout import Column
+from tui.wording.cells import Row, text_of
 
 
 class RowBook:

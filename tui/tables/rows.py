@@ -18,8 +18,9 @@ from supervisor import (
     SessionState,
     SlotState,
 )
-from tui.tables.layout import Cell, Column, Row
+from tui.tables.layout import Column
 from tui.wording import format, reasons
+from tui.wording.cells import Cell, Row
 
 QUEUE_TOP = 10
 """Waiting turns that fill a sparkline of the queue."""

@@ -19,10 +19,11 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from tui.tables.layout import Cell, Cells, Column, Placed, Row, lay_out, parts_of
+from tui.tables.layout import Column, Placed, lay_out
 from tui.tables.line_view import LineView
 from tui.tables.row_drawing import compose_cells, compose_titles
 from tui.tables.row_set import RowBook
+from tui.wording.cells import Cell, Cells, Row, parts_of
 from tui.wording.sanitize import clean_cell
 
 __all__ = ["Cell", "Column", "LineTable", "Row"]

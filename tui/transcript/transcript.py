@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from supervisor import Conversation, Cursor
+from supervisor import ConversationReader, Cursor
 from tui.transcript.block_builder import Record
 from tui.transcript.block_view import NOTHING, Reel
 from tui.transcript.search import Finder
@@ -24,7 +24,7 @@ RARER = 9
 
 
 class Transcript(Reel, can_focus=True):
-    """Shows a `Conversation`, and follows it when `refresh_from_engine` is called."""
+    """Shows a `ConversationReader`, and follows it when `refresh_from_engine` is called."""
 
     PREFIX = "transcript"
     ALLOW_SELECT = True
@@ -129,7 +129,7 @@ class Transcript(Reel, can_focus=True):
         super().__init__(name=name, id=id, classes=classes)
         self.empty = empty
         """Shown while the conversation is empty."""
-        self._conversation: Conversation | None = None
+        self._conversation: ConversationReader | None = None
         self._seen = Cursor()
         self._record = Record()
         self._not_before = 0.0
@@ -137,10 +137,10 @@ class Transcript(Reel, can_focus=True):
     # The conversation
 
     @property
-    def conversation(self) -> Conversation | None:
+    def conversation(self) -> ConversationReader | None:
         return self._conversation
 
-    def show(self, conversation: Conversation | None) -> None:
+    def show(self, conversation: ConversationReader | None) -> None:
         """Shows another conversation from its end; None shows nothing."""
         self._conversation = conversation
         self._seen = Cursor()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -13,11 +13,9 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
+from tui.operator.app import app_of
 from tui.themes import MUTED
 from tui.widgets.status_line import Line
-
-if TYPE_CHECKING:
-    from tui.app import BullpenApp
 
 
 class DockedCard(Vertical, can_focus=True, can_focus_children=False):
@@ -56,12 +54,12 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
 
         A key that was on its way before cannot have been meant for it.
         """
-        return self.was_chosen or self._shown_at < cast("BullpenApp", self.app).inputs.pressed_at
+        return self.was_chosen or self._shown_at < app_of(self).inputs.pressed_at
 
     @property
     def is_listed(self) -> bool:
         """Whether at least its line was on the screen then: an answer to the card before it may lead here."""
-        return self.is_seen or self._listed_at < cast("BullpenApp", self.app).inputs.pressed_at
+        return self.is_seen or self._listed_at < app_of(self).inputs.pressed_at
 
     def takes_keys(self) -> bool:
         """Whether a key may decide; tells why when it may not."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from supervisor import Asked, Conversation, Entry, Noticed, Replied, ToolCalled, ToolReturned
+from supervisor import Asked, ConversationReader, Entry, Noticed, Replied, ToolCalled, ToolReturned
 from tui.wording.sanitize import clean_text
 
 MOST_PLAIN = 200_000
 """Characters of the newest part that is shown: a terminal selects a page at a time."""
 
 
-def plain_conversation(conversation: Conversation) -> str:
+def plain_conversation(conversation: ConversationReader) -> str:
     """The newest `MOST_PLAIN` characters; what is being streamed comes last."""
     parts: list[str] = []
     size = 0

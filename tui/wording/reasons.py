@@ -15,8 +15,8 @@ from supervisor import (
     WaitingTurn,
     WhyWaiting,
 )
-from tui.tables.layout import Cell
 from tui.wording import format
+from tui.wording.cells import Cell
 from tui.wording.verbs import key_of
 
 PARKED_FOR: dict[FailureKind, str] = {

@@ -9,7 +9,7 @@ from hypothesis.stateful import precondition, rule
 
 from supervisor.api.errors import AlreadyAnswered, UnknownTarget
 from supervisor.api.types import Allow, Deny, QuestionOutcome
-from supervisor.process.connection import ToolRequest
+from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited, Result, Retrying
 from supervisor.testing.fake import FakeConnection, hold
 from tests.engine.model.book import STATUS_KINDS, Broken

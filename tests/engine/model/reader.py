@@ -7,10 +7,11 @@ from typing import Any
 from unittest import mock
 
 from supervisor import feed
+from supervisor.api.changes import Changes
 from supervisor.api.events import Event
 from supervisor.api.snapshot import HostRow, SessionRow, Snapshot
 from supervisor.api.types import Usage
-from supervisor.feed import Changes, Subscription
+from supervisor.feed import Subscription
 
 Picture = dict[str, dict[Any, Any]]
 

@@ -17,6 +17,7 @@ from supervisor import Refused, SessionKey, SessionRow
 from tui.engine_link.bridge import Bridge, Touched
 from tui.engine_link.unread import Unread
 from tui.operator import consequences
+from tui.operator.app import app_of
 from tui.operator.operations import Operations
 from tui.screens.chat.open_tabs import Deck
 from tui.screens.chat.pane import ChatPane
@@ -451,10 +452,7 @@ class ChatScreen(Screen[None]):
         self._copy(text, "the selection")
 
     def _copy(self, text: str, what: str) -> None:
-        from tui.app import BullpenApp
-
-        assert isinstance(self.app, BullpenApp)
-        self.app.copy(text, what)
+        app_of(self).copy(text, what)
 
     def action_plain_text(self) -> None:
         if (conversation := self.transcript.conversation) is not None:

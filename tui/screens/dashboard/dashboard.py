@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from supervisor import ClientRow, Event, Glimpse, InstanceRow, SessionRow
 from tui.engine_link.bridge import Touched
+from tui.operator.app import app_of
 from tui.operator.orders import session_of
 from tui.screens.dashboard.navigation import LookingScreen
 from tui.tables import inbox_rows, rows
@@ -92,9 +93,7 @@ class DashboardScreen(LookingScreen):
 
     @property
     def _is_leaving(self) -> bool:
-        from tui.app import BullpenApp
-
-        return isinstance(self.app, BullpenApp) and self.app.is_leaving
+        return app_of(self).is_leaving
 
     def on_screen_resume(self) -> None:
         if self.is_behind:

@@ -10,6 +10,7 @@ from textual.widgets import Input
 from supervisor import ClientRow, InstanceRow, Offer, Question, SessionKey, SessionRow, SessionState
 from tui.engine_link.bridge import Bridge
 from tui.kept.preferences import Preferences
+from tui.operator.app import app_of
 from tui.operator.operations import OPERATOR, Operations
 from tui.operator.orders import Thing
 from tui.screens.dashboard.operator_verbs import OperatorScreen
@@ -197,10 +198,7 @@ class LookingScreen(OperatorScreen):
         """Opens each in a tab of its own and goes to the first; several stand side by side where there is room. With
         `at_question` the card of `chosen` has the focus, else the oldest one; `was_seen` says that the operator had the
         row of `chosen` before their eyes."""
-        from tui.app import BullpenApp
-
-        assert isinstance(self.app, BullpenApp)
-        self.app.open_chats(keys, at_question=at_question, chosen=chosen, was_seen=was_seen)
+        app_of(self).open_chats(keys, at_question=at_question, chosen=chosen, was_seen=was_seen)
 
     def action_chats(self) -> None:
         self.open_chats([])
@@ -227,10 +225,7 @@ class LookingScreen(OperatorScreen):
 
     def was_seen(self, item: Item | None) -> bool:
         """Whether the row of this was on the screen when the operator pressed the key that has its effect now."""
-        from tui.app import BullpenApp
-
-        assert isinstance(self.app, BullpenApp)
-        return item is not None and self.inbox.was_seen(item_key(item), self.app.inputs.pressed_at)
+        return item is not None and self.inbox.was_seen(item_key(item), app_of(self).inputs.pressed_at)
 
     def action_inbox(self) -> None:
         """To the card of what has waited longest. A question that came while the key was on its way is shown in the

@@ -9,13 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.screens.dialogs.dialog import Dialog
+from tui.screens.dialogs.dialog import SHEET, Dialog
 from tui.wording.facts import Facts
 from tui.wording.sanitize import clean_text
 
 
 class DescribeScreen(Dialog[None]):
-    CSS_PATH = ["dialog.tcss", "describe.tcss"]
+    CSS_PATH = [SHEET, "describe.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,d,enter,f2", "cancel", "close", show=False),
         Binding("j", "scroll(1)", show=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
@@ -13,10 +14,14 @@ from textual.widget import Widget
 Answered = TypeVar("Answered")
 
 
+SHEET = Path(__file__).with_name("dialog.tcss")
+"""Named whole: a dialog of another folder would look for it beside itself."""
+
+
 class Dialog(ModalScreen[Answered]):
     """Typed by its answer. `escape` dismisses it with None, which must mean "nothing happens"."""
 
-    CSS_PATH: ClassVar[Any] = ["dialog.tcss"]
+    CSS_PATH: ClassVar[Any] = [SHEET]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", key_display="esc")]
 

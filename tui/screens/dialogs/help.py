@@ -12,7 +12,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui.screens.dialogs.dialog import Dialog
+from tui.screens.dialogs.dialog import SHEET, Dialog
 from tui.tables.rows import SPARE_GLYPH
 from tui.themes import MUTED
 from tui.wording import format
@@ -42,7 +42,7 @@ LEGEND = (
 
 
 class HelpScreen(Dialog[None]):
-    CSS_PATH = ["dialog.tcss", "help.tcss"]
+    CSS_PATH = [SHEET, "help.tcss"]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,question_mark,enter", "cancel", "close", show=False),

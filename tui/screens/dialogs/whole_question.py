@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from supervisor import Question
-from tui.screens.dialogs.dialog import Dialog
+from tui.screens.dialogs.dialog import SHEET, Dialog
 from tui.widgets.question_card import SCROLLING, permission_keys
 from tui.widgets.question_view import QuestionView
 from tui.wording.sanitize import clean_cell
@@ -22,7 +22,7 @@ class QuestionScreen(Dialog[str | None]):
     """Dismissed with the answer's action (`approve`, `always` or `deny`), or with None."""
 
     AUTO_FOCUS = ""
-    CSS_PATH = ["dialog.tcss", "whole_question.tcss"]
+    CSS_PATH = [SHEET, "whole_question.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Place.QUESTION),
         Binding("q,enter", "cancel", "close", show=False),

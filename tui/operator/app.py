@@ -1,0 +1,38 @@
+"""What screens and widgets ask of the app that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, cast
+
+from textual.dom import DOMNode
+
+from supervisor import Offer, Question, SessionKey
+from tui.terminal.input_queue import InputQueue
+
+
+class OperatorApp(Protocol):
+    """`tui.app.BullpenApp` is the one that runs."""
+
+    inputs: InputQueue
+
+    @property
+    def is_leaving(self) -> bool:
+        """It ends, and its screens lose their widgets."""
+
+    def copy(self, text: str, what: str) -> None:
+        """Copies, and says where to find the text when the terminal does not take it."""
+
+    def open_chats(
+        self,
+        keys: Iterable[SessionKey],
+        *,
+        at_question: bool = False,
+        chosen: Question | Offer | None = None,
+        was_seen: bool = False,
+    ) -> None:
+        """Shows these conversations, each in a tab of its own."""
+
+
+def app_of(node: DOMNode) -> OperatorApp:
+    return cast(OperatorApp, node.app)

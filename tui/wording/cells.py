@@ -1,0 +1,34 @@
+"""What stands in the rows of a table, before anything is laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    style: str = ""
+    """A role: `ok`, `busy`, `warn`, `error`, `dim`, `accent`, `strong`; empty is plain text."""
+
+
+Cells = Cell | tuple[Cell, ...]
+"""What stands in one column of a row: one text, or several styled apart."""
+
+
+@dataclass(frozen=True)
+class Row:
+    key: str
+    cells: tuple[Cells, ...]
+    sort: tuple[Any, ...] = ()
+    """One comparable value per column, or None for "nothing", which sorts last."""
+
+
+def parts_of(cells: Cells) -> tuple[Cell, ...]:
+    return (cells,) if isinstance(cells, Cell) else cells
+
+
+def text_of(row: Row) -> str:
+    """The row as a person would search for it."""
+    return " ".join("".join(part.text for part in parts_of(cells)) for cells in row.cells)
