@@ -1,4 +1,4 @@
-"""The caller's mistakes. They are raised; the work's failures are values (`model.Failed`)."""
+"""The caller's mistakes. They are raised; the work's failures are values (`types.Failed`)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class OutcomeUnknown(JournalFailed):
 
 
 class Saturated(Refused):
-    """Raised when the queue is full; also the reason inside `model.Expired`.
+    """Raised when the queue is full; also the reason inside `types.Expired`.
 
     The message carries the pool's counts: total, active, idle, waiting.
     """

@@ -74,9 +74,9 @@ class Place:
 
     state_dir: Path
     cli: Path | None = None
-    """What to start instead of the bundled CLI (`bundled.wrap_cli`)."""
+    """What to start instead of the bundled CLI (`executable.wrap_cli`)."""
     tools: Path | None = None
-    """What the CLI starts its tools through (`bundled.wrap_tools`)."""
+    """What the CLI starts its tools through (`executable.wrap_tools`)."""
 
 
 class SdkConnector:

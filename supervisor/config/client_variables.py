@@ -94,7 +94,7 @@ def names_withheld(names: Iterable[str], granted: Iterable[str]) -> list[str]:
 
 def keep_own(servers: Mapping[str, Any]) -> dict[str, Any]:
     """MCP servers with the variables that their own configuration sets handed over so that none of them is withheld
-    (`bundled.wrap_tools`)."""
+    (`executable.wrap_tools`)."""
     kept = {}
     for name, server in servers.items():
         own = server.get("env") if isinstance(server, Mapping) else None

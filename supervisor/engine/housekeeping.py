@@ -13,7 +13,7 @@ from supervisor.files.private import tighten
 from supervisor.files.session_files import Belongings
 from supervisor.instance import memory_ceilings, verbs
 from supervisor.instance.instance import Instance
-from supervisor.instance.shared import House
+from supervisor.instance.shared import HostContext
 from supervisor.process.client import EndReason
 from supervisor.recovery.offers import OfferDesk
 
@@ -33,39 +33,41 @@ TICK = 0.2
 class Housekeeping:
     """Loops that run as long as the supervisor does."""
 
-    def __init__(self, instances: Mapping[str, Instance], *, house: House, census: Census, offers: OfferDesk) -> None:
+    def __init__(
+        self, instances: Mapping[str, Instance], *, host: HostContext, census: Census, offers: OfferDesk
+    ) -> None:
         self._instances = instances
-        self._house = house
+        self._host = host
         self._census = census
         self._offers = offers
 
     async def watch_the_clock(self) -> None:
-        tidied = sampled = self._house.clock.steady()
+        tidied = sampled = self._host.clock.steady()
         while True:
-            now = self._house.clock.steady()
+            now = self._host.clock.steady()
             if now - sampled >= 1:
                 sampled = now
                 self._sample_queues()
             for instance in self._instances.values():
                 verbs.advance(instance, now)
-            if now - tidied >= self._house.settings.cleanup_interval:
+            if now - tidied >= self._host.settings.cleanup_interval:
                 tidied = now
                 for instance in self._instances.values():
                     if verbs.tidy(instance, now):
                         tidied = -math.inf  # clients are given up one at a time: the next may follow at the next tick
             self._share_the_host()
-            self._house.desk.expire(self._house.clock.wall())
-            self._offers.expire(self._house.clock.wall())
+            self._host.pending_questions.expire(self._host.clock.wall())
+            self._offers.expire(self._host.clock.wall())
             await anyio.sleep(TICK)
 
     async def take_census(self) -> None:
-        feed = self._house.feed
+        feed = self._host.feed
         while True:
             slots = [slot for instance in self._instances.values() for slot in instance.pool]
             await self._census.take(slots)
             for instance in self._instances.values():
                 memory_ceilings.judge(instance)
-            self._house.room.note_available(self._census.memory_available)
+            self._host.room.note_available(self._census.memory_available)
             for instance in self._instances.values():
                 instance.kick()
             for slot in slots:
@@ -73,17 +75,17 @@ class Housekeeping:
                 if slot.session is not None:
                     feed.touch_session(slot.session.key)
             feed.touch_host()
-            await anyio.sleep(self._house.settings.memory_interval)
+            await anyio.sleep(self._host.settings.memory_interval)
 
     async def watch_state(self) -> None:
         """A state directory that was taken away is noticed also while nobody sends a prompt."""
         while True:
-            await self._house.journal.verify()
+            await self._host.journal.verify()
             await anyio.sleep(LOOK)
 
     async def make_private(self) -> None:
         """What earlier runs, and the clients of other versions, have left open to other users of this machine."""
-        await anyio.to_thread.run_sync(tighten, self._house.settings.state_dir, abandon_on_cancel=True)
+        await anyio.to_thread.run_sync(tighten, self._host.settings.state_dir, abandon_on_cancel=True)
 
     async def measure_disk(self) -> None:
         """Also what a session has on disk is shown as it was then."""
@@ -92,38 +94,38 @@ class Housekeeping:
             belongings = [
                 Belongings(session.uuid, str(session.workspace or "")) for session in sessions if session.uuid
             ]
-            self._house.disk = await anyio.to_thread.run_sync(
-                self._house.eraser.measure, belongings, abandon_on_cancel=True
+            self._host.disk = await anyio.to_thread.run_sync(
+                self._host.eraser.measure, belongings, abandon_on_cancel=True
             )
-            self._house.disk_measured_at = self._house.clock.wall()
-            self._house.feed.touch_host()
+            self._host.disk_measured_at = self._host.clock.wall()
+            self._host.feed.touch_host()
             for session in sessions:
-                self._house.feed.touch_session(session.key)
+                self._host.feed.touch_session(session.key)
             await anyio.sleep(MEASURING)
 
     async def remove_what_is_over(self) -> None:
         templates = [instance.template for instance in self._instances.values()]
         ttls = {template.slug: template.workspace_ttl for template in templates}
-        await self._house.eraser.sweep(ttls)
-        await self._house.eraser.run()
+        await self._host.eraser.sweep(ttls)
+        await self._host.eraser.run()
 
     async def prune_journal(self) -> None:
         while True:
-            await self._house.journal.prune(self._house.clock.wall() - RETENTION)
+            await self._host.journal.prune(self._host.clock.wall() - RETENTION)
             await anyio.sleep(PRUNING)
 
     def _sample_queues(self) -> None:
         for instance in self._instances.values():
             instance.waiting_trend.append(instance.turns.waiting)
-            self._house.feed.touch_instance(instance.name)
+            self._host.feed.touch_instance(instance.name)
 
     def _share_the_host(self) -> None:
         """An instance kept out by the host's limits gets the place of another's idle client, or one that is free."""
-        if (found := self._house.room.find_victim()) is not None:
+        if (found := self._host.room.find_victim()) is not None:
             tenant, slot = found
             tenant.pool.evictions += 1
             self._instances[slot.instance].clients.end(slot, EndReason.EVICTED)
         for instance in self._instances.values():
             wants = instance.waits_since is not None or instance.wants_spare
-            if wants and self._house.room.find_house_shortage(instance) is None:
+            if wants and self._host.room.find_house_shortage(instance) is None:
                 instance.kick()

@@ -9,35 +9,35 @@ from supervisor.api.entries import QuestionClosed, QuestionPosed
 from supervisor.api.types import Question, QuestionOutcome
 from supervisor.instance import detached_turns
 from supervisor.instance.instance import Instance
-from supervisor.instance.shared import House
+from supervisor.instance.shared import HostContext
 from supervisor.permissions.requests import Verdict
 from supervisor.sessions.session import Session
 
 
 class QuestionBook:
-    """The desk's listener (`desk.QuestionListener`)."""
+    """The desk's listener (`open_questions.QuestionListener`)."""
 
-    def __init__(self, instances: Mapping[str, Instance], house: House) -> None:
+    def __init__(self, instances: Mapping[str, Instance], host: HostContext) -> None:
         self._instances = instances
-        self._house = house
+        self._host = host
 
     def question_asked(self, question: Question) -> None:
         conversation = self._session(question).conversation
         conversation.append(QuestionPosed(at=question.asked_at, turn_id=question.turn_id, question=question))
-        self._house.journal.note_question(question)
-        self._house.feed.touch_questions()
-        self._house.feed.publish(past.QuestionAsked(at=question.asked_at, question=question, **_ids(question)))
+        self._host.journal.note_question(question)
+        self._host.feed.touch_questions()
+        self._host.feed.publish(past.QuestionAsked(at=question.asked_at, question=question, **_ids(question)))
 
     def question_settled(self, question: Question, outcome: QuestionOutcome, by: str, words: str) -> None:
-        now = self._house.clock.wall()
+        now = self._host.clock.wall()
         self._session(question).conversation.append(
             QuestionClosed(
                 at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words, by=by
             )
         )
-        self._house.journal.settle_question(question.id, now, outcome, by, words)
-        self._house.feed.touch_questions()
-        self._house.feed.publish(
+        self._host.journal.settle_question(question.id, now, outcome, by, words)
+        self._host.feed.touch_questions()
+        self._host.feed.publish(
             past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question))
         )
 
@@ -46,13 +46,13 @@ class QuestionBook:
         detached_turns.come_back(instance, session, question, call, verdict)
 
     def approval_lost(self, question: Question, words: str) -> None:
-        now = self._house.clock.wall()
+        now = self._host.clock.wall()
         lost = QuestionOutcome.LOST
         self._session(question).conversation.append(
             QuestionClosed(at=now, turn_id=question.turn_id, question_id=question.id, outcome=lost, answer=words)
         )
-        self._house.journal.take_back_approval(question.id, now, words)
-        self._house.feed.publish(past.ApprovalLost(at=now, question=question, **_ids(question)))
+        self._host.journal.take_back_approval(question.id, now, words)
+        self._host.feed.publish(past.ApprovalLost(at=now, question=question, **_ids(question)))
 
     def request_denied(self, session: Session, words: str) -> None:
         session.notice(f"Denied without asking: {words}")

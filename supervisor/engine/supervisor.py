@@ -60,7 +60,7 @@ from supervisor.files.session_files import CliStore
 from supervisor.instance import verbs
 from supervisor.instance.erasing import Eraser
 from supervisor.instance.instance import Instance
-from supervisor.instance.shared import House
+from supervisor.instance.shared import HostContext
 from supervisor.journal import Journal, Note, OfferOutcome
 from supervisor.journal.past_events import tell_past
 from supervisor.process.adopted import adopting
@@ -72,7 +72,7 @@ from supervisor.recovery.takeover import Restart
 from supervisor.scheduling.admission import HostRoom
 from supervisor.sessions.conversation import Conversation
 from supervisor.sessions.daily_usage import midnight
-from supervisor.sessions.open_questions import QuestionDesk
+from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 from supervisor.sessions.turn import Turn
@@ -134,7 +134,7 @@ class Supervisor:
         """What earlier runs did."""
         self._given: WeakSet[Turn] = WeakSet()
         """All that somebody may still hold as a ticket."""
-        self._house = House(
+        self._host = HostContext(
             clock=self._clock,
             settings=settings,
             starts=anyio.CapacityLimiter(settings.connect_limit),
@@ -144,16 +144,16 @@ class Supervisor:
             keeps_queue=keeps_queue,
             spawn=self._spawn,
         )
-        self.view = View(self._instances, self._house, self._census, endpoint=endpoint, left_out=tuple(left_out))
+        self.view = View(self._instances, self._host, self._census, endpoint=endpoint, left_out=tuple(left_out))
         """Single rows, for whoever needs no snapshot."""
-        self._feed = self._house.feed = Feed(self.view)
-        self._house.desk = QuestionDesk(self._clock, QuestionBook(self._instances, self._house))
-        self._house.eraser = Eraser(self._house, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
+        self._feed = self._host.feed = Feed(self.view)
+        self._host.pending_questions = OpenQuestions(self._clock, QuestionBook(self._instances, self._host))
+        self._host.eraser = Eraser(self._host, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
         self._name = name
-        self._offers = OfferDesk(self._instances, self._house, self._take_in)
+        self._offers = OfferDesk(self._instances, self._host, self._take_in)
         make = connect or bundled_cli(settings, environment or {})
         for template in templates:
-            instance = Instance(template, make(template), self._house)
+            instance = Instance(template, make(template), self._host)
             if missing := missing_skills(template, environment or {}):
                 instance.note, instance.walls = missing[0], (*instance.walls, *missing)
             if not template.auto_start:
@@ -162,7 +162,7 @@ class Supervisor:
 
     @property
     def settings(self) -> Settings:
-        return self._house.settings
+        return self._host.settings
 
     def __repr__(self) -> str:
         return f"<Supervisor of {', '.join(map(repr, self._instances.values()))}>"
@@ -182,12 +182,10 @@ class Supervisor:
                 anyio.create_task_group() as chores,
             ):
                 self._tasks = tasks
-                self._house.log = journal
+                self._host.log = journal
                 journal.watch_failing(self._heed_the_journal)
                 journal.watch_lost(self._tell_lost)
-                housekeeping = Housekeeping(
-                    self._instances, house=self._house, census=self._census, offers=self._offers
-                )
+                housekeeping = Housekeeping(self._instances, host=self._host, census=self._census, offers=self._offers)
                 # From here on a client may be started, so from here on everything has to be ended.
                 try:
                     await self._take_over(journal)
@@ -207,13 +205,13 @@ class Supervisor:
                     self._stopping.set()
                     with anyio.CancelScope(shield=True):
                         await self._end_everything()
-                        with self._house.haste.wait(LAST_REMOVAL, until=KILL):
-                            await self._house.eraser.finish_at_last()
+                        with self._host.patience.wait(LAST_REMOVAL, until=KILL):
+                            await self._host.eraser.finish_at_last()
                     self._tasks = None
                     chores.cancel_scope.cancel()
         finally:
             self._is_up = False
-            self._house.log = None
+            self._host.log = None
             for turn in tuple(self._given):
                 turn.withdraw(self._tell_unknown(turn))
             self._stopped.set()
@@ -236,12 +234,12 @@ class Supervisor:
         """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
         loaded = await journal.load()
         orphans, left_over = await end_orphans(loaded.clients)
-        self._house.eraser.take(loaded.removals)
+        self._host.eraser.take(loaded.removals)
         if not left_over:
             for client in loaded.clients:
                 journal.forget_client(client.mark)
                 if client.key is None:
-                    self._house.eraser.discard_spare(client)
+                    self._host.eraser.discard_spare(client)
         self._strangers = frozenset(
             place
             for one in loaded.sessions
@@ -250,9 +248,9 @@ class Supervisor:
         )
         await anyio.to_thread.run_sync(clear_start_files, self.settings.state_dir / FOLDER)
         earlier = await journal.past(midnight(self._clock.wall()))
-        self._house.today.add(earlier.used, self._clock.wall())
+        self._host.today.add(earlier.used, self._clock.wall())
         self._past = tell_past(earlier)
-        taken = Restart(self._instances, self._house, self._offers, self._take_in).take_over(loaded)
+        taken = Restart(self._instances, self._host, self._offers, self._take_in).take_over(loaded)
         for gist in earlier.gists:
             if (one := self._instances.get(gist.key.instance)) and (session := one.sessions.get(gist.key)):
                 session.gist.restore(gist.about, gist.user, gist.latest)
@@ -289,14 +287,14 @@ class Supervisor:
         """Shortens the end of every process, once `stop` or a cancel has begun it. The first call: all are told to end
         (TERM) at once, no interrupt and no disconnect is waited for. The second: all are killed at once. Nothing else
         is left out: the end is verified and recorded as ever."""
-        self._house.haste.hurry()
+        self._host.patience.hurry()
         if self._tasks is not None:
-            self._tasks.start_soon(self._hurry_processes, self._house.haste.level >= KILL)
+            self._tasks.start_soon(self._hurry_processes, self._host.patience.level >= KILL)
 
     async def _hurry_processes(self, kills: bool) -> None:
         """Also those of clients that are still starting, which nothing else reaches."""
         with anyio.CancelScope(shield=True):
-            await end_marked(self._house.mark, kills=kills)
+            await end_marked(self._host.mark, kills=kills)
 
     async def drained(self, instance: str | None = None) -> None:
         wanted = list(self._instances.values()) if instance is None else [self._instance(instance)]
@@ -479,7 +477,7 @@ class Supervisor:
     def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
         self._check_running()
         name, given, who = check_name(question_id, "the id of a question"), check_answer(answer), check_signature(by)
-        self._house.desk.answer(name, given, who)
+        self._host.pending_questions.answer(name, given, who)
 
     # Turns that a restart interrupted
 
@@ -517,17 +515,17 @@ class Supervisor:
 
     def _adjust_host(self, limit: str, value: str) -> None:
         settings = adjust_settings(self.settings, limit, value)
-        house = self._house
+        host = self._host
         changed = {
             name: take_max_wait(instance.template, self.settings, settings)
             for name, instance in self._instances.items()
         }
         for name, template in changed.items():
             self._instances[name].apply(template)
-        house.settings = settings
-        house.starts.total_tokens = settings.connect_limit
-        house.room.max_agents = settings.max_agents
-        house.room.memory_budget = settings.memory_budget
+        host.settings = settings
+        host.starts.total_tokens = settings.connect_limit
+        host.room.max_agents = settings.max_agents
+        host.room.memory_budget = settings.memory_budget
         self._feed.touch_host()
         for instance in self._instances.values():
             instance.kick()
@@ -640,7 +638,7 @@ class Supervisor:
                 instance.clients.end(session.slot, EndReason.KILLED)
             else:
                 instance.forget_call(session)
-        self._house.eraser.hasten(user)
+        self._host.eraser.hasten(user)
         self._tasks.start_soon(self._guard, partial(self._forget, user), name="forget a user")
         self._log_action("forget", "a user", "1 session" if len(sessions) == 1 else f"{len(sessions)} sessions")
         return len(sessions)
@@ -654,10 +652,10 @@ class Supervisor:
                 with anyio.move_on_after(FORGETTING):
                     await self._emptied.wait()
             written = anyio.Event()
-            self._house.journal.forget_user(user, on_written=written.set)
+            self._host.journal.forget_user(user, on_written=written.set)
             with anyio.move_on_after(LAST_REMOVAL):
                 await written.wait()
-                await self._house.journal.scrub()
+                await self._host.journal.scrub()
         finally:
             self._forgotten.discard(user)
 
@@ -669,7 +667,7 @@ class Supervisor:
 
     def _check_running(self) -> None:
         """For whatever changes something: what is done has to be recorded. Raises `NotAccepting`."""
-        if not self._is_up or self._house.log is None or self._house.log.is_closed:
+        if not self._is_up or self._host.log is None or self._host.log.is_closed:
             raise NotAccepting("bullpen does not run")
 
     def _instance(self, name: str) -> Instance:
@@ -688,6 +686,6 @@ class Supervisor:
         if isinstance(target, SessionKey):
             ids = {"instance": target.instance, "user": target.user, "session": target.session}
         now = self._clock.wall()
-        if self._house.log is not None and not self._house.log.is_closed:
-            self._house.log.note_action(now, verb, str(target), detail)
+        if self._host.log is not None and not self._host.log.is_closed:
+            self._host.log.note_action(now, verb, str(target), detail)
         self._feed.publish(past.ActionTaken(at=now, verb=verb, detail=detail, **ids))

@@ -10,7 +10,7 @@ from supervisor.api.types import Question, SessionKey
 from supervisor.engine.memory_sampler import Census
 from supervisor.engine.row_builders import make_client_row, make_instance_row, make_session_row
 from supervisor.instance.instance import Instance
-from supervisor.instance.shared import House
+from supervisor.instance.shared import HostContext
 from supervisor.sessions.slot import Slot
 
 
@@ -28,7 +28,7 @@ class View:
     def __init__(
         self,
         instances: Mapping[str, Instance],
-        house: House,
+        host: HostContext,
         census: Census,
         *,
         endpoint: str,
@@ -37,11 +37,11 @@ class View:
         """`endpoint` is what the screen calls the place the clients talk to, `left_out` a line for every mistake in the
         files of templates that do not run."""
         self._instances = instances
-        self._house = house
+        self._host = host
         self._census = census
         self._endpoint = endpoint
         self._left_out = left_out
-        self._started_at = house.clock.wall()
+        self._started_at = host.clock.wall()
 
     def snapshot(self) -> Snapshot:
         instances = self._instances.values()
@@ -54,26 +54,26 @@ class View:
         )
 
     def host_row(self) -> HostRow:
-        house = self._house
-        ledger = house.room.ledger
+        host = self._host
+        ledger = host.room.ledger
         return HostRow(
             version=__version__,
-            rehearsal=house.settings.rehearsal,
+            rehearsal=host.settings.rehearsal,
             endpoint=self._endpoint,
             started_at=self._started_at,
             memory_bytes=ledger.measured,
-            memory_budget=house.room.memory_budget,
+            memory_budget=host.room.memory_budget,
             supervisor_bytes=self._census.supervisor_bytes,
             memory_available=self._census.memory_available,
-            journal_failing=house.recording_fails,
+            journal_failing=host.recording_fails,
             memory_reserved=ledger.coming,
-            disk=house.disk,
-            disk_measured_at=house.disk_measured_at,
-            today=house.today.usage(house.clock.wall()),
-            not_removed=house.eraser.failed,
+            disk=host.disk,
+            disk_measured_at=host.disk_measured_at,
+            today=host.today.usage(host.clock.wall()),
+            not_removed=host.eraser.failed,
             left_out=self._left_out,
-            state_dir=str(house.settings.state_dir),
-            transcripts_dir=str(house.eraser.transcripts_dir),
+            state_dir=str(host.settings.state_dir),
+            transcripts_dir=str(host.eraser.transcripts_dir),
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:
@@ -91,4 +91,4 @@ class View:
 
     def open_questions(self) -> tuple[Question, ...]:
         """Oldest first."""
-        return self._house.desk.open
+        return self._host.pending_questions.open

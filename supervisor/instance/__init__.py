@@ -1,0 +1,1 @@
+"""One agent on duty: applies the scheduler's decisions to its sessions and clients, and hears its clients."""

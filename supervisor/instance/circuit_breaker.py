@@ -60,9 +60,9 @@ def note_outcome(instance: Instance, session: Session, outcome: Outcome) -> None
     """What a turn's end says about the pool. Only a good turn releases the brakes (S1.18)."""
     match outcome:
         case Done():
-            session.brake.release()
-            instance.brake.release()
-            instance.spare_brake.release()
+            session.backoff.release()
+            instance.backoff.release()
+            instance.spare_backoff.release()
             was_trying = instance.park.trial is not None
             instance.park.note_good_turn(instance.max_sessions)
             if was_trying and instance.park.trial is None and instance.state is InstanceState.RUNNING:
@@ -81,11 +81,11 @@ def note_bad_end(instance: Instance, session: Session | None, kind: FailureKind)
     if kind not in CRASHES:
         return
     if session is None:
-        instance.spare_brake.fail(now)
+        instance.spare_backoff.fail(now)
     else:
-        session.brake.fail(now)
-    instance.brake.fail(now)
-    if instance.brake.is_exhausted:
+        session.backoff.fail(now)
+    instance.backoff.fail(now)
+    if instance.backoff.is_exhausted:
         park(instance, FailureKind.CRASH_LOOP)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from supervisor.api import events as past
 from supervisor.api.types import Done, Failed, FailureKind, Outcome, Server, SlotState
 from supervisor.instance import circuit_breaker, detached_turns
-from supervisor.instance.shared import House
+from supervisor.instance.shared import HostContext
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.client import Client, EndReason
 from supervisor.process.exit_causes import OomWatch, classify
@@ -31,15 +31,15 @@ def tell_broken(session: Session, servers: Iterable[Server]) -> None:
             session.notice(f"The MCP server {server}: its tools are missing", is_warning=True)
 
 
-class Hearing:
+class ClientReports:
     """The `client.Listener` of one instance."""
 
-    def __init__(self, instance: Instance, house: House) -> None:
+    def __init__(self, instance: Instance, host: HostContext) -> None:
         self._instance = instance
-        self._house = house
-        self._feed = house.feed
-        self._desk = house.desk
-        self._clock = house.clock
+        self._host = host
+        self._feed = host.feed
+        self._pending_questions = host.pending_questions
+        self._clock = host.clock
         self._oom = OomWatch()
 
     def client_starting(self, slot: Slot) -> None:
@@ -86,7 +86,7 @@ class Hearing:
                 slot.tool, slot.tool_started_at = tool, slot.last_event_at
             case ToolEnded(tool_use_id=tool_use_id, was_stopped=was_stopped):
                 slot.tool, slot.tool_started_at = "", None
-                self._desk.approvals.note_call_ended(session, tool_use_id, was_stopped=was_stopped)
+                self._pending_questions.approvals.note_call_ended(session, tool_use_id, was_stopped=was_stopped)
             case _:
                 pass
         self._feed.touch_client(slot.id)
@@ -113,7 +113,7 @@ class Hearing:
             return
         slot.turns += 1
         turn = session.own
-        self._desk.approvals.note_result(session)
+        self._pending_questions.approvals.note_result(session)
         if result is None:
             outcome: Outcome = Done(session.text_of(turn), seconds=self._clock.steady() - turn.started_steady)
         else:
@@ -132,7 +132,7 @@ class Hearing:
         if session is None or session.mailbox.current is None:
             return
         turn = session.mailbox.current
-        self._desk.approvals.note_result(session)
+        self._pending_questions.approvals.note_result(session)
         if not slot.is_leaving and session.may_be_rejected_for_another(turn, result):
             slot.move(SlotState.READY)
             self._try_again(slot, session)
@@ -156,7 +156,7 @@ class Hearing:
     def _try_again(self, slot: Slot, session: Session) -> None:
         """A later prompt must not fail for an earlier one: what the model has not replied to is left out."""
         turn = self._instance.turns.put_back(session, "the API rejected it with what stands before it")
-        self._house.journal.put_back_turn(turn.id)
+        self._host.journal.put_back_turn(turn.id)
         session.leave_unjudged(turn)
         self._instance.keep(session)
         self._instance.clients.end(slot, EndReason.REJECTED)
@@ -220,7 +220,7 @@ class Hearing:
         )
         self._feed.touch_client(slot.id)
         if not left_over:
-            self._house.journal.forget_client(slot.mark)
+            self._host.journal.forget_client(slot.mark)
         if kind is not None:
             circuit_breaker.note_bad_end(self._instance, session, kind)
         if session is None:
@@ -231,7 +231,7 @@ class Hearing:
             if session.key in self._instance.sessions:
                 self._instance.keep(session)
             self._settle_after(session, client, reason, kind)
-            if kind in circuit_breaker.CRASHES and session.brake.is_exhausted:
+            if kind in circuit_breaker.CRASHES and session.backoff.is_exhausted:
                 self._give_up(session)
             self._instance.turns.note_readiness(session)
             if session.mailbox.current is None and not len(session.mailbox):
@@ -254,7 +254,7 @@ class Hearing:
                 self._instance.turns.finish(session, stopped(turn, str(reason), session.text_of(turn)))
             elif client.is_undelivered:
                 # It has not reached the process: another one gets it. The brake counts how often.
-                self._house.journal.put_back_turn(self._instance.turns.put_back(session, str(client.error)).id)
+                self._host.journal.put_back_turn(self._instance.turns.put_back(session, str(client.error)).id)
             else:
                 self._instance.turns.finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))
         elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
@@ -270,7 +270,7 @@ class Hearing:
 
     def _give_up(self, session: Session) -> None:
         """Several clients in a row have ended badly: whoever waits here is told instead of being tried again."""
-        words = f"{session.brake.failures} clients of this session ended badly in a row; a new prompt tries once more"
+        words = f"{session.backoff.failures} clients of this session ended badly in a row; a new prompt tries once more"
         detached_turns.end_away(self._instance, session, words)
         for turn in tuple(session.mailbox):
             self._instance.turns.drop(session, turn, Failed(FailureKind.CRASH_LOOP, words))
@@ -291,7 +291,7 @@ class Hearing:
 
         ttl = self._instance.template.question_ttl
         try:
-            return await self._desk.ask(session, slot.id, request, ttl, when_put=note_question)
+            return await self._pending_questions.ask(session, slot.id, request, ttl, when_put=note_question)
         finally:
             if not session.questions:
                 slot.asking_since = None

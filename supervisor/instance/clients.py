@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from supervisor.api.types import SlotState
-from supervisor.instance.client_reports import Hearing, tell_broken
-from supervisor.instance.shared import House
+from supervisor.instance.client_reports import ClientReports, tell_broken
+from supervisor.instance.shared import HostContext
 from supervisor.journal import ClientRecord
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.client import Client, EndReason
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from supervisor.instance.instance import Instance
 
 
-class Launcher:
+class Clients:
     """Reserves places, starts processes for them, and records their names before they run."""
 
-    def __init__(self, instance: Instance, connector: Connector, house: House) -> None:
+    def __init__(self, instance: Instance, connector: Connector, host: HostContext) -> None:
         self.connector = connector
         self._instance = instance
-        self._house = house
-        self._hearing = Hearing(instance, house)
+        self._host = host
+        self._reports = ClientReports(instance, host)
         self._numbers = 0
 
     def open(self, session: Session | None) -> None:
@@ -41,13 +41,13 @@ class Launcher:
             self._workspace_for(uuid),
             self.connector.digest,
             resume=resume,
-            at=self._house.clock.wall(),
+            at=self._host.clock.wall(),
         )
 
         async def ask(request: ToolRequest) -> Verdict:
-            return await self._hearing.ask(slot, request)
+            return await self._reports.ask(slot, request)
 
-        slot.mark = f"{self._house.mark}:{slot.id}"
+        slot.mark = f"{self._host.mark}:{slot.id}"
         launch = Launch(
             client_id=slot.id,
             mark=slot.mark,
@@ -59,17 +59,17 @@ class Launcher:
             is_unanswered=session is None or not session.is_answered,
             ask=ask,
         )
-        house = self._house
+        host = self._host
         slot.client = Client(
-            slot, self.connector.open(launch), self._hearing, house.deadlines, house.starts, house.haste
+            slot, self.connector.open(launch), self._reports, host.deadlines, host.starts, host.patience
         )
         self._instance.pool.add(slot)
         # Before it is started: whatever becomes of this process, the next run can find and end it.
         self.note_client(slot)
         if session is not None:
             self.adopt(session, slot)
-        self._house.feed.touch_client(slot.id)
-        self._house.spawn(slot.client)
+        self._host.feed.touch_client(slot.id)
+        self._host.spawn(slot.client)
         self._instance.touch(session)
 
     def adopt(self, session: Session, slot: Slot) -> None:
@@ -84,15 +84,13 @@ class Launcher:
     def note_client(self, slot: Slot) -> None:
         """Records its processes' names: mark, pid and start time, as far as they are known."""
         key = slot.session.key if slot.session is not None else None
-        self._house.journal.note_client(
-            ClientRecord(slot.id, slot.mark, slot.pid, slot.process_started, slot.uuid, key)
-        )
+        self._host.journal.note_client(ClientRecord(slot.id, slot.mark, slot.pid, slot.process_started, slot.uuid, key))
 
     def _workspace_for(self, uuid: str) -> Path:
         """Private to the session, whatever its template shares: the CLI keeps transcripts and schedules by directory,
         and lets each conversation of a directory read those of the others."""
         # Ids from outside never name a directory: the session's own random id does (S3.3–5).
-        return self._house.workspaces / self._instance.template.slug / uuid
+        return self._host.workspaces / self._instance.template.slug / uuid
 
     def end(self, slot: Slot, reason: EndReason) -> None:
         """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""
@@ -105,6 +103,6 @@ class Launcher:
         if slot.is_leaving or slot.client is None:
             return
         slot.move(SlotState.CLOSING)
-        self._house.feed.touch_client(slot.id)
+        self._host.feed.touch_client(slot.id)
         slot.client.end(reason)
         self._instance.touch(slot.session)

@@ -28,12 +28,17 @@ def free_askers(instance: Instance, now: float) -> None:
         return
     asking = [slot for slot in instance.pool if slot.asking_since is not None and now - slot.asking_since > limit]
     slot = min(asking, key=lambda one: one.asking_since or 0.0, default=None)
-    if slot is None or slot.session is None or slot.client is None or instance.desk.is_answered(slot.session):
+    if (
+        slot is None
+        or slot.session is None
+        or slot.client is None
+        or instance.pending_questions.is_answered(slot.session)
+    ):
         return
     if slot.session.own is not None:
         return  # a turn that the agent began by itself has no prompt to come back with
     session = slot.session
-    instance.desk.detach(session)
+    instance.pending_questions.detach(session)
     turn = instance.turns.put_back(session, "its question waits without a client")
     turn.is_away = True
     session.has_history = True
@@ -64,7 +69,7 @@ def end_away(instance: Instance, session: Session, reason: str) -> bool:
     turn = session.mailbox.head
     if turn is None or not (turn.is_away or turn.told):
         return False
-    instance.desk.lose(session)
+    instance.pending_questions.lose(session)
     turn.stop_reason = turn.stop_reason or reason
     outcome = stopped(turn, reason, session.text_of(turn))
     assert isinstance(outcome, Interrupted), "nothing but an interrupt ends a turn that has no client"

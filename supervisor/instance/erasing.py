@@ -24,7 +24,7 @@ from supervisor.files.session_files import Belongings, CliStore, Tally, find_wor
 from supervisor.journal import ClientRecord, Removal
 
 if TYPE_CHECKING:
-    from supervisor.instance.shared import House
+    from supervisor.instance.shared import HostContext
 
 PAUSE = 0.5
 """Seconds between two removals: what comes meanwhile goes together, with one look at the CLI's folders for all."""
@@ -39,11 +39,11 @@ _log = logging.getLogger(__name__)
 class Eraser:
     """State: what is to be removed, each with the time it is due."""
 
-    def __init__(self, house: House, store: CliStore, in_use: Callable[[], Collection[str]]) -> None:
+    def __init__(self, host: HostContext, store: CliStore, in_use: Callable[[], Collection[str]]) -> None:
         """`in_use` tells the conversations and the workspaces of all sessions and clients there are."""
         self.failed: tuple[str, ...] = ()
         """Paths that could not be removed when it was last tried, each with the reason."""
-        self._house = house
+        self._host = host
         self._store = store
         self._in_use = in_use
         self._pending: dict[tuple[str, str], Removal] = {}
@@ -62,26 +62,26 @@ class Eraser:
         removal = self._make(key, uuid, workspace, ttl)
         removals = (removal,) if removal is not None else ()
         self._unwritten += 1
-        self._house.journal.forget_session(key, removals, on_written=partial(self._begin, removals))
+        self._host.journal.forget_session(key, removals, on_written=partial(self._begin, removals))
 
     def discard(self, key: SessionKey, uuid: str, workspace: Path | None, ttl: float | None) -> None:
         """What a client has left that belongs to no session any more."""
         if (removal := self._make(key, uuid, workspace, ttl)) is not None:
             self._unwritten += 1
-            self._house.journal.note_removal(removal, on_written=partial(self._begin, (removal,)))
+            self._host.journal.note_removal(removal, on_written=partial(self._begin, (removal,)))
 
     def hasten(self, user: str) -> None:
         """What is kept of that user's sessions is not kept any longer."""
         for removal in self.pending:
             if removal.key.user == user:
-                due = removal._replace(workspace_due_at=self._house.clock.wall())
+                due = removal._replace(workspace_due_at=self._host.clock.wall())
                 self._unwritten += 1
-                self._house.journal.note_removal(due, on_written=partial(self._begin, (due,)))
+                self._host.journal.note_removal(due, on_written=partial(self._begin, (due,)))
 
     def discard_spare(self, client: ClientRecord) -> None:
         """What a client of an earlier run has left that never came to a session."""
         instance = client.id.rpartition("-")[0]
-        workspace = self._house.workspaces / slug(instance) / client.session_uuid
+        workspace = self._host.workspaces / slug(instance) / client.session_uuid
         self.discard(SessionKey(instance, "", ""), client.session_uuid, workspace, 0.0)
 
     def _begin(self, removals: Iterable[Removal]) -> None:
@@ -95,18 +95,18 @@ class Eraser:
         self._noted.set()
 
     def _make(self, key: SessionKey, uuid: str, workspace: Path | None, ttl: float | None) -> Removal | None:
-        is_own = workspace is not None and workspace.parent.parent == self._house.workspaces
+        is_own = workspace is not None and workspace.parent.parent == self._host.workspaces
         if not uuid and not is_own:
             return None
-        due_at = None if ttl is None else self._house.clock.wall() + ttl
+        due_at = None if ttl is None else self._host.clock.wall() + ttl
         return Removal(uuid, str(workspace) if is_own else "", key, due_at)
 
     async def sweep(self, ttls: Mapping[str, float | None]) -> None:
         """Notes workspaces that no session knows, such as a crash leaves, once they are older than their instance keeps
         them. `ttls` are those of the instances there are, by slug and in seconds; others' are left alone."""
-        found = await anyio.to_thread.run_sync(lambda: list(find_workspaces(self._house.workspaces)))
+        found = await anyio.to_thread.run_sync(lambda: list(find_workspaces(self._host.workspaces)))
         known = {*self._in_use(), *(removal.workspace for removal in self.pending)}
-        now = self._house.clock.wall()
+        now = self._host.clock.wall()
         for path, changed_at in found:
             workspace = Path(path)
             ttl = ttls.get(workspace.parent.name)
@@ -120,28 +120,28 @@ class Eraser:
 
     def measure(self, sessions: Collection[Belongings]) -> DiskUse:
         """Blocking: what the state directory holds, those sessions' part of it singly."""
-        return measure_disk(self._house.settings.state_dir, self._store, sessions)
+        return measure_disk(self._host.settings.state_dir, self._store, sessions)
 
     async def run(self) -> None:
         while True:
             self._noted = anyio.Event()
             await self.finish()
-            left = self._next_due() - self._house.clock.wall()
+            left = self._next_due() - self._host.clock.wall()
             with anyio.move_on_after(min(max(PAUSE, left), LONGEST_WAIT)):
                 await self._noted.wait()
             await anyio.sleep(PAUSE)
 
     async def finish(self) -> None:
         """Removes everything that is due."""
-        now = self._house.clock.wall()
+        now = self._host.clock.wall()
         if due := [one for one in self.pending if self._due_at(one) <= now]:
             await self._erase(due, now)
-            await self._house.journal.scrub()
+            await self._host.journal.scrub()
 
     async def finish_at_last(self) -> None:
         """Removes what is due when everything else has ended. What cannot be noted is left to the next start."""
-        if self._unwritten and not self._house.recording_fails:
-            await self._house.journal.flush()
+        if self._unwritten and not self._host.recording_fails:
+            await self._host.journal.flush()
         await self.finish()
 
     async def _erase(self, due: list[Removal], now: float) -> None:
@@ -161,25 +161,25 @@ class Eraser:
                 # The latest counts: it may have been noted again meanwhile.
                 if self._pending.get(place) is removal:
                     self._pending[place] = kept = removal._replace(has_files=False)
-                    self._house.journal.note_removal(kept)
+                    self._host.journal.note_removal(kept)
             else:
                 self._settle(removal)
         self.failed = tuple(tally.failed)
         if tally.failed:
             _log.warning("%d paths of ended sessions could not be removed: %s", len(tally.failed), tally.failed[0])
-        self._house.feed.touch_host()
+        self._host.feed.touch_host()
 
     def _settle(self, removal: Removal) -> None:
         place = removal.uuid, removal.workspace
         if self._pending.get(place) is removal:
             del self._pending[place]
-            self._house.journal.settle_removal(removal)
+            self._host.journal.settle_removal(removal)
 
     def _remove(self, conversations: list[Removal], workspaces: list[Removal]) -> Tally:
         """Blocking."""
         tally = self._store.remove([Belongings(one.uuid, one.workspace) for one in conversations])
         for one in workspaces:
-            tally += remove_workspace(one.workspace, self._house.workspaces)
+            tally += remove_workspace(one.workspace, self._host.workspaces)
         return tally
 
     def _due_at(self, removal: Removal) -> float:

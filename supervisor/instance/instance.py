@@ -17,9 +17,9 @@ from supervisor.clock import Clock
 from supervisor.config.restrictions import describe_walls
 from supervisor.config.templates import Template
 from supervisor.instance import circuit_breaker, detached_turns
-from supervisor.instance.clients import Launcher
-from supervisor.instance.shared import House
-from supervisor.instance.turns import TurnBook
+from supervisor.instance.clients import Clients
+from supervisor.instance.shared import HostContext
+from supervisor.instance.turns import Turns
 from supervisor.process.client import EndReason
 from supervisor.process.connection import Connector
 from supervisor.scheduling.admission import Shortage, find_own_shortage, is_over_budget
@@ -39,8 +39,8 @@ from supervisor.scheduling.dispatcher import (
 )
 from supervisor.scheduling.memory_reserve import Reserve
 from supervisor.scheduling.pool_size import count_spares_wanted
-from supervisor.sessions.backoff import Brake
-from supervisor.sessions.open_questions import QuestionDesk
+from supervisor.sessions.backoff import Backoff
+from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.records import record_session
 from supervisor.sessions.session import Session
@@ -56,7 +56,7 @@ FIRST_TOKENS = 100
 class Instance:
     """Owns its sessions and its slots; whoever changes them calls `kick` afterwards."""
 
-    def __init__(self, template: Template, connector: Connector, house: House) -> None:
+    def __init__(self, template: Template, connector: Connector, host: HostContext) -> None:
         self.template = template
         self.walls = describe_walls(template)
         """What its clients cannot reach, in words. Nothing that can be changed while it runs changes it."""
@@ -73,9 +73,9 @@ class Instance:
         self.starts: deque[float] = deque(maxlen=FIRST_TOKENS)
         """Seconds from reserving a client to its being connected."""
         self.waiting_trend: deque[int] = deque(maxlen=60)
-        self.brake = Brake()
+        self.backoff = Backoff()
         """Over all sessions: when clients end badly in a row the pool parks."""
-        self.spare_brake = Brake()
+        self.spare_backoff = Backoff()
         """No new spare for a while after one that could not be started, or died unused."""
         self.park = Park()
         self.parked_until_at: float | None = None
@@ -84,15 +84,15 @@ class Instance:
         """Steady seconds; what still runs then is interrupted."""
         self.drain_deadline_at: float | None = None
         """The same moment in Unix seconds, for people."""
-        self.turns = TurnBook(self, house)
-        self.clients = Launcher(self, connector, house)
-        self._house = house
+        self.turns = Turns(self, host)
+        self.clients = Clients(self, connector, host)
+        self._host = host
         self._is_kicking = False
         self._places: dict[SessionKey, int] = {}
         self._brakes_from = 0.0
         self.reserve = Reserve(connector.expected_bytes)
         self.shortage = Shortage()
-        house.room.add(self)
+        host.room.add(self)
 
     def __repr__(self) -> str:
         return f"<Instance {self.name} {self.state}, {len(self.sessions)} sessions, {self.pool!r}>"
@@ -101,7 +101,7 @@ class Instance:
 
     @property
     def clock(self) -> Clock:
-        return self._house.clock
+        return self._host.clock
 
     @property
     def first_token_p50(self) -> float | None:
@@ -115,7 +115,7 @@ class Instance:
     @property
     def idle_ttl(self) -> float:
         """Seconds a client may be idle before its session hibernates."""
-        return min(self.template.pool.idle_ttl, self._house.settings.agent_ttl)
+        return min(self.template.pool.idle_ttl, self._host.settings.agent_ttl)
 
     @property
     def outlook(self) -> Outlook:
@@ -123,22 +123,22 @@ class Instance:
             state=self.state,
             now=self.clock.steady(),
             parked_for=self.park.kind or self.park.tries,
-            is_recording=not self._house.recording_fails,
+            is_recording=not self._host.recording_fails,
             shortage=self.shortage.why,
         )
 
     @property
-    def desk(self) -> QuestionDesk:
-        return self._house.desk
+    def pending_questions(self) -> OpenQuestions:
+        return self._host.pending_questions
 
     @property
     def is_place_wanted(self) -> bool:
         """Somebody waits for a place that one of this instance's clients has."""
-        return self.lacks_client or self._house.room.is_wanted
+        return self.lacks_client or self._host.room.is_wanted
 
     @property
     def keeps_queue(self) -> bool:
-        return self._house.keeps_queue
+        return self._host.keeps_queue
 
     def place_of(self, session: Session) -> int | None:
         """1 is next among all whose turn could begin; None when it is held up by something of its own, and in a queue
@@ -148,7 +148,7 @@ class Instance:
     @property
     def stall_after(self) -> float:
         """Seconds of silence after which a running turn is shown as stalled."""
-        return self._house.settings.stall_after
+        return self._host.settings.stall_after
 
     @property
     def turn_limit(self) -> int:
@@ -179,11 +179,11 @@ class Instance:
 
     def _without_client(self) -> Iterator[Session]:
         """Who asks for room. One that waits for something else does not: others get the place meanwhile."""
-        if self.state not in (InstanceState.RUNNING, InstanceState.DRAINING) or self._house.recording_fails:
+        if self.state not in (InstanceState.RUNNING, InstanceState.DRAINING) or self._host.recording_fails:
             return
         now = self.clock.steady()
         for session in self.turns.ready:
-            if session.slot is None and not session.brake.holds(now):
+            if session.slot is None and not session.backoff.holds(now):
                 yield session
 
     @property
@@ -203,12 +203,12 @@ class Instance:
     @property
     def memory_remark(self) -> str:
         """What an operator should know about its memory budgets; mostly empty."""
-        return self._house.room.remark(self)
+        return self._host.room.remark(self)
 
     def note_shortage(self) -> None:
         """Keeps why its sessions find no room, for whoever shows it."""
-        why = self._house.room.explain(self, has_free_turn=has_free_turn(self.pool, self.turn_limit))
-        if self.shortage.note(why, self._house.clock.steady()):
+        why = self._host.room.explain(self, has_free_turn=has_free_turn(self.pool, self.turn_limit))
+        if self.shortage.note(why, self._host.clock.steady()):
             for session in self.turns.ready:
                 self.touch(session)
 
@@ -236,13 +236,13 @@ class Instance:
         """The same template with other limits; what is compiled into clients must not differ. `kick` afterwards."""
         self.template = template
         self.pool.max_clients = template.client_limit
-        self._house.feed.touch_instance(self.name)
+        self._host.feed.touch_instance(self.name)
 
     # Sessions and turns
 
     def make_session(self, key: SessionKey, *, leaves_none_behind: bool = False) -> Session:
         """A session that is not on the books yet: `open_session` puts it there."""
-        session = Session(key, self._house.clock, self._house.journal)
+        session = Session(key, self._host.clock, self._host.journal)
         session.leaves_none_behind = leaves_none_behind
         return session
 
@@ -258,13 +258,13 @@ class Instance:
 
     def keep(self, session: Session) -> None:
         """Records how it stands."""
-        self._house.journal.keep_session(record_session(session))
+        self._host.journal.keep_session(record_session(session))
 
     def remove_session(self, session: Session) -> None:
         """Takes it off the books, and what it has on disk away. It must have neither turns nor a client."""
         del self.sessions[session.key]
         ttl = 0.0 if session.leaves_none_behind else self.template.workspace_ttl
-        self._house.eraser.forget(session.key, session.uuid, session.workspace, ttl)
+        self._host.eraser.forget(session.key, session.uuid, session.workspace, ttl)
         self.turns.forget(session)
         self.publish(past.SessionClosed, session)
         self.touch(session)
@@ -273,18 +273,18 @@ class Instance:
         """A spare that was never used has ended: no session will come for what it has on disk."""
         if slot.turns or slot.resume:
             return
-        self._house.eraser.discard(SessionKey(self.name, "", ""), slot.uuid, slot.workspace, 0.0)
+        self._host.eraser.discard(SessionKey(self.name, "", ""), slot.uuid, slot.workspace, 0.0)
 
     def leave_conversation(self, session: Session, slot: Slot | None = None) -> None:
         """The session goes on without its conversation so far: in that of `slot`, or in one that is still to begin."""
         uuid = session.uuid if slot is None or slot.uuid != session.uuid else ""
         workspace = session.workspace if slot is not None and slot.workspace != session.workspace else None
         if uuid or workspace is not None:
-            self._house.eraser.discard(session.key, uuid, workspace, self.template.workspace_ttl)
+            self._host.eraser.discard(session.key, uuid, workspace, self.template.workspace_ttl)
 
     def disk_bytes(self, session: Session) -> int:
         """Of its workspace and its conversation, as last measured."""
-        disk = self._house.disk
+        disk = self._host.disk
         return disk.of_session.get(session.uuid, 0) if disk is not None else 0
 
     def stop_turn(self, session: Session, reason: str) -> bool:
@@ -300,17 +300,17 @@ class Instance:
 
     def set_drain_deadline(self, steady: float | None, left: float = 0.0) -> None:
         self.drain_deadline = steady
-        self.drain_deadline_at = None if steady is None else self._house.clock.wall() + left
+        self.drain_deadline_at = None if steady is None else self._host.clock.wall() + left
 
     def set_state(self, state: InstanceState, note: str = "") -> None:
         if (state, note) == (self.state, self.note):
             return
         self.state, self.note = state, note
         self.publish(past.InstanceChanged, state=state, note=note)
-        self._house.feed.touch_instance(self.name)
+        self._host.feed.touch_instance(self.name)
         for session in self.sessions.values():
             if len(session.mailbox):
-                self._house.feed.touch_session(session.key)
+                self._host.feed.touch_session(session.key)
 
     def close_when_empty(self) -> None:
         """A drain or a kill is over when there are neither turns nor processes."""
@@ -349,7 +349,7 @@ class Instance:
         self.note_brakes()
         self.note_shortage()
         self.close_when_empty()
-        self._house.feed.touch_instance(self.name)
+        self._host.feed.touch_instance(self.name)
 
     def _number_places(self) -> None:
         """Counts again who is next, and has those looked at who have moved up or down."""
@@ -359,16 +359,16 @@ class Instance:
         before, self._places = self._places, {session.key: place for place, session in enumerate(order, start=1)}
         for key in before.keys() | self._places.keys():
             if before.get(key) != self._places.get(key):
-                self._house.feed.touch_session(key)
+                self._host.feed.touch_session(key)
 
     @property
     def _spares_wanted(self) -> int:
         wanted = count_spares_wanted(self.pool, self.template.spares_wanted, self.template.pool.min_clients)
         if self.pool.spares >= wanted:
             return wanted  # nothing to be done: the house is not asked
-        is_held = self.spare_brake.holds(self.clock.steady()) or self.pool.has_spare_leaving
+        is_held = self.spare_backoff.holds(self.clock.steady()) or self.pool.has_spare_leaving
         is_calm = not is_held and self.park.trial is None
-        if not is_calm or self._house.room.is_wanted:
+        if not is_calm or self._host.room.is_wanted:
             return 0
         return wanted
 
@@ -380,11 +380,11 @@ class Instance:
             state=self.state,
             pool=self.pool,
             digest=self.clients.connector.digest,
-            is_recording=not self._house.recording_fails,
+            is_recording=not self._host.recording_fails,
             max_sessions=self.turn_limit,
             ready=self.turns.ready,
             now=self.clock.steady(),
-            may_open=needs_room and self._house.room.find_shortage(self) is None,
+            may_open=needs_room and self._host.room.find_shortage(self) is None,
             is_over_budget=is_over_budget(self),
             spares_wanted=spares,
             last_served=self.turns.last_served,
@@ -401,9 +401,9 @@ class Instance:
             if session.mailbox.current is turn:
                 circuit_breaker.fail_turn(self, session, FailureKind.ENGINE, f"its start cannot be recorded ({why})")
 
-        self._house.journal.start_turn(turn.id, self.clock.wall(), recorded.set, give_up)
+        self._host.journal.start_turn(turn.id, self.clock.wall(), recorded.set, give_up)
         slot.client.send(turn.words, turn.uuid, recorded, is_command=turn.is_command)
-        waited = self._house.clock.steady() - turn.queued_steady
+        waited = self._host.clock.steady() - turn.queued_steady
         self.waits.append(waited)
         self.publish(past.TurnStarted, session, turn, waited=waited, acquisition=acquisition)
         self.touch(session)
@@ -441,14 +441,14 @@ class Instance:
     def note_brakes(self) -> None:
         """Remembers the earliest time at which a brake lets go."""
         now = self.clock.steady()
-        brakes = (self.spare_brake, *(session.brake for session in self.turns.ready))
-        held = [brake.until for brake in brakes if brake.holds(now)]
+        brakes = (self.spare_backoff, *(session.backoff for session in self.turns.ready))
+        held = [backoff.until for backoff in brakes if backoff.holds(now)]
         self._brakes_from = min(held, default=0.0)
 
     # Telling
 
     def touch(self, session: Session | None) -> None:
-        feed = self._house.feed
+        feed = self._host.feed
         feed.touch_instance(self.name)
         if session is not None:
             feed.touch_session(session.key)
@@ -465,4 +465,4 @@ class Instance:
                 ids["client"] = session.slot.id
         if turn is not None:
             ids["turn"] = turn.id
-        self._house.feed.publish(what(at=self._house.clock.wall(), **{**ids, **facts}))  # type: ignore[arg-type]
+        self._host.feed.publish(what(at=self._host.clock.wall(), **{**ids, **facts}))  # type: ignore[arg-type]

@@ -15,15 +15,15 @@ from supervisor.feed import Feed
 from supervisor.instance.erasing import Eraser
 from supervisor.journal import Journal
 from supervisor.process.client import Client, Deadlines
-from supervisor.process.patience import Haste
+from supervisor.process.patience import Patience
 from supervisor.scheduling.admission import HostRoom
 from supervisor.sessions.daily_usage import Today
-from supervisor.sessions.open_questions import QuestionDesk
+from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.slot import Slot
 
 
 @dataclass(slots=True)
-class House:
+class HostContext:
     """What an instance shares with all others. Only `settings` is ever replaced: limits change while it runs."""
 
     clock: Clock
@@ -41,9 +41,9 @@ class House:
 
     feed: Feed = field(init=False)
     """Set once, before anything is opened: it shows what the house holds. The same goes for the desk."""
-    desk: QuestionDesk = field(init=False)
+    pending_questions: OpenQuestions = field(init=False)
     eraser: Eraser = field(init=False)
-    haste: Haste = field(default_factory=Haste)
+    patience: Patience = field(default_factory=Patience)
     """Of all clients that end."""
     today: Today = field(default_factory=Today)
     """What all instances have used."""

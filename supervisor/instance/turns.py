@@ -11,7 +11,7 @@ from supervisor.api.errors import JournalFailed, Suspended
 from supervisor.api.ids import new_id
 from supervisor.api.types import Interrupted, Outcome, Prompt, SessionKey, Source
 from supervisor.instance import circuit_breaker
-from supervisor.instance.shared import House
+from supervisor.instance.shared import HostContext
 from supervisor.process.client import EndReason
 from supervisor.sessions.records import record_turn
 from supervisor.sessions.session import Session
@@ -25,16 +25,16 @@ COMPACT = "/compact"
 """The CLI's command that puts a summary in the place of the conversation so far."""
 
 
-class TurnBook:
+class Turns:
     """Who waits, who may begin and who runs. Every turn passes through here exactly once in and once out."""
 
-    def __init__(self, instance: Instance, house: House) -> None:
+    def __init__(self, instance: Instance, host: HostContext) -> None:
         self.waiting = 0
         """Turns queued in all sessions."""
         self.waiting_text = 0
         """Characters of their prompts."""
         self._instance = instance
-        self._house = house
+        self._host = host
         self._ready: dict[SessionKey, Session] = {}
         self._running: dict[SessionKey, Session] = {}
         self._last_served: dict[str, int] = {}
@@ -64,8 +64,8 @@ class TurnBook:
         if not turn.is_recorded:
             # Before anything is changed: a value that cannot be noted has changed nothing then.
             record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
-            self._house.journal.accept_turn(record, lambda error: self._note_recorded(session, turn, error))
-        turn.queued_steady = self._house.clock.steady()
+            self._host.journal.accept_turn(record, lambda error: self._note_recorded(session, turn, error))
+        turn.queued_steady = self._host.clock.steady()
         session.mailbox.put(turn)
         self._count(turn, 1)
         if turn.is_recorded:
@@ -112,7 +112,7 @@ class TurnBook:
         """Ends a turn that waits."""
         session.drop(turn, outcome)
         self._count(turn, -1)
-        self._house.desk.approvals.note_turn_over(session, turn.id)
+        self._host.pending_questions.approvals.note_turn_over(session, turn.id)
         self._record_end(turn, outcome)
         self._instance.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
@@ -132,21 +132,21 @@ class TurnBook:
         """Queues the command that shortens the session's conversation, before all that waits in it."""
         key = session.key
         prompt = Prompt(key.instance, COMPACT, key.user, key.session, Source.ENGINE)
-        turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._house.clock.wall())
+        turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._host.clock.wall())
         self.put(session, turn)
         return turn
 
     def begin_own(self, session: Session, why: str) -> Turn:
         """Takes in a turn that the session's client has begun by itself: a turn like any other, but nobody's."""
-        key, now = session.key, self._house.clock.wall()
+        key, now = session.key, self._host.clock.wall()
         prompt = Prompt(key.instance, f"(begun by the agent itself: {why})", key.user, key.session, Source.AGENT)
         turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=now, is_recorded=True)
-        turn.queued_steady = self._house.clock.steady()
+        turn.queued_steady = self._host.clock.steady()
         session.begin_own(turn)
         self._running[session.key] = session
         record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
-        self._house.journal.accept_turn(record, lambda error: None)
-        self._house.journal.start_turn(turn.id, now, lambda: None)
+        self._host.journal.accept_turn(record, lambda error: None)
+        self._host.journal.start_turn(turn.id, now, lambda: None)
         self._instance.publish(past.TurnStarted, session, turn, waited=0.0, acquisition="hot")
         self.note_readiness(session)
         return turn
@@ -166,33 +166,33 @@ class TurnBook:
         self._note_end(session, turn, outcome)
 
     def _note_end(self, session: Session, turn: Turn, outcome: Outcome) -> None:
-        self._house.desk.approvals.note_turn_over(session, turn.id)
+        self._host.pending_questions.approvals.note_turn_over(session, turn.id)
         self._record_end(turn, outcome)
         if isinstance(outcome, Interrupted):
             self.leave_to_next_run(session, turn)
         self._instance.keep(session)
         circuit_breaker.note_outcome(self._instance, session, outcome)
-        self._instance.turn_seconds.append(self._house.clock.steady() - turn.started_steady)
+        self._instance.turn_seconds.append(self._host.clock.steady() - turn.started_steady)
         self._instance.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
 
     def _record_end(self, turn: Turn, outcome: Outcome) -> None:
         now = self._instance.clock.wall()
         if usage := getattr(outcome, "usage", None):
-            self._house.today.add(usage, now)
-            self._house.feed.touch_host()
-        self._house.journal.end_turn(turn.id, now, outcome, turn.note_outcome_recorded, turn.replace_outcome)
+            self._host.today.add(usage, now)
+            self._host.feed.touch_host()
+        self._host.journal.end_turn(turn.id, now, outcome, turn.note_outcome_recorded, turn.replace_outcome)
 
     def leave_to_next_run(self, session: Session, turn: Turn) -> None:
         """A turn that is interrupted because this run ends is offered by the next one, as after a crash: the unanswered
         prompt is cut from the conversation before it is sent again."""
-        if turn.stop_reason != EndReason.STOPPING or not self._house.keeps_queue or session.leaves_none_behind:
+        if turn.stop_reason != EndReason.STOPPING or not self._host.keeps_queue or session.leaves_none_behind:
             return
         if turn.prompt.source in (Source.AGENT, Source.ENGINE):
             return
         now = self._instance.clock.wall()
         session.drop_turns = (turn.first_uuid, *session.drop_turns)
-        self._house.journal.offer_turn(turn.id, session.key, now, now + self._instance.template.question_ttl)
+        self._host.journal.offer_turn(turn.id, session.key, now, now + self._instance.template.question_ttl)
 
     def put_back(self, session: Session, reason: str) -> Turn:
         """Makes the running turn wait again, before all others."""
@@ -208,7 +208,7 @@ class TurnBook:
             self._ready[session.key] = session
             head = session.mailbox.head
             if head is not None and head.eligible_steady is None:
-                head.eligible_steady = self._house.clock.steady()
+                head.eligible_steady = self._host.clock.steady()
         else:
             self._ready.pop(session.key, None)
         self._instance.touch(session)

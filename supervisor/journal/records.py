@@ -29,7 +29,7 @@ class SessionRecord(NamedTuple):
     """The uuid of an unanswered prompt that the next resume cuts from the conversation; mostly empty."""
     usage: Usage = Usage()
     cost_seen: float = 0.0
-    """The running total that the last client told, in dollars (`meter.CostMeter`)."""
+    """The running total that the last client told, in dollars (`cost_meter.CostMeter`)."""
     turns: int = 0
     note: str = ""
     has_failed: bool = False

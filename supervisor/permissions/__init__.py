@@ -1,0 +1,1 @@
+"""What a tool call may do, and how it is shown to the person who decides."""

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from supervisor.api.errors import ClientDied, ConnectFailed, HearingFailed
 from supervisor.api.types import Server, ServerState
 from supervisor.process.connection import Connection, ProcessTree
-from supervisor.process.patience import KILL, TERMINATE, Haste
+from supervisor.process.patience import KILL, TERMINATE, Patience
 from supervisor.process.process_tree import Measure, ProcessTable
 from supervisor.process.reports import (
     NEVER_WRITTEN,
@@ -154,7 +154,7 @@ class Client(Generic[PlaceT]):
         listener: Listener[PlaceT],
         deadlines: Deadlines,
         starts: anyio.CapacityLimiter,
-        haste: Haste | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """`haste` shortens the ladder for all clients at once; without, nothing does."""
         self.place = place
@@ -169,7 +169,7 @@ class Client(Generic[PlaceT]):
         self._listener = listener
         self._deadlines = deadlines
         self._starts = starts
-        self._haste = haste or Haste()
+        self._patience = patience or Patience()
         self._outbox, self._prompts = anyio.create_memory_object_stream[_Letter](math.inf)
         self._interrupt_wanted = anyio.Event()
         self._unwanted = ""
@@ -319,7 +319,7 @@ class Client(Generic[PlaceT]):
             if is_busy and self.error is None and self.reason not in _UNASKED:
                 self._listener.client_ending(self.place, "interrupt")
                 self._disown()
-                with self._haste.wait(math.inf, until=TERMINATE):
+                with self._patience.wait(math.inf, until=TERMINATE):
                     await self._interrupt_and_settle()
             group.cancel_scope.cancel()
 
@@ -577,7 +577,7 @@ class Client(Generic[PlaceT]):
             # underneath it, which lets the disconnect return.
             group.start_soon(self._disconnect, left)
             patience = 0 if self.reason is EndReason.PANIC else self._deadlines.disconnect
-            with self._haste.wait(patience, until=TERMINATE):
+            with self._patience.wait(patience, until=TERMINATE):
                 await left.wait()
             tree.look()
             await self._end_tree(tree)
@@ -599,7 +599,7 @@ class Client(Generic[PlaceT]):
         if tree.alive_count:
             self._tell_step("terminate")
             tree.terminate()
-            with self._haste.wait(self._deadlines.terminate, until=KILL):
+            with self._patience.wait(self._deadlines.terminate, until=KILL):
                 await tree.emptied(math.inf)
             if tree.alive_count:
                 self._tell_step("kill")

@@ -33,7 +33,7 @@ class Launch:
 
 
 class ProcessTree(Protocol):
-    """The processes of one connection, wherever they run, as seen so far (`processes.Tree` is the local one)."""
+    """The processes of one connection, wherever they run, as seen so far (`process_tree.Tree` is the local one)."""
 
     @property
     def alive_count(self) -> int: ...

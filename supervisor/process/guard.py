@@ -13,7 +13,7 @@ becomes the guard's own child. So "nothing is left" is the kernel's answer to `w
 - on `END_NOW`, which the kernel sends it when the supervisor dies, kills everything at once, as often as it takes.
 
 Run by its path with the standard library alone: `python -I -S guard.py CLI [ARGUMENT …]`, through the script that
-`bundled.wrap_cli` writes. Linux only. What it takes from its environment (and does not pass on):
+`executable.wrap_cli` writes. Linux only. What it takes from its environment (and does not pass on):
 
     BULLPEN_SUPERVISOR   pid of the process that starts it. When that is not its parent any more, nothing is started.
     BULLPEN_KEEP         names of the variables that the CLI gets, separated by commas; `NAME*` stands for all that

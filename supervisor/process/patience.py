@@ -11,7 +11,7 @@ PATIENT, TERMINATE, KILL = 0, 1, 2
 """Levels: nothing is skipped · no interrupt and no disconnect is waited for · nor what TERM may do."""
 
 
-class Haste:
+class Patience:
     """One for all clients of a supervisor."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from supervisor.api.errors import UnknownTarget
 from supervisor.api.ids import new_id
 from supervisor.api.types import Offer, Prompt, SessionKey
 from supervisor.instance.instance import Instance
-from supervisor.instance.shared import House
+from supervisor.instance.shared import HostContext
 from supervisor.journal import OfferOutcome, OfferRecord
 from supervisor.sessions.records import make_offer, record_session
 from supervisor.sessions.session import Session
@@ -31,10 +31,10 @@ class _Open(NamedTuple):
 class OfferDesk:
     """Holds the offers that wait for a decision, at most one of each session."""
 
-    def __init__(self, instances: Mapping[str, Instance], house: House, take_in: Callable[[Turn], None]) -> None:
+    def __init__(self, instances: Mapping[str, Instance], host: HostContext, take_in: Callable[[Turn], None]) -> None:
         """`take_in` is told of every turn that a replay makes, once it is queued."""
         self._instances = instances
-        self._house = house
+        self._host = host
         self._take_in = take_in
         self._open: dict[SessionKey, _Open] = {}
 
@@ -68,7 +68,7 @@ class OfferDesk:
             session.key,
             prompt,
             session.conversation,
-            at=self._house.clock.wall(),
+            at=self._host.clock.wall(),
             replays=offer.turn_id,
         )
 
@@ -91,7 +91,7 @@ class OfferDesk:
         """Nobody sends it again. Raises `UnknownTarget`."""
         offer, _ = self._take(session)
         instance = self._instances[session.key.instance]
-        self._house.journal.settle_offer(offer.turn_id, self._house.clock.wall(), outcome)
+        self._host.journal.settle_offer(offer.turn_id, self._host.clock.wall(), outcome)
         instance.publish(past.OfferSettled, session, outcome=outcome, replayed=offer.turn_id)
 
     def expire(self, now: float) -> None:
@@ -117,5 +117,5 @@ class OfferDesk:
         return found
 
     def _keep(self, session: Session) -> None:
-        self._house.journal.keep_session(record_session(session))
+        self._host.journal.keep_session(record_session(session))
         self._instances[session.key.instance].touch(session)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from supervisor.api.entries import QuestionClosed, TurnEnded
 from supervisor.api.types import Failed, FailureKind, Interrupted, Question, QuestionOutcome, SessionKey, Source
 from supervisor.instance.instance import Instance
-from supervisor.instance.shared import House
+from supervisor.instance.shared import HostContext
 from supervisor.journal import Loaded, OfferOutcome, OfferRecord, TurnRecord, Unreadable
 from supervisor.recovery.offers import OfferDesk
 from supervisor.sessions.records import record_session, revive_session, revive_turn
@@ -38,22 +38,22 @@ class Restart:
     """One start's taking over."""
 
     def __init__(
-        self, instances: Mapping[str, Instance], house: House, offers: OfferDesk, take_in: Callable[[Turn], None]
+        self, instances: Mapping[str, Instance], host: HostContext, offers: OfferDesk, take_in: Callable[[Turn], None]
     ) -> None:
         self._instances = instances
-        self._house = house
+        self._host = host
         self._offers = offers
         self._take_in = take_in
-        self._now = house.clock.wall()
+        self._now = host.clock.wall()
 
     def take_over(self, loaded: Loaded) -> TakenOver:
         """What belongs to an instance that this start does not have is left in the journal as it is."""
-        journal = self._house.journal
+        journal = self._host.journal
         for row in loaded.unreadable:
             self._fail_unreadable(row)
         for record in loaded.sessions:
             if (instance := self._instances.get(record.key.instance)) is not None:
-                instance.add_session(revive_session(record, self._house.clock, journal))
+                instance.add_session(revive_session(record, self._host.clock, journal))
         for question in loaded.questions:
             self._lose(question)
         offers = [*loaded.offers, *filter(None, map(self._interrupt, loaded.running))]
@@ -62,14 +62,14 @@ class Restart:
             if (session := self._session(offer.turn.key)) is not None:
                 self._offers.put(offer, session)
         waiting = 0
-        if self._house.keeps_queue:
+        if self._host.keeps_queue:
             for turn in loaded.waiting:
                 waiting += self._queue(turn)
         return TakenOver(len(loaded.sessions), waiting, len(loaded.running))
 
     def _fail_unreadable(self, row: Unreadable) -> None:
         """A row that was edited or damaged fails what it is about, and is told once."""
-        journal, why = self._house.journal, f"its record in {row.table} cannot be read ({row.why})"
+        journal, why = self._host.journal, f"its record in {row.table} cannot be read ({row.why})"
         match row.table:
             case "turns":
                 journal.end_turn(row.id, self._now, Failed(FailureKind.ENGINE, why))
@@ -83,7 +83,7 @@ class Restart:
 
     def _lose(self, question: Question) -> None:
         """Nobody waits for its answer any more, and the conversation says so."""
-        self._house.journal.settle_question(question.id, self._now, QuestionOutcome.LOST, "", "")
+        self._host.journal.settle_question(question.id, self._now, QuestionOutcome.LOST, "", "")
         instance = self._instances.get(question.key.instance)
         session = instance.sessions.get(question.key) if instance is not None else None
         if session is not None:
@@ -95,7 +95,7 @@ class Restart:
 
     def _interrupt(self, record: TurnRecord) -> OfferRecord | None:
         """The one outcome of a turn that ran when the earlier run ended, and the offer to send it again."""
-        journal = self._house.journal
+        journal = self._host.journal
         outcome = Interrupted(LAST_WORDS)
         journal.end_turn(record.id, self._now, outcome)
         session = self._session(record.key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from supervisor import bounds
 from supervisor.api.types import FailureKind
-from supervisor.sessions.backoff import Brake
+from supervisor.sessions.backoff import Backoff
 
 PAUSES = {
     FailureKind.RATE_LIMIT: (15.0, 300.0),
@@ -36,7 +36,7 @@ class Park:
         """What it was parked for, while it finds out."""
         self.opened_at = 0.0
         """Since when it does."""
-        self._brakes = {kind: Brake(base, cap) for kind, (base, cap) in PAUSES.items()}
+        self._brakes = {kind: Backoff(base, cap) for kind, (base, cap) in PAUSES.items()}
 
     def close(self, kind: FailureKind, now: float, seconds: float | None = None) -> bool:
         """Parks for `seconds` (`LONGEST_PARK` at most), or for as long as it takes by experience. False when nothing
@@ -65,8 +65,8 @@ class Park:
         self.trial, self.opened_at = 1, now
 
     def note_good_turn(self, max_sessions: int) -> None:
-        for brake in self._brakes.values():
-            brake.release()
+        for backoff in self._brakes.values():
+            backoff.release()
         if self.trial is not None:
             self.trial *= 2
             if self.trial >= max_sessions:

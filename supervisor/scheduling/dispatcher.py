@@ -108,7 +108,7 @@ def decide(scene: Scene) -> Decision | None:
                     return Recycle(slot)
                 # 4. Its own client is warm: one write.
                 return Begin(session, slot)
-            if session.brake.holds(scene.now):
+            if session.backoff.holds(scene.now):
                 continue
             # 5. It has no conversation yet: any spare will do, adopted with its id and workspace.
             if not session.has_history and (spare := pool.find_spare(scene.digest)):
@@ -210,7 +210,7 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
         return WhyWaiting.DISK
     if slot is not None and (slot.is_coming or slot.is_leaving):
         return WhyWaiting.STARTING
-    if slot is None and mailbox.is_ready and session.brake.holds(outlook.now):
+    if slot is None and mailbox.is_ready and session.backoff.holds(outlook.now):
         return WhyWaiting.BACKING_OFF
     if state is not InstanceState.RUNNING:
         return WhyWaiting.DRAINING

@@ -31,7 +31,7 @@ class Approval:
     question: Question
     session: Session
     call: str
-    """What was asked for (`permissions.call_of`)."""
+    """What was asked for (`tool_calls.call_of`)."""
     target: str
     """The file it would write; empty for other calls."""
     signature: Signature

@@ -10,7 +10,7 @@ TRIES = 5
 """Failures in a row after which whoever waits is told, instead of being tried again (S1.18)."""
 
 
-class Brake:
+class Backoff:
     """Of one session, of one pool, or of a pool's spares. All times in steady seconds."""
 
     def __init__(self, base: float = BASE, cap: float = CAP, tries: int = TRIES) -> None:

@@ -60,7 +60,7 @@ class QuestionListener(Protocol):
         """A request that nobody can decide on was denied without being put."""
 
 
-class QuestionDesk:
+class OpenQuestions:
     """Holds what is open; forgets nothing that an answer might still come for."""
 
     def __init__(self, clock: Clock, listener: QuestionListener) -> None:

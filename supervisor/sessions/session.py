@@ -39,7 +39,7 @@ from supervisor.process.reports import (
     Trimmed,
     Voided,
 )
-from supervisor.sessions.backoff import Brake
+from supervisor.sessions.backoff import Backoff
 from supervisor.sessions.conversation import Conversation
 from supervisor.sessions.cost_meter import CostMeter
 from supervisor.sessions.gist import Gist
@@ -111,7 +111,7 @@ class Session:
         self.allowed: set[str] = set()
         """What "always in this session" has allowed (`rules.Rule.stored`)."""
         self.allowed_once: list[str] = []
-        """Calls (`permissions.call_of`) approved while no client was there to be told: each counts once, and only for
+        """Calls (`tool_calls.call_of`) approved while no client was there to be told: each counts once, and only for
         the turn that asked."""
         self.questions: list[str] = []
         """Ids of its open questions."""
@@ -121,7 +121,7 @@ class Session:
         self.note = ""
         self.has_failed = False
         """Its last turn failed."""
-        self.brake = Brake()
+        self.backoff = Backoff()
         """After a client of it ended badly: the next start waits."""
         self.is_stalled = False
         """Its turn has given no sign of life for longer than `stall_after`."""

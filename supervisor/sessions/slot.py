@@ -92,7 +92,7 @@ class Slot:
 
     @property
     def memory_level(self) -> MemoryLevel:
-        """As last measured (`ceilings.judge`)."""
+        """As last measured (`memory_ceilings.judge`)."""
         return self._memory_level
 
     @memory_level.setter

@@ -100,7 +100,7 @@ async def test_approved_is_recorded_exactly_where_the_tool_has_run(open_house: O
             row = supervisor.view.session_row(ticket.key)
             assert row is not None
             written = supervisor.settings.state_dir / "workspaces" / "desk" / row.session_uuid / "notes.txt"
-            journal = supervisor._house.journal
+            journal = supervisor._host.journal
             await journal.flush()
             cursor = await journal._connection.execute("SELECT outcome FROM questions WHERE id = ?", (question.id,))
             found = await cursor.fetchone()

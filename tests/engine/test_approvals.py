@@ -40,7 +40,7 @@ def closings(supervisor: Supervisor, question: Question) -> list[QuestionOutcome
 
 async def recorded(supervisor: Supervisor, question: Question) -> str:
     """The outcome in the journal."""
-    journal = supervisor._house.journal
+    journal = supervisor._host.journal
     await journal.flush()
     cursor = await journal._connection.execute("SELECT outcome FROM questions WHERE id = ?", (question.id,))
     row = await cursor.fetchone()
@@ -151,7 +151,7 @@ async def test_a_call_that_was_stopped_at_once_is_not_known_to_have_run(
             feed.take()
             supervisor.answer(question.id, Allow(always=True))
             await until(lambda: verdicts)
-            (approval,) = supervisor._house.desk.approvals._followed
+            (approval,) = supervisor._host.pending_questions.approvals._followed
             assert approval.given_at is not None
             approval.given_at -= seconds
             connection = world.connections[-1]

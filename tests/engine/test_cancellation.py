@@ -144,7 +144,7 @@ def assert_consistent(supervisor: Supervisor, world: GatedWorld) -> None:
     assert len(instance.pool) == len(world.live), repr(instance.pool)
     assert instance.turns.waiting == 0
     assert len(instance.turns.running) == 0
-    assert supervisor._house.starts.borrowed_tokens == 0
+    assert supervisor._host.starts.borrowed_tokens == 0
     assert supervisor._turns == {}
 
 

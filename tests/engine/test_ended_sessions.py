@@ -95,15 +95,15 @@ async def test_closing_a_session_removes_its_transcript_and_words_at_once_and_it
         await until(lambda: find_words(tmp_path / "state" / "journal.db") == [])
         assert len(workspaces(tmp_path)) == 2
         assert supervisor.conversation(other).entries
-        await until(lambda: [r.has_files for r in supervisor._house.eraser.pending] == [False])
+        await until(lambda: [r.has_files for r in supervisor._host.eraser.pending] == [False])
     clock.ahead = 3500
     async with start(make_template(workspaceTtl="1h"), clock=clock.clock) as supervisor:
-        await supervisor._house.journal.flush()
+        await supervisor._host.journal.flush()
         assert len(workspaces(tmp_path)) == 2
     clock.ahead = 3700
     async with start(make_template(workspaceTtl="1h"), clock=clock.clock) as supervisor:
         await until(lambda: len(workspaces(tmp_path)) == 1)
-        await until(lambda: not supervisor._house.eraser.pending)
+        await until(lambda: not supervisor._host.eraser.pending)
         assert supervisor.conversation(other).entries
     assert read(tmp_path / "state", "SELECT count(*) FROM removals") == [(0,)]
 
@@ -114,7 +114,7 @@ async def test_no_word_of_it_stays_in_any_file_of_the_state_directory_while_bull
     """Free pages and the write-ahead log included."""
     async with start(make_template(workspaceTtl="0")) as supervisor:
         key = await say(supervisor)
-        await supervisor._house.journal.flush()
+        await supervisor._host.journal.flush()
         assert find_words(tmp_path)
         supervisor.close_session(key)
         await until(lambda: find_words(tmp_path) == [])
@@ -161,7 +161,7 @@ async def test_a_workspace_is_kept_for_ever_where_the_template_says_so(
         await until(lambda: not transcripts(store))
     clock.ahead = 1e9
     async with start(make_template(workspaceTtl="none"), clock=clock.clock) as supervisor:
-        await supervisor._house.eraser.finish()
+        await supervisor._host.eraser.finish()
     assert len(workspaces(tmp_path)) == 1
 
 
@@ -177,7 +177,7 @@ async def test_a_shared_folder_is_never_removed(
         session.workspace = shared
         supervisor.close_session(key)
         await until(lambda: not supervisor.snapshot().sessions)
-        await until(lambda: not supervisor._house.eraser.pending)
+        await until(lambda: not supervisor._host.eraser.pending)
     assert (shared / "kept").exists()
 
 
@@ -228,7 +228,7 @@ async def test_workspaces_that_no_session_knows_are_swept_once_they_are_old_enou
     clock = Later()
     clock.ahead = 6.9 * 86400
     async with start(make_template(), clock=clock.clock) as supervisor:
-        await supervisor._house.eraser.sweep({"desk": 7 * 86400.0})
+        await supervisor._host.eraser.sweep({"desk": 7 * 86400.0})
         assert len(workspaces(tmp_path)) == 2
     clock.ahead = 7.1 * 86400
     async with start(make_template(), clock=clock.clock) as supervisor:
@@ -243,7 +243,7 @@ async def test_what_a_session_uses_is_never_removed_even_by_a_mistaken_note(
         key = await say(supervisor)
         session = supervisor._instances["desk"].sessions[key]
         assert session.workspace is not None
-        supervisor._house.eraser.discard(key, session.uuid, session.workspace, 0.0)
+        supervisor._host.eraser.discard(key, session.uuid, session.workspace, 0.0)
         await until(lambda: read(tmp_path / "state", "SELECT count(*) FROM removals") == [(0,)])
         assert len(transcripts(store)) == len(workspaces(tmp_path)) == 1
 
@@ -265,12 +265,12 @@ async def test_what_could_not_be_removed_is_told_and_tried_again(
         with monkeypatch.context() as patch:
             patch.setattr(os, "unlink", refuse)
             supervisor.close_session(key)
-            await until(lambda: supervisor._house.eraser.failed)
-        (failure,) = supervisor._house.eraser.failed
+            await until(lambda: supervisor._host.eraser.failed)
+        (failure,) = supervisor._host.eraser.failed
         assert failure.endswith("/note: Operation not permitted")
         clock.ahead = 3601
         await until(lambda: not workspaces(tmp_path))
-        await until(lambda: not supervisor._house.eraser.failed)
+        await until(lambda: not supervisor._host.eraser.failed)
 
 
 async def test_a_conversation_that_got_lost_takes_its_workspace_along_in_time(

@@ -75,7 +75,7 @@ async def test_a_session_waits_longer_after_each_crash_and_a_good_turn_forgives(
             hands.ahead += 1
             await ticket.outcome()
         assert isinstance(ticket.finished, Done)
-        assert supervisor._instances["desk"].sessions[ticket.key].brake.failures == 0
+        assert supervisor._instances["desk"].sessions[ticket.key].backoff.failures == 0
 
 
 async def test_after_five_crashes_in_a_row_whoever_waits_is_told(start: Start, world: FakeWorld, hands: Hands) -> None:

@@ -74,7 +74,7 @@ async def test_what_was_approved_for_a_turn_does_not_outlive_it(
         session = supervisor._instances["desk"].sessions[ticket.key]
         session.allowed_once.append("Write {}")
         supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
-        assert (await supervisor._house.desk.ask(session, "x", passwords, 0.01)).answer != Allow()
+        assert (await supervisor._host.pending_questions.ask(session, "x", passwords, 0.01)).answer != Allow()
         assert isinstance(await ticket.outcome(), Done)
         assert session.allowed_once == []
 
@@ -127,7 +127,7 @@ async def test_a_replay_that_cannot_be_recorded_leaves_its_offer(start: Start, w
     await crash_with_one_running_and_one_waiting(start, world)
     async with start() as supervisor:
         await until(lambda: supervisor.snapshot().sessions[0].turns == 3)
-        journal = supervisor._house.journal
+        journal = supervisor._host.journal
         await journal.flush()
         await journal._connection.execute("PRAGMA query_only = 1")
         with pytest.raises(NotRecorded):
@@ -148,8 +148,8 @@ async def test_an_undelivered_prompt_that_a_stop_keeps_runs_at_the_next_start(st
         ticket = supervisor.submit(Prompt("desk", "two", user="ana"))
         await until(lambda: len(world.connections) == 2)
         supervisor.pause("desk")
-        await supervisor._house.journal.flush()
-        record = await supervisor._house.journal.find_turn(ticket.id)
+        await supervisor._host.journal.flush()
+        record = await supervisor._host.journal.find_turn(ticket.id)
         assert record is not None
         assert record.started_at is None
     world.gate = None

@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.types import Interrupted, Prompt
-from supervisor.process.patience import KILL, PATIENT, TERMINATE, Haste
+from supervisor.process.patience import KILL, PATIENT, TERMINATE, Patience
 from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_wait_is_given_up_when_its_level_is_reached_and_no_sooner() -> None:
-    haste = Haste()
+    patience = Patience()
     ended: list[str] = []
 
     async def wait(name: str, until: int) -> None:
-        with haste.wait(math.inf, until=until):
+        with patience.wait(math.inf, until=until):
             await anyio.sleep_forever()
         ended.append(name)
 
@@ -30,27 +30,27 @@ async def test_a_wait_is_given_up_when_its_level_is_reached_and_no_sooner() -> N
         group.start_soon(wait, "disconnect", TERMINATE)
         group.start_soon(wait, "terminate", KILL)
         await anyio.wait_all_tasks_blocked()
-        assert (haste.level, ended) == (PATIENT, [])
-        haste.hurry()
+        assert (patience.level, ended) == (PATIENT, [])
+        patience.hurry()
         await anyio.wait_all_tasks_blocked()
         assert ended == ["disconnect"]
-        haste.hurry()
+        patience.hurry()
     assert ended == ["disconnect", "terminate"]
 
 
 async def test_a_wait_that_begins_too_late_is_none() -> None:
-    haste = Haste()
-    haste.hurry()
-    with haste.wait(math.inf, until=TERMINATE) as scope:
+    patience = Patience()
+    patience.hurry()
+    with patience.wait(math.inf, until=TERMINATE) as scope:
         await anyio.sleep_forever()
     assert scope.cancelled_caught
 
 
 async def test_haste_goes_no_further_than_to_kill() -> None:
-    haste = Haste()
+    patience = Patience()
     for _ in range(5):
-        haste.hurry()
-    assert haste.level == KILL
+        patience.hurry()
+    assert patience.level == KILL
 
 
 async def test_a_hurried_end_skips_the_waiting_and_nothing_else(start: Start, world: FakeWorld) -> None:

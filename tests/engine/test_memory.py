@@ -289,7 +289,7 @@ async def test_nothing_is_given_up_while_somebody_was_kept_out_lately(
         instance = supervisor._instances["desk"]
         await until(lambda: client(supervisor).state is SlotState.READY)
         slot = next(iter(instance.pool))
-        await until(lambda: instance._house.clock.steady() - slot.idle_since > 0.3)
+        await until(lambda: instance._host.clock.steady() - slot.idle_since > 0.3)
         assert world.live
         instance.shortage.seen_at -= 60
         await until(lambda: not world.live)
@@ -306,9 +306,9 @@ async def test_a_session_that_backs_off_keeps_no_place_from_other_instances(
         outcome = await supervisor.submit(Prompt("one", "bad", user="ana")).outcome()
         assert isinstance(outcome, Failed)
         (session,) = instance.sessions.values()
-        session.brake.until += 3600
+        session.backoff.until += 3600
         waiting = supervisor.submit(Prompt("one", "good", user="ana"))
         assert isinstance(await supervisor.submit(Prompt("two", "x", user="boris")).outcome(), Done)
         assert waiting.finished is None
-        session.brake.release()
+        session.backoff.release()
         assert isinstance(await waiting.outcome(), Done)

@@ -12,8 +12,8 @@ from supervisor.api import events as past
 from supervisor.api.types import Done, Failed, FailureKind, Prompt, Server, ServerState
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import circuit_breaker
-from supervisor.instance.client_reports import Hearing
-from supervisor.instance.turns import TurnBook
+from supervisor.instance.client_reports import ClientReports
+from supervisor.instance.turns import Turns
 from supervisor.process.reports import Limited, TextDelta
 from supervisor.sessions.session import Session
 from supervisor.testing.fake import FakeWorld, hold
@@ -26,9 +26,9 @@ PLACES = {
     "what is said is taken down": (Session, "hear"),
     "what it means for the pool": (circuit_breaker, "hear"),
     "the result is settled": (Session, "settle"),
-    "the turn is ended": (TurnBook, "finish"),
-    "the client is ready": (Hearing, "client_ready"),
-    "its servers are noted": (Hearing, "client_servers"),
+    "the turn is ended": (Turns, "finish"),
+    "the client is ready": (ClientReports, "client_ready"),
+    "its servers are noted": (ClientReports, "client_servers"),
 }
 UNWRITTEN = ("the client is ready", "its servers are noted")
 """Places where the prompt may not have been written yet."""
@@ -107,7 +107,7 @@ async def test_a_mistake_about_a_turn_of_its_own_ends_that_client_alone(
     async with start() as supervisor:
         assert await is_well(supervisor, "ana")
         (connection,) = world.connections
-        fault = Fault(monkeypatch, TurnBook, name)
+        fault = Fault(monkeypatch, Turns, name)
         connection.wake()
         connection.tell(TextDelta("by myself"))
         connection.finish_own("by myself")
@@ -139,11 +139,11 @@ async def test_a_client_that_is_ended_by_a_mistake_brakes_its_session_as_a_crash
 ) -> None:
     """Else it would be tried again, and fail again, as fast as clients start."""
     async with start() as supervisor:
-        Fault(monkeypatch, Hearing, "client_ready", times=1_000_000)
+        Fault(monkeypatch, ClientReports, "client_ready", times=1_000_000)
         ticket = supervisor.submit(Prompt("desk", "odd", user="ana"))
         instance = supervisor._instances["desk"]
         await until(lambda: instance.pool.failures[FailureKind.ENGINE] == 2)
-        assert instance.sessions[ticket.key].brake.failures == 2
-        assert instance.brake.failures == 2
+        assert instance.sessions[ticket.key].backoff.failures == 2
+        assert instance.backoff.failures == 2
         supervisor.interrupt(ticket.key)
         assert supervisor.failure is None

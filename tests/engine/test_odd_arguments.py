@@ -279,7 +279,7 @@ async def test_a_prompt_whose_commit_nobody_heard_of_is_not_refused(
     """The disk stops answering, and bullpen stops: the prompt may be there or not."""
     world.on_prompt = hold
     async with start() as supervisor:
-        journal = supervisor._house.journal
+        journal = supervisor._host.journal
         await journal.flush()
 
         async def hang(*_: object) -> None:
@@ -301,7 +301,7 @@ async def test_an_outcome_that_is_not_recorded_is_not_called_refused(
     async with start() as supervisor:
         ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
-        await supervisor._house.journal._connection.execute_fetchall("PRAGMA query_only = 1")
+        await supervisor._host.journal._connection.execute_fetchall("PRAGMA query_only = 1")
         world.connections[0].reply("fine")
         await until(lambda: ticket.finished)
     await ticket.accepted()
@@ -312,8 +312,8 @@ async def test_an_outcome_that_is_not_recorded_is_not_called_refused(
 
 async def test_a_prompt_that_could_not_be_recorded_is_refused(start: Start, world: FakeWorld, brief: None) -> None:
     async with start() as supervisor:
-        await supervisor._house.journal._connection.execute_fetchall("PRAGMA query_only = 1")
+        await supervisor._host.journal._connection.execute_fetchall("PRAGMA query_only = 1")
         with pytest.raises(NotRecorded) as caught:
             await supervisor.submit(Prompt("desk", "hello", user="ana")).accepted()
         assert isinstance(caught.value, Refused)
-        await supervisor._house.journal._connection.execute_fetchall("PRAGMA query_only = 0")
+        await supervisor._host.journal._connection.execute_fetchall("PRAGMA query_only = 0")

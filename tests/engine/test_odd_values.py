@@ -135,7 +135,7 @@ async def test_what_cannot_be_recorded_of_one_session_is_told_and_ends_nobody(
         with supervisor.watch() as feed:
             outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
             assert isinstance(outcome, Done)
-            await supervisor._house.journal.flush()
+            await supervisor._host.journal.flush()
             lost = [event for event in feed.take().events if isinstance(event, past.RecordLost)]
         assert lost
         assert "OverflowError" in lost[0].message
@@ -166,7 +166,7 @@ async def test_a_turn_whose_start_cannot_be_recorded_fails_and_is_never_written(
     start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with start() as supervisor:
-        journal = supervisor._house.journal
+        journal = supervisor._host.journal
         start_turn = journal.start_turn
         monkeypatch.setattr(journal, "start_turn", lambda turn, _, *calls: start_turn(turn, 2**63, *calls))
         outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()

@@ -23,7 +23,7 @@ from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import verbs
 from supervisor.permissions.requests import ToolRequest
-from supervisor.sessions.open_questions import QuestionDesk
+from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.testing.fake import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
@@ -274,7 +274,7 @@ async def test_our_own_failure_is_published_ends_everything_and_is_raised(
             with supervisor.watch() as feed:
                 supervisor.submit(Prompt("desk", "a", user="ana"))
                 await until(lambda: world.live and world.live[0].prompts)
-                monkeypatch.setattr(QuestionDesk, "expire", fail)
+                monkeypatch.setattr(OpenQuestions, "expire", fail)
                 await until(lambda: supervisor.failure)
                 events.extend(feed.take().events)
     assert caught.group_contains(ZeroDivisionError)

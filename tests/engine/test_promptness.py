@@ -146,7 +146,7 @@ async def test_what_could_not_be_recorded_begins_when_the_disk_is_well_again(
     async with start(make_template(**ONE), **SELDOM) as supervisor:
         supervisor.pause("desk")
         await supervisor.submit(Prompt("desk", "kept", user="ana")).accepted()
-        journal = supervisor._house.journal
+        journal = supervisor._host.journal
         await journal.flush()
         await journal._connection.execute_fetchall("PRAGMA query_only = 1")
         supervisor.pause("desk")  # is noted, and shows how the disk is

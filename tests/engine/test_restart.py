@@ -43,7 +43,7 @@ async def crashing(supervisor: Supervisor, world: FakeWorld) -> AsyncIterator[Su
     async with anyio.create_task_group() as group:
         await group.start(supervisor.run)
         yield supervisor
-        journal = supervisor._house.journal
+        journal = supervisor._host.journal
         await journal.flush()
         # From here on nothing reaches the disk, as if the process had been killed now.
         journal._writer.add = lambda note: None  # type: ignore[method-assign]
@@ -53,7 +53,7 @@ async def crashing(supervisor: Supervisor, world: FakeWorld) -> AsyncIterator[Su
 
 
 async def outcome_of(supervisor: Supervisor, turn_id: str) -> Outcome | None:
-    record = await supervisor._house.journal.find_turn(turn_id)
+    record = await supervisor._host.journal.find_turn(turn_id)
     assert record is not None, "an accepted turn is on record"
     return record.outcome
 
@@ -256,8 +256,8 @@ async def test_questions_of_the_earlier_run_are_lost_on_record(start: Start, wor
         group.cancel_scope.cancel()
     async with start() as supervisor:
         assert supervisor.snapshot().questions == ()
-        await supervisor._house.journal.flush()
-        assert (await supervisor._house.journal.load()).questions == ()
+        await supervisor._host.journal.flush()
+        assert (await supervisor._host.journal.load()).questions == ()
         *_, closed, ended = supervisor.conversation(ANA).entries
         assert isinstance(closed, QuestionClosed)
         assert closed.outcome is QuestionOutcome.LOST

@@ -356,7 +356,7 @@ async def test_it_stands_in_the_journal_with_its_outcome(start: Start, world: Fa
         scene.agent.wake()
         scene.agent.finish_own("own words")
         await until(lambda: len(scene.outcomes) == 2)
-        log = scene.supervisor._house.log
+        log = scene.supervisor._host.log
         assert log is not None
         turn_id = [one.turn_id for one in scene.supervisor.conversation(scene.key).entries if isinstance(one, Asked)][
             -1
@@ -411,7 +411,7 @@ async def test_an_agent_that_woke_for_nothing_holds_a_prompt_up_no_longer_than_i
         await anyio.wait_all_tasks_blocked()
         ticket = scene.supervisor.submit(PROMPT)
         await until(lambda: scene.supervisor.snapshot().sessions[0].turn_id)
-        await scene.supervisor._house.journal.flush()
+        await scene.supervisor._host.journal.flush()
         await anyio.wait_all_tasks_blocked()
         assert "hello" not in scene.agent.prompts
         scene.agent.tell(Rested())

@@ -60,7 +60,7 @@ async def test_while_the_disk_is_read_only_nobody_is_told_an_outcome(
     async with start() as supervisor:
         ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: [prompt for connection in world.connections for prompt in connection.prompts])
-        journal = supervisor._house.journal
+        journal = supervisor._host.journal
         await journal._connection.execute_fetchall(READ_ONLY)
         world.connections[0].reply("fine")
         await until(lambda: ticket.finished and journal.failing)
@@ -81,7 +81,7 @@ async def test_an_outcome_that_could_not_be_recorded_is_not_waited_for_for_ever(
     async with start() as supervisor:
         ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: [prompt for connection in world.connections for prompt in connection.prompts])
-        await supervisor._house.journal._connection.execute_fetchall(READ_ONLY)
+        await supervisor._host.journal._connection.execute_fetchall(READ_ONLY)
         world.connections[0].reply("fine")
         await until(lambda: ticket.finished)
     with pytest.raises(OutcomeUnknown):

@@ -204,7 +204,7 @@ async def play(scene: Scene, state: Callable[[Scene], Awaitable[None]], first: s
 
 
 async def outcome_of(supervisor: Supervisor, question_id: str) -> str:
-    journal = supervisor._house.journal
+    journal = supervisor._host.journal
     await journal.flush()
     cursor = await journal._connection.execute("SELECT outcome FROM questions WHERE id = ?", (question_id,))
     row = await cursor.fetchone()

@@ -222,11 +222,11 @@ def test_5_a_session_that_backs_off_takes_no_spare_and_opens_no_client() -> None
     stage = Stage(cap=2)
     spare = stage.slot(SlotState.READY)
     braked = stage.session("ana", "hello")
-    braked.brake.fail(stage.now)
+    braked.backoff.fail(stage.now)
     assert stage.decide() is None
     other = stage.session("boris", "hello")
     assert stage.decide() == Adopt(other, spare)
-    stage.now = braked.brake.until
+    stage.now = braked.backoff.until
     assert stage.decide() == Adopt(braked, spare)
 
 
@@ -432,7 +432,7 @@ def test_who_waits_for_bytes_is_told_so() -> None:
 def test_what_keeps_every_turn_is_told_before_what_keeps_one() -> None:
     """The order in which reasons are looked at: what the operator has done, the provider, the disk, the session."""
     session = Stage().session("ana", "waiting")
-    session.brake.fail(0.0)
+    session.backoff.fail(0.0)
     parked = FailureKind.AUTHENTICATION
 
     def why(state: InstanceState = InstanceState.RUNNING, now: float = 0.0, **facts: Any) -> WhyWaiting | None:
@@ -442,10 +442,10 @@ def test_what_keeps_every_turn_is_told_before_what_keeps_one() -> None:
     assert why(InstanceState.PARKED, parked_for=parked, is_recording=False) is WhyWaiting.PARKED
     assert why(parked_for=parked, is_recording=False) is WhyWaiting.DISK
     assert why(parked_for=parked) is WhyWaiting.BACKING_OFF
-    assert why(parked_for=parked, now=session.brake.until) is WhyWaiting.PARKED
-    assert why(parked_for=FailureKind.RATE_LIMIT, now=session.brake.until) is WhyWaiting.RATE_LIMIT
-    assert why(InstanceState.DRAINING, now=session.brake.until) is WhyWaiting.DRAINING
-    assert why(shortage=WhyWaiting.MEMORY, now=session.brake.until) is WhyWaiting.MEMORY
+    assert why(parked_for=parked, now=session.backoff.until) is WhyWaiting.PARKED
+    assert why(parked_for=FailureKind.RATE_LIMIT, now=session.backoff.until) is WhyWaiting.RATE_LIMIT
+    assert why(InstanceState.DRAINING, now=session.backoff.until) is WhyWaiting.DRAINING
+    assert why(shortage=WhyWaiting.MEMORY, now=session.backoff.until) is WhyWaiting.MEMORY
 
 
 def test_a_turn_behind_one_that_the_agent_began_by_itself_is_told_so() -> None:

@@ -1,0 +1,1 @@
+"""The command line: one process from its first line to its exit code."""

@@ -1,0 +1,1 @@
+"""What the operator can do: verbs, their targets, their consequences, and the line after `:`."""

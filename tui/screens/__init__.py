@@ -1,0 +1,1 @@
+"""Screens: they lay out, and hand keys to the verbs."""

@@ -1,0 +1,1 @@
+"""A conversation on the screen: blocks, Markdown, search."""

@@ -28,7 +28,7 @@ Shown = tuple[Strip | None, str, str, bool]
 NOTHING: Shown = (None, "", "", False)
 
 
-class Reel(LineView):
+class BlockView(LineView):
     """Follows the end while the end is in sight; otherwise the text in sight stays where it is."""
 
     has_news: reactive[bool] = reactive(False, repaint=False)

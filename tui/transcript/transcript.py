@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 from supervisor import ConversationReader, Cursor
 from tui.transcript.block_builder import Record
-from tui.transcript.block_view import NOTHING, Reel
+from tui.transcript.block_view import NOTHING, BlockView
 from tui.transcript.search import Finder
 from tui.transcript.tool_blocks import Card, ToolUse
 from tui.wording.sanitize import clean_cell
@@ -23,7 +23,7 @@ SLOW = 0.03
 RARER = 9
 
 
-class Transcript(Reel, can_focus=True):
+class Transcript(BlockView, can_focus=True):
     """Shows a `ConversationReader`, and follows it when `refresh_from_engine` is called."""
 
     PREFIX = "transcript"

@@ -36,8 +36,8 @@ def find_steps_left(stage: Stage, patience: float) -> tuple[list[str], list[str]
 
 def _may_wait(step: Decision, instance: Instance, patience: float) -> bool:
     now = instance.clock.steady()
-    brakes = [instance.spare_brake, *(session.brake for session in instance.turns.ready)]
-    if any(now - patience <= brake.until <= now for brake in brakes):
+    brakes = [instance.spare_backoff, *(session.backoff for session in instance.turns.ready)]
+    if any(now - patience <= backoff.until <= now for backoff in brakes):
         return True
     match step:
         case Open():
@@ -75,8 +75,8 @@ def breaches_of_a_step(scene: Scene, step: Decision | None) -> Iterator[str]:
 def _breaches_of_start(scene: Scene, session: Session) -> Iterator[str]:
     if not scene.is_recording or scene.state not in (InstanceState.RUNNING, InstanceState.DRAINING):
         yield f"{session!r} goes on, its instance is {scene.state}, recording: {scene.is_recording}"
-    if session.slot is None and session.brake.until > scene.now:
-        yield f"{session!r} goes on and should back off until {session.brake.until}, it is {scene.now}"
+    if session.slot is None and session.backoff.until > scene.now:
+        yield f"{session!r} goes on and should back off until {session.backoff.until}, it is {scene.now}"
 
 
 def _breaches_of_eviction(scene: Scene, victim: Slot) -> Iterator[str]:
@@ -123,7 +123,7 @@ def find_stale_shortages(stage: Stage) -> list[str]:
     for instance in stage.supervisor._instances.values():
         if not any(session.slot is None for session in instance.turns.ready):
             continue
-        now = instance._house.room.explain(instance, has_free_turn=_has_free_turn(instance))
+        now = instance._host.room.explain(instance, has_free_turn=_has_free_turn(instance))
         if now is not instance.shortage.why:
             found.append(f"{instance.name} is short of {now}, it says {instance.shortage.why}")
     return found
@@ -192,14 +192,14 @@ def _why(session: Session, instance: Instance, row: SessionRow, picture: Snapsho
     state = client.state if client is not None else None
     parked_for = instance.park.kind or instance.park.tries
     parked = WhyWaiting.RATE_LIMIT if parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED
-    backs_off = client is None and _is_ready(session) and session.brake.until > instance.clock.steady()
+    backs_off = client is None and _is_ready(session) and session.backoff.until > instance.clock.steady()
     reasons = (
         (next(iter(session.mailbox)).is_away, WhyWaiting.QUESTION),
         (bool(row.turn_id) and state is SlotState.ASKING, WhyWaiting.QUESTION),
         (bool(row.turn_id), WhyWaiting.SELF_BEGUN if row.is_self_begun else WhyWaiting.SESSION_BUSY),
         (instance.state is InstanceState.PAUSED, WhyWaiting.PAUSED),
         (instance.state is InstanceState.PARKED, parked),
-        (bool(instance._house.recording_fails), WhyWaiting.DISK),
+        (bool(instance._host.recording_fails), WhyWaiting.DISK),
         (state in (SlotState.RESERVED, SlotState.STARTING, SlotState.CLOSING), WhyWaiting.STARTING),
         (backs_off, WhyWaiting.BACKING_OFF),
         (instance.state is not InstanceState.RUNNING, WhyWaiting.DRAINING),

@@ -131,7 +131,7 @@ class Stage:
     @property
     def is_written(self) -> bool:
         """Everything that the engine has noted is durable."""
-        journal = self.supervisor._house.log
+        journal = self.supervisor._host.log
         return journal is not None and not journal._writer.notes
 
     @property

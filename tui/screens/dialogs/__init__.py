@@ -1,0 +1,1 @@
+"""Modal screens, each typed by its answer."""
