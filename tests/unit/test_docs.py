@@ -123,3 +123,16 @@ def test_the_requirements_name_the_tests_that_cite_them() -> None:
     page = (ROOT / "docs" / "requirements.md").read_text(encoding="utf-8")
     script = runpy.run_path(str(ROOT / "scripts" / "make_requirements.py"))
     assert script["fill"](page) == page
+
+
+def test_the_picture_of_the_rooms_is_current() -> None:
+    """`python scripts/make_architecture.py` draws it anew from the import contracts."""
+    script = runpy.run_path(str(ROOT / "scripts/make_architecture.py"))
+    assert script["TARGET"].read_text("utf-8") == script["draw"]()
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    named = re.findall(r"`((?:supervisor|tui|\w+)/[\w/]+\.py)`", text)
+    assert len(named) > 20
+    assert [one for one in named if not (ROOT / one).exists() and not (ROOT / "supervisor" / one).exists()] == []
