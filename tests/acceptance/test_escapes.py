@@ -221,10 +221,10 @@ async def main():
             with supervisor.watch() as feed:
                 while True:
                     await feed.wait()
-                    for question in supervisor.api.snapshot().questions:
+                    for question in supervisor.snapshot().questions:
                         supervisor.answer(question.id, Allow())
                     feed.take()
-                    print(sum(1 for row in supervisor.api.snapshot().clients if row.pid), flush=True)
+                    print(sum(1 for row in supervisor.snapshot().clients if row.pid), flush=True)
 
 anyio.run(main)
 """

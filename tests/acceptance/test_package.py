@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_templates_and_style_sheets(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for template in (ROOT / "templates").glob("*.md"):
-        assert f"supervisor/shipped/{template.name}" in names
+        assert f"supervisor/config/shipped/{template.name}" in names
     for sheet in (ROOT / "tui").rglob("*.tcss"):
         assert str(sheet.relative_to(ROOT)) in names
     assert not [name for name in names if name.startswith(("tests/", "docs/", "screenshots/"))]

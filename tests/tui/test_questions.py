@@ -21,6 +21,7 @@ from tests.tui.conftest import Draw
 from tests.tui.stage import ROOT
 from tests.tui.stage_engine import NOW
 from tests.tui.theatre import playing, screen_text, settle
+from tui.cli import ask
 from tui.screens.dialogs.whole_question import QuestionScreen
 from tui.transcript.text_drawing import Paint
 from tui.transcript.tool_blocks import Card
@@ -148,11 +149,11 @@ async def answer(
     shown = ""
     given: list[Answer] = []
 
-    async def ask() -> None:
+    async def put() -> None:
         given.append(await ask._put(question))
 
     async with anyio.create_task_group() as group:
-        group.start_soon(ask)
+        group.start_soon(put)
         with anyio.fail_after(20):
             for number, line in enumerate(typed, start=1):
                 while shown.count("deny: ") < number:

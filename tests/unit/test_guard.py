@@ -77,9 +77,10 @@ def test_it_ends_as_the_cli_does(script: str, code: int) -> None:
     assert run_shell(script) == code
 
 
-def test_a_cli_that_is_not_there_is_one_line_and_the_code_of_a_shell() -> None:
-    answer = subprocess.run([*GUARD, "/nonexistent"], capture_output=True, text=True, timeout=20)
-    assert (answer.returncode, answer.stderr) == (127, "/nonexistent: No such file or directory\n")
+def test_a_cli_that_is_not_there_is_one_line_and_the_code_of_a_shell(tmp_path: Path) -> None:
+    missing = str(tmp_path / "claude")
+    answer = subprocess.run([*GUARD, missing], capture_output=True, text=True, timeout=20)
+    assert (answer.returncode, answer.stderr) == (127, f"{missing}: No such file or directory\n")
 
 
 def test_nothing_is_started_when_the_supervisor_is_gone_already(tmp_path: Path) -> None:
