@@ -24,6 +24,7 @@ from tests.tui.stage import ANA, CARO, DORA, EMIL, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.screens.dialogs.new_chat import AgentList
 from tui.widgets.question_card import QuestionCard
 
 pytestmark = pytest.mark.anyio
@@ -323,6 +324,21 @@ async def test_the_reply_grows_on_the_screen(monkeypatch: pytest.MonkeyPatch) ->
         app.screen.refresh_transcript()
         await pilot.pause()
         assert "half a sentence" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_agent_of_a_new_chat_is_in_sight_however_small_the_screen(size: tuple[int, int]) -> None:
+    async with playing(stage.busy(), size) as (_, pilot):
+        await pilot.press("1", "end", "n")
+        await pilot.pause()
+        for key in ("", "tab", "shift+tab", "a", "l"):
+            await pilot.press(*filter(None, [key]))
+            await pilot.pause()
+            agents = pilot.app.screen.query_one(AgentList)
+            chosen = agents.highlighted
+            assert chosen is not None
+            assert agents.scroll_offset.y <= chosen < agents.scroll_offset.y + agents.scrollable_content_region.height
+            assert chosen == (0 if key == "a" else 3)
 
 
 async def test_a_new_chat_opens_before_its_session_exists() -> None:

@@ -224,7 +224,7 @@ async def test_a_message_goes_to_three_marked_sessions_in_six_keys() -> None:
         sent = [call[1] for call in engine.calls if call[0] == "submit"]
         assert len({(prompt.user, prompt.session) for prompt in sent}) == 3
         assert {prompt.text for prompt in sent} == {"stop now"}
-        assert "broadcast: all 3 done" in told(app)
+        assert "broadcast: all 3 sent" in told(app)
 
 
 async def test_words_that_one_session_refuses_wait_in_its_chat() -> None:

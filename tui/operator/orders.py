@@ -71,7 +71,8 @@ def carry_out(orders: Iterable[Order]) -> Result:
 def tell_result(verb: str, result: Result) -> str:
     """One line for each target that could not be done, and a summary: `interrupt: 2 of 3 done`."""
     total = result.done + len(result.refused)
-    lines = [f"{verb}: {'all ' if result.done == total else f'{result.done} of '}{total} done"]
+    what = "sent" if verb == "broadcast" else "done"  # a prompt that is sent has still to run
+    lines = [f"{verb}: {'all ' if result.done == total else f'{result.done} of '}{total} {what}"]
     lines += result.refused[:MOST_TOLD]
     if (more := len(result.refused) - MOST_TOLD) > 0:
         lines.append(f"… and {more} more")

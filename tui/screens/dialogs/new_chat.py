@@ -17,9 +17,16 @@ from tui.screens.dialogs.dialog import Dialog
 from tui.themes import MUTED
 from tui.wording.sanitize import clean_cell
 
+_LINE = 58
+"""Cells of a line of the list at 80 columns: an agent that takes two lines hides the next."""
+
 
 class AgentList(OptionList):
     """The agents, one a line. A letter goes to the first one that begins with it, once more to the next."""
+
+    def on_resize(self) -> None:
+        """What is chosen before the first layout, or leaves the sight with the size, is in sight."""
+        self.scroll_to_highlight()
 
     def on_key(self, event: events.Key) -> None:
         if not event.character or not event.is_printable:
@@ -58,7 +65,7 @@ class NewChatScreen(Dialog[SessionKey | None]):
             yield Static("with", classes="caption", markup=False)
             width = max(map(len, self._agents)) + 2
             options = [
-                Option(Content.assemble(name.ljust(width), (clean_cell(about, 60), MUTED)), id=name)
+                Option(Content.assemble(name.ljust(width), (clean_cell(about, max(12, _LINE - width)), MUTED)), id=name)
                 for name, about in self._agents.items()
             ]
             yield AgentList(*options, id="agent", markup=False)
