@@ -18,6 +18,7 @@ from supervisor import (
     PoolStatistics,
     TurnFinished,
 )
+from tests.tui.theatre import screen_text
 from tui.widgets.event_log import KEPT, EventLog
 from tui.widgets.header import StatusHeader, compose_header
 from tui.wording.event_lines import line_of
@@ -134,3 +135,17 @@ def test_a_process_left_behind_is_an_alarm() -> None:
     assert line_of(gone) == ("a-1  gone after 0.4 s (kill)", "dim")
     left = ClientGone(at=AT, client="a-1", reason="kill", seconds=9.0, left_over=2)
     assert line_of(left)[1] == "error"
+
+
+async def test_an_event_log_that_grows_shows_what_came_before() -> None:
+    app = StatusApp()
+    async with app.run_test(size=(60, 5)) as pilot:
+        log = app.query_one(EventLog)
+        log.styles.height = "1fr"
+        for number in range(40):
+            log.write(AT, f"line-{number:02}")
+        await pilot.pause()
+        assert screen_text(app).count("line-") <= 4
+        await pilot.resize_terminal(60, 20)
+        await pilot.pause()
+        assert screen_text(app).count("line-") >= 18

@@ -233,6 +233,7 @@ class EventLog(LineView, can_focus=True):
 
     def on_resize(self) -> None:
         self._reveal()
+        self.refresh()
 
     # Drawing
 
