@@ -152,9 +152,7 @@ async def take_chat(app: BullpenApp, pilot: Pilot[int], supervisor: Supervisor) 
     await pilot.pause(1.0)
     row = next(row for row in supervisor.snapshot().sessions if row.key == key)
     assert row.state is SessionState.ASKING
-    await pilot.press("i")
-    await pilot.pause(0.3)
-    await pilot.press("enter")
+    await pilot.press("i")  # to the oldest question, its card has the focus
     await pilot.pause(1.5)
     save(app, "chat")
 

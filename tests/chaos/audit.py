@@ -11,7 +11,7 @@ from supervisor.rehearsal import Request
 from tests.chaos.books import Books
 from tests.chaos.callers import REJECTION
 from tests.chaos.ledger import WORD, Ledger, Place
-from tests.chaos.transcripts import Exchange, Transcript, make_exchanges, read_transcript
+from tests.chaos.transcripts import SUMMARY, Exchange, Transcript, make_exchanges, read_transcript
 
 OUTCOMES = ("done", "failed", "interrupted", "cancelled", "expired")
 
@@ -132,8 +132,10 @@ def find_strangers(ledger: Ledger, record: list[Request]) -> Iterator[str]:
 
 
 def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Iterator[str]:
-    """What was done before is in every later request of the session."""
+    """What was done before is in every later request of the session, or was summed up by the CLI."""
     for number, request in enumerate(record):
+        if SUMMARY in request.text:
+            continue
         word = next(iter(WORD.findall(request.prompt)), None)
         if word is None:
             continue
@@ -172,6 +174,8 @@ def compare(ledger: Ledger, books: Books, place: Place, transcript: Transcript) 
     entries = books.of(place)
     done = [entry.word for entry in entries if entry.outcome == "done" and not books.is_forgiven(entry)]
     asked = transcript.asked
+    if transcript.is_summed_up:
+        done = [word for word in done if word in asked]
     if missing := [word for word in done if word not in asked]:
         yield f"done, and not in the transcript: {missing}"
     if unanswered := [word for word in done if word in asked and word not in transcript.reply_to(word)]:

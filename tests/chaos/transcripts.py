@@ -11,6 +11,9 @@ from typing import Any
 
 from tests.chaos.ledger import WORD
 
+SUMMARY = "This session is being continued from a previous conversation"
+"""How the CLI begins a summary (2.1.332)."""
+
 
 @dataclass
 class Exchange:
@@ -25,6 +28,8 @@ class Transcript:
     exchanges: list[Exchange] = field(default_factory=list)
     mentions: set[str] = field(default_factory=set)
     """Every word that stands anywhere in it."""
+    is_summed_up: bool = False
+    """The CLI has put a summary in the place of what came first: one that is told of 2^63 tokens does so."""
 
     @property
     def asked(self) -> list[str]:
@@ -43,7 +48,7 @@ def read_transcript(config_dir: Path, uuid: str) -> Transcript:
         messages = get_session_messages(uuid)
     said = [(message.type, text) for message in messages for text in _texts(message.message)]
     mentions = {word for message in messages for word in WORD.findall(str(message.message))}
-    return Transcript(make_exchanges(said), mentions)
+    return Transcript(make_exchanges(said), mentions, any(text.startswith(SUMMARY) for _, text in said))
 
 
 def make_exchanges(said: Iterable[tuple[str, str]]) -> list[Exchange]:

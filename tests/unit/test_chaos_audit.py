@@ -21,6 +21,7 @@ from tests.chaos.books import Books, Entry
 from tests.chaos.callers import REJECTION
 from tests.chaos.ledger import Handed, Ledger, Place
 from tests.chaos.leftovers import end_leaked
+from tests.chaos.transcripts import SUMMARY
 
 ANA, BEN = Place("ana", "s"), Place("ben", "s")
 WORDS = {"word000001": ANA, "word000002": ANA, "word000003": BEN}
@@ -173,6 +174,14 @@ def test_a_session_that_forgets_is_found_unless_it_said_so(ledger: Ledger, folde
     (found,) = examine(ledger, books(), record, folder).disagreeing
     assert "has forgotten ['word000001']" in found
     assert not examine(ledger, books(losses=((ANA, 11.0),)), record, folder).disagreeing
+
+
+def test_what_the_cli_has_summed_up_is_not_forgotten(ledger: Ledger, folder: Path) -> None:
+    """S2.34: told of 2^63 tokens, it compacts by itself."""
+    summary = ("user", f"{SUMMARY} that ran out of context. A number was counted.")
+    lines = [summary, *said("word000002")]
+    write_transcript(folder, ANA, lines)
+    assert not examine(ledger, books(), [request(lines[:-1])], folder).disagreeing
 
 
 @pytest.fixture

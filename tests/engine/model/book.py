@@ -129,6 +129,8 @@ class Book:
         """Turns begun in each instance, in this life."""
         self.starts_of_user: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         """(Instance, user) → numbers of the starts that were theirs, in this life."""
+        self.left: set[tuple[str, str]] = set()
+        """(Instance, user) of those who had no session any more since their last start, in this life."""
         self.last_used: dict[str, int] = {}
         """Client → number of the event that last made it idle, in this life."""
         self._heard = 0
@@ -225,6 +227,7 @@ class Book:
             self.dead,
             self.hung,
             self.starts_of_user,
+            self.left,
             self.last_used,
         ):
             of_one_life.clear()
@@ -291,6 +294,8 @@ class Book:
                 self._refuse_unqueued(key)
                 _hold(not self.waiting.get(key) and key not in self.running, f"{key} was closed with turns in it")
                 self.sessions.discard(key)
+                if not any((one.instance, one.user) == (key.instance, key.user) for one in self.sessions):
+                    self.left.add((key.instance, key.user))
                 for entry in self.entries.values():
                     entry.is_forgotten = entry.is_forgotten or (entry.key == key and not entry.is_open)
                 self.offers.pop(key, None)
@@ -341,6 +346,7 @@ class Book:
         self.running[key] = self.latest_on[client] = entry
         self.started[key.instance] += 1
         self.starts_of_user[key.instance, key.user].append(self._heard)
+        self.left.discard((key.instance, key.user))
         entry.is_put_back = False
         entry.clients.append(client)
 

@@ -150,7 +150,7 @@ def _breaches_of_places(
     if sorted(placed.values()) != list(range(1, len(placed) + 1)):
         yield f"{instance.name}: the places are {placed}"
     order = sorted(placed, key=lambda key: placed[key] or 0)
-    ranks = {key: _rank(instance.sessions[key], book, picture) for key in order}
+    ranks = {key: _rank(instance, instance.sessions[key], book, picture) for key in order}
     for before, after in pairwise(order):
         if ranks[before] > ranks[after]:
             yield f"{before} {ranks[before]} stands before {after} {ranks[after]}"
@@ -162,7 +162,7 @@ def _is_ready(session: Session) -> bool:
     return head is not None and head.is_recorded and not head.is_away and session.mailbox.current is None
 
 
-def _rank(session: Session, book: Book, picture: Snapshot) -> tuple[int, bool, int, int, float]:
+def _rank(instance: Instance, session: Session, book: Book, picture: Snapshot) -> tuple[int, bool, int, int, float]:
     head = next(iter(session.mailbox))
     user, name = session.key.user, session.key.instance
     at_work = [
@@ -172,6 +172,8 @@ def _rank(session: Session, book: Book, picture: Snapshot) -> tuple[int, bool, i
     ]
     others = sum(client.key != session.key or client.state not in _WITH_TURN[:2] for client in at_work)
     last = max(book.starts_of_user.get((name, user), [-1]))
+    if last >= 0 and user not in instance.turns.last_served and (name, user) in book.left:
+        last = -1  # who had no session left when it was tidied up is new again
     return int(head.prompt.priority), head.prompt.source is not Source.OPERATOR, others, last, head.queued_steady
 
 
