@@ -38,7 +38,7 @@ from supervisor import (
 )
 from supervisor.clock import Clock
 from supervisor.feed import Feed
-from supervisor.testing.fake import FakeConnection, FakeWorld
+from supervisor.testing import FakeConnection, FakeWorld
 
 AGENT = "desk"
 RATE = 200

@@ -26,7 +26,7 @@ import anyio
 
 from benchmarks.fake import AGENT, open_sessions, running
 from supervisor import Asked, Conversation, Replied, SessionKey, Source
-from supervisor.testing.fake import FakeConnection, FakeWorld
+from supervisor.testing import FakeConnection, FakeWorld
 
 COLUMNS, LINES = 200, 50
 SESSIONS = 4

@@ -10,7 +10,7 @@ from supervisor.clock import Clock
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
-from supervisor.testing.fake import FakeWorld
+from supervisor.testing import FakeWorld
 
 MakeTemplate = Callable[..., Template]
 Start = Callable[..., AbstractAsyncContextManager[Supervisor]]

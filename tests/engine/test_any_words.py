@@ -15,7 +15,7 @@ from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.sessions.turn import TurnState
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.unit.test_bounds import leaves
 from tests.unit.test_translate import KEYS, TYPES, odd
 from tests.waiting import until

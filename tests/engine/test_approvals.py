@@ -22,7 +22,7 @@ from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.reports import ToolEnded
 from supervisor.sessions.approvals import BEGUN_AFTER
 from supervisor.sessions.records import revive_session
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.engine.test_questions import asking, only_question
 from tests.waiting import until

@@ -8,7 +8,7 @@ import pytest
 from supervisor.api.entries import Noticed, Replied, StartsAgain
 from supervisor.api.types import Done, Interrupted, Prompt
 from supervisor.process.reports import Retrying, Voided
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until
 

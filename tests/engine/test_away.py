@@ -29,7 +29,7 @@ from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import verbs
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.sessions.turn import Turn
-from supervisor.testing.fake import FakeConnection, FakeWorld
+from supervisor.testing import FakeConnection, FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -20,7 +20,7 @@ from supervisor.engine.supervisor import Supervisor
 from supervisor.process.connection import Connector, Launch
 from supervisor.process.reports import ClientEvent
 from supervisor.sessions.turn import Turn
-from supervisor.testing.fake import FakeConnection, FakeTree, FakeWorld, answer_at_once, hold
+from supervisor.testing import FakeConnection, FakeTree, FakeWorld, answer_at_once, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -8,7 +8,7 @@ from supervisor.api.entries import Asked, Noticed
 from supervisor.api.errors import Refused
 from supervisor.api.types import Done, Interrupted, Prompt, Source
 from supervisor.process.reports import Compacted
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -14,7 +14,7 @@ from supervisor.api.types import Prompt
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
-from supervisor.testing.fake import FakeConnection, FakeWorld
+from supervisor.testing import FakeConnection, FakeWorld
 from tests.waiting import until
 
 ENDS = st.sampled_from(["hibernate", "kill", "term", "die", "restart", "crash", "nothing"])

@@ -15,7 +15,7 @@ from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import erasing
 from supervisor.journal import Journal
 from supervisor.journal.records import ClientRecord
-from supervisor.testing.fake import FakeConnection, FakeWorld
+from supervisor.testing import FakeConnection, FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.journal_stage import read
 from tests.waiting import until

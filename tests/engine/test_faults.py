@@ -17,7 +17,7 @@ from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import ClientRecord
 from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited, Retrying
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -9,7 +9,7 @@ from supervisor.api import events as past
 from supervisor.api.events import Event
 from supervisor.api.types import Done, Prompt
 from supervisor.feed import EVENT_BUFFER, TEXT_BUFFER
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ from supervisor.engine import housekeeping
 from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import Journal
 from supervisor.recovery.forgetting import forget_user
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.journal_stage import read
 from tests.engine.test_ended_sessions import say, workspaces

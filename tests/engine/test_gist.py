@@ -10,7 +10,7 @@ from supervisor.api.errors import UnknownTarget
 from supervisor.api.types import Prompt, SessionKey, Usage
 from supervisor.sessions.daily_usage import Today, midnight
 from supervisor.sessions.gist import ABOUT_LIMIT, TAIL, Gist
-from supervisor.testing.fake import FakeWorld
+from supervisor.testing import FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ from supervisor.api.errors import NotAccepting, NotRecorded, UnknownTarget
 from supervisor.api.types import Allow, Done, InstanceState, Interrupted, Prompt
 from supervisor.instance import detached_turns
 from supervisor.permissions.requests import ToolRequest
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.test_away import asking
 from tests.engine.test_restart import ANA, crash_with_one_running_and_one_waiting, crashing

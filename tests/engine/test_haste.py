@@ -10,7 +10,7 @@ import pytest
 from supervisor.api import events as past
 from supervisor.api.types import Interrupted, Prompt
 from supervisor.process.patience import KILL, PATIENT, TERMINATE, Patience
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until
 

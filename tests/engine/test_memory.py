@@ -12,7 +12,7 @@ from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription
 from supervisor.permissions.requests import ToolRequest
 from supervisor.scheduling.memory_reserve import ENOUGH
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -16,7 +16,7 @@ from supervisor.instance.client_reports import ClientReports
 from supervisor.instance.turns import Turns
 from supervisor.process.reports import Limited, TextDelta
 from supervisor.sessions.session import Session
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

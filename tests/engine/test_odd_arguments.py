@@ -27,7 +27,7 @@ from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import writer as writing
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.unit.test_bounds import anything
 from tests.waiting import until

@@ -17,7 +17,7 @@ from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Outco
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.reports import Limited, Retrying
 from supervisor.scheduling.circuit_state import LONGEST_PARK
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.engine.journal_stage import read
 from tests.waiting import until

@@ -24,7 +24,7 @@ from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import verbs
 from supervisor.permissions.requests import ToolRequest
 from supervisor.sessions.open_questions import OpenQuestions
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -27,7 +27,7 @@ from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited, TextDelta
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

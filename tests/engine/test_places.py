@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor.api.types import Prompt, WhyWaiting
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.test_orders import ANA, BORIS, TurnedClock, reading
 from tests.waiting import until

@@ -20,7 +20,7 @@ from supervisor.instance import verbs
 from supervisor.instance.instance import Instance
 from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.test_orders import ANA, BORIS, TurnedClock, reading
 from tests.waiting import until

@@ -25,7 +25,7 @@ from supervisor.api.types import (
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.rehearsal import stand_in
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

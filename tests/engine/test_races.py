@@ -15,7 +15,7 @@ from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.permissions.tool_calls import rule_for
 from supervisor.process.reports import Result, TextBlock
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -41,7 +41,7 @@ from supervisor.process.reports import (
     ToolStarted,
     Woke,
 )
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

@@ -7,7 +7,7 @@ import pytest
 from supervisor.api.entries import Noticed
 from supervisor.api.types import Prompt, Server, ServerState, SessionState
 from supervisor.claude.messages import read_servers
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

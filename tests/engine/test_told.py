@@ -10,7 +10,7 @@ import pytest
 from supervisor.api.errors import OutcomeUnknown
 from supervisor.api.types import Cancelled, Done, Prompt
 from supervisor.journal import writer as writing
-from supervisor.testing.fake import FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.engine.journal_stage import read
 from tests.waiting import until

@@ -22,7 +22,7 @@ from supervisor.api.types import (
     WhyWaiting,
 )
 from supervisor.engine.supervisor import Supervisor
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 

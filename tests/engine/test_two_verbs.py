@@ -19,7 +19,7 @@ from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
-from supervisor.testing.fake import FakeConnection, FakeWorld, answer_at_once, compact_at_once, hold
+from supervisor.testing import FakeConnection, FakeWorld, answer_at_once, compact_at_once, hold
 from tests import waiting
 from tests.engine.conftest import MakeTemplate, Start
 

@@ -11,7 +11,7 @@ from supervisor.api.errors import AlreadyAnswered, UnknownTarget
 from supervisor.api.types import Allow, Deny, QuestionOutcome
 from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited, Result, Retrying
-from supervisor.testing.fake import FakeConnection, hold
+from supervisor.testing import FakeConnection, hold
 from tests.engine.model.book import STATUS_KINDS, Broken
 from tests.engine.model.play import PACE, PICK, Play, pick
 

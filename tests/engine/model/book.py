@@ -31,7 +31,7 @@ from supervisor.api.types import (
 from supervisor.config.templates import Template
 from supervisor.process.client import EndReason
 from supervisor.recovery.takeover import LAST_WORDS
-from supervisor.testing.fake import Written
+from supervisor.testing import Written
 from tests.engine.model.kept import Kept, KeptTurn
 
 STATUS_KINDS = {

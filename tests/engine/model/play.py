@@ -16,7 +16,7 @@ from supervisor.engine.housekeeping import TICK
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.client import EndReason
 from supervisor.scheduling.dispatcher import Decision, Scene
-from supervisor.testing.fake import FakeConnection
+from supervisor.testing import FakeConnection
 from tests.engine.model.book import Book, Broken, Entry
 from tests.engine.model.houses import EXPECTED_BYTES, HOUSES, INSTANCES, House
 from tests.engine.model.kept import read_journal

@@ -22,7 +22,7 @@ from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.connection import Connector, Launch
 from supervisor.scheduling.dispatcher import Decision, Scene, decide
-from supervisor.testing.fake import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.model.disk import Disk
 from tests.engine.model.virtual_time import BEGINNING, VirtualTimeLoop
 
