@@ -97,3 +97,23 @@ async def test_a_prompt_is_not_rejected_for_a_turn_that_ended_before_the_api_had
             assert ("after 0" in after.text) is (number == 1)
         entries = supervisor.conversation(lost.key).entries
         assert sum("sent again without that" in getattr(one, "text", "") for one in entries) == 1
+
+
+async def test_a_bad_prompt_behind_one_without_an_answer_is_the_one_that_is_rejected(open_house: Open) -> None:
+    """Sent again without what stood before it, it is rejected once more; the next prompt is sent once."""
+    async with open_house() as house:
+        supervisor = house.supervisor
+        await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana")).outcome()
+        with house.rehearsal.outage(Stall()):
+            lost = supervisor.submit(Prompt("desk", "[[say: never]] lost", user="ana"))
+            await until(lambda: any("] lost" in request.prompt for request in house.rehearsal.record), within=60)
+            supervisor.interrupt(lost.key)
+            await lost.outcome()
+        outcome = await supervisor.submit(Prompt("desk", f"bad {REJECT}", user="ana")).outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.REJECTED
+        after = await supervisor.submit(Prompt("desk", "[[recall]] after", user="ana")).outcome()
+        assert isinstance(after, Done)
+        assert "4711" in after.text
+        assert "bad" not in after.text
+        assert len([one for one in house.rehearsal.record if one.prompt == "[[recall]] after"]) == 1
