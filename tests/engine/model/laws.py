@@ -163,8 +163,9 @@ def _breaches_of_sessions(book: Book, picture: Snapshot) -> Iterator[str]:
             yield f"{key} is {row.state} and runs {running!r}"
         if running is not None and queue and row.why not in (WhyWaiting.SESSION_BUSY, WhyWaiting.QUESTION):
             yield f"{key} runs a turn and its next one waits because of {row.why}"
-        # While its replay is not recorded yet, an offer is neither open nor settled.
-        is_between = any(one.replays and not one.is_queued for one in queue)
+        # While its replay is not recorded yet, an offer is neither open nor settled; also when that is withdrawn.
+        withdrawn = (one for one in book.entries.values() if one.key == key and one.ticket and not one.is_accepted)
+        is_between = any(one.replays and not one.is_queued and one.error is None for one in (*queue, *withdrawn))
         if not is_between and (row.offer.turn_id if row.offer else None) != book.offers.get(key):
             yield f"{key} offers {row.offer}, it should be turn {book.offers.get(key)}"
 
