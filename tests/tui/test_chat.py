@@ -472,9 +472,15 @@ async def test_a_command_of_the_dashboard_typed_as_a_message_is_held_until_enter
 async def test_a_key_that_can_do_nothing_now_says_why() -> None:
     async with playing(stage.busy()) as (app, pilot):
         app.screen.open_chat(DORA)
-        await pilot.press("f4", "f5", "f6", "f8", "f9", "ctrl+pagedown")
-        await pilot.pause()
-        for words in ("no question is open", "no other session needs you", "one pane is in sight",
-                      "no prompt waits", "no turn runs", "one conversation is open"):  # fmt: skip
+        for key, words in (
+            ("f4", "no question is open"),
+            ("f5", "no other session needs you"),
+            ("f6", "one pane is in sight"),
+            ("f8", "no prompt waits"),
+            ("f9", "no turn runs"),
+            ("ctrl+pagedown", "one conversation is open"),
+        ):
+            await pilot.press(key)
+            await pilot.pause()
             assert words in told(app)
         assert app.screen.prompt.has_focus

@@ -235,5 +235,5 @@ async def test_words_that_one_session_refuses_wait_in_its_chat() -> None:
         engine.refuses_with = Refused("no room")
         await pilot.press("enter")
         await pilot.pause()
-        assert "1 of 2 done" in told(app)
+        assert "1 of 2 sent" in told(app)
         assert "hello" in app.operations.unsent.values()
