@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -55,7 +56,7 @@ class HelpScreen(Dialog[None]):
             yield Static(_legend(), id="legend", markup=False)
             with Container(id="sides"):
                 for side in (LEFT, RIGHT):
-                    yield KeyTable({heading: _keys(heading) for heading in side})
+                    yield KeyTable(tuple((heading, tuple(_keys(heading))) for heading in side))
 
     def action_scroll(self, lines: int) -> None:
         self.query_one("#box").scroll_relative(y=lines, animate=False)
@@ -70,27 +71,34 @@ def _keys(heading: str) -> list[tuple[str, str]]:
 class KeyTable(Widget):
     """Groups of keys with what they do. One widget draws them all: of one each, the help opened five times slower."""
 
-    def __init__(self, groups: dict[str, list[tuple[str, str]]]) -> None:
+    def __init__(self, groups: Groups) -> None:
         super().__init__()
         self._groups = groups
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(self._lines(width))
+        return len(_lines(self._groups, width))
 
     def render(self) -> Content:
-        return Content("\n").join(self._lines(self.content_size.width))
+        return Content("\n").join(_lines(self._groups, self.content_size.width))
 
-    def _lines(self, width: int) -> list[Content]:
-        lines: list[Content] = []
-        for heading, keys in self._groups.items():
-            lines += Content.styled(heading, "bold $text-primary").wrap(max(1, width))
-            for caption, description in keys:
-                rows = Content(description).wrap(max(1, width - CAPTION))
-                for number, row in enumerate(rows):
-                    key = "" if number else caption
-                    lines.append(Content.assemble((f"{key:<{CAPTION - 1}} ", "bold $text-accent"), row))
-            lines.append(Content(""))
-        return lines
+
+Groups = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+"""Headings, each with its keys and what they do."""
+
+
+@lru_cache(maxsize=32)
+def _lines(groups: Groups, width: int) -> tuple[Content, ...]:
+    """The same at each opening, and asked for several times in one."""
+    lines: list[Content] = []
+    for heading, keys in groups:
+        lines += Content.styled(heading, "bold $text-primary").wrap(max(1, width))
+        for caption, description in keys:
+            rows = Content(description).wrap(max(1, width - CAPTION))
+            for number, row in enumerate(rows):
+                key = "" if number else caption
+                lines.append(Content.assemble((f"{key:<{CAPTION - 1}} ", "bold $text-accent"), row))
+        lines.append(Content(""))
+    return tuple(lines)
 
 
 def _legend() -> Content:
