@@ -12,6 +12,7 @@ from supervisor import InstanceState, NotAccepting, SessionKey, SessionState, Sl
 from tests.tui import stage
 from tests.tui.stage import ANA, BEN, CARO, DORA, NOW, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
+from tui.app import BullpenApp
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.confirm import ConfirmScreen
@@ -494,3 +495,25 @@ async def test_the_instance_that_the_panes_are_narrowed_to_is_not_left_by_itself
         await settle(app, pilot)
         assert app.screen.instances.cursor_key == "helpdesk"
         assert "only helpdesk" in screen_text(app)
+
+
+async def test_the_list_of_keys_opens_anew_at_its_first_line_in_the_colours_and_the_size_of_the_moment() -> None:
+    """It is kept while it is closed."""
+
+    def picture(app: BullpenApp) -> list[str]:
+        return [str(list(strip)) for strip in app.screen._compositor.render_strips()]
+
+    async with playing(stage.busy(), (120, 24)) as (app, pilot):
+        await pilot.press("question_mark", "end", "escape")
+        app.theme = "textual-light"
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("question_mark")
+        await pilot.pause()
+        kept = picture(app)
+        assert "Keys" in screen_text(app)
+        assert "asking" in screen_text(app)
+    async with playing(stage.busy(), (80, 24)) as (app, pilot):
+        app.theme = "textual-light"
+        await pilot.press("question_mark")
+        await pilot.pause()
+        assert picture(app) == kept

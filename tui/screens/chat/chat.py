@@ -416,9 +416,7 @@ class ChatScreen(Screen[None]):
             self.app.push_screen(DescribeScreen(str(row.key), shown))
 
     def action_help(self) -> None:
-        from tui.screens.dialogs.help import HelpScreen
-
-        self.app.push_screen(HelpScreen())
+        self.app.push_screen("help")
 
     def action_find(self) -> None:
         pane = self.pane

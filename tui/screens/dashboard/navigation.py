@@ -328,9 +328,7 @@ class LookingScreen(OperatorScreen):
         self.app.push_screen(DescribeScreen(title, shown))
 
     def action_help(self) -> None:
-        from tui.screens.dialogs.help import HelpScreen
-
-        self.app.push_screen(HelpScreen())
+        self.app.push_screen("help")
 
     def action_command(self) -> None:
         from tui.screens.dashboard.command_line import ask_command

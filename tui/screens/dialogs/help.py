@@ -58,6 +58,10 @@ class HelpScreen(Dialog[None]):
                 for side in (LEFT, RIGHT):
                     yield KeyTable(tuple((heading, tuple(_keys(heading))) for heading in side))
 
+    def on_screen_resume(self) -> None:
+        """It is kept while it is closed, and opens at its first line."""
+        self.query_one("#box").scroll_home(animate=False)
+
     def action_scroll(self, lines: int) -> None:
         self.query_one("#box").scroll_relative(y=lines, animate=False)
 
