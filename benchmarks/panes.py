@@ -20,7 +20,7 @@ import termios
 import threading
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import anyio
 
@@ -150,17 +150,20 @@ class _Reader(threading.Thread):
             self.count += len(data)
 
 
+def measure_all() -> dict[str, dict[str, float]]:
+    """Case → `cpu` (share of one processor), `bytes` (a second), `ratio` (`cpu` against one streaming pane)."""
+    results = {name: measure(name) for name in CASES}
+    one = results["one pane streams"]["cpu"]
+    return {name: {**figures, "ratio": round(figures["cpu"] / one, 2)} for name, figures in results.items()}
+
+
 def main() -> None:
     if len(sys.argv) == 3:
         name, result = sys.argv[1:]
         figures = asyncio.run(play(CASES[name]))
         Path(result).write_text(json.dumps(figures), "utf-8")
         return
-    results: dict[str, Any] = {name: measure(name) for name in CASES}
-    one = results["one pane streams"]["cpu"]
-    for figures in results.values():
-        figures["ratio"] = round(figures["cpu"] / one, 2)
-    print(json.dumps(results, indent=2))
+    print(json.dumps(measure_all(), indent=2))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.panes import measure_all
 from benchmarks.report import BEGIN, END, section_of
 from benchmarks.ui_house import SESSIONS
 
@@ -146,6 +147,18 @@ def table(idle: Figures, busy: Figures) -> str:
     return "\n".join(lines)
 
 
+def panes_table(results: dict[str, dict[str, float]]) -> str:
+    lines = [
+        "| panes, 200x50 | processor time, of one core | bytes to the terminal | against one pane |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {each['cpu']:.1%} | {each['bytes'] / 1000:.1f} kB/s | {each['ratio']:.2f} × |"
+        for name, each in results.items()
+    ]
+    return "\n".join(lines)
+
+
 def _kilobytes(figures: Figures) -> str:
     return f"{figures.bytes_per_second / 1000:.1f} kB/s"
 
@@ -169,7 +182,7 @@ def main() -> None:
         )
         for mode, each in runs.items()
     }
-    text = table(found["idle"], found["busy"])
+    text = f"{table(found['idle'], found['busy'])}\n\n{panes_table(measure_all())}"
     print(text)
     page = PAGE.read_text("utf-8")
     before, _, after = page.partition(section_of(page)) if section_of(page) else (page, "", "")
