@@ -60,7 +60,9 @@ class HelpScreen(Dialog[None]):
 
     def on_screen_resume(self) -> None:
         """It is kept while it is closed, and opens at its first line."""
-        self.query_one("#box").scroll_home(animate=False)
+        box = self.query_one("#box")
+        if box.scroll_y:
+            box.scroll_home(animate=False)
 
     def action_scroll(self, lines: int) -> None:
         self.query_one("#box").scroll_relative(y=lines, animate=False)
