@@ -115,7 +115,7 @@ def test_completion(looks_as_before: Draw, size: Size) -> None:
 
 
 def test_preview(looks_as_before: Draw, size: Size) -> None:
-    looks_as_before(streaming(), size, press=["home", "down", "down"])
+    looks_as_before(streaming(), size, press=["home", "down", "down", "wait:300"])  # it follows when the cursor rests
 
 
 def test_empty(looks_as_before: Draw, size: Size) -> None:
