@@ -21,7 +21,7 @@ MOST_TEXT = 8 * 1024 * 1024
 """Characters of one text from outside, unless its place says less."""
 
 MOST_LEVELS = 100
-"""Of lists and mappings in one another: beyond that a value is read by nobody, and functions that call themselves for
+"""Of lists and mappings in one another: beyond that no function of ours reads a value, and functions that call themselves for
 each level would fail at some depth."""
 
 LAST_MOMENT = 1e11

@@ -253,7 +253,7 @@ class ClientReports:
             if client.error is None or turn.stop_reason:
                 self._instance.turns.finish(session, stopped(turn, str(reason), session.text_of(turn)))
             elif client.is_undelivered:
-                # It has not reached the process: another one gets it. The brake counts how often.
+                # It has not reached the process: another one gets it. The backoff counts how often.
                 self._host.journal.put_back_turn(self._instance.turns.put_back(session, str(client.error)).id)
             else:
                 self._instance.turns.finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))

@@ -32,4 +32,4 @@ class Verdict:
     message: str = ""
     """The words the model gets to read when it is a refusal."""
     outcome: QuestionOutcome | None = None
-    """How the question ended; None when it was not put to anybody."""
+    """How the question ended; None when the operator was not asked."""

@@ -365,10 +365,9 @@ class Session:
         cuts it. Returns what its caller is told."""
         if not turn.is_prompt:
             return words
-        self.drop_turns = tuple(dict.fromkeys((turn.first_uuid, turn.uuid)))
-        if turn.is_second_try:
-            # The first one stands in a branch that was left; without this one, all that is left has been judged.
-            self.drop_turns, self.is_judged = (turn.uuid,), True
+        # Of a prompt that was sent twice, the first stands in a branch of the conversation that was left.
+        uuids = (turn.uuid,) if turn.is_second_try else (turn.first_uuid, turn.uuid)
+        self.drop_turns = tuple(dict.fromkeys(uuids))
         self.rejections += 1
         told = [words.rstrip("."), "the prompt was taken out of the conversation, which goes on without it"]
         if kind is FailureKind.TOO_LONG:
