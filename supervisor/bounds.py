@@ -21,8 +21,8 @@ MOST_TEXT = 8 * 1024 * 1024
 """Characters of one text from outside, unless its place says less."""
 
 MOST_LEVELS = 100
-"""Of lists and mappings in one another: beyond that no function of ours reads a value, and functions that call themselves for
-each level would fail at some depth."""
+"""Of lists and mappings in one another. A deeper value is not read: functions that call themselves for each level
+would fail at some depth."""
 
 LAST_MOMENT = 1e11
 """Unix seconds, in the year 5138: the end of what this program takes for a time."""

@@ -66,7 +66,7 @@ def with_path(request: ToolRequest) -> ToolRequest:
 
 
 def is_outside(request: ToolRequest, workspace: Path, places: Iterable[Path]) -> bool:
-    """Whether a file tool works outside of the workspace and those places; also when that cannot be told. Blocking."""
+    """Whether a file tool works outside of the workspace and those places, or that cannot be told. Blocking."""
     if request.tool not in PATHS:
         return False
     target = find_target(with_path(request), workspace)
