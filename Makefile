@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 # Most tests wait for real processes: one more than there are processors keeps these busy.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # Tests start hundreds of processes: where Python may not keep what it has compiled, each compiles all of it again.
-test check: export PYTHONDONTWRITEBYTECODE =
+test quick check: export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test probes check soak mutants chaos bench bench-ui format schema screenshots clean
+.PHONY: help demo run test quick probes check soak mutants chaos bench bench-ui format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ run: $(VENV)/installed ## Open the dashboard with your own credentials
 
 test: $(VENV)/installed-test ## Run every test, those with real Claude Code processes included
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+
+quick: $(VENV)/installed-test ## Run the tests to run while you write: no real processes, none that takes long
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not real and not slow"
 
 chaos: $(VENV)/installed-test ## Kill, stop and refuse everything for a minute, and count what was lost (must be 0)
 	$(BIN)/python -m tests.chaos $(CHAOS)

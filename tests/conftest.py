@@ -1,12 +1,28 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.isolation import isolate
 
+HERE = Path(__file__).parent
+MARKS = {
+    "unit": pytest.mark.unit,
+    "engine": pytest.mark.engine,
+    "tui": pytest.mark.screen,
+    "acceptance": pytest.mark.real,
+}
+"""What a test needs follows from its folder."""
+
 
 def pytest_configure() -> None:
     isolate()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(MARKS[item.path.relative_to(HERE).parts[0]])
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from supervisor.process.process_tree import MARK, is_alive
 from supervisor.recovery.orphans import end_orphans
 from supervisor.rehearsal import Refuse, Rehearsal
 from tests.acceptance.conftest import Open
-from tests.acceptance.test_cli import ROOT, TEMPLATE, ask
+from tests.acceptance.test_command_line import ROOT, TEMPLATE, ask
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio

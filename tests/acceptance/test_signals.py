@@ -21,7 +21,7 @@ import pytest
 from supervisor.process.process_tree import LOST, is_alive, list_tree
 from tests.acceptance.conftest import find_clients
 from tests.acceptance.terminal import ROOT, Terminal
-from tests.acceptance.test_cli import TEMPLATE
+from tests.acceptance.test_command_line import TEMPLATE
 from tests.waiting import until_sync
 
 INT, TERM, HUP, QUIT = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT

@@ -15,45 +15,48 @@ class Target(NamedTuple):
 
 
 _SCHEDULING = (
-    "tests/engine/test_promptness.py",
-    "tests/engine/test_places.py",
-    "tests/engine/test_orders.py",
+    "tests/engine/test_immediate_steps.py",
+    "tests/engine/test_queue_places.py",
+    "tests/engine/test_recorded_orders.py",
     "tests/engine/test_turns.py",
-    "tests/engine/test_operations.py",
-    "tests/engine/test_memory.py",
-    "tests/engine/test_faults.py",
-    "tests/engine/test_away.py",
+    "tests/engine/test_pause_drain_kill_scale.py",
+    "tests/engine/test_memory_admission.py",
+    "tests/engine/test_failures_and_backoff.py",
+    "tests/engine/test_detached_turns.py",
     "tests/engine/test_restart.py",
     "tests/engine/test_feed.py",
     "tests/engine/model",
 )
 _CLIENTS = (
-    "tests/engine/test_self_begun.py",
-    "tests/engine/test_servers.py",
+    "tests/engine/test_self_begun_turns.py",
+    "tests/engine/test_mcp_servers.py",
     "tests/engine/test_questions.py",
     "tests/engine/test_races.py",
-    "tests/engine/test_haste.py",
-    "tests/engine/test_hard_moments.py",
+    "tests/engine/test_hurried_end.py",
+    "tests/engine/test_simultaneous_events.py",
     "tests/engine/test_cancellation.py",
 )
 _TALK = (
     "tests/engine/test_ended_sessions.py",
     "tests/engine/test_compaction.py",
-    "tests/engine/test_rejected.py",
-    "tests/engine/test_attempts.py",
-    "tests/engine/test_gist.py",
+    "tests/engine/test_rejected_prompts.py",
+    "tests/engine/test_abandoned_attempts.py",
+    "tests/engine/test_session_gist.py",
 )
 
 TARGETS = (
-    Target(("supervisor/scheduling/dispatcher.py",), ("tests/unit/test_dispatcher.py", *_SCHEDULING)),
+    Target(("supervisor/scheduling/dispatcher.py",), ("tests/unit/scheduling/test_dispatcher.py", *_SCHEDULING)),
     Target(
         ("supervisor/scheduling/admission.py",),
-        ("tests/unit/test_admission.py", "tests/unit/test_reserve.py", *_SCHEDULING),
+        ("tests/unit/scheduling/test_admission.py", "tests/unit/scheduling/test_memory_reserve.py", *_SCHEDULING),
     ),
-    Target(("supervisor/instance/instance.py",), ("tests/unit/test_dispatcher.py", *_SCHEDULING, *_CLIENTS, *_TALK)),
+    Target(
+        ("supervisor/instance/instance.py",),
+        ("tests/unit/scheduling/test_dispatcher.py", *_SCHEDULING, *_CLIENTS, *_TALK),
+    ),
     Target(
         ("supervisor/sessions/session.py",),
-        ("tests/unit/test_session.py", "tests/unit/test_mailbox.py", *_TALK, *_CLIENTS, *_SCHEDULING),
+        ("tests/unit/sessions/test_session.py", "tests/unit/sessions/test_mailbox.py", *_TALK, *_CLIENTS, *_SCHEDULING),
     ),
     Target(("supervisor/process/client.py",), (*_CLIENTS, *_SCHEDULING)),
     Target(
@@ -66,13 +69,13 @@ TARGETS = (
             "supervisor/journal/writer.py",
         ),
         (
-            "tests/unit/test_journal.py",
-            "tests/engine/test_journal.py",
-            "tests/engine/test_journal_failing.py",
+            "tests/unit/journal/test_records.py",
+            "tests/engine/test_journal_durability.py",
+            "tests/engine/test_journal_failures.py",
             "tests/engine/test_restart.py",
-            "tests/engine/test_gist.py",
-            "tests/engine/test_forget.py",
-            "tests/engine/test_odd_values.py",
+            "tests/engine/test_session_gist.py",
+            "tests/engine/test_forget_user.py",
+            "tests/engine/test_value_bounds.py",
         ),
     ),
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import SessionKey
-from tests.acceptance.test_cli import TEMPLATE, assert_one_clear_line, run
+from tests.acceptance.test_command_line import TEMPLATE, assert_one_clear_line, run
 from tui.kept.drafts import DraftFile
 
 

@@ -20,7 +20,7 @@ from supervisor.api.types import Allow, InstanceState, Prompt
 from supervisor.process.process_tree import LOST, find_top, is_alive, is_guard, iter_processes
 from tests.acceptance.conftest import House, Open, find_clients
 from tests.acceptance.escape import ATTACKS, WAYS
-from tests.acceptance.test_cli import ROOT, TEMPLATE
+from tests.acceptance.test_command_line import ROOT, TEMPLATE
 from tests.waiting import until, until_sync
 
 pytestmark = [

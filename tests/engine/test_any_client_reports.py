@@ -16,8 +16,8 @@ from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.sessions.turn import TurnState
 from supervisor.testing import FakeConnection, FakeWorld, hold
+from tests.unit.claude.test_messages import KEYS, TYPES, odd
 from tests.unit.test_bounds import leaves
-from tests.unit.test_translate import KEYS, TYPES, odd
 from tests.waiting import until
 
 OURS = "OURS"

@@ -35,7 +35,7 @@ from supervisor.sessions.pool import Pool
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 from supervisor.sessions.turn import Turn
-from tests.unit.places import add_slot
+from tests.unit.scheduling.slots import add_slot
 
 
 class Stage:

@@ -38,7 +38,7 @@ from supervisor.process.reports import (
 from supervisor.sessions.session import Session, stopped
 from supervisor.sessions.slot import Slot
 from supervisor.sessions.turn import Turn
-from tests.unit.places import PATHS
+from tests.unit.scheduling.slots import PATHS
 
 ANA = SessionKey("desk", "ana", "default")
 

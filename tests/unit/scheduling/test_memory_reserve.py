@@ -11,7 +11,7 @@ from supervisor.claude.sdk_connection import PLANNING_FIGURE
 from supervisor.scheduling.memory_reserve import ENOUGH, WINDOW, Ledger, Reserve, count_up
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
-from tests.unit.places import PATHS, MiB, add_slot
+from tests.unit.scheduling.slots import PATHS, MiB, add_slot
 
 
 def charged(slot: Slot, reserve: int) -> int:

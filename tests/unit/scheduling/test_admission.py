@@ -15,7 +15,7 @@ from supervisor.scheduling.admission import HostRoom, Shortage, find_own_shortag
 from supervisor.scheduling.memory_reserve import Reserve
 from supervisor.scheduling.pool_size import CALM, count_spares_wanted, find_surplus
 from supervisor.sessions.pool import Pool
-from tests.unit.places import PATHS, add_slot
+from tests.unit.scheduling.slots import PATHS, add_slot
 
 BUSY = (SlotState.BUSY, SlotState.ASKING)
 

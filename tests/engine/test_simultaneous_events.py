@@ -11,7 +11,7 @@ from supervisor.instance import detached_turns
 from supervisor.permissions.requests import ToolRequest
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
-from tests.engine.test_away import asking
+from tests.engine.test_detached_turns import asking
 from tests.engine.test_restart import ANA, crash_with_one_running_and_one_waiting, crashing
 from tests.waiting import until
 

@@ -9,7 +9,7 @@ import pytest
 from supervisor.api.entries import Noticed, Replied
 from supervisor.api.types import Done, Prompt
 from tests.acceptance.conftest import Open
-from tests.acceptance.test_cli import ask, folder  # noqa: F401 - a fixture
+from tests.acceptance.test_command_line import ask, folder  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.anyio
 

@@ -1,6 +1,7 @@
 """The commonest tasks of an operator, done in a real terminal. The keys that each takes stand in docs/operator.md.
 
-The table there is written by `UPDATE_TASKS=1 pytest tests/acceptance/test_tasks.py`, after every task has been done.
+The table there is written by `UPDATE_TASKS=1 pytest tests/acceptance/test_operator_tasks.py`, after every task has been
+done.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.terminal import ROOT, Terminal, run_bullpen
-from tests.acceptance.test_cli import ask
+from tests.acceptance.test_command_line import ask
 
 DOCUMENT = ROOT / "docs/operator.md"
 BEGIN, END = "<!-- counted -->\n", "<!-- end -->"
