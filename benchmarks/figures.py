@@ -80,6 +80,15 @@ def ratio_of_medians(above: Sequence[Block], below: Sequence[Block], place: int 
     return ratio(above, below), percentile(drawn, 0.025), percentile(drawn, 0.975)
 
 
+def paired_ratio(above: Sequence[float], below: Sequence[float]) -> tuple[float, float, float]:
+    """The median of the ratios of pairs that were measured one right after the other, and the bounds that 95 % of it
+    lie in when pairs are drawn again and again."""
+    ratios = [one / other for one, other in zip(above, below, strict=True)]
+    chance = random.Random(1)
+    drawn = [statistics.median(chance.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES)]
+    return statistics.median(ratios), percentile(drawn, 0.025), percentile(drawn, 0.975)
+
+
 def find_slope(samples: Sequence[dict[str, float]], name: str, allowed: float) -> Slope:
     kept = samples[int(len(samples) * SETTLING) :]
     turns = [sample["turns"] / 1_000 for sample in kept]
@@ -112,7 +121,14 @@ def has(results: Results, phase: str) -> bool:
 
 
 def compute_figures(results: Results) -> list[Figure]:
-    return [*_warm(results), *_against_requests(results), *_cold(results), *_engine(results), *_soak(results)]
+    return [
+        *_warm(results),
+        *_floor(results),
+        *_against_requests(results),
+        *_cold(results),
+        *_engine(results),
+        *_soak(results),
+    ]
 
 
 def _compared(
@@ -140,6 +156,21 @@ def _warm(results: Results) -> Iterator[Figure]:
         tail = percentile(times(mine), 0.95) / percentile(times(floor), 0.95)
         yield Figure("  the same, p95", tail, f"{tail:.2f} ×")
         yield _compared("  submit → result, p50", mine, floor, RESULT, "", None)
+
+
+QUICK = (("first token", 1.05), ("result", 1.08), ("own processor time of a turn", 1.6))
+"""What `benchmarks.floor` measures of each turn, in the order of a sample, and what is aimed at."""
+
+
+def _floor(results: Results) -> Iterator[Figure]:
+    for place, (what, limit) in enumerate(QUICK):
+        name, target = f"endpoint of a millisecond: {what}, bullpen / bare client, each pair", f"≤ {limit:.2f} ×"
+        if not has(results, "floor"):
+            yield Figure(name, None, "", target)
+            continue
+        mine, bare = ([sample[place] for sample in results["floor"][who]] for who in ("bullpen", "floor"))
+        ratio, low, high = paired_ratio(mine, bare)
+        yield Figure(name, ratio, f"{ratio:.2f} × ({low:.2f}–{high:.2f})", target, ratio <= limit)
 
 
 def _against_requests(results: Results) -> Iterator[Figure]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.figures import (
     FIRST,
+    QUICK,
     RESULT,
     SETTLING,
     Block,
@@ -115,6 +116,7 @@ def _lines(results: Results, figures: Sequence[Figure], picture: str) -> Iterato
         yield f"![First token by contender and number of users; memory of the supervisor over the soak]({picture})"
     yield ""
     yield from _turns(results)
+    yield from _quick(results)
     yield from _starts(results)
     yield from _growth(results)
     yield from _method(results)
@@ -140,6 +142,26 @@ def _row(blocks: Sequence[Block]) -> str:
     cells = [_ms(percentile(values, share)) for values in (first, result) for share in (0.5, 0.95)]
     cpu = sum(block["cpu"] for block in blocks) / len(first)
     return " | ".join([str(len(first)), *cells, _ms(cpu)])
+
+
+def _quick(results: Results) -> Iterator[str]:
+    yield "## Turns at an endpoint that answers within a millisecond"
+    yield ""
+    if not has(results, "floor"):
+        yield from ("Not measured.", "")
+        return
+    yield "| contender | turns | " + " | ".join(f"{what} p50 | p95" for what, _ in QUICK) + " |"
+    yield "|---|---|" + "---|---|" * len(QUICK)
+    for name, samples in results["floor"].items():
+        values = [[sample[place] for sample in samples] for place in range(len(QUICK))]
+        cells = [_ms(percentile(one, share)) for one in values for share in (0.5, 0.95)]
+        yield f"| {NAMES[name]} | {len(samples)} | {' | '.join(cells)} |"
+    yield ""
+    yield (
+        "Both in one process, turn by turn, each second pair the other way round. Processor time is what that process "
+        "has used from the prompt until 20 ms after the result."
+    )
+    yield ""
 
 
 def _starts(results: Results) -> Iterator[str]:

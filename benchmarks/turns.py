@@ -51,6 +51,8 @@ class Plan:
     """The same of those that start clients for a turn."""
     blocks: int = 6
     """Of a warm contender, at least."""
+    pairs: int = 300
+    """Turns of bullpen and of a bare client in turn, at the quick endpoint."""
     cold: int = 15
     """Starts of each kind."""
     soak: int = 6_000
@@ -68,6 +70,7 @@ QUICK = Plan(
     warm_turns=4,
     request_turns=2,
     blocks=2,
+    pairs=4,
     cold=1,
     soak=40,
     sessions=50,
@@ -121,6 +124,9 @@ class Run:
                     found[worker.contender].append(await worker.turns(self.plan.turns, TEXT))
         return found
 
+    async def floor(self) -> Any:
+        return await self._child(60 + self.plan.pairs, "benchmarks.floor", "--json", "--pairs", self.plan.pairs)
+
     async def cold(self) -> dict[str, Any]:
         """Starts of four kinds, in turn: a new session on a spare and without one; a session resumed by bullpen and by
         a bare client. One user, so nothing else runs."""
@@ -173,6 +179,7 @@ class Run:
 PHASES: dict[str, Callable[[Run], Awaitable[Any]]] = {
     "warm": Run.warm,
     "requests": Run.requests,
+    "floor": Run.floor,
     "cold": Run.cold,
     "written": Run.written,
     "feed": Run.feed,

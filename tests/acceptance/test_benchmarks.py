@@ -14,12 +14,13 @@ from supervisor.process.process_tree import MARK
 ROOT = Path(__file__).resolve().parents[2]
 
 SMALLEST = (
-    "--users 1 --turns 1 --warm-turns 1 --request-turns 1 --blocks 1 --cold 1 --soak 16 "
+    "--users 1 --turns 1 --warm-turns 1 --request-turns 1 --blocks 1 --pairs 1 --cold 1 --soak 16 "
     "--sessions 20 --hibernated 100 --events 2000 --journalled 100"
 )
 ROWS = (
     "submit → first token, bullpen / floor",
     "submit → result",
+    "endpoint of a millisecond: own processor time",
     "a client per request / bullpen",
     "the generic pool / bullpen",
     "on a spare / cold",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.figures import Results, Slope, compute_figures, find_slope, percentile, ratio_of_medians
+from benchmarks.figures import Results, Slope, compute_figures, find_slope, paired_ratio, percentile, ratio_of_medians
 from benchmarks.report import write_page
 
 
@@ -29,6 +29,13 @@ def test_a_slow_round_is_drawn_for_both_sides_of_a_ratio() -> None:
     floor = [make_block(1.0), make_block(10.0), make_block(1.0)]
     mine = [make_block(1.1), make_block(11.0), make_block(1.1)]
     assert ratio_of_medians(mine, floor) == pytest.approx((1.1, 1.1, 1.1))
+
+
+def test_a_turn_is_compared_with_the_one_beside_it() -> None:
+    """A machine that grows slower, and one moment that hits only one side, change nothing."""
+    bare = [1.0, 2.0, 4.0, 8.0, 16.0]
+    mine = [1.5, 3.0, 600.0, 12.0, 24.0]
+    assert paired_ratio(mine, bare)[:2] == pytest.approx((1.5, 1.5))
 
 
 @pytest.mark.parametrize(
