@@ -92,7 +92,7 @@ class BullpenApp(App[int]):
         """Whether what was copied last is in the file as well."""
         self._control_filter = ControlFilter()
         self._leaving: Worker[None] | None = None
-        """Ends the program when everything is drained; None when nobody wants that."""
+        """Ends the program when everything is drained; None when that was not asked for."""
         self._states_before: dict[str, InstanceState] = {}
         """Of the instances when that drain began."""
         self.inputs = InputQueue(self, self._release)
@@ -318,7 +318,7 @@ class BullpenApp(App[int]):
             else:
                 self.notify(self.operations.take_back_drain(self._states_before), markup=False)
 
-        self.push_screen(DrainingScreen(self._what_is_left), decided)
+        self.push_screen(DrainingScreen(self._what_is_left, consequences.until_interrupted(self.bridge)), decided)
 
     async def _exit_when_drained(self) -> None:
         await self.operations.wait_until_drained()

@@ -253,6 +253,8 @@ class HostRow:
     """Absolute path: journal, workspaces and logs lie below it."""
     transcripts_dir: str = ""
     """Absolute path: the CLI keeps its transcripts below it, one `SESSION_UUID.jsonl` for each session."""
+    drain_deadline: float = 30.0
+    """Seconds that a drain lets turns run before it interrupts them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ PEER_TOOLS = ("ListAgents", "SendMessage")
 """With a shared configuration directory these show one session all the others: never offered (sdk-facts §6)."""
 
 SELF_STARTING_TOOLS = ("CronCreate", "CronDelete", "CronList", "Monitor", "ScheduleWakeup", "Workflow")
-"""They make the CLI begin turns that nobody has asked for: not offered unless the template names them in `tools`."""
+"""Tools by which the CLI begins turns by itself: not offered unless the template names them in `tools`."""
 _TIMERS = ("Cron", "ScheduleWakeup")
 
 MAX_LINE = 64 * 1024 * 1024

@@ -147,7 +147,7 @@ class SdkConnection:
 
         from supervisor.claude.transport import QuietTransport
 
-        # That a mode asks nobody is the template's wish, and words on stderr would stand in the middle of the screen.
+        # The template has chosen a mode without questions; the SDK's warning would stand in the middle of the screen.
         warnings.filterwarnings("ignore", category=CanUseToolShadowedWarning)
         transport = QuietTransport(options, self._last_words.hear)
         self._client = ClaudeSDKClient(options, transport)

@@ -1,7 +1,7 @@
 """Limits that are changed while everything runs.
 
-A name and a value come as text, from whoever types them, and are judged as a file that says so would be. What is
-returned is a copy: nobody's limits change before the copy is put to use.
+A name and a value come as text, as an operator types them, and are validated as the same line in a file would be. The
+functions return a changed copy; the running limits change when the caller applies it.
 """
 
 from __future__ import annotations

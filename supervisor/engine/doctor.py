@@ -1,4 +1,4 @@
-"""A look at everything bullpen needs from this machine, before somebody is waiting for it."""
+"""Checks everything that bullpen needs from this machine, before the first prompt needs it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PER_CLIENT = 250_000_000
 """Bytes of one idle client's process tree after a few turns (measured: 170-240 MB)."""
 
 _LEAST_FREE = 50_000_000
-"""Bytes of free disk below which nobody should begin."""
+"""Least free disk, in bytes, that passes the check."""
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 

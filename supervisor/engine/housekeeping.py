@@ -78,7 +78,7 @@ class Housekeeping:
             await anyio.sleep(self._host.settings.memory_interval)
 
     async def watch_state(self) -> None:
-        """A state directory that was taken away is noticed also while nobody sends a prompt."""
+        """Notices a state directory that was taken away also while no prompt arrives."""
         while True:
             await self._host.journal.verify()
             await anyio.sleep(LOOK)

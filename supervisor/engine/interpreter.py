@@ -7,7 +7,8 @@ import gc
 import sys
 
 YOUNG = 50_000
-"""New objects between two looks at the young ones; Python's own 700 has the old ones looked at far too often."""
+"""Threshold of garbage collection for generation 0. With Python's default of 700, the older generations are collected
+far too often."""
 RARELY = (50, 100)
 """Looks at one generation for each look at the next."""
 SWITCH = 0.001

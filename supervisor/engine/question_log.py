@@ -1,4 +1,4 @@
-"""What becomes of a question is recorded: in the conversation, in the journal, and for everybody who watches."""
+"""Records what becomes of a question: in the conversation, in the journal and on the feed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from supervisor.sessions.session import Session
 
 
 class QuestionBook:
-    """The desk's listener (`open_questions.QuestionListener`)."""
+    """Implements `open_questions.QuestionListener`."""
 
     def __init__(self, instances: Mapping[str, Instance], host: HostContext) -> None:
         self._instances = instances

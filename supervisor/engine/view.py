@@ -1,4 +1,4 @@
-"""What is shown of everything that lives: rows, built when somebody looks. Reading changes nothing."""
+"""Builds the rows of the snapshot from the engine's state, when a reader asks for them. Reading changes nothing."""
 
 from __future__ import annotations
 
@@ -74,6 +74,7 @@ class View:
             left_out=self._left_out,
             state_dir=str(host.settings.state_dir),
             transcripts_dir=str(host.eraser.transcripts_dir),
+            drain_deadline=host.settings.drain_deadline,
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:

@@ -81,7 +81,7 @@ def is_about_a_value(error: Exception) -> bool:
 
 
 def find_fault(error: BaseException) -> Fault | None:
-    """The cause when it lies outside and may pass; None when the error is a mistake of ours."""
+    """The cause when it lies outside and may pass; None when the error is a bug of bullpen's."""
     if isinstance(error, StateLost):
         return error.fault
     if isinstance(error, MemoryError):
@@ -92,6 +92,6 @@ def find_fault(error: BaseException) -> Fault | None:
 
 
 def tell(fault: Fault, file: Path) -> str:
-    """One line for whoever wanted something written."""
+    """One line for the caller whose record could not be written."""
     remedy = fault.remedy.format(folder=file.parent, file=file)
     return f"the journal cannot be written ({fault.words}): {remedy}; {fault.comfort}"

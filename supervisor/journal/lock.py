@@ -29,7 +29,7 @@ except ImportError:  # pragma: no cover - not on the systems the tests run on
 
 FILE = "supervisor.lock"
 _LOOKS, _PAUSE = 10, 0.05
-"""How often, and how far apart in seconds, the lock's file is read until it names somebody who lives: its holder
+"""How often, and how far apart in seconds, the lock's file is read until it names a living process: its holder
 writes the name right after taking the lock."""
 _WIDTH = 512
 """Bytes of the file, whatever it says: it is written again after every commit, and a full disk must not hinder that."""
@@ -69,8 +69,8 @@ def hold(folder: Path, clock: Clock, name: str) -> Iterator[Hold]:
     the holder, or `JournalUnusable` when nothing can be written there.
 
     The kernel lets go of it when this process ends, however it ends; processes started from here do not inherit it.
-    Where the system or the file system knows no locks, the file's word is taken: whoever it names by pid and start
-    time, and lives, is the holder. Two that start in the same instant are then both let in.
+    Where the system or the file system has no locks, the file's content decides: the process that it names by pid and
+    start time is the holder while it lives. Two that start in the same instant are then both let in.
 
     On Linux its path is held as well, by a name that only the kernel keeps: a directory that was deleted and made
     again while a supervisor runs is not free.

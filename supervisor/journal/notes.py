@@ -29,7 +29,7 @@ class Note(NamedTuple):
     on_refused: Callable[[JournalFailed], object] | None = None
     """Called when it could not be written. A note without it is given up only when no disk could ever hold it."""
     what: str = ""
-    """What it is, in words, for whoever is told that it could not be written."""
+    """What the note records, in words, for the error that says it could not be written."""
     stand_in: Callable[[str], Note] | None = None
     """Makes what is written in its place when it can never be written, because of a value in it: of the reason."""
     on_lost: Callable[[str], object] | None = None
@@ -147,7 +147,7 @@ OF_USER = {
     "clients": "user = :user",
 }
 """What each table holds of one user, in an order in which it can be deleted: what was said is found by its turns. In a
-conversation that is everybody's, those of the user's own turns."""
+conversation that users share, those of the user's own turns."""
 FORGET_USER = tuple(f"DELETE FROM {table} WHERE {which}" for table, which in OF_USER.items())
 COUNT_USER = {table: f"SELECT count(*) FROM {table} WHERE {which}" for table, which in OF_USER.items()}
 SHARED_WITH = "SELECT DISTINCT instance FROM turns WHERE prompt_user = :user AND user <> :user ORDER BY instance"

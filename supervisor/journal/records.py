@@ -37,7 +37,7 @@ class SessionRecord(NamedTuple):
     """What "always in this session" has allowed."""
     leaves_none_behind: bool = False
     is_offered: bool = False
-    """A turn of it was running when bullpen died, and nobody has decided yet."""
+    """A turn of it was running when bullpen died, and its offer is still open."""
     cost_saved: float = 0.0
     """The running total that a client was last known to have saved, in dollars."""
 

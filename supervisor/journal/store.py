@@ -1,4 +1,4 @@
-"""The journal: what it takes down and what it gives back."""
+"""The journal: what is recorded, and how it is read back."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ class Journal:
         return found
 
     async def find_shared(self, user: str) -> tuple[str, ...]:
-        """Agents in whose one conversation for everybody that user has spoken."""
+        """Agents with one shared session that the user has written to."""
         rows = await self._connection.execute_fetchall(notes.SHARED_WITH, {"user": user})
         return tuple(row[0] for row in rows)
 

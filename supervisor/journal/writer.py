@@ -33,7 +33,7 @@ class Writer:
         self.failing = ""
         """Why the last transaction failed, in words; empty when it did not."""
         self.on_change: Callable[[], object] = lambda: None
-        """Called when `failing` has changed, after whoever was waiting has been told."""
+        """Called when `failing` has changed, after the waiting notes have been told."""
         self.on_lost: Callable[[Note, str], object] = lambda note, why: None
         """Called with every note that can never be written, and why; what stands in for it is written all the same."""
         self.commits = 0
@@ -46,7 +46,7 @@ class Writer:
         self._notes: list[Note] = []
         self._noted = anyio.Event()
         self._pressed = anyio.Event()
-        """Somebody waits for the next attempt."""
+        """A caller waits for the next attempt."""
         self._delay = FIRST_DELAY
         self._scope: anyio.CancelScope | None = None
         self._closes_at: float | None = None

@@ -1,7 +1,7 @@
 """Everything a tool call would do, as the text on which a human decides: whole, and with nothing hidden.
 
 What is decided on is never altered: characters that cannot be seen become visible escapes, long runs of blanks become
-their number, and a warning says so. A call too large to be shown is not put to anybody.
+their number, and a warning says so. A call too large to be shown is denied without a question.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def call_of(request: ToolRequest, place: str = "") -> str:
 
 
 def find_flaw(request: ToolRequest) -> str:
-    """Why nobody can decide on the request, in words for the agent; empty when somebody can."""
+    """Why a human cannot decide on the request, in words for the agent; empty when a human can."""
     if not isinstance(request.tool, str) or not request.tool.strip():
         return "The call names no tool"
     if bounds.is_too_deep(request.arguments):

@@ -32,8 +32,8 @@ class Forgotten:
     """Files of workspaces and conversations."""
     bytes: int = 0
     shared_with: tuple[str, ...] = ()
-    """Agents in whose one conversation for everybody the user spoke: what is said there stays with the CLI until that
-    session is closed."""
+    """Agents with one shared session (archetype employee) that the user wrote to: what was said there stays with
+    the CLI until that session is closed."""
     left: list[str] = field(default_factory=list)
     """What the search has still found afterwards, or what could not be removed, a line each."""
 

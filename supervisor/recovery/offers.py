@@ -1,4 +1,4 @@
-"""Turns that a restart interrupted: sent again, dropped, or left for somebody to decide (R2)."""
+"""Turns that a restart interrupted: on offer until an operator replays or drops them, or they expire (R2)."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ class OfferDesk:
         return turn
 
     def settle(self, session: Session, outcome: OfferOutcome) -> None:
-        """Nobody sends it again. Raises `UnknownTarget`."""
+        """Takes the offer away; its prompt is not sent again. Raises `UnknownTarget`."""
         offer, _ = self._take(session)
         instance = self._instances[session.key.instance]
         self._host.journal.settle_offer(offer.turn_id, self._host.clock.wall(), outcome)
         instance.publish(past.OfferSettled, session, outcome=outcome, replayed=offer.turn_id)
 
     def expire(self, now: float) -> None:
-        """Drops what nobody has decided in time. `now` in Unix seconds."""
+        """Drops offers that have expired. `now` in Unix seconds."""
         for offer, _ in tuple(self._open.values()):
             session = self._instances[offer.key.instance].sessions.get(offer.key)
             if session is None or session.offer is not offer:

@@ -61,7 +61,7 @@ def find_orphans(records: Iterable[ClientRecord]) -> list[psutil.Process]:
 
 
 def _same_process(record: ClientRecord) -> psutil.Process | None:
-    """A pid alone may be somebody else's by now: only with the same start time it is the process we mean."""
+    """The pid may have been reused: only the same start time makes it the process that is meant."""
     try:
         process = psutil.Process(record.pid) if record.pid > 0 else None
         return process if process is not None and process.create_time() == record.started else None

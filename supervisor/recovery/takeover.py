@@ -20,7 +20,7 @@ from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
 
 NOBODYS = (Source.AGENT, Source.ENGINE)
-"""Sources of turns that nobody has sent a prompt for."""
+"""Sources of turns without a caller."""
 
 LAST_WORDS = "bullpen ended while it ran"
 
@@ -82,7 +82,7 @@ class Restart:
         _log.error("%s %s: %s", row.table, row.id, why)
 
     def _lose(self, question: Question) -> None:
-        """Nobody waits for its answer any more, and the conversation says so."""
+        """The caller is gone with the old process: the turn is cancelled, and the conversation says so."""
         self._host.journal.settle_question(question.id, self._now, QuestionOutcome.LOST, "", "")
         instance = self._instances.get(question.key.instance)
         session = instance.sessions.get(question.key) if instance is not None else None
@@ -110,7 +110,7 @@ class Restart:
             session.fade()
             journal.keep_session(record_session(session))
         if record.leaves_none_behind or record.prompt.source in NOBODYS:
-            return None  # a call whose caller is gone, or a turn that nobody has asked for
+            return None  # a call whose caller is gone, or a turn that the agent began by itself
         ttl = self._instances[record.key.instance].template.question_ttl if session is not None else 0.0
         expires_at = self._now + ttl
         journal.offer_turn(record.id, record.key, self._now, expires_at)

@@ -21,13 +21,13 @@ MAX_TRIES = 4
 """How often a refused prompt is brought again before the person lets it be."""
 
 CLOSED_FOR = 20.0
-"""Seconds after which somebody who found a door closed tries it again."""
+"""Seconds after which a caller tries an instance again that refused everything."""
 
 LONGEST_BACK_OFF = 30.0
 """Seconds; a queue that asks for more is tried again all the same."""
 
 BETWEEN_ALARMS = (70.0, 130.0)
-"""Seconds between two moments at which everybody runs to the helpdesk."""
+"""Seconds between two rushes, in which every caller writes to the helpdesk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ async def play(engine: Engine, seed: int = 1, pace: float = 1.0) -> None:
 
 
 async def _wait_for(ticket: Ticket) -> None:
-    """People go home when the house closes, whatever became of their prompts."""
+    """Callers leave when the engine stops, whatever became of their prompts."""
     with suppress(BullpenError):
         await ticket.outcome()
 
 
 class _Alarm:
-    """Something that everybody notices."""
+    """A rush: every caller writes about the same thing at once."""
 
     def __init__(self) -> None:
         self._rung = anyio.Event()
@@ -133,7 +133,7 @@ class _Caller:
             await _wait_for(ticket)
 
     async def _bring_several(self, desks: Sequence[Desk]) -> None:
-        """Puts a few things down at once, perhaps at one desk, and waits until all of them are done."""
+        """Sends several prompts at once, perhaps to one instance, and waits for all outcomes."""
         tickets: list[Ticket] = []
         for _ in range(self._dice.randint(2, MAX_OUTSTANDING)):
             desk = self._dice.choice(desks)

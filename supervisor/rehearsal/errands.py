@@ -59,4 +59,4 @@ ALARM = (
     "The wifi and the phone are gone at my desk.",
     "When will the network be back?",
 )
-"""What everybody asks the helpdesk at the same moment."""
+"""What every caller asks the helpdesk in a rush."""

@@ -110,7 +110,7 @@ class Request:
 
     @cached_property
     def digest(self) -> str:
-        """Names the conversation up to here: the same text gives the same digest, whoever sends it."""
+        """Names the conversation up to here: the same text gives the same digest, from any caller."""
         spoken = json.dumps(
             [self.turns, [(result.text, result.is_error) for result in self.tool_results]], ensure_ascii=False
         )

@@ -29,7 +29,7 @@ FLUSHED = 0.1
 
 
 class QuietServer(uvicorn.Server):
-    """A server inside somebody else's program: it leaves signals and logging alone."""
+    """A server inside another program: it leaves that program's signals and logging alone."""
 
     def __init__(self, app: Starlette) -> None:
         super().__init__(
@@ -53,7 +53,7 @@ class QuietServer(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Streams that are still open would hold this up, so they are broken off once nobody can call any more."""
+        """Open streams would delay the end: they are aborted once the port is closed."""
         for server in self.servers:
             server.close()
         self.hang_up()

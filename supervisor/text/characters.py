@@ -21,7 +21,7 @@ SURROGATES = "\ud800-\udfff"
 """Halves of a character. Category Cs."""
 
 SEPARATORS = "\u2028\u2029"
-"""They break lines where nobody expects it. Categories Zl and Zp."""
+"""They break lines in the middle of a text. Categories Zl and Zp."""
 
 SELECTORS = "\ufe00-\ufe0f"
 """Variation selectors. U+FE0F after a narrow emoji is ordinary text; any other one hides something."""

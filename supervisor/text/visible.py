@@ -1,4 +1,4 @@
-"""Text as it is shown to whoever decides on it: nothing of it hidden, nothing of it pushed out of sight."""
+"""Text as it is shown for a decision: nothing of it is hidden, nothing of it is pushed out of sight."""
 
 from __future__ import annotations
 

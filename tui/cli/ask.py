@@ -50,7 +50,7 @@ SILENT_SECONDS = 2.0
 """After which a terminal is told that the answer is waited for."""
 
 END_OF_INPUT = "\x04"
-"""What `_read_line` gives when nobody will type any more."""
+"""What `_read_line` returns at the end of the input."""
 
 
 async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Prompt) -> int:
@@ -118,7 +118,7 @@ async def _ask(supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None]
         async for fragment in ticket.stream(whole=not is_watched):
             heard()
             text = STARTS_AGAIN if isinstance(fragment, StartsAgain) else fragment
-            # A pipe that nobody reads, or a terminal whose flow is held, holds up this write and nothing else.
+            # A pipe that is not read, or a terminal whose flow is stopped, blocks this write and nothing else.
             await run_apart(partial(write, text, "the answer"))
         outcome = await ticket.outcome()
         group.cancel_scope.cancel()
@@ -133,7 +133,7 @@ def _tell_offer(offer: Offer) -> str:
 
 
 async def _answer_questions(supervisor: Supervisor, heard: Callable[[], None]) -> None:
-    """Puts the agent's questions to whoever sits at the terminal; with nobody there they are denied at once."""
+    """Asks the agent's questions at the terminal; without a terminal they are denied at once."""
     put: set[str] = set()
     with supervisor.watch() as feed:
         while True:

@@ -25,7 +25,7 @@ class PrivateFileHandler(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> io.TextIOWrapper:
         def opener(name: str, flags: int) -> int:
-            # A FIFO that nobody reads would hold up the start for ever.
+            # Opening a FIFO without a reader would block the start for ever.
             descriptor = os.open(name, flags | os.O_NONBLOCK, 0o600)
             if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a terminal, and not /dev/null
                 os.fchmod(descriptor, 0o600)
@@ -76,7 +76,7 @@ def log_to_file(state_dir: Path) -> Path:
             raise ConfigurationError(
                 [f"{VARIABLE}: {named} cannot be written ({error.strerror}): name another file, or unset it"]
             ) from error
-        # A state directory that cannot be written is told by whoever needs it.
+        # A state directory that cannot be written is reported when the engine opens it.
     for older in (path, *(path.with_name(f"{path.name}.{number}") for number in (1, 2))):
         with suppress(OSError):
             if stat.S_ISREG(older.lstat().st_mode):

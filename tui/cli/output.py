@@ -25,7 +25,7 @@ class OutputFailed(BullpenError):
 
 
 class ReaderGone(OutputFailed):
-    """Raised when the pipe is closed: nobody is there to be told."""
+    """Raised when the reader has closed the pipe."""
 
 
 class CleanStream:
@@ -86,7 +86,7 @@ class Output(CleanStream):
 def open_streams() -> None:
     """Makes the three standard streams fit for any text and any end. Called before anything else is opened.
 
-    A descriptor that is closed is opened: the next file would take its number, and be written to by whoever prints.
+    A descriptor that is closed is opened: the next file would take its number, and what is printed would go into it.
     Standard output then fails when it is written to, and what is told on standard error goes nowhere. Characters that
     an encoding does not have are written as escapes.
     """
@@ -114,7 +114,7 @@ def say(line: str) -> None:
 
 
 def write(text: str, what: str = Output.what) -> None:
-    """Text on standard output, at once. Raises `ReaderGone` when nobody reads any more, `OutputFailed` otherwise."""
+    """Text on standard output, at once. Raises `ReaderGone` when the pipe is closed, `OutputFailed` otherwise."""
     if isinstance(sys.stdout, Output):
         sys.stdout.what = what
     sys.stdout.write(text)
@@ -127,7 +127,7 @@ def flush() -> None:
 
 
 def tell(line: str) -> None:
-    """One line on standard error, behind the program's name. When it cannot be written, nobody is left to be told."""
+    """One line on standard error, behind the program's name. Dropped when it cannot be written."""
     try:
         print(f"bullpen: {reveal_line(line)}", file=sys.stderr, flush=True)
     except OSError:
@@ -135,7 +135,7 @@ def tell(line: str) -> None:
 
 
 def ask_line(prompt: str) -> None:
-    """What somebody at the terminal is asked, on standard error; the cursor stays behind it."""
+    """A prompt for input at the terminal, on standard error; the cursor stays behind it."""
     try:
         print(prompt, end="", file=sys.stderr, flush=True)
     except OSError:

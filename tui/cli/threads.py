@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 Result = TypeVar("Result")
 
 _apart: set[threading.Thread] = set()
-"""Those that somebody waits for, and those that were left behind."""
+"""Threads that are waited for, and threads that were given up."""
 
 
 async def run_apart(work: Callable[[], Result]) -> Result:

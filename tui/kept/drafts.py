@@ -53,7 +53,7 @@ class DraftFile:
 
     def forget(self, user: str, *, is_trial: bool = False) -> int:
         """Removes the drafts of a user's sessions, and says how many there were. A file that cannot be read is removed
-        as a whole, because nobody can tell what it holds. Raises `OSError`."""
+        as a whole, because its content cannot be read. Raises `OSError`."""
         drafts, mistake = self.load()
         theirs = [key for key in drafts if key.user == user]
         if is_trial:

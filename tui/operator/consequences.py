@@ -50,11 +50,16 @@ def of_drain(bridge: Bridge, instance: str) -> Consequence:
         title=f"Drain {instance}?",
         facts=(count := _counting(bridge, instance, runs="run to their end", waits="still run"))(),
         recount=count,
-        after="New prompts are refused at once. After 30 s what still runs is interrupted. D takes it back.",
+        after=f"New prompts are refused at once. {until_interrupted(bridge)} D takes it back.",
         confirm="Drain",
         words=f"drain {instance}",
         is_grave=False,
     )
+
+
+def until_interrupted(bridge: Bridge) -> str:
+    """What the host's drain deadline means for turns, as a sentence."""
+    return f"After {format.duration(bridge.host.drain_deadline)} what still runs is interrupted."
 
 
 def of_second_drain(bridge: Bridge, instance: str) -> Consequence:
@@ -80,7 +85,7 @@ def of_kill(bridge: Bridge, instance: str) -> Consequence:
 
 
 def of_kill_client(client: ClientRow, session: SessionRow | None) -> Consequence:
-    whose = "a spare: nobody uses it" if client.key is None else str(client.key)
+    whose = "a spare: no session uses it" if client.key is None else str(client.key)
     facts = [
         ", ".join(_process_words(client)),
         f"session: {whose}",
@@ -140,7 +145,7 @@ _SEVERAL: dict[str, tuple[str, str, str, bool]] = {
     "interrupt": ("Stop the turns of", "Stop turns", "The sessions, their clients and their queues stay.", True),
     "clear_queue": ("Clear the queues of", "Clear queues", "What runs goes on. Cancelled turns are lost.", True),
     "drain": (
-        "Drain", "Drain", "New prompts are refused at once. After 30 s what still runs is interrupted. D undoes it.",
+        "Drain", "Drain", "New prompts are refused. What still runs at the deadline is interrupted. D undoes it.",
         False,
     ),
     "undo_drain": ("Undo the drain of", "Undo drain", "They accept prompts again.", False),
@@ -242,7 +247,7 @@ def _offer_lines(offer: Offer) -> tuple[str, ...]:
     return (f"“{offer.text}”", f"from {offer.source}, begun {began}, cut off by a restart")
 
 
-def of_drain_house(bridge: Bridge) -> Consequence:
+def of_drain_all(bridge: Bridge) -> Consequence:
     return Consequence(
         title=f"Drain all of {format.some(len(bridge.instances), 'instance')}?",
         facts=(count := _counting(bridge, None, runs="run to their end", waits="still run"))(),
@@ -254,7 +259,7 @@ def of_drain_house(bridge: Bridge) -> Consequence:
     )
 
 
-def of_kill_house(bridge: Bridge) -> Consequence:
+def of_kill_all(bridge: Bridge) -> Consequence:
     return Consequence(
         title=f"Kill all of {format.some(len(bridge.instances), 'instance')}?",
         facts=(count := _counting(bridge, None, runs="are cut off", waits="are cancelled"))(),

@@ -34,7 +34,7 @@ class Operations:
         self.unsent: dict[SessionKey, str] = {}
         """Words that were not sent when their chat was left, or refused after that: the chat takes them back."""
         self.on_forgotten: Callable[[str], object] = lambda _user: None
-        """Called with a user of whom nothing may be kept, not even on the screen."""
+        """Called with a user who is to be forgotten: drops the drafts and recalled prompts for that user."""
 
     def keep_unsent(self, key: SessionKey, text: str) -> None:
         """For the chat that was left; what came before stands first."""

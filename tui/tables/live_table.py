@@ -24,8 +24,8 @@ ATTENDED_SECONDS = 60.0
 class LiveTable(LineTable, Generic[Thing]):
     """Rows of one kind of engine row.
 
-    Without a column chosen, rows stand in `order`. That order is applied anew only while nobody is at work in the
-    table: a row never leaves the place where the operator is about to press a key.
+    Without a column chosen, rows stand in `order`. That order is applied again only while the operator is not at work
+    in the table: a row never leaves the place where the operator is about to press a key.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "open", key_display="⏎")]
@@ -88,7 +88,7 @@ class LiveTable(LineTable, Generic[Thing]):
 
     @property
     def is_attended(self) -> bool:
-        """Somebody has chosen a row not long ago. Later the top is what matters, not the row the cursor was left on."""
+        """The operator chose a row less than `ATTENDED_SECONDS` ago. After that the cursor goes back to the top row."""
         return not self._shows_top or self._clock() - self._chosen_at < ATTENDED_SECONDS
 
     @property
@@ -123,7 +123,7 @@ class LiveTable(LineTable, Generic[Thing]):
             self.update_rows(rows)
 
     def tick(self) -> None:
-        """Brings the ages of the visible rows up to date, and the order when nobody is at work in the table."""
+        """Brings the ages of the visible rows up to date, and the order while the operator is not at work here."""
         if self._is_disordered and not self.is_held:
             self.put_in_order()
             return

@@ -76,7 +76,7 @@ SETTLED = 30.0
 """Seconds after its start from which a client's growth says something about it."""
 
 SPARE_GLYPH = "◇"
-"""A connected client that nobody has used."""
+"""A connected client without a session."""
 
 _NEEDS_YOU = {
     SessionState.ASKING: 0,

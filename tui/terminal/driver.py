@@ -2,7 +2,7 @@
 
 - A terminal that does not read: pictures are left out whole, never cut; when it reads again it gets one fresh picture.
 - A terminal that is gone: the app ends at once, and no thread spins on a dead descriptor.
-- While suspended, and after the end, output goes nowhere instead of into a queue nobody empties.
+- While suspended, and after the end, output is dropped instead of filling a queue that is not read.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class SafeDriver(LinuxDriver):
     def _call(self, function: Any) -> None:
         try:
             self._loop.call_soon_threadsafe(function)
-        except RuntimeError:  # the loop has ended; there is nobody left to tell
+        except RuntimeError:  # the loop has ended: no reader is left
             pass
 
     # On the event loop

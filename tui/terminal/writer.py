@@ -1,4 +1,4 @@
-"""A thread that writes to the terminal, so that a terminal that does not read keeps nobody waiting but this thread."""
+"""A thread that writes to the terminal: a terminal that does not read blocks this thread and nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TerminalWriter(Thread):
             self._changed.notify()
 
     def forget_frames(self) -> None:
-        """Drops pictures nobody will see any more, so that what restores the terminal is next in line."""
+        """Drops the frames that wait, so that the sequence that restores the terminal is written next."""
         with self._changed:
             kept = [item for item in self._queue if not item[1]]
             self._waiting -= sum(len(data) for data, is_frame in self._queue if is_frame)
@@ -74,7 +74,7 @@ class TerminalWriter(Thread):
                 self._on_drained()
 
     def _write(self, data: bytes) -> bool:
-        """False when the terminal is gone or nobody wants the rest any more."""
+        """False when the terminal is gone, or the rest was dropped."""
         view = memoryview(data)
         while view and not self._is_given_up:
             try:

@@ -19,7 +19,7 @@ from tui.wording.verbs import bindings_of, key_of
 
 
 class OfferCard(DockedCard):
-    """Shall the turn be sent again? It decides nothing itself: whoever docks it asks first."""
+    """Asks whether the turn is sent again. It only posts the choice; the pane confirms it and calls the engine."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("replay", "drop_offer")]
 

@@ -173,7 +173,7 @@ def alarm(row: InstanceRow, now: float) -> str:
 
 
 def held_words(row: InstanceRow) -> str:
-    """`2 of 3 turns wait for your answers, 4 queued behind them`; empty when nobody is held up by a question."""
+    """`2 of 3 turns wait for your answers, 4 queued behind them`; empty when no turn is held up by a question."""
     asking = row.pool.asking
     if not (asking and row.waiting and row.active_sessions >= row.max_sessions):
         return ""

@@ -11,7 +11,7 @@ from textual.binding import Binding
 class Target(StrEnum):
     """What a verb is done to."""
 
-    HOUSE = "everything"
+    HOST = "everything"
     INSTANCE = "instance"
     SESSION = "session"
     CLIENT = "client"
@@ -173,13 +173,13 @@ VERBS: tuple[Verb, ...] = (
     Verb("help", "f1", "help", "All keys.", Target.VIEW, WRITE, Place.CHAT, key_display="F1", shown=True),
     Verb("facts", "f2", "describe", "Show every fact about this session.", Target.VIEW, WRITE, Place.CHAT,
          key_display="F2"),
-    Verb("drain_house", "", "drain all", "Drain every instance.", Target.HOUSE, STOP, words="drain all",
+    Verb("drain_all", "", "drain all", "Drain every instance.", Target.HOST, STOP, words="drain all",
          confirms=True),
-    Verb("kill_house", "", "kill all", "End every process of every instance. Asks for a typed word.", Target.HOUSE,
+    Verb("kill_all", "", "kill all", "End every process of every instance. Asks for a typed word.", Target.HOST,
          STOP, words="kill all", confirms=True),
     Verb("app.command_palette", "ctrl+p", "palette", "Find any verb or session by name.", Target.VIEW, PROGRAM,
          Place.ANYWHERE, key_display="^p"),
-    Verb("app.quit", "ctrl+q", "quit", "Leave; says first what would end, and offers to drain.", Target.HOUSE,
+    Verb("app.quit", "ctrl+q", "quit", "Leave; says first what would end, and offers to drain.", Target.HOST,
          PROGRAM, Place.ANYWHERE, key_display="^q"),
 )  # fmt: skip
 

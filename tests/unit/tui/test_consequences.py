@@ -90,7 +90,7 @@ def test_a_kill_of_one_client_says_whose_turn_ends_and_how_many_stay_behind_it()
     spare = stage.client("a-2", None, pid=0, memory_bytes=0)
     assert consequences.of_kill_client(spare, None).facts == (
         "its process has not started yet",
-        "session: a spare: nobody uses it",
+        "session: a spare: no session uses it",
     )
 
 
@@ -133,12 +133,12 @@ def test_quitting_and_the_whole_house_count_every_instance() -> None:
         "2 waiting turns would wait for the next start",
         "1 client, 100M",
     )
-    assert consequences.of_kill_house(bridge).facts == (
+    assert consequences.of_kill_all(bridge).facts == (
         "1 running turn is cut off",
         "2 waiting turns are cancelled",
         "1 client, 100M",
     )
-    assert consequences.of_drain_house(bridge).title == "Drain all of 2 instances?"
+    assert consequences.of_drain_all(bridge).title == "Drain all of 2 instances?"
     assert consequences.of_quit(bridge_of()) == NOTHING
 
 
@@ -146,3 +146,9 @@ def test_closing_a_session_says_what_of_it_is_left_out_of_the_books() -> None:
     row = stage.session(ANA, turns=3, memory_bytes=50 * MB, last_activity_at=NOW)
     assert consequences.of_close(row).facts == ("3 turns of conversation", "its idle client: 50M")
     assert consequences.of_close(replace(row, memory_bytes=0)).facts == ("3 turns of conversation",)
+
+
+def test_a_drain_names_the_deadline_that_is_set() -> None:
+    bridge = bridge_of(running=1)
+    bridge.host = replace(bridge.host, drain_deadline=90.0)
+    assert "After 1m30 what still runs is interrupted." in consequences.of_drain(bridge, "a").after

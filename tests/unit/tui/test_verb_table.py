@@ -61,8 +61,8 @@ def test_what_ends_or_holds_up_work_asks_first() -> None:
         "close_session",
         "replay",
         "drop_offer",
-        "drain_house",
-        "kill_house",
+        "drain_all",
+        "kill_all",
     }
     assert {verb.name for verb in VERBS if verb.confirms} == asking
 

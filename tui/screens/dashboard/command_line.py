@@ -320,9 +320,9 @@ def run(screen: LookingScreen, line: str) -> None:
             ]
             screen.confirm(consequences.of_forget(rest, rows, shared), lambda: operations.forget_user(rest))
         case "drain" if target == "all":
-            screen.action_drain_house()
+            screen.action_drain_all()
         case "kill" if target == "all":
-            screen.action_kill_house()
+            screen.action_kill_all()
         case "drain" if bridge.instances[target].state is InstanceState.DRAINING:
             screen.confirm(consequences.of_second_drain(bridge, target), lambda: operations.drain(target))
         case "scale":

@@ -31,7 +31,7 @@ PANES = ("inbox", "instances", "sessions", "clients", "preview", "events")
 
 
 class LookingScreen(OperatorScreen):
-    """Four live tables and a cursor in each. Whoever lays them out fills them, too."""
+    """Four live tables and a cursor in each. The screen that lays them out also fills them."""
 
     def __init__(
         self,

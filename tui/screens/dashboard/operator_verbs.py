@@ -171,13 +171,13 @@ class OperatorScreen(Screen[None]):
     def action_kill(self) -> None:
         self._order_chosen("kill")
 
-    def action_drain_house(self) -> None:
+    def action_drain_all(self) -> None:
         names = self.bridge.open_to_prompts()
-        self.confirm(consequences.of_drain_house(self.bridge), lambda: self.operations.drain_all(names))
+        self.confirm(consequences.of_drain_all(self.bridge), lambda: self.operations.drain_all(names))
 
-    def action_kill_house(self) -> None:
+    def action_kill_all(self) -> None:
         names = sorted(self.bridge.instances)
-        self.confirm(consequences.of_kill_house(self.bridge), lambda: self.operations.kill_all(names))
+        self.confirm(consequences.of_kill_all(self.bridge), lambda: self.operations.kill_all(names))
 
     # Steering
 

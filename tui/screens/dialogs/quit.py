@@ -78,15 +78,16 @@ class DrainingScreen(Dialog[Leave | None]):
         Binding("right,down", "app.focus_next", show=False),
     ]
 
-    def __init__(self, progress: Callable[[], list[str]]) -> None:
-        """`progress` says what is left, one line each."""
+    def __init__(self, progress: Callable[[], list[str]], deadline: str) -> None:
+        """`progress` says what is left, one line each; `deadline` what becomes of turns that take too long."""
         super().__init__()
         self._progress = progress
+        self._deadline = deadline
 
     def compose(self) -> ComposeResult:
         with self.box("Draining, then leaving"):
             yield Static(id="left", classes="facts", markup=False)
-            yield Static(Content("What still runs after 30 s is interrupted."), classes="note", markup=False)
+            yield Static(Content(self._deadline), classes="note", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Undo drain", id="stay")
                 yield Button("Look meanwhile", id="later")
