@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         ToolPermissionContext,
     )
 
+    from supervisor.claude.arrivals import Arrivals
     from supervisor.claude.messages import Translator
 
 _log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class SdkConnection:
         self._place = place
         self._launch = launch
         self._client: ClaudeSDKClient | None = None
+        self._arrivals: Arrivals | None = None
         self._translator: Translator | None = None
         self._last_words = LastWords()
         self._pid = 0
@@ -152,6 +154,8 @@ class SdkConnection:
         transport = QuietTransport(options, self._last_words.hear)
         self._client = ClaudeSDKClient(options, transport)
         await self._client.connect()
+        transport.is_connected = True
+        self._arrivals = transport.arrivals
         info = await self._client.get_server_info() or {}
         self._pid = find_descendant(transport.pid, info.get("pid")) or transport.pid
         with contextlib.suppress(*LOST):
@@ -180,20 +184,23 @@ class SdkConnection:
             await self._start(uncut)
 
     async def events(self) -> AsyncIterator[ClientEvent]:
-        assert self._client is not None, "connected"
+        assert self._arrivals is not None, "connected"
         assert self._translator is not None, "connected"
-        messages = self._client.receive_messages()
-        while True:
-            try:
-                message = await anext(messages)
-            except StopAsyncIteration:
-                return
-            except Exception as error:
-                from supervisor.claude.messages import translate_death
+        from claude_agent_sdk._internal.message_parser import parse_message
 
-                raise translate_death(error, str(self._last_words)) from error
-            for event in self._translator.read(message):
-                yield event
+        from supervisor.claude.messages import translate_death
+
+        read = self._translator.read
+        try:
+            while messages := await self._arrivals.take():
+                for given in messages:
+                    if (message := parse_message(given)) is not None:
+                        for event in read(message):
+                            yield event
+        except ClientDied:
+            raise
+        except Exception as error:
+            raise translate_death(error, str(self._last_words)) from error
 
     async def send(self, text: str, uuid: str) -> None:
         assert self._client is not None, "connected"

@@ -1,10 +1,13 @@
-"""The SDK's way to its process, with a reader of stderr that keeps nothing, and an end.
+"""The SDK's way to its process, with a reader of stderr that keeps nothing, a short way for what is said, and an end.
 
 The SDK puts stderr together line by line, and a line may be as long as a message (`options.MAX_LINE`): a process that
 writes 800 MB without a newline would cost as much memory, many times over. And it stops reading at the first byte that
 is no UTF-8: a process that goes on writing would stand still as soon as the pipe is full.
 
 And one whose output has ended counts as dead soon after, whether it ends or not.
+
+Only what the SDK answers or waits for itself goes through its queue: requests and their answers. All other messages go
+to `arrivals`.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ import anyio
 from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk._internal.transport.subprocess_cli import SubprocessCLITransport
 
+from supervisor.claude.arrivals import Arrivals
+
+CONTROL = ("control_response", "control_request", "control_cancel_request")
+"""Types of messages that the SDK takes for itself."""
 DRAIN = 0.5
 """Seconds that the rest of a dead process's output is read and thrown away: a child of it may hold the pipe open."""
 ENDS_WITHIN = 5.0
@@ -37,11 +44,36 @@ class QuietTransport(SubprocessCLITransport):
             own = dataclasses.replace(own, permission_prompt_tool_name="stdio")
         super().__init__(prompt=_nothing(), options=own)
         self._hear = hear
+        self.arrivals = Arrivals()
+        self.is_connected = False
+        """Set by whoever connects: an error that is told before is what the SDK says why it could not."""
 
     async def connect(self) -> None:
         await super().connect()
         if self._process is not None:
             self._process.wait = partial(_wait, self._process.wait)  # type: ignore[method-assign]
+
+    def read_messages(self) -> AsyncIterator[dict[str, Any]]:
+        return self._divide(super().read_messages())
+
+    async def _divide(self, messages: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+        arrivals = self.arrivals
+        try:
+            async for message in messages:
+                kind = message.get("type")
+                if kind in CONTROL:
+                    yield message
+                    continue
+                if kind == "result" and not self.is_connected:
+                    yield message
+                # Of the state of the session it tells the SDK a second time.
+                if message.get("sdk_host_only") is not True:
+                    await arrivals.put(message)
+        except Exception as error:
+            arrivals.close(error)
+            raise
+        finally:
+            arrivals.close()
 
     @property
     def pid(self) -> int:

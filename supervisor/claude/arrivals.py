@@ -1,0 +1,51 @@
+"""What a process has said, on its way from the SDK's reader of the pipe to the connection's own.
+
+The SDK hands each message on by a queue of its own, with two turns of the loop for each. Here all that came with one
+read of the pipe goes in one step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+MOST = 100
+"""Messages that wait to be taken: beyond, the pipe is not read on, as in the SDK."""
+
+
+class Arrivals:
+    """One writer, one reader."""
+
+    def __init__(self) -> None:
+        self._messages: list[dict[str, Any]] = []
+        self._is_over = False
+        self._error: Exception | None = None
+        self._arrived = anyio.Event()
+        self._taken = anyio.Event()
+
+    async def put(self, message: dict[str, Any]) -> None:
+        """Returns when there is room for the next one: at once, unless nobody reads."""
+        self._messages.append(message)
+        self._arrived.set()
+        if len(self._messages) >= MOST:
+            self._taken = anyio.Event()
+            await self._taken.wait()
+
+    def close(self, error: Exception | None = None) -> None:
+        """Nothing more will come; `error` is why, when the process did not end well."""
+        if not self._is_over:
+            self._is_over, self._error = True, error
+            self._arrived.set()
+
+    async def take(self) -> list[dict[str, Any]]:
+        """All that has come and was not taken yet, at least one; nothing when that was all. Raises the error of
+        `close` then."""
+        while not self._messages and not self._is_over:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        messages, self._messages = self._messages, []
+        self._taken.set()
+        if not messages and self._error is not None:
+            raise self._error
+        return messages
