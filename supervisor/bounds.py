@@ -102,6 +102,8 @@ def as_json(value: object) -> str:
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Empty for anything else; keys that are no text are left out."""
+    if type(value) is dict and all(type(key) is str for key in value):
+        return value  # as JSON always has it
     if not isinstance(value, Mapping):
         return {}
     return {key: one for key, one in value.items() if isinstance(key, str)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from claude_agent_sdk import (
@@ -68,7 +68,9 @@ class Translator:
         """What it tells. Raises `ClientDied` when it cannot be read at all: it may have been the Result that a turn
         waits for, and that turn must not wait for ever."""
         try:
-            return [one for event in self.translate(message) for one in self._ration.share_out(event)]
+            # Most messages are fragments, and take the shorter way.
+            events = self._fragment(message) if type(message) is StreamEvent else self.translate(message)
+            return [one for event in events for one in self._ration.share_out(event)]
         except Exception as error:
             raise ClientDied(f"a message of the client could not be read: {type(error).__name__}") from error
 
@@ -95,23 +97,26 @@ class Translator:
             case _:
                 return
 
-    def _fragment(self, message: StreamEvent) -> Iterator[told.ClientEvent]:
+    def _fragment(self, message: StreamEvent) -> Sequence[told.ClientEvent]:
         if message.parent_tool_use_id is not None:
-            return  # a sub-agent's words are not the reply
+            return ()  # a sub-agent's words are not the reply
         event = bounds.mapping(message.event)
-        if event.get("type") in _BLOCK_ENDS:
+        kind = event.get("type")
+        if kind == "content_block_delta":
+            delta = bounds.mapping(event.get("delta"))
+            if delta.get("type") == "text_delta" and (text := self._cleaner.feed(bounds.text(delta.get("text")))):
+                self._is_streaming = True
+                return (told.TextDelta(text),)
+        elif kind in _BLOCK_ENDS:
             self._cleaner = StreamCleaner()
-            yield from self._void()
-        delta = bounds.mapping(event.get("delta"))
-        is_text = event.get("type") == "content_block_delta" and delta.get("type") == "text_delta"
-        if is_text and (text := self._cleaner.feed(bounds.text(delta.get("text")))):
-            self._is_streaming = True
-            yield told.TextDelta(text)
+            return self._void()
+        return ()
 
-    def _void(self) -> Iterator[told.ClientEvent]:
+    def _void(self) -> Sequence[told.ClientEvent]:
         if self._is_streaming:
             self._is_streaming = False
-            yield told.Voided()
+            return (told.Voided(),)
+        return ()
 
     def _assistant(self, message: AssistantMessage) -> Iterator[told.ClientEvent]:
         if message.parent_tool_use_id is not None:
@@ -130,6 +135,27 @@ class Translator:
                     yield told.ToolStarted(tool_use_id, tool, summary, detail(arguments))
                 case _:
                     pass
+
+
+def join_fragments(events: Iterable[told.ClientEvent]) -> Iterator[told.ClientEvent]:
+    """The same with fragments that follow one another put together: what came at once is shown at once. When `events`
+    raises, those before are still told."""
+    fragments: list[str] = []
+    try:
+        for event in events:
+            if type(event) is told.TextDelta:
+                fragments.append(event.text)
+                continue
+            if fragments:
+                yield told.TextDelta("".join(fragments))
+                fragments.clear()
+            yield event
+    except ClientDied:
+        if fragments:
+            yield told.TextDelta("".join(fragments))
+        raise
+    if fragments:
+        yield told.TextDelta("".join(fragments))
 
 
 def _tool_results(message: UserMessage) -> Iterator[told.ClientEvent]:

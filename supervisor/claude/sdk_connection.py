@@ -9,7 +9,7 @@ import importlib
 import logging
 import os
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,22 +185,31 @@ class SdkConnection:
 
     async def events(self) -> AsyncIterator[ClientEvent]:
         assert self._arrivals is not None, "connected"
+        from supervisor.claude.messages import join_fragments, translate_death
+
+        try:
+            while messages := await self._arrivals.take():
+                for event in join_fragments(self._read(messages)):
+                    yield event
+        except ClientDied:
+            raise
+        except Exception as error:
+            raise translate_death(error, str(self._last_words)) from error
+
+    def _read(self, messages: Iterable[dict[str, Any]]) -> Iterator[ClientEvent]:
+        """Raises `ClientDied` at one that cannot be read."""
         assert self._translator is not None, "connected"
         from claude_agent_sdk._internal.message_parser import parse_message
 
         from supervisor.claude.messages import translate_death
 
-        read = self._translator.read
-        try:
-            while messages := await self._arrivals.take():
-                for given in messages:
-                    if (message := parse_message(given)) is not None:
-                        for event in read(message):
-                            yield event
-        except ClientDied:
-            raise
-        except Exception as error:
-            raise translate_death(error, str(self._last_words)) from error
+        for given in messages:
+            try:
+                message = parse_message(given)
+            except Exception as error:
+                raise translate_death(error, str(self._last_words)) from error
+            if message is not None:
+                yield from self._translator.read(message)
 
     async def send(self, text: str, uuid: str) -> None:
         assert self._client is not None, "connected"

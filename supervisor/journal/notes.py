@@ -43,6 +43,8 @@ class Note(NamedTuple):
     """Which turn `change` is about."""
     change: Callable[[TurnRecord | None], TurnRecord | None] | None = None
     """What reading that turn has to add as long as this note is not durable."""
+    may_wait: bool = False
+    """It need not be written at once: nothing is told or begun because of it."""
 
 
 def step(sql: str, *row: Any) -> Step:

@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from supervisor import bounds
 from supervisor.api.codec import pack_entry, pack_outcome, pack_question
-from supervisor.api.entries import Entry, Noticed
+from supervisor.api.entries import Asked, Entry, Noticed, Replied, ToolCalled, ToolReturned
 from supervisor.api.errors import JournalFailed
 from supervisor.api.types import Failed, FailureKind, Outcome, Question, QuestionOutcome, SessionKey, outcome_word
 from supervisor.clock import Clock
@@ -286,14 +286,17 @@ class Journal:
             await self._connection._execute(_scrub, self._connection._conn)  # type: ignore[no-untyped-call]
 
     def add_entry(self, key: SessionKey, entry: Entry) -> None:
-        """One that no disk could hold is recorded as a warning that says so."""
+        """One that no disk could hold is recorded as a warning that says so. What was said need not be durable at once:
+        until its turn's outcome is, that turn counts as interrupted, and what was said in it as not whole."""
         self._last_entry += 1
         number = self._last_entry
 
         def make(one: Entry) -> Note:
             kind, body = pack_entry(one)
             written = step(notes.ADD_ENTRY, number, *key, one.at, kind, body)
-            return Note((written,), key=key, number=number, entry=one, what=f"an entry ({kind}) of {key}")
+            may_wait = isinstance(one, Asked | Replied | ToolCalled | ToolReturned)
+            what = f"an entry ({kind}) of {key}"
+            return Note((written,), key=key, number=number, entry=one, what=what, may_wait=may_wait)
 
         def stand_in(why: str) -> Note:
             words = f"What was said here cannot be recorded ({why})"

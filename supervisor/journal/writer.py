@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ FIRST_DELAY = 0.1
 """Seconds between a failed attempt and the next; doubles up to `LAST_DELAY`. Prompts do not wait for longer than this
 one: a prompt that comes while the journal is failing is tried at the next moment that is `FIRST_DELAY` away."""
 LAST_DELAY = 5.0
+LINGER = 0.1
+"""Seconds that what may wait (`Note.may_wait`) waits for something else to be written with."""
 CLOSING_TIME = 5.0
 """Seconds that what is still to be written has once the journal is being closed."""
 
@@ -45,6 +48,9 @@ class Writer:
         """The next attempt is made although there is nothing to write."""
         self._notes: list[Note] = []
         self._noted = anyio.Event()
+        """There is something to write, or to try, now."""
+        self._lingering: anyio.CancelScope | None = None
+        """Waits for that, and until what may wait has waited."""
         self._pressed = anyio.Event()
         """A caller waits for the next attempt."""
         self._delay = FIRST_DELAY
@@ -58,7 +64,10 @@ class Writer:
 
     def add(self, note: Note) -> None:
         self._notes.append(note)
-        self._noted.set()
+        if not note.may_wait:
+            self._noted.set()
+        elif self._lingering is not None and self._lingering.deadline == math.inf:
+            self._lingering.deadline = anyio.current_time() + LINGER
         if note.on_refused is not None:
             self._pressed.set()
 
@@ -94,10 +103,11 @@ class Writer:
                 with anyio.move_on_after(self._delay - FIRST_DELAY):
                     await self._pressed.wait()
             self._delay = min(self._delay * 2, LAST_DELAY)
-        elif not self._notes and not self._is_probing:
+        elif self._closes_at is None and not self._is_probing and all(note.may_wait for note in self._notes):
             self._noted = anyio.Event()
-            if self._closes_at is None:
+            with anyio.move_on_after(LINGER if self._notes else math.inf) as self._lingering:
                 await self._noted.wait()
+            self._lingering = None
 
     async def _attempt(self) -> None:
         count = len(self._notes)

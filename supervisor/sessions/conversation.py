@@ -66,7 +66,8 @@ class Conversation:
         """Open blocks that were no part of the reply in the end."""
         self.open_turn = ""
         """The turn that the open block belongs to."""
-        self._changed = anyio.Event()
+        self._changed: anyio.Event | None = None
+        """Set at the next change; there while somebody waits for it."""
 
     def __len__(self) -> int:
         """How many there have been; not all of them are held."""
@@ -146,9 +147,12 @@ class Conversation:
 
     async def next_change(self) -> None:
         """Returns at the next change; read first, and nothing falls in between."""
+        if self._changed is None:
+            self._changed = anyio.Event()
         await self._changed.wait()
 
     def wake(self) -> None:
         """Makes every waiting reader look again."""
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()

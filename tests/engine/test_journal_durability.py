@@ -26,6 +26,7 @@ from supervisor.api.types import (
 )
 from supervisor.journal import ClientRecord, OfferOutcome
 from tests.engine.journal_stage import KEY, OTHER, accept, asked, ignore, make_session, make_turn, opened, read
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +80,34 @@ async def test_what_is_noted_together_is_written_together(folder: Path) -> None:
             journal.add_entry(KEY, asked(f"t{number}"))
         await journal.flush()
         assert journal.commits - before == 1
+
+
+async def test_what_was_said_waits_to_be_written_with_what_is_told(folder: Path) -> None:
+    async with opened(folder) as journal:
+        await journal.flush()
+        before = journal.commits
+        journal.add_entry(KEY, Replied(at=1.0, turn_id="a", text="said"))
+        await anyio.wait_all_tasks_blocked()
+        assert journal.commits == before
+        assert [entry.text for entry in journal.history(KEY) if isinstance(entry, Replied)] == ["said"]
+        durable = anyio.Event()
+        journal.start_turn("a", 2.0, durable.set)
+        with anyio.fail_after(5):
+            await durable.wait()
+        assert journal.commits == before + 1
+        assert read(folder, "SELECT kind FROM entries") == [("replied",)]
+
+
+async def test_what_was_said_is_written_soon_also_when_nothing_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.journal.writer.LINGER", 0.01)
+    async with opened(folder) as journal:
+        await journal.flush()
+        for kind in ("replied", "asked"):
+            await anyio.wait_all_tasks_blocked()
+            journal.add_entry(KEY, asked("a") if kind == "asked" else Replied(at=1.0, turn_id="a", text="said"))
+            await until(lambda kind=kind: (kind,) in read(folder, "SELECT kind FROM entries"))  # type: ignore[misc]
 
 
 async def test_a_turn_is_durable_before_it_is_called_accepted(folder: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from supervisor.api.codec import pack_outcome
+from supervisor.api.errors import ClientDied
 from supervisor.api.types import Done
-from supervisor.claude.messages import Translator
-from supervisor.process.reports import MOST_NAME, Compacted, Limited, Result, Retrying, ToolStarted
+from supervisor.claude.messages import Translator, join_fragments
+from supervisor.process.reports import (
+    MOST_NAME,
+    ClientEvent,
+    Compacted,
+    Limited,
+    Rested,
+    Result,
+    Retrying,
+    TextBlock,
+    TextDelta,
+    ToolStarted,
+    Woke,
+)
 from tests.unit.test_bounds import leaves
 
 MESSAGES = [one for one in typing.get_args(claude_agent_sdk.Message) if dataclasses.is_dataclass(one)]
@@ -160,3 +174,27 @@ def test_a_compaction_of_any_size_is_told(pre_tokens: object) -> None:
 def test_a_retry_after_any_delay_can_be_written(delay: object) -> None:
     event = only(SystemMessage("api_retry", {"retry_delay_ms": delay, "attempt": "x", "error_status": "x"}))
     assert f"{event.delay:.0f}".isdigit()
+
+
+def test_fragments_that_came_at_once_are_told_at_once_and_nothing_changes_places() -> None:
+    told = [TextDelta("a"), TextDelta("b"), Woke(), TextDelta("c"), TextBlock("abc"), Rested(), TextDelta("d")]
+    assert list(join_fragments(told)) == [
+        TextDelta("ab"),
+        Woke(),
+        TextDelta("c"),
+        TextBlock("abc"),
+        Rested(),
+        TextDelta("d"),
+    ]
+
+
+def test_what_was_said_before_a_message_that_cannot_be_read_is_told() -> None:
+    def come() -> Iterator[ClientEvent]:
+        yield TextDelta("a")
+        yield TextDelta("b")
+        raise ClientDied("unreadable")
+
+    events = join_fragments(come())
+    assert next(events) == TextDelta("ab")
+    with pytest.raises(ClientDied, match="unreadable"):
+        next(events)
