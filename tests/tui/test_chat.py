@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from textual.widgets._toast import Toast
 
 from supervisor import (
     Allow,
@@ -484,3 +485,16 @@ async def test_a_key_that_can_do_nothing_now_says_why() -> None:
             await pilot.pause()
             assert words in told(app)
         assert app.screen.prompt.has_focus
+
+
+async def test_notices_cover_neither_the_message_nor_the_card() -> None:
+    async with playing(stage.asking(), size=(80, 24)) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        app.notify("A line that is long enough to need two rows of the screen, as refusals often do", timeout=60)
+        app.notify("and another one", timeout=60)
+        await settle(app, pilot)
+        notices = [toast.region for toast in app.screen.query(Toast)]
+        assert len(notices) == 2
+        for widget in (app.screen.prompt, app.screen.query_one(QuestionCard)):
+            assert not any(widget.region.overlaps(notice) for notice in notices), widget

@@ -11,7 +11,6 @@ from textual.containers import Container
 from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
-from textual.widgets import Static
 
 from tui.screens.dialogs.dialog import SHEET, Dialog
 from tui.tables.rows import SPARE_GLYPH
@@ -53,7 +52,7 @@ class HelpScreen(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         with self.box("Keys", "↑↓ scroll", "esc closes", scrolls=True):
-            yield Static(_legend(), id="legend", markup=False)
+            yield Legend(id="legend")
             with Container(id="sides"):
                 for side in (LEFT, RIGHT):
                     yield KeyTable(tuple((heading, tuple(_keys(heading))) for heading in side))
@@ -107,14 +106,34 @@ def _lines(groups: Groups, width: int) -> tuple[Content, ...]:
     return tuple(lines)
 
 
-def _legend() -> Content:
+class Legend(Widget):
+    """Signs with their words. A line breaks between two of them, never between a sign and its word."""
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(_legend(width))
+
+    def render(self) -> Content:
+        return Content("\n").join(_legend(self.content_size.width))
+
+
+@lru_cache(maxsize=32)
+def _legend(width: int) -> tuple[Content, ...]:
     styles = {"busy": "$text-primary", "warn": "$text-warning", "error": "$text-error", "ok": "$text-success",
               "accent": "$text-accent", "dim": MUTED}  # fmt: skip
-    lines = [
-        Content("   ").join(
-            [Content.assemble((format.glyph(word), styles.get(format.role(word), "")), f" {word}") for word in words]
-        )
-        for words in LEGEND
-    ]
-    lines[1] = Content.assemble(lines[1], (f"   {SPARE_GLYPH}", MUTED), " spare client")
-    return Content("\n").join(lines)
+    lines: list[Content] = []
+    for words in LEGEND:
+        signs = [
+            Content.assemble((format.glyph(word), styles.get(format.role(word), "")), f" {word}") for word in words
+        ]
+        if words is LEGEND[-1]:
+            signs.append(Content.assemble((SPARE_GLYPH, MUTED), " spare client"))
+        line = signs[0]
+        for sign in signs[1:]:
+            longer = Content("   ").join([line, sign])
+            if longer.cell_length <= width:
+                line = longer
+            else:
+                lines.append(line)
+                line = sign
+        lines.append(line)
+    return tuple(lines)
