@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
 
-from supervisor.config.template import LIMITS
+from supervisor.config.limits import LIMITS
 from supervisor.config.validation import Location, nearest
 
 PREFIX = "BULLPEN_"

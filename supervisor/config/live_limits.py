@@ -15,9 +15,11 @@ from pydantic.alias_generators import to_snake
 from supervisor.api.errors import Refused
 from supervisor.api.types import Archetype
 from supervisor.config.byte_sizes import parse_budget, parse_memory, spell_memory
+from supervisor.config.contradictions import contradictions
 from supervisor.config.durations import parse_duration, parse_limit, spell_duration
+from supervisor.config.limits import LIMITS, Limits, QueueLimits
 from supervisor.config.settings import Settings
-from supervisor.config.template import LIMITS, FrontMatter, Limits, Queue, Template, contradictions
+from supervisor.config.template import FrontMatter, Template
 from supervisor.config.validation import describe, nearest
 from supervisor.text.values import in_words
 
@@ -103,7 +105,7 @@ def take_max_wait(template: Template, before: Settings, after: Settings) -> Temp
     written = template.queue.model_dump(exclude_unset=True) | {"max_wait": after.max_wait}
     if not is_said:
         del written["max_wait"]
-    return template.model_copy(update={"queue": Queue.model_validate(written)})
+    return template.model_copy(update={"queue": QueueLimits.model_validate(written)})
 
 
 def describe_limits(template: Template) -> dict[str, str]:

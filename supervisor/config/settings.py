@@ -17,10 +17,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 from supervisor.api.errors import ConfigurationError, one_sentence
 from supervisor.api.types import Archetype
 from supervisor.config.byte_sizes import default_budget, parse_budget
+from supervisor.config.contradictions import contradictions
 from supervisor.config.durations import Limit, PositiveSeconds, Seconds
 from supervisor.config.environment import read_variables
+from supervisor.config.field_types import Count, PositiveCount
+from supervisor.config.limits import Concurrency, Limits, QueueLimits
 from supervisor.config.restrictions import find_mistakes
-from supervisor.config.template import Concurrency, Count, Limits, PositiveCount, Queue, Template, contradictions
+from supervisor.config.template import Template
 from supervisor.config.template_file import Reading
 from supervisor.config.template_folder import find_template_files
 from supervisor.config.templates import read_templates, shipped_templates
@@ -204,7 +207,7 @@ def apply_overrides(template: Template, settings: Settings) -> Template:
     """
     result = template
     if "max_wait" in settings.model_fields_set and template.archetype is not Archetype.EMPLOYEE:
-        result = _change(result, Overrides(queue=Queue(max_wait=settings.max_wait)))
+        result = _change(result, Overrides(queue=QueueLimits(max_wait=settings.max_wait)))
     # A file names the instance, a variable only its slug; the variable is the stronger one.
     for name in dict.fromkeys((template.name, template.slug)):
         if name in settings._pool_sizes:

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from supervisor.config.contradictions import contradictions
 from supervisor.config.front_matter import Document, NoFrontMatter, NotReadable, read_document
-from supervisor.config.template import FrontMatter, Template, contradictions
+from supervisor.config.template import FrontMatter, Template
 from supervisor.config.template_folder import TemplateFile
 from supervisor.config.template_notes import find_notes
 from supervisor.config.validation import Location, describe, dotted, nearest, section, unknown_key

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.api.types import FailureKind, MemoryLevel
 from supervisor.config.byte_sizes import about, spell_memory
-from supervisor.config.template import Pool
+from supervisor.config.limits import PoolLimits
 from supervisor.process.client import EndReason
 from supervisor.sessions.slot import Slot
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from supervisor.instance.instance import Instance
 
 
-def find_level(memory_bytes: int, limits: Pool) -> MemoryLevel:
+def find_level(memory_bytes: int, limits: PoolLimits) -> MemoryLevel:
     """The highest ceiling that it is above."""
     ceilings = (
         (MemoryLevel.PANIC, limits.panic_memory),

@@ -11,8 +11,9 @@ from supervisor.api.errors import ConfigurationError
 from supervisor.api.types import Archetype
 from supervisor.config.byte_sizes import host_memory, parse_budget, parse_memory
 from supervisor.config.environment import INSTANCE_KEYS
+from supervisor.config.limits import Concurrency, PoolLimits, QueueLimits
 from supervisor.config.settings import Settings, apply_overrides, load_settings, templates_for, unknown_instances
-from supervisor.config.template import Concurrency, Pool, Queue, Template
+from supervisor.config.template import Template
 from supervisor.config.templates import shipped_templates
 
 
@@ -111,7 +112,7 @@ def test_every_limit_of_an_instance_has_a_variable() -> None:
 
     assert {f"BULLPEN_HELP_DESK_{suffix}" for suffix in INSTANCE_KEYS} <= environ.keys()
     assert result.concurrency == Concurrency(max_sessions=5)
-    assert result.pool == Pool(
+    assert result.pool == PoolLimits(
         min_clients=1,
         max_clients=9,
         spares=2,
@@ -124,7 +125,7 @@ def test_every_limit_of_an_instance_has_a_variable() -> None:
     )
     assert (result.question_ttl, result.stall_timeout, result.turn_timeout) == (600, 180, None)
     assert (result.session_ttl, result.workspace_ttl, result.on_restart) == (86400, None, "replay")
-    assert result.queue == Queue(max_waiting=50, max_waiting_per_session=3, max_wait=20)
+    assert result.queue == QueueLimits(max_waiting=50, max_waiting_per_session=3, max_wait=20)
     assert apply_overrides(make_template("max-wait"), settings).max_wait == 4
 
 

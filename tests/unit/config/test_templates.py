@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.api.errors import ConfigurationError
 from supervisor.api.types import Archetype
-from supervisor.config.template import Pool, Queue
+from supervisor.config.limits import PoolLimits, QueueLimits
 from supervisor.config.templates import Template, load_template, load_templates, shipped_templates, without_effect
 
 REVIEWER = """\
@@ -243,7 +243,7 @@ def test_the_archetype_decides_the_time_outs_unless_the_template_does(
         name="a",
         description="d",
         archetype=Archetype(archetype),
-        queue=Queue.model_validate({"maxWait": "2m"}),
+        queue=QueueLimits.model_validate({"maxWait": "2m"}),
         turn_timeout=7,
     )
     unlimited = Template.model_validate(
@@ -256,13 +256,13 @@ def test_the_archetype_decides_the_time_outs_unless_the_template_does(
 
 
 def test_spares_are_kept_where_a_session_more_is_likely() -> None:
-    def spares(archetype: Archetype, pool: Pool) -> int:
+    def spares(archetype: Archetype, pool: PoolLimits) -> int:
         return Template(name="a", description="d", archetype=archetype, pool=pool).spares_wanted
 
-    assert spares(Archetype.SERVICE, Pool()) == 0
-    assert spares(Archetype.SERVICE, Pool(max_clients=2)) == 1
-    assert spares(Archetype.EMPLOYEE, Pool(max_clients=2)) == 0
-    assert spares(Archetype.TOOL, Pool(max_clients=2, spares=2)) == 2
+    assert spares(Archetype.SERVICE, PoolLimits()) == 0
+    assert spares(Archetype.SERVICE, PoolLimits(max_clients=2)) == 1
+    assert spares(Archetype.EMPLOYEE, PoolLimits(max_clients=2)) == 0
+    assert spares(Archetype.TOOL, PoolLimits(max_clients=2, spares=2)) == 2
 
 
 def test_the_shipped_templates_are_what_was_promised() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.api.types import MemoryLevel, SlotState, WhyWaiting
-from supervisor.config.template import Pool as Limits
+from supervisor.config.limits import PoolLimits as Limits
 from supervisor.instance.memory_ceilings import find_level
 from supervisor.scheduling.admission import HostRoom, Shortage, find_own_shortage, is_over_budget, ledger_of
 from supervisor.scheduling.memory_reserve import Reserve

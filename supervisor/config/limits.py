@@ -1,0 +1,122 @@
+"""How much and how long: the limits of an instance, as files spell them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from supervisor.config.byte_sizes import Memory
+from supervisor.config.durations import Limit, PositiveLimit, PositiveSeconds, Seconds
+from supervisor.config.field_types import Count, PositiveCount
+from supervisor.config.validation import section, spelled
+
+WORKSPACE_TTL = 7 * 86400.0
+"""Seconds that the working directory of a session outlives it unless told otherwise."""
+
+
+class Keys(BaseModel):
+    """Files spell keys in camelCase, Python in snake_case. What is not a key is refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        field_title_generator=lambda name, _: to_camel(name),
+    )
+
+
+class Concurrency(Keys):
+    max_sessions: PositiveCount = Field(
+        default=1, description="Turns that may run in parallel, each in a session of its own."
+    )
+
+
+class PoolLimits(Keys):
+    min_clients: Count = Field(default=0, description="Clients kept running even when there is nothing to do.")
+    max_clients: PositiveCount | None = Field(
+        default=None,
+        description="Clients there may be at most, busy or idle. Default: `concurrency.maxSessions`.",
+    )
+    spares: Count | None = Field(
+        default=None,
+        description="Connected clients kept unused for sessions to come. "
+        "Default: 1 for a service that may have more than one client, else 0.",
+    )
+    idle_ttl: Seconds = Field(
+        default=900, description="How long a client may be idle before it is hibernated; its session stays resumable."
+    )
+    asking_ttl: Limit = Field(
+        default=300,
+        description="How long a client may wait for a human answer while other turns wait for a place, or `none`; then "
+        "its process ends, and the question stays answerable.",
+    )
+    memory_budget: Memory = Field(
+        default=None, description="Memory all clients of this instance together may use. Default: `none`."
+    )
+    soft_memory: Memory = Field(
+        default=1024**3,
+        description="A client's process tree above this gets no new turn, or `none`: its session's next turn starts a "
+        "fresh process.",
+    )
+    hard_memory: Memory = Field(
+        default=2 * 1024**3, description="A client's process tree above this is ended after its turn, or `none`."
+    )
+    panic_memory: Memory = Field(
+        default=4 * 1024**3,
+        description="A client's process tree above this is ended at once, or `none`; its turn fails as out-of-memory.",
+    )
+
+
+class QueueLimits(Keys):
+    max_waiting: Count = Field(default=100, description="Turns that may wait in the whole instance.")
+    max_waiting_per_session: Count = Field(default=20, description="Turns that may wait in one session.")
+    max_wait: Limit = Field(
+        default=None,
+        description="How long a turn may wait for a place before it is refused, or `none`. "
+        "Default: 30s for tool and service, `none` for employee.",
+    )
+
+
+class Limits(Keys):
+    """How much and how long: the keys of a template that a host may change for its own."""
+
+    concurrency: Concurrency = Field(default_factory=Concurrency, description="How much runs at the same time.")
+    pool: PoolLimits = Field(default_factory=PoolLimits, description="The clients behind the instance.")
+    queue: QueueLimits = Field(default_factory=QueueLimits, description="What may wait, and for how long.")
+    question_ttl: PositiveSeconds = Field(
+        default=3600, description="How long an agent's question waits for an answer before it expires."
+    )
+    stall_timeout: PositiveLimit = Field(
+        default=None, description="A turn that gives no sign of life for this long is stopped. Default: `none`."
+    )
+    turn_timeout: PositiveLimit = Field(
+        default=None,
+        description="How long a turn may run, or `none`. Default: 5m for tool, 10m for employee, `none` for service.",
+    )
+    session_ttl: PositiveSeconds = Field(
+        default=7 * 86400, description="How long a session may go unused before it is forgotten."
+    )
+    workspace_ttl: Limit = Field(
+        default=WORKSPACE_TTL,
+        description="How long the working directory of a session that was closed or forgotten is kept, or `none`. Its "
+        "conversation is removed at once, and a call that leaves nothing behind leaves no directory either.",
+    )
+    on_restart: Literal["ask", "replay", "drop"] = Field(
+        default="ask", description="What becomes of turns that were running when the supervisor died."
+    )
+
+
+def _locations() -> Iterator[tuple[str, ...]]:
+    for name in Limits.model_fields:
+        inner = section(Limits, name)
+        keys = [(spelled(one, inner),) for one in inner.model_fields] if inner else [()]
+        yield from ((spelled(name, Limits), *key) for key in keys)
+
+
+LIMITS = tuple(_locations())
+"""Every limit as files spell it: (`pool`, `idleTtl`), (`questionTtl`,) and so on."""
