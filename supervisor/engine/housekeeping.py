@@ -11,10 +11,9 @@ import anyio.to_thread
 from supervisor.engine.memory_sampler import Census
 from supervisor.files.private import tighten
 from supervisor.files.session_files import Belongings
-from supervisor.instance import memory_ceilings, verbs
+from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
-from supervisor.process.client import EndReason
 from supervisor.recovery.offers import OfferDesk
 
 RETENTION = 30 * 86400.0
@@ -49,11 +48,11 @@ class Housekeeping:
                 sampled = now
                 self._sample_queues()
             for instance in self._instances.values():
-                verbs.advance(instance, now)
+                instance.handle(stimuli.TimePassed(now))
             if now - tidied >= self._host.settings.cleanup_interval:
                 tidied = now
                 for instance in self._instances.values():
-                    if verbs.tidy(instance, now):
+                    if instance.handle(stimuli.Tidy(now)):
                         tidied = -math.inf  # clients are given up one at a time: the next may follow at the next tick
             self._share_the_host()
             self._host.pending_questions.expire(self._host.clock.wall())
@@ -66,10 +65,10 @@ class Housekeeping:
             slots = [slot for instance in self._instances.values() for slot in instance.pool]
             await self._census.take(slots)
             for instance in self._instances.values():
-                memory_ceilings.judge(instance)
+                instance.handle(stimuli.MemoryMeasured())
             self._host.room.note_available(self._census.memory_available)
             for instance in self._instances.values():
-                instance.kick()
+                instance.handle(stimuli.HostChanged())
             for slot in slots:
                 feed.touch_client(slot.id)
                 if slot.session is not None:
@@ -116,16 +115,13 @@ class Housekeeping:
 
     def _sample_queues(self) -> None:
         for instance in self._instances.values():
-            instance.waiting_trend.append(instance.turns.waiting)
-            self._host.feed.touch_instance(instance.name)
+            instance.sample_queue()
 
     def _share_the_host(self) -> None:
         """An instance kept out by the host's limits gets the place of another's idle client, or one that is free."""
         if (found := self._host.room.find_victim()) is not None:
-            tenant, slot = found
-            tenant.pool.evictions += 1
-            self._instances[slot.instance].clients.end(slot, EndReason.EVICTED)
+            _, slot = found
+            self._instances[slot.instance].handle(stimuli.PlaceClaimed(slot))
         for instance in self._instances.values():
-            wants = instance.waits_since is not None or instance.wants_spare
-            if wants and self._host.room.find_house_shortage(instance) is None:
-                instance.kick()
+            if instance.scheduler.has_found_room:
+                instance.handle(stimuli.HostChanged())

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from supervisor.api import events as past
 from supervisor.api.entries import QuestionClosed, QuestionPosed
 from supervisor.api.types import Question, QuestionOutcome
-from supervisor.instance import detached_turns
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
+from supervisor.instance.stimuli import QuestionCameBack
 from supervisor.permissions.requests import Verdict
 from supervisor.sessions.session import Session
 
@@ -43,7 +43,7 @@ class QuestionBook:
 
     def question_came_back(self, question: Question, call: str, verdict: Verdict) -> None:
         instance, session = self._instances[question.key.instance], self._session(question)
-        detached_turns.come_back(instance, session, question, call, verdict)
+        instance.handle(QuestionCameBack(session, question, call, verdict))
 
     def approval_lost(self, question: Question, words: str) -> None:
         now = self._host.clock.wall()

@@ -19,43 +19,44 @@ SHOWN_WAITING = 20
 
 
 def make_instance_row(instance: Instance) -> InstanceRow:
+    core, scheduler = instance.core, instance.scheduler
     # One pass: this is built anew for every reader whenever anything of the instance has changed.
     questions = failed = offers = stalled = 0
-    for session in instance.sessions.values():
+    for session in core.sessions.values():
         questions += len(session.questions)
         failed += session.has_failed
         offers += session.offer is not None
         stalled += session.is_stalled
     return InstanceRow(
-        name=instance.name,
-        description=instance.template.description,
-        archetype=instance.archetype,
-        state=instance.state,
-        note=instance.note or instance.memory_remark or instance.server_remark,
+        name=core.name,
+        description=core.template.description,
+        archetype=core.archetype,
+        state=core.state,
+        note=core.note or scheduler.memory_remark or core.server_remark,
         pool=dataclasses.replace(
-            instance.pool.statistics(),
-            wait_p50=percentile(instance.waits, 50),
-            wait_p95=percentile(instance.waits, 95),
-            start_p50=percentile(instance.starts, 50),
-            start_p95=percentile(instance.starts, 95),
+            core.pool.statistics(),
+            wait_p50=percentile(core.waits, 50),
+            wait_p95=percentile(core.waits, 95),
+            start_p50=percentile(core.starts, 50),
+            start_p95=percentile(core.starts, 95),
         ),
-        max_sessions=instance.max_sessions,
-        sessions=len(instance.sessions),
+        max_sessions=core.max_sessions,
+        sessions=len(core.sessions),
         active_sessions=len(instance.turns.running),
         waiting=instance.turns.waiting,
         oldest_waiting_at=_oldest_waiting(instance),
-        waiting_trend=tuple(instance.waiting_trend),
-        memory_bytes=instance.pool.memory_bytes,
-        first_token_p50=instance.first_token_p50,
+        waiting_trend=tuple(core.waiting_trend),
+        memory_bytes=core.pool.memory_bytes,
+        first_token_p50=core.first_token_p50,
         questions=questions,
         failed=failed,
         offers=offers,
         stalled=stalled,
-        walls=instance.walls,
-        parked_for=instance.park.kind if instance.state is InstanceState.PARKED else None,
-        parked_until=instance.parked_until_at,
-        memory_budget=instance.memory_budget,
-        memory_reserve=instance.reserve.bytes,
+        walls=core.walls,
+        parked_for=core.park.kind if core.state is InstanceState.PARKED else None,
+        parked_until=core.parked_until_at,
+        memory_budget=scheduler.memory_budget,
+        memory_reserve=scheduler.reserve.bytes,
     )
 
 
@@ -73,13 +74,13 @@ def percentile(samples: Collection[float], share: float) -> float | None:
 
 
 def make_session_row(session: Session, instance: Instance) -> SessionRow:
-    why = explain(session, instance.outlook)
+    why = explain(session, instance.scheduler.outlook)
     turn, slot = session.running, session.slot
     return SessionRow(
         key=session.key,
         state=session.status,
         why=why,
-        waiting=_make_waiting(session, why, instance.place_of(session)),
+        waiting=_make_waiting(session, why, instance.scheduler.place_of(session)),
         turn_id=turn.id if turn else "",
         turn_started_at=turn.started_at if turn else None,
         turns=session.turns,
@@ -89,7 +90,7 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         last_activity_at=session.last_activity_at,
         client_id=slot.id if slot else "",
         session_uuid=session.uuid,
-        disk_bytes=instance.disk_bytes(session),
+        disk_bytes=instance.core.disk_bytes(session),
         questions=tuple(session.questions),
         note=session.note,
         about=session.gist.about,

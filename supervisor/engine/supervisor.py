@@ -41,9 +41,9 @@ from supervisor.api.errors import (
     UnknownAgent,
     UnknownTarget,
 )
-from supervisor.api.ids import new_id, validate_id
+from supervisor.api.ids import validate_id
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Answer, Archetype, Cancelled, InstanceState, Prompt, SessionKey
+from supervisor.api.types import Answer, Archetype, Prompt, SessionKey
 from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.start_files import FOLDER, clear_start_files
 from supervisor.clock import Clock
@@ -57,7 +57,7 @@ from supervisor.engine.question_log import QuestionBook
 from supervisor.engine.view import View, find_client
 from supervisor.feed import Feed, Subscription
 from supervisor.files.session_files import CliStore
-from supervisor.instance import verbs
+from supervisor.instance import stimuli
 from supervisor.instance.erasing import Eraser
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
@@ -153,12 +153,8 @@ class Supervisor:
         self._offers = OfferDesk(self._instances, self._host, self._take_in)
         make = connect or bundled_cli(settings, environment or {})
         for template in templates:
-            instance = Instance(template, make(template), self._host)
-            if missing := missing_skills(template, environment or {}):
-                instance.note, instance.walls = missing[0], (*instance.walls, *missing)
-            if not template.auto_start:
-                instance.state, instance.note = InstanceState.STOPPED, "not started: resume starts it"
-            self._instances[template.name] = instance
+            missing = tuple(missing_skills(template, environment or {}))
+            self._instances[template.name] = Instance(template, make(template), self._host, missing)
 
     @property
     def settings(self) -> Settings:
@@ -198,7 +194,7 @@ class Supervisor:
                     chores.start_soon(self._guard, housekeeping.remove_what_is_over)
                     chores.start_soon(self._guard, housekeeping.measure_disk)
                     for instance in self._instances.values():
-                        instance.kick()
+                        instance.handle(stimuli.HostChanged())
                     task_status.started()
                     await self._stopping.wait()
                 finally:
@@ -316,7 +312,7 @@ class Supervisor:
             while True:
                 # Again and again: what was on its way between two states the last time is caught the next.
                 for instance in self._instances.values():
-                    verbs.kill(instance, EndReason.STOPPING)
+                    instance.handle(stimuli.Kill(EndReason.STOPPING))
                 with anyio.move_on_after(1.0):
                     await self.drained()
                     return
@@ -356,7 +352,7 @@ class Supervisor:
         if self._stopping.is_set():
             return  # nothing begins any more
         for instance in self._instances.values():
-            instance.kick()
+            instance.handle(stimuli.HostChanged())
             for session in instance.sessions.values():
                 if len(session.mailbox):
                     instance.touch(session)
@@ -407,14 +403,8 @@ class Supervisor:
         if prompt.user in self._forgotten:
             raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
         self._check_room(instance, session, len(prompt.text))
-        is_new = session is None
-        if session is None:
-            is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
-            session = instance.make_session(key, leaves_none_behind=is_single_call)
-        turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=self._clock.wall())
-        instance.turns.put(session, turn)
-        if is_new:
-            instance.open_session(session)
+        is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
+        turn = instance.handle(stimuli.SubmitPrompt(key, prompt, is_single_call))
         self._take_in(turn)
         return turn
 
@@ -436,20 +426,14 @@ class Supervisor:
         return was_stopped
 
     def _stop_turn(self, session: Session, turn: Turn, reason: str) -> bool:
-        """Interrupts a turn that has begun; takes one that has not out of its queue."""
-        instance = self._instances[session.key.instance]
-        if turn in (session.own, session.mailbox.current) or turn.is_away or turn.told:
-            return instance.stop_turn(session, reason)
-        instance.turns.drop(session, turn, Cancelled(reason))
-        instance.kick()
-        return True
+        return self._instances[session.key.instance].handle(stimuli.StopTurn(session, turn, reason))
 
     def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
         found = self._running_instance(instance)
         session = self._session(key) if key is not None else None
         if session is not None and session.key.instance != found.name:
             raise UnknownTarget(f"{session.key} is no session of {found.name}")
-        count = verbs.clear_queue(found, session)
+        count = found.handle(stimuli.ClearQueue(session))
         self._log_action("clear-queue", found.name if session is None else session.key, f"{count} cancelled")
         return count
 
@@ -465,12 +449,12 @@ class Supervisor:
     def _check_room(self, instance: Instance, session: Session | None, size: int) -> None:
         queue = instance.template.queue
         if instance.turns.waiting >= queue.max_waiting:
-            raise verbs.make_saturated(instance, f"{instance.turns.waiting} prompts wait, no more are taken")
+            raise instance.make_saturated(f"{instance.turns.waiting} prompts wait, no more are taken")
         if instance.turns.waiting_text + size > MOST_WAITING_TEXT:
             words = f"the prompts that wait have {instance.turns.waiting_text:,} characters, no more are taken"
-            raise verbs.make_saturated(instance, words)
+            raise instance.make_saturated(words)
         if session is not None and len(session.mailbox) >= queue.max_waiting_per_session:
-            raise verbs.make_saturated(instance, f"{len(session.mailbox)} prompts wait in this session alone")
+            raise instance.make_saturated(f"{len(session.mailbox)} prompts wait in this session alone")
 
     # Questions
 
@@ -508,7 +492,7 @@ class Supervisor:
         limit, value = check_words(limit, "the name of a limit"), check_words(value, "the value of a limit")
         self._check_running()
         if instance != "":
-            verbs.adjust(self._running_instance(instance), limit, value, most=self.settings.max_agents)
+            self._running_instance(instance).handle(stimuli.Adjust(limit, value, self.settings.max_agents))
         else:
             self._adjust_host(limit, value)
         self._log_action("set", instance or "host", f"{limit} {value}")
@@ -521,34 +505,34 @@ class Supervisor:
             for name, instance in self._instances.items()
         }
         for name, template in changed.items():
-            self._instances[name].apply(template)
+            self._instances[name].handle(stimuli.ApplyTemplate(template))
         host.settings = settings
         host.starts.total_tokens = settings.connect_limit
         host.room.max_agents = settings.max_agents
         host.room.memory_budget = settings.memory_budget
         self._feed.touch_host()
         for instance in self._instances.values():
-            instance.kick()
+            instance.handle(stimuli.HostChanged())
 
     # Instances
 
     def pause(self, instance: str) -> None:
-        verbs.pause(self._running_instance(instance))
+        self._running_instance(instance).handle(stimuli.Pause())
         self._log_action("pause", instance)
 
     def resume(self, instance: str) -> None:
         if self._stopping.is_set():
             raise Refused("bullpen is stopping")
-        verbs.resume(self._running_instance(instance))
+        self._running_instance(instance).handle(stimuli.Resume())
         self._log_action("resume", instance)
 
     def drain(self, instance: str, *, deadline: float | None = None) -> None:
         seconds = self.settings.drain_deadline if deadline is None else check_deadline(deadline)
-        verbs.drain(self._running_instance(instance), seconds, self._clock.steady())
+        self._running_instance(instance).handle(stimuli.Drain(seconds))
         self._log_action("drain", instance)
 
     def kill(self, instance: str) -> None:
-        verbs.kill(self._running_instance(instance))
+        self._running_instance(instance).handle(stimuli.Kill())
         self._log_action("kill", instance)
 
     def scale(self, instance: str, max_sessions: int) -> None:
@@ -556,7 +540,7 @@ class Supervisor:
         self._running_instance(instance)
         if max_sessions > most:
             raise Refused(f"{instance} cannot be scaled to {max_sessions}: this host holds {most} clients (max_agents)")
-        verbs.scale(self._running_instance(instance), max_sessions)
+        self._running_instance(instance).handle(stimuli.Scale(max_sessions))
         self._log_action("scale", instance, str(max_sessions))
 
     # Single things
@@ -566,7 +550,7 @@ class Supervisor:
         if (found := find_client(self._instances, check_name(client_id, "the id of a client"))) is None:
             raise UnknownTarget(f"no client {client_id}: it is gone already")
         slot, instance = found
-        instance.clients.end(slot, EndReason.KILLED)
+        instance.handle(stimuli.EndClient(slot, EndReason.KILLED))
         self._log_action("kill-client", client_id)
 
     def hibernate(self, key: SessionKey) -> None:
@@ -576,7 +560,7 @@ class Supervisor:
             raise Refused(f"{key} is hibernated already")
         if not session.slot.is_evictable:
             raise Refused(f"{key} is {session.status}: interrupt it first, or wait")
-        self._instances[key.instance].clients.end(session.slot, EndReason.EVICTED)
+        self._instances[key.instance].handle(stimuli.EndClient(session.slot, EndReason.EVICTED))
         self._log_action("hibernate", key)
 
     def compact(self, key: SessionKey) -> Turn:
@@ -591,7 +575,7 @@ class Supervisor:
             raise NotAccepting(f"{instance.name} begins nothing: it is {instance.state}")
         if any(turn.is_command for turn in session.mailbox):
             raise Refused(f"{key} is about to be compacted already")
-        turn = instance.turns.put_compaction(session)
+        turn = instance.handle(stimuli.CompactSession(session))
         self._take_in(turn)
         self._log_action("compact", key)
         return turn
@@ -604,11 +588,7 @@ class Supervisor:
         instance = self._instances[key.instance]
         if session.offer is not None:
             self._offers.settle(session, OfferOutcome.DROPPED)
-        if session.slot is None:
-            instance.remove_session(session)
-        else:
-            session.is_closing = True
-            instance.clients.end(session.slot, EndReason.EVICTED)
+        instance.handle(stimuli.CloseSession(session))
         self._log_action("close", key)
 
     def forget_user(self, user: str) -> int:
@@ -632,12 +612,7 @@ class Supervisor:
         for instance, session in sessions:
             if session.offer is not None:
                 self._offers.settle(session, OfferOutcome.DROPPED)
-            verbs.clear_queue(instance, session)
-            session.leaves_none_behind = session.is_closing = True
-            if session.slot is not None:
-                instance.clients.end(session.slot, EndReason.KILLED)
-            else:
-                instance.forget_call(session)
+            instance.handle(stimuli.ForgetSession(session))
         self._host.eraser.hasten(user)
         self._tasks.start_soon(self._guard, partial(self._forget, user), name="forget a user")
         self._log_action("forget", "a user", "1 session" if len(sessions) == 1 else f"{len(sessions)} sessions")

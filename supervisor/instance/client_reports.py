@@ -1,45 +1,36 @@
-"""What an instance's clients tell it, and what that means for their sessions.
-
-Called by the clients' readers, so everything here but `ask` is synchronous: the reader never waits for a consumer.
-"""
+"""What the reports of an instance's clients mean for their sessions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
 from supervisor.api import events as past
 from supervisor.api.types import Done, Failed, FailureKind, Outcome, Server, SlotState
-from supervisor.instance import circuit_breaker, detached_turns
-from supervisor.instance.shared import HostContext
-from supervisor.permissions.requests import ToolRequest, Verdict
+from supervisor.instance.circuit_breaker import CRASHES, CircuitBreaker
+from supervisor.instance.clients import Clients
+from supervisor.instance.core import InstanceCore
+from supervisor.instance.detached_turns import DetachedTurns
+from supervisor.instance.turns import Turns
 from supervisor.process.client import Client, EndReason
 from supervisor.process.exit_causes import OomWatch, classify
 from supervisor.process.reports import ClientEvent, Result, ToolEnded, ToolStarted
-from supervisor.sessions.open_questions import LOST
 from supervisor.sessions.session import REJECTIONS, Session, stopped
 from supervisor.sessions.slot import Slot
-
-if TYPE_CHECKING:
-    from supervisor.instance.instance import Instance
-
-
-def tell_broken(session: Session, servers: Iterable[Server]) -> None:
-    """Says in the conversation which MCP servers it goes on without."""
-    for server in servers:
-        if server.is_broken:
-            session.notice(f"The MCP server {server}: its tools are missing", is_warning=True)
+from supervisor.sessions.turn import Turn
 
 
 class ClientReports:
-    """The `client.Listener` of one instance."""
+    """One method for each stimulus that a client's report is."""
 
-    def __init__(self, instance: Instance, host: HostContext) -> None:
-        self._instance = instance
-        self._host = host
-        self._feed = host.feed
-        self._pending_questions = host.pending_questions
-        self._clock = host.clock
+    def __init__(
+        self, core: InstanceCore, turns: Turns, clients: Clients, detached: DetachedTurns, circuit: CircuitBreaker
+    ) -> None:
+        self._core = core
+        self._turns = turns
+        self._clients = clients
+        self._detached = detached
+        self._circuit = circuit
+        self._host = core.host
+        self._feed = core.host.feed
+        self._clock = core.host.clock
         self._oom = OomWatch()
 
     def client_starting(self, slot: Slot) -> None:
@@ -47,24 +38,23 @@ class ClientReports:
             return
         slot.move(SlotState.STARTING)
         self._feed.touch_client(slot.id)
-        self._feed.touch_instance(self._instance.name)
+        self._feed.touch_instance(self._core.name)
 
     def client_ready(self, slot: Slot, seconds: float) -> None:
         if slot.is_leaving:
             return
         slot.move(SlotState.READY)
         slot.idle_since = self._clock.steady()
-        self._instance.starts.append(seconds)
-        self._instance.clients.note_client(slot)
+        self._core.starts.append(seconds)
+        self._clients.note_client(slot)
         how = "resume" if slot.resume else "spare" if slot.is_spare else "cold"
-        self._instance.publish(past.ClientStarted, slot.session, client=slot.id, pid=slot.pid, seconds=seconds, how=how)
+        self._core.publish(past.ClientStarted, slot.session, client=slot.id, pid=slot.pid, seconds=seconds, how=how)
         self._feed.touch_client(slot.id)
         if slot.session is not None:
             if slot.resume and slot.client is not None:
                 slot.session.meter.begin(slot.client.spent_before)
                 slot.session.notice("Resumed: the conversation was loaded into a new process")
-            self._instance.turns.note_readiness(slot.session)
-        self._instance.kick()
+            self._turns.note_readiness(slot.session)
 
     def client_told(self, slot: Slot, event: ClientEvent) -> None:
         slot.last_event_at = self._clock.wall()
@@ -75,18 +65,18 @@ class ClientReports:
         is_first = turn is not None and turn.first_text_steady is None
         was_stalled = session.is_stalled
         session.hear(event)
-        circuit_breaker.hear(self._instance, session, event)
+        self._circuit.hear(session, event)
         if turn is not None and is_first and turn.first_text_steady is not None:
-            self._instance.first_tokens.append(turn.first_text_steady - turn.started_steady)
-            self._feed.touch_instance(self._instance.name)
+            self._core.first_tokens.append(turn.first_text_steady - turn.started_steady)
+            self._feed.touch_instance(self._core.name)
         if was_stalled:
-            self._feed.touch_instance(self._instance.name)
+            self._feed.touch_instance(self._core.name)
         match event:
             case ToolStarted(tool=tool):
                 slot.tool, slot.tool_started_at = tool, slot.last_event_at
             case ToolEnded(tool_use_id=tool_use_id, was_stopped=was_stopped):
                 slot.tool, slot.tool_started_at = "", None
-                self._pending_questions.approvals.note_call_ended(session, tool_use_id, was_stopped=was_stopped)
+                self._host.pending_questions.approvals.note_call_ended(session, tool_use_id, was_stopped=was_stopped)
             case _:
                 pass
         self._feed.touch_client(slot.id)
@@ -97,12 +87,12 @@ class ClientReports:
         session = slot.session
         if session is None:
             # A spare is one that has said nothing yet: whose words would they be?
-            self._instance.clients.end(slot, EndReason.EVICTED)
+            self._clients.end(slot, EndReason.EVICTED)
             return
-        self._instance.turns.begin_own(session, why)
+        self._turns.begin_own(session, why)
         if slot.is_ready:
             slot.move(SlotState.BUSY)
-        self._instance.touch(session)
+        self._core.touch(session)
 
     def client_own_result(self, slot: Slot, result: Result | None) -> None:
         """The end of such a turn; None when it went over into one that has a prompt, and has no Result of its own."""
@@ -113,16 +103,15 @@ class ClientReports:
             return
         slot.turns += 1
         turn = session.own
-        self._pending_questions.approvals.note_result(session)
+        self._host.pending_questions.approvals.note_result(session)
         if result is None:
             outcome: Outcome = Done(session.text_of(turn), seconds=self._clock.steady() - turn.started_steady)
         else:
             outcome = session.settle(turn, result)
-        self._instance.turns.finish_own(session, outcome)
+        self._finish_own(session, outcome)
         if slot.is_running and session.mailbox.current is None:
             slot.move(SlotState.READY)
             slot.idle_since = self._clock.steady()
-        self._instance.kick()
 
     def client_result(self, slot: Slot, result: Result) -> None:
         slot.last_event_at = self._clock.wall()
@@ -132,7 +121,7 @@ class ClientReports:
         if session is None or session.mailbox.current is None:
             return
         turn = session.mailbox.current
-        self._pending_questions.approvals.note_result(session)
+        self._host.pending_questions.approvals.note_result(session)
         if not slot.is_leaving and session.may_be_rejected_for_another(turn, result):
             slot.move(SlotState.READY)
             self._try_again(slot, session)
@@ -141,55 +130,63 @@ class ClientReports:
         if not slot.is_leaving:
             slot.move(SlotState.READY)
             slot.idle_since = self._clock.steady()
-        self._instance.turns.finish(session, outcome)
+        self._finish(session, outcome)
         if session.leaves_none_behind:
-            self._instance.clients.end(slot, EndReason.ONE_CALL)
+            self._clients.end(slot, EndReason.ONE_CALL)
         elif turn.is_command:
             self._note_compaction(session, outcome)
         elif isinstance(outcome, Failed) and outcome.kind in REJECTIONS and session.drop_turns:
             # What is cut from the conversation is cut by the next resume.
-            self._instance.clients.end(slot, EndReason.REJECTED)
+            self._clients.end(slot, EndReason.REJECTED)
         else:
             self._compact_when_full(session)
-        self._instance.kick()
+
+    def _finish(self, session: Session, outcome: Outcome) -> None:
+        """Ends the running turn."""
+        self._circuit.note_outcome(session, outcome)
+        self._turns.finish(session, outcome)
+
+    def _finish_own(self, session: Session, outcome: Outcome) -> None:
+        """Ends the turn that the session's client began by itself."""
+        self._circuit.note_outcome(session, outcome)
+        self._turns.finish_own(session, outcome)
 
     def _try_again(self, slot: Slot, session: Session) -> None:
         """A later prompt must not fail for an earlier one: what the model has not replied to is left out."""
-        turn = self._instance.turns.put_back(session, "the API rejected it with what stands before it")
+        turn = self._turns.put_back(session, "the API rejected it with what stands before it")
         self._host.journal.put_back_turn(turn.id)
         session.leave_unjudged(turn)
-        self._instance.keep(session)
-        self._instance.clients.end(slot, EndReason.REJECTED)
-        self._instance.turns.note_readiness(session)
-        self._instance.kick()
+        self._core.save(session)
+        self._clients.end(slot, EndReason.REJECTED)
+        self._turns.note_readiness(session)
 
     def _compact_when_full(self, session: Session) -> None:
-        limit, share = self._instance.template.compact_at, session.context_share
+        limit, share = self._core.template.compact_at, session.context_share
         if limit is None or share is None or share < limit or session.is_compacted_in_vain or session.is_closing:
             return
         session.notice(f"The context is {share:.0%} full (compactAt {limit:.0%}): the conversation is compacted")
-        self._instance.turns.put_compaction(session)
+        self._turns.put_compaction(session)
 
     def _note_compaction(self, session: Session, outcome: Outcome) -> None:
-        limit, share = self._instance.template.compact_at, session.context_share
+        limit, share = self._core.template.compact_at, session.context_share
         is_full = limit is not None and share is not None and share >= limit
         session.is_compacted_in_vain = is_full or not isinstance(outcome, Done)
 
     def client_servers(self, slot: Slot, servers: tuple[Server, ...]) -> None:
         before, slot.servers = slot.servers, servers
         if slot.session is not None:
-            tell_broken(slot.session, [server for server in servers if server not in before])
+            slot.session.tell_broken(server for server in servers if server not in before)
         self._feed.touch_client(slot.id)
-        self._instance.touch(slot.session)
+        self._core.touch(slot.session)
 
     def client_ending(self, slot: Slot, step: str) -> None:
         if not slot.is_leaving:
             slot.move(SlotState.CLOSING)
         slot.step = step
         reason = slot.client.reason if slot.client is not None else None
-        self._instance.publish(past.ClientEnding, slot.session, client=slot.id, step=step, reason=str(reason or ""))
+        self._core.publish(past.ClientEnding, slot.session, client=slot.id, step=step, reason=str(reason or ""))
         self._feed.touch_client(slot.id)
-        self._instance.touch(slot.session)
+        self._core.touch(slot.session)
 
     def client_gone(self, slot: Slot, seconds: float, left_over: int) -> None:
         assert slot.client is not None, "a slot keeps its client"
@@ -197,7 +194,7 @@ class ClientReports:
         if not slot.is_leaving:
             slot.move(SlotState.CLOSING)
         slot.move(SlotState.GONE)
-        self._instance.pool.remove(slot)
+        self._core.pool.remove(slot)
         reason = client.reason or EndReason.DIED
         kind = classify(
             reason,
@@ -206,10 +203,10 @@ class ClientReports:
             was_out_of_memory=self._oom.has_struck_lately(self._clock.steady()),
         )
         if kind is not None:
-            self._instance.pool.failures[kind] += 1
+            self._core.pool.failures[kind] += 1
         if client.error is not None:
-            self._instance.publish(past.ClientFailed, session, client=slot.id, message=str(client.error), kind=kind)
-        self._instance.publish(
+            self._core.publish(past.ClientFailed, session, client=slot.id, message=str(client.error), kind=kind)
+        self._core.publish(
             past.ClientGone,
             session,
             client=slot.id,
@@ -222,22 +219,21 @@ class ClientReports:
         if not left_over:
             self._host.journal.forget_client(slot.mark)
         if kind is not None:
-            circuit_breaker.note_bad_end(self._instance, session, kind)
+            self._circuit.note_bad_end(session, kind)
         if session is None:
-            self._instance.discard(slot)
+            self._core.discard(slot)
         if session is not None:
             session.slot = None
             session.meter.end(is_saved=client.has_saved)
-            if session.key in self._instance.sessions:
-                self._instance.keep(session)
+            if session.key in self._core.sessions:
+                self._core.save(session)
             self._settle_after(session, client, reason, kind)
-            if kind in circuit_breaker.CRASHES and session.backoff.is_exhausted:
+            if kind in CRASHES and session.backoff.is_exhausted:
                 self._give_up(session)
-            self._instance.turns.note_readiness(session)
+            self._turns.note_readiness(session)
             if session.mailbox.current is None and not len(session.mailbox):
                 session.fade()
-            self._instance.forget_call(session)
-        self._instance.kick()
+            self._core.remove_when_over(session)
 
     def _settle_after(
         self, session: Session, client: Client[Slot], reason: EndReason, kind: FailureKind | None
@@ -247,54 +243,49 @@ class ClientReports:
             is_stopped = client.error is None or bool(own.stop_reason)
             failure = Failed(kind or FailureKind.CRASHED, str(client.error), text=session.text_of(own))
             outcome = stopped(own, str(reason), session.text_of(own)) if is_stopped else failure
-            self._instance.turns.finish_own(session, outcome)
+            self._finish_own(session, outcome)
         turn = session.mailbox.current
         if turn is not None:
             if client.error is None or turn.stop_reason:
-                self._instance.turns.finish(session, stopped(turn, str(reason), session.text_of(turn)))
+                self._finish(session, stopped(turn, str(reason), session.text_of(turn)))
             elif client.is_undelivered:
                 # It has not reached the process: another one gets it. The backoff counts how often.
-                self._host.journal.put_back_turn(self._instance.turns.put_back(session, str(client.error)).id)
+                self._host.journal.put_back_turn(self._turns.put_back(session, str(client.error)).id)
             else:
-                self._instance.turns.finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))
+                self._finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))
         elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:
             if kind is FailureKind.RESUME_TARGET_MISSING:
-                self._instance.leave_conversation(session)
+                self._core.leave_conversation(session)
                 session.forget_context()
                 head.told.clear()  # nobody remembers what it is about: it is asked again from the beginning
-                self._instance.keep(session)
-                self._instance.publish(past.ContextLost, session)
+                self._core.save(session)
+                self._core.publish(past.ContextLost, session)
             else:
                 # A client that never became ready is not blindly started again: whoever waits is told why.
-                self._instance.turns.drop(session, head, Failed(kind or FailureKind.START_FAILED, str(client.error)))
+                self._turns.drop(session, head, Failed(kind or FailureKind.START_FAILED, str(client.error)))
 
     def _give_up(self, session: Session) -> None:
         """Several clients in a row have ended badly: whoever waits here is told instead of being tried again."""
         words = f"{session.backoff.failures} clients of this session ended badly in a row; a new prompt tries once more"
-        detached_turns.end_away(self._instance, session, words)
+        self._detached.end(session, words)
         for turn in tuple(session.mailbox):
-            self._instance.turns.drop(session, turn, Failed(FailureKind.CRASH_LOOP, words))
+            self._turns.drop(session, turn, Failed(FailureKind.CRASH_LOOP, words))
 
-    async def ask(self, slot: Slot, request: ToolRequest) -> Verdict:
+    def question_put(self, slot: Slot) -> None:
+        if slot.state is SlotState.BUSY:
+            slot.move(SlotState.ASKING)
+            slot.asking_since = self._clock.steady()
+        self._core.touch(slot.session)
+
+    def question_over(self, slot: Slot) -> None:
         session = slot.session
-        assert session is not None, "only a session's turn asks"
-        if slot.is_leaving:
-            return LOST  # requests of a closing client are not put to anybody
+        if session is not None and not session.questions:
+            slot.asking_since = None
+            if slot.state is SlotState.ASKING:
+                slot.move(SlotState.BUSY)
+        self._core.touch(session)
 
-        def note_question() -> None:
-            if slot.state is SlotState.BUSY:
-                slot.move(SlotState.ASKING)
-                slot.asking_since = self._clock.steady()
-            self._instance.touch(session)
-            # A turn that waits for a human is no trial any more, where a pool lets only some turns go first.
-            self._instance.kick()
-
-        ttl = self._instance.template.question_ttl
-        try:
-            return await self._pending_questions.ask(session, slot.id, request, ttl, when_put=note_question)
-        finally:
-            if not session.questions:
-                slot.asking_since = None
-                if slot.state is SlotState.ASKING:
-                    slot.move(SlotState.BUSY)
-            self._instance.touch(session)
+    def start_lost(self, session: Session, turn: Turn, why: str) -> None:
+        """No disk can hold that the turn begins: it must not, and its client is interrupted before it writes."""
+        if session.mailbox.current is turn:
+            self._circuit.fail_turn(session, FailureKind.ENGINE, f"its start cannot be recorded ({why})")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from supervisor.api.types import SlotState
-from supervisor.instance.client_reports import ClientReports, tell_broken
-from supervisor.instance.shared import HostContext
+from supervisor.instance.client_listener import ClientListener
+from supervisor.instance.core import InstanceCore
 from supervisor.journal import ClientRecord
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.client import Client, EndReason
@@ -16,18 +15,15 @@ from supervisor.process.connection import Connector, Launch
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 
-if TYPE_CHECKING:
-    from supervisor.instance.instance import Instance
-
 
 class Clients:
     """Reserves places, starts processes for them, and records their names before they run."""
 
-    def __init__(self, instance: Instance, connector: Connector, host: HostContext) -> None:
+    def __init__(self, core: InstanceCore, connector: Connector, listener: ClientListener) -> None:
         self.connector = connector
-        self._instance = instance
-        self._host = host
-        self._reports = ClientReports(instance, host)
+        self._core = core
+        self._host = core.host
+        self._listener = listener
         self._numbers = 0
 
     def open(self, session: Session | None) -> None:
@@ -36,7 +32,7 @@ class Clients:
         uuid = session.uuid if session is not None and resume else str(uuid4())
         self._numbers += 1
         slot = Slot(
-            f"{self._instance.name}-{self._numbers}",
+            f"{self._core.name}-{self._numbers}",
             uuid,
             self._workspace_for(uuid),
             self.connector.digest,
@@ -45,7 +41,7 @@ class Clients:
         )
 
         async def ask(request: ToolRequest) -> Verdict:
-            return await self._reports.ask(slot, request)
+            return await self._listener.ask(slot, request)
 
         slot.mark = f"{self._host.mark}:{slot.id}"
         launch = Launch(
@@ -61,25 +57,25 @@ class Clients:
         )
         host = self._host
         slot.client = Client(
-            slot, self.connector.open(launch), self._reports, host.deadlines, host.starts, host.patience
+            slot, self.connector.open(launch), self._listener, host.deadlines, host.starts, host.patience
         )
-        self._instance.pool.add(slot)
+        self._core.pool.add(slot)
         # Before it is started: whatever becomes of this process, the next run can find and end it.
         self.note_client(slot)
         if session is not None:
             self.adopt(session, slot)
         self._host.feed.touch_client(slot.id)
         self._host.spawn(slot.client)
-        self._instance.touch(session)
+        self._core.touch(session)
 
     def adopt(self, session: Session, slot: Slot) -> None:
         """Makes the place the session's own."""
-        self._instance.leave_conversation(session, slot)
+        self._core.leave_conversation(session, slot)
         session.adopt(slot)
-        tell_broken(session, slot.servers)
-        self._instance.keep(session)
+        session.tell_broken(slot.servers)
+        self._core.save(session)
         self.note_client(slot)
-        self._instance.touch(session)
+        self._core.touch(session)
 
     def note_client(self, slot: Slot) -> None:
         """Records its processes' names: mark, pid and start time, as far as they are known."""
@@ -90,7 +86,7 @@ class Clients:
         """Private to the session, whatever its template shares: the CLI keeps transcripts and schedules by directory,
         and lets each conversation of a directory read those of the others."""
         # Ids from outside never name a directory: the session's own random id does (S3.3–5).
-        return self._host.workspaces / self._instance.template.slug / uuid
+        return self._host.workspaces / self._core.template.slug / uuid
 
     def end(self, slot: Slot, reason: EndReason) -> None:
         """Sends a slot on its way out. What runs on it becomes interrupted when it is gone."""
@@ -105,4 +101,9 @@ class Clients:
         slot.move(SlotState.CLOSING)
         self._host.feed.touch_client(slot.id)
         slot.client.end(reason)
-        self._instance.touch(slot.session)
+        self._core.touch(slot.session)
+
+    def evict(self, slot: Slot) -> None:
+        """Ends an idle client to make room; its session hibernates."""
+        self._core.pool.evictions += 1
+        self.end(slot, EndReason.EVICTED)

@@ -7,77 +7,79 @@ the session is resumed, the agent is told the answer, and the turn goes on: the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from supervisor.api.types import Allow, Choose, Deny, Interrupted, Question, QuestionOutcome
+from supervisor.instance.clients import Clients
+from supervisor.instance.core import InstanceCore
+from supervisor.instance.scheduler import Scheduler
+from supervisor.instance.turns import Turns
 from supervisor.permissions.requests import Verdict
 from supervisor.process.client import EndReason
 from supervisor.sessions.session import Session, stopped
 
-if TYPE_CHECKING:
-    from supervisor.instance.instance import Instance
-
 NOTICE = "Its client was given to somebody else while the question waits; the answer will be told to a new one"
 
 
-def free_askers(instance: Instance, now: float) -> None:
-    """Frees the client that has asked longest, when somebody waits for a place. `now` in steady seconds."""
-    limit = instance.template.pool.asking_ttl
-    if limit is None or instance.pool.closing or not instance.is_place_wanted:
-        return
-    asking = [slot for slot in instance.pool if slot.asking_since is not None and now - slot.asking_since > limit]
-    slot = min(asking, key=lambda one: one.asking_since or 0.0, default=None)
-    if (
-        slot is None
-        or slot.session is None
-        or slot.client is None
-        or instance.pending_questions.is_answered(slot.session)
-    ):
-        return
-    if slot.session.own is not None:
-        return  # a turn that the agent began by itself has no prompt to come back with
-    session = slot.session
-    instance.pending_questions.detach(session)
-    turn = instance.turns.put_back(session, "its question waits without a client")
-    turn.is_away = True
-    session.has_history = True
-    session.notice(NOTICE)
-    instance.clients.end(slot, EndReason.AWAY)
-    instance.turns.note_readiness(session)
+class DetachedTurns:
+    """Of one instance. No state of its own: such a turn says itself that it is away (`Turn.is_away`, `Turn.told`)."""
 
+    def __init__(self, core: InstanceCore, turns: Turns, clients: Clients, scheduler: Scheduler) -> None:
+        self._core = core
+        self._turns = turns
+        self._clients = clients
+        self._scheduler = scheduler
 
-def come_back(instance: Instance, session: Session, question: Question, call: str, verdict: Verdict) -> None:
-    """One of its questions has ended: when none is left, the turn may go on. `call`: what was asked for."""
-    turn = session.mailbox.head
-    if turn is None or not turn.is_away:
-        return
-    turn.told.append(_tell(question, verdict))
-    if isinstance(verdict.answer, Allow) and not verdict.answer.always:
-        session.allowed_once.append(call)
-    if session.questions:
-        return
-    turn.is_away = False
-    # A prompt that goes by an id the conversation has already seen is passed over.
-    turn.uuid = str(uuid4())
-    instance.turns.note_readiness(session)
-    instance.kick()
+    def free_askers(self, now: float) -> None:
+        """Frees the client that has asked longest, when a session waits for a place. `now` in steady seconds."""
+        limit, pool = self._core.template.pool.asking_ttl, self._core.pool
+        if limit is None or pool.closing or not self._scheduler.is_place_wanted:
+            return
+        asking = [slot for slot in pool if slot.asking_since is not None and now - slot.asking_since > limit]
+        slot = min(asking, key=lambda one: one.asking_since or 0.0, default=None)
+        questions = self._core.host.pending_questions
+        if slot is None or slot.session is None or slot.client is None or questions.is_answered(slot.session):
+            return
+        if slot.session.own is not None:
+            return  # a turn that the agent began by itself has no prompt to come back with
+        session = slot.session
+        questions.detach(session)
+        turn = self._turns.put_back(session, "its question waits without a client")
+        turn.is_away = True
+        session.has_history = True
+        session.notice(NOTICE)
+        self._clients.end(slot, EndReason.AWAY)
+        self._turns.note_readiness(session)
 
+    def come_back(self, session: Session, question: Question, call: str, verdict: Verdict) -> None:
+        """One of its questions has ended: when none is left, the turn may go on. `call`: what was asked for."""
+        turn = session.mailbox.head
+        if turn is None or not turn.is_away:
+            return
+        turn.told.append(_tell(question, verdict))
+        if isinstance(verdict.answer, Allow) and not verdict.answer.always:
+            session.allowed_once.append(call)
+        if session.questions:
+            return
+        turn.is_away = False
+        # A prompt that goes by an id the conversation has already seen is passed over.
+        turn.uuid = str(uuid4())
+        self._turns.note_readiness(session)
 
-def end_away(instance: Instance, session: Session, reason: str) -> bool:
-    """Ends the turn that waits for its question, or comes back with the answer; False when the session has none."""
-    turn = session.mailbox.head
-    if turn is None or not (turn.is_away or turn.told):
-        return False
-    instance.pending_questions.lose(session)
-    turn.stop_reason = turn.stop_reason or reason
-    outcome = stopped(turn, reason, session.text_of(turn))
-    assert isinstance(outcome, Interrupted), "nothing but an interrupt ends a turn that has no client"
-    instance.turns.drop(session, turn, outcome)
-    instance.turns.leave_to_next_run(session, turn)
-    if session.key in instance.sessions:  # a call that leaves nothing behind has been taken off the books
-        instance.keep(session)
-    return True
+    def end(self, session: Session, reason: str) -> bool:
+        """Ends the turn that waits for its question, or comes back with the answer; False when the session has none."""
+        turn = session.mailbox.head
+        if turn is None or not (turn.is_away or turn.told):
+            return False
+        self._core.host.pending_questions.lose(session)
+        turn.stop_reason = turn.stop_reason or reason
+        outcome = stopped(turn, reason, session.text_of(turn))
+        assert isinstance(outcome, Interrupted), "nothing but an interrupt ends a turn that has no client"
+        self._turns.drop(session, turn, outcome)
+        self._turns.leave_to_next_run(session, turn)
+        if session.key in self._core.sessions:  # a call that leaves nothing behind has been taken off the books
+            self._core.save(session)
+        return True
 
 
 def _tell(question: Question, verdict: Verdict) -> str:

@@ -11,20 +11,20 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
 
 from supervisor.api.snapshot import DiskUse
 from supervisor.api.types import SessionKey
+from supervisor.clock import Clock
 from supervisor.config.names import slug
+from supervisor.config.settings import Settings
+from supervisor.feed import Feed
 from supervisor.files.disk_use import measure_disk
 from supervisor.files.session_files import Belongings, CliStore, Tally, find_workspaces, remove_workspace
-from supervisor.journal import ClientRecord, Removal
-
-if TYPE_CHECKING:
-    from supervisor.instance.shared import HostContext
+from supervisor.journal import ClientRecord, Journal, Removal
 
 PAUSE = 0.5
 """Seconds between two removals: what comes meanwhile goes together, with one look at the CLI's folders for all."""
@@ -36,10 +36,27 @@ RETRY = 3600.0
 _log = logging.getLogger(__name__)
 
 
+class Surroundings(Protocol):
+    """What the eraser needs of all that instances share (`shared.HostContext`)."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def feed(self) -> Feed: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def workspaces(self) -> Path: ...
+    @property
+    def recording_fails(self) -> str: ...
+
+
 class Eraser:
     """State: what is to be removed, each with the time it is due."""
 
-    def __init__(self, host: HostContext, store: CliStore, in_use: Callable[[], Collection[str]]) -> None:
+    def __init__(self, host: Surroundings, store: CliStore, in_use: Callable[[], Collection[str]]) -> None:
         """`in_use` tells the conversations and the workspaces of all sessions and clients there are."""
         self.failed: tuple[str, ...] = ()
         """Paths that could not be removed when it was last tried, each with the reason."""

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from supervisor.api import events as past
 from supervisor.api.errors import JournalFailed, Suspended
 from supervisor.api.ids import new_id
 from supervisor.api.types import Interrupted, Outcome, Prompt, SessionKey, Source
-from supervisor.instance import circuit_breaker
-from supervisor.instance.shared import HostContext
+from supervisor.instance.core import InstanceCore
+from supervisor.instance.stimuli import Handle, OutcomeRecorded, OutcomeReplaced, PromptRecorded
 from supervisor.process.client import EndReason
 from supervisor.sessions.records import record_turn
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
-
-if TYPE_CHECKING:
-    from supervisor.instance.instance import Instance
-
 
 COMPACT = "/compact"
 """The CLI's command that puts a summary in the place of the conversation so far."""
@@ -28,13 +23,15 @@ COMPACT = "/compact"
 class Turns:
     """Who waits, who may begin and who runs. Every turn passes through here exactly once in and once out."""
 
-    def __init__(self, instance: Instance, host: HostContext) -> None:
+    def __init__(self, core: InstanceCore, handle: Handle) -> None:
+        """`handle` is given what the journal has done with a turn."""
         self.waiting = 0
         """Turns queued in all sessions."""
         self.waiting_text = 0
         """Characters of their prompts."""
-        self._instance = instance
-        self._host = host
+        self._core = core
+        self._host = core.host
+        self._handle = handle
         self._ready: dict[SessionKey, Session] = {}
         self._running: dict[SessionKey, Session] = {}
         self._last_served: dict[str, int] = {}
@@ -64,17 +61,18 @@ class Turns:
         if not turn.is_recorded:
             # Before anything is changed: a value that cannot be noted has changed nothing then.
             record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
-            self._host.journal.accept_turn(record, lambda error: self._note_recorded(session, turn, error))
+            self._host.journal.accept_turn(record, lambda error: self._handle(PromptRecorded(session, turn, error)))
         turn.queued_steady = self._host.clock.steady()
         session.mailbox.put(turn)
         self._count(turn, 1)
         if turn.is_recorded:
-            self._note_recorded(session, turn, None)
+            self.note_recorded(session, turn, None)
         else:
             # It may be first now, and is not ready: what goes before all others keeps the session back until it is.
             self.note_readiness(session)
 
-    def _note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
+    def note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
+        """It counts from here on; with an error it was refused, and nothing of it is left."""
         if turn.when_recorded is not None:
             turn.when_recorded(error is None)
         if turn not in session.mailbox:
@@ -84,14 +82,12 @@ class Turns:
         if error is not None:
             self._take_out(session, turn)
             turn.withdraw(error)
-            if session.is_blank:
-                self._instance.remove_session(session)
-                return
         else:
             turn.note_recorded()
-            self._instance.publish(past.TurnQueued, session, turn, source=turn.prompt.source)
+            self._core.publish(past.TurnQueued, session, turn, source=turn.prompt.source)
         self.note_readiness(session)
-        self._instance.kick()
+        if error is not None and session.is_blank:
+            self._core.remove_session(session)
 
     def _count(self, turn: Turn, step: int) -> None:
         self.waiting += step
@@ -105,7 +101,7 @@ class Turns:
         """Leaves a turn that waits to the next run: the journal has it."""
         self._take_out(session, turn)
         turn.withdraw(Suspended("bullpen stops: the prompt is kept, and runs when it starts again"))
-        self._instance.publish(past.TurnSuspended, session, turn)
+        self._core.publish(past.TurnSuspended, session, turn)
         self.note_readiness(session)
 
     def drop(self, session: Session, turn: Turn, outcome: Outcome) -> None:
@@ -114,9 +110,9 @@ class Turns:
         self._count(turn, -1)
         self._host.pending_questions.approvals.note_turn_over(session, turn.id)
         self._record_end(turn, outcome)
-        self._instance.publish(past.TurnFinished, session, turn, outcome=outcome)
+        self._core.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
-        self._instance.forget_call(session)
+        self._core.remove_when_over(session)
 
     def begin(self, session: Session) -> Turn:
         """Makes the head of a ready session the running turn."""
@@ -147,7 +143,7 @@ class Turns:
         record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
         self._host.journal.accept_turn(record, lambda error: None)
         self._host.journal.start_turn(turn.id, now, lambda: None)
-        self._instance.publish(past.TurnStarted, session, turn, waited=0.0, acquisition="hot")
+        self._core.publish(past.TurnStarted, session, turn, waited=0.0, acquisition="hot")
         self.note_readiness(session)
         return turn
 
@@ -170,18 +166,23 @@ class Turns:
         self._record_end(turn, outcome)
         if isinstance(outcome, Interrupted):
             self.leave_to_next_run(session, turn)
-        self._instance.keep(session)
-        circuit_breaker.note_outcome(self._instance, session, outcome)
-        self._instance.turn_seconds.append(self._host.clock.steady() - turn.started_steady)
-        self._instance.publish(past.TurnFinished, session, turn, outcome=outcome)
+        self._core.save(session)
+        self._core.turn_seconds.append(self._host.clock.steady() - turn.started_steady)
+        self._core.publish(past.TurnFinished, session, turn, outcome=outcome)
         self.note_readiness(session)
 
     def _record_end(self, turn: Turn, outcome: Outcome) -> None:
-        now = self._instance.clock.wall()
+        now = self._core.clock.wall()
         if usage := getattr(outcome, "usage", None):
             self._host.today.add(usage, now)
             self._host.feed.touch_host()
-        self._host.journal.end_turn(turn.id, now, outcome, turn.note_outcome_recorded, turn.replace_outcome)
+        self._host.journal.end_turn(
+            turn.id,
+            now,
+            outcome,
+            lambda: self._handle(OutcomeRecorded(turn)),
+            lambda replacement: self._handle(OutcomeReplaced(turn, replacement)),
+        )
 
     def leave_to_next_run(self, session: Session, turn: Turn) -> None:
         """A turn that is interrupted because this run ends is offered by the next one, as after a crash: the unanswered
@@ -190,16 +191,16 @@ class Turns:
             return
         if turn.prompt.source in (Source.AGENT, Source.ENGINE):
             return
-        now = self._instance.clock.wall()
+        now = self._core.clock.wall()
         session.drop_turns = (turn.first_uuid, *session.drop_turns)
-        self._host.journal.offer_turn(turn.id, session.key, now, now + self._instance.template.question_ttl)
+        self._host.journal.offer_turn(turn.id, session.key, now, now + self._core.template.question_ttl)
 
     def put_back(self, session: Session, reason: str) -> Turn:
         """Makes the running turn wait again, before all others."""
         turn = session.put_back()
         del self._running[session.key]
         self._count(turn, 1)
-        self._instance.publish(past.TurnPutBack, session, turn, reason=reason)
+        self._core.publish(past.TurnPutBack, session, turn, reason=reason)
         return turn
 
     def note_readiness(self, session: Session) -> None:
@@ -211,13 +212,9 @@ class Turns:
                 head.eligible_steady = self._host.clock.steady()
         else:
             self._ready.pop(session.key, None)
-        self._instance.touch(session)
-
-    def forget(self, session: Session) -> None:
-        """Its session is taken off the books; it has no turns."""
-        self._ready.pop(session.key, None)
+        self._core.touch(session)
 
     def forget_users(self) -> None:
         """Those who have no session any more."""
-        known = {key.user for key in self._instance.sessions}
+        known = {key.user for key in self._core.sessions}
         self._last_served = {user: number for user, number in self._last_served.items() if user in known}

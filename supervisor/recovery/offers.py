@@ -12,6 +12,7 @@ from supervisor.api.ids import new_id
 from supervisor.api.types import Offer, Prompt, SessionKey
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
+from supervisor.instance.stimuli import QueueTurn
 from supervisor.journal import OfferOutcome, OfferRecord
 from supervisor.sessions.records import make_offer, record_session
 from supervisor.sessions.session import Session
@@ -76,13 +77,13 @@ class OfferDesk:
             # Its record settles the offer in the same transaction; refused, the offer stands as before.
             if is_accepted:
                 facts = {"outcome": OfferOutcome.REPLAYED, "replayed": offer.turn_id}
-                instance.publish(past.OfferSettled, session, turn, **facts)
+                instance.core.publish(past.OfferSettled, session, turn, **facts)
             else:
                 self._open[session.key], session.offer = found, offer
                 self._keep(session)
 
         turn.when_recorded = recorded
-        instance.turns.put(session, turn)
+        instance.handle(QueueTurn(session, turn))
         self._take(session)
         self._take_in(turn)
         return turn
@@ -92,7 +93,7 @@ class OfferDesk:
         offer, _ = self._take(session)
         instance = self._instances[session.key.instance]
         self._host.journal.settle_offer(offer.turn_id, self._host.clock.wall(), outcome)
-        instance.publish(past.OfferSettled, session, outcome=outcome, replayed=offer.turn_id)
+        instance.core.publish(past.OfferSettled, session, outcome=outcome, replayed=offer.turn_id)
 
     def expire(self, now: float) -> None:
         """Drops offers that have expired. `now` in Unix seconds."""

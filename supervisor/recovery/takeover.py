@@ -13,6 +13,7 @@ from supervisor.api.entries import QuestionClosed, TurnEnded
 from supervisor.api.types import Failed, FailureKind, Interrupted, Question, QuestionOutcome, SessionKey, Source
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
+from supervisor.instance.stimuli import QueueTurn
 from supervisor.journal import Loaded, OfferOutcome, OfferRecord, TurnRecord, Unreadable
 from supervisor.recovery.offers import OfferDesk
 from supervisor.sessions.records import record_session, revive_session, revive_turn
@@ -53,7 +54,7 @@ class Restart:
             self._fail_unreadable(row)
         for record in loaded.sessions:
             if (instance := self._instances.get(record.key.instance)) is not None:
-                instance.add_session(revive_session(record, self._host.clock, journal))
+                instance.core.add_session(revive_session(record, self._host.clock, journal))
         for question in loaded.questions:
             self._lose(question)
         offers = [*loaded.offers, *filter(None, map(self._interrupt, loaded.running))]
@@ -122,11 +123,11 @@ class Restart:
             return False
         turn = revive_turn(record, session)
         self._take_in(turn)
-        self._instances[record.key.instance].turns.put(session, turn)
+        self._instances[record.key.instance].handle(QueueTurn(session, turn))
         return True
 
     def _session(self, key: SessionKey) -> Session | None:
         instance = self._instances.get(key.instance)
         if instance is None:
             return None
-        return instance.sessions.get(key) or instance.open_session(instance.make_session(key))
+        return instance.sessions.get(key) or instance.core.open_session(instance.core.make_session(key))

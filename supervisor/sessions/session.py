@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from supervisor.api.types import (
     Interrupted,
     Offer,
     Outcome,
+    Server,
     SessionKey,
     SessionState,
     SlotState,
@@ -440,6 +441,12 @@ class Session:
         )
         if is_warning:
             self.note = text
+
+    def tell_broken(self, servers: Iterable[Server]) -> None:
+        """Says in the conversation which MCP servers it goes on without."""
+        for server in servers:
+            if server.is_broken:
+                self.notice(f"The MCP server {server}: its tools are missing", is_warning=True)
 
     def _take_down(self, turn: Turn, at: float) -> None:
         if turn.is_taken_down:

@@ -249,8 +249,8 @@ def test_a_supervisor_that_is_killed_takes_its_busy_client_along(folder: Path) -
 def test_our_own_mistake_is_one_line_too_and_its_traceback_is_in_the_log(folder: Path) -> None:
     lines = [
         "from supervisor.instance.instance import Instance",
-        "def kick(self): raise ZeroDivisionError('ours')",
-        "Instance.kick = kick",
+        "def handle(self, stimulus): raise ZeroDivisionError('ours')",
+        "Instance.handle = handle",
         "from tui.cli.main import main",
         "main()",
     ]

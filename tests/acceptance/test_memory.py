@@ -48,14 +48,14 @@ async def test_a_client_above_its_panic_ceiling_is_ended_in_its_turn_with_its_wh
         instance = supervisor._instances["desk"]
         pool = instance.template.pool
         tight = pool.model_copy(update={"panic_memory": 64 * 1024**2})
-        instance.template = instance.template.model_copy(update={"pool": tight})
+        instance.core.template = instance.template.model_copy(update={"pool": tight})
         outcome = await ticket.outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.OUT_OF_MEMORY
         assert "more than panicMemory (64MiB)" in outcome.message
         await until(lambda: not supervisor.snapshot().clients, within=30)
         assert find_clients(tmp_path) == []
-        instance.template = instance.template.model_copy(update={"pool": pool})
+        instance.core.template = instance.template.model_copy(update={"pool": pool})
         recalled = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
         assert isinstance(recalled, Done)
         assert "4711" in recalled.text

@@ -26,7 +26,7 @@ from supervisor.api.types import (
 )
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
-from supervisor.instance import verbs
+from supervisor.instance.stimuli import TimePassed
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.sessions.turn import Turn
 from supervisor.testing import FakeConnection, FakeWorld
@@ -273,14 +273,14 @@ async def test_one_asker_is_freed_for_one_waiter_and_the_next_when_it_has_gone(
         await supervisor.submit(Prompt("desk", "wait", user="chen")).accepted()
         instance = supervisor._instances["desk"]
         for _ in range(3):
-            verbs.advance(instance, instance.clock.steady() + 100)
+            instance.handle(TimePassed(supervisor._clock.steady() + 100))
             await anyio.wait_all_tasks_blocked()
             states = sorted(row.state for row in supervisor.snapshot().clients)
             assert states == [SlotState.ASKING, SlotState.CLOSING]
         leaving = next(row.id for row in supervisor.snapshot().clients if row.state is SlotState.CLOSING)
         next(one for one in world.live if one.launch.client_id == leaving).kill()
         await until(lambda: any("wait" in one.prompts for one in world.connections))
-        verbs.advance(instance, instance.clock.steady() + 100)
+        instance.handle(TimePassed(supervisor._clock.steady() + 100))
         assert sorted(row.state for row in supervisor.snapshot().clients) == [SlotState.ASKING, SlotState.BUSY]
         group.cancel_scope.cancel()
 

@@ -16,8 +16,8 @@ from supervisor.api.types import Allow, Done, InstanceState, Prompt, SessionKey,
 from supervisor.engine import housekeeping
 from supervisor.engine.memory_sampler import Census
 from supervisor.engine.supervisor import Supervisor
-from supervisor.instance import verbs
 from supervisor.instance.instance import Instance
+from supervisor.instance.stimuli import TimePassed
 from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited
 from supervisor.testing import FakeConnection, FakeWorld, hold
@@ -53,7 +53,7 @@ async def until_written(world: FakeWorld, *texts: str) -> None:
 
 async def let_time_be_due(supervisor: Supervisor, name: str = "desk") -> Instance:
     instance = supervisor._instances[name]
-    verbs.advance(instance, instance.clock.steady())
+    instance.handle(TimePassed(supervisor._clock.steady()))
     return instance
 
 
@@ -129,7 +129,7 @@ async def test_a_freed_turn_goes_on_when_its_question_is_answered(
         second = supervisor.submit(Prompt("desk", "second", user="boris"))
         await second.accepted()
         instance = await let_time_be_due(supervisor)
-        verbs.advance(instance, instance.clock.steady() + 100)
+        instance.handle(TimePassed(supervisor._clock.steady() + 100))
         with anyio.fail_after(3):
             await second.outcome()
             supervisor.answer(supervisor.snapshot().questions[0].id, Allow())

@@ -11,7 +11,7 @@ import pytest
 from supervisor.api import events as past
 from supervisor.api.types import Done, Failed, FailureKind, Prompt, Server, ServerState
 from supervisor.engine.supervisor import Supervisor
-from supervisor.instance import circuit_breaker
+from supervisor.instance.circuit_breaker import CircuitBreaker
 from supervisor.instance.client_reports import ClientReports
 from supervisor.instance.turns import Turns
 from supervisor.process.reports import Limited, TextDelta
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 PLACES = {
     "what is said is taken down": (Session, "hear"),
-    "what it means for the pool": (circuit_breaker, "hear"),
+    "what it means for the pool": (CircuitBreaker, "hear"),
     "the result is settled": (Session, "settle"),
     "the turn is ended": (Turns, "finish"),
     "the client is ready": (ClientReports, "client_ready"),
@@ -144,6 +144,6 @@ async def test_a_client_that_is_ended_by_a_mistake_brakes_its_session_as_a_crash
         instance = supervisor._instances["desk"]
         await until(lambda: instance.pool.failures[FailureKind.ENGINE] == 2)
         assert instance.sessions[ticket.key].backoff.failures == 2
-        assert instance.backoff.failures == 2
+        assert instance.core.backoff.failures == 2
         supervisor.interrupt(ticket.key)
         assert supervisor.failure is None

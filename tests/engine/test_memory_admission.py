@@ -289,9 +289,9 @@ async def test_nothing_is_given_up_while_somebody_was_kept_out_lately(
         instance = supervisor._instances["desk"]
         await until(lambda: client(supervisor).state is SlotState.READY)
         slot = next(iter(instance.pool))
-        await until(lambda: instance._host.clock.steady() - slot.idle_since > 0.3)
+        await until(lambda: supervisor._clock.steady() - slot.idle_since > 0.3)
         assert world.live
-        instance.shortage.seen_at -= 60
+        instance.scheduler.shortage.seen_at -= 60
         await until(lambda: not world.live)
 
 

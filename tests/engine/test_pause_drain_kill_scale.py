@@ -21,7 +21,7 @@ from supervisor.api.types import (
 )
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
-from supervisor.instance import verbs
+from supervisor.instance.stimuli import TimePassed
 from supervisor.permissions.requests import ToolRequest
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.testing import FakeWorld, hold
@@ -324,7 +324,7 @@ async def test_a_turn_that_waits_for_an_answer_is_not_stalled(
         async with anyio.create_task_group() as group:
             group.start_soon(world.connections[0].ask, ToolRequest("Write", {"file_path": "x"}))
             await until(lambda: supervisor.snapshot().questions)
-            verbs.advance(supervisor._instances["desk"], anyio.current_time() + 60)
+            supervisor._instances["desk"].handle(TimePassed(anyio.current_time() + 60))
             await anyio.wait_all_tasks_blocked()
             assert ticket.finished is None
             group.cancel_scope.cancel()

@@ -7,7 +7,6 @@ import pytest
 
 from supervisor.api.errors import NotAccepting, NotRecorded, UnknownTarget
 from supervisor.api.types import Allow, Done, InstanceState, Interrupted, Prompt
-from supervisor.instance import detached_turns
 from supervisor.permissions.requests import ToolRequest
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
@@ -93,7 +92,7 @@ async def test_an_answer_that_is_on_its_way_is_not_overtaken(
         other = supervisor.submit(Prompt("desk", "me too", user="boris"))
         await other.accepted()
         supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
-        detached_turns.free_askers(supervisor._instances["desk"], supervisor._clock.steady() + 7_200)
+        supervisor._instances["desk"]._detached.free_askers(supervisor._clock.steady() + 7_200)
         await until(lambda: not supervisor.snapshot().questions)
         assert supervisor.snapshot().sessions[0].client_id, "its client is still its own"
         world.on_prompt = lambda connection, text: connection.reply("fine")

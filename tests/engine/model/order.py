@@ -11,7 +11,8 @@ from itertools import pairwise
 
 from supervisor.api.snapshot import SessionRow, Snapshot
 from supervisor.api.types import FailureKind, InstanceState, MemoryLevel, SessionKey, SlotState, Source, WhyWaiting
-from supervisor.instance.instance import MOST_PLACED, Instance
+from supervisor.instance.instance import Instance
+from supervisor.instance.scheduler import MOST_PLACED
 from supervisor.scheduling.dispatcher import Adopt, Begin, Decision, Evict, Open, OpenSpare, Recycle, Scene, decide
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
@@ -26,7 +27,7 @@ def find_steps_left(stage: Stage, patience: float) -> tuple[list[str], list[str]
     next look around, because another instance has made room for it, or because time has passed within `patience`."""
     at_once, late = [], []
     for name, instance in stage.supervisor._instances.items():
-        step = decide(instance._scene())
+        step = decide(instance.scheduler.scene())
         if step is None:
             continue
         words = f"{name} has a step left that nobody takes: {step}"
@@ -35,13 +36,13 @@ def find_steps_left(stage: Stage, patience: float) -> tuple[list[str], list[str]
 
 
 def _may_wait(step: Decision, instance: Instance, patience: float) -> bool:
-    now = instance.clock.steady()
-    brakes = [instance.spare_backoff, *(session.backoff for session in instance.turns.ready)]
+    now = instance.core.clock.steady()
+    brakes = [instance.core.spare_backoff, *(session.backoff for session in instance.turns.ready)]
     if any(now - patience <= backoff.until <= now for backoff in brakes):
         return True
     match step:
         case Open():
-            return instance.shortage.why is not None
+            return instance.scheduler.shortage.why is not None
         case OpenSpare():
             return True
         case _:
@@ -123,9 +124,9 @@ def find_stale_shortages(stage: Stage) -> list[str]:
     for instance in stage.supervisor._instances.values():
         if not any(session.slot is None for session in instance.turns.ready):
             continue
-        now = instance._host.room.explain(instance, has_free_turn=_has_free_turn(instance))
-        if now is not instance.shortage.why:
-            found.append(f"{instance.name} is short of {now}, it says {instance.shortage.why}")
+        now = instance.core.host.room.explain(instance.scheduler, has_free_turn=_has_free_turn(instance))
+        if now is not instance.scheduler.shortage.why:
+            found.append(f"{instance.name} is short of {now}, it says {instance.scheduler.shortage.why}")
     return found
 
 
@@ -134,7 +135,7 @@ def _has_free_turn(instance: Instance) -> bool:
     coming = [slot for slot in instance.pool if slot.state in (SlotState.RESERVED, SlotState.STARTING)]
     expected = sum(_is_needed(slot) for slot in coming)
     at_work = sum(slot.state in (SlotState.BUSY, SlotState.ASKING) or slot.has_turn_to_end for slot in instance.pool)
-    return at_work + expected < instance.turn_limit
+    return at_work + expected < instance.scheduler.turn_limit
 
 
 def _breaches_of_places(
@@ -192,20 +193,20 @@ def _why(session: Session, instance: Instance, row: SessionRow, picture: Snapsho
         return None
     client = next((one for one in picture.clients if one.id == row.client_id), None)
     state = client.state if client is not None else None
-    parked_for = instance.park.kind or instance.park.tries
+    parked_for = instance.core.park.kind or instance.core.park.tries
     parked = WhyWaiting.RATE_LIMIT if parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED
-    backs_off = client is None and _is_ready(session) and session.backoff.until > instance.clock.steady()
+    backs_off = client is None and _is_ready(session) and session.backoff.until > instance.core.clock.steady()
     reasons = (
         (next(iter(session.mailbox)).is_away, WhyWaiting.QUESTION),
         (bool(row.turn_id) and state is SlotState.ASKING, WhyWaiting.QUESTION),
         (bool(row.turn_id), WhyWaiting.SELF_BEGUN if row.is_self_begun else WhyWaiting.SESSION_BUSY),
         (instance.state is InstanceState.PAUSED, WhyWaiting.PAUSED),
         (instance.state is InstanceState.PARKED, parked),
-        (bool(instance._host.recording_fails), WhyWaiting.DISK),
+        (bool(instance.core.host.recording_fails), WhyWaiting.DISK),
         (state in (SlotState.RESERVED, SlotState.STARTING, SlotState.CLOSING), WhyWaiting.STARTING),
         (backs_off, WhyWaiting.BACKING_OFF),
         (instance.state is not InstanceState.RUNNING, WhyWaiting.DRAINING),
         (parked_for is not None, parked),
-        (instance.shortage.why is WhyWaiting.MEMORY, WhyWaiting.MEMORY),
+        (instance.scheduler.shortage.why is WhyWaiting.MEMORY, WhyWaiting.MEMORY),
     )
     return next((why for holds, why in reasons if holds), WhyWaiting.NO_SLOT)

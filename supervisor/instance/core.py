@@ -1,0 +1,209 @@
+"""What all parts of an instance share: its state, and how a change of it is recorded and told."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+
+from supervisor.api import events as past
+from supervisor.api.types import InstanceState, SessionKey
+from supervisor.clock import Clock
+from supervisor.config.restrictions import describe_walls
+from supervisor.config.templates import Template
+from supervisor.instance.shared import HostContext
+from supervisor.scheduling.circuit_state import Park
+from supervisor.sessions.backoff import Backoff
+from supervisor.sessions.pool import Pool
+from supervisor.sessions.records import record_session
+from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
+from supervisor.sessions.turn import Turn
+
+SAMPLES = 100
+"""Turns, or starts of clients, that medians are taken from."""
+TREND = 60
+"""Seconds of the trend of waiting turns."""
+
+
+class InstanceCore:
+    """State, and no decisions: the other parts take this one, and never each other's owner."""
+
+    def __init__(self, template: Template, host: HostContext, missing: tuple[str, ...] = ()) -> None:
+        """`missing`: what its clients go without, in words, besides what its template forbids."""
+        self.host = host
+        self.template = template
+        """Its limits may be replaced while it runs (`apply`), what is compiled into clients may not."""
+        self.walls = (*describe_walls(template), *missing)
+        """What its clients cannot reach, in words."""
+        self.name = template.name
+        self.archetype = template.archetype
+        self.pool = Pool(template.client_limit)
+        self.sessions: dict[SessionKey, Session] = {}
+        self.state = InstanceState.RUNNING
+        self.note = missing[0] if missing else ""
+        if not template.auto_start:
+            self.state, self.note = InstanceState.STOPPED, "not started: resume starts it"
+        self.first_tokens: deque[float] = deque(maxlen=SAMPLES)
+        """Seconds from the start of a turn to its first text."""
+        self.turn_seconds: deque[float] = deque(maxlen=SAMPLES)
+        self.waits: deque[float] = deque(maxlen=SAMPLES)
+        """Seconds from submit to start."""
+        self.starts: deque[float] = deque(maxlen=SAMPLES)
+        """Seconds from reserving a client to its being connected."""
+        self.waiting_trend: deque[int] = deque(maxlen=TREND)
+        """Turns that waited, second by second."""
+        self.backoff = Backoff()
+        """Over all sessions: when clients end badly in a row the pool parks."""
+        self.spare_backoff = Backoff()
+        """No new spare for a while after one that could not be started, or died unused."""
+        self.backing_off: dict[SessionKey, Session] = {}
+        """Sessions whose own backoff may still hold."""
+        self.park = Park()
+        self.parked_until_at: float | None = None
+        """Unix seconds, for people."""
+        self.drain_deadline: float | None = None
+        """Steady seconds; what still runs then is interrupted."""
+        self.drain_deadline_at: float | None = None
+        """The same moment in Unix seconds, for people."""
+
+    def __repr__(self) -> str:
+        return f"<Instance {self.name} {self.state}, {len(self.sessions)} sessions, {self.pool!r}>"
+
+    # Questions about it
+
+    @property
+    def clock(self) -> Clock:
+        return self.host.clock
+
+    @property
+    def first_token_p50(self) -> float | None:
+        return statistics.median(self.first_tokens) if self.first_tokens else None
+
+    @property
+    def typical_turn(self) -> float:
+        """Seconds a turn takes: the median of the last ones; 5 before there are any."""
+        return statistics.median(self.turn_seconds) if self.turn_seconds else 5.0
+
+    @property
+    def idle_ttl(self) -> float:
+        """Seconds a client may be idle before its session hibernates."""
+        return min(self.template.pool.idle_ttl, self.host.settings.agent_ttl)
+
+    @property
+    def is_accepting(self) -> bool:
+        return self.state in (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED)
+
+    @property
+    def max_sessions(self) -> int:
+        """Turns in parallel, at most."""
+        return self.template.concurrency.max_sessions
+
+    @property
+    def server_remark(self) -> str:
+        """Which MCP servers its clients go without, or wait for; mostly empty."""
+        broken = sorted({str(server) for slot in self.pool for server in slot.servers if server.is_broken})
+        awaited = sorted({name for slot in self.pool for name in slot.awaited_servers})
+        parts = [f"MCP server {', '.join(broken)}"] if broken else []
+        parts += [f"waits for MCP server {', '.join(awaited)}"] if awaited else []
+        return "; ".join(parts)
+
+    def disk_bytes(self, session: Session) -> int:
+        """Of its workspace and its conversation, as last measured."""
+        disk = self.host.disk
+        return disk.of_session.get(session.uuid, 0) if disk is not None else 0
+
+    # Its state
+
+    def apply(self, template: Template) -> None:
+        """The same template with other limits."""
+        self.template = template
+        self.pool.max_clients = template.client_limit
+        self.host.feed.touch_instance(self.name)
+
+    def set_drain_deadline(self, steady: float | None, left: float = 0.0) -> None:
+        self.drain_deadline = steady
+        self.drain_deadline_at = None if steady is None else self.clock.wall() + left
+
+    def set_state(self, state: InstanceState, note: str = "") -> None:
+        if (state, note) == (self.state, self.note):
+            return
+        self.state, self.note = state, note
+        self.publish(past.InstanceChanged, state=state, note=note)
+        self.host.feed.touch_instance(self.name)
+        for session in self.sessions.values():
+            if len(session.mailbox):
+                self.host.feed.touch_session(session.key)
+
+    # Its sessions
+
+    def make_session(self, key: SessionKey, *, leaves_none_behind: bool = False) -> Session:
+        """A session that is not on the books yet: `open_session` puts it there."""
+        session = Session(key, self.clock, self.host.journal)
+        session.leaves_none_behind = leaves_none_behind
+        return session
+
+    def open_session(self, session: Session) -> Session:
+        self.add_session(session)
+        self.save(session)
+        self.publish(past.SessionOpened, session)
+        return session
+
+    def add_session(self, session: Session) -> None:
+        self.sessions[session.key] = session
+        self.touch(session)
+
+    def save(self, session: Session) -> None:
+        """Records how it stands."""
+        self.host.journal.keep_session(record_session(session))
+
+    def remove_session(self, session: Session) -> None:
+        """Takes it off the books, and what it has on disk away. It must have neither turns nor a client."""
+        del self.sessions[session.key]
+        ttl = 0.0 if session.leaves_none_behind else self.template.workspace_ttl
+        self.host.eraser.forget(session.key, session.uuid, session.workspace, ttl)
+        self.publish(past.SessionClosed, session)
+        self.touch(session)
+
+    def remove_when_over(self, session: Session) -> None:
+        """Takes a session that nobody will come back to off the books, with its client and its last turn."""
+        is_over = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
+        is_unwanted = session.leaves_none_behind or session.is_closing
+        if is_unwanted and is_over and session.key in self.sessions:
+            self.remove_session(session)
+
+    def leave_conversation(self, session: Session, slot: Slot | None = None) -> None:
+        """The session goes on without its conversation so far: in that of `slot`, or in one that is still to begin."""
+        uuid = session.uuid if slot is None or slot.uuid != session.uuid else ""
+        workspace = session.workspace if slot is not None and slot.workspace != session.workspace else None
+        if uuid or workspace is not None:
+            self.host.eraser.discard(session.key, uuid, workspace, self.template.workspace_ttl)
+
+    def discard(self, slot: Slot) -> None:
+        """A spare that was never used has ended: no session will come for what it has on disk."""
+        if slot.turns or slot.resume:
+            return
+        self.host.eraser.discard(SessionKey(self.name, "", ""), slot.uuid, slot.workspace, 0.0)
+
+    # Telling
+
+    def touch(self, session: Session | None) -> None:
+        """Has the rows of the instance, the session and its client shown anew."""
+        feed = self.host.feed
+        feed.touch_instance(self.name)
+        if session is not None:
+            feed.touch_session(session.key)
+            if session.slot is not None:
+                feed.touch_client(session.slot.id)
+
+    def publish(
+        self, what: type[past.Event], /, session: Session | None = None, turn: Turn | None = None, **facts: object
+    ) -> None:
+        """Tells an event with the ids of what it is about."""
+        ids: dict[str, object] = {"instance": self.name}
+        if session is not None:
+            ids |= {"user": session.key.user, "session": session.key.session}
+            if session.slot is not None:
+                ids["client"] = session.slot.id
+        if turn is not None:
+            ids["turn"] = turn.id
+        self.host.feed.publish(what(at=self.clock.wall(), **{**ids, **facts}))  # type: ignore[arg-type]

@@ -1,0 +1,277 @@
+"""Takes the steps that the dispatcher names until there is none, and keeps what follows: places, shortages, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import anyio
+
+from supervisor.api import events as past
+from supervisor.api.types import InstanceState, SessionKey, SlotState
+from supervisor.instance.clients import Clients
+from supervisor.instance.core import InstanceCore
+from supervisor.instance.stimuli import Handle, StartLost
+from supervisor.instance.turns import Turns
+from supervisor.process.client import EndReason
+from supervisor.scheduling.admission import Shortage, find_own_shortage, is_over_budget
+from supervisor.scheduling.dispatcher import (
+    Adopt,
+    Begin,
+    Decision,
+    Evict,
+    Open,
+    OpenSpare,
+    Outlook,
+    Recycle,
+    Scene,
+    decide,
+    has_free_turn,
+    in_fair_order,
+)
+from supervisor.scheduling.memory_reserve import Reserve
+from supervisor.scheduling.pool_size import count_spares_wanted
+from supervisor.sessions.pool import Pool
+from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
+
+MOST_PLACED = 50
+"""Sessions whose turn could begin, up to which each is told its place in the queue."""
+
+
+class Scheduler:
+    """Of one instance, which it stands for where room on the host is shared out (`admission.Tenant`).
+
+    `run` is called by `Instance.handle` alone, after everything that happens.
+    """
+
+    def __init__(self, core: InstanceCore, turns: Turns, clients: Clients, handle: Handle) -> None:
+        """`handle` is given what becomes of the record that a turn begins."""
+        self.reserve = Reserve(clients.connector.expected_bytes)
+        """What one more client is expected to need."""
+        self.shortage = Shortage()
+        self._core = core
+        self._host = core.host
+        self._turns = turns
+        self._clients = clients
+        self._handle = handle
+        self._places: dict[SessionKey, int] = {}
+        core.host.room.add(self)
+
+    # Questions about room
+
+    @property
+    def pool(self) -> Pool:
+        return self._core.pool
+
+    @property
+    def memory_budget(self) -> int | None:
+        """Bytes all its clients may use; None when only the host's budget counts."""
+        return self._core.template.pool.memory_budget
+
+    @property
+    def memory_remark(self) -> str:
+        """What an operator should know about its memory budgets; mostly empty."""
+        return self._host.room.remark(self)
+
+    @property
+    def lacks_client(self) -> bool:
+        """A session waits for a client that could be started for it now."""
+        return next(self._without_client(), None) is not None
+
+    @property
+    def waits_since(self) -> float | None:
+        """Steady seconds: since when a session waits for a client that its own pool and budget would allow."""
+        if not self.lacks_client or not has_free_turn(self.pool, self.turn_limit) or find_own_shortage(self):
+            return None
+        heads = [session.mailbox.head for session in self._without_client()]
+        return min(head.eligible_steady or 0.0 for head in heads if head is not None)
+
+    @property
+    def is_place_wanted(self) -> bool:
+        """A session waits for a place that one of this instance's clients has."""
+        return self.lacks_client or self._host.room.is_wanted
+
+    @property
+    def has_found_room(self) -> bool:
+        """It could use one more client, and the host has room for it now."""
+        is_short = self.waits_since is not None or self._wants_spare
+        return is_short and self._host.room.find_house_shortage(self) is None
+
+    @property
+    def _wants_spare(self) -> bool:
+        is_short = self.pool.has_room and self.pool.spares < self._spares_wanted
+        return is_short and self._core.state is InstanceState.RUNNING
+
+    def _without_client(self) -> Iterator[Session]:
+        """Who asks for room. One that waits for something else does not: others get the place meanwhile."""
+        if self._core.state not in (InstanceState.RUNNING, InstanceState.DRAINING) or self._host.recording_fails:
+            return
+        now = self._core.clock.steady()
+        for session in self._turns.ready:
+            if session.slot is None and not session.backoff.holds(now):
+                yield session
+
+    # Questions about turns
+
+    @property
+    def is_empty(self) -> bool:
+        """Neither turns nor processes."""
+        return len(self.pool) == 0 and self._turns.is_empty
+
+    @property
+    def turn_limit(self) -> int:
+        """Turns that may run in parallel now."""
+        park = self._core.park
+        if park.trial is None:
+            return self._core.max_sessions
+        others = sum(map(self._tries_nothing, self._turns.running))
+        return min(self._core.max_sessions, others + park.trial)
+
+    def _tries_nothing(self, session: Session) -> bool:
+        """Its turn does not show whether all is well: it ran before, waits for a human, or stands still."""
+        turn = session.running
+        ran_before = turn is not None and turn.started_steady < self._core.park.opened_at
+        return ran_before or bool(session.questions) or session.is_stalled
+
+    @property
+    def outlook(self) -> Outlook:
+        """What, besides the session itself, may keep a turn waiting."""
+        park = self._core.park
+        return Outlook(
+            state=self._core.state,
+            now=self._core.clock.steady(),
+            parked_for=park.kind or park.tries,
+            is_recording=not self._host.recording_fails,
+            shortage=self.shortage.why,
+        )
+
+    def place_of(self, session: Session) -> int | None:
+        """1 is next among all whose turn could begin; None when it is held up by something of its own, and in a queue
+        so long (`MOST_PLACED`) that nobody counts."""
+        return self._places.get(session.key)
+
+    def scene(self) -> Scene:
+        """All that the next decision depends on."""
+        spares = self._spares_wanted
+        # Bytes are added up only where a client might be opened: not on the way of a prompt to its own, warm one.
+        needs_room = self.lacks_client or self.pool.spares < spares
+        return Scene(
+            state=self._core.state,
+            pool=self.pool,
+            digest=self._clients.connector.digest,
+            is_recording=not self._host.recording_fails,
+            max_sessions=self.turn_limit,
+            ready=self._turns.ready,
+            now=self._core.clock.steady(),
+            may_open=needs_room and self._host.room.find_shortage(self) is None,
+            is_over_budget=is_over_budget(self),
+            spares_wanted=spares,
+            last_served=self._turns.last_served,
+        )
+
+    @property
+    def _spares_wanted(self) -> int:
+        template = self._core.template
+        wanted = count_spares_wanted(self.pool, template.spares_wanted, template.pool.min_clients)
+        if self.pool.spares >= wanted:
+            return wanted  # nothing to be done: the host is not asked
+        is_held = self._core.spare_backoff.holds(self._core.clock.steady()) or self.pool.has_spare_leaving
+        is_calm = not is_held and self._core.park.trial is None
+        if not is_calm or self._host.room.is_wanted:
+            return 0
+        return wanted
+
+    # Taking steps
+
+    def run(self) -> None:
+        """Takes every step that can be taken now."""
+        scene = self.scene()
+        while (decision := decide(scene)) is not None:
+            self._take(decision)
+            scene = self.scene()
+        self._number_places(scene)
+        self._note_backoff()
+        self._note_shortage()
+        self._close_when_empty()
+
+    def _take(self, decision: Decision) -> None:
+        match decision:
+            case Begin(session, slot):
+                self._begin(session, slot)
+            case Adopt(session, slot):
+                self._clients.adopt(session, slot)
+            case Open(session):
+                self._clients.open(session)
+            case OpenSpare():
+                self._clients.open(None)
+            case Evict(slot):
+                self._clients.evict(slot)
+            case Recycle(slot):
+                self._clients.end(slot, EndReason.RECYCLED)
+
+    def _begin(self, session: Session, slot: Slot) -> None:
+        assert slot.client is not None, "a READY slot has a client"
+        acquisition = self._count_acquisition(slot, session)
+        turn = self._turns.begin(session)
+        slot.move(SlotState.BUSY)
+        recorded = anyio.Event()
+        clock = self._core.clock
+        # The client waits for that record itself: the writing of a prompt is no step of the scheduler.
+        self._host.journal.start_turn(
+            turn.id, clock.wall(), recorded.set, lambda why: self._handle(StartLost(session, turn, why))
+        )
+        slot.client.send(turn.words, turn.uuid, recorded, is_command=turn.is_command)
+        waited = clock.steady() - turn.queued_steady
+        self._core.waits.append(waited)
+        self._core.publish(past.TurnStarted, session, turn, waited=waited, acquisition=acquisition)
+        self._core.touch(session)
+
+    def _count_acquisition(self, slot: Slot, session: Session) -> str:
+        turn = session.mailbox.head
+        assert turn is not None, "a turn waits"
+        if slot.turns > 0:
+            self.pool.hot += 1
+            return "hot"
+        was_warm = slot.idle_since <= turn.queued_steady
+        if was_warm:
+            self.pool.adopted += 1
+            return "spare"
+        self.pool.cold += 1
+        return "cold"
+
+    def _number_places(self, scene: Scene) -> None:
+        """Counts again who is next, and has those looked at who have moved up or down."""
+        order = self._turns.ready
+        if len(order) > 1:
+            order = tuple(in_fair_order(scene)) if len(order) <= MOST_PLACED else ()
+        before, self._places = self._places, {session.key: place for place, session in enumerate(order, start=1)}
+        for key in before.keys() | self._places.keys():
+            if before.get(key) != self._places.get(key):
+                self._host.feed.touch_session(key)
+
+    def _note_backoff(self) -> None:
+        """A session whose backoff has let go waits for another reason now."""
+        waiting = self._core.backing_off
+        if not waiting:
+            return
+        now = self._core.clock.steady()
+        for session in [one for one in waiting.values() if not one.backoff.holds(now)]:
+            del waiting[session.key]
+            if self._core.sessions.get(session.key) is session:
+                self._core.touch(session)
+
+    def _note_shortage(self) -> None:
+        """Keeps why its sessions find no room, for whoever shows it."""
+        why = self._host.room.explain(self, has_free_turn=has_free_turn(self.pool, self.turn_limit))
+        if self.shortage.note(why, self._core.clock.steady()):
+            for session in self._turns.ready:
+                self._core.touch(session)
+
+    def _close_when_empty(self) -> None:
+        """A drain or a kill is over when there are neither turns nor processes."""
+        core = self._core
+        if core.state is InstanceState.DRAINING and self.is_empty:
+            core.set_drain_deadline(None)
+            core.set_state(InstanceState.DRAINED, "resume opens it again")
+        elif core.state is InstanceState.KILLING and self.is_empty:
+            core.set_state(InstanceState.STOPPED, "resume opens it again")

@@ -1,0 +1,372 @@
+"""Everything that can happen to an instance, as values. `Instance.handle` is the only place where they take effect.
+
+A report or a record tells what has happened; a `Request` asks for something and has an answer. Each is logged, at DEBUG
+and with ids alone, by the logger of this module: what was said never stands in the log.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+from supervisor.api.errors import JournalFailed
+from supervisor.api.types import Outcome, Prompt, Question, Server, SessionKey
+from supervisor.config.templates import Template
+from supervisor.permissions.requests import Verdict
+from supervisor.process.client import EndReason
+from supervisor.process.reports import ClientEvent, Result
+from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
+from supervisor.sessions.turn import Turn
+
+log = logging.getLogger(__name__)
+
+AnswerT = TypeVar("AnswerT", covariant=True)
+
+
+class Stimulus:
+    """What `Instance.handle` takes."""
+
+    __slots__ = ()
+
+    may_allow_a_step: ClassVar[bool] = True
+    """False: nothing that a decision depends on changes with it, so the scheduler is not asked."""
+    is_told: ClassVar[bool] = True
+    """False: it comes so often that the instance's row is shown anew only for what has really changed."""
+
+
+class Fact(Stimulus):
+    """Something that has happened."""
+
+    __slots__ = ()
+
+
+class Request(Stimulus, Generic[AnswerT]):
+    """Something that is asked of an instance from outside. Raises `Refused` when it cannot be done."""
+
+    __slots__ = ()
+
+
+# What clients report
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStarting(Fact):
+    """Its process is being started."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConnected(Fact):
+    """It can take a prompt, `seconds` after its place was reserved."""
+
+    slot: Slot
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSpoke(Fact):
+    """A part of its turn: text, tool calls, notes about the API."""
+
+    may_allow_a_step: ClassVar[bool] = False
+    is_told: ClassVar[bool] = False
+
+    slot: Slot
+    event: ClientEvent
+
+
+@dataclass(frozen=True, slots=True)
+class ResultArrived(Fact):
+    """The turn that its prompt began has ended."""
+
+    slot: Slot
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTurnBegan(Fact):
+    """The CLI has begun a turn by itself. What the client says from here on belongs to it."""
+
+    slot: Slot
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnResultArrived(Fact):
+    """The turn that the CLI began by itself has ended; None when a prompt was merged into it."""
+
+    slot: Slot
+    result: Result | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServersChanged(Fact):
+    """How its MCP servers are now."""
+
+    slot: Slot
+    servers: tuple[Server, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEnding(Fact):
+    """It is on its way out, at that step of the ladder."""
+
+    slot: Slot
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGone(Fact):
+    """Its process tree was verified to be empty, but for `left_over` processes."""
+
+    slot: Slot
+    seconds: float
+    left_over: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionPut(Fact):
+    """Its turn waits for an answer."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionOver(Fact):
+    """One question of its turn was answered, has expired or was lost."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionCameBack(Fact):
+    """A question whose client was freed has ended. `call` is what was asked for (`tool_calls.call_of`)."""
+
+    session: Session
+    question: Question
+    call: str
+    verdict: Verdict
+
+
+# What the journal has done
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRecorded(Fact):
+    """The turn is durable, or was refused with that error."""
+
+    session: Session
+    turn: Turn
+    error: JournalFailed | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartLost(Fact):
+    """No disk can hold the record that the turn begins: its prompt must not be written."""
+
+    session: Session
+    turn: Turn
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeReplaced(Fact):
+    """No disk can hold the turn's outcome: this one is recorded instead."""
+
+    may_allow_a_step: ClassVar[bool] = False
+    is_told: ClassVar[bool] = False
+
+    turn: Turn
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecorded(Fact):
+    """The turn's outcome is durable, so its caller may be told."""
+
+    may_allow_a_step: ClassVar[bool] = False
+    is_told: ClassVar[bool] = False
+
+    turn: Turn
+
+
+# What time and the host bring
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed(Fact):
+    """Something may be due. `now` in steady seconds."""
+
+    is_told: ClassVar[bool] = False
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMeasured(Fact):
+    """Every client's processes were measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostChanged(Fact):
+    """What all instances share has changed: a limit, the room for clients, or whether the journal can be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceClaimed(Fact):
+    """Another instance is to have the place of this idle client."""
+
+    slot: Slot
+
+
+# What is asked of it
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitPrompt(Request[Turn]):
+    """Queues a prompt in its session, which is opened where there is none."""
+
+    key: SessionKey
+    prompt: Prompt
+    leaves_none_behind: bool = False
+    """A session that is opened for it is removed when its turn has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTurn(Request[None]):
+    """Queues a turn that an earlier run has left, or that sends an interrupted prompt again."""
+
+    session: Session
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class StopTurn(Request[bool]):
+    """Interrupts a turn that has begun, or takes one that waits out of its queue. False when it does neither."""
+
+    session: Session
+    turn: Turn
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompactSession(Request[Turn]):
+    """Queues the command that shortens the conversation."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession(Request[None]):
+    """Takes a session without turns off the books, once its client has gone."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetSession(Request[None]):
+    """Ends everything in the session, takes it off the books, and keeps nothing of it on disk."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class EndClient(Request[None]):
+    """Ends one client; what runs on it becomes interrupted."""
+
+    slot: Slot
+    reason: EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Request[None]):
+    """New prompts queue; what runs goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume(Request[None]):
+    """Takes back pause, drain and stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain(Request[None]):
+    """Closes the intake; what still runs after `deadline` seconds is interrupted. Asked again: at once."""
+
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kill(Request[None]):
+    """Cancels what waits, ends what runs and every process."""
+
+    reason: EndReason = EndReason.KILLED
+
+
+@dataclass(frozen=True, slots=True)
+class Scale(Request[None]):
+    """Changes how many turns may run in parallel."""
+
+    max_sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust(Request[None]):
+    """Changes one limit until the next restart. `most`: clients that this host holds."""
+
+    limit: str
+    value: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyTemplate(Request[None]):
+    """The same template with other limits; what is compiled into clients does not differ."""
+
+    template: Template
+
+
+@dataclass(frozen=True, slots=True)
+class ClearQueue(Request[int]):
+    """Cancels what waits in one session or in all (None). Answers how many."""
+
+    session: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tidy(Request[bool]):
+    """Ends a client that was idle too long, and forgets sessions that are not used. `now` in steady seconds.
+
+    True when a client is on its way out: the next one may follow when it has gone.
+    """
+
+    now: float
+
+
+Handle = Callable[[Fact], None]
+"""`Instance.handle`, as far as the parts of an instance may call it."""
+
+
+def describe(stimulus: Stimulus) -> str:
+    """`ResultArrived desk-1`: its name, and the ids of what it is about."""
+    values = [getattr(stimulus, field.name) for field in dataclasses.fields(stimulus)]  # type: ignore[arg-type]
+    return " ".join([type(stimulus).__name__, *filter(None, map(_name, values))])
+
+
+def _name(value: object) -> str:
+    match value:
+        case Slot() | Turn() | Question():
+            return value.id
+        case Session():
+            return str(value.key)
+        case SessionKey() | bool() | int() | float() | EndReason():
+            return str(value)
+        case None | str() | Prompt():
+            return ""  # words, which may be a user's
+        case tuple():
+            return f"{len(value)}"
+        case _:
+            return type(value).__name__
