@@ -1,0 +1,159 @@
+"""Everything that happens to an instance takes effect in one place, in the order in which it happened."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+import supervisor
+from supervisor.api.errors import Refused
+from supervisor.api.types import Done, InstanceState, Prompt
+from supervisor.instance import stimuli
+from supervisor.instance.deadlines import Deadlines
+from supervisor.instance.instance import Instance
+from supervisor.instance.memory_ceilings import MemoryCeilings
+from supervisor.instance.scheduler import Scheduler
+from supervisor.process.reports import TextDelta
+from supervisor.testing import FakeWorld, hold
+from tests.engine.conftest import Start
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+SOURCES = sorted(Path(supervisor.__file__).parent.rglob("*.py"))
+
+
+def all_kinds(kind: type) -> list[type]:
+    found = [one for child in kind.__subclasses__() for one in (child, *all_kinds(child))]
+    return [one for one in found if one.__module__ == stimuli.__name__ and one not in (stimuli.Fact, stimuli.Request)]
+
+
+def test_every_stimulus_there_is_is_taken_by_a_part() -> None:
+    tree = ast.parse(inspect.getsource(sys.modules[Instance.__module__]))
+    cases = [node.pattern for node in ast.walk(tree) if isinstance(node, ast.match_case)]
+    taken = {ast.unparse(case.cls) for case in cases if isinstance(case, ast.MatchClass)}
+    assert taken == {f"stimuli.{kind.__name__}" for kind in all_kinds(stimuli.Stimulus)}
+
+
+def test_the_scheduler_is_run_in_one_place() -> None:
+    calls = [
+        path.name
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("scheduler.run")
+    ]
+    assert calls == ["instance.py"]
+
+
+async def test_what_happens_because_of_something_else_is_handled_after_it_and_in_order(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    async with start() as supervisor:
+        desk = supervisor._instances["desk"]
+
+        def advance(self: Deadlines, now: float) -> None:
+            order.append(f"time {now:g} begins")
+            if now == 1:
+                desk.handle(stimuli.TimePassed(2))
+                desk.handle(stimuli.MemoryMeasured())
+                desk.handle(stimuli.TimePassed(3))
+            order.append(f"time {now:g} ends")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Deadlines, "advance", advance)
+            patch.setattr(MemoryCeilings, "judge", lambda self: order.append("measured"))
+            patch.setattr(Scheduler, "run", lambda self: order.append("steps"))
+            desk.handle(stimuli.TimePassed(1))
+    one, two, three = ([f"time {number} begins", f"time {number} ends", "steps"] for number in (1, 2, 3))
+    assert order == [*one, *two, "measured", "steps", *three]
+
+
+async def test_a_mistake_in_one_stimulus_goes_to_its_caller_and_loses_none_of_those_behind_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    async with start() as supervisor:
+        desk = supervisor._instances["desk"]
+
+        def advance(self: Deadlines, now: float) -> None:
+            desk.handle(stimuli.MemoryMeasured())
+            desk.handle(stimuli.HostChanged())
+            raise ZeroDivisionError("first")
+
+        def judge(self: MemoryCeilings) -> None:
+            raise ZeroDivisionError("second")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Deadlines, "advance", advance)
+            patch.setattr(MemoryCeilings, "judge", judge)
+            patch.setattr(Scheduler, "run", lambda self: order.append("steps"))
+            with pytest.raises(ZeroDivisionError):
+                desk.handle(stimuli.TimePassed(1))
+        assert order == ["steps"], "that the host has changed was handled, behind two mistakes"
+        assert isinstance(await supervisor.submit(Prompt("desk", "still well?")).outcome(), Done)
+
+
+async def test_nothing_is_asked_of_an_instance_in_the_middle_of_something(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer would not be known yet."""
+    async with start() as supervisor:
+        desk = supervisor._instances["desk"]
+        with monkeypatch.context() as patch:
+            patch.setattr(Deadlines, "advance", lambda self, now: desk.handle(stimuli.Pause()))
+            with pytest.raises(AssertionError, match=r"Pause is asked of .* in the middle"):
+                desk.handle(stimuli.TimePassed(1))
+        assert desk.state is InstanceState.RUNNING
+
+
+async def test_a_refused_request_changes_nothing_and_leads_to_no_step(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as supervisor:
+        desk = supervisor._instances["desk"]
+        with monkeypatch.context() as patch:
+            patch.setattr(Scheduler, "run", lambda self: 1 // 0)
+            with pytest.raises(Refused):
+                desk.handle(stimuli.Scale(0))
+        assert desk.core.max_sessions == 2
+
+
+async def test_words_of_a_reply_do_not_ask_the_scheduler(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are by far the most of all that happens."""
+    world.on_prompt = hold
+    async with start() as supervisor:
+        ticket = supervisor.submit(Prompt("desk", "a long story"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        desk = supervisor._instances["desk"]
+        (slot,) = desk.pool
+        with monkeypatch.context() as patch:
+            patch.setattr(Scheduler, "run", lambda self: 1 // 0)
+            desk.handle(stimuli.ClientSpoke(slot, TextDelta("once ")))
+        assert supervisor.conversation(ticket.key).open_text == "once "
+        world.connections[0].reply("upon a time")
+        assert isinstance(await ticket.outcome(), Done)
+
+
+async def test_the_log_of_stimuli_names_what_happened_and_nothing_that_was_said(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with start() as supervisor:
+        with caplog.at_level(logging.DEBUG, stimuli.__name__):
+            await supervisor.submit(Prompt("desk", "my secret", user="ana")).outcome()
+            supervisor.pause("desk")
+    lines = [record.getMessage() for record in caplog.records if record.name == stimuli.__name__]
+    for words in ("SubmitPrompt desk/ana", "PromptRecorded", "ClientConnected desk-1", "ResultArrived desk-1", "Pause"):
+        assert any(words in line for line in lines), words
+    assert "secret" not in caplog.text
+    caplog.clear()
+    async with start() as supervisor:
+        await supervisor.submit(Prompt("desk", "hello")).outcome()
+    assert not [record for record in caplog.records if record.name == stimuli.__name__], "off by default"
