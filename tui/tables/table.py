@@ -35,6 +35,18 @@ WIDE = 110
 KEPT_STRIPS = 512
 
 
+class TableMessage(Message):
+    """What a table tells its screen; `@on` with a selector goes by the table that sent it."""
+
+    def __init__(self, table: LineTable) -> None:
+        super().__init__()
+        self.table = table
+
+    @property
+    def control(self) -> LineTable:
+        return self.table
+
+
 class LineTable(LineView, can_focus=True):
     """A table of frozen rows with a cursor that stays on its row's key, whatever happens around it."""
 
@@ -100,52 +112,29 @@ class LineTable(LineView, can_focus=True):
     filter_text: reactive[str] = reactive("", init=False)
     """Only rows that contain this (whatever the case) are shown; a leading `!` shows the others."""
 
-    class CursorMoved(Message):
+    class CursorMoved(TableMessage):
         """The cursor stands on another row; `key` is None when there is none."""
 
         def __init__(self, table: LineTable, key: str | None) -> None:
-            super().__init__()
-            self.table = table
+            super().__init__(table)
             self.key = key
 
-        @property
-        def control(self) -> LineTable:
-            return self.table
-
-    class Opened(Message):
+    class Opened(TableMessage):
         """Enter, or a double click, on a row."""
 
         def __init__(self, table: LineTable, key: str) -> None:
-            super().__init__()
-            self.table = table
+            super().__init__(table)
             self.key = key
 
-        @property
-        def control(self) -> LineTable:
-            return self.table
-
-    class MarksChanged(Message):
+    class MarksChanged(TableMessage):
         """Rows were marked or unmarked, or marked rows are gone."""
 
-        def __init__(self, table: LineTable) -> None:
-            super().__init__()
-            self.table = table
-
-        @property
-        def control(self) -> LineTable:
-            return self.table
-
-    class HeaderClicked(Message):
+    class HeaderClicked(TableMessage):
         """A click on a column's title; sorting by it is the app's decision."""
 
         def __init__(self, table: LineTable, column: str) -> None:
-            super().__init__()
-            self.table = table
+            super().__init__(table)
             self.column = column
-
-        @property
-        def control(self) -> LineTable:
-            return self.table
 
     def __init__(
         self,
