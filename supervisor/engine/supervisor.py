@@ -31,6 +31,7 @@ from supervisor.api.checks import (
     check_whole,
     check_words,
 )
+from supervisor.api.engine import Ticket
 from supervisor.api.entries import Glimpse
 from supervisor.api.errors import (
     AcceptanceUnknown,
@@ -75,6 +76,7 @@ from supervisor.sessions.daily_usage import midnight
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
+from supervisor.sessions.ticket import PromptTicket
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import one_line
 from supervisor.text.values import in_words
@@ -132,8 +134,8 @@ class Supervisor:
         """Conversations and workspaces of instances that this start does not have: left as they are."""
         self._past: tuple[past.Event, ...] = ()
         """What earlier runs did."""
-        self._given: WeakSet[Turn] = WeakSet()
-        """All that somebody may still hold as a ticket."""
+        self._given: WeakSet[PromptTicket] = WeakSet()
+        """All that a caller may still hold."""
         self._host = HostContext(
             clock=self._clock,
             settings=settings,
@@ -208,23 +210,11 @@ class Supervisor:
         finally:
             self._is_up = False
             self._host.log = None
-            for turn in tuple(self._given):
-                turn.withdraw(self._tell_unknown(turn))
+            for ticket in tuple(self._given):
+                ticket.withdraw(_tell_unknown(ticket))
             self._stopped.set()
         if self.failure is not None:
             raise self.failure
-
-    def _tell_unknown(self, turn: Turn) -> BullpenError:
-        """What is not known of a turn when nothing can be recorded any more."""
-        if not turn.is_recorded:
-            return AcceptanceUnknown(
-                f"it is not known whether prompt {turn.id} was recorded before bullpen ended: if it was, it runs after "
-                f"the next start; look there for {turn.key} before you send it again"
-            )
-        return OutcomeUnknown(
-            f"how turn {turn.id} ended could not be recorded: the next start offers it again or runs it; look there "
-            f"for {turn.key} before you send it again"
-        )
 
     async def _take_over(self, journal: Journal) -> None:
         """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
@@ -389,7 +379,7 @@ class Supervisor:
 
     # Every verb looks at its arguments first (`checks`) and changes nothing before its last step that may fail.
 
-    def submit(self, prompt: Prompt) -> Turn:
+    def submit(self, prompt: Prompt) -> Ticket:
         prompt = check_prompt(prompt)
         instance = self._running_instance(prompt.agent)
         key = find_key(prompt, instance.archetype)
@@ -406,7 +396,7 @@ class Supervisor:
         is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
         turn = instance.handle(stimuli.SubmitPrompt(key, prompt, is_single_call))
         self._take_in(turn)
-        return turn
+        return turn.ticket
 
     def withdraw(self, turn_id: str) -> None:
         self._check_running()
@@ -439,7 +429,7 @@ class Supervisor:
 
     def _take_in(self, turn: Turn) -> None:
         self._turns[turn.id] = turn
-        self._given.add(turn)
+        self._given.add(turn.ticket)
         turn.on_end(lambda: self._forget_turn(turn))
 
     def _forget_turn(self, turn: Turn) -> None:
@@ -465,7 +455,7 @@ class Supervisor:
 
     # Turns that a restart interrupted
 
-    def replay(self, key: SessionKey) -> Turn:
+    def replay(self, key: SessionKey) -> Ticket:
         self._check_running()
         session = self._session(key)
         instance = self._instances[session.key.instance]
@@ -473,7 +463,7 @@ class Supervisor:
             raise NotAccepting(f"{instance.name} takes no prompts: it is {instance.state}; the offer is kept")
         turn = self._offers.replay(session)
         self._log_action("replay", session.key)
-        return turn
+        return turn.ticket
 
     def drop_offer(self, key: SessionKey) -> None:
         self._check_running()
@@ -563,7 +553,7 @@ class Supervisor:
         self._instances[key.instance].handle(stimuli.EndClient(session.slot, EndReason.EVICTED))
         self._log_action("hibernate", key)
 
-    def compact(self, key: SessionKey) -> Turn:
+    def compact(self, key: SessionKey) -> Ticket:
         self._check_running()
         session, key = self._session(key), check_key(key)
         instance = self._running_instance(key.instance)
@@ -578,7 +568,7 @@ class Supervisor:
         turn = instance.handle(stimuli.CompactSession(session))
         self._take_in(turn)
         self._log_action("compact", key)
-        return turn
+        return turn.ticket
 
     def close_session(self, key: SessionKey) -> None:
         self._check_running()
@@ -664,3 +654,16 @@ class Supervisor:
         if self._host.log is not None and not self._host.log.is_closed:
             self._host.log.note_action(now, verb, str(target), detail)
         self._feed.publish(past.ActionTaken(at=now, verb=verb, detail=detail, **ids))
+
+
+def _tell_unknown(ticket: PromptTicket) -> BullpenError:
+    """What is not known of a turn when nothing can be recorded any more."""
+    if not ticket.is_accepted:
+        return AcceptanceUnknown(
+            f"it is not known whether prompt {ticket.turn_id} was recorded before bullpen ended: if it was, it runs "
+            f"after the next start; look there for {ticket.key} before you send it again"
+        )
+    return OutcomeUnknown(
+        f"how turn {ticket.turn_id} ended could not be recorded: the next start offers it again or runs it; look there "
+        f"for {ticket.key} before you send it again"
+    )

@@ -98,7 +98,7 @@ class CircuitBreaker:
         """Stops the running turn; its outcome is a failure of that kind."""
         turn = session.running
         if turn is not None and not turn.stop_reason:
-            turn.fails_as = kind
+            turn.ask_to_stop(words, fails_as=kind)
             self._stopping.interrupt(session, words)
 
     def unpark(self) -> None:

@@ -257,7 +257,7 @@ class ClientReports:
             if kind is FailureKind.RESUME_TARGET_MISSING:
                 self._core.leave_conversation(session)
                 session.forget_context()
-                head.told.clear()  # nobody remembers what it is about: it is asked again from the beginning
+                self._detached.begin_anew(head)
                 self._core.save(session)
                 self._core.publish(past.ContextLost, session)
             else:

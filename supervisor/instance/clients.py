@@ -95,7 +95,7 @@ class Clients:
         for turn in turns:
             if turn is not None and (is_final or not slot.is_leaving):
                 # Also where the client is leaving already: its turn must not be given to another one any more.
-                turn.stop_reason = turn.stop_reason or str(reason)
+                turn.ask_to_stop(str(reason))
         if slot.is_leaving or slot.client is None:
             return
         slot.move(SlotState.CLOSING)

@@ -7,8 +7,6 @@ the session is resumed, the agent is told the answer, and the turn goes on: the 
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 from supervisor.api.types import Allow, Choose, Deny, Interrupted, Question, QuestionOutcome
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
@@ -17,6 +15,7 @@ from supervisor.instance.turns import Turns
 from supervisor.permissions.requests import Verdict
 from supervisor.process.client import EndReason
 from supervisor.sessions.session import Session, stopped
+from supervisor.sessions.turn import Turn
 
 NOTICE = "Its client was given to somebody else while the question waits; the answer will be told to a new one"
 
@@ -62,9 +61,12 @@ class DetachedTurns:
         if session.questions:
             return
         turn.is_away = False
-        # A prompt that goes by an id the conversation has already seen is passed over.
-        turn.uuid = str(uuid4())
+        turn.rename()
         self._turns.note_readiness(session)
+
+    def begin_anew(self, turn: Turn) -> None:
+        """Nobody remembers what its questions were about: the prompt is asked again from the beginning."""
+        turn.told.clear()
 
     def end(self, session: Session, reason: str) -> bool:
         """Ends the turn that waits for its question, or comes back with the answer; False when the session has none."""
@@ -72,7 +74,7 @@ class DetachedTurns:
         if turn is None or not (turn.is_away or turn.told):
             return False
         self._core.host.pending_questions.lose(session)
-        turn.stop_reason = turn.stop_reason or reason
+        turn.ask_to_stop(reason)
         outcome = stopped(turn, reason, session.text_of(turn))
         assert isinstance(outcome, Interrupted), "nothing but an interrupt ends a turn that has no client"
         self._turns.drop(session, turn, outcome)

@@ -46,10 +46,11 @@ class MemoryCeilings:
 
     def _end_at_once(self, slot: Slot) -> None:
         turn = slot.session.running if slot.session is not None else None
-        if turn is not None and not turn.stop_reason:
-            turn.fails_as = FailureKind.OUT_OF_MEMORY
-            turn.stop_reason = (
+        if turn is not None:
+            ceiling = spell_memory(self._core.template.pool.panic_memory)
+            words = (
                 f"the client's processes used {about(slot.memory_bytes)}, more than panicMemory "
-                f"({spell_memory(self._core.template.pool.panic_memory)}); they were ended, the session can go on"
+                f"({ceiling}); they were ended, the session can go on"
             )
+            turn.ask_to_stop(words, fails_as=FailureKind.OUT_OF_MEMORY)
         self._clients.end(slot, EndReason.PANIC)

@@ -26,7 +26,7 @@ class Stopping:
         if not turns or slot is None or slot.client is None:
             return self._detached.end(session, reason)
         for turn in turns:
-            turn.stop_reason = turn.stop_reason or reason
+            turn.ask_to_stop(reason)
         slot.client.interrupt()
         return True
 

@@ -70,7 +70,7 @@ def revive_session(record: SessionRecord, clock: Clock, journal: Journal) -> Ses
 
 def revive_turn(record: TurnRecord, session: Session) -> Turn:
     """A turn that waits on: accepted before, and not begun."""
-    turn = Turn(
+    return Turn(
         record.id,
         record.uuid,
         record.key,
@@ -79,9 +79,8 @@ def revive_turn(record: TurnRecord, session: Session) -> Turn:
         at=record.queued_at,
         replays=record.replays,
         is_recorded=True,
+        is_revived=True,
     )
-    turn.is_revived = True
-    return turn
 
 
 def make_offer(record: TurnRecord, text: str, *, made_at: float, expires_at: float) -> Offer:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from supervisor.api.entries import Asked, Glimpse, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
 from supervisor.api.errors import JournalFailed
@@ -391,8 +390,8 @@ class Session:
     def leave_unjudged(self, turn: Turn) -> None:
         """The next resume begins behind the last words of the model, and the turn's prompt is sent again."""
         self.drop_turns, self.drops_unjudged = (turn.uuid,), True
-        # A prompt that goes by an id the conversation has already seen is passed over.
-        turn.uuid, turn.is_second_try = str(uuid4()), True
+        turn.rename()
+        turn.is_second_try = True
         self.notice(
             "The API rejected the prompt together with what stands before it unanswered: it is sent again without that",
             is_warning=True,

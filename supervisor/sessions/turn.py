@@ -1,16 +1,15 @@
-"""One prompt to its outcome."""
+"""One prompt to its outcome, as the engine keeps it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from enum import StrEnum
+from uuid import uuid4
 
-import anyio
-
-from supervisor.api.entries import Cursor, Replied, StartsAgain
 from supervisor.api.errors import BullpenError
 from supervisor.api.types import FailureKind, Outcome, Prompt, SessionKey, Source
 from supervisor.sessions.conversation import Conversation
+from supervisor.sessions.ticket import PromptTicket
 
 
 class TurnState(StrEnum):
@@ -20,9 +19,10 @@ class TurnState(StrEnum):
 
 
 class Turn:
-    """A prompt on its way through the rooms; its submitter holds it as a `Ticket`.
+    """The engine's record of a prompt on its way to its outcome. Its caller holds the `ticket`, and never this.
 
-    Owned by its session's mailbox until it has ended. It ends exactly once.
+    Owned by its session's mailbox until it has ended. It ends exactly once. What is fixed when it is made comes first;
+    below that, each group of fields is written by the one class that its heading names, and by nothing else.
     """
 
     def __init__(
@@ -36,10 +36,9 @@ class Turn:
         at: float,
         replays: str = "",
         is_recorded: bool = False,
+        is_revived: bool = False,
     ) -> None:
         self.id = turn_id
-        self.uuid = uuid
-        """Travels with the prompt to the CLI and comes back in its Result."""
         self.key = key
         self.prompt = prompt
         self.queued_at = at
@@ -47,28 +46,36 @@ class Turn:
         self.replays = replays
         """Id of the interrupted turn whose prompt it sends again; mostly empty. It goes before all that waits."""
         self.first_uuid = uuid
-        """The one its prompt was written with: `uuid` is another when it comes back with an answer."""
+        """The one its prompt was written with first: `uuid` is another when it is written again."""
+        self.is_revived = is_revived
+        """An earlier run has taken it in, and may have taken its prompt down."""
+        self.ticket = PromptTicket(turn_id, key, conversation, is_accepted=is_recorded)
+
+        # Written here, by the methods below.
+        self.uuid = uuid
+        """Travels with the prompt to the CLI and comes back in its Result."""
+        self.stop_reason = ""
+        """Why it was asked to stop; empty while it was not. The first reason stays."""
+        self.fails_as: FailureKind | None = None
+        """What kind of failure that is; None when it is an interrupt."""
+        self._on_end: list[Callable[[], object]] = []
+
+        # Written by `recovery.offers`.
         self.when_recorded: Callable[[bool], object] | None = None
         """Told whether it was accepted for good, once that is known."""
-        self.is_recorded = is_recorded
-        """It is in the journal: accepted for good, and free to begin."""
+
+        # Written by `instance.turns`.
         self.queued_steady = 0.0
         self.eligible_steady: float | None = None
         """Since when nothing but the pool keeps it waiting (steady seconds); `maxWait` counts from here."""
+
+        # Written by `Session`.
         self.started_at: float | None = None
-        """Unix seconds."""
+        """Unix seconds; None while it waits."""
         self.started_steady = 0.0
         self.first_text_steady: float | None = None
-        self.stop_reason = ""
-        """Why somebody asked it to stop; empty while nobody has."""
-        self.fails_as: FailureKind | None = None
-        """What kind of failure that is; None when it is an interrupt."""
         self.is_taken_down = False
         """Its prompt stands in the conversation: a turn that is put back and begins again is not asked twice."""
-        self.is_revived = False
-        """An earlier run has taken it in, and may have taken its prompt down."""
-        self.is_away = False
-        """It has begun, and waits for the answer to its question without a client."""
         self.is_second_try = False
         """It was rejected behind words that the model had not replied to, and is sent again without them."""
         self.blocks: list[str] = []
@@ -76,32 +83,31 @@ class Turn:
         self.has_used_tools = False
         self.was_compacted = False
         """The CLI has shortened the conversation while it ran."""
+
+        # Written by `instance.detached_turns`.
+        self.is_away = False
+        """It has begun, and waits for the answer to its question without a client."""
         self.told: list[str] = []
         """The answers it comes back with: what the agent is sent in place of the prompt."""
-        self._conversation = conversation
-        self._from = len(conversation)
-        self._outcome: Outcome | None = None
-        self._withdrawn: BullpenError | None = None
-        self._on_end: list[Callable[[], object]] = []
-        self._settled = anyio.Event()
-        """It was recorded, refused or suspended."""
-        self._ended = anyio.Event()
-        """It has an outcome, or never will have one here."""
-        self._told = anyio.Event()
-        """That outcome is recorded: what its submitter is told, no restart takes back."""
 
     def __repr__(self) -> str:
         return f"<Turn {self.id} of {self.key}, {self.state}>"
 
     @property
-    def turn_id(self) -> str:
-        return self.id
-
-    @property
     def state(self) -> TurnState:
-        if self._outcome is not None:
+        if self.finished is not None:
             return TurnState.ENDED
         return TurnState.WAITING if self.started_at is None else TurnState.RUNNING
+
+    @property
+    def is_recorded(self) -> bool:
+        """It is in the journal: accepted for good, and free to begin."""
+        return self.ticket.is_accepted
+
+    @property
+    def finished(self) -> Outcome | None:
+        """The outcome, once there is one."""
+        return self.ticket.finished
 
     @property
     def words(self) -> str:
@@ -118,86 +124,42 @@ class Turn:
         """Its words are a command of the CLI, and nothing that the agent reads."""
         return self.prompt.source is Source.ENGINE
 
-    @property
-    def finished(self) -> Outcome | None:
-        return self._outcome
+    def ask_to_stop(self, reason: str, fails_as: FailureKind | None = None) -> None:
+        """Notes why it is stopped, and as what it fails then. The first reason stays."""
+        if not self.stop_reason:
+            self.stop_reason, self.fails_as = reason, fails_as
+
+    def rename(self) -> None:
+        """Before it is written again: a prompt that goes by an id the conversation has seen is passed over."""
+        self.uuid = str(uuid4())
 
     def on_end(self, call: Callable[[], object]) -> None:
         """Has `call` made, synchronously, when it ends."""
         self._on_end.append(call)
 
+    def note_recorded(self) -> None:
+        self.ticket.accept()
+
     def end(self, outcome: Outcome) -> None:
-        if self._outcome is not None:
+        if self.finished is not None:
             raise AssertionError(f"{self!r} ended twice: {outcome!r}")
-        self._outcome = outcome
+        self.ticket.end(outcome)
         self._leave()
 
-    def note_recorded(self) -> None:
-        self.is_recorded = True
-        self._settled.set()
-
     def replace_outcome(self, outcome: Outcome) -> None:
-        """What is recorded is another: the one it ended with cannot be kept. Its submitter is told what is recorded."""
-        self._outcome = outcome
+        """What is recorded is another: the one it ended with cannot be kept. Its caller is told what is recorded."""
+        self.ticket.replace_outcome(outcome)
 
     def note_outcome_recorded(self) -> None:
-        self._told.set()
+        self.ticket.tell()
 
     def withdraw(self, error: BullpenError) -> None:
-        """It will have no outcome here: it was refused after all, is kept for the next start, or its outcome could not
-        be recorded. Whoever waits for it gets the error. Nothing happens when its outcome is recorded already."""
-        if self._told.is_set():
-            return
-        self._withdrawn = error
-        self._settled.set()
-        self._told.set()
-        if not self._ended.is_set():
-            self._leave()
+        """It will have no outcome here: it was refused after all, or is kept for the next start. Its caller gets the
+        error."""
+        self.ticket.withdraw(error)
+        self._leave()
 
     def _leave(self) -> None:
-        for call in self._on_end:
+        calls, self._on_end = self._on_end, []
+        for call in calls:
             call()
-        self._ended.set()
-        self._conversation.wake()
-
-    async def accepted(self) -> None:
-        if not self.is_recorded:
-            await self._settled.wait()
-        if self._withdrawn is not None and not self.is_recorded:
-            raise self._withdrawn
-
-    async def outcome(self) -> Outcome:
-        await self._told.wait()
-        if self._withdrawn is not None:
-            raise self._withdrawn
-        assert self._outcome is not None, "it ended"
-        return self._outcome
-
-    async def stream(self, *, whole: bool = False) -> AsyncIterator[str]:
-        conversation = self._conversation
-        cursor = Cursor(self._from, 0)
-        given = ""
-        while True:
-            ended = self._ended.is_set()
-            reading = conversation.read(cursor)
-            cursor = reading.cursor
-            for entry in reading.entries:
-                if isinstance(entry, Replied) and entry.turn_id == self.id:
-                    if not entry.text.startswith(given):
-                        yield StartsAgain()
-                        given = ""
-                    if rest := entry.text[len(given) :]:
-                        yield rest
-                    yield "\n"
-                    given = ""
-            if reading.open_is_new and given:
-                yield StartsAgain()
-                given = ""
-            if reading.opened and conversation.open_turn == self.id and not whole:
-                given += reading.opened
-                yield reading.opened
-            if ended:
-                if self._withdrawn is not None:
-                    raise self._withdrawn
-                return
-            await conversation.next_change()

@@ -14,7 +14,6 @@ from supervisor.api.types import Done, FailureKind, InstanceState, Prompt
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
-from supervisor.sessions.turn import TurnState
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.unit.claude.test_messages import KEYS, TYPES, odd
 from tests.unit.test_bounds import leaves
@@ -138,7 +137,7 @@ async def _play(folder: Path, words: list[Any]) -> None:
             connection.write(placed(line, uuid))
         await until(lambda: not connection.is_alive or not connection._out.statistics().current_buffer_used)
         await anyio.wait_all_tasks_blocked()
-        if connection.is_alive and ticket.state is not TurnState.ENDED:
+        if connection.is_alive and ticket.finished is None:
             connection.die()
         world.on_prompt = _answer
         if supervisor.snapshot().instances[0].state is InstanceState.PARKED:

@@ -97,7 +97,7 @@ async def test_a_client_that_asks_is_given_to_who_waits_and_the_turn_goes_on_whe
         assert world.connections[-1].launch.resume
         settled = [event.outcome for event in events if isinstance(event, past.QuestionSettled)]
         assert settled == [QuestionOutcome.APPROVED]
-        assert sum(isinstance(event, past.TurnFinished) and event.turn == ticket.id for event in events) == 1
+        assert sum(isinstance(event, past.TurnFinished) and event.turn == ticket.turn_id for event in events) == 1
         asked = [one for one in supervisor.conversation(ticket.key).entries if getattr(one, "text", "") == "go"]
         assert len(asked) == 1
     assert world.violations == []
@@ -209,7 +209,7 @@ async def test_it_can_be_ended_while_it_has_no_client(
             case "interrupt":
                 assert supervisor.interrupt(ticket.key)
             case "withdraw":
-                supervisor.withdraw(ticket.id)
+                supervisor.withdraw(ticket.turn_id)
             case "kill":
                 supervisor.kill("desk")
             case _:

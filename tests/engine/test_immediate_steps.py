@@ -227,7 +227,7 @@ async def test_a_turn_that_waited_for_its_client_and_is_taken_back_lets_the_next
         assert len(held.connections) == 1
         match how:
             case "withdraw":
-                supervisor.withdraw(ticket.id)
+                supervisor.withdraw(ticket.turn_id)
             case "interrupt":
                 supervisor.interrupt(ANA)
             case _:

@@ -148,7 +148,7 @@ async def test_an_undelivered_prompt_that_a_stop_keeps_runs_at_the_next_start(st
         await until(lambda: len(world.connections) == 2)
         supervisor.pause("desk")
         await supervisor._host.journal.flush()
-        record = await supervisor._host.journal.find_turn(ticket.id)
+        record = await supervisor._host.journal.find_turn(ticket.turn_id)
         assert record is not None
         assert record.started_at is None
     world.gate = None

@@ -199,7 +199,7 @@ class Play(RuleBasedStateMachine):
         for entry in self.book.open:
             # What a restart has taken over, or sends again, has a ticket as well; nobody was given it.
             if entry.ticket is None and (turn := self.engine._turns.get(entry.turn_id)) is not None:
-                entry.ticket = turn
+                entry.ticket = turn.ticket
                 self.stage.start(self.attend(entry))
         written = self.stage.world.written
         for one in written:

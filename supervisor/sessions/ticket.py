@@ -1,0 +1,114 @@
+"""What a caller holds of its prompt: whether it was accepted, how it ended, and what is said meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import anyio
+
+from supervisor.api.entries import Cursor, Replied, StartsAgain
+from supervisor.api.errors import BullpenError
+from supervisor.api.types import Outcome, SessionKey
+from supervisor.sessions.conversation import Conversation
+
+
+class PromptTicket:
+    """The `api.engine.Ticket` of one turn. Its caller only waits and reads: a caller that drops it changes nothing.
+
+    Written by its `Turn` alone; when a run ends with nothing recordable any more, its supervisor withdraws what is
+    still held. It keeps no turn in memory.
+    """
+
+    def __init__(self, turn_id: str, key: SessionKey, conversation: Conversation, *, is_accepted: bool) -> None:
+        self.turn_id = turn_id
+        self.key = key
+        self.is_accepted = is_accepted
+        """Its prompt is recorded for good."""
+        self.finished: Outcome | None = None
+        """The outcome, once there is one. It may not be recorded yet: `outcome` waits for that."""
+        self._conversation = conversation
+        self._from = len(conversation)
+        self._withdrawn: BullpenError | None = None
+        self._settled = anyio.Event()
+        """It was accepted, refused or suspended."""
+        self._ended = anyio.Event()
+        """It has an outcome, or never will have one here."""
+        self._told = anyio.Event()
+        """That outcome is recorded: what a caller is told, no restart takes back."""
+
+    def __repr__(self) -> str:
+        return f"<Ticket of turn {self.turn_id} of {self.key}, {self.finished or self._withdrawn or 'open'}>"
+
+    # What the turn tells it
+
+    def accept(self) -> None:
+        self.is_accepted = True
+        self._settled.set()
+
+    def end(self, outcome: Outcome) -> None:
+        self.finished = outcome
+        self._ended.set()
+        self._conversation.wake()
+
+    def replace_outcome(self, outcome: Outcome) -> None:
+        """What is recorded is another: the one it ended with cannot be kept."""
+        self.finished = outcome
+
+    def tell(self) -> None:
+        """Its outcome is recorded."""
+        self._told.set()
+
+    def withdraw(self, error: BullpenError) -> None:
+        """It will have no outcome here: a caller that waits gets the error. Nothing happens when its outcome is
+        recorded already."""
+        if self._told.is_set():
+            return
+        self._withdrawn = error
+        self._settled.set()
+        self._told.set()
+        self._ended.set()
+        self._conversation.wake()
+
+    # What a caller may ask
+
+    async def accepted(self) -> None:
+        if not self.is_accepted:
+            await self._settled.wait()
+        if self._withdrawn is not None and not self.is_accepted:
+            raise self._withdrawn
+
+    async def outcome(self) -> Outcome:
+        await self._told.wait()
+        if self._withdrawn is not None:
+            raise self._withdrawn
+        assert self.finished is not None, "it ended"
+        return self.finished
+
+    async def stream(self, *, whole: bool = False) -> AsyncIterator[str]:
+        conversation = self._conversation
+        cursor = Cursor(self._from, 0)
+        given = ""
+        while True:
+            ended = self._ended.is_set()
+            reading = conversation.read(cursor)
+            cursor = reading.cursor
+            for entry in reading.entries:
+                if isinstance(entry, Replied) and entry.turn_id == self.turn_id:
+                    if not entry.text.startswith(given):
+                        yield StartsAgain()
+                        given = ""
+                    if rest := entry.text[len(given) :]:
+                        yield rest
+                    yield "\n"
+                    given = ""
+            if reading.open_is_new and given:
+                yield StartsAgain()
+                given = ""
+            if reading.opened and conversation.open_turn == self.turn_id and not whole:
+                given += reading.opened
+                yield reading.opened
+            if ended:
+                if self._withdrawn is not None:
+                    raise self._withdrawn
+                return
+            await conversation.next_change()
