@@ -1,4 +1,7 @@
-"""The engine's objects as the journal's records, and back."""
+"""The engine's objects as the journal's records, and back; and what becomes of each field of them at a restart.
+
+A field stands in one of three tables: it is kept in a record, rebuilt from something else, or forgotten on purpose.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,95 @@ from supervisor.permissions.rules import revive_rules
 from supervisor.sessions.cost_meter import CostMeter
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
+
+KEPT_OF_SESSION: dict[str, tuple[str, ...]] = {
+    "key": ("key",),
+    "created_at": ("created_at",),
+    "last_activity_at": ("last_activity_at",),
+    "uuid": ("uuid",),
+    "workspace": ("workspace",),
+    "has_history": ("has_history",),
+    "drop_turns": ("drop_turn",),
+    "usage": ("usage",),
+    "meter": ("cost_seen", "cost_saved"),
+    "turns": ("turns",),
+    "note": ("note",),
+    "has_failed": ("has_failed",),
+    "allowed": ("allowed",),
+    "leaves_none_behind": ("leaves_none_behind",),
+}
+"""Field of a session → fields of its `SessionRecord`."""
+REBUILT_OF_SESSION = {
+    "mailbox": "of the turns that wait in the journal (`revive_turn`)",
+    "offer": "of the journal's open offers (`recovery.offers`); a record says that there is one (`is_offered`)",
+    "gist": "of the entries of the conversation (`journal.past`)",
+    "last_activity_steady": "of `last_activity_at`: the steady clock of another process means nothing here",
+    "is_judged": "not known of a conversation that is resumed, and one more try costs little",
+    "_clock": "this run's",
+    "_journal": "this run's",
+    "_conversation": "read back from the journal when it is looked at",
+    "_faded": "read back from the journal when it is looked at",
+}
+"""Field → of what it is made anew."""
+FORGOTTEN_OF_SESSION = {
+    "slot": "its processes have been ended",
+    "own": "what the CLI had begun by itself is interrupted",
+    "questions": "they are lost with the processes that asked",
+    "allowed_once": "counts for a turn that was interrupted",
+    "is_closing": "its caller may close it again",
+    "is_stalled": "nothing runs",
+    "backoff": "a new run may try at once",
+    "drops_unjudged": "a prompt that is rejected again is sent without what stands before it again",
+    "rejections": "counts prompts in a row, within one run",
+    "context_tokens": "told with the next Result",
+    "context_window": "told with the next Result",
+    "is_compacted_in_vain": "one more compaction may be tried",
+}
+"""Field → why nothing of it outlives its run."""
+
+KEPT_OF_TURN: dict[str, tuple[str, ...]] = {
+    "id": ("id",),
+    "first_uuid": ("uuid",),
+    "key": ("key",),
+    "prompt": ("prompt",),
+    "queued_at": ("queued_at",),
+    "replays": ("replays",),
+    "started_at": ("started_at",),
+}
+"""Field of a turn → fields of its `TurnRecord`. Its outcome is recorded when it ends."""
+REBUILT_OF_TURN = {
+    "uuid": "the one it was accepted with, or a new one where the conversation has seen that",
+    "ticket": "a new one: callers do not outlive their supervisor",
+    "is_revived": "true",
+    "queued_steady": "when it is queued again",
+    "eligible_steady": "when it could begin again",
+    "_on_end": "by this run's supervisor",
+}
+_OF_WHAT_RAN = "a turn that had begun is interrupted, and one that had not has none"
+FORGOTTEN_OF_TURN = {
+    "stop_reason": _OF_WHAT_RAN,
+    "fails_as": _OF_WHAT_RAN,
+    "started_steady": _OF_WHAT_RAN,
+    "first_text_steady": _OF_WHAT_RAN,
+    "is_second_try": _OF_WHAT_RAN,
+    "blocks": _OF_WHAT_RAN,
+    "has_used_tools": _OF_WHAT_RAN,
+    "was_compacted": _OF_WHAT_RAN,
+    "is_away": _OF_WHAT_RAN,
+    "told": _OF_WHAT_RAN,
+    "when_recorded": "it is recorded",
+    "is_taken_down": "looked up in the conversation (`is_revived`)",
+}
+
+KEPT_OF_SLOT: dict[str, tuple[str, ...]] = {
+    "id": ("id",),
+    "mark": ("mark",),
+    "client": ("pid", "started"),
+    "uuid": ("session_uuid",),
+    "_session": ("key",),
+}
+"""Field of a slot → fields of its `ClientRecord`: enough to find its processes and end them. Nothing else of a slot
+outlives its run."""
 
 
 def record_session(session: Session) -> SessionRecord:
@@ -37,7 +129,7 @@ def record_session(session: Session) -> SessionRecord:
 def record_turn(turn: Turn, *, leaves_none_behind: bool) -> TurnRecord:
     return TurnRecord(
         id=turn.id,
-        uuid=turn.uuid,
+        uuid=turn.first_uuid,
         key=turn.key,
         prompt=turn.prompt,
         queued_at=turn.queued_at,
@@ -70,7 +162,7 @@ def revive_session(record: SessionRecord, clock: Clock, journal: Journal) -> Ses
 
 def revive_turn(record: TurnRecord, session: Session) -> Turn:
     """A turn that waits on: accepted before, and not begun."""
-    return Turn(
+    turn = Turn(
         record.id,
         record.uuid,
         record.key,
@@ -81,6 +173,9 @@ def revive_turn(record: TurnRecord, session: Session) -> Turn:
         is_recorded=True,
         is_revived=True,
     )
+    if record.uuid in session.drop_turns:
+        turn.rename()  # it was rejected, and is sent again: the CLI passes over an id that it has seen
+    return turn
 
 
 def make_offer(record: TurnRecord, text: str, *, made_at: float, expires_at: float) -> Offer:

@@ -82,10 +82,10 @@ async def test_what_waited_runs_by_itself_and_what_ran_is_interrupted_and_offere
         row = supervisor.snapshot().sessions[0]
         assert row.state is SessionState.INTERRUPTED
         assert row.offer is not None
-        assert (row.offer.turn_id, row.offer.text) == (running.id, "running")
-        assert isinstance(await outcome_of(supervisor, first.id), Done)
-        assert isinstance(await outcome_of(supervisor, running.id), Interrupted)
-        assert isinstance(await outcome_of(supervisor, waiting.id), Done)
+        assert (row.offer.turn_id, row.offer.text) == (running.turn_id, "running")
+        assert isinstance(await outcome_of(supervisor, first.turn_id), Done)
+        assert isinstance(await outcome_of(supervisor, running.turn_id), Interrupted)
+        assert isinstance(await outcome_of(supervisor, waiting.turn_id), Done)
         assert world.transcripts[row.session_uuid] == ["first", "waiting"], "the unanswered prompt was cut"
     assert world.violations == []
 
@@ -102,7 +102,7 @@ async def test_a_replay_sends_the_unanswered_prompt_once(start: Start, world: Fa
         assert row.offer is None
         with pytest.raises(UnknownTarget, match="no interrupted turn"):
             supervisor.replay(ANA)
-        assert isinstance(await outcome_of(supervisor, running.id), Interrupted), "its own outcome stands"
+        assert isinstance(await outcome_of(supervisor, running.turn_id), Interrupted), "its own outcome stands"
     async with start() as supervisor:
         assert supervisor.snapshot().sessions[0].offer is None, "it was decided for good"
 
@@ -206,7 +206,7 @@ async def test_a_stop_in_order_keeps_what_waits_for_the_next_start(start: Start,
     world.on_prompt = lambda connection, text: connection.reply("fine")
     async with start() as supervisor:
         await until(lambda: supervisor.snapshot().sessions[0].turns == 2)
-        assert isinstance(await outcome_of(supervisor, waiting.id), Done)
+        assert isinstance(await outcome_of(supervisor, waiting.turn_id), Done)
         assert supervisor.snapshot().sessions[0].offer is not None, "what ran is on offer, as after a crash"
     assert world.violations == []
 
@@ -227,7 +227,7 @@ async def test_a_one_shot_run_leaves_the_queue_of_others_alone(start: Start, wor
         await until(
             lambda: supervisor.view.session_row(ANA) is not None and supervisor.view.session_row(ANA).turns == 1
         )  # type: ignore[union-attr]
-        assert isinstance(await outcome_of(supervisor, waiting.id), Done)
+        assert isinstance(await outcome_of(supervisor, waiting.turn_id), Done)
 
 
 async def test_what_belongs_to_an_agent_that_is_not_here_is_left_as_it_is(
@@ -241,7 +241,7 @@ async def test_what_belongs_to_an_agent_that_is_not_here_is_left_as_it_is(
         assert supervisor.snapshot().sessions == ()
     async with start() as supervisor:
         await until(lambda: supervisor.snapshot().sessions[0].turns == 1)
-        assert isinstance(await outcome_of(supervisor, waiting.id), Done)
+        assert isinstance(await outcome_of(supervisor, waiting.turn_id), Done)
 
 
 async def test_questions_of_the_earlier_run_are_lost_on_record(start: Start, world: FakeWorld) -> None:
