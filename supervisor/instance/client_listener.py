@@ -8,6 +8,7 @@ from supervisor.instance.stimuli import (
     ClientConnected,
     ClientEnding,
     ClientGone,
+    ClientRested,
     ClientSpoke,
     ClientStarting,
     Handle,
@@ -42,6 +43,9 @@ class ClientListener:
 
     def client_result(self, slot: Slot, result: Result) -> None:
         self._handle(ResultArrived(slot, result))
+
+    def client_rested(self, slot: Slot) -> None:
+        self._handle(ClientRested(slot))
 
     def client_began(self, slot: Slot, why: str) -> None:
         self._handle(OwnTurnBegan(slot, why))

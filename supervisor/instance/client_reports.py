@@ -92,6 +92,7 @@ class ClientReports:
         self._turns.begin_own(session, why)
         if slot.is_ready:
             slot.move(SlotState.BUSY)
+        slot.is_resting = False
         self._core.touch(session)
 
     def client_own_result(self, slot: Slot, result: Result | None) -> None:
@@ -122,14 +123,13 @@ class ClientReports:
             return
         turn = session.mailbox.current
         self._host.pending_questions.approvals.note_result(session)
-        if not slot.is_leaving and session.may_be_rejected_for_another(turn, result):
-            slot.move(SlotState.READY)
-            self._try_again(slot, session)
-            return
-        outcome = session.settle(turn, result)
         if not slot.is_leaving:
-            slot.move(SlotState.READY)
-            slot.idle_since = self._clock.steady()
+            slot.move(SlotState.BUSY)  # what it has asked is over as well
+            slot.is_resting = True
+            if session.may_be_rejected_for_another(turn, result):
+                self._try_again(slot, session)
+                return
+        outcome = session.settle(turn, result)
         self._finish(session, outcome)
         if session.leaves_none_behind:
             self._clients.end(slot, EndReason.ONE_CALL)
@@ -150,6 +150,13 @@ class ClientReports:
         """Ends the turn that the session's client began by itself."""
         self._circuit.note_outcome(session, outcome)
         self._turns.finish_own(session, outcome)
+
+    def client_rested(self, slot: Slot) -> None:
+        """The idle sign after a turn: the next one may be written."""
+        if slot.is_resting:
+            slot.move(SlotState.READY)
+            slot.idle_since = self._clock.steady()
+            self._core.touch(slot.session)
 
     def _try_again(self, slot: Slot, session: Session) -> None:
         """A later prompt must not fail for an earlier one: what the model has not replied to is left out."""

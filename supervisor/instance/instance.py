@@ -172,6 +172,8 @@ class Instance:
                 reports.client_told(slot, event)
             case stimuli.ResultArrived(slot, result):
                 reports.client_result(slot, result)
+            case stimuli.ClientRested(slot):
+                reports.client_rested(slot)
             case stimuli.PromptRecorded(session, turn, error):
                 self.turns.note_recorded(session, turn, error)
             case stimuli.OutcomeRecorded(turn):

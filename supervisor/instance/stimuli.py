@@ -88,6 +88,13 @@ class ResultArrived(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ClientRested(Fact):
+    """It is idle after that turn, and can take the next prompt."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
 class OwnTurnBegan(Fact):
     """The CLI has begun a turn by itself. What the client says from here on belongs to it."""
 

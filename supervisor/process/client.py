@@ -126,7 +126,12 @@ class Listener(Protocol[PlaceIn]):
     def client_starting(self, place: PlaceIn) -> None: ...
     def client_ready(self, place: PlaceIn, seconds: float) -> None: ...
     def client_told(self, place: PlaceIn, event: ClientEvent) -> None: ...
-    def client_result(self, place: PlaceIn, result: Result) -> None: ...
+    def client_result(self, place: PlaceIn, result: Result) -> None:
+        """The turn of the prompt it was sent is over. It takes another one when it has rested."""
+
+    def client_rested(self, place: PlaceIn) -> None:
+        """It is idle after that turn; told once after each `client_result`, of one that has died as well."""
+
     def client_began(self, place: PlaceIn, why: str) -> None:
         """A turn that the CLI has begun by itself. What is told from here on belongs to it, until its end is told."""
 
@@ -197,8 +202,8 @@ class Client(Generic[PlaceT]):
         self._servers: tuple[Server, ...] = ()
         self._was_killed = False
         """Something of its tree, perhaps the process itself, left only when it was killed."""
-        self._held: Result | None = None
-        """A Result whose idle sign has not come yet."""
+        self._rested: anyio.Event | None = None
+        """Set when the idle sign after a Result has come; None while no Result waits for one."""
 
     def __repr__(self) -> str:
         return f"<Client of {self.place!r}, pid {self.pid}>"
@@ -321,6 +326,10 @@ class Client(Generic[PlaceT]):
                 self._disown()
                 with self._patience.wait(math.inf, until=TERMINATE):
                     await self._interrupt_and_settle()
+            if self._rested is not None and self.error is None and self.reason not in _UNASKED:
+                # A process that is left in the middle of what follows a Result takes its time.
+                with self._patience.wait(REST, until=TERMINATE):
+                    await self._rested.wait()
             group.cancel_scope.cancel()
 
     async def _read(self, group: TaskGroup) -> None:
@@ -332,14 +341,14 @@ class Client(Generic[PlaceT]):
                     case Rested():
                         self._is_stirred, self._why = False, BY_ITSELF
                         self._release_own()
-                        self._release()
+                        self._rest()
                         self._note_change()
                     case Requested(uuids) if self._uuid and self._uuid in uuids:
                         self._pick_up()
-                    case Requested() if self._held is not None or self._own_held is not None:
+                    case Requested() if self._rested is not None or self._own_held is not None:
                         # The next turn begins without an idle sign in between.
                         self._release_own()
-                        self._release()
+                        self._rest()
                         self._begin_own()
                     case Prodded(why):
                         self._why = why
@@ -350,7 +359,7 @@ class Client(Generic[PlaceT]):
                     case Limited():
                         self._listener.client_told(self.place, event)
                     case _:
-                        if not self._is_picked_up and not isinstance(event, Compacted):
+                        if self._rested is None and not self._is_picked_up and not isinstance(event, Compacted):
                             self._begin_own()
                         self._listener.client_told(self.place, event)
             self._die(ClientDied("the process closed its output"))
@@ -364,9 +373,8 @@ class Client(Generic[PlaceT]):
         if self._is_awaited(result):
             if not self._is_picked_up:
                 self._pick_up()
-            self._held = result
-            group.start_soon(self._release_at_last, result)
-        else:
+            group.start_soon(self._rest_at_last, self._finish(result))
+        elif self._rested is None:
             has_content = bool(result.text or result.error or result.usage.output_tokens)
             # In the middle of our turn there is no other one that it could end.
             is_possible = not self._is_picked_up and result.prompt_uuids is None
@@ -374,7 +382,7 @@ class Client(Generic[PlaceT]):
                 self._begin_own()
             if self._own_over is not None:
                 self._own_held = result
-                group.start_soon(self._release_at_last, result)
+                group.start_soon(self._release_own_at_last, result)
 
     def _is_awaited(self, result: Result) -> bool:
         """Whether it ends our turn. A turn that the CLI began by itself has a Result as well."""
@@ -418,20 +426,31 @@ class Client(Generic[PlaceT]):
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 
-    def _release(self) -> None:
-        """Tells the Result that is held, and with it that the client is free."""
-        result, self._held = self._held, None
-        if result is not None:
-            self._uuid, self._is_picked_up = "", False
-            self._result_seen.set()
-            self._listener.client_result(self.place, result)
+    def _finish(self, result: Result) -> anyio.Event:
+        """Tells the Result of our turn at once; returns what is set when the client is free."""
+        self._uuid, self._is_picked_up = "", False
+        self._rested = rested = anyio.Event()
+        self._result_seen.set()
+        self._listener.client_result(self.place, result)
+        return rested
 
-    async def _release_at_last(self, result: Result) -> None:
+    def _rest(self) -> None:
+        """Tells that the client is free, where its Result was told and that was not."""
+        rested, self._rested = self._rested, None
+        if rested is not None:
+            rested.set()
+            self._listener.client_rested(self.place)
+
+    async def _rest_at_last(self, rested: anyio.Event) -> None:
+        with anyio.move_on_after(REST):
+            await rested.wait()
+        if self._rested is rested:
+            self._rest()
+
+    async def _release_own_at_last(self, result: Result) -> None:
         await anyio.sleep(REST)
         if self._own_held is result:
             self._release_own()
-        if self._held is result:
-            self._release()
 
     async def _write(self) -> None:
         async for letter in self._prompts:
@@ -440,8 +459,8 @@ class Client(Generic[PlaceT]):
             await self._wait_for_quiet(letter.uuid)
             if letter.uuid == self._unwanted:
                 # Interrupted before it was written: the process knows nothing of it, and never will.
-                self._held = _never_written(letter.uuid)
-                self._release()
+                self._finish(_never_written(letter.uuid))
+                self._rest()
                 continue
             try:
                 if letter.is_command:
@@ -486,7 +505,7 @@ class Client(Generic[PlaceT]):
         """Asks an idle process for a sign of life. A busy one is left alone: silence is no proof of anything."""
         while True:
             await anyio.sleep(self._deadlines.health)
-            if self._uuid or self._own_over is not None:
+            if self._uuid or self._own_over is not None or self._rested is not None:
                 continue
             with anyio.move_on_after(self._deadlines.control) as limit:
                 try:
@@ -553,10 +572,10 @@ class Client(Generic[PlaceT]):
         if self.reason is None:
             self.error = error
         self.end(EndReason.DIED)
-        # Leaving comes first: nobody may begin a turn on it. Then a Result that waits for its idle sign is told.
+        # Leaving comes first: nothing may begin on it. Then what waits for an idle sign is told.
         self._tell_step("died")
         self._release_own()
-        self._release()
+        self._rest()
         self._written.set()
         self._result_seen.set()
         if self._own_over is not None:

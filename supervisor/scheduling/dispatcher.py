@@ -201,6 +201,8 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
         if slot is not None and slot.state is SlotState.ASKING:
             return WhyWaiting.QUESTION
         return WhyWaiting.SESSION_BUSY if session.own is None else WhyWaiting.SELF_BEGUN
+    if slot is not None and slot.is_resting:
+        return WhyWaiting.SESSION_BUSY
     if state is InstanceState.PAUSED:
         return WhyWaiting.PAUSED
     parked = WhyWaiting.RATE_LIMIT if outlook.parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED

@@ -213,7 +213,7 @@ class Session:
             return SessionState.WAITING
         if self.has_failed:
             return SessionState.FAILED
-        if slot is not None and slot.is_ready:
+        if slot is not None and slot.is_free:
             return SessionState.IDLE
         return SessionState.HIBERNATED if self.has_history else SessionState.NEW
 

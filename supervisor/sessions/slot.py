@@ -63,6 +63,8 @@ class Slot:
         """Its MCP servers, as they were seen last."""
         self.processes = 0
         self.cpu_percent = 0.0
+        self.is_resting = False
+        """BUSY though its turn is over: the idle sign after the Result has not come."""
         self.step = ""
         """Where on the ladder it is while CLOSING."""
         self._measured_at: deque[float] = deque(maxlen=MEMORY_SAMPLES)
@@ -156,8 +158,13 @@ class Slot:
         return self._state is SlotState.READY
 
     @property
+    def is_free(self) -> bool:
+        """No turn runs on it; ready for one, or about to be."""
+        return self.is_ready or self.is_resting
+
+    @property
     def is_running(self) -> bool:
-        """A turn runs on it."""
+        """A turn runs on it, or has just run: another one cannot begin yet."""
         return self._state in (SlotState.BUSY, SlotState.ASKING)
 
     @property
@@ -171,8 +178,8 @@ class Slot:
 
     @property
     def is_evictable(self) -> bool:
-        """Idle, and nobody is about to use it. Busy and asking ones never are (S1.14)."""
-        return self.is_ready and (self._session is None or len(self._session.mailbox) == 0)
+        """Idle, and nothing is about to begin on it. Busy and asking ones never are (S1.14)."""
+        return self.is_free and (self._session is None or len(self._session.mailbox) == 0)
 
     @property
     def value(self) -> tuple[bool, bool, float]:
@@ -187,7 +194,7 @@ class Slot:
     def move(self, state: SlotState) -> None:
         if state is not self._state and state not in _ALLOWED[self._state]:
             raise AssertionError(f"{self!r} cannot become {state}")
-        self._state = state
+        self._state, self.is_resting = state, False
         self._tell_change()
 
     def _tell_change(self) -> None:
