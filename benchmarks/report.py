@@ -40,8 +40,8 @@ METHOD = (
     "Every session has had one turn before anything is measured; warm clients three. (a), (d) and (e) have their "
     "clients connected.",
     "bullpen is timed where a caller stands: around `submit`, `stream` and `outcome`, with its default settings.",
-    "The floor is timed in the client's reader, before anybody is woken. Its result is the Result message; bullpen's "
-    "comes with the idle sign after it, when the next prompt may be written.",
+    "The floor is timed in the client's reader, before anything is woken. Its result is the Result message; bullpen's "
+    "is the outcome, which is told when it is recorded.",
     "Users do not pause to think: with more of them than cores, warm clients wait for the cores as well.",
     "(c) has as many generic clients as there are users, so that nobody waits for one.",
     "The fake client answers at once and has no process; its prompts come at random times. Written means handed to the "

@@ -181,7 +181,10 @@ def _breaches_of_counts(book: Book, picture: Snapshot) -> Iterator[str]:
             yield f"{row.name} counts {row.active_sessions} running turns"
         if row.pool.hot + row.pool.adopted + row.pool.cold != book.started[row.name]:
             yield f"{row.name}: hot, adopted and cold turns are not those that began: {row.pool}, {book.started}"
-        if row.pool.busy + row.pool.asking > row.active_sessions:
+        # A turn is over at its Result, and its client busy until the idle sign after it.
+        resting = [one for one in picture.clients if one.state is SlotState.BUSY and one.key not in book.running]
+        resting = [one for one in resting if one.instance == row.name and one.key and book.ended_turns[one.key]]
+        if row.pool.busy + row.pool.asking > row.active_sessions + len(resting):
             yield f"{row.name} has more clients at work than turns: {row.pool}"
 
 

@@ -200,6 +200,7 @@ def _why(session: Session, instance: Instance, row: SessionRow, picture: Snapsho
         (next(iter(session.mailbox)).is_away, WhyWaiting.QUESTION),
         (bool(row.turn_id) and state is SlotState.ASKING, WhyWaiting.QUESTION),
         (bool(row.turn_id), WhyWaiting.SELF_BEGUN if row.is_self_begun else WhyWaiting.SESSION_BUSY),
+        (state is SlotState.BUSY, WhyWaiting.SESSION_BUSY),
         (instance.state is InstanceState.PAUSED, WhyWaiting.PAUSED),
         (instance.state is InstanceState.PARKED, parked),
         (bool(instance.core.host.recording_fails), WhyWaiting.DISK),
