@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import precondition
 
 from supervisor.api.errors import AlreadyAnswered, UnknownTarget
 from supervisor.api.types import Allow, Deny, QuestionOutcome
@@ -14,6 +14,7 @@ from supervisor.process.reports import Limited, Result, Retrying
 from supervisor.testing import FakeConnection, hold
 from tests.engine.model.book import STATUS_KINDS, Broken
 from tests.engine.model.play import PACE, PICK, Play, pick
+from tests.engine.model.recording import rule
 
 NOISE = ["words", "unsolicited", "limited", "retries 401", "retries 429", 401, 429, 500]
 

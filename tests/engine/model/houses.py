@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hypothesis import strategies as st
 
 from supervisor.config.templates import Template
@@ -16,24 +18,39 @@ EXPECTED_BYTES = 100 * MIB
 PANIC_BYTES = 600 * MIB
 
 
-@st.composite
-def houses(draw: st.DrawFn) -> House:
-    sessions = draw(st.integers(1, 3))
+@dataclass(frozen=True)
+class Figures:
+    """What differs from one example to the next."""
+
+    sessions: int
+    """Turns in parallel at the desk; `more` clients than that."""
+    more: int
+    spares: int
+    min_clients: int
+    asking_ttl: str | int
+    desk_budget: str
+    stall_timeout: str | int
+    max_agents: int
+    connect_limit: int
+    memory_budget: str
+
+
+def make_house(figures: Figures) -> House:
     pool: dict[str, object] = {"idle_ttl": 60, "soft_memory": 200 * MIB, "hard_memory": 400 * MIB}
-    pool |= {"panic_memory": PANIC_BYTES, "asking_ttl": draw(st.sampled_from(["none", 5]))}
+    pool |= {"panic_memory": PANIC_BYTES, "asking_ttl": figures.asking_ttl}
     desk = {
-        "concurrency": {"maxSessions": sessions},
+        "concurrency": {"maxSessions": figures.sessions},
         "pool": pool
         | {
-            "maxClients": sessions + draw(st.integers(0, 1)),
-            "spares": draw(st.integers(0, 1)),
-            "minClients": draw(st.integers(0, 1)),
-            "memoryBudget": draw(st.sampled_from(["none", "300MiB"])),
+            "maxClients": figures.sessions + figures.more,
+            "spares": figures.spares,
+            "minClients": figures.min_clients,
+            "memoryBudget": figures.desk_budget,
         },
         "queue": {"maxWaiting": 12, "maxWaitingPerSession": 6},
         "session_ttl": 900,
         "question_ttl": 200,
-        "stall_timeout": draw(st.sampled_from(["none", 50])),
+        "stall_timeout": figures.stall_timeout,
     }
     templates = (
         make_template("desk", **desk),
@@ -41,15 +58,27 @@ def houses(draw: st.DrawFn) -> House:
         make_template("lookup", archetype="tool", pool=pool, session_ttl=900, on_restart="drop"),
     )
     limits: dict[str, object] = {
-        "max_agents": draw(st.integers(2, 7)),
-        "connect_limit": draw(st.integers(1, 3)),
-        "memory_budget": draw(st.sampled_from(["300MiB", "500MiB", "2GiB"])),
+        "max_agents": figures.max_agents,
+        "connect_limit": figures.connect_limit,
+        "memory_budget": figures.memory_budget,
         "cleanup_interval": 5,
     }
     return House(templates, limits)
 
 
-HOUSES = houses()
+HOUSES = st.builds(
+    Figures,
+    sessions=st.integers(1, 3),
+    more=st.integers(0, 1),
+    spares=st.integers(0, 1),
+    min_clients=st.integers(0, 1),
+    asking_ttl=st.sampled_from(["none", 5]),
+    desk_budget=st.sampled_from(["none", "300MiB"]),
+    stall_timeout=st.sampled_from(["none", 50]),
+    max_agents=st.integers(2, 7),
+    connect_limit=st.integers(1, 3),
+    memory_budget=st.sampled_from(["300MiB", "500MiB", "2GiB"]),
+)
 
 
 def make_template(name: str, **keys: object) -> Template:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
 
 from tests.engine.model.agents import Agents
 from tests.engine.model.callers import Callers
 from tests.engine.model.operators import Operators
+from tests.engine.model.recording import rule
 from tests.engine.model.troubles import Troubles
 
 

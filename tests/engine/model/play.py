@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from supervisor.api.errors import JournalFailed, NotAccepting, Refused, Saturated, Suspended
 from supervisor.api.snapshot import Snapshot
@@ -18,7 +18,7 @@ from supervisor.process.client import EndReason
 from supervisor.scheduling.dispatcher import Decision, Scene
 from supervisor.testing import FakeConnection
 from tests.engine.model.book import Book, Broken, Entry
-from tests.engine.model.houses import EXPECTED_BYTES, HOUSES, INSTANCES, House
+from tests.engine.model.houses import EXPECTED_BYTES, HOUSES, INSTANCES, Figures, make_house
 from tests.engine.model.kept import read_journal
 from tests.engine.model.laws import (
     Sizes,
@@ -29,6 +29,7 @@ from tests.engine.model.laws import (
 )
 from tests.engine.model.order import breaches_of_a_step, find_stale_shortages, find_steps_left
 from tests.engine.model.reader import Reader, draw, find_differences
+from tests.engine.model.recording import Move, initialize
 from tests.engine.model.stage import Stage
 
 T = TypeVar("T")
@@ -62,20 +63,28 @@ class Play(RuleBasedStateMachine):
     stage: Stage
     tally: ClassVar[Counter[str]] = Counter()
     """What all examples together have tried."""
+    latest: ClassVar[list[Move]] = []
+    """The moves of the example that was played last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[Move] = []
+        Play.latest = self.order
 
     # The beginning and the end
 
     @initialize(house=HOUSES, ending=st.sampled_from(["resolve", "stop", "cancel", "lose"]))
-    def open_the_house(self, house: House, ending: str) -> None:
+    def open_the_house(self, house: Figures, ending: str) -> None:
         self.ending = ending
-        self.book = Book(house.templates)
+        made = make_house(house)
+        self.book = Book(made.templates)
         self.sizes = Sizes()
         self.looks = 0
         self.late: dict[str, float] = {}
         """What was not as it should be: since when."""
         self.openings: list[str] = []
         """What was wrong with opening a client when one was opened, or with any other step."""
-        self.stage = Stage(house, self.judge_opening, self.judge_step)
+        self.stage = Stage(made, self.judge_opening, self.judge_step)
         self.stage.world.expected_bytes = EXPECTED_BYTES
         self.watch()
         self.go(None)

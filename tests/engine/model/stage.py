@@ -42,13 +42,6 @@ class House:
         self.templates = templates
         self.limits = limits
 
-    def __repr__(self) -> str:
-        """What differs from one to the next."""
-        desk = self.templates[0]
-        said = {"sessions": desk.concurrency.max_sessions, "stallTimeout": desk.stall_timeout}
-        said |= desk.pool.model_dump(include={"max_clients", "spares", "min_clients", "memory_budget", "asking_ttl"})
-        return f"House({said | self.limits})"
-
 
 class Stage:
     """One supervisor at a time (a life), on one state directory and in one world."""

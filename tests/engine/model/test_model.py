@@ -1,21 +1,76 @@
 """Any order of everything that can happen: the laws of the pool hold.
 
-`make test` tries a bounded number of examples, always the same; `make soak` looks for new ones.
+`make test` tries a bounded number of examples, always the same; `make soak` looks for new ones. An order that breaks a
+law is written to a file; the files in `orders` once were, and are played again.
 """
 
 from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from supervisor.instance.scheduler import Scheduler
+from tests.engine.model.book import Broken
+from tests.engine.model.houses import Figures
 from tests.engine.model.machine import PoolModel
+from tests.engine.model.play import Play
+from tests.engine.model.recording import ORDERS, play, read_order, write_order
+
+FAILED = Path(tempfile.gettempdir())
+"""Where an order goes that breaks a law."""
+
+
+def search_for_a_breach(search: settings, folder: Path) -> None:
+    """Raises what an order has broken, with the name of the file that has the order."""
+    try:
+        run_state_machine_as_test(PoolModel, settings=search)
+    except Exception as error:
+        path = write_order(Play.latest, folder / f"bullpen-order-{os.getpid()}.jsonl")
+        error.add_note(
+            f"The order stands in {path}. Played again, aloud: python -m tests.engine.model.recording {path}\n"
+            f"Kept as a test: mv {path} {ORDERS}/what-it-broke.jsonl"
+        )
+        raise
 
 
 @pytest.mark.timeout(3_600)
 def test_no_order_of_events_breaks_a_law_of_the_pool(search: settings, capsys: pytest.CaptureFixture[str]) -> None:
     """R1, R3, R4, S1.3, S1.14, S1.17, S2.4, S2.20, S3.13–16, S5.15, S5.17–23"""
     PoolModel.tally.clear()
-    run_state_machine_as_test(PoolModel, settings=search)
+    search_for_a_breach(search, FAILED)
     with capsys.disabled():
         print("", ", ".join(f"{count:,} {what}" for what, count in PoolModel.tally.items()))
+
+
+@pytest.mark.parametrize("path", sorted(ORDERS.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_an_order_that_once_broke_a_law_does_not_break_it_again(path: Path) -> None:
+    for _ in play(read_order(path), PoolModel()):
+        pass
+
+
+def test_an_order_that_breaks_a_law_is_written_to_a_file_that_breaks_it_again(
+    search: settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Scheduler, "run", lambda self: None)
+        with pytest.raises(Broken) as caught:
+            search_for_a_breach(search, tmp_path)
+        (path,) = tmp_path.iterdir()
+        assert any(str(path) in note for note in caught.value.__notes__)
+        with pytest.raises(Broken):
+            list(play(read_order(path), PoolModel()))
+    list(play(read_order(path), PoolModel()))
+
+
+def test_what_a_move_is_done_with_comes_back_from_its_file(tmp_path: Path) -> None:
+    from supervisor.api.types import Allow, Deny, Priority, Source
+
+    figures = Figures(1, 0, 1, 0, "none", "300MiB", 50, 4, 2, "2GiB")
+    given = {"answers": [Allow(always=True), Deny("no")], "who": Source.OPERATOR, "rank": Priority.LOW, "pace": None}
+    order = [("open_the_house", {"house": figures, "ending": "stop"}), ("make_up", given)]
+    assert read_order(write_order(order, tmp_path / "order.jsonl")) == order

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import anyio
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import precondition
 
 from supervisor.api.errors import ConnectFailed
 from supervisor.process.client import EndReason
 from tests.engine.model.houses import MIB, PANIC_BYTES
 from tests.engine.model.kept import read_journal
 from tests.engine.model.play import PACE, PICK, Play, pick, raise_if
+from tests.engine.model.recording import rule
 
 
 class Troubles(Play):
