@@ -12,7 +12,8 @@ from supervisor.instance.turns import Turns
 from supervisor.process.client import Client, EndReason
 from supervisor.process.exit_causes import OomWatch, classify
 from supervisor.process.reports import ClientEvent, Result, ToolEnded, ToolStarted
-from supervisor.sessions.session import REJECTIONS, Session, stopped
+from supervisor.sessions.outcomes import REJECTIONS, stopped
+from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 from supervisor.sessions.turn import Turn
 

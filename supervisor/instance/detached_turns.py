@@ -14,7 +14,8 @@ from supervisor.instance.scheduler import Scheduler
 from supervisor.instance.turns import Turns
 from supervisor.permissions.requests import Verdict
 from supervisor.process.client import EndReason
-from supervisor.sessions.session import Session, stopped
+from supervisor.sessions.outcomes import stopped
+from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
 
 NOTICE = "Its client was given to somebody else while the question waits; the answer will be told to a new one"

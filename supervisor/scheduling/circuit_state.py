@@ -36,7 +36,7 @@ class Park:
         """What it was parked for, while it finds out."""
         self.opened_at = 0.0
         """Since when it does."""
-        self._brakes = {kind: Backoff(base, cap) for kind, (base, cap) in PAUSES.items()}
+        self._backoffs = {kind: Backoff(base, cap) for kind, (base, cap) in PAUSES.items()}
 
     def close(self, kind: FailureKind, now: float, seconds: float | None = None) -> bool:
         """Parks for `seconds` (`LONGEST_PARK` at most), or for as long as it takes by experience. False when nothing
@@ -47,7 +47,7 @@ class Park:
         if seconds is not None:
             seconds = bounds.seconds(seconds, LONGEST_PARK)
         if self.kind is None:
-            pause = self._brakes[kind].fail(now)
+            pause = self._backoffs[kind].fail(now)
             self.kind, self.until, self.trial = kind, now + (seconds if seconds is not None else pause), 1
             return True
         later = now + seconds if seconds is not None else 0.0
@@ -65,7 +65,7 @@ class Park:
         self.trial, self.opened_at = 1, now
 
     def note_good_turn(self, max_sessions: int) -> None:
-        for backoff in self._brakes.values():
+        for backoff in self._backoffs.values():
             backoff.release()
         if self.trial is not None:
             self.trial *= 2

@@ -20,7 +20,7 @@ class Backoff:
         self._base, self._cap, self._tries = base, cap, tries
 
     def __repr__(self) -> str:
-        return f"<Brake after {self.failures} failures>"
+        return f"<Backoff after {self.failures} failures>"
 
     @property
     def is_exhausted(self) -> bool:

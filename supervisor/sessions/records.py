@@ -39,9 +39,7 @@ REBUILT_OF_SESSION = {
     "last_activity_steady": "of `last_activity_at`: the steady clock of another process means nothing here",
     "is_judged": "not known of a conversation that is resumed, and one more try costs little",
     "_clock": "this run's",
-    "_journal": "this run's",
-    "_conversation": "read back from the journal when it is looked at",
-    "_faded": "read back from the journal when it is looked at",
+    "_text": "read back from the journal when it is looked at",
 }
 """Field → of what it is made anew."""
 FORGOTTEN_OF_SESSION = {

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from supervisor.api.entries import Asked, Glimpse, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
-from supervisor.api.errors import JournalFailed
 from supervisor.api.types import (
     Done,
     Expired,
@@ -43,20 +40,15 @@ from supervisor.sessions.backoff import Backoff
 from supervisor.sessions.conversation import Conversation
 from supervisor.sessions.cost_meter import CostMeter
 from supervisor.sessions.gist import Gist
+from supervisor.sessions.held_conversation import HeldConversation
 from supervisor.sessions.mailbox import Mailbox
+from supervisor.sessions.outcomes import REJECTIONS, find_rejection, name_failure, stopped, tell_rejection
 from supervisor.sessions.slot import Slot
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import clean
 
 if TYPE_CHECKING:
     from supervisor.journal import Journal
-
-_FAILURES_BY_STATUS = {
-    401: FailureKind.AUTHENTICATION,
-    403: FailureKind.AUTHENTICATION,
-    429: FailureKind.RATE_LIMIT,
-}
-
 
 _NAMELESS = ("", "unknown")
 """What the CLI calls a failure that it has no word for."""
@@ -67,29 +59,6 @@ def _tell_retry(retrying: Retrying) -> str:
     what = f"The API refused with {retrying.status}" if retrying.status else "The connection to the API was lost"
     delay = f"in {retrying.delay:.0f} s" if retrying.delay >= 1 else "at once"
     return f"{what}{why}; attempt {retrying.attempt} of {retrying.max_retries} {delay}"
-
-
-REJECTIONS = (FailureKind.REJECTED, FailureKind.TOO_LONG)
-"""Failures for which a prompt is cut from its conversation."""
-
-_NOT_THE_PROMPT = ("credit balance", "api key", "organization")
-"""Words of a 400 that is not about what was sent."""
-
-
-def find_rejection(result: Result) -> FailureKind | None:
-    """How the API has rejected the prompt itself; None when the Result is anything else."""
-    if not result.is_error or result.was_aborted:
-        return None
-    if result.terminal_reason == "prompt_too_long" or result.api_status == 413:
-        return FailureKind.TOO_LONG
-    is_about_prompt = not any(words in result.error.lower() for words in _NOT_THE_PROMPT)
-    return FailureKind.REJECTED if result.api_status in (400, 422) and is_about_prompt else None
-
-
-def stopped(turn: Turn, reason: str, text: str, usage: Usage = Usage()) -> Outcome:
-    """The outcome of a turn that was asked to stop: an interrupt, or the failure it was stopped for."""
-    why = turn.stop_reason or reason
-    return Interrupted(why, text, usage) if turn.fails_as is None else Failed(turn.fails_as, why, usage, text)
 
 
 class Session:
@@ -138,9 +107,7 @@ class Session:
         """The model has replied to all that stands in the conversation. False after a turn that ended without its
         answer: the API may reject its words, or what a tool returned, with the next prompt."""
         self._clock = clock
-        self._journal = journal
-        self._conversation: Conversation | None = None
-        self._faded: weakref.ref[Conversation] | None = None
+        self._text = HeldConversation(key, clock, journal)
         self.meter = CostMeter()
         self.context_tokens = self.context_window = 0
         """Tokens of the conversation after its last reply, and what the model takes in; 0 while that is not known."""
@@ -168,35 +135,15 @@ class Session:
     @property
     def conversation(self) -> Conversation:
         """Read back from the journal where it is not at hand."""
-        if self._conversation is None:
-            self._conversation = self._faded() if self._faded is not None else None
-        if self._conversation is None:
-            self._conversation = self._recall()
-        return self._conversation
+        return self._text.get()
 
     def glimpse(self, count: int) -> Glimpse:
         """The last `count` entries, without reading back the whole conversation. Raises `JournalFailed`."""
-        held = self._conversation or (self._faded() if self._faded is not None else None)
-        if held is not None:
-            return Glimpse(held.entries[-count:] if count else (), held.open_text)
-        if self._journal is None:
-            return Glimpse((), "")
-        return Glimpse(tuple(self._journal.last_entries(self.key, count)), "")
+        return self._text.glimpse(count)
 
     def fade(self) -> None:
-        """Nothing runs here any more: the text is let go of. Whoever still reads it keeps it; the journal has it."""
-        if self._journal is not None and self._conversation is not None:
-            self._faded, self._conversation = weakref.ref(self._conversation), None
-
-    def _recall(self) -> Conversation:
-        journal, key = self._journal, self.key
-        if journal is None:
-            return Conversation()
-        try:
-            entries = journal.history(key)
-        except JournalFailed as error:
-            entries = [Noticed(at=self._clock.wall(), text=f"What was said before: {error}", is_warning=True)]
-        return Conversation(entries, partial(journal.add_entry, key))
+        """Nothing runs here any more: the text is let go of. A reader that has it keeps it; the journal has it."""
+        self._text.fade()
 
     @property
     def status(self) -> SessionState:
@@ -351,12 +298,9 @@ class Session:
             self.conversation.end_block(self._clock.wall())
             return stopped(turn, "interrupted", text, usage)
         if result.is_error:
-            kind = _FAILURES_BY_STATUS.get(result.api_status or 0, FailureKind.API_ERROR)
-            if result.terminal_reason == "max_turns":
-                kind = FailureKind.MAX_TURNS
-            words = result.error or result.text or "the turn ended with an error"
-            if (rejection := find_rejection(result)) is not None:
-                kind, words = rejection, self._cut_rejected(turn, rejection, words)
+            kind, words = name_failure(result)
+            if kind in REJECTIONS:
+                words = self._cut_rejected(turn, kind, words)
             return Failed(kind, words, usage, text)
         return Done(result.structured or text or result.text, usage, self._clock.steady() - turn.started_steady)
 
@@ -369,18 +313,7 @@ class Session:
         uuids = (turn.uuid,) if turn.is_second_try else (turn.first_uuid, turn.uuid)
         self.drop_turns = tuple(dict.fromkeys(uuids))
         self.rejections += 1
-        told = [words.rstrip("."), "the prompt was taken out of the conversation, which goes on without it"]
-        if kind is FailureKind.TOO_LONG:
-            what = "even with the conversation compacted" if turn.was_compacted else "together with the conversation"
-            told[1:1] = [f"it is too long for the model {what}"]
-        if turn.has_used_tools:
-            told.append("what its tools have done stays done")
-        if self.rejections > 1:
-            told.append(
-                f"{self.rejections} in a row: if they are all right by themselves, the conversation is not; close the "
-                "session, or name another one, to begin a new one"
-            )
-        return "; ".join(told)
+        return tell_rejection(turn, kind, words, self.rejections)
 
     def may_be_rejected_for_another(self, turn: Turn, result: Result) -> bool:
         """The API has rejected a prompt that stands behind words it had not seen before: either may be the reason."""

@@ -1,4 +1,4 @@
-"""What goes wrong is named, backed off from, and told: typed exits, brakes, parked pools, health (S1.18, S2.33)."""
+"""What goes wrong is named, backed off from, and told: typed exits, backoffs, parked pools, health (S1.18, S2.33)."""
 
 from __future__ import annotations
 

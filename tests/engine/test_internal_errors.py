@@ -134,7 +134,7 @@ async def test_a_mistake_is_shown_with_the_client_that_it_ended(
         assert "Traceback" in caplog.text
 
 
-async def test_a_client_that_is_ended_by_a_mistake_brakes_its_session_as_a_crash_does(
+async def test_a_client_that_is_ended_by_a_mistake_holds_its_session_back_as_a_crash_does(
     start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would be tried again, and fail again, as fast as clients start."""

@@ -10,7 +10,7 @@ import pytest
 from supervisor.api.entries import Asked
 from supervisor.api.types import Done, Failed, FailureKind, Prompt, SessionState, Usage
 from supervisor.process.reports import Compacted, Result, ToolStarted
-from supervisor.sessions.session import find_rejection
+from supervisor.sessions.outcomes import find_rejection
 from supervisor.testing import FakeConnection, FakeWorld
 from tests.engine.conftest import Start
 from tests.waiting import until

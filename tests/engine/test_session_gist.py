@@ -51,7 +51,7 @@ async def test_the_row_tells_prompt_and_reply_and_a_restart_keeps_them(start: St
     async with start() as supervisor:
         (again,) = supervisor.snapshot().sessions
         assert (again.about, again.latest) == (row.about, row.latest)
-        assert not supervisor.view._instances["desk"].sessions[ANA]._conversation
+        assert not supervisor.view._instances["desk"].sessions[ANA]._text.is_held
 
 
 async def test_earlier_runs_are_told_once_and_oldest_first(start: Start, world: FakeWorld) -> None:
@@ -99,7 +99,7 @@ async def test_the_end_of_a_conversation_is_read_without_the_rest(start: Start, 
         seen = supervisor.glimpse(ANA, 4)
         assert seen.entries == live.entries
         assert any(isinstance(entry, Asked | Replied) for entry in seen.entries)
-        assert supervisor.view._instances["desk"].sessions[ANA]._conversation is None
+        assert not supervisor.view._instances["desk"].sessions[ANA]._text.is_held
         with pytest.raises(UnknownTarget):
             supervisor.glimpse(SessionKey("desk", "nobody", "default"))
 

@@ -37,8 +37,8 @@ def find_steps_left(stage: Stage, patience: float) -> tuple[list[str], list[str]
 
 def _may_wait(step: Decision, instance: Instance, patience: float) -> bool:
     now = instance.core.clock.steady()
-    brakes = [instance.core.spare_backoff, *(session.backoff for session in instance.turns.ready)]
-    if any(now - patience <= backoff.until <= now for backoff in brakes):
+    backoffs = [instance.core.spare_backoff, *(session.backoff for session in instance.turns.ready)]
+    if any(now - patience <= backoff.until <= now for backoff in backoffs):
         return True
     match step:
         case Open():

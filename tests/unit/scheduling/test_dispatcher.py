@@ -221,13 +221,13 @@ def test_5_a_session_that_backs_off_takes_no_spare_and_opens_no_client() -> None
     """S1.18: another process would end as the last one did."""
     stage = Stage(cap=2)
     spare = stage.slot(SlotState.READY)
-    braked = stage.session("ana", "hello")
-    braked.backoff.fail(stage.now)
+    held = stage.session("ana", "hello")
+    held.backoff.fail(stage.now)
     assert stage.decide() is None
     other = stage.session("boris", "hello")
     assert stage.decide() == Adopt(other, spare)
-    stage.now = braked.backoff.until
-    assert stage.decide() == Adopt(braked, spare)
+    stage.now = held.backoff.until
+    assert stage.decide() == Adopt(held, spare)
 
 
 def test_6_room_is_used_before_anybody_is_evicted() -> None:

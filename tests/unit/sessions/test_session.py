@@ -35,7 +35,8 @@ from supervisor.process.reports import (
     ToolStarted,
     Voided,
 )
-from supervisor.sessions.session import Session, stopped
+from supervisor.sessions.outcomes import stopped
+from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 from supervisor.sessions.turn import Turn
 from tests.unit.scheduling.slots import PATHS
