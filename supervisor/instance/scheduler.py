@@ -216,10 +216,14 @@ class Scheduler:
         slot.move(SlotState.BUSY)
         recorded = anyio.Event()
         clock = self._core.clock
-        # The client waits for that record itself: the writing of a prompt is no step of the scheduler.
-        self._host.journal.start_turn(
-            turn.id, clock.wall(), recorded.set, lambda why: self._handle(StartLost(session, turn, why))
-        )
+        if turn.begins_when_recorded:
+            turn.begins_when_recorded = False
+            recorded.set()
+        else:
+            # The client waits for that record itself: the writing of a prompt is no step of the scheduler.
+            self._host.journal.start_turn(
+                turn.id, clock.wall(), recorded.set, lambda why: self._handle(StartLost(session, turn, why))
+            )
         slot.client.send(turn.words, turn.uuid, recorded, is_command=turn.is_command)
         waited = clock.steady() - turn.queued_steady
         self._core.waits.append(waited)

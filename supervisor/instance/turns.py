@@ -8,7 +8,7 @@ from uuid import uuid4
 from supervisor.api import events as past
 from supervisor.api.errors import JournalFailed, Suspended
 from supervisor.api.ids import new_id
-from supervisor.api.types import Interrupted, Outcome, Prompt, SessionKey, Source
+from supervisor.api.types import InstanceState, Interrupted, Outcome, Prompt, SessionKey, Source
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.stimuli import Handle, OutcomeRecorded, OutcomeReplaced, PromptRecorded
 from supervisor.process.client import EndReason
@@ -34,6 +34,8 @@ class Turns:
         self._handle = handle
         self._ready: dict[SessionKey, Session] = {}
         self._running: dict[SessionKey, Session] = {}
+        self._beginning: set[str] = set()
+        """Ids of turns that begin when they are recorded (`Turn.begins_when_recorded`)."""
         self._last_served: dict[str, int] = {}
         self._served = 0
 
@@ -61,7 +63,13 @@ class Turns:
         if not turn.is_recorded:
             # Before anything is changed: a value that cannot be noted has changed nothing then.
             record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
+            is_next = not len(session.mailbox) and not turn.replays and self._may_begin_at_once(session)
+            if is_next:  # accepted and begun in one transaction
+                record = record._replace(started_at=self._host.clock.wall())
             self._host.journal.accept_turn(record, lambda error: self._handle(PromptRecorded(session, turn, error)))
+            if is_next:
+                turn.begins_when_recorded = True
+                self._beginning.add(turn.id)
         turn.queued_steady = self._host.clock.steady()
         session.mailbox.put(turn)
         self._count(turn, 1)
@@ -73,6 +81,14 @@ class Turns:
 
     def note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
         """It counts from here on; with an error it was refused, and nothing of it is left."""
+        self._beginning.discard(turn.id)
+        is_next = session.mailbox.head is turn and self._may_begin_at_once(session)
+        if turn.begins_when_recorded and turn in session.mailbox and error is None and not is_next:
+            # Something came first. It counts once its record says that it waits: until then a kill makes it one that
+            # was interrupted.
+            turn.begins_when_recorded = False
+            self._host.journal.put_back_turn(turn.id, lambda: self._handle(PromptRecorded(session, turn, None)))
+            return
         if turn.when_recorded is not None:
             turn.when_recorded(error is None)
         if turn not in session.mailbox:
@@ -88,6 +104,15 @@ class Turns:
         self.note_readiness(session)
         if error is not None and session.is_blank:
             self._core.remove_session(session)
+
+    def _may_begin_at_once(self, session: Session) -> bool:
+        """Nothing but the record keeps the session's next turn from its own, warm client: what the scheduler does with
+        it is certain."""
+        core, slot = self._core, session.slot
+        is_free = session.running is None and slot is not None and slot.is_ready and not slot.is_outgrown
+        is_on = core.state is InstanceState.RUNNING and core.park.trial is None and not self._host.recording_fails
+        has_place = core.pool.running + len(self._beginning) < core.max_sessions
+        return is_free and is_on and has_place and not self._ready
 
     def _count(self, turn: Turn, step: int) -> None:
         self.waiting += step
@@ -107,6 +132,8 @@ class Turns:
     def drop(self, session: Session, turn: Turn, outcome: Outcome) -> None:
         """Ends a turn that waits."""
         session.drop(turn, outcome)
+        if turn.begins_when_recorded:
+            self._host.journal.put_back_turn(turn.id)
         self._count(turn, -1)
         self._host.pending_questions.approvals.note_turn_over(session, turn.id)
         self._record_end(turn, outcome)

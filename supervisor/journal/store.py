@@ -187,11 +187,12 @@ class Journal:
             )
         )
 
-    def put_back_turn(self, turn_id: str) -> None:
+    def put_back_turn(self, turn_id: str, on_durable: Callable[[], None] | None = None) -> None:
         """It had started, and waits again: nothing of it has reached a process."""
         self._add(
             Note(
                 (step(notes.START_TURN, None, turn_id),),
+                on_written=on_durable,
                 turn_id=turn_id,
                 change=lambda turn: turn and turn._replace(started_at=None),
             )

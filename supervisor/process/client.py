@@ -455,8 +455,10 @@ class Client(Generic[PlaceT]):
     async def _write(self) -> None:
         async for letter in self._prompts:
             # What is not recorded as begun would be begun again after a restart.
-            await letter.recorded.wait()
-            await self._wait_for_quiet(letter.uuid)
+            if not letter.recorded.is_set():
+                await letter.recorded.wait()
+            if self._own_over is not None or self._is_stirred:
+                await self._wait_for_quiet(letter.uuid)
             if letter.uuid == self._unwanted:
                 # Interrupted before it was written: the process knows nothing of it, and never will.
                 self._finish(_never_written(letter.uuid))

@@ -76,6 +76,8 @@ class Turn:
         self.first_text_steady: float | None = None
         self.is_taken_down = False
         """Its prompt stands in the conversation: a turn that is put back and begins again is not asked twice."""
+        self.begins_when_recorded = False
+        """Its record says already that it begins: it does as soon as that is durable, or is recorded anew."""
         self.is_second_try = False
         """It was rejected behind words that the model had not replied to, and is sent again without them."""
         self.blocks: list[str] = []
