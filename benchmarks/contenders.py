@@ -117,7 +117,7 @@ class Bullpen(Contender):
     async def turn(self, user: str, text: str) -> Timing:
         began = time.perf_counter()
         first = 0.0
-        ticket = self.supervisor.submit(Prompt(AGENT, text, user=user))
+        ticket = await self.supervisor.submit(Prompt(AGENT, text, user=user))
         async for _ in ticket.stream():
             first = first or time.perf_counter() - began
         outcome = await ticket.outcome()
@@ -128,17 +128,17 @@ class Bullpen(Contender):
 
     async def hibernate(self) -> None:
         """Leaves every session without a client, as an eviction does."""
-        for row in self.supervisor.snapshot().sessions:
+        for row in (await self.supervisor.snapshot()).sessions:
             if row.client_id:
-                self.supervisor.hibernate(row.key)
-        await self._until(lambda: not any(row.client_id for row in self.supervisor.snapshot().sessions))
+                await self.supervisor.hibernate(row.key)
+        await self._until(lambda: not any(row.client_id for row in self.supervisor.view.snapshot().sessions))
 
     async def forget(self) -> None:
         """Takes every session off the books; with spares, returns when one is connected."""
-        for row in self.supervisor.snapshot().sessions:
-            self.supervisor.close_session(SessionKey(*row.key))
-        await self._until(lambda: not self.supervisor.snapshot().sessions)
-        await self._until(lambda: self.supervisor.snapshot().instances[0].pool.spare >= self.spares)
+        for row in (await self.supervisor.snapshot()).sessions:
+            await self.supervisor.close_session(SessionKey(*row.key))
+        await self._until(lambda: not self.supervisor.view.snapshot().sessions)
+        await self._until(lambda: self.supervisor.view.snapshot().instances[0].pool.spare >= self.spares)
 
     async def _until(self, condition: Any) -> None:
         while not condition():  # noqa: ASYNC110 - bounded by whoever asked for it

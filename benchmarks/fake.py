@@ -76,12 +76,12 @@ async def running(world: FakeWorld, clients: int, *agents: str) -> AsyncIterator
 
 async def open_sessions(supervisor: Supervisor, first: int, last: int, at_once: int) -> None:
     """One turn in each session, of about a hundred characters each way; agents take turns."""
-    agents = [row.name for row in supervisor.snapshot().instances]
+    agents = [row.name for row in (await supervisor.snapshot()).instances]
     text = "x" * 80
     for start in range(first, last, at_once):
         numbers = range(start, min(start + at_once, last))
         prompts = [Prompt(agents[n % len(agents)], f"{n} {text}", user=f"user-{n}") for n in numbers]
-        tickets = [supervisor.submit(prompt) for prompt in prompts]
+        tickets = [await supervisor.submit(prompt) for prompt in prompts]
         for ticket in tickets:
             await ticket.outcome()
 
@@ -111,7 +111,7 @@ async def measure_written(sessions: int) -> dict[str, Any]:
             text = f"steady {number}"
             late[text] = began + offset
             submitted[text] = time.perf_counter()
-            tickets.append(supervisor.submit(Prompt(AGENT, text, user=f"user-{who[number % sessions]}")))
+            tickets.append(await supervisor.submit(Prompt(AGENT, text, user=f"user-{who[number % sessions]}")))
         for ticket in tickets:
             await ticket.outcome()
         burst = {}
@@ -120,7 +120,7 @@ async def measure_written(sessions: int) -> dict[str, Any]:
         for number in range(sessions):
             text = f"burst {number}"
             burst[text] = time.perf_counter()
-            tickets.append(supervisor.submit(Prompt(AGENT, text, user=f"user-{number}")))
+            tickets.append(await supervisor.submit(Prompt(AGENT, text, user=f"user-{number}")))
         for ticket in tickets:
             await ticket.outcome()
         burst_seconds = time.perf_counter() - burst_began
@@ -167,7 +167,7 @@ async def _take_at_10_hz(_: Subscription) -> None:
 
 
 async def _publish(supervisor: Supervisor, events: int, pause: Taking, burst: int) -> dict[str, Any]:
-    rows = supervisor.snapshot().sessions
+    rows = (await supervisor.snapshot()).sessions
     feed = Feed(supervisor.view)
     taken = [0] * READERS
     cuts = 0
@@ -210,8 +210,8 @@ async def _tell(supervisor: Supervisor, world: FakeWorld, events: int) -> dict[s
         pass
 
     world.on_prompt = hold
-    users = [row.key.user for row in supervisor.snapshot().sessions]
-    tickets = [supervisor.submit(Prompt(AGENT, f"tell {user}", user=user)) for user in users]
+    users = [row.key.user for row in (await supervisor.snapshot()).sessions]
+    tickets = [await supervisor.submit(Prompt(AGENT, f"tell {user}", user=user)) for user in users]
     while not all(connection.is_in_turn for connection in world.connections):  # noqa: ASYNC110 - bounded by our caller
         await anyio.sleep(0.001)
 
@@ -224,7 +224,7 @@ async def _tell(supervisor: Supervisor, world: FakeWorld, events: int) -> dict[s
     began, cpu = time.perf_counter(), time.process_time()
     async with anyio.create_task_group() as group:
         for _ in range(READERS):
-            group.start_soon(screen, supervisor.watch())
+            group.start_soon(screen, await supervisor.watch())
         while told < events:
             for connection in world.connections:
                 connection.say("word ")
@@ -252,7 +252,7 @@ async def measure_memory(sessions: int) -> dict[str, Any]:
             world.transcripts.clear()
             gc.collect()
             points.append((end, process.memory_info().rss))
-        hibernated = sum(not row.client_id for row in supervisor.snapshot().sessions)
+        hibernated = sum(not row.client_id for row in (await supervisor.snapshot()).sessions)
     return {"points": points, "hibernated": hibernated}
 
 

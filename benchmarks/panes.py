@@ -66,7 +66,7 @@ async def play(case: Case) -> dict[str, float]:
     async with running(world, SESSIONS) as supervisor:
         await open_sessions(supervisor, 0, SESSIONS, SESSIONS)
         keys = [SessionKey(AGENT, f"user-{number}", "default") for number in range(SESSIONS)]
-        talks = [supervisor.conversation(key) for key in keys]
+        talks = [await supervisor.conversation(key) for key in keys]
         for talk in talks:
             _fill(talk)
         app = BullpenApp(supervisor, rehearsal=True, driver_class=SafeDriver)

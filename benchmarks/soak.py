@@ -39,7 +39,7 @@ async def soak(turns: int, url: str, folder: Path) -> dict[str, Any]:
                 if number % USERS == user:
                     prompt = Prompt(AGENT, f"[[stream: 20 words, 0]] Turn {number}.", user=f"user-{user}")
                     with anyio.fail_after(TURN_LIMIT):
-                        outcome = await supervisor.submit(prompt).outcome()
+                        outcome = await (await supervisor.submit(prompt)).outcome()
                     if not isinstance(outcome, Done):
                         raise RuntimeError(f"turn {number} ended as {outcome!r}")
 
@@ -52,7 +52,7 @@ async def soak(turns: int, url: str, folder: Path) -> dict[str, Any]:
             await anyio.sleep(SETTLE)
             samples.append({"turns": done, **_sample()})
             await _restart_one(supervisor, len(samples))
-        restarts = supervisor.snapshot().instances[0].pool.cold - USERS
+        restarts = (await supervisor.snapshot()).instances[0].pool.cold - USERS
     return {"turns": done, "users": USERS, "block": block, "restarts": restarts, "samples": samples}
 
 
@@ -65,11 +65,11 @@ def _sample() -> dict[str, float]:
 
 async def _restart_one(supervisor: Supervisor, number: int) -> None:
     """Ends one client and begins a turn, so that the next sample finds as many clients as this one."""
-    rows = supervisor.snapshot().sessions
+    rows = (await supervisor.snapshot()).sessions
     row = rows[number % len(rows)]
-    supervisor.hibernate(row.key)
+    await supervisor.hibernate(row.key)
     with anyio.fail_after(TURN_LIMIT):
-        await supervisor.submit(Prompt(AGENT, "[[say: Back.]]", user=row.key.user)).outcome()
+        await (await supervisor.submit(Prompt(AGENT, "[[say: Back.]]", user=row.key.user))).outcome()
 
 
 if __name__ == "__main__":

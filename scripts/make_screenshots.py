@@ -124,33 +124,33 @@ async def open_supervisor(folder: Path) -> AsyncIterator[Supervisor]:
             yield supervisor
 
 
-def submit(supervisor: Supervisor, agent: str, user: str, session: str, text: str) -> None:
-    supervisor.submit(Prompt(agent, text, user=user, session=session))
+async def submit(supervisor: Supervisor, agent: str, user: str, session: str, text: str) -> None:
+    await supervisor.submit(Prompt(agent, text, user=user, session=session))
 
 
 async def take_dashboard(app: BullpenApp, pilot: Pilot[int], supervisor: Supervisor) -> None:
     for prompt in OPENING:
-        submit(supervisor, *prompt)
-    await until(lambda: all(row.turns for row in supervisor.snapshot().sessions), pilot)
+        await submit(supervisor, *prompt)
+    await until(lambda: all(row.turns for row in supervisor.view.snapshot().sessions), pilot)
     for prompt in RUSH:
-        submit(supervisor, *prompt)
+        await submit(supervisor, *prompt)
         await pilot.pause(0.3)
-    await until(lambda: len(supervisor.snapshot().questions) == 2, pilot)
-    await until(lambda: all(row.memory_bytes for row in supervisor.snapshot().clients), pilot)
+    await until(lambda: len(supervisor.view.snapshot().questions) == 2, pilot)
+    await until(lambda: all(row.memory_bytes for row in supervisor.view.snapshot().clients), pilot)
     await pilot.pause(4.0)
     save(app, "dashboard")
 
 
 async def take_chat(app: BullpenApp, pilot: Pilot[int], supervisor: Supervisor) -> None:
     key = SessionKey("helpdesk", "boris", "vpn")
-    submit(supervisor, "helpdesk", "boris", "vpn", CHAT)
+    await submit(supervisor, "helpdesk", "boris", "vpn", CHAT)
 
     def is_asked() -> bool:
-        return any(q.kind is QuestionKind.PERMISSION and q.key == key for q in supervisor.snapshot().questions)
+        return any(q.kind is QuestionKind.PERMISSION and q.key == key for q in supervisor.view.snapshot().questions)
 
     await until(is_asked, pilot)
     await pilot.pause(1.0)
-    row = next(row for row in supervisor.snapshot().sessions if row.key == key)
+    row = next(row for row in supervisor.view.snapshot().sessions if row.key == key)
     assert row.state is SessionState.ASKING
     await pilot.press("i")  # to the oldest question, its card has the focus
     await pilot.pause(1.5)

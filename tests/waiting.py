@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import anyio
+
+T = TypeVar("T")
 
 
 async def until(condition: Callable[[], object], within: float = 5.0) -> None:
@@ -21,3 +24,15 @@ def until_sync(condition: Callable[[], object], within: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {within} s"
         time.sleep(0.01)
+
+
+def at_once(verb: Coroutine[Any, Any, T]) -> T:
+    """What a verb of the engine in this process returns, where nothing can be awaited: it has its effect at its call.
+    Fails when the verb waits for something."""
+    try:
+        verb.send(None)
+    except StopIteration as returned:
+        value: T = returned.value
+        return value
+    verb.close()
+    raise AssertionError(f"{verb!r} waits for something")

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import ClassVar
 
+import anyio
 from rich.console import RenderableType
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.message import Message
@@ -20,8 +22,10 @@ from textual.screen import Screen
 from textual.widgets import Input
 from textual.worker import Worker
 
-from supervisor import Engine, InstanceState, Offer, Question, SessionKey, clean
+from supervisor import ActionTaken, BullpenError, Engine, InstanceState, Offer, Question, SessionKey, clean
 from tui.engine_link.bridge import Bridge
+from tui.engine_link.newest import Newest
+from tui.engine_link.verb_queue import VerbQueue
 from tui.kept.drafts import DraftFile
 from tui.kept.preferences import PreferenceFile, Preferences
 from tui.operator import consequences
@@ -34,7 +38,7 @@ from tui.screens.dialogs.help import HelpScreen
 from tui.screens.dialogs.quit import DrainingScreen, Leave, QuitScreen
 from tui.terminal.clipboard import CopyFile
 from tui.terminal.driver import SafeDriver
-from tui.terminal.input_queue import INPUT, InputQueue
+from tui.terminal.input_queue import ENGINE_WORK, INPUT, InputQueue
 from tui.terminal.notifications import Notices
 from tui.terminal.partial_repaint import crop
 from tui.terminal.pastes import PasteCut, on_one_line
@@ -46,6 +50,8 @@ FLUSH_SECONDS = 0.25
 """Between two looks at the feed."""
 REMEMBER_SECONDS = 2.0
 """Between two looks whether theme, sort or filter have changed."""
+TOLD_WITHIN = 3.0
+"""Seconds that leaving waits for the engine to answer what it was told last."""
 DEFAULT_THEME = "bullpen-dark"
 
 _log = logging.getLogger(__name__)
@@ -96,7 +102,9 @@ class BullpenApp(App[int]):
         self._states_before: dict[str, InstanceState] = {}
         """Of the instances when that drain began."""
         self.inputs = InputQueue(self, self._release)
+        self.verbs = VerbQueue(self)
         self.bridge = Bridge(engine)
+        self._limits: Newest[None, None] = Newest(self, lambda _: self.bridge.refresh_limits(), lambda *_: None)
         self.operations = Operations(engine)
         self.chats = ChatScreen(self.bridge, self.operations, clock)
         """Every open conversation; in front while one is looked at."""
@@ -155,7 +163,14 @@ class BullpenApp(App[int]):
         yield SystemCommand("Keys", "All keys.", lambda: self.push_screen("help"))
         yield SystemCommand("Quit", "Leave; says first what would end.", self.action_quit)
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
+        # The one time that the screen waits for the engine: before the first rows there is nothing to be shown.
+        try:
+            await self.bridge.open()
+        except BullpenError as error:
+            self.exit(return_code=1, message=Content(str(error)))
+            return
+        self._limits.want(None)
         self.install_screen(self.chats, "chats")
         self.push_screen(DashboardScreen(self.bridge, self.operations, self._clock, self._remembered))
         if self._mistake:
@@ -232,6 +247,8 @@ class BullpenApp(App[int]):
         if not self.is_running or self.is_leaving:
             return
         touched = self.bridge.refresh()
+        if touched.everything or any(isinstance(event, ActionTaken) for event in touched.events):
+            self._limits.want(None)  # another operator may have changed one
         for key in touched.sessions:
             if key not in self.bridge.sessions:
                 self.operations.unsent.pop(key, None)
@@ -284,22 +301,29 @@ class BullpenApp(App[int]):
             self._show_draining()
             return
         if self.bridge.work().is_idle:
-            self.exit(0)
+            self._leave(Leave.NOW)
         else:
             self.push_screen(QuitScreen(consequences.of_quit(self.bridge)), self._leave)
 
     def _leave(self, answer: Leave | None) -> None:
-        if answer is Leave.NOW:
+        if answer is Leave.NOW and self.verbs.is_idle:
             self.exit(0)
+        elif answer is Leave.NOW:
+            self.run_worker(self._exit_when_told(), group=ENGINE_WORK)
         elif answer is Leave.DRAIN:
             self._drain_and_leave()
 
+    async def _exit_when_told(self) -> None:
+        """What the operator has told the engine reaches it, when it is not too far away."""
+        with anyio.move_on_after(TOLD_WITHIN):
+            await self.verbs.idle()
+        self.exit(0)
+
     def _drain_and_leave(self) -> None:
         self._states_before = {name: row.state for name, row in self.bridge.instances.items()}
-        refused = self.operations.drain_all(self.bridge.open_to_prompts())
-        if refused:
-            self.notify(refused, markup=False)
-        self._leaving = self.run_worker(self._exit_when_drained(), exit_on_error=False)
+        names = self.bridge.open_to_prompts()
+        self.verbs.attempt(lambda: self.operations.drain_all(names))
+        self._leaving = self.run_worker(self._exit_when_drained(), exit_on_error=False, group=ENGINE_WORK)
         self._show_draining()
 
     def _show_draining(self) -> None:
@@ -314,13 +338,15 @@ class BullpenApp(App[int]):
             leaving.cancel()
             self._leaving = None
             if answer is Leave.NOW:
-                self.exit(0)
+                self._leave(Leave.NOW)
             else:
-                self.notify(self.operations.take_back_drain(self._states_before), markup=False)
+                states = self._states_before
+                self.verbs.attempt(lambda: self.operations.take_back_drain(states))
 
         self.push_screen(DrainingScreen(self._what_is_left, consequences.until_interrupted(self.bridge)), decided)
 
     async def _exit_when_drained(self) -> None:
+        await self.verbs.idle()
         await self.operations.wait_until_drained()
         self.exit(0)
 

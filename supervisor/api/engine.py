@@ -1,7 +1,14 @@
 """All that a reader or an operator may call, on one page.
 
 The dashboard, the command line and the gateway are written against `Engine`; `Supervisor` is the one that runs.
-Every method but the two that are `async` decides and returns at once; what follows from it arrives on the feed.
+
+An engine may run in another process. So every method is `async`: it returns, or raises, when the engine has answered,
+and what follows from a verb arrives on the feed. What is read again and again, the feed and a conversation, is opened
+once; then a reader is a copy on this side, which is read without waiting and says when there is more. Everything that
+crosses is a frozen value, and `codec` writes each as JSON and reads it back.
+
+In the process of the engine (`Supervisor`) a verb waits for nothing: two verbs that are awaited one after the other are
+applied in that order, and no other task runs in between.
 """
 
 from __future__ import annotations
@@ -11,40 +18,30 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from supervisor.api.changes import Changes
-from supervisor.api.entries import Cursor, Entry, Glimpse, Reading
+from supervisor.api.entries import Cursor, Glimpse, Reading
 from supervisor.api.events import Event
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Outcome, Prompt, SessionKey
 
 
 class ConversationReader(Protocol):
-    """The text of one session. Reading costs only what is new, and nothing is kept for a reader that does not come."""
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """Those that are held in memory, oldest first."""
-
-    @property
-    def open_text(self) -> str:
-        """The block that is being streamed; empty when none is."""
-
-    @property
-    def open_turn(self) -> str:
-        """Id of the turn that the open block belongs to."""
-
-    def __len__(self) -> int:
-        """Entries there have been; not all of them are held."""
+    """The text of one session, as far as it has arrived on this side. Reading waits for nothing and costs only what is
+    new; nothing is kept for a reader that does not come. Call `close` when it is not read any more."""
 
     def read(self, cursor: Cursor = Cursor()) -> Reading:
-        """Everything since `cursor`; `Cursor()` reads from the beginning."""
+        """Everything that has arrived since `cursor`; `Cursor()` reads from the beginning, as far back as entries are
+        held in memory. A cursor is for the reader that gave it, and for no other."""
 
     async def next_change(self) -> None:
         """Returns at the next change; read first, and nothing falls in between."""
 
+    def close(self) -> None:
+        """Nothing arrives any more; what has arrived can still be read. Once more does nothing."""
+
 
 class FeedReader(Protocol):
-    """One reader's view of the state: `snapshot` at registration, then what changed, without a gap. Use it as a context
-    manager, or call `close`."""
+    """One reader's view of the state: `snapshot` at registration, then what changed, without a gap and in order, as far
+    as it has arrived on this side. Use it as a context manager, or call `close`."""
 
     snapshot: Snapshot
 
@@ -57,9 +54,10 @@ class FeedReader(Protocol):
         """Returns as soon as `take` has something to give."""
 
     def take(self) -> Changes:
-        """What changed since the last call, without waiting."""
+        """What has arrived since the last call, without waiting."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Nothing arrives any more. Once more does nothing."""
 
 
 class Ticket(Protocol):
@@ -73,7 +71,7 @@ class Ticket(Protocol):
 
     @property
     def finished(self) -> Outcome | None:
-        """The outcome, once there is one."""
+        """The outcome, once it has arrived on this side."""
 
     async def accepted(self) -> None:
         """Returns when the prompt is recorded for good. Raises `NotRecorded` when it could not be: then it was
@@ -93,101 +91,104 @@ class Ticket(Protocol):
 
 class Engine(Protocol):
     """Every argument may be of any type and size: what is not as it should be is refused with one line (`Refused`), and
-    whatever is refused has changed nothing. What changes something raises `NotAccepting` when bullpen does not run."""
+    whatever is refused has changed nothing. What changes something raises `NotAccepting` when bullpen does not run.
+
+    Cancelling the wait for a verb does not take it back: it may have reached the engine."""
 
     # Looking
 
-    def watch(self) -> FeedReader:
-        """A snapshot, then what changed."""
+    async def watch(self) -> FeedReader:
+        """A snapshot, then what changed: `with await engine.watch() as feed`. The snapshot is there when it returns."""
 
-    def snapshot(self) -> Snapshot: ...
+    async def snapshot(self) -> Snapshot:
+        """The state now. A reader that wants to stay current watches."""
 
-    def conversation(self, key: SessionKey) -> ConversationReader:
-        """Raises `UnknownTarget`."""
+    async def conversation(self, key: SessionKey) -> ConversationReader:
+        """Returns when what has been said so far can be read. Raises `UnknownTarget`."""
 
-    def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+    async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
         """The end of a conversation: its last `count` entries at most. Cheap, however long it is. Raises
         `UnknownTarget`, or `JournalFailed` when it cannot be read back."""
 
-    def past(self) -> tuple[Event, ...]:
+    async def past(self) -> tuple[Event, ...]:
         """What earlier runs did, as the journal holds it: ended turns and operators' actions, oldest first, at most
         500 of each. Empty before the engine runs."""
 
     # Prompts
 
-    def submit(self, prompt: Prompt) -> Ticket:
+    async def submit(self, prompt: Prompt) -> Ticket:
         """Takes a prompt in. Raises `UnknownAgent`, `InvalidId`, `InvalidPrompt`, `NotAccepting` or `Saturated`.
 
         It counts as accepted when `Ticket.accepted` returns; until then a full disk may still refuse it."""
 
-    def withdraw(self, turn_id: str) -> None:
+    async def withdraw(self, turn_id: str) -> None:
         """Cancels a turn that still waits; interrupts it when it runs. Raises `UnknownTarget`."""
 
-    def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
+    async def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
         """Stops the session's running turn, or the next one when it still waits for its client; the client lives on.
         `turn_id` names the turn that is meant: another one is left alone. False when there was none. Raises
         `UnknownTarget`."""
 
-    def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
+    async def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
         """Cancels what waits in one session, or in the whole instance; what runs is left alone. Returns how many."""
 
     # Questions
 
-    def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
+    async def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
         """Raises `UnknownTarget` or `AlreadyAnswered`; never pretends that a late answer counted."""
 
     # Turns that a restart interrupted
 
-    def replay(self, key: SessionKey) -> Ticket:
+    async def replay(self, key: SessionKey) -> Ticket:
         """Sends the interrupted turn on offer again, as a new turn; the unanswered prompt is cut from the conversation
         first. Raises `UnknownTarget` when there is none."""
 
-    def drop_offer(self, key: SessionKey) -> None:
+    async def drop_offer(self, key: SessionKey) -> None:
         """Leaves the interrupted turn on offer as it is. Raises `UnknownTarget` when there is none."""
 
     # Limits
 
-    def limits(self, instance: str = "") -> dict[str, str]:
+    async def limits(self, instance: str = "") -> dict[str, str]:
         """Every limit that can be changed now, as people write its value; of the host when no instance is named."""
 
-    def adjust(self, instance: str, limit: str, value: str) -> None:
+    async def adjust(self, instance: str, limit: str, value: str) -> None:
         """Changes one limit of an instance (`maxClients`, `idleTtl`, …), or of the host when `instance` is empty
         (`max_agents`, …), until the next restart. Raises `Refused` with the nearest valid name, and changes nothing."""
 
     # Instances
 
-    def pause(self, instance: str) -> None:
+    async def pause(self, instance: str) -> None:
         """New prompts queue; what runs goes on."""
 
-    def resume(self, instance: str) -> None:
+    async def resume(self, instance: str) -> None:
         """Takes back pause, drain and stop."""
 
-    def drain(self, instance: str, *, deadline: float | None = None) -> None:
+    async def drain(self, instance: str, *, deadline: float | None = None) -> None:
         """Refuses new prompts, lets accepted ones end, closes all clients. After `deadline` seconds (`drain_deadline`
         of the settings when None) what still runs is interrupted. Called again while draining: interrupts at once."""
 
-    def kill(self, instance: str) -> None:
+    async def kill(self, instance: str) -> None:
         """Cancels what waits, ends what runs, ends every process of the instance."""
 
-    def scale(self, instance: str, max_sessions: int) -> None:
+    async def scale(self, instance: str, max_sessions: int) -> None:
         """Changes how many turns may run in parallel, and so how many clients. Raises `Refused` below 1."""
 
     # Single things
 
-    def kill_client(self, client_id: str) -> None:
+    async def kill_client(self, client_id: str) -> None:
         """Ends one client by the ladder. Its running turn becomes `Interrupted`; the session stays."""
 
-    def hibernate(self, key: SessionKey) -> None:
+    async def hibernate(self, key: SessionKey) -> None:
         """Ends an idle session's process; the conversation stays. Raises `Refused` when busy or asking."""
 
-    def compact(self, key: SessionKey) -> Ticket:
+    async def compact(self, key: SessionKey) -> Ticket:
         """Has the CLI put a summary in the place of the session's conversation so far: a turn of its own, before all
         that wait. Raises `Refused` while a turn runs, and when there is no conversation."""
 
-    def close_session(self, key: SessionKey) -> None:
+    async def close_session(self, key: SessionKey) -> None:
         """Removes a session from the books. Raises `Refused` when it has a turn running or waiting."""
 
-    def forget_user(self, user: str) -> int:
+    async def forget_user(self, user: str) -> int:
         """Removes a person: ends every session of that user, cancels what waits in it, and removes what was said and
         what is on disk, workspaces included. Returns how many sessions; until the last of them has ended the user's
         prompts are refused. Raises `InvalidId`, or `UnknownTarget` when nothing is known of that user."""

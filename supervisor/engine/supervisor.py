@@ -1,7 +1,7 @@
 """Wires the rooms together and is the one `Engine` that runs. It decides nothing itself.
 
 async with Supervisor(templates, settings) as supervisor:
-    ticket = supervisor.submit(Prompt("helpdesk", "Hello"))
+    ticket = await supervisor.submit(Prompt("helpdesk", "Hello"))
     print(await ticket.outcome())
 """
 
@@ -358,28 +358,32 @@ class Supervisor:
         emptied, self._emptied = self._emptied, anyio.Event()
         emptied.set()
 
+    # Every verb is `async` because a remote engine has to wait for an answer. None here waits: it has taken effect when
+    # its coroutine ran once, so that two verbs awaited one after the other are applied in that order, and cancelling
+    # the caller leaves a verb either whole or undone.
+
     # Looking
 
-    def watch(self) -> Subscription:
+    async def watch(self) -> Subscription:
         return self._feed.watch()
 
-    def snapshot(self) -> Snapshot:
+    async def snapshot(self) -> Snapshot:
         return self.view.snapshot()
 
-    def conversation(self, key: SessionKey) -> Conversation:
+    async def conversation(self, key: SessionKey) -> Conversation:
         return self._session(key).conversation
 
-    def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+    async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
         return self._session(key).glimpse(check_whole(count, "how many entries"))
 
-    def past(self) -> tuple[past.Event, ...]:
+    async def past(self) -> tuple[past.Event, ...]:
         return self._past
 
     # Prompts
 
     # Every verb looks at its arguments first (`checks`) and changes nothing before its last step that may fail.
 
-    def submit(self, prompt: Prompt) -> Ticket:
+    async def submit(self, prompt: Prompt) -> Ticket:
         prompt = check_prompt(prompt)
         instance = self._running_instance(prompt.agent)
         key = find_key(prompt, instance.archetype)
@@ -398,14 +402,14 @@ class Supervisor:
         self._take_in(turn)
         return turn.ticket
 
-    def withdraw(self, turn_id: str) -> None:
+    async def withdraw(self, turn_id: str) -> None:
         self._check_running()
         turn = self._turns.get(check_name(turn_id, "the id of a turn"))
         if turn is None:
             raise UnknownTarget(f"no turn {turn_id} waits or runs")
         self._stop_turn(self._session(turn.key), turn, "withdrawn by its caller")
 
-    def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
+    async def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
         self._check_running()
         session = self._session(key)
         candidates = (turn for turn in session.turns_to_stop if turn_id in ("", turn.id))
@@ -418,7 +422,7 @@ class Supervisor:
     def _stop_turn(self, session: Session, turn: Turn, reason: str) -> bool:
         return self._instances[session.key.instance].handle(stimuli.StopTurn(session, turn, reason))
 
-    def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
+    async def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
         found = self._running_instance(instance)
         session = self._session(key) if key is not None else None
         if session is not None and session.key.instance != found.name:
@@ -448,14 +452,14 @@ class Supervisor:
 
     # Questions
 
-    def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
+    async def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
         self._check_running()
         name, given, who = check_name(question_id, "the id of a question"), check_answer(answer), check_signature(by)
         self._host.pending_questions.answer(name, given, who)
 
     # Turns that a restart interrupted
 
-    def replay(self, key: SessionKey) -> Ticket:
+    async def replay(self, key: SessionKey) -> Ticket:
         self._check_running()
         session = self._session(key)
         instance = self._instances[session.key.instance]
@@ -465,7 +469,7 @@ class Supervisor:
         self._log_action("replay", session.key)
         return turn.ticket
 
-    def drop_offer(self, key: SessionKey) -> None:
+    async def drop_offer(self, key: SessionKey) -> None:
         self._check_running()
         session = self._session(key)
         self._offers.settle(session, OfferOutcome.DROPPED)
@@ -473,12 +477,12 @@ class Supervisor:
 
     # Limits
 
-    def limits(self, instance: str = "") -> dict[str, str]:
+    async def limits(self, instance: str = "") -> dict[str, str]:
         if instance == "":
             return describe_host_limits(self.settings)
         return describe_limits(self._instance(instance).template)
 
-    def adjust(self, instance: str, limit: str, value: str) -> None:
+    async def adjust(self, instance: str, limit: str, value: str) -> None:
         limit, value = check_words(limit, "the name of a limit"), check_words(value, "the value of a limit")
         self._check_running()
         if instance != "":
@@ -506,26 +510,26 @@ class Supervisor:
 
     # Instances
 
-    def pause(self, instance: str) -> None:
+    async def pause(self, instance: str) -> None:
         self._running_instance(instance).handle(stimuli.Pause())
         self._log_action("pause", instance)
 
-    def resume(self, instance: str) -> None:
+    async def resume(self, instance: str) -> None:
         if self._stopping.is_set():
             raise Refused("bullpen is stopping")
         self._running_instance(instance).handle(stimuli.Resume())
         self._log_action("resume", instance)
 
-    def drain(self, instance: str, *, deadline: float | None = None) -> None:
+    async def drain(self, instance: str, *, deadline: float | None = None) -> None:
         seconds = self.settings.drain_deadline if deadline is None else check_deadline(deadline)
         self._running_instance(instance).handle(stimuli.Drain(seconds))
         self._log_action("drain", instance)
 
-    def kill(self, instance: str) -> None:
+    async def kill(self, instance: str) -> None:
         self._running_instance(instance).handle(stimuli.Kill())
         self._log_action("kill", instance)
 
-    def scale(self, instance: str, max_sessions: int) -> None:
+    async def scale(self, instance: str, max_sessions: int) -> None:
         most, max_sessions = self.settings.max_agents, check_whole(max_sessions, "how many turns may run in parallel")
         self._running_instance(instance)
         if max_sessions > most:
@@ -535,7 +539,7 @@ class Supervisor:
 
     # Single things
 
-    def kill_client(self, client_id: str) -> None:
+    async def kill_client(self, client_id: str) -> None:
         self._check_running()
         if (found := find_client(self._instances, check_name(client_id, "the id of a client"))) is None:
             raise UnknownTarget(f"no client {client_id}: it is gone already")
@@ -543,7 +547,7 @@ class Supervisor:
         instance.handle(stimuli.EndClient(slot, EndReason.KILLED))
         self._log_action("kill-client", client_id)
 
-    def hibernate(self, key: SessionKey) -> None:
+    async def hibernate(self, key: SessionKey) -> None:
         self._check_running()
         session, key = self._session(key), check_key(key)
         if session.slot is None:
@@ -553,7 +557,7 @@ class Supervisor:
         self._instances[key.instance].handle(stimuli.EndClient(session.slot, EndReason.EVICTED))
         self._log_action("hibernate", key)
 
-    def compact(self, key: SessionKey) -> Ticket:
+    async def compact(self, key: SessionKey) -> Ticket:
         self._check_running()
         session, key = self._session(key), check_key(key)
         instance = self._running_instance(key.instance)
@@ -570,7 +574,7 @@ class Supervisor:
         self._log_action("compact", key)
         return turn.ticket
 
-    def close_session(self, key: SessionKey) -> None:
+    async def close_session(self, key: SessionKey) -> None:
         self._check_running()
         session, key = self._session(key), check_key(key)
         if session.running is not None or len(session.mailbox):
@@ -581,7 +585,7 @@ class Supervisor:
         instance.handle(stimuli.CloseSession(session))
         self._log_action("close", key)
 
-    def forget_user(self, user: str) -> int:
+    async def forget_user(self, user: str) -> int:
         validate_id(user, "user")
         sessions = [
             (instance, session)

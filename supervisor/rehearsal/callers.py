@@ -153,7 +153,7 @@ class _Caller:
         prompt = Prompt(desk.agent, text, self._person.name, desk.session, priority=self._priority(desk))
         for attempt in range(1, MAX_TRIES + 1):
             try:
-                return self._engine.submit(prompt)
+                return await self._engine.submit(prompt)
             except UnknownAgent:
                 self._closed.add(desk.agent)
                 return None

@@ -23,11 +23,11 @@ async def stand_in(engine: Engine, pace: float = 1.0) -> None:
     """Answers questions older than `PATIENCE` until it is cancelled: yes, or the first choice."""
     while True:
         await anyio.sleep(ROUND * pace)
-        for question in engine.snapshot().questions:
+        for question in (await engine.snapshot()).questions:
             if time.time() - question.asked_at > PATIENCE * pace:
                 # The operator may have been quicker by a moment.
                 with contextlib.suppress(Refused):
-                    engine.answer(question.id, _decide(question), by=NAME)
+                    await engine.answer(question.id, _decide(question), by=NAME)
 
 
 def _decide(question: Question) -> Answer:

@@ -151,6 +151,9 @@ class Conversation:
             self._changed = anyio.Event()
         await self._changed.wait()
 
+    def close(self) -> None:
+        """Nothing: no reader is kept here."""
+
     def wake(self) -> None:
         """Makes every waiting reader look again."""
         changed, self._changed = self._changed, None

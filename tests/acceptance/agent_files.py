@@ -219,7 +219,7 @@ async def run_with_bullpen(files: Mapping[str, AgentFile], rehearsal: Rehearsal,
     async with Supervisor(templates, settings, environment=environment) as supervisor:
         known = {template.name for template in templates}
         tickets = {
-            file: supervisor.submit(Prompt(files[file].name, f"[[say: hi]] <bullpen {file}>"))
+            file: await supervisor.submit(Prompt(files[file].name, f"[[say: hi]] <bullpen {file}>"))
             for file in files
             if files[file].name in known
         }

@@ -33,7 +33,7 @@ class House:
 
     @property
     def pids(self) -> set[int]:
-        return {row.pid for row in self.supervisor.snapshot().clients if row.pid}
+        return {row.pid for row in self.supervisor.view.snapshot().clients if row.pid}
 
 
 Open = Callable[..., AbstractAsyncContextManager[House]]

@@ -18,10 +18,10 @@ BROKEN = "[[cut: 2, half a sentence that]] [[say: half a sentence that goes on]]
 
 async def test_an_answer_that_was_broken_off_twice_stands_there_once(open_house: Open) -> None:
     async with open_house() as house:
-        ticket = house.supervisor.submit(Prompt("desk", BROKEN, user="ana"))
+        ticket = await house.supervisor.submit(Prompt("desk", BROKEN, user="ana"))
         parts = [part async for part in ticket.stream(whole=True)]
         outcome = await ticket.outcome()
-        entries = house.supervisor.conversation(ticket.key).entries
+        entries = (await house.supervisor.conversation(ticket.key)).entries
         assert len(house.requests_of("half a sentence")) == 3, "two attempts were broken off"
     assert isinstance(outcome, Done)
     assert outcome.text == "half a sentence that goes on"
@@ -36,7 +36,7 @@ async def test_a_block_that_was_whole_before_the_break_is_kept(open_house: Open)
     """The CLI asks for the rest then, and does not send it anew."""
     async with open_house() as house:
         prompt = "[[say: whole before]] [[cut: 1, half a sen]] [[say: the rest]]"
-        outcome = await house.supervisor.submit(Prompt("desk", prompt, user="ana")).outcome()
+        outcome = await (await house.supervisor.submit(Prompt("desk", prompt, user="ana"))).outcome()
     assert isinstance(outcome, Done)
     assert outcome.text == "whole before\n\nthe rest"
 

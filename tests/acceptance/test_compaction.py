@@ -14,17 +14,17 @@ pytestmark = pytest.mark.anyio
 async def test_a_conversation_goes_on_from_its_summary(open_house: Open) -> None:
     async with open_house() as house:
         supervisor = house.supervisor
-        first = supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))
+        first = await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))
         await first.outcome()
-        share = supervisor.snapshot().sessions[0].context_share
+        share = (await supervisor.snapshot()).sessions[0].context_share
         assert share is not None
         assert 0 < share < 1
-        outcome = await supervisor.compact(first.key).outcome()
+        outcome = await (await supervisor.compact(first.key)).outcome()
         assert isinstance(outcome, Done)
         assert outcome.usage.cost_usd > 0
-        entries = supervisor.conversation(first.key).entries
+        entries = (await supervisor.conversation(first.key)).entries
         assert any("was compacted" in one.text for one in entries if isinstance(one, Noticed))
-        after = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        after = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(after, Done)
         assert "continued from a previous conversation" in after.text
         assert "my number is 4711" not in after.text
@@ -33,10 +33,10 @@ async def test_a_conversation_goes_on_from_its_summary(open_house: Open) -> None
 async def test_a_callers_prompt_that_reads_like_the_command_is_only_text(open_house: Open) -> None:
     async with open_house() as house:
         supervisor = house.supervisor
-        ticket = supervisor.submit(Prompt("desk", "[[say: noted]]", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "[[say: noted]]", user="ana"))
         await ticket.outcome()
-        await supervisor.compact(ticket.key).outcome()
-        await supervisor.submit(Prompt("desk", "/compact", user="ana")).outcome()
-        after = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        await (await supervisor.compact(ticket.key)).outcome()
+        await (await supervisor.submit(Prompt("desk", "/compact", user="ana"))).outcome()
+        after = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert not isinstance(after, Failed)
         assert house.requests_of("/compact"), "it went to the model"

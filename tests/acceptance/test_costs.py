@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def cost_of(house: House, text: str) -> float:
-    ticket = house.supervisor.submit(Prompt("desk", text, user="ana"))
+    ticket = await house.supervisor.submit(Prompt("desk", text, user="ana"))
     outcome = await ticket.outcome()
     assert isinstance(outcome, Done)
     return outcome.usage.cost_usd
@@ -30,18 +30,18 @@ async def test_a_turn_costs_what_it_costs_whatever_ended_the_client_before_it(op
     async with open_house(state="kept") as house:
         supervisor = house.supervisor
         costs += [await cost_of(house, dear), await cost_of(house, dear)]
-        supervisor.hibernate(supervisor.snapshot().sessions[0].key)
-        await until(lambda: not supervisor.snapshot().clients, within=30)
+        await supervisor.hibernate((await supervisor.snapshot()).sessions[0].key)
+        await until(lambda: not supervisor.view.snapshot().clients, within=30)
         costs.append(await cost_of(house, cheap))
         (pid,) = house.pids
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: not supervisor.snapshot().clients, within=30)
+        await until(lambda: not supervisor.view.snapshot().clients, within=30)
         costs += [await cost_of(house, cheap), await cost_of(house, cheap)]
         (pid,) = house.pids
         psutil.Process(pid).kill()
-        await until(lambda: not supervisor.snapshot().clients, within=30)
+        await until(lambda: not supervisor.view.snapshot().clients, within=30)
         costs.append(await cost_of(house, cheap))
-        booked = supervisor.snapshot().sessions[0].usage.cost_usd
+        booked = (await supervisor.snapshot()).sessions[0].usage.cost_usd
     async with open_house(state="kept") as house:
         costs.append(await cost_of(house, cheap))
     assert max(costs[2:]) < min(costs[:2]) / 2, costs

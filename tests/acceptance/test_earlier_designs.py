@@ -22,7 +22,7 @@ from supervisor.api.types import Done, Prompt, SessionKey, SessionState, SlotSta
 from supervisor.process.process_tree import LOST, MARK, is_alive
 from supervisor.rehearsal import Rehearsal
 from tests.acceptance.conftest import PACE, House, Open, find_clients
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 if TYPE_CHECKING:
     from claude_agent_sdk import ClaudeSDKClient, ResultMessage
@@ -85,7 +85,7 @@ async def ask(client: ClaudeSDKClient, text: str, **more: str) -> ResultMessage:
 
 
 async def done(house: House, text: str, user: str = "ana") -> str:
-    outcome = await house.supervisor.submit(Prompt("desk", text, user=user)).outcome()
+    outcome = await (await house.supervisor.submit(Prompt("desk", text, user=user))).outcome()
     assert isinstance(outcome, Done)
     return outcome.text
 
@@ -94,12 +94,12 @@ async def hibernate(house: House, user: str = "ana") -> None:
     """Ends the session's client; what the session says next comes from a resumed one."""
     key = SessionKey("desk", user, "default")
     await until(lambda: row_of(house, user).state is SessionState.IDLE, within=30)
-    house.supervisor.hibernate(key)
+    await house.supervisor.hibernate(key)
     await until(lambda: row_of(house, user).state is SessionState.HIBERNATED and not row_of(house, user).client_id)
 
 
 def row_of(house: House, user: str) -> Any:
-    return next(row for row in house.supervisor.snapshot().sessions if row.key.user == user)
+    return next(row for row in house.supervisor.view.snapshot().sessions if row.key.user == user)
 
 
 class Writers:
@@ -128,7 +128,7 @@ async def counting_writers(house: House, user: str) -> AsyncIterator[Writers]:
 
     async def look_on() -> None:
         while True:
-            for row in house.supervisor.snapshot().sessions:
+            for row in (await house.supervisor.snapshot()).sessions:
                 if row.key.user == user and row.session_uuid:
                     writers.look(row.session_uuid)
             await anyio.sleep(0.005)
@@ -244,7 +244,7 @@ async def test_after_a_cancelled_caller_the_next_answer_is_the_right_one(open_ho
     """S2.20, S3.13–16: the session is held until the turn's Result, whoever still waits for it."""
     async with open_house(1) as house:
         supervisor = house.supervisor
-        old = supervisor.submit(Prompt("desk", "[[stream: 20 words, 0.2]] [[say: the old answer]]", user="ana"))
+        old = await supervisor.submit(Prompt("desk", "[[stream: 20 words, 0.2]] [[say: the old answer]]", user="ana"))
 
         async def wait(scope: anyio.CancelScope) -> None:
             with scope:
@@ -256,7 +256,7 @@ async def test_after_a_cancelled_caller_the_next_answer_is_the_right_one(open_ho
         scope = anyio.CancelScope()
         async with anyio.create_task_group() as group:
             group.start_soon(wait, scope)
-            await until(lambda: "word3" in supervisor.conversation(old.key).open_text, within=30)
+            await until(lambda: "word3" in at_once(supervisor.conversation(old.key)).open_text, within=30)
             scope.cancel()
         assert scope.cancelled_caught
         assert old.finished is None, "the cancelled caller took nothing with it"
@@ -307,8 +307,8 @@ async def test_a_prompt_does_not_overtake_the_end_of_its_sessions_last_client(op
         for text in said:
             await done(house, f"[[echo]] {text}")
             await until(lambda: row_of(house, "ana").state is SessionState.IDLE, within=30)
-            house.supervisor.hibernate(SessionKey("desk", "ana", "default"))
-            (closing,) = house.supervisor.snapshot().clients
+            await house.supervisor.hibernate(SessionKey("desk", "ana", "default"))
+            (closing,) = (await house.supervisor.snapshot()).clients
             assert closing.state is SlotState.CLOSING, "the next prompt comes while it is still going"
         await expect_recall(house, said, writers)
 
@@ -350,11 +350,13 @@ async def test_dropped_tickets_leave_no_client(open_house: Open, tmp_path: Path)
         supervisor = house.supervisor
         await done(house, "[[say: hi]]", "ana")
         for text in ("[[stream: 5000 words, 0.1]]", "[[say: never]]"):
-            supervisor.submit(Prompt("desk", text, user="boris"))
+            await supervisor.submit(Prompt("desk", text, user="boris"))
         gc.collect()
-        await until(lambda: supervisor.conversation(SessionKey("desk", "boris", "default")).open_text, within=30)
+        await until(
+            lambda: at_once(supervisor.conversation(SessionKey("desk", "boris", "default"))).open_text, within=30
+        )
         assert len(find_clients(tmp_path)) == 2, "they are the supervisor's, not the tickets'"
-        supervisor.close_session(SessionKey("desk", "ana", "default"))
+        await supervisor.close_session(SessionKey("desk", "ana", "default"))
         await until(lambda: len(find_clients(tmp_path)) == 1, within=30)
     assert find_clients(tmp_path) == []
 
@@ -371,7 +373,7 @@ async def test_a_cancelled_supervisor_leaves_no_client(
         with scope:
             async with open_house(2) as house:
                 await done(house, "[[say: hi]]", "ana")
-                house.supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="boris"))
+                await house.supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="boris"))
                 opened.append(house)
                 await anyio.sleep_forever()
 
@@ -380,7 +382,7 @@ async def test_a_cancelled_supervisor_leaves_no_client(
             return False
         if moment == "connecting":
             return len(find_clients(tmp_path)) >= 2
-        return bool(opened[0].supervisor.conversation(SessionKey("desk", "boris", "default")).open_text)
+        return bool(at_once(opened[0].supervisor.conversation(SessionKey("desk", "boris", "default"))).open_text)
 
     scope = anyio.CancelScope()
     task = asyncio.create_task(keep_house(scope))

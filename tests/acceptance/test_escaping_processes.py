@@ -84,10 +84,10 @@ async def let_escape(house: House, tag: str, then: str = "sleep 300") -> psutil.
     """Returns the CLI, when every way has been taken and all of them are out of reach of its mark."""
     supervisor = house.supervisor
     before = set(house.pids)
-    ticket = supervisor.submit(Prompt("desk", escape_by(list(WAYS), tag, then), user="ana"))
-    await until(lambda: any(one.key == ticket.key for one in supervisor.snapshot().questions), within=60)
-    (question,) = [one for one in supervisor.snapshot().questions if one.key == ticket.key]
-    supervisor.answer(question.id, Allow())
+    ticket = await supervisor.submit(Prompt("desk", escape_by(list(WAYS), tag, then), user="ana"))
+    await until(lambda: any(one.key == ticket.key for one in supervisor.view.snapshot().questions), within=60)
+    (question,) = [one for one in (await supervisor.snapshot()).questions if one.key == ticket.key]
+    await supervisor.answer(question.id, Allow())
     (pid,) = house.pids - before
     await until(lambda: len(sleepers(tag)) >= 5 and len(find_tagged(tag)) >= len(WAYS) + 1, within=60)
     return psutil.Process(pid)
@@ -114,9 +114,9 @@ async def test_a_killed_client_leaves_no_process_that_dropped_mark_session_and_p
         cli = await let_escape(house, tag)
         guard = find_top(cli)
         assert is_guard(guard)
-        with house.supervisor.watch() as feed:
-            house.supervisor.kill_client(house.supervisor.snapshot().clients[0].id)
-            await until(lambda: not house.supervisor.snapshot().clients, within=30)
+        with await house.supervisor.watch() as feed:
+            await house.supervisor.kill_client((await house.supervisor.snapshot()).clients[0].id)
+            await until(lambda: not house.supervisor.view.snapshot().clients, within=30)
             left = find_tagged(tag)
             gone = [event.left_over for event in feed.take().events if isinstance(event, past.ClientGone)]
         assert (gone, left) == ([0], [])
@@ -130,11 +130,11 @@ async def test_an_instance_that_ends_leaves_no_escaped_process(open_house: Open,
         supervisor = house.supervisor
         match verb:
             case "kill":
-                supervisor.kill("desk")
-                await until(lambda: supervisor.snapshot().instances[0].state is InstanceState.STOPPED, within=30)
+                await supervisor.kill("desk")
+                await until(lambda: supervisor.view.snapshot().instances[0].state is InstanceState.STOPPED, within=30)
             case "drain":
-                supervisor.drain("desk", deadline=0.0)
-                await until(lambda: supervisor.snapshot().instances[0].state is InstanceState.DRAINED, within=30)
+                await supervisor.drain("desk", deadline=0.0)
+                await until(lambda: supervisor.view.snapshot().instances[0].state is InstanceState.DRAINED, within=30)
             case _:
                 await supervisor.stop()
         assert find_tagged(tag) == []
@@ -158,13 +158,15 @@ async def test_a_client_that_attacks_its_guard_takes_along_what_escaped_from_it_
     with subprocess.Popen(["/bin/sh", "-c", "read line; exit 7"], stdin=subprocess.PIPE) as of_host:  # noqa: ASYNC220
         async with open_house() as house:
             supervisor = house.supervisor
-            other = supervisor.submit(Prompt("desk", "[[stream: 3000 words, 0.05]]", user="ben"))
-            await until(lambda: other.key in [row.key for row in supervisor.snapshot().clients if row.pid], within=60)
+            other = await supervisor.submit(Prompt("desk", "[[stream: 3000 words, 0.05]]", user="ben"))
+            await until(
+                lambda: other.key in [row.key for row in supervisor.view.snapshot().clients if row.pid], within=60
+            )
             (bystander,) = [psutil.Process(pid) for pid in house.pids]
             others = [find_top(bystander), *find_top(bystander).children(recursive=True)]
             cli = await let_escape(house, tag, act)
             guard = find_top(cli)
-            with supervisor.watch() as feed:
+            with await supervisor.watch() as feed:
                 go.touch()
                 if attack == "kill":
                     await until(lambda: not is_alive(guard), within=30)
@@ -188,15 +190,15 @@ async def test_a_client_that_ends_in_order_takes_along_what_escaped_from_it(open
     command = f"(env -i {sys.executable} -IS {PROGRAM} daemon {tag} >/dev/null 2>&1 </dev/null &)"
     async with open_house() as house:
         supervisor = house.supervisor
-        ticket = supervisor.submit(
+        ticket = await supervisor.submit(
             Prompt("desk", f"[[tool: Bash {json.dumps({'command': command})}]] [[say: done]]", user="ana")
         )
-        await until(lambda: supervisor.snapshot().questions, within=60)
-        supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+        await until(lambda: supervisor.view.snapshot().questions, within=60)
+        await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
         await ticket.outcome()
         await until(lambda: sleepers(tag), within=30)
-        supervisor.hibernate(ticket.key)
-        await until(lambda: not supervisor.snapshot().clients, within=30)
+        await supervisor.hibernate(ticket.key)
+        await until(lambda: not supervisor.view.snapshot().clients, within=30)
         assert find_tagged(tag) == []
 
 

@@ -7,7 +7,7 @@ import pytest
 from supervisor.api.entries import Noticed
 from supervisor.api.types import Prompt, ServerState
 from tests.acceptance.conftest import Open
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -20,20 +20,20 @@ SERVERS = {
 async def test_a_server_that_fails_is_told_and_one_that_hangs_is_named(open_house: Open) -> None:
     async with open_house(keys={"mcpServers": SERVERS}) as house:
         supervisor = house.supervisor
-        ticket = supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))
-        await until(lambda: supervisor.snapshot().sessions[0].awaited_servers == ("hangs",), within=30)
+        ticket = await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))
+        await until(lambda: supervisor.view.snapshot().sessions[0].awaited_servers == ("hangs",), within=30)
         await until(
             lambda: any(
                 "The MCP server fails failed" in one.text
-                for one in supervisor.conversation(ticket.key).entries
+                for one in at_once(supervisor.conversation(ticket.key)).entries
                 if isinstance(one, Noticed)
             ),
             within=30,
         )
-        (client,) = supervisor.snapshot().clients
+        (client,) = (await supervisor.snapshot()).clients
         assert {server.name: server.state for server in client.servers} == {
             "hangs": ServerState.PENDING,
             "fails": ServerState.FAILED,
         }
-        supervisor.interrupt(ticket.key)
+        await supervisor.interrupt(ticket.key)
         await ticket.outcome()

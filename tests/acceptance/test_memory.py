@@ -22,14 +22,14 @@ async def test_a_client_above_its_hard_ceiling_ends_with_its_turn_and_its_sessio
 ) -> None:
     async with open_house(keys={"pool": NO_CEILINGS | {"hardMemory": "64MiB"}}) as house:
         supervisor = house.supervisor
-        with supervisor.watch() as feed:
-            first = await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana")).outcome()
+        with await supervisor.watch() as feed:
+            first = await (await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
             assert isinstance(first, Done)
-            await until(lambda: not supervisor.snapshot().clients, within=30)
+            await until(lambda: not supervisor.view.snapshot().clients, within=30)
             gone = [event for event in feed.take().events if isinstance(event, past.ClientGone)]
         assert [event.reason for event in gone] == ["recycled: over its memory ceiling"]
         assert find_clients(tmp_path) == []
-        recalled = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        recalled = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(recalled, Done)
         assert "4711" in recalled.text
 
@@ -40,11 +40,11 @@ async def test_a_client_above_its_panic_ceiling_is_ended_in_its_turn_with_its_wh
     """R3: the tool's children too; the turn says what it was, and the session goes on."""
     async with open_house(keys={"pool": NO_CEILINGS}) as house:
         supervisor = house.supervisor
-        await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana")).outcome()
-        ticket = supervisor.submit(Prompt("desk", SLEEPER, user="ana"))
-        await until(lambda: supervisor.snapshot().questions, within=30)
-        supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
-        await until(lambda: supervisor.snapshot().clients[0].processes >= 3, within=30)
+        await (await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
+        ticket = await supervisor.submit(Prompt("desk", SLEEPER, user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions, within=30)
+        await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
+        await until(lambda: supervisor.view.snapshot().clients[0].processes >= 3, within=30)
         instance = supervisor._instances["desk"]
         pool = instance.template.pool
         tight = pool.model_copy(update={"panic_memory": 64 * 1024**2})
@@ -53,10 +53,10 @@ async def test_a_client_above_its_panic_ceiling_is_ended_in_its_turn_with_its_wh
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.OUT_OF_MEMORY
         assert "more than panicMemory (64MiB)" in outcome.message
-        await until(lambda: not supervisor.snapshot().clients, within=30)
+        await until(lambda: not supervisor.view.snapshot().clients, within=30)
         assert find_clients(tmp_path) == []
         instance.core.template = instance.template.model_copy(update={"pool": pool})
-        recalled = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        recalled = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(recalled, Done)
         assert "4711" in recalled.text
 
@@ -65,15 +65,15 @@ async def test_a_budget_that_holds_one_client_runs_the_second_after_the_first(op
     """S2.29–31: by what the first one measures and what a second is expected to need."""
     async with open_house(keys={"pool": NO_CEILINGS | {"memoryBudget": "256MiB"}}) as house:
         supervisor = house.supervisor
-        first = supervisor.submit(Prompt("desk", "[[slow: 4]] [[say: one]]", user="ana"))
-        second = supervisor.submit(Prompt("desk", "[[say: two]]", user="boris"))
-        await until(lambda: supervisor.snapshot().instances[0].memory_bytes, within=30)
+        first = await supervisor.submit(Prompt("desk", "[[slow: 4]] [[say: one]]", user="ana"))
+        second = await supervisor.submit(Prompt("desk", "[[say: two]]", user="boris"))
+        await until(lambda: supervisor.view.snapshot().instances[0].memory_bytes, within=30)
         row = supervisor.view.session_row(second.key)
         assert row is not None
         assert row.why is WhyWaiting.MEMORY
-        assert len(supervisor.snapshot().clients) == 1
+        assert len((await supervisor.snapshot()).clients) == 1
         for ticket, text in ((first, "one"), (second, "two")):
             outcome = await ticket.outcome()
             assert isinstance(outcome, Done)
             assert outcome.text == text
-        assert len(supervisor.snapshot().clients) == 1, "the first has made room"
+        assert len((await supervisor.snapshot()).clients) == 1, "the first has made room"

@@ -12,7 +12,7 @@ from supervisor.api import events as past
 from supervisor.api.types import Allow, Done, Failed, FailureKind, InstanceState, Interrupted, Prompt
 from supervisor.process.process_tree import LOST, list_tree
 from tests.acceptance.conftest import House, Open, find_clients
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -22,9 +22,9 @@ SLEEPER = '[[tool: Bash {"command": "sleep 300 & sleep 300", "timeout": 600000}]
 async def start_sleeper(house: House) -> tuple[object, list[psutil.Process]]:
     """A turn whose Bash tool has two children running; gives its ticket and the whole tree."""
     supervisor = house.supervisor
-    ticket = supervisor.submit(Prompt("desk", SLEEPER, user="ana"))
-    await until(lambda: supervisor.snapshot().questions, within=30)
-    supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+    ticket = await supervisor.submit(Prompt("desk", SLEEPER, user="ana"))
+    await until(lambda: supervisor.view.snapshot().questions, within=30)
+    await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
     (pid,) = house.pids
     root = psutil.Process(pid)
     await until(lambda: len(names_below(root).intersection({"sleep", "bash"})) == 2, within=30)
@@ -49,8 +49,8 @@ async def test_kill_leaves_no_process_of_the_tree(open_house: Open, tmp_path: Pa
     async with open_house() as house:
         ticket, tree = await start_sleeper(house)
         assert len(tree) >= 3
-        house.supervisor.kill("desk")
-        await until(lambda: house.supervisor.snapshot().instances[0].state is InstanceState.STOPPED, within=30)
+        await house.supervisor.kill("desk")
+        await until(lambda: house.supervisor.view.snapshot().instances[0].state is InstanceState.STOPPED, within=30)
         assert alive(tree) == []
         assert find_clients(tmp_path) == []
         assert isinstance(ticket.finished, Interrupted)  # type: ignore[attr-defined]
@@ -60,15 +60,15 @@ async def test_a_stopped_process_is_ended_all_the_same(open_house: Open) -> None
     """Sdk-facts §1.3: a SIGSTOPped CLI answers nothing and needs KILL."""
     async with open_house() as house:
         supervisor = house.supervisor
-        ticket = supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="ana"))
-        await until(lambda: supervisor.conversation(ticket.key).open_text, within=30)
+        ticket = await supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="ana"))
+        await until(lambda: at_once(supervisor.conversation(ticket.key)).open_text, within=30)
         (pid,) = house.pids
         process = psutil.Process(pid)
         process.suspend()
-        with supervisor.watch() as feed:
-            supervisor.kill_client(supervisor.snapshot().clients[0].id)
+        with await supervisor.watch() as feed:
+            await supervisor.kill_client((await supervisor.snapshot()).clients[0].id)
             outcome = await ticket.outcome()
-            await until(lambda: not supervisor.snapshot().clients, within=30)
+            await until(lambda: not supervisor.view.snapshot().clients, within=30)
             events = feed.take().events
         assert isinstance(outcome, Interrupted)
         assert alive([process]) == []
@@ -81,16 +81,16 @@ async def test_a_crash_fails_its_own_turn_and_the_session_is_resumed(open_house:
     """S1.18"""
     async with open_house() as house:
         supervisor = house.supervisor
-        await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana")).outcome()
-        other = supervisor.submit(Prompt("desk", "[[slow: 4]] [[say: unharmed]]", user="boris"))
-        ticket = supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="ana"))
-        await until(lambda: supervisor.conversation(ticket.key).open_text, within=30)
-        pid = next(row.pid for row in supervisor.snapshot().clients if row.key == ticket.key)
+        await (await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
+        other = await supervisor.submit(Prompt("desk", "[[slow: 4]] [[say: unharmed]]", user="boris"))
+        ticket = await supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="ana"))
+        await until(lambda: at_once(supervisor.conversation(ticket.key)).open_text, within=30)
+        pid = next(row.pid for row in (await supervisor.snapshot()).clients if row.key == ticket.key)
         psutil.Process(pid).kill()
         outcome = await ticket.outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.CRASHED
-        recalled = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        recalled = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(recalled, Done)
         assert "4711" in recalled.text
         assert isinstance(await other.outcome(), Done)
@@ -100,12 +100,12 @@ async def test_drain_ends_with_nothing_running(open_house: Open, tmp_path: Path)
     """S1.17"""
     async with open_house() as house:
         supervisor = house.supervisor
-        running = supervisor.submit(Prompt("desk", "[[slow: 2]] [[say: finished]]", user="ana"))
-        queued = supervisor.submit(Prompt("desk", "[[say: queued too]]", user="ana"))
-        await until(lambda: supervisor.snapshot().sessions[0].turn_id, within=30)
-        supervisor.drain("desk")
+        running = await supervisor.submit(Prompt("desk", "[[slow: 2]] [[say: finished]]", user="ana"))
+        queued = await supervisor.submit(Prompt("desk", "[[say: queued too]]", user="ana"))
+        await until(lambda: supervisor.view.snapshot().sessions[0].turn_id, within=30)
+        await supervisor.drain("desk")
         await supervisor.drained("desk")
-        assert supervisor.snapshot().clients == ()
+        assert (await supervisor.snapshot()).clients == ()
         assert find_clients(tmp_path) == []
         for ticket, text in ((running, "finished"), (queued, "queued too")):
             assert isinstance(ticket.finished, Done)
@@ -118,22 +118,22 @@ async def test_an_api_that_refuses_fails_the_turn_with_its_kind(
 ) -> None:
     async with open_house() as house:
         supervisor = house.supervisor
-        outcome = await supervisor.submit(Prompt("desk", f"[[error: {status}]]", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", f"[[error: {status}]]", user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is kind
-        assert isinstance(await supervisor.submit(Prompt("desk", "[[say: fine]]", user="ana")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "[[say: fine]]", user="ana"))).outcome(), Done)
 
 
 async def test_two_supervisors_on_one_machine_leave_each_others_processes_alone(open_house: Open) -> None:
     """R3: both have a client `desk-1`; a client's mark belongs to one supervisor."""
     async with open_house() as one, open_house() as two:
-        await one.supervisor.submit(Prompt("desk", "[[echo]] I am one", user="ana")).outcome()
-        await two.supervisor.submit(Prompt("desk", "[[echo]] I am two", user="ana")).outcome()
-        assert one.supervisor.snapshot().clients[0].id == two.supervisor.snapshot().clients[0].id
+        await (await one.supervisor.submit(Prompt("desk", "[[echo]] I am one", user="ana"))).outcome()
+        await (await two.supervisor.submit(Prompt("desk", "[[echo]] I am two", user="ana"))).outcome()
+        assert (await one.supervisor.snapshot()).clients[0].id == (await two.supervisor.snapshot()).clients[0].id
         (survivor,) = two.pids
-        one.supervisor.kill("desk")
+        await one.supervisor.kill("desk")
         await one.supervisor.drained("desk")
         assert psutil.Process(survivor).is_running()
-        outcome = await two.supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        outcome = await (await two.supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(outcome, Done)
         assert two.pids == {survivor}

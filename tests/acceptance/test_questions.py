@@ -25,13 +25,13 @@ async def test_an_approved_tool_runs_in_the_sessions_own_directory(open_house: O
     """S3.3–5"""
     async with open_house() as house:
         supervisor = house.supervisor
-        ticket = supervisor.submit(Prompt("desk", WRITE, user="ana"))
-        await until(lambda: supervisor.snapshot().questions, within=30)
-        (question,) = supervisor.snapshot().questions
+        ticket = await supervisor.submit(Prompt("desk", WRITE, user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions, within=30)
+        (question,) = (await supervisor.snapshot()).questions
         assert (question.kind, question.tool) == (QuestionKind.PERMISSION, "Write")
-        supervisor.answer(question.id, Allow())
+        await supervisor.answer(question.id, Allow())
         assert isinstance(await ticket.outcome(), Done)
-        (row,) = supervisor.snapshot().sessions
+        (row,) = (await supervisor.snapshot()).sessions
         written = supervisor.settings.state_dir / "workspaces" / "desk" / row.session_uuid / "notes.txt"
         assert written.read_text() == "from the agent"
 
@@ -39,12 +39,12 @@ async def test_an_approved_tool_runs_in_the_sessions_own_directory(open_house: O
 async def test_a_denied_tool_does_not_run_and_the_agent_reads_the_reason(open_house: Open) -> None:
     async with open_house() as house:
         supervisor = house.supervisor
-        ticket = supervisor.submit(Prompt("desk", WRITE, user="ana"))
-        await until(lambda: supervisor.snapshot().questions, within=30)
-        (question,) = supervisor.snapshot().questions
-        supervisor.answer(question.id, Deny("use the wiki instead"))
+        ticket = await supervisor.submit(Prompt("desk", WRITE, user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions, within=30)
+        (question,) = (await supervisor.snapshot()).questions
+        await supervisor.answer(question.id, Deny("use the wiki instead"))
         assert isinstance(await ticket.outcome(), Done)
-        results = [e for e in supervisor.conversation(ticket.key).entries if isinstance(e, ToolReturned)]
+        results = [e for e in (await supervisor.conversation(ticket.key)).entries if isinstance(e, ToolReturned)]
         assert [(entry.is_error, "use the wiki instead" in entry.text) for entry in results] == [(True, True)]
         assert not list(supervisor.settings.state_dir.rglob("notes.txt"))
 
@@ -53,26 +53,28 @@ async def test_an_expired_question_is_not_run_and_a_late_answer_is_refused(open_
     """S5.15"""
     async with open_house(keys={"questionTtl": 0.3}) as house:
         supervisor = house.supervisor
-        ticket = supervisor.submit(Prompt("desk", WRITE, user="ana"))
-        await until(lambda: supervisor.snapshot().questions, within=30)
-        (question,) = supervisor.snapshot().questions
+        ticket = await supervisor.submit(Prompt("desk", WRITE, user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions, within=30)
+        (question,) = (await supervisor.snapshot()).questions
         assert isinstance(await ticket.outcome(), Done)
         with pytest.raises(AlreadyAnswered, match="expired"):
-            supervisor.answer(question.id, Allow())
+            await supervisor.answer(question.id, Allow())
         assert not list(supervisor.settings.state_dir.rglob("notes.txt"))
 
 
 async def test_a_choice_reaches_the_agent(open_house: Open) -> None:
     async with open_house() as house:
         supervisor = house.supervisor
-        ticket = supervisor.submit(Prompt("desk", "[[ask: Which colour? | red | blue]] [[say: thanks]]", user="ana"))
-        await until(lambda: supervisor.snapshot().questions, within=30)
-        (question,) = supervisor.snapshot().questions
+        ticket = await supervisor.submit(
+            Prompt("desk", "[[ask: Which colour? | red | blue]] [[say: thanks]]", user="ana")
+        )
+        await until(lambda: supervisor.view.snapshot().questions, within=30)
+        (question,) = (await supervisor.snapshot()).questions
         assert question.kind is QuestionKind.CHOICE
         assert [label for label, _ in question.choices[0].options] == ["red", "blue"]
-        supervisor.answer(question.id, Choose({question.choices[0].question: "blue"}))
+        await supervisor.answer(question.id, Choose({question.choices[0].question: "blue"}))
         assert isinstance(await ticket.outcome(), Done)
-        (result,) = [e for e in supervisor.conversation(ticket.key).entries if isinstance(e, ToolReturned)]
+        (result,) = [e for e in (await supervisor.conversation(ticket.key)).entries if isinstance(e, ToolReturned)]
         assert "blue" in result.text
         assert "red" not in result.text.replace("answered", "")
 
@@ -83,16 +85,16 @@ async def test_approved_is_recorded_exactly_where_the_tool_has_run(open_house: O
     async with open_house() as house:
         supervisor = house.supervisor
         for number, pause in enumerate((0.0, 0.0, 0.001, 0.003, 0.01, 0.03)):
-            ticket = supervisor.submit(Prompt("desk", WRITE, user=f"u{number}"))
-            await until(lambda: supervisor.snapshot().questions, within=30)
-            (question,) = supervisor.snapshot().questions
-            supervisor.answer(question.id, Allow())
+            ticket = await supervisor.submit(Prompt("desk", WRITE, user=f"u{number}"))
+            await until(lambda: supervisor.view.snapshot().questions, within=30)
+            (question,) = (await supervisor.snapshot()).questions
+            await supervisor.answer(question.id, Allow())
             await anyio.sleep(pause)
             match how:
                 case "interrupt":
-                    supervisor.interrupt(ticket.key)
+                    await supervisor.interrupt(ticket.key)
                 case "kill":
-                    supervisor.kill("desk")
+                    await supervisor.kill("desk")
                 case _:
                     (pid,) = house.pids
                     os.kill(pid, signal.SIGKILL)
@@ -107,8 +109,8 @@ async def test_approved_is_recorded_exactly_where_the_tool_has_run(open_house: O
             assert found is not None
             assert (found[0] == "approved") is written.exists(), f"{how} after {pause} s: {found[0]}"
             if how != "interrupt":
-                await until(lambda: not supervisor.snapshot().clients, within=30)
-                supervisor.resume("desk")
+                await until(lambda: not supervisor.view.snapshot().clients, within=30)
+                await supervisor.resume("desk")
 
 
 async def test_what_is_approved_is_what_runs_hidden_characters_included(open_house: Open) -> None:
@@ -116,12 +118,12 @@ async def test_what_is_approved_is_what_runs_hidden_characters_included(open_hou
     call = json.dumps({"file_path": "notes.txt", "content": content})
     async with open_house() as house:
         supervisor = house.supervisor
-        ticket = supervisor.submit(Prompt("desk", f"[[tool: Write {call}]] [[say: that is all]]", user="ana"))
-        await until(lambda: supervisor.snapshot().questions, within=30)
-        (question,) = supervisor.snapshot().questions
+        ticket = await supervisor.submit(Prompt("desk", f"[[tool: Write {call}]] [[say: that is all]]", user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions, within=30)
+        (question,) = (await supervisor.snapshot()).questions
         assert "seen⟨U+202E⟩⟨U+200B⟩hidden⟨ESC⟩[2K   end" in question.detail
         assert "RIGHT-TO-LEFT OVERRIDE" in " ".join(question.warnings)
-        supervisor.answer(question.id, Allow())
+        await supervisor.answer(question.id, Allow())
         await ticket.outcome()
         (written,) = supervisor.settings.state_dir.rglob("notes.txt")
         assert written.read_bytes() == content.encode()
@@ -131,16 +133,19 @@ async def test_always_for_write_covers_the_workspace_and_nothing_else(open_house
     async with open_house() as house:
         supervisor = house.supervisor
         outside = tmp_path / "outside" / "x.txt"
-        first = supervisor.submit(Prompt("desk", WRITE, user="ana"))
-        await until(lambda: supervisor.snapshot().questions, within=30)
-        supervisor.answer(supervisor.snapshot().questions[0].id, Allow(always=True))
+        first = await supervisor.submit(Prompt("desk", WRITE, user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions, within=30)
+        await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow(always=True))
         await first.outcome()
         call = json.dumps({"file_path": str(outside), "content": "x"})
-        second = supervisor.submit(Prompt("desk", f"[[tool: Write {call}]] [[say: that is all]]", user="ana"))
-        await until(lambda: supervisor.snapshot().questions or supervisor.snapshot().sessions[0].turns == 2, within=30)
-        for question in supervisor.snapshot().questions:
+        second = await supervisor.submit(Prompt("desk", f"[[tool: Write {call}]] [[say: that is all]]", user="ana"))
+        await until(
+            lambda: supervisor.view.snapshot().questions or supervisor.view.snapshot().sessions[0].turns == 2,
+            within=30,
+        )
+        for question in (await supervisor.snapshot()).questions:
             assert question.always == f"Write in {outside.parent}/ and below"
-            supervisor.answer(question.id, Deny())
+            await supervisor.answer(question.id, Deny())
         await second.outcome()
         assert not outside.exists()
 
@@ -148,12 +153,12 @@ async def test_always_for_write_covers_the_workspace_and_nothing_else(open_house
 async def test_always_is_remembered_by_the_session_after_it_was_evicted(open_house: Open) -> None:
     async with open_house() as house:
         supervisor = house.supervisor
-        first = supervisor.submit(Prompt("desk", WRITE, user="ana"))
-        await until(lambda: supervisor.snapshot().questions, within=30)
-        supervisor.answer(supervisor.snapshot().questions[0].id, Allow(always=True))
+        first = await supervisor.submit(Prompt("desk", WRITE, user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions, within=30)
+        await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow(always=True))
         await first.outcome()
-        supervisor.hibernate(first.key)
-        await until(lambda: not supervisor.snapshot().clients, within=30)
+        await supervisor.hibernate(first.key)
+        await until(lambda: not supervisor.view.snapshot().clients, within=30)
         again = WRITE.replace("notes.txt", "more.txt")
-        assert isinstance(await supervisor.submit(Prompt("desk", again, user="ana")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", again, user="ana"))).outcome(), Done)
         assert list(supervisor.settings.state_dir.rglob("more.txt"))

@@ -31,12 +31,12 @@ async def test_the_session_goes_on_without_it(open_house: Open, bad: str, kind: 
     async with open_house() as house:
         supervisor = house.supervisor
         if not is_first:
-            await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana")).outcome()
-        outcome = await supervisor.submit(Prompt("desk", bad, user="ana")).outcome()
+            await (await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", bad, user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is kind
         for _ in range(2):
-            after = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+            after = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
             assert isinstance(after, Done)
             assert "reject" not in after.text
             # The CLI has tried a compaction before it gave up on one that is too long: then a summary stands there.
@@ -48,12 +48,14 @@ async def test_one_in_the_middle_of_a_turn_is_cut_with_the_whole_turn(open_house
     """After a tool call: the error comes at the second request."""
     async with open_house() as house:
         supervisor = house.supervisor
-        await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana")).outcome()
-        outcome = await supervisor.submit(Prompt("desk", f"{TOOL} [[error: 400]] bad turn", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))).outcome()
+        outcome = await (
+            await supervisor.submit(Prompt("desk", f"{TOOL} [[error: 400]] bad turn", user="ana"))
+        ).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.REJECTED
         assert "what its tools have done stays done" in outcome.message
-        after = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        after = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(after, Done)
         assert "4711" in after.text
         assert "bad turn" not in after.text
@@ -70,32 +72,32 @@ async def test_a_prompt_is_not_rejected_for_a_turn_that_ended_before_the_api_had
 ) -> None:
     async with open_house() as house:
         supervisor = house.supervisor
-        await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))).outcome()
         with ExitStack() as silence:
             if bad == REJECT:
                 silence.enter_context(house.rehearsal.outage(Stall()))
-            lost = supervisor.submit(Prompt("desk", f"lost {bad}", user="ana"))
+            lost = await supervisor.submit(Prompt("desk", f"lost {bad}", user="ana"))
             if bad == RESULT:
-                await until(lambda: supervisor.snapshot().questions, within=60)
+                await until(lambda: supervisor.view.snapshot().questions, within=60)
                 silence.enter_context(house.rehearsal.outage(Stall()))
-                supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+                await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
             await until(lambda: any(REJECT in request.text for request in house.rehearsal.record), within=60)
             await until(lambda: any(REJECT in file.read_text() for file in tmp_path.glob("claude/projects/*/*.jsonl")))
             if end == "crash":
                 (pid,) = house.pids
                 psutil.Process(pid).kill()
             else:
-                supervisor.interrupt(lost.key)
+                await supervisor.interrupt(lost.key)
             outcome = await lost.outcome()
             assert isinstance(outcome, Interrupted) or (
                 isinstance(outcome, Failed) and outcome.kind is FailureKind.CRASHED
             )
         for number in range(2):
-            after = await supervisor.submit(Prompt("desk", f"[[recall]] after {number}", user="ana")).outcome()
+            after = await (await supervisor.submit(Prompt("desk", f"[[recall]] after {number}", user="ana"))).outcome()
             assert isinstance(after, Done)
             assert "4711" in after.text
             assert ("after 0" in after.text) is (number == 1)
-        entries = supervisor.conversation(lost.key).entries
+        entries = (await supervisor.conversation(lost.key)).entries
         assert sum("sent again without that" in getattr(one, "text", "") for one in entries) == 1
 
 
@@ -103,16 +105,16 @@ async def test_a_bad_prompt_behind_one_without_an_answer_is_the_one_that_is_reje
     """Sent again without what stood before it, it is rejected once more; the next prompt is sent once."""
     async with open_house() as house:
         supervisor = house.supervisor
-        await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))).outcome()
         with house.rehearsal.outage(Stall()):
-            lost = supervisor.submit(Prompt("desk", "[[say: never]] lost", user="ana"))
+            lost = await supervisor.submit(Prompt("desk", "[[say: never]] lost", user="ana"))
             await until(lambda: any("] lost" in request.prompt for request in house.rehearsal.record), within=60)
-            supervisor.interrupt(lost.key)
+            await supervisor.interrupt(lost.key)
             await lost.outcome()
-        outcome = await supervisor.submit(Prompt("desk", f"bad {REJECT}", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", f"bad {REJECT}", user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.REJECTED
-        after = await supervisor.submit(Prompt("desk", "[[recall]] after", user="ana")).outcome()
+        after = await (await supervisor.submit(Prompt("desk", "[[recall]] after", user="ana"))).outcome()
         assert isinstance(after, Done)
         assert "4711" in after.text
         assert "bad" not in after.text

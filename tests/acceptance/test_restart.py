@@ -68,8 +68,8 @@ async def test_a_turn_that_a_kill_interrupted_is_replayed_with_its_prompt_sent_o
             assert row.state is SessionState.INTERRUPTED
             assert row.offer is not None
             assert "the one that was killed" in row.offer.text
-            assert isinstance(await supervisor.replay(ANA).outcome(), Done)
-            recalled = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+            assert isinstance(await (await supervisor.replay(ANA)).outcome(), Done)
+            recalled = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(recalled, Done)
         assert recalled.text.count("the one that was killed") == 1
         assert ("4711" in recalled.text) is not is_first
@@ -80,10 +80,10 @@ async def test_a_turn_that_a_kill_interrupted_is_replayed_with_its_prompt_sent_o
 async def test_a_session_is_resumed_whole_by_the_next_supervisor(open_house: Open) -> None:
     """S3.23, S2.10: everything was restarted."""
     async with open_house(state="same") as house:
-        await house.supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana")).outcome()
+        await (await house.supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
     async with open_house(state="same") as house:
-        assert house.supervisor.snapshot().sessions[0].state is SessionState.HIBERNATED
-        outcome = await house.supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        assert (await house.supervisor.snapshot()).sessions[0].state is SessionState.HIBERNATED
+        outcome = await (await house.supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(outcome, Done)
         assert "4711" in outcome.text
 
@@ -138,17 +138,17 @@ async def test_refused_credentials_park_the_pool_within_moments(open_house: Open
     async with open_house(keys={"queue": {"maxWait": "none"}}) as house:
         supervisor = house.supervisor
         with house.rehearsal.outage(Refuse(401)):
-            first = supervisor.submit(Prompt("desk", "[[say: hi]] one", user="ana"))
+            first = await supervisor.submit(Prompt("desk", "[[say: hi]] one", user="ana"))
             outcome = await first.outcome()
             assert isinstance(outcome, Failed)
             assert outcome.kind is FailureKind.AUTHENTICATION
-            row = supervisor.snapshot().instances[0]
+            row = (await supervisor.snapshot()).instances[0]
             assert row.parked_for is FailureKind.AUTHENTICATION
             assert row.parked_until is not None
             assert len(house.requests_of("one")) <= 2, "it was not repeated again and again"
-        waiting = supervisor.submit(Prompt("desk", "[[say: hi]] two", user="ana"))
+        waiting = await supervisor.submit(Prompt("desk", "[[say: hi]] two", user="ana"))
         await waiting.accepted()
-        supervisor.resume("desk")
+        await supervisor.resume("desk")
         assert isinstance(await waiting.outcome(), Done)
 
 
@@ -156,14 +156,14 @@ async def test_an_idle_process_that_stands_still_is_replaced(open_house: Open) -
     """S2.33: a stopped process answers no ping; the session goes on in another, whole."""
     async with open_house(health_interval=0.5, control_timeout=2.0, kill_grace=1.0) as house:
         supervisor = house.supervisor
-        await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
         (pid,) = house.pids
         stopped = psutil.Process(pid)
         stopped.suspend()
-        await until(lambda: not supervisor.snapshot().clients, within=60)
+        await until(lambda: not supervisor.view.snapshot().clients, within=60)
         assert not is_alive(stopped)
-        assert dict(supervisor.snapshot().instances[0].pool.failures) == {FailureKind.STALLED: 1}
-        outcome = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        assert dict((await supervisor.snapshot()).instances[0].pool.failures) == {FailureKind.STALLED: 1}
+        outcome = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(outcome, Done)
         assert "4711" in outcome.text
 
@@ -174,14 +174,14 @@ async def test_a_client_that_asks_is_freed_for_who_waits_and_its_turn_goes_on_wh
     async with open_house(1, keys=keys) as house:
         supervisor = house.supervisor
         call = '[[tool: Write {"file_path": "x.txt", "content": "x"}]]'
-        asked = supervisor.submit(Prompt("desk", f"number 4711 {call} [[say: no]]", user="ana"))
-        await until(lambda: supervisor.snapshot().questions, within=30)
-        other = await supervisor.submit(Prompt("desk", "[[say: my turn]]", user="boris")).outcome()
+        asked = await supervisor.submit(Prompt("desk", f"number 4711 {call} [[say: no]]", user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions, within=30)
+        other = await (await supervisor.submit(Prompt("desk", "[[say: my turn]]", user="boris"))).outcome()
         assert isinstance(other, Done)
         row = supervisor.view.session_row(asked.key)
         assert row is not None
         assert (row.state, row.client_id) == (SessionState.ASKING, "")
-        supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+        await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
         outcome = await asked.outcome()
         assert isinstance(outcome, Done)
         told = [request for request in house.rehearsal.record if "was approved" in request.prompt]

@@ -24,7 +24,9 @@ AS_ROOT = {"IS_SANDBOX": "1"}
 
 
 async def call(house: House, tool: str, **arguments: object) -> str:
-    outcome = await house.supervisor.submit(Prompt("desk", f"[[tool: {tool} {json.dumps(arguments)}]]")).outcome()
+    outcome = await (
+        await house.supervisor.submit(Prompt("desk", f"[[tool: {tool} {json.dumps(arguments)}]]"))
+    ).outcome()
     assert isinstance(outcome, Done), outcome
     return outcome.text
 
@@ -107,7 +109,7 @@ async def test_a_server_that_is_taken_away_by_the_name_in_the_file_is_gone(open_
         "disallowedTools": ["mcp__my wiki"],
     }
     async with open_house(1, variables=ALL_AT_ONCE, keys=keys) as house:
-        await house.supervisor.submit(Prompt("desk", "[[say: hi]]")).outcome()
+        await (await house.supervisor.submit(Prompt("desk", "[[say: hi]]"))).outcome()
         sent = house.rehearsal.record[-1].tools
         assert {tool for tool in sent if tool.startswith("mcp__")} == {"mcp__other__find", "mcp__other__erase"}
 
@@ -122,5 +124,5 @@ async def test_tools_left_empty_are_none_whatever_else_the_file_brings(open_hous
         "mcpServers": {"a": SERVER},
     }
     async with open_house(1, variables=AS_ROOT, keys=keys) as house:
-        await house.supervisor.submit(Prompt("desk", "[[say: hi]]")).outcome()
+        await (await house.supervisor.submit(Prompt("desk", "[[say: hi]]"))).outcome()
         assert house.rehearsal.record[-1].tools == ()

@@ -15,7 +15,7 @@ from supervisor.api.errors import Refused
 from supervisor.api.types import Allow, Done, Interrupted, Prompt, SessionState, Source
 from supervisor.claude.options import SELF_STARTING_TOOLS
 from tests.acceptance.conftest import House, Open
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -32,12 +32,12 @@ async def allowing(house: House) -> AsyncIterator[None]:
     """Whatever is asked meanwhile is allowed."""
 
     async def answer() -> None:
-        with house.supervisor.watch() as feed:
+        with await house.supervisor.watch() as feed:
             while True:
                 await feed.wait()
                 for question in feed.take().questions or ():
                     with suppress(Refused):
-                        house.supervisor.answer(question.id, Allow())
+                        await house.supervisor.answer(question.id, Allow())
 
     async with anyio.create_task_group() as group:
         group.start_soon(answer)
@@ -46,21 +46,21 @@ async def allowing(house: House) -> AsyncIterator[None]:
 
 
 def sources_of(house: House) -> dict[str, Source]:
-    (row,) = house.supervisor.snapshot().sessions
-    entries = house.supervisor.conversation(row.key).entries
+    (row,) = house.supervisor.view.snapshot().sessions
+    entries = at_once(house.supervisor.conversation(row.key)).entries
     return {one.turn_id: one.source for one in entries if isinstance(one, Asked)}
 
 
 def ended(house: House) -> list[tuple[Source, object]]:
-    (row,) = house.supervisor.snapshot().sessions
+    (row,) = house.supervisor.view.snapshot().sessions
     sources = sources_of(house)
-    entries = house.supervisor.conversation(row.key).entries
+    entries = at_once(house.supervisor.conversation(row.key)).entries
     return [(sources[one.turn_id], one.outcome) for one in entries if isinstance(one, TurnEnded)]
 
 
 async def test_no_tool_that_starts_turns_is_offered(open_house: Open) -> None:
     async with open_house(keys={"tools": None}) as house:
-        await house.supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana")).outcome()
+        await (await house.supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))).outcome()
         (request,) = house.rehearsal.record
     assert "Bash" in request.tools
     assert not set(request.tools) & set(SELF_STARTING_TOOLS)
@@ -75,12 +75,12 @@ async def test_a_timer_in_the_workspace_fires_only_where_the_template_names_its_
     tools = ["Bash", *(["CronList"] if is_wanted else [])]
     async with open_house(keys={"tools": tools}) as house:
         supervisor = house.supervisor
-        ticket = supervisor.submit(Prompt("desk", "[[say: hello]]", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "[[say: hello]]", user="ana"))
         await ticket.outcome()
         folder = supervisor._instances["desk"].sessions[ticket.key].workspace
         assert folder is not None
-        supervisor.hibernate(ticket.key)
-        await until(lambda: not supervisor.snapshot().clients, within=30)
+        await supervisor.hibernate(ticket.key)
+        await until(lambda: not supervisor.view.snapshot().clients, within=30)
         job = {
             "id": "45d31a33",
             "cron": "* * * * *",
@@ -96,7 +96,7 @@ async def test_a_timer_in_the_workspace_fires_only_where_the_template_names_its_
         }
         (folder / ".claude").mkdir(exist_ok=True)
         (folder / ".claude" / "scheduled_tasks.json").write_text(json.dumps({"tasks": [job]}), encoding="utf-8")
-        outcome = await supervisor.submit(Prompt("desk", "[[say: hello again]]", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "[[say: hello again]]", user="ana"))).outcome()
         assert isinstance(outcome, Done)
         assert outcome.text == "hello again"
         if is_wanted:
@@ -112,7 +112,7 @@ async def test_a_timer_in_the_workspace_fires_only_where_the_template_names_its_
 async def test_a_background_tasks_turn_is_one_of_its_own(open_house: Open) -> None:
     async with open_house(variables=BACKGROUND) as house, allowing(house):
         supervisor = house.supervisor
-        ticket = supervisor.submit(Prompt("desk", start_task(0.5, "a build"), user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", start_task(0.5, "a build"), user="ana"))
         first = await ticket.outcome()
         assert isinstance(first, Done)
         await until(lambda: len(ended(house)) == 2, within=60)
@@ -120,12 +120,12 @@ async def test_a_background_tasks_turn_is_one_of_its_own(open_house: Open) -> No
         assert source is Source.AGENT
         assert isinstance(outcome, Done)
         assert outcome.usage.cost_usd > 0
-        (row,) = supervisor.snapshot().sessions
+        (row,) = (await supervisor.snapshot()).sessions
         assert row.usage.cost_usd == pytest.approx(first.usage.cost_usd + outcome.usage.cost_usd)
-        await until(lambda: supervisor.snapshot().sessions[0].state is SessionState.IDLE, within=30)
-        asked = [one for one in supervisor.conversation(row.key).entries if isinstance(one, Asked)]
+        await until(lambda: supervisor.view.snapshot().sessions[0].state is SessionState.IDLE, within=30)
+        asked = [one for one in (await supervisor.conversation(row.key)).entries if isinstance(one, Asked)]
         assert "a background task has ended" in asked[-1].text
-        after = await supervisor.submit(Prompt("desk", "[[say: the answer]]", user="ana")).outcome()
+        after = await (await supervisor.submit(Prompt("desk", "[[say: the answer]]", user="ana"))).outcome()
         assert isinstance(after, Done)
         assert after.text == "the answer"
 
@@ -134,16 +134,16 @@ async def test_prompts_sent_around_its_beginning_get_their_own_answers(open_hous
     """Whatever the moment: before it, in it, and while it runs."""
     async with open_house(variables=BACKGROUND, pace=1.0) as house, allowing(house):
         supervisor = house.supervisor
-        await supervisor.submit(Prompt("desk", start_task(0.3, "a"), user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", start_task(0.3, "a"), user="ana"))).outcome()
         for number in range(12):
-            outcome = await supervisor.submit(Prompt("desk", f"[[say: answer {number}]]", user="ana")).outcome()
+            outcome = await (await supervisor.submit(Prompt("desk", f"[[say: answer {number}]]", user="ana"))).outcome()
             assert isinstance(outcome, Done)
             assert outcome.text == f"answer {number}"
         await until(lambda: len(ended(house)) == 14, within=60)
         assert [source for source, _ in ended(house)].count(Source.AGENT) == 1
         own = next(turn_id for turn_id, source in sources_of(house).items() if source is Source.AGENT)
-        (row,) = supervisor.snapshot().sessions
-        replies = [one for one in supervisor.conversation(row.key).entries if isinstance(one, Replied)]
+        (row,) = (await supervisor.snapshot()).sessions
+        replies = [one for one in (await supervisor.conversation(row.key)).entries if isinstance(one, Replied)]
         assert sum(one.turn_id == own for one in replies) <= 1
 
 
@@ -151,15 +151,15 @@ async def test_it_is_interrupted_and_its_client_lives_on(open_house: Open) -> No
     async with open_house(variables=BACKGROUND) as house, allowing(house):
         supervisor = house.supervisor
         prompt = start_task(0.3, "a").replace("[[say: it runs]]", "[[stream: 400 words, 0.05]]")
-        ticket = supervisor.submit(Prompt("desk", prompt, user="ana"))
-        await until(lambda: supervisor.snapshot().sessions[0].turn_id == ticket.turn_id, within=30)
+        ticket = await supervisor.submit(Prompt("desk", prompt, user="ana"))
+        await until(lambda: supervisor.view.snapshot().sessions[0].turn_id == ticket.turn_id, within=30)
         first = await ticket.outcome()
         assert isinstance(first, Done)
-        await until(lambda: supervisor.snapshot().sessions[0].is_self_begun, within=60)
+        await until(lambda: supervisor.view.snapshot().sessions[0].is_self_begun, within=60)
         pids = house.pids
-        assert supervisor.interrupt(ticket.key)
+        assert await supervisor.interrupt(ticket.key)
         await until(lambda: len(ended(house)) == 2, within=30)
         assert isinstance(ended(house)[1][1], Interrupted)
-        after = await supervisor.submit(Prompt("desk", "[[say: the answer]]", user="ana")).outcome()
+        after = await (await supervisor.submit(Prompt("desk", "[[say: the answer]]", user="ana"))).outcome()
         assert isinstance(after, Done)
         assert (after.text, house.pids) == ("the answer", pids)

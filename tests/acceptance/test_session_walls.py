@@ -26,7 +26,7 @@ FILE_TOOLS = ["Read", "Write", "Grep", "Glob"]
 
 
 async def say(house: House, text: str, user: str) -> str:
-    outcome = await house.supervisor.submit(Prompt("desk", text, user=user)).outcome()
+    outcome = await (await house.supervisor.submit(Prompt("desk", text, user=user))).outcome()
     assert isinstance(outcome, Done), outcome
     return outcome.text
 
@@ -39,11 +39,11 @@ async def use(house: House, tool: str, user: str, **arguments: object) -> str:
 async def approved(house: House, tool: str, user: str = "ana", **arguments: object) -> str:
     """The same, with whatever is asked meanwhile allowed once."""
     text = f"[[tool: {tool} {json.dumps(arguments)}]]"
-    ticket = house.supervisor.submit(Prompt("desk", text, user=user))
+    ticket = await house.supervisor.submit(Prompt("desk", text, user=user))
     while (turn := ticket.finished) is None:
-        for question in house.supervisor.snapshot().questions:
+        for question in (await house.supervisor.snapshot()).questions:
             with suppress(AlreadyAnswered):  # it is on its way to the agent
-                house.supervisor.answer(question.id, Allow(), by="test")
+                await house.supervisor.answer(question.id, Allow(), by="test")
         await anyio.sleep(0.02)
     outcome = await ticket.outcome()
     assert isinstance(outcome, Done), turn
@@ -51,7 +51,7 @@ async def approved(house: House, tool: str, user: str = "ana", **arguments: obje
 
 
 def uuid_of(house: House, user: str) -> str:
-    (row,) = [row for row in house.supervisor.snapshot().sessions if row.key.user == user]
+    (row,) = [row for row in house.supervisor.view.snapshot().sessions if row.key.user == user]
     return row.session_uuid
 
 
@@ -64,11 +64,11 @@ async def hibernate(house: House, user: str) -> None:
     key = SessionKey("desk", user, "default")
 
     def is_in(state: SessionState) -> bool:
-        return any(row.key == key and row.state is state for row in supervisor.snapshot().sessions)
+        return any(row.key == key and row.state is state for row in supervisor.view.snapshot().sessions)
 
     await until(lambda: is_in(SessionState.IDLE), within=30)
-    supervisor.hibernate(key)
-    await until(lambda: is_in(SessionState.HIBERNATED) and not supervisor.snapshot().clients, within=30)
+    await supervisor.hibernate(key)
+    await until(lambda: is_in(SessionState.HIBERNATED) and not supervisor.view.snapshot().clients, within=30)
 
 
 async def test_agents_of_one_folder_share_its_files_and_nothing_of_their_conversations(
@@ -181,7 +181,7 @@ async def test_no_word_of_the_prompt_and_no_token_stands_in_a_process_listing(op
     }
     async with open_house(1, keys=keys) as house:
         await say(house, "[[say: hi]]", "ana")
-        (row,) = house.supervisor.snapshot().clients
+        (row,) = (await house.supervisor.snapshot()).clients
         arguments = arguments_of(row.pid)
         assert "--system-prompt-file" in arguments
         assert "PROMPTWORD" not in arguments
@@ -215,7 +215,7 @@ async def test_effort_and_the_shape_of_the_answer_reach_the_request_and_the_call
         request = house.rehearsal.record[0]
         assert "StructuredOutput" in request.tools
         assert {"effort": "max"} in [message.get("output_config") for message in request.messages]
-        (row,) = house.supervisor.snapshot().clients
+        (row,) = (await house.supervisor.snapshot()).clients
         assert "--fallback-model\0claude-haiku-4-5\0" in arguments_of(row.pid)
 
 
@@ -308,9 +308,9 @@ async def test_tools_get_neither_the_operators_environment_nor_the_clients_crede
         assert "OWN=quicksand" in seen
         assert "ANTHROPIC_AUTH_TOKEN=its own" in seen, "what the server's configuration sets is the server's"
         assert "BULLPEN_OWN" not in seen
-        (row,) = house.supervisor.snapshot().clients
+        (row,) = (await house.supervisor.snapshot()).clients
         assert "quicksand" not in arguments_of(row.pid)
-        assert not [line for line in house.supervisor.snapshot().instances[0].walls if "quicksand" in line]
+        assert not [line for line in (await house.supervisor.snapshot()).instances[0].walls if "quicksand" in line]
 
 
 async def test_commands_and_their_exit_codes_come_through_unchanged(open_house: Open) -> None:
@@ -370,9 +370,9 @@ async def test_a_spare_has_the_same_walls(open_house: Open, tmp_path: Path) -> N
     outside = tmp_path / "outside.txt"
     outside.write_text("marmalade")
     async with open_house(2, spares=1, keys={"tools": FILE_TOOLS, "permissionMode": "acceptEdits"}) as house:
-        await until(lambda: house.supervisor.snapshot().instances[0].pool.spare == 1, within=30)
+        await until(lambda: house.supervisor.view.snapshot().instances[0].pool.spare == 1, within=30)
         assert "--restricted confines" in await use(house, "Read", "ana", file_path=str(outside))
-        assert house.supervisor.snapshot().instances[0].pool.adopted == 1
+        assert (await house.supervisor.snapshot()).instances[0].pool.adopted == 1
 
 
 @pytest.mark.skipif(not all(map(shutil.which, SANDBOX_PROGRAMS)), reason="needs bubblewrap and socat")
@@ -406,7 +406,7 @@ async def test_a_confined_agent_can_plan_and_its_plan_is_its_own(open_house: Ope
 
 async def test_a_start_says_which_skill_it_did_not_find(open_house: Open) -> None:
     async with open_house(1, keys={"skills": ["nowhere"]}) as house:
-        (row,) = house.supervisor.snapshot().instances
+        (row,) = (await house.supervisor.snapshot()).instances
         assert row.note.startswith("skill nowhere was not found in")
         assert row.note in row.walls
 

@@ -22,7 +22,7 @@ async def test_no_request_of_one_user_ever_contains_anothers_words(open_house: O
             async with anyio.create_task_group() as group:
                 for user, secret in secrets.items():
                     prompt = Prompt("desk", f"[[echo]] I am {user}, {secret}, round {round_number}", user=user)
-                    group.start_soon(house.supervisor.submit(prompt).outcome)
+                    group.start_soon((await house.supervisor.submit(prompt)).outcome)
         for user, secret in secrets.items():
             requests = house.requests_of(f"I am {user}")
             assert len(requests) == 3
@@ -36,9 +36,9 @@ async def test_same_key_in_order_and_a_slow_turn_delays_nobody_else(open_house: 
     calls = " ".join(f'[[slow: 1]] [[tool: Bash {{"command": "echo step {n}"}}]]' for n in range(8))
     async with open_house(2) as house:
         supervisor = house.supervisor
-        slow = supervisor.submit(Prompt("desk", f"{calls} [[say: long one done]]", user="ana"))
-        after_slow = supervisor.submit(Prompt("desk", "[[say: second of ana]]", user="ana"))
-        quick = supervisor.submit(Prompt("desk", "[[slow: 1]] [[say: short one done]]", user="boris"))
+        slow = await supervisor.submit(Prompt("desk", f"{calls} [[say: long one done]]", user="ana"))
+        after_slow = await supervisor.submit(Prompt("desk", "[[say: second of ana]]", user="ana"))
+        quick = await supervisor.submit(Prompt("desk", "[[slow: 1]] [[say: short one done]]", user="boris"))
         outcome = await quick.outcome()
         assert isinstance(outcome, Done)
         assert outcome.text == "short one done"
@@ -57,28 +57,28 @@ async def test_a_session_evicted_and_resumed_remembers(open_house: Open) -> None
     """S2.10"""
     async with open_house(1) as house:
         supervisor = house.supervisor
-        await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
         first_pid = house.pids
-        await supervisor.submit(Prompt("desk", "[[echo]] hello", user="boris")).outcome()
-        ana = next(row for row in supervisor.snapshot().sessions if row.key.user == "ana")
+        await (await supervisor.submit(Prompt("desk", "[[echo]] hello", user="boris"))).outcome()
+        ana = next(row for row in (await supervisor.snapshot()).sessions if row.key.user == "ana")
         assert ana.state is SessionState.HIBERNATED
-        outcome = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(outcome, Done)
         assert "4711" in outcome.text
         assert house.pids != first_pid
-        assert supervisor.snapshot().instances[0].pool.evictions == 2
+        assert (await supervisor.snapshot()).instances[0].pool.evictions == 2
 
 
 async def test_a_spare_is_adopted_with_its_own_session_id(open_house: Open) -> None:
     """S2.11: the connected, never-used client answers, under the id it was born with, in its own directory."""
     async with open_house(2, spares=1) as house:
         supervisor = house.supervisor
-        await until(lambda: supervisor.snapshot().instances[0].pool.spare == 1, within=30)
-        (spare,) = supervisor.snapshot().clients
-        await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana")).outcome()
-        (row,) = supervisor.snapshot().sessions
+        await until(lambda: supervisor.view.snapshot().instances[0].pool.spare == 1, within=30)
+        (spare,) = (await supervisor.snapshot()).clients
+        await (await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))).outcome()
+        (row,) = (await supervisor.snapshot()).sessions
         assert row.client_id == spare.id
-        assert supervisor.snapshot().instances[0].pool.adopted == 1
+        assert (await supervisor.snapshot()).instances[0].pool.adopted == 1
         assert row.session_uuid
         assert any(row.session_uuid in request.client for request in house.rehearsal.record)
 
@@ -87,8 +87,8 @@ async def test_people_of_two_instances_do_not_meet(open_house: Open) -> None:
     """S2.9, S5.41–43: same user and session name in another instance is another conversation."""
     second = {"name": "other", "tools": None}
     async with open_house() as house, open_house(keys=second) as other:
-        await house.supervisor.submit(Prompt("desk", "[[echo]] the word is marzipan", user="ana")).outcome()
-        outcome = await other.supervisor.submit(Prompt("other", "[[recall]]", user="ana")).outcome()
+        await (await house.supervisor.submit(Prompt("desk", "[[echo]] the word is marzipan", user="ana"))).outcome()
+        outcome = await (await other.supervisor.submit(Prompt("other", "[[recall]]", user="ana"))).outcome()
         assert isinstance(outcome, Done)
         assert "marzipan" not in outcome.text
         assert not any("marzipan" in request.text for request in other.rehearsal.record)
@@ -98,12 +98,12 @@ async def test_interrupt_and_ask_again_gets_the_new_answer(open_house: Open) -> 
     """Sdk-facts §2: a turn that is not drained would answer the next prompt."""
     async with open_house() as house:
         supervisor = house.supervisor
-        old = supervisor.submit(Prompt("desk", "[[stream: 2000 words, 0.05]] the old question", user="ana"))
-        conversation = supervisor.conversation(old.key)
+        old = await supervisor.submit(Prompt("desk", "[[stream: 2000 words, 0.05]] the old question", user="ana"))
+        conversation = await supervisor.conversation(old.key)
         await until(lambda: len(conversation.open_text) > 20, within=30)
         pid = house.pids
-        supervisor.interrupt(old.key)
-        new = supervisor.submit(Prompt("desk", "[[say: the new answer]]", user="ana"))
+        await supervisor.interrupt(old.key)
+        new = await supervisor.submit(Prompt("desk", "[[say: the new answer]]", user="ana"))
         stopped = await old.outcome()
         assert isinstance(stopped, Interrupted)
         assert stopped.text, "what had arrived is kept"
@@ -116,7 +116,7 @@ async def test_interrupt_and_ask_again_gets_the_new_answer(open_house: Open) -> 
 async def test_sessions_do_not_see_each_other_as_peers(open_house: Open) -> None:
     """Sdk-facts §6: with a shared configuration directory the peer tools list every other session."""
     async with open_house(2, keys={"tools": None}) as house:
-        await house.supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana")).outcome()
+        await (await house.supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))).outcome()
         (request,) = house.rehearsal.record
     assert "Bash" in request.tools
     assert not {"ListAgents", "SendMessage"} & set(request.tools)
@@ -126,9 +126,9 @@ async def test_memory_of_the_whole_tree_is_measured(open_house: Open) -> None:
     """S2.29–31"""
     async with open_house() as house:
         supervisor = house.supervisor
-        await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana")).outcome()
-        await until(lambda: supervisor.snapshot().clients[0].memory_bytes > 50_000_000, within=30)
-        snapshot = supervisor.snapshot()
+        await (await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))).outcome()
+        await until(lambda: supervisor.view.snapshot().clients[0].memory_bytes > 50_000_000, within=30)
+        snapshot = await supervisor.snapshot()
         assert snapshot.sessions[0].memory_bytes == snapshot.clients[0].memory_bytes
         assert snapshot.host.memory_bytes == snapshot.clients[0].memory_bytes
 
@@ -138,16 +138,16 @@ async def test_a_lost_conversation_goes_on_as_a_new_one_and_the_caller_is_told(o
     async with open_house() as house:
         supervisor = house.supervisor
         key = SessionKey("desk", "ana", "default")
-        await supervisor.submit(Prompt("desk", "[[echo]] remember me", user="ana")).outcome()
-        supervisor.hibernate(key)
-        await until(lambda: not supervisor.snapshot().clients, within=30)
-        row = supervisor.snapshot().sessions[0]
+        await (await supervisor.submit(Prompt("desk", "[[echo]] remember me", user="ana"))).outcome()
+        await supervisor.hibernate(key)
+        await until(lambda: not supervisor.view.snapshot().clients, within=30)
+        row = (await supervisor.snapshot()).sessions[0]
         state = supervisor.settings.state_dir
         for transcript in (state.parent / "claude").rglob(f"{row.session_uuid}.jsonl"):
             transcript.unlink()
-        outcome = await supervisor.submit(Prompt("desk", "[[echo]] still there?", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "[[echo]] still there?", user="ana"))).outcome()
         assert isinstance(outcome, Done)
-        texts = [getattr(entry, "text", "") for entry in supervisor.conversation(key).entries]
+        texts = [getattr(entry, "text", "") for entry in (await supervisor.conversation(key)).entries]
         assert any("no longer remembers" in text for text in texts)
 
 
@@ -158,17 +158,17 @@ async def test_a_prompt_is_only_words_to_the_cli(open_house: Open, tmp_path: Pat
     # Without tools: what is no direction is improvised on, and an improvisation may ask for a permission.
     async with open_house(keys={"tools": []}) as house:
         supervisor = house.supervisor
-        await supervisor.submit(Prompt("desk", "[[echo]] I live in Ulm", user="ana")).outcome()
-        before = supervisor.snapshot().sessions[0].session_uuid
-        await supervisor.submit(Prompt("desk", f"[[echo]] look at @{secret}", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "[[echo]] I live in Ulm", user="ana"))).outcome()
+        before = (await supervisor.snapshot()).sessions[0].session_uuid
+        await (await supervisor.submit(Prompt("desk", f"[[echo]] look at @{secret}", user="ana"))).outcome()
         for command in ("/clear", "/model haiku", "/config permissionMode=dontAsk"):
-            await supervisor.submit(Prompt("desk", command, user="ana")).outcome()
-        outcome = await supervisor.submit(Prompt("desk", "[[recall]]", user="ana")).outcome()
+            await (await supervisor.submit(Prompt("desk", command, user="ana"))).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(outcome, Done)
         assert "Ulm" in outcome.text
         assert not any("17-4-23" in request.text for request in house.rehearsal.record)
         assert len({request.model for request in house.rehearsal.record}) == 1
-        assert supervisor.snapshot().sessions[0].session_uuid == before
+        assert (await supervisor.snapshot()).sessions[0].session_uuid == before
 
 
 async def test_a_workspace_that_cannot_be_made_fails_that_turn_alone(open_house: Open) -> None:
@@ -177,8 +177,8 @@ async def test_a_workspace_that_cannot_be_made_fails_that_turn_alone(open_house:
         blocked = supervisor.settings.state_dir / "workspaces" / "desk"
         blocked.parent.mkdir(parents=True)
         blocked.write_text("a file lies where the folder should be")
-        outcome = await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.START_FAILED
         blocked.unlink()
-        assert isinstance(await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))).outcome(), Done)

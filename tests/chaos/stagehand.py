@@ -27,6 +27,7 @@ from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.sessions.turn import Turn
+from tests.waiting import at_once
 from tui.cli.signals import SIGNALS
 
 AGENT = "desk"
@@ -54,7 +55,7 @@ class Stagehand:
 
     def __init__(self, supervisor: Supervisor, tasks: TaskGroup) -> None:
         self._supervisor = supervisor
-        self._feed = supervisor.watch()
+        self._feed = at_once(supervisor.watch())
         self._tasks = tasks
         self._tickets: dict[str, Turn] = {}
 
@@ -90,7 +91,7 @@ class Stagehand:
         match event:
             case past.QuestionAsked(question=question):
                 try:
-                    self._supervisor.answer(question.id, Allow(), by="stagehand")
+                    at_once(self._supervisor.answer(question.id, Allow(), by="stagehand"))
                 except Refused:
                     tell("noticed", text=f"question {question.id} was gone already")
             case past.TurnFinished(turn=turn, outcome=outcome):
@@ -109,7 +110,7 @@ class Stagehand:
     async def _submit(self, command: dict[str, Any]) -> None:
         ref = command["ref"]
         try:
-            ticket = self._supervisor.submit(Prompt(AGENT, command["text"], command["user"], command["session"]))
+            ticket = await self._supervisor.submit(Prompt(AGENT, command["text"], command["user"], command["session"]))
             await ticket.accepted()
         except AcceptanceUnknown as error:
             tell("noticed", text=str(error))  # it may run after all: neither accepted nor refused
@@ -141,7 +142,7 @@ class Stagehand:
 
     def _withdraw(self, turn_id: str) -> None:
         try:
-            self._supervisor.withdraw(turn_id)
+            at_once(self._supervisor.withdraw(turn_id))
         except Refused as refusal:
             tell("noticed", text=str(refusal))
 
@@ -150,10 +151,10 @@ class Stagehand:
         key = SessionKey(AGENT, command["user"], command["session"])
         try:
             if not command["replay"]:
-                self._supervisor.drop_offer(key)
+                await self._supervisor.drop_offer(key)
                 tell("dropped", turn=command["turn"])
                 return
-            ticket = self._supervisor.replay(key)
+            ticket = await self._supervisor.replay(key)
             await ticket.accepted()
         except BullpenError as refusal:
             tell("noticed", text=str(refusal))
@@ -171,13 +172,13 @@ class Stagehand:
 
     def _resume(self) -> None:
         """An operator does not wait until a parked pool tries again by itself."""
-        (instance,) = self._supervisor.snapshot().instances
+        (instance,) = self._supervisor.view.snapshot().instances
         if instance.state is InstanceState.PARKED:
-            self._supervisor.resume(AGENT)
+            at_once(self._supervisor.resume(AGENT))
             tell("noticed", text=f"resumed, it was parked: {instance.parked_for}")
 
     async def _finish(self) -> None:
-        self._supervisor.drain(AGENT, deadline=DRAIN)
+        await self._supervisor.drain(AGENT, deadline=DRAIN)
         await self._supervisor.drained(AGENT)
         self._pass_on_all()
 

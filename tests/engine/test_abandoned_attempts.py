@@ -10,7 +10,7 @@ from supervisor.api.types import Done, Interrupted, Prompt
 from supervisor.process.reports import Retrying, Voided
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.anyio
 async def test_the_outcome_and_the_conversation_have_the_reply_once(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello"))
+        ticket = await supervisor.submit(Prompt("desk", "hello"))
         await until(lambda: world.written)
         agent = world.holder_of("hello")
         agent.give_up("hello brave ")
         agent.reply("hello brave new world")
         outcome = await ticket.outcome()
-        entries = supervisor.conversation(ticket.key).entries
+        entries = (await supervisor.conversation(ticket.key)).entries
     assert isinstance(outcome, Done)
     assert outcome.text == "hello brave new world"
     assert [entry.text for entry in entries if isinstance(entry, Replied)] == ["hello brave new world"]
@@ -33,11 +33,13 @@ async def test_the_outcome_and_the_conversation_have_the_reply_once(start: Start
 async def test_a_turn_stopped_after_an_attempt_was_given_up_keeps_nothing_of_it(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello"))
+        ticket = await supervisor.submit(Prompt("desk", "hello"))
         await until(lambda: world.written)
         world.holder_of("hello").give_up("void words")
-        await until(lambda: any(isinstance(one, Noticed) for one in supervisor.conversation(ticket.key).entries))
-        supervisor.interrupt(ticket.key)
+        await until(
+            lambda: any(isinstance(one, Noticed) for one in at_once(supervisor.conversation(ticket.key)).entries)
+        )
+        await supervisor.interrupt(ticket.key)
         outcome = await ticket.outcome()
     assert isinstance(outcome, Interrupted)
     assert outcome.text == ""
@@ -50,7 +52,7 @@ async def test_a_stream_gives_whole_blocks_or_says_that_one_begins_again(
     world.on_prompt = hold
     heard: list[str] = []
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello"))
+        ticket = await supervisor.submit(Prompt("desk", "hello"))
 
         async def listen() -> None:
             async for fragment in ticket.stream(whole=whole):
@@ -61,7 +63,7 @@ async def test_a_stream_gives_whole_blocks_or_says_that_one_begins_again(
             await until(lambda: world.written)
             agent = world.holder_of("hello")
             agent.say("one ")
-            await until(lambda: supervisor.conversation(ticket.key).open_text == "one ")
+            await until(lambda: at_once(supervisor.conversation(ticket.key)).open_text == "one ")
             await until(lambda: whole or heard == ["one "])
             agent.give_up("")
             await until(lambda: whole or isinstance(heard[-1], StartsAgain))
@@ -87,12 +89,12 @@ async def test_a_notice_tells_a_lost_connection_from_a_refusal(
 ) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello"))
+        ticket = await supervisor.submit(Prompt("desk", "hello"))
         await until(lambda: world.written)
         agent = world.holder_of("hello")
         agent.tell(Voided())
         agent.tell(Retrying(1, 3, 0.5, status, reason))
         agent.reply("done")
         await ticket.outcome()
-        notices = [one.text for one in supervisor.conversation(ticket.key).entries if isinstance(one, Noticed)]
+        notices = [one.text for one in (await supervisor.conversation(ticket.key)).entries if isinstance(one, Noticed)]
     assert notices == [f"{words} at once"]

@@ -129,7 +129,7 @@ async def _play(folder: Path, words: list[Any]) -> None:
     keys = {"concurrency": {"maxSessions": 2}, "pool": {"spares": 0}, "path": folder / "desk.md"}
     template = Template.model_validate({"name": "desk", "description": "d", **keys})
     async with Supervisor([template], Settings(state_dir=folder / "state"), connect=world.connect) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "odd", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "odd", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         connection = world.connections[0]
         uuid = connection.prompt_uuid
@@ -140,14 +140,14 @@ async def _play(folder: Path, words: list[Any]) -> None:
         if connection.is_alive and ticket.finished is None:
             connection.die()
         world.on_prompt = _answer
-        if supervisor.snapshot().instances[0].state is InstanceState.PARKED:
-            supervisor.resume("desk")
+        if (await supervisor.snapshot()).instances[0].state is InstanceState.PARKED:
+            await supervisor.resume("desk")
         with anyio.fail_after(5):
-            assert isinstance(await supervisor.submit(Prompt("desk", "well?", user="other")).outcome(), Done)
+            assert isinstance(await (await supervisor.submit(Prompt("desk", "well?", user="other"))).outcome(), Done)
             await ticket.outcome()
         assert supervisor.failure is None
         assert not supervisor._instances["desk"].pool.failures[FailureKind.ENGINE]
-        supervisor.drain("desk")
+        await supervisor.drain("desk")
         with anyio.fail_after(5):
             await supervisor.drained()
 

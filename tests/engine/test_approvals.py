@@ -25,7 +25,7 @@ from supervisor.sessions.records import revive_session
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.engine.test_questions import asking, only_question
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ APPROVED, LOST = QuestionOutcome.APPROVED, QuestionOutcome.LOST
 
 
 def closings(supervisor: Supervisor, question: Question) -> list[QuestionOutcome]:
-    entries = supervisor.conversation(question.key).entries
+    entries = at_once(supervisor.conversation(question.key)).entries
     return [e.outcome for e in entries if isinstance(e, QuestionClosed) and e.question_id == question.id]
 
 
@@ -51,11 +51,11 @@ async def recorded(supervisor: Supervisor, question: Question) -> str:
 def end_turn(supervisor: Supervisor, connection: FakeConnection, how: str) -> None:
     match how:
         case "interrupt":
-            supervisor.interrupt(only_key(supervisor))
+            at_once(supervisor.interrupt(only_key(supervisor)))
         case "kill":
-            supervisor.kill("desk")
+            at_once(supervisor.kill("desk"))
         case "drain":
-            supervisor.drain("desk", deadline=0.0)
+            at_once(supervisor.drain("desk", deadline=0.0))
         case "death":
             connection.die()
         case "result":
@@ -65,7 +65,7 @@ def end_turn(supervisor: Supervisor, connection: FakeConnection, how: str) -> No
 
 
 def only_key(supervisor: Supervisor) -> SessionKey:
-    return supervisor.snapshot().sessions[0].key
+    return supervisor.view.snapshot().sessions[0].key
 
 
 ENDS = ["interrupt", "kill", "drain", "death", "result"]
@@ -78,13 +78,14 @@ async def test_an_answer_before_the_end_is_approved_only_when_the_agent_was_told
     async with start() as supervisor:
         async with asking(supervisor, world, BASH) as verdicts:
             question = only_question(supervisor)
-            supervisor.answer(question.id, Allow())
+            await supervisor.answer(question.id, Allow())
             for _ in range(pause):
                 await anyio.lowlevel.checkpoint()
             end_turn(supervisor, world.connections[-1], how)
             await until(
                 lambda: (
-                    supervisor.view.session_row(question.key) is None or not supervisor.snapshot().sessions[0].turn_id
+                    supervisor.view.session_row(question.key) is None
+                    or not supervisor.view.snapshot().sessions[0].turn_id
                 )
             )
             was_told = any(isinstance(verdict.answer, Allow) for verdict in verdicts if verdict is not None)
@@ -96,7 +97,7 @@ async def test_an_answer_before_the_end_is_approved_only_when_the_agent_was_told
         if how == "death":
             assert found == LOST
         with pytest.raises(AlreadyAnswered, match=found):
-            supervisor.answer(question.id, Allow())
+            await supervisor.answer(question.id, Allow())
 
 
 @pytest.mark.parametrize("how", ["interrupt", "kill", "drain"])
@@ -108,8 +109,8 @@ async def test_an_answer_after_the_stop_is_an_error_and_counts_for_nothing(
             question = only_question(supervisor)
             end_turn(supervisor, world.connections[-1], how)
             with pytest.raises(AlreadyAnswered, match="lost"):
-                supervisor.answer(question.id, Allow(always=True))
-            await until(lambda: not supervisor.snapshot().questions)
+                await supervisor.answer(question.id, Allow(always=True))
+            await until(lambda: not supervisor.view.snapshot().questions)
         assert not any(isinstance(verdict.answer, Allow) for verdict in verdicts if verdict is not None)
         assert await recorded(supervisor, question) == LOST
 
@@ -121,7 +122,7 @@ async def test_a_question_that_is_being_withdrawn_takes_no_answer(start: Start, 
             question = only_question(supervisor)
             world.connections[-1]._lose_questions()
             with pytest.raises(AlreadyAnswered, match="taken back"):
-                supervisor.answer(question.id, Allow(always=True))
+                await supervisor.answer(question.id, Allow(always=True))
             await until(lambda: verdicts)
         assert verdicts == [None]
         assert await recorded(supervisor, question) == LOST
@@ -131,12 +132,12 @@ async def test_a_question_that_is_being_withdrawn_takes_no_answer(start: Start, 
 async def test_the_result_of_its_call_makes_an_approval_certain(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor, asking(supervisor, world, BASH) as verdicts:
         question = only_question(supervisor)
-        supervisor.answer(question.id, Allow())
+        await supervisor.answer(question.id, Allow())
         await until(lambda: verdicts)
         connection = world.connections[-1]
         connection.tell(ToolEnded("toolu_1", "done", False))
         connection.die()
-        await until(lambda: not supervisor.snapshot().clients)
+        await until(lambda: not supervisor.view.snapshot().clients)
         assert await recorded(supervisor, question) == APPROVED
         assert closings(supervisor, question) == [APPROVED]
 
@@ -147,9 +148,9 @@ async def test_a_call_that_was_stopped_at_once_is_not_known_to_have_run(
 ) -> None:
     async with start() as supervisor, asking(supervisor, world, BASH) as verdicts:
         question = only_question(supervisor)
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             feed.take()
-            supervisor.answer(question.id, Allow(always=True))
+            await supervisor.answer(question.id, Allow(always=True))
             await until(lambda: verdicts)
             (approval,) = supervisor._host.pending_questions.approvals._followed
             assert approval.given_at is not None
@@ -157,7 +158,7 @@ async def test_a_call_that_was_stopped_at_once_is_not_known_to_have_run(
             connection = world.connections[-1]
             connection.tell(ToolEnded("toolu_1", "The user doesn't want to proceed", True, was_stopped=True))
             await connection.interrupt()
-            await until(lambda: not supervisor.snapshot().sessions[0].turn_id)
+            await until(lambda: not supervisor.view.snapshot().sessions[0].turn_id)
             events = feed.take().events
         assert await recorded(supervisor, question) == outcome
         assert any(isinstance(event, past.ApprovalLost) for event in events) is (outcome is LOST)
@@ -170,20 +171,20 @@ async def test_a_file_that_was_written_proves_that_the_call_has_run(
 ) -> None:
     """Also where the client dies before it can say so."""
     async with start() as supervisor:
-        supervisor.submit(Prompt("desk", "hello", user="ana"))
-        await until(lambda: supervisor.snapshot().sessions[0].turns == 1)
+        await supervisor.submit(Prompt("desk", "hello", user="ana"))
+        await until(lambda: supervisor.view.snapshot().sessions[0].turns == 1)
         workspace = supervisor._instances["desk"].sessions[only_key(supervisor)].workspace
         assert workspace is not None
         workspace.mkdir(parents=True, exist_ok=True)
         request = ToolRequest("Write", {"file_path": "a.md", "content": "x"}, "toolu_2")
         async with asking(supervisor, world, request) as verdicts:
             question = only_question(supervisor)
-            supervisor.answer(question.id, Allow())
+            await supervisor.answer(question.id, Allow())
             await until(lambda: verdicts)
             if writes:
                 (workspace / "a.md").write_text("x")
             world.connections[-1].die()
-            await until(lambda: not supervisor.snapshot().clients)
+            await until(lambda: not supervisor.view.snapshot().clients)
         assert await recorded(supervisor, question) == (APPROVED if writes else LOST)
 
 
@@ -192,7 +193,7 @@ async def test_what_is_too_large_or_names_no_tool_is_denied_with_words_and_never
 ) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
         await until(lambda: world.connections and world.connections[0].is_in_turn)
         for request in (
             ToolRequest("Bash", {"command": "x" * (MOST_SHOWN + 1)}),
@@ -203,8 +204,8 @@ async def test_what_is_too_large_or_names_no_tool_is_denied_with_words_and_never
             assert isinstance(verdict, Verdict)
             assert isinstance(verdict.answer, Deny)
             assert len(verdict.message) > 20
-            assert verdict.message in supervisor.conversation(ticket.key).entries[-1].text  # type: ignore[attr-defined]
-        assert not any(isinstance(e, QuestionPosed) for e in supervisor.conversation(ticket.key).entries)
+            assert verdict.message in (await supervisor.conversation(ticket.key)).entries[-1].text  # type: ignore[attr-defined]
+        assert not any(isinstance(e, QuestionPosed) for e in (await supervisor.conversation(ticket.key)).entries)
 
 
 async def test_always_where_it_is_not_on_offer_allows_one_call_and_is_recorded_so(
@@ -214,10 +215,12 @@ async def test_always_where_it_is_not_on_offer_allows_one_call_and_is_recorded_s
     async with start() as supervisor, asking(supervisor, world, fetch) as verdicts:
         question = only_question(supervisor)
         assert question.always == ""
-        supervisor.answer(question.id, Allow(always=True))
+        await supervisor.answer(question.id, Allow(always=True))
         await until(lambda: verdicts)
         assert verdicts[0].answer == Allow()
-        closed = [e.answer for e in supervisor.conversation(question.key).entries if isinstance(e, QuestionClosed)]
+        closed = [
+            e.answer for e in (await supervisor.conversation(question.key)).entries if isinstance(e, QuestionClosed)
+        ]
         assert closed == ["once"]
         assert supervisor._instances["desk"].sessions[question.key].allowed == set()
 
@@ -255,7 +258,7 @@ async def test_an_approval_is_void_when_the_path_leads_elsewhere_than_was_shown(
         question = only_question(supervisor)
         reports.rmdir()
         reports.symlink_to(secret)
-        supervisor.answer(question.id, Allow(always=always))
+        await supervisor.answer(question.id, Allow(always=always))
         await until(lambda: verdicts)
         assert isinstance(verdicts[0].answer, Deny)
         assert "lead to another file" in verdicts[0].message
@@ -277,10 +280,10 @@ async def test_a_turn_that_ends_while_the_path_is_looked_at_leaves_no_approval(
     async with start() as supervisor, asking(supervisor, world, request) as verdicts:
         question = only_question(supervisor)
         monkeypatch.setattr("supervisor.sessions.open_questions.find_target", look)
-        supervisor.answer(question.id, Allow(always=True))
+        await supervisor.answer(question.id, Allow(always=True))
         await until(looks.is_set)
-        supervisor.kill("desk")
-        await until(lambda: not supervisor.snapshot().questions)
+        await supervisor.kill("desk")
+        await until(lambda: not supervisor.view.snapshot().questions)
         go_on.set()
         assert await recorded(supervisor, question) == LOST
         assert not any(isinstance(verdict.answer, Allow) for verdict in verdicts if verdict is not None)

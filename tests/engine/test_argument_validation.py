@@ -30,7 +30,7 @@ from supervisor.journal import writer as writing
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.unit.test_bounds import anything
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -41,10 +41,10 @@ odd = anything | st.sampled_from(WILD_TEXTS)
 
 def state_of(supervisor: Supervisor) -> tuple[Any, ...]:
     """All that a refusal must leave as it is."""
-    snapshot = supervisor.snapshot()
+    snapshot = supervisor.view.snapshot()
     rows = [(row.name, row.state, row.note, row.waiting, row.sessions, row.max_sessions) for row in snapshot.instances]
     sessions = [(row.key, row.state, row.turns, len(row.waiting)) for row in snapshot.sessions]
-    return rows, sessions, snapshot.questions, supervisor.limits(), set(supervisor._turns)
+    return rows, sessions, snapshot.questions, at_once(supervisor.limits()), set(supervisor._turns)
 
 
 async def refused(supervisor: Supervisor, call: Callable[[], object]) -> BullpenError | None:
@@ -71,9 +71,11 @@ def run(work: Callable[[Supervisor, FakeWorld], Any], folder: Path) -> None:
         host = Settings.model_validate({"state_dir": folder / "state"})
         async with Supervisor([Template.model_validate(keys)], host, connect=world.connect) as supervisor:
             await work(supervisor, world)
-            supervisor.resume("desk")
-            assert isinstance(await supervisor.submit(Prompt("desk", "still there?", user="zoe")).outcome(), Done)
-            supervisor.drain("desk")
+            await supervisor.resume("desk")
+            assert isinstance(
+                await (await supervisor.submit(Prompt("desk", "still there?", user="zoe"))).outcome(), Done
+            )
+            await supervisor.drain("desk")
             with anyio.fail_after(20):
                 await supervisor.drained()
         assert supervisor.failure is None
@@ -101,7 +103,7 @@ def test_every_prompt_of_any_shape_is_answered_or_refused(
     async def work(supervisor: Supervisor, _: FakeWorld) -> None:
         for prompt in chosen:
             taken: list[Any] = []
-            await refused(supervisor, lambda: taken.append(supervisor.submit(prompt)))  # noqa: B023 - called at once
+            await refused(supervisor, lambda: taken.append(at_once(supervisor.submit(prompt))))  # noqa: B023 - called at once
             for ticket in taken:
                 await ticket.accepted()
                 assert isinstance(await ticket.outcome(), Done)
@@ -149,9 +151,9 @@ def test_every_verb_with_any_arguments_does_what_it_says_or_is_refused(
     tmp_path_factory: pytest.TempPathFactory, chosen: list[tuple[Any, ...]]
 ) -> None:
     async def work(supervisor: Supervisor, _: FakeWorld) -> None:
-        await supervisor.submit(Prompt("desk", "hello", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
         for verb, *arguments in chosen:
-            await refused(supervisor, lambda: getattr(supervisor, verb)(*arguments))  # noqa: B023 - called at once
+            await refused(supervisor, lambda: at_once(getattr(supervisor, verb)(*arguments)))  # noqa: B023 - called at once
 
     run(work, tmp_path_factory.mktemp("engine"))
 
@@ -184,9 +186,9 @@ async def test_a_prompt_with_a_wrong_type_is_refused_and_its_user_is_not_stuck(
 ) -> None:
     async with start() as supervisor:
         prompt = Prompt(**{"agent": "desk", "text": "hello", "user": "ana", **fields})
-        assert await refused(supervisor, lambda: supervisor.submit(prompt)) is not None
-        assert isinstance(await supervisor.submit(Prompt("desk", "hello", user="ana")).outcome(), Done)
-        supervisor.drain("desk")
+        assert await refused(supervisor, lambda: at_once(supervisor.submit(prompt))) is not None
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome(), Done)
+        await supervisor.drain("desk")
         await supervisor.drained()
 
 
@@ -194,19 +196,19 @@ async def test_what_is_no_prompt_is_refused(start: Start) -> None:
     async with start() as supervisor:
         for thing in (None, "hello", {"agent": "desk"}):
             with pytest.raises(InvalidPrompt, match="must be a Prompt"):
-                supervisor.submit(thing)  # type: ignore[arg-type]
+                await supervisor.submit(thing)  # type: ignore[arg-type]
 
 
 async def test_source_and_priority_may_be_written_as_their_values(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello", source="hook", priority=0))  # type: ignore[arg-type]
+        ticket = await supervisor.submit(Prompt("desk", "hello", source="hook", priority=0))  # type: ignore[arg-type]
         assert isinstance(await ticket.outcome(), Done)
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "half \ud83d", "\udc00\ud800", "😀" * 10])
 async def test_a_prompt_of_odd_characters_is_answered(start: Start, world: FakeWorld, text: str) -> None:
     async with start() as supervisor:
-        assert isinstance(await supervisor.submit(Prompt("desk", text, user="ana")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", text, user="ana"))).outcome(), Done)
 
 
 async def test_a_submit_that_fails_on_the_way_has_changed_nothing(
@@ -218,10 +220,10 @@ async def test_a_submit_that_fails_on_the_way_has_changed_nothing(
         with monkeypatch.context() as patch:
             patch.setattr("supervisor.instance.turns.record_turn", lambda *_, **__: 1 // 0)
             with pytest.raises(ZeroDivisionError):
-                supervisor.submit(Prompt("desk", "hello", user="ana"))
+                await supervisor.submit(Prompt("desk", "hello", user="ana"))
         assert state_of(supervisor) == before
-        assert isinstance(await supervisor.submit(Prompt("desk", "hello", user="ana")).outcome(), Done)
-        supervisor.drain("desk")
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome(), Done)
+        await supervisor.drain("desk")
         await supervisor.drained()
 
 
@@ -231,11 +233,11 @@ async def test_a_queue_is_cleared_only_by_its_own_instance(
     world.on_prompt = hold
     async with start(make_template("one"), make_template("two")) as supervisor:
         for _ in range(2):
-            ticket = supervisor.submit(Prompt("one", "hello", user="ana"))
+            ticket = await supervisor.submit(Prompt("one", "hello", user="ana"))
             await ticket.accepted()
         with pytest.raises(UnknownTarget):
-            supervisor.clear_queue("two", ticket.key)
-        assert supervisor.clear_queue("one", ticket.key) == 1
+            await supervisor.clear_queue("two", ticket.key)
+        assert await supervisor.clear_queue("one", ticket.key) == 1
 
 
 async def test_prompts_that_wait_hold_no_more_text_than_a_bound(
@@ -245,23 +247,25 @@ async def test_prompts_that_wait_hold_no_more_text_than_a_bound(
     monkeypatch.setattr("supervisor.engine.supervisor.MOST_WAITING_TEXT", 100)
     world.on_prompt = hold
     async with start() as supervisor:
-        tickets = [supervisor.submit(Prompt("desk", "x" * 30, user="ana")) for _ in range(3)]
-        assert isinstance(await refused(supervisor, lambda: supervisor.submit(Prompt("desk", "x" * 30))), Saturated)
+        tickets = [await supervisor.submit(Prompt("desk", "x" * 30, user="ana")) for _ in range(3)]
+        assert isinstance(
+            await refused(supervisor, lambda: at_once(supervisor.submit(Prompt("desk", "x" * 30)))), Saturated
+        )
         await until(lambda: world.connections and world.connections[0].prompts)
-        supervisor.submit(Prompt("desk", "x" * 30, user="ana"))
-        supervisor.withdraw(tickets[1].turn_id)
-        supervisor.clear_queue("desk")
+        await supervisor.submit(Prompt("desk", "x" * 30, user="ana"))
+        await supervisor.withdraw(tickets[1].turn_id)
+        await supervisor.clear_queue("desk")
         assert supervisor._instances["desk"].turns.waiting_text == 0
 
 
 async def test_verbs_after_the_end_are_refused(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
-        key = supervisor.submit(Prompt("desk", "hello", user="ana")).key
+        key = (await supervisor.submit(Prompt("desk", "hello", user="ana"))).key
     for call in (supervisor.interrupt, supervisor.replay, supervisor.close_session, supervisor.hibernate):
         with pytest.raises(NotAccepting):
-            call(key)
+            await call(key)
     with pytest.raises(NotAccepting):
-        supervisor.answer("x", Allow())
+        await supervisor.answer("x", Allow())
 
 
 # What is not known is not called refused
@@ -286,7 +290,7 @@ async def test_a_prompt_whose_commit_nobody_heard_of_is_not_refused(
             await anyio.sleep_forever()
 
         monkeypatch.setattr(journal._writer, "_write", hang)
-        ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: journal._writer.notes)
     for waiting in (ticket.accepted, ticket.outcome):
         with pytest.raises(AcceptanceUnknown, match="look there for desk/ana/default") as caught:
@@ -299,7 +303,7 @@ async def test_an_outcome_that_is_not_recorded_is_not_called_refused(
 ) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         await supervisor._host.journal._connection.execute_fetchall("PRAGMA query_only = 1")
         world.connections[0].reply("fine")
@@ -314,6 +318,6 @@ async def test_a_prompt_that_could_not_be_recorded_is_refused(start: Start, worl
     async with start() as supervisor:
         await supervisor._host.journal._connection.execute_fetchall("PRAGMA query_only = 1")
         with pytest.raises(NotRecorded) as caught:
-            await supervisor.submit(Prompt("desk", "hello", user="ana")).accepted()
+            await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).accepted()
         assert isinstance(caught.value, Refused)
         await supervisor._host.journal._connection.execute_fetchall("PRAGMA query_only = 0")

@@ -43,7 +43,7 @@ def open_flooded(tmp_path: Path, make_template: MakeTemplate) -> Callable[[], Ab
         async with Supervisor(
             [template], settings, connect=lambda _: SdkConnector(options, Place(tmp_path / "state", script))
         ) as supervisor:
-            await supervisor.submit(Prompt("desk", "hello", user="ana")).outcome()
+            await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
             yield supervisor
 
     return begin
@@ -67,8 +67,8 @@ class Peak:
 
 
 async def flood(supervisor: Supervisor, prompt: str) -> Outcome:
-    outcome = await supervisor.submit(Prompt("desk", prompt, user="ana")).outcome()
-    assert isinstance(await supervisor.submit(Prompt("desk", "hello", user="other")).outcome(), Done)
+    outcome = await (await supervisor.submit(Prompt("desk", prompt, user="ana"))).outcome()
+    assert isinstance(await (await supervisor.submit(Prompt("desk", "hello", user="other"))).outcome(), Done)
     assert supervisor.failure is None
     return outcome
 
@@ -92,7 +92,7 @@ async def test_a_reply_without_end_is_cut_and_the_turn_goes_on(
         outcome = await flood(supervisor, f"{kind} 100")
         assert isinstance(outcome, Done)
         assert len(outcome.text) <= MOST_REPLY + 100
-        entries = supervisor.conversation(SessionKey("desk", "ana", "default")).entries
+        entries = (await supervisor.conversation(SessionKey("desk", "ana", "default"))).entries
         assert sum(map(weigh, entries)) <= 3 * MOST_REPLY
         if kind == "blocks":
             assert sum("is not kept" in getattr(entry, "text", "") for entry in entries) == 1
@@ -109,9 +109,9 @@ async def test_a_flood_of_small_things_is_told_up_to_a_number(
     monkeypatch.setattr("supervisor.claude.output_limit.MOST_TOLD", 100)
     async with open_flooded() as supervisor:
         key = SessionKey("desk", "ana", "default")
-        before = len(supervisor.conversation(key))
+        before = len(await supervisor.conversation(key))
         assert isinstance(await flood(supervisor, f"{kind} 400"), Done)
-        assert most < len(supervisor.conversation(key)) - before < most + 10
+        assert most < len(await supervisor.conversation(key)) - before < most + 10
 
 
 async def test_a_line_without_end_ends_its_own_client(

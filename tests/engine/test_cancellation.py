@@ -120,17 +120,17 @@ async def reach(supervisor: Supervisor, world: GatedWorld, point: str) -> Turn:
     """Brings the first client to the point and leaves it there."""
     world.barrier.point = point
     world.on_prompt = hold if point in ("interrupt", "disconnect", "look_everywhere", "emptied") else answer_at_once
-    ticket = supervisor.submit(Prompt("desk", "one", user="ana"))
+    ticket = await supervisor.submit(Prompt("desk", "one", user="ana"))
     if world.on_prompt is hold:
         await until(lambda: world.connections and world.connections[0].prompts)
     match point:
         case "interrupt":
-            supervisor.interrupt(ticket.key)
+            await supervisor.interrupt(ticket.key)
         case "disconnect" | "look_everywhere":
-            supervisor.kill_client("desk-1")
+            await supervisor.kill_client("desk-1")
         case "emptied":
             world.connections[0].survives_terminate = True
-            supervisor.kill_client("desk-1")
+            await supervisor.kill_client("desk-1")
         case _:
             pass
     await until(lambda: world.barrier.held)
@@ -164,7 +164,7 @@ async def test_a_native_cancel_of_a_clients_task_ends_that_client_and_nobody_els
         with anyio.fail_after(10):
             await ticket.outcome()
             for user in ("boris", "ana"):
-                assert isinstance(await supervisor.submit(Prompt("desk", "next", user=user)).outcome(), Done)
+                assert isinstance(await (await supervisor.submit(Prompt("desk", "next", user=user))).outcome(), Done)
         await until(lambda: len(supervisor._instances["desk"].pool) == len(world.live))
         assert_consistent(supervisor, world)
     assert world.live == []
@@ -224,7 +224,7 @@ async def test_a_caller_that_is_cancelled_changes_nothing(
     """S2.20, R4: its turn goes on, and the next one gets its own answer."""
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "one", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "one", user="ana"))
         if is_native:
             caller = asyncio.ensure_future(WAITS[wait](supervisor, ticket))
             await anyio.lowlevel.checkpoint()
@@ -240,7 +240,7 @@ async def test_a_caller_that_is_cancelled_changes_nothing(
         outcome = await ticket.outcome()
         assert isinstance(outcome, Done)
         assert outcome.text == "first answer"
-        second = supervisor.submit(Prompt("desk", "two", user="ana"))
+        second = await supervisor.submit(Prompt("desk", "two", user="ana"))
         await until(lambda: len(world.connections[0].prompts) == 2)
         world.connections[0].reply("second answer")
         outcome = await second.outcome()
@@ -253,8 +253,8 @@ async def test_a_caller_that_is_cancelled_changes_nothing(
 async def test_a_cancel_while_an_earlier_run_is_taken_over_ends_everything(start: Start, world: GatedWorld) -> None:
     """S2.20, R2: what waited has begun already when the start is called off."""
     async with start() as supervisor:
-        supervisor.pause("desk")
-        waiting = supervisor.submit(Prompt("desk", "kept", user="ana"))
+        await supervisor.pause("desk")
+        waiting = await supervisor.submit(Prompt("desk", "kept", user="ana"))
         await waiting.accepted()
     world.barrier.point = "connect"
     again = start()

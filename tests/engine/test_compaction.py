@@ -26,17 +26,17 @@ def fill(tokens: int) -> object:
 async def test_the_operator_has_a_conversation_compacted_as_a_turn_of_its_own(start: Start, world: FakeWorld) -> None:
     world.on_prompt = fill(900)  # type: ignore[assignment]
     async with start() as supervisor:
-        first = supervisor.submit(Prompt("desk", "one", user="ana"))
+        first = await supervisor.submit(Prompt("desk", "one", user="ana"))
         await first.outcome()
-        assert supervisor.snapshot().sessions[0].context_share == 0.9
-        ticket = supervisor.compact(first.key)
+        assert (await supervisor.snapshot()).sessions[0].context_share == 0.9
+        ticket = await supervisor.compact(first.key)
         assert isinstance(await ticket.outcome(), Done)
-        row = supervisor.snapshot().sessions[0]
+        row = (await supervisor.snapshot()).sessions[0]
         assert row.context_share is not None
         assert (round(row.context_share, 3), row.turns) == (0.1, 2)
         assert world.live[0].commands == ["/compact"]
         assert [one.text for one in world.written] == ["one"], "it is no prompt"
-        entries = supervisor.conversation(first.key).entries
+        entries = (await supervisor.conversation(first.key)).entries
         assert [one.source for one in entries if isinstance(one, Asked)] == [Source.CALLER, Source.ENGINE]
         assert any("900 tokens before, 100 after" in one.text for one in entries if isinstance(one, Noticed))
     assert not world.violations
@@ -45,21 +45,21 @@ async def test_the_operator_has_a_conversation_compacted_as_a_turn_of_its_own(st
 async def test_it_is_refused_while_a_turn_runs_and_without_a_conversation(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "one", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "one", user="ana"))
         with pytest.raises(Refused, match="nothing to compact"):
-            supervisor.compact(ticket.key)
+            await supervisor.compact(ticket.key)
         await until(lambda: world.written)
         with pytest.raises(Refused, match="runs a turn"):
-            supervisor.compact(ticket.key)
+            await supervisor.compact(ticket.key)
         world.live[0].reply("ok")
         await ticket.outcome()
-        await until(lambda: supervisor.snapshot().clients[0].state == "ready")
+        await until(lambda: supervisor.view.snapshot().clients[0].state == "ready")
         world.on_command = hold
-        running = supervisor.compact(ticket.key)
-        after = supervisor.submit(Prompt("desk", "two", user="ana"))
+        running = await supervisor.compact(ticket.key)
+        after = await supervisor.submit(Prompt("desk", "two", user="ana"))
         await until(lambda: world.live[0].commands)
         assert len(world.written) == 1, "nothing is written meanwhile"
-        supervisor.interrupt(ticket.key)
+        await supervisor.interrupt(ticket.key)
         assert isinstance(await running.outcome(), Interrupted)
         await until(lambda: len(world.written) == 2)
         world.live[0].reply("ok")
@@ -71,10 +71,10 @@ async def test_it_comes_by_itself_at_a_share_of_the_context_and_before_what_wait
 ) -> None:
     world.on_prompt = fill(850)  # type: ignore[assignment]
     async with start(make_template(pool={"spares": 0}, compactAt="80%")) as supervisor:
-        first = supervisor.submit(Prompt("desk", "one", user="ana"))
-        second = supervisor.submit(Prompt("desk", "two", user="ana"))
+        first = await supervisor.submit(Prompt("desk", "one", user="ana"))
+        second = await supervisor.submit(Prompt("desk", "two", user="ana"))
         await second.outcome()
-        entries = supervisor.conversation(first.key).entries
+        entries = (await supervisor.conversation(first.key)).entries
         sources = [one.source for one in entries if isinstance(one, Asked)]
         assert sources[:3] == [Source.CALLER, Source.ENGINE, Source.CALLER]
         assert any("85% full (compactAt 80%)" in one.text for one in entries if isinstance(one, Noticed))
@@ -92,5 +92,5 @@ async def test_one_that_does_not_help_is_not_repeated(
     world.on_command = in_vain
     async with start(make_template(pool={"spares": 0}, compactAt="80%")) as supervisor:
         for text in ("one", "two", "three"):
-            await supervisor.submit(Prompt("desk", text, user="ana")).outcome()
+            await (await supervisor.submit(Prompt("desk", text, user="ana"))).outcome()
         assert world.live[0].commands == ["/compact"]

@@ -22,6 +22,7 @@ from supervisor.sessions.turn import Turn
 from supervisor.testing import FakeConnection, FakeWorld, answer_at_once, compact_at_once, hold
 from tests import waiting
 from tests.engine.conftest import MakeTemplate, Start
+from tests.waiting import at_once
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +58,7 @@ class Scene:
         return live[-1] if live else None
 
     def submit(self) -> None:
-        self.tickets.append(self.supervisor.submit(Prompt("desk", "go", user=self.user)))
+        self.tickets.append(at_once(self.supervisor.submit(Prompt("desk", "go", user=self.user))))
 
     def ask(self, connection: FakeConnection, text: str) -> None:
         async def put() -> None:
@@ -75,7 +76,7 @@ class Scene:
 async def hibernated(scene: Scene) -> None:
     await scene.talk()
     await until(lambda: scene.session.slot is not None and scene.session.slot.is_evictable, "idle")
-    scene.supervisor.hibernate(scene.key)
+    await scene.supervisor.hibernate(scene.key)
     await until(lambda: scene.session.slot is None, "hibernated")
 
 
@@ -102,7 +103,7 @@ async def away(scene: Scene) -> None:
     """Its client was freed, and the question is open."""
     await asking(scene)
     scene.world.on_prompt = hold
-    others = [scene.supervisor.submit(Prompt("desk", "me too", user=f"{name}-{scene.user}")) for name in "bc"]
+    others = [await scene.supervisor.submit(Prompt("desk", "me too", user=f"{name}-{scene.user}")) for name in "bc"]
     await until(lambda: scene.session.slot is None, "away")
     scene.tickets += others
 
@@ -110,7 +111,7 @@ async def away(scene: Scene) -> None:
 async def compacting(scene: Scene) -> None:
     await scene.talk()
     scene.world.on_command = hold
-    scene.tickets.append(scene.supervisor.compact(scene.key))
+    scene.tickets.append(await scene.supervisor.compact(scene.key))
     await until(lambda: (one := scene.connection) is not None and one.commands, "compacting")
 
 
@@ -123,7 +124,7 @@ STATES = [hibernated, starting, working, asking, away, queued_behind_a_compactio
 
 
 def answer(scene: Scene) -> None:
-    scene.supervisor.answer(scene.questions[0] if scene.questions else "none", Allow(always=True))
+    at_once(scene.supervisor.answer(scene.questions[0] if scene.questions else "none", Allow(always=True)))
 
 
 def submit(scene: Scene) -> None:
@@ -131,17 +132,17 @@ def submit(scene: Scene) -> None:
 
 
 def compact(scene: Scene) -> None:
-    scene.tickets.append(scene.supervisor.compact(scene.key))
+    scene.tickets.append(at_once(scene.supervisor.compact(scene.key)))
 
 
 VERBS: dict[str, Callable[[Scene], object]] = {
     "submit": submit,
     "answer": answer,
     "compact": compact,
-    "interrupt": lambda scene: scene.supervisor.interrupt(scene.key),
-    "close": lambda scene: scene.supervisor.close_session(scene.key),
-    "forget": lambda scene: scene.supervisor.forget_user(scene.user),
-    "kill": lambda scene: scene.supervisor.kill("desk"),
+    "interrupt": lambda scene: at_once(scene.supervisor.interrupt(scene.key)),
+    "close": lambda scene: at_once(scene.supervisor.close_session(scene.key)),
+    "forget": lambda scene: at_once(scene.supervisor.forget_user(scene.user)),
+    "kill": lambda scene: at_once(scene.supervisor.kill("desk")),
 }
 DEEP = {"answer", "compact", "close", "forget"}
 PAIRS = [pair for pair in itertools.product(VERBS, VERBS) if DEEP & {*pair}]
@@ -183,10 +184,10 @@ async def play(scene: Scene, state: Callable[[Scene], Awaitable[None]], first: s
     instance = supervisor._instances["desk"]
     await until(lambda: instance.state not in (InstanceState.DRAINING, InstanceState.KILLING), story)
     if instance.state is not InstanceState.RUNNING:
-        supervisor.resume("desk")
-    for question in supervisor.snapshot().questions:
+        await supervisor.resume("desk")
+    for question in (await supervisor.snapshot()).questions:
         with suppress(AlreadyAnswered):
-            supervisor.answer(question.id, Allow())
+            await supervisor.answer(question.id, Allow())
     for ticket in scene.tickets:
         for connection in world.live:
             if connection.is_in_turn:
@@ -198,7 +199,7 @@ async def play(scene: Scene, state: Callable[[Scene], Awaitable[None]], first: s
     for question_id in scene.questions:
         if await outcome_of(supervisor, question_id) == QuestionOutcome.APPROVED:
             assert any(verdict is not None for verdict in scene.verdicts) or done[0] or done[1], story
-    other = supervisor.submit(Prompt("desk", "hello", user="boris"))
+    other = await supervisor.submit(Prompt("desk", "hello", user="boris"))
     await until(lambda: other.finished is not None, story)
     assert isinstance(other.finished, Done), story
 

@@ -36,7 +36,7 @@ async def live(folder: Path, steps: list[tuple[int, str]], *, tells: bool) -> fl
         quick = Settings(state_dir=folder / "state", control_timeout=0.05)
         async with Supervisor([template], quick, connect=world.connect) as supervisor:
             await work(supervisor, world, left)
-        booked = supervisor.snapshot().sessions[0].usage.cost_usd
+        booked = (await supervisor.snapshot()).sessions[0].usage.cost_usd
     assert not world.violations
     return booked
 
@@ -45,13 +45,13 @@ async def work(supervisor: Supervisor, world: FakeWorld, left: list[tuple[int, s
     """Until the supervisor ends, or nothing is left."""
     while left:
         cents, end = left.pop(0)
-        ticket = supervisor.submit(Prompt("desk", str(cents), user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", str(cents), user="ana"))
         await ticket.outcome()
-        await until(lambda: any(row.state == "ready" and row.key for row in supervisor.snapshot().clients))
+        await until(lambda: any(row.state == "ready" and row.key for row in supervisor.view.snapshot().clients))
         agent = world.live[0]
         match end:
             case "hibernate":
-                supervisor.hibernate(ticket.key)
+                await supervisor.hibernate(ticket.key)
             case "kill":
                 agent.die(-9)
             case "term":
@@ -59,13 +59,13 @@ async def work(supervisor: Supervisor, world: FakeWorld, left: list[tuple[int, s
                 agent.die(143)
             case "die":
                 agent.hang()
-                supervisor.kill_client(supervisor.snapshot().clients[0].id)
+                await supervisor.kill_client((await supervisor.snapshot()).clients[0].id)
             case "restart" | "crash":
                 agent.survives_terminate = end == "crash"  # then it is killed along with its supervisor
                 return
             case _:
                 continue
-        await until(lambda: not supervisor.snapshot().sessions[0].client_id, within=20)
+        await until(lambda: not supervisor.view.snapshot().sessions[0].client_id, within=20)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])

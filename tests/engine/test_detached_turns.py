@@ -70,9 +70,9 @@ async def asking(supervisor: Supervisor, world: FakeWorld, request: ToolRequest)
 
     world.on_prompt = act
     async with anyio.create_task_group() as group:
-        ticket = supervisor.submit(Prompt("desk", "go", user="ana"))
-        await until(lambda: supervisor.snapshot().questions)
-        outcome = await supervisor.submit(Prompt("desk", "me too", user="boris")).outcome()
+        ticket = await supervisor.submit(Prompt("desk", "go", user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions)
+        outcome = await (await supervisor.submit(Prompt("desk", "me too", user="boris"))).outcome()
         assert isinstance(outcome, Done)
         yield ticket
 
@@ -82,13 +82,13 @@ async def test_a_client_that_asks_is_given_to_who_waits_and_the_turn_goes_on_whe
 ) -> None:
     """S1.14, R1: one ticket, one outcome, one prompt in the conversation."""
     async with start(template) as supervisor:
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             async with asking(supervisor, world, WRITE) as ticket:
                 row = supervisor.view.session_row(ticket.key)
                 assert row is not None
                 assert (row.state, row.client_id, row.why) == (SessionState.ASKING, "", WhyWaiting.QUESTION)
-                (question,) = supervisor.snapshot().questions
-                supervisor.answer(question.id, Allow())
+                (question,) = (await supervisor.snapshot()).questions
+                await supervisor.answer(question.id, Allow())
                 outcome = await ticket.outcome()
             events = feed.take().events
         assert isinstance(outcome, Done)
@@ -98,7 +98,7 @@ async def test_a_client_that_asks_is_given_to_who_waits_and_the_turn_goes_on_whe
         settled = [event.outcome for event in events if isinstance(event, past.QuestionSettled)]
         assert settled == [QuestionOutcome.APPROVED]
         assert sum(isinstance(event, past.TurnFinished) and event.turn == ticket.turn_id for event in events) == 1
-        asked = [one for one in supervisor.conversation(ticket.key).entries if getattr(one, "text", "") == "go"]
+        asked = [one for one in (await supervisor.conversation(ticket.key)).entries if getattr(one, "text", "") == "go"]
         assert len(asked) == 1
     assert world.violations == []
 
@@ -115,7 +115,7 @@ async def test_the_agent_is_told_what_was_answered(
 ) -> None:
     """D4"""
     async with start(template) as supervisor, asking(supervisor, world, request_) as ticket:
-        supervisor.answer(supervisor.snapshot().questions[0].id, answer)
+        await supervisor.answer((await supervisor.snapshot()).questions[0].id, answer)
         assert isinstance(await ticket.outcome(), Done)
         assert words in world.connections[-1].prompts[-1]
 
@@ -133,10 +133,10 @@ async def test_what_was_approved_once_runs_once_without_being_asked_again(
     async with start(template) as supervisor, anyio.create_task_group() as group:
         async with asking(supervisor, world, WRITE) as ticket:
             world.on_prompt = lambda connection, text: group.start_soon(go_on, connection)
-            supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
-            await until(lambda: verdicts and supervisor.snapshot().questions)
+            await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
+            await until(lambda: verdicts and supervisor.view.snapshot().questions)
             assert verdicts == [Verdict(Allow())], "the call that was approved"
-            supervisor.answer(supervisor.snapshot().questions[0].id, Deny())
+            await supervisor.answer((await supervisor.snapshot()).questions[0].id, Deny())
             assert isinstance(await ticket.outcome(), Done)
         assert len(verdicts) == 2, "the second one was a question again"
 
@@ -162,25 +162,25 @@ async def test_what_was_approved_is_asked_about_anew_when_its_path_leads_elsewhe
         world.on_prompt = lambda connection, text: group.start_soon(go_on, connection)
         reports.rmdir()
         reports.symlink_to(secret)
-        supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
-        await until(lambda: verdicts or (supervisor.snapshot().questions and not ticket.finished))
+        await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
+        await until(lambda: verdicts or (supervisor.view.snapshot().questions and not ticket.finished))
         assert not verdicts
-        (question,) = supervisor.snapshot().questions
+        (question,) = (await supervisor.snapshot()).questions
         assert f"The path leads to {secret / 'a.md'}" in question.warnings
-        supervisor.answer(question.id, Deny())
+        await supervisor.answer(question.id, Deny())
         assert isinstance(await ticket.outcome(), Done)
 
 
 async def test_nobody_is_freed_while_nobody_waits(start: Start, world: FakeWorld, template: Template) -> None:
     async with start(template) as supervisor, anyio.create_task_group() as group:
         world.on_prompt = lambda connection, text: group.start_soon(connection.ask, WRITE)
-        supervisor.submit(Prompt("desk", "go", user="ana"))
-        await until(lambda: supervisor.snapshot().questions)
+        await supervisor.submit(Prompt("desk", "go", user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions)
         slot = next(iter(supervisor._instances["desk"].pool))
         assert slot.asking_since is not None
         await until(lambda: supervisor._clock.steady() - (slot.asking_since or 0) > 0.5)
         assert world.live
-        assert supervisor.snapshot().sessions[0].client_id
+        assert (await supervisor.snapshot()).sessions[0].client_id
         group.cancel_scope.cancel()
 
 
@@ -190,7 +190,7 @@ async def test_a_question_that_nobody_answers_expires_and_the_turn_goes_on(
     """D4: expired is not denied, with or without a client."""
     template = make_template(questionTtl=3.0, concurrency={"maxSessions": 1}, pool={"spares": 0, "askingTtl": 0.02})
     async with start(template) as supervisor:
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             async with asking(supervisor, world, WRITE) as ticket:
                 assert isinstance(await ticket.outcome(), Done)
             settled = [event.outcome for event in feed.take().events if isinstance(event, past.QuestionSettled)]
@@ -204,20 +204,20 @@ async def test_it_can_be_ended_while_it_has_no_client(
 ) -> None:
     """R1, D4: the question is lost with its turn, and a late answer is an error."""
     async with start(template) as supervisor, asking(supervisor, world, WRITE) as ticket:
-        (question,) = supervisor.snapshot().questions
+        (question,) = (await supervisor.snapshot()).questions
         match how:
             case "interrupt":
-                assert supervisor.interrupt(ticket.key)
+                assert await supervisor.interrupt(ticket.key)
             case "withdraw":
-                supervisor.withdraw(ticket.turn_id)
+                await supervisor.withdraw(ticket.turn_id)
             case "kill":
-                supervisor.kill("desk")
+                await supervisor.kill("desk")
             case _:
-                supervisor.clear_queue("desk")
+                await supervisor.clear_queue("desk")
         assert isinstance(await ticket.outcome(), Interrupted)
-        assert supervisor.snapshot().questions == ()
+        assert (await supervisor.snapshot()).questions == ()
         with pytest.raises(AlreadyAnswered, match="lost"):
-            supervisor.answer(question.id, Allow())
+            await supervisor.answer(question.id, Allow())
 
 
 async def test_a_turn_with_two_questions_goes_on_when_both_are_answered(
@@ -234,16 +234,16 @@ async def test_a_turn_with_two_questions_goes_on_when_both_are_answered(
                 connection.reply(f"said {text}")
 
         world.on_prompt = act
-        ticket = supervisor.submit(Prompt("desk", "go", user="ana"))
-        await until(lambda: len(supervisor.snapshot().questions) == 2)
-        await supervisor.submit(Prompt("desk", "me too", user="boris")).outcome()
-        first, second = sorted(supervisor.snapshot().questions, key=lambda question: question.summary)
-        supervisor.answer(first.id, Allow())
+        ticket = await supervisor.submit(Prompt("desk", "go", user="ana"))
+        await until(lambda: len(supervisor.view.snapshot().questions) == 2)
+        await (await supervisor.submit(Prompt("desk", "me too", user="boris"))).outcome()
+        first, second = sorted((await supervisor.snapshot()).questions, key=lambda question: question.summary)
+        await supervisor.answer(first.id, Allow())
         await anyio.wait_all_tasks_blocked()
         row = supervisor.view.session_row(ticket.key)
         assert row is not None
         assert (row.state, row.client_id, row.why) == (SessionState.ASKING, "", WhyWaiting.QUESTION)
-        supervisor.answer(second.id, Deny("no"))
+        await supervisor.answer(second.id, Deny("no"))
         assert isinstance(await ticket.outcome(), Done)
         told = world.connections[-1].prompts[-1]
         assert "one.md) was approved" in told
@@ -266,22 +266,22 @@ async def test_one_asker_is_freed_for_one_waiter_and_the_next_when_it_has_gone(
 
         world.on_prompt = act
         for user in ("ana", "boris"):
-            supervisor.submit(Prompt("desk", "ask", user=user))
-        await until(lambda: len(supervisor.snapshot().questions) == 2)
+            await supervisor.submit(Prompt("desk", "ask", user=user))
+        await until(lambda: len(supervisor.view.snapshot().questions) == 2)
         for connection in world.live:
             connection.survives_terminate = True
-        await supervisor.submit(Prompt("desk", "wait", user="chen")).accepted()
+        await (await supervisor.submit(Prompt("desk", "wait", user="chen"))).accepted()
         instance = supervisor._instances["desk"]
         for _ in range(3):
             instance.handle(TimePassed(supervisor._clock.steady() + 100))
             await anyio.wait_all_tasks_blocked()
-            states = sorted(row.state for row in supervisor.snapshot().clients)
+            states = sorted(row.state for row in (await supervisor.snapshot()).clients)
             assert states == [SlotState.ASKING, SlotState.CLOSING]
-        leaving = next(row.id for row in supervisor.snapshot().clients if row.state is SlotState.CLOSING)
+        leaving = next(row.id for row in (await supervisor.snapshot()).clients if row.state is SlotState.CLOSING)
         next(one for one in world.live if one.launch.client_id == leaving).kill()
         await until(lambda: any("wait" in one.prompts for one in world.connections))
         instance.handle(TimePassed(supervisor._clock.steady() + 100))
-        assert sorted(row.state for row in supervisor.snapshot().clients) == [SlotState.ASKING, SlotState.BUSY]
+        assert sorted(row.state for row in (await supervisor.snapshot()).clients) == [SlotState.ASKING, SlotState.BUSY]
         group.cancel_scope.cancel()
 
 
@@ -289,11 +289,11 @@ async def test_it_can_be_ended_while_its_new_client_starts(start: Start, world: 
     """R1: it has its answer and no process yet: there is nothing to interrupt, and nothing to wait for."""
     async with start(template) as supervisor, asking(supervisor, world, WRITE) as ticket:
         world.gate = anyio.Event()
-        supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+        await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
         await until(lambda: world.starting)
-        assert supervisor.interrupt(ticket.key)
+        assert await supervisor.interrupt(ticket.key)
         with anyio.fail_after(3):
             assert isinstance(await ticket.outcome(), Interrupted)
         world.gate.set()
-        await until(lambda: supervisor.snapshot().sessions[0].state is not SessionState.ASKING)
+        await until(lambda: supervisor.view.snapshot().sessions[0].state is not SessionState.ASKING)
         assert not any("Go on with" in text for one in world.connections for text in one.prompts)

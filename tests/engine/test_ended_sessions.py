@@ -77,7 +77,7 @@ def find_words(folder: Path) -> list[Path]:
 
 
 async def say(supervisor: Supervisor, text: str = SECRET, **ids: str) -> SessionKey:
-    ticket = supervisor.submit(Prompt("desk", text, **ids))
+    ticket = await supervisor.submit(Prompt("desk", text, **ids))
     assert isinstance(await ticket.outcome(), Done)
     return ticket.key
 
@@ -90,11 +90,11 @@ async def test_closing_a_session_removes_its_transcript_and_words_at_once_and_it
         key = await say(supervisor)
         other = await say(supervisor, "other words", user="bob")
         assert len(transcripts(store)) == len(workspaces(tmp_path)) == 2
-        supervisor.close_session(key)
+        await supervisor.close_session(key)
         await until(lambda: len(transcripts(store)) == 1)
         await until(lambda: find_words(tmp_path / "state" / "journal.db") == [])
         assert len(workspaces(tmp_path)) == 2
-        assert supervisor.conversation(other).entries
+        assert (await supervisor.conversation(other)).entries
         await until(lambda: [r.has_files for r in supervisor._host.eraser.pending] == [False])
     clock.ahead = 3500
     async with start(make_template(workspaceTtl="1h"), clock=clock.clock) as supervisor:
@@ -104,7 +104,7 @@ async def test_closing_a_session_removes_its_transcript_and_words_at_once_and_it
     async with start(make_template(workspaceTtl="1h"), clock=clock.clock) as supervisor:
         await until(lambda: len(workspaces(tmp_path)) == 1)
         await until(lambda: not supervisor._host.eraser.pending)
-        assert supervisor.conversation(other).entries
+        assert (await supervisor.conversation(other)).entries
     assert read(tmp_path / "state", "SELECT count(*) FROM removals") == [(0,)]
 
 
@@ -116,7 +116,7 @@ async def test_no_word_of_it_stays_in_any_file_of_the_state_directory_while_bull
         key = await say(supervisor)
         await supervisor._host.journal.flush()
         assert find_words(tmp_path)
-        supervisor.close_session(key)
+        await supervisor.close_session(key)
         await until(lambda: find_words(tmp_path) == [])
         ((word, text),) = read(tmp_path / "state", "SELECT outcome, text FROM turns")
         assert (word, text) == ("done", ""), "how it ended stays"
@@ -148,7 +148,7 @@ async def test_a_session_that_expires_is_removed_like_one_that_is_closed(
         pass
     async with start(template) as supervisor:
         await say(supervisor)
-        await until(lambda: not supervisor.snapshot().sessions)
+        await until(lambda: not supervisor.view.snapshot().sessions)
         await until(lambda: find_words(tmp_path) == [] and not workspaces(tmp_path))
 
 
@@ -157,7 +157,7 @@ async def test_a_workspace_is_kept_for_ever_where_the_template_says_so(
 ) -> None:
     clock = Later()
     async with start(make_template(workspaceTtl="none"), clock=clock.clock) as supervisor:
-        supervisor.close_session(await say(supervisor))
+        await supervisor.close_session(await say(supervisor))
         await until(lambda: not transcripts(store))
     clock.ahead = 1e9
     async with start(make_template(workspaceTtl="none"), clock=clock.clock) as supervisor:
@@ -175,8 +175,8 @@ async def test_a_shared_folder_is_never_removed(
         key = await say(supervisor)
         session = supervisor._instances["desk"].sessions[key]
         session.workspace = shared
-        supervisor.close_session(key)
-        await until(lambda: not supervisor.snapshot().sessions)
+        await supervisor.close_session(key)
+        await until(lambda: not supervisor.view.snapshot().sessions)
         await until(lambda: not supervisor._host.eraser.pending)
     assert (shared / "kept").exists()
 
@@ -193,8 +193,8 @@ async def test_a_removal_that_a_crash_cut_short_is_finished_by_the_next_start(
     with monkeypatch.context() as patch:
         patch.setattr(Eraser, "finish", nothing)
         async with start(template) as supervisor:
-            supervisor.close_session(await say(supervisor))
-            await until(lambda: not supervisor.snapshot().sessions)
+            await supervisor.close_session(await say(supervisor))
+            await until(lambda: not supervisor.view.snapshot().sessions)
     assert len(transcripts(store)) == len(workspaces(tmp_path)) == 1
     async with start(template):
         await until(lambda: not transcripts(store) and not workspaces(tmp_path))
@@ -264,7 +264,7 @@ async def test_what_could_not_be_removed_is_told_and_tried_again(
         key = await say(supervisor)
         with monkeypatch.context() as patch:
             patch.setattr(os, "unlink", refuse)
-            supervisor.close_session(key)
+            await supervisor.close_session(key)
             await until(lambda: supervisor._host.eraser.failed)
         (failure,) = supervisor._host.eraser.failed
         assert failure.endswith("/note: Operation not permitted")
@@ -286,4 +286,4 @@ async def test_a_conversation_that_got_lost_takes_its_workspace_along_in_time(
         await say(supervisor, "again")
         await until(lambda: workspaces(tmp_path) and before not in workspaces(tmp_path))
         assert find_words(store) == []
-        assert supervisor.conversation(key).entries
+        assert (await supervisor.conversation(key)).entries

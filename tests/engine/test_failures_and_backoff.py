@@ -41,11 +41,11 @@ def hands() -> Hands:
 
 
 def row_of(supervisor: Supervisor) -> InstanceRow:
-    return supervisor.snapshot().instances[0]
+    return supervisor.view.snapshot().instances[0]
 
 
 async def fail_once(supervisor: Supervisor, world: FakeWorld, user: str = "ana") -> Failed:
-    outcome = await supervisor.submit(Prompt("desk", "die", user=user)).outcome()
+    outcome = await (await supervisor.submit(Prompt("desk", "die", user=user))).outcome()
     assert isinstance(outcome, Failed)
     return outcome
 
@@ -65,9 +65,9 @@ async def test_a_session_waits_longer_after_each_crash_and_a_good_turn_forgives(
     async with start(clock=hands.clock()) as supervisor:
         assert (await fail_once(supervisor, world)).kind is FailureKind.CRASHED
         for seconds in (1, 2, 4):
-            ticket = supervisor.submit(Prompt("desk", "fine" if seconds == 4 else "die", user="ana"))
+            ticket = await supervisor.submit(Prompt("desk", "fine" if seconds == 4 else "die", user="ana"))
             await ticket.accepted()
-            assert supervisor.snapshot().sessions[0].why is WhyWaiting.BACKING_OFF
+            assert (await supervisor.snapshot()).sessions[0].why is WhyWaiting.BACKING_OFF
             started = len(world.connections)
             hands.ahead += seconds - 0.9
             await anyio.wait_all_tasks_blocked()
@@ -85,8 +85,8 @@ async def test_after_five_crashes_in_a_row_whoever_waits_is_told(start: Start, w
         for _ in range(4):
             await fail_once(supervisor, world)
             hands.ahead += 60
-        last = supervisor.submit(Prompt("desk", "die", user="ana"))
-        waiting = supervisor.submit(Prompt("desk", "behind it", user="ana"))
+        last = await supervisor.submit(Prompt("desk", "die", user="ana"))
+        waiting = await supervisor.submit(Prompt("desk", "behind it", user="ana"))
         assert (await last.outcome()).kind is FailureKind.CRASHED  # type: ignore[union-attr]
         outcome = await waiting.outcome()
         assert isinstance(outcome, Failed)
@@ -101,7 +101,7 @@ async def test_a_client_that_never_became_ready_is_not_started_again_for_the_sam
     """S1.18"""
     world.connect_failures = [ConnectFailed("exit code 1")]
     async with start() as supervisor:
-        outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "x", user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.START_FAILED
         assert len(world.connections) == 1
@@ -111,17 +111,17 @@ async def test_a_client_that_never_became_ready_is_not_started_again_for_the_sam
 async def test_a_prompt_that_did_not_reach_a_dead_client_is_given_to_another(start: Start, world: FakeWorld) -> None:
     """R1: an idle client died unnoticed; the prompt is not its victim."""
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "one", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
         world.connections[0].is_alive = False
-        with supervisor.watch() as feed:
-            outcome = await supervisor.submit(Prompt("desk", "two", user="ana")).outcome()
+        with await supervisor.watch() as feed:
+            outcome = await (await supervisor.submit(Prompt("desk", "two", user="ana"))).outcome()
             events = feed.take().events
         assert isinstance(outcome, Done)
         assert world.connections[1].launch.resume
         assert world.connections[1].prompts == ["two"]
         assert sum(isinstance(event, past.TurnFinished) for event in events) == 1
         assert sum(isinstance(event, past.TurnPutBack) for event in events) == 1
-        asked = supervisor.conversation(supervisor.snapshot().sessions[0].key).entries
+        asked = (await supervisor.conversation((await supervisor.snapshot()).sessions[0].key)).entries
         assert sum(getattr(entry, "text", "") == "two" for entry in asked) == 1, "it is not asked twice"
     assert world.violations == []
 
@@ -132,9 +132,9 @@ async def test_a_refused_credential_parks_the_pool_and_holds_no_turn_for_minutes
     """S1.18; sdk-facts §3: a constant 401 was repeated for 178 s."""
     world.on_prompt = hold
     async with start(clock=hands.clock()) as supervisor:
-        first = supervisor.submit(Prompt("desk", "one", user="ana"))
+        first = await supervisor.submit(Prompt("desk", "one", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
-        second = supervisor.submit(Prompt("desk", "two", user="ana"))
+        second = await supervisor.submit(Prompt("desk", "two", user="ana"))
         world.connections[0].tell(Retrying(1, 3, 0.5, 401, "authentication_error"))
         outcome = await first.outcome()
         assert isinstance(outcome, Failed)
@@ -142,9 +142,9 @@ async def test_a_refused_credential_parks_the_pool_and_holds_no_turn_for_minutes
         assert row_of(supervisor).state is InstanceState.PARKED
         assert row_of(supervisor).parked_for is FailureKind.AUTHENTICATION
         assert row_of(supervisor).parked_until is not None
-        assert supervisor.snapshot().sessions[0].why is WhyWaiting.PARKED
+        assert (await supervisor.snapshot()).sessions[0].why is WhyWaiting.PARKED
         assert second.finished is None
-        supervisor.resume("desk")
+        await supervisor.resume("desk")
         await until(lambda: world.connections[0].prompts == ["one", "two"])
         world.connections[0].reply("fine")
         assert isinstance(await second.outcome(), Done)
@@ -157,7 +157,7 @@ async def test_a_rate_limit_parks_until_the_provider_says_and_one_turn_goes_firs
     world.on_prompt = hold
     template = make_template(concurrency={"maxSessions": 3}, pool={"spares": 0}, queue={"maxWait": "none"})
     async with start(template, clock=hands.clock()) as supervisor:
-        supervisor.submit(Prompt("desk", "first", user="ana"))
+        await supervisor.submit(Prompt("desk", "first", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         clock = supervisor._clock
         world.connections[0].tell(Limited(True, clock.wall() + 500))
@@ -166,10 +166,10 @@ async def test_a_rate_limit_parks_until_the_provider_says_and_one_turn_goes_firs
         assert until_at is not None
         assert 490 < until_at - clock.wall() <= 500
         for user in ("boris", "chen", "dora"):
-            supervisor.submit(Prompt("desk", user, user=user))
+            await supervisor.submit(Prompt("desk", user, user=user))
         world.connections[0].fail(429)
         await anyio.wait_all_tasks_blocked()
-        assert {row.why for row in supervisor.snapshot().sessions if row.waiting} == {WhyWaiting.RATE_LIMIT}
+        assert {row.why for row in (await supervisor.snapshot()).sessions if row.waiting} == {WhyWaiting.RATE_LIMIT}
         hands.ahead += 501
         await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
         await anyio.wait_all_tasks_blocked()
@@ -185,28 +185,28 @@ async def test_a_turn_that_waits_for_a_human_does_not_keep_a_parked_pool_from_tr
     """One that was running before is not the one that goes first."""
     world.on_prompt = hold
     async with start(clock=hands.clock()) as supervisor, anyio.create_task_group() as group:
-        supervisor.submit(Prompt("desk", "asks", user="ana"))
+        await supervisor.submit(Prompt("desk", "asks", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         group.start_soon(world.connections[0].ask, ToolRequest("Write", {"file_path": "x"}))
-        await until(lambda: supervisor.snapshot().questions)
+        await until(lambda: supervisor.view.snapshot().questions)
         world.connections[0].tell(Limited(True, None))
         await until(lambda: row_of(supervisor).state is InstanceState.PARKED)
         world.on_prompt = lambda connection, text: connection.reply("fine")
-        second = supervisor.submit(Prompt("desk", "two", user="boris"))
+        second = await supervisor.submit(Prompt("desk", "two", user="boris"))
         hands.ahead += 20
         assert isinstance(await second.outcome(), Done)
-        assert supervisor.snapshot().questions
+        assert (await supervisor.snapshot()).questions
         group.cancel_scope.cancel()
 
 
 async def test_an_idle_client_that_answers_no_ping_is_replaced(start: Start, world: FakeWorld) -> None:
     """S2.33: a stopped process answers nothing; its session is resumed with the next prompt."""
     async with start(health_interval=0.02, control_timeout=0.05) as supervisor:
-        await supervisor.submit(Prompt("desk", "one", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
         world.connections[0].hang()
-        await until(lambda: not supervisor.snapshot().clients)
+        await until(lambda: not supervisor.view.snapshot().clients)
         assert dict(row_of(supervisor).pool.failures) == {FailureKind.STALLED: 1}
-        assert isinstance(await supervisor.submit(Prompt("desk", "two", user="ana")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "two", user="ana"))).outcome(), Done)
         assert world.connections[1].launch.resume
 
 
@@ -214,13 +214,13 @@ async def test_silence_is_shown_and_ends_nothing(start: Start, world: FakeWorld)
     """S2.33"""
     world.on_prompt = hold
     async with start(stall_after=0.05, health_interval=0.02) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
-        await until(lambda: supervisor.snapshot().sessions[0].state is SessionState.STALLED)
-        row = supervisor.snapshot().sessions[0]
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
+        await until(lambda: supervisor.view.snapshot().sessions[0].state is SessionState.STALLED)
+        row = (await supervisor.snapshot()).sessions[0]
         assert row.silent_since == row.last_activity_at
         assert row_of(supervisor).stalled == 1
         world.connections[0].say("I am here")
-        await until(lambda: supervisor.snapshot().sessions[0].state is SessionState.WORKING)
+        await until(lambda: supervisor.view.snapshot().sessions[0].state is SessionState.WORKING)
         world.connections[0].reply("done")
         assert isinstance(await ticket.outcome(), Done)
 
@@ -229,11 +229,11 @@ async def test_a_turn_interrupted_before_it_was_written_never_reaches_the_proces
     start: Start, world: FakeWorld
 ) -> None:
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "one", user="ana")).outcome()
-        ticket = supervisor.submit(Prompt("desk", "two", user="ana"))
-        supervisor.interrupt(ticket.key)
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
+        ticket = await supervisor.submit(Prompt("desk", "two", user="ana"))
+        await supervisor.interrupt(ticket.key)
         await ticket.outcome()
-        assert isinstance(await supervisor.submit(Prompt("desk", "three", user="ana")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "three", user="ana"))).outcome(), Done)
         assert "three" in world.connections[0].prompts
     assert world.violations == []
 
@@ -250,14 +250,14 @@ async def test_processes_that_outlive_a_kill_are_left_to_the_next_run(
 
     monkeypatch.setattr("supervisor.engine.supervisor.end_orphans", find_orphans)
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "stuck", user="ana")).outcome()
-        await supervisor.submit(Prompt("desk", "well", user="boris")).outcome()
+        await (await supervisor.submit(Prompt("desk", "stuck", user="ana"))).outcome()
+        await (await supervisor.submit(Prompt("desk", "well", user="boris"))).outcome()
         stuck = world.holder_of("stuck")
         stuck.leaves_behind = 1
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             for client in ("desk-1", "desk-2"):
-                supervisor.kill_client(client)
-            await until(lambda: not supervisor.snapshot().clients)
+                await supervisor.kill_client(client)
+            await until(lambda: not supervisor.view.snapshot().clients)
             gone = {event.client: event.left_over for event in feed.take().events if isinstance(event, past.ClientGone)}
         assert gone == {"desk-1": 1, "desk-2": 0}
     async with start():
@@ -269,11 +269,11 @@ async def test_a_tree_is_looked_at_before_every_step_of_its_end(
 ) -> None:
     """R3: what leaves its parent in between would never be found again; and how long it takes is told."""
     async with start(make_template(pool={"spares": 0}), kill_grace=0.1) as supervisor:
-        await supervisor.submit(Prompt("desk", "x")).outcome()
+        await (await supervisor.submit(Prompt("desk", "x"))).outcome()
         world.connections[0].survives_terminate = True
-        with supervisor.watch() as feed:
-            supervisor.kill_client("desk-1")
-            await until(lambda: not supervisor.snapshot().clients)
+        with await supervisor.watch() as feed:
+            await supervisor.kill_client("desk-1")
+            await until(lambda: not supervisor.view.snapshot().clients)
             events = feed.take().events
         steps = [event.step for event in events if isinstance(event, past.ClientEnding)]
         assert steps == ["disconnect", "terminate", "kill", "verify"]
@@ -285,8 +285,8 @@ async def test_a_tree_is_looked_at_before_every_step_of_its_end(
 async def test_the_seconds_of_a_start_are_those_from_its_first_moment_on(start: Start, world: FakeWorld) -> None:
     world.gate = anyio.Event()
     async with start() as supervisor:
-        with supervisor.watch() as feed:
-            ticket = supervisor.submit(Prompt("desk", "x"))
+        with await supervisor.watch() as feed:
+            ticket = await supervisor.submit(Prompt("desk", "x"))
             await until(lambda: world.starting)
             await anyio.sleep(0.05)
             world.gate.set()

@@ -18,24 +18,24 @@ pytestmark = pytest.mark.anyio
 
 async def test_the_snapshot_and_what_follows_add_up_to_the_state(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "a", user="ana")).outcome()
-        with supervisor.watch() as feed:
+        await (await supervisor.submit(Prompt("desk", "a", user="ana"))).outcome()
+        with await supervisor.watch() as feed:
             sessions = {row.key: row for row in feed.snapshot.sessions}
             clients = {row.id: row for row in feed.snapshot.clients}
             for user in ("boris", "chen", "ana"):
-                await supervisor.submit(Prompt("desk", "x", user=user)).outcome()
+                await (await supervisor.submit(Prompt("desk", "x", user=user))).outcome()
                 changes = feed.take()
                 sessions |= {row.key: row for row in changes.sessions}
                 clients |= {row.id: row for row in changes.clients}
                 for gone in changes.gone_clients:
                     clients.pop(gone, None)
-            await until(lambda: len(supervisor.snapshot().clients) <= 2)
+            await until(lambda: len(supervisor.view.snapshot().clients) <= 2)
             changes = feed.take()
             sessions |= {row.key: row for row in changes.sessions}
             clients |= {row.id: row for row in changes.clients}
             for gone in changes.gone_clients:
                 clients.pop(gone, None)
-            now = supervisor.snapshot()
+            now = await supervisor.snapshot()
             assert sessions == {row.key: row for row in now.sessions}
             assert clients == {row.id: row for row in now.clients}
 
@@ -43,8 +43,8 @@ async def test_the_snapshot_and_what_follows_add_up_to_the_state(start: Start, w
 async def test_events_carry_the_ids_of_what_they_happened_to(start: Start) -> None:
     """S1.21"""
     async with start() as supervisor:
-        with supervisor.watch() as feed:
-            ticket = supervisor.submit(Prompt("desk", "a", user="ana", session="s1"))
+        with await supervisor.watch() as feed:
+            ticket = await supervisor.submit(Prompt("desk", "a", user="ana", session="s1"))
             await ticket.outcome()
             events = feed.take().events
         for kind in (past.TurnQueued, past.TurnStarted, past.TurnFinished):
@@ -54,12 +54,12 @@ async def test_events_carry_the_ids_of_what_they_happened_to(start: Start) -> No
 
 async def test_a_reader_that_is_too_slow_is_cut_and_comes_back_with_a_snapshot(start: Start) -> None:
     async with start() as supervisor:
-        with supervisor.watch() as slow, supervisor.watch() as quick:
+        with await supervisor.watch() as slow, await supervisor.watch() as quick:
             for number in range(EVENT_BUFFER + 10):
                 supervisor._feed.publish(Event(at=float(number)))
                 quick.take()
             changes = slow.take()
-            assert changes.snapshot == supervisor.snapshot()
+            assert changes.snapshot == await supervisor.snapshot()
             assert changes.events[-1].at == EVENT_BUFFER + 9
             assert slow.take().snapshot is None
             assert quick.take().snapshot is None
@@ -67,7 +67,7 @@ async def test_a_reader_that_is_too_slow_is_cut_and_comes_back_with_a_snapshot(s
 
 async def test_a_closed_reader_costs_nothing_any_more(start: Start) -> None:
     async with start() as supervisor:
-        with supervisor.watch():
+        with await supervisor.watch():
             pass
         assert supervisor._feed._readers == []
 
@@ -78,24 +78,24 @@ async def test_an_instances_row_is_told_when_a_client_starts_and_when_the_first_
     """Its pool's counts change with the one, its time to the first text with the other."""
     world.on_prompt, world.gate = hold, anyio.Event()
     async with start() as supervisor:
-        with supervisor.watch() as feed:
-            supervisor.submit(Prompt("desk", "a", user="ana"))
+        with await supervisor.watch() as feed:
+            await supervisor.submit(Prompt("desk", "a", user="ana"))
             await until(lambda: world.starting)
-            assert feed.take().instances == supervisor.snapshot().instances
+            assert feed.take().instances == (await supervisor.snapshot()).instances
             world.gate.set()
             await until(lambda: world.written)
             feed.take()
             world.holder_of("a").say("hm")
             await anyio.wait_all_tasks_blocked()
-            assert feed.take().instances == supervisor.snapshot().instances
+            assert feed.take().instances == (await supervisor.snapshot()).instances
 
 
 async def test_a_reader_that_is_behind_by_much_text_is_cut(start: Start, world: FakeWorld) -> None:
     """Few events may hold many words."""
     async with start() as supervisor:
-        key = supervisor.submit(Prompt("desk", "x", user="ana")).key
-        await until(lambda: supervisor.snapshot().sessions[0].turns == 1)
-        with supervisor.watch() as feed:
+        key = (await supervisor.submit(Prompt("desk", "x", user="ana"))).key
+        await until(lambda: supervisor.view.snapshot().sessions[0].turns == 1)
+        with await supervisor.watch() as feed:
             long = past.TurnFinished(at=1.0, instance=key.instance, outcome=Done("x" * (TEXT_BUFFER // 3)))
             for _ in range(4):
                 supervisor._feed.publish(long)

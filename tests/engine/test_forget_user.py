@@ -59,7 +59,7 @@ async def test_one_user_goes_from_journal_and_files_and_the_other_stays(
 ) -> None:
     async with start() as supervisor:
         await talk(supervisor)
-        supervisor.interrupt(supervisor.submit(Prompt("desk", ANAS, user="ana")).key)
+        await supervisor.interrupt((await supervisor.submit(Prompt("desk", ANAS, user="ana"))).key)
     assert find(tmp_path, ANAS)
     before = len(find(tmp_path, BOBS))
     found = await forget_user(tmp_path / "state", "ana", environment)
@@ -74,7 +74,7 @@ async def test_one_user_goes_from_journal_and_files_and_the_other_stays(
     ] * 6
     assert read(tmp_path / "state", "SELECT count(*) FROM actions WHERE target LIKE '%ana%'") == [(0,)]
     async with start() as supervisor:
-        assert [row.key.user for row in supervisor.snapshot().sessions] == ["bob"]
+        assert [row.key.user for row in (await supervisor.snapshot()).sessions] == ["bob"]
 
 
 async def test_a_trial_counts_the_same_and_removes_nothing(
@@ -93,7 +93,7 @@ async def test_workspaces_that_outlive_their_session_go_as_well(
     start: Start, make_template: MakeTemplate, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     async with start(make_template(workspaceTtl="none")) as supervisor:
-        supervisor.close_session(await say(supervisor, ANAS, user="ana"))
+        await supervisor.close_session(await say(supervisor, ANAS, user="ana"))
     assert len(workspaces(tmp_path)) == 1
     assert (await forget_user(tmp_path / "state", "ana", environment)).files == 1
     assert workspaces(tmp_path) == []
@@ -109,7 +109,7 @@ async def test_in_an_employees_one_conversation_the_users_own_turns_go_and_the_r
     assert found.shared_with == ("desk",)
     assert find(tmp_path / "state" / "journal.db", ANAS) == []
     async with start(make_template(archetype="employee")) as supervisor:
-        texts = [getattr(entry, "text", "") for entry in supervisor.conversation(key).entries]
+        texts = [getattr(entry, "text", "") for entry in (await supervisor.conversation(key)).entries]
         assert any(BOBS in text for text in texts)
         assert not any(ANAS in text for text in texts)
 
@@ -120,10 +120,10 @@ async def test_a_user_whose_name_is_part_of_anothers_takes_nobody_along(
     async with start() as supervisor:
         for user in ("an", "ana", "_na", "an_"):
             await say(supervisor, f"words-of-{user}-", user=user)
-            supervisor.clear_queue("desk")
+            await supervisor.clear_queue("desk")
     await forget_user(tmp_path / "state", "an_", environment)
     async with start() as supervisor:
-        assert {row.key.user for row in supervisor.snapshot().sessions} == {"an", "ana", "_na"}
+        assert {row.key.user for row in (await supervisor.snapshot()).sessions} == {"an", "ana", "_na"}
 
 
 async def test_it_is_refused_while_a_supervisor_holds_the_directory(
@@ -133,7 +133,7 @@ async def test_it_is_refused_while_a_supervisor_holds_the_directory(
         await talk(supervisor)
         with pytest.raises(StateInUse, match="in use by bullpen pid"):
             await forget_user(tmp_path / "state", "ana", environment)
-        assert len(supervisor.snapshot().sessions) == 3
+        assert len((await supervisor.snapshot()).sessions) == 3
 
 
 @pytest.mark.parametrize("user", ["", "../x", "a b", "%"])
@@ -186,7 +186,7 @@ async def test_what_is_found_again_afterwards_is_said(
 ) -> None:
     async with start() as supervisor:
         await talk(supervisor)
-        uuid = next(row.session_uuid for row in supervisor.snapshot().sessions if row.key.user == "ana")
+        uuid = next(row.session_uuid for row in (await supervisor.snapshot()).sessions if row.key.user == "ana")
     async with Journal.open(tmp_path / "state", clock=Clock()) as journal:
         journal.note_action(1.0, "note", "elsewhere", uuid)
     found = await forget_user(tmp_path / "state", "ana", environment)
@@ -202,18 +202,18 @@ async def test_forgetting_while_it_runs_ends_and_removes_everything_of_that_user
     template = make_template(concurrency={"maxSessions": 3}, pool={"spares": 0}, workspaceTtl="none")
     async with start(template) as supervisor:
         await talk(supervisor)
-        supervisor.close_session(await say(supervisor, ANAS, user="ana", session="closed"))
-        await until(lambda: len(supervisor.snapshot().sessions) == 3)
+        await supervisor.close_session(await say(supervisor, ANAS, user="ana", session="closed"))
+        await until(lambda: len(supervisor.view.snapshot().sessions) == 3)
         answer, world.on_prompt = world.on_prompt, hold
-        running = supervisor.submit(Prompt("desk", ANAS, user="ana"))
-        waiting = supervisor.submit(Prompt("desk", ANAS, user="ana"))
+        running = await supervisor.submit(Prompt("desk", ANAS, user="ana"))
+        waiting = await supervisor.submit(Prompt("desk", ANAS, user="ana"))
         await until(lambda: world.holder_of(ANAS).is_in_turn)
-        assert supervisor.forget_user("ana") == 2
+        assert await supervisor.forget_user("ana") == 2
         with pytest.raises(NotAccepting, match="user ana is being forgotten"):
-            supervisor.submit(Prompt("desk", ANAS, user="ana", session="third"))
+            await supervisor.submit(Prompt("desk", ANAS, user="ana", session="third"))
         assert isinstance(await running.outcome(), Interrupted)
         assert isinstance(await waiting.outcome(), Cancelled)
-        await until(lambda: [row.key.user for row in supervisor.snapshot().sessions] == ["bob"])
+        await until(lambda: [row.key.user for row in supervisor.view.snapshot().sessions] == ["bob"])
         await until(lambda: len(workspaces(tmp_path)) == 1 and find(tmp_path, ANAS) == [])
         await until(lambda: read(tmp_path / "state", "SELECT count(*) FROM turns WHERE user = 'ana'") == [(0,)])
         world.on_prompt = answer
@@ -225,9 +225,9 @@ async def test_forgetting_while_it_runs_ends_and_removes_everything_of_that_user
 async def test_a_user_that_nothing_is_known_of_is_told_so(start: Start) -> None:
     async with start() as supervisor:
         with pytest.raises(UnknownTarget, match="no session of user ana; `bullpen forget ana`"):
-            supervisor.forget_user("ana")
+            await supervisor.forget_user("ana")
         with pytest.raises(InvalidId):
-            supervisor.forget_user("../ana")
+            await supervisor.forget_user("../ana")
 
 
 async def test_what_the_state_directory_holds_is_measured_and_each_sessions_part_of_it(
@@ -236,8 +236,8 @@ async def test_what_the_state_directory_holds_is_measured_and_each_sessions_part
     monkeypatch.setattr(housekeeping, "MEASURING", 0.05)
     async with start() as supervisor:
         await say(supervisor, "x" * 1000, user="ana")
-        await until(lambda: supervisor.snapshot().sessions[0].disk_bytes == 2000)
-        disk = supervisor.snapshot().host.disk
+        await until(lambda: supervisor.view.snapshot().sessions[0].disk_bytes == 2000)
+        disk = (await supervisor.snapshot()).host.disk
         assert disk is not None
         assert (disk.workspaces, disk.conversations) == (1000, 1000)
         assert disk.total >= disk.journal + disk.workspaces + disk.conversations

@@ -57,11 +57,11 @@ async def test_a_hurried_end_skips_the_waiting_and_nothing_else(start: Start, wo
     """Of a turn that no interrupt stops, in a process that outlives TERM: patience alone would take 17 s."""
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "a", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "a", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         world.connections[0].is_hanging = True
         told: list[past.Event] = []
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
 
             def is_at(step: str) -> bool:
                 told.extend(feed.take().events)

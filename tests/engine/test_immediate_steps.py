@@ -59,9 +59,9 @@ async def let_time_be_due(supervisor: Supervisor, name: str = "desk") -> Instanc
 
 async def ask_twice(supervisor: Supervisor, world: FakeWorld) -> None:
     """The turn of `ana` runs, and that of `boris` waits for its place."""
-    supervisor.submit(Prompt("desk", "first", user="ana"))
+    await supervisor.submit(Prompt("desk", "first", user="ana"))
     await until_written(world, "first")
-    await supervisor.submit(Prompt("desk", "second", user="boris")).accepted()
+    await (await supervisor.submit(Prompt("desk", "second", user="boris"))).accepted()
     await anyio.wait_all_tasks_blocked()
 
 
@@ -71,7 +71,7 @@ async def ask_twice(supervisor: Supervisor, world: FakeWorld) -> None:
 async def test_a_prompt_goes_all_the_way_to_its_outcome(start: Start, make_template: MakeTemplate) -> None:
     async with start(make_template(**ONE), **SELDOM) as supervisor:
         with anyio.fail_after(3):
-            assert isinstance(await supervisor.submit(Prompt("desk", "hello")).outcome(), Done)
+            assert isinstance(await (await supervisor.submit(Prompt("desk", "hello"))).outcome(), Done)
 
 
 async def test_the_next_turn_of_a_session_begins_when_its_turn_has_ended(
@@ -79,7 +79,7 @@ async def test_the_next_turn_of_a_session_begins_when_its_turn_has_ended(
 ) -> None:
     async with start(make_template(**ONE), **SELDOM) as supervisor:
         for text in ("one", "two"):
-            await supervisor.submit(Prompt("desk", text, user="ana")).accepted()
+            await (await supervisor.submit(Prompt("desk", text, user="ana"))).accepted()
         await until_written(held, "one")
         held.connections[0].reply("done")
         await until_written(held, "one", "two")
@@ -99,13 +99,13 @@ async def test_a_turn_begins_when_the_one_that_the_agent_began_by_itself_has_end
     start: Start, held: FakeWorld, make_template: MakeTemplate
 ) -> None:
     async with start(make_template(**ONE), **SELDOM) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "one", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "one", user="ana"))
         await until_written(held, "one")
         held.connections[0].reply("done")
         await ticket.outcome()
         held.connections[0].wake("a timer")
-        await until(lambda: supervisor.snapshot().sessions[0].is_self_begun)
-        await supervisor.submit(Prompt("desk", "two", user="ana")).accepted()
+        await until(lambda: supervisor.view.snapshot().sessions[0].is_self_begun)
+        await (await supervisor.submit(Prompt("desk", "two", user="ana"))).accepted()
         await anyio.wait_all_tasks_blocked()
         held.connections[0].finish_own("woken")
         await until_written(held, "one", "two")
@@ -124,15 +124,15 @@ async def test_a_freed_turn_goes_on_when_its_question_is_answered(
                 connection.reply("done")
 
         world.on_prompt = act
-        ticket = supervisor.submit(Prompt("desk", "ask", user="ana"))
-        await until(lambda: supervisor.snapshot().questions)
-        second = supervisor.submit(Prompt("desk", "second", user="boris"))
+        ticket = await supervisor.submit(Prompt("desk", "ask", user="ana"))
+        await until(lambda: supervisor.view.snapshot().questions)
+        second = await supervisor.submit(Prompt("desk", "second", user="boris"))
         await second.accepted()
         instance = await let_time_be_due(supervisor)
         instance.handle(TimePassed(supervisor._clock.steady() + 100))
         with anyio.fail_after(3):
             await second.outcome()
-            supervisor.answer(supervisor.snapshot().questions[0].id, Allow())
+            await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
             assert isinstance(await ticket.outcome(), Done)
         group.cancel_scope.cancel()
 
@@ -144,14 +144,14 @@ async def test_what_could_not_be_recorded_begins_when_the_disk_is_well_again(
     start: Start, held: FakeWorld, make_template: MakeTemplate
 ) -> None:
     async with start(make_template(**ONE), **SELDOM) as supervisor:
-        supervisor.pause("desk")
-        await supervisor.submit(Prompt("desk", "kept", user="ana")).accepted()
+        await supervisor.pause("desk")
+        await (await supervisor.submit(Prompt("desk", "kept", user="ana"))).accepted()
         journal = supervisor._host.journal
         await journal.flush()
         await journal._connection.execute_fetchall("PRAGMA query_only = 1")
-        supervisor.pause("desk")  # is noted, and shows how the disk is
+        await supervisor.pause("desk")  # is noted, and shows how the disk is
         await until(lambda: journal.failing)
-        supervisor.resume("desk")
+        await supervisor.resume("desk")
         await anyio.wait_all_tasks_blocked()
         assert held.connections == []
         await journal._connection.execute_fetchall("PRAGMA query_only = 0")
@@ -176,20 +176,20 @@ async def test_spares_are_started_before_anybody_asks(
 
 async def test_a_resume_begins_what_waits(start: Start, held: FakeWorld, make_template: MakeTemplate) -> None:
     async with start(make_template(**ONE), **SELDOM) as supervisor:
-        supervisor.pause("desk")
-        await supervisor.submit(Prompt("desk", "kept", user="ana")).accepted()
+        await supervisor.pause("desk")
+        await (await supervisor.submit(Prompt("desk", "kept", user="ana"))).accepted()
         await anyio.wait_all_tasks_blocked()
-        supervisor.resume("desk")
+        await supervisor.resume("desk")
         await until_written(held, "kept")
 
 
 async def test_a_drain_begins_what_a_pause_kept(start: Start, held: FakeWorld, make_template: MakeTemplate) -> None:
     """It was accepted, so it still runs."""
     async with start(make_template(**ONE), **SELDOM) as supervisor:
-        supervisor.pause("desk")
-        await supervisor.submit(Prompt("desk", "kept", user="ana")).accepted()
+        await supervisor.pause("desk")
+        await (await supervisor.submit(Prompt("desk", "kept", user="ana"))).accepted()
         await anyio.wait_all_tasks_blocked()
-        supervisor.drain("desk")
+        await supervisor.drain("desk")
         await until_written(held, "kept")
 
 
@@ -203,12 +203,12 @@ async def test_a_raised_limit_begins_what_it_kept(
         assert len(held.connections) == 1
         match how:
             case "scale":
-                supervisor.scale("desk", 2)
+                await supervisor.scale("desk", 2)
             case "adjust":
-                supervisor.adjust("desk", "maxClients", "2")
-                supervisor.adjust("desk", "maxSessions", "2")
+                await supervisor.adjust("desk", "maxClients", "2")
+                await supervisor.adjust("desk", "maxSessions", "2")
             case _:
-                supervisor.adjust("", "max_agents", "2")
+                await supervisor.adjust("", "max_agents", "2")
         await until_written(held, "first", "second")
 
 
@@ -220,18 +220,18 @@ async def test_a_turn_that_waited_for_its_client_and_is_taken_back_lets_the_next
     held.gate = anyio.Event()
     keys = ONE | {"pool": {"spares": 0, "maxClients": 2}}
     async with start(make_template(**keys), **SELDOM) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "first", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "first", user="ana"))
         await until(lambda: held.starting == 1)
-        await supervisor.submit(Prompt("desk", "second", user="boris")).accepted()
+        await (await supervisor.submit(Prompt("desk", "second", user="boris"))).accepted()
         await anyio.wait_all_tasks_blocked()
         assert len(held.connections) == 1
         match how:
             case "withdraw":
-                supervisor.withdraw(ticket.turn_id)
+                await supervisor.withdraw(ticket.turn_id)
             case "interrupt":
-                supervisor.interrupt(ANA)
+                await supervisor.interrupt(ANA)
             case _:
-                supervisor.clear_queue("desk", ANA)
+                await supervisor.clear_queue("desk", ANA)
         await until(lambda: len(held.connections) == 2, within=3.0)
         held.gate.set()
         await until_written(held, "second")
@@ -245,15 +245,15 @@ async def test_who_stood_behind_a_turn_that_was_taken_back_moves_up(
     chen = SessionKey("desk", "chen", "default")
     async with start(make_template(**ONE), **SELDOM) as supervisor:
         await ask_twice(supervisor, held)
-        await supervisor.submit(Prompt("desk", "third", user="chen")).accepted()
+        await (await supervisor.submit(Prompt("desk", "third", user="chen"))).accepted()
         await anyio.wait_all_tasks_blocked()
         with reading(supervisor) as rows:
             assert [turn.place for turn in rows[chen].waiting] == [2]  # type: ignore[attr-defined]
             if how == "clear":
-                supervisor.clear_queue("desk", BORIS)
+                await supervisor.clear_queue("desk", BORIS)
             else:
                 (turn,) = rows[BORIS].waiting  # type: ignore[attr-defined]
-                supervisor.withdraw(turn.turn_id)
+                await supervisor.withdraw(turn.turn_id)
             assert [turn.place for turn in rows[chen].waiting] == [1]  # type: ignore[attr-defined]
 
 
@@ -265,14 +265,14 @@ async def test_a_pool_that_was_parked_begins_when_it_looks_and_its_time_has_come
 ) -> None:
     turned = TurnedClock()
     async with start(make_template(**ONE), **SELDOM, clock=turned.clock) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "first", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "first", user="ana"))
         await until_written(held, "first")
         held.connections[0].tell(Limited(is_rejected=True, resets_at=math.floor(turned.clock.wall()) + 40.0))
         held.connections[0].reply("done")
         await ticket.outcome()
-        await supervisor.submit(Prompt("desk", "second", user="ana")).accepted()
+        await (await supervisor.submit(Prompt("desk", "second", user="ana"))).accepted()
         await anyio.wait_all_tasks_blocked()
-        assert supervisor.snapshot().instances[0].state is InstanceState.PARKED
+        assert (await supervisor.snapshot()).instances[0].state is InstanceState.PARKED
         turned.seconds = 50
         await let_time_be_due(supervisor)
         await until_written(held, "first", "second")
@@ -284,10 +284,10 @@ async def test_a_session_that_backed_off_is_tried_again_when_it_looks_and_its_ti
     turned = TurnedClock()
     async with start(make_template(**ONE), **SELDOM, clock=turned.clock) as supervisor:
         held.connect_failures.append(ConnectFailed("it would not start"))
-        await supervisor.submit(Prompt("desk", "first", user="ana")).outcome()
-        await supervisor.submit(Prompt("desk", "second", user="ana")).accepted()
+        await (await supervisor.submit(Prompt("desk", "first", user="ana"))).outcome()
+        await (await supervisor.submit(Prompt("desk", "second", user="ana"))).accepted()
         await anyio.wait_all_tasks_blocked()
-        assert supervisor.snapshot().sessions[0].why is WhyWaiting.BACKING_OFF
+        assert (await supervisor.snapshot()).sessions[0].why is WhyWaiting.BACKING_OFF
         turned.seconds = 2
         await let_time_be_due(supervisor)
         await until_written(held, "second")
@@ -309,14 +309,14 @@ async def test_turns_that_ask_or_stand_still_are_no_trial_and_the_next_one_begin
                 group.start_soon(connection.ask, WRITE)
 
         world.on_prompt = act
-        supervisor.submit(Prompt("desk", "before", user="ana"))
+        await supervisor.submit(Prompt("desk", "before", user="ana"))
         await until_written(world, "before")
         world.connections[0].tell(Limited(is_rejected=True, resets_at=math.floor(turned.clock.wall()) + 40.0))
-        await until(lambda: supervisor.snapshot().instances[0].state is InstanceState.PARKED)
+        await until(lambda: supervisor.view.snapshot().instances[0].state is InstanceState.PARKED)
         for text, user in (("asks", "boris"), ("is silent", "chen"), ("last", "dora")):
-            await supervisor.submit(Prompt("desk", text, user=user)).accepted()
+            await (await supervisor.submit(Prompt("desk", text, user=user))).accepted()
         await anyio.wait_all_tasks_blocked()
-        supervisor.scale("desk", 4)
+        await supervisor.scale("desk", 4)
         turned.seconds = 50
         await let_time_be_due(supervisor)
         await until_written(world, "before", "asks", "is silent")
@@ -335,10 +335,10 @@ async def test_a_place_that_another_instance_gives_up_is_taken_at_the_next_look(
     monkeypatch.undo()
     templates = [make_template("desk", **ONE), make_template("other", **ONE)]
     async with start(*templates, max_agents=1, **SELDOM) as supervisor:
-        await supervisor.submit(Prompt("other", "first")).outcome()
+        await (await supervisor.submit(Prompt("other", "first"))).outcome()
         with anyio.fail_after(3):
-            assert isinstance(await supervisor.submit(Prompt("desk", "second")).outcome(), Done)
-        assert [row.instance for row in supervisor.snapshot().clients] == ["desk"]
+            assert isinstance(await (await supervisor.submit(Prompt("desk", "second"))).outcome(), Done)
+        assert [row.instance for row in (await supervisor.snapshot()).clients] == ["desk"]
 
 
 async def test_a_client_that_outgrew_its_hard_ceiling_ends_with_the_measurement_that_shows_it(
@@ -347,8 +347,8 @@ async def test_a_client_that_outgrew_its_hard_ceiling_ends_with_the_measurement_
     """S2.30"""
     pool = {"spares": 0, "softMemory": "100MiB", "hardMemory": "200MiB", "panicMemory": "400MiB"}
     async with start(make_template(**ONE | {"pool": pool}), **SELDOM | {"memory_interval": 0.1}) as supervisor:
-        await supervisor.submit(Prompt("desk", "one", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
         world.connections[0].memory_bytes = 300 * 1024**2
         await until(lambda: not world.live, within=3.0)
-        states = {row.state for row in supervisor.snapshot().clients}
+        states = {row.state for row in (await supervisor.snapshot()).clients}
         assert states <= {SlotState.CLOSING}

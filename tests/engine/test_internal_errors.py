@@ -51,7 +51,7 @@ class Fault:
 
 
 async def is_well(supervisor: Supervisor, user: str) -> bool:
-    outcome = await supervisor.submit(Prompt("desk", f"well, {user}?", user=user)).outcome()
+    outcome = await (await supervisor.submit(Prompt("desk", f"well, {user}?", user=user))).outcome()
     return isinstance(outcome, Done) and supervisor.failure is None
 
 
@@ -67,13 +67,13 @@ async def test_a_mistake_in_what_follows_from_a_clients_words_ends_that_client_a
     world.on_prompt = hold
     template = make_template(concurrency={"maxSessions": 3}, pool={"spares": 0})
     async with start(template) as supervisor:
-        other = supervisor.submit(Prompt("desk", "of another", user="other"))
+        other = await supervisor.submit(Prompt("desk", "of another", user="other"))
         await until(lambda: world.connections and world.connections[0].prompts)
         await anyio.wait_all_tasks_blocked()  # what its client has said so far is heard: the fault is not for that one
         fault = Fault(monkeypatch, *PLACES[place])
         if place == "its servers are noted":
             world.servers = (Server("files", ServerState.CONNECTED),)
-        ticket = supervisor.submit(Prompt("desk", "odd", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "odd", user="ana"))
         await until(lambda: not fault.times or any("odd" in one.prompts for one in world.connections))
         if fault.times:
             world.holder_of("odd").tell(Limited(False, None))
@@ -96,7 +96,7 @@ async def test_a_mistake_in_what_follows_from_a_clients_words_ends_that_client_a
         world.on_prompt = lambda connection, text: connection.reply("fine")
         assert await is_well(supervisor, "third")
         assert await is_well(supervisor, "ana")
-        supervisor.drain("desk")
+        await supervisor.drain("desk")
         await supervisor.drained()
 
 
@@ -115,7 +115,7 @@ async def test_a_mistake_about_a_turn_of_its_own_ends_that_client_alone(
         assert await is_well(supervisor, "ana")
         assert await is_well(supervisor, "other")
         assert supervisor._instances["desk"].pool.failures[FailureKind.ENGINE] == 1
-        supervisor.drain("desk")
+        await supervisor.drain("desk")
         await supervisor.drained()
 
 
@@ -125,8 +125,8 @@ async def test_a_mistake_is_shown_with_the_client_that_it_ended(
     caplog.set_level(logging.ERROR)
     async with start() as supervisor:
         Fault(monkeypatch, Session, "settle")
-        with supervisor.watch() as feed:
-            await supervisor.submit(Prompt("desk", "odd", user="ana")).outcome()
+        with await supervisor.watch() as feed:
+            await (await supervisor.submit(Prompt("desk", "odd", user="ana"))).outcome()
             await until(lambda: not world.live)
             (told,) = [event for event in feed.take().events if isinstance(event, past.ClientFailed)]
         assert told.kind is FailureKind.ENGINE
@@ -140,10 +140,10 @@ async def test_a_client_that_is_ended_by_a_mistake_holds_its_session_back_as_a_c
     """Else it would be tried again, and fail again, as fast as clients start."""
     async with start() as supervisor:
         Fault(monkeypatch, ClientReports, "client_ready", times=1_000_000)
-        ticket = supervisor.submit(Prompt("desk", "odd", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "odd", user="ana"))
         instance = supervisor._instances["desk"]
         await until(lambda: instance.pool.failures[FailureKind.ENGINE] == 2)
         assert instance.sessions[ticket.key].backoff.failures == 2
         assert instance.core.backoff.failures == 2
-        supervisor.interrupt(ticket.key)
+        await supervisor.interrupt(ticket.key)
         assert supervisor.failure is None

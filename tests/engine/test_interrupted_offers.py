@@ -20,11 +20,11 @@ async def test_an_offer_stands_in_the_rows_of_its_session_and_its_instance(tmp_p
         await accept(journal, make_turn("ran"))
         journal.start_turn("ran", 2.0, lambda: None)
     async with start() as supervisor:
-        (instance,), (session,) = supervisor.snapshot().instances, supervisor.snapshot().sessions
+        (instance,), (session,) = (await supervisor.snapshot()).instances, (await supervisor.snapshot()).sessions
         assert instance.offers == 1
         assert session.state is SessionState.INTERRUPTED
         assert session.offer is not None
         assert (session.offer.turn_id, session.offer.text) == ("ran", "Hello")
-        supervisor.drop_offer(KEY)
-        (instance,), (session,) = supervisor.snapshot().instances, supervisor.snapshot().sessions
+        await supervisor.drop_offer(KEY)
+        (instance,), (session,) = (await supervisor.snapshot()).instances, (await supervisor.snapshot()).sessions
         assert (instance.offers, session.offer) == (0, None)

@@ -9,7 +9,7 @@ from supervisor.api.types import Prompt, Server, ServerState, SessionState
 from supervisor.claude.messages import read_servers
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -21,15 +21,15 @@ WORKS = Server("wiki", ServerState.CONNECTED)
 async def test_a_turn_names_the_server_that_it_waits_for(start: Start, world: FakeWorld) -> None:
     world.on_prompt, world.servers = hold, (HANGS,)
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
-        await until(lambda: supervisor.snapshot().sessions[0].awaited_servers == ("wiki",))
-        await until(lambda: supervisor.snapshot().instances[0].note == "waits for MCP server wiki")
+        ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
+        await until(lambda: supervisor.view.snapshot().sessions[0].awaited_servers == ("wiki",))
+        await until(lambda: supervisor.view.snapshot().instances[0].note == "waits for MCP server wiki")
         await until(lambda: world.written)  # a client is ready although a server is not
-        assert supervisor.snapshot().sessions[0].state is SessionState.WORKING
+        assert (await supervisor.snapshot()).sessions[0].state is SessionState.WORKING
         world.servers = (WORKS,)
-        await until(lambda: supervisor.snapshot().sessions[0].awaited_servers == ())
-        assert supervisor.snapshot().clients[0].servers == (WORKS,)
-        assert supervisor.snapshot().instances[0].note == ""
+        await until(lambda: supervisor.view.snapshot().sessions[0].awaited_servers == ())
+        assert (await supervisor.snapshot()).clients[0].servers == (WORKS,)
+        assert (await supervisor.snapshot()).instances[0].note == ""
         world.holder_of("hello").reply("hi")
         await ticket.outcome()
 
@@ -41,18 +41,18 @@ async def test_one_that_fails_is_told_in_the_conversation_once(
     world.servers = (FAILS,)
     async with start(make_template(pool={"spares": spares}), health_interval=0.02) as supervisor:
         if spares:
-            await until(lambda: any(row.servers for row in supervisor.snapshot().clients))
-        ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
+            await until(lambda: any(row.servers for row in supervisor.view.snapshot().clients))
+        ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
         await ticket.outcome()
 
         def notices() -> list[str]:
-            entries = supervisor.conversation(ticket.key).entries
+            entries = at_once(supervisor.conversation(ticket.key)).entries
             return [one.text for one in entries if isinstance(one, Noticed) and one.is_warning]
 
         await until(notices)
-        await supervisor.submit(Prompt("desk", "again", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "again", user="ana"))).outcome()
         assert notices() == ["The MCP server tickets failed (Connection closed): its tools are missing"]
-        assert "tickets failed" in supervisor.snapshot().instances[0].note
+        assert "tickets failed" in (await supervisor.snapshot()).instances[0].note
 
 
 def test_what_the_cli_answers_is_read_with_care() -> None:

@@ -24,7 +24,7 @@ CEILINGS = {"spares": 0, "softMemory": "100MiB", "hardMemory": "200MiB", "panicM
 
 
 def client(supervisor: Supervisor) -> ClientRow:
-    (row,) = supervisor.snapshot().clients
+    (row,) = supervisor.view.snapshot().clients
     return row
 
 
@@ -46,11 +46,11 @@ async def test_above_the_soft_ceiling_the_next_turn_runs_in_a_fresh_process(
 ) -> None:
     """The conversation is resumed; until somebody asks for it, the client stays."""
     async with start(make_template(pool=CEILINGS), **OFTEN) as supervisor:
-        with supervisor.watch() as feed:
-            await supervisor.submit(Prompt("desk", "one", user="ana")).outcome()
+        with await supervisor.watch() as feed:
+            await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
             world.connections[0].memory_bytes = 150 * MiB
             await until_level(supervisor, MemoryLevel.SOFT)
-            assert isinstance(await supervisor.submit(Prompt("desk", "two", user="ana")).outcome(), Done)
+            assert isinstance(await (await supervisor.submit(Prompt("desk", "two", user="ana"))).outcome(), Done)
             assert endings(feed) == ["recycled: over its memory ceiling"]
     assert [(one.prompts, one.launch.resume) for one in world.connections] == [(["one"], False), (["two"], True)]
     assert world.violations == []
@@ -62,7 +62,7 @@ async def test_above_the_hard_ceiling_a_client_ends_with_its_turn(
     """Nobody has to wait for it. While the turn runs it is only shown."""
     world.on_prompt = hold
     async with start(make_template(pool=CEILINGS), **OFTEN) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "one", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "one", user="ana"))
         connection = await until_prompted(world, "one")
         connection.memory_bytes = 300 * MiB
         await until_level(supervisor, MemoryLevel.HARD)
@@ -72,14 +72,14 @@ async def test_above_the_hard_ceiling_a_client_ends_with_its_turn(
         assert isinstance(outcome, Done)
         assert outcome.text == "the whole answer"
         await until(lambda: not world.live)
-        assert supervisor.snapshot().sessions[0].state == "hibernated"
+        assert (await supervisor.snapshot()).sessions[0].state == "hibernated"
 
 
 async def test_an_idle_client_found_above_its_hard_ceiling_is_ended(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     async with start(make_template(pool=CEILINGS), **OFTEN) as supervisor:
-        await supervisor.submit(Prompt("desk", "one", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
         world.connections[0].memory_bytes = 300 * MiB
         await until(lambda: not world.live)
 
@@ -90,7 +90,7 @@ async def test_a_client_that_asks_is_not_ended_below_its_panic_ceiling(
     """S1.14"""
     world.on_prompt = hold
     async with start(make_template(pool=CEILINGS), **OFTEN) as supervisor:
-        supervisor.submit(Prompt("desk", "one", user="ana"))
+        await supervisor.submit(Prompt("desk", "one", user="ana"))
         connection = await until_prompted(world, "one")
         async with anyio.create_task_group() as group:
             group.start_soon(connection.ask, ToolRequest("Write", {"file_path": "x"}))
@@ -108,11 +108,11 @@ async def test_above_the_panic_ceiling_a_turn_fails_as_out_of_memory_and_the_ses
     """Ended at once: nobody waits for its Result, nor for a process that does not leave."""
     world.on_prompt = hold
     async with start(make_template(pool=CEILINGS), **OFTEN) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "one", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "one", user="ana"))
         connection = await until_prompted(world, "one")
         connection.survives_terminate = is_stubborn
         connection.memory_bytes = 4300 * MiB
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             outcome = await ticket.outcome()
             steps = [event.step for event in feed.take().events if isinstance(event, past.ClientEnding)]
         assert isinstance(outcome, Failed)
@@ -122,7 +122,7 @@ async def test_above_the_panic_ceiling_a_turn_fails_as_out_of_memory_and_the_ses
         assert connection.interrupts == 0
         assert world.live == []
         world.on_prompt = lambda connection, text: connection.reply("here again")
-        assert isinstance(await supervisor.submit(Prompt("desk", "two", user="ana")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "two", user="ana"))).outcome(), Done)
     assert [one for one in world.violations if "without an interrupt" not in one] == []
 
 
@@ -136,16 +136,16 @@ async def test_a_budget_that_holds_one_client_queues_the_second_and_says_why(
         concurrency={"maxSessions": 2}, pool={"spares": 1, "memoryBudget": "150MiB"}, queue={"maxWait": "none"}
     )
     async with start(template, **OFTEN) as supervisor:
-        supervisor.submit(Prompt("desk", "one", user="ana"))
+        await supervisor.submit(Prompt("desk", "one", user="ana"))
         first = await until_prompted(world, "one")
-        with supervisor.watch() as feed:
-            second = supervisor.submit(Prompt("desk", "two", user="boris"))
+        with await supervisor.watch() as feed:
+            second = await supervisor.submit(Prompt("desk", "two", user="boris"))
             await second.accepted()
             assert [row.why for row in feed.take().sessions if row.key == second.key] == [WhyWaiting.MEMORY]
         await until(lambda: client(supervisor).memory_bytes)
         await anyio.wait_all_tasks_blocked()
         assert len(world.connections) == 1, "no spare is opened either"
-        row = supervisor.snapshot().instances[0]
+        row = (await supervisor.snapshot()).instances[0]
         assert (row.memory_budget, row.memory_reserve, row.note) == (150 * MiB, 100 * MiB, "")
         first.reply("done")
         (await until_prompted(world, "two")).reply("done")
@@ -160,13 +160,13 @@ async def test_a_host_that_holds_one_more_client_gives_it_to_who_waits(
     world.expected_bytes = 200 * MiB
     templates = [make_template(name, pool={"spares": 0}) for name in ("one", "two")]
     async with start(*templates, memory_budget="300MiB", **OFTEN) as supervisor:
-        await supervisor.submit(Prompt("one", "x", user="ana")).outcome()
-        ticket = supervisor.submit(Prompt("two", "x", user="ana"))
+        await (await supervisor.submit(Prompt("one", "x", user="ana"))).outcome()
+        ticket = await supervisor.submit(Prompt("two", "x", user="ana"))
         await ticket.accepted()
         assert supervisor.view.session_row(ticket.key).why is WhyWaiting.MEMORY  # type: ignore[union-attr]
         assert isinstance(await ticket.outcome(), Done)
         assert len(world.live) == 1
-        assert [row.pool.evictions for row in supervisor.snapshot().instances] == [1, 0]
+        assert [row.pool.evictions for row in (await supervisor.snapshot()).instances] == [1, 0]
 
 
 async def test_one_instances_long_queue_does_not_starve_the_others(
@@ -175,9 +175,9 @@ async def test_one_instances_long_queue_does_not_starve_the_others(
     """S5.7: a place that is given up goes to the instance that waits longest."""
     templates = [make_template(name, pool={"spares": 0}) for name in ("one", "two")]
     async with start(*templates, max_agents=1, **OFTEN) as supervisor:
-        early = [supervisor.submit(Prompt("one", "x", user=f"early{number}")) for number in range(5)]
-        single = supervisor.submit(Prompt("two", "x", user="ana"))
-        late = [supervisor.submit(Prompt("one", "x", user=f"late{number}")) for number in range(20)]
+        early = [await supervisor.submit(Prompt("one", "x", user=f"early{number}")) for number in range(5)]
+        single = await supervisor.submit(Prompt("two", "x", user="ana"))
+        late = [await supervisor.submit(Prompt("one", "x", user=f"late{number}")) for number in range(20)]
         assert isinstance(await single.outcome(), Done)
         assert sum(ticket.finished is not None for ticket in late) <= 1
         for ticket in (*early, *late):
@@ -191,9 +191,9 @@ async def test_a_budget_smaller_than_a_client_admits_one_at_a_time_and_says_so(
     template = make_template(concurrency={"maxSessions": 2}, pool={"spares": 1, "memoryBudget": "64MiB"})
     async with start(template, memory_budget="256MiB", **OFTEN) as supervisor:
         for user in ("ana", "boris", "ana"):
-            assert isinstance(await supervisor.submit(Prompt("desk", user, user=user)).outcome(), Done)
+            assert isinstance(await (await supervisor.submit(Prompt("desk", user, user=user))).outcome(), Done)
             assert len(world.live) <= 1
-        assert "one at a time" in supervisor.snapshot().instances[0].note
+        assert "one at a time" in (await supervisor.snapshot()).instances[0].note
 
 
 async def test_clients_that_grow_above_the_budget_lose_the_idle_ones(
@@ -203,7 +203,7 @@ async def test_clients_that_grow_above_the_budget_lose_the_idle_ones(
         make_template(concurrency={"maxSessions": 3}, pool={"spares": 0}), memory_budget="256MiB", **OFTEN
     ) as supervisor:
         for user in ("ana", "boris", "chen"):
-            await supervisor.submit(Prompt("desk", user, user=user)).outcome()
+            await (await supervisor.submit(Prompt("desk", user, user=user))).outcome()
         for connection in world.connections:
             connection.memory_bytes = 120 * MiB
         await until(lambda: len(world.live) == 2)
@@ -213,7 +213,7 @@ async def test_clients_that_grow_above_the_budget_lose_the_idle_ones(
 
 
 def client_bytes(supervisor: Supervisor) -> int:
-    return supervisor.snapshot().host.memory_bytes
+    return supervisor.view.snapshot().host.memory_bytes
 
 
 async def test_what_clients_on_their_way_in_will_need_is_shown(
@@ -222,13 +222,13 @@ async def test_what_clients_on_their_way_in_will_need_is_shown(
     world.expected_bytes = 100 * MiB
     world.gate = anyio.Event()
     async with start(**OFTEN) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
         await ticket.accepted()
-        assert supervisor.snapshot().host.memory_reserved == 100 * MiB
+        assert (await supervisor.snapshot()).host.memory_reserved == 100 * MiB
         world.gate.set()
         await ticket.outcome()
         await until(lambda: client(supervisor).memory_bytes)
-        assert supervisor.snapshot().host.memory_reserved == 0
+        assert (await supervisor.snapshot()).host.memory_reserved == 0
 
 
 async def test_the_reserve_follows_what_working_clients_measure(
@@ -238,11 +238,11 @@ async def test_the_reserve_follows_what_working_clients_measure(
     world.expected_bytes = 100 * MiB
     async with start(make_template(concurrency={"maxSessions": 2}, pool={"spares": 1}), **OFTEN) as supervisor:
         await until(lambda: client(supervisor).memory_trend)
-        await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "x", user="ana"))).outcome()
         world.holder_of("x").memory_bytes = 170 * MiB
-        await until(lambda: max(len(row.memory_trend) for row in supervisor.snapshot().clients) > ENOUGH)
-        await until(lambda: supervisor.snapshot().instances[0].memory_reserve == 170 * MiB)
-        assert any(row.memory_growth > 0 for row in supervisor.snapshot().clients)
+        await until(lambda: max(len(row.memory_trend) for row in supervisor.view.snapshot().clients) > ENOUGH)
+        await until(lambda: supervisor.view.snapshot().instances[0].memory_reserve == 170 * MiB)
+        assert any(row.memory_growth > 0 for row in (await supervisor.snapshot()).clients)
 
 
 async def test_idle_clients_leave_one_at_a_time_and_never_below_the_least(
@@ -255,10 +255,10 @@ async def test_idle_clients_leave_one_at_a_time_and_never_below_the_least(
         await until(lambda: len(world.live) == 2)
         world.on_prompt = hold
         for user in "abcde":
-            supervisor.submit(Prompt("desk", user, user=user))
+            await supervisor.submit(Prompt("desk", user, user=user))
         for user in "abcde":
             await until_prompted(world, user)
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             for user in "abcde":
                 world.holder_of(user).reply()
             await until(lambda: len(world.live) == 2)
@@ -279,9 +279,9 @@ async def test_nothing_is_given_up_while_somebody_was_kept_out_lately(
     world.on_prompt = hold
     template = make_template(concurrency={"maxSessions": 1}, pool={"spares": 0, "idleTtl": 0.01})
     async with start(template) as supervisor:
-        supervisor.submit(Prompt("desk", "one", user="ana"))
+        await supervisor.submit(Prompt("desk", "one", user="ana"))
         first = await until_prompted(world, "one")
-        second = supervisor.submit(Prompt("desk", "two", user="boris"))
+        second = await supervisor.submit(Prompt("desk", "two", user="boris"))
         assert supervisor.view.session_row(second.key).why is WhyWaiting.NO_SLOT  # type: ignore[union-attr]
         first.reply()
         (await until_prompted(world, "two")).reply()
@@ -303,12 +303,12 @@ async def test_a_session_that_backs_off_keeps_no_place_from_other_instances(
     async with start(*templates, max_agents=1, **OFTEN) as supervisor:
         instance = supervisor._instances["one"]
         world.on_prompt = lambda connection, text: connection.die() if text == "bad" else connection.reply("fine")
-        outcome = await supervisor.submit(Prompt("one", "bad", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("one", "bad", user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         (session,) = instance.sessions.values()
         session.backoff.until += 3600
-        waiting = supervisor.submit(Prompt("one", "good", user="ana"))
-        assert isinstance(await supervisor.submit(Prompt("two", "x", user="boris")).outcome(), Done)
+        waiting = await supervisor.submit(Prompt("one", "good", user="ana"))
+        assert isinstance(await (await supervisor.submit(Prompt("two", "x", user="boris"))).outcome(), Done)
         assert waiting.finished is None
         session.backoff.release()
         assert isinstance(await waiting.outcome(), Done)

@@ -96,7 +96,7 @@ async def test_a_mistake_in_one_stimulus_goes_to_its_caller_and_loses_none_of_th
             with pytest.raises(ZeroDivisionError):
                 desk.handle(stimuli.TimePassed(1))
         assert order == ["steps"], "that the host has changed was handled, behind two mistakes"
-        assert isinstance(await supervisor.submit(Prompt("desk", "still well?")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "still well?"))).outcome(), Done)
 
 
 async def test_nothing_is_asked_of_an_instance_in_the_middle_of_something(
@@ -130,14 +130,14 @@ async def test_words_of_a_reply_do_not_ask_the_scheduler(
     """They are by far the most of all that happens."""
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "a long story"))
+        ticket = await supervisor.submit(Prompt("desk", "a long story"))
         await until(lambda: world.connections and world.connections[0].prompts)
         desk = supervisor._instances["desk"]
         (slot,) = desk.pool
         with monkeypatch.context() as patch:
             patch.setattr(Scheduler, "run", lambda self: 1 // 0)
             desk.handle(stimuli.ClientSpoke(slot, TextDelta("once ")))
-        assert supervisor.conversation(ticket.key).open_text == "once "
+        assert (await supervisor.conversation(ticket.key)).open_text == "once "
         world.connections[0].reply("upon a time")
         assert isinstance(await ticket.outcome(), Done)
 
@@ -147,13 +147,13 @@ async def test_the_log_of_stimuli_names_what_happened_and_nothing_that_was_said(
 ) -> None:
     async with start() as supervisor:
         with caplog.at_level(logging.DEBUG, stimuli.__name__):
-            await supervisor.submit(Prompt("desk", "my secret", user="ana")).outcome()
-            supervisor.pause("desk")
+            await (await supervisor.submit(Prompt("desk", "my secret", user="ana"))).outcome()
+            await supervisor.pause("desk")
     lines = [record.getMessage() for record in caplog.records if record.name == stimuli.__name__]
     for words in ("SubmitPrompt desk/ana", "PromptRecorded", "ClientConnected desk-1", "ResultArrived desk-1", "Pause"):
         assert any(words in line for line in lines), words
     assert "secret" not in caplog.text
     caplog.clear()
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "hello")).outcome()
+        await (await supervisor.submit(Prompt("desk", "hello"))).outcome()
     assert not [record for record in caplog.records if record.name == stimuli.__name__], "off by default"

@@ -35,7 +35,7 @@ async def told(start: Start, world: FakeWorld, make_template: MakeTemplate) -> A
     """A turn whose Result has come, and whose idle sign has not; it is waited for as long as the test runs."""
     world.on_prompt = hold
     async with start(make_template(concurrency={"maxSessions": 1}, pool={"spares": 0, "maxClients": 2})) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: world.written)
         world.connections[0].reply("hi", rests=False)
         with anyio.fail_after(5):
@@ -55,21 +55,21 @@ async def test_the_outcome_is_told_and_durable_before_the_idle_sign_and_the_next
     """R1, S3.13–16: a prompt that is written in between would be merged into the turn."""
     async with told(start, world, make_template) as scene:
         assert read(tmp_path / "state", "SELECT outcome FROM turns") == [("done",)]
-        (row,), (place,) = scene.supervisor.snapshot().sessions, scene.supervisor.snapshot().clients
+        (row,), (place,) = (await scene.supervisor.snapshot()).sessions, (await scene.supervisor.snapshot()).clients
         assert (row.state, row.turn_id, place.state) == (SessionState.IDLE, "", SlotState.BUSY)
-        ticket = scene.supervisor.submit(NEXT)
-        other = scene.supervisor.submit(Prompt("desk", "hello", user="boris"))
+        ticket = await scene.supervisor.submit(NEXT)
+        other = await scene.supervisor.submit(Prompt("desk", "hello", user="boris"))
         await ticket.accepted()
         await other.accepted()
         await anyio.wait_all_tasks_blocked()
         assert [one.text for one in world.written] == ["hello"]
-        assert [one.why for one in scene.supervisor.snapshot().sessions] == [
+        assert [one.why for one in (await scene.supervisor.snapshot()).sessions] == [
             WhyWaiting.SESSION_BUSY,
             WhyWaiting.NO_SLOT,
         ]
         scene.agent.tell(Rested())
         await until(lambda: len(world.written) > 1)
-        await until(lambda: scene.supervisor.snapshot().sessions[0].turn_id or len(world.written) > 2)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].turn_id or len(world.written) > 2)
 
 
 async def test_a_client_that_never_says_it_is_idle_is_free_after_a_while(
@@ -77,7 +77,7 @@ async def test_a_client_that_never_says_it_is_idle_is_free_after_a_while(
 ) -> None:
     monkeypatch.setattr(client, "REST", 0.02)
     async with told(start, world, make_template) as scene:
-        scene.supervisor.submit(NEXT)
+        await scene.supervisor.submit(NEXT)
         await until(lambda: scene.agent.prompts == ["hello", "next"])
         scene.agent.reply("well")
 
@@ -87,13 +87,13 @@ async def test_a_session_whose_turn_was_told_is_hibernated_at_once_and_its_proce
 ) -> None:
     """Disconnecting a process in the middle of what follows a Result takes seconds."""
     async with told(start, world, make_template) as scene:
-        scene.supervisor.hibernate(ANA)
+        await scene.supervisor.hibernate(ANA)
         await anyio.wait_all_tasks_blocked()
         assert scene.agent.is_alive
         scene.agent.tell(Rested())
         await until(lambda: not scene.agent.is_alive)
-        await until(lambda: not scene.supervisor.snapshot().clients)
-        assert scene.supervisor.snapshot().sessions[0].state is SessionState.HIBERNATED
+        await until(lambda: not scene.supervisor.view.snapshot().clients)
+        assert (await scene.supervisor.snapshot()).sessions[0].state is SessionState.HIBERNATED
 
 
 async def test_a_client_that_dies_before_its_idle_sign_takes_nothing_back(
@@ -101,11 +101,11 @@ async def test_a_client_that_dies_before_its_idle_sign_takes_nothing_back(
 ) -> None:
     async with told(start, world, make_template) as scene:
         scene.agent.die()
-        await until(lambda: not scene.supervisor.snapshot().clients)
-        (row,) = scene.supervisor.snapshot().sessions
+        await until(lambda: not scene.supervisor.view.snapshot().clients)
+        (row,) = (await scene.supervisor.snapshot()).sessions
         assert (row.turns, row.state) == (1, SessionState.HIBERNATED)
-        scene.supervisor.resume("desk")
-        ticket = scene.supervisor.submit(NEXT)
+        await scene.supervisor.resume("desk")
+        ticket = await scene.supervisor.submit(NEXT)
         await until(lambda: "next" in world.connections[-1].prompts)
         world.connections[-1].reply("again")
         assert isinstance(await ticket.outcome(), Done)
@@ -118,23 +118,23 @@ async def test_what_is_said_after_a_result_belongs_to_no_turn_and_the_next_begun
     async with told(start, world, make_template) as scene:
         scene.agent.tell(TextBlock("late"))
         await anyio.wait_all_tasks_blocked()
-        assert not scene.supervisor.snapshot().sessions[0].turn_id
+        assert not (await scene.supervisor.snapshot()).sessions[0].turn_id
         scene.agent._is_awake = True
         scene.agent.tell(Requested())
-        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
-        assert scene.supervisor.snapshot().clients[0].state is SlotState.BUSY
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
+        assert (await scene.supervisor.snapshot()).clients[0].state is SlotState.BUSY
         scene.agent.finish_own("by myself")
-        await until(lambda: scene.supervisor.snapshot().sessions[0].state is SessionState.IDLE)
-        assert scene.supervisor.snapshot().clients[0].state is SlotState.READY
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].state is SessionState.IDLE)
+        assert (await scene.supervisor.snapshot()).clients[0].state is SlotState.READY
 
 
 async def test_a_failure_is_told_at_its_result_too(start: Start, world: FakeWorld, make_template: MakeTemplate) -> None:
     world.on_prompt = hold
     async with start(make_template(pool={"spares": 0})) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: world.written)
         world.connections[0]._finish(text="", error="API Error: 500", status=500, rests=False)
         with anyio.fail_after(5):
             assert isinstance(await ticket.outcome(), Failed)
         world.connections[0].tell(Rested())
-        await until(lambda: supervisor.snapshot().clients[0].state is SlotState.READY)
+        await until(lambda: supervisor.view.snapshot().clients[0].state is SlotState.READY)

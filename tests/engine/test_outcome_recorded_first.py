@@ -23,7 +23,7 @@ READ_ONLY, WRITABLE = "PRAGMA query_only = 1", "PRAGMA query_only = 0"
 async def test_an_outcome_is_durable_when_it_is_told(start: Start, tmp_path: Path) -> None:
     """R1"""
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
         await ticket.outcome()
         assert read(tmp_path / "state", "SELECT outcome FROM turns") == [("done",)]
 
@@ -34,10 +34,10 @@ async def test_a_turn_withdrawn_while_it_waits_is_durably_so_when_that_is_told(
     """R1: a caller who was told "cancelled" must not find it done after a restart."""
     world.on_prompt = hold
     async with start() as supervisor:
-        supervisor.submit(Prompt("desk", "first", user="ana"))
-        waiting = supervisor.submit(Prompt("desk", "second", user="ana"))
+        await supervisor.submit(Prompt("desk", "first", user="ana"))
+        waiting = await supervisor.submit(Prompt("desk", "second", user="ana"))
         await waiting.accepted()
-        supervisor.withdraw(waiting.turn_id)
+        await supervisor.withdraw(waiting.turn_id)
         assert isinstance(await waiting.outcome(), Cancelled)
         assert ("cancelled",) in read(tmp_path / "state", "SELECT outcome FROM turns")
 
@@ -46,8 +46,8 @@ async def test_a_prompt_withdrawn_before_it_is_recorded_is_accepted_only_when_it
     start: Start, tmp_path: Path
 ) -> None:
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
-        supervisor.withdraw(ticket.turn_id)
+        ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
+        await supervisor.withdraw(ticket.turn_id)
         await ticket.accepted()
         assert read(tmp_path / "state", "SELECT text FROM turns") == [("hello",)]
 
@@ -58,7 +58,7 @@ async def test_while_the_disk_is_read_only_nobody_is_told_an_outcome(
     monkeypatch.setattr(writing, "FIRST_DELAY", 0.01)
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: [prompt for connection in world.connections for prompt in connection.prompts])
         journal = supervisor._host.journal
         await journal._connection.execute_fetchall(READ_ONLY)
@@ -79,7 +79,7 @@ async def test_an_outcome_that_could_not_be_recorded_is_not_waited_for_for_ever(
     monkeypatch.setattr(writing, "CLOSING_TIME", 0.05)
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: [prompt for connection in world.connections for prompt in connection.prompts])
         await supervisor._host.journal._connection.execute_fetchall(READ_ONLY)
         world.connections[0].reply("fine")

@@ -32,17 +32,17 @@ pytestmark = pytest.mark.anyio
 
 
 def state_of(supervisor: Supervisor) -> InstanceState:
-    return supervisor.snapshot().instances[0].state
+    return supervisor.view.snapshot().instances[0].state
 
 
 async def test_pause_queues_and_resume_runs(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
-        supervisor.pause("desk")
-        ticket = supervisor.submit(Prompt("desk", "hi"))
+        await supervisor.pause("desk")
+        ticket = await supervisor.submit(Prompt("desk", "hi"))
         await anyio.wait_all_tasks_blocked()
-        assert supervisor.snapshot().sessions[0].why is WhyWaiting.PAUSED
+        assert (await supervisor.snapshot()).sessions[0].why is WhyWaiting.PAUSED
         assert world.connections == []
-        supervisor.resume("desk")
+        await supervisor.resume("desk")
         assert isinstance(await ticket.outcome(), Done)
 
 
@@ -50,31 +50,31 @@ async def test_drain_finishes_what_was_accepted_and_ends_with_nothing_running(st
     """S1.17"""
     world.on_prompt = hold
     async with start() as supervisor:
-        running = supervisor.submit(Prompt("desk", "running", user="ana"))
-        queued = supervisor.submit(Prompt("desk", "queued", user="ana"))
+        running = await supervisor.submit(Prompt("desk", "running", user="ana"))
+        queued = await supervisor.submit(Prompt("desk", "queued", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
-        supervisor.drain("desk")
+        await supervisor.drain("desk")
         with pytest.raises(NotAccepting, match="draining"):
-            supervisor.submit(Prompt("desk", "late"))
-        assert "ana" in supervisor.snapshot().instances[0].note, "it names who holds it up"
+            await supervisor.submit(Prompt("desk", "late"))
+        assert "ana" in (await supervisor.snapshot()).instances[0].note, "it names who holds it up"
         world.connections[0].reply("one")
         await until(lambda: len(world.connections[0].prompts) == 2)
         world.connections[0].reply("two")
         assert isinstance(await running.outcome(), Done)
         assert isinstance(await queued.outcome(), Done)
         await until(lambda: state_of(supervisor) is InstanceState.DRAINED)
-        assert supervisor.snapshot().clients == ()
+        assert (await supervisor.snapshot()).clients == ()
         assert world.live == []
 
 
 async def test_drain_is_reversible_until_it_ends(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        supervisor.submit(Prompt("desk", "running", user="ana"))
+        await supervisor.submit(Prompt("desk", "running", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
-        supervisor.drain("desk")
-        supervisor.resume("desk")
-        supervisor.submit(Prompt("desk", "welcome again", user="ana"))
+        await supervisor.drain("desk")
+        await supervisor.resume("desk")
+        await supervisor.submit(Prompt("desk", "welcome again", user="ana"))
         assert state_of(supervisor) is InstanceState.RUNNING
         world.connections[0].reply("done")
         await until(lambda: len(world.connections[0].prompts) == 2)
@@ -83,11 +83,11 @@ async def test_drain_is_reversible_until_it_ends(start: Start, world: FakeWorld)
 async def test_a_second_drain_interrupts_at_once(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        running = supervisor.submit(Prompt("desk", "running", user="ana"))
-        queued = supervisor.submit(Prompt("desk", "queued", user="ana"))
+        running = await supervisor.submit(Prompt("desk", "running", user="ana"))
+        queued = await supervisor.submit(Prompt("desk", "queued", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
-        supervisor.drain("desk")
-        supervisor.drain("desk")
+        await supervisor.drain("desk")
+        await supervisor.drain("desk")
         assert isinstance(await running.outcome(), Interrupted)
         assert isinstance(await queued.outcome(), Cancelled)
         await until(lambda: state_of(supervisor) is InstanceState.DRAINED)
@@ -96,12 +96,12 @@ async def test_a_second_drain_interrupts_at_once(start: Start, world: FakeWorld)
 async def test_a_drain_past_its_deadline_interrupts_and_then_kills(start: Start, world: FakeWorld) -> None:
     world.on_prompt = lambda connection, text: connection.hang()
     async with start() as supervisor:
-        running = supervisor.submit(Prompt("desk", "stuck", user="ana"))
+        running = await supervisor.submit(Prompt("desk", "stuck", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         client = next(iter(supervisor._instances["desk"].pool)).client
         assert client is not None
         object.__setattr__(client._deadlines, "control", 0.01)
-        supervisor.drain("desk", deadline=0.01)
+        await supervisor.drain("desk", deadline=0.01)
         assert isinstance(await running.outcome(), Interrupted)
         await until(lambda: state_of(supervisor) is InstanceState.DRAINED)
         assert world.live == []
@@ -111,16 +111,16 @@ async def test_kill_cancels_what_waits_ends_what_runs_and_leaves_nothing(start: 
     """R3"""
     world.on_prompt = hold
     async with start() as supervisor:
-        running = supervisor.submit(Prompt("desk", "running", user="ana"))
-        queued = supervisor.submit(Prompt("desk", "queued", user="ana"))
+        running = await supervisor.submit(Prompt("desk", "running", user="ana"))
+        queued = await supervisor.submit(Prompt("desk", "queued", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
-        supervisor.kill("desk")
+        await supervisor.kill("desk")
         assert isinstance(await running.outcome(), Interrupted)
         assert isinstance(await queued.outcome(), Cancelled)
         await until(lambda: state_of(supervisor) is InstanceState.STOPPED)
         assert world.live == []
-        supervisor.resume("desk")
-        again = supervisor.submit(Prompt("desk", "again", user="ana"))
+        await supervisor.resume("desk")
+        again = await supervisor.submit(Prompt("desk", "again", user="ana"))
         await until(lambda: any("again" in one.prompts for one in world.live))
         world.holder_of("again").reply("back")
         assert isinstance(await again.outcome(), Done)
@@ -130,14 +130,14 @@ async def test_kill_cancels_what_waits_ends_what_runs_and_leaves_nothing(start: 
 async def test_killing_one_client_spares_the_others(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        victim = supervisor.submit(Prompt("desk", "a", user="ana"))
-        other = supervisor.submit(Prompt("desk", "b", user="boris"))
+        victim = await supervisor.submit(Prompt("desk", "a", user="ana"))
+        other = await supervisor.submit(Prompt("desk", "b", user="boris"))
         await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
-        client = next(row.id for row in supervisor.snapshot().clients if row.key == victim.key)
-        with supervisor.watch() as feed:
-            supervisor.kill_client(client)
+        client = next(row.id for row in (await supervisor.snapshot()).clients if row.key == victim.key)
+        with await supervisor.watch() as feed:
+            await supervisor.kill_client(client)
             outcome = await victim.outcome()
-            await until(lambda: len(supervisor.snapshot().clients) == 1)
+            await until(lambda: len(supervisor.view.snapshot().clients) == 1)
             steps = [event.step for event in feed.take().events if isinstance(event, past.ClientEnding)]
         assert isinstance(outcome, Interrupted)
         assert outcome.reason == "killed by the operator"
@@ -145,21 +145,21 @@ async def test_killing_one_client_spares_the_others(start: Start, world: FakeWor
         world.holder_of("b").reply("fine")
         assert isinstance(await other.outcome(), Done)
         with pytest.raises(UnknownTarget, match="gone"):
-            supervisor.kill_client(client)
+            await supervisor.kill_client(client)
 
 
 async def test_a_process_that_survives_term_is_killed_before_it_is_called_gone(start: Start, world: FakeWorld) -> None:
     """R3"""
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "a", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "a", user="ana"))).outcome()
         world.connections[0].survives_terminate = True
         client = next(iter(supervisor._instances["desk"].pool)).client
         assert client is not None
         object.__setattr__(client._deadlines, "disconnect", 0.01)
-        with supervisor.watch() as feed:
-            supervisor.kill_client(supervisor.snapshot().clients[0].id)
-            assert supervisor.snapshot().clients[0].state is SlotState.CLOSING
-            await until(lambda: not supervisor.snapshot().clients)
+        with await supervisor.watch() as feed:
+            await supervisor.kill_client((await supervisor.snapshot()).clients[0].id)
+            assert (await supervisor.snapshot()).clients[0].state is SlotState.CLOSING
+            await until(lambda: not supervisor.view.snapshot().clients)
             events = feed.take().events
         steps = [event.step for event in events if isinstance(event, past.ClientEnding)]
         assert steps == ["disconnect", "terminate", "kill", "verify"]
@@ -170,28 +170,28 @@ async def test_a_process_that_survives_term_is_killed_before_it_is_called_gone(s
 async def test_scale_up_lets_more_run_and_scale_down_ends_idle_clients(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        tickets = [supervisor.submit(Prompt("desk", "x", user=f"u{n}")) for n in range(4)]
+        tickets = [await supervisor.submit(Prompt("desk", "x", user=f"u{n}")) for n in range(4)]
         await until(lambda: len(world.live) == 2)
-        supervisor.scale("desk", 4)
+        await supervisor.scale("desk", 4)
         await until(lambda: sum(len(one.prompts) for one in world.connections) == 4)
         for connection in world.connections:
             connection.reply("done")
         for ticket in tickets:
             await ticket.outcome()
-        supervisor.scale("desk", 1)
+        await supervisor.scale("desk", 1)
         await until(lambda: len(world.live) == 1)
         with pytest.raises(Refused, match="from 1 to 1000"):
-            supervisor.scale("desk", 0)
+            await supervisor.scale("desk", 0)
 
 
 async def test_clearing_a_queue_leaves_the_running_turn_alone(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        running = supervisor.submit(Prompt("desk", "running", user="ana"))
-        queued = [supervisor.submit(Prompt("desk", text, user="ana")) for text in "ab"]
-        other = supervisor.submit(Prompt("desk", "other", user="boris"))
+        running = await supervisor.submit(Prompt("desk", "running", user="ana"))
+        queued = [await supervisor.submit(Prompt("desk", text, user="ana")) for text in "ab"]
+        other = await supervisor.submit(Prompt("desk", "other", user="boris"))
         await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
-        assert supervisor.clear_queue("desk", running.key) == 2
+        assert await supervisor.clear_queue("desk", running.key) == 2
         assert all(isinstance(ticket.finished, Cancelled) for ticket in queued)
         assert running.finished is None
         assert other.finished is None
@@ -201,26 +201,26 @@ async def test_hibernating_keeps_the_conversation_and_refuses_a_busy_one(start: 
     """S1.14"""
     async with start() as supervisor:
         key = SessionKey("desk", "ana", "default")
-        await supervisor.submit(Prompt("desk", "a", user="ana")).outcome()
-        supervisor.hibernate(key)
+        await (await supervisor.submit(Prompt("desk", "a", user="ana"))).outcome()
+        await supervisor.hibernate(key)
         await until(lambda: not world.live)
-        assert supervisor.snapshot().sessions[0].state == "hibernated"
+        assert (await supervisor.snapshot()).sessions[0].state == "hibernated"
         world.on_prompt = hold
-        supervisor.submit(Prompt("desk", "b", user="ana"))
+        await supervisor.submit(Prompt("desk", "b", user="ana"))
         await until(lambda: world.live and world.live[0].prompts)
         with pytest.raises(Refused, match="working"):
-            supervisor.hibernate(key)
+            await supervisor.hibernate(key)
 
 
 async def test_closing_a_session_takes_it_off_the_books(start: Start, world: FakeWorld) -> None:
     """S5.17–23: a session can be removed by hand, never a busy one."""
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "a", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "a", user="ana"))
         with pytest.raises(Refused, match="running or waiting"):
-            supervisor.close_session(ticket.key)
+            await supervisor.close_session(ticket.key)
         await ticket.outcome()
-        supervisor.close_session(ticket.key)
-        await until(lambda: not supervisor.snapshot().sessions)
+        await supervisor.close_session(ticket.key)
+        await until(lambda: not supervisor.view.snapshot().sessions)
         assert world.live == []
 
 
@@ -229,9 +229,9 @@ async def test_an_idle_client_hibernates_after_its_time(
 ) -> None:
     """S1.14"""
     async with start(make_template(pool={"idleTtl": 0.01})) as supervisor:
-        await supervisor.submit(Prompt("desk", "a", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "a", user="ana"))).outcome()
         await until(lambda: not world.live)
-        assert supervisor.snapshot().sessions[0].state == "hibernated"
+        assert (await supervisor.snapshot()).sessions[0].state == "hibernated"
 
 
 async def test_no_more_clients_live_than_the_host_may_hold_and_idle_ones_make_room(
@@ -241,16 +241,16 @@ async def test_no_more_clients_live_than_the_host_may_hold_and_idle_ones_make_ro
     templates = [make_template(name, concurrency={"maxSessions": 2}, pool={"spares": 0}) for name in ("one", "two")]
     async with start(*templates, max_agents=2) as supervisor:
         for user in ("ana", "boris"):
-            await supervisor.submit(Prompt("one", "x", user=user)).outcome()
-        assert isinstance(await supervisor.submit(Prompt("two", "x", user="chen")).outcome(), Done)
+            await (await supervisor.submit(Prompt("one", "x", user=user))).outcome()
+        assert isinstance(await (await supervisor.submit(Prompt("two", "x", user="chen"))).outcome(), Done)
         assert len(world.live) == 2
-        assert [row.pool.evictions for row in supervisor.snapshot().instances] == [1, 0]
+        assert [row.pool.evictions for row in (await supervisor.snapshot()).instances] == [1, 0]
 
 
 async def test_stopping_ends_everything_that_runs(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "a", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "a", user="ana"))
         await until(lambda: world.live and world.live[0].prompts)
     assert isinstance(ticket.finished, Interrupted)
     assert ticket.finished.reason == "the supervisor stops"
@@ -271,8 +271,8 @@ async def test_our_own_failure_is_published_ends_everything_and_is_raised(
     events: list[past.Event] = []
     with pytest.raises(BaseExceptionGroup) as caught:  # noqa: PT012 - the block's exit is what raises
         async with supervisor:
-            with supervisor.watch() as feed:
-                supervisor.submit(Prompt("desk", "a", user="ana"))
+            with await supervisor.watch() as feed:
+                await supervisor.submit(Prompt("desk", "a", user="ana"))
                 await until(lambda: world.live and world.live[0].prompts)
                 monkeypatch.setattr(OpenQuestions, "expire", fail)
                 await until(lambda: supervisor.failure)
@@ -291,7 +291,7 @@ async def test_a_spare_that_cannot_start_is_not_tried_again_at_once(
     world.connect_failures = [ConnectFailed("broken") for _ in range(50)]
     template = make_template(concurrency={"maxSessions": 2}, pool={"spares": 1})
     async with start(template, clock=Clock(steady=lambda: 0.0)) as supervisor:
-        await until(lambda: supervisor.snapshot().instances[0].pool.crashes == 1)
+        await until(lambda: supervisor.view.snapshot().instances[0].pool.crashes == 1)
         await anyio.wait_all_tasks_blocked()
         assert len(world.connections) == 1
 
@@ -303,14 +303,14 @@ async def test_a_turn_that_takes_too_long_or_is_silent_too_long_is_stopped(
     """S1.28; the client lives on."""
     world.on_prompt = lambda connection, text: None if text == "stuck" else connection.reply("fine")
     async with start(make_template(**{key: value})) as supervisor:
-        outcome = await supervisor.submit(Prompt("desk", "stuck", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "stuck", user="ana"))).outcome()
         if key == "turnTimeout":
             assert isinstance(outcome, Interrupted)
             assert key in outcome.reason
         else:
             assert isinstance(outcome, Failed)
             assert (outcome.kind, key in outcome.message) == (FailureKind.STALLED, True)
-        assert isinstance(await supervisor.submit(Prompt("desk", "next", user="ana")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "next", user="ana"))).outcome(), Done)
         assert len(world.connections) == 1
 
 
@@ -319,11 +319,11 @@ async def test_a_turn_that_waits_for_an_answer_is_not_stalled(
 ) -> None:
     world.on_prompt = hold
     async with start(make_template(stallTimeout=0.05)) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         async with anyio.create_task_group() as group:
             group.start_soon(world.connections[0].ask, ToolRequest("Write", {"file_path": "x"}))
-            await until(lambda: supervisor.snapshot().questions)
+            await until(lambda: supervisor.view.snapshot().questions)
             supervisor._instances["desk"].handle(TimePassed(anyio.current_time() + 60))
             await anyio.wait_all_tasks_blocked()
             assert ticket.finished is None
@@ -336,14 +336,14 @@ async def test_statistics_say_how_turns_found_their_client(
     """S2.24, S1.15: hot, adopted and cold are counted; active sessions are derived from what runs."""
     world.on_prompt = hold
     async with start(make_template(concurrency={"maxSessions": 3}, pool={"spares": 1})) as supervisor:
-        await until(lambda: supervisor.snapshot().instances[0].pool.spare == 1)
+        await until(lambda: supervisor.view.snapshot().instances[0].pool.spare == 1)
         for text in ("adopts the spare", "finds it hot"):
-            ticket = supervisor.submit(Prompt("desk", text, user="ana"))
+            ticket = await supervisor.submit(Prompt("desk", text, user="ana"))
             await until(lambda text=text: any(text in one.prompts for one in world.connections))
-            assert supervisor.snapshot().instances[0].active_sessions == 1
+            assert (await supervisor.snapshot()).instances[0].active_sessions == 1
             world.holder_of(text).reply("done")
             await ticket.outcome()
-        row = supervisor.snapshot().instances[0]
+        row = (await supervisor.snapshot()).instances[0]
         assert (row.pool.adopted, row.pool.hot, row.pool.cold, row.active_sessions) == (1, 1, 0, 0)
         assert row.pool.hit_rate == 1.0
 
@@ -351,6 +351,6 @@ async def test_statistics_say_how_turns_found_their_client(
 async def test_a_missing_session_is_the_users_own(start: Start) -> None:
     """S3.11–12: never one that is shared."""
     async with start() as supervisor:
-        keys = [supervisor.submit(Prompt("desk", "hi", user=user)).key for user in ("ana", "boris", "ana")]
+        keys = [(await supervisor.submit(Prompt("desk", "hi", user=user))).key for user in ("ana", "boris", "ana")]
         assert keys[0] == keys[2]
         assert keys[0] != keys[1]

@@ -42,7 +42,7 @@ COLOUR = ToolRequest(
 async def asking(supervisor: Supervisor, world: FakeWorld, request: ToolRequest) -> AsyncIterator[list[Verdict]]:
     """A running turn of `ana` that asks; gives the list that the verdict arrives in."""
     world.on_prompt = hold
-    supervisor.submit(Prompt("desk", "go", user="ana"))
+    await supervisor.submit(Prompt("desk", "go", user="ana"))
     await until(lambda: world.connections and world.connections[-1].is_in_turn)
     verdicts: list[Verdict] = []
 
@@ -51,13 +51,13 @@ async def asking(supervisor: Supervisor, world: FakeWorld, request: ToolRequest)
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
-        await until(lambda: supervisor.snapshot().questions)
+        await until(lambda: supervisor.view.snapshot().questions)
         yield verdicts
         group.cancel_scope.cancel()
 
 
 def only_question(supervisor: Supervisor) -> Question:
-    (question,) = supervisor.snapshot().questions
+    (question,) = supervisor.view.snapshot().questions
     return question
 
 
@@ -73,10 +73,10 @@ async def test_a_question_stands_in_the_snapshot_and_its_session_is_asking(start
             "notes.md",
             "Write in this session's workspace and below",
         )
-        assert supervisor.snapshot().sessions[0].state is SessionState.ASKING
-        assert supervisor.snapshot().clients[0].state is SlotState.ASKING
-        supervisor.submit(Prompt("desk", "next", user="ana"))
-        assert supervisor.snapshot().sessions[0].why is WhyWaiting.QUESTION
+        assert (await supervisor.snapshot()).sessions[0].state is SessionState.ASKING
+        assert (await supervisor.snapshot()).clients[0].state is SlotState.ASKING
+        await supervisor.submit(Prompt("desk", "next", user="ana"))
+        assert (await supervisor.snapshot()).sessions[0].why is WhyWaiting.QUESTION
 
 
 async def test_approved_denied_expired_and_lost_are_kept_apart(
@@ -84,14 +84,14 @@ async def test_approved_denied_expired_and_lost_are_kept_apart(
 ) -> None:
     """D4"""
     async with start(make_template(questionTtl=0.05, concurrency={"maxSessions": 1})) as supervisor:
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             for answer in (Allow(), Deny("not today"), None):
                 async with asking(supervisor, world, WRITE) as verdicts:
                     if answer is not None:
-                        supervisor.answer(only_question(supervisor).id, answer)
+                        await supervisor.answer(only_question(supervisor).id, answer)
                     await until(lambda verdicts=verdicts: verdicts)
                     world.connections[-1].reply("ok")
-                    await until(lambda: supervisor.snapshot().sessions[0].state is SessionState.IDLE)
+                    await until(lambda: supervisor.view.snapshot().sessions[0].state is SessionState.IDLE)
             async with asking(supervisor, world, WRITE):
                 pass
             events = feed.take().events
@@ -108,38 +108,38 @@ async def test_a_late_answer_is_an_error_that_says_what_happened(start: Start, w
     async with start() as supervisor:
         async with asking(supervisor, world, WRITE) as verdicts:
             question = only_question(supervisor)
-            supervisor.answer(question.id, Deny("no"))
+            await supervisor.answer(question.id, Deny("no"))
             with pytest.raises(AlreadyAnswered, match="a moment ago"):
-                supervisor.answer(question.id, Allow())
+                await supervisor.answer(question.id, Allow())
             await until(lambda: verdicts)
             assert isinstance(verdicts[0].answer, Deny)
             assert verdicts[0].message == "no"
             with pytest.raises(AlreadyAnswered, match="denied"):
-                supervisor.answer(question.id, Allow())
+                await supervisor.answer(question.id, Allow())
         with pytest.raises(UnknownTarget):
-            supervisor.answer("nonsense", Allow())
+            await supervisor.answer("nonsense", Allow())
 
 
 async def test_always_holds_for_this_session_and_this_tool_only(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor, asking(supervisor, world, WRITE) as verdicts:
-        supervisor.answer(only_question(supervisor).id, Allow(always=True))
+        await supervisor.answer(only_question(supervisor).id, Allow(always=True))
         await until(lambda: verdicts)
         again = await world.connections[-1].ask(WRITE)
         assert isinstance(again.answer, Allow)
-        assert supervisor.snapshot().questions == ()
+        assert (await supervisor.snapshot()).questions == ()
         async with anyio.create_task_group() as group:
             group.start_soon(world.connections[-1].ask, ToolRequest("Bash", {"command": "ls"}))
-            await until(lambda: supervisor.snapshot().questions)
+            await until(lambda: supervisor.view.snapshot().questions)
             group.cancel_scope.cancel()
 
 
 async def test_always_for_a_command_means_that_command_to_the_letter(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor, asking(supervisor, world, ToolRequest("Bash", {"command": "ls"})) as verdicts:
-        supervisor.answer(only_question(supervisor).id, Allow(always=True))
+        await supervisor.answer(only_question(supervisor).id, Allow(always=True))
         await until(lambda: verdicts)
         async with anyio.create_task_group() as group:
             group.start_soon(world.connections[-1].ask, ToolRequest("Bash", {"command": "ls; rm -r ."}))
-            await until(lambda: supervisor.snapshot().questions)
+            await until(lambda: supervisor.view.snapshot().questions)
             group.cancel_scope.cancel()
 
 
@@ -148,13 +148,13 @@ async def test_a_choice_is_answered_by_a_label_and_nothing_else(start: Start, wo
         question = only_question(supervisor)
         assert [label for label, _ in question.choices[0].options] == ["red", "blue"]
         with pytest.raises(Refused, match="choose one"):
-            supervisor.answer(question.id, Allow())
+            await supervisor.answer(question.id, Allow())
         with pytest.raises(Refused, match="still needs an answer"):
-            supervisor.answer(question.id, Choose({}))
-        supervisor.answer(question.id, Choose({"Which?": "blue"}))
+            await supervisor.answer(question.id, Choose({}))
+        await supervisor.answer(question.id, Choose({"Which?": "blue"}))
         await until(lambda: verdicts)
         assert verdicts[0].answer == Choose({"Which?": "blue"})
-        closed = [e for e in supervisor.conversation(question.key).entries if isinstance(e, QuestionClosed)]
+        closed = [e for e in (await supervisor.conversation(question.key)).entries if isinstance(e, QuestionClosed)]
         assert [entry.answer for entry in closed] == ["blue"]
 
 
@@ -173,7 +173,7 @@ async def test_the_stand_in_answers_only_what_was_left_lying(
         assert verdicts[0].answer == Choose({"Which?": "red"})
         (closed,) = [
             entry
-            for entry in supervisor.conversation(supervisor.snapshot().sessions[0].key).read().entries
+            for entry in (await supervisor.conversation((await supervisor.snapshot()).sessions[0].key)).read().entries
             if isinstance(entry, QuestionClosed)
         ]
         assert closed.by == "the stand-in of the demo"
@@ -184,5 +184,5 @@ async def test_an_interrupt_loses_the_question_and_frees_the_session(start: Star
         async with asking(supervisor, world, WRITE):
             question = only_question(supervisor)
         with pytest.raises(AlreadyAnswered, match="lost"):
-            supervisor.answer(question.id, Allow())
-        assert supervisor.snapshot().sessions[0].state is SessionState.WORKING
+            await supervisor.answer(question.id, Allow())
+        assert (await supervisor.snapshot()).sessions[0].state is SessionState.WORKING

@@ -23,9 +23,9 @@ async def test_the_client_that_was_used_last_is_evicted_last(
     async with start(make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}), clock=turned.clock) as desk:
         for user in ("ana", "boris", "ana"):
             turned.seconds += 1
-            await desk.submit(Prompt("desk", f"of {user}", user=user)).outcome()
-        await desk.submit(Prompt("desk", "of chen", user="chen")).outcome()
-        keys = {row.key.user for row in desk.snapshot().clients if row.key is not None}
+            await (await desk.submit(Prompt("desk", f"of {user}", user=user))).outcome()
+        await (await desk.submit(Prompt("desk", "of chen", user="chen"))).outcome()
+        keys = {row.key.user for row in (await desk.snapshot()).clients if row.key is not None}
         assert keys == {"ana", "chen"}
         row = desk.view.session_row(BORIS)
         assert row is not None
@@ -40,15 +40,16 @@ async def test_a_client_is_idle_from_the_end_of_its_own_turn_on(
     async with start(make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}), clock=turned.clock) as desk:
         for user in ("ana", "boris"):
             turned.seconds += 1
-            await desk.submit(Prompt("desk", f"of {user}", user=user)).outcome()
+            await (await desk.submit(Prompt("desk", f"of {user}", user=user))).outcome()
         connection = world.holder_of("of ana")
         turned.seconds += 1
         connection.wake("a timer")
         connection.finish_own("woken")
-        await until(lambda: desk.snapshot().instances[0].active_sessions == 0 and desk.conversation(ANA).entries[-2:])
-        await until(lambda: any(getattr(one, "text", "") == "woken" for one in desk.conversation(ANA).entries))
-        await desk.submit(Prompt("desk", "of chen", user="chen")).outcome()
-        assert {row.key.user for row in desk.snapshot().clients if row.key is not None} == {"ana", "chen"}
+        talk = await desk.conversation(ANA)
+        await until(lambda: desk.view.snapshot().instances[0].active_sessions == 0 and talk.entries[-2:])
+        await until(lambda: any(getattr(one, "text", "") == "woken" for one in talk.entries))
+        await (await desk.submit(Prompt("desk", "of chen", user="chen"))).outcome()
+        assert {row.key.user for row in (await desk.snapshot()).clients if row.key is not None} == {"ana", "chen"}
 
 
 async def test_who_waits_is_told_when_it_waits_for_something_else(
@@ -62,12 +63,12 @@ async def test_who_waits_is_told_when_it_waits_for_something_else(
     )
     async with start(template, memory_interval=1_000) as supervisor:
         with reading(supervisor) as rows:
-            supervisor.submit(Prompt("desk", "a", user="ana"))
+            await supervisor.submit(Prompt("desk", "a", user="ana"))
             await until(lambda: world.written)
-            await supervisor.submit(Prompt("desk", "b", user="boris")).accepted()
+            await (await supervisor.submit(Prompt("desk", "b", user="boris"))).accepted()
             assert rows[BORIS].why is WhyWaiting.NO_SLOT  # type: ignore[attr-defined]
-            supervisor.adjust("desk", "maxClients", "2")
+            await supervisor.adjust("desk", "maxClients", "2")
             assert rows[BORIS].why is WhyWaiting.MEMORY  # type: ignore[attr-defined]
-            supervisor.adjust("desk", "memoryBudget", "none")
+            await supervisor.adjust("desk", "memoryBudget", "none")
             await until(lambda: len(world.written) == 2)
             assert rows[BORIS].why is None  # type: ignore[attr-defined]

@@ -31,7 +31,7 @@ async def test_cancelling_the_scope_around_it_ends_everything(start: Start, worl
     """S2.20"""
     with anyio.fail_after(5), anyio.CancelScope() as scope:
         async with start() as supervisor:
-            await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+            await (await supervisor.submit(Prompt("desk", "x", user="ana"))).outcome()
             scope.cancel()
             await anyio.sleep_forever()
     assert scope.cancelled_caught
@@ -44,7 +44,7 @@ async def test_cancelling_the_task_that_runs_it_ends_everything(start: Start, wo
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:
             await group.start(supervisor.run)
-            ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+            ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
             await ticket.outcome()
             group.cancel_scope.cancel()
     assert world.live == []
@@ -56,21 +56,21 @@ async def test_an_instance_cannot_be_reopened_while_the_house_stops(
     world.on_prompt = hold
     templates = [make_template(name, pool={"spares": 0}) for name in ("one", "two")]
     async with start(*templates) as supervisor:
-        supervisor.submit(Prompt("one", "x", user="ana"))
+        await supervisor.submit(Prompt("one", "x", user="ana"))
         await until_prompted(world)
         async with anyio.create_task_group() as group:
             group.start_soon(supervisor.stop)
             await until(lambda: supervisor.view.instance_row("two").state is InstanceState.STOPPED)  # type: ignore[union-attr]
             with pytest.raises(Refused, match="stopping"):
-                supervisor.resume("two")
+                await supervisor.resume("two")
     assert world.live == []
 
 
 async def test_an_impatient_second_interrupt_does_not_hit_the_next_turn(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        first = supervisor.submit(Prompt("desk", "one", user="ana"))
-        second = supervisor.submit(Prompt("desk", "two", user="ana"))
+        first = await supervisor.submit(Prompt("desk", "one", user="ana"))
+        second = await supervisor.submit(Prompt("desk", "two", user="ana"))
         connection = await until_prompted(world)
         interrupt, slowed = connection.interrupt, anyio.Event()
 
@@ -79,9 +79,9 @@ async def test_an_impatient_second_interrupt_does_not_hit_the_next_turn(start: S
             await interrupt()
 
         connection.interrupt = slow_interrupt  # type: ignore[method-assign]
-        supervisor.interrupt(first.key)
+        await supervisor.interrupt(first.key)
         await anyio.wait_all_tasks_blocked()
-        supervisor.interrupt(first.key)
+        await supervisor.interrupt(first.key)
         slowed.set()
         assert isinstance(await first.outcome(), Interrupted)
         await until(lambda: connection.prompts == ["one", "two"])
@@ -95,11 +95,11 @@ async def test_an_interrupt_that_comes_with_the_result_does_not_hit_the_next_tur
 ) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        first = supervisor.submit(Prompt("desk", "one", user="ana"))
-        second = supervisor.submit(Prompt("desk", "two", user="ana"))
+        first = await supervisor.submit(Prompt("desk", "one", user="ana"))
+        second = await supervisor.submit(Prompt("desk", "two", user="ana"))
         connection = await until_prompted(world)
         connection.reply("fine")
-        supervisor.interrupt(first.key)
+        await supervisor.interrupt(first.key)
         assert isinstance(await first.outcome(), Done)
         await until(lambda: connection.prompts == ["one", "two"])
         await anyio.wait_all_tasks_blocked()
@@ -109,7 +109,7 @@ async def test_an_interrupt_that_comes_with_the_result_does_not_hit_the_next_tur
 async def test_an_interrupt_waits_for_the_prompt_that_is_just_being_written(start: Start, world: FakeWorld) -> None:
     """Also in the second turn of a client: one that comes before the prompt has nothing to stop, and is lost."""
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "first", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "first", user="ana"))).outcome()
         world.on_prompt = hold
         (agent,) = world.live
         send, may_write, is_writing = agent.send, anyio.Event(), anyio.Event()
@@ -120,9 +120,9 @@ async def test_an_interrupt_waits_for_the_prompt_that_is_just_being_written(star
             await send(text, uuid)
 
         agent.send = send_slowly  # type: ignore[method-assign]
-        ticket = supervisor.submit(Prompt("desk", "second", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "second", user="ana"))
         await is_writing.wait()
-        supervisor.interrupt(ticket.key)
+        await supervisor.interrupt(ticket.key)
         await anyio.wait_all_tasks_blocked()
         assert agent.interrupts == 0
         may_write.set()
@@ -137,15 +137,15 @@ async def test_a_kill_at_the_very_start_of_a_turn_stops_it(start: Start, world: 
     world.on_prompt = hold
 
     async def kill_when_started(supervisor: Supervisor) -> None:
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             while not any(isinstance(event, past.TurnStarted) for event in feed.take().events):
                 await feed.wait()
-            supervisor.kill("desk")
+            await supervisor.kill("desk")
 
     async with start() as supervisor, anyio.create_task_group() as group:
         group.start_soon(kill_when_started, supervisor)
         await anyio.wait_all_tasks_blocked()
-        ticket = supervisor.submit(Prompt("desk", "delete it all", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "delete it all", user="ana"))
         with anyio.fail_after(3):
             assert isinstance(await ticket.outcome(), Interrupted)
 
@@ -156,8 +156,8 @@ async def test_one_sessions_long_queue_does_not_starve_the_others(
     """S1.4: also when that session's client is the only one there may be, and always has more to do."""
     template = make_template(concurrency={"maxSessions": 1}, pool={"spares": 0}, queue={"maxWaitingPerSession": 50})
     async with start(template) as supervisor:
-        crowd = [supervisor.submit(Prompt("desk", f"a{n}", user="ana")) for n in range(20)]
-        single = supervisor.submit(Prompt("desk", "b", user="boris"))
+        crowd = [await supervisor.submit(Prompt("desk", f"a{n}", user="ana")) for n in range(20)]
+        single = await supervisor.submit(Prompt("desk", "b", user="boris"))
         await single.outcome()
         assert sum(ticket.finished is not None for ticket in crowd) <= 3
         for ticket in crowd:
@@ -174,7 +174,7 @@ async def test_spares_do_not_take_the_place_that_somebody_waits_for(
     async with start(spared, other, max_agents=2) as supervisor:
         await until(lambda: len(world.live) == 2)
         with anyio.fail_after(5):
-            assert isinstance(await supervisor.submit(Prompt("two", "x", user="ana")).outcome(), Done)
+            assert isinstance(await (await supervisor.submit(Prompt("two", "x", user="ana"))).outcome(), Done)
         assert len(world.connections) <= 5
 
 
@@ -187,7 +187,7 @@ async def test_a_spare_that_dies_unused_is_not_replaced_at_once(
     async with start(template, clock=Clock(steady=lambda: now[0])) as supervisor:
         await until(lambda: world.live)
         world.connections[0].die()
-        await until(lambda: supervisor.snapshot().instances[0].pool.crashes == 1)
+        await until(lambda: supervisor.view.snapshot().instances[0].pool.crashes == 1)
         await anyio.wait_all_tasks_blocked()
         assert len(world.connections) == 1
         now[0] = 1.0
@@ -198,7 +198,7 @@ async def test_a_result_that_came_before_the_death_counts(start: Start, world: F
     """R1"""
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
         connection = await until_prompted(world)
         connection.tell(TextBlock("the answer"))
         connection.tell(
@@ -220,28 +220,28 @@ async def test_a_result_that_came_before_the_death_counts(start: Start, world: F
 
 async def test_a_stream_begun_late_gives_everything(start: Start) -> None:
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
         await ticket.outcome()
         assert "".join([fragment async for fragment in ticket.stream()]) == "You said: x\n"
 
 
 async def test_a_session_being_closed_takes_no_prompt(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
         await ticket.outcome()
-        supervisor.close_session(ticket.key)
+        await supervisor.close_session(ticket.key)
         with pytest.raises(NotAccepting, match="being closed"):
-            supervisor.submit(Prompt("desk", "y", user="ana"))
-        await until(lambda: not supervisor.snapshot().sessions)
-        await supervisor.submit(Prompt("desk", "z", user="ana")).outcome()
+            await supervisor.submit(Prompt("desk", "y", user="ana"))
+        await until(lambda: not supervisor.view.snapshot().sessions)
+        await (await supervisor.submit(Prompt("desk", "z", user="ana"))).outcome()
         assert [connection.launch.resume for connection in world.connections] == [False, False], "a new conversation"
 
 
 async def test_a_tool_session_that_its_caller_named_is_kept(start: Start, make_template: MakeTemplate) -> None:
     """S1.2"""
     async with start(make_template("lookup", archetype="tool")) as supervisor:
-        await supervisor.submit(Prompt("lookup", "x", user="ana", session="call-of-duty")).outcome()
-        assert [row.key.session for row in supervisor.snapshot().sessions] == ["call-of-duty"]
+        await (await supervisor.submit(Prompt("lookup", "x", user="ana", session="call-of-duty"))).outcome()
+        assert [row.key.session for row in (await supervisor.snapshot()).sessions] == ["call-of-duty"]
 
 
 async def test_the_cost_of_a_turn_is_right_after_a_crash(start: Start, world: FakeWorld) -> None:
@@ -259,7 +259,7 @@ async def test_the_cost_of_a_turn_is_right_after_a_crash(start: Start, world: Fa
     async with start() as supervisor:
         booked: list[Usage] = []
         for text in ("one", "crash", "two"):
-            outcome = await supervisor.submit(Prompt("desk", text, user="ana")).outcome()
+            outcome = await (await supervisor.submit(Prompt("desk", text, user="ana"))).outcome()
             booked.append(outcome.usage if isinstance(outcome, Done) else Usage())
     assert [round(usage.cost_usd, 3) for usage in booked] == [0.10, 0, 0.15]
 
@@ -267,11 +267,11 @@ async def test_the_cost_of_a_turn_is_right_after_a_crash(start: Start, world: Fa
 async def test_a_drain_past_its_deadline_ends_once(start: Start, world: FakeWorld) -> None:
     """S1.17: a paused instance with a queue is drained, and stays so."""
     async with start() as supervisor:
-        supervisor.pause("desk")
-        supervisor.submit(Prompt("desk", "x", user="ana"))
-        with supervisor.watch() as feed:
-            supervisor.drain("desk", deadline=0)
-            await until(lambda: supervisor.snapshot().instances[0].state is InstanceState.DRAINED)
+        await supervisor.pause("desk")
+        await supervisor.submit(Prompt("desk", "x", user="ana"))
+        with await supervisor.watch() as feed:
+            await supervisor.drain("desk", deadline=0)
+            await until(lambda: supervisor.view.snapshot().instances[0].state is InstanceState.DRAINED)
             states = [event.state for event in feed.take().events if isinstance(event, past.InstanceChanged)]
     assert states.count(InstanceState.DRAINED) == 1
     assert states[-1] is InstanceState.DRAINED
@@ -281,14 +281,14 @@ async def test_what_people_and_tools_say_is_clean_in_every_record(start: Start, 
     """R5: not only on the screen; other readers have no filter. The agent itself gets the prompt as it was."""
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "a\x1b[2Jb\u202ec", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "a\x1b[2Jb\u202ec", user="ana"))
         connection = await until_prompted(world)
         async with anyio.create_task_group() as group:
             await ask(group, connection, ToolRequest("Wri\nte\x1b[2J", {"file_path": "\x1b]0;x\x07f"}))
-            await until(lambda: supervisor.snapshot().questions)
-            (question,) = supervisor.snapshot().questions
-            supervisor.answer(question.id, Deny("no\x1b[2J"))
-        entries = supervisor.conversation(ticket.key).entries
+            await until(lambda: supervisor.view.snapshot().questions)
+            (question,) = (await supervisor.snapshot()).questions
+            await supervisor.answer(question.id, Deny("no\x1b[2J"))
+        entries = (await supervisor.conversation(ticket.key)).entries
     assert connection.prompts == ["a\x1b[2Jb\u202ec"]
     asked = next(entry for entry in entries if isinstance(entry, Asked))
     closed = next(entry for entry in entries if isinstance(entry, QuestionClosed))
@@ -318,9 +318,9 @@ async def test_a_choice_without_questions_or_options_is_denied_with_words_and_ne
 ) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        supervisor.submit(Prompt("desk", "x", user="ana"))
+        await supervisor.submit(Prompt("desk", "x", user="ana"))
         connection = await until_prompted(world)
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             feed.take()
             verdict = await connection.ask(ToolRequest("AskUserQuestion", {"questions": questions}))
             assert not any(isinstance(event, past.QuestionAsked) for event in feed.take().events)
@@ -340,16 +340,16 @@ async def test_an_answer_of_always_is_kept_apart_by_session(start: Start, world:
     world.on_prompt = hold
     async with start() as supervisor:
         for user in ("ana", "boris"):
-            supervisor.submit(Prompt("desk", user, user=user))
+            await supervisor.submit(Prompt("desk", user, user=user))
         await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
         async with anyio.create_task_group() as group:
             for user in ("ana", "boris"):
                 await ask(group, world.holder_of(user), ToolRequest("Write", {"file_path": user}))
-            await until(lambda: len(supervisor.snapshot().questions) == 2)
-            mine = next(one for one in supervisor.snapshot().questions if one.key.user == "ana")
-            supervisor.answer(mine.id, Allow(always=True))
-            await until(lambda: len(supervisor.snapshot().questions) == 1)
+            await until(lambda: len(supervisor.view.snapshot().questions) == 2)
+            mine = next(one for one in (await supervisor.snapshot()).questions if one.key.user == "ana")
+            await supervisor.answer(mine.id, Allow(always=True))
+            await until(lambda: len(supervisor.view.snapshot().questions) == 1)
             await ask(group, world.holder_of("boris"), ToolRequest("Write", {"file_path": "again"}))
-            await until(lambda: len(supervisor.snapshot().questions) == 2)
-            for question in supervisor.snapshot().questions:
-                supervisor.answer(question.id, Deny())
+            await until(lambda: len(supervisor.view.snapshot().questions) == 2)
+            for question in (await supervisor.snapshot()).questions:
+                await supervisor.answer(question.id, Deny())

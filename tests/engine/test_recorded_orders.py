@@ -30,7 +30,7 @@ from supervisor.process import client
 from supervisor.process.reports import Limited, TextDelta
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -58,15 +58,15 @@ def reading(supervisor: Supervisor) -> Iterator[dict[str, object]]:
                 self["host"] = changes.host
             return super().__getitem__(name)
 
-    with supervisor.watch() as feed:
+    with at_once(supervisor.watch()) as feed:
         rows = feed.snapshot.instances + feed.snapshot.sessions
         yield Picture({getattr(row, "name", None) or getattr(row, "key", None): row for row in rows})
 
 
 async def until_looked_after(supervisor: Supervisor) -> None:
     """Until the housekeeping has looked at a clock that was turned by more than a second."""
-    seen = len(supervisor.snapshot().instances[0].waiting_trend)
-    await until(lambda: len(supervisor.snapshot().instances[0].waiting_trend) > seen)
+    seen = len((await supervisor.snapshot()).instances[0].waiting_trend)
+    await until(lambda: len(supervisor.view.snapshot().instances[0].waiting_trend) > seen)
     await anyio.wait_all_tasks_blocked()
 
 
@@ -76,15 +76,15 @@ async def test_an_offer_goes_with_its_session(start: Start, world: FakeWorld, ma
     turned = TurnedClock()
     template = make_template(pool={"spares": 0}, session_ttl=30, question_ttl=60)
     async with start(template, clock=turned.clock) as supervisor:
-        supervisor.submit(Prompt("desk", "cut short", user="ana"))
+        await supervisor.submit(Prompt("desk", "cut short", user="ana"))
         await until(lambda: world.written)
     async with start(template, clock=turned.clock) as supervisor:
-        assert supervisor.snapshot().sessions[0].offer is not None
+        assert (await supervisor.snapshot()).sessions[0].offer is not None
         turned.seconds = 40
-        await until(lambda: supervisor.snapshot().sessions == ())
-        supervisor.submit(Prompt("desk", "another conversation", user="ana"))
+        await until(lambda: supervisor.view.snapshot().sessions == ())
+        await supervisor.submit(Prompt("desk", "another conversation", user="ana"))
         with pytest.raises(UnknownTarget):
-            supervisor.replay(ANA)
+            await supervisor.replay(ANA)
         turned.seconds = 80
         await until_looked_after(supervisor)
         assert supervisor.failure is None
@@ -98,13 +98,13 @@ async def test_a_turn_that_ends_well_while_bullpen_stops_is_not_sent_again(
     world.on_prompt = hold
     template = make_template(pool={"spares": 0}, on_restart="replay")
     async with start(template) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
         await until(lambda: world.written)
         world.connections[0].reply("done", rests=False)
     assert isinstance(await ticket.outcome(), Done)
     async with start(template) as supervisor:
         await anyio.wait_all_tasks_blocked()
-        (row,) = supervisor.snapshot().sessions
+        (row,) = (await supervisor.snapshot()).sessions
         assert (row.offer, row.waiting, row.turn_id) == (None, (), "")
     assert [one.text for one in world.written] == ["x"]
 
@@ -116,16 +116,16 @@ async def test_a_turn_counts_until_its_client_has_gone(
     world.on_prompt = hold
     template = make_template(concurrency={"maxSessions": 1}, pool={"spares": 0, "maxClients": 2})
     async with start(template) as supervisor:
-        supervisor.submit(Prompt("desk", "one", user="ana"))
-        second = supervisor.submit(Prompt("desk", "two", user="boris"))
+        await supervisor.submit(Prompt("desk", "one", user="ana"))
+        second = await supervisor.submit(Prompt("desk", "two", user="boris"))
         await second.accepted()
         await until(lambda: world.written)
         world.connections[0].hang()
-        supervisor.kill_client("desk-1")
-        supervisor.resume("desk")  # looks whether anything may begin
-        (row,) = supervisor.snapshot().clients
+        await supervisor.kill_client("desk-1")
+        await supervisor.resume("desk")  # looks whether anything may begin
+        (row,) = (await supervisor.snapshot()).clients
         assert row.state is SlotState.CLOSING
-        assert supervisor.snapshot().instances[0].active_sessions == 1
+        assert (await supervisor.snapshot()).instances[0].active_sessions == 1
         world.connections[0].die()
         await until(lambda: len(world.written) == 2)
 
@@ -138,25 +138,25 @@ async def test_a_spare_is_opened_when_another_instance_gives_its_place_up(
     turned = TurnedClock()
     world.connect_failures.append(ConnectFailed("not now"))
     async with start(*templates, max_agents=1, memory_interval=1_000, clock=turned.clock) as supervisor:
-        await supervisor.submit(Prompt("other", "x", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("other", "x", user="ana"))).outcome()
         turned.seconds = 10  # the spare that could not be started may be tried again, and has no room
         await until_looked_after(supervisor)
-        supervisor.hibernate(SessionKey("other", "ana", "default"))
-        await until(lambda: any(row.instance == "desk" for row in supervisor.snapshot().clients))
+        await supervisor.hibernate(SessionKey("other", "ana", "default"))
+        await until(lambda: any(row.instance == "desk" for row in supervisor.view.snapshot().clients))
 
 
 async def test_a_client_whose_task_is_cancelled_has_not_crashed(start: Start, world: FakeWorld) -> None:
     """S1.18: nothing backs off because of it, and the turn says what happened."""
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
         await until(lambda: world.written)
         (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "client desk-1"]
         task.cancel()
         outcome = await ticket.outcome()
         assert isinstance(outcome, Interrupted)
         assert outcome.reason == "its task was cancelled"
-        assert supervisor.snapshot().instances[0].pool.failures == ()
+        assert (await supervisor.snapshot()).instances[0].pool.failures == ()
 
 
 # What readers are told
@@ -167,13 +167,13 @@ async def test_the_hosts_row_is_told_when_a_client_comes_and_goes(start: Start, 
     world.gate = anyio.Event()
     async with start(memory_interval=1_000) as supervisor:
         with reading(supervisor) as told:
-            supervisor.submit(Prompt("desk", "a", user="ana"))
+            await supervisor.submit(Prompt("desk", "a", user="ana"))
             await until(lambda: world.starting)
-            assert supervisor.snapshot().host.memory_reserved == world.expected_bytes
-            assert told["host"] == supervisor.snapshot().host
-            supervisor.kill("desk")
-            await until(lambda: not supervisor.snapshot().clients)
-            assert told["host"] == supervisor.snapshot().host
+            assert (await supervisor.snapshot()).host.memory_reserved == world.expected_bytes
+            assert told["host"] == (await supervisor.snapshot()).host
+            await supervisor.kill("desk")
+            await until(lambda: not supervisor.view.snapshot().clients)
+            assert told["host"] == (await supervisor.snapshot()).host
 
 
 async def test_an_instances_row_is_told_when_a_stalled_turn_speaks_again(start: Start, world: FakeWorld) -> None:
@@ -182,12 +182,12 @@ async def test_an_instances_row_is_told_when_a_stalled_turn_speaks_again(start: 
     turned = TurnedClock()
     async with start(clock=turned.clock) as supervisor:
         with reading(supervisor) as told:
-            supervisor.submit(Prompt("desk", "a", user="ana"))
+            await supervisor.submit(Prompt("desk", "a", user="ana"))
             await until(lambda: world.written)
             world.connections[0].say("hm")
             await anyio.wait_all_tasks_blocked()
             turned.seconds = 100
-            await until(lambda: supervisor.snapshot().sessions[0].state is SessionState.STALLED)
+            await until(lambda: supervisor.view.snapshot().sessions[0].state is SessionState.STALLED)
             row = told["desk"]
             assert isinstance(row, InstanceRow)
             assert row.stalled == 1
@@ -208,9 +208,9 @@ async def test_a_sessions_row_is_told_when_it_may_be_tried_again(
     async with start(template, clock=turned.clock) as supervisor:
         with reading(supervisor) as told:
             world.connect_failures.append(ConnectFailed("it would not start"))
-            failed = supervisor.submit(Prompt("desk", "a", user="ana"))
-            supervisor.submit(Prompt("desk", "b", user="ana"))
-            supervisor.submit(Prompt("desk", "c", user="boris"))
+            failed = await supervisor.submit(Prompt("desk", "a", user="ana"))
+            await supervisor.submit(Prompt("desk", "b", user="ana"))
+            await supervisor.submit(Prompt("desk", "c", user="boris"))
             assert isinstance(await failed.outcome(), Failed)
             await until(lambda: told[ANA].why is WhyWaiting.BACKING_OFF)  # type: ignore[attr-defined]
             await until(lambda: world.written)
@@ -225,7 +225,7 @@ async def test_a_parked_instances_row_is_told_that_it_takes_longer(start: Start,
     turned.seconds = 0.2
     async with start(clock=turned.clock) as supervisor:
         with reading(supervisor) as told:
-            supervisor.submit(Prompt("desk", "a", user="ana"))
+            await supervisor.submit(Prompt("desk", "a", user="ana"))
             await until(lambda: world.written)
             for seconds in (40.1, 40.4):
                 resets_at = math.floor(turned.clock.wall()) + seconds
@@ -243,13 +243,13 @@ async def test_who_is_overtaken_is_told_the_new_place(
     world.on_prompt = hold
     async with start(make_template(pool={"spares": 0}, concurrency={"maxSessions": 1})) as supervisor:
         for session in ("one", "two"):
-            supervisor.submit(Prompt("desk", "hello", user="ana", session=session))
+            await supervisor.submit(Prompt("desk", "hello", user="ana", session=session))
         await until(lambda: world.written)
         await anyio.wait_all_tasks_blocked()
         with reading(supervisor) as rows:
             second = SessionKey("desk", "ana", "two")
             assert [turn.place for turn in rows[second].waiting] == [1]  # type: ignore[attr-defined]
-            supervisor.submit(Prompt("desk", "hello", user="boris"))
+            await supervisor.submit(Prompt("desk", "hello", user="boris"))
             await until(lambda: [turn.place for turn in rows[BORIS].waiting] == [1])  # type: ignore[attr-defined]
             assert [turn.place for turn in rows[second].waiting] == [2]  # type: ignore[attr-defined]
 
@@ -260,12 +260,12 @@ async def test_nobody_is_asked_for_a_process_that_is_being_ended(
     """S5.15: the question would outlive its turn: what it asked for is never done."""
     world.on_prompt = hold
     async with start(make_template(pool={"spares": 0}), kill_grace=0.1) as supervisor:
-        supervisor.submit(Prompt("desk", "hello", user="ana"))
+        await supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: world.written)
         (connection,) = world.connections
         connection.survives_terminate = True
-        supervisor.kill_client(supervisor.snapshot().clients[0].id)
+        await supervisor.kill_client((await supervisor.snapshot()).clients[0].id)
         verdict = await connection.ask(ToolRequest("Write", {"path": "notes"}))
         assert isinstance(verdict.answer, Deny)
-        assert supervisor.snapshot().questions == ()
-        await until(lambda: supervisor.snapshot().clients == ())
+        assert (await supervisor.snapshot()).questions == ()
+        await until(lambda: supervisor.view.snapshot().clients == ())

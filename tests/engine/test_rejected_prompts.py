@@ -51,9 +51,9 @@ async def test_the_session_goes_on_without_it(
     world.on_prompt = judge
     async with start() as supervisor:
         if not is_first:
-            await supervisor.submit(Prompt("desk", "good", user="ana")).outcome()
-        ticket = supervisor.submit(Prompt("desk", bad, user="ana"))
-        after = supervisor.submit(Prompt("desk", "after", user="ana"))
+            await (await supervisor.submit(Prompt("desk", "good", user="ana"))).outcome()
+        ticket = await supervisor.submit(Prompt("desk", bad, user="ana"))
+        after = await supervisor.submit(Prompt("desk", "after", user="ana"))
         outcome = await ticket.outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is kind
@@ -61,7 +61,7 @@ async def test_the_session_goes_on_without_it(
         answer = await after.outcome()
         assert isinstance(answer, Done)
         assert answer.text == f"remembers {'' if is_first else 'good, '}after"
-        assert supervisor.snapshot().sessions[0].state is SessionState.IDLE
+        assert (await supervisor.snapshot()).sessions[0].state is SessionState.IDLE
         assert [one.text for one in world.written].count(bad) == 1, "it is not tried again"
     assert not world.violations
 
@@ -70,7 +70,7 @@ async def test_a_row_of_rejections_offers_a_new_conversation(start: Start, world
     world.on_prompt = judge
     async with start() as supervisor:
         for number in range(2):
-            outcome = await supervisor.submit(Prompt("desk", f"bad {number}", user="ana")).outcome()
+            outcome = await (await supervisor.submit(Prompt("desk", f"bad {number}", user="ana"))).outcome()
             assert isinstance(outcome, Failed)
             assert ("close the session" in outcome.message) is (number == 1)
 
@@ -78,10 +78,10 @@ async def test_a_row_of_rejections_offers_a_new_conversation(start: Start, world
 async def test_the_cut_outlives_a_restart(start: Start, world: FakeWorld) -> None:
     world.on_prompt = judge
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "good", user="ana")).outcome()
-        await supervisor.submit(Prompt("desk", "bad", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "good", user="ana"))).outcome()
+        await (await supervisor.submit(Prompt("desk", "bad", user="ana"))).outcome()
     async with start() as supervisor:
-        answer = await supervisor.submit(Prompt("desk", "after", user="ana")).outcome()
+        answer = await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome()
     assert isinstance(answer, Done)
     assert answer.text == "remembers good, after"
 
@@ -96,11 +96,11 @@ async def test_a_prompt_is_not_rejected_for_one_that_the_model_never_replied_to(
     async with AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(start())
         if not is_first:
-            await supervisor.submit(Prompt("desk", "good", user="ana")).outcome()
-        ticket = supervisor.submit(Prompt("desk", "bad", user="ana"))
+            await (await supervisor.submit(Prompt("desk", "good", user="ana"))).outcome()
+        ticket = await supervisor.submit(Prompt("desk", "bad", user="ana"))
         await until(lambda: world.written and world.written[-1].text == "bad")
         if end == "interrupt":
-            supervisor.interrupt(ticket.key)
+            await supervisor.interrupt(ticket.key)
         elif end == "crash":
             world.live[0].die()
         await (ticket.outcome() if end != "restart" else stack.aclose())
@@ -108,10 +108,10 @@ async def test_a_prompt_is_not_rejected_for_one_that_the_model_never_replied_to(
             world.transcript_uuids.clear()  # where to cut it cannot be found again
             supervisor = await stack.enter_async_context(start())
         for number in range(2):
-            answer = await supervisor.submit(Prompt("desk", f"after {number}", user="ana")).outcome()
+            answer = await (await supervisor.submit(Prompt("desk", f"after {number}", user="ana"))).outcome()
             assert isinstance(answer, Done)
             assert answer.text == f"remembers {'' if is_first else 'good, '}after 0{', after 1' if number else ''}"
-        entries = supervisor.conversation(ticket.key).entries
+        entries = (await supervisor.conversation(ticket.key)).entries
         assert [one.text for one in entries if isinstance(one, Asked)][-2:] == ["after 0", "after 1"]
         tries = sum("sent again without that" in getattr(one, "text", "") for one in entries)
         assert tries == (0 if is_first and end == "crash" else 1), "a conversation without any reply begins anew"
@@ -123,15 +123,15 @@ async def test_a_bad_prompt_behind_one_without_an_answer_is_sent_twice_and_no_mo
 ) -> None:
     world.on_prompt = lambda connection, text: None if text == "lost" else judge(connection, text)
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "good", user="ana")).outcome()
-        ticket = supervisor.submit(Prompt("desk", "lost", user="ana"))
+        await (await supervisor.submit(Prompt("desk", "good", user="ana"))).outcome()
+        ticket = await supervisor.submit(Prompt("desk", "lost", user="ana"))
         await until(lambda: world.written[-1].text == "lost")
         world.live[0].die()
         await ticket.outcome()
-        outcome = await supervisor.submit(Prompt("desk", "bad", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "bad", user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.REJECTED
-        answer = await supervisor.submit(Prompt("desk", "after", user="ana")).outcome()
+        answer = await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome()
         assert isinstance(answer, Done)
         assert answer.text == "remembers good, after"
         assert [one.text for one in world.written if one.text in ("bad", "after")] == ["bad", "bad", "after"]
@@ -142,18 +142,20 @@ async def test_one_that_is_stopped_while_it_is_sent_again_ends_as_stopped(start:
     """Between the two tries its client is gone, and it waits like any other."""
     world.on_prompt = lambda connection, text: None if text == "lost" else judge(connection, text)
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "good", user="ana")).outcome()
-        ticket = supervisor.submit(Prompt("desk", "lost", user="ana"))
+        await (await supervisor.submit(Prompt("desk", "good", user="ana"))).outcome()
+        ticket = await supervisor.submit(Prompt("desk", "lost", user="ana"))
         await until(lambda: world.written[-1].text == "lost")
         world.live[0].die()
         await ticket.outcome()
-        bad = supervisor.submit(Prompt("desk", "bad", user="ana"))
-        while not any("sent again" in getattr(one, "text", "") for one in supervisor.conversation(bad.key).entries):
+        bad = await supervisor.submit(Prompt("desk", "bad", user="ana"))
+        while not any(
+            "sent again" in getattr(one, "text", "") for one in (await supervisor.conversation(bad.key)).entries
+        ):
             await anyio.lowlevel.checkpoint()
-        supervisor.interrupt(bad.key)
+        await supervisor.interrupt(bad.key)
         outcome = await bad.outcome()
         assert not isinstance(outcome, Done | Failed)
-        answer = await supervisor.submit(Prompt("desk", "after", user="ana")).outcome()
+        answer = await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome()
         assert isinstance(answer, Done)
         assert answer.text == "remembers good, after"
     assert not world.violations
@@ -163,10 +165,10 @@ async def test_a_rejection_neither_parks_the_pool_nor_holds_the_session(start: S
     world.on_prompt = judge
     async with start() as supervisor:
         for number in range(6):
-            await supervisor.submit(Prompt("desk", f"bad {number}", user="ana")).outcome()
-        (row,) = supervisor.snapshot().instances
+            await (await supervisor.submit(Prompt("desk", f"bad {number}", user="ana"))).outcome()
+        (row,) = (await supervisor.snapshot()).instances
         assert row.state == "running"
-        await until(lambda: not supervisor.snapshot().clients)
+        await until(lambda: not supervisor.view.snapshot().clients)
         assert row.pool.crashes == 0
 
 

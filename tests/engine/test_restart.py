@@ -61,11 +61,11 @@ async def outcome_of(supervisor: Supervisor, turn_id: str) -> Outcome | None:
 async def crash_with_one_running_and_one_waiting(start: Start, world: FakeWorld, *templates: object) -> list[Turn]:
     """`ana` has an answered turn, one that runs and one that waits."""
     async with crashing(start(*templates), world) as supervisor:  # type: ignore[arg-type]
-        first = supervisor.submit(Prompt("desk", "first", user="ana"))
+        first = await supervisor.submit(Prompt("desk", "first", user="ana"))
         await first.outcome()
         world.on_prompt = hold
-        running = supervisor.submit(Prompt("desk", "running", user="ana"))
-        waiting = supervisor.submit(Prompt("desk", "waiting", user="ana"))
+        running = await supervisor.submit(Prompt("desk", "running", user="ana"))
+        waiting = await supervisor.submit(Prompt("desk", "waiting", user="ana"))
         await until(lambda: "running" in world.connections[-1].prompts)
         await waiting.accepted()
     world.on_prompt = lambda connection, text: connection.reply(f"You said: {text}")
@@ -78,8 +78,8 @@ async def test_what_waited_runs_by_itself_and_what_ran_is_interrupted_and_offere
     """R2, R1"""
     first, running, waiting = await crash_with_one_running_and_one_waiting(start, world)
     async with start() as supervisor:
-        await until(lambda: supervisor.snapshot().sessions[0].turns == 3)
-        row = supervisor.snapshot().sessions[0]
+        await until(lambda: supervisor.view.snapshot().sessions[0].turns == 3)
+        row = (await supervisor.snapshot()).sessions[0]
         assert row.state is SessionState.INTERRUPTED
         assert row.offer is not None
         assert (row.offer.turn_id, row.offer.text) == (running.turn_id, "running")
@@ -94,17 +94,17 @@ async def test_a_replay_sends_the_unanswered_prompt_once(start: Start, world: Fa
     """R2"""
     _, running, _ = await crash_with_one_running_and_one_waiting(start, world)
     async with start() as supervisor:
-        await until(lambda: supervisor.snapshot().sessions[0].turns == 3)
-        ticket = supervisor.replay(ANA)
+        await until(lambda: supervisor.view.snapshot().sessions[0].turns == 3)
+        ticket = await supervisor.replay(ANA)
         assert isinstance(await ticket.outcome(), Done)
-        row = supervisor.snapshot().sessions[0]
+        row = (await supervisor.snapshot()).sessions[0]
         assert world.transcripts[row.session_uuid] == ["first", "waiting", "running"]
         assert row.offer is None
         with pytest.raises(UnknownTarget, match="no interrupted turn"):
-            supervisor.replay(ANA)
+            await supervisor.replay(ANA)
         assert isinstance(await outcome_of(supervisor, running.turn_id), Interrupted), "its own outcome stands"
     async with start() as supervisor:
-        assert supervisor.snapshot().sessions[0].offer is None, "it was decided for good"
+        assert (await supervisor.snapshot()).sessions[0].offer is None, "it was decided for good"
 
 
 async def test_a_template_may_say_that_it_is_replayed_before_all_that_waits(
@@ -114,8 +114,8 @@ async def test_a_template_may_say_that_it_is_replayed_before_all_that_waits(
     template = make_template(onRestart="replay", pool={"spares": 0})
     await crash_with_one_running_and_one_waiting(start, world, template)
     async with start(template) as supervisor:
-        await until(lambda: supervisor.snapshot().sessions[0].turns == 4)
-        uuid = supervisor.snapshot().sessions[0].session_uuid
+        await until(lambda: supervisor.view.snapshot().sessions[0].turns == 4)
+        uuid = (await supervisor.snapshot()).sessions[0].session_uuid
         assert world.transcripts[uuid] == ["first", "running", "waiting"]
     assert world.violations == []
 
@@ -127,8 +127,8 @@ async def test_a_template_may_say_that_it_is_dropped(
     template = make_template(onRestart="drop", pool={"spares": 0})
     await crash_with_one_running_and_one_waiting(start, world, template)
     async with start(template) as supervisor:
-        await until(lambda: supervisor.snapshot().sessions[0].turns == 3)
-        row = supervisor.snapshot().sessions[0]
+        await until(lambda: supervisor.view.snapshot().sessions[0].turns == 3)
+        row = (await supervisor.snapshot()).sessions[0]
         assert row.offer is None
         assert world.transcripts[row.session_uuid] == ["first", "waiting"]
 
@@ -137,8 +137,8 @@ async def test_an_offer_that_nobody_takes_expires(start: Start, world: FakeWorld
     template = make_template(questionTtl=1.0, pool={"spares": 0})
     await crash_with_one_running_and_one_waiting(start, world, template)
     async with start(template) as supervisor, anyio.create_task_group():
-        with supervisor.watch() as feed:
-            await until(lambda: supervisor.snapshot().sessions[0].offer is None)
+        with await supervisor.watch() as feed:
+            await until(lambda: supervisor.view.snapshot().sessions[0].offer is None)
             settled = [event for event in feed.take().events if isinstance(event, past.OfferSettled)]
         assert [event.outcome for event in settled] == ["expired"]
 
@@ -147,18 +147,20 @@ async def test_a_session_is_as_it_was_left(start: Start, world: FakeWorld) -> No
     """S3.23: its conversation, totals and place are there before anybody prompts it."""
     async with crashing(start(), world) as supervisor:
         for text in ("one", "two"):
-            await supervisor.submit(Prompt("desk", text, user="ana")).outcome()
-        before = supervisor.snapshot().sessions[0]
-        said = supervisor.conversation(ANA).entries
+            await (await supervisor.submit(Prompt("desk", text, user="ana"))).outcome()
+        before = (await supervisor.snapshot()).sessions[0]
+        said = (await supervisor.conversation(ANA)).entries
     async with start() as supervisor:
-        after = supervisor.snapshot().sessions[0]
+        after = (await supervisor.snapshot()).sessions[0]
         assert after.state is SessionState.HIBERNATED
         assert (after.session_uuid, after.turns, after.usage) == (before.session_uuid, before.turns, before.usage)
         assert (after.created_at, after.last_activity_at) == (before.created_at, before.last_activity_at)
-        assert supervisor.conversation(ANA).entries == said
-        assert isinstance(await supervisor.submit(Prompt("desk", "three", user="ana")).outcome(), Done)
+        assert (await supervisor.conversation(ANA)).entries == said
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "three", user="ana"))).outcome(), Done)
         assert world.transcripts[after.session_uuid] == ["one", "two", "three"]
-        kinds = [type(entry) for entry in supervisor.conversation(ANA).entries if not hasattr(entry, "is_warning")]
+        kinds = [
+            type(entry) for entry in (await supervisor.conversation(ANA)).entries if not hasattr(entry, "is_warning")
+        ]
         assert kinds == [Asked, Replied, TurnEnded] * 3
 
 
@@ -166,14 +168,14 @@ async def test_the_first_turn_of_a_session_begins_anew(start: Start, world: Fake
     """R2: there is nothing to resume, and nothing is lost."""
     world.on_prompt = hold
     async with crashing(start(), world) as supervisor:
-        supervisor.submit(Prompt("desk", "first of all", user="ana"))
+        await supervisor.submit(Prompt("desk", "first of all", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
     world.on_prompt = lambda connection, text: connection.reply("fine")
     async with start() as supervisor:
-        with supervisor.watch() as feed:
-            assert isinstance(await supervisor.replay(ANA).outcome(), Done)
+        with await supervisor.watch() as feed:
+            assert isinstance(await (await supervisor.replay(ANA)).outcome(), Done)
             assert not any(isinstance(event, past.ContextLost) for event in feed.take().events)
-        assert world.transcripts[supervisor.snapshot().sessions[0].session_uuid] == ["first of all"]
+        assert world.transcripts[(await supervisor.snapshot()).sessions[0].session_uuid] == ["first of all"]
 
 
 async def test_a_replay_that_is_interrupted_by_a_crash_is_offered_again_and_sent_once(
@@ -183,13 +185,13 @@ async def test_a_replay_that_is_interrupted_by_a_crash_is_offered_again_and_sent
     await crash_with_one_running_and_one_waiting(start, world)
     world.on_prompt = lambda connection, text: None if text == "running" else connection.reply("fine")
     async with crashing(start(), world) as supervisor:
-        await until(lambda: supervisor.snapshot().sessions[0].turns == 3)
-        supervisor.replay(ANA)
+        await until(lambda: supervisor.view.snapshot().sessions[0].turns == 3)
+        await supervisor.replay(ANA)
         await until(lambda: world.connections[-1].prompts[-1:] == ["running"])
     world.on_prompt = lambda connection, text: connection.reply("fine")
     async with start() as supervisor:
-        assert isinstance(await supervisor.replay(ANA).outcome(), Done)
-        uuid = supervisor.snapshot().sessions[0].session_uuid
+        assert isinstance(await (await supervisor.replay(ANA)).outcome(), Done)
+        uuid = (await supervisor.snapshot()).sessions[0].session_uuid
         assert world.transcripts[uuid] == ["first", "waiting", "running"]
 
 
@@ -197,30 +199,30 @@ async def test_a_stop_in_order_keeps_what_waits_for_the_next_start(start: Start,
     """R1, R2: whoever waits is told so; the outcome comes in the next run."""
     world.on_prompt = hold
     async with start() as supervisor:
-        running = supervisor.submit(Prompt("desk", "running", user="ana"))
-        waiting = supervisor.submit(Prompt("desk", "waiting", user="ana"))
+        running = await supervisor.submit(Prompt("desk", "running", user="ana"))
+        waiting = await supervisor.submit(Prompt("desk", "waiting", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
     assert isinstance(await running.outcome(), Interrupted)
     with pytest.raises(Suspended, match="runs when it starts again"):
         await waiting.outcome()
     world.on_prompt = lambda connection, text: connection.reply("fine")
     async with start() as supervisor:
-        await until(lambda: supervisor.snapshot().sessions[0].turns == 2)
+        await until(lambda: supervisor.view.snapshot().sessions[0].turns == 2)
         assert isinstance(await outcome_of(supervisor, waiting.turn_id), Done)
-        assert supervisor.snapshot().sessions[0].offer is not None, "what ran is on offer, as after a crash"
+        assert (await supervisor.snapshot()).sessions[0].offer is not None, "what ran is on offer, as after a crash"
     assert world.violations == []
 
 
 async def test_a_one_shot_run_leaves_the_queue_of_others_alone(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
-        supervisor.pause("desk")
-        waiting = supervisor.submit(Prompt("desk", "waiting", user="ana"))
+        await supervisor.pause("desk")
+        waiting = await supervisor.submit(Prompt("desk", "waiting", user="ana"))
         await waiting.accepted()
     async with start(keeps_queue=False) as supervisor:
-        own = supervisor.submit(Prompt("desk", "mine", user="boris"))
+        own = await supervisor.submit(Prompt("desk", "mine", user="boris"))
         assert isinstance(await own.outcome(), Done)
-        supervisor.pause("desk")
-        left = supervisor.submit(Prompt("desk", "not any more", user="boris"))
+        await supervisor.pause("desk")
+        left = await supervisor.submit(Prompt("desk", "not any more", user="boris"))
         await left.accepted()
     assert isinstance(await left.outcome(), Cancelled)
     async with start() as supervisor:
@@ -234,13 +236,13 @@ async def test_what_belongs_to_an_agent_that_is_not_here_is_left_as_it_is(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     async with start() as supervisor:
-        supervisor.pause("desk")
-        waiting = supervisor.submit(Prompt("desk", "waiting", user="ana"))
+        await supervisor.pause("desk")
+        waiting = await supervisor.submit(Prompt("desk", "waiting", user="ana"))
         await waiting.accepted()
     async with start(make_template("other")) as supervisor:
-        assert supervisor.snapshot().sessions == ()
+        assert (await supervisor.snapshot()).sessions == ()
     async with start() as supervisor:
-        await until(lambda: supervisor.snapshot().sessions[0].turns == 1)
+        await until(lambda: supervisor.view.snapshot().sessions[0].turns == 1)
         assert isinstance(await outcome_of(supervisor, waiting.turn_id), Done)
 
 
@@ -249,16 +251,16 @@ async def test_questions_of_the_earlier_run_are_lost_on_record(start: Start, wor
     world.on_prompt = hold
     async with anyio.create_task_group() as group:
         async with crashing(start(), world) as supervisor:
-            supervisor.submit(Prompt("desk", "go", user="ana"))
+            await supervisor.submit(Prompt("desk", "go", user="ana"))
             await until(lambda: world.connections and world.connections[0].prompts)
             group.start_soon(world.connections[0].ask, ToolRequest("Write", {"file_path": "x"}))
-            await until(lambda: supervisor.snapshot().questions)
+            await until(lambda: supervisor.view.snapshot().questions)
         group.cancel_scope.cancel()
     async with start() as supervisor:
-        assert supervisor.snapshot().questions == ()
+        assert (await supervisor.snapshot()).questions == ()
         await supervisor._host.journal.flush()
         assert (await supervisor._host.journal.load()).questions == ()
-        *_, closed, ended = supervisor.conversation(ANA).entries
+        *_, closed, ended = (await supervisor.conversation(ANA)).entries
         assert isinstance(closed, QuestionClosed)
         assert closed.outcome is QuestionOutcome.LOST
         assert isinstance(ended, TurnEnded)
@@ -271,17 +273,17 @@ async def test_two_supervisors_do_not_share_a_state_directory(start: Start, worl
             async with start():
                 pass
         assert caught.group_contains(StateInUse, match=r"in use by bullpen pid \d+")
-        assert isinstance(await supervisor.submit(Prompt("desk", "x", user="ana")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "x", user="ana"))).outcome(), Done)
 
 
 async def test_a_hibernated_sessions_text_is_let_go_of_and_read_back(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "one", user="ana")).outcome()
-        reader = supervisor.conversation(ANA)
-        supervisor.hibernate(ANA)
-        await until(lambda: not supervisor.snapshot().clients)
-        assert supervisor.conversation(ANA) is reader, "somebody still reads it"
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
+        reader = await supervisor.conversation(ANA)
+        await supervisor.hibernate(ANA)
+        await until(lambda: not supervisor.view.snapshot().clients)
+        assert await supervisor.conversation(ANA) is reader, "somebody still reads it"
         said = reader.entries
         del reader
         supervisor._instances["desk"].sessions[ANA].fade()
-        assert supervisor.conversation(ANA).entries == said
+        assert (await supervisor.conversation(ANA)).entries == said

@@ -43,7 +43,7 @@ from supervisor.process.reports import (
 )
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +59,7 @@ class Scene(NamedTuple):
 
     @property
     def outcomes(self) -> list[tuple[Source, object]]:
-        entries = self.supervisor.conversation(self.key).entries
+        entries = at_once(self.supervisor.conversation(self.key)).entries
         sources = {one.turn_id: one.source for one in entries if isinstance(one, Asked)}
         return [(sources[one.turn_id], one.outcome) for one in entries if isinstance(one, TurnEnded)]
 
@@ -67,9 +67,9 @@ class Scene(NamedTuple):
 @asynccontextmanager
 async def settled(start: Start, world: FakeWorld, **host: object) -> AsyncIterator[Scene]:
     async with start(**host) as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "first", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "first", user="ana"))
         await ticket.outcome()
-        await until(lambda: supervisor.snapshot().sessions[0].state is SessionState.IDLE)
+        await until(lambda: supervisor.view.snapshot().sessions[0].state is SessionState.IDLE)
         world.on_prompt = hold
         yield Scene(supervisor, world.live[0], ticket.key)
     assert not world.violations
@@ -79,23 +79,23 @@ async def overtaken(scene: Scene) -> Ticket:
     """A prompt is written in the moment in which the agent begins by itself: neither has heard of the other."""
     scene.agent.may_be_overtaken = True
     scene.agent._is_awake = True
-    ticket = scene.supervisor.submit(PROMPT)
+    ticket = await scene.supervisor.submit(PROMPT)
     await until(lambda: scene.agent._queued)
     return ticket
 
 
 async def test_its_words_and_costs_are_those_of_a_turn_of_its_own(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene:
-        before = scene.supervisor.snapshot().sessions[0]
+        before = (await scene.supervisor.snapshot()).sessions[0]
         scene.agent.wake("a background task has ended: build")
-        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
-        row = scene.supervisor.snapshot().sessions[0]
-        assert (row.state, scene.supervisor.snapshot().clients[0].state) == (SessionState.WORKING, "busy")
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
+        row = (await scene.supervisor.snapshot()).sessions[0]
+        assert (row.state, (await scene.supervisor.snapshot()).clients[0].state) == (SessionState.WORKING, "busy")
         scene.agent.finish_own("the build is done")
-        await until(lambda: scene.supervisor.snapshot().sessions[0].state is SessionState.IDLE)
-        after = scene.supervisor.snapshot().sessions[0]
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].state is SessionState.IDLE)
+        after = (await scene.supervisor.snapshot()).sessions[0]
         assert (after.turns, after.usage.cost_usd) == (before.turns + 1, pytest.approx(before.usage.cost_usd + 0.001))
-        asked = [one for one in scene.supervisor.conversation(scene.key).entries if isinstance(one, Asked)][-1]
+        asked = [one for one in (await scene.supervisor.conversation(scene.key)).entries if isinstance(one, Asked)][-1]
         assert asked.source is Source.AGENT
         assert "a background task has ended: build" in asked.text
         (_, (source, outcome)) = scene.outcomes
@@ -107,10 +107,10 @@ async def test_its_words_and_costs_are_those_of_a_turn_of_its_own(start: Start, 
 async def test_a_prompt_waits_until_it_is_over_and_says_why(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene:
         scene.agent.wake()
-        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
-        ticket = scene.supervisor.submit(PROMPT)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
+        ticket = await scene.supervisor.submit(PROMPT)
         await ticket.accepted()
-        await until(lambda: scene.supervisor.snapshot().sessions[0].why is WhyWaiting.SELF_BEGUN)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].why is WhyWaiting.SELF_BEGUN)
         assert "hello" not in scene.agent.prompts
         scene.agent.finish_own("own words")
         await until(lambda: "hello" in scene.agent.prompts)
@@ -126,8 +126,8 @@ async def test_a_prompt_is_not_written_to_an_agent_that_has_woken(start: Start, 
         scene.agent.tell(Woke())
         scene.agent._is_awake = True
         await anyio.wait_all_tasks_blocked()
-        ticket = scene.supervisor.submit(PROMPT)
-        await until(lambda: scene.supervisor.snapshot().sessions[0].turn_id == ticket.turn_id)
+        ticket = await scene.supervisor.submit(PROMPT)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].turn_id == ticket.turn_id)
         await anyio.wait_all_tasks_blocked()
         assert "hello" not in scene.agent.prompts
         scene.agent.tell(Requested())
@@ -153,7 +153,7 @@ async def test_what_comes_before_a_written_prompt_is_picked_up_is_not_its_answer
         outcome = await ticket.outcome()
         assert isinstance(outcome, Done)
         assert (outcome.text, outcome.usage.cost_usd) == ("the answer", pytest.approx(0.001))
-        entries = scene.supervisor.conversation(scene.key).entries
+        entries = (await scene.supervisor.conversation(scene.key)).entries
         assert [one.text for one in entries if isinstance(one, Replied) and one.turn_id == ticket.turn_id] == [
             "the answer"
         ]
@@ -216,7 +216,7 @@ async def test_waking_for_nothing_is_no_turn(start: Start, world: FakeWorld) -> 
     async with settled(start, world) as scene:
         scene.agent.tell(Woke())
         scene.agent.tell(Rested())
-        ticket = scene.supervisor.submit(PROMPT)
+        ticket = await scene.supervisor.submit(PROMPT)
         await until(lambda: "hello" in scene.agent.prompts)
         scene.agent.reply("the answer")
         await ticket.outcome()
@@ -226,8 +226,8 @@ async def test_waking_for_nothing_is_no_turn(start: Start, world: FakeWorld) -> 
 async def test_it_can_be_interrupted(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene:
         scene.agent.wake()
-        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
-        assert scene.supervisor.interrupt(scene.key)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
+        assert await scene.supervisor.interrupt(scene.key)
         await until(lambda: len(scene.outcomes) == 2)
         assert isinstance(scene.outcomes[1][1], Interrupted)
         assert scene.agent.is_alive
@@ -238,8 +238,8 @@ async def test_withdrawing_a_prompt_that_waits_behind_it_stops_both(start: Start
     async with settled(start, world) as scene:
         ticket = await overtaken(scene)
         scene.agent.wake()
-        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
-        scene.supervisor.withdraw(ticket.turn_id)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
+        await scene.supervisor.withdraw(ticket.turn_id)
         outcome = await ticket.outcome()
         assert isinstance(outcome, Interrupted)
         assert scene.agent.interrupts == 2
@@ -251,9 +251,9 @@ async def test_a_prompt_interrupted_before_it_could_be_written_never_is(start: S
         scene.agent.tell(Woke())
         scene.agent._is_awake = True
         await anyio.wait_all_tasks_blocked()
-        ticket = scene.supervisor.submit(PROMPT)
-        await until(lambda: scene.supervisor.snapshot().sessions[0].turn_id == ticket.turn_id)
-        scene.supervisor.interrupt(scene.key)
+        ticket = await scene.supervisor.submit(PROMPT)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].turn_id == ticket.turn_id)
+        await scene.supervisor.interrupt(scene.key)
         assert isinstance(await ticket.outcome(), Interrupted)
         assert "hello" not in scene.agent.prompts
         scene.agent.tell(Requested())
@@ -266,18 +266,18 @@ async def test_its_client_is_neither_evicted_nor_hibernated(
     template = make_template(concurrency={"maxSessions": 1}, pool={"spares": 0, "idleTtl": "0.05s", "maxClients": 1})
     world.on_prompt = hold
     async with start(template) as supervisor:
-        first = supervisor.submit(Prompt("desk", "first", user="ana"))
+        first = await supervisor.submit(Prompt("desk", "first", user="ana"))
         await until(lambda: world.written)
         agent = world.live[0]
         agent.reply("ok")
         agent.wake()
         await first.outcome()
-        await until(lambda: supervisor.snapshot().sessions[0].is_self_begun)
+        await until(lambda: supervisor.view.snapshot().sessions[0].is_self_begun)
         with pytest.raises(Refused):
-            supervisor.hibernate(first.key)
+            await supervisor.hibernate(first.key)
         with pytest.raises(Refused):
-            supervisor.close_session(first.key)
-        second = supervisor.submit(Prompt("desk", "second", user="boris"))
+            await supervisor.close_session(first.key)
+        second = await supervisor.submit(Prompt("desk", "second", user="boris"))
         await second.accepted()
         await anyio.sleep(0.5)  # longer than `idleTtl` and any look of the housekeeping
         assert agent.is_alive
@@ -294,7 +294,7 @@ async def test_its_clients_death_ends_it_as_a_failure(start: Start, world: FakeW
         ticket = await overtaken(scene) if has_prompt else None
         scene.agent.wake()
         scene.agent.tell(TextBlock("half"))
-        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
         scene.agent.die()
         await until(lambda: len(scene.outcomes) == 2 + has_prompt)
         failed = scene.outcomes[1][1]
@@ -311,26 +311,28 @@ async def test_it_is_interrupted_when_the_supervisor_stops_and_offered_to_nobody
 ) -> None:
     async with settled(start, world) as scene:
         scene.agent.wake()
-        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
     assert scene.agent.interrupts == 1
     async with start() as supervisor:
-        (row,) = supervisor.snapshot().sessions
+        (row,) = (await supervisor.snapshot()).sessions
         assert row.offer is None
         assert any(
-            one.source is Source.AGENT for one in supervisor.conversation(scene.key).entries if isinstance(one, Asked)
+            one.source is Source.AGENT
+            for one in (await supervisor.conversation(scene.key)).entries
+            if isinstance(one, Asked)
         )
 
 
 async def test_its_questions_are_asked_in_its_name(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene, anyio.create_task_group() as group:
         scene.agent.wake()
-        await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
         group.start_soon(scene.agent.ask, ToolRequest("Bash", {"command": "ls"}))
-        await until(lambda: scene.supervisor.snapshot().questions)
-        (question,) = scene.supervisor.snapshot().questions
-        assert question.turn_id == scene.supervisor.snapshot().sessions[0].turn_id
-        assert scene.supervisor.snapshot().sessions[0].state is SessionState.ASKING
-        scene.supervisor.answer(question.id, Allow())
+        await until(lambda: scene.supervisor.view.snapshot().questions)
+        (question,) = (await scene.supervisor.snapshot()).questions
+        assert question.turn_id == (await scene.supervisor.snapshot()).sessions[0].turn_id
+        assert (await scene.supervisor.snapshot()).sessions[0].state is SessionState.ASKING
+        await scene.supervisor.answer(question.id, Allow())
         scene.agent.finish_own("done")
         await until(lambda: len(scene.outcomes) == 2)
 
@@ -339,7 +341,7 @@ async def test_a_spare_that_begins_by_itself_is_ended(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     async with start(make_template(pool={"spares": 1})) as supervisor:
-        await until(lambda: supervisor.snapshot().instances[0].pool.spare == 1)
+        await until(lambda: supervisor.view.snapshot().instances[0].pool.spare == 1)
         spare = world.live[0]
         spare.wake()
         await until(lambda: not spare.is_alive)
@@ -348,7 +350,7 @@ async def test_a_spare_that_begins_by_itself_is_ended(
 async def test_no_caller_may_send_in_the_agents_name(start: Start) -> None:
     async with start() as supervisor:
         with pytest.raises(InvalidPrompt, match="caller, operator, hook"):
-            supervisor.submit(Prompt("desk", "x", source=Source.AGENT))
+            await supervisor.submit(Prompt("desk", "x", source=Source.AGENT))
 
 
 async def test_it_stands_in_the_journal_with_its_outcome(start: Start, world: FakeWorld, tmp_path: Path) -> None:
@@ -358,9 +360,9 @@ async def test_it_stands_in_the_journal_with_its_outcome(start: Start, world: Fa
         await until(lambda: len(scene.outcomes) == 2)
         log = scene.supervisor._host.log
         assert log is not None
-        turn_id = [one.turn_id for one in scene.supervisor.conversation(scene.key).entries if isinstance(one, Asked)][
-            -1
-        ]
+        turn_id = [
+            one.turn_id for one in (await scene.supervisor.conversation(scene.key)).entries if isinstance(one, Asked)
+        ][-1]
         record = await log.find_turn(turn_id)
         assert record is not None
         assert record.prompt.source is Source.AGENT
@@ -369,7 +371,7 @@ async def test_it_stands_in_the_journal_with_its_outcome(start: Start, world: Fa
 
 async def test_a_stray_result_in_the_middle_of_a_turn_changes_nothing(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene:
-        ticket = scene.supervisor.submit(PROMPT)
+        ticket = await scene.supervisor.submit(PROMPT)
         await until(lambda: "hello" in scene.agent.prompts)
         scene.agent.say("the ")
         scene.agent.tell(Result(None, "done", False, False, "completed", "", None, Usage(1, 1), is_own=False))
@@ -389,12 +391,12 @@ async def test_one_without_an_idle_sign_after_it_is_over_all_the_same(
         monkeypatch.setattr(client, "REST", 0.05)
         for text in ("woken", "woken again"):
             scene.agent.wake()
-            await until(lambda: scene.supervisor.snapshot().sessions[0].is_self_begun)
+            await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
             scene.agent._is_awake = False
             usage = Usage(10, 1, 0, scene.agent._cost)
             scene.agent.tell(Result(None, text, False, False, "completed", "", None, usage, is_own=False))
-            await until(lambda: scene.supervisor.snapshot().sessions[0].state is SessionState.IDLE)
-        ticket = scene.supervisor.submit(PROMPT)
+            await until(lambda: scene.supervisor.view.snapshot().sessions[0].state is SessionState.IDLE)
+        ticket = await scene.supervisor.submit(PROMPT)
         await until(lambda: "hello" in scene.agent.prompts)
         scene.agent.reply("hi", rests=False)
         assert isinstance(await ticket.outcome(), Done)
@@ -409,8 +411,8 @@ async def test_an_agent_that_woke_for_nothing_holds_a_prompt_up_no_longer_than_i
     async with settled(start, world) as scene:
         scene.agent.tell(Woke())
         await anyio.wait_all_tasks_blocked()
-        ticket = scene.supervisor.submit(PROMPT)
-        await until(lambda: scene.supervisor.snapshot().sessions[0].turn_id)
+        ticket = await scene.supervisor.submit(PROMPT)
+        await until(lambda: scene.supervisor.view.snapshot().sessions[0].turn_id)
         await scene.supervisor._host.journal.flush()
         await anyio.wait_all_tasks_blocked()
         assert "hello" not in scene.agent.prompts

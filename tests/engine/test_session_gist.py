@@ -44,41 +44,41 @@ def test_a_long_reply_is_not_kept() -> None:
 
 async def test_the_row_tells_prompt_and_reply_and_a_restart_keeps_them(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "How do I\nreset my VPN?", "ana")).outcome()
-        (row,) = supervisor.snapshot().sessions
+        await (await supervisor.submit(Prompt("desk", "How do I\nreset my VPN?", "ana"))).outcome()
+        (row,) = (await supervisor.snapshot()).sessions
         assert row.about == "How do I reset my VPN?"
         assert row.latest
     async with start() as supervisor:
-        (again,) = supervisor.snapshot().sessions
+        (again,) = (await supervisor.snapshot()).sessions
         assert (again.about, again.latest) == (row.about, row.latest)
         assert not supervisor.view._instances["desk"].sessions[ANA]._text.is_held
 
 
 async def test_earlier_runs_are_told_once_and_oldest_first(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
-        assert supervisor.past() == ()
+        assert await supervisor.past() == ()
         for text in ("one", "two"):
-            await supervisor.submit(Prompt("desk", text, "ana")).outcome()
-        supervisor.pause("desk")
-        supervisor.resume("desk")
+            await (await supervisor.submit(Prompt("desk", text, "ana"))).outcome()
+        await supervisor.pause("desk")
+        await supervisor.resume("desk")
     async with start() as supervisor:
-        told = supervisor.past()
+        told = await supervisor.past()
         assert [type(event) for event in told] == [past.TurnFinished] * 2 + [past.ActionTaken] * 2
         assert [event.at for event in told] == sorted(event.at for event in told)
         assert {(event.instance, event.user, event.session) for event in told[:2]} == {ANA}
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             assert not any(isinstance(event, past.TurnFinished) for event in feed.take().events)
 
 
 async def test_what_was_used_today_is_summed_up_over_runs(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "one", "ana")).outcome()
-        used = supervisor.snapshot().host.today
+        await (await supervisor.submit(Prompt("desk", "one", "ana"))).outcome()
+        used = (await supervisor.snapshot()).host.today
         assert used != Usage()
-        assert used == supervisor.snapshot().sessions[0].usage
-        supervisor.close_session(ANA)
+        assert used == (await supervisor.snapshot()).sessions[0].usage
+        await supervisor.close_session(ANA)
     async with start() as supervisor:
-        assert supervisor.snapshot().host.today == used
+        assert (await supervisor.snapshot()).host.today == used
 
 
 def test_a_new_day_begins_at_nothing() -> None:
@@ -92,16 +92,16 @@ def test_a_new_day_begins_at_nothing() -> None:
 async def test_the_end_of_a_conversation_is_read_without_the_rest(start: Start, world: FakeWorld) -> None:
     async with start() as supervisor:
         for number in range(30):
-            await supervisor.submit(Prompt("desk", f"prompt {number}", "ana")).outcome()
-        live = supervisor.glimpse(ANA, 4)
+            await (await supervisor.submit(Prompt("desk", f"prompt {number}", "ana"))).outcome()
+        live = await supervisor.glimpse(ANA, 4)
         assert len(live.entries) == 4
     async with start() as supervisor:
-        seen = supervisor.glimpse(ANA, 4)
+        seen = await supervisor.glimpse(ANA, 4)
         assert seen.entries == live.entries
         assert any(isinstance(entry, Asked | Replied) for entry in seen.entries)
         assert not supervisor.view._instances["desk"].sessions[ANA]._text.is_held
         with pytest.raises(UnknownTarget):
-            supervisor.glimpse(SessionKey("desk", "nobody", "default"))
+            await supervisor.glimpse(SessionKey("desk", "nobody", "default"))
 
 
 async def test_forgetting_a_user_clears_the_line_in_a_conversation_that_is_everybodys(
@@ -110,10 +110,10 @@ async def test_forgetting_a_user_clears_the_line_in_a_conversation_that_is_every
     templates = make_template("desk", archetype="employee"), make_template("help")
     async with start(*templates) as supervisor:
         for agent in ("help", "desk"):
-            await supervisor.submit(Prompt(agent, "a secret of mine", "ana")).outcome()
-        (shared,) = (row.key for row in supervisor.snapshot().sessions if row.key.instance == "desk")
+            await (await supervisor.submit(Prompt(agent, "a secret of mine", "ana"))).outcome()
+        (shared,) = (row.key for row in (await supervisor.snapshot()).sessions if row.key.instance == "desk")
         assert shared.user != "ana"
         assert supervisor._session(shared).gist.about == "a secret of mine"
-        supervisor.forget_user("ana")
+        await supervisor.forget_user("ana")
         assert supervisor._session(shared).gist.about == ""
         assert supervisor._session(shared).gist.latest == ""

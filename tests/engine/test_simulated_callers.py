@@ -57,7 +57,7 @@ class FakeDesk:
         self._agents = agents
         self._refusal = refusal
 
-    def submit(self, prompt: Prompt) -> FakeTicket:
+    async def submit(self, prompt: Prompt) -> FakeTicket:
         if len(self.prompts) + len(self.refused) >= self._enough:
             self.is_enough.set()
         if prompt.agent not in self._agents:

@@ -99,9 +99,9 @@ async def test_it_is_noticed_while_nobody_sends_a_prompt(
     start: Start, tmp_path: Path, loss: Callable[[Path], None]
 ) -> None:
     async with start() as supervisor:
-        assert not supervisor.snapshot().host.journal_failing
+        assert not (await supervisor.snapshot()).host.journal_failing
         loss(tmp_path / "state")
-        await until(lambda: supervisor.snapshot().host.journal_failing == LOSSES[loss])
+        await until(lambda: supervisor.view.snapshot().host.journal_failing == LOSSES[loss])
 
 
 async def test_a_directory_that_is_moved_back_is_used_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,15 +119,15 @@ async def test_a_directory_that_is_moved_back_is_used_again(folder: Path, monkey
 
 async def test_a_turn_that_waits_then_says_disk_and_the_caller_is_told(start: Start, tmp_path: Path) -> None:
     async with start() as supervisor:
-        assert isinstance(await supervisor.submit(Prompt("desk", "one")).outcome(), Done)
-        supervisor.pause("desk")
-        waiting = supervisor.submit(Prompt("desk", "two"))
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "one"))).outcome(), Done)
+        await supervisor.pause("desk")
+        waiting = await supervisor.submit(Prompt("desk", "two"))
         await waiting.accepted()
         move(tmp_path / "state")
         with pytest.raises(JournalFailed, match="moved or deleted"):
-            await supervisor.submit(Prompt("desk", "three")).accepted()
-        supervisor.resume("desk")
-        await until(lambda: supervisor.snapshot().sessions[0].why is WhyWaiting.DISK)
+            await (await supervisor.submit(Prompt("desk", "three"))).accepted()
+        await supervisor.resume("desk")
+        await until(lambda: supervisor.view.snapshot().sessions[0].why is WhyWaiting.DISK)
         (tmp_path / "moved").rename(tmp_path / "state")
         with anyio.fail_after(10):
             assert isinstance(await waiting.outcome(), Done)

@@ -24,7 +24,7 @@ from supervisor.api.types import (
 from supervisor.engine.supervisor import Supervisor
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -36,8 +36,8 @@ def prompts_of(world: FakeWorld) -> list[str]:
 async def test_a_prompt_is_answered_and_its_outcome_recorded_once(start: Start) -> None:
     """R1"""
     async with start() as supervisor:
-        outcome = await supervisor.submit(Prompt("desk", "hello", user="ana")).outcome()
-        row = supervisor.snapshot().sessions[0]
+        outcome = await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
+        row = (await supervisor.snapshot()).sessions[0]
     assert isinstance(outcome, Done)
     assert outcome.text == "You said: hello"
     assert (row.turns, row.state) == (1, SessionState.IDLE)
@@ -46,7 +46,7 @@ async def test_a_prompt_is_answered_and_its_outcome_recorded_once(start: Start) 
 async def test_the_reply_can_be_streamed_from_its_first_character(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "hello"))
+        ticket = await supervisor.submit(Prompt("desk", "hello"))
         heard: list[str] = []
 
         async def listen() -> None:
@@ -67,10 +67,10 @@ async def test_one_key_is_served_in_order_and_one_turn_at_a_time(start: Start, w
     """S2.4, S3.13–16: the key is held to the terminal Result, not to the return of the send."""
     world.on_prompt = hold
     async with start() as supervisor:
-        tickets = [supervisor.submit(Prompt("desk", text, user="ana")) for text in ("first", "second", "third")]
+        tickets = [await supervisor.submit(Prompt("desk", text, user="ana")) for text in ("first", "second", "third")]
         await until(lambda: prompts_of(world) == ["first"])
         connection = world.connections[0]
-        assert supervisor.snapshot().sessions[0].why is WhyWaiting.SESSION_BUSY
+        assert (await supervisor.snapshot()).sessions[0].why is WhyWaiting.SESSION_BUSY
         for done, text in enumerate(("first", "second", "third"), start=1):
             assert connection.prompts == ["first", "second", "third"][:done]
             connection.reply(text.upper())
@@ -83,8 +83,8 @@ async def test_different_keys_do_not_delay_each_other(start: Start, world: FakeW
     """S3.16–18"""
     world.on_prompt = lambda connection, text: None if text == "slow" else connection.reply("quick")
     async with start() as supervisor:
-        slow = supervisor.submit(Prompt("desk", "slow", user="ana"))
-        quick = supervisor.submit(Prompt("desk", "fast", user="boris"))
+        slow = await supervisor.submit(Prompt("desk", "slow", user="ana"))
+        quick = await supervisor.submit(Prompt("desk", "fast", user="boris"))
         assert isinstance(await quick.outcome(), Done)
         assert slow.finished is None
         world.holder_of("slow").reply("at last")
@@ -95,7 +95,7 @@ async def test_a_client_serves_one_session_only_until_its_end(start: Start, worl
     """S2.11: never reused for another user."""
     async with start() as supervisor:
         for user in ("ana", "boris", "chen", "ana", "boris"):
-            await supervisor.submit(Prompt("desk", f"I am {user}", user=user)).outcome()
+            await (await supervisor.submit(Prompt("desk", f"I am {user}", user=user))).outcome()
     for connection in world.connections:
         assert len(set(connection.prompts)) == 1, "one client heard two users"
     assert world.violations == []
@@ -105,26 +105,26 @@ async def test_an_evicted_session_is_resumed_with_its_context(start: Start, worl
     """S2.10, S5.17–23"""
     async with start() as supervisor:
         for user in ("ana", "boris", "chen", "ana"):
-            await supervisor.submit(Prompt("desk", f"I am {user}", user=user)).outcome()
+            await (await supervisor.submit(Prompt("desk", f"I am {user}", user=user))).outcome()
         ana = [one for one in world.connections if "I am ana" in one.prompts]
         assert [one.launch.resume for one in ana] == [False, True]
         assert ana[0].launch.session_uuid == ana[1].launch.session_uuid
         assert ana[0].launch.workspace == ana[1].launch.workspace
         assert world.transcripts[ana[0].launch.session_uuid] == ["I am ana"] * 2
-        assert supervisor.snapshot().instances[0].pool.evictions == 2
+        assert (await supervisor.snapshot()).instances[0].pool.evictions == 2
 
 
 async def test_busy_and_asking_sessions_are_never_evicted(start: Start, world: FakeWorld) -> None:
     """S1.14"""
     world.on_prompt = hold
     async with start() as supervisor:
-        supervisor.submit(Prompt("desk", "a", user="ana"))
-        supervisor.submit(Prompt("desk", "b", user="boris"))
+        await supervisor.submit(Prompt("desk", "a", user="ana"))
+        await supervisor.submit(Prompt("desk", "b", user="boris"))
         await until(lambda: len(prompts_of(world)) == 2)
-        waiting = supervisor.submit(Prompt("desk", "c", user="chen"))
+        waiting = await supervisor.submit(Prompt("desk", "c", user="chen"))
         await anyio.wait_all_tasks_blocked()
-        assert supervisor.snapshot().instances[0].pool.evictions == 0
-        row = next(row for row in supervisor.snapshot().sessions if row.key.user == "chen")
+        assert (await supervisor.snapshot()).instances[0].pool.evictions == 0
+        row = next(row for row in (await supervisor.snapshot()).sessions if row.key.user == "chen")
         assert row.why is WhyWaiting.NO_SLOT
         world.holder_of("a").reply("done")
         await until(lambda: "c" in prompts_of(world))
@@ -137,23 +137,23 @@ async def test_a_new_session_adopts_a_spare_with_its_id_and_workspace(
 ) -> None:
     """S2.11: spares are for new sessions only, consumed once."""
     async with start(make_template(concurrency={"maxSessions": 3}, pool={"spares": 1})) as supervisor:
-        await until(lambda: supervisor.snapshot().instances[0].pool.spare == 1)
+        await until(lambda: supervisor.view.snapshot().instances[0].pool.spare == 1)
         spare = world.connections[0]
-        await supervisor.submit(Prompt("desk", "hello", user="ana")).outcome()
-        row = supervisor.snapshot().sessions[0]
+        await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
+        row = (await supervisor.snapshot()).sessions[0]
         assert spare.prompts == ["hello"]
         assert row.session_uuid == spare.launch.session_uuid
-        assert supervisor.snapshot().instances[0].pool.adopted == 1
-        await until(lambda: supervisor.snapshot().instances[0].pool.spare == 1)
+        assert (await supervisor.snapshot()).instances[0].pool.adopted == 1
+        await until(lambda: supervisor.view.snapshot().instances[0].pool.spare == 1)
 
 
 async def test_an_interrupt_drains_the_turn_and_the_next_answer_is_the_new_one(start: Start, world: FakeWorld) -> None:
     world.on_prompt = lambda connection, text: None if text == "old" else connection.reply(f"answer to {text}")
     async with start() as supervisor:
-        old = supervisor.submit(Prompt("desk", "old", user="ana"))
-        new = supervisor.submit(Prompt("desk", "new", user="ana"))
+        old = await supervisor.submit(Prompt("desk", "old", user="ana"))
+        new = await supervisor.submit(Prompt("desk", "new", user="ana"))
         await until(lambda: prompts_of(world) == ["old"])
-        assert supervisor.interrupt(old.key)
+        assert await supervisor.interrupt(old.key)
         assert isinstance(await old.outcome(), Interrupted)
         outcome = await new.outcome()
         assert isinstance(outcome, Done)
@@ -165,29 +165,29 @@ async def test_an_interrupt_takes_out_the_turn_that_still_waits_for_its_client(s
     world.on_prompt = hold
     async with start() as supervisor:
         for user in ("ana", "boris"):
-            supervisor.submit(Prompt("desk", user, user=user))
+            await supervisor.submit(Prompt("desk", user, user=user))
         await until(lambda: len(prompts_of(world)) == 2)
-        first, second = (supervisor.submit(Prompt("desk", text, user="chen")) for text in ("c", "d"))
-        row = next(row for row in supervisor.snapshot().sessions if row.key == first.key)
+        first, second = (at_once(supervisor.submit(Prompt("desk", text, user="chen"))) for text in ("c", "d"))
+        row = next(row for row in (await supervisor.snapshot()).sessions if row.key == first.key)
         assert (row.turn_id, row.stoppable) == ("", first.turn_id)
-        assert supervisor.interrupt(first.key)
+        assert await supervisor.interrupt(first.key)
         assert await first.outcome() == Cancelled("interrupted by the operator")
         assert second.finished is None
-        assert supervisor.interrupt(second.key)
-        assert not supervisor.interrupt(second.key)
+        assert await supervisor.interrupt(second.key)
+        assert not await supervisor.interrupt(second.key)
 
 
 async def test_an_interrupt_that_names_its_turn_leaves_the_next_one_alone(start: Start, world: FakeWorld) -> None:
     """A confirmation takes a moment: what the operator agreed to stop may have ended by then."""
     world.on_prompt = lambda connection, text: connection.reply("fine") if text == "one" else None
     async with start() as supervisor:
-        first = supervisor.submit(Prompt("desk", "one", user="ana"))
+        first = await supervisor.submit(Prompt("desk", "one", user="ana"))
         await first.outcome()
-        second = supervisor.submit(Prompt("desk", "two", user="ana"))
+        second = await supervisor.submit(Prompt("desk", "two", user="ana"))
         await until(lambda: prompts_of(world) == ["one", "two"])
-        assert not supervisor.interrupt(first.key, first.turn_id)
+        assert not await supervisor.interrupt(first.key, first.turn_id)
         assert second.finished is None
-        assert supervisor.interrupt(second.key, second.turn_id)
+        assert await supervisor.interrupt(second.key, second.turn_id)
         assert isinstance(await second.outcome(), Interrupted)
 
 
@@ -204,15 +204,15 @@ async def test_a_client_that_ignores_an_interrupt_is_ended_and_the_session_goes_
 
     world.on_prompt = stop_once
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "before", user="ana")).outcome()
-        stuck = supervisor.submit(Prompt("desk", "stuck", user="ana"))
+        await (await supervisor.submit(Prompt("desk", "before", user="ana"))).outcome()
+        stuck = await supervisor.submit(Prompt("desk", "stuck", user="ana"))
         await until(lambda: "stuck" in prompts_of(world))
         slot = next(iter(supervisor._instances["desk"].pool))
         assert slot.client is not None
         object.__setattr__(slot.client._deadlines, "control", 0.01)
-        supervisor.interrupt(stuck.key)
+        await supervisor.interrupt(stuck.key)
         assert isinstance(await stuck.outcome(), Interrupted)
-        after = await supervisor.submit(Prompt("desk", "after", user="ana")).outcome()
+        after = await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome()
         assert isinstance(after, Done)
     assert world.violations == []
 
@@ -221,12 +221,12 @@ async def test_a_crash_in_a_turn_fails_that_turn_alone_and_the_next_one_resumes(
     """S1.18: one process is one session."""
     world.on_prompt = lambda connection, text: connection.die() if text == "crash" else connection.reply("fine")
     async with start() as supervisor:
-        await supervisor.submit(Prompt("desk", "before", user="ana")).outcome()
-        outcome = await supervisor.submit(Prompt("desk", "crash", user="ana")).outcome()
+        await (await supervisor.submit(Prompt("desk", "before", user="ana"))).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "crash", user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.CRASHED
-        assert supervisor.snapshot().sessions[0].state is SessionState.FAILED
-        assert isinstance(await supervisor.submit(Prompt("desk", "after", user="ana")).outcome(), Done)
+        assert (await supervisor.snapshot()).sessions[0].state is SessionState.FAILED
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome(), Done)
         assert world.connections[-1].launch.resume
 
 
@@ -234,12 +234,12 @@ async def test_a_conversation_missing_on_disk_goes_on_as_a_new_one_and_says_so(s
     """S2.34"""
     async with start() as supervisor:
         key = SessionKey("desk", "ana", "default")
-        await supervisor.submit(Prompt("desk", "before", user="ana")).outcome()
-        supervisor.hibernate(key)
+        await (await supervisor.submit(Prompt("desk", "before", user="ana"))).outcome()
+        await supervisor.hibernate(key)
         await until(lambda: not world.live)
         world.transcripts.clear()
-        assert isinstance(await supervisor.submit(Prompt("desk", "after", user="ana")).outcome(), Done)
-        texts = [getattr(entry, "text", "") for entry in supervisor.conversation(key).entries]
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome(), Done)
+        texts = [getattr(entry, "text", "") for entry in (await supervisor.conversation(key)).entries]
     assert any("no longer remembers" in text for text in texts)
     assert "before" in texts, "our own transcript is kept"
 
@@ -251,9 +251,9 @@ async def test_a_turn_that_waits_too_long_expires_with_the_counts(
     world.on_prompt = hold
     template = make_template(concurrency={"maxSessions": 1}, queue={"maxWait": 0.05})
     async with start(template) as supervisor:
-        supervisor.submit(Prompt("desk", "a", user="ana"))
+        await supervisor.submit(Prompt("desk", "a", user="ana"))
         await until(lambda: prompts_of(world))
-        late = supervisor.submit(Prompt("desk", "b", user="boris"))
+        late = await supervisor.submit(Prompt("desk", "b", user="boris"))
         outcome = await late.outcome()
     assert isinstance(outcome, Expired)
     assert "total=1 active=1 idle=0 waiting=1" in outcome.message
@@ -266,31 +266,31 @@ async def test_the_operators_prompt_does_not_expire(
 ) -> None:
     world.on_prompt = hold
     async with start(make_template(queue={"maxWait": 0.05})) as supervisor:
-        supervisor.submit(Prompt("desk", "a", user="ana"))
+        await supervisor.submit(Prompt("desk", "a", user="ana"))
         await until(lambda: prompts_of(world))
-        mine = supervisor.submit(Prompt("desk", "b", user="boris", source=Source.OPERATOR))
-        assert isinstance(await supervisor.submit(Prompt("desk", "c", user="chen")).outcome(), Expired)
+        mine = await supervisor.submit(Prompt("desk", "b", user="boris", source=Source.OPERATOR))
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "c", user="chen"))).outcome(), Expired)
         assert mine.finished is None
 
 
 async def test_a_full_queue_refuses_at_once(start: Start, world: FakeWorld, make_template: MakeTemplate) -> None:
     world.on_prompt = hold
     async with start(make_template(queue={"maxWaiting": 2})) as supervisor:
-        supervisor.submit(Prompt("desk", "a", user="ana"))
+        await supervisor.submit(Prompt("desk", "a", user="ana"))
         await until(lambda: prompts_of(world))
         for text in ("b", "c"):
-            supervisor.submit(Prompt("desk", text, user="ana"))
+            await supervisor.submit(Prompt("desk", text, user="ana"))
         with pytest.raises(Saturated, match="waiting=2"):
-            supervisor.submit(Prompt("desk", "d", user="ana"))
-        assert supervisor.snapshot().instances[0].waiting == 2, "a refusal changes nothing"
+            await supervisor.submit(Prompt("desk", "d", user="ana"))
+        assert (await supervisor.snapshot()).instances[0].waiting == 2, "a refusal changes nothing"
 
 
 async def test_a_user_with_many_prompts_does_not_starve_the_others(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     async with start(make_template(concurrency={"maxSessions": 1})) as supervisor:
-        crowd = [supervisor.submit(Prompt("desk", f"a{n}", user="ana", session=f"s{n}")) for n in range(10)]
-        single = supervisor.submit(Prompt("desk", "b", user="boris"))
+        crowd = [await supervisor.submit(Prompt("desk", f"a{n}", user="ana", session=f"s{n}")) for n in range(10)]
+        single = await supervisor.submit(Prompt("desk", "b", user="boris"))
         await single.outcome()
         assert sum(ticket.finished is not None for ticket in crowd) <= 2
         for ticket in crowd:
@@ -303,7 +303,7 @@ async def test_an_employee_is_one_colleague_with_priorities(
     """S1.1, S1.3: strictly serial, one shared session; first in, first out inside one priority."""
     world.on_prompt = hold
     async with start(make_template("clerk", archetype="employee")) as supervisor:
-        supervisor.submit(Prompt("clerk", "running", user="ana"))
+        await supervisor.submit(Prompt("clerk", "running", user="ana"))
         await until(lambda: prompts_of(world))
         for text, priority in (
             ("low", Priority.LOW),
@@ -311,13 +311,13 @@ async def test_an_employee_is_one_colleague_with_priorities(
             ("critical", Priority.CRITICAL),
             ("normal too", Priority.NORMAL),
         ):
-            ticket = supervisor.submit(Prompt("clerk", text, user="boris", priority=priority))
+            ticket = await supervisor.submit(Prompt("clerk", text, user="boris", priority=priority))
         connection = world.connections[0]
         for count in range(1, 6):
             await until(lambda count=count: len(connection.prompts) == count)
             connection.reply("done")
         assert connection.prompts == ["running", "critical", "normal", "normal too", "low"]
-        assert len(supervisor.snapshot().sessions) == 1
+        assert len((await supervisor.snapshot()).sessions) == 1
         assert ticket.key.session == "desk"
 
 
@@ -326,11 +326,11 @@ async def test_a_tool_call_without_a_session_leaves_none_behind(
 ) -> None:
     """S1.1, S1.2"""
     async with start(make_template("lookup", archetype="tool")) as supervisor:
-        first = await supervisor.submit(Prompt("lookup", "one", user="ana")).outcome()
-        second = await supervisor.submit(Prompt("lookup", "two", user="ana")).outcome()
+        first = await (await supervisor.submit(Prompt("lookup", "one", user="ana"))).outcome()
+        second = await (await supervisor.submit(Prompt("lookup", "two", user="ana"))).outcome()
         assert isinstance(first, Done)
         assert isinstance(second, Done)
-        await until(lambda: not supervisor.snapshot().sessions)
+        await until(lambda: not supervisor.view.snapshot().sessions)
     assert [connection.prompts for connection in world.connections if connection.prompts] == [["one"], ["two"]]
 
 
@@ -340,22 +340,22 @@ async def test_a_tool_call_that_never_got_a_client_leaves_none_behind_either(
     """S1.2"""
     world.on_prompt = hold
     async with start(make_template("lookup", archetype="tool", queue={"maxWait": 0.05})) as supervisor:
-        supervisor.submit(Prompt("lookup", "one", user="ana"))
+        await supervisor.submit(Prompt("lookup", "one", user="ana"))
         await until(lambda: prompts_of(world))
-        refused = await supervisor.submit(Prompt("lookup", "two", user="boris")).outcome()
+        refused = await (await supervisor.submit(Prompt("lookup", "two", user="boris"))).outcome()
         assert isinstance(refused, Expired)
-        assert [row.key.user for row in supervisor.snapshot().sessions] == ["ana"]
+        assert [row.key.user for row in (await supervisor.snapshot()).sessions] == ["ana"]
 
 
 async def test_a_waiting_turn_can_be_withdrawn(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        running = supervisor.submit(Prompt("desk", "a", user="ana"))
-        waiting = supervisor.submit(Prompt("desk", "b", user="ana"))
+        running = await supervisor.submit(Prompt("desk", "a", user="ana"))
+        waiting = await supervisor.submit(Prompt("desk", "b", user="ana"))
         await until(lambda: prompts_of(world))
-        supervisor.withdraw(waiting.turn_id)
+        await supervisor.withdraw(waiting.turn_id)
         assert isinstance(waiting.finished, Cancelled)
-        supervisor.withdraw(running.turn_id)
+        await supervisor.withdraw(running.turn_id)
         assert isinstance(await running.outcome(), Interrupted)
         assert prompts_of(world) == ["a"]
 
@@ -363,11 +363,11 @@ async def test_a_waiting_turn_can_be_withdrawn(start: Start, world: FakeWorld) -
 async def test_an_api_error_is_a_failure_with_its_kind_and_the_session_lives_on(start: Start, world: FakeWorld) -> None:
     world.on_prompt = lambda connection, text: connection.fail(429) if text == "bad" else connection.reply("ok")
     async with start() as supervisor:
-        outcome = await supervisor.submit(Prompt("desk", "bad", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "bad", user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.RATE_LIMIT
-        supervisor.resume("desk")  # it has parked itself
-        assert isinstance(await supervisor.submit(Prompt("desk", "good", user="ana")).outcome(), Done)
+        await supervisor.resume("desk")  # it has parked itself
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "good", user="ana"))).outcome(), Done)
         assert len(world.connections) == 1
 
 
@@ -376,18 +376,18 @@ async def test_a_client_that_cannot_be_started_fails_its_turn_with_the_reason(st
 
     world.connect_failures = [ConnectFailed("no such model")]
     async with start() as supervisor:
-        outcome = await supervisor.submit(Prompt("desk", "a")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "a"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.START_FAILED
         assert "no such model" in outcome.message
-        assert isinstance(await supervisor.submit(Prompt("desk", "b")).outcome(), Done)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "b"))).outcome(), Done)
 
 
 async def test_connects_are_throttled(start: Start, world: FakeWorld, make_template: MakeTemplate) -> None:
     world.gate = anyio.Event()
     async with start(make_template(concurrency={"maxSessions": 20})) as supervisor:
         limit = supervisor.settings.connect_limit
-        tickets = [supervisor.submit(Prompt("desk", "hi", user=f"u{n}")) for n in range(limit * 3)]
+        tickets = [await supervisor.submit(Prompt("desk", "hi", user=f"u{n}")) for n in range(limit * 3)]
         await until(lambda: world.starting == limit)
         await anyio.wait_all_tasks_blocked()
         assert world.most_starting == limit
@@ -402,23 +402,23 @@ async def test_ids_that_could_mean_something_else_are_refused(start: Start, user
     """S3.3–5; the last one has a Cyrillic а."""
     async with start() as supervisor:
         with pytest.raises(InvalidId):
-            supervisor.submit(Prompt("desk", "hi", user=user))
-        assert supervisor.snapshot().sessions == ()
+            await supervisor.submit(Prompt("desk", "hi", user=user))
+        assert (await supervisor.snapshot()).sessions == ()
 
 
 async def test_mistakes_of_the_caller_name_the_remedy(start: Start) -> None:
     async with start() as supervisor:
         with pytest.raises(UnknownAgent, match="there are: desk"):
-            supervisor.submit(Prompt("nobody", "hi"))
+            await supervisor.submit(Prompt("nobody", "hi"))
         with pytest.raises(InvalidPrompt, match="empty"):
-            supervisor.submit(Prompt("desk", "  \n"))
+            await supervisor.submit(Prompt("desk", "  \n"))
 
 
 async def test_cancelling_a_caller_leaves_its_turn_and_the_pool_alone(start: Start, world: FakeWorld) -> None:
     """R4: a vanished reader never ends a turn. S2.20: no slot is lost."""
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "a", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "a", user="ana"))
         with anyio.move_on_after(0.01):
             await ticket.outcome()
         await until(lambda: prompts_of(world))
@@ -429,13 +429,13 @@ async def test_cancelling_a_caller_leaves_its_turn_and_the_pool_alone(start: Sta
 async def test_two_turns_never_share_an_outcome_after_an_interrupted_reader(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        first = supervisor.submit(Prompt("desk", "a", user="ana"))
+        first = await supervisor.submit(Prompt("desk", "a", user="ana"))
         await until(lambda: prompts_of(world) == ["a"])
         async with anyio.create_task_group() as group:
             group.start_soon(first.outcome)
             await checkpoint()
             group.cancel_scope.cancel()
-        second = supervisor.submit(Prompt("desk", "b", user="ana"))
+        second = await supervisor.submit(Prompt("desk", "b", user="ana"))
         world.connections[0].reply("to a")
         await until(lambda: len(prompts_of(world)) == 2)
         world.connections[0].reply("to b")
@@ -459,16 +459,16 @@ async def test_every_waiting_turn_knows_its_place_in_the_queue(
     world.on_prompt = hold
     async with start(make_template(pool={"spares": 0}, queue={"maxWait": "none"})) as supervisor:
         for user in ("ana", "boris", "chen", "dora"):
-            await supervisor.submit(Prompt("desk", f"{user} one", user=user)).accepted()
-        await supervisor.submit(Prompt("desk", "chen two", user="chen")).accepted()
+            await (await supervisor.submit(Prompt("desk", f"{user} one", user=user))).accepted()
+        await (await supervisor.submit(Prompt("desk", "chen two", user="chen"))).accepted()
 
         def places() -> dict[str, list[int | None]]:
-            rows = supervisor.snapshot().sessions
+            rows = supervisor.view.snapshot().sessions
             return {row.key.user: [turn.place for turn in row.waiting] for row in rows if row.waiting}
 
         assert places() == {"boris": [1], "chen": [2, None], "dora": [3]}
         await until(lambda: world.connections and world.connections[0].prompts)
-        with supervisor.watch() as feed:
+        with await supervisor.watch() as feed:
             world.connections[0].reply("done")
             await until(lambda: places() == {"chen": [1, None], "dora": [2]})
             assert {row.key.user for row in feed.take().sessions} >= {"chen", "dora"}, "whoever moved up is told"

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 
 def row_of(supervisor: Supervisor) -> InstanceRow:
-    return supervisor.snapshot().instances[0]
+    return supervisor.view.snapshot().instances[0]
 
 
 def result_of(connection: FakeConnection, **fields: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def result_of(connection: FakeConnection, **fields: Any) -> dict[str, Any]:
 async def is_well(supervisor: Supervisor, world: FakeWorld) -> bool:
     """Another user's turn is answered."""
     world.on_prompt = lambda connection, text: connection.reply("fine")
-    outcome = await supervisor.submit(Prompt("desk", "still there?", user="other")).outcome()
+    outcome = await (await supervisor.submit(Prompt("desk", "still there?", user="other"))).outcome()
     return isinstance(outcome, Done) and supervisor.failure is None
 
 
@@ -58,7 +58,7 @@ async def test_a_usage_that_no_database_holds_is_booked_as_the_most_there_is(sta
     )
     async with start() as supervisor:
         for _ in range(2):
-            outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+            outcome = await (await supervisor.submit(Prompt("desk", "x", user="ana"))).outcome()
             assert isinstance(outcome, Done)
             assert outcome.usage.input_tokens == 2**53
         assert await is_well(supervisor, world)
@@ -70,7 +70,7 @@ async def test_a_limit_that_resets_at_no_time_at_all_parks_for_a_sane_time(
 ) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        supervisor.submit(Prompt("desk", "x", user="ana"))
+        await supervisor.submit(Prompt("desk", "x", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         info = {"status": "rejected", "resetsAt": resets_at}
         world.connections[0].write(
@@ -83,14 +83,14 @@ async def test_a_limit_that_resets_at_no_time_at_all_parks_for_a_sane_time(
         assert row.parked_until <= supervisor._clock.wall() + LONGEST_PARK
         await until(lambda: not world.connections[0]._out.statistics().current_buffer_used)  # both were heard
         await anyio.wait_all_tasks_blocked()
-        supervisor.resume("desk")
+        await supervisor.resume("desk")
         assert await is_well(supervisor, world)
 
 
 async def test_a_limit_that_resets_in_years_is_tried_again_within_hours(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        supervisor.submit(Prompt("desk", "x", user="ana"))
+        await supervisor.submit(Prompt("desk", "x", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         now = supervisor._clock.wall()
         world.connections[0].tell(Limited(True, now + 3 * 365 * 86400))
@@ -106,21 +106,21 @@ async def test_a_retry_after_no_time_at_all_is_told_and_parks_for_a_sane_time(
 ) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        ticket = supervisor.submit(Prompt("desk", "x", user="ana"))
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         world.connections[0].tell(Retrying(1, 3, delay, 429, "rate_limit"))
         await until(lambda: row_of(supervisor).state is InstanceState.PARKED)
         assert (row_of(supervisor).parked_until or 0) <= supervisor._clock.wall() + LONGEST_PARK
-        supervisor.interrupt(ticket.key)
+        await supervisor.interrupt(ticket.key)
         await ticket.outcome()
-        supervisor.resume("desk")
+        await supervisor.resume("desk")
         assert await is_well(supervisor, world)
 
 
 async def test_a_message_that_cannot_be_read_ends_its_own_turn_at_most(start: Start, world: FakeWorld) -> None:
     world.on_prompt = lambda connection, _: connection.write({"type": "assistant", "message": "no mapping"})
     async with start() as supervisor:
-        outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "x", user="ana"))).outcome()
         assert not isinstance(outcome, Done)
         assert await is_well(supervisor, world)
 
@@ -132,8 +132,8 @@ async def test_what_cannot_be_recorded_of_one_session_is_told_and_ends_nobody(
     monkeypatch.setattr("supervisor.bounds.MOST", 2**70)
     world.on_prompt = lambda connection, _: connection.write(result_of(connection, usage={"input_tokens": 2**63}))
     async with start() as supervisor:
-        with supervisor.watch() as feed:
-            outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+        with await supervisor.watch() as feed:
+            outcome = await (await supervisor.submit(Prompt("desk", "x", user="ana"))).outcome()
             assert isinstance(outcome, Done)
             await supervisor._host.journal.flush()
             lost = [event for event in feed.take().events if isinstance(event, past.RecordLost)]
@@ -155,7 +155,7 @@ async def test_an_outcome_that_cannot_be_recorded_is_told_as_it_is_recorded(
     monkeypatch.setattr("supervisor.journal.store.pack_outcome", refuse)
     world.on_prompt = lambda connection, text: connection.reply(text)
     async with start() as supervisor:
-        outcome = await supervisor.submit(Prompt("desk", "odd", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "odd", user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.ENGINE
         assert await is_well(supervisor, world)
@@ -169,7 +169,7 @@ async def test_a_turn_whose_start_cannot_be_recorded_fails_and_is_never_written(
         journal = supervisor._host.journal
         start_turn = journal.start_turn
         monkeypatch.setattr(journal, "start_turn", lambda turn, _, *calls: start_turn(turn, 2**63, *calls))
-        outcome = await supervisor.submit(Prompt("desk", "x", user="ana")).outcome()
+        outcome = await (await supervisor.submit(Prompt("desk", "x", user="ana"))).outcome()
         monkeypatch.setattr(journal, "start_turn", start_turn)
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.ENGINE
@@ -216,8 +216,8 @@ async def test_a_row_that_was_edited_fails_alone_and_is_no_reason_not_to_start(
 ) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        supervisor.submit(Prompt("desk", "first", user="ana"))
-        waiting = supervisor.submit(Prompt("desk", "second", user="ana"))
+        await supervisor.submit(Prompt("desk", "first", user="ana"))
+        waiting = await supervisor.submit(Prompt("desk", "second", user="ana"))
         await waiting.accepted()
         await until(lambda: world.connections and world.connections[0].prompts)
     with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as connection, connection:
@@ -225,8 +225,8 @@ async def test_a_row_that_was_edited_fails_alone_and_is_no_reason_not_to_start(
     world.on_prompt = lambda connection, text: connection.reply("fine")
     async with start() as supervisor:
         assert await is_well(supervisor, world)
-        for row in supervisor.snapshot().sessions:
-            assert supervisor.conversation(row.key).entries is not None
-        supervisor.kill("desk")
+        for row in (await supervisor.snapshot()).sessions:
+            assert (await supervisor.conversation(row.key)).entries is not None
+        await supervisor.kill("desk")
         await supervisor.drained()
     assert read(tmp_path / "state", "SELECT count(*) FROM turns WHERE outcome = ''") == [(0,)]

@@ -64,6 +64,19 @@ class StageTicket:
         raise NotImplementedError("nothing runs on a stage")
 
 
+class _Rows:
+    """What the feed of a stage is made of."""
+
+    def __init__(self, engine: StageEngine) -> None:
+        self._engine = engine
+
+    def snapshot(self) -> Snapshot:
+        return self._engine.picture()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
 class StageEngine:
     """Implements `Engine`. Setting a row tells the feed; verbs only write down that they were called."""
 
@@ -95,7 +108,7 @@ class StageEngine:
         """How often the end of a conversation was asked for."""
         self.live_limits: dict[str, dict[str, str]] = {}
         """By instance; those of the host under the empty name."""
-        self.feed = Feed(self)
+        self.feed = Feed(_Rows(self))
 
     # Rows for the feed
 
@@ -114,7 +127,7 @@ class StageEngine:
     def open_questions(self) -> tuple[Question, ...]:
         return tuple(sorted(self.questions.values(), key=lambda question: question.asked_at))
 
-    def snapshot(self) -> Snapshot:
+    def picture(self) -> Snapshot:
         return Snapshot(
             self.host_row(),
             tuple(self.instances.values()),
@@ -157,87 +170,90 @@ class StageEngine:
 
     # Engine
 
-    def watch(self) -> Subscription:
+    async def snapshot(self) -> Snapshot:
+        return self.picture()
+
+    async def watch(self) -> Subscription:
         return self.feed.watch()
 
-    def conversation(self, key: SessionKey) -> Conversation:
+    async def conversation(self, key: SessionKey) -> Conversation:
         if key not in self.conversations:
             raise UnknownTarget(f"{key}: no such session")
         return self.conversations[key]
 
-    def submit(self, prompt: Prompt) -> StageTicket:
+    async def submit(self, prompt: Prompt) -> StageTicket:
         self._record("submit", prompt)
         return StageTicket("t-new", SessionKey(prompt.agent, prompt.user, prompt.session), self.journal)
 
-    def withdraw(self, turn_id: str) -> None:
+    async def withdraw(self, turn_id: str) -> None:
         self._record("withdraw", turn_id)
 
-    def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
+    async def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
         self._record("interrupt", key, *filter(None, [turn_id]))
         if (row := self.sessions.get(key)) is None:
             raise UnknownTarget(f"no session {key}")
         return not turn_id or row.stoppable == turn_id
 
-    def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
+    async def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
         self._record("clear_queue", instance, key)
         return 1
 
-    def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
+    async def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
         self._record("answer", question_id, answer)
 
-    def replay(self, key: SessionKey) -> StageTicket:
+    async def replay(self, key: SessionKey) -> StageTicket:
         self._record("replay", key)
         return StageTicket("t-again", key, self.journal)
 
-    def drop_offer(self, key: SessionKey) -> None:
+    async def drop_offer(self, key: SessionKey) -> None:
         self._record("drop_offer", key)
 
-    def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+    async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
         self.glimpsed += 1
         if (conversation := self.conversations.get(key)) is None:
             raise UnknownTarget(f"no session {key}")
         return Glimpse(conversation.entries[-count:], conversation.open_text)
 
-    def past(self) -> tuple[Event, ...]:
+    async def past(self) -> tuple[Event, ...]:
         return self.past_events
 
-    def limits(self, instance: str = "") -> dict[str, str]:
+    async def limits(self, instance: str = "") -> dict[str, str]:
         return dict(self.live_limits.get(instance, {}))
 
-    def adjust(self, instance: str, limit: str, value: str) -> None:
+    async def adjust(self, instance: str, limit: str, value: str) -> None:
         self._record("adjust", instance, limit, value)
 
-    def pause(self, instance: str) -> None:
+    async def pause(self, instance: str) -> None:
         self._record("pause", instance)
 
-    def resume(self, instance: str) -> None:
+    async def resume(self, instance: str) -> None:
         self._record("resume", instance)
 
-    def drain(self, instance: str, *, deadline: float | None = None) -> None:
+    async def drain(self, instance: str, *, deadline: float | None = None) -> None:
         self._record("drain", instance)
 
-    def kill(self, instance: str) -> None:
+    async def kill(self, instance: str) -> None:
         self._record("kill", instance)
 
-    def scale(self, instance: str, max_sessions: int) -> None:
+    async def scale(self, instance: str, max_sessions: int) -> None:
         self._record("scale", instance, max_sessions)
 
-    def kill_client(self, client_id: str) -> None:
+    async def kill_client(self, client_id: str) -> None:
         self._record("kill_client", client_id)
 
-    def hibernate(self, key: SessionKey) -> None:
+    async def hibernate(self, key: SessionKey) -> None:
         self._record("hibernate", key)
 
-    def compact(self, key: SessionKey) -> StageTicket:
+    async def compact(self, key: SessionKey) -> StageTicket:
         self._record("compact", key)
         return StageTicket("t-compact", key, self.journal)
 
-    def close_session(self, key: SessionKey) -> None:
+    async def close_session(self, key: SessionKey) -> None:
         self._record("close_session", key)
 
-    def forget_user(self, user: str) -> int:
+    async def forget_user(self, user: str) -> int:
         self._record("forget_user", user)
-        return sum(row.key.user == user for row in self.snapshot().sessions)
+        return sum(row.key.user == user for row in self.sessions.values())
 
     async def drained(self, instance: str | None = None) -> None:
         self.calls.append(("drained", instance))

@@ -37,8 +37,8 @@ class TalkingEngine(StageEngine):
     async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         return None
 
-    def submit(self, prompt: Prompt) -> StageTicket:
-        ticket = super().submit(prompt)
+    async def submit(self, prompt: Prompt) -> StageTicket:
+        ticket = await super().submit(prompt)
         return TalkingTicket(ticket.turn_id, ticket.key, self.journal)
 
 

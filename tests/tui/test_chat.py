@@ -356,6 +356,8 @@ async def test_a_new_chat_opens_before_its_session_exists() -> None:
         assert (sent.user, sent.text, sent.source) == ("operator", "hi", Source.OPERATOR)
         engine.conversations[app.screen.key] = Conversation()
         engine.conversations[app.screen.key].stream("hello", "t-new")
+        engine.put(stage.session(app.screen.key))
+        await settle(app, pilot)
         app.screen.refresh_transcript()
         await pilot.pause()
         assert "hello" in screen_text(app)

@@ -72,7 +72,7 @@ async def test_what_was_not_sent_is_in_its_message_box_after_the_next_start(tmp_
         del engine.sessions[BEN]
         engine.feed.touch_session(BEN)
         await settle(app, pilot)
-        app.operations.forget_user("ana")
+        await app.operations.forget_user("ana")
         app.exit()
     assert drafts.load() == ({unborn: "to zoe"}, "")
 

@@ -523,7 +523,7 @@ async def test_of_a_forgotten_user_no_draft_no_prompt_and_no_copy_is_kept(tmp_pa
         await settle(app, pilot)
         await pilot.press(*"sent", "enter", *"draft")
         app.copy("what Dora was told", "the reply")
-        app.operations.forget_user("dora")
+        await app.operations.forget_user("dora")
         del engine.sessions[DORA]
         engine.feed.touch_session(DORA)
         await settle(app, pilot)

@@ -108,8 +108,8 @@ def _told_if_slow(agent: str) -> Iterator[Callable[[], None]]:
 async def _ask(supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None]) -> Outcome:
     async with anyio.create_task_group() as group:
         group.start_soon(_answer_questions, supervisor, heard)
-        offers = {row.key: row.offer for row in supervisor.snapshot().sessions if row.offer is not None}
-        ticket = supervisor.submit(prompt)
+        offers = {row.key: row.offer for row in (await supervisor.snapshot()).sessions if row.offer is not None}
+        ticket = await supervisor.submit(prompt)
         await ticket.accepted()
         if (offer := offers.get(ticket.key)) is not None:
             tell(f"{_tell_offer(offer)}")
@@ -135,7 +135,7 @@ def _tell_offer(offer: Offer) -> str:
 async def _answer_questions(supervisor: Supervisor, heard: Callable[[], None]) -> None:
     """Asks the agent's questions at the terminal; without a terminal they are denied at once."""
     put: set[str] = set()
-    with supervisor.watch() as feed:
+    with await supervisor.watch() as feed:
         while True:
             await feed.wait()
             changes = feed.take()
@@ -147,7 +147,7 @@ async def _answer_questions(supervisor: Supervisor, heard: Callable[[], None]) -
                 is_attended = sys.stdin.isatty() and sys.stderr.isatty()
                 answer = await _put(question) if is_attended else _deny_unattended(question)
                 try:
-                    supervisor.answer(question.id, answer, by="terminal" if is_attended else "nobody")
+                    await supervisor.answer(question.id, answer, by="terminal" if is_attended else "nobody")
                 except Refused as error:
                     tell(str(error))
 

@@ -111,7 +111,7 @@ async def run_dashboard(
                     await app.run_async()
             finally:
                 with anyio.CancelScope(shield=True):
-                    _say_goodbye(supervisor)
+                    await _say_goodbye(supervisor)
                     if not start.cancelled_caught:  # else the engine has ended, or never run
                         await supervisor.stop()
                 group.cancel_scope.cancel()
@@ -121,8 +121,8 @@ async def run_dashboard(
     return app.return_code or 0
 
 
-def _say_goodbye(supervisor: Supervisor) -> None:
-    clients = len(supervisor.snapshot().clients)
+async def _say_goodbye(supervisor: Supervisor) -> None:
+    clients = len((await supervisor.snapshot()).clients)
     if clients and sys.stderr.isatty():
         tell(f"ending {clients} client{'s' if clients > 1 else ''} …")
 

@@ -8,6 +8,7 @@ from typing import Any
 from textual.app import App
 
 from supervisor import BullpenError, Refused, Ticket
+from tui.terminal.input_queue import ENGINE_WORK
 
 
 def follow(app: App[Any], ticket: Ticket, on_refused: Callable[[], object] | None = None) -> None:
@@ -27,4 +28,4 @@ def follow(app: App[Any], ticket: Ticket, on_refused: Callable[[], object] | Non
         except BullpenError as error:
             app.notify(str(error), severity="error", timeout=10, markup=False)
 
-    app.run_worker(wait(), group="acceptance")
+    app.run_worker(wait(), group=ENGINE_WORK)

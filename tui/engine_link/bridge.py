@@ -1,18 +1,21 @@
-"""The only place of the dashboard that reads the feed."""
+"""The only place of the dashboard that reads the feed, and what is known of the engine without asking it."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from supervisor import (
     ClientRow,
     Engine,
     Event,
+    FeedReader,
     HostRow,
     InstanceRow,
     InstanceState,
     Offer,
     Question,
+    Refused,
     SessionKey,
     SessionRow,
     Snapshot,
@@ -63,26 +66,48 @@ class Work:
 
 
 class Bridge:
-    """The engine's rows as plain dictionaries, brought up to date by `refresh`. It has no timer of its own."""
+    """The engine's rows as plain dictionaries, brought up to date by `refresh`. It has no timer of its own. Before
+    `open` it knows of nothing."""
 
     def __init__(self, engine: Engine) -> None:
-        self._subscription = engine.watch()
+        self._engine = engine
+        self._feed: FeedReader | None = None
         self.host: HostRow
-        self.instances: dict[str, InstanceRow]
-        self.sessions: dict[SessionKey, SessionRow]
-        self.clients: dict[str, ClientRow]
-        self.questions: dict[str, Question]
+        """There from `open` on."""
+        self.instances: dict[str, InstanceRow] = {}
+        self.sessions: dict[SessionKey, SessionRow] = {}
+        self.clients: dict[str, ClientRow] = {}
+        self.questions: dict[str, Question] = {}
         """Open ones, oldest first."""
-        self.offers: dict[SessionKey, Offer]
+        self.offers: dict[SessionKey, Offer] = {}
         """Turns that a restart interrupted, until somebody decides."""
-        self._replace(self._subscription.snapshot)
+        self.past: tuple[Event, ...] = ()
+        """What earlier runs did."""
+        self.limits: dict[str, dict[str, str]] = {}
+        """Every limit that can be changed, as people write its value, by instance; those of the host under the empty
+        name. As they were when `refresh_limits` was awaited last."""
+
+    async def open(self) -> None:
+        """Returns when the rows are there."""
+        self._feed = await self._engine.watch()
+        self._replace(self._feed.snapshot)
+        self.past = await self._engine.past()
 
     def close(self) -> None:
-        self._subscription.close()
+        if self._feed is not None:
+            self._feed.close()
+
+    async def refresh_limits(self) -> None:
+        """Of the host and of every instance, each as soon as it is known."""
+        for name in ("", *self.instances):
+            with suppress(Refused):
+                self.limits[name] = await self._engine.limits(name)
 
     def refresh(self) -> Touched:
         """Merges what changed. Costs as much as changed, whatever the number of rows."""
-        changes = self._subscription.take()
+        if self._feed is None:
+            return Touched()
+        changes = self._feed.take()
         if changes.snapshot is not None:
             self._replace(changes.snapshot)
             return Touched(everything=True, host=True, questions=True, offers=True, events=changes.events)

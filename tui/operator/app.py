@@ -8,6 +8,7 @@ from typing import Protocol, cast
 from textual.dom import DOMNode
 
 from supervisor import Offer, Question, SessionKey
+from tui.engine_link.verb_queue import VerbQueue
 from tui.terminal.input_queue import InputQueue
 
 
@@ -15,6 +16,7 @@ class OperatorApp(Protocol):
     """`tui.app.BullpenApp` is the one that runs."""
 
     inputs: InputQueue
+    verbs: VerbQueue
 
     @property
     def is_leaving(self) -> bool:

@@ -32,7 +32,7 @@ class Mirror(NamedTuple):
 
     bridge: Bridge
     limits: Mapping[str, Mapping[str, str]]
-    """By instance, as they were when the line was begun; those of the host under the empty name."""
+    """By instance, as they were known last; those of the host under the empty name."""
     columns: Mapping[str, str]
     """Title → key of the columns that the pane with the focus can be sorted by."""
     themes: Sequence[str]

@@ -1,18 +1,21 @@
 """Does what a verb says. Every method returns the sentence that tells the operator what was done.
 
-What the engine refuses is raised as `Refused`; the caller shows it.
+What the engine refuses is raised as `Refused`; the caller shows it. Each waits for the engine's answer, so none is
+awaited by what handles a key or draws: `VerbQueue` awaits them in the order of the keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+
+import anyio
 
 from supervisor import (
     Answer,
     BullpenError,
     ConversationReader,
     Engine,
-    Event,
     Glimpse,
     InstanceState,
     Prompt,
@@ -41,133 +44,134 @@ class Operations:
         later = self.unsent.get(key, "")
         self.unsent[key] = f"{text}\n{later}" if later else text
 
-    def ask(self, key: SessionKey, text: str) -> Ticket:
+    async def ask(self, key: SessionKey, text: str) -> Ticket:
         """Sends the operator's prompt; the ticket names the session it went to."""
-        return self._engine.submit(
+        return await self._engine.submit(
             Prompt(agent=key.instance, text=text, user=key.user, session=key.session, source=Source.OPERATOR)
         )
 
-    def conversation(self, key: SessionKey) -> ConversationReader:
+    async def conversation(self, key: SessionKey) -> ConversationReader:
         """Raises `UnknownTarget` before the session's first prompt."""
-        return self._engine.conversation(key)
+        return await self._engine.conversation(key)
 
-    def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+    async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
         """The end of a conversation; empty when it cannot be read, or before the first prompt."""
         try:
-            return self._engine.glimpse(key, count)
+            return await self._engine.glimpse(key, count)
         except BullpenError:
             return Glimpse((), "")
 
-    def past(self) -> tuple[Event, ...]:
-        """What earlier runs did."""
-        return self._engine.past()
+    async def answer(self, question_id: str, answer: Answer) -> None:
+        await self._engine.answer(question_id, answer)
 
-    def answer(self, question_id: str, answer: Answer) -> None:
-        self._engine.answer(question_id, answer)
-
-    def interrupt(self, key: SessionKey, turn_id: str = "") -> str:
+    async def interrupt(self, key: SessionKey, turn_id: str = "") -> str:
         """Stops that turn, or without an id the one that runs or is next. Raises `Refused` when there is none."""
-        if not self._engine.interrupt(key, turn_id):
+        if not await self._engine.interrupt(key, turn_id):
             raise Refused(f"{key}: the turn has ended already" if turn_id else f"{key}: no turn runs or waits")
         return f"{key}: stopping its turn"
 
-    def withdraw(self, turn_id: str) -> str:
-        self._engine.withdraw(turn_id)
+    async def withdraw(self, turn_id: str) -> str:
+        await self._engine.withdraw(turn_id)
         return "withdrawn"
 
-    def replay(self, key: SessionKey) -> Ticket:
+    async def replay(self, key: SessionKey) -> Ticket:
         """Sends the interrupted turn again; the ticket says when that is recorded."""
-        return self._engine.replay(key)
+        return await self._engine.replay(key)
 
-    def drop_offer(self, key: SessionKey) -> str:
-        self._engine.drop_offer(key)
+    async def drop_offer(self, key: SessionKey) -> str:
+        await self._engine.drop_offer(key)
         return f"{key}: the interrupted turn is left as it is"
 
-    def limits(self, instance: str = "") -> dict[str, str]:
-        """By name, as people write them; those of the host when no instance is named. Empty when it is unknown."""
-        try:
-            return self._engine.limits(instance)
-        except Refused:
-            return {}
-
-    def adjust(self, instance: str, limit: str, value: str) -> str:
-        self._engine.adjust(instance, limit, value)
+    async def adjust(self, instance: str, limit: str, value: str) -> str:
+        await self._engine.adjust(instance, limit, value)
         return f"{f'{instance}.' if instance else ''}{limit} is {value} until the next restart"
 
-    def clear_queue(self, instance: str, key: SessionKey | None = None) -> str:
-        cancelled = self._engine.clear_queue(instance, key)
+    async def clear_queue(self, instance: str, key: SessionKey | None = None) -> str:
+        cancelled = await self._engine.clear_queue(instance, key)
         return f"{key or instance}: {format.some(cancelled, 'waiting turn')} cancelled"
 
-    def pause(self, instance: str) -> str:
-        self._engine.pause(instance)
+    async def pause(self, instance: str) -> str:
+        await self._engine.pause(instance)
         return f"{instance} paused: prompts queue, what runs goes on; p resumes"
 
-    def resume(self, instance: str) -> str:
-        self._engine.resume(instance)
+    async def resume(self, instance: str) -> str:
+        await self._engine.resume(instance)
         return f"{instance} runs again"
 
-    def drain(self, instance: str) -> str:
-        self._engine.drain(instance, deadline=HARD_DRAIN_SECONDS)
+    async def drain(self, instance: str) -> str:
+        await self._engine.drain(instance, deadline=HARD_DRAIN_SECONDS)
         return f"{instance} drains; D takes it back"
 
-    def kill(self, instance: str) -> str:
-        self._engine.kill(instance)
+    async def kill(self, instance: str) -> str:
+        await self._engine.kill(instance)
         return f"{instance}: ending its processes"
 
-    def scale(self, instance: str, max_sessions: int) -> str:
-        self._engine.scale(instance, max_sessions)
-        clients = self.limits(instance).get("pool.maxClients", "")
+    async def scale(self, instance: str, max_sessions: int) -> str:
+        await self._engine.scale(instance, max_sessions)
+        clients = (await self._engine.limits(instance)).get("pool.maxClients", "")
         return f"{instance}: up to {format.some(max_sessions, 'turn')} in parallel, clients at most: {clients}"
 
-    def kill_client(self, client_id: str) -> str:
-        self._engine.kill_client(client_id)
+    async def kill_client(self, client_id: str) -> str:
+        await self._engine.kill_client(client_id)
         return f"{client_id}: ending its process tree"
 
-    def hibernate(self, key: SessionKey) -> str:
-        self._engine.hibernate(key)
+    async def hibernate(self, key: SessionKey) -> str:
+        await self._engine.hibernate(key)
         return f"{key}: hibernating"
 
-    def compact(self, key: SessionKey) -> str:
-        self._engine.compact(key)
+    async def compact(self, key: SessionKey) -> str:
+        await self._engine.compact(key)
         return f"{key}: its conversation is compacted"
 
-    def close_session(self, key: SessionKey) -> str:
-        self._engine.close_session(key)
+    async def close_session(self, key: SessionKey) -> str:
+        await self._engine.close_session(key)
         return f"{key} closed"
 
-    def forget_user(self, user: str) -> str:
-        count = self._engine.forget_user(user)
+    async def forget_user(self, user: str) -> str:
+        count = await self._engine.forget_user(user)
         for key in [key for key in self.unsent if key.user == user]:
             del self.unsent[key]
         self.on_forgotten(user)
         return f"{user}: forgetting {format.some(count, 'session')}"
 
-    def drain_all(self, instances: list[str]) -> str:
-        return self._each(instances, self.drain) or "every instance drains"
+    async def drain_all(self, instances: list[str]) -> str:
+        return await self._each(instances, self.drain) or "every instance drains"
 
-    def kill_all(self, instances: list[str]) -> str:
-        return self._each(instances, self.kill) or "ending every process"
+    async def kill_all(self, instances: list[str]) -> str:
+        return await self._each(instances, self.kill) or "ending every process"
 
-    def take_back_drain(self, states: dict[str, InstanceState]) -> str:
+    async def take_back_drain(self, states: dict[str, InstanceState]) -> str:
         """Brings instances back to the states they had before `drain_all`."""
 
-        def restore(name: str) -> None:
+        async def restore(name: str) -> None:
             if states[name] in (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED):
-                self._engine.resume(name)
+                await self._engine.resume(name)
             if states[name] is InstanceState.PAUSED:
-                self._engine.pause(name)
+                await self._engine.pause(name)
 
-        return self._each(list(states), restore) or "drain taken back"
+        return await self._each(list(states), restore) or "drain taken back"
 
     async def wait_until_drained(self) -> None:
         await self._engine.drained()
 
-    def _each(self, names: list[str], act: Callable[[str], object]) -> str:
+    async def _each(self, names: Iterable[str], act: Callable[[str], Awaitable[object]]) -> str:
         """Acts on every one, also when one refuses; returns what was refused."""
-        refused = []
-        for name in names:
-            try:
-                act(name)
-            except Refused as error:
-                refused.append(str(error))
-        return "; ".join(refused)
+        refused = await tell_each([partial(act, name) for name in names])
+        return "; ".join(str(error) for error in refused if error is not None)
+
+
+async def tell_each(verbs: Sequence[Callable[[], Awaitable[object]]]) -> list[BullpenError | None]:
+    """Awaits verbs whose targets have nothing to do with each other: each is told without waiting for the answer to the
+    one before. Returns what each was refused with, None where it was done."""
+    refused: list[BullpenError | None] = [None] * len(verbs)
+
+    async def tell(number: int) -> None:
+        try:
+            await verbs[number]()
+        except BullpenError as error:
+            refused[number] = error
+
+    async with anyio.create_task_group() as group:
+        for number in range(len(verbs)):
+            group.start_soon(tell, number)
+    return refused

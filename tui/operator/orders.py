@@ -19,7 +19,8 @@ from supervisor import (
     Ticket,
 )
 from tui.engine_link.bridge import Bridge
-from tui.operator.operations import Operations
+from tui.engine_link.verb_queue import Act
+from tui.operator.operations import Operations, tell_each
 from tui.wording import format
 
 Thing = InstanceRow | SessionRow | ClientRow | Question | Offer
@@ -41,7 +42,7 @@ class Order:
     """Of the target, as the screen calls it."""
     facts: str
     """What the operator should know of the target before confirming: memory, turns in flight, turns that wait."""
-    act: Callable[[], str]
+    act: Act
     """Tells the engine; returns what was done. Raises `Refused`."""
     memory_bytes: int = 0
     running: int = 0
@@ -55,17 +56,12 @@ class Result:
     """One line for each target that could not be done."""
 
 
-def carry_out(orders: Iterable[Order]) -> Result:
-    """Tells the engine one by one; a refusal of one leaves the others alone."""
-    done, refused = 0, []
-    for order in orders:
-        try:
-            order.act()
-            done += 1
-        except Refused as error:
-            why = str(error)
-            refused.append(why if order.name in why else f"{order.name}: {why}")
-    return Result(done, tuple(refused))
+async def carry_out(orders: Sequence[Order]) -> Result:
+    """Tells the engine of each; a refusal of one leaves the others alone."""
+    told = await tell_each([order.act for order in orders])
+    refused = [(order.name, str(error)) for order, error in zip(orders, told, strict=True) if error is not None]
+    lines = (why if name in why else f"{name}: {why}" for name, why in refused)
+    return Result(len(orders) - len(refused), tuple(lines))
 
 
 def tell_result(verb: str, result: Result) -> str:
@@ -149,10 +145,10 @@ class Orders:
         name = instance_of(thing)
         return None if name is None else self._bridge.instances.get(name)
 
-    def _on_session(self, row: SessionRow, act: Callable[[], str]) -> Order:
+    def _on_session(self, row: SessionRow, act: Act) -> Order:
         return Order(str(row.key), session_words(row), act, row.memory_bytes, int(bool(row.turn_id)))
 
-    def _on_instance(self, row: InstanceRow, act: Callable[[], str]) -> Order:
+    def _on_instance(self, row: InstanceRow, act: Act) -> Order:
         return Order(row.name, instance_words(row), act, row.memory_bytes, row.active_sessions)
 
     # Stops
@@ -250,9 +246,9 @@ class Orders:
         if offer is None or row is None:
             return None
 
-        def act() -> str:
+        async def act() -> str:
             self._check_offer(offer)
-            self._follow(self._operations.replay(offer.key))
+            self._follow(await self._operations.replay(offer.key))
             return f"{offer.key}: the interrupted turn is sent again"
 
         return Order(str(offer.key), f"“{offer.text}”", act, row.memory_bytes)
@@ -262,9 +258,9 @@ class Orders:
         if offer is None:
             return None
 
-        def act() -> str:
+        async def act() -> str:
             self._check_offer(offer)
-            return self._operations.drop_offer(offer.key)
+            return await self._operations.drop_offer(offer.key)
 
         return Order(str(offer.key), f"“{offer.text}”", act)
 

@@ -36,6 +36,9 @@ BRISK = 300
 WORKER_PATIENCE = 0.25
 """The same for work that a key has begun beside the queues, such as the search of the palette."""
 
+ENGINE_WORK = "engine"
+"""Group of the workers that wait for the engine, which may be far away: no key waits for them."""
+
 INPUT = (events.InputEvent, events.Paste, events.AppFocus, events.AppBlur)
 """What comes from the terminal in an order that means something."""
 
@@ -116,7 +119,7 @@ class InputQueue:
             yield from self._app.screen.walk_children(with_self=True)
 
     def _workers(self) -> set[Worker[Any]]:
-        return set(self._app.workers)
+        return {worker for worker in self._app.workers if worker.group != ENGINE_WORK}
 
     def _is_working(self, earlier: set[Worker[Any]]) -> bool:
         return any(not worker.is_finished for worker in self._workers() - earlier)

@@ -100,11 +100,18 @@ class PromptInput(TextArea, inherit_bindings=False):
             text = text.replace(token, pasted)
         return text
 
-    def accept(self, text: str) -> None:
-        """Keeps a prompt in the history."""
-        if text and (not self.sent or self.sent[-1] != text):
+    def accept(self, text: str) -> bool:
+        """Keeps a prompt in the history. False when it stands there as the latest already."""
+        is_new = bool(text) and (not self.sent or self.sent[-1] != text)
+        if is_new:
             self.sent.append(text)
         self._recalled = None
+        return is_new
+
+    def take_out(self, text: str) -> None:
+        """Takes a prompt that was refused out of the history, unless it is being looked at."""
+        if text in self.sent and self._recalled is None:
+            del self.sent[len(self.sent) - 1 - self.sent[::-1].index(text)]
 
     def give_back(self, text: str) -> None:
         """Puts words that were not sent before what has been written since, and goes on behind them. The focus stays

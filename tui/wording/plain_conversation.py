@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from supervisor import Asked, ConversationReader, Entry, Noticed, Replied, ToolCalled, ToolReturned
+from supervisor import Asked, Entry, Noticed, Reading, Replied, ToolCalled, ToolReturned
 from tui.wording.sanitize import clean_text
 
 MOST_PLAIN = 200_000
 """Characters of the newest part that is shown: a terminal selects a page at a time."""
 
 
-def plain_conversation(conversation: ConversationReader) -> str:
-    """The newest `MOST_PLAIN` characters; what is being streamed comes last."""
+def plain_conversation(whole: Reading) -> str:
+    """The newest `MOST_PLAIN` characters of a reading from the beginning; what is being streamed comes last."""
     parts: list[str] = []
     size = 0
-    for part in (conversation.open_text, *_parts(reversed(conversation.entries))):
+    for part in (whole.opened, *_parts(reversed(whole.entries))):
         if part:
             parts.append(clean_text(part))
             size += len(part)

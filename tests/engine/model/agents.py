@@ -15,6 +15,7 @@ from supervisor.testing import FakeConnection, hold
 from tests.engine.model.book import STATUS_KINDS, Broken
 from tests.engine.model.play import PACE, PICK, Play, pick
 from tests.engine.model.recording import rule
+from tests.waiting import at_once
 
 NOISE = ["words", "unsolicited", "limited", "retries 401", "retries 429", 401, 429, 500]
 
@@ -87,7 +88,7 @@ class Agents(Play):
     @rule(number=PICK, answer=st.sampled_from([Allow(), Allow(always=True), Deny("no")]), pace=PACE)
     def answer_a_question(self, number: int, answer: Allow | Deny, pace: int | None) -> None:
         question = pick(list(self.engine.view.open_questions()), number)
-        self.attempt(lambda: self.engine.answer(question.id, answer))
+        self.attempt(lambda: at_once(self.engine.answer(question.id, answer)))
         self.go(pace)
         if pace is None:
             expected = QuestionOutcome.DENIED if isinstance(answer, Deny) else QuestionOutcome.APPROVED
@@ -101,5 +102,5 @@ class Agents(Play):
         """An answer that does not count says so (S5.15)."""
         question = pick(sorted(self.book.settled), number)
         with suppress(AlreadyAnswered, UnknownTarget):
-            self.stage.run(lambda: self.engine.answer(question, Allow()))
+            self.stage.run(lambda: at_once(self.engine.answer(question, Allow())))
             raise Broken(f"an answer to the settled question {question} was taken")

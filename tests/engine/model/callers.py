@@ -9,6 +9,7 @@ from supervisor.api.types import Priority, Prompt, Source
 from tests.engine.model.houses import USERS
 from tests.engine.model.play import PACE, PICK, Play, pick
 from tests.engine.model.recording import rule
+from tests.waiting import at_once
 
 
 class Callers(Play):
@@ -54,7 +55,7 @@ class Callers(Play):
     def withdraw(self, number: int, pace: int | None) -> None:
         entry = pick(self.book.open, number)
         entry.grounds.add("withdrawn by its caller")
-        self.attempt(lambda: self.engine.withdraw(entry.turn_id))
+        self.attempt(lambda: at_once(self.engine.withdraw(entry.turn_id)))
         self.go(pace)
 
     @precondition(lambda self: any(entry.ticket for entry in self.book.open))

@@ -9,6 +9,7 @@ from supervisor.process.client import EndReason
 from tests.engine.model.houses import INSTANCES
 from tests.engine.model.play import INSTANCE, PACE, PICK, Play, pick
 from tests.engine.model.recording import rule
+from tests.waiting import at_once
 
 LIMITS = [
     ("desk", "maxClients", "2"),
@@ -33,34 +34,34 @@ class Operators(Play):
         engine = self.engine
         match verb:
             case "pause":
-                self.attempt(lambda: engine.pause(instance))
+                self.attempt(lambda: at_once(engine.pause(instance)))
             case "resume":
-                self.attempt(lambda: engine.resume(instance))
+                self.attempt(lambda: at_once(engine.resume(instance)))
             case "kill":
                 self.book.grant(str(EndReason.KILLED), instance=instance)
-                self.attempt(lambda: engine.kill(instance))
+                self.attempt(lambda: at_once(engine.kill(instance)))
             case _:
                 deadline = 0.0 if verb == "drain now" else None
                 self.book.grant("drained", instance=instance)
-                self.attempt(lambda: engine.drain(instance, deadline=deadline))
+                self.attempt(lambda: at_once(engine.drain(instance, deadline=deadline)))
         self.go(pace)
 
     @rule(pace=PACE)
     def resume_all(self, pace: int | None) -> None:
         for instance in INSTANCES:
-            self.attempt(lambda name=instance: self.engine.resume(name))
+            self.attempt(lambda name=instance: at_once(self.engine.resume(name)))
         self.go(pace)
 
     @rule(to=st.integers(1, 4), pace=PACE)
     def scale_the_desk(self, to: int, pace: int | None) -> None:
-        self.attempt(lambda: self.engine.scale("desk", to))
+        self.attempt(lambda: at_once(self.engine.scale("desk", to)))
         self.go(pace)
 
     @rule(change=st.sampled_from(LIMITS), pace=PACE)
     def change_a_limit(self, change: tuple[str, str, str], pace: int | None) -> None:
         if change[1] == "maxWait":
             self.book.longest_wait[change[0]] = 10.0
-        self.attempt(lambda: self.engine.adjust(*change))
+        self.attempt(lambda: at_once(self.engine.adjust(*change)))
         self.go(pace)
 
     @precondition(lambda self: self.book.sessions)
@@ -70,24 +71,24 @@ class Operators(Play):
         match verb:
             case "interrupt":
                 self.book.grant("interrupted by the operator", key=key)
-                self.attempt(lambda: self.engine.interrupt(key))
+                self.attempt(lambda: at_once(self.engine.interrupt(key)))
             case "hibernate":
-                self.attempt(lambda: self.engine.hibernate(key))
+                self.attempt(lambda: at_once(self.engine.hibernate(key)))
             case _:
-                self.attempt(lambda: self.engine.close_session(key))
+                self.attempt(lambda: at_once(self.engine.close_session(key)))
         self.go(pace)
 
     @rule(instance=INSTANCE, pace=PACE)
     def clear_the_queue(self, instance: str, pace: int | None) -> None:
         self.book.grant("the operator cleared the queue", instance=instance)
-        self.stage.run(lambda: self.engine.clear_queue(instance))
+        self.stage.run(lambda: at_once(self.engine.clear_queue(instance)))
         self.go(pace)
 
-    @precondition(lambda self: self.engine.snapshot().clients)
+    @precondition(lambda self: self.engine.view.snapshot().clients)
     @rule(number=PICK, pace=PACE)
     def kill_a_client(self, number: int, pace: int | None) -> None:
-        client = pick(list(self.engine.snapshot().clients), number).id
-        self.end_client(client, EndReason.KILLED, self.engine.kill_client)
+        client = pick(list(self.engine.view.snapshot().clients), number).id
+        self.end_client(client, EndReason.KILLED, lambda name: at_once(self.engine.kill_client(name)))
         self.go(pace)
 
     @precondition(lambda self: self.book.offers)
@@ -95,8 +96,8 @@ class Operators(Play):
     def decide_about_an_offer(self, number: int, is_wanted: bool, pace: int | None) -> None:
         key = pick(sorted(self.book.offers), number)
         if is_wanted:
-            if (ticket := self.attempt(lambda: self.engine.replay(key))) is not None:
+            if (ticket := self.attempt(lambda: at_once(self.engine.replay(key)))) is not None:
                 self.stage.start(self.attend(self.book.replay(ticket, self.stage.now)))
         else:
-            self.attempt(lambda: self.engine.drop_offer(key))
+            self.attempt(lambda: at_once(self.engine.drop_offer(key)))
         self.go(pace)

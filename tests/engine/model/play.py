@@ -31,6 +31,7 @@ from tests.engine.model.order import breaches_of_a_step, find_stale_shortages, f
 from tests.engine.model.reader import Reader, draw, find_differences
 from tests.engine.model.recording import Move, initialize
 from tests.engine.model.stage import Stage
+from tests.waiting import at_once
 
 T = TypeVar("T")
 
@@ -90,14 +91,14 @@ class Play(RuleBasedStateMachine):
         self.go(None)
 
     def watch(self) -> None:
-        self.listener = self.stage.run(lambda: Reader(self.engine.watch()))
-        self.idler = self.stage.run(lambda: Reader(self.engine.watch(), patience=PATIENCE))
+        self.listener = self.stage.run(lambda: Reader(at_once(self.engine.watch())))
+        self.idler = self.stage.run(lambda: Reader(at_once(self.engine.watch()), patience=PATIENCE))
         self.stage.wake()
 
     def judge_opening(self, instance: str) -> None:
         self.tally["clients"] += 1
-        most = int(self.engine.limits()["max_agents"])
-        self.openings += breaches_of_opening(self.engine.snapshot(), instance, most)
+        most = int(at_once(self.engine.limits())["max_agents"])
+        self.openings += breaches_of_opening(self.engine.view.snapshot(), instance, most)
 
     def judge_step(self, scene: Scene, step: Decision | None) -> None:
         self.openings += breaches_of_a_step(scene, step)
@@ -133,7 +134,7 @@ class Play(RuleBasedStateMachine):
             self.stage.stop()
         self.stage.settle()
         self.listen()
-        picture = self.engine.snapshot()
+        picture = self.engine.view.snapshot()
         raise_if(list(breaches_of_the_world(self.stage, self.book)))
         raise_if([f"{one!r} was left alive" for one in self.stage.live])
         raise_if([f"{row} was left in a pool" for row in picture.clients])
@@ -160,7 +161,7 @@ class Play(RuleBasedStateMachine):
         self.open_the_gate()
         self.go(None)
         for name in INSTANCES:
-            self.attempt(lambda name=name: self.engine.adjust(name, "maxWait", "none"))
+            self.attempt(lambda name=name: at_once(self.engine.adjust(name, "maxWait", "none")))
         self.book.is_calm = True
         until = stage.now + LONGEST_WAIT
         while self.book.open and stage.now < until:
@@ -173,18 +174,20 @@ class Play(RuleBasedStateMachine):
         self.look_at_the_laws()
 
     def resolve_once(self) -> None:
-        for row in self.engine.snapshot().instances:
+        for row in self.engine.view.snapshot().instances:
             if row.state is not InstanceState.RUNNING:
-                self.attempt(lambda name=row.name: self.engine.resume(name))
+                self.attempt(lambda name=row.name: at_once(self.engine.resume(name)))
         for question in self.engine.view.open_questions():
-            self.attempt(lambda question=question: self.engine.answer(question.id, Deny()))
+            self.attempt(lambda question=question: at_once(self.engine.answer(question.id, Deny())))
         self.stage.settle()
         for connection in self.stage.talking:
             self.answer_prompt(connection)
         for connection in self.stage.live:
             connection.memory_bytes = EXPECTED_BYTES
             if connection.is_hanging:
-                self.end_client(connection.launch.client_id, EndReason.KILLED, self.engine.kill_client)
+                self.end_client(
+                    connection.launch.client_id, EndReason.KILLED, lambda name: at_once(self.engine.kill_client(name))
+                )
 
     # Driving
 
@@ -226,7 +229,7 @@ class Play(RuleBasedStateMachine):
         """For inside the loop."""
         self.listen()  # what came before it stands in the book before it
         try:
-            ticket = self.engine.submit(prompt)
+            ticket = at_once(self.engine.submit(prompt))
         except (NotAccepting, Saturated):
             return
         entry = self.book.accept(ticket, prompt, self.stage.now)
@@ -261,7 +264,7 @@ class Play(RuleBasedStateMachine):
         """What runs there may end for that reason."""
 
         def call() -> None:
-            for row in self.engine.snapshot().sessions:
+            for row in self.engine.view.snapshot().sessions:
                 if row.client_id == client and row.turn_id:
                     self.book.entries[row.turn_id].grounds.add(str(reason))
             end(client)
@@ -279,7 +282,7 @@ class Play(RuleBasedStateMachine):
     @invariant()
     def look_at_the_laws(self) -> None:
         self.listen()
-        picture = self.engine.snapshot()
+        picture = self.engine.view.snapshot()
         found = [*self.openings, *breaches_at_any_time(self.stage, self.book, picture, self.sizes)]
         found += self.find_late(picture)
         if self.stage.is_at_rest:

@@ -10,6 +10,7 @@ from supervisor import PoolStatistics, WhyWaiting
 from tests.tui import stage
 from tests.tui.stage import ANA, NOW
 from tests.tui.stage_engine import MB, StageEngine
+from tests.waiting import at_once
 from tui.engine_link.bridge import Bridge
 from tui.operator import consequences
 
@@ -22,7 +23,9 @@ def bridge_of(running: int = 0, asking: int = 0, queued: int = 0, clients: int =
     memory = clients * 100 * MB
     engine.put(stage.instance("a", active_sessions=running, waiting=queued, pool=pool, memory_bytes=memory))
     engine.put(stage.instance("idle"))
-    return Bridge(engine)
+    bridge = Bridge(engine)
+    at_once(bridge.open())
+    return bridge
 
 
 def test_an_instance_without_work_has_nothing_to_lose() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN
 from tests.tui.stage_engine import StageEngine
+from tests.waiting import at_once
 from tui.engine_link.bridge import Bridge
 
 
@@ -15,7 +16,9 @@ def staged() -> tuple[StageEngine, Bridge]:
     engine.put(stage.instance("helpdesk"), stage.client("helpdesk-1", ANA))
     for key in (ANA, BEN):
         engine.put(stage.session(key, offer=troubles.offer(key, "again")))
-    return engine, Bridge(engine)
+    bridge = Bridge(engine)
+    at_once(bridge.open())
+    return engine, bridge
 
 
 def test_a_session_that_is_closed_takes_its_offer_out_of_the_inbox() -> None:
@@ -55,7 +58,7 @@ def test_what_is_gone_leaves_every_table() -> None:
 
 def test_a_reader_that_was_cut_begins_anew() -> None:
     engine, bridge = staged()
-    bridge._subscription._is_cut = True
+    bridge._feed._is_cut = True
     engine.sessions.clear()
     assert bridge.refresh().everything
     assert (bridge.sessions, bridge.offers) == ({}, {})

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from textual import events, on
 from textual.containers import Vertical
 
-from supervisor import Deny, Offer, Question, Refused
+from supervisor import BullpenError, Deny, Offer, Question
+from tui.operator.app import app_of
 from tui.operator.operations import Operations
 from tui.screens.dialogs.ask_text import AskTextScreen
 from tui.screens.dialogs.offers import ask_drop, ask_replay
@@ -113,22 +114,32 @@ class CardDock(Vertical):
     def take_answer(self, event: QuestionCard.Answered) -> None:
         self.answer(event)
 
-    def answer(self, event: QuestionCard.Answered) -> bool:
-        """False, and one line that tells why, when the question takes no answer any more."""
-        try:
-            self._operations.answer(event.question.id, event.answer)
-        except Refused as error:
-            self.notify(str(error), severity="warning", markup=False)
-            return False
+    def answer(self, event: QuestionCard.Answered, words: str = "") -> None:
+        """Takes the card off at once. When the question takes no such answer, one line tells why, `words` stand in the
+        message, and the card of a question that is still open comes back."""
         had_focus = self._focused
-        for card in self.cards():
-            if isinstance(card, QuestionCard) and card.question is event.question:
-                card.is_settled = True
-                if card is had_focus:
-                    following = self.oldest
-                    self.screen.set_focus(following if following is not None and following.is_listed else self._message)
+        answered = [card for card in self.cards() if isinstance(card, QuestionCard) and card.question is event.question]
+        for card in answered:
+            card.is_settled = True
+            if card is had_focus:
+                following = self.oldest
+                self.screen.set_focus(following if following is not None and following.is_listed else self._message)
         self.fold()
-        return True
+        verbs = app_of(self).verbs
+
+        async def tell() -> None:
+            try:
+                await self._operations.answer(event.question.id, event.answer)
+            except BullpenError as error:
+                verbs.tell_refusal(error)
+                for card in answered:
+                    card.is_settled = False
+                if self.is_attached:
+                    self.fold()
+                    if words:
+                        self._message.give_back(words)
+
+        verbs.put(tell)
 
     def _give_back(self, text: str) -> None:
         """Words that were written for a question that is gone; they are the operator's to use or to delete."""
@@ -152,8 +163,8 @@ class CardDock(Vertical):
                 return
             if not any(card.subject == question.id and not card.is_settled for card in self.cards()):
                 self._give_back(reason)
-            elif not self.answer(QuestionCard.Answered(question, Deny(reason))) and reason:
-                self._message.give_back(reason)
+            else:
+                self.answer(QuestionCard.Answered(question, Deny(reason)), reason)
 
         self.app.push_screen(
             AskTextScreen(

@@ -13,12 +13,12 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.timer import Timer
 
-from supervisor import Refused, SessionKey, SessionRow
+from supervisor import SessionKey, SessionRow
 from tui.engine_link.bridge import Bridge, Touched
 from tui.engine_link.unread import Unread
 from tui.operator import consequences
 from tui.operator.app import app_of
-from tui.operator.operations import Operations
+from tui.operator.operations import Operations, tell_each
 from tui.screens.chat.open_tabs import Deck
 from tui.screens.chat.pane import ChatPane
 from tui.screens.dialogs.ask_text import AskTextScreen
@@ -363,13 +363,18 @@ class ChatScreen(Screen[None]):
     def action_withdraw(self) -> None:
         row = self.row
         if row is not None and row.waiting:
-            self._attempt(lambda: self.operations.withdraw(row.waiting[-1].turn_id))
+            turn_id = row.waiting[-1].turn_id
+            app_of(self).verbs.attempt(lambda: self.operations.withdraw(turn_id), timeout=3)
 
     def action_stop_turn(self) -> None:
         """Stops the turn that the question names, and no later one."""
         if (row := self.row) is not None and (turn := row.stoppable):
-            key = self.key
-            confirm(self.app, consequences.of_interrupt(row), lambda: self.operations.interrupt(key, turn))
+            key, verbs = self.key, app_of(self).verbs
+            confirm(
+                self.app,
+                consequences.of_interrupt(row),
+                lambda: verbs.attempt(lambda: self.operations.interrupt(key, turn)),
+            )
 
     def action_to_question(self) -> None:
         if (card := self.pane.dock.oldest) is not None:
@@ -380,9 +385,15 @@ class ChatScreen(Screen[None]):
         panes = [self.panes[key] for key in self.deck.shown(self.room)]
 
         def decided(text: str | None) -> None:
-            refused = [pane.key for pane in panes if text and pane.is_attached and not pane.send(text)]
-            if text and not refused:
-                self.notify(f"sent to {len(panes)}", markup=False, timeout=2)
+            if not text:
+                return
+            sending = [pane.prepare(text) for pane in panes if pane.is_attached]
+
+            async def send() -> None:
+                if not any(await tell_each(sending)):
+                    self.app.notify(f"sent to {len(panes)}", markup=False, timeout=2)
+
+            app_of(self).verbs.put(send)
 
         names = " · ".join(clean_cell(str(pane.key), 60) for pane in panes)
         self.app.push_screen(AskTextScreen(f"Send to {len(panes)}", names), decided)
@@ -454,15 +465,9 @@ class ChatScreen(Screen[None]):
 
     def action_plain_text(self) -> None:
         if (conversation := self.transcript.conversation) is not None:
-            self.app.push_screen(PlainTextScreen(plain_conversation(conversation)))
+            self.app.push_screen(PlainTextScreen(plain_conversation(conversation.read())))
         else:
             self.notify("nothing has been said yet", markup=False, timeout=2)
-
-    def _attempt(self, act: Callable[[], str]) -> None:
-        try:
-            self.notify(act(), markup=False, timeout=3)
-        except Refused as error:
-            self.notify(str(error), severity="warning", markup=False)
 
 
 CHANGING = ("stop_turn", "to_question", "withdraw", "next_wanting", "next_pane", "next_tab", "tile")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -10,16 +11,18 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 
-from supervisor import Asked, Refused, SessionKey, SessionRow, Source, UnknownTarget
+from supervisor import Asked, BullpenError, ConversationReader, SessionKey, SessionRow, Source
 from tui.engine_link.acceptance import follow
 from tui.engine_link.bridge import Bridge, Touched
 from tui.engine_link.unread import NOTHING_NEW, Mark
+from tui.operator.app import app_of
 from tui.operator.completion import is_command
 from tui.operator.operations import Operations
 from tui.screens.chat.cards import CardDock
 from tui.screens.chat.queue import waiting_lines
 from tui.screens.chat.title import STYLES as ROLE_STYLES
 from tui.screens.chat.title import chat_title
+from tui.terminal.input_queue import ENGINE_WORK
 from tui.themes import MUTED
 from tui.transcript.transcript import Transcript
 from tui.widgets.prompt import PromptInput
@@ -63,6 +66,11 @@ class ChatPane(Vertical):
         self._clock = clock
         self._born: float | None = None
         """When the session began whose conversation the transcript shows; None while it shows none."""
+        self._reader: ConversationReader | None = None
+        self._is_opening = False
+        """Whether the engine has been asked for the conversation and has not answered."""
+        self._may_open = True
+        """Whether there may be a conversation: the engine is not asked again and again for one that is not there."""
         self._has_left = False
         """Whether its draft was taken out: nothing may be written into it any more."""
         self._ticked_at = float("-inf")
@@ -166,27 +174,44 @@ class ChatPane(Vertical):
         if self._born is not None and row is not None and row.created_at != self._born:
             self._born = None  # closed, and begun anew under the same name
         if self._born is None:
-            self._open_conversation()
+            if self._may_open and not self._is_opening:
+                self._is_opening = True
+                self.app.run_worker(self._open_conversation(self.key, row), group=ENGINE_WORK)
         elif self.transcript.refresh_from_engine() and self.transcript.finder is not None:
             self._show_place()
 
-    def _open_conversation(self) -> None:
-        row = self.row
+    async def _open_conversation(self, key: SessionKey, row: SessionRow | None) -> None:
+        """The pane is in sight already; what was said fills it when it arrives."""
         try:
-            conversation = self.operations.conversation(self.key)
-        except UnknownTarget:
+            reader = await self.operations.conversation(key)
+        except BullpenError:
+            self._may_open = False
             return
-        if not self.prompt.sent:
-            mine = [e.text for e in conversation.entries if isinstance(e, Asked) and e.source is Source.OPERATOR]
-            self.prompt.sent.extend(mine[-RECALLED:])
+        finally:
+            self._is_opening = False
+        if self._has_left or key != self.key or not self.is_attached:
+            reader.close()
+            return
+        self._show_reader(reader)
         self._born = row.created_at if row is not None else 0.0
-        self.transcript.show(conversation)
+        if not self.prompt.sent:
+            said = reader.read().entries
+            mine = [entry.text for entry in said if isinstance(entry, Asked) and entry.source is Source.OPERATOR]
+            self.prompt.sent.extend(mine[-RECALLED:])
+
+    def _show_reader(self, reader: ConversationReader | None) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = reader
+        self.transcript.show(reader)
 
     def refresh_rows(self, touched: Touched, mark: Mark | None = None, warnings: tuple[str, str] | None = None) -> None:
         """Shows the rows as they are now, and once a second how much older everything is.
 
         `mark` stands beside the name. `warnings`: the host's alarm and who else waits, where no line above says so."""
         now, row = self._clock(), self.row
+        if touched.everything or self.key in touched.sessions:
+            self._may_open = True
         if mark is not None and mark != self._mark:
             self._mark = mark
             self.show_names()
@@ -223,7 +248,7 @@ class ChatPane(Vertical):
         """The session was closed or forgotten: its words leave the screen as well. What is being written stays."""
         self._born = None
         self.transcript.empty = "This session was closed. A prompt begins a new one of the same name."
-        self.transcript.show(None)
+        self._show_reader(None)
         self.prompt.sent.clear()
 
     def _show_waiting(self, row: SessionRow | None, now: float) -> None:
@@ -286,28 +311,49 @@ class ChatPane(Vertical):
         self._held = ""
         self.send(text)
 
-    def send(self, text: str) -> bool:
-        """Sends a prompt. A refusal is told in one line, and the text stays where it was: False."""
-        try:
-            ticket = self.operations.ask(self.key, text)
-        except Refused as error:
-            self.notify(str(error), severity="warning", markup=False)
-            self.prompt.give_back(text)
-            return False
-        self.prompt.accept(text)
-        key = ticket.key
-        follow(self.app, ticket, lambda: self._take_back(key, text))
-        if key != self.key:
+    def send(self, text: str) -> None:
+        """Sends a prompt. A refusal is told in one line, and the text comes back to where it was."""
+        verb = self.prepare(text)
+
+        async def send() -> None:
+            with suppress(BullpenError):
+                await verb()
+
+        app_of(self).verbs.put(send)
+
+    def prepare(self, text: str) -> Callable[[], Awaitable[None]]:
+        """The verb that sends a prompt, and tells why when it is refused. The text counts as sent from now on."""
+        key, app, is_new = self.key, self.app, self.prompt.accept(text)
+
+        async def tell() -> None:
+            try:
+                ticket = await self.operations.ask(key, text)
+            except BullpenError as error:
+                app_of(app).verbs.tell_refusal(error)
+                if is_new:
+                    self.prompt.take_out(text)
+                self._take_back(key, text)
+                raise
+            follow(app, ticket, lambda: self._take_back(ticket.key, text))
+            self._go_with(key, ticket.key)
+
+        return tell
+
+    def _go_with(self, asked: SessionKey, key: SessionKey) -> None:
+        """The prompt is in the engine, in a session that may have another name than it was sent to."""
+        if self._has_left or not self.is_attached:
+            return
+        self._may_open = True
+        if asked == self.key != key:
             old, self.key = self.key, key
             self._born = None
             self.show_names()
             self.post_message(self.Renamed(self, old))
         self.refresh_transcript()
         self.refresh_rows(Touched(everything=True))
-        return True
 
     def _take_back(self, key: SessionKey, text: str) -> None:
-        """The words of a prompt that could not be recorded: nothing of them is left in the engine."""
+        """The words of a prompt that was refused: nothing of them is in the engine."""
         if self._has_left:
             self.operations.keep_unsent(key, text)
         else:
@@ -321,6 +367,8 @@ class ChatPane(Vertical):
     def keep_draft(self) -> None:
         """Called before the pane goes: what was not sent is there when the conversation is opened again."""
         self._has_left = True
+        if self._reader is not None:
+            self._reader.close()
         if (draft := self.prompt.draft).strip():
             self.operations.keep_unsent(self.key, draft)
 

@@ -10,7 +10,8 @@ from textual.content import Content
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from supervisor import Archetype, InstanceState, Refused, SessionKey, show_name
+from supervisor import Archetype, BullpenError, InstanceState, SessionKey, show_name
+from tui.engine_link.newest import Newest
 from tui.operator import consequences
 from tui.operator.completion import (
     ALONE,
@@ -95,8 +96,12 @@ class CommandScreen(AskTextScreen):
             value=typed,
             placeholder="verb target",
             suggester=LineSuggester(mirror),
-            mistake_in=lambda line: mistake_in(screen, line) or refusal_of(screen, line),
+            mistake_in=lambda line: mistake_in(screen, line),
+            refusal_of=lambda line: refusal_of(screen, line) if is_about_limits(line) else None,
             hint_for=lambda line: hint_for(mirror, line),
+        )
+        self._limits: Newest[None, None] = Newest(
+            self, lambda _: mirror.bridge.refresh_limits(), lambda *_: self._look_at_limits()
         )
         self._fits: list[str] = []
         self._at: int | None = None
@@ -106,6 +111,15 @@ class CommandScreen(AskTextScreen):
     def on_mount(self) -> None:
         self.query_one("#box").mount(Static(classes="fits", markup=False), after="#line")
         self._look(self.query_one("#line", Input).value)
+        self._limits.want(None)
+
+    def _look_at_limits(self) -> None:
+        """Limits have arrived: they may have changed since they were asked for last."""
+        line = self.query("#line").results(Input)
+        for each in line:
+            if is_about_limits(each.value) and self._at is None:
+                self._look(each.value)
+                self.show_hint(each.value)
 
     @on(Input.Changed, "#line")
     def look_again(self, event: Input.Changed) -> None:
@@ -163,9 +177,8 @@ class LineSuggester(Suggester):
 
 def mirror_of(screen: LookingScreen) -> Mirror:
     """What the screen holds now."""
-    limits = {name: screen.operations.limits(name) for name in ("", *screen.bridge.instances)}
     columns = {column.title: column.key for column in screen.active_columns() if column.sort_letter}
-    return Mirror(screen.bridge, limits, columns, sorted(screen.app.available_themes))
+    return Mirror(screen.bridge, screen.bridge.limits, columns, sorted(screen.app.available_themes))
 
 
 def is_about_limits(line: str) -> bool:
@@ -179,15 +192,13 @@ def hint_for(mirror: Mirror, line: str) -> str:
     return tell_limit(rest, mirror.bridge.instances, lambda name: known.get(name, {})) if verb in ON_LIMIT else ""
 
 
-def refusal_of(screen: LookingScreen, line: str) -> str:
-    """Changes a limit if the line says so. Whether a value will do only the engine knows, so what it refuses stands
-    beside the line that was typed; empty when it was done, or when the line is about something else."""
-    if not is_about_limits(line):
-        return ""
+async def refusal_of(screen: LookingScreen, line: str) -> str:
+    """Changes a limit as the line says. Whether a value will do only the engine knows, so what it refuses stands beside
+    the line that was typed; empty when it was done."""
+    limit = read_limit(split_line(line)[1], screen.bridge.instances)
     try:
-        limit = read_limit(split_line(line)[1], screen.bridge.instances)
-        screen.notify(screen.operations.adjust(*limit), markup=False)
-    except Refused as error:
+        screen.app.notify(await screen.operations.adjust(*limit), markup=False)
+    except BullpenError as error:
         return str(error)
     return ""
 
@@ -230,7 +241,7 @@ def mistake_in(screen: LookingScreen, line: str) -> str:
 
 
 def mirror_names(screen: LookingScreen) -> Mirror:
-    """Without limits, for which the engine would be asked."""
+    """Only what a target may be called."""
     return Mirror(screen.bridge, {}, {}, ())
 
 
@@ -326,10 +337,10 @@ def run(screen: LookingScreen, line: str) -> None:
         case "drain" if bridge.instances[target].state is InstanceState.DRAINING:
             screen.confirm(consequences.of_second_drain(bridge, target), lambda: operations.drain(target))
         case "scale":
-            screen.attempt(lambda: operations.scale(target, int(more)))
+            screen.verbs.attempt(lambda: operations.scale(target, int(more)))
         case "withdraw" if key is not None:
             turn = bridge.sessions[key].waiting[int(more) - 1 if more else -1]
-            screen.attempt(lambda: operations.withdraw(turn.turn_id))
+            screen.verbs.attempt(lambda: operations.withdraw(turn.turn_id))
         case _:
             thing: Thing = (
                 bridge.sessions[key] if key is not None else bridge.clients.get(target) or bridge.instances[target]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -12,8 +13,9 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input
 
-from supervisor import ClientRow, Event, Glimpse, InstanceRow, SessionRow
+from supervisor import ClientRow, Event, Glimpse, InstanceRow, SessionKey, SessionRow
 from tui.engine_link.bridge import Touched
+from tui.engine_link.newest import Newest
 from tui.operator.app import app_of
 from tui.operator.orders import session_of
 from tui.screens.dashboard.navigation import LookingScreen
@@ -36,6 +38,7 @@ TALL, HIGH = 30, 45
 """Lines below which only the most needed pane is shown, and from which on there is room for a preview."""
 EVENTS_WIDE = 14
 """Lines of the event log beside the other panes."""
+NOTHING_SAID = Glimpse((), "")
 LEFT, RIGHT = ("inbox", "instances", "sessions"), ("preview", "clients", "events")
 """Panes by their column."""
 
@@ -50,6 +53,10 @@ class DashboardScreen(LookingScreen):
         Binding("escape", "back", show=False),
         Binding("i", "empty_inbox", show=False),
     ]
+
+    @cached_property
+    def _glimpses(self) -> Newest[SessionKey, Glimpse]:
+        return Newest(self, self.operations.glimpse, self._show_glimpse)
 
     # Layout
 
@@ -85,7 +92,7 @@ class DashboardScreen(LookingScreen):
         if self._is_leaving:
             return
         self.is_laid_out = True
-        self.log_of_events.add(self.operations.past(), is_past=True)
+        self.log_of_events.add(self.bridge.past, is_past=True)
         self.take_up(self._remembered)
         self.show_everything()
         if self._scope is not None:
@@ -292,7 +299,15 @@ class DashboardScreen(LookingScreen):
             return
         self._previewed = row
         _entitle(preview, "Preview" if row is None else clean_cell(f"Preview · {row.key}", 100))
-        preview.show(Glimpse((), "") if row is None else self.operations.glimpse(row.key))
+        if row is None:
+            preview.show(NOTHING_SAID)
+        else:
+            self._glimpses.want(row.key)
+
+    def _show_glimpse(self, key: SessionKey, glimpse: Glimpse) -> None:
+        """Once it has arrived; of a row that the cursor has left it is not shown."""
+        if self.is_attached and self._previewed is not None and self._previewed.key == key:
+            self.query_one(Preview).show(glimpse)
 
     def _previewed_row(self) -> SessionRow | None:
         """Of the pane with the focus; of the sessions when that one shows none."""

@@ -309,7 +309,7 @@ class LookingScreen(OperatorScreen):
         bridge, now = self.bridge, self._clock()
         match thing:
             case InstanceRow() as row:
-                return row.name, facts.instance_facts(row, self.operations.limits(row.name), now)
+                return row.name, facts.instance_facts(row, bridge.limits.get(row.name, {}), now)
             case SessionRow() as row:
                 client, instance = bridge.client_of(row), bridge.instance_of(row)
                 return str(row.key), facts.session_facts(row, client, instance, now)
@@ -322,7 +322,7 @@ class LookingScreen(OperatorScreen):
 
     def action_describe_host(self) -> None:
         host = self.bridge.host
-        self._describe("host", facts.host_facts(host, self.operations.limits(), self._clock()))
+        self._describe("host", facts.host_facts(host, self.bridge.limits.get("", {}), self._clock()))
 
     def _describe(self, title: str, shown: facts.Facts) -> None:
         self.app.push_screen(DescribeScreen(title, shown))

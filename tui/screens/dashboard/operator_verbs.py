@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 from textual.screen import Screen
@@ -10,11 +10,13 @@ from textual.screen import Screen
 from supervisor import InstanceState, Refused, SessionKey
 from tui.engine_link.acceptance import follow
 from tui.engine_link.bridge import Bridge
+from tui.engine_link.verb_queue import Act, VerbQueue
 from tui.operator import consequences
+from tui.operator.app import app_of
 from tui.operator.consequences import Consequence
 from tui.operator.operations import Operations
 from tui.operator.orders import Order, Orders, Thing, carry_out, client_of, instance_of, session_of, tell_result
-from tui.screens.dialogs.confirm import ConfirmScreen
+from tui.screens.dialogs.confirm import confirm
 from tui.screens.dialogs.scale import ScaleScreen
 
 ON_TARGETS = (
@@ -70,21 +72,13 @@ class OperatorScreen(Screen[None]):
             return bool(self.target_sessions())
         return True
 
-    def attempt(self, act: Callable[[], str]) -> None:
-        """Does it and says so, or says why it was refused."""
-        try:
-            self.notify(act(), markup=False, timeout=4)
-        except Refused as error:
-            self.notify(str(error), severity="warning", markup=False)
+    @property
+    def verbs(self) -> VerbQueue:
+        return app_of(self).verbs
 
-    def confirm(self, consequence: Consequence, act: Callable[[], str]) -> None:
+    def confirm(self, consequence: Consequence, act: Act) -> None:
         """Does it when the operator says so, and only then."""
-
-        def decided(answer: bool | None) -> None:
-            if answer is True:
-                self.attempt(act)
-
-        self.app.push_screen(ConfirmScreen(consequence), decided)
+        confirm(self.app, consequence, lambda: self.verbs.attempt(act))
 
     def order(self, verb: str, things: Sequence[Thing], *, is_marked: bool) -> None:
         """Makes the orders of a verb now, asks where it has to be asked, and tells the engine."""
@@ -99,24 +93,25 @@ class OperatorScreen(Screen[None]):
             self._confirm_orders(verb, orders, self._consequence(verb, things[0]))
 
     def _confirm_orders(self, verb: str, orders: Sequence[Order], consequence: Consequence) -> None:
-        def decided(answer: bool | None) -> None:
-            if answer is True:
-                self._tell(verb, orders)
-
-        self.app.push_screen(ConfirmScreen(consequence), decided)
+        confirm(self.app, consequence, lambda: self._tell(verb, orders))
 
     def _tell(self, verb: str, orders: Sequence[Order]) -> None:
         if len(orders) == 1:
-            self.attempt(orders[0].act)
-            return
-        result = carry_out(orders)
-        severity = "warning" if result.refused else "information"
-        self.notify(
-            tell_result(verb.replace("_", " "), result),
-            severity="warning" if severity == "warning" else "information",
-            timeout=12 if result.refused else 4,
-            markup=False,
-        )
+            self.verbs.attempt(orders[0].act)
+        else:
+            self._tell_all(verb, orders)
+
+    def _tell_all(self, verb: str, orders: Sequence[Order]) -> None:
+        async def carry_out_and_say() -> None:
+            result = await carry_out(orders)
+            self.app.notify(
+                tell_result(verb.replace("_", " "), result),
+                severity="warning" if result.refused else "information",
+                timeout=12 if result.refused else 4,
+                markup=False,
+            )
+
+        self.verbs.put(carry_out_and_say)
 
     def _consequence(self, verb: str, thing: Thing) -> Consequence:
         """What a verb would do to one row."""
@@ -229,21 +224,15 @@ class OperatorScreen(Screen[None]):
 
         def decided(text: str | None) -> None:
             if text:
-                result = carry_out([self._send_order(key, text) for key in keys])
-                self.notify(
-                    tell_result("broadcast", result),
-                    severity="warning" if result.refused else "information",
-                    timeout=12 if result.refused else 4,
-                    markup=False,
-                )
+                self._tell_all("broadcast", [self._send_order(key, text) for key in keys])
 
         rows = [self.bridge.sessions[key] for key in keys]
         self.app.push_screen(BroadcastScreen(rows), decided)
 
     def _send_order(self, key: SessionKey, text: str) -> Order:
-        def act() -> str:
+        async def act() -> str:
             try:
-                ticket = self.operations.ask(key, text)
+                ticket = await self.operations.ask(key, text)
             except Refused:
                 self.operations.keep_unsent(key, text)
                 raise

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+import anyio
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
+from tui.operator.app import app_of
 from tui.screens.dialogs.dialog import Dialog
+
+PROMPT_ANSWER = 0.2
+"""Seconds that a line is kept in sight while the engine has not answered. Keys wait a little longer for the work that a
+key has begun (`input_queue.WORKER_PATIENCE`)."""
 
 
 class AskTextScreen(Dialog[str | None]):
@@ -29,16 +35,19 @@ class AskTextScreen(Dialog[str | None]):
         may_be_empty: bool = False,
         suggester: Suggester | None = None,
         mistake_in: Callable[[str], str] = lambda _line: "",
+        refusal_of: Callable[[str], Awaitable[str] | None] = lambda _line: None,
         hint_for: Callable[[str], str] | None = None,
     ) -> None:
         """`mistake_in` returns what is wrong with a line, or nothing when it will do; it is asked once, when the line
-        is to be taken. `hint_for` says something about a line while it is typed."""
+        is to be taken. `refusal_of` tells the engine of a line without mistakes, where that is to be done before the
+        dialog closes, and gives what it refuses. `hint_for` says something about a line while it is typed."""
         super().__init__()
         self._title, self._note = title, note
         self._value, self._placeholder = value, placeholder
         self._may_be_empty = may_be_empty
         self._suggester = suggester
         self._mistake_in = mistake_in
+        self._refusal_of = refusal_of
         self._hint_for = hint_for
 
     def compose(self) -> ComposeResult:
@@ -54,8 +63,11 @@ class AskTextScreen(Dialog[str | None]):
 
     @on(Input.Changed, "#line")
     def hint(self, event: Input.Changed) -> None:
+        self.show_hint(event.value)
+
+    def show_hint(self, line: str) -> None:
         if self._hint_for is not None:
-            text = self._hint_for(event.value)
+            text = self._hint_for(line)
             shown = self.query_one(".hint", Static)
             shown.update(Content(text))
             shown.set_class(bool(text), "-shown")
@@ -66,8 +78,44 @@ class AskTextScreen(Dialog[str | None]):
         if not line and not self._may_be_empty:
             return
         if mistake := self._mistake_in(line):
-            shown = self.query_one(".mistake", Static)
-            shown.update(Content(mistake))
-            shown.add_class("-shown")
-            return
-        self.dismiss(line)
+            self._show_mistake(mistake)
+        elif (telling := self._refusal_of(line)) is not None:
+            self._tell(line, telling)
+        else:
+            self.dismiss(line)
+
+    def _show_mistake(self, mistake: str) -> None:
+        shown = self.query_one(".mistake", Static)
+        shown.update(Content(mistake))
+        shown.add_class("-shown")
+
+    def _tell(self, line: str, telling: Awaitable[str]) -> None:
+        """Keeps the line in sight until the engine has answered, but not longer than `PROMPT_ANSWER`: a refusal that
+        comes later is told as any other, and what is typed meanwhile reaches the screen it is meant for."""
+        answered = anyio.Event()
+        app = self.app
+
+        async def tell() -> None:
+            refusal = await telling
+            answered.set()
+            if not refusal:
+                self._close(line)
+            elif self in app.screen_stack:
+                self._show_mistake(refusal)
+            else:
+                app.notify(refusal, severity="warning", markup=False)
+
+        async def close() -> None:
+            with anyio.move_on_after(PROMPT_ANSWER):
+                await answered.wait()
+            if not answered.is_set():
+                self._close(line)
+
+        app_of(self).verbs.put(tell)
+        # In no group of its own: the keys behind this one wait as long as the dialog does, and no longer.
+        self.run_worker(close())
+
+    def _close(self, line: str) -> None:
+        """Unless it was left meanwhile."""
+        if self in self.app.screen_stack:
+            self.dismiss(line)

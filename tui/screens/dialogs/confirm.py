@@ -12,7 +12,6 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
-from supervisor import Refused
 from tui.operator.consequences import Consequence
 from tui.screens.dialogs.dialog import Dialog
 from tui.themes import MUTED
@@ -24,16 +23,12 @@ SHOWN_FACTS = 8
 """Lines that are in sight at once; the sheet says the same."""
 
 
-def confirm(app: App[Any], consequence: Consequence, act: Callable[[], str]) -> None:
-    """Does it when the operator says so, and only then; tells what was done, or why it was refused."""
+def confirm(app: App[Any], consequence: Consequence, do: Callable[[], object]) -> None:
+    """Does it when the operator says so, and only then."""
 
     def decided(answer: bool | None) -> None:
-        if answer is not True:
-            return
-        try:
-            app.notify(act(), markup=False, timeout=4)
-        except Refused as error:
-            app.notify(str(error), severity="warning", markup=False)
+        if answer is True:
+            do()
 
     app.push_screen(ConfirmScreen(consequence), decided)
 

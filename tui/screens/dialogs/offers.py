@@ -9,17 +9,19 @@ from textual.app import App
 from supervisor import Offer
 from tui.engine_link.acceptance import follow
 from tui.operator import consequences
+from tui.operator.app import app_of
 from tui.operator.operations import Operations
 from tui.screens.dialogs.confirm import confirm
 
 
 def ask_replay(app: App[Any], operations: Operations, offer: Offer) -> None:
-    def replay() -> str:
-        follow(app, operations.replay(offer.key))
+    async def replay() -> str:
+        follow(app, await operations.replay(offer.key))
         return f"{offer.key}: the interrupted turn is sent again"
 
-    confirm(app, consequences.of_replay(offer), replay)
+    confirm(app, consequences.of_replay(offer), lambda: app_of(app).verbs.attempt(replay))
 
 
 def ask_drop(app: App[Any], operations: Operations, offer: Offer) -> None:
-    confirm(app, consequences.of_drop(offer), lambda: operations.drop_offer(offer.key))
+    verbs = app_of(app).verbs
+    confirm(app, consequences.of_drop(offer), lambda: verbs.attempt(lambda: operations.drop_offer(offer.key)))
