@@ -1,14 +1,26 @@
-"""Entries, outcomes and questions as JSON. Every kind has a word of its own beside its JSON: shapes alone are ambiguous
-(what was cancelled reads like what was interrupted before a word was said)."""
+"""Every value of the contract as JSON, and back: the journal, a wire and a remote reader share it.
+
+A value is written as its fields, by name; a tuple, named or not, as a list. Where one of several kinds may stand (an
+entry, an event, an outcome, an answer) its JSON is `[word, fields]`: shapes alone are ambiguous (what was cancelled
+reads like what was interrupted before a word was said). The journal keeps the word in a column of its own.
+
+Reading follows the types of the fields, so a new value needs nothing here. A field that has a default may be missing,
+and one that is not known is passed over: the other side may be older or newer. Everything else that does not fit raises
+`ValueError`, which names the field and never quotes what stands in it.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import fields
-from typing import Any
+import re
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter
-
+from supervisor.api import errors, events
 from supervisor.api.entries import (
     Asked,
     Entry,
@@ -16,11 +28,14 @@ from supervisor.api.entries import (
     QuestionClosed,
     QuestionPosed,
     Replied,
+    StartsAgain,
     ToolCalled,
     ToolReturned,
     TurnEnded,
 )
-from supervisor.api.types import OUTCOME_WORDS, Outcome, Question, outcome_word
+from supervisor.api.errors import BullpenError
+from supervisor.api.events import Event
+from supervisor.api.types import OUTCOME_WORDS, Allow, Answer, Choose, Deny, Outcome, Question
 from supervisor.text.cleaning import join_surrogates
 
 ENTRY_WORDS: dict[type[Entry], str] = {
@@ -34,10 +49,40 @@ ENTRY_WORDS: dict[type[Entry], str] = {
     TurnEnded: "turn-ended",
 }
 ASKED = ENTRY_WORDS[Asked]
+ANSWER_WORDS: dict[type[Answer], str] = {Allow: "allow", Deny: "deny", Choose: "choose"}
+EVENT_WORDS: dict[type[Event], str] = {
+    kind: re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
+    for name, kind in vars(events).items()
+    if isinstance(kind, type) and issubclass(kind, Event)
+}
+"""By their names: no event is kept as one."""
 
-_ENTRIES: dict[str, TypeAdapter[Any]] = {word: TypeAdapter(kind) for kind, word in ENTRY_WORDS.items()}
-_OUTCOMES: dict[str, TypeAdapter[Any]] = {word: TypeAdapter(kind) for kind, word in OUTCOME_WORDS.items()}
-_QUESTION = TypeAdapter(Question)
+FAMILIES: dict[Any, Mapping[Any, str]] = {
+    Entry: ENTRY_WORDS,
+    Event: EVENT_WORDS,
+    Outcome: OUTCOME_WORDS,
+    Answer: ANSWER_WORDS,
+}
+"""What a field may be declared as that holds one of several kinds, and the word for each of them."""
+
+_WORDS = {kind: word for family in FAMILIES.values() for kind, word in family.items()}
+_ERRORS = {
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, BullpenError)
+}
+
+Read = Callable[[Any], Any]
+"""Makes a value from its JSON as `json.loads` gives it. Raises `ValueError`."""
+
+
+def pack(value: Any) -> str:
+    """Any value of the contract as JSON."""
+    return storable(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
+def unpack(kind: Any, packed: str) -> Any:
+    """A value of this kind (a class of the contract, or what a method of `Engine` is annotated with) from its JSON.
+    Raises `ValueError`."""
+    return reader_of(kind)(json.loads(packed))
 
 
 def storable(text: str) -> str:
@@ -45,46 +90,229 @@ def storable(text: str) -> str:
     return join_surrogates(text)
 
 
+# What the journal keeps, with the word beside the JSON
+
+
 def pack_entry(entry: Entry) -> tuple[str, str]:
     """Its word and its JSON."""
-    found = _fields_of(entry)
-    if isinstance(entry, TurnEnded):
-        found["outcome"] = [outcome_word(entry.outcome), entry.outcome]
-    return ENTRY_WORDS[type(entry)], _dump(found)
+    return ENTRY_WORDS[type(entry)], pack(_fields_of(entry))
+
+
+_KINDS_OF_ENTRIES = {word: kind for kind, word in ENTRY_WORDS.items()}
+_KINDS_OF_OUTCOMES = {word: kind for kind, word in OUTCOME_WORDS.items()}
 
 
 def unpack_entry(word: str, packed: str) -> Entry:
-    """Raises `ValueError` (pydantic's included), `KeyError` or `TypeError` when it is none of ours."""
-    found = json.loads(packed)
-    if word == "turn-ended":
-        kind, outcome = found["outcome"]
-        found["outcome"] = _OUTCOMES[kind].validate_python(outcome)
-    entry: Entry = _ENTRIES[word].validate_python(found)
+    """Raises `ValueError`, or `KeyError` when it is none of ours."""
+    entry: Entry = unpack(_KINDS_OF_ENTRIES[word], packed)
     return entry
 
 
 def pack_outcome(outcome: Outcome) -> str:
     """Its JSON; its word is `outcome_word`."""
-    return _dump(outcome)
+    return pack(_fields_of(outcome))
 
 
 def unpack_outcome(word: str, packed: str) -> Outcome:
-    outcome: Outcome = _OUTCOMES[word].validate_json(packed)
+    """Raises `ValueError`, or `KeyError` when it is none of ours."""
+    outcome: Outcome = unpack(_KINDS_OF_OUTCOMES[word], packed)
     return outcome
 
 
 def pack_question(question: Question) -> str:
-    return _dump(question)
+    return pack(question)
 
 
 def unpack_question(packed: str) -> Question:
-    return _QUESTION.validate_json(packed)
+    question: Question = unpack(Question, packed)
+    return question
 
 
-def _dump(thing: object) -> str:
-    return storable(json.dumps(thing, ensure_ascii=False, default=_fields_of))
+# What is raised, and what is streamed
+
+
+def pack_error(error: BullpenError) -> str:
+    """`[name, message, fields]`."""
+    return pack([type(error).__name__, str(error), vars(error)])
+
+
+def unpack_error(packed: str) -> BullpenError:
+    """The same kind of error with the same message and fields; a `BullpenError` when it is of a kind not known here.
+    Raises `ValueError`."""
+    match json.loads(packed):
+        case [str(name), str(message), dict(found)]:
+            kind = _ERRORS.get(name, BullpenError)
+            error = kind.__new__(kind, message)
+            Exception.__init__(error, message)
+            vars(error).update(found)
+            return error
+    raise ValueError("it is no error")
+
+
+def pack_fragment(text: str) -> str:
+    """A piece of `Ticket.stream`: its text, or null for `StartsAgain`."""
+    return "null" if isinstance(text, StartsAgain) else pack(text)
+
+
+def unpack_fragment(packed: str) -> str:
+    """Raises `ValueError`."""
+    return StartsAgain() if packed == "null" else str(unpack(str, packed))
+
+
+# Writing
+
+
+def _plain(thing: Any) -> Any:
+    """One level of what JSON does not know; the encoder asks for the next. (`asdict` copies everything first.)"""
+    if is_dataclass(thing):
+        word = _WORDS.get(type(thing))
+        return _fields_of(thing) if word is None else [word, _fields_of(thing)]
+    if isinstance(thing, frozenset):
+        return sorted(thing)
+    if isinstance(thing, Mapping):
+        return dict(thing)
+    raise TypeError(f"{type(thing).__name__} is no value of the contract")
 
 
 def _fields_of(thing: Any) -> dict[str, Any]:
-    """Of a dataclass, one level of it: the encoder asks for the next. (`asdict` copies everything first.)"""
-    return {field.name: getattr(thing, field.name) for field in fields(thing)}
+    return {name: getattr(thing, name) for name in type(thing).__dataclass_fields__}
+
+
+# Reading
+
+
+@cache
+def reader_of(kind: Any) -> Read:
+    """Makes values of that type. Raises `TypeError` for a type that does not belong into the contract."""
+    if kind in FAMILIES:
+        return _read_family(FAMILIES[kind])
+    if kind in (str, int, float, bool):
+        return _read_scalar(kind)
+    if kind is None or kind is type(None):
+        return _read_none
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _read_optional(inner)
+    if origin is tuple:
+        return _read_list(inner[0], tuple) if inner[1:] == (...,) else _read_fixed(kind, inner, tuple)
+    if origin is frozenset:
+        return _read_list(inner[0], frozenset)
+    if origin in (dict, Mapping):
+        return _read_mapping(*inner)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _read_enum(kind)
+    if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        hints = get_type_hints(kind)
+        return _read_fixed(kind, [hints[name] for name in kind._fields], lambda found: kind(*found))
+    if is_dataclass(kind):
+        return _read_dataclass(kind)
+    raise TypeError(f"{kind!r} is no type of the contract")
+
+
+def _read_scalar(kind: type) -> Read:
+    is_number = kind is float
+
+    def read(found: Any) -> Any:
+        # An integer is written for a float that a clock or a sum left whole; it is equal to it.
+        if type(found) is kind or (is_number and type(found) is int):
+            return found
+        raise _unfit(kind.__name__, found)
+
+    return read
+
+
+def _read_none(found: Any) -> None:
+    if found is not None:
+        raise _unfit("null", found)
+
+
+def _read_optional(inner: tuple[Any, ...]) -> Read:
+    kinds = [kind for kind in inner if kind is not type(None)]
+    if len(kinds) != 1 and (union := Union[tuple(kinds)]) not in FAMILIES:  # noqa: UP007 - made, not written
+        raise TypeError(f"of {union!r} it cannot be told which one it is: give them words")
+    present = reader_of(kinds[0] if len(kinds) == 1 else Union[tuple(kinds)])  # noqa: UP007
+    return lambda found: None if found is None else present(found)
+
+
+def _read_list(kind: Any, make: Callable[[list[Any]], Any]) -> Read:
+    one = reader_of(kind)
+
+    def read(found: Any) -> Any:
+        if type(found) is not list:
+            raise _unfit("list", found)
+        return make([one(each) for each in found])
+
+    return read
+
+
+def _read_fixed(kind: Any, inner: Any, make: Callable[[list[Any]], Any]) -> Read:
+    parts = [reader_of(each) for each in inner]
+
+    def read(found: Any) -> Any:
+        if type(found) is not list or len(found) != len(parts):
+            raise _unfit(f"list of {len(parts)}", found)
+        return make([part(each) for part, each in zip(parts, found, strict=True)])
+
+    return read
+
+
+def _read_mapping(key: Any, value: Any) -> Read:
+    if key is not str:
+        raise TypeError("JSON has texts for keys")
+    one = reader_of(value)
+
+    def read(found: Any) -> Any:
+        if type(found) is not dict:
+            raise _unfit("object", found)
+        return {name: one(each) for name, each in found.items()}
+
+    return read
+
+
+def _read_enum(kind: type[Enum]) -> Read:
+    known = {member.value: member for member in kind}
+
+    def read(found: Any) -> Any:
+        if type(found) not in (str, int) or (member := known.get(found)) is None:
+            raise ValueError(f"no {kind.__name__}")
+        return member
+
+    return read
+
+
+def _read_family(words: Mapping[Any, str]) -> Read:
+    kinds = {word: _read_dataclass(kind) for kind, word in words.items()}
+
+    def read(found: Any) -> Any:
+        match found:
+            case [str(word), held] if word in kinds:
+                return kinds[word](held)
+        raise ValueError(f"none of {', '.join(kinds)}")
+
+    return read
+
+
+def _read_dataclass(kind: Any) -> Read:
+    hints = get_type_hints(kind)
+    readers = {field.name: reader_of(hints[field.name]) for field in fields(kind)}
+    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+
+    def read(found: Any) -> Any:
+        if type(found) is not dict:
+            raise _unfit("object", found)
+        if not needed <= found.keys():
+            raise ValueError(f"{kind.__name__} lacks {', '.join(sorted(needed - found.keys()))}")
+        values = {}
+        for name, held in found.items():
+            if (part := readers.get(name)) is not None:
+                try:
+                    values[name] = part(held)
+                except ValueError as error:
+                    raise ValueError(f"{kind.__name__}.{name}: {error}") from None
+        return kind(**values)
+
+    return read
+
+
+def _unfit(wanted: str, found: Any) -> ValueError:
+    return ValueError(f"{wanted} is wanted, not {type(found).__name__}")

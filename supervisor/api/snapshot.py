@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supervisor.api.types import (
@@ -33,7 +34,7 @@ class DiskUse:
     """Transcripts, and what the CLI keeps beside them."""
     free: int = 0
     """On the disk of the state directory."""
-    of_session: dict[str, int] = field(default_factory=dict)
+    of_session: Mapping[str, int] = field(default_factory=dict)
     """Workspace and conversation, by the conversation's id."""
 
 

@@ -5,6 +5,7 @@ Everything here is a value. Nothing here imports another module of the package b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
@@ -408,7 +409,7 @@ class Deny:
 class Choose:
     """Answers an AskUserQuestion: question text → chosen label (or free text)."""
 
-    answers: dict[str, str]
+    answers: Mapping[str, str]
 
 
 Answer = Allow | Deny | Choose
