@@ -123,7 +123,8 @@ def decide(scene: Scene) -> Decision | None:
             waiting_for_room += 1
             if waiting_for_room > pool.closing:
                 # Also a warm client whose session has more to say, when that session's turn is later than this one:
-                # otherwise one session's queue would keep its place for ever.
+                # otherwise one session's queue would keep its place for ever. A client that was started for a turn
+                # runs that turn first: ended before, its start would have been for nothing.
                 victim = pool.find_victim() or _last_ready(order[position + 1 :])
                 if victim is not None:
                     return Evict(victim)
@@ -227,5 +228,6 @@ def has_free_turn(pool: Pool, max_sessions: int) -> bool:
 
 
 def _last_ready(later: list[Session]) -> Slot | None:
-    """The warm client of the session that is furthest from its turn."""
-    return next((one.slot for one in reversed(later) if one.slot is not None and one.slot.is_ready), None)
+    """The warm client of the session that is furthest from its turn, among those that have had one."""
+    slots = (session.slot for session in reversed(later))
+    return next((slot for slot in slots if slot is not None and slot.is_ready and slot.turns > 0), None)

@@ -89,6 +89,8 @@ def _breaches_of_eviction(scene: Scene, victim: Slot) -> Iterator[str]:
     elif not idle:
         if scene.is_over_budget or victim.session is None:
             yield f"{victim!r} is evicted, and is needed"
+        elif victim.turns == 0:
+            yield f"{victim!r} is evicted before the turn that it was started for"
     elif victim not in idle:
         yield f"{victim!r} is evicted, and is needed; {idle} are not"
     else:

@@ -297,6 +297,18 @@ def test_7_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() ->
     assert stage.decide() == Begin(waiting, slot)
 
 
+@pytest.mark.parametrize("turns", [0, 1])
+def test_7_a_client_that_was_started_for_a_turn_runs_it_before_it_makes_room(turns: int) -> None:
+    """One that has had its turn makes room for an earlier one; one that has just come would have started for nothing."""
+    stage = Stage(cap=1)
+    boris = stage.session("boris", "b")
+    slot = stage.slot(SlotState.READY, boris)
+    slot.turns = turns
+    stage.session("chiara", "c")
+    stage.last_served = {"boris": 7}
+    assert stage.decide() == (Evict(slot) if turns else Begin(boris, slot))
+
+
 def test_8_spares_are_opened_when_nobody_waits() -> None:
     stage = Stage(cap=2, spares=1)
     assert stage.decide() == OpenSpare()
