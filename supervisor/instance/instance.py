@@ -136,23 +136,24 @@ class Instance:
             self._next.append(stimulus)
             return None
         self._is_handling = True
-        try:
-            return self._handle(stimulus)
-        finally:
-            try:
-                self._handle_next()
-            finally:
-                self._is_handling = False
-
-    def _handle_next(self) -> None:
+        answer: object = None
         mistake: Exception | None = None
-        while self._next:
-            try:
-                self._handle(self._next.popleft())
-            except Exception as error:
-                mistake = mistake or error
+        self._next.appendleft(stimulus)
+        is_first = True
+        try:
+            while self._next:
+                try:
+                    given = self._handle(self._next.popleft())
+                except Exception as error:
+                    mistake = mistake or error
+                else:
+                    answer = given if is_first else answer
+                is_first = False
+        finally:
+            self._is_handling = False
         if mistake is not None:
             raise mistake
+        return answer
 
     def _handle(self, stimulus: Stimulus) -> object:
         if stimuli.log.isEnabledFor(logging.DEBUG):

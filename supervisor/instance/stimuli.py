@@ -57,6 +57,8 @@ class Request(Stimulus, Generic[AnswerT]):
 class ClientStarting(Fact):
     """Its process is being started."""
 
+    may_allow_a_step: ClassVar[bool] = False
+
     slot: Slot
 
 
@@ -120,7 +122,9 @@ class ServersChanged(Fact):
 
 @dataclass(frozen=True, slots=True)
 class ClientEnding(Fact):
-    """It is on its way out, at that step of the ladder."""
+    """It is on its way out, at that step of the ladder, which goes on whatever becomes of this."""
+
+    may_allow_a_step: ClassVar[bool] = False
 
     slot: Slot
     step: str
@@ -145,6 +149,8 @@ class QuestionPut(Fact):
 @dataclass(frozen=True, slots=True)
 class QuestionOver(Fact):
     """One question of its turn was answered, has expired or was lost."""
+
+    may_allow_a_step: ClassVar[bool] = False
 
     slot: Slot
 
@@ -215,7 +221,9 @@ class TimePassed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class MemoryMeasured(Fact):
-    """Every client's processes were measured."""
+    """Every client's processes were measured. `HostChanged` follows when the host's memory is known as well."""
+
+    may_allow_a_step: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +243,9 @@ class PlaceClaimed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class SubmitPrompt(Request[Turn]):
-    """Queues a prompt in its session, which is opened where there is none."""
+    """Queues a prompt in its session, which is opened where there is none. It may begin from `PromptRecorded` on."""
+
+    may_allow_a_step: ClassVar[bool] = False
 
     key: SessionKey
     prompt: Prompt
@@ -263,6 +273,8 @@ class StopTurn(Request[bool]):
 @dataclass(frozen=True, slots=True)
 class CompactSession(Request[Turn]):
     """Queues the command that shortens the conversation."""
+
+    may_allow_a_step: ClassVar[bool] = False
 
     session: Session
 
@@ -331,7 +343,9 @@ class Adjust(Request[None]):
 
 @dataclass(frozen=True, slots=True)
 class ApplyTemplate(Request[None]):
-    """The same template with other limits; what is compiled into clients does not differ."""
+    """The same template with other limits; what is compiled into clients does not differ. `HostChanged` follows."""
+
+    may_allow_a_step: ClassVar[bool] = False
 
     template: Template
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 import anyio
 import pytest
 
 from supervisor.api import events as past
-from supervisor.api.types import Done, Failed, FailureKind, Prompt, Server, ServerState
+from supervisor.api.types import Allow, Done, Failed, FailureKind, Prompt, Server, ServerState
+from supervisor.engine import housekeeping
+from supervisor.engine import supervisor as engine
 from supervisor.engine.supervisor import Supervisor
+from supervisor.instance import scheduler
 from supervisor.instance.circuit_breaker import CircuitBreaker
 from supervisor.instance.client_reports import ClientReports
 from supervisor.instance.turns import Turns
+from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited, TextDelta
 from supervisor.sessions.session import Session
 from supervisor.testing import FakeWorld, hold
@@ -147,3 +152,91 @@ async def test_a_client_that_is_ended_by_a_mistake_holds_its_session_back_as_a_c
         assert instance.core.backoff.failures == 2
         await supervisor.interrupt(ticket.key)
         assert supervisor.failure is None
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["its process ends", "the operator ends it"])
+async def test_a_mistake_in_the_scheduler_leaves_no_process_behind(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    """The steps of a client's end go on whatever becomes of the rest (R3)."""
+    monkeypatch.setattr(engine, "LAST_RESORT", 0.5)
+    with pytest.raises((ExceptionGroup, ZeroDivisionError)):
+        await end_a_client_without_a_scheduler(start, world, monkeypatch, is_killed=is_killed)
+    assert world.live == []
+
+
+async def end_a_client_without_a_scheduler(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch, *, is_killed: bool
+) -> None:
+    def fail(scene: Any) -> None:
+        raise ZeroDivisionError("in decide")
+
+    async with start(memory_interval=1_000, cleanup_interval=1_000) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
+        await anyio.wait_all_tasks_blocked()
+        (slot,) = supervisor._instances["desk"].pool
+        monkeypatch.setattr(scheduler, "decide", fail)
+        if is_killed:
+            with suppress(ZeroDivisionError):
+                await supervisor.kill_client(slot.id)
+        else:
+            world.connections[0].die()
+        with anyio.move_on_after(3):
+            await supervisor._stopped.wait()
+    assert supervisor.failure is not None
+
+
+class FailOnce:
+    """In the place of `decide`: makes one mistake."""
+
+    def __init__(self) -> None:
+        self._decide = scheduler.decide
+        self.has_failed = False
+
+    def __call__(self, scene: Any) -> Any:
+        if not self.has_failed:
+            self.has_failed = True
+            raise ZeroDivisionError("in decide")
+        return self._decide(scene)
+
+
+async def test_a_caller_is_not_told_of_a_mistake_that_comes_after_the_prompt_was_taken_in(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The prompt is in its queue and on its way to the journal (R1)."""
+    told: list[Exception] = []
+    with suppress(ExceptionGroup, ZeroDivisionError):
+        async with start(memory_interval=1_000, cleanup_interval=1_000) as supervisor:
+            await anyio.wait_all_tasks_blocked()
+            monkeypatch.setattr(scheduler, "decide", FailOnce())
+            try:
+                await supervisor.submit(Prompt("desk", "one", user="ana"))
+            except ZeroDivisionError as error:
+                told.append(error)
+            with anyio.move_on_after(1):
+                await supervisor._stopped.wait()
+    assert told == []
+
+
+async def test_an_approval_reaches_its_client_whatever_the_scheduler_makes_of_it(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is recorded as approved when the verdict goes to the client: then it has to arrive there (D4)."""
+    monkeypatch.setattr(housekeeping, "TICK", 1_000.0)
+    world.on_prompt = hold
+    verdicts: list[Any] = []
+    async with start(memory_interval=1_000, cleanup_interval=1_000) as supervisor:
+        await supervisor.submit(Prompt("desk", "one", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+
+        async def ask() -> None:
+            verdicts.append(await world.connections[0].ask(ToolRequest("Write", {"file_path": "x"})))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await until(lambda: supervisor.view.open_questions())
+            with monkeypatch.context() as patch:
+                patch.setattr(scheduler, "decide", FailOnce())
+                await supervisor.answer(supervisor.view.open_questions()[0].id, Allow())
+                await until(lambda: verdicts)
+    assert isinstance(verdicts[0].answer, Allow)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import anyio
+import psutil
 import pytest
 
 from supervisor.api import events as past
 from supervisor.api.snapshot import ClientRow
 from supervisor.api.types import Done, Failed, FailureKind, MemoryLevel, Prompt, SlotState, WhyWaiting
+from supervisor.engine import housekeeping, memory_sampler
 from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription
 from supervisor.permissions.requests import ToolRequest
@@ -312,3 +316,54 @@ async def test_a_session_that_backs_off_keeps_no_place_from_other_instances(
         assert waiting.finished is None
         session.backoff.release()
         assert isinstance(await waiting.outcome(), Done)
+
+
+async def test_no_client_is_admitted_with_the_hosts_memory_as_it_was_before(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client has shrunk and others have taken what it left: there is no room in any measurement."""
+    monkeypatch.setattr(
+        memory_sampler,
+        "psutil",
+        SimpleNamespace(Process=psutil.Process, virtual_memory=lambda: SimpleNamespace(available=50 * MiB)),
+    )
+    world.on_prompt = hold
+    world.expected_bytes = 100 * MiB
+    template = make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}, queue={"maxWait": "none"})
+    async with start(template, memory_interval=0.1, memory_budget="64GiB") as supervisor:
+        await supervisor.submit(Prompt("desk", "one", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        world.connections[0].memory_bytes = 800 * MiB
+        await until(lambda: client(supervisor).memory_bytes == 800 * MiB)
+        await anyio.sleep(0.3)
+        await (await supervisor.submit(Prompt("desk", "two", user="boris"))).accepted()
+        await anyio.sleep(0.3)
+        assert len(world.connections) == 1, "800 + 100 > 850"
+        world.connections[0].memory_bytes = 200 * MiB  # capacity is 50 + 200 now; 200 + 100 do not fit
+        await until(lambda: client(supervisor).memory_bytes == 200 * MiB)
+        await anyio.sleep(0.5)
+        (boris,) = [row for row in supervisor.view.snapshot().sessions if row.key.user == "boris"]
+        assert len(world.connections) == 1, [one.launch for one in world.connections]
+        assert boris.why is WhyWaiting.MEMORY
+
+
+async def test_a_lowered_limit_of_the_host_holds_for_the_step_that_follows(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something became possible since the last look (here: a backoff has let go), and then the operator says: one."""
+    monkeypatch.setattr(housekeeping, "TICK", 1_000.0)
+    world.on_prompt = hold
+    template = make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}, queue={"maxWait": "none"})
+    async with start(template, memory_interval=1_000, cleanup_interval=1_000) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).accepted()
+        await until(lambda: world.connections and world.connections[0].prompts)
+        boris = await supervisor.submit(Prompt("desk", "two", user="boris"))
+        session = supervisor._instances["desk"].sessions[boris.key]
+        session.backoff.fail(supervisor._clock.steady())
+        await boris.accepted()
+        await anyio.wait_all_tasks_blocked()
+        assert len(world.connections) == 1
+        session.backoff.until = 0.0
+        await supervisor.adjust("", "max_agents", "1")
+        await anyio.wait_all_tasks_blocked()
+        assert len(world.connections) == 1, "two clients, and max_agents is 1"

@@ -299,7 +299,7 @@ def test_7_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() ->
 
 @pytest.mark.parametrize("turns", [0, 1])
 def test_7_a_client_that_was_started_for_a_turn_runs_it_before_it_makes_room(turns: int) -> None:
-    """One that has had its turn makes room for an earlier one; one that has just come would have started for nothing."""
+    """One that has had its turn makes room for an earlier one; the start of one that has just come would be wasted."""
     stage = Stage(cap=1)
     boris = stage.session("boris", "b")
     slot = stage.slot(SlotState.READY, boris)
