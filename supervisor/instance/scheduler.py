@@ -216,8 +216,7 @@ class Scheduler:
         slot.move(SlotState.BUSY)
         recorded = anyio.Event()
         clock = self._core.clock
-        if turn.begins_when_recorded:
-            turn.begins_when_recorded = False
+        if self._turns.was_begun_on_record(turn):
             recorded.set()
         else:
             # The client waits for that record itself: the writing of a prompt is no step of the scheduler.

@@ -151,6 +151,11 @@ class Turns:
         self._ready.pop(session.key, None)
         return turn
 
+    def was_begun_on_record(self, turn: Turn) -> bool:
+        """Its one record has said that it begins, and is durable: nothing more is recorded of its start."""
+        was_begun, turn.begins_when_recorded = turn.begins_when_recorded, False
+        return was_begun
+
     def put_compaction(self, session: Session) -> Turn:
         """Queues the command that shortens the session's conversation, before all that waits in it."""
         key = session.key

@@ -74,6 +74,7 @@ REBUILT_OF_TURN = {
     "is_revived": "true",
     "queued_steady": "when it is queued again",
     "eligible_steady": "when it could begin again",
+    "begins_when_recorded": "false: it waits, or it has begun and is interrupted",
     "_on_end": "by this run's supervisor",
 }
 _OF_WHAT_RAN = "a turn that had begun is interrupted, and one that had not has none"

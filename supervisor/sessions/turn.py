@@ -68,6 +68,8 @@ class Turn:
         self.queued_steady = 0.0
         self.eligible_steady: float | None = None
         """Since when nothing but the pool keeps it waiting (steady seconds); `maxWait` counts from here."""
+        self.begins_when_recorded = False
+        """Its record says already that it begins: it does as soon as that is durable, or is recorded anew."""
 
         # Written by `Session`.
         self.started_at: float | None = None
@@ -76,8 +78,6 @@ class Turn:
         self.first_text_steady: float | None = None
         self.is_taken_down = False
         """Its prompt stands in the conversation: a turn that is put back and begins again is not asked twice."""
-        self.begins_when_recorded = False
-        """Its record says already that it begins: it does as soon as that is durable, or is recorded anew."""
         self.is_second_try = False
         """It was rejected behind words that the model had not replied to, and is sent again without them."""
         self.blocks: list[str] = []
