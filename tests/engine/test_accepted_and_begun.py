@@ -39,8 +39,8 @@ async def warm(
     template = make_template(concurrency={"maxSessions": turns}, pool={"spares": 0, "maxClients": 2})
     async with start(template) as supervisor:
         for user in ("ana", "boris"):
-            await supervisor.submit(ask(user, "hello")).outcome()
-        await until(lambda: [one.state for one in supervisor.snapshot().clients] == [SlotState.READY] * 2)
+            await (await supervisor.submit(ask(user, "hello"))).outcome()
+        await until(lambda: [one.state for one in supervisor.view.snapshot().clients] == [SlotState.READY] * 2)
         world.on_prompt = hold
         await supervisor._host.journal.flush()
         yield supervisor
@@ -55,7 +55,7 @@ async def test_a_prompt_for_a_warm_client_costs_one_transaction_and_is_written_w
     async with warm(start, world, make_template) as supervisor:
         world.on_prompt = lambda connection, text: seen.append(records())
         before = supervisor._host.journal.commits
-        ticket = supervisor.submit(ask("ana"))
+        ticket = await supervisor.submit(ask("ana"))
         await until(lambda: seen)
         await ticket.accepted()
         assert seen == [[(True, "")]]
@@ -67,8 +67,8 @@ async def test_of_two_that_come_at_once_the_one_without_a_place_is_accepted_as_o
 ) -> None:
     """R2: what had not started runs after a kill; only what may have been written is offered."""
     async with warm(start, world, make_template, turns=1) as supervisor:
-        supervisor.submit(ask("ana"))
-        second = supervisor.submit(ask("boris"))
+        await supervisor.submit(ask("ana"))
+        second = await supervisor.submit(ask("boris"))
         await second.accepted()
         assert records() == [(True, ""), (False, "")]
 
@@ -78,18 +78,18 @@ async def test_a_prompt_that_had_to_wait_after_all_begins_with_a_record_of_its_o
 ) -> None:
     seen: list[Any] = []
     async with warm(start, world, make_template) as supervisor:
-        ticket = supervisor.submit(ask("ana"))
-        supervisor.pause("desk")
+        ticket = await supervisor.submit(ask("ana"))
+        await supervisor.pause("desk")
         await ticket.accepted()
         assert records() == [(False, "")]
-        assert supervisor.snapshot().sessions[0].why is WhyWaiting.PAUSED
+        assert supervisor.view.snapshot().sessions[0].why is WhyWaiting.PAUSED
 
         def answer(connection: FakeConnection, text: str) -> None:
             seen.append(records())
             connection.reply("well")
 
         world.on_prompt = answer
-        supervisor.resume("desk")
+        await supervisor.resume("desk")
         assert isinstance(await ticket.outcome(), Done)
         assert seen == [[(True, "")]]
 
@@ -98,8 +98,8 @@ async def test_a_prompt_withdrawn_while_it_is_recorded_has_not_begun(
     start: Start, world: FakeWorld, make_template: MakeTemplate, records: Any
 ) -> None:
     async with warm(start, world, make_template) as supervisor:
-        ticket = supervisor.submit(ask("ana"))
-        supervisor.withdraw(ticket.turn_id)
+        ticket = await supervisor.submit(ask("ana"))
+        await supervisor.withdraw(ticket.turn_id)
         assert isinstance(await ticket.outcome(), Cancelled)
         assert records() == [(False, "cancelled")]
         assert "again" not in world.connections[0].prompts
@@ -112,11 +112,11 @@ async def test_a_prompt_that_cannot_be_recorded_leaves_the_client_free(
         journal = supervisor._host.journal
         await journal._connection.execute_fetchall("PRAGMA query_only = 1")
         with pytest.raises(NotRecorded):
-            await supervisor.submit(ask("ana")).accepted()
+            await (await supervisor.submit(ask("ana"))).accepted()
         await journal._connection.execute_fetchall("PRAGMA query_only = 0")
         assert (records(), world.connections[0].prompts) == ([], ["hello"])
-        assert [one.state for one in supervisor.snapshot().clients] == [SlotState.READY] * 2
-        again = supervisor.submit(ask("ana"))
+        assert [one.state for one in supervisor.view.snapshot().clients] == [SlotState.READY] * 2
+        again = await supervisor.submit(ask("ana"))
         await until(lambda: "again" in world.connections[0].prompts)
         world.connections[0].reply("well")
         assert isinstance(await again.outcome(), Done)
