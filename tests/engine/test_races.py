@@ -72,6 +72,7 @@ async def test_an_impatient_second_interrupt_does_not_hit_the_next_turn(start: S
         first = await supervisor.submit(Prompt("desk", "one", user="ana"))
         second = await supervisor.submit(Prompt("desk", "two", user="ana"))
         connection = await until_prompted(world)
+        await anyio.wait_all_tasks_blocked()  # its request was heard: an interrupt before that is sent again by itself
         interrupt, slowed = connection.interrupt, anyio.Event()
 
         async def slow_interrupt() -> None:
