@@ -65,7 +65,8 @@ from supervisor.instance.shared import HostContext
 from supervisor.journal import Journal, Note, OfferOutcome
 from supervisor.journal.past_events import tell_past
 from supervisor.process.adopted import adopting
-from supervisor.process.client import Client, EndReason
+from supervisor.process.client import Client
+from supervisor.process.end_reason import EndReason
 from supervisor.process.patience import KILL
 from supervisor.recovery.offers import OfferDesk
 from supervisor.recovery.orphans import end_marked, end_orphans

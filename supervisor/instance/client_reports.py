@@ -9,7 +9,8 @@ from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.detached_turns import DetachedTurns
 from supervisor.instance.turns import Turns
-from supervisor.process.client import Client, EndReason
+from supervisor.process.client import Client
+from supervisor.process.end_reason import EndReason
 from supervisor.process.exit_causes import OomWatch, classify
 from supervisor.process.reports import ClientEvent, Result, ToolEnded, ToolStarted
 from supervisor.sessions.outcomes import REJECTIONS, stopped

@@ -10,8 +10,9 @@ from supervisor.instance.client_listener import ClientListener
 from supervisor.instance.core import InstanceCore
 from supervisor.journal import ClientRecord
 from supervisor.permissions.requests import ToolRequest, Verdict
-from supervisor.process.client import Client, EndReason
+from supervisor.process.client import Client
 from supervisor.process.connection import Connector, Launch
+from supervisor.process.end_reason import EndReason
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 

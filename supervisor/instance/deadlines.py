@@ -12,7 +12,7 @@ from supervisor.instance.detached_turns import DetachedTurns
 from supervisor.instance.scheduler import Scheduler
 from supervisor.instance.stopping import Stopping
 from supervisor.instance.turns import Turns
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from supervisor.scheduling.pool_size import find_surplus
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn

@@ -13,7 +13,7 @@ from supervisor.instance.core import InstanceCore
 from supervisor.instance.scheduler import Scheduler
 from supervisor.instance.turns import Turns
 from supervisor.permissions.requests import Verdict
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from supervisor.sessions.outcomes import stopped
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn

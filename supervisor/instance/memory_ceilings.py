@@ -7,7 +7,7 @@ from supervisor.config.byte_sizes import about, spell_memory
 from supervisor.config.limits import PoolLimits
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from supervisor.scheduling.memory_reserve import Reserve
 from supervisor.sessions.slot import Slot
 

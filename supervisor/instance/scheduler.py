@@ -12,7 +12,7 @@ from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.stimuli import Handle, StartLost
 from supervisor.instance.turns import Turns
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from supervisor.scheduling.admission import Shortage, find_own_shortage, is_over_budget
 from supervisor.scheduling.dispatcher import (
     Adopt,

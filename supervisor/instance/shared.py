@@ -14,7 +14,8 @@ from supervisor.config.settings import Settings
 from supervisor.feed import Feed
 from supervisor.instance.erasing import Eraser
 from supervisor.journal import Journal
-from supervisor.process.client import Client, Deadlines
+from supervisor.process.client import Client
+from supervisor.process.departure import Deadlines
 from supervisor.process.patience import Patience
 from supervisor.scheduling.admission import HostRoom
 from supervisor.sessions.daily_usage import Today

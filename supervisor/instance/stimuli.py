@@ -16,7 +16,7 @@ from supervisor.api.errors import JournalFailed
 from supervisor.api.types import Outcome, Prompt, Question, Server, SessionKey
 from supervisor.config.templates import Template
 from supervisor.permissions.requests import Verdict
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from supervisor.process.reports import ClientEvent, Result
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot

@@ -11,7 +11,7 @@ from supervisor.api.ids import new_id
 from supervisor.api.types import InstanceState, Interrupted, Outcome, Prompt, SessionKey, Source
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.stimuli import Handle, OutcomeRecorded, OutcomeReplaced, PromptRecorded
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from supervisor.sessions.records import record_turn
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn

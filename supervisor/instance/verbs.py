@@ -14,7 +14,7 @@ from supervisor.instance.core import InstanceCore
 from supervisor.instance.deadlines import Deadlines
 from supervisor.instance.stopping import Stopping
 from supervisor.instance.turns import Turns
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
 

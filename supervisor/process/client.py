@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
 
 from supervisor.api.errors import ClientDied, ConnectFailed, HearingFailed
 from supervisor.api.types import Server, ServerState
-from supervisor.process.connection import Connection, ProcessTree
-from supervisor.process.patience import KILL, TERMINATE, Patience
+from supervisor.process.connection import Connection
+from supervisor.process.departure import Deadlines, Departure
+from supervisor.process.end_reason import SAVES, UNASKED, EndReason
+from supervisor.process.listener import Listener, PlaceT
+from supervisor.process.patience import TERMINATE, Patience
 from supervisor.process.process_tree import Measure, ProcessTable
 from supervisor.process.reports import (
     NEVER_WRITTEN,
-    ClientEvent,
     Compacted,
     Limited,
     Prodded,
@@ -31,23 +31,6 @@ from supervisor.process.reports import (
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """Seconds. Nothing waits for a process without one of these."""
-
-    connect: float = 60.0
-    control: float = 5.0
-    """A control request (interrupt, ping) is answered in 1-20 ms; a stopped process never answers."""
-    health: float = 30.0
-    """Between two pings of an idle client."""
-    settle: float = 10.0
-    """From an interrupt to the Result that it causes."""
-    disconnect: float = 2.0
-    """An interrupted client leaves in 6-30 ms."""
-    terminate: float = 1.0
-    kill: float = 5.0
-
-
 SERVERS = 0.25
 """Seconds between two looks at MCP servers that are still connecting."""
 
@@ -57,35 +40,6 @@ what a process does that woke without a prompt (20-130 ms)."""
 
 BY_ITSELF = "a timer or a wake-up"
 """Why it begins a turn without a prompt, when it does not say."""
-
-
-class EndReason(StrEnum):
-    """Why a client was ended: typed, so that what follows from it needs no reading of messages."""
-
-    EVICTED = "evicted"
-    IDLE = "idle too long"
-    DRAINED = "drained"
-    KILLED = "killed by the operator"
-    STOPPING = "the supervisor stops"
-    START_FAILED = "could not be started"
-    DIED = "its process ended"
-    UNRESPONSIVE = "does not answer"
-    ONE_CALL = "its one call is over"
-    SCALED = "scaled down"
-    CANCELLED = "its task was cancelled"
-    AWAY = "freed while its question waits"
-    RECYCLED = "recycled: over its memory ceiling"
-    REJECTED = "recycled: the API rejected its prompt, which the next one resumes without"
-    PANIC = "ended at once: over its panic ceiling"
-    MISTAKE = "a mistake of bullpen's in what follows from its words"
-
-
-_UNASKED = (EndReason.UNRESPONSIVE, EndReason.PANIC)
-"""Ends that do not wait for an interrupt's Result: it would not come, or there is no time."""
-
-
-_SAVES = (0, 143)
-"""Exit codes of a process that saves before it leaves: by itself, and by SIGTERM."""
 
 
 class _Letter(NamedTuple):
@@ -107,42 +61,6 @@ def _never_written(uuid: str) -> Result:
         error="",
         api_status=None,
     )
-
-
-class Place(Protocol):
-    """Where a client stands in a pool. The client hands it back with all that it tells, and knows no more of it."""
-
-    @property
-    def id(self) -> str: ...
-
-
-PlaceT = TypeVar("PlaceT", bound=Place)
-PlaceIn = TypeVar("PlaceIn", bound=Place, contravariant=True)
-
-
-class Listener(Protocol[PlaceIn]):
-    """Is told what becomes of a client. Every method is synchronous: the reader never waits for a consumer."""
-
-    def client_starting(self, place: PlaceIn) -> None: ...
-    def client_ready(self, place: PlaceIn, seconds: float) -> None: ...
-    def client_told(self, place: PlaceIn, event: ClientEvent) -> None: ...
-    def client_result(self, place: PlaceIn, result: Result) -> None:
-        """The turn of the prompt it was sent is over. It takes another one when it has rested."""
-
-    def client_rested(self, place: PlaceIn) -> None:
-        """It is idle after that turn; told once after each `client_result`, of one that has died as well."""
-
-    def client_began(self, place: PlaceIn, why: str) -> None:
-        """A turn that the CLI has begun by itself. What is told from here on belongs to it, until its end is told."""
-
-    def client_own_result(self, place: PlaceIn, result: Result | None) -> None:
-        """The end of that turn; None when a prompt was merged into it, whose Result is then that of both."""
-
-    def client_servers(self, place: PlaceIn, servers: tuple[Server, ...]) -> None:
-        """How its MCP servers are; told when that has changed."""
-
-    def client_ending(self, place: PlaceIn, step: str) -> None: ...
-    def client_gone(self, place: PlaceIn, seconds: float, left_over: int) -> None: ...
 
 
 class Client(Generic[PlaceT]):
@@ -200,8 +118,7 @@ class Client(Generic[PlaceT]):
         self._why = BY_ITSELF
         self._again: TaskGroup | None = None
         self._servers: tuple[Server, ...] = ()
-        self._was_killed = False
-        """Something of its tree, perhaps the process itself, left only when it was killed."""
+        self._departure = Departure(connection, deadlines, self._patience, self._tell_step)
         self._rested: anyio.Event | None = None
         """Set when the idle sign after a Result has come; None while no Result waits for one."""
 
@@ -226,9 +143,9 @@ class Client(Generic[PlaceT]):
         """Whether the process, which is gone, has saved that total: it does unless it is killed. None when it is not
         known what ended it."""
         if self.error is None:
-            return None if self._was_killed else True
+            return None if self._departure.has_killed else True
         code = self.error.exit_code if isinstance(self.error, ClientDied) else None
-        return None if code is None else code in _SAVES
+        return None if code is None else code in SAVES
 
     def measure(self, table: ProcessTable) -> Measure:
         """Blocking: call it in a thread."""
@@ -321,12 +238,12 @@ class Client(Generic[PlaceT]):
             group.start_soon(self._watch_health)
             await self._ending.wait()
             is_busy = self._uuid or self._own_over is not None or self._is_stirred
-            if is_busy and self.error is None and self.reason not in _UNASKED:
+            if is_busy and self.error is None and self.reason not in UNASKED:
                 self._listener.client_ending(self.place, "interrupt")
                 self._disown()
                 with self._patience.wait(math.inf, until=TERMINATE):
                     await self._interrupt_and_settle()
-            if self._rested is not None and self.error is None and self.reason not in _UNASKED:
+            if self._rested is not None and self.error is None and self.reason not in UNASKED:
                 # A process that is left in the middle of what follows a Result takes its time.
                 with self._patience.wait(REST, until=TERMINATE):
                     await self._rested.wait()
@@ -585,49 +502,13 @@ class Client(Generic[PlaceT]):
         self._note_change()
 
     async def _leave(self) -> None:
-        """The lower half of the ladder: disconnect, TERM, KILL, and a look whether anything is left."""
+        """The lower half of the ladder."""
         began = anyio.current_time()
         self._outbox.close()
         self._prompts.close()
-        tree = self._connection.tree()
-        tree.look()
-        self._tell_step("disconnect")
-        left = anyio.Event()
-        async with anyio.create_task_group() as group:
-            # The SDK shields its disconnect, so it gets a task of its own: a process that does not leave is ended
-            # underneath it, which lets the disconnect return.
-            group.start_soon(self._disconnect, left)
-            patience = 0 if self.reason is EndReason.PANIC else self._deadlines.disconnect
-            with self._patience.wait(patience, until=TERMINATE):
-                await left.wait()
-            tree.look()
-            await self._end_tree(tree)
-        self._tell_step("verify")
-        await tree.look_everywhere()
-        await self._end_tree(tree)
-        if not left.is_set():
-            # Its task was cancelled from outside: what it holds is still to be closed. No process is left to wait for.
-            with anyio.move_on_after(self._deadlines.disconnect):
-                await self._connection.disconnect()
+        left_over = await self._departure.run(waits=self.reason is not EndReason.PANIC)
         self.is_gone = True
-        self._listener.client_gone(self.place, anyio.current_time() - began, tree.alive_count)
-
-    async def _disconnect(self, left: anyio.Event) -> None:
-        await self._connection.disconnect()
-        left.set()
-
-    async def _end_tree(self, tree: ProcessTree) -> None:
-        if tree.alive_count:
-            self._tell_step("terminate")
-            tree.terminate()
-            with self._patience.wait(self._deadlines.terminate, until=KILL):
-                await tree.emptied(math.inf)
-            if tree.alive_count:
-                self._tell_step("kill")
-                tree.look()
-                self._was_killed = True
-                tree.kill()
-                await tree.emptied(self._deadlines.kill)
+        self._listener.client_gone(self.place, anyio.current_time() - began, left_over)
 
     def _tell_step(self, step: str) -> None:
         self._listener.client_ending(self.place, step)

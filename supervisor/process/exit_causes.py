@@ -7,7 +7,7 @@ from pathlib import Path
 
 from supervisor.api.errors import ClientDied, ResumeTargetMissing
 from supervisor.api.types import FailureKind
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 
 LATELY = 10.0
 """Seconds: a client that was killed so soon after the kernel ran out of memory is taken for one of its victims."""

@@ -81,7 +81,7 @@ TARGETS = (
             *_SCHEDULING,
         ),
     ),
-    Target(("supervisor/process/client.py",), (*_CLIENTS, *_SCHEDULING)),
+    Target(("supervisor/process/client.py", "supervisor/process/departure.py"), (*_CLIENTS, *_SCHEDULING)),
     Target(
         (
             "supervisor/journal/notes.py",

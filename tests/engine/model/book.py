@@ -29,7 +29,7 @@ from supervisor.api.types import (
     outcome_word,
 )
 from supervisor.config.templates import Template
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from supervisor.recovery.takeover import LAST_WORDS
 from supervisor.testing import Written
 from tests.engine.model.kept import Kept, KeptTurn

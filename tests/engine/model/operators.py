@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from tests.engine.model.houses import INSTANCES
 from tests.engine.model.play import INSTANCE, PACE, PICK, Play, pick
 from tests.engine.model.recording import rule

@@ -14,7 +14,7 @@ from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Deny, InstanceState, Prompt, outcome_word
 from supervisor.engine.housekeeping import TICK
 from supervisor.engine.supervisor import Supervisor
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from supervisor.scheduling.dispatcher import Decision, Scene
 from supervisor.testing import FakeConnection
 from tests.engine.model.book import Book, Broken, Entry

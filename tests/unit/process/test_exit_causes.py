@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.api.errors import ClientDied, ConnectFailed, ResumeTargetMissing
 from supervisor.api.types import FailureKind
-from supervisor.process.client import EndReason
+from supervisor.process.end_reason import EndReason
 from supervisor.process.exit_causes import LATELY, OomWatch, classify
 
 CASES = [

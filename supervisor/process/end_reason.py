@@ -1,0 +1,34 @@
+"""Why a client was ended, and what follows from that."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class EndReason(StrEnum):
+    """Why a client was ended: typed, so that what follows from it needs no reading of messages."""
+
+    EVICTED = "evicted"
+    IDLE = "idle too long"
+    DRAINED = "drained"
+    KILLED = "killed by the operator"
+    STOPPING = "the supervisor stops"
+    START_FAILED = "could not be started"
+    DIED = "its process ended"
+    UNRESPONSIVE = "does not answer"
+    ONE_CALL = "its one call is over"
+    SCALED = "scaled down"
+    CANCELLED = "its task was cancelled"
+    AWAY = "freed while its question waits"
+    RECYCLED = "recycled: over its memory ceiling"
+    REJECTED = "recycled: the API rejected its prompt, which the next one resumes without"
+    PANIC = "ended at once: over its panic ceiling"
+    MISTAKE = "a mistake of bullpen's in what follows from its words"
+
+
+UNASKED = (EndReason.UNRESPONSIVE, EndReason.PANIC)
+"""Ends that do not wait for an interrupt's Result: it would not come, or there is no time."""
+
+
+SAVES = (0, 143)
+"""Exit codes of a process that saves before it leaves: by itself, and by SIGTERM."""

@@ -1,0 +1,44 @@
+"""Whom a client tells what becomes of it."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from supervisor.api.types import Server
+from supervisor.process.reports import ClientEvent, Result
+
+
+class Place(Protocol):
+    """Where a client stands in a pool. The client hands it back with all that it tells, and knows no more of it."""
+
+    @property
+    def id(self) -> str: ...
+
+
+PlaceT = TypeVar("PlaceT", bound=Place)
+PlaceIn = TypeVar("PlaceIn", bound=Place, contravariant=True)
+
+
+class Listener(Protocol[PlaceIn]):
+    """Is told what becomes of a client. Every method is synchronous: the reader never waits for a consumer."""
+
+    def client_starting(self, place: PlaceIn) -> None: ...
+    def client_ready(self, place: PlaceIn, seconds: float) -> None: ...
+    def client_told(self, place: PlaceIn, event: ClientEvent) -> None: ...
+    def client_result(self, place: PlaceIn, result: Result) -> None:
+        """The turn of the prompt it was sent is over. It takes another one when it has rested."""
+
+    def client_rested(self, place: PlaceIn) -> None:
+        """It is idle after that turn; told once after each `client_result`, of one that has died as well."""
+
+    def client_began(self, place: PlaceIn, why: str) -> None:
+        """A turn that the CLI has begun by itself. What is told from here on belongs to it, until its end is told."""
+
+    def client_own_result(self, place: PlaceIn, result: Result | None) -> None:
+        """The end of that turn; None when a prompt was merged into it, whose Result is then that of both."""
+
+    def client_servers(self, place: PlaceIn, servers: tuple[Server, ...]) -> None:
+        """How its MCP servers are; told when that has changed."""
+
+    def client_ending(self, place: PlaceIn, step: str) -> None: ...
+    def client_gone(self, place: PlaceIn, seconds: float, left_over: int) -> None: ...
