@@ -15,7 +15,7 @@ from supervisor.feed import Feed
 from supervisor.instance.erasing import Eraser
 from supervisor.journal import Journal
 from supervisor.process.client import Client
-from supervisor.process.departure import Deadlines
+from supervisor.process.departure import ProcessDeadlines
 from supervisor.process.patience import Patience
 from supervisor.scheduling.admission import HostRoom
 from supervisor.sessions.daily_usage import Today
@@ -66,10 +66,10 @@ class HostContext:
         return self.log.failing if self.log is not None else ""
 
     @property
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> ProcessDeadlines:
         """Of a client that is started now."""
         settings = self.settings
-        return Deadlines(
+        return ProcessDeadlines(
             connect=settings.connect_timeout,
             control=settings.control_timeout,
             health=settings.health_interval,

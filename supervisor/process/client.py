@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from supervisor.api.errors import ClientDied, ConnectFailed, HearingFailed
 from supervisor.api.types import Server, ServerState
 from supervisor.process.connection import Connection
-from supervisor.process.departure import Deadlines, Departure
+from supervisor.process.departure import Departure, ProcessDeadlines
 from supervisor.process.end_reason import SAVES, UNASKED, EndReason
 from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.patience import TERMINATE, Patience
@@ -75,7 +75,7 @@ class Client(Generic[PlaceT]):
         place: PlaceT,
         connection: Connection,
         listener: Listener[PlaceT],
-        deadlines: Deadlines,
+        deadlines: ProcessDeadlines,
         starts: anyio.CapacityLimiter,
         patience: Patience | None = None,
     ) -> None:

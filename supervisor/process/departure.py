@@ -13,7 +13,7 @@ from supervisor.process.patience import KILL, TERMINATE, Patience
 
 
 @dataclass(frozen=True, slots=True)
-class Deadlines:
+class ProcessDeadlines:
     """Seconds. Nothing waits for a process without one of these."""
 
     connect: float = 60.0
@@ -33,7 +33,7 @@ class Departure:
     """Of one connection. Run again after a native cancel has ended it, it goes on where the process stands."""
 
     def __init__(
-        self, connection: Connection, deadlines: Deadlines, patience: Patience, tell_step: Callable[[str], None]
+        self, connection: Connection, deadlines: ProcessDeadlines, patience: Patience, tell_step: Callable[[str], None]
     ) -> None:
         """`tell_step` is told each step before it is taken: disconnect, verify, terminate, kill."""
         self.has_killed = False
