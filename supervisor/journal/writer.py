@@ -20,7 +20,7 @@ FIRST_DELAY = 0.1
 """Seconds between a failed attempt and the next; doubles up to `LAST_DELAY`. Prompts do not wait for longer than this
 one: a prompt that comes while the journal is failing is tried at the next moment that is `FIRST_DELAY` away."""
 LAST_DELAY = 5.0
-LINGER = 0.1
+LINGER = 0.25
 """Seconds that what may wait (`Note.may_wait`) waits for something else to be written with."""
 CLOSING_TIME = 5.0
 """Seconds that what is still to be written has once the journal is being closed."""
