@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
+from textual.screen import Screen
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
@@ -19,15 +20,35 @@ FIRST = frozenset({"go_back", "help"})
 class FittedFooter(Footer):
     """In the order of the bindings, which is that of their importance: the last ones give way first."""
 
-    _fitted_for = 0
+    _composed: tuple[object, ...] = ()
+    """What it was made from."""
 
     def on_resize(self) -> None:
-        if self.app.size.width != self._fitted_for:
-            self.call_after_refresh(self.recompose)
+        self.call_after_refresh(self._renew)
+
+    def bindings_changed(self, screen: Screen[object]) -> None:
+        # Told a dozen times while a screen starts and whenever the focus moves, and hardly ever with a change.
+        self._bindings_ready = True
+        if screen.app.app_focus and self.is_attached and screen is self.screen:
+            self.call_after_refresh(self._renew)
+
+    async def _renew(self) -> None:
+        if self.is_attached and self._materials() != self._composed:
+            await self.recompose()
+
+    def _materials(self) -> tuple[object, ...]:
+        """All that the line follows from. Each key of it is a widget, which is not made anew for the same words."""
+        screen, palette = self.screen, self.app.COMMAND_PALETTE_BINDING
+        bindings = [
+            (one.binding.key, one.binding.description, one.binding.action, one.enabled, one.tooltip)
+            for key, one in screen.active_bindings.items()
+            if one.binding.show or key == palette
+        ]
+        return (self._bindings_ready, self.app.size.width, screen.has_class("-narrow"), *bindings)
 
     def compose(self) -> ComposeResult:
         keys = [cast("FooterKey", key) for key in super().compose()]
-        self._fitted_for = width = self.app.size.width
+        self._composed, width = self._materials(), self.app.size.width
         # The sheet hides the palette's key on a narrow screen.
         docked = [key for key in keys if key.has_class("-command-palette")]
         others = [key for key in keys if key not in docked]
