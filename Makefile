@@ -10,7 +10,7 @@ test quick check: export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test quick probes check soak mutants chaos bench bench-ui format schema screenshots clean
+.PHONY: help demo run test quick probes check lint soak mutants chaos bench bench-ui format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,12 +33,14 @@ chaos: $(VENV)/installed-test ## Kill, stop and refuse everything for a minute, 
 probes: $(VENV)/installed-test ## Ask the installed SDK and CLI whether what bullpen is built on is still so: two minutes
 	$(BIN)/python -m tests.probes $(PROBES)
 
-check: $(VENV)/installed-test ## Format, lint, types, import contracts, and the tests that need no loop
+check: lint ## Format, lint, types, import contracts, and the tests that need no loop
+	$(BIN)/python -m pytest tests/unit -q
+
+lint: $(VENV)/installed-test ## Format, lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/unit -q
 
 soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool: 1,500 new examples, some minutes
 	$(BIN)/python -m pytest tests/engine/model --hypothesis-profile=soak -q
