@@ -42,8 +42,9 @@ lint: $(VENV)/installed-test ## Format, lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool: 1,500 new examples, some minutes
+soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool, then run the screen over a far engine
 	$(BIN)/python -m pytest tests/engine/model --hypothesis-profile=soak -q
+	$(BIN)/python -m pytest tests/tui --engine=far -q --numprocesses=$(WORKERS) --dist=worksteal
 
 mutants: $(VENV)/installed-mutants ## Make one small mistake at a time and see whether a test notices: 40 of them, twenty minutes at most
 	$(BIN)/python -m tests.mutants $(MUTANTS)

@@ -16,7 +16,17 @@ MARKS = {
 """What a test needs follows from its folder."""
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        choices=("here", "far"),
+        default="here",
+        help="far: every test of the screen runs over an engine at the end of a slow line (tests/far_engine.py)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "far: runs a second time, over an engine at the end of a slow line")
     isolate()
 
 

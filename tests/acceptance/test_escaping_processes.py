@@ -219,14 +219,14 @@ async def main():
         environment = rehearsal.environment(folder / "claude")
         async with Supervisor(load_templates(folder / "templates"), settings, environment=environment) as supervisor:
             for number, text in enumerate(sys.argv[2:]):
-                supervisor.submit(Prompt("desk", text, user=f"u{number}"))
-            with supervisor.watch() as feed:
+                await supervisor.submit(Prompt("desk", text, user=f"u{number}"))
+            with await supervisor.watch() as feed:
                 while True:
                     await feed.wait()
-                    for question in supervisor.snapshot().questions:
-                        supervisor.answer(question.id, Allow())
+                    for question in (await supervisor.snapshot()).questions:
+                        await supervisor.answer(question.id, Allow())
                     feed.take()
-                    print(sum(1 for row in supervisor.snapshot().clients if row.pid), flush=True)
+                    print(sum(1 for row in supervisor.view.snapshot().clients if row.pid), flush=True)
 
 anyio.run(main)
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
@@ -11,12 +12,26 @@ import pytest
 from textual.widgets import Input, TextArea
 
 from tests.tui.stage_engine import NOW, StageEngine
+from tests.tui.theatre import FarAway, attend, engine_of, leave, settle
 from tui.app import BullpenApp
 
 KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "TEXTUAL_SNAPSHOT_TEMPDIR", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER")
 """All that a picture, or the report about pictures, may learn of the machine."""
 
 Draw = Callable[..., None]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The line is another one for each test, and the same each time."""
+    is_always_far = metafunc.config.getoption("--engine") == "far"
+    if metafunc.definition.get_closest_marker("far") is not None and not is_always_far:
+        metafunc.parametrize("_engine_place", ["here", "far"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _engine_place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if getattr(request, "param", request.config.getoption("--engine")) == "far":
+        monkeypatch.setattr(FarAway, "seed", zlib.crc32(request.node.nodeid.encode()))
 
 
 @pytest.fixture(autouse=True)
@@ -55,19 +70,20 @@ def looks_as_before(snap_compare: Callable[..., bool], monkeypatch: pytest.Monke
         press: Iterable[str] = (),
         before: Callable[[BullpenApp], None] | None = None,
     ) -> None:
-        app = BullpenApp(stage, rehearsal=True, clock=lambda: NOW)
+        app = BullpenApp(engine_of(stage), rehearsal=True, clock=lambda: NOW)
         app.animation_level = "none"
 
         async def run_before(pilot: Any) -> None:
+            attend(app, pilot)
             await pilot.pause()
             if before is not None:
                 before(app)
                 await pilot.pause()
-            app.flush()
-            await pilot.pause()
+            await settle(app, pilot)
 
         matches = snap_compare(app, terminal_size=size, press=press, run_before=run_before)
         assert app._exception is None
+        leave(app)
         assert matches
 
     return draw

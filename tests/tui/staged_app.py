@@ -1,6 +1,8 @@
 """Runs the dashboard over a stage in a terminal of its own, and writes down what it was told to do.
 
-staged_app.py SCENE REPORT
+staged_app.py SCENE REPORT [SECONDS]
+
+With SECONDS the engine is at the end of a line that takes about so long, one way.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 from textual.widgets import Input, TextArea
 
 from supervisor import Refused, SessionState
+from tests.far_engine import FarEngine, Line
 from tests.tui import stage, troubles
 from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
@@ -26,8 +29,9 @@ class StagedApp(BullpenApp):
 
     CSS_PATH = Path(inspect.getfile(BullpenApp)).with_name("app.tcss")
 
-    def __init__(self, stage_engine: StageEngine, report: Path) -> None:
-        super().__init__(stage_engine, rehearsal=True, clock=lambda: NOW, driver_class=SafeDriver)
+    def __init__(self, stage_engine: StageEngine, report: Path, seconds: float = 0.0) -> None:
+        engine = FarEngine(stage_engine, line=Line(1, seconds * 0.8, seconds * 1.2)) if seconds else stage_engine
+        super().__init__(engine, rehearsal=True, clock=lambda: NOW, driver_class=SafeDriver)
         self.stage_engine = stage_engine
         self.report = report
 
@@ -80,7 +84,7 @@ class StagedApp(BullpenApp):
             "focused": "" if screen.focused is None else screen.focused.id or type(screen.focused).__name__,
             "texts": [widget.text if isinstance(widget, TextArea) else widget.value for widget in fields],
             "questions": len(self.bridge.questions),
-            "waiting": len(self.inputs._waiting) + (self.inputs._settling is not None),
+            "waiting": len(self.inputs._waiting) + (self.inputs._settling is not None) + (not self.verbs.is_idle),
         }
         scratch = self.report.with_suffix(".new")
         scratch.write_text(json.dumps(said))
@@ -88,6 +92,6 @@ class StagedApp(BullpenApp):
 
 
 if __name__ == "__main__":
-    app = StagedApp(getattr(stage, sys.argv[1])(), Path(sys.argv[2]))
+    app = StagedApp(getattr(stage, sys.argv[1])(), Path(sys.argv[2]), *map(float, sys.argv[3:]))
     app.run()
     sys.exit(app.return_code or 0)

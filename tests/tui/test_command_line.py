@@ -31,7 +31,7 @@ class CountingEngine(StageEngine):
 
     asked = 0
 
-    def limits(self, instance: str = "") -> dict[str, str]:
+    async def limits(self, instance: str = "") -> dict[str, str]:
         self.asked += 1
         return {"pool.maxClients": "5"} if instance else {"max_agents": "40"}
 

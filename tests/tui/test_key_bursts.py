@@ -9,19 +9,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.terminal import Terminal
+from tests.tui.theatre import FarAway
 
 F1, F2, F4, F9 = "\x1bOP", "\x1bOQ", "\x1bOS", "\x1b[20~"
 F6, F7 = "\x1b[17~", "\x1b[18~"
 CTRL_F, CTRL_P, CTRL_Q, CTRL_B, ESC, TAB, BACK = "\x06", "\x10", "\x11", "\x02", "\x1b[27u", "\t", "\x7f"
 UP, DOWN, RIGHT, LEFT, HOME = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[H"
 
+ONE_WAY = 0.1
+"""Seconds to an engine that is far away, and as many back."""
+
 
 class Staged(Terminal):
     """The dashboard over a scene of the stage, and what it reports."""
 
     def __init__(self, scene: str, report: Path) -> None:
-        super().__init__([sys.executable, "-m", "tests.tui.staged_app", scene, str(report)])
+        far = [] if FarAway.seed is None else [str(ONE_WAY)]
+        super().__init__([sys.executable, "-m", "tests.tui.staged_app", scene, str(report), *far])
         self.report = report
         self.looked_at = 0
         """Calls that were looked at."""
@@ -75,6 +82,7 @@ def prompt(text: str, user: str, session: str, agent: str = "helpdesk") -> str:
     return f"submit Prompt(agent='{agent}', text='{text}', user='{user}', session='{session}'"
 
 
+@pytest.mark.far
 def test_no_key_of_a_burst_is_lost_or_overtaken(tmp_path: Path) -> None:
     """While rows change and replies grow."""
     with staged("asking", tmp_path) as terminal:
@@ -148,6 +156,7 @@ def test_nothing_of_a_paste_acts_as_a_key(tmp_path: Path) -> None:
         settles(screen="HelpScreen")
 
 
+@pytest.mark.far
 def test_nothing_typed_into_a_conversation_answers_whatever_arrives_and_no_word_is_lost(tmp_path: Path) -> None:
     """Questions, choices and interrupted turns come in the middle of words, and go again."""
     with staged("busy", tmp_path) as terminal:

@@ -11,7 +11,7 @@ from tests.tui.theatre import playing, screen_text, settle, told
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.ask_text import AskTextScreen
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.far]
 
 
 @pytest.mark.parametrize(

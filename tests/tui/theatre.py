@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from textual.pilot import Pilot
 
+from tests.far_engine import FarEngine
 from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
 from tui.kept.drafts import DraftFile
@@ -32,15 +34,57 @@ async def playing(
     kept: PreferenceFile | None = None,
     drafts: DraftFile | None = None,
 ) -> AsyncIterator[tuple[BullpenApp, Pilot[Any]]]:
-    app = BullpenApp(stage, rehearsal=True, clock=clock or HandClock(), kept=kept, drafts=drafts)
+    app = BullpenApp(engine_of(stage), rehearsal=True, clock=clock or HandClock(), kept=kept, drafts=drafts)
     async with app.run_test(size=size, notifications=True) as pilot:
+        attend(app, pilot)
         await pilot.pause()
         yield app, pilot
     assert app._exception is None
+    leave(app)
+
+
+class FarAway:
+    """Whether the engine of a stage is at the end of a slow line; chosen for each test by `conftest`."""
+
+    seed: int | None = None
+    """Of the line; None when the engine is here."""
+    engines: WeakKeyDictionary[BullpenApp, FarEngine] = WeakKeyDictionary()
+
+
+def engine_of(stage: StageEngine) -> StageEngine | FarEngine:
+    """The engine that an app is to look at."""
+    return stage if FarAway.seed is None else FarEngine(stage, FarAway.seed)
+
+
+def attend(app: BullpenApp, pilot: Pilot[Any]) -> None:
+    """Has every step of the pilot wait until what it set off has been to the engine and back. Nothing in the app waits
+    for that."""
+    far = app.bridge._engine
+    if not isinstance(far, FarEngine):
+        return
+    FarAway.engines[app] = far
+    for name in ("press", "pause", "click", "double_click", "hover", "resize_terminal"):
+        setattr(pilot, name, _patiently(getattr(pilot, name), far))
+
+
+def _patiently(act: Callable[..., Awaitable[Any]], far: FarEngine) -> Callable[..., Awaitable[Any]]:
+    async def step(*arguments: Any, **named: Any) -> Any:
+        result = await act(*arguments, **named)
+        await far.quiet()
+        return result
+
+    return step
+
+
+def leave(app: BullpenApp) -> None:
+    if (far := FarAway.engines.get(app)) is not None:
+        far.close()
 
 
 async def settle(app: BullpenApp, pilot: Pilot[Any]) -> None:
     """What the flush timer would do, now; then lets the screen catch up."""
+    if (far := FarAway.engines.get(app)) is not None:
+        await far.quiet()
     app.flush()
     await pilot.pause()
     await pilot.pause()
