@@ -210,11 +210,11 @@ def reader_of(kind: Any) -> Read:
 
 
 def _read_scalar(kind: type) -> Read:
-    is_number = kind is float
+    # An integer is written for a float that a clock or a sum left whole; it is equal to it.
+    fitting = (float, int) if kind is float else (kind,)
 
     def read(found: Any) -> Any:
-        # An integer is written for a float that a clock or a sum left whole; it is equal to it.
-        if type(found) is kind or (is_number and type(found) is int):
+        if type(found) in fitting:
             return found
         raise _unfit(kind.__name__, found)
 
@@ -284,9 +284,13 @@ def _read_family(words: Mapping[Any, str]) -> Read:
     kinds = {word: _read_dataclass(kind) for kind, word in words.items()}
 
     def read(found: Any) -> Any:
-        match found:
-            case [str(word), held] if word in kinds:
-                return kinds[word](held)
+        if (
+            type(found) is list
+            and len(found) == 2
+            and type(found[0]) is str
+            and (one := kinds.get(found[0])) is not None
+        ):
+            return one(found[1])
         raise ValueError(f"none of {', '.join(kinds)}")
 
     return read
@@ -298,17 +302,23 @@ def _read_dataclass(kind: Any) -> Read:
     needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
 
     def read(found: Any) -> Any:
+        try:
+            return kind(**{name: readers[name](held) for name, held in found.items()})
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return read_with_care(found)
+
+    def read_with_care(found: Any) -> Any:
+        """Passes over what is not known, and says what is wrong."""
         if type(found) is not dict:
             raise _unfit("object", found)
         if not needed <= found.keys():
             raise ValueError(f"{kind.__name__} lacks {', '.join(sorted(needed - found.keys()))}")
         values = {}
-        for name, held in found.items():
-            if (part := readers.get(name)) is not None:
-                try:
-                    values[name] = part(held)
-                except ValueError as error:
-                    raise ValueError(f"{kind.__name__}.{name}: {error}") from None
+        for name in found.keys() & readers.keys():
+            try:
+                values[name] = readers[name](found[name])
+            except ValueError as error:
+                raise ValueError(f"{kind.__name__}.{name}: {error}") from None
         return kind(**values)
 
     return read
