@@ -242,6 +242,11 @@ class BullpenApp(App[int]):
         """From the moment it was told to exit: screens lose their widgets, and nothing is written into them."""
         return self._exit
 
+    @property
+    def leaves_when_drained(self) -> bool:
+        """It ends as soon as every instance is drained."""
+        return self._leaving is not None
+
     def flush(self) -> None:
         """The one place where what the engine did reaches the screen: what is in sight takes its rows."""
         if not self.is_running or self.is_leaving:
@@ -303,7 +308,7 @@ class BullpenApp(App[int]):
         if self.bridge.work().is_idle:
             self._leave(Leave.NOW)
         else:
-            self.push_screen(QuitScreen(consequences.of_quit(self.bridge)), self._leave)
+            self.push_screen(QuitScreen(lambda: consequences.of_quit(self.bridge)), self._leave)
 
     def _leave(self, answer: Leave | None) -> None:
         if answer is Leave.NOW and self.verbs.is_idle:

@@ -342,6 +342,17 @@ async def test_the_agent_of_a_new_chat_is_in_sight_however_small_the_screen(size
             assert chosen == (0 if key == "a" else 3)
 
 
+async def test_letters_typed_one_after_the_other_name_an_agent() -> None:
+    async with playing(stage.busy()) as (_, pilot):
+        await pilot.press("n")
+        await pilot.pause()
+        for typed, expected in (("clerk", "clerk"), ("help", "helpdesk"), ("l", "lookup"), ("ad", "admin")):
+            await pilot.press(*typed)
+            agents = pilot.app.screen.query_one(AgentList)
+            assert agents.highlighted is not None
+            assert agents.get_option_at_index(agents.highlighted).id == expected
+
+
 async def test_a_new_chat_opens_before_its_session_exists() -> None:
     engine = stage.empty()
     async with playing(engine) as (app, pilot):
@@ -500,3 +511,15 @@ async def test_notices_cover_neither_the_message_nor_the_card() -> None:
         assert len(notices) == 2
         for widget in (app.screen.prompt, app.screen.query_one(QuestionCard)):
             assert not any(widget.region.overlaps(notice) for notice in notices), widget
+
+
+async def test_a_card_without_the_focus_names_the_key_that_leads_to_it_and_not_those_that_would_do_nothing() -> None:
+    async with playing(stage.asking()) as (app, pilot):
+        app.screen.open_chat(ROOT)
+        await settle(app, pilot)
+        assert "F4 to answer: once, always or no" in screen_text(app)
+        assert "allow once" not in screen_text(app)
+        await pilot.press("f4")
+        await settle(app, pilot)
+        assert "a allow once" in screen_text(app)
+        assert "F4 to answer" not in screen_text(app)

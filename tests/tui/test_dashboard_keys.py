@@ -338,6 +338,10 @@ async def test_quitting_says_what_would_end_and_enter_stays() -> None:
         await pilot.pause()
         assert isinstance(app.screen, QuitScreen)
         assert "4 running turns would be cut off" in screen_text(app)
+        engine.put(replace(engine.instances["clerk"], active_sessions=0))
+        await settle(app, pilot)
+        app.screen.count_again()
+        assert "3 running turns would be cut off" in screen_text(app), "it counts again while it is open"
         await pilot.press("enter")
         await pilot.pause()
         assert app.return_code is None
@@ -380,13 +384,19 @@ async def test_the_drain_before_quitting_is_taken_back_as_it_was() -> None:
 
 async def test_a_drain_before_quitting_can_be_looked_after() -> None:
     """Whoever holds it up may be waiting for an answer; it goes on, and ctrl+q shows it again."""
-    engine = stage.busy()
-    async with playing(engine) as (app, pilot):
+    engine, clock = stage.busy(), HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
         await pilot.press("ctrl+q", "right", "enter")
         await pilot.pause()
         await pilot.press("enter")
         await pilot.pause()
         assert isinstance(app.screen, DashboardScreen)
+        clock.now += 1
+        await settle(app, pilot)
+        assert "ENDS WHEN DRAINED" in screen_text(app)
+        app.open_chats([ANA])
+        await settle(app, pilot)
+        assert "ENDS WHEN DRAINED" in screen_text(app), "also in a chat"
         await pilot.press("ctrl+q")
         await pilot.pause()
         assert isinstance(app.screen, DrainingScreen)

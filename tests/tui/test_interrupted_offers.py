@@ -121,7 +121,7 @@ async def test_the_chat_has_a_card_with_the_same_keys(key: str, verb: str) -> No
         await settle(app, pilot)
         text = screen_text(app)
         assert "Interrupted by a restart at" in text
-        assert "expires in 58m" in text
+        assert "dropped in 58m" in text
         await pilot.press("f4", key)
         await pilot.pause()
         await pilot.press("right", "enter")
@@ -200,7 +200,7 @@ async def test_an_offer_that_expired_meanwhile_says_so() -> None:
     async with playing(engine) as (app, pilot):
         app.screen.open_chat(ANA)
         await settle(app, pilot)
-        assert "expires now" in screen_text(app)
+        assert "dropped now" in screen_text(app)
 
 
 @pytest.mark.parametrize("press", [["R"], ["Z"], ["d"], ["enter"], ["4", "d"], ["i", "d"]])

@@ -22,6 +22,10 @@ class OperatorApp(Protocol):
     def is_leaving(self) -> bool:
         """It ends, and its screens lose their widgets."""
 
+    @property
+    def leaves_when_drained(self) -> bool:
+        """It ends as soon as every instance is drained."""
+
     def copy(self, text: str, what: str) -> None:
         """Copies, and says where to find the text when the terminal does not take it."""
 

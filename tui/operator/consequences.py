@@ -288,7 +288,8 @@ def _work_lines(work: Work, *, runs: str, waits: str) -> tuple[str, ...]:
     if work.running:
         lines.append(f"{format.some(work.running, 'running turn')} {_agree(work.running, runs)}")
     if work.asking:
-        lines.append(f"{work.asking} of them {'waits' if work.asking == 1 else 'wait'} for your answer")
+        one = "it waits" if work.running == 1 else "1 of them waits"
+        lines.append(f"{one if work.asking == 1 else f'{work.asking} of them wait'} for your answer")
     if work.queued:
         lines.append(f"{format.some(work.queued, 'waiting turn')} {_agree(work.queued, waits)}")
     if work.clients:

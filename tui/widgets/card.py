@@ -12,10 +12,12 @@ from textual.content import Content
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
+from textual.widgets import Static
 
 from tui.operator.app import app_of
 from tui.themes import MUTED
 from tui.widgets.status_line import Line
+from tui.wording.verbs import Place, key_of
 
 
 class DockedCard(Vertical, can_focus=True, can_focus_children=False):
@@ -105,3 +107,9 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
         if event.character and event.is_printable and event.key not in self._bindings.key_to_bindings:
             event.stop()
             self.post_message(self.WordsTyped(event.character))
+
+
+def how_to_reach(words: str) -> Static:
+    """Stands in a card while it has no focus, in the place of its keys, which do nothing then."""
+    line = Content.assemble((key_of("to_question", Place.CHAT), "bold $text-accent"), f" {words}")
+    return Static(line, classes="reach", markup=False)

@@ -49,11 +49,11 @@ class StatusHeader(Static):
         super().__init__("", markup=False, name=name, id=id, classes=classes)
         self._line: Content | None = None
         """What is shown."""
-        self._facts: tuple[HostRow | None, Sequence[InstanceRow], float] | None = None
+        self._facts: tuple[HostRow | None, Sequence[InstanceRow], float, bool] | None = None
 
-    def set(self, host: HostRow | None, instances: Sequence[InstanceRow], now: float) -> None:
-        """`now` in Unix seconds, shown as local time."""
-        self._facts = (host, instances, now)
+    def set(self, host: HostRow | None, instances: Sequence[InstanceRow], now: float, *, leaves: bool = False) -> None:
+        """`now` in Unix seconds, shown as local time. `leaves`: the program ends when everything is drained."""
+        self._facts = (host, instances, now, leaves)
         self._tell()
 
     def on_resize(self) -> None:
@@ -61,8 +61,8 @@ class StatusHeader(Static):
 
     def _tell(self) -> None:
         if self._facts is not None and self.size.width:
-            host, instances, now = self._facts
-            line = compose_header(host, instances, now, self.size.width)
+            host, instances, now, leaves = self._facts
+            line = compose_header(host, instances, now, self.size.width, leaves=leaves)
             if line != self._line:
                 self._line = line
                 self.update(line, layout=False)
@@ -77,10 +77,13 @@ def memory_words(used: int, reserved: int, budget: int) -> str:
     return f"{words:>{2 * len(whole) + 1}}/{whole}{letter}"
 
 
-def compose_header(host: HostRow | None, instances: Sequence[InstanceRow], now: float, width: int) -> Content:
+def compose_header(
+    host: HostRow | None, instances: Sequence[InstanceRow], now: float, width: int, *, leaves: bool = False
+) -> Content:
     """The line for a width in cells: badge and numbers on the left, memory and time on the right."""
-    counts = _counts(instances, now, is_terse=bool(alarm_words(host)) and width < ROOMY)
-    left = [_badge(host), *_alarm(host), *counts, *_left_out(host)]
+    alarm = alarm_words(host, leaves=leaves)
+    counts = _counts(instances, now, is_terse=bool(alarm) and width < ROOMY)
+    left = [_badge(host), *_alarm(alarm), *counts, *_left_out(host)]
     clock = Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted")
     right = [*_today(host), *_warm(instances), *_memory(host), Part(clock, 6)]
     while len(_joined(left)) + len(_joined(right)) + 3 > width:
@@ -106,13 +109,14 @@ def _badge(host: HostRow | None) -> Part:
     return Part(Content.styled(f" {clean_cell(host.endpoint, 32)} ", "bold $background on $success"))
 
 
-def alarm_words(host: HostRow | None) -> str:
+def alarm_words(host: HostRow | None, *, leaves: bool = False) -> str:
     """What must not be missed on any screen; empty when all is well."""
-    return f"JOURNAL: {clean_cell(host.journal_failing)}: no new prompts" if host and host.journal_failing else ""
+    if host and host.journal_failing:
+        return f"JOURNAL: {clean_cell(host.journal_failing)}: no new prompts"
+    return "ENDS WHEN DRAINED · ctrl+q" if leaves else ""
 
 
-def _alarm(host: HostRow | None) -> list[Part]:
-    words = alarm_words(host)
+def _alarm(words: str) -> list[Part]:
     return [Part(Content.styled(f" {words} ", ALARM))] if words else []
 
 

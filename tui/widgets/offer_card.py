@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from supervisor import Offer, SessionState
 from tui.themes import MUTED
-from tui.widgets.card import DockedCard
+from tui.widgets.card import DockedCard, how_to_reach
 from tui.wording import format, reasons
 from tui.wording.sanitize import clean_cell
 from tui.wording.verbs import bindings_of, key_of
@@ -56,6 +56,7 @@ class OfferCard(DockedCard):
         keys = (("replay", "replay: tools may act a second time"), ("drop_offer", "drop: leave it as it is"))
         parts = [Content.assemble((key_of(verb), "bold $text-accent"), f" {words}") for verb, words in keys]
         yield Static(Content("   ").join(parts), classes="keys", markup=False)
+        yield how_to_reach("to decide: replay it or drop it")
 
     def show_age(self, now: float) -> None:
         """Writes when it was interrupted and how long the choice is left."""

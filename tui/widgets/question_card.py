@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from supervisor import Allow, Answer, ChoiceItem, Choose, Question, QuestionKind
 from tui.themes import MUTED
-from tui.widgets.card import DockedCard
+from tui.widgets.card import DockedCard, how_to_reach
 from tui.widgets.question_view import QuestionView
 from tui.wording import format
 from tui.wording.question_lines import always_words
@@ -103,6 +103,7 @@ class PermissionCard(QuestionCard):
         yield QuestionView(question, classes="detail")
         yield Static(classes="place", markup=False)
         yield Static(permission_keys(question), classes="keys", markup=False)
+        yield how_to_reach("to answer: once, always or no" if question.always else "to answer: once or no")
 
     def on_question_view_scrolled(self) -> None:
         if self.query(QuestionView) and self.query(".place"):  # not while the card is being removed
@@ -185,6 +186,7 @@ class ChoiceCard(QuestionCard):
         with VerticalScroll(classes="options", can_focus=False):
             yield Static(classes="items", markup=False)
         yield Static(classes="place", markup=False)
+        yield how_to_reach("to answer: by number, or with the arrows")
 
     def on_mount(self) -> None:
         self._draw()

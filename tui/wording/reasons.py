@@ -117,7 +117,7 @@ def offer_keys() -> str:
 
 def expiry(offer: Offer, now: float) -> str:
     left = offer.expires_at - now
-    return f"expires in {format.age(left)}" if left > 0 else "expires now"
+    return f"dropped in {format.age(left)}" if left > 0 else "dropped now"
 
 
 # A turn that gives no sign of life

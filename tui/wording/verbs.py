@@ -199,6 +199,9 @@ def key_caption(verb: Verb) -> str:
     return verb.key_display or verb.key
 
 
-def key_of(name: str) -> str:
-    """The key of one of the dashboard's verbs, as people write it."""
-    return next(key_caption(verb) for verb in VERBS if verb.place is Place.DASHBOARD and verb.name == name)
+def key_of(name: str, place: Place = Place.DASHBOARD) -> str:
+    """The key of a verb, as people write it. Raises `KeyError` when there is none of that name in that place."""
+    for verb in VERBS:
+        if (verb.name, verb.place) == (name, place):
+            return key_caption(verb)
+    raise KeyError(name)

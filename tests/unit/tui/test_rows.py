@@ -74,7 +74,7 @@ def test_an_interrupted_session_says_what_can_be_done_and_how_long() -> None:
     row = troubles.aftermath().sessions[stage.ANA]
     text = words(reasons.why_cells(row, None, None, NOW))
     at = format.moment(NOW - 120, NOW)
-    assert text == f"R replays, Z drops  “Can you do it for me?”  by a restart at {at}  expires in 58m"
+    assert text == f"R replays, Z drops  “Can you do it for me?”  by a restart at {at}  dropped in 58m"
     assert row.offer is not None
     sentence = reasons.offer_sentence(row.offer, NOW)
     assert sentence.startswith(f"interrupted by a restart at {at}: R replays, Z drops · “Can you do it for me?”")

@@ -168,7 +168,7 @@ class CardDock(Vertical):
 
         self.app.push_screen(
             AskTextScreen(
-                f"Deny {clean_cell(question.tool, 40)}",
+                f"Deny {clean_cell(question.tool, 40)} · {clean_cell(str(question.key), 80)}",
                 "The agent is told your reason; it may be left empty.",
                 may_be_empty=True,
             ),

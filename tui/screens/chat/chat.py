@@ -246,7 +246,8 @@ class ChatScreen(Screen[None]):
         if self.is_active:
             self.unread.look(deck.at, sessions.get(deck.at))
         is_alone = len(deck.tabs) == 1
-        alarm, elsewhere = alarm_words(self.bridge.host), self._elsewhere(deck.tabs)
+        alarm = alarm_words(self.bridge.host, leaves=app_of(self).leaves_when_drained)
+        elsewhere = self._elsewhere(deck.tabs)
         for key in deck.shown(self.room):
             mark = self.unread.mark(key, sessions.get(key))
             self.panes[key].refresh_rows(touched, mark, (alarm, elsewhere) if is_alone else ("", ""))

@@ -184,7 +184,9 @@ class DashboardScreen(LookingScreen):
     def tell(self) -> None:
         """Header, titles and the footer's idea of what can be done."""
         bridge, now = self.bridge, self._clock()
-        self.query_one(StatusHeader).set(bridge.host, tuple(bridge.instances.values()), now)
+        self.query_one(StatusHeader).set(
+            bridge.host, tuple(bridge.instances.values()), now, leaves=app_of(self).leaves_when_drained
+        )
         whose = clean_cell(self._scope) if self._scope else "all instances"
         log = self.log_of_events
         _entitle(self.inbox, f"{self._inbox_title()}{_marks(self.inbox)}")

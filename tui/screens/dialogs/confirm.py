@@ -61,7 +61,7 @@ class ConfirmScreen(Dialog[bool | None]):
                 yield Static(_lines(what.facts), id="facts", markup=False)
             yield Static(Content(what.after), classes="note", markup=False)
             if what.words:
-                words = Content.assemble(("typed: ", MUTED), f":{what.words}")
+                words = Content.assemble(("the same as typing ", MUTED), f":{what.words}")
                 yield Static(words, classes="words", markup=False)
             if what.typed:
                 yield Static(Content(f"Type “{what.typed}” to go on"), classes="caption", markup=False)

@@ -20,9 +20,18 @@ from tui.wording.sanitize import clean_cell
 _LINE = 58
 """Cells of a line of the list at 80 columns: an agent that takes two lines hides the next."""
 
+TYPED_TOGETHER = 1.0
+"""Seconds within which a further letter belongs to the name that is being typed."""
+
 
 class AgentList(OptionList):
-    """The agents, one a line. A letter goes to the first one that begins with it, once more to the next."""
+    """The agents, one a line. Letters typed one after the other go to the first name that begins with them; the same
+    letter again goes to the next one."""
+
+    _typed = ""
+    """What was typed of a name last."""
+    _typed_at = float("-inf")
+    """Seconds of the steady clock, as events carry it."""
 
     def on_resize(self) -> None:
         """What is chosen before the first layout, or leaves the sight with the size, is in sight."""
@@ -32,11 +41,23 @@ class AgentList(OptionList):
         if not event.character or not event.is_printable:
             return
         event.stop()
-        names = [str(option.id) for option in self.options]
-        matching = [at for at, name in enumerate(names) if name.casefold().startswith(event.character.casefold())]
-        if matching:
-            now = self.highlighted if self.highlighted is not None else -1
-            self.highlighted = next((at for at in matching if at > now and now in matching), matching[0])
+        letter = event.character.casefold()
+        typed = self._typed + letter if event.time - self._typed_at < TYPED_TOGETHER else letter
+        matching = self._matching(typed)
+        if not matching:
+            typed, matching = letter, self._matching(letter)
+        self._typed, self._typed_at = typed, event.time
+        if not matching:
+            return
+        now = self.highlighted if self.highlighted is not None else -1
+        is_more = len(typed) > 1 and now in matching
+        self.highlighted = (
+            now if is_more else next((at for at in matching if at > now and now in matching), matching[0])
+        )
+
+    def _matching(self, typed: str) -> list[int]:
+        names = (str(option.id).casefold() for option in self.options)
+        return [at for at, name in enumerate(names) if name.startswith(typed)]
 
 
 class NewChatScreen(Dialog[SessionKey | None]):

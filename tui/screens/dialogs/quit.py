@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button, Static
 
+from tui.screens.dialogs.confirm import RECOUNT_SECONDS
 from tui.screens.dialogs.dialog import Dialog
 
 
@@ -37,13 +38,14 @@ class QuitScreen(Dialog[Leave | None]):
         Binding("right,down", "app.focus_next", show=False),
     ]
 
-    def __init__(self, facts: tuple[str, ...]) -> None:
+    def __init__(self, count: Callable[[], tuple[str, ...]]) -> None:
+        """`count` says what would end, one line each; it is asked again while the dialog is open."""
         super().__init__()
-        self._facts = facts
+        self._count = count
 
     def compose(self) -> ComposeResult:
         with self.box("Quit bullpen?", is_grave=True):
-            yield Static(Content("\n".join(f"• {fact}" for fact in self._facts)), classes="facts", markup=False)
+            yield Static(id="ends", classes="facts", markup=False)
             yield Static(
                 Content(
                     "The supervisor lives in this program: its work ends with it. What waits runs when it starts "
@@ -56,6 +58,13 @@ class QuitScreen(Dialog[Leave | None]):
                 yield Button("Cancel", id="stay")
                 yield Button("Drain and quit", id="drain")
                 yield Button("Quit now", id="now", classes="-grave")
+
+    def on_mount(self) -> None:
+        self.count_again()
+        self.set_interval(RECOUNT_SECONDS, self.count_again)
+
+    def count_again(self) -> None:
+        self.query_one("#ends", Static).update(Content("\n".join(f"• {fact}" for fact in self._count())))
 
     @on(Button.Pressed)
     def choose(self, event: Button.Pressed) -> None:
