@@ -23,6 +23,7 @@ from supervisor import (
 from tests.tui import stage
 from tests.tui.stage import ANA, CARO, DORA, EMIL, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
+from tests.waiting import until
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.new_chat import AgentList
@@ -318,10 +319,12 @@ async def test_the_reply_grows_on_the_screen(monkeypatch: pytest.MonkeyPatch) ->
         app.screen.open_chat(ANA)
         await pilot.pause()
         talk.stream("half a sen", "t-12")
+        await settle(app, pilot)
         app.screen.refresh_transcript()
         await pilot.pause()
         assert "half a sen" in screen_text(app)
         talk.stream("tence", "t-12")
+        await settle(app, pilot)
         app.screen.refresh_transcript()
         await pilot.pause()
         assert "half a sentence" in screen_text(app)
@@ -495,8 +498,7 @@ async def test_a_key_that_can_do_nothing_now_says_why() -> None:
             ("ctrl+pagedown", "one conversation is open"),
         ):
             await pilot.press(key)
-            await pilot.pause()
-            assert words in told(app)
+            await until(lambda words=words: words in told(app))
         assert app.screen.prompt.has_focus
 
 
