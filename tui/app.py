@@ -22,7 +22,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 from textual.worker import Worker
 
-from supervisor import ActionTaken, BullpenError, Engine, InstanceState, Offer, Question, SessionKey, clean
+from supervisor import ActionTaken, BullpenError, Engine, Event, InstanceState, Offer, Question, SessionKey, clean
 from tui.engine_link.bridge import Bridge
 from tui.engine_link.newest import Newest
 from tui.engine_link.verb_queue import VerbQueue
@@ -252,8 +252,8 @@ class BullpenApp(App[int]):
         if not self.is_running or self.is_leaving:
             return
         touched = self.bridge.refresh()
-        if touched.everything or any(isinstance(event, ActionTaken) for event in touched.events):
-            self._limits.want(None)  # another operator may have changed one
+        if touched.everything or any(map(_changes_limits, touched.events)):
+            self._limits.want(None)
         for key in touched.sessions:
             if key not in self.bridge.sessions:
                 self.operations.unsent.pop(key, None)
@@ -363,3 +363,8 @@ class BullpenApp(App[int]):
                 note = f" · {row.note}" if row.note and row.state is InstanceState.DRAINING else ""
                 lines.append(f"{format.glyph(row.state)} {row.name}: {counts}{note}")
         return lines or ["nothing is left: leaving"]
+
+
+def _changes_limits(event: Event) -> bool:
+    """Whether an operator has changed a limit, here or on another screen."""
+    return isinstance(event, ActionTaken) and event.verb in ("set", "scale")
