@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from supervisor import Conversation, Refused
+from supervisor import ActionTaken, Conversation, Refused
 from tests.far_engine import FarEngine, Line
 from tests.tui import stage
 from tests.tui.stage import DORA, ROOT
-from tests.tui.stage_engine import StageEngine
+from tests.tui.stage_engine import NOW, StageEngine
 from tests.tui.theatre import HandClock, screen_text, settle, told
 from tests.waiting import until
 from tui.app import BullpenApp
@@ -153,3 +153,18 @@ async def test_leaving_waits_for_what_was_told_last() -> None:
         line.release()
         await until(lambda: app.return_code == 0)
         assert [call[0] for call in engine.calls] == ["pause"]
+
+
+async def test_a_limit_that_another_operator_changed_is_known_without_being_asked_for() -> None:
+    engine = stage.busy()
+    engine.live_limits = {name: {"pool.maxClients": "5"} for name in engine.instances}
+    async with far_from(engine) as (app, pilot, line):
+        line.release()
+        await pilot.press("1", "d")
+        assert "pool.maxClients" in screen_text(app)
+        await pilot.press("escape")
+        engine.live_limits = {name: {"pool.maxClients": "77"} for name in engine.instances}
+        engine.happen(ActionTaken(at=NOW, verb="set", detail="maxClients 77"))
+        await until(lambda: app.bridge.limits["admin"]["pool.maxClients"] == "77")
+        await pilot.press("d")
+        assert "77" in screen_text(app)
