@@ -17,7 +17,7 @@ from tui.screens.dialogs.confirm import ConfirmScreen
 from tui.tables.rows import session_id
 from tui.widgets.offer_card import OfferCard
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.far]
 
 KEYS = [("R", "replay"), ("Z", "drop_offer")]
 
