@@ -101,6 +101,8 @@ class BullpenApp(App[int]):
         """Ends the program when everything is drained; None when that was not asked for."""
         self._states_before: dict[str, InstanceState] = {}
         """Of the instances when that drain began."""
+        self.painted = anyio.Event()
+        """The first frame with what the engine has is on the screen."""
         self.inputs = InputQueue(self, self._release)
         self.verbs = VerbQueue(self)
         self.bridge = Bridge(engine)
@@ -172,12 +174,19 @@ class BullpenApp(App[int]):
             return
         self._limits.want(None)
         self.install_screen(self.chats, "chats")
-        self.push_screen(DashboardScreen(self.bridge, self.operations, self._clock, self._remembered))
+        dashboard = DashboardScreen(self.bridge, self.operations, self._clock, self._remembered)
+        self.push_screen(dashboard)
+        dashboard.call_after_refresh(self.painted.set)
         if self._mistake:
             self.notify(self._mistake, severity="warning", timeout=10, markup=False)
         self.set_interval(FLUSH_SECONDS, self.flush)
         self.set_interval(REMEMBER_SECONDS, self._remember)
         self.set_interval(REMEMBER_SECONDS, self._keep_drafts)
+
+    def prepare_help(self) -> None:
+        """Mounts the list of keys behind what is shown, with its styles: that need not wait for the first `?`."""
+        screen, _ = self._get_screen("help")
+        self._load_screen_css(screen)
 
     def exit(self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         # While every table is still there to be asked.

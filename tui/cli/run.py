@@ -94,6 +94,17 @@ async def run_dashboard(
                 app.exit(return_code=ENGINE_FAILED)
 
         start = anyio.CancelScope()
+        release_starts = supervisor.hold_starts()
+
+        async def begin_work() -> None:
+            # What the first client needs is imported in a thread, for as long as the first frame takes by itself.
+            await app.painted.wait()
+            app.call_later(app.prepare_help)
+            release_starts()
+            if with_callers:
+                group.start_soon(play, supervisor)
+            if with_stand_in:
+                group.start_soon(stand_in, supervisor)
 
         def leave() -> None:
             app.exit(return_code=SIGNALS.exit_code or 0)
@@ -104,10 +115,7 @@ async def run_dashboard(
                 await group.start(run_engine)
             try:
                 if not start.cancel_called:
-                    if with_callers:
-                        group.start_soon(play, supervisor)
-                    if with_stand_in:
-                        group.start_soon(stand_in, supervisor)
+                    group.start_soon(begin_work)
                     await app.run_async()
             finally:
                 with anyio.CancelScope(shield=True):
