@@ -176,7 +176,7 @@ async def test_spares_are_started_before_anybody_asks(
 
 async def test_a_resume_begins_what_waits(start: Start, held: FakeWorld, make_template: MakeTemplate) -> None:
     async with start(make_template(**ONE), **SELDOM) as supervisor:
-        await until(lambda: supervisor.view.host_row().supervisor_bytes)  # its first look around is over
+        await until(lambda: math.isfinite(supervisor._host.room._capacity))  # its first look around is over
         await supervisor.pause("desk")
         await (await supervisor.submit(Prompt("desk", "kept", user="ana"))).accepted()
         await anyio.wait_all_tasks_blocked()
