@@ -269,7 +269,7 @@ async def test_an_employees_first_prompt_leads_to_its_one_session(is_open: bool)
     engine = stage.busy()
     chat = SessionKey("clerk", "operator", "chat-1")
 
-    def submit(prompt: Prompt) -> StageTicket:
+    async def submit(prompt: Prompt) -> StageTicket:
         engine.calls.append(("submit", prompt))
         return StageTicket("t-new", CLERK, engine.journal)
 
@@ -423,7 +423,7 @@ async def test_what_is_out_of_sight_is_not_read(monkeypatch: pytest.MonkeyPatch)
     engine = stage.busy()
     for key in (ANA, BEN, DORA):
         engine.conversations[key] = Conversation()
-    read: list[Conversation | None] = []
+    read: list[object] = []
     plain = Transcript.refresh_from_engine
 
     def spied(self: Transcript) -> bool:
@@ -435,9 +435,12 @@ async def test_what_is_out_of_sight_is_not_read(monkeypatch: pytest.MonkeyPatch)
             app.open_chats([key])
             await settle(app, pilot)
             app.chats.refresh_transcript()
+        await settle(app, pilot)
         monkeypatch.setattr(Transcript, "refresh_from_engine", spied)
+        read.clear()
         app.chats.refresh_transcript()
-        assert {id(each) for each in read} == {id(engine.conversations[DORA])}
+        assert app.chats.panes[DORA].transcript.conversation is not None
+        assert {id(each) for each in read} == {id(app.chats.panes[DORA].transcript.conversation)}
         await pilot.press("escape")
         await settle(app, pilot)
         read.clear()

@@ -12,7 +12,7 @@ from textual import events
 from supervisor import Allow, Deny, Question, SessionState
 from tests.tui import stage
 from tests.tui.stage import EMIL, ROOT
-from tests.tui.theatre import playing, settle, told
+from tests.tui.theatre import arrived, playing, settle, told
 from tests.waiting import until
 from tui.app import BullpenApp
 
@@ -81,6 +81,7 @@ async def test_a_key_that_was_pressed_before_the_card_was_on_the_screen_decides_
         app.screen.open_chat(ROOT)
         await settle(app, pilot)
         arrive(engine, "permission")
+        await arrived(app)
         app.flush()
         app.post_message(events.Key("f4", None))
         await type_at_once(app, "a")

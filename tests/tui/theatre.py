@@ -81,10 +81,15 @@ def leave(app: BullpenApp) -> None:
         far.close()
 
 
-async def settle(app: BullpenApp, pilot: Pilot[Any]) -> None:
-    """What the flush timer would do, now; then lets the screen catch up."""
+async def arrived(app: BullpenApp) -> None:
+    """Returns when what the stage has told is on this side of the line. The screen has not looked at it."""
     if (far := FarAway.engines.get(app)) is not None:
         await far.quiet()
+
+
+async def settle(app: BullpenApp, pilot: Pilot[Any]) -> None:
+    """What the flush timer would do, now; then lets the screen catch up."""
+    await arrived(app)
     app.flush()
     await pilot.pause()
     await pilot.pause()
