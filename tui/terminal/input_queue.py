@@ -50,7 +50,7 @@ class InputQueue:
         """`release` hands an event to Textual."""
         self._app = app
         self._release = release
-        self._waiting: deque[Message] = deque()
+        self._waiting: deque[Message | Callable[[], object]] = deque()
         self._settling: asyncio.Task[None] | None = None
         self._stuck: WeakSet[MessagePump] = WeakSet()
         """Those that did not come to rest in time."""
@@ -72,6 +72,16 @@ class InputQueue:
             self._settling = asyncio.get_running_loop().create_task(self._go_on(workers))
         return was_taken
 
+    def between(self, call: Callable[[], object]) -> None:
+        """Has this done between two keys: those before it have had their effect, and those behind it wait for its
+        own. For what moves the place that keys go to without having been set off by one."""
+        if self._settling is not None:
+            self._waiting.appendleft(call)
+        else:
+            workers = self._workers()
+            call()
+            self._settling = asyncio.get_running_loop().create_task(self._go_on(workers))
+
     def _send(self, event: Message) -> bool:
         self.pressed_at = event.time
         return self._release(event)
@@ -83,7 +93,10 @@ class InputQueue:
             while self._waiting and self._app.return_code is None:
                 event = self._waiting.popleft()
                 workers = self._workers()
-                if self._send(event) and _has_effect(event):
+                if callable(event):
+                    event()
+                    await self._settle(workers)
+                elif self._send(event) and _has_effect(event):
                     await self._settle(workers)
         finally:
             self._settling = None
@@ -141,6 +154,6 @@ def _has_effect(event: Message) -> bool:
     return not isinstance(event, events.MouseMove | events.MouseScrollDown | events.MouseScrollUp)
 
 
-def _replaces(event: Message, earlier: Message) -> bool:
+def _replaces(event: Message, earlier: object) -> bool:
     """Of a pointer that moves only the latest place counts."""
     return type(event) is type(earlier) is events.MouseMove

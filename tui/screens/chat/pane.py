@@ -345,10 +345,17 @@ class ChatPane(Vertical):
             return
         self._may_open = True
         if asked == self.key != key:
-            old, self.key = self.key, key
-            self._born = None
-            self.show_names()
-            self.post_message(self.Renamed(self, old))
+            app_of(self).inputs.between(lambda: self._rename(asked, key))
+        self.refresh_transcript()
+        self.refresh_rows(Touched(everything=True))
+
+    def _rename(self, old: SessionKey, key: SessionKey) -> None:
+        if self._has_left or not self.is_attached or self.key != old:
+            return
+        self.key = key
+        self._born = None
+        self.show_names()
+        self.post_message(self.Renamed(self, old))
         self.refresh_transcript()
         self.refresh_rows(Touched(everything=True))
 
