@@ -1,4 +1,4 @@
-"""One feed for everybody: a snapshot, then what changed.
+"""One feed for all readers: a snapshot, then what changed.
 
 State is latest-wins: a subscription remembers *which* rows are out of date, and builds them when its reader comes.
 Events are kept in a bounded buffer; a reader that falls behind is cut and comes back with a fresh snapshot.
@@ -147,7 +147,7 @@ class Feed:
         self._source = source
         self._readers: list[Subscription] = []
         self.greeting: tuple[Event, ...] = ()
-        """What every new reader is told first: it happened before anybody could look."""
+        """Events from before the first reader could register; every new reader gets them first."""
 
     def watch(self) -> Subscription:
         """Takes the snapshot and registers in one synchronous step: nothing falls in between."""

@@ -6,7 +6,7 @@ from supervisor.api.ids import DEFAULT_SESSION, new_id, validate_id
 from supervisor.api.types import Archetype, Prompt, SessionKey
 
 EMPLOYEE_USER, EMPLOYEE_SESSION = "everyone", "desk"
-"""An employee is one colleague: its one session belongs to nobody in particular."""
+"""An employee has one session that all callers share."""
 
 
 def find_key(prompt: Prompt, archetype: Archetype) -> SessionKey:

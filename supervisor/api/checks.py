@@ -107,7 +107,7 @@ def check_words(value: object, what: str) -> str:
 
 def check_signature(value: object) -> str:
     """Who has answered, on one clean line."""
-    return one_line(check_words(value, "the name of whoever answers"), 100)
+    return one_line(check_words(value, "the name of the one who answers"), 100)
 
 
 def check_deadline(value: object) -> float:

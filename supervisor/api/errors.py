@@ -96,7 +96,7 @@ class Saturated(Refused):
 
 
 class Suspended(BullpenError):
-    """Raised to whoever waits for a turn when bullpen stops: the prompt is kept and runs when it starts again."""
+    """Raised to callers that wait for a turn when bullpen stops: the prompt is kept and runs at the next start."""
 
 
 class StateInUse(BullpenError):
@@ -112,7 +112,7 @@ class ConnectFailed(BullpenError):
 
 
 class HearingFailed(BullpenError):
-    """Raised never, kept as why a client was ended: by a mistake of ours in what follows from its words."""
+    """Never raised: the reason of a client that was ended because of a bug in handling its messages."""
 
 
 class ResumeTargetMissing(ConnectFailed):

@@ -83,7 +83,7 @@ class SessionRow:
     latest: str = ""
     """The newest line of the reply to it."""
     offer: Offer | None = None
-    """A turn that was running when bullpen died, until somebody decides (`Engine.replay`, `Engine.drop_offer`)."""
+    """A turn that was running when bullpen died, until an operator decides (`Engine.replay`, `Engine.drop_offer`)."""
     disk_bytes: int = 0
     """Its workspace and its conversation, as last measured."""
     silent_since: float | None = None
@@ -93,7 +93,7 @@ class SessionRow:
     awaited_servers: tuple[str, ...] = ()
     """Names of MCP servers that its turn, or the start of its client, waits for: up to 30 s."""
     is_self_begun: bool = False
-    """The running turn was begun by the agent itself: nobody has sent a prompt for it."""
+    """The running turn was begun by the agent itself, without a prompt."""
     workspace: str = ""
     """Absolute path of the directory its tools work in; empty before its first client."""
 

@@ -80,7 +80,7 @@ class Source(StrEnum):
     OPERATOR = "operator"
     HOOK = "hook"
     AGENT = "agent"
-    """Nobody: the agent began the turn by itself (a wake-up, a timer, a background task that ended)."""
+    """No caller: the agent began the turn by itself (a wake-up, a timer, a background task that ended)."""
     ENGINE = "engine"
     """bullpen itself: a command of the CLI that shortens the conversation (`Engine.compact`, `compactAt`)."""
 
@@ -138,7 +138,7 @@ class SessionState(StrEnum):
 
     ASKING = "asking"
     INTERRUPTED = "interrupted"
-    """A turn was running when bullpen died; somebody decides whether it is sent again (`SessionRow.offer`)."""
+    """A turn was running when bullpen died; an operator decides whether it is sent again (`SessionRow.offer`)."""
     FAILED = "failed"
     STALLED = "stalled"
     """A turn is running and has given no sign of life for `stall_after`. Nothing is ended because of that."""
@@ -327,9 +327,9 @@ class QuestionOutcome(StrEnum):
     APPROVED = "approved"
     DENIED = "denied"
     EXPIRED = "expired"
-    """Nobody answered in time."""
+    """No answer came in time."""
     LOST = "lost"
-    """The turn or its client ended before anybody answered."""
+    """The turn or its client ended before an answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,9 +376,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A turn that was running when bullpen died: its outcome is `interrupted`, and somebody decides what follows.
+    """A turn that was running when bullpen died: its outcome is `interrupted`, and an operator decides what is next.
 
-    Replayed, its prompt is sent again as a new turn; dropped, it is not. An offer that nobody takes expires as dropped.
+    Replayed, its prompt is sent again as a new turn; dropped, it is not. An offer without a decision expires as dropped.
     """
 
     turn_id: str

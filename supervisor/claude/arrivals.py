@@ -25,7 +25,7 @@ class Arrivals:
         self._taken = anyio.Event()
 
     async def put(self, message: dict[str, Any]) -> None:
-        """Returns when there is room for the next one: at once, unless nobody reads."""
+        """Returns when there is room for the next one: at once, unless the reader is behind."""
         self._messages.append(message)
         self._arrived.set()
         if len(self._messages) >= MOST:

@@ -46,7 +46,7 @@ class QuietTransport(SubprocessCLITransport):
         self._hear = hear
         self.arrivals = Arrivals()
         self.is_connected = False
-        """Set by whoever connects: an error that is told before is what the SDK says why it could not."""
+        """Set by the connection: an error that is told before is what the SDK says why it could not."""
 
     async def connect(self) -> None:
         await super().connect()

@@ -87,7 +87,7 @@ FORGETTING = 0.1
 LAST_REMOVAL = 5.0
 """Seconds that removing what ended sessions have on disk may take at the end; the next start does the rest."""
 LAST_RESORT = 60.0
-"""Seconds that ending everything may take after a mistake of ours, which may have been made in the ending itself."""
+"""Limit, in seconds, for a shutdown after an internal error."""
 
 MOST_TOLD = 20
 """Rows of an earlier run's journal that cannot be read and are told on the feed; the log has all of them."""
@@ -96,7 +96,7 @@ MOST_WAITING_TEXT = 16 * 1024 * 1024
 
 
 class Supervisor:
-    """Owns the instances, the feed, the question desk and the task group that all clients run in."""
+    """Owns the instances, the feed, the open questions and the task group that all clients run in."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class Supervisor:
             spawn=self._spawn,
         )
         self.view = View(self._instances, self._host, self._census, endpoint=endpoint, left_out=tuple(left_out))
-        """Single rows, for whoever needs no snapshot."""
+        """Single rows, for callers that need no snapshot."""
         self._feed = self._host.feed = Feed(self.view)
         self._host.pending_questions = OpenQuestions(self._clock, QuestionBook(self._instances, self._host))
         self._host.eraser = Eraser(self._host, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
@@ -327,7 +327,7 @@ class Supervisor:
         self._tasks.start_soon(self._guard, partial(self._tend, client), name=f"client {client.place.id}")
 
     async def _tend(self, client: Client[Slot]) -> None:
-        """One client from its start to its end. A native cancel of its task ends that client, and nobody else."""
+        """One client from its start to its end. A native cancel of its task ends that client and no other."""
         work = client.run
         while not client.is_gone:
             try:
@@ -615,7 +615,7 @@ class Supervisor:
         self._forgotten.add(user)
         for instance in self._instances.values():
             for session in instance.sessions.values():
-                if session.gist.user == user:  # a conversation that is everybody's stays
+                if session.gist.user == user:  # a conversation that users share stays
                     session.gist.clear()
                     instance.touch(session)
         for instance, session in sessions:

@@ -67,7 +67,7 @@ class ClientListener:
         session = slot.session
         assert session is not None, "only a session's turn asks"
         if slot.is_leaving:
-            return LOST  # requests of a closing client are not put to anybody
+            return LOST  # permission requests from a closing client are rejected
         questions, ttl = self._core.host.pending_questions, self._core.template.question_ttl
         try:
             return await questions.ask(session, slot.id, request, ttl, when_put=lambda: self._handle(QuestionPut(slot)))

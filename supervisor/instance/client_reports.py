@@ -85,7 +85,7 @@ class ClientReports:
         self._feed.touch_session(session.key)
 
     def client_began(self, slot: Slot, why: str) -> None:
-        """It runs a turn that nobody has asked for: it is busy, and what it says is that turn's."""
+        """The CLI runs a turn that it began by itself: its client is busy, and what it says belongs to that turn."""
         session = slot.session
         if session is None:
             # A spare is one that has said nothing yet: whose words would they be?
@@ -270,11 +270,11 @@ class ClientReports:
                 self._core.save(session)
                 self._core.publish(past.ContextLost, session)
             else:
-                # A client that never became ready is not blindly started again: whoever waits is told why.
+                # A client that never became ready is not blindly started again: the waiting turn fails with the reason.
                 self._turns.drop(session, head, Failed(kind or FailureKind.START_FAILED, str(client.error)))
 
     def _give_up(self, session: Session) -> None:
-        """Several clients in a row have ended badly: whoever waits here is told instead of being tried again."""
+        """Several clients in a row have ended badly: waiting turns fail instead of being tried again."""
         words = f"{session.backoff.failures} clients of this session ended badly in a row; a new prompt tries once more"
         self._detached.end(session, words)
         for turn in tuple(session.mailbox):

@@ -28,7 +28,7 @@ class Clients:
         self._numbers = 0
 
     def open(self, session: Session | None) -> None:
-        """Reserves a place and starts a client in it: for the session, or for nobody yet."""
+        """Reserves a place and starts a client in it: for the session, or as a spare."""
         resume = session is not None and session.has_history
         uuid = session.uuid if session is not None and resume else str(uuid4())
         self._numbers += 1

@@ -165,7 +165,7 @@ class InstanceCore:
         self.touch(session)
 
     def remove_when_over(self, session: Session) -> None:
-        """Takes a session that nobody will come back to off the books, with its client and its last turn."""
+        """Removes a session that is not to be kept, once its client and its last turn are gone."""
         is_over = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
         is_unwanted = session.leaves_none_behind or session.is_closing
         if is_unwanted and is_over and session.key in self.sessions:

@@ -1,4 +1,4 @@
-"""A turn whose question waits without a client: the process is given to somebody else, the question stays answerable.
+"""A turn whose question waits without a client: the process goes to another session, the question stays answerable.
 
 A human takes minutes; a client costs a place and a few hundred megabytes. When others wait for a place, a client that
 has been asking for `askingTtl` is ended. Its turn waits at the head of its session until the question is answered. Then
@@ -18,7 +18,7 @@ from supervisor.sessions.outcomes import stopped
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
 
-NOTICE = "Its client was given to somebody else while the question waits; the answer will be told to a new one"
+NOTICE = "The process was freed while the question waits; a new one will get the answer"
 
 
 class DetachedTurns:
@@ -66,7 +66,7 @@ class DetachedTurns:
         self._turns.note_readiness(session)
 
     def begin_anew(self, turn: Turn) -> None:
-        """Nobody remembers what its questions were about: the prompt is asked again from the beginning."""
+        """The conversation is lost, and with it what was asked: the prompt is sent again from the beginning."""
         turn.told.clear()
 
     def end(self, session: Session, reason: str) -> bool:

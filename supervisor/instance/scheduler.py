@@ -147,7 +147,7 @@ class Scheduler:
 
     def place_of(self, session: Session) -> int | None:
         """1 is next among all whose turn could begin; None when it is held up by something of its own, and in a queue
-        so long (`MOST_PLACED`) that nobody counts."""
+        longer than `MOST_PLACED`, which is not numbered."""
         return self._places.get(session.key)
 
     def scene(self) -> Scene:
@@ -264,7 +264,7 @@ class Scheduler:
                 self._core.touch(session)
 
     def _note_shortage(self) -> None:
-        """Keeps why its sessions find no room, for whoever shows it."""
+        """Keeps why its sessions find no room, for the rows that show it."""
         why = self._host.room.explain(self, has_free_turn=has_free_turn(self.pool, self.turn_limit))
         if self.shortage.note(why, self._core.clock.steady()):
             for session in self._turns.ready:

@@ -41,7 +41,7 @@ class HostContext:
     """Runs a client's task."""
 
     feed: Feed = field(init=False)
-    """Set once, before anything is opened: it shows what the house holds. The same goes for the desk."""
+    """Set once, before anything is opened: it shows what this context holds. The same goes for the open questions."""
     pending_questions: OpenQuestions = field(init=False)
     eraser: Eraser = field(init=False)
     patience: Patience = field(default_factory=Patience)

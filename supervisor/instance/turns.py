@@ -165,7 +165,7 @@ class Turns:
         return turn
 
     def begin_own(self, session: Session, why: str) -> Turn:
-        """Takes in a turn that the session's client has begun by itself: a turn like any other, but nobody's."""
+        """Takes in a turn that the session's client has begun by itself: a turn like others, but without a caller."""
         key, now = session.key, self._host.clock.wall()
         prompt = Prompt(key.instance, f"(begun by the agent itself: {why})", key.user, key.session, Source.AGENT)
         turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=now, is_recorded=True)

@@ -85,7 +85,7 @@ class Writer:
         self._pressed.set()
 
     async def run(self) -> None:
-        """Writes until `close`. Not cancelled by anything else, so that whoever is cancelled may still note how it
+        """Writes until `close`. Not cancelled by anything else, so that a cancelled task can still note how it
         ended. Raises the first mistake that a call makes which is told of a note (`Note.on_written` and its kind)."""
         with anyio.CancelScope(shield=True) as self._scope:
             if self._closes_at is not None:

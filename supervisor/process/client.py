@@ -66,7 +66,7 @@ def _never_written(uuid: str) -> Result:
 class Client(Generic[PlaceT]):
     """Commands (`send`, `interrupt`, `end`) are synchronous and only leave a note; `run` acts on them.
 
-    `run` never raises for what its process does, nor for a mistake of ours in what follows from it: both are told
+    `run` never raises for what its process does, nor for a bug in handling it: both are told
     through `error` and `reason`. It raises only for our own mistakes in the ending, when the process tree is ended.
     """
 
@@ -193,7 +193,7 @@ class Client(Generic[PlaceT]):
         except* Exception as mistakes:
             self._fall(mistakes)
         finally:
-            # A native cancel ends it without a word: whoever had a reason has given it.
+            # A native cancel brings no reason: the reason was set before, where there is one.
             self.end(EndReason.CANCELLED)
             await self.leave()
 
@@ -478,7 +478,7 @@ class Client(Generic[PlaceT]):
                 self._die(error)
 
     def _fall(self, mistakes: ExceptionGroup) -> None:
-        """What one client says may be more than was thought of: that ends this client, and nobody else's."""
+        """An error while handling one client's message ends this client and no other."""
         _log.error("%s is ended by a mistake", self.place.id, exc_info=mistakes)
         first: Exception = mistakes
         while isinstance(first, ExceptionGroup):

@@ -116,7 +116,7 @@ class Tree:
     """The processes of one client that have been seen, to be ended and verified."""
 
     def __init__(self, root: psutil.Process | None, mark: str) -> None:
-        """`root` is taken while the process is known to live: its pid alone may be somebody else's later."""
+        """`root` is taken while the process is known to live: its pid may be reused later."""
         self._root = root
         self._mark = mark
         self._seen: dict[tuple[int, float], psutil.Process] = {}

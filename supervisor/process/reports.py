@@ -144,7 +144,7 @@ class Trimmed:
 
 @dataclass(frozen=True, slots=True)
 class Woke:
-    """The CLI says that it is running, or that it waits for somebody."""
+    """The CLI reports that it is running, or that it waits for an answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Shortage:
 
     def __init__(self) -> None:
         self.why: WhyWaiting | None = None
-        """NO_SLOT or MEMORY; None when nobody is kept out."""
+        """NO_SLOT or MEMORY; None when no session is kept out."""
         self.seen_at = -math.inf
         """Steady seconds."""
 
@@ -68,7 +68,7 @@ class HostRoom:
         self._tenants.append(tenant)
 
     def note_available(self, available: int) -> None:
-        """`available`: bytes of the host that nobody uses, measured together with the clients."""
+        """`available`: unused bytes of the host, measured together with the clients."""
         ledger = self.ledger
         self._capacity = available + ledger.used - ledger.coming
 
@@ -84,7 +84,7 @@ class HostRoom:
 
     @property
     def is_wanted(self) -> bool:
-        """Somebody waits for a client: not the time to start spares."""
+        """A session waits for a client: not the time to start spares."""
         return any(tenant.waits_since is not None for tenant in self._tenants)
 
     def find_shortage(self, tenant: Tenant) -> WhyWaiting | None:
@@ -112,7 +112,7 @@ class HostRoom:
         return self.find_shortage(tenant) if has_free_turn else WhyWaiting.NO_SLOT
 
     def find_victim(self) -> tuple[Tenant, Slot] | None:
-        """When somebody is kept out, or clients have grown above the budget: the one of all that is given up first.
+        """When a session is kept out, or clients have grown above the budget: the one of all that is given up first.
 
         None when as many are leaving already as are wanted.
         """

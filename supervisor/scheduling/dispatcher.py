@@ -1,6 +1,6 @@
 """Who runs next, on which client, and who makes room. Pure and synchronous: nothing here awaits or changes anything.
 
-`decide` looks at a `Scene` and names one step; whoever owns the scene takes it and asks again, until there is none.
+`decide` looks at a `Scene` and names one step; the scheduler takes it and asks again, until there is none.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Open(NamedTuple):
 
 
 class OpenSpare(NamedTuple):
-    """Start a client for nobody yet."""
+    """Start a client without a session: a spare."""
 
 
 class Evict(NamedTuple):
@@ -90,7 +90,7 @@ def decide(scene: Scene) -> Decision | None:
     is_over_cap = len(pool) - pool.closing > pool.max_clients
     if (is_over_cap or scene.is_over_budget) and (victim := pool.find_victim()):
         return Evict(victim)
-    # 2. A client above its hard ceiling is ended when its turn is over, whether or not somebody waits.
+    # 2. A client above its hard ceiling is ended when its turn is over, whether or not a turn waits for its place.
     if overdue := pool.find_overdue():
         return Recycle(overdue)
     if scene.state not in _STARTING_ALLOWED or not scene.is_recording:
@@ -128,7 +128,7 @@ def decide(scene: Scene) -> Decision | None:
                 victim = pool.find_victim() or _last_ready(order[position + 1 :])
                 if victim is not None:
                     return Evict(victim)
-    # 8. Nobody waits for room: keep spares warm for whoever comes next.
+    # 8. No session waits for room: keep spares warm for the next ones.
     if (
         waiting_for_room == 0
         and scene.state is InstanceState.RUNNING

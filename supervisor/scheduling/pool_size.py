@@ -1,4 +1,4 @@
-"""How many clients an instance keeps when nobody asks for them, and which one it gives up next. Pure.
+"""How many clients an instance keeps when no session needs them, and which one it gives up next. Pure.
 
 Growing is quick and on demand; shrinking is slow, one client at a time, so that the pool does not swing.
 """
@@ -9,7 +9,7 @@ from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
 
 CALM = 30.0
-"""Seconds in which nobody was kept out for want of room, before anything is given up for being idle."""
+"""Seconds without a session kept out for want of room, before an idle client is given up."""
 
 
 def count_spares_wanted(pool: Pool, spares: int, min_clients: int) -> int:
@@ -23,7 +23,7 @@ def find_surplus(
 ) -> Slot | None:
     """The client that has been idle longest beyond `idle_ttl` and is not kept for who comes next.
 
-    `now` and `short_at` (when somebody was last kept out) in steady seconds.
+    `now` and `short_at` (when a session was last kept out) in steady seconds.
     """
     if pool.closing or now - short_at < CALM or len(pool) <= min_clients:
         return None

@@ -7,7 +7,7 @@ BASE = 1.0
 CAP = 60.0
 """Seconds at most (S1.18)."""
 TRIES = 5
-"""Failures in a row after which whoever waits is told, instead of being tried again (S1.18)."""
+"""Failures in a row after which waiting turns fail instead of being tried again (S1.18)."""
 
 
 class Backoff:

@@ -27,7 +27,7 @@ from supervisor.api.entries import (
 MOST_HELD = 1_000
 """Entries of one conversation that are held in memory, at least; the journal has all of them."""
 MOST_FRAGMENTS = 4_096
-"""Of an open block that nobody reads: then they are put together."""
+"""Fragments of an open block that are kept unread; then they are joined."""
 
 
 def weigh(entry: Entry) -> int:
@@ -45,9 +45,9 @@ def weigh(entry: Entry) -> int:
 
 
 class Conversation:
-    """Owned by one session; written only by the engine, read by anybody.
+    """Owned by one session; written only by the engine, read by any number of readers.
 
-    Where somebody keeps them all (`on_entry`), the oldest entries are let go of when there are twice as many as
+    Where entries are also kept elsewhere (`on_entry`), the oldest entries are let go of when there are twice as many as
     `MOST_HELD`, or when they hold more text than `MOST_TEXT_HELD`: a session that is never idle would otherwise grow
     for ever. Entries keep their numbers, so that every reader's cursor stays right.
     """
@@ -67,7 +67,7 @@ class Conversation:
         self.open_turn = ""
         """The turn that the open block belongs to."""
         self._changed: anyio.Event | None = None
-        """Set at the next change; there while somebody waits for it."""
+        """Set at the next change; there while a reader waits for it."""
 
     def __len__(self) -> int:
         """How many there have been; not all of them are held."""

@@ -57,7 +57,7 @@ class QuestionListener(Protocol):
         """It was settled as approved, and its call is not known to have run."""
 
     def request_denied(self, session: Session, words: str) -> None:
-        """A request that nobody can decide on was denied without being put."""
+        """A request that a human cannot decide on was denied without a question."""
 
 
 class OpenQuestions:
@@ -143,7 +143,7 @@ class OpenQuestions:
         return await anyio.to_thread.run_sync(describe, request, abandon_on_cancel=True)
 
     async def _leads_elsewhere(self, pending: _Pending) -> bool:
-        """Whether the path of the call leads to another file than the one that was shown, or nobody can tell."""
+        """Whether the path of the call leads to another file than was shown, or that cannot be found out."""
         request, workspace = pending.request, pending.session.workspace
         if not pending.found.place or workspace is None or self._readers is None:
             return False

@@ -98,7 +98,7 @@ class Session:
         self.last_activity_at = self.created_at
         self.last_activity_steady = clock.steady()
         self.offer: Offer | None = None
-        """A turn that a restart interrupted, until somebody decides."""
+        """A turn that a restart interrupted, until an operator decides."""
         self.drop_turns: tuple[str, ...] = ()
         """Uuids of unanswered prompts, newest first: the next resume cuts them from the conversation."""
         self.drops_unjudged = False
@@ -221,7 +221,7 @@ class Session:
         return turn
 
     def hear(self, event: ClientEvent) -> None:
-        """Takes down what the client says. `Result` is not for here: it ends a turn (`settle`)."""
+        """Appends a client's report to the transcript. Not for `Result`, which ends a turn (`settle`)."""
         now = self._clock.wall()
         turn = self.running
         turn_id = turn.id if turn else ""

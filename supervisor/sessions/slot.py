@@ -71,7 +71,7 @@ class Slot:
         self._state = SlotState.RESERVED
 
     def __repr__(self) -> str:
-        return f"<Slot {self.id} {self._state} for {self.session.key if self.session else 'nobody'}>"
+        return f"<Slot {self.id} {self._state} for {self.session.key if self.session else 'no session'}>"
 
     @property
     def instance(self) -> str:

@@ -250,7 +250,7 @@ class FakeConnection:
         self.tell(Retrying(1, 3, 0.5, None, "unknown"))
 
     def tell(self, event: ClientEvent | ClientDied) -> None:
-        """Writes to the pipe, whether somebody still reads it or not."""
+        """Writes to the pipe, whether it is still read or not."""
         if isinstance(event, TextDelta | TextBlock | ToolStarted):
             self.world.judged[self.launch.session_uuid] = len(self.remembers)
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -337,7 +337,7 @@ class FakeConnection:
         return self.world.transcripts.get(self.launch.session_uuid, [])
 
     def die(self, exit_code: int = -9) -> None:
-        """The process ends: everybody who waits for it is told."""
+        """The process ends, and all waiters are told."""
         self._end()
         self.tell(ClientDied(f"the process ended with exit code {exit_code}", exit_code=exit_code))
 

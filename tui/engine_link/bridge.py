@@ -51,7 +51,7 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the house is doing now, in numbers."""
+    """What the whole host is doing now, in numbers."""
 
     running: int
     asking: int
@@ -80,7 +80,7 @@ class Bridge:
         self.questions: dict[str, Question] = {}
         """Open ones, oldest first."""
         self.offers: dict[SessionKey, Offer] = {}
-        """Turns that a restart interrupted, until somebody decides."""
+        """Turns that a restart interrupted, until an operator decides."""
         self.past: tuple[Event, ...] = ()
         """What earlier runs did."""
         self.limits: dict[str, dict[str, str]] = {}
@@ -141,7 +141,7 @@ class Bridge:
         )
 
     def work(self, instance: str | None = None) -> Work:
-        """What runs and waits in one instance, or in the whole house."""
+        """What runs and waits in one instance, or in all."""
         rows = [row for row in self.instances.values() if instance in (None, row.name)]
         return Work(
             running=sum(row.active_sessions for row in rows),

@@ -197,7 +197,7 @@ def of_close(session: SessionRow) -> Consequence:
 
 
 def of_forget(user: str, sessions: Sequence[SessionRow], shared: Sequence[str] = ()) -> Consequence:
-    """`shared`: agents with one session for everybody, to which the user may have spoken as well."""
+    """`shared`: agents with one session for all users, to which the user may have written as well."""
     running = sum(bool(row.turn_id) for row in sessions)
     waiting = sum(len(row.waiting) for row in sessions)
     size = sum(row.disk_bytes for row in sessions)
@@ -209,7 +209,7 @@ def of_forget(user: str, sessions: Sequence[SessionRow], shared: Sequence[str] =
     facts.append("workspaces and conversations on disk" + (f": {format.bytes_short(size)}" if size else ""))
     after = "Nothing of it can be brought back."
     if shared:
-        after += f" What was said to {' and '.join(shared)} stays: everybody shares that session, until it is closed."
+        after += f" What was said to {' and '.join(shared)} stays: all users share that session, until it is closed."
     return Consequence(
         title=f"Forget {user}?",
         facts=tuple(facts),

@@ -214,7 +214,7 @@ class ChatScreen(Screen[None]):
 
     @on(ChatPane.Renamed)
     def rename(self, event: ChatPane.Renamed) -> None:
-        """The engine sent the first prompt to another session: an employee has one for everybody."""
+        """The engine sent the first prompt to another session: an employee has one for all callers."""
         old, new = event.old, event.pane.key
         sent = self._sent.pop(old, [])
         self._sent.setdefault(new, sent)
