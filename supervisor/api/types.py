@@ -378,7 +378,7 @@ class Question:
 class Offer:
     """A turn that was running when bullpen died: its outcome is `interrupted`, and an operator decides what is next.
 
-    Replayed, its prompt is sent again as a new turn; dropped, it is not. An offer without a decision expires as dropped.
+    Replayed, its prompt is sent again as a new turn; dropped, it is not. Without a decision it expires as dropped.
     """
 
     turn_id: str
