@@ -286,8 +286,8 @@ async def test_an_employees_first_prompt_leads_to_its_one_session(is_open: bool)
         assert app.chats.deck.tabs == ([CLERK] if is_open else [CLERK, ANA])
         assert app.chats.key == CLERK
         # What is typed before the engine has answered stands in the pane that becomes one with the other.
-        wanted = ("draftand", "and\ndraft", "an\ndraftd", "a\ndraftnd") if is_open else ("and",)
-        assert app.chats.panes[CLERK].prompt.text in wanted
+        words = app.chats.panes[CLERK].prompt.text
+        assert words.replace("\n", "") == ("draftand" if is_open else "and")
         assert str(app.chats.prompt.border_title) == "▶ to: clerk / clerk / desk"
 
 

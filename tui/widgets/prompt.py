@@ -119,6 +119,11 @@ class PromptInput(TextArea, inherit_bindings=False):
         self.text = f"{text}\n{self.text}" if self.text.strip() else text
         self.move_cursor(self.document.end)
 
+    def go_on_with(self, text: str) -> None:
+        """Puts words that are being written elsewhere behind what stands here: the next letter goes behind them."""
+        self.text = f"{self.text}\n{text}" if self.text.strip() else text
+        self.move_cursor(self.document.end)
+
     def clear_words(self) -> None:
         """Forgets what is being written and what was sent."""
         self.text = self._draft = ""

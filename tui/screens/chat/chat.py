@@ -223,7 +223,8 @@ class ChatScreen(Screen[None]):
             self.deck.rename(old, new)
             self._let_go(self.panes.pop(old))
             self.operations.unsent.pop(new, "")
-            self.panes[new].take_draft(draft)
+            if draft.strip():
+                self.panes[new].prompt.go_on_with(draft)
         else:
             self.deck.rename(old, new)
             self.panes[new] = self.panes.pop(old)
