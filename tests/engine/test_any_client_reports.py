@@ -137,7 +137,10 @@ async def _play(folder: Path, words: list[Any]) -> None:
             connection.write(placed(line, uuid))
         await until(lambda: not connection.is_alive or not connection._out.statistics().current_buffer_used)
         await anyio.wait_all_tasks_blocked()
-        if connection.is_alive and ticket.finished is None:
+        with anyio.move_on_after(0.1):
+            await ticket.outcome()
+        # One that goes on with its turn, or has begun one of its own, would be waited for.
+        if connection.is_alive and (await supervisor.snapshot()).sessions[0].turn_id:
             connection.die()
         world.on_prompt = _answer
         if (await supervisor.snapshot()).instances[0].state is InstanceState.PARKED:
