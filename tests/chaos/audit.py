@@ -132,7 +132,15 @@ def find_strangers(ledger: Ledger, record: list[Request]) -> Iterator[str]:
 
 
 def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Iterator[str]:
-    """What was done before is in every later request of the session, or was summed up by the CLI."""
+    """What was done before is in every later request of the session, or was summed up by the CLI.
+
+    A turn that was sent, rejected and then never begun again has no start in the journal: the requests say what was first.
+    """
+    first_sent: dict[str, int] = {}
+    for number, request in enumerate(record):
+        word = next(iter(WORD.findall(request.prompt)), None)
+        if word is not None:
+            first_sent.setdefault(word, number)
     for number, request in enumerate(record):
         if SUMMARY in request.text:
             continue
@@ -143,7 +151,11 @@ def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Itera
         words = [entry.word for entry in entries]
         if word not in words:
             continue
-        before = [entry for entry in entries[: words.index(word)] if entry.outcome == "done"]
+        before = [
+            entry
+            for entry in entries[: words.index(word)]
+            if entry.outcome == "done" and first_sent.get(entry.word, -1) < number
+        ]
         sent = set(WORD.findall(request.text))
         if forgotten := [entry.word for entry in before if entry.word not in sent and not books.is_forgiven(entry)]:
             yield f"request {number}, for {word}, has forgotten {forgotten}"

@@ -176,6 +176,12 @@ def test_a_session_that_forgets_is_found_unless_it_said_so(ledger: Ledger, folde
     assert not examine(ledger, books(losses=((ANA, 11.0),)), record, folder).disagreeing
 
 
+def test_what_was_sent_later_is_not_forgotten(ledger: Ledger, folder: Path) -> None:
+    """S2.34: the second prompt was sent first, was rejected, and never began again: the journal has it last."""
+    record = [request(said("word000002")[:-1]), request(said("word000001")[:-1])]
+    assert not [line for line in examine(ledger, books(), record, folder).disagreeing if "request 0" in line]
+
+
 def test_what_the_cli_has_summed_up_is_not_forgotten(ledger: Ledger, folder: Path) -> None:
     """S2.34: told of 2^63 tokens, it compacts by itself."""
     summary = ("user", f"{SUMMARY} that ran out of context. A number was counted.")
