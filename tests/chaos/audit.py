@@ -134,7 +134,7 @@ def find_strangers(ledger: Ledger, record: list[Request]) -> Iterator[str]:
 def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Iterator[str]:
     """What was done before is in every later request of the session, or was summed up by the CLI.
 
-    A turn that was sent, rejected and then never begun again has no start in the journal: the requests say what was first.
+    A turn that was rejected and never begun again has no start in the journal: the requests say what was first.
     """
     first_sent: dict[str, int] = {}
     for number, request in enumerate(record):
