@@ -175,7 +175,7 @@ def money(dollars: float) -> str:
     if dollars <= 0:
         return "$0"
     if dollars < 0.0005:
-        return "<$0.001"
+        return "<$.001"
     if dollars < 0.9995:
         return f"${dollars:.3f}"
     return f"${dollars:.2f}" if dollars < 99.995 else f"${dollars:,.0f}"
