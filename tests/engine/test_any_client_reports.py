@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -111,6 +112,7 @@ def placed(value: Any, uuid: str) -> Any:
             return uuid if value == OURS else value
 
 
+@pytest.mark.slow
 @given(lines())
 @settings(
     max_examples=25,

@@ -22,7 +22,11 @@ from supervisor.sessions.conversation import weigh
 from tests.engine import flooding_cli
 from tests.engine.conftest import MakeTemplate
 
-pytestmark = [pytest.mark.anyio, pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux only")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux only"),
+]
 
 MB = 1_000_000
 MAX_LINE = 4 * MB

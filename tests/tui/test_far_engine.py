@@ -22,7 +22,7 @@ from tui.screens.dashboard.command_line import CommandScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.widgets.preview import Preview
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from tests.tui.theatre import arrived, playing, settle, told
 from tests.waiting import until
 from tui.app import BullpenApp
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 LETTERS = st.text(st.sampled_from("aaAAd12oRZy "), min_size=1, max_size=5)
 """Mostly keys of the cards."""

@@ -38,6 +38,7 @@ def search_for_a_breach(search: settings, folder: Path) -> None:
         raise
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3_600)
 def test_no_order_of_events_breaks_a_law_of_the_pool(search: settings, capsys: pytest.CaptureFixture[str]) -> None:
     """R1, R3, R4, S1.3, S1.14, S1.17, S2.4, S2.20, S3.13–16, S5.15, S5.17–23"""
