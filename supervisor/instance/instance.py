@@ -161,6 +161,8 @@ class Instance:
         answer = self._apply(stimulus)
         if stimulus.may_allow_a_step:
             self.scheduler.run()
+        elif stimulus.may_hold_back:
+            self.scheduler.look_again()
         if stimulus.is_told:
             self.core.touch(None)
         return answer

@@ -189,6 +189,13 @@ class Scheduler:
         while (decision := decide(scene)) is not None:
             self._take(decision)
             scene = self.scene()
+        self._note(scene)
+
+    def look_again(self) -> None:
+        """Counts places and notes shortages again, where no step can have become possible."""
+        self._note(self.scene())
+
+    def _note(self, scene: Scene) -> None:
         self._number_places(scene)
         self._note_backoff()
         self._note_shortage()

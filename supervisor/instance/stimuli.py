@@ -34,6 +34,8 @@ class Stimulus:
 
     may_allow_a_step: ClassVar[bool] = True
     """False: nothing that a decision depends on changes with it, so the scheduler is not asked."""
+    may_hold_back: ClassVar[bool] = False
+    """True: it allows no step, but a session that could begin may have to wait, so places are counted again."""
     is_told: ClassVar[bool] = True
     """False: it comes so often that the instance's row is shown anew only for what has really changed."""
 
@@ -246,6 +248,7 @@ class SubmitPrompt(Request[Turn]):
     """Queues a prompt in its session, which is opened where there is none. It may begin from `PromptRecorded` on."""
 
     may_allow_a_step: ClassVar[bool] = False
+    may_hold_back: ClassVar[bool] = True
 
     key: SessionKey
     prompt: Prompt
@@ -275,6 +278,7 @@ class CompactSession(Request[Turn]):
     """Queues the command that shortens the conversation."""
 
     may_allow_a_step: ClassVar[bool] = False
+    may_hold_back: ClassVar[bool] = True
 
     session: Session
 
