@@ -128,6 +128,7 @@ class ClientReports:
         if not slot.is_leaving:
             slot.move(SlotState.BUSY)  # what it has asked is over as well
             slot.is_resting = True
+            slot.idle_since = self._clock.steady()
             if session.may_be_rejected_for_another(turn, result):
                 self._try_again(slot, session)
                 return
@@ -157,7 +158,6 @@ class ClientReports:
         """The idle sign after a turn: the next one may be written."""
         if slot.is_resting:
             slot.move(SlotState.READY)
-            slot.idle_since = self._clock.steady()
             self._core.touch(slot.session)
 
     def _try_again(self, slot: Slot, session: Session) -> None:
