@@ -569,7 +569,7 @@ class Supervisor:
             raise Refused(f"{key} is hibernated already")
         if not session.slot.is_evictable:
             raise Refused(f"{key} is {session.status}: interrupt it first, or wait")
-        self._instances[key.instance].handle(stimuli.EndClient(session.slot, EndReason.EVICTED))
+        self._instances[key.instance].handle(stimuli.EndClient(session.slot, EndReason.HIBERNATED))
         self._log_action("hibernate", key)
 
     async def compact(self, key: SessionKey) -> Ticket:

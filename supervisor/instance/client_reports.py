@@ -89,7 +89,7 @@ class ClientReports:
         session = slot.session
         if session is None:
             # A spare is one that has said nothing yet: whose words would they be?
-            self._clients.end(slot, EndReason.EVICTED)
+            self._clients.end(slot, EndReason.STRAY)
             return
         self._turns.begin_own(session, why)
         if slot.is_ready:

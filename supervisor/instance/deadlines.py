@@ -79,8 +79,11 @@ class Deadlines:
         asking = sum(bool(session.questions) for session in running)
         parts = []
         if running:
-            who = f"{running[0].key} still works" if len(running) == 1 else f"{len(running)} turns still run"
-            parts.append(f"{who} ({asking} of them wait{'s' if asking == 1 else ''} for an answer)" if asking else who)
+            if len(running) == 1:
+                parts.append(f"{running[0].key} {'waits for an answer' if asking else 'still works'}")
+            else:
+                some = f" ({asking} of them wait{'s' if asking == 1 else ''} for an answer)" if asking else ""
+                parts.append(f"{len(running)} turns still run{some}")
         if waiting := self._turns.waiting:
             parts.append(f"{waiting} queued")
         if running and (deadline_at := self._core.drain_deadline_at) is not None:

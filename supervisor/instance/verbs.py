@@ -61,7 +61,7 @@ class Verbs:
             self._core.remove_session(session)
         else:
             session.is_closing = True
-            self._clients.end(session.slot, EndReason.EVICTED)
+            self._clients.end(session.slot, EndReason.CLOSED)
 
     def forget_session(self, session: Session) -> None:
         self.clear_queue(session)

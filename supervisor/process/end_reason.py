@@ -8,7 +8,10 @@ from enum import StrEnum
 class EndReason(StrEnum):
     """Why a client was ended: typed, so that what follows from it needs no reading of messages."""
 
-    EVICTED = "evicted"
+    EVICTED = "gave up its place"
+    HIBERNATED = "hibernated by the operator"
+    CLOSED = "its session was closed"
+    STRAY = "a spare that began a turn by itself"
     IDLE = "idle too long"
     DRAINED = "drained"
     KILLED = "killed by the operator"

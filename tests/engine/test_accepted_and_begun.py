@@ -26,7 +26,7 @@ def ask(user: str, text: str = "again") -> Prompt:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Any:
-    """Of each prompt "again": whether it began, and how it ended, as anybody else sees it in the file."""
+    """Of each prompt "again": whether it began, and how it ended, as another reader sees it in the file."""
     query = "SELECT started_at IS NOT NULL, outcome FROM turns WHERE text = 'again' ORDER BY seq"
     return lambda: read(tmp_path / "state", query)
 

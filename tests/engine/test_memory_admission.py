@@ -322,11 +322,18 @@ async def test_no_client_is_admitted_with_the_hosts_memory_as_it_was_before(
     start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client has shrunk and others have taken what it left: there is no room in any measurement."""
-    monkeypatch.setattr(
-        memory_sampler,
-        "psutil",
-        SimpleNamespace(Process=psutil.Process, virtual_memory=lambda: SimpleNamespace(available=50 * MiB)),
-    )
+    looks: list[int] = []
+
+    def look() -> SimpleNamespace:
+        looks.append(len(looks))
+        return SimpleNamespace(available=50 * MiB)
+
+    async def until_measured_again() -> None:
+        """The second measurement from now on began after the first one had its effect."""
+        seen = len(looks)
+        await until(lambda: len(looks) >= seen + 2)
+
+    monkeypatch.setattr(memory_sampler, "psutil", SimpleNamespace(Process=psutil.Process, virtual_memory=look))
     world.on_prompt = hold
     world.expected_bytes = 100 * MiB
     template = make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}, queue={"maxWait": "none"})
@@ -335,13 +342,13 @@ async def test_no_client_is_admitted_with_the_hosts_memory_as_it_was_before(
         await until(lambda: world.connections and world.connections[0].prompts)
         world.connections[0].memory_bytes = 800 * MiB
         await until(lambda: client(supervisor).memory_bytes == 800 * MiB)
-        await anyio.sleep(0.3)
+        await until_measured_again()
         await (await supervisor.submit(Prompt("desk", "two", user="boris"))).accepted()
-        await anyio.sleep(0.3)
+        await until_measured_again()
         assert len(world.connections) == 1, "800 + 100 > 850"
         world.connections[0].memory_bytes = 200 * MiB  # capacity is 50 + 200 now; 200 + 100 do not fit
         await until(lambda: client(supervisor).memory_bytes == 200 * MiB)
-        await anyio.sleep(0.5)
+        await until_measured_again()
         (boris,) = [row for row in supervisor.view.snapshot().sessions if row.key.user == "boris"]
         assert len(world.connections) == 1, [one.launch for one in world.connections]
         assert boris.why is WhyWaiting.MEMORY

@@ -282,7 +282,7 @@ async def test_a_hibernated_sessions_text_is_let_go_of_and_read_back(start: Star
         reader = await supervisor.conversation(ANA)
         await supervisor.hibernate(ANA)
         await until(lambda: not supervisor.view.snapshot().clients)
-        assert await supervisor.conversation(ANA) is reader, "somebody still reads it"
+        assert await supervisor.conversation(ANA) is reader, "this test still holds it"
         said = reader.entries
         del reader
         supervisor._instances["desk"].sessions[ANA].fade()

@@ -230,7 +230,7 @@ class StageEngine:
         self._record("resume", instance)
 
     async def drain(self, instance: str, *, deadline: float | None = None) -> None:
-        self._record("drain", instance)
+        self._record("drain", instance, *([] if deadline is None else [deadline]))
 
     async def kill(self, instance: str) -> None:
         self._record("kill", instance)

@@ -26,7 +26,6 @@ from supervisor import (
 )
 from tui.wording import format
 
-HARD_DRAIN_SECONDS = 30.0
 OPERATOR = "operator"
 """The user of the operator's own sessions."""
 
@@ -99,7 +98,7 @@ class Operations:
         return f"{instance} runs again"
 
     async def drain(self, instance: str) -> str:
-        await self._engine.drain(instance, deadline=HARD_DRAIN_SECONDS)
+        await self._engine.drain(instance)
         return f"{instance} drains; D takes it back"
 
     async def kill(self, instance: str) -> str:

@@ -119,7 +119,7 @@ def _sentence(event: Event) -> Line:
         case ClientGone(reason=reason, seconds=seconds, left_over=left_over):
             if left_over:
                 return f"left {some(left_over, 'process', 'processes')} behind ({first_line(reason)})", "error"
-            return f"gone after {duration(seconds)} ({_GONE_BECAUSE.get(reason, first_line(reason))})", "dim"
+            return f"gone after {duration(seconds)} ({first_line(reason)})", "dim"
         case ClientFailed(message=message, kind=kind):
             return f"failed{f' ({kind.value})' if kind else ''}: {first_line(message)}", "error"
         case RecordLost(message=message):
@@ -151,7 +151,3 @@ def _ending(outcome: Outcome) -> Line:
         case Expired(message=message):
             return f"turn expired: {first_line(message)}", "error"
     return f"turn {outcome_word(outcome)}: {first_line(outcome.reason)}", "accent"
-
-
-_GONE_BECAUSE = {"evicted": "made room for another session"}
-"""Reasons of an end that need more words than the engine's one."""

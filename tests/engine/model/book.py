@@ -41,6 +41,9 @@ STATUS_KINDS = {
 }
 NEVER = (
     EndReason.EVICTED,
+    EndReason.HIBERNATED,
+    EndReason.CLOSED,
+    EndReason.STRAY,
     EndReason.IDLE,
     EndReason.SCALED,
     EndReason.ONE_CALL,

@@ -34,7 +34,10 @@ def test_every_bad_end_has_a_kind(
     assert classify(reason, error, was_running=was_running, was_out_of_memory=oom) is kind
 
 
-@pytest.mark.parametrize("reason", [EndReason.EVICTED, EndReason.IDLE, EndReason.DRAINED, EndReason.STOPPING])
+@pytest.mark.parametrize(
+    "reason",
+    [EndReason.EVICTED, EndReason.HIBERNATED, EndReason.CLOSED, EndReason.STRAY, EndReason.IDLE, EndReason.STOPPING],
+)
 def test_an_end_in_order_has_none(reason: EndReason) -> None:
     assert classify(reason, None, was_running=False, was_out_of_memory=True) is None
 
