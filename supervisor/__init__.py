@@ -11,6 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from supervisor.api.actor import Actor as Actor
+    from supervisor.api.actor import acting as acting
     from supervisor.api.changes import Changes as Changes
     from supervisor.api.engine import ConversationReader as ConversationReader
     from supervisor.api.engine import Engine as Engine
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
     from supervisor.api.errors import NotAccepting as NotAccepting
     from supervisor.api.errors import NotRecorded as NotRecorded
     from supervisor.api.errors import OutcomeUnknown as OutcomeUnknown
+    from supervisor.api.errors import OverShare as OverShare
     from supervisor.api.errors import Refused as Refused
+    from supervisor.api.errors import RequestConflict as RequestConflict
     from supervisor.api.errors import Saturated as Saturated
     from supervisor.api.errors import StateInUse as StateInUse
     from supervisor.api.errors import Suspended as Suspended
@@ -105,6 +109,8 @@ if TYPE_CHECKING:
     from supervisor.api.types import SessionState as SessionState
     from supervisor.api.types import SlotState as SlotState
     from supervisor.api.types import Source as Source
+    from supervisor.api.types import TurnState as TurnState
+    from supervisor.api.types import TurnView as TurnView
     from supervisor.api.types import Usage as Usage
     from supervisor.api.types import WhyWaiting as WhyWaiting
     from supervisor.api.types import outcome_word as outcome_word
@@ -124,6 +130,8 @@ if TYPE_CHECKING:
     from supervisor.engine.supervisor import Supervisor as Supervisor
     from supervisor.feed import Subscription as Subscription
     from supervisor.files.private import make_private_dir as make_private_dir
+    from supervisor.files.private_file import read_private as read_private
+    from supervisor.files.private_file import write_private as write_private
     from supervisor.recovery.forgetting import Forgotten as Forgotten
     from supervisor.recovery.forgetting import forget_user as forget_user
     from supervisor.rehearsal import Rehearsal as Rehearsal

@@ -229,6 +229,9 @@ class FarEngine:
     async def compact(self, key: SessionKey) -> FarTicket:
         return await self._order("compact", key)
 
+    async def ticket(self, turn_id: str) -> FarTicket:
+        return await self._order("ticket", turn_id)
+
     async def _order(self, verb: str, argument: Any) -> FarTicket:
         made: list[Ticket] = []
 

@@ -13,6 +13,8 @@ from supervisor.text.values import in_words
 
 MAX_PROMPT = 1_000_000
 """Characters of one prompt."""
+MAX_REQUEST = 255
+"""Characters of the name that a caller gives a request."""
 MAX_WORDS = 100_000
 """Characters of an answer to a question, or of a reason."""
 MAX_ANSWERS = 100
@@ -40,6 +42,7 @@ def check_prompt(prompt: object) -> Prompt:
         session=prompt.session,
         source=_check_source(prompt.source),
         priority=_check_priority(prompt.priority),
+        request=_check_request(prompt.request),
     )
 
 
@@ -57,6 +60,20 @@ def _check_priority(value: object) -> Priority:
         return Priority(value)
     words = ", ".join(f"{int(one)} ({one.name.lower()})" for one in Priority)
     raise InvalidPrompt(f"the prompt's priority must be {words}, not {in_words(value)}")
+
+
+def _check_request(value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidPrompt(f"the name of a request must be text, not {in_words(value)}")
+    if len(value) > MAX_REQUEST or not value.isprintable() or not value.isascii():
+        raise InvalidPrompt(f"the name of a request (an idempotency key) is at most {MAX_REQUEST} ASCII characters")
+    return value
+
+
+def check_count(value: object, most: int, what: str) -> int:
+    if (count := check_whole(value, what)) < 1 or count > most:
+        raise Refused(f"{what} must be 1 to {most:,}, not {in_words(value)}")
+    return count
 
 
 def check_name(value: object, what: str) -> str:

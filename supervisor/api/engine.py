@@ -19,9 +19,9 @@ from typing import Protocol, Self
 
 from supervisor.api.changes import Changes
 from supervisor.api.entries import Cursor, Glimpse, Reading
-from supervisor.api.events import Event
+from supervisor.api.events import ActionTaken, Event
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Answer, Outcome, Prompt, SessionKey
+from supervisor.api.types import Answer, Outcome, Prompt, SessionKey, TurnView
 
 
 class ConversationReader(Protocol):
@@ -114,12 +114,28 @@ class Engine(Protocol):
         """What earlier runs did, as the journal holds it: ended turns and operators' actions, oldest first, at most
         500 of each. Empty before the engine runs."""
 
+    async def audit(self, count: int = 100) -> tuple[ActionTaken, ...]:
+        """The last `count` verbs of operators, of this run and of earlier ones, oldest first: what was done, to what,
+        by whom, from where and when. At most 10,000. Raises `JournalFailed`."""
+
     # Prompts
 
     async def submit(self, prompt: Prompt) -> Ticket:
-        """Takes a prompt in. Raises `UnknownAgent`, `InvalidId`, `InvalidPrompt`, `NotAccepting` or `Saturated`.
+        """Takes a prompt in. Raises `UnknownAgent`, `InvalidId`, `InvalidPrompt`, `NotAccepting`, `Saturated` or
+        `OverShare`.
 
-        It counts as accepted when `Ticket.accepted` returns; until then a full disk may still refuse it."""
+        It counts as accepted when `Ticket.accepted` returns; until then a full disk may still refuse it.
+
+        A prompt with the name of a request (`Prompt.request`) that this user has handed in before is not taken in
+        again: the ticket of that turn is returned, also of one that has ended, and after a restart. Raises
+        `RequestConflict` when the prompt is another."""
+
+    async def turn(self, turn_id: str) -> TurnView:
+        """How far a turn is, or how it ended: as long as the journal keeps it. Raises `UnknownTarget`, or
+        `JournalFailed` when it cannot be read back."""
+
+    async def ticket(self, turn_id: str) -> Ticket:
+        """The ticket of a turn that waits, runs or has ended. Raises as `turn` does, and `OutcomeUnknown`."""
 
     async def withdraw(self, turn_id: str) -> None:
         """Cancels a turn that still waits; interrupts it when it runs. Raises `UnknownTarget`."""

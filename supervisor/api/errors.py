@@ -95,6 +95,19 @@ class Saturated(Refused):
         )
 
 
+class OverShare(Refused):
+    """Raised when a user has as many turns waiting and running in an instance as one user may (`queue.maxPerUser`)."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        self.retry_after = retry_after
+        """Seconds."""
+        super().__init__(message)
+
+
+class RequestConflict(Refused):
+    """Raised when a request is handed in under a name that another request of that user has (`Prompt.request`)."""
+
+
 class Suspended(BullpenError):
     """Raised to callers that wait for a turn when bullpen stops: the prompt is kept and runs at the next start."""
 

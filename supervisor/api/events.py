@@ -161,6 +161,10 @@ class ActionTaken(Event):
 
     verb: str
     detail: str = ""
+    by: str = "operator"
+    """Who: `operator`, or the name of a token."""
+    via: str = "screen"
+    """From where: `screen`, `command` or `http`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

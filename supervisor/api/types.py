@@ -250,6 +250,9 @@ class Prompt:
     session: str = ""
     source: Source = Source.CALLER
     priority: Priority = Priority.NORMAL
+    request: str = ""
+    """The caller's name for this request (an idempotency key), of its user's own; empty when it has none. Handed in
+    again with the same words it is the turn that it was the first time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +315,34 @@ OUTCOME_WORDS: dict[type[Outcome], str] = {
 def outcome_word(outcome: Outcome) -> str:
     """`done`, `failed`, `cancelled`, `interrupted` or `expired`."""
     return OUTCOME_WORDS[type(outcome)]
+
+
+class TurnState(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """One turn as it stands: how far it is, and how it ended."""
+
+    id: str
+    key: SessionKey
+    state: TurnState
+    prompt: Prompt
+    queued_at: float
+    """Unix seconds, like all times here."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    outcome: Outcome | None = None
+    """Its one recorded outcome, once it has ended."""
+    why: WhyWaiting | None = None
+    """While it waits: why."""
+    position: int = 0
+    """While it waits: 1 is next, within its session."""
+    place: int | None = None
+    """While it waits for the pool alone: 1 is next in the whole instance."""
 
 
 class QuestionKind(StrEnum):

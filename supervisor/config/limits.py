@@ -75,6 +75,7 @@ class PoolLimits(Keys):
 class QueueLimits(Keys):
     max_waiting: Count = Field(default=100, description="Turns that may wait in the whole instance.")
     max_waiting_per_session: Count = Field(default=20, description="Turns that may wait in one session.")
+    max_per_user: Count = Field(default=50, description="Turns of one user that may wait and run in the instance.")
     max_wait: Limit = Field(
         default=None,
         description="How long a turn may wait for a place before it is refused, or `none`. "

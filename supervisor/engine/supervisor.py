@@ -12,17 +12,20 @@ import math
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from uuid import uuid4
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from supervisor.api import events as past
+from supervisor.api.actor import current_actor
 from supervisor.api.addressing import find_key
 from supervisor.api.checks import (
     check_answer,
+    check_count,
     check_deadline,
     check_key,
     check_name,
@@ -31,6 +34,7 @@ from supervisor.api.checks import (
     check_whole,
     check_words,
 )
+from supervisor.api.codec import ANSWER_WORDS
 from supervisor.api.engine import Ticket
 from supervisor.api.entries import Glimpse
 from supervisor.api.errors import (
@@ -38,13 +42,15 @@ from supervisor.api.errors import (
     BullpenError,
     NotAccepting,
     OutcomeUnknown,
+    OverShare,
     Refused,
+    RequestConflict,
     UnknownAgent,
     UnknownTarget,
 )
 from supervisor.api.ids import validate_id
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Answer, Archetype, Prompt, SessionKey
+from supervisor.api.types import Answer, Archetype, Prompt, SessionKey, TurnState, TurnView
 from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.start_files import FOLDER, clear_start_files
 from supervisor.clock import Clock
@@ -62,8 +68,8 @@ from supervisor.instance import stimuli
 from supervisor.instance.erasing import Eraser
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
-from supervisor.journal import Journal, Note, OfferOutcome
-from supervisor.journal.past_events import tell_past
+from supervisor.journal import Journal, Note, OfferOutcome, TurnRecord
+from supervisor.journal.past_events import ANSWERED, tell_action, tell_past
 from supervisor.process.adopted import adopting
 from supervisor.process.client import Client
 from supervisor.process.end_reason import EndReason
@@ -77,7 +83,7 @@ from supervisor.sessions.daily_usage import midnight
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
-from supervisor.sessions.ticket import PromptTicket
+from supervisor.sessions.ticket import PromptTicket, RecordedTicket
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import one_line
 from supervisor.text.values import in_words
@@ -91,6 +97,8 @@ LAST_RESORT = 60.0
 
 MOST_TOLD = 20
 """Rows of an earlier run's journal that cannot be read and are told on the feed; the log has all of them."""
+MOST_ACTIONS = 10_000
+"""Of operators, that are read back at once."""
 MOST_WAITING_TEXT = 16 * 1024 * 1024
 """Characters of all the prompts that wait in one instance, however many may wait (`queue.maxWaiting`)."""
 
@@ -135,8 +143,10 @@ class Supervisor:
         """Conversations and workspaces of instances that this start does not have: left as they are."""
         self._past: tuple[past.Event, ...] = ()
         """What earlier runs did."""
-        self._given: WeakSet[PromptTicket] = WeakSet()
-        """All that a caller may still hold."""
+        self._given: WeakValueDictionary[str, PromptTicket] = WeakValueDictionary()
+        """All that a caller may still hold, by the id of its turn."""
+        self._requests: WeakValueDictionary[tuple[str, str], PromptTicket] = WeakValueDictionary()
+        """Those whose prompt has the name of a request, by user and that name."""
         self._host = HostContext(
             clock=self._clock,
             settings=settings,
@@ -211,7 +221,7 @@ class Supervisor:
         finally:
             self._is_up = False
             self._host.log = None
-            for ticket in tuple(self._given):
+            for ticket in tuple(self._given.values()):
                 ticket.withdraw(_tell_unknown(ticket))
             self._stopped.set()
         if self.failure is not None:
@@ -391,6 +401,11 @@ class Supervisor:
     async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
         return self._session(key).glimpse(check_whole(count, "how many entries"))
 
+    async def audit(self, count: int = 100) -> tuple[past.ActionTaken, ...]:
+        count = check_count(count, MOST_ACTIONS, "how many actions")
+        self._check_running()
+        return tuple(map(tell_action, self._host.journal.actions(count)))
+
     async def past(self) -> tuple[past.Event, ...]:
         return self._past
 
@@ -402,6 +417,8 @@ class Supervisor:
         prompt = check_prompt(prompt)
         instance = self._running_instance(prompt.agent)
         key = find_key(prompt, instance.archetype)
+        if prompt.request and (known := await self._find_request(prompt)) is not None:
+            return known
         if self._stopping.is_set():
             raise NotAccepting("bullpen is stopping")
         if not instance.is_accepting:
@@ -411,11 +428,75 @@ class Supervisor:
             raise NotAccepting(f"{key} is being closed; ask again in a moment")
         if prompt.user in self._forgotten:
             raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
-        self._check_room(instance, session, len(prompt.text))
+        self._check_room(instance, session, prompt)
         is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
         turn = instance.handle(stimuli.SubmitPrompt(key, prompt, is_single_call))
         self._take_in(turn)
         return turn.ticket
+
+    async def _find_request(self, prompt: Prompt) -> Ticket | None:
+        """The ticket of the turn that a request of this name began. Raises `RequestConflict`."""
+        journal = self._host.journal
+        live = self._requests.get((prompt.user, prompt.request))
+        turn_id = live.turn_id if live is not None else journal.find_request(prompt.user, prompt.request)
+        record = await journal.find_turn(turn_id) if turn_id else None
+        if record is None:
+            return None
+        # Of a conversation that is over, the words are not kept.
+        if record.prompt != (prompt if record.prompt.text else replace(prompt, text="")):
+            raise RequestConflict(
+                f"request {prompt.request!r} of {prompt.user} is another prompt already (turn {record.id}): give this "
+                "one a name of its own"
+            )
+        return self._find_ticket(record)
+
+    async def ticket(self, turn_id: str) -> Ticket:
+        return self._find_ticket(await self._find_turn(turn_id))
+
+    def _find_ticket(self, record: TurnRecord) -> Ticket:
+        if (ticket := self._given.get(record.id)) is not None:
+            return ticket
+        if record.outcome is None:
+            raise OutcomeUnknown(f"turn {record.id} has no outcome, and does not run: look at {record.key}")
+        return RecordedTicket(record.id, record.key, record.outcome)
+
+    async def _find_turn(self, turn_id: str) -> TurnRecord:
+        name = check_name(turn_id, "the id of a turn")
+        self._check_running()
+        if (record := await self._host.journal.find_turn(name)) is None:
+            raise UnknownTarget(f"no turn {one_line(name, 100)} is known")
+        return record
+
+    async def turn(self, turn_id: str) -> TurnView:
+        record = await self._find_turn(turn_id)
+        ticket = self._given.get(record.id)
+        is_over = record.outcome is not None and (ticket is None or ticket.is_told)
+        running = TurnState.RUNNING if record.started_at is not None else TurnState.WAITING
+        view = TurnView(
+            id=record.id,
+            key=record.key,
+            state=TurnState.ENDED if is_over else running,
+            prompt=record.prompt,
+            queued_at=record.queued_at,
+            started_at=record.started_at,
+            ended_at=record.ended_at if is_over else None,
+            outcome=record.outcome if is_over else None,
+        )
+        live = self._turns.get(record.id)
+        if live is None or live.state is not TurnState.WAITING:
+            return view
+        row = self.view.session_row(live.key)
+        waiting = next((one for one in row.waiting if one.turn_id == record.id), None) if row is not None else None
+        if waiting is None:
+            return view
+        return replace(
+            view,
+            state=TurnState.WAITING,
+            started_at=None,
+            why=waiting.why,
+            position=waiting.position,
+            place=waiting.place,
+        )
 
     async def withdraw(self, turn_id: str) -> None:
         self._check_running()
@@ -448,15 +529,27 @@ class Supervisor:
 
     def _take_in(self, turn: Turn) -> None:
         self._turns[turn.id] = turn
-        self._given.add(turn.ticket)
+        self._given[turn.id] = turn.ticket
+        if turn.prompt.request:
+            self._requests[turn.prompt.user, turn.prompt.request] = turn.ticket
         turn.on_end(lambda: self._forget_turn(turn))
 
     def _forget_turn(self, turn: Turn) -> None:
         del self._turns[turn.id]
         self._notice_emptiness()
 
-    def _check_room(self, instance: Instance, session: Session | None, size: int) -> None:
-        queue = instance.template.queue
+    def _check_room(self, instance: Instance, session: Session | None, prompt: Prompt) -> None:
+        queue, size = instance.template.queue, len(prompt.text)
+        own = sum(
+            turn.prompt.user == prompt.user and turn.key.instance == instance.name and turn.is_prompt
+            for turn in self._turns.values()
+        )
+        if own >= queue.max_per_user:
+            raise OverShare(
+                f"{prompt.user} has {own} prompts waiting and running with {instance.name}, which is one user's share "
+                "(queue.maxPerUser): wait for one of them",
+                retry_after=instance.make_saturated("").retry_after,
+            )
         if instance.turns.waiting >= queue.max_waiting:
             raise instance.make_saturated(f"{instance.turns.waiting} prompts wait, no more are taken")
         if instance.turns.waiting_text + size > MOST_WAITING_TEXT:
@@ -470,7 +563,12 @@ class Supervisor:
     async def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
         self._check_running()
         name, given, who = check_name(question_id, "the id of a question"), check_answer(answer), check_signature(by)
-        self._host.pending_questions.answer(name, given, who)
+        question = self._host.pending_questions.answer(name, given, who)
+        detail = f"{question.tool}: {ANSWER_WORDS[type(given)]}"
+        # Of the feed, `QuestionSettled` is the event that tells it.
+        self._host.journal.note_action(
+            self._clock.wall(), ANSWERED, str(question.key), detail, who, current_actor().via
+        )
 
     # Turns that a restart interrupted
 
@@ -669,10 +767,10 @@ class Supervisor:
         ids: dict[str, str] = {"instance": str(target)}
         if isinstance(target, SessionKey):
             ids = {"instance": target.instance, "user": target.user, "session": target.session}
-        now = self._clock.wall()
+        now, actor = self._clock.wall(), current_actor()
         if self._host.log is not None and not self._host.log.is_closed:
-            self._host.log.note_action(now, verb, str(target), detail)
-        self._feed.publish(past.ActionTaken(at=now, verb=verb, detail=detail, **ids))
+            self._host.log.note_action(now, verb, str(target), detail, actor.name, actor.via)
+        self._feed.publish(past.ActionTaken(at=now, verb=verb, detail=detail, by=actor.name, via=actor.via, **ids))
 
 
 def _tell_unknown(ticket: PromptTicket) -> BullpenError:

@@ -126,7 +126,7 @@ OFFER = (
 )
 SETTLE_OFFER = "UPDATE offers SET settled_at = ?, settled = ? WHERE turn_id = ? AND settled = ''"
 ACT = (
-    """INSERT INTO actions (number, at, verb, target, detail, "by") VALUES (?, ?, ?, ?, ?, ?) """
+    """INSERT INTO actions (number, at, verb, target, detail, "by", via) VALUES (?, ?, ?, ?, ?, ?, ?) """
     "ON CONFLICT (number) DO NOTHING"
 )
 NOTE_CLIENT = (

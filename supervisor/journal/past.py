@@ -41,6 +41,8 @@ class PastAction(NamedTuple):
     verb: str
     target: str
     detail: str
+    by: str = "operator"
+    via: str = "screen"
 
 
 class PastGist(NamedTuple):
@@ -69,7 +71,8 @@ SELECT id, instance, user, session, ended_at, outcome,
     ELSE json_replace(result, '$.text', '', '$.message', substr(json_extract(result, '$.message'), 1, 200)) END
 FROM turns WHERE outcome <> '' AND ended_at IS NOT NULL AND json_valid(result) ORDER BY seq DESC LIMIT {MOST_EVENTS}
 """
-_ACTIONS = f"SELECT at, verb, target, detail FROM actions ORDER BY number DESC LIMIT {MOST_EVENTS}"
+ACTIONS = """SELECT number, at, verb, target, detail, "by", via FROM actions ORDER BY number DESC LIMIT ?"""
+"""The newest first."""
 _SAME = "instance = sessions.instance AND user = sessions.user AND session = sessions.session"
 _GISTS = f"""
 SELECT instance, user, session,
@@ -96,14 +99,14 @@ async def read_past(connection: aiosqlite.Connection, path: Path, since: float) 
     """
     try:
         turns = await connection.execute_fetchall(_TURNS)
-        actions = await connection.execute_fetchall(_ACTIONS)
+        actions = await connection.execute_fetchall(ACTIONS, (MOST_EVENTS,))
         gists = await connection.execute_fetchall(_GISTS)
         ((*used,),) = await connection.execute_fetchall(_USED, (since,))
     except sqlite3.Error as error:
         raise unusable(path, error) from error
     return Past(
         tuple(reversed([turn for row in turns if (turn := _read_turn(tuple(row))) is not None])),
-        tuple(reversed([action for row in actions if (action := _read_action(tuple(row))) is not None])),
+        tuple(reversed([action for row in actions if (action := read_action(tuple(row)[1:])) is not None])),
         tuple(gist for row in gists if (gist := _read_gist(tuple(row))) is not None),
         Usage(*(value or 0 for value in used)),
     )
@@ -119,7 +122,8 @@ def _read_turn(row: tuple[Any, ...]) -> PastTurn | None:
         return None
 
 
-def _read_action(row: tuple[Any, ...]) -> PastAction | None:
+def read_action(row: tuple[Any, ...]) -> PastAction | None:
+    """None of a row that is none of ours."""
     at, *words = row
     return PastAction(bounds.moment(at), *words) if _are_texts(words) else None
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from supervisor.api.events import ActionTaken, Event, TurnFinished
-from supervisor.journal import Past
+from supervisor.journal.past import Past, PastAction
+
+ANSWERED = "answer"
+"""An action that the feed tells in another way, and only the audit as one."""
 
 
 def tell_past(past: Past) -> tuple[Event, ...]:
@@ -19,12 +22,20 @@ def tell_past(past: Past) -> tuple[Event, ...]:
         )
         for turn in past.turns
     ]
-    for action in past.actions:
-        instance, _, rest = action.target.partition("/")
-        user, _, session = rest.partition("/")
-        events.append(
-            ActionTaken(
-                at=action.at, verb=action.verb, detail=action.detail, instance=instance, user=user, session=session
-            )
-        )
+    events += [tell_action(action) for action in past.actions if action.verb != ANSWERED]
     return tuple(sorted(events, key=lambda event: event.at))
+
+
+def tell_action(action: PastAction) -> ActionTaken:
+    instance, _, rest = action.target.partition("/")
+    user, _, session = rest.partition("/")
+    return ActionTaken(
+        at=action.at,
+        verb=action.verb,
+        detail=action.detail,
+        by=action.by,
+        via=action.via,
+        instance=instance,
+        user=user,
+        session=session,
+    )

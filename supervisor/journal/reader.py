@@ -16,7 +16,8 @@ from supervisor.api.codec import ASKED, unpack_entry, unpack_question
 from supervisor.api.entries import MOST_TEXT_HELD, Asked, Entry, Noticed
 from supervisor.api.errors import JournalFailed
 from supervisor.api.types import Question, SessionKey
-from supervisor.journal.notes import Note
+from supervisor.journal.notes import ACT, Note
+from supervisor.journal.past import ACTIONS, PastAction, read_action
 from supervisor.journal.records import (
     CLIENT_COLUMNS,
     REMOVAL_COLUMNS,
@@ -178,13 +179,28 @@ class Reader:
         """Raises `JournalFailed`."""
         rows = self._read(f"SELECT {TURN_COLUMNS} FROM turns WHERE id = ?", (turn_id,))
         try:
-            turn = row_to_turn(rows[0]) if rows else None
+            turn = bound_turn(row_to_turn(rows[0])) if rows else None
         except _UNREADABLE as error:
             raise JournalFailed(f"turn {turn_id} cannot be read from the journal {self._path}") from error
         for note in notes:
             if note.change is not None and note.turn_id == turn_id:
                 turn = note.change(turn)
         return turn
+
+    def find_request(self, user: str, request: str) -> str:
+        """The id of the turn that this user's request of that name began, if it is in the file; else empty. Raises
+        `JournalFailed`."""
+        sql = "SELECT id FROM turns WHERE prompt_user = ? AND request = ? AND request <> '' ORDER BY seq LIMIT 1"
+        rows = self._read(sql, (user, request))
+        return str(rows[0][0]) if rows else ""
+
+    def actions(self, count: int, notes: Iterable[Note]) -> list[PastAction]:
+        """The last of operators' actions, oldest first. Raises `JournalFailed`."""
+        rows = {row[0]: row for row in reversed(self._read(ACTIONS, (count,)))}
+        noted = (one.row for note in notes for one in note.steps if one.sql == ACT)
+        rows |= {row[0]: row for row in noted if isinstance(row, tuple)}
+        found = (read_action(row[1:]) for row in list(rows.values())[-count:])
+        return [action for action in found if action is not None]
 
     def last_number(self, table: str) -> int:
         """The highest so far. Raises `JournalUnusable` when the file is damaged."""

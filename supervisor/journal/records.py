@@ -136,7 +136,7 @@ SESSION_COLUMNS = (
 )
 TURN_COLUMNS = (
     "id, uuid, instance, user, session, agent, text, prompt_user, prompt_session, source, priority, queued_at, "
-    "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result"
+    "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result, request"
 )
 REMOVAL_COLUMNS = "uuid, workspace, instance, user, session, has_files, workspace_due_at"
 CLIENT_COLUMNS = "id, mark, pid, started, session_uuid, instance, user, session"
@@ -233,12 +233,13 @@ def turn_to_row(record: TurnRecord) -> Row:
         record.ended_at,
         outcome_word(outcome) if outcome is not None else "",
         pack_outcome(outcome) if outcome is not None else "",
+        prompt.request,
     )
 
 
 def row_to_turn(row: Row) -> TurnRecord:
     """Raises `ValueError`, `KeyError` or `TypeError` when it is none of ours."""
-    _check_texts(*row[:9], row[12])
+    _check_texts(*row[:9], row[12], row[19])
     return TurnRecord(
         id=row[0],
         uuid=row[1],
@@ -250,6 +251,7 @@ def row_to_turn(row: Row) -> TurnRecord:
             session=row[8],
             source=Source(row[9]),
             priority=Priority(row[10]),
+            request=row[19],
         ),
         queued_at=row[11],
         replays=row[12],

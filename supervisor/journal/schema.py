@@ -105,7 +105,13 @@ ALTER TABLE sessions ADD COLUMN cost_saved REAL NOT NULL DEFAULT 0;
 UPDATE sessions SET cost_saved = cost_seen;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _COST_SAVED)
+_REQUESTS = """
+ALTER TABLE turns ADD COLUMN request TEXT NOT NULL DEFAULT ''; -- the caller's name for it, unique for its user
+CREATE INDEX turns_by_request ON turns (prompt_user, request) WHERE request <> '';
+ALTER TABLE actions ADD COLUMN via TEXT NOT NULL DEFAULT 'screen';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _COST_SAVED, _REQUESTS)
 """The nth script leads from schema n - 1 to schema n, in one transaction. Scripts that were released never change."""
 
 

@@ -25,7 +25,7 @@ from supervisor.journal import lock, notes, reader, schema
 from supervisor.journal.faults import StateLost
 from supervisor.journal.guard import Guard
 from supervisor.journal.notes import Note, Step, step
-from supervisor.journal.past import Past, read_past
+from supervisor.journal.past import Past, PastAction, read_past
 from supervisor.journal.reader import Reader
 from supervisor.journal.records import (
     ClientRecord,
@@ -319,9 +319,11 @@ class Journal:
         """A question that was settled as approved counts as lost."""
         self._note(notes.TAKE_BACK_APPROVAL, at, words, question_id)
 
-    def note_action(self, at: float, verb: str, target: str, detail: str, by: str = "operator") -> None:
+    def note_action(
+        self, at: float, verb: str, target: str, detail: str, by: str = "operator", via: str = "screen"
+    ) -> None:
         self._last_action += 1
-        self._note(notes.ACT, self._last_action, at, verb, target, detail, by)
+        self._note(notes.ACT, self._last_action, at, verb, target, detail, by, via)
 
     def note_client(self, record: ClientRecord) -> None:
         """The latest wins, by its mark."""
@@ -358,6 +360,16 @@ class Journal:
     async def find_turn(self, turn_id: str) -> TurnRecord | None:
         """What was noted just now is included. Raises `JournalFailed`."""
         return self._reader.find_turn(turn_id, self._writer.notes)
+
+    def find_request(self, user: str, request: str) -> str:
+        """The id of the turn that this user's request of that name began, once that is durable; else empty. Raises
+        `JournalFailed`."""
+        return self._reader.find_request(user, request)
+
+    def actions(self, count: int) -> list[PastAction]:
+        """The last `count` of operators' actions, oldest first, what was noted just now included. Raises
+        `JournalFailed`."""
+        return self._reader.actions(count, self._writer.notes)
 
     async def flush(self) -> None:
         """Returns when everything noted so far is durable, however long that takes."""

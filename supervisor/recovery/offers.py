@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -61,7 +62,8 @@ class OfferDesk:
     def replay(self, session: Session) -> Turn:
         """Queues the prompt again, before everything that waits in its session. Raises `UnknownTarget`."""
         found = self._find(session)
-        offer, prompt = found
+        # The caller's request stays the turn that was interrupted: this one is the operator's.
+        offer, prompt = found.offer, replace(found.prompt, request="")
         instance = self._instances[session.key.instance]
         turn = Turn(
             new_id(),

@@ -39,6 +39,11 @@ class PromptTicket:
     def __repr__(self) -> str:
         return f"<Ticket of turn {self.turn_id} of {self.key}, {self.finished or self._withdrawn or 'open'}>"
 
+    @property
+    def is_told(self) -> bool:
+        """It ended, and that is recorded; or its caller gets an error."""
+        return self._told.is_set()
+
     # What the turn tells it
 
     def accept(self) -> None:
@@ -112,3 +117,24 @@ class PromptTicket:
                     raise self._withdrawn
                 return
             await conversation.next_change()
+
+
+class RecordedTicket:
+    """The `api.engine.Ticket` of a turn that had ended when it was asked for. Its stream is the outcome's text."""
+
+    def __init__(self, turn_id: str, key: SessionKey, outcome: Outcome) -> None:
+        self.turn_id = turn_id
+        self.key = key
+        self.finished: Outcome | None = outcome
+        self._outcome = outcome
+
+    async def accepted(self) -> None:
+        pass
+
+    async def outcome(self) -> Outcome:
+        return self._outcome
+
+    async def stream(self, *, whole: bool = False) -> AsyncIterator[str]:
+        if text := getattr(self._outcome, "text", ""):
+            yield text
+            yield "\n"

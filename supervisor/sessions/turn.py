@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from uuid import uuid4
 
 from supervisor.api.errors import BullpenError
-from supervisor.api.types import FailureKind, Outcome, Prompt, SessionKey, Source
+from supervisor.api.types import FailureKind, Outcome, Prompt, SessionKey, Source, TurnState
 from supervisor.sessions.conversation import Conversation
 from supervisor.sessions.ticket import PromptTicket
-
-
-class TurnState(StrEnum):
-    WAITING = "waiting"
-    RUNNING = "running"
-    ENDED = "ended"
 
 
 class Turn:

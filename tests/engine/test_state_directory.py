@@ -254,10 +254,11 @@ async def test_a_directory_of_an_earlier_version_is_taken_over(tmp_path: Path) -
     """Its lock says nothing of a journal, and its journal nothing of itself."""
     (tmp_path / lock.FILE).touch()
     prepare(tmp_path / "journal.db", MIGRATIONS[:1])
-    row = turn_to_row(make_turn("a"))
+    columns = [name for name in TURN_COLUMNS.split(", ") if name != "request"]  # there was none
+    row = turn_to_row(make_turn("a"))[: len(columns)]
     with closing(sqlite3.connect(tmp_path / "journal.db")) as connection, connection:
         marks = ", ".join("?" for _ in row)
-        connection.execute(f"INSERT INTO turns ({TURN_COLUMNS}) VALUES ({marks})", row)
+        connection.execute(f"INSERT INTO turns ({', '.join(columns)}) VALUES ({marks})", row)
     async with opened(tmp_path) as journal:
         assert [turn.id for turn in (await journal.load()).waiting] == ["a"]
     async with opened(tmp_path) as journal:

@@ -33,6 +33,7 @@ async def test_no_verb_waits_for_anything(start: Start, world: FakeWorld) -> Non
         at_once(supervisor.conversation(ANA)).close()
         assert at_once(supervisor.glimpse(ANA)).entries
         at_once(supervisor.past())
+        at_once(supervisor.audit())
         assert "max_agents" in at_once(supervisor.limits())
         at_once(supervisor.adjust("desk", "maxClients", "2"))
         at_once(supervisor.scale("desk", 2))
@@ -40,6 +41,7 @@ async def test_no_verb_waits_for_anything(start: Start, world: FakeWorld) -> Non
         at_once(supervisor.clear_queue("desk"))
         world.on_prompt = hold
         ticket = at_once(supervisor.submit(Prompt("desk", "more", user="ana")))
+        assert at_once(supervisor.turn(ticket.turn_id)).id == at_once(supervisor.ticket(ticket.turn_id)).turn_id
         assert at_once(supervisor.interrupt(ANA, ticket.turn_id))
         at_once(supervisor.submit(Prompt("desk", "more", user="ben")))
         waiting = at_once(supervisor.submit(Prompt("desk", "and more", user="ben")))

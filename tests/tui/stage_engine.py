@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 
 from supervisor import (
+    ActionTaken,
     Answer,
     ClientRow,
     Conversation,
@@ -25,6 +26,8 @@ from supervisor import (
     SessionState,
     Snapshot,
     Subscription,
+    Ticket,
+    TurnView,
     UnknownTarget,
     Usage,
 )
@@ -216,6 +219,15 @@ class StageEngine:
 
     async def past(self) -> tuple[Event, ...]:
         return self.past_events
+
+    async def audit(self, count: int = 100) -> tuple[ActionTaken, ...]:
+        return tuple(event for event in self.past_events if isinstance(event, ActionTaken))[-count:]
+
+    async def turn(self, turn_id: str) -> TurnView:
+        raise UnknownTarget(f"no turn {turn_id} is known")
+
+    async def ticket(self, turn_id: str) -> Ticket:
+        raise UnknownTarget(f"no turn {turn_id} is known")
 
     async def limits(self, instance: str = "") -> dict[str, str]:
         return dict(self.live_limits.get(instance, {}))

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from supervisor import SessionKey, clean
-from tui.kept.private_file import read_private, write_private
+from supervisor import SessionKey, clean, read_private, write_private
 
 FILE = "drafts.json"
 """In the state directory; readable by its owner only. There is none while nothing is unsent."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui.kept.private_file import read_private, write_private
+from supervisor import read_private, write_private
 
 FILE = "dashboard.json"
 """In the state directory; readable by its owner only."""

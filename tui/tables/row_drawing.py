@@ -26,8 +26,8 @@ def compose_cells(
         room, is_name = place.width, columns[place.index].is_name
         parts: list[Segment] = []
         for part in parts_of(row.cells[place.index]) if place.index < len(row.cells) else ():
-            if room <= 0:
-                break
+            if room <= 0 or (room == 1 and parts and parts[-1].text.endswith("…")):
+                break  # one sign is enough that there is more
             text = cut_middle(clean_cell(part.text), room) if is_name else clean_cell(part.text, room)
             parts.append(Segment(text, base + ink(part.style) if part.style else base))
             room -= cell_len(text)

@@ -213,7 +213,7 @@ def cut(text: str, width: int) -> str:
         return text
     if width <= 1:
         return "…"[:width]
-    return set_cell_size(text, width - 1).rstrip() + "…"
+    return set_cell_size(text, width - 1).rstrip(" …") + "…"
 
 
 def cut_middle(text: str, width: int) -> str:

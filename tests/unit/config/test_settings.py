@@ -92,6 +92,7 @@ def test_every_limit_of_an_instance_has_a_variable() -> None:
         "BULLPEN_HELP_DESK_IDLE_TTL": "1h",
         "BULLPEN_HELP_DESK_MAX_WAITING": "50",
         "BULLPEN_HELP_DESK_MAX_WAITING_PER_SESSION": "3",
+        "BULLPEN_HELP_DESK_MAX_PER_USER": "7",
         "BULLPEN_HELP_DESK_MAX_WAIT": "20s",
         "BULLPEN_HELP_DESK_ASKING_TTL": "none",
         "BULLPEN_HELP_DESK_MEMORY_BUDGET": "3GiB",
@@ -125,7 +126,7 @@ def test_every_limit_of_an_instance_has_a_variable() -> None:
     )
     assert (result.question_ttl, result.stall_timeout, result.turn_timeout) == (600, 180, None)
     assert (result.session_ttl, result.workspace_ttl, result.on_restart) == (86400, None, "replay")
-    assert result.queue == QueueLimits(max_waiting=50, max_waiting_per_session=3, max_wait=20)
+    assert result.queue == QueueLimits(max_waiting=50, max_waiting_per_session=3, max_per_user=7, max_wait=20)
     assert apply_overrides(make_template("max-wait"), settings).max_wait == 4
 
 

@@ -195,7 +195,7 @@ def test_an_older_file_is_brought_up_to_the_last_schema_with_what_is_in_it(tmp_p
     path = tmp_path / "journal.db"
     prepare(path)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("INSERT INTO actions VALUES (1, 2.0, 'drain', 'desk', '', 'operator')")
+        connection.execute("INSERT INTO actions VALUES (1, 2.0, 'drain', 'desk', '', 'operator', 'screen')")
     later = (
         "ALTER TABLE actions ADD COLUMN reason TEXT NOT NULL DEFAULT 'none';",
         "UPDATE actions SET reason = upper(reason);",

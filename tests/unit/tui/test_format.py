@@ -88,6 +88,7 @@ def test_cutting_counts_cells_not_characters() -> None:
     assert format.cut("日本語テキスト", 7) == "日本語…"
     assert format.cut("abc", 3) == "abc"
     assert format.cut("abcd", 3) == "ab…"
+    assert format.cut("abc… and more", 5) == "abc…", "one sign is enough"
     assert format.first_line("\n  \n first \nsecond") == "first"
 
 
