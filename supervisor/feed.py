@@ -6,13 +6,12 @@ Events are kept in a bounded buffer; a reader that falls behind is cut and comes
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
-
-import anyio
 
 from supervisor.api.changes import Changes
 from supervisor.api.events import Event, QuestionAsked, QuestionSettled, TurnFinished
@@ -60,7 +59,7 @@ class Subscription:
         self._weight = 0
         """Characters in them."""
         self._is_cut = False
-        self._wakeup: anyio.Event | None = None
+        self._wakeup: asyncio.Event | None = None
         self._has_news = False
 
     def __enter__(self) -> Self:
@@ -96,7 +95,7 @@ class Subscription:
     async def wait(self) -> None:
         """Returns as soon as `take` has something to give."""
         while not self._has_news:
-            self._wakeup = anyio.Event()
+            self._wakeup = asyncio.Event()
             await self._wakeup.wait()
         self._wakeup = None
 

@@ -43,6 +43,8 @@ class QuietTransport(SubprocessCLITransport):
             # As the SDK does for the transport that it makes itself: questions are asked over the pipes.
             own = dataclasses.replace(own, permission_prompt_tool_name="stdio")
         super().__init__(prompt=_nothing(), options=own)
+        # A lock that is free is taken at once; the SDK's own takes a turn of the loop, before every prompt.
+        self._write_lock = anyio.Lock(fast_acquire=True)
         self._hear = hear
         self.arrivals = Arrivals()
         self.is_connected = False

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-
-import anyio
 
 from supervisor.api import events as past
 from supervisor.api.types import InstanceState, SessionKey, SlotState
@@ -221,7 +220,7 @@ class Scheduler:
         acquisition = self._count_acquisition(slot, session)
         turn = self._turns.begin(session)
         slot.move(SlotState.BUSY)
-        recorded = anyio.Event()
+        recorded = asyncio.Event()
         clock = self._core.clock
         if self._turns.was_begun_on_record(turn):
             recorded.set()

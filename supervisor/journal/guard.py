@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -71,8 +71,14 @@ def _compare(path: Path, known: _Identity | None, gone: Fault, replaced: Fault) 
     return gone if found is None else replaced
 
 
-def transact(connection: sqlite3.Connection, steps: Sequence[tuple[str, Sequence[Parameters]]], guard: Guard) -> None:
-    """All of it or nothing; without steps, tries whether anything could be written. Blocking.
+def transact(
+    connection: sqlite3.Connection,
+    steps: Sequence[tuple[str, Sequence[Parameters]]],
+    guard: Guard,
+    on_durable: Callable[[], object],
+) -> None:
+    """All of it or nothing; without steps, tries whether anything could be written. `on_durable` is called right after
+    the commit, before the rest that follows it. Blocking.
 
     Raises `sqlite3.Error`, or `StateLost` when it would go into files that are not in their place any more.
     """
@@ -92,5 +98,6 @@ def transact(connection: sqlite3.Connection, steps: Sequence[tuple[str, Sequence
         with suppress(sqlite3.Error):
             connection.rollback()
         raise
+    on_durable()
     if steps:
         guard.note_commit()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import math
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 
@@ -47,11 +48,12 @@ class Writer:
         self._is_probing = False
         """The next attempt is made although there is nothing to write."""
         self._notes: list[Note] = []
-        self._noted = anyio.Event()
+        # Of asyncio, as the timer is: every turn waits here twice, and what anyio makes for it takes ten times as long.
+        self._noted = asyncio.Event()
         """There is something to write, or to try, now."""
-        self._lingering: anyio.CancelScope | None = None
-        """Waits for that, and until what may wait has waited."""
-        self._pressed = anyio.Event()
+        self._lingering: asyncio.TimerHandle | None = None
+        """Says so when what may wait has waited."""
+        self._pressed = asyncio.Event()
         """A caller waits for the next attempt."""
         self._delay = FIRST_DELAY
         self._scope: anyio.CancelScope | None = None
@@ -66,8 +68,8 @@ class Writer:
         self._notes.append(note)
         if not note.may_wait:
             self._noted.set()
-        elif self._lingering is not None and self._lingering.deadline == math.inf:
-            self._lingering.deadline = anyio.current_time() + LINGER
+        elif self._lingering is None:
+            self._lingering = asyncio.get_running_loop().call_later(LINGER, self._noted.set)
         if note.on_refused is not None:
             self._pressed.set()
 
@@ -97,40 +99,49 @@ class Writer:
     async def _wait(self) -> None:
         """Until there is something to write; after a failure, until it is time to try again."""
         if self.failing:
-            self._pressed = anyio.Event()
+            self._pressed.clear()
             await anyio.sleep(FIRST_DELAY)
             if self._closes_at is None and not any(note.on_refused for note in self._notes):
                 with anyio.move_on_after(self._delay - FIRST_DELAY):
                     await self._pressed.wait()
             self._delay = min(self._delay * 2, LAST_DELAY)
         elif self._closes_at is None and not self._is_probing and all(note.may_wait for note in self._notes):
-            self._noted = anyio.Event()
-            with anyio.move_on_after(LINGER if self._notes else math.inf) as self._lingering:
-                await self._noted.wait()
-            self._lingering = None
+            await self._noted.wait()
+        self._noted.clear()
 
     async def _attempt(self) -> None:
         count = len(self._notes)
+        durable = _Once(partial(self._settle, count))
         try:
-            await self._write(self._notes[:count])
+            await self._write(self._notes[:count], durable)
         except Exception as error:
             if (fault := faults.find_fault(error)) is None:
                 await self._write_singly(count)
             else:
                 self._fail(count, fault)
         else:
-            self._settle(count)
+            durable.call()
+            if durable.mistake is not None:
+                raise durable.mistake
+        finally:
+            durable.is_done = True
 
-    async def _write(self, notes: Sequence[Note]) -> None:
-        """All or nothing. After a failure, and while there is nothing to write, only tries whether it could."""
+    async def _write(self, notes: Sequence[Note], durable: _Once) -> None:
+        """All or nothing. After a failure, and while there is nothing to write, only tries whether it could. Has
+        `durable` called as soon as the loop hears of the commit, at the latest by the caller of this."""
         steps = list(batches(notes))
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         if not steps and not self.failing and not self._is_probing:
             return
         self._is_probing = False
         # One trip to the database's thread for all of it, and aiosqlite has no public way to make one: with a trip for
-        # each statement it takes three times as long, and every prompt waits for two transactions.
-        await self._connection._execute(transact, self._connection._conn, steps, self._guard)  # type: ignore[no-untyped-call]
-        self.commits += 1
+        # each statement it takes three times as long, and every prompt waits for two transactions. Its answer comes
+        # two turns of the loop after the commit; what waits for the commit is told by a call of our own, in one.
+        loop = asyncio.get_running_loop()
+        hear = partial(loop.call_soon_threadsafe, durable.call, context=copy_context())
+        await self._connection._execute(transact, self._connection._conn, steps, self._guard, hear)  # type: ignore[no-untyped-call]
 
     async def _write_singly(self, count: int) -> None:
         """One of them cannot be written and never will be. The others are saved from it, each in a transaction of its
@@ -153,7 +164,7 @@ class Writer:
     async def _write_first(self) -> Exception | None:
         """Writes the first note, or what stands in for it. Returns why neither could be written."""
         try:
-            await self._write(self._notes[:1])
+            await self._write(self._notes[:1], _Once(lambda: None))
         except Exception as error:
             note = self._notes[0]
             if note.stand_in is None or not faults.is_about_a_value(error):
@@ -181,6 +192,7 @@ class Writer:
         """The first `count` notes are durable."""
         written = self._notes[:count]
         del self._notes[:count]
+        self.commits += any(note.steps for note in written)
         calls = [note.on_written for note in written if note.on_written is not None]
         if self.failing:
             _log.warning("the journal is written again")
@@ -201,6 +213,26 @@ class Writer:
             calls.append(self.on_change)
         self.failing = fault.words
         _call_all(calls)
+
+
+class _Once:
+    """A call that is made once, whoever comes first. It never raises: the loop would have nobody to tell."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.is_done = False
+        """Made, or not wanted any more."""
+        self.mistake: Exception | None = None
+        """What the call raised."""
+        self._call = call
+
+    def call(self) -> None:
+        if self.is_done:
+            return
+        self.is_done = True
+        try:
+            self._call()
+        except Exception as error:
+            self.mistake = error
 
 
 def _call_all(calls: Sequence[Callable[[], object]]) -> None:

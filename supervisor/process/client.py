@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from typing import Generic, NamedTuple
@@ -47,7 +48,7 @@ class _Letter(NamedTuple):
 
     text: str
     uuid: str
-    recorded: anyio.Event
+    recorded: asyncio.Event
     is_command: bool
 
 
@@ -94,33 +95,37 @@ class Client(Generic[PlaceT]):
         self._starts = starts
         self._patience = patience or Patience()
         self._outbox, self._prompts = anyio.create_memory_object_stream[_Letter](math.inf)
-        self._interrupt_wanted = anyio.Event()
+        self._interrupt_wanted = asyncio.Event()
         self._unwanted = ""
         """The prompt that an interrupt was asked for: one that comes late does not hit the next turn."""
-        self._ending = anyio.Event()
+        self._ending = asyncio.Event()
         self._uuid = ""
         """Of the prompt whose Result is awaited; empty between turns."""
-        self._recorded = anyio.Event()
+        self._recorded = asyncio.Event()
         """It is recorded that the prompt begins: from here on it may be written."""
-        self._written = anyio.Event()
+        self._written = asyncio.Event()
         """That prompt has been written: an interrupt that overtook it would have nothing to stop."""
         self._is_picked_up = False
         """The CLI works on that prompt: what it says from here on is the answer, and nothing before was."""
-        self._result_seen = anyio.Event()
-        self._own_over: anyio.Event | None = None
+        self._result_seen = asyncio.Event()
+        self._own_over: asyncio.Event | None = None
         """A turn that the CLI has begun by itself runs; set when it is over."""
         self._own_held: Result | None = None
         """The Result of that turn, whose idle sign has not come yet."""
         self._is_stirred = False
         """It woke although no prompt had been written: it may be about to begin a turn by itself."""
-        self._changed = anyio.Event()
+        self._changed = asyncio.Event()
         """What keeps a prompt from being written may be over."""
         self._why = BY_ITSELF
         self._again: TaskGroup | None = None
         self._servers: tuple[Server, ...] = ()
         self._departure = Departure(connection, deadlines, self._patience, self._tell_step)
-        self._rested: anyio.Event | None = None
+        self._rested: asyncio.Event | None = None
         """Set when the idle sign after a Result has come; None while no Result waits for one."""
+        self._resting: asyncio.TimerHandle | None = None
+        """How long it is waited for."""
+        self._late = asyncio.Event()
+        """It has not come in that time."""
 
     def __repr__(self) -> str:
         return f"<Client of {self.place!r}, pid {self.pid}>"
@@ -153,14 +158,14 @@ class Client(Generic[PlaceT]):
 
     # Commands
 
-    def send(self, text: str, uuid: str, recorded: anyio.Event, *, is_command: bool = False) -> None:
+    def send(self, text: str, uuid: str, recorded: asyncio.Event, *, is_command: bool = False) -> None:
         """Writes one prompt, or a command of the CLI, once it is `recorded` that it begins. Its place must be
         READY: one turn at a time."""
         self._uuid = uuid
         self._is_picked_up = False
         self._recorded = recorded
-        self._written = anyio.Event()
-        self._result_seen = anyio.Event()
+        self._written = asyncio.Event()
+        self._result_seen = asyncio.Event()
         self.is_undelivered = True
         self._outbox.send_nowait(_Letter(text, uuid, recorded, is_command))
 
@@ -233,6 +238,7 @@ class Client(Generic[PlaceT]):
             self._again = group
             group.start_soon(self._read, group)
             group.start_soon(self._write)
+            group.start_soon(self._rest_at_last)
             group.start_soon(self._obey_interrupts)
             group.start_soon(self._watch_servers)
             group.start_soon(self._watch_health)
@@ -290,7 +296,7 @@ class Client(Generic[PlaceT]):
         if self._is_awaited(result):
             if not self._is_picked_up:
                 self._pick_up()
-            group.start_soon(self._rest_at_last, self._finish(result))
+            self._finish(result)
         elif self._rested is None:
             has_content = bool(result.text or result.error or result.usage.output_tokens)
             # In the middle of our turn there is no other one that it could end.
@@ -311,7 +317,7 @@ class Client(Generic[PlaceT]):
 
     def _begin_own(self) -> None:
         if self._own_over is None:
-            self._own_over = anyio.Event()
+            self._own_over = asyncio.Event()
             self._is_stirred = False
             why, self._why = self._why, BY_ITSELF
             self._listener.client_began(self.place, why)
@@ -340,29 +346,35 @@ class Client(Generic[PlaceT]):
         self._note_change()
 
     def _note_change(self) -> None:
-        changed, self._changed = self._changed, anyio.Event()
+        changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    def _finish(self, result: Result) -> anyio.Event:
-        """Tells the Result of our turn at once; returns what is set when the client is free."""
+    def _finish(self, result: Result) -> None:
+        """Tells the Result of our turn at once. The client is free when it has rested, in `REST` at the latest."""
         self._uuid, self._is_picked_up = "", False
-        self._rested = rested = anyio.Event()
+        self._rested = asyncio.Event()
+        # A timer, because a task for each turn takes as long as the whole of its Result.
+        self._resting = asyncio.get_running_loop().call_later(REST, self._late.set)
         self._result_seen.set()
         self._listener.client_result(self.place, result)
-        return rested
 
     def _rest(self) -> None:
         """Tells that the client is free, where its Result was told and that was not."""
         rested, self._rested = self._rested, None
+        self._late.clear()
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         if rested is not None:
             rested.set()
             self._listener.client_rested(self.place)
 
-    async def _rest_at_last(self, rested: anyio.Event) -> None:
-        with anyio.move_on_after(REST):
-            await rested.wait()
-        if self._rested is rested:
-            self._rest()
+    async def _rest_at_last(self) -> None:
+        """Where the idle sign after a Result does not come."""
+        while True:
+            await self._late.wait()
+            if self._late.is_set():  # it may have come while this task was being woken
+                self._rest()
 
     async def _release_own_at_last(self, result: Result) -> None:
         await anyio.sleep(REST)
@@ -438,7 +450,7 @@ class Client(Generic[PlaceT]):
     async def _obey_interrupts(self) -> None:
         while True:
             await self._interrupt_wanted.wait()
-            self._interrupt_wanted = anyio.Event()
+            self._interrupt_wanted = asyncio.Event()
             is_wanted = (self._uuid and self._uuid == self._unwanted) or self._own_over is not None
             if is_wanted and not await self._interrupt_and_settle():
                 self.end(EndReason.UNRESPONSIVE)

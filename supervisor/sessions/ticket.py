@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-
-import anyio
 
 from supervisor.api.entries import Cursor, Replied, StartsAgain
 from supervisor.api.errors import BullpenError
@@ -29,11 +28,11 @@ class PromptTicket:
         self._conversation = conversation
         self._from = len(conversation)
         self._withdrawn: BullpenError | None = None
-        self._settled = anyio.Event()
+        self._settled = asyncio.Event()
         """It was accepted, refused or suspended."""
-        self._ended = anyio.Event()
+        self._ended = asyncio.Event()
         """It has an outcome, or never will have one here."""
-        self._told = anyio.Event()
+        self._told = asyncio.Event()
         """That outcome is recorded: what a caller is told, no restart takes back."""
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from supervisor.api.types import (
     Usage,
 )
 from supervisor.journal import ClientRecord, OfferOutcome
+from supervisor.journal.guard import Guard
 from tests.engine.journal_stage import KEY, OTHER, accept, asked, ignore, make_session, make_turn, opened, read
 from tests.waiting import until
 
@@ -80,6 +82,48 @@ async def test_what_is_noted_together_is_written_together(folder: Path) -> None:
             journal.add_entry(KEY, asked(f"t{number}"))
         await journal.flush()
         assert journal.commits - before == 1
+
+
+async def test_what_waits_for_a_commit_is_told_before_the_count_in_the_locks_file_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R1. The count may lag behind the journal, and no prompt waits for it."""
+    may_count = threading.Event()
+    count = Guard.note_commit
+
+    def wait_and_count(guard: Guard) -> None:
+        assert may_count.wait(20)
+        count(guard)
+
+    async with opened(folder) as journal:
+        await journal.flush()
+        monkeypatch.setattr(Guard, "note_commit", wait_and_count)
+        try:
+            with anyio.fail_after(10):
+                assert await accept(journal, make_turn("a")) is None
+            assert read(folder, "SELECT id FROM turns") == [("a",)]
+        finally:
+            may_count.set()
+
+
+async def test_what_a_call_raises_that_is_told_of_a_commit_ends_the_journal_with_everything_written(
+    folder: Path,
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("a mistake")
+
+    told: list[str] = []
+
+    async def note() -> None:
+        async with opened(folder) as journal:
+            journal.start_turn("x", 1.0, fail)
+            journal.accept_turn(make_turn("a"), lambda _: told.append("a"))
+            await anyio.sleep_forever()
+
+    with pytest.raises(RuntimeError, match="a mistake"):
+        await note()
+    assert told == ["a"]
+    assert read(folder, "SELECT id FROM turns") == [("a",)]
 
 
 async def test_what_was_said_waits_to_be_written_with_what_is_told(folder: Path) -> None:
