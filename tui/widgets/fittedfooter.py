@@ -2,60 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
 
 from rich.cells import cell_len
-from textual.app import ComposeResult
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
 from textual.screen import Screen
-from textual.widgets import Footer
-from textual.widgets._footer import FooterKey
+from textual.strip import Strip
+from textual.widget import Widget
 
 Key = TypeVar("Key")
 
 FIRST = frozenset({"go_back", "help"})
 """Verbs that are shown whatever else has no room: the way out, and the list of all keys."""
 
+DIM = Style(dim=True)
 
-class FittedFooter(Footer):
-    """In the order of the bindings, which is that of their importance: the last ones give way first."""
 
-    _composed: tuple[object, ...] = ()
-    """What it was made from."""
+class LineKey(NamedTuple):
+    """One key of the line."""
+
+    key: str
+    shown: str
+    """How the key is written."""
+    word: str
+    action: str
+    is_enabled: bool
+    tooltip: str
+
+    @property
+    def cells(self) -> int:
+        """Its width, with the blank between the key and its word."""
+        return cell_len(self.shown) + (cell_len(self.word) + 1 if self.word else 0)
+
+
+class FittedFooter(Widget):
+    """In the order of the bindings, which is that of their importance: the last ones give way first.
+
+    It is one widget. The focus moves all the time, other keys then stand in this line, and a widget for each key would
+    have to be made, styled and laid out each time: three quarters of what a move of the focus costs, measured.
+    """
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES = {
+        "fitted-footer--key",
+        "fitted-footer--word",
+        "fitted-footer--hovered",
+        "fitted-footer--edge",
+    }
+    DEFAULT_CSS = """
+    FittedFooter {
+        dock: bottom;
+        height: 1;
+        color: $footer-foreground;
+        background: $footer-background;
+        &.-on-key { pointer: pointer; }
+        .fitted-footer--key { color: $footer-key-foreground; text-style: bold; }
+        .fitted-footer--word { color: $footer-description-foreground; }
+        .fitted-footer--hovered { background: $block-hover-background; }
+        .fitted-footer--edge { color: $foreground 20%; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._keys: list[LineKey] = []
+        self._palette: LineKey | None = None
+        """At the right edge, where a wide screen has room for it."""
+        self._places: list[tuple[range, LineKey]] = []
+        """Cells of the line, and the key that was drawn there."""
+        self._hovered: LineKey | None = None
+        self._is_due = False
+        """The keys are looked at again after the next refresh."""
+
+    @property
+    def keys(self) -> list[LineKey]:
+        """Those that have room, from left to right."""
+        return [key for _, key in self._places]
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._renew)
+        self.call_after_refresh(self.refresh)  # only then does the screen know that it is narrow
 
-    def bindings_changed(self, screen: Screen[object]) -> None:
+    def _bindings_changed(self, screen: Screen[object]) -> None:
         # Told a dozen times while a screen starts and whenever the focus moves, and hardly ever with a change.
-        self._bindings_ready = True
-        if screen.app.app_focus and self.is_attached and screen is self.screen:
-            self.call_after_refresh(self._renew)
+        if screen.app.app_focus and self.is_attached and screen is self.screen and not self._is_due:
+            self._is_due = self.call_after_refresh(self._renew)
 
-    async def _renew(self) -> None:
-        if self.is_attached and self._materials() != self._composed:
-            await self.recompose()
+    def _renew(self) -> None:
+        self._is_due = False
+        if not self.is_attached:
+            return
+        active = self.screen.active_bindings
+        keys: dict[str, LineKey] = {}
+        """By action: of several keys that do the same, the first is shown."""
+        palette = None
+        for at, (_, binding, is_enabled, tooltip) in active.items():
+            if binding.show or at == self.app.COMMAND_PALETTE_BINDING:
+                shown = self.app.get_key_display(binding)
+                key = LineKey(binding.key, shown, binding.description, binding.action, is_enabled, tooltip)
+                if binding.show:
+                    keys.setdefault(binding.action, key)
+                if at == self.app.COMMAND_PALETTE_BINDING:
+                    palette = key._replace(tooltip=tooltip or binding.description)
+        if (list(keys.values()), palette) != (self._keys, self._palette):
+            self._keys, self._palette = list(keys.values()), palette
+            self.refresh()
 
-    def _materials(self) -> tuple[object, ...]:
-        """All that the line follows from. Each key of it is a widget, which is not made anew for the same words."""
-        screen, palette = self.screen, self.app.COMMAND_PALETTE_BINDING
-        bindings = [
-            (one.binding.key, one.binding.description, one.binding.action, one.enabled, one.tooltip)
-            for key, one in screen.active_bindings.items()
-            if one.binding.show or key == palette
-        ]
-        return (self._bindings_ready, self.app.size.width, screen.has_class("-narrow"), *bindings)
+    def render_line(self, y: int) -> Strip:
+        return Strip(list(self._draw(self.size.width)), self.size.width)
 
-    def compose(self) -> ComposeResult:
-        keys = [cast("FooterKey", key) for key in super().compose()]
-        self._composed, width = self._materials(), self.app.size.width
-        # The sheet hides the palette's key on a narrow screen.
-        docked = [key for key in keys if key.has_class("-command-palette")]
-        others = [key for key in keys if key not in docked]
-        is_hidden = self.screen.has_class("-narrow")
-        room = width if is_hidden else width - sum(map(_cells, docked)) - 1
-        yield from fit(others, room, _cells, lambda key: key.action in FIRST)
-        yield from docked
+    def _draw(self, width: int) -> Iterator[Segment]:
+        palette = None if self.screen.has_class("-narrow") else self._palette
+        edge = 0 if palette is None else palette.cells + 2  # the line before it, the blank behind it
+        blank = Style(bgcolor=self.rich_style.bgcolor)
+        self._places, at = [], 0
+        for key in fit(self._keys, width - edge, lambda key: key.cells + 1, lambda key: key.action in FIRST):
+            if at:
+                yield Segment(" ", blank)
+                at += 1
+            yield from self._draw_key(key, at)
+            at += key.cells
+        yield Segment(" " * (width - edge - at), blank)
+        if palette is not None:
+            yield Segment("▏", self.get_component_rich_style("fitted-footer--edge"))
+            yield from self._draw_key(palette, width - edge + 1)
+            yield Segment(" ", blank)
+
+    def _draw_key(self, key: LineKey, at: int) -> Iterator[Segment]:
+        self._places.append((range(at, at + key.cells), key))
+        style = self.get_component_rich_style("fitted-footer--key")
+        word = self.get_component_rich_style("fitted-footer--word")
+        if key == self._hovered:
+            word += Style(bgcolor=self.get_component_rich_style("fitted-footer--hovered").bgcolor)
+        if not key.is_enabled:
+            style, word = style + DIM, word + DIM
+        yield Segment(key.shown, style)
+        if key.word:
+            yield Segment(f" {key.word}", word)
+
+    # The mouse
+
+    def _key_at(self, x: int) -> LineKey | None:
+        return next((key for cells, key in self._places if x in cells), None)
+
+    def _hover(self, key: LineKey | None) -> None:
+        if key != self._hovered:
+            self._hovered = key
+            self.tooltip = key.tooltip or None if key is not None else None
+            self.set_class(key is not None, "-on-key")
+            self.refresh()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        self._hover(self._key_at(event.x))
+
+    def on_leave(self) -> None:
+        self._hover(None)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        key = self._key_at(event.x)
+        if key is None:
+            return
+        if key.is_enabled:
+            self.app.simulate_key(key.key)
+        else:
+            self.app.bell()
 
 
 def fit(keys: list[Key], width: int, cells: Callable[[Key], int], is_first: Callable[[Key], bool]) -> list[Key]:
@@ -67,8 +182,3 @@ def fit(keys: list[Key], width: int, cells: Callable[[Key], int], is_first: Call
         elif not is_first(key):
             break
     return [key for key in keys if key in kept]
-
-
-def _cells(key: FooterKey) -> int:
-    """With the blank between the key and its word, and the one behind it."""
-    return cell_len(key.key_display) + cell_len(key.description) + (2 if key.description else 1)

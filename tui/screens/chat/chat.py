@@ -96,7 +96,7 @@ class ChatScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield self._strip
         yield self._stage
-        yield FittedFooter(compact=True)
+        yield FittedFooter()
 
     def on_mount(self) -> None:
         self._streaming = self.set_interval(STREAM_SECONDS, self.refresh_transcript)

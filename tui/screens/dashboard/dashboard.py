@@ -86,7 +86,7 @@ class DashboardScreen(LookingScreen):
                 )  # fmt: skip
                 yield self.log_of_events
         yield Input(placeholder="only rows with this text · !text the others", id="filter")
-        yield FittedFooter(compact=True)
+        yield FittedFooter()
 
     def on_mount(self) -> None:
         if self._is_leaving:
