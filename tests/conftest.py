@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(MARKS[item.path.relative_to(HERE).parts[0]])
+
+
+def pytest_collection_finish() -> None:
+    """Looks for garbage more rarely, as the program does (`supervisor/engine/interpreter.py`), and never at what is
+    imported and collected by now: with Python's own thresholds that was a quarter of a screen's test."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture
