@@ -189,7 +189,11 @@ class StreamCleaner:
         return rest
 
     def _told(self, text: str) -> str:
-        self._context = (self._context + text[-_CONTEXT:])[-_CONTEXT:]
+        context = self._context + text[-_CONTEXT - 1 :]
+        start = max(0, len(context) - _CONTEXT)
+        if context[start : start + 1] == "\ufe0f":
+            start -= 1  # without its emoji it would be a loose one
+        self._context = context[start:]
         return text
 
 

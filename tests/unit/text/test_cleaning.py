@@ -7,7 +7,7 @@ import unicodedata
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from supervisor.text.cleaning import (
@@ -114,6 +114,8 @@ def test_fragments_cut_anywhere_give_what_the_whole_gives(text: str, cuts: list[
     assert told + cleaner.flush() == clean(text)
 
 
+@example("\N{GRINNING FACE}\ufe0f" + "x" * 8 + "\nz")
+@example("\N{GRINNING FACE}\ufe0f" + "x" * 7 + "\nz")
 @given(NASTY)
 def test_a_stream_fed_character_by_character_gives_what_the_whole_gives(text: str) -> None:
     cleaner = StreamCleaner()
