@@ -37,6 +37,7 @@ from tui.screens.dashboard.palette import SessionProvider, VerbProvider
 from tui.screens.dialogs.help import HelpScreen
 from tui.screens.dialogs.quit import DrainingScreen, Leave, QuitScreen
 from tui.terminal.clipboard import CopyFile
+from tui.terminal.control_filter import ControlFilter
 from tui.terminal.driver import SafeDriver
 from tui.terminal.input_queue import ENGINE_WORK, INPUT, InputQueue
 from tui.terminal.notifications import Notices
@@ -44,7 +45,6 @@ from tui.terminal.partial_repaint import crop
 from tui.terminal.pastes import PasteCut, on_one_line
 from tui.themes import OURS
 from tui.wording import format
-from tui.wording.sanitize import ControlFilter
 
 FLUSH_SECONDS = 0.25
 """Between two looks at the feed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -12,7 +12,8 @@ from typing import Any
 import anyio
 import pytest
 
-from supervisor import Done, Outcome, Prompt, Refused, Settings, Usage
+from supervisor import Done, Outcome, Prompt, Refused, Settings, Template, Usage
+from supervisor.config.templates import load_templates, shipped_templates
 from tests.tui import stage, troubles
 from tests.tui.stage_engine import StageEngine, StageTicket
 from tui.cli import ask, main
@@ -108,3 +109,23 @@ async def test_a_terminal_is_told_once_when_an_answer_lets_it_wait(
     monkeypatch.setattr(ask, "SILENT_SECONDS", 60.0)
     assert await ask.ask_once((), Settings(), PROMPT) == 0
     assert capsys.readouterr().err == ""
+
+
+async def test_one_prompt_keeps_no_client_ready_for_others(
+    engine: TalkingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a process that computes for a second, and nobody would use it."""
+    prepared: list[Template] = []
+
+    @asynccontextmanager
+    async def prepare(templates: Sequence[Template], *_: Any, **__: Any) -> AsyncIterator[TalkingEngine]:
+        prepared.extend(templates)
+        yield engine
+
+    monkeypatch.setattr(ask, "prepare", prepare)
+    (desk,) = (one for one in load_templates(shipped_templates()) if one.name == "helpdesk")
+    ready = {"spares": 2, "min_clients": 2}
+    await ask.ask_once((desk.model_copy(update={"pool": desk.pool.model_copy(update=ready)}),), Settings(), PROMPT)
+    (used,) = prepared
+    assert (used.spares_wanted, used.pool.min_clients) == (0, 0)
+    assert used.pool.model_copy(update=ready) == desk.pool.model_copy(update=ready)

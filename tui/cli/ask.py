@@ -59,7 +59,7 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     Raises `Refused` when the prompt is not accepted or cannot be recorded, and `AcceptanceUnknown` when it is not known
     whether it was.
     """
-    wanted = [template for template in templates if template.name == prompt.agent]
+    wanted = [_one_client(template) for template in templates if template.name == prompt.agent]
     outcome: Outcome | None = None
     running: list[Supervisor] = []
     work = anyio.CancelScope()
@@ -88,6 +88,12 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
         case other:
             tell(f"the turn did not finish: {other.reason}")
     return 1
+
+
+def _one_client(template: Template) -> Template:
+    """Without the clients that are kept for prompts to come: there is one prompt."""
+    pool = template.pool.model_copy(update={"spares": 0, "min_clients": 0})
+    return template.model_copy(update={"pool": pool})
 
 
 @contextmanager

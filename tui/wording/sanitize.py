@@ -1,18 +1,12 @@
 """Untrusted text on its way to the screen: nothing in it may drive the terminal or break the layout.
 
 Text is cleaned where a widget takes it (`clean_cell`, `clean_text`), so that what is measured is what is drawn;
-`ControlFilter` is the last gate, for every widget that does not.
+`ControlFilter` (`tui/terminal/control_filter.py`) is the last gate, for every widget that does not.
 """
 
 from __future__ import annotations
 
 import re
-
-from rich.cells import cell_len
-from rich.segment import Segment
-from textual.color import Color
-from textual.filter import LineFilter
-from textual.strip import Strip
 
 from supervisor import FORBIDDEN, SELECTORS, TONES, flatten_marks, is_mark
 from tui.wording.format import cut
@@ -34,38 +28,6 @@ _SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 
 CELL_CHARACTERS = 1_000
 """No table cell is wider than this; the rest of a text is not even looked at."""
-
-
-class ControlFilter(LineFilter):
-    """Replaces dangerous characters in every strip, and takes links off it.
-
-    The strip keeps its width: what the replacement characters take is given back by the spaces that follow, or cut
-    off the end.
-    """
-
-    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        search = DANGEROUS.search
-        for text, style, _control in segments:
-            if search(text) or (style is not None and style._link):
-                return _defuse(segments)
-        return segments
-
-
-def _defuse(segments: list[Segment]) -> list[Segment]:
-    width = sum(cell_len(segment.text) for segment in segments)
-    surplus = 0
-    defused: list[Segment] = []
-    for text, style, control in segments:
-        clean = DANGEROUS.sub(REPLACEMENT, text)
-        if clean != text:
-            surplus += cell_len(clean) - cell_len(text)
-        if surplus > 0 and (spaces := min(surplus, len(clean) - len(clean.rstrip(" ")))):
-            clean = clean[:-spaces]
-            surplus -= spaces
-        if style is not None and style._link:
-            style = style.update_link(None)
-        defused.append(Segment(clean, style, control))
-    return defused if surplus == 0 else list(Strip(defused).adjust_cell_length(width))
 
 
 def clean_cell(text: str, width: int = CELL_CHARACTERS) -> str:

@@ -30,7 +30,8 @@ from supervisor.text.characters import (
     is_mark,
 )
 from supervisor.text.cleaning import clean, find_unseen, reveal, reveal_line, show_name
-from tui.wording.sanitize import ControlFilter, clean_cell, clean_text
+from tui.terminal.control_filter import ControlFilter
+from tui.wording.sanitize import clean_cell, clean_text
 
 EVERY = "".join(map(chr, range(sys.maxunicode + 1)))
 

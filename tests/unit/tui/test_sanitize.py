@@ -11,7 +11,8 @@ from rich.style import Style
 from textual.color import Color
 
 from supervisor.text.cleaning import StreamCleaner, clean, one_line
-from tui.wording.sanitize import REPLACEMENT, ControlFilter, clean_cell, clean_text
+from tui.terminal.control_filter import ControlFilter
+from tui.wording.sanitize import REPLACEMENT, clean_cell, clean_text
 
 PAYLOADS = {
     "clear screen": "a\x1b[2Jb",
