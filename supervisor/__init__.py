@@ -115,6 +115,8 @@ if TYPE_CHECKING:
     from supervisor.api.types import WhyWaiting as WhyWaiting
     from supervisor.api.types import outcome_word as outcome_word
     from supervisor.claude.credentials import find_credentials as find_credentials
+    from supervisor.config.gateway import Address as Address
+    from supervisor.config.gateway import parse_address as parse_address
     from supervisor.config.restrictions import describe_walls as describe_walls
     from supervisor.config.restrictions import missing_skills as missing_skills
     from supervisor.config.settings import Loaded as Loaded
@@ -132,6 +134,10 @@ if TYPE_CHECKING:
     from supervisor.files.private import make_private_dir as make_private_dir
     from supervisor.files.private_file import read_private as read_private
     from supervisor.files.private_file import write_private as write_private
+    from supervisor.gateway.door import Door as Door
+    from supervisor.gateway.tokens import Role as Role
+    from supervisor.gateway.tokens import Token as Token
+    from supervisor.gateway.tokens import TokenFile as TokenFile
     from supervisor.recovery.forgetting import Forgotten as Forgotten
     from supervisor.recovery.forgetting import forget_user as forget_user
     from supervisor.rehearsal import Rehearsal as Rehearsal

@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 MARKS = {
     "unit": pytest.mark.unit,
     "engine": pytest.mark.engine,
+    "gateway": pytest.mark.door,
     "tui": pytest.mark.screen,
     "acceptance": pytest.mark.real,
 }

@@ -29,6 +29,9 @@ ELSEWHERE = (
 """Variables that are read in other places: the settings file, the log, and by the script and the guard that start a
 client."""
 
+TABLES = ("instances", "gateway")
+"""What only a file can say, as a table of its own."""
+
 OLDER_NAMES = {
     "CLIENT_POOL_MAX_WAIT": "max_wait",
     "AGENT_MAX_INSTANCES": "max_agents",
@@ -71,7 +74,7 @@ def read_variables(environ: Mapping[str, str], settings: type[BaseModel]) -> Var
         found.config = Path(config)
     for name in sorted(OLDER_NAMES.keys() & present.keys()):
         found.put((OLDER_NAMES[name],), present[name], name)
-    host = {PREFIX + name.upper(): name for name in settings.model_fields if name != "instances"}
+    host = {PREFIX + name.upper(): name for name in settings.model_fields if name not in TABLES}
     for name in sorted(present):
         if name.endswith(OLDER_POOL_SIZE):
             _put_pool_size(found, name, present)

@@ -33,6 +33,7 @@ _READ_AT_THE_START = {
     "stream_idle_timeout": "a client is told when it starts",
     "notices": "the dashboard is told when it starts",
     "rehearsal": "clients that run talk to one endpoint",
+    "gateway": "the door is opened at the start",
     "instances": "it is not one limit",
 }
 """Settings that cannot be changed live, and why."""

@@ -21,6 +21,7 @@ from supervisor.config.contradictions import contradictions
 from supervisor.config.durations import Limit, PositiveSeconds, Seconds
 from supervisor.config.environment import read_variables
 from supervisor.config.field_types import Count, PositiveCount
+from supervisor.config.gateway import GatewaySettings
 from supervisor.config.limits import Concurrency, Limits, QueueLimits
 from supervisor.config.restrictions import find_mistakes
 from supervisor.config.template import Template
@@ -127,6 +128,9 @@ class Settings(BaseModel):
     )
     rehearsal: bool = Field(
         default=False, description="Run against the embedded endpoint with scripted replies: no key, no network."
+    )
+    gateway: GatewaySettings = Field(
+        default_factory=GatewaySettings, description="Where the door listens besides its socket, and for whom."
     )
     instances: dict[str, Overrides] = Field(
         default_factory=dict,

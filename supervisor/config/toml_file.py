@@ -26,6 +26,7 @@ _TABLE = re.compile(rf"\s*\[{{1,2}}\s*{_KEY}\s*\]{{1,2}}\s*(#.*)?")
 _PAIR = re.compile(rf"\s*{_KEY}\s*=")
 _POSITION = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 _PATHS = ("state_dir", "templates_dir")
+_GATEWAY_PATHS = ("tls_cert", "tls_key")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ def read_toml(path: Path) -> TomlFile:
     for name in _PATHS:
         if isinstance(value := data.get(name), str):
             data[name] = value if value.startswith("~") else path.parent / value
+    if isinstance(gateway := data.get("gateway"), dict):
+        for name in _GATEWAY_PATHS:
+            if isinstance(value := gateway.get(name), str):
+                gateway[name] = value if value.startswith("~") else path.parent / value
     lines = {_respell(location): line for location, line in _survey(text).items()}
     return TomlFile(path, _respell_instances(data), lines)
 

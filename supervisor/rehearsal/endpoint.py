@@ -20,7 +20,7 @@ from supervisor.rehearsal.request import Request
 from supervisor.rehearsal.script import decide, salt
 
 if TYPE_CHECKING:
-    from supervisor.rehearsal.server import QuietServer
+    from supervisor.rehearsal.server import RehearsalServer
 
 
 MOST_OCCASIONS = 10_000
@@ -46,7 +46,7 @@ class Rehearsal:
         """How often each of the last occasions came, by its hash."""
         self._faults: deque[tuple[Fault, str]] = deque()
         self._outages: list[Fault] = []
-        self._server: QuietServer | None = None
+        self._server: RehearsalServer | None = None
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -103,11 +103,11 @@ class Rehearsal:
     # Life
 
     async def __aenter__(self) -> Self:
-        from supervisor.rehearsal.server import QuietServer, compose_app
+        from supervisor.rehearsal.server import RehearsalServer, compose_app
 
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self._server = QuietServer(compose_app(self))
+        self._server = RehearsalServer(compose_app(self))
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="rehearsal endpoint")
         return self
 

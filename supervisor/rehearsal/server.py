@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import anyio
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from supervisor.quiet_server import QuietServer
 from supervisor.rehearsal import wire
 from supervisor.rehearsal.reply import Charge, Cut, Refuse, Reply, Say, Stall, Use, Wait
 from supervisor.rehearsal.request import Request, parse_request
@@ -28,42 +26,12 @@ FLUSHED = 0.1
 """Seconds after which what was written has left: a connection that breaks at once takes it along."""
 
 
-class QuietServer(uvicorn.Server):
-    """A server inside another program: it leaves that program's signals and logging alone."""
+class RehearsalServer(QuietServer):
+    """The embedded endpoint's; its app can hang up on a client."""
 
     def __init__(self, app: Starlette) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                lifespan="off",
-                access_log=False,
-                ws="none",
-                http="h11",
-                server_header=False,
-                # A client that comes back after a pause shall not find its connection just being closed.
-                timeout_keep_alive=3_600,
-                timeout_graceful_shutdown=1,
-            )
-        )
+        super().__init__(app)
         app.state.server = self
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open streams would delay the end: they are aborted once the port is closed."""
-        for server in self.servers:
-            server.close()
-        self.hang_up()
-        await super().shutdown(sockets)
-
-    def hang_up(self, address: Any = None) -> None:
-        """Breaks the connection of one client address, or every connection."""
-        for connection in list(self.server_state.connections):
-            if address is None or getattr(connection, "client", None) == address:
-                connection.transport.abort()
 
 
 def compose_app(rehearsal: Rehearsal) -> Starlette:

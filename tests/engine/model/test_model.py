@@ -55,8 +55,9 @@ def test_an_order_that_once_broke_a_law_does_not_break_it_again(path: Path) -> N
 
 
 def test_an_order_that_breaks_a_law_is_written_to_a_file_that_breaks_it_again(
-    search: settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    search = settings.get_profile("handful")  # what is broken here is found at once, and needs no search
     with monkeypatch.context() as patch:
         patch.setattr(Scheduler, "run", lambda self: None)
         with pytest.raises(Broken) as caught:

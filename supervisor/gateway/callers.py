@@ -1,0 +1,248 @@
+"""Prompts of programs on behalf of their users: in, followed, looked at and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
+
+from supervisor.api.actor import acting
+from supervisor.api.engine import ConversationReader, Engine, Ticket
+from supervisor.api.errors import BullpenError, InvalidPrompt, UnknownTarget
+from supervisor.api.types import Done, Expired, Failed, Outcome, SessionKey, TurnState, TurnView
+from supervisor.gateway.access import AnyCaller, Caller
+from supervisor.gateway.bodies import AnswerBody, Json, PromptBody
+from supervisor.gateway.documents import ACCEPTING, TOLD, problems, turn_at
+from supervisor.gateway.live_response import LiveResponse
+from supervisor.gateway.mirror import Mirror
+from supervisor.gateway.problems import problem
+from supervisor.gateway.turn_events import Mark, TurnEvents, describe_outcome, read_mark
+
+router = APIRouter()
+
+IdempotencyKey = Annotated[
+    str, Header(alias="Idempotency-Key", description="The request's name: sent again, it is the same turn.")
+]
+LastEventId = Annotated[str, Header(alias="Last-Event-ID", description="The id of the last event that arrived.")]
+
+
+def engine_of(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+def mirror_of(request: Request) -> Mirror:
+    mirror: Mirror = request.app.state.mirror
+    return mirror
+
+
+async def hand_in(request: Request, caller: Caller, body: PromptBody, key: str) -> Ticket:
+    """Returns when the prompt is recorded. Raises what `Engine.submit` does."""
+    engine = engine_of(request)
+    user = caller.check_user(body.user_id)
+    agent = body.agent_id or caller.agent or await _only_agent(engine)
+    caller.check_agent(agent)
+    with acting(caller.actor):
+        ticket = await engine.submit(body.prompt(user, agent, key))
+    await ticket.accepted()
+    return ticket
+
+
+async def _only_agent(engine: Engine) -> str:
+    names = [row.name for row in (await engine.snapshot()).instances]
+    if len(names) != 1:
+        raise InvalidPrompt(f"agentId is missing: choose one of {', '.join(sorted(names))}")
+    return names[0]
+
+
+@router.post(
+    "/chat",
+    summary="Send a prompt and follow it to its end.",
+    response_class=LiveResponse,
+    responses=turn_at(200) | ACCEPTING,
+)
+async def chat(request: Request, caller: AnyCaller, body: PromptBody, idempotency_key: IdempotencyKey = "") -> Response:
+    """Answers with server-sent events: `queued`, `started`, `text`, `tool`, `question`, `notice`, and one `done` or
+    `failed`. With `Accept: application/json` it waits, and answers whole."""
+    ticket = await hand_in(request, caller, body, idempotency_key)
+    leave = _leave(request, caller, body, ticket)
+    if wants_json(request.headers):
+        return await _wait_whole(request, ticket, leave)
+    return await follow(request, ticket, on_gone=leave)
+
+
+@router.post(
+    "/turns",
+    status_code=202,
+    summary="Send a prompt and come back for the answer.",
+    responses=turn_at(202) | ACCEPTING,
+)
+async def submit(
+    request: Request, caller: AnyCaller, body: PromptBody, idempotency_key: IdempotencyKey = ""
+) -> JSONResponse:
+    ticket = await hand_in(request, caller, body, idempotency_key)
+    turn = await engine_of(request).turn(ticket.turn_id)
+    return JSONResponse(describe_turn(turn), 202, {"Location": f"/turns/{turn.id}"})
+
+
+@router.get(
+    "/turns/{turn_id}",
+    summary="How far a turn is, or how it ended.",
+    responses=turn_at(200) | problems(404, 422, 503),
+)
+async def look_at_turn(request: Request, caller: AnyCaller, turn_id: str) -> Json:
+    return describe_turn(await _own_turn(request, caller, turn_id))
+
+
+@router.get(
+    "/turns/{turn_id}/events",
+    summary="Everything a turn tells, from its beginning, to its end.",
+    response_class=LiveResponse,
+    responses=TOLD | problems(404, 422, 503),
+)
+async def turn_events(request: Request, caller: AnyCaller, turn_id: str, last_event_id: LastEventId = "") -> Response:
+    """Server-sent events as of `POST /chat`, also long after its end. With `Last-Event-ID` it goes on from there."""
+    await _own_turn(request, caller, turn_id)
+    mark = read_mark(last_event_id)
+    if mark.is_end:
+        return Response(status_code=204)
+    return await follow(request, await engine_of(request).ticket(turn_id), mark)
+
+
+@router.delete(
+    "/turns/{turn_id}",
+    status_code=202,
+    summary="Withdraw a turn that waits, interrupt it when it runs.",
+    responses=turn_at(202) | problems(404, 409, 422, 503),
+)
+async def withdraw(request: Request, caller: AnyCaller, turn_id: str) -> Json:
+    caller.check_prompts()
+    turn = await _own_turn(request, caller, turn_id)
+    if turn.state is not TurnState.ENDED:
+        with acting(caller.actor):
+            await engine_of(request).withdraw(turn_id)
+    return describe_turn(await engine_of(request).turn(turn_id))
+
+
+@router.post(
+    "/questions/{question_id}/answer",
+    status_code=204,
+    summary="Answer a question of an agent.",
+    responses=problems(404, 409, 422, 503),
+)
+async def answer(request: Request, caller: AnyCaller, question_id: str, body: AnswerBody) -> None:
+    caller.check_prompts()
+    engine = engine_of(request)
+    open_ones = {question.id: question for question in (await engine.snapshot()).questions}
+    question = open_ones.get(question_id)
+    if question is not None and not caller.may_reach(question.key.user, question.key.instance):
+        raise UnknownTarget(f"no question {question_id}; the inbox lists the open ones")
+    with acting(caller.actor):
+        await engine.answer(question_id, body.read(), by=caller.name)
+
+
+async def _own_turn(request: Request, caller: Caller, turn_id: str) -> TurnView:
+    turn = await engine_of(request).turn(turn_id)
+    caller.check_turn(turn)
+    return turn
+
+
+async def follow(
+    request: Request,
+    ticket: Ticket,
+    mark: Mark = Mark(),
+    *,
+    on_gone: Callable[[], Awaitable[object]] | None = None,
+) -> LiveResponse:
+    """The turn's events from `mark` on."""
+    engine = engine_of(request)
+    view = await engine.turn(ticket.turn_id)
+    events = TurnEvents(ticket, view, await _open(engine, ticket.key), mirror_of(request), mark)
+    return LiveResponse(events.run, on_gone=on_gone, headers={"X-Turn-Id": ticket.turn_id})
+
+
+async def _open(engine: Engine, key: SessionKey) -> ConversationReader | None:
+    try:
+        return await engine.conversation(key)
+    except UnknownTarget:
+        return None  # a call that leaves nothing behind, or a session that was closed
+
+
+def _leave(
+    request: Request, caller: Caller, body: PromptBody, ticket: Ticket
+) -> Callable[[], Awaitable[object]] | None:
+    if body.on_disconnect == "detach":
+        return None
+
+    async def cancel() -> None:
+        with acting(caller.actor):
+            try:
+                await engine_of(request).withdraw(ticket.turn_id)
+            except BullpenError:
+                pass  # it has ended in the meantime
+
+    return cancel
+
+
+async def _wait_whole(request: Request, ticket: Ticket, leave: Callable[[], Awaitable[object]] | None) -> Response:
+    """Waits for the end, for as long as the caller does."""
+    async with anyio.create_task_group() as group:
+
+        async def watch_the_line() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            if leave is not None:
+                await leave()
+            group.cancel_scope.cancel()
+
+        group.start_soon(watch_the_line)
+        await ticket.outcome()
+        group.cancel_scope.cancel()
+    return answer_whole(await engine_of(request).turn(ticket.turn_id))
+
+
+def wants_json(headers: Headers) -> bool:
+    accepted = headers.get("accept", "")
+    return "application/json" in accepted and "text/event-stream" not in accepted
+
+
+def describe_turn(turn: TurnView) -> Json:
+    told: dict[str, Any] = {
+        "id": turn.id,
+        "state": turn.state.value,
+        "agentId": turn.key.instance,
+        "userId": turn.prompt.user,
+        "sessionId": turn.key.session,
+        "queuedAt": turn.queued_at,
+        "startedAt": turn.started_at,
+        "endedAt": turn.ended_at,
+    }
+    if turn.state is TurnState.WAITING:
+        told |= {"why": turn.why.value if turn.why is not None else None}
+        told |= {"position": turn.position or None, "place": turn.place}
+    if turn.outcome is not None:
+        told |= describe_outcome(turn.outcome)
+    return told
+
+
+def answer_whole(turn: TurnView) -> JSONResponse:
+    """An ended turn as the one answer to a request that waited for it."""
+    told, outcome = describe_turn(turn), turn.outcome
+    return _failure(outcome, told) or JSONResponse(told, headers={"X-Turn-Id": turn.id})
+
+
+def _failure(outcome: Outcome | None, told: Json) -> JSONResponse | None:
+    if isinstance(outcome, Done):
+        return None
+    status, headers = 409, {"X-Turn-Id": told["id"], "X-Should-Retry": "false"}
+    if isinstance(outcome, Expired):
+        # It waited in vain, and nothing was said to the agent.
+        status, headers = 503, {"X-Turn-Id": told["id"], "Retry-After": str(max(1, round(outcome.retry_after)))}
+    elif isinstance(outcome, Failed):
+        status = 502
+    detail = told.get("message") or f"the turn ended as {told['outcome']}"
+    return problem(status, f"turn-{told['outcome']}", detail, headers, turn=told)

@@ -1,0 +1,63 @@
+"""What `/openapi.json` says of the answers, in one place: examples, and what each status means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+Answers = dict[int | str, Json]
+
+TURN_EXAMPLE = {
+    "id": "1m8dp0w9j21k",
+    "state": "ended",
+    "agentId": "helpdesk",
+    "userId": "ana",
+    "sessionId": "default",
+    "queuedAt": 1795754096.1,
+    "startedAt": 1795754096.2,
+    "endedAt": 1795754099.8,
+    "outcome": "done",
+    "text": "Unplug it, and step back.",
+}
+PROBLEM: Json = {
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                },
+            }
+        }
+    }
+}
+
+
+def problems(*statuses: int) -> Answers:
+    """What a route may answer besides success."""
+    words = {
+        401: "No token, or none that is known.",
+        403: "The token may not do that.",
+        404: "It is not there, or not yours.",
+        409: "It cannot be done as things stand; nothing was changed.",
+        413: "The body is too large.",
+        422: "A field is not what it should be; it is named.",
+        429: "The caller has its share; Retry-After says when to come again.",
+        500: "Not known whether it happened, or a mistake of bullpen's own: not to be repeated blindly.",
+        502: "The work failed.",
+        503: "No room, or not now; Retry-After says when to come again.",
+    }
+    return {status: {"description": words[status]} | PROBLEM for status in (401, 403, *statuses)}
+
+
+ACCEPTING = problems(404, 409, 413, 422, 429, 500, 502, 503)
+TOLD: Answers = {204: {"description": "Everything was told before."}}
+
+
+def turn_at(status: int) -> Answers:
+    """A turn, answered with that status."""
+    return {status: {"content": {"application/json": {"example": TURN_EXAMPLE}}}}

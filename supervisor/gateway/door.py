@@ -1,0 +1,174 @@
+"""The open door: a socket in the state directory for its owner, and, where that is wanted, an address for others."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskStatus
+
+from supervisor.api.engine import Engine
+from supervisor.api.errors import Refused
+from supervisor.gateway.access import LOOPBACK, Access
+from supervisor.gateway.app import AtTheSocket, compose_app
+from supervisor.gateway.tokens import TokenFile
+from supervisor.quiet_server import QuietServer
+
+SOCKET = "bullpen.sock"
+LONGEST_PATH = 100
+"""Bytes of a socket's path that every system takes."""
+BACKLOG = 2_048
+ANYWHERE = ("0.0.0.0", "::")
+
+
+class CannotOpen(Refused):
+    """Raised when the door cannot be opened where it was told to."""
+
+
+class Door:
+    """Serves one engine over HTTP for as long as `run` runs."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        state_dir: Path,
+        *,
+        version: str,
+        leave: Callable[[], None],
+        listen: tuple[str, int] | None = None,
+        tls: tuple[Path, Path] | None = None,
+        hosts: Sequence[str] = (),
+        origins: Sequence[str] = (),
+    ) -> None:
+        """`leave` begins the end of the program; `tls` are the files of a certificate and its key. Raises `CannotOpen`
+        when others could come in and there is no token yet."""
+        self.tokens = TokenFile(state_dir)
+        self.url = ""
+        """Where it listens on the network, once it does; empty when it does not."""
+        self._state_dir = state_dir
+        self._listen = listen
+        self._tls = tls
+        if listen is not None and not _is_loopback(listen[0]) and not self.tokens.all():
+            raise CannotOpen(
+                f"{listen[0]} can be reached by others, and there is no token yet: make one first "
+                "(bullpen token new --operator), or listen at 127.0.0.1"
+            )
+        names = [*hosts, *([listen[0]] if listen is not None and listen[0] not in ANYWHERE else [])]
+        access = Access(self.tokens, hosts=names, origins=origins)
+        self.app = compose_app(engine, access, version=version, leave=leave, origins=tuple(origins))
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Serves until it is cancelled; then every stream is hung up and the socket is gone. Raises `CannotOpen` before
+        anything is served."""
+        with ExitStack() as stack:
+            servers = [(QuietServer(AtTheSocket(self.app)), stack.enter_context(bound_socket(self._state_dir)))]
+            if self._listen is not None:
+                listener = stack.enter_context(_bound_address(*self._listen))
+                host, port = listener.getsockname()[:2]
+                self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+                servers.append((QuietServer(self.app, **_tls_options(self._tls)), listener))
+            async with anyio.create_task_group() as group:
+                await group.start(self.app.state.mirror.run)
+                group.start_soon(self.app.state.metrics.run)
+                for server, listener in servers:
+                    server.config.load()
+                    group.start_soon(_serve, server, listener)
+                task_status.started()
+                await anyio.sleep_forever()
+
+
+async def _serve(server: QuietServer, listener: socket.socket) -> None:
+    async with anyio.create_task_group() as group:
+
+        async def stop_with_the_rest() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                server.should_exit = True
+
+        group.start_soon(stop_with_the_rest)
+        with anyio.CancelScope(shield=True):
+            await server.serve(sockets=[listener])
+        group.cancel_scope.cancel()
+
+
+@contextmanager
+def bound_socket(folder: Path) -> Iterator[socket.socket]:
+    """The folder's socket, for its owner only. One that an earlier run has left is replaced: whoever binds it holds the
+    folder. Raises `CannotOpen`."""
+    path = folder / SOCKET
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise CannotOpen(f"{path} is no socket: move it away")
+            path.unlink()
+        with short_path(path) as name:
+            before = os.umask(0o177)
+            try:
+                listener.bind(name)
+            finally:
+                os.umask(before)
+        os.chmod(path, 0o600)
+        listener.listen(BACKLOG)
+        own = path.lstat().st_ino
+    except OSError as error:
+        listener.close()
+        raise CannotOpen(f"{path} cannot be opened: {error.strerror or error}") from error
+    except BaseException:
+        listener.close()
+        raise
+    try:
+        yield listener
+    finally:
+        listener.close()
+        with suppress(OSError):
+            if path.lstat().st_ino == own:
+                path.unlink()
+
+
+@contextmanager
+def short_path(path: Path) -> Iterator[str]:
+    """The path of a socket as the system takes it: a long one is reached by way of its open directory."""
+    if len(os.fsencode(path)) <= LONGEST_PATH:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _bound_address(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotOpen(
+            f"cannot listen at {host}:{port}: {error.strerror or error}; choose another address"
+        ) from error
+    with listener:
+        yield listener
+
+
+def _tls_options(tls: tuple[Path, Path] | None) -> dict[str, str]:
+    if tls is None:
+        return {}
+    certificate, key = tls
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotOpen(f"the certificate {certificate} cannot be used: {error.strerror or error}") from error
+    return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
+
+
+def _is_loopback(host: str) -> bool:
+    return host in LOOPBACK or host.startswith("127.")

@@ -1,0 +1,100 @@
+"""Numbers for Prometheus: what is, read from a snapshot when it is asked for, and what happened, counted as it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import anyio
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from supervisor.api.engine import Engine
+from supervisor.api.events import ClientGone, ClientStarted, Event, TurnFinished, TurnStarted
+from supervisor.api.snapshot import Snapshot
+from supervisor.api.types import SlotState, Usage, outcome_word
+
+LAG_SECONDS = 1.0
+"""Between two looks at how late the event loop is."""
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class Metrics:
+    """Never a user or a session as a label: an instance at most."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._registry = registry = CollectorRegistry()
+        by = ["instance"]
+        self._turns = Counter("bullpen_turns", "Turns that ended.", [*by, "outcome"], registry=registry)
+        self._starts = Counter(
+            "bullpen_turn_starts", "Turns by how they got a client.", [*by, "how"], registry=registry
+        )
+        self._waits = Histogram(
+            "bullpen_wait_seconds", "From submit to start.", by, buckets=_SECONDS, registry=registry
+        )
+        self._spawns = Histogram(
+            "bullpen_client_start_seconds", "Until a client was connected.", by, buckets=_SECONDS, registry=registry
+        )
+        self._tokens = Counter("bullpen_tokens", "Tokens of ended turns.", [*by, "kind"], registry=registry)
+        self._cost = Counter("bullpen_cost_dollars", "Cost of ended turns.", by, registry=registry)
+        self._ended = Counter("bullpen_clients_ended", "Clients that ended.", [*by, "kind"], registry=registry)
+        self._clients = Gauge("bullpen_clients", "Clients by state.", [*by, "state"], registry=registry)
+        self._waiting = Gauge("bullpen_waiting_turns", "Turns queued.", by, registry=registry)
+        self._memory = Gauge("bullpen_client_memory_bytes", "Of all clients.", by, registry=registry)
+        self._questions = Gauge("bullpen_open_questions", "Questions that wait for an answer.", by, registry=registry)
+        self._evictions = Gauge("bullpen_evictions", "Clients that gave up their place.", by, registry=registry)
+        self._first = Gauge("bullpen_first_token_seconds", "Median of the last 100.", by, registry=registry)
+        self._lag = Gauge("bullpen_event_loop_lag_seconds", "How late the event loop was last.", registry=registry)
+        self._info = Gauge("bullpen_build_info", "1.", ["version"], registry=registry)
+
+    async def run(self) -> None:
+        """Counts until it is cancelled."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._look_at_the_loop)
+            with await self._engine.watch() as feed:
+                while True:
+                    await feed.wait()
+                    self._count(feed.take().events)
+
+    async def _look_at_the_loop(self) -> None:
+        while True:
+            before = time.monotonic()
+            await anyio.sleep(LAG_SECONDS)
+            self._lag.set(max(0.0, time.monotonic() - before - LAG_SECONDS))
+
+    def _count(self, events: Iterable[Event]) -> None:
+        for event in events:
+            name = event.instance
+            match event:
+                case TurnStarted(waited=waited, acquisition=how):
+                    self._starts.labels(name, how).inc()
+                    self._waits.labels(name).observe(waited)
+                case TurnFinished(outcome=outcome):
+                    self._turns.labels(name, outcome_word(outcome)).inc()
+                    self._add_usage(name, getattr(outcome, "usage", Usage()))
+                case ClientStarted(seconds=seconds):
+                    self._spawns.labels(name).observe(seconds)
+                case ClientGone(kind=kind):
+                    self._ended.labels(name, kind.value if kind is not None else "in-order").inc()
+
+    def _add_usage(self, name: str, usage: Usage) -> None:
+        self._tokens.labels(name, "input").inc(usage.input_tokens)
+        self._tokens.labels(name, "output").inc(usage.output_tokens)
+        self._tokens.labels(name, "cache").inc(usage.cache_tokens)
+        self._cost.labels(name).inc(usage.cost_usd)
+
+    def expose(self, snapshot: Snapshot) -> tuple[bytes, str]:
+        """The text of all of them, and its media type."""
+        self._info.labels(snapshot.host.version).set(1)
+        for row in snapshot.instances:
+            states = [client.state for client in snapshot.clients if client.instance == row.name]
+            for state in SlotState:
+                self._clients.labels(row.name, state.value).set(states.count(state))
+            self._waiting.labels(row.name).set(row.waiting)
+            self._memory.labels(row.name).set(row.memory_bytes)
+            self._questions.labels(row.name).set(row.questions)
+            self._evictions.labels(row.name).set(row.pool.evictions)
+            if row.first_token_p50 is not None:
+                self._first.labels(row.name).set(row.first_token_p50)
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST

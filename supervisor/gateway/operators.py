@@ -1,0 +1,335 @@
+"""What operators see and do, as routes: one for each method of `Engine`. What is told is the contract's own JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from supervisor.api.actor import acting
+from supervisor.api.changes import Changes
+from supervisor.api.codec import pack
+from supervisor.api.entries import Cursor
+from supervisor.api.errors import UnknownTarget
+from supervisor.api.types import SessionKey
+from supervisor.gateway.access import AnyCaller, Caller, Operator
+from supervisor.gateway.bodies import DrainBody, InterruptBody, LimitBody, ScaleBody
+from supervisor.gateway.callers import describe_turn, engine_of, mirror_of
+from supervisor.gateway.documents import Answers, problems
+from supervisor.gateway.live_response import Emit, LiveResponse
+
+router = APIRouter()
+
+SESSION = "/sessions/{instance}/{user}/{session}"
+FEED_PAUSE = 0.05
+"""Seconds between two tellings of the feed: what changed in between is told once."""
+
+
+class Packed(Response):
+    """A value of the contract, as the codec writes it."""
+
+    media_type = "application/json"
+
+    def __init__(self, value: Any, status_code: int = 200) -> None:
+        super().__init__(pack(value), status_code)
+
+
+SEEN = problems(404, 422, 500, 503)
+DONE = problems(404, 409, 422, 500, 503)
+PACKED: Answers = {200: {"content": {"application/json": {"schema": {}}}}}
+
+
+# Looking
+
+
+@router.get("/snapshot", summary="The state now.", response_class=Packed, responses=PACKED | SEEN)
+async def snapshot(request: Request, caller: Operator) -> Response:
+    return Packed(await engine_of(request).snapshot())
+
+
+@router.get("/feed", summary="The state, then everything that changes.", response_class=LiveResponse, responses=SEEN)
+async def feed(request: Request, caller: Operator) -> Response:
+    """Server-sent events: `changes`, the first with a whole snapshot. A reader that was cut gets a fresh one."""
+    engine = engine_of(request)
+
+    async def tell(emit: Emit) -> None:
+        with await engine.watch() as reader:
+            await emit("changes", packed=pack(Changes(snapshot=reader.snapshot)))
+            while True:
+                await reader.wait()
+                await emit("changes", packed=pack(reader.take()))
+                await anyio.sleep(FEED_PAUSE)
+
+    return LiveResponse(tell)
+
+
+@router.get("/events", summary="What earlier runs did.", response_class=Packed, responses=PACKED | SEEN)
+async def past(request: Request, caller: Operator) -> Response:
+    return Packed(await engine_of(request).past())
+
+
+@router.get(
+    "/audit",
+    summary="What operators did: who, from where, when and to what.",
+    response_class=Packed,
+    responses=PACKED | problems(409, 422, 500, 503),
+)
+async def audit(request: Request, caller: Operator, count: Annotated[int, Query(ge=1, le=10_000)] = 100) -> Response:
+    return Packed(await engine_of(request).audit(count))
+
+
+@router.get("/instances", summary="The instances.", response_class=Packed, responses=PACKED | SEEN)
+async def instances(request: Request, caller: Operator) -> Response:
+    return Packed((await engine_of(request).snapshot()).instances)
+
+
+@router.get("/clients", summary="The clients.", response_class=Packed, responses=PACKED | SEEN)
+async def clients(request: Request, caller: Operator) -> Response:
+    return Packed((await engine_of(request).snapshot()).clients)
+
+
+@router.get(
+    "/sessions", summary="The sessions that the caller may see.", response_class=Packed, responses=PACKED | SEEN
+)
+async def sessions(request: Request, caller: AnyCaller) -> Response:
+    return Packed([row for row in mirror_of(request).sessions() if caller.may_reach(row.key.user, row.key.instance)])
+
+
+@router.get(
+    "/questions", summary="Open questions that the caller may see.", response_class=Packed, responses=PACKED | SEEN
+)
+async def questions(request: Request, caller: AnyCaller) -> Response:
+    found = (await engine_of(request).snapshot()).questions
+    return Packed([one for one in found if caller.may_reach(one.key.user, one.key.instance)])
+
+
+@router.get("/offers", summary="Turns that a restart interrupted.", response_class=Packed, responses=PACKED | SEEN)
+async def offers(request: Request, caller: Operator) -> Response:
+    return Packed([row.offer for row in mirror_of(request).sessions() if row.offer is not None])
+
+
+# One session
+
+
+def _key(caller: Caller, instance: str, user: str, session: str) -> SessionKey:
+    """Raises `UnknownTarget` for what is not the caller's."""
+    key = SessionKey(instance, user, session)
+    caller.check_session(key)
+    return key
+
+
+@router.get(
+    f"{SESSION}/conversation",
+    summary="What is said in a session, as it is said.",
+    response_class=LiveResponse,
+    responses=SEEN,
+)
+async def conversation(
+    request: Request,
+    caller: AnyCaller,
+    instance: str,
+    user: str,
+    session: str,
+    cursor: Annotated[str, Query(description="`entries.characters.voided` of the last reading.")] = "",
+) -> Response:
+    """Server-sent events: `reading`, each with the cursor from which the next goes on; its id is that cursor."""
+    reader = await engine_of(request).conversation(_key(caller, instance, user, session))
+    last = cursor or request.headers.get("last-event-id", "")
+
+    async def tell(emit: Emit) -> None:
+        place, is_first = read_cursor(last), True
+        try:
+            while True:
+                reading = reader.read(place)
+                if is_first or reading.cursor != place:
+                    place, is_first = reading.cursor, False
+                    await emit("reading", packed=pack(reading), id=".".join(map(str, place)))
+                    continue
+                await reader.next_change()
+        finally:
+            reader.close()
+
+    return LiveResponse(tell)
+
+
+def read_cursor(text: str) -> Cursor:
+    """What is none counts as the beginning."""
+    parts = text.split(".")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
+        return Cursor()
+    return Cursor(*map(int, parts))
+
+
+@router.get(f"{SESSION}/glimpse", summary="The end of a conversation.", response_class=Packed, responses=PACKED | SEEN)
+async def glimpse(
+    request: Request,
+    caller: AnyCaller,
+    instance: str,
+    user: str,
+    session: str,
+    count: Annotated[int, Query(ge=1, le=1_000)] = 20,
+) -> Response:
+    return Packed(await engine_of(request).glimpse(_key(caller, instance, user, session), count))
+
+
+@router.post(f"{SESSION}/interrupt", summary="Stop the running turn of a session.", responses=DONE)
+async def interrupt(
+    request: Request,
+    caller: AnyCaller,
+    instance: str,
+    user: str,
+    session: str,
+    body: Annotated[InterruptBody, Body()] = InterruptBody(),
+) -> dict[str, bool]:
+    caller.check_prompts()
+    key = _key(caller, instance, user, session)
+    with acting(caller.actor):
+        return {"interrupted": await engine_of(request).interrupt(key, body.turn_id)}
+
+
+async def _for_session(
+    request: Request, caller: Caller, key: SessionKey, verb: Callable[[SessionKey], Awaitable[None]]
+) -> Response:
+    caller.check_session(key)
+    with acting(caller.actor):
+        await verb(key)
+    return Response(status_code=204)
+
+
+@router.post(f"{SESSION}/hibernate", status_code=204, summary="End an idle session's process.", responses=DONE)
+async def hibernate(request: Request, caller: Operator, instance: str, user: str, session: str) -> Response:
+    return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).hibernate)
+
+
+@router.post(f"{SESSION}/drop", status_code=204, summary="Leave the interrupted turn as it is.", responses=DONE)
+async def drop(request: Request, caller: Operator, instance: str, user: str, session: str) -> Response:
+    return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).drop_offer)
+
+
+@router.delete(SESSION, status_code=204, summary="Remove a session from the books.", responses=DONE)
+async def close(request: Request, caller: Operator, instance: str, user: str, session: str) -> Response:
+    return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).close_session)
+
+
+@router.post(f"{SESSION}/replay", status_code=202, summary="Send the interrupted turn again.", responses=DONE)
+async def replay(request: Request, caller: Operator, instance: str, user: str, session: str) -> JSONResponse:
+    return await _begin(request, caller, SessionKey(instance, user, session), "replay")
+
+
+@router.post(f"{SESSION}/compact", status_code=202, summary="Shorten a conversation.", responses=DONE)
+async def compact(request: Request, caller: Operator, instance: str, user: str, session: str) -> JSONResponse:
+    return await _begin(request, caller, SessionKey(instance, user, session), "compact")
+
+
+async def _begin(request: Request, caller: Caller, key: SessionKey, verb: str) -> JSONResponse:
+    engine = engine_of(request)
+    with acting(caller.actor):
+        ticket = await (engine.replay(key) if verb == "replay" else engine.compact(key))
+    await ticket.accepted()
+    return JSONResponse(describe_turn(await engine.turn(ticket.turn_id)), 202)
+
+
+# Instances
+
+
+async def _for_instance(caller: Caller, verb: Awaitable[None]) -> Response:
+    with acting(caller.actor):
+        await verb
+    return Response(status_code=204)
+
+
+INSTANCE = "/instances/{instance}"
+
+
+@router.post(f"{INSTANCE}/pause", status_code=204, summary="New prompts queue; what runs goes on.", responses=DONE)
+async def pause(request: Request, caller: Operator, instance: str) -> Response:
+    return await _for_instance(caller, engine_of(request).pause(instance))
+
+
+@router.post(f"{INSTANCE}/resume", status_code=204, summary="Take back pause, drain and stop.", responses=DONE)
+async def resume(request: Request, caller: Operator, instance: str) -> Response:
+    return await _for_instance(caller, engine_of(request).resume(instance))
+
+
+@router.post(f"{INSTANCE}/drain", status_code=204, summary="Empty an instance gently.", responses=DONE)
+async def drain(
+    request: Request, caller: Operator, instance: str, body: Annotated[DrainBody, Body()] = DrainBody()
+) -> Response:
+    return await _for_instance(caller, engine_of(request).drain(instance, deadline=body.deadline))
+
+
+@router.post(f"{INSTANCE}/kill", status_code=204, summary="End everything of an instance now.", responses=DONE)
+async def kill(request: Request, caller: Operator, instance: str) -> Response:
+    return await _for_instance(caller, engine_of(request).kill(instance))
+
+
+@router.post(f"{INSTANCE}/scale", status_code=204, summary="Change how many turns may run.", responses=DONE)
+async def scale(request: Request, caller: Operator, instance: str, body: ScaleBody) -> Response:
+    return await _for_instance(caller, engine_of(request).scale(instance, body.max_sessions))
+
+
+@router.delete(f"{INSTANCE}/queue", summary="Cancel what waits in an instance or a session.", responses=DONE)
+async def clear_queue(
+    request: Request,
+    caller: Operator,
+    instance: str,
+    user: Annotated[str, Query(description="With `session`: only what waits there.")] = "",
+    session: str = "",
+) -> dict[str, int]:
+    key = SessionKey(instance, user, session) if user or session else None
+    with acting(caller.actor):
+        return {"cancelled": await engine_of(request).clear_queue(instance, key)}
+
+
+# Limits
+
+
+@router.get("/limits", summary="The limits that can be changed now.", responses=DONE)
+async def limits(request: Request, caller: Operator, instance: str = "") -> dict[str, str]:
+    return await engine_of(request).limits(instance)
+
+
+@router.put("/limits/{limit}", status_code=204, summary="Change one limit until the next restart.", responses=DONE)
+async def adjust(request: Request, caller: Operator, limit: str, body: LimitBody) -> Response:
+    return await _for_instance(caller, engine_of(request).adjust(body.instance, limit, body.value))
+
+
+# Single things
+
+
+@router.delete("/clients/{client}", status_code=204, summary="End one client; its session stays.", responses=DONE)
+async def kill_client(request: Request, caller: Operator, client: str) -> Response:
+    return await _for_instance(caller, engine_of(request).kill_client(client))
+
+
+@router.delete("/users/{user}", summary="Remove a person: sessions, words and files.", responses=DONE)
+async def forget(request: Request, caller: Operator, user: str) -> dict[str, int]:
+    with acting(caller.actor):
+        return {"sessions": await engine_of(request).forget_user(user)}
+
+
+@router.get("/drained", status_code=204, summary="Wait until an instance, or every one, is empty.", responses=SEEN)
+async def drained(
+    request: Request,
+    caller: Operator,
+    instance: Annotated[str | None, Query()] = None,
+    timeout: Annotated[float, Query(ge=0, le=3600, description="Seconds.")] = 30.0,
+) -> Response:
+    """409 when it is not empty after `timeout`."""
+    engine = engine_of(request)
+    if instance is not None and instance not in {row.name for row in (await engine.snapshot()).instances}:
+        raise UnknownTarget(f"no instance {instance}")
+    with anyio.move_on_after(timeout) as scope:
+        await engine.drained(instance)
+    return Response(status_code=409 if scope.cancelled_caught else 204)
+
+
+@router.post("/stop", status_code=202, summary="End everything now.", responses=problems(503))
+async def stop(request: Request, caller: Operator) -> Response:
+    """Answers when the end has begun. What waits runs at the next start."""
+    with acting(caller.actor):
+        request.app.state.leave()
+    return Response(status_code=202)

@@ -1,0 +1,124 @@
+"""What went wrong, as HTTP says it: `application/problem+json` (RFC 9457), one sentence, and when to come again.
+
+No traceback and no word of another caller leaves the house. A prompt of which it is not known whether it was taken in
+is never called refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from supervisor.api import errors
+from supervisor.api.errors import BullpenError
+
+MEDIA_TYPE = "application/problem+json"
+STALE_RETRY = 5
+"""Seconds after which a caller may come again where nothing better is known: bullpen drains or starts."""
+
+_log = logging.getLogger(__name__)
+
+
+class NotIdentified(BullpenError):
+    """Raised when a request carries no token, or none that is known."""
+
+
+class NotAllowed(BullpenError):
+    """Raised when the token is known and may not do that."""
+
+
+class TooLarge(BullpenError):
+    """Raised when a body holds more than is accepted."""
+
+
+_STATUSES: dict[type[BullpenError], int] = {
+    NotIdentified: 401,
+    NotAllowed: 403,
+    errors.UnknownAgent: 404,
+    errors.UnknownTarget: 404,
+    errors.AlreadyAnswered: 409,
+    errors.RequestConflict: 409,
+    TooLarge: 413,
+    errors.InvalidId: 422,
+    errors.InvalidPrompt: 422,
+    errors.OverShare: 429,
+    errors.Saturated: 503,
+    errors.NotAccepting: 503,
+    errors.NotRecorded: 503,
+    errors.Suspended: 503,
+    errors.AcceptanceUnknown: 500,
+    errors.OutcomeUnknown: 500,
+    errors.JournalFailed: 500,
+    errors.Refused: 409,
+}
+"""By kind; of a kind that is not named, that of the nearest class above it."""
+
+_NOT_AGAIN = (errors.RequestConflict, errors.AlreadyAnswered, errors.AcceptanceUnknown, errors.OutcomeUnknown)
+"""Sent again as it is, it would come to nothing, or run twice."""
+
+
+def status_of(error: BullpenError) -> int:
+    return next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), 500)
+
+
+def kind_of(error: BullpenError) -> str:
+    """`not-accepting`: the error's class, as a word."""
+    name = type(error).__name__
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+
+
+def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
+    """`kind` names the sort of problem in one word, `detail` says it in one sentence."""
+    body = {"type": f"urn:bullpen:{kind}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(body | more, status, headers, media_type=MEDIA_TYPE)
+
+
+def tell(error: BullpenError) -> JSONResponse:
+    """The answer to a request that raised that."""
+    status, headers = status_of(error), {}
+    if isinstance(error, NotIdentified):
+        headers["WWW-Authenticate"] = 'Bearer realm="bullpen"'
+    if isinstance(error, errors.Saturated | errors.OverShare):
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    elif status == 503:
+        headers["Retry-After"] = str(STALE_RETRY)
+    if isinstance(error, _NOT_AGAIN):
+        headers["X-Should-Retry"] = "false"
+    return problem(status, kind_of(error), str(error), headers)
+
+
+def install(app: FastAPI) -> None:
+    """Every answer that is no success is a problem."""
+
+    @app.exception_handler(BullpenError)
+    async def refused(request: Request, error: BullpenError) -> JSONResponse:
+        return tell(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = [{"field": _field(one["loc"]), "message": str(one["msg"])} for one in error.errors()[:20]]
+        detail = "; ".join(f"{one['field']}: {one['message']}" for one in found)
+        return problem(422, "invalid-request", detail, errors=found)
+
+    @app.exception_handler(HTTPException)
+    async def missing(request: Request, error: HTTPException) -> JSONResponse:
+        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        detail = f"{request.method} {request.url.path}: {str(error.detail).lower()}; /openapi.json says what there is"
+        return problem(error.status_code, kind, detail, dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        _log.error("a request failed", exc_info=error)
+        return problem(500, "internal-error", "a mistake of bullpen's own; its log has the details")
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """`body.message` → `message`."""
+    return ".".join(map(str, location[1:])) or str(location[0])
