@@ -20,6 +20,7 @@ class QuietServer(uvicorn.Server):
                 log_config=None,
                 lifespan="off",
                 access_log=False,
+                log_level="warning",
                 ws="none",
                 http="h11",
                 server_header=False,

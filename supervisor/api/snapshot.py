@@ -256,6 +256,10 @@ class HostRow:
     """Absolute path: the CLI keeps its transcripts below it, one `SESSION_UUID.jsonl` for each session."""
     drain_deadline: float = 30.0
     """Seconds that a drain lets turns run before it interrupts them."""
+    max_agents: int = 100
+    """Clients there may be at most, over all instances."""
+    agent_ttl: float = 3600.0
+    """Seconds that any client may be idle."""
 
 
 @dataclass(frozen=True, slots=True)

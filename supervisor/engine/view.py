@@ -75,6 +75,8 @@ class View:
             state_dir=str(host.settings.state_dir),
             transcripts_dir=str(host.eraser.transcripts_dir),
             drain_deadline=host.settings.drain_deadline,
+            max_agents=host.settings.max_agents,
+            agent_ttl=host.settings.agent_ttl,
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:

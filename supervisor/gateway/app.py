@@ -21,7 +21,7 @@ LARGEST_BODY = 4 * MAX_PROMPT + 64 * 1024
 
 
 def compose_app(
-    engine: Engine, access: Access, *, version: str, leave: Callable[[], None], origins: tuple[str, ...] = ()
+    engine: Engine, access: Access, *, version: str, leave: Callable[[], object], origins: tuple[str, ...] = ()
 ) -> FastAPI:
     """`leave` begins the end of the program. The app's `mirror` and `metrics` have to be run beside it."""
     app = FastAPI(

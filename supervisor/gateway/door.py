@@ -39,16 +39,17 @@ class Door:
         engine: Engine,
         state_dir: Path,
         *,
+        tokens: TokenFile,
         version: str,
-        leave: Callable[[], None],
+        leave: Callable[[], object],
         listen: tuple[str, int] | None = None,
         tls: tuple[Path, Path] | None = None,
         hosts: Sequence[str] = (),
         origins: Sequence[str] = (),
     ) -> None:
-        """`leave` begins the end of the program; `tls` are the files of a certificate and its key. Raises `CannotOpen`
-        when others could come in and there is no token yet."""
-        self.tokens = TokenFile(state_dir)
+        """`state_dir` is where the socket is; `leave` begins the end of the program; `tls` are the files of a
+        certificate and its key. Raises `CannotOpen` when others could come in and there is no token yet."""
+        self.tokens = tokens
         self.url = ""
         """Where it listens on the network, once it does; empty when it does not."""
         self._state_dir = state_dir

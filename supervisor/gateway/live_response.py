@@ -36,7 +36,8 @@ class LiveResponse(StreamingResponse):
         status_code: int = 200,
     ) -> None:
         # Proxies are told to pass on what they get at once.
-        super().__init__((), status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"} | (headers or {}))
+        told = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"} | (headers or {})
+        super().__init__((), status_code, told)
         self._work = work
         self._on_gone = on_gone
 

@@ -46,11 +46,10 @@ async def metrics(request: Request, caller: Operator) -> Response:
 
 @router.get("/agent-stats", summary="Live clients by what they do (S5.27).", responses=problems())
 async def agent_stats(request: Request, caller: Operator) -> dict[str, Any]:
-    engine = engine_of(request)
-    return count_agents(await engine.snapshot(), await engine.limits())
+    return count_agents(await engine_of(request).snapshot())
 
 
-def count_agents(snapshot: Snapshot, limits: dict[str, str]) -> dict[str, Any]:
+def count_agents(snapshot: Snapshot) -> dict[str, Any]:
     """Active and idle are all there are."""
     active = sum(client.state in _ACTIVE for client in snapshot.clients)
     total = len(snapshot.clients)
@@ -58,8 +57,8 @@ def count_agents(snapshot: Snapshot, limits: dict[str, str]) -> dict[str, Any]:
         "total_agents": total,
         "active_agents": active,
         "idle_agents": total - active,
-        "max_agents": int(limits["max_agents"]),
-        "agent_ttl": limits["agent_ttl"],
+        "max_agents": snapshot.host.max_agents,
+        "agent_ttl": snapshot.host.agent_ttl,
         "sessions": len(snapshot.sessions),
         "waiting": sum(row.waiting for row in snapshot.instances),
         "questions": len(snapshot.questions),

@@ -88,6 +88,7 @@ def house(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Open
             door = Door(
                 supervisor,
                 folder,
+                tokens=TokenFile(folder),
                 version="0",
                 leave=left.set,
                 listen=("127.0.0.1", 0),

@@ -184,9 +184,9 @@ async def test_the_socket_is_its_owners(house: Open) -> None:
 def test_listening_for_others_takes_a_token_first(tmp_path: object) -> None:
     folder = tmp_path
     with pytest.raises(CannotOpen, match="no token yet"):
-        Door(None, folder, version="0", leave=lambda: None, listen=("0.0.0.0", 0))  # type: ignore[arg-type]
+        Door(None, folder, tokens=TokenFile(folder), version="0", leave=lambda: None, listen=("0.0.0.0", 0))  # type: ignore[arg-type]
     TokenFile(folder).add(Role.OPERATOR)  # type: ignore[arg-type]
-    Door(None, folder, version="0", leave=lambda: None, listen=("0.0.0.0", 0))  # type: ignore[arg-type]
+    Door(None, folder, tokens=TokenFile(folder), version="0", leave=lambda: None, listen=("0.0.0.0", 0))  # type: ignore[arg-type]
 
 
 def test_a_token_is_kept_as_a_hash_with_its_name_and_its_last_use(tokens: TokenFile) -> None:

@@ -8,14 +8,22 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from supervisor import show_name
+from tui.cli import tokens
+from tui.cli.options import (
+    Common,
+    ConfigOption,
+    ListenOption,
+    RehearsalOption,
+    StateOption,
+    TemplatesOption,
+    settings_of,
+)
 from tui.cli.output import READER_GONE, OutputFailed, ReaderGone, flush, give_up, open_streams, say, tell
 from tui.cli.signals import SIGNALS
 from tui.cli.threads import leave
@@ -51,45 +59,7 @@ app = typer.Typer(
     help="Pools of Claude agents in one terminal: watched, chatted with and kept in order.",
 )
 
-TemplatesOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--templates", metavar="DIR", help="Folder of agent templates (*.md). Default: ./templates, else those shipped."
-    ),
-]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings of this host. Default: ./bullpen.toml, if there is one."),
-]
-StateOption = Annotated[
-    Path | None, typer.Option("--state", metavar="DIR", help="Where workspaces, transcripts and logs are kept.")
-]
-RehearsalOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--rehearsal/--real",
-        help="Real Claude Code processes over an embedded endpoint with scripted replies: no key, no network.",
-    ),
-]
-
-
-@dataclass(frozen=True)
-class Common:
-    """The options that every command takes, before or after its name."""
-
-    templates: Path | None = None
-    config: Path | None = None
-    state: Path | None = None
-    rehearsal: bool | None = None
-
-    def over(self, other: Common) -> Common:
-        """These, and the other's where these were not given."""
-        return Common(
-            self.templates or other.templates,
-            self.config or other.config,
-            self.state or other.state,
-            other.rehearsal if self.rehearsal is None else self.rehearsal,
-        )
+app.add_typer(tokens.app)
 
 
 @app.callback(invoke_without_command=True)
@@ -99,6 +69,7 @@ def dashboard(
     config: ConfigOption = None,
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
+    listen: ListenOption = "",
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
     """Without a command: opens the dashboard, with the supervisor inside it."""
@@ -107,7 +78,7 @@ def dashboard(
 
         say(f"bullpen {__version__}")
         raise typer.Exit
-    context.obj = Common(templates, config, state, rehearsal)
+    context.obj = Common(templates, config, state, rehearsal, listen)
     if context.invoked_subcommand is None:
         _open_dashboard(context.obj)
 
@@ -118,6 +89,7 @@ def demo(
     templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
+    listen: ListenOption = "",
     stand_in: Annotated[
         bool,
         typer.Option(
@@ -126,8 +98,33 @@ def demo(
     ] = True,
 ) -> None:
     """The dashboard in rehearsal, with a handful of simulated callers. No key, no network, no questions asked."""
-    common = Common(templates, config, state, True).over(context.obj)
+    common = Common(templates, config, state, True, listen).over(context.obj)
     _open_dashboard(common, with_callers=True, with_stand_in=stand_in)
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    listen: ListenOption = "",
+    callers: Annotated[bool, typer.Option("--callers", help="With simulated callers, in rehearsal.")] = False,
+    templates: TemplatesOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    rehearsal: RehearsalOption = None,
+) -> None:
+    """The same house without a screen: for systemd, for programs, and for dashboards that attach to it."""
+    from tui.cli.logs import log_to_file
+    from tui.cli.serve import log_to_stderr, serve
+
+    common = Common(templates, config, state, rehearsal, listen).over(context.obj)
+    settings, loaded = _load(common)
+    settings = _with_credentials(settings)
+    if callers and not settings.rehearsal:
+        _fail("--callers simulates users, which is for --rehearsal alone")
+    settings.make_state_dir()
+    log_to_file(settings.state_dir)
+    log_to_stderr()
+    raise typer.Exit(_run(partial(serve, loaded, settings, with_callers=callers)))
 
 
 @app.command()
@@ -227,7 +224,7 @@ def doctor(
     """Looks at what bullpen needs here: SDK and CLI, credentials, memory, terminal."""
     from supervisor import examine
 
-    settings = _load_settings(Common(templates, config, state, rehearsal).over(context.obj))
+    settings = settings_of(Common(templates, config, state, rehearsal).over(context.obj))
     is_good = True
     for finding in examine(settings):
         is_good = is_good and finding.is_good
@@ -249,7 +246,7 @@ def forget(
     """Removes a person: every session of that user, what was said in it, and its files, in rehearsal as well."""
     from tui.cli.forget import forget_from_terminal
 
-    folder = _load_settings(Common(templates, config, state, rehearsal).over(context.obj)).state_dir
+    folder = settings_of(Common(templates, config, state, rehearsal).over(context.obj)).state_dir
     raise typer.Exit(forget_from_terminal(folder, user, is_trial=dry_run, is_sure=yes))
 
 
@@ -275,20 +272,8 @@ def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in
 def _load(common: Common) -> tuple[Settings, Loaded]:
     from supervisor import load_for
 
-    settings = _load_settings(common)
+    settings = settings_of(common)
     return settings, load_for(settings)
-
-
-def _load_settings(common: Common) -> Settings:
-    from supervisor import load_settings
-
-    given: dict[str, object] = {
-        "templates_dir": common.templates,
-        "state_dir": common.state,
-        "rehearsal": common.rehearsal,
-    }
-    overrides = {name: value for name, value in given.items() if value is not None}
-    return load_settings(common.config, environ=os.environ, **overrides)
 
 
 def _with_credentials(settings: Settings) -> Settings:

@@ -62,6 +62,7 @@ async def run_dashboard(
     Returns the exit code; the terminal is as it was before."""
     from supervisor import BullpenError, pace_interpreter, play, stand_in
     from tui.app import BullpenApp
+    from tui.cli.open_door import open_door
     from tui.kept.drafts import DraftFile
     from tui.kept.preferences import PreferenceFile
     from tui.terminal.clipboard import CopyFile
@@ -101,10 +102,18 @@ async def run_dashboard(
             await app.painted.wait()
             app.call_later(app.prepare_help)
             release_starts()
+            group.start_soon(hold_door_open)
             if with_callers:
                 group.start_soon(play, supervisor)
             if with_stand_in:
                 group.start_soon(stand_in, supervisor)
+
+        async def hold_door_open() -> None:
+            try:
+                async with open_door(supervisor, settings, leave):
+                    await anyio.sleep_forever()
+            except BullpenError as error:
+                app.notify(f"the door is not open: {error}", severity="error", timeout=30, markup=False)
 
         def leave() -> None:
             app.exit(return_code=SIGNALS.exit_code or 0)

@@ -1,0 +1,83 @@
+"""How the house is, as monitors ask for it (S5.27–32)."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from supervisor.testing import FakeWorld, hold
+from tests.gateway.conftest import MakeTemplate, Open
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+HELLO = {"userId": "ana", "agentId": "desk", "message": "hello"}
+
+
+async def test_active_and_idle_are_all_there_are_and_an_idle_house_is_healthy(house: Open, world: FakeWorld) -> None:
+    """S5.27, S5.30"""
+    async with house() as home:
+        client = await home.operator()
+        stats = (await client.get("/agent-stats")).json()
+        assert (stats["total_agents"], stats["active_agents"], stats["idle_agents"]) == (0, 0, 0)
+        assert (stats["max_agents"], stats["agent_ttl"]) == (100, 3600)
+        assert (await client.get("/agent-health")).json() == {"status": "healthy", "troubles": []}
+        await client.post("/chat", json=HELLO, headers={"Accept": "application/json"})
+        world.on_prompt = hold
+        await client.post("/turns", json=HELLO | {"userId": "ben"})
+        await until(lambda: len(world.live) == 2 and bool(world.live[-1].prompts))
+        stats = (await client.get("/agent-stats")).json()
+        assert (stats["total_agents"], stats["active_agents"], stats["idle_agents"]) == (2, 1, 1)
+        assert stats["sessions"] == 2
+
+
+async def test_a_session_is_removed_by_hand_but_never_a_busy_one(house: Open, world: FakeWorld) -> None:
+    """S5.28–29, S5.31, S5.17–23"""
+    async with house() as home:
+        client = await home.operator()
+        await client.post("/chat", json=HELLO, headers={"Accept": "application/json"})
+        (row,) = (await client.get("/agent-sessions")).json()
+        assert (row["session_id"], row["state"], row["turns"]) == ("desk/ana/default", "idle", 1)
+        path = f"/agent-sessions/{row['session_id']}"
+        assert (await client.delete(path)).json()["removed"] is True
+        await until(lambda: not world.live)
+        assert (await client.delete(path)).status_code == 200, "it is removed already"
+        assert (await client.delete("/agent-sessions/desk/nobody/x")).status_code == 404
+        assert (await client.delete("/agent-sessions/nonsense")).status_code == 404
+        world.on_prompt = hold
+        await client.post("/turns", json=HELLO)
+        await until(lambda: bool(world.live) and bool(world.live[-1].prompts))
+        busy = await client.delete(path)
+        assert (busy.status_code, busy.headers["content-type"]) == (409, "application/problem+json")
+        assert (await client.post("/agent-cleanup")).json() == {"cleaned": 0}
+        world.live[-1].reply("Done.")
+        await until(lambda: home.supervisor.view.snapshot().sessions[0].state == "idle")
+        assert (await client.post("/agent-cleanup")).json() == {"cleaned": 1}
+
+
+async def test_metrics_count_what_happened_and_name_no_user_and_no_session(house: Open) -> None:
+    async with house() as home:
+        client = await home.operator()
+        for user in ("ana", "ben"):
+            await client.post("/chat", json=HELLO | {"userId": user}, headers={"Accept": "application/json"})
+        text = (await client.get("/metrics")).text
+        families = {one.name: one for one in text_string_to_metric_families(text)}
+        turns = [one for one in families["bullpen_turns"].samples if one.name.endswith("_total")]
+        assert [(one.labels, one.value) for one in turns] == [({"instance": "desk", "outcome": "done"}, 2.0)]
+        labels = {name for one in families.values() for sample in one.samples for name in sample.labels}
+        assert labels <= {"instance", "outcome", "how", "kind", "state", "le", "version"}
+        assert "ana" not in text
+        for name in ("wait_seconds", "client_start_seconds", "tokens", "cost_dollars", "event_loop_lag_seconds"):
+            assert f"bullpen_{name}" in families, name
+
+
+async def test_whether_it_lives_and_takes_prompts_is_told_without_a_token(
+    house: Open, make_template: MakeTemplate
+) -> None:
+    async with house(make_template()) as home:
+        stranger = await home.stranger()
+        assert (await stranger.get("/healthz")).json() == {"status": "ok"}
+        assert (await stranger.get("/readyz")).status_code == 200
+        await (await home.operator()).post("/instances/desk/kill")
+        answer = await stranger.get("/readyz")
+        assert (answer.status_code, answer.json()) == (503, {"status": "not ready"}), "no word of why"

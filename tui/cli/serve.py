@@ -1,0 +1,171 @@
+"""`bullpen serve`: the same house without a screen, and what it says to systemd and to its log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
+
+import anyio
+
+from supervisor import BullpenError, clean, pace_interpreter
+from tui.cli.open_door import open_door
+from tui.cli.output import tell
+from tui.cli.run import ENGINE_FAILED, prepare
+from tui.cli.signals import SIGNALS
+
+if TYPE_CHECKING:
+    from supervisor import Loaded, Settings, Supervisor
+
+_log = logging.getLogger(__name__)
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one JSON object on one line, for a log that programs read."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "at": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": clean(record.getMessage()),
+        }
+        if record.exc_info:
+            told["error"] = clean(self.formatException(record.exc_info))
+        return json.dumps(told, ensure_ascii=False)
+
+
+def log_to_stderr() -> None:
+    """Beside the log's file, where standard error is no terminal: one JSON object a line."""
+    if not sys.stderr.isatty():
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(JsonFormatter())
+        logging.getLogger().addHandler(handler)
+
+
+async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = False) -> int:
+    """Runs until a signal: the first one drains, for `drain_deadline` at most; each further one shortens the end.
+    Returns the exit code."""
+    from supervisor import play
+
+    opening = prepare(loaded.templates, settings, name="bullpen serve", keeps_queue=True, left_out=loaded.left_out)
+    async with opening as supervisor:
+        end = anyio.Event()
+        failures: list[BaseException] = []
+
+        async def run_engine(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+            try:
+                await supervisor.run(task_status=task_status)
+            except BullpenError:
+                raise  # before anything was started: one line
+            except Exception as error:
+                _log.critical("the engine failed", exc_info=error)
+                failures.append(error)
+            finally:
+                end.set()
+
+        is_hurried = False
+
+        def hurry() -> None:
+            nonlocal is_hurried
+            if is_hurried:
+                supervisor.hurry()
+            is_hurried = True
+            drain.cancel()
+
+        start, drain = anyio.CancelScope(), anyio.CancelScope()
+
+        def leave() -> None:
+            start.cancel()
+            end.set()
+
+        async with SIGNALS.heeded(leave, hurry), anyio.create_task_group() as group:
+            with start:
+                await group.start(run_engine)
+            try:
+                if not start.cancel_called:
+                    pace_interpreter()
+                    async with AsyncExitStack() as stack:
+                        door = await stack.enter_async_context(open_door(supervisor, settings, end.set))
+                        _say_open(supervisor, settings, door.url)
+                        group.start_soon(_feed_the_watchdog)
+                        if with_callers:
+                            group.start_soon(play, supervisor)
+                        await end.wait()
+                        notify("STOPPING=1")
+                        if not failures:
+                            with drain:
+                                await _drain(supervisor)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    if not start.cancelled_caught:
+                        await supervisor.stop()
+                group.cancel_scope.cancel()
+    if failures:
+        tell(f"the engine failed: {failures[0]!r}")
+        return ENGINE_FAILED
+    # A service that was told to end has done what it was told.
+    return 0 if SIGNALS.exit_code in (None, 128 + 15) else SIGNALS.exit_code or 0
+
+
+def _say_open(supervisor: Supervisor, settings: Settings, url: str) -> None:
+    at = f" and {url}" if url else ""
+    if sys.stderr.isatty():
+        tell(f"open at {settings.run_dir / 'bullpen.sock'}{at}; ctrl+c drains, twice ends at once")
+    _log.info("open at the socket%s", at)
+    notify(f"READY=1\nSTATUS=open at the socket{at}")
+
+
+async def _drain(supervisor: Supervisor) -> None:
+    """Lets accepted prompts end, tells how far that is, and returns when all is empty."""
+    deadline = supervisor.settings.drain_deadline
+    for row in (await supervisor.snapshot()).instances:
+        with suppress(BullpenError):
+            await supervisor.drain(row.name)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_tell_progress, supervisor)
+        with anyio.move_on_after(deadline + supervisor.settings.control_timeout):
+            await supervisor.drained()
+        group.cancel_scope.cancel()
+
+
+async def _tell_progress(supervisor: Supervisor) -> None:
+    last = ""
+    while True:
+        rows = (await supervisor.snapshot()).instances
+        left = sum(row.active_sessions + row.waiting for row in rows)
+        line = f"draining: {left} turn{'' if left == 1 else 's'} left"
+        if line != last:
+            last = line
+            notify(f"STATUS={line}")
+            if sys.stderr.isatty():
+                tell(line)
+        await anyio.sleep(0.5)
+
+
+async def _feed_the_watchdog() -> None:
+    """As often as systemd wants, from the loop itself: a loop that stands still is restarted."""
+    try:
+        interval = int(os.environ.get("WATCHDOG_USEC", "")) / 1e6 / 2
+    except ValueError:
+        return
+    while True:
+        notify("WATCHDOG=1")
+        await anyio.sleep(interval)
+
+
+def notify(state: str) -> None:
+    """Tells systemd, where it has started this process (`Type=notify`). Nothing happens elsewhere."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address[0] == "@":
+        address = "\0" + address[1:]
+    told = f"{state}\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+        line.sendto(told.encode(), address)
