@@ -35,7 +35,11 @@ class Terminal:
         """Everything the program has written so far."""
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
-        self._lock = threading.Lock()
+        self._unread = bytearray()
+        """Written, and not yet taken by the screen: that is done when the screen is looked at, as it costs more than
+        the program's own drawing."""
+        self._shown = ""
+        self._arrived = threading.Condition()
         self._reading = threading.Event()
         self._reading.set()
         self._is_open = True
@@ -57,8 +61,13 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        with self._lock:
-            return "\n".join(self._screen.display)
+        with self._arrived:
+            if self._unread or not self._shown:
+                data = bytes(self._unread)
+                self._unread.clear()
+                self._stream.feed(data)
+                self._shown = "\n".join(self._screen.display)
+            return self._shown
 
     def wait_for(self, *texts: str, within: float = 30.0) -> str:
         """Waits until all texts are on the screen; shows the screen when they do not come."""
@@ -66,11 +75,16 @@ class Terminal:
         return self.text
 
     def until(self, condition: Callable[[], object], what: str, within: float = 30.0) -> None:
+        """Looks again when something was written, at most fifty times a second, and every tenth of a second for what
+        is not on the screen."""
         deadline = time.monotonic() + within
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(f"no {what} within {within} s; the screen:\n{self.text}")
-            threading.Event().wait(0.02)
+            time.sleep(0.02)
+            with self._arrived:
+                if not self._unread:
+                    self._arrived.wait(0.08)
 
     # Acting
 
@@ -136,9 +150,10 @@ class Terminal:
                 data = os.read(self.master, 65_536)
             except OSError:
                 return
-            with self._lock:
+            with self._arrived:
                 self.written += data
-                self._stream.feed(data)
+                self._unread += data
+                self._arrived.notify_all()
 
 
 @contextlib.contextmanager

@@ -15,9 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import psutil
 import pytest
 
+from supervisor.clock import Clock
+from supervisor.journal import Journal
 from supervisor.process.process_tree import LOST, is_alive, list_tree
 from tests.acceptance.conftest import find_clients
 from tests.acceptance.terminal import ROOT, Terminal
@@ -62,9 +65,19 @@ def send(process: subprocess.Popen[bytes], signals: Sequence[signal.Signals], pa
 
 
 def assert_all_is_over(folder: Path, seen: Sequence[psutil.Process] = ()) -> None:
-    """No process is left, and the next one gets the state directory."""
+    """No process is left, and the next one gets the state directory, and a journal that it can read."""
     assert find_clients(folder) == []
     assert [process for process in seen if is_alive(process)] == []
+    anyio.run(open_journal, folder / "state" / "rehearsal")
+
+
+async def open_journal(state: Path) -> None:
+    assert (state / "journal.db").exists()
+    async with Journal.open(state, clock=Clock(), name="the next one"):
+        pass
+
+
+def assert_the_next_one_answers(folder: Path) -> None:
     check = subprocess.run(
         [sys.executable, "-m", "tui", "ask", "desk", "[[say: free]]", *options(folder)],
         cwd=ROOT, capture_output=True, text=True, timeout=90,
@@ -136,6 +149,7 @@ def test_three_keys_of_ctrl_c_reach_only_bullpen_and_end_it(folder: Path) -> Non
             threading.Event().wait(0.1)
         assert tty.wait(WITHIN) == 130
     assert_all_is_over(folder, family)
+    assert_the_next_one_answers(folder)
 
 
 @pytest.mark.parametrize("after", [0.0, 0.1, 0.3, 0.6, 1.2])
