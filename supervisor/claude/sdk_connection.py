@@ -129,7 +129,7 @@ class SdkConnection:
         return self._root.create_time() if self._root is not None else 0.0
 
     async def connect(self) -> None:
-        # 0.6 s of imports: in a thread, so that the screen paints on.
+        # 0.8 s of imports: in a thread, so that the screen paints on.
         sdk = await anyio.to_thread.run_sync(importlib.import_module, "claude_agent_sdk")
         translate = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.claude.messages")
         self._translator = translate.Translator(self._launch.workspace)

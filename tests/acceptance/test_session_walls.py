@@ -18,6 +18,7 @@ from supervisor.api.types import Allow, Done, Prompt, SessionKey, SessionState
 from supervisor.claude.transcript_cut import find_transcript, project_name
 from supervisor.config.restrictions import SANDBOX_PROGRAMS
 from tests.acceptance.conftest import House, Open
+from tests.acceptance.terminal import ROOT
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -274,9 +275,8 @@ async def test_tools_get_neither_the_operators_environment_nor_the_clients_crede
     (tmp_path / "secret").write_text("saxophone\n")
     server = tmp_path / "server.py"
     server.write_text(
-        "import os\nfrom mcp.server.mcpserver import MCPServer\nserver = MCPServer('envy')\n"
-        "@server.tool()\ndef show() -> str:\n"
-        "    return '\\n'.join(f'{k}={v}' for k, v in os.environ.items())\nserver.run()\n"
+        f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom tests.acceptance.tools_server import serve\n"
+        "serve({'show': lambda: '\\n'.join(f'{k}={v}' for k, v in os.environ.items())})\n"
     )
     keys = {
         "tools": ["Bash", "mcp__envy__show"],
