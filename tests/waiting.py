@@ -11,11 +11,18 @@ import anyio
 T = TypeVar("T")
 
 
+SOON, LATE = 0.001, 0.02
+"""Seconds between two looks: at first, and after a tenth of a second. Looking is work too, and it is taken from what is
+waited for: a snapshot, a walk through all processes."""
+
+
 async def until(condition: Callable[[], object], within: float = 5.0) -> None:
     """Lets everybody run until the condition holds; fails after `within` seconds."""
+    pause = SOON
     with anyio.fail_after(within):
-        while not condition():  # noqa: ASYNC110 - any condition, so there is no one event to wait for
-            await anyio.sleep(0.001)
+        while not condition():
+            await anyio.sleep(pause)
+            pause = min(LATE, pause * 1.1)
 
 
 def until_sync(condition: Callable[[], object], within: float = 10.0) -> None:
@@ -23,7 +30,7 @@ def until_sync(condition: Callable[[], object], within: float = 10.0) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, f"not within {within} s"
-        time.sleep(0.01)
+        time.sleep(LATE)
 
 
 def at_once(verb: Coroutine[Any, Any, T]) -> T:
