@@ -126,6 +126,7 @@ if TYPE_CHECKING:
     from supervisor.config.settings import templates_for as templates_for
     from supervisor.config.templates import Template as Template
     from supervisor.config.templates import shipped_templates as shipped_templates
+    from supervisor.conversation import Conversation as Conversation
     from supervisor.engine.doctor import Finding as Finding
     from supervisor.engine.doctor import examine as examine
     from supervisor.engine.interpreter import pace_interpreter as pace_interpreter
@@ -134,6 +135,7 @@ if TYPE_CHECKING:
     from supervisor.files.private import make_private_dir as make_private_dir
     from supervisor.files.private_file import read_private as read_private
     from supervisor.files.private_file import write_private as write_private
+    from supervisor.files.socket_path import SOCKET as SOCKET
     from supervisor.gateway.door import Door as Door
     from supervisor.gateway.tokens import Role as Role
     from supervisor.gateway.tokens import Token as Token
@@ -143,7 +145,8 @@ if TYPE_CHECKING:
     from supervisor.rehearsal import Rehearsal as Rehearsal
     from supervisor.rehearsal import play as play
     from supervisor.rehearsal import stand_in as stand_in
-    from supervisor.sessions.conversation import Conversation as Conversation
+    from supervisor.remote.engine import RemoteEngine as RemoteEngine
+    from supervisor.remote.line import NotReached as NotReached
     from supervisor.text.characters import FORBIDDEN as FORBIDDEN
     from supervisor.text.characters import SELECTORS as SELECTORS
     from supervisor.text.characters import TONES as TONES

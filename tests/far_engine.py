@@ -30,7 +30,7 @@ from supervisor.api.entries import Cursor, Reading
 from supervisor.api.errors import BullpenError, Refused
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Outcome, Prompt, SessionKey
-from supervisor.sessions.conversation import Conversation
+from supervisor.conversation import Conversation
 
 QUIET = 12
 """Turns of the loop without anything on the line, after which everybody has acted on what arrived."""

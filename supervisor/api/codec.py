@@ -301,7 +301,11 @@ def _read_dataclass(kind: Any) -> Read:
     readers = {field.name: reader_of(hints[field.name]) for field in fields(kind)}
     needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
 
+    word = _WORDS.get(kind)
+
     def read(found: Any) -> Any:
+        if word is not None and type(found) is list and len(found) == 2 and found[0] == word:
+            found = found[1]  # where only this one of its family may stand, it is written with its word all the same
         try:
             return kind(**{name: readers[name](held) for name, held in found.items()})
         except (KeyError, ValueError, TypeError, AttributeError):

@@ -58,6 +58,7 @@ from supervisor.config.live_limits import adjust_settings, describe_host_limits,
 from supervisor.config.restrictions import missing_skills
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
+from supervisor.conversation import Conversation
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.engine.memory_sampler import Census
 from supervisor.engine.question_log import QuestionBook
@@ -78,7 +79,6 @@ from supervisor.recovery.offers import OfferDesk
 from supervisor.recovery.orphans import end_marked, end_orphans
 from supervisor.recovery.takeover import Restart
 from supervisor.scheduling.admission import HostRoom
-from supervisor.sessions.conversation import Conversation
 from supervisor.sessions.daily_usage import midnight
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.session import Session

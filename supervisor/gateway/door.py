@@ -15,14 +15,12 @@ from anyio.abc import TaskStatus
 
 from supervisor.api.engine import Engine
 from supervisor.api.errors import Refused
+from supervisor.files.socket_path import SOCKET, short_path
 from supervisor.gateway.access import LOOPBACK, Access
 from supervisor.gateway.app import AtTheSocket, compose_app
 from supervisor.gateway.tokens import TokenFile
 from supervisor.quiet_server import QuietServer
 
-SOCKET = "bullpen.sock"
-LONGEST_PATH = 100
-"""Bytes of a socket's path that every system takes."""
 BACKLOG = 2_048
 ANYWHERE = ("0.0.0.0", "::")
 
@@ -52,6 +50,7 @@ class Door:
         self.tokens = tokens
         self.url = ""
         """Where it listens on the network, once it does; empty when it does not."""
+        self._servers: list[QuietServer] = []
         self._state_dir = state_dir
         self._listen = listen
         self._tls = tls
@@ -77,11 +76,17 @@ class Door:
             async with anyio.create_task_group() as group:
                 await group.start(self.app.state.mirror.run)
                 group.start_soon(self.app.state.metrics.run)
+                self._servers = [server for server, _ in servers]
                 for server, listener in servers:
                     server.config.load()
                     group.start_soon(_serve, server, listener)
                 task_status.started()
                 await anyio.sleep_forever()
+
+    def hang_up(self) -> None:
+        """Breaks every connection. Readers come back by new ones."""
+        for server in self._servers:
+            server.hang_up()
 
 
 async def _serve(server: QuietServer, listener: socket.socket) -> None:
@@ -132,19 +137,6 @@ def bound_socket(folder: Path) -> Iterator[socket.socket]:
         with suppress(OSError):
             if path.lstat().st_ino == own:
                 path.unlink()
-
-
-@contextmanager
-def short_path(path: Path) -> Iterator[str]:
-    """The path of a socket as the system takes it: a long one is reached by way of its open directory."""
-    if len(os.fsencode(path)) <= LONGEST_PATH:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -20,21 +20,15 @@ from supervisor.gateway.bodies import DrainBody, InterruptBody, LimitBody, Scale
 from supervisor.gateway.callers import describe_turn, engine_of, mirror_of
 from supervisor.gateway.documents import Answers, problems
 from supervisor.gateway.live_response import Emit, LiveResponse
+from supervisor.gateway.packed import Packed
+from supervisor.gateway.problems import problem
 
 router = APIRouter()
 
-SESSION = "/sessions/{instance}/{user}/{session}"
+SESSION = "/sessions/{instance:path}/{user}/{session}"
+"""The name of an agent may hold slashes; no id of a user or a session does."""
 FEED_PAUSE = 0.05
 """Seconds between two tellings of the feed: what changed in between is told once."""
-
-
-class Packed(Response):
-    """A value of the contract, as the codec writes it."""
-
-    media_type = "application/json"
-
-    def __init__(self, value: Any, status_code: int = 200) -> None:
-        super().__init__(pack(value), status_code)
 
 
 SEEN = problems(404, 422, 500, 503)
@@ -241,7 +235,7 @@ async def _for_instance(caller: Caller, verb: Awaitable[None]) -> Response:
     return Response(status_code=204)
 
 
-INSTANCE = "/instances/{instance}"
+INSTANCE = "/instances/{instance:path}"
 
 
 @router.post(f"{INSTANCE}/pause", status_code=204, summary="New prompts queue; what runs goes on.", responses=DONE)
@@ -300,7 +294,7 @@ async def adjust(request: Request, caller: Operator, limit: str, body: LimitBody
 # Single things
 
 
-@router.delete("/clients/{client}", status_code=204, summary="End one client; its session stays.", responses=DONE)
+@router.delete("/clients/{client:path}", status_code=204, summary="End one client; its session stays.", responses=DONE)
 async def kill_client(request: Request, caller: Operator, client: str) -> Response:
     return await _for_instance(caller, engine_of(request).kill_client(client))
 
@@ -311,7 +305,7 @@ async def forget(request: Request, caller: Operator, user: str) -> dict[str, int
         return {"sessions": await engine_of(request).forget_user(user)}
 
 
-@router.get("/drained", status_code=204, summary="Wait until an instance, or every one, is empty.", responses=SEEN)
+@router.get("/drained", status_code=204, summary="Wait until an instance, or every one, is empty.", responses=DONE)
 async def drained(
     request: Request,
     caller: Operator,
@@ -324,7 +318,9 @@ async def drained(
         raise UnknownTarget(f"no instance {instance}")
     with anyio.move_on_after(timeout) as scope:
         await engine.drained(instance)
-    return Response(status_code=409 if scope.cancelled_caught else 204)
+    if scope.cancelled_caught:
+        return problem(409, "not-drained", f"{instance or 'an instance'} is not empty yet")
+    return Response(status_code=204)
 
 
 @router.post("/stop", status_code=202, summary="End everything now.", responses=problems(503))

@@ -91,7 +91,8 @@ def tell(error: BullpenError) -> JSONResponse:
         headers["Retry-After"] = str(STALE_RETRY)
     if isinstance(error, _NOT_AGAIN):
         headers["X-Should-Retry"] = "false"
-    return problem(status, kind_of(error), str(error), headers)
+    fields = {name: value for name, value in vars(error).items() if not name.startswith("_")}
+    return problem(status, kind_of(error), str(error), headers, **({"fields": fields} if fields else {}))
 
 
 def install(app: FastAPI) -> None:

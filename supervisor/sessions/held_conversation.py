@@ -10,7 +10,7 @@ from supervisor.api.entries import Glimpse, Noticed
 from supervisor.api.errors import JournalFailed
 from supervisor.api.types import SessionKey
 from supervisor.clock import Clock
-from supervisor.sessions.conversation import Conversation
+from supervisor.conversation import Conversation
 
 if TYPE_CHECKING:
     from supervisor.journal import Journal

@@ -23,6 +23,7 @@ from supervisor.api.types import (
     Usage,
 )
 from supervisor.clock import Clock
+from supervisor.conversation import Conversation
 from supervisor.process.reports import (
     NEVER_WRITTEN,
     ClientEvent,
@@ -37,7 +38,6 @@ from supervisor.process.reports import (
     Voided,
 )
 from supervisor.sessions.backoff import Backoff
-from supervisor.sessions.conversation import Conversation
 from supervisor.sessions.cost_meter import CostMeter
 from supervisor.sessions.gist import Gist
 from supervisor.sessions.held_conversation import HeldConversation

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from supervisor.api.entries import Cursor, Replied, StartsAgain
 from supervisor.api.errors import BullpenError
 from supervisor.api.types import Outcome, SessionKey
-from supervisor.sessions.conversation import Conversation
+from supervisor.conversation import Conversation
 
 
 class PromptTicket:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from supervisor.api.errors import BullpenError
 from supervisor.api.types import FailureKind, Outcome, Prompt, SessionKey, Source, TurnState
-from supervisor.sessions.conversation import Conversation
+from supervisor.conversation import Conversation
 from supervisor.sessions.ticket import PromptTicket
 
 

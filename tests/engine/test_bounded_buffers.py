@@ -16,9 +16,9 @@ from supervisor.claude.options import CompiledOptions
 from supervisor.claude.output_limit import MOST_REPLY, MOST_RETRIES
 from supervisor.claude.sdk_connection import Place, SdkConnector
 from supervisor.config.settings import Settings
+from supervisor.conversation import weigh
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.process_tree import find_descendant
-from supervisor.sessions.conversation import weigh
 from tests.engine import flooding_cli
 from tests.engine.conftest import MakeTemplate
 

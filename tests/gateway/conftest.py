@@ -16,7 +16,8 @@ import pytest
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
-from supervisor.gateway.door import SOCKET, Door, short_path
+from supervisor.files.socket_path import SOCKET, short_path
+from supervisor.gateway.door import Door
 from supervisor.gateway.tokens import Role, TokenFile
 from supervisor.testing import FakeWorld
 

@@ -10,8 +10,8 @@ from claude_agent_sdk import AssistantMessage, StreamEvent, SystemMessage, TextB
 
 from supervisor.api.entries import Replied
 from supervisor.claude.messages import Translator
+from supervisor.conversation import Conversation
 from supervisor.process import reports as told
-from supervisor.sessions.conversation import Conversation
 
 Frame = StreamEvent | AssistantMessage | SystemMessage
 

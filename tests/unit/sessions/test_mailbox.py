@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor.api.types import Priority, Prompt, SessionKey
-from supervisor.sessions.conversation import Conversation
+from supervisor.conversation import Conversation
 from supervisor.sessions.mailbox import Mailbox
 from supervisor.sessions.turn import Turn
 

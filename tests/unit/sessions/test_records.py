@@ -10,11 +10,11 @@ import pytest
 
 from supervisor.api.types import Priority, Prompt, SessionKey, Source, Usage
 from supervisor.clock import Clock
+from supervisor.conversation import Conversation
 from supervisor.journal import ClientRecord, Journal, SessionRecord, TurnRecord
 from supervisor.journal.records import row_to_session, row_to_turn, session_to_row, turn_to_row
 from supervisor.permissions.rules import Rule
 from supervisor.sessions import records
-from supervisor.sessions.conversation import Conversation
 from supervisor.sessions.cost_meter import CostMeter
 from supervisor.sessions.records import record_session, record_turn, revive_session, revive_turn
 from supervisor.sessions.session import Session

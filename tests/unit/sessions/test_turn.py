@@ -13,7 +13,7 @@ import pytest
 import supervisor
 from supervisor.api.errors import NotRecorded
 from supervisor.api.types import Done, FailureKind, Prompt, SessionKey
-from supervisor.sessions.conversation import Conversation
+from supervisor.conversation import Conversation
 from supervisor.sessions.turn import Turn, TurnState
 
 pytestmark = pytest.mark.anyio

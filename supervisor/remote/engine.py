@@ -1,0 +1,278 @@
+"""`Engine` over the door of a running bullpen: each method is one request, each reader a stream."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from supervisor.api import checks
+from supervisor.api.codec import pack, unpack
+from supervisor.api.entries import Glimpse
+from supervisor.api.errors import AcceptanceUnknown, BullpenError, UnknownTarget
+from supervisor.api.events import ActionTaken, Event
+from supervisor.api.ids import new_id, validate_id
+from supervisor.api.snapshot import Snapshot
+from supervisor.api.types import Allow, Answer, Choose, Deny, Prompt, SessionKey, TurnView
+from supervisor.remote.conversation import RemoteConversation
+from supervisor.remote.feed import RemoteFeed
+from supervisor.remote.line import AnswerLost, Line, NotDrained, NotReached, part, session_path
+from supervisor.remote.reconnecting import LEAST_PAUSE, Pause
+from supervisor.remote.ticket import RemoteTicket
+
+Value = TypeVar("Value")
+
+SENT_AGAIN_FOR = 15.0
+"""Seconds for which a prompt whose answer was lost is sent again, by its name: the same turn, however often."""
+DRAIN_POLL = 30.0
+"""Seconds that one request waits for an instance to be empty."""
+
+
+class RemoteEngine:
+    """`async with RemoteEngine(socket=…) as engine`. Its readers live as long as it does, at most."""
+
+    def __init__(self, *, socket: Path | None = None, url: str = "", token: str = "", via: str = "command") -> None:
+        """As `Line` takes them. Raises `Refused`."""
+        self._line = Line(socket=socket, url=url, token=token, via=via)
+        self._readers: TaskGroup
+
+    async def __aenter__(self) -> Self:
+        self._readers = anyio.create_task_group()
+        await self._readers.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._readers.cancel_scope.cancel()
+        try:
+            # What was raised inside goes on as it is, and in no group.
+            await self._readers.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._line.close()
+
+    @property
+    def name(self) -> str:
+        """Of the bullpen at the other end: the path of its socket, or its address."""
+        return self._line.name
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing arrives at the moment, in one line; empty when all is well."""
+        return self._line.trouble
+
+    async def whoami(self) -> dict[str, str]:
+        """`name`, `role`, `user` and `agent` of the token; raises when the other side cannot be reached."""
+        return await self._read(dict[str, str], "/whoami")
+
+    # Looking
+
+    async def watch(self) -> RemoteFeed:
+        return await RemoteFeed.open(self._line, self._readers)
+
+    async def snapshot(self) -> Snapshot:
+        return await self._read(Snapshot, "/snapshot")
+
+    async def conversation(self, key: SessionKey) -> RemoteConversation:
+        return await RemoteConversation.open(self._line, checks.check_key(key), self._readers)
+
+    async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
+        count = checks.check_whole(count, "how many entries")
+        return await self._read(Glimpse, f"{session_path(checks.check_key(key))}/glimpse", count=count)
+
+    async def past(self) -> tuple[Event, ...]:
+        return await self._read(tuple[Event, ...], "/events")
+
+    async def audit(self, count: int = 100) -> tuple[ActionTaken, ...]:
+        count = checks.check_count(count, 10_000, "how many actions")
+        return await self._read(tuple[ActionTaken, ...], "/audit", count=count)
+
+    # Prompts
+
+    async def submit(self, prompt: Prompt) -> RemoteTicket:
+        prompt = checks.check_prompt(prompt)
+        if not prompt.request:
+            prompt = replace(prompt, request=f"sent-{new_id()}")
+        packed, pause, began = pack(prompt), Pause(), anyio.current_time()
+        lost: AnswerLost | None = None
+        while True:
+            try:
+                answer = await self._line.ask("POST", "/prompts", packed, what="the prompt")
+                break
+            except AnswerLost as error:
+                lost = error
+            except NotReached:
+                if lost is None:
+                    raise
+            if anyio.current_time() - began > SENT_AGAIN_FOR:
+                raise AcceptanceUnknown(
+                    f"the line to bullpen at {self.name} broke before it said whether it has the prompt: it may run; "
+                    "see there before you send it again"
+                ) from lost
+            await pause.wait()
+        turn = self._unpack(TurnView, answer)
+        return RemoteTicket(self._line, turn.id, turn.key, turn.outcome)
+
+    async def turn(self, turn_id: str) -> TurnView:
+        return await self._read(TurnView, f"{_turn_path(turn_id)}/view")
+
+    async def ticket(self, turn_id: str) -> RemoteTicket:
+        turn = await self.turn(turn_id)
+        return RemoteTicket(self._line, turn.id, turn.key, turn.outcome)
+
+    async def withdraw(self, turn_id: str) -> None:
+        await self._do("DELETE", _turn_path(turn_id), "withdraw")
+
+    async def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
+        body = {"turn_id": checks.check_name(turn_id, "a turn")}
+        told = await self._do("POST", f"{session_path(checks.check_key(key))}/interrupt", "interrupt", body)
+        return bool(told["interrupted"])
+
+    async def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
+        path, query = f"{_instance_path(instance)}/queue", dict[str, Any]()
+        if key is not None:
+            key = checks.check_key(key)
+            if key.instance != instance:
+                raise UnknownTarget(f"{key} is no session of {instance}")
+            query = {
+                "user": checks.check_name(key.user, "a user"),
+                "session": checks.check_name(key.session, "a session"),
+            }
+        return int((await self._do("DELETE", path, "clear-queue", **query))["cancelled"])
+
+    # Questions
+
+    async def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
+        """`by` is what the other side knows: the operator, or the name of the token."""
+        body: dict[str, Any]
+        match checks.check_answer(answer):
+            case Allow(always):
+                body = {"answer": "allow", "always": always}
+            case Deny(reason):
+                body = {"answer": "deny", "reason": reason}
+            case Choose(answers):
+                body = {"answer": "choose", "choices": dict(answers)}
+        await self._do("POST", f"/questions/{part(question_id, 'a question')}/answer", "answer", body)
+
+    # Turns that a restart interrupted
+
+    async def replay(self, key: SessionKey) -> RemoteTicket:
+        return await self._begin(key, "replay")
+
+    async def compact(self, key: SessionKey) -> RemoteTicket:
+        return await self._begin(key, "compact")
+
+    async def _begin(self, key: SessionKey, verb: str) -> RemoteTicket:
+        key = checks.check_key(key)
+        turn = await self._do("POST", f"{session_path(key)}/{verb}", verb)
+        return RemoteTicket(self._line, str(turn["id"]), key)
+
+    async def drop_offer(self, key: SessionKey) -> None:
+        await self._do("POST", f"{session_path(checks.check_key(key))}/drop", "drop")
+
+    # Limits
+
+    async def limits(self, instance: str = "") -> dict[str, str]:
+        instance = checks.check_name(instance, "an instance")
+        return await self._read(dict[str, str], "/limits", instance=instance)
+
+    async def adjust(self, instance: str, limit: str, value: str) -> None:
+        limit = checks.check_words(limit, "a limit's name")
+        body = {
+            "instance": checks.check_name(instance, "an instance"),
+            "value": checks.check_words(value, "a limit's value"),
+        }
+        await self._do("PUT", f"/limits/{part(limit, 'a limit')}", "set", body)
+
+    # Instances
+
+    async def pause(self, instance: str) -> None:
+        await self._do("POST", f"{_instance_path(instance)}/pause", "pause")
+
+    async def resume(self, instance: str) -> None:
+        await self._do("POST", f"{_instance_path(instance)}/resume", "resume")
+
+    async def drain(self, instance: str, *, deadline: float | None = None) -> None:
+        body = {} if deadline is None else {"deadline": checks.check_deadline(deadline)}
+        await self._do("POST", f"{_instance_path(instance)}/drain", "drain", body)
+
+    async def kill(self, instance: str) -> None:
+        await self._do("POST", f"{_instance_path(instance)}/kill", "kill")
+
+    async def scale(self, instance: str, max_sessions: int) -> None:
+        body = {"max_sessions": checks.check_whole(max_sessions, "max_sessions")}
+        await self._do("POST", f"{_instance_path(instance)}/scale", "scale", body)
+
+    # Single things
+
+    async def kill_client(self, client_id: str) -> None:
+        await self._do("DELETE", f"/clients/{part(client_id, 'a client')}", "kill-client")
+
+    async def hibernate(self, key: SessionKey) -> None:
+        await self._do("POST", f"{session_path(checks.check_key(key))}/hibernate", "hibernate")
+
+    async def close_session(self, key: SessionKey) -> None:
+        await self._do("DELETE", session_path(checks.check_key(key)), "close")
+
+    async def forget_user(self, user: str) -> int:
+        path = f"/users/{part(validate_id(user, 'user'), 'user')}"
+        return int((await self._do("DELETE", path, "forget"))["sessions"])
+
+    # The end
+
+    async def drained(self, instance: str | None = None) -> None:
+        query = {} if instance is None else {"instance": checks.check_name(instance, "an instance")}
+        while True:
+            try:
+                await self._line.ask("GET", "/drained", what="drained", timeout=DRAIN_POLL, **query)
+                return
+            except NotDrained:
+                pass
+
+    async def stop(self) -> None:
+        """Returns when the other side does not answer any more."""
+        await self._do("POST", "/stop", "stop")
+        try:
+            while True:
+                await self._line.ask("GET", "/healthz", what="stop")
+                await anyio.sleep(LEAST_PAUSE)
+        except (NotReached, AnswerLost):
+            return
+
+    # What all have in common
+
+    async def _read(self, kind: type[Value], path: str, **query: Any) -> Value:
+        return self._unpack(kind, await self._line.ask("GET", path, **query))
+
+    async def _do(self, method: str, path: str, what: str, body: dict[str, Any] | None = None, **query: Any) -> Any:
+        told = await self._line.ask(method, path, body, what=what, **query)
+        try:
+            return json.loads(told) if told else {}
+        except ValueError:
+            raise self._unreadable("no JSON") from None
+
+    def _unpack(self, kind: type[Value], packed: str) -> Value:
+        try:
+            found: Value = unpack(kind, packed)
+        except (ValueError, RecursionError) as error:
+            raise self._unreadable(str(error)) from None
+        return found
+
+    def _unreadable(self, why: str) -> BullpenError:
+        return BullpenError(
+            f"bullpen at {self.name} answers what this version cannot read ({why}): use the same version"
+        )
+
+
+def _turn_path(turn_id: str) -> str:
+    return f"/turns/{part(turn_id, 'a turn')}"
+
+
+def _instance_path(instance: str) -> str:
+    return f"/instances/{part(instance, 'an instance')}"
