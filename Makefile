@@ -10,7 +10,7 @@ test quick check: export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test quick probes check lint soak mutants chaos bench bench-ui format schema screenshots clean
+.PHONY: help demo run test quick probes check lint lint-format lint-types lint-imports soak mutants chaos bench bench-ui format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,10 +36,16 @@ probes: $(VENV)/installed-test ## Ask the installed SDK and CLI whether what bul
 check: lint ## Format, lint, types, import contracts, and the tests that need no loop
 	$(BIN)/python -m pytest tests/unit -q
 
-lint: $(VENV)/installed-test ## Format, lint, types and import contracts
+lint: lint-types lint-imports lint-format ## Format, lint, types and import contracts
+
+lint-format: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+lint-types: $(VENV)/installed-test
 	$(BIN)/mypy
+
+lint-imports: $(VENV)/installed-test
 	$(BIN)/lint-imports
 
 soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool, then run the screen over a far engine
@@ -79,10 +85,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@$(PIP) --editable .
 	@touch $@
 
-$(VENV)/installed-test: $(VENV)/installed
-	@echo "Installing what the tests need ..."
+$(VENV)/installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing bullpen and what the tests need (the Claude Code CLI comes with it: about 380 MB on disk) ..."
 	@$(PIP) --editable '.[test]'
-	@touch $@
+	@touch $(VENV)/installed $@
 
 $(VENV)/installed-bench: $(VENV)/installed
 	@echo "Installing what the pictures need ..."

@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import pytest
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.widgets import Input, TextArea
 
 from tests.tui.stage_engine import NOW, StageEngine
@@ -32,6 +34,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _engine_place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if getattr(request, "param", request.config.getoption("--engine")) == "far":
         monkeypatch.setattr(FarAway, "seed", zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _sheets_are_parsed_once() -> Generator[None]:
+    """The same sheets with the same colours give the same rules in each app: parsing them was an eighth of a test."""
+    parse = Stylesheet._parse_rules
+    parsed: dict[object, list[RuleSet]] = {}
+
+    def parse_once(
+        self: Stylesheet,
+        css: str,
+        read_from: tuple[str, str],
+        is_default_rules: bool = False,
+        tie_breaker: int = 0,
+        scope: str = "",
+    ) -> list[RuleSet]:
+        key = (css, read_from, is_default_rules, tie_breaker, scope, tuple(self._variables.items()))
+        if (rules := parsed.get(key)) is None:
+            rules = parsed[key] = parse(self, css, read_from, is_default_rules, tie_breaker, scope)
+        return rules
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", parse_once)
+        yield
 
 
 @pytest.fixture(autouse=True)
