@@ -126,10 +126,16 @@ async def test_the_preview_shows_the_row_where_the_cursor_has_come_to_rest() -> 
     async with far_from(engine, size=(180, 50)) as (app, pilot, line):
         await pilot.press("3", "j", "j", "k", "j")
         await settle(app, pilot)
+        line.release()
+
+        def shows_its_words() -> bool:
+            # Asked anew each time: the cursor rests a moment later where the machine is busy.
+            row = app.screen._previewed
+            return row is not None and f"words of {row.key.user}" in screen_text(app)
+
+        await until(shows_its_words)
         row = app.screen._previewed
         assert row is not None
-        line.release()
-        await until(lambda: f"words of {row.key.user}" in screen_text(app))
         assert str(row.key) in str(app.screen.query_one(Preview).border_title)
 
 

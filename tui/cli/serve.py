@@ -109,8 +109,8 @@ async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = Fals
     if failures:
         tell(f"the engine failed: {failures[0]!r}")
         return ENGINE_FAILED
-    # A service that was told to end has done what it was told.
-    return 0 if SIGNALS.exit_code in (None, 128 + 15) else SIGNALS.exit_code or 0
+    SIGNALS.obey_term()
+    return SIGNALS.exit_code or 0
 
 
 def _say_open(supervisor: Supervisor, settings: Settings, url: str) -> None:
@@ -168,4 +168,5 @@ def notify(state: str) -> None:
         address = "\0" + address[1:]
     told = f"{state}\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+        line.setblocking(False)  # nothing waits for a listener that does not listen
         line.sendto(told.encode(), address)

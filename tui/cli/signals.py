@@ -26,11 +26,16 @@ class Signals:
         self._is_running = False
         """From before the engine may start until everything has ended."""
         self._is_over = False
+        self._is_obeyed = False
 
     @property
     def exit_code(self) -> int | None:
         """None when no signal came."""
-        return 128 + self._heard[0] if self._heard else None
+        return 128 + self._heard[0] if self._heard and not self._is_obeyed else None
+
+    def obey_term(self) -> None:
+        """TERM alone has asked for the end, and what it asked for has been done: the program ends with its own code."""
+        self._is_obeyed = set(self._heard) == {signal.SIGTERM}
 
     def listen(self) -> None:
         """Takes the place of what these signals would do. One that is ignored (`nohup`, a job in the background) stays
