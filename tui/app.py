@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 from rich.console import RenderableType
@@ -30,8 +30,6 @@ from tui.kept.drafts import DraftFile
 from tui.kept.preferences import PreferenceFile, Preferences
 from tui.operator import consequences
 from tui.operator.operations import Operations
-from tui.screens.chat.chat import ChatScreen
-from tui.screens.chat.palette import ChatProvider
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dashboard.palette import SessionProvider, VerbProvider
 from tui.screens.dialogs.help import HelpScreen
@@ -45,6 +43,10 @@ from tui.terminal.partial_repaint import crop
 from tui.terminal.pastes import PasteCut, on_one_line
 from tui.themes import OURS
 from tui.wording import format
+
+if TYPE_CHECKING:
+    from tui.screens.chat.chat import ChatScreen
+    from tui.screens.chat.palette import ChatProvider
 
 FLUSH_SECONDS = 0.25
 """Between two looks at the feed."""
@@ -67,7 +69,7 @@ class BullpenApp(App[int]):
     CSS_PATH = "app.tcss"
     SCREENS = {"help": HelpScreen}
     """Mounted once: it says the same each time, and opens in a fraction of the time after the first."""
-    COMMANDS = App.COMMANDS | {lambda: VerbProvider, lambda: SessionProvider, lambda: ChatProvider}
+    COMMANDS = App.COMMANDS | {lambda: VerbProvider, lambda: SessionProvider, lambda: _chat_provider()}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "quit", priority=True, key_display="^q", tooltip="Leave; says first what would end.")
     ]
@@ -108,8 +110,7 @@ class BullpenApp(App[int]):
         self.bridge = Bridge(engine)
         self._limits: Newest[None, None] = Newest(self, lambda _: self.bridge.refresh_limits(), lambda *_: None)
         self.operations = Operations(engine)
-        self.chats = ChatScreen(self.bridge, self.operations, clock)
-        """Every open conversation; in front while one is looked at."""
+        self._chats: ChatScreen | None = None
         self.operations.on_forgotten = self._forget
         for each in OURS:
             self.register_theme(each)
@@ -125,6 +126,17 @@ class BullpenApp(App[int]):
             self.operations.unsent.update(self._kept_drafts)
         theme = self._remembered.theme
         self.theme = theme if theme in self.available_themes else DEFAULT_THEME
+
+    @property
+    def chats(self) -> ChatScreen:
+        """Every open conversation; in front while one is looked at."""
+        if self._chats is None:
+            # A quarter of what the screen imports, and nothing of it is in the first frame.
+            from tui.screens.chat.chat import ChatScreen
+
+            self._chats = ChatScreen(self.bridge, self.operations, self._clock)
+            self.install_screen(self._chats, "chats")
+        return self._chats
 
     def post_message(self, message: Message) -> bool:
         """What comes from the terminal takes its turn; everything else goes to the queue as ever."""
@@ -173,7 +185,6 @@ class BullpenApp(App[int]):
             self.exit(return_code=1, message=Content(str(error)))
             return
         self._limits.want(None)
-        self.install_screen(self.chats, "chats")
         dashboard = DashboardScreen(self.bridge, self.operations, self._clock, self._remembered)
         self.push_screen(dashboard)
         dashboard.call_after_refresh(self.painted.set)
@@ -200,7 +211,8 @@ class BullpenApp(App[int]):
             self._copies.remove()
 
     def _forget(self, user: str) -> None:
-        self.chats.forget(user)
+        if self._chats is not None:
+            self._chats.forget(user)
         self._keep_drafts()
         if self._copies is not None:
             self._copies.remove()
@@ -236,7 +248,7 @@ class BullpenApp(App[int]):
         stands in an open tab."""
         if self._drafts is None:
             return
-        now = self.chats.drafts()
+        now = self._chats.drafts() if self._chats is not None else {}
         for key, text in self.operations.unsent.items():
             now[key] = "\n".join(filter(None, (text, now.get(key, ""))))
         if now != self._kept_drafts:
@@ -271,14 +283,22 @@ class BullpenApp(App[int]):
         for screen in self.screen_stack:
             if isinstance(screen, DashboardScreen) and screen.is_laid_out:
                 screen.record(touched.events)
-        in_sight = [
-            screen for screen in reversed(self.screen_stack) if isinstance(screen, (DashboardScreen, ChatScreen))
-        ]
+        in_sight = self._screens_with_rows()
         for screen in in_sight[1:]:
             if isinstance(screen, DashboardScreen):
                 screen.is_behind = screen.is_behind or bool(touched)
         if in_sight and in_sight[0].is_laid_out:
             in_sight[0].refresh_rows(touched)
+
+    def _screens_with_rows(self) -> list[DashboardScreen | ChatScreen]:
+        """The front one first."""
+        found: list[DashboardScreen | ChatScreen] = []
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, DashboardScreen):
+                found.append(screen)
+            elif self._chats is not None and screen is self._chats:
+                found.append(self._chats)
+        return found
 
     def open_chats(
         self,
@@ -372,6 +392,12 @@ class BullpenApp(App[int]):
                 note = f" · {row.note}" if row.note and row.state is InstanceState.DRAINING else ""
                 lines.append(f"{format.glyph(row.state)} {row.name}: {counts}{note}")
         return lines or ["nothing is left: leaving"]
+
+
+def _chat_provider() -> type[ChatProvider]:
+    from tui.screens.chat.palette import ChatProvider
+
+    return ChatProvider
 
 
 def _changes_limits(event: Event) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import socket
 from collections import OrderedDict, deque
@@ -13,13 +14,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import anyio
+import anyio.to_thread
 
 from supervisor.rehearsal.environment import rehearsal_environment
-from supervisor.rehearsal.reply import Fault, Reply
-from supervisor.rehearsal.request import Request
-from supervisor.rehearsal.script import decide, salt
 
 if TYPE_CHECKING:
+    from supervisor.rehearsal.reply import Fault, Reply
+    from supervisor.rehearsal.request import Request
     from supervisor.rehearsal.server import RehearsalServer
 
 
@@ -46,8 +47,11 @@ class Rehearsal:
         """How often each of the last occasions came, by its hash."""
         self._faults: deque[tuple[Fault, str]] = deque()
         self._outages: list[Fault] = []
+        self._listener: socket.socket | None = None
         self._server: RehearsalServer | None = None
         self._serving: asyncio.Task[None] | None = None
+        """From the first connection on."""
+        self._is_over = False
 
     @property
     def record(self) -> list[Request]:
@@ -77,6 +81,8 @@ class Rehearsal:
 
     def reply_to(self, request: Request) -> tuple[Reply, str]:
         """Records a request and decides its reply; also a text for the ids in it, new for each attempt."""
+        from supervisor.rehearsal.script import decide, salt
+
         self._record.append(request)
         attempt = self._count(hash(request.occasion))
         fault = self._next_fault(request)
@@ -103,19 +109,36 @@ class Rehearsal:
     # Life
 
     async def __aenter__(self) -> Self:
-        from supervisor.rehearsal.server import RehearsalServer, compose_app
-
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self._server = RehearsalServer(compose_app(self))
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="rehearsal endpoint")
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        # The kernel takes connections already. The server takes longer to import than a screen takes to be painted.
+        asyncio.get_running_loop().add_reader(self._listener, self._begin)
         return self
+
+    def _begin(self) -> None:
+        """The first client has come."""
+        assert self._listener is not None, "it listens"
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._serving = asyncio.create_task(self._serve(self._listener), name="rehearsal endpoint")
+
+    async def _serve(self, listener: socket.socket) -> None:
+        server = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.rehearsal.server")
+        if self._is_over:
+            listener.close()
+            return
+        self._server = server.RehearsalServer(server.compose_app(self))
+        await self._server.serve(sockets=[listener])
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is None or self._serving is None:
+        self._is_over = True
+        if self._serving is None:
+            if self._listener is not None:
+                asyncio.get_running_loop().remove_reader(self._listener)
+                self._listener.close()
             return
         with anyio.CancelScope(shield=True):
-            self._server.should_exit = True
+            if self._server is not None:
+                self._server.should_exit = True
             await self._serving

@@ -37,6 +37,20 @@ ROWS = (
 )
 
 
+def test_a_start_of_the_program_is_measured_beside_an_empty_app(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.paint", "--starts", "1"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), MARK: "benchmarks"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=110,
+    )
+    assert "bullpen demo" in done.stdout
+    assert "an empty Textual app" in done.stdout
+
+
 @pytest.mark.timeout(400)
 def test_a_run_of_the_smallest_size_reports_every_figure_and_leaves_nothing_running(tmp_path: Path) -> None:
     """What is left over is looked for by its mark when the test has ended."""

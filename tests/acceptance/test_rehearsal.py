@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -227,9 +229,41 @@ async def test_the_real_cli_streams_writes_asks_and_remembers(tmp_path: Path) ->
         assert not any(name in request.tools for request in rehearsal.record for name in ("ListAgents", "SendMessage"))
 
 
-def test_importing_rehearsal_does_not_import_the_server() -> None:
-    """The first paint does not wait for Starlette, uvicorn or the SDK."""
-    code = "import sys, supervisor.rehearsal; print(*sys.modules)"
+def test_the_first_frame_waits_for_no_import_of_what_is_not_in_it() -> None:
+    """Neither for the server, script and callers of a rehearsal, nor for the SDK, conversations and Markdown."""
+    code = (
+        "import asyncio, sys, supervisor, tui.app, tui.cli.main, tui.cli.run\n"
+        "async def main():\n"
+        "    async with supervisor.Rehearsal() as rehearsal:\n"
+        "        supervisor.Supervisor((), supervisor.Settings())\n"
+        "        print(*sys.modules)\n"
+        "asyncio.run(main())"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
-    assert {"uvicorn", "starlette", "claude_agent_sdk"}.isdisjoint(done.stdout.split())
+    later = {"uvicorn", "starlette", "claude_agent_sdk", "mcp", "markdown_it", "tui.screens.chat"}
+    later |= {f"supervisor.rehearsal.{name}" for name in ("server", "script", "callers", "colleague")}
+    imported = done.stdout.split()
+    assert "supervisor.rehearsal.endpoint" in imported
+    assert later.isdisjoint(imported)
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_that_no_client_came_to_lets_go_of_its_port() -> None:
+    async with Rehearsal() as rehearsal:
+        port = int(rehearsal.url.rsplit(":", 1)[1])
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_that_ends_while_its_first_client_waits_for_it_lets_go_of_its_port() -> None:
+    async with Rehearsal() as rehearsal:
+        port = int(rehearsal.url.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port)):
+            await anyio.lowlevel.checkpoint()
+            await anyio.lowlevel.checkpoint()
+            assert rehearsal._serving is not None, "it has noticed"
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))

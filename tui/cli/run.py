@@ -6,6 +6,7 @@ process; then the failure is told and the exit code set.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
@@ -15,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from supervisor import bare_host, show_name
@@ -60,7 +62,7 @@ async def run_dashboard(
 ) -> int:
     """Runs until the operator leaves, with simulated callers and a stand-in who answers for the operator if so wanted.
     Returns the exit code; the terminal is as it was before."""
-    from supervisor import BullpenError, pace_interpreter, play, stand_in
+    from supervisor import BullpenError, pace_interpreter
     from tui.app import BullpenApp
     from tui.cli.open_door import open_door
     from tui.kept.drafts import DraftFile
@@ -82,7 +84,6 @@ async def run_dashboard(
             notices=settings.notices,
         )
         failures: list[BaseException] = []
-        pace_interpreter()
 
         async def run_engine(*, task_status: TaskStatus[None]) -> None:
             try:
@@ -100,12 +101,19 @@ async def run_dashboard(
         async def begin_work() -> None:
             # What the first client needs is imported in a thread, for as long as the first frame takes by itself.
             await app.painted.wait()
+            # Conversations are imported now: nothing of them is in that frame.
+            await anyio.to_thread.run_sync(importlib.import_module, "tui.screens.chat.chat")
+            pace_interpreter()
             app.call_later(app.prepare_help)
             release_starts()
             group.start_soon(hold_door_open)
             if with_callers:
+                from supervisor import play
+
                 group.start_soon(play, supervisor)
             if with_stand_in:
+                from supervisor import stand_in
+
                 group.start_soon(stand_in, supervisor)
 
         async def hold_door_open() -> None:

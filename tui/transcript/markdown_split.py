@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from typing import TYPE_CHECKING, Literal
 
 from tui.wording.sanitize import clean_text
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 CODE_LINES = 64
 """Lines of one piece of a long code block: what a growing block costs per repaint."""
@@ -38,6 +39,9 @@ class Piece:
 @cache
 def parser() -> MarkdownIt:
     """CommonMark with tables, in which no text can vanish: HTML, images and link definitions are text."""
+    # Imported with the first reply that is drawn: it takes as long as a third of the screens.
+    from markdown_it import MarkdownIt
+
     markdown = MarkdownIt("commonmark", {"html": False, "maxNesting": 50})
     return markdown.enable(["table", "strikethrough"]).disable(["image", "reference"])
 
