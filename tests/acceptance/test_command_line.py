@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -54,6 +56,26 @@ def run(folder: Path, *arguments: str, stdin: str = "", **environ: str) -> subpr
 
 def ask(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return run(folder, "ask", *arguments, "--rehearsal", "--templates", str(folder), stdin=stdin)
+
+
+@contextmanager
+def answering(folder: Path, text: str = "", *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`bullpen ask` in the middle of its answer, which has begun with `text` or with words of its own."""
+    said = text or "[[say: on my way to the answer]] [[stream: 3000 words, 0.02]]"
+    command = ["ask", "desk", said, *arguments, "--rehearsal", "--templates", str(folder)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tui", *command, "--state", str(folder.parent / "state")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.read(20), "it has begun to answer"
+            yield process
+        finally:
+            process.kill()
 
 
 def assert_one_clear_line(answer: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -171,23 +193,7 @@ def test_help_reads_well(folder: Path, command: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_ask_that_is_told_to_go_leaves_no_process(folder: Path, number: signal.Signals) -> None:
     """R3: the exit code names the signal; the client is ended first."""
-    command = [
-        "ask",
-        "desk",
-        "[[say: on my way to the answer]] [[stream: 3000 words, 0.02]]",
-        "--rehearsal",
-        "--templates",
-        str(folder),
-    ]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tui", *command, "--state", str(folder.parent / "state")],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.read(20), "it has begun to answer"
+    with answering(folder) as process:
         family = psutil.Process(process.pid).children(recursive=True)
         assert family
         process.send_signal(number)
@@ -221,22 +227,7 @@ def test_every_command_takes_the_common_options_before_or_after_its_name(folder:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="has no parent-death signal")
 def test_a_supervisor_that_is_killed_takes_its_busy_client_along(folder: Path) -> None:
     """R2: a busy CLI would otherwise finish its turn, API requests included, with nobody there."""
-    command = [
-        "ask",
-        "desk",
-        "[[say: on my way to the answer]] [[stream: 3000 words, 0.02]]",
-        "--rehearsal",
-        "--templates",
-        str(folder),
-    ]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tui", *command, "--state", str(folder.parent / "state")],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.read(20), "it has begun to answer"
+    with answering(folder) as process:
         (client,) = psutil.Process(process.pid).children()
         assert "claude" in client.name()
         process.kill()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -20,7 +18,7 @@ from supervisor.process.process_tree import MARK, is_alive
 from supervisor.recovery.orphans import end_orphans
 from supervisor.rehearsal import Refuse, Rehearsal
 from tests.acceptance.conftest import Open
-from tests.acceptance.test_command_line import ROOT, TEMPLATE, ask
+from tests.acceptance.test_command_line import TEMPLATE, answering, ask
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -38,15 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 def ask_and_kill(folder: Path, text: str) -> None:
     """Starts a one-shot supervisor on a prompt, and kills it in the middle of the answer."""
-    command = ["ask", "desk", text, "--user", "ana", "--rehearsal", "--templates", str(folder)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tui", *command, "--state", str(folder.parent / "state")],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.read(20), "it has begun to answer"
+    with answering(folder, text, "--user", "ana") as process:
         process.kill()
 
 
@@ -91,16 +81,7 @@ async def test_a_session_is_resumed_whole_by_the_next_supervisor(open_house: Ope
 def test_a_second_supervisor_on_the_state_directory_is_one_line_that_names_the_first(folder: Path) -> None:
     """R2"""
     said = '[[say: on my way to the answer]] [[tool: Read {"file_path": "none"}]] [[stream: 3000 words, 0.02]]'
-    command = ["ask", "desk", said, "--rehearsal", "--templates", str(folder)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tui", *command, "--state", str(folder.parent / "state")],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as first:
-        assert first.stdout is not None
-        assert first.stdout.read(20)
+    with answering(folder, said) as first:
         second = ask(folder, "desk", "hi")
         first.send_signal(signal.SIGTERM)
         first.communicate(timeout=30)

@@ -39,16 +39,21 @@ async def use(house: House, tool: str, user: str, **arguments: object) -> str:
 
 async def approved(house: House, tool: str, user: str = "ana", **arguments: object) -> str:
     """The same, with whatever is asked meanwhile allowed once."""
-    text = f"[[tool: {tool} {json.dumps(arguments)}]]"
-    ticket = await house.supervisor.submit(Prompt("desk", text, user=user))
-    while (turn := ticket.finished) is None:
-        for question in (await house.supervisor.snapshot()).questions:
-            with suppress(AlreadyAnswered):  # it is on its way to the agent
-                await house.supervisor.answer(question.id, Allow(), by="test")
-        await anyio.sleep(0.02)
-    outcome = await ticket.outcome()
-    assert isinstance(outcome, Done), turn
-    return outcome.text
+    async with anyio.create_task_group() as group:
+        group.start_soon(_allow_all, house)
+        text = await use(house, tool, user, **arguments)
+        group.cancel_scope.cancel()
+    return text
+
+
+async def _allow_all(house: House) -> None:
+    with await house.supervisor.watch() as feed:
+        while True:
+            for question in house.supervisor.view.snapshot().questions:
+                with suppress(AlreadyAnswered):  # it is on its way to the agent
+                    await house.supervisor.answer(question.id, Allow(), by="test")
+            await feed.wait()
+            feed.take()
 
 
 def uuid_of(house: House, user: str) -> str:

@@ -17,6 +17,7 @@ from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
 from tests.chaos.ledger import Ledger
 from tests.chaos.leftovers import find_clients
 from tests.chaos.stage import Stage
+from tests.waiting import until
 
 BETWEEN = (0.3, 1.2)
 """Seconds between two faults, from and to."""
@@ -106,9 +107,8 @@ class Faults:
                 await self._stage.begin()
 
     async def _expect_nothing_left(self) -> None:
-        with anyio.move_on_after(GONE_WITHIN):
-            while find_clients(self._stage.folder):  # noqa: ASYNC110 - not our children: no event tells of their end
-                await anyio.sleep(0.05)
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: not find_clients(self._stage.folder), GONE_WITHIN)
         left = [f"{one.pid} outlived its supervisor" for one in find_clients(self._stage.folder)]
         self._ledger.failures += left
 

@@ -8,6 +8,7 @@ import pytest
 from supervisor.api.types import Cancelled, Done, Prompt, SlotState
 from supervisor.testing import FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -43,10 +44,5 @@ async def test_what_ends_does_not_wait_for_starts_that_are_held(
             ticket = await running.submit(PROMPT)
             await running.kill("desk")
             assert isinstance(await ticket.outcome(), Cancelled)
-
-            async def is_gone() -> bool:
-                return not (await running.snapshot()).clients
-
-            while not await is_gone():  # noqa: ASYNC110 - bounded above
-                await anyio.sleep(0.001)
+            await until(lambda: not running.view.snapshot().clients)
     assert world.most_starting == 0

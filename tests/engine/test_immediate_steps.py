@@ -22,7 +22,8 @@ from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
-from tests.engine.test_recorded_orders import ANA, BORIS, TurnedClock, reading
+from tests.engine.test_recorded_orders import ANA, BORIS, reading
+from tests.engine.turned_clock import TurnedClock
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from supervisor.api import events as past
+from supervisor.api.engine import Ticket
 from supervisor.api.errors import NotAccepting, Refused, UnknownTarget
 from supervisor.api.types import (
     Cancelled,
@@ -46,13 +47,18 @@ async def test_pause_queues_and_resume_runs(start: Start, world: FakeWorld) -> N
         assert isinstance(await ticket.outcome(), Done)
 
 
+async def one_runs_and_one_waits(supervisor: Supervisor, world: FakeWorld) -> tuple[Ticket, Ticket]:
+    running = await supervisor.submit(Prompt("desk", "running", user="ana"))
+    queued = await supervisor.submit(Prompt("desk", "queued", user="ana"))
+    await until(lambda: world.connections and world.connections[0].prompts)
+    return running, queued
+
+
 async def test_drain_finishes_what_was_accepted_and_ends_with_nothing_running(start: Start, world: FakeWorld) -> None:
     """S1.17"""
     world.on_prompt = hold
     async with start() as supervisor:
-        running = await supervisor.submit(Prompt("desk", "running", user="ana"))
-        queued = await supervisor.submit(Prompt("desk", "queued", user="ana"))
-        await until(lambda: world.connections and world.connections[0].prompts)
+        running, queued = await one_runs_and_one_waits(supervisor, world)
         await supervisor.drain("desk")
         with pytest.raises(NotAccepting, match="draining"):
             await supervisor.submit(Prompt("desk", "late"))
@@ -83,9 +89,7 @@ async def test_drain_is_reversible_until_it_ends(start: Start, world: FakeWorld)
 async def test_a_second_drain_interrupts_at_once(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:
-        running = await supervisor.submit(Prompt("desk", "running", user="ana"))
-        queued = await supervisor.submit(Prompt("desk", "queued", user="ana"))
-        await until(lambda: world.connections and world.connections[0].prompts)
+        running, queued = await one_runs_and_one_waits(supervisor, world)
         await supervisor.drain("desk")
         await supervisor.drain("desk")
         assert isinstance(await running.outcome(), Interrupted)
@@ -111,9 +115,7 @@ async def test_kill_cancels_what_waits_ends_what_runs_and_leaves_nothing(start: 
     """R3"""
     world.on_prompt = hold
     async with start() as supervisor:
-        running = await supervisor.submit(Prompt("desk", "running", user="ana"))
-        queued = await supervisor.submit(Prompt("desk", "queued", user="ana"))
-        await until(lambda: world.connections and world.connections[0].prompts)
+        running, queued = await one_runs_and_one_waits(supervisor, world)
         await supervisor.kill("desk")
         assert isinstance(await running.outcome(), Interrupted)
         assert isinstance(await queued.outcome(), Cancelled)

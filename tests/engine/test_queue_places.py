@@ -7,7 +7,8 @@ import pytest
 from supervisor.api.types import Prompt, WhyWaiting
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
-from tests.engine.test_recorded_orders import ANA, BORIS, TurnedClock, reading
+from tests.engine.test_recorded_orders import ANA, BORIS, reading
+from tests.engine.turned_clock import TurnedClock
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio

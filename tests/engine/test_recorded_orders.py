@@ -23,26 +23,18 @@ from supervisor.api.types import (
     SlotState,
     WhyWaiting,
 )
-from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
 from supervisor.process import client
 from supervisor.process.reports import Limited, TextDelta
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.turned_clock import TurnedClock, until_looked_after
 from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
 ANA, BORIS = SessionKey("desk", "ana", "default"), SessionKey("desk", "boris", "default")
-
-
-class TurnedClock:
-    """A steady clock, and one on the wall, that a test turns."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.clock = Clock(wall=lambda: 1_700_000_000.0 + self.seconds, steady=lambda: self.seconds)
 
 
 @contextmanager
@@ -61,13 +53,6 @@ def reading(supervisor: Supervisor) -> Iterator[dict[str, object]]:
     with at_once(supervisor.watch()) as feed:
         rows = feed.snapshot.instances + feed.snapshot.sessions
         yield Picture({getattr(row, "name", None) or getattr(row, "key", None): row for row in rows})
-
-
-async def until_looked_after(supervisor: Supervisor) -> None:
-    """Until the housekeeping has looked at a clock that was turned by more than a second."""
-    seen = len((await supervisor.snapshot()).instances[0].waiting_trend)
-    await until(lambda: len(supervisor.view.snapshot().instances[0].waiting_trend) > seen)
-    await anyio.wait_all_tasks_blocked()
 
 
 async def test_an_offer_goes_with_its_session(start: Start, world: FakeWorld, make_template: MakeTemplate) -> None:

@@ -43,6 +43,7 @@ from supervisor.process.reports import (
 )
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.turned_clock import TurnedClock, until_looked_after
 from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
@@ -263,9 +264,10 @@ async def test_a_prompt_interrupted_before_it_could_be_written_never_is(start: S
 async def test_its_client_is_neither_evicted_nor_hibernated(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
-    template = make_template(concurrency={"maxSessions": 1}, pool={"spares": 0, "idleTtl": "0.05s", "maxClients": 1})
+    template = make_template(concurrency={"maxSessions": 1}, pool={"spares": 0, "idleTtl": "2s", "maxClients": 1})
     world.on_prompt = hold
-    async with start(template) as supervisor:
+    turned = TurnedClock()
+    async with start(template, clock=turned.clock) as supervisor:
         first = await supervisor.submit(Prompt("desk", "first", user="ana"))
         await until(lambda: world.written)
         agent = world.live[0]
@@ -279,7 +281,8 @@ async def test_its_client_is_neither_evicted_nor_hibernated(
             await supervisor.close_session(first.key)
         second = await supervisor.submit(Prompt("desk", "second", user="boris"))
         await second.accepted()
-        await anyio.sleep(0.5)  # longer than `idleTtl` and any look of the housekeeping
+        turned.seconds += 3
+        await until_looked_after(supervisor)
         assert agent.is_alive
         agent.finish_own("done")
         await until(lambda: any(one.text == "second" for one in world.written))

@@ -11,7 +11,7 @@ from textual.widgets import Input
 from supervisor import InstanceState, NotAccepting, SessionKey, SessionState, SlotState, WhyWaiting
 from tests.tui import stage
 from tests.tui.stage import ANA, BEN, CARO, DORA, NOW, ROOT
-from tests.tui.theatre import HandClock, playing, screen_text, settle, told
+from tests.tui.theatre import HandClock, command, playing, screen_text, settle, told
 from tui.app import BullpenApp
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
@@ -421,10 +421,7 @@ async def test_a_drain_before_quitting_can_be_looked_after() -> None:
 async def test_a_wrong_command_is_answered_in_place(line: str, answer: str) -> None:
     engine = stage.busy()
     async with playing(engine) as (app, pilot):
-        await pilot.press(":")
-        app.screen.query_one("#line", Input).value = line
-        await pilot.press("enter")
-        await pilot.pause()
+        await command(app, pilot, line)
         assert answer in screen_text(app)
         assert engine.calls == []
 

@@ -7,7 +7,7 @@ from textual.widgets import Input
 
 from supervisor import Refused
 from tests.tui import troubles
-from tests.tui.theatre import playing, screen_text, settle, told
+from tests.tui.theatre import command, playing, screen_text, settle, told
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.ask_text import AskTextScreen
 
@@ -77,10 +77,7 @@ async def test_a_line_is_completed_with_its_present_value(typed: str, line: str)
 async def test_half_a_line_is_not_sent(line: str, answer: str) -> None:
     engine = troubles.parked()
     async with playing(engine) as (app, pilot):
-        await pilot.press(":")
-        app.screen.query_one("#line", Input).value = line
-        await pilot.press("enter")
-        await pilot.pause()
+        await command(app, pilot, line)
         assert answer in screen_text(app)
         assert engine.calls == []
 

@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from tests.far_engine import FarEngine
 from tests.tui.stage_engine import NOW, StageEngine
@@ -92,6 +93,14 @@ async def settle(app: BullpenApp, pilot: Pilot[Any]) -> None:
     await arrived(app)
     app.flush()
     await pilot.pause()
+    await pilot.pause()
+
+
+async def command(app: BullpenApp, pilot: Pilot[Any], line: str) -> None:
+    """Opens the command line, with this line in it, and enters it."""
+    await pilot.press(":")
+    app.screen.query_one("#line", Input).value = line
+    await pilot.press("enter")
     await pilot.pause()
 
 
