@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 
 from supervisor.api.errors import InvalidId, InvalidPrompt, Saturated, UnknownAgent
 from supervisor.api.types import (
-    Cancelled,
     Done,
     Expired,
-    Failed,
-    FailureKind,
-    Interrupted,
     Priority,
     Prompt,
-    SessionKey,
     SessionState,
     Source,
     WhyWaiting,
 )
 from supervisor.engine.supervisor import Supervisor
-from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
-from tests.waiting import at_once, until
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -147,103 +141,6 @@ async def test_a_new_session_adopts_a_spare_with_its_id_and_workspace(
         await until(lambda: supervisor.view.snapshot().instances[0].pool.spare == 1)
 
 
-async def test_an_interrupt_drains_the_turn_and_the_next_answer_is_the_new_one(start: Start, world: FakeWorld) -> None:
-    world.on_prompt = lambda connection, text: None if text == "old" else connection.reply(f"answer to {text}")
-    async with start() as supervisor:
-        old = await supervisor.submit(Prompt("desk", "old", user="ana"))
-        new = await supervisor.submit(Prompt("desk", "new", user="ana"))
-        await until(lambda: prompts_of(world) == ["old"])
-        assert await supervisor.interrupt(old.key)
-        assert isinstance(await old.outcome(), Interrupted)
-        outcome = await new.outcome()
-        assert isinstance(outcome, Done)
-        assert outcome.text == "answer to new"
-        assert len(world.connections) == 1, "the client lived on"
-
-
-async def test_an_interrupt_takes_out_the_turn_that_still_waits_for_its_client(start: Start, world: FakeWorld) -> None:
-    world.on_prompt = hold
-    async with start() as supervisor:
-        for user in ("ana", "boris"):
-            await supervisor.submit(Prompt("desk", user, user=user))
-        await until(lambda: len(prompts_of(world)) == 2)
-        first, second = (at_once(supervisor.submit(Prompt("desk", text, user="chen"))) for text in ("c", "d"))
-        row = next(row for row in (await supervisor.snapshot()).sessions if row.key == first.key)
-        assert (row.turn_id, row.stoppable) == ("", first.turn_id)
-        assert await supervisor.interrupt(first.key)
-        assert await first.outcome() == Cancelled("interrupted by the operator")
-        assert second.finished is None
-        assert await supervisor.interrupt(second.key)
-        assert not await supervisor.interrupt(second.key)
-
-
-async def test_an_interrupt_that_names_its_turn_leaves_the_next_one_alone(start: Start, world: FakeWorld) -> None:
-    """A confirmation takes a moment: what the operator agreed to stop may have ended by then."""
-    world.on_prompt = lambda connection, text: connection.reply("fine") if text == "one" else None
-    async with start() as supervisor:
-        first = await supervisor.submit(Prompt("desk", "one", user="ana"))
-        await first.outcome()
-        second = await supervisor.submit(Prompt("desk", "two", user="ana"))
-        await until(lambda: prompts_of(world) == ["one", "two"])
-        assert not await supervisor.interrupt(first.key, first.turn_id)
-        assert second.finished is None
-        assert await supervisor.interrupt(second.key, second.turn_id)
-        assert isinstance(await second.outcome(), Interrupted)
-
-
-async def test_a_client_that_ignores_an_interrupt_is_ended_and_the_session_goes_on(
-    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """S2.33"""
-
-    def stop_once(connection: FakeConnection, text: str) -> None:
-        if text == "stuck":
-            connection.hang()
-        else:
-            connection.reply("fine")
-
-    world.on_prompt = stop_once
-    async with start() as supervisor:
-        await (await supervisor.submit(Prompt("desk", "before", user="ana"))).outcome()
-        stuck = await supervisor.submit(Prompt("desk", "stuck", user="ana"))
-        await until(lambda: "stuck" in prompts_of(world))
-        slot = next(iter(supervisor._instances["desk"].pool))
-        assert slot.client is not None
-        object.__setattr__(slot.client._deadlines, "control", 0.01)
-        await supervisor.interrupt(stuck.key)
-        assert isinstance(await stuck.outcome(), Interrupted)
-        after = await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome()
-        assert isinstance(after, Done)
-    assert world.violations == []
-
-
-async def test_a_crash_in_a_turn_fails_that_turn_alone_and_the_next_one_resumes(start: Start, world: FakeWorld) -> None:
-    """S1.18: one process is one session."""
-    world.on_prompt = lambda connection, text: connection.die() if text == "crash" else connection.reply("fine")
-    async with start() as supervisor:
-        await (await supervisor.submit(Prompt("desk", "before", user="ana"))).outcome()
-        outcome = await (await supervisor.submit(Prompt("desk", "crash", user="ana"))).outcome()
-        assert isinstance(outcome, Failed)
-        assert outcome.kind is FailureKind.CRASHED
-        assert (await supervisor.snapshot()).sessions[0].state is SessionState.FAILED
-        assert isinstance(await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome(), Done)
-        assert world.connections[-1].launch.resume
-
-
-async def test_a_conversation_missing_on_disk_goes_on_as_a_new_one_and_says_so(start: Start, world: FakeWorld) -> None:
-    """S2.34"""
-    async with start() as supervisor:
-        key = SessionKey("desk", "ana", "default")
-        await (await supervisor.submit(Prompt("desk", "before", user="ana"))).outcome()
-        await supervisor.hibernate(key)
-        await until(lambda: not world.live)
-        world.transcripts.clear()
-        assert isinstance(await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome(), Done)
-        texts = [getattr(entry, "text", "") for entry in (await supervisor.conversation(key)).entries]
-    assert any("no longer remembers" in text for text in texts)
-    assert "before" in texts, "our own transcript is kept"
-
-
 async def test_a_turn_that_waits_too_long_expires_with_the_counts(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
@@ -347,42 +244,6 @@ async def test_a_tool_call_that_never_got_a_client_leaves_none_behind_either(
         assert [row.key.user for row in (await supervisor.snapshot()).sessions] == ["ana"]
 
 
-async def test_a_waiting_turn_can_be_withdrawn(start: Start, world: FakeWorld) -> None:
-    world.on_prompt = hold
-    async with start() as supervisor:
-        running = await supervisor.submit(Prompt("desk", "a", user="ana"))
-        waiting = await supervisor.submit(Prompt("desk", "b", user="ana"))
-        await until(lambda: prompts_of(world))
-        await supervisor.withdraw(waiting.turn_id)
-        assert isinstance(waiting.finished, Cancelled)
-        await supervisor.withdraw(running.turn_id)
-        assert isinstance(await running.outcome(), Interrupted)
-        assert prompts_of(world) == ["a"]
-
-
-async def test_an_api_error_is_a_failure_with_its_kind_and_the_session_lives_on(start: Start, world: FakeWorld) -> None:
-    world.on_prompt = lambda connection, text: connection.fail(429) if text == "bad" else connection.reply("ok")
-    async with start() as supervisor:
-        outcome = await (await supervisor.submit(Prompt("desk", "bad", user="ana"))).outcome()
-        assert isinstance(outcome, Failed)
-        assert outcome.kind is FailureKind.RATE_LIMIT
-        await supervisor.resume("desk")  # it has parked itself
-        assert isinstance(await (await supervisor.submit(Prompt("desk", "good", user="ana"))).outcome(), Done)
-        assert len(world.connections) == 1
-
-
-async def test_a_client_that_cannot_be_started_fails_its_turn_with_the_reason(start: Start, world: FakeWorld) -> None:
-    from supervisor.api.errors import ConnectFailed
-
-    world.connect_failures = [ConnectFailed("no such model")]
-    async with start() as supervisor:
-        outcome = await (await supervisor.submit(Prompt("desk", "a"))).outcome()
-        assert isinstance(outcome, Failed)
-        assert outcome.kind is FailureKind.START_FAILED
-        assert "no such model" in outcome.message
-        assert isinstance(await (await supervisor.submit(Prompt("desk", "b"))).outcome(), Done)
-
-
 async def test_connects_are_throttled(start: Start, world: FakeWorld, make_template: MakeTemplate) -> None:
     world.gate = anyio.Event()
     async with start(make_template(concurrency={"maxSessions": 20})) as supervisor:
@@ -412,35 +273,6 @@ async def test_mistakes_of_the_caller_name_the_remedy(start: Start) -> None:
             await supervisor.submit(Prompt("nobody", "hi"))
         with pytest.raises(InvalidPrompt, match="empty"):
             await supervisor.submit(Prompt("desk", "  \n"))
-
-
-async def test_cancelling_a_caller_leaves_its_turn_and_the_pool_alone(start: Start, world: FakeWorld) -> None:
-    """R4: a vanished reader never ends a turn. S2.20: no slot is lost."""
-    world.on_prompt = hold
-    async with start() as supervisor:
-        ticket = await supervisor.submit(Prompt("desk", "a", user="ana"))
-        with anyio.move_on_after(0.01):
-            await ticket.outcome()
-        await until(lambda: prompts_of(world))
-        world.connections[0].reply("done")
-        assert isinstance(await ticket.outcome(), Done)
-
-
-async def test_two_turns_never_share_an_outcome_after_an_interrupted_reader(start: Start, world: FakeWorld) -> None:
-    world.on_prompt = hold
-    async with start() as supervisor:
-        first = await supervisor.submit(Prompt("desk", "a", user="ana"))
-        await until(lambda: prompts_of(world) == ["a"])
-        async with anyio.create_task_group() as group:
-            group.start_soon(first.outcome)
-            await checkpoint()
-            group.cancel_scope.cancel()
-        second = await supervisor.submit(Prompt("desk", "b", user="ana"))
-        world.connections[0].reply("to a")
-        await until(lambda: len(prompts_of(world)) == 2)
-        world.connections[0].reply("to b")
-        outcomes = [await first.outcome(), await second.outcome()]
-    assert [outcome.text for outcome in outcomes if isinstance(outcome, Done)] == ["to a", "to b"]
 
 
 def test_the_package_is_ours() -> None:

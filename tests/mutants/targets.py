@@ -19,6 +19,8 @@ _SCHEDULING = (
     "tests/engine/test_queue_places.py",
     "tests/engine/test_recorded_orders.py",
     "tests/engine/test_turns.py",
+    "tests/engine/test_interrupted_turns.py",
+    "tests/engine/test_failed_turns.py",
     "tests/engine/test_pause_drain_kill_scale.py",
     "tests/engine/test_memory_admission.py",
     "tests/engine/test_failures_and_backoff.py",
@@ -29,6 +31,7 @@ _SCHEDULING = (
 )
 _CLIENTS = (
     "tests/engine/test_self_begun_turns.py",
+    "tests/engine/test_ends_of_self_begun_turns.py",
     "tests/engine/test_mcp_servers.py",
     "tests/engine/test_questions.py",
     "tests/engine/test_races.py",

@@ -6,13 +6,9 @@ import math
 from dataclasses import replace
 
 import pytest
-from textual.widgets._toast import Toast
 
 from supervisor import (
-    Allow,
-    Choose,
     Conversation,
-    Deny,
     Prompt,
     Saturated,
     SessionKey,
@@ -21,13 +17,11 @@ from supervisor import (
     WhyWaiting,
 )
 from tests.tui import stage
-from tests.tui.stage import ANA, CARO, DORA, EMIL, ROOT
+from tests.tui.stage import ANA, CARO, DORA, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tests.waiting import until
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
-from tui.screens.dialogs.new_chat import AgentList
-from tui.widgets.question_card import QuestionCard
 
 pytestmark = pytest.mark.anyio
 
@@ -58,139 +52,6 @@ async def test_a_refused_prompt_stays_in_the_input() -> None:
         assert app.screen.prompt.text == "help [/] me"
         assert told(app) == str(error)
         assert engine.calls == []
-
-
-@pytest.mark.parametrize(("key", "answer"), [("a", Allow()), ("A", Allow(always=True))])
-async def test_a_focused_card_answers_with_one_key(key: str, answer: Allow) -> None:
-    """D4: the question is answered by its id, in place."""
-    engine = stage.asking()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await settle(app, pilot)
-        await pilot.press("f4", key)
-        await pilot.pause()
-        assert engine.calls == [("answer", "q-1", answer)]
-
-
-async def test_denying_asks_for_the_reason() -> None:
-    engine = stage.asking()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await settle(app, pilot)
-        await pilot.press("f4", "d", *"not now", "enter")
-        await pilot.pause()
-        assert engine.calls == [("answer", "q-1", Deny("not now"))]
-
-
-async def test_leaving_the_reason_denies_nothing() -> None:
-    engine = stage.asking()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await settle(app, pilot)
-        await pilot.press("f4", "d", "escape")
-        await pilot.pause()
-        assert engine.calls == []
-
-
-@pytest.mark.parametrize("typed", ["", "Add "])
-async def test_a_card_does_not_take_the_focus_by_arriving(typed: str) -> None:
-    """D4: whatever is typed goes on to where it went, also into an empty message box."""
-    engine = stage.busy()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await pilot.pause()
-        await pilot.press(*typed)
-        engine.put(
-            stage.PERMISSION,
-            replace(engine.sessions[ROOT], state=SessionState.ASKING, questions=("q-1",)),
-        )
-        await settle(app, pilot)
-        assert app.screen.query(QuestionCard)
-        await pilot.press(*"aAd")
-        await pilot.pause()
-        assert engine.calls == []
-        assert app.screen.prompt.text == f"{typed}aAd"
-
-
-async def test_the_focus_goes_from_an_answered_card_to_the_next_and_then_to_the_message() -> None:
-    engine = stage.asking()
-    later = replace(stage.PERMISSION, id="q-9", asked_at=stage.PERMISSION.asked_at + 5)
-    engine.put(later, replace(engine.sessions[ROOT], questions=("q-1", "q-9")))
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await settle(app, pilot)
-        await pilot.press("f4", "a", "a", "a")
-        await pilot.pause()
-        assert engine.calls == [("answer", "q-1", Allow()), ("answer", "q-9", Allow())]
-        assert app.screen.prompt.text == "a"
-
-
-async def test_a_card_that_goes_unanswered_gives_its_letters_to_no_other_card() -> None:
-    """It expired, or was answered elsewhere, just before the key: that key was not meant for the next question."""
-    engine = stage.asking()
-    later = replace(stage.PERMISSION, id="q-9", asked_at=stage.PERMISSION.asked_at + 5)
-    engine.put(later, replace(engine.sessions[ROOT], questions=("q-1", "q-9")))
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await settle(app, pilot)
-        await pilot.press("f4")
-        engine.remove_question("q-1")
-        await settle(app, pilot)
-        await pilot.press("a")
-        await pilot.pause()
-        assert engine.calls == []
-        assert app.screen.prompt.text == "a"
-
-
-async def test_always_is_not_possible_where_it_is_not_on_offer() -> None:
-    engine = stage.asking()
-    engine.put(replace(stage.PERMISSION, always=""))
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await settle(app, pilot)
-        await pilot.press("f4", "A")
-        await pilot.pause()
-        assert engine.calls == []
-
-
-async def test_choices_are_answered_item_by_item() -> None:
-    """AskUserQuestion: numbers choose; where several are allowed they mark, and enter takes them."""
-    engine = stage.asking()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(EMIL)
-        await settle(app, pilot)
-        await pilot.press("f4", "2")
-        await pilot.pause()
-        assert "2 of 2" in screen_text(app)
-        await pilot.press("1", "3", "enter")
-        await pilot.pause()
-        answers = {"Which laptop should the new colleague get?": "Developer", "Which groups?": "staff, git"}
-        assert engine.calls == [("answer", "q-2", Choose(answers))]
-
-
-async def test_a_choice_may_be_answered_in_other_words() -> None:
-    engine = stage.asking()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(EMIL)
-        await settle(app, pilot)
-        await pilot.press("f4", "o", *"a tablet", "enter")
-        await pilot.pause()
-        await pilot.press("o", *"none", "enter")
-        await pilot.pause()
-        answers = {"Which laptop should the new colleague get?": "a tablet", "Which groups?": "none"}
-        assert engine.calls == [("answer", "q-2", Choose(answers))]
-
-
-async def test_a_settled_question_leaves_and_the_prompt_has_the_focus() -> None:
-    engine = stage.asking()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await settle(app, pilot)
-        await pilot.press("f4")
-        engine.remove_question("q-1")
-        await settle(app, pilot)
-        assert not app.screen.query(QuestionCard)
-        assert app.screen.prompt.has_focus
 
 
 async def test_escape_goes_one_step_back_and_stops_nothing() -> None:
@@ -276,20 +137,6 @@ async def test_what_became_of_the_last_turn_is_not_said_of_the_next() -> None:
         assert "interrupted by somebody" not in screen_text(app).splitlines()[0]
 
 
-@pytest.mark.parametrize("asked", [ROOT, EMIL])
-async def test_words_typed_on_a_card_go_to_the_message_from_their_first_letter_that_is_none_of_its_keys(
-    asked: SessionKey,
-) -> None:
-    engine = stage.asking()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(asked)
-        await settle(app, pilot)
-        await pilot.press("f4", *"hello Adam and 2 more")
-        await pilot.pause()
-        assert engine.calls == []
-        assert app.screen.prompt.text == "hello Adam and 2 more"
-
-
 async def test_the_chat_says_that_others_wait_for_the_operator() -> None:
     engine = stage.asking()
     async with playing(engine) as (app, pilot):
@@ -328,53 +175,6 @@ async def test_the_reply_grows_on_the_screen(monkeypatch: pytest.MonkeyPatch) ->
         app.screen.refresh_transcript()
         await pilot.pause()
         assert "half a sentence" in screen_text(app)
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_the_agent_of_a_new_chat_is_in_sight_however_small_the_screen(size: tuple[int, int]) -> None:
-    async with playing(stage.busy(), size) as (_, pilot):
-        await pilot.press("1", "end", "n")
-        await pilot.pause()
-        for key in ("", "tab", "shift+tab", "a", "l"):
-            await pilot.press(*filter(None, [key]))
-            await pilot.pause()
-            agents = pilot.app.screen.query_one(AgentList)
-            chosen = agents.highlighted
-            assert chosen is not None
-            assert agents.scroll_offset.y <= chosen < agents.scroll_offset.y + agents.scrollable_content_region.height
-            assert chosen == (0 if key == "a" else 3)
-
-
-async def test_letters_typed_one_after_the_other_name_an_agent() -> None:
-    async with playing(stage.busy()) as (_, pilot):
-        await pilot.press("n")
-        await pilot.pause()
-        for typed, expected in (("clerk", "clerk"), ("help", "helpdesk"), ("l", "lookup"), ("ad", "admin")):
-            await pilot.press(*typed)
-            agents = pilot.app.screen.query_one(AgentList)
-            assert agents.highlighted is not None
-            assert agents.get_option_at_index(agents.highlighted).id == expected
-
-
-async def test_a_new_chat_opens_before_its_session_exists() -> None:
-    engine = stage.empty()
-    async with playing(engine) as (app, pilot):
-        await pilot.press("n")
-        await pilot.pause()
-        await pilot.press("enter")
-        await pilot.pause()
-        assert isinstance(app.screen, ChatScreen)
-        await pilot.press(*"hi", "enter")
-        await pilot.pause()
-        sent = engine.calls[0][1]
-        assert (sent.user, sent.text, sent.source) == ("operator", "hi", Source.OPERATOR)
-        engine.conversations[app.screen.key] = Conversation()
-        engine.conversations[app.screen.key].stream("hello", "t-new")
-        engine.put(stage.session(app.screen.key))
-        await settle(app, pilot)
-        app.screen.refresh_transcript()
-        await pilot.pause()
-        assert "hello" in screen_text(app)
 
 
 async def test_events_are_kept_while_a_chat_is_in_front() -> None:
@@ -418,21 +218,6 @@ async def test_the_dashboard_is_up_to_date_when_a_chat_that_a_dialog_opened_is_l
         assert "crashed in the meantime"[:12] in screen_text(app)
 
 
-async def test_an_enter_meant_for_something_else_answers_no_choice() -> None:
-    """D4: nothing is chosen before a key of the card was pressed."""
-    engine = stage.asking()
-    async with playing(engine) as (app, pilot):
-        app.screen.open_chat(EMIL)
-        await settle(app, pilot)
-        await pilot.press("f4", "enter", "enter")
-        await pilot.pause()
-        assert engine.calls == []
-        assert "1 of 2" in screen_text(app)
-        await pilot.press("down", "enter")
-        await pilot.pause()
-        assert "2 of 2" in screen_text(app)
-
-
 async def test_the_age_of_a_waiting_prompt_goes_on() -> None:
     """Time goes by on the screen also while nothing happens."""
     engine = stage.busy()
@@ -445,19 +230,6 @@ async def test_the_age_of_a_waiting_prompt_goes_on() -> None:
         clock.now = queued.waiting[0].queued_at + 47
         await settle(app, pilot)
         assert "session-busy 47s" in screen_text(app)
-
-
-async def test_a_name_that_cannot_be_is_refused_in_the_dialog() -> None:
-    """S3.3-5: before a conversation is opened that could never be."""
-    engine = stage.busy()
-    async with playing(engine) as (app, pilot):
-        await pilot.press("n")
-        await settle(app, pilot)
-        app.screen.query_one("#session").value = "../é"
-        await pilot.press("enter")
-        await settle(app, pilot)
-        assert "“../é” must be" in screen_text(app)
-        assert not isinstance(app.screen, ChatScreen)
 
 
 async def test_a_prompt_without_a_slot_says_who_has_them() -> None:
@@ -500,28 +272,3 @@ async def test_a_key_that_can_do_nothing_now_says_why() -> None:
             await pilot.press(key)
             await until(lambda words=words: words in told(app))
         assert app.screen.prompt.has_focus
-
-
-async def test_notices_cover_neither_the_message_nor_the_card() -> None:
-    async with playing(stage.asking(), size=(80, 24)) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await settle(app, pilot)
-        app.notify("A line that is long enough to need two rows of the screen, as refusals often do", timeout=60)
-        app.notify("and another one", timeout=60)
-        await settle(app, pilot)
-        notices = [toast.region for toast in app.screen.query(Toast)]
-        assert len(notices) == 2
-        for widget in (app.screen.prompt, app.screen.query_one(QuestionCard)):
-            assert not any(widget.region.overlaps(notice) for notice in notices), widget
-
-
-async def test_a_card_without_the_focus_names_the_key_that_leads_to_it_and_not_those_that_would_do_nothing() -> None:
-    async with playing(stage.asking()) as (app, pilot):
-        app.screen.open_chat(ROOT)
-        await settle(app, pilot)
-        assert "F4 to answer: once, always or no" in screen_text(app)
-        assert "allow once" not in screen_text(app)
-        await pilot.press("f4")
-        await settle(app, pilot)
-        assert "a allow once" in screen_text(app)
-        assert "F4 to answer" not in screen_text(app)

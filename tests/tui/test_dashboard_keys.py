@@ -10,13 +10,12 @@ from textual.widgets import Input
 
 from supervisor import InstanceState, NotAccepting, SessionKey, SessionState, SlotState, WhyWaiting
 from tests.tui import stage
-from tests.tui.stage import ANA, BEN, CARO, DORA, NOW, ROOT
-from tests.tui.theatre import HandClock, command, playing, screen_text, settle, told
+from tests.tui.stage import ANA, BEN, CARO, NOW, ROOT
+from tests.tui.theatre import command, playing, screen_text, settle, told
 from tui.app import BullpenApp
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.confirm import ConfirmScreen
-from tui.screens.dialogs.quit import DrainingScreen, QuitScreen
 from tui.tables.rows import session_id
 from tui.widgets.question_card import PermissionCard
 
@@ -187,77 +186,6 @@ async def test_a_widget_that_does_not_clean_its_text_is_filtered() -> None:
         assert not set(screen_text(app)) & set("\x1b\x07")
 
 
-async def test_rows_do_not_move_under_the_hand_of_the_operator() -> None:
-    """Needs-you first, but a row keeps its place while the operator works in the table."""
-    engine, clock = stage.busy(), HandClock()
-    async with playing(engine, clock=clock) as (app, pilot):
-        await pilot.press("down", "down")
-        sessions = app.screen.sessions
-        before, under = sessions.keys, sessions.cursor_key
-        engine.put(replace(engine.sessions[DORA], state=SessionState.FAILED, note="crashed"))
-        clock.now += 1.5
-        await settle(app, pilot)
-        assert sessions.keys == before
-        assert sessions.is_disordered
-
-        clock.now += 10
-        await settle(app, pilot)
-        assert sessions.keys[0] == session_id(DORA)
-        assert sessions.cursor_key == under
-
-
-async def test_equals_sorts_at_once() -> None:
-    engine, clock = stage.busy(), HandClock()
-    async with playing(engine, clock=clock) as (app, pilot):
-        await pilot.press("down")
-        engine.put(replace(engine.sessions[DORA], state=SessionState.FAILED, note="crashed"))
-        await settle(app, pilot)
-        await pilot.press("=")
-        assert app.screen.sessions.keys[0] == session_id(DORA)
-
-
-async def test_a_shifted_letter_sorts_by_a_column_and_again_reverses() -> None:
-    async with playing(stage.busy()) as (app, pilot):
-        await pilot.press("M")
-        assert app.screen.sessions.keys[0] == session_id(ANA)
-        await pilot.press("M")
-        assert app.screen.sessions.keys[0] != session_id(ANA)
-
-
-async def test_sessions_stand_needs_you_first() -> None:
-    async with playing(stage.asking()) as (app, _pilot):
-        assert app.screen.sessions.keys[:3] == (session_id(ROOT), session_id(stage.EMIL), session_id(CARO))
-
-
-async def test_filter_shows_matches_and_its_inverse_the_rest() -> None:
-    async with playing(stage.busy()) as (app, pilot):
-        await pilot.press("/", *"admin", "enter")
-        assert set(app.screen.sessions.keys) == {session_id(ROOT), session_id(stage.MIRA)}
-        await pilot.press("escape", "/", *"!admin", "enter")
-        await pilot.pause()
-        assert app.screen.sessions.row_count == 7
-        await pilot.press("escape")
-        assert app.screen.sessions.row_count == 9
-
-
-async def test_typing_a_filter_triggers_no_verb() -> None:
-    engine = stage.busy()
-    async with playing(engine) as (app, pilot):
-        await pilot.press("/", *"xpDKXhsn")
-        assert engine.calls == []
-        assert isinstance(app.screen, DashboardScreen)
-
-
-async def test_zero_narrows_to_one_instance_and_widens_again() -> None:
-    async with playing(stage.busy()) as (app, pilot):
-        app.screen.instances.move_to("admin")
-        await pilot.press("0")
-        assert set(app.screen.sessions.keys) == {session_id(ROOT), session_id(stage.MIRA)}
-        assert app.screen.clients.keys == ("admin-2",)
-        await pilot.press("0")
-        assert app.screen.sessions.row_count == 9
-
-
 async def test_questions_stand_on_top_and_i_opens_the_oldest() -> None:
     """D4: one inbox over all sessions."""
     async with playing(stage.asking(), size=(80, 24)) as (app, pilot):
@@ -324,91 +252,6 @@ async def test_untrusted_text_neither_crashes_nor_acts(press: list[str]) -> None
             await pilot.press("2")
 
 
-async def test_a_clean_house_is_left_at_once() -> None:
-    async with playing(stage.empty()) as (app, pilot):
-        await pilot.press("ctrl+q")
-        await pilot.pause()
-        assert app.return_code == 0
-
-
-async def test_quitting_says_what_would_end_and_enter_stays() -> None:
-    engine = stage.busy()
-    async with playing(engine) as (app, pilot):
-        await pilot.press("ctrl+q")
-        await pilot.pause()
-        assert isinstance(app.screen, QuitScreen)
-        assert "4 running turns would be cut off" in screen_text(app)
-        engine.put(replace(engine.instances["clerk"], active_sessions=0))
-        await settle(app, pilot)
-        app.screen.count_again()
-        assert "3 running turns would be cut off" in screen_text(app), "it counts again while it is open"
-        await pilot.press("enter")
-        await pilot.pause()
-        assert app.return_code is None
-        assert engine.calls == []
-
-
-async def test_drain_and_quit_leaves_when_everything_is_drained() -> None:
-    """S1.17, design §5: the dialog offers drain, and the program goes when the engine says so."""
-    engine = stage.busy()
-    async with playing(engine) as (app, pilot):
-        await pilot.press("ctrl+q", "right", "enter")
-        await pilot.pause()
-        assert isinstance(app.screen, DrainingScreen)
-        assert sorted(call for call in engine.calls if call[0] == "drain") == [
-            ("drain", name) for name in ("admin", "clerk", "helpdesk", "lookup")
-        ]
-        assert app.return_code is None
-        engine.everything_drained.set()
-        await pilot.pause()
-        await pilot.pause()
-        assert app.return_code == 0
-
-
-async def test_the_drain_before_quitting_is_taken_back_as_it_was() -> None:
-    engine = stage.busy()
-    engine.put(replace(engine.instances["clerk"], state=InstanceState.PAUSED))
-    async with playing(engine) as (app, pilot):
-        await pilot.press("ctrl+q", "right", "enter")
-        await pilot.pause()
-        engine.calls.clear()
-        await pilot.press("u")
-        await pilot.pause()
-        assert isinstance(app.screen, DashboardScreen)
-        assert ("pause", "clerk") in engine.calls
-        assert {call[1] for call in engine.calls if call[0] == "resume"} == set(engine.instances)
-        engine.everything_drained.set()
-        await pilot.pause()
-        assert app.return_code is None
-
-
-async def test_a_drain_before_quitting_can_be_looked_after() -> None:
-    """Whoever holds it up may be waiting for an answer; it goes on, and ctrl+q shows it again."""
-    engine, clock = stage.busy(), HandClock()
-    async with playing(engine, clock=clock) as (app, pilot):
-        await pilot.press("ctrl+q", "right", "enter")
-        await pilot.pause()
-        await pilot.press("enter")
-        await pilot.pause()
-        assert isinstance(app.screen, DashboardScreen)
-        clock.now += 1
-        await settle(app, pilot)
-        assert "ENDS WHEN DRAINED" in screen_text(app)
-        app.open_chats([ANA])
-        await settle(app, pilot)
-        assert "ENDS WHEN DRAINED" in screen_text(app), "also in a chat"
-        await pilot.press("ctrl+q")
-        await pilot.pause()
-        assert isinstance(app.screen, DrainingScreen)
-        await pilot.press("escape")
-        await pilot.pause()
-        assert not [call for call in engine.calls if call[0] == "resume"]
-        engine.everything_drained.set()
-        await pilot.pause()
-        await pilot.pause()
-        assert app.return_code == 0
-
-
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
@@ -456,26 +299,6 @@ def stage_event() -> Any:
     return SessionClosed(at=NOW, instance="helpdesk", user="ana", session="ticket-4711")
 
 
-async def test_a_table_that_nobody_touches_shows_its_top() -> None:
-    """D1: who needs the operator stands on top, also when the row that was there first has sunk."""
-    engine = stage.busy()
-    clock = HandClock()
-    async with playing(engine, clock=clock) as (app, pilot):
-        assert app.screen.sessions.cursor_key == session_id(CARO)
-        on_session(app, DORA)
-        engine.put(replace(engine.sessions[BEN], state=SessionState.FAILED))
-        clock.now += 10
-        await settle(app, pilot)
-        assert app.screen.sessions.keys[0] == session_id(BEN)
-        assert app.screen.sessions.cursor_key == session_id(DORA)
-        clock.now += 60
-        engine.put(replace(engine.sessions[CARO], state=SessionState.IDLE, waiting=()))
-        await settle(app, pilot)
-        clock.now += 2
-        await settle(app, pilot)
-        assert app.screen.sessions.cursor_key == session_id(BEN)
-
-
 @pytest.mark.parametrize("key", [BEN, CARO], ids=["running", "waiting for a client"])
 async def test_a_turn_is_stopped_only_after_a_question(key: SessionKey) -> None:
     """D3: whether or not its row was chosen, and also before the turn has a client."""
@@ -488,20 +311,6 @@ async def test_a_turn_is_stopped_only_after_a_question(key: SessionKey) -> None:
         await pilot.press("x", "right", "enter")
         await pilot.pause()
         assert engine.calls == [("interrupt", key, engine.sessions[key].stoppable)]
-
-
-async def test_the_instance_that_the_panes_are_narrowed_to_is_not_left_by_itself() -> None:
-    engine = stage.busy()
-    clock = HandClock()
-    async with playing(engine, clock=clock) as (app, pilot):
-        await pilot.press("1")
-        app.screen.instances.move_to("helpdesk")
-        await pilot.press("0")
-        clock.now += 120
-        engine.put(replace(engine.instances["admin"], note="something new"))
-        await settle(app, pilot)
-        assert app.screen.instances.cursor_key == "helpdesk"
-        assert "only helpdesk" in screen_text(app)
 
 
 async def test_the_list_of_keys_opens_anew_at_its_first_line_in_the_colours_and_the_size_of_the_moment() -> None:

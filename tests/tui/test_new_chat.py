@@ -1,0 +1,76 @@
+"""The dialog that begins a conversation."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor import (
+    Conversation,
+    Source,
+)
+from tests.tui import stage
+from tests.tui.theatre import playing, screen_text, settle
+from tui.screens.chat.chat import ChatScreen
+from tui.screens.dialogs.new_chat import AgentList
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_agent_of_a_new_chat_is_in_sight_however_small_the_screen(size: tuple[int, int]) -> None:
+    async with playing(stage.busy(), size) as (_, pilot):
+        await pilot.press("1", "end", "n")
+        await pilot.pause()
+        for key in ("", "tab", "shift+tab", "a", "l"):
+            await pilot.press(*filter(None, [key]))
+            await pilot.pause()
+            agents = pilot.app.screen.query_one(AgentList)
+            chosen = agents.highlighted
+            assert chosen is not None
+            assert agents.scroll_offset.y <= chosen < agents.scroll_offset.y + agents.scrollable_content_region.height
+            assert chosen == (0 if key == "a" else 3)
+
+
+async def test_letters_typed_one_after_the_other_name_an_agent() -> None:
+    async with playing(stage.busy()) as (_, pilot):
+        await pilot.press("n")
+        await pilot.pause()
+        for typed, expected in (("clerk", "clerk"), ("help", "helpdesk"), ("l", "lookup"), ("ad", "admin")):
+            await pilot.press(*typed)
+            agents = pilot.app.screen.query_one(AgentList)
+            assert agents.highlighted is not None
+            assert agents.get_option_at_index(agents.highlighted).id == expected
+
+
+async def test_a_new_chat_opens_before_its_session_exists() -> None:
+    engine = stage.empty()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("n")
+        await pilot.pause()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ChatScreen)
+        await pilot.press(*"hi", "enter")
+        await pilot.pause()
+        sent = engine.calls[0][1]
+        assert (sent.user, sent.text, sent.source) == ("operator", "hi", Source.OPERATOR)
+        engine.conversations[app.screen.key] = Conversation()
+        engine.conversations[app.screen.key].stream("hello", "t-new")
+        engine.put(stage.session(app.screen.key))
+        await settle(app, pilot)
+        app.screen.refresh_transcript()
+        await pilot.pause()
+        assert "hello" in screen_text(app)
+
+
+async def test_a_name_that_cannot_be_is_refused_in_the_dialog() -> None:
+    """S3.3-5: before a conversation is opened that could never be."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("n")
+        await settle(app, pilot)
+        app.screen.query_one("#session").value = "../é"
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert "“../é” must be" in screen_text(app)
+        assert not isinstance(app.screen, ChatScreen)

@@ -1,0 +1,101 @@
+"""Leaving: at once when nothing would be lost, else asked first, and taken back as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from supervisor import InstanceState
+from tests.tui import stage
+from tests.tui.stage import ANA
+from tests.tui.theatre import HandClock, playing, screen_text, settle
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.screens.dialogs.quit import DrainingScreen, QuitScreen
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_clean_house_is_left_at_once() -> None:
+    async with playing(stage.empty()) as (app, pilot):
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        assert app.return_code == 0
+
+
+async def test_quitting_says_what_would_end_and_enter_stays() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        assert isinstance(app.screen, QuitScreen)
+        assert "4 running turns would be cut off" in screen_text(app)
+        engine.put(replace(engine.instances["clerk"], active_sessions=0))
+        await settle(app, pilot)
+        app.screen.count_again()
+        assert "3 running turns would be cut off" in screen_text(app), "it counts again while it is open"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.return_code is None
+        assert engine.calls == []
+
+
+async def test_drain_and_quit_leaves_when_everything_is_drained() -> None:
+    """S1.17, design §5: the dialog offers drain, and the program goes when the engine says so."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("ctrl+q", "right", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, DrainingScreen)
+        assert sorted(call for call in engine.calls if call[0] == "drain") == [
+            ("drain", name) for name in ("admin", "clerk", "helpdesk", "lookup")
+        ]
+        assert app.return_code is None
+        engine.everything_drained.set()
+        await pilot.pause()
+        await pilot.pause()
+        assert app.return_code == 0
+
+
+async def test_the_drain_before_quitting_is_taken_back_as_it_was() -> None:
+    engine = stage.busy()
+    engine.put(replace(engine.instances["clerk"], state=InstanceState.PAUSED))
+    async with playing(engine) as (app, pilot):
+        await pilot.press("ctrl+q", "right", "enter")
+        await pilot.pause()
+        engine.calls.clear()
+        await pilot.press("u")
+        await pilot.pause()
+        assert isinstance(app.screen, DashboardScreen)
+        assert ("pause", "clerk") in engine.calls
+        assert {call[1] for call in engine.calls if call[0] == "resume"} == set(engine.instances)
+        engine.everything_drained.set()
+        await pilot.pause()
+        assert app.return_code is None
+
+
+async def test_a_drain_before_quitting_can_be_looked_after() -> None:
+    """Whoever holds it up may be waiting for an answer; it goes on, and ctrl+q shows it again."""
+    engine, clock = stage.busy(), HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
+        await pilot.press("ctrl+q", "right", "enter")
+        await pilot.pause()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, DashboardScreen)
+        clock.now += 1
+        await settle(app, pilot)
+        assert "ENDS WHEN DRAINED" in screen_text(app)
+        app.open_chats([ANA])
+        await settle(app, pilot)
+        assert "ENDS WHEN DRAINED" in screen_text(app), "also in a chat"
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        assert isinstance(app.screen, DrainingScreen)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not [call for call in engine.calls if call[0] == "resume"]
+        engine.everything_drained.set()
+        await pilot.pause()
+        await pilot.pause()
+        assert app.return_code == 0

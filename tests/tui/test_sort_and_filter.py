@@ -1,0 +1,122 @@
+"""Which rows stand where: sort, filter, one instance, and a table that nobody touches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from supervisor import SessionState
+from tests.tui import stage
+from tests.tui.stage import ANA, BEN, CARO, DORA, ROOT
+from tests.tui.test_dashboard_keys import on_session
+from tests.tui.theatre import HandClock, playing, screen_text, settle
+from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.tables.rows import session_id
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_rows_do_not_move_under_the_hand_of_the_operator() -> None:
+    """Needs-you first, but a row keeps its place while the operator works in the table."""
+    engine, clock = stage.busy(), HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
+        await pilot.press("down", "down")
+        sessions = app.screen.sessions
+        before, under = sessions.keys, sessions.cursor_key
+        engine.put(replace(engine.sessions[DORA], state=SessionState.FAILED, note="crashed"))
+        clock.now += 1.5
+        await settle(app, pilot)
+        assert sessions.keys == before
+        assert sessions.is_disordered
+
+        clock.now += 10
+        await settle(app, pilot)
+        assert sessions.keys[0] == session_id(DORA)
+        assert sessions.cursor_key == under
+
+
+async def test_equals_sorts_at_once() -> None:
+    engine, clock = stage.busy(), HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
+        await pilot.press("down")
+        engine.put(replace(engine.sessions[DORA], state=SessionState.FAILED, note="crashed"))
+        await settle(app, pilot)
+        await pilot.press("=")
+        assert app.screen.sessions.keys[0] == session_id(DORA)
+
+
+async def test_a_shifted_letter_sorts_by_a_column_and_again_reverses() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press("M")
+        assert app.screen.sessions.keys[0] == session_id(ANA)
+        await pilot.press("M")
+        assert app.screen.sessions.keys[0] != session_id(ANA)
+
+
+async def test_sessions_stand_needs_you_first() -> None:
+    async with playing(stage.asking()) as (app, _pilot):
+        assert app.screen.sessions.keys[:3] == (session_id(ROOT), session_id(stage.EMIL), session_id(CARO))
+
+
+async def test_filter_shows_matches_and_its_inverse_the_rest() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press("/", *"admin", "enter")
+        assert set(app.screen.sessions.keys) == {session_id(ROOT), session_id(stage.MIRA)}
+        await pilot.press("escape", "/", *"!admin", "enter")
+        await pilot.pause()
+        assert app.screen.sessions.row_count == 7
+        await pilot.press("escape")
+        assert app.screen.sessions.row_count == 9
+
+
+async def test_typing_a_filter_triggers_no_verb() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("/", *"xpDKXhsn")
+        assert engine.calls == []
+        assert isinstance(app.screen, DashboardScreen)
+
+
+async def test_zero_narrows_to_one_instance_and_widens_again() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        app.screen.instances.move_to("admin")
+        await pilot.press("0")
+        assert set(app.screen.sessions.keys) == {session_id(ROOT), session_id(stage.MIRA)}
+        assert app.screen.clients.keys == ("admin-2",)
+        await pilot.press("0")
+        assert app.screen.sessions.row_count == 9
+
+
+async def test_a_table_that_nobody_touches_shows_its_top() -> None:
+    """D1: who needs the operator stands on top, also when the row that was there first has sunk."""
+    engine = stage.busy()
+    clock = HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
+        assert app.screen.sessions.cursor_key == session_id(CARO)
+        on_session(app, DORA)
+        engine.put(replace(engine.sessions[BEN], state=SessionState.FAILED))
+        clock.now += 10
+        await settle(app, pilot)
+        assert app.screen.sessions.keys[0] == session_id(BEN)
+        assert app.screen.sessions.cursor_key == session_id(DORA)
+        clock.now += 60
+        engine.put(replace(engine.sessions[CARO], state=SessionState.IDLE, waiting=()))
+        await settle(app, pilot)
+        clock.now += 2
+        await settle(app, pilot)
+        assert app.screen.sessions.cursor_key == session_id(BEN)
+
+
+async def test_the_instance_that_the_panes_are_narrowed_to_is_not_left_by_itself() -> None:
+    engine = stage.busy()
+    clock = HandClock()
+    async with playing(engine, clock=clock) as (app, pilot):
+        await pilot.press("1")
+        app.screen.instances.move_to("helpdesk")
+        await pilot.press("0")
+        clock.now += 120
+        engine.put(replace(engine.instances["admin"], note="something new"))
+        await settle(app, pilot)
+        assert app.screen.instances.cursor_key == "helpdesk"
+        assert "only helpdesk" in screen_text(app)
