@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from supervisor.api.checks import MAX_PROMPT
 from supervisor.api.engine import Engine
-from supervisor.gateway import callers, contract, monitoring, operators, problems
+from supervisor.gateway import callers, contract, monitoring, openai, operators, problems
 from supervisor.gateway.access import Access
 from supervisor.gateway.metrics import Metrics
 from supervisor.gateway.mirror import Mirror
@@ -37,8 +37,9 @@ def compose_app(
     app.state.mirror = Mirror(engine)
     app.state.metrics = Metrics(engine)
     app.state.leave = leave
+    app.state.recent = openai.Recent()
     problems.install(app)
-    for room in (callers, contract, operators, monitoring):
+    for room in (callers, openai, contract, operators, monitoring):
         app.include_router(room.router)
     if origins:
         app.add_middleware(

@@ -54,7 +54,7 @@ class LiveResponse(StreamingResponse):
 
         async def emit(event: str, data: Any = None, id: str = "", *, packed: str = "") -> None:
             text = packed or json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-            await write(format_sse_event(event=event, data_str=text, id=id or None))
+            await write(format_sse_event(event=event or None, data_str=text, id=id or None))
 
         async def keep_alive() -> None:
             while True:

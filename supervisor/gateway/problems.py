@@ -6,6 +6,7 @@ is never called refused.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from http import HTTPStatus
@@ -22,6 +23,10 @@ from supervisor.api.errors import BullpenError
 MEDIA_TYPE = "application/problem+json"
 STALE_RETRY = 5
 """Seconds after which a caller may come again where nothing better is known: bullpen drains or starts."""
+
+NO_RETRY = {"X-Should-Retry": "false"}
+OPENAI = "/v1/"
+_KEPT = ("retry-after", "x-should-retry", "www-authenticate")
 
 _log = logging.getLogger(__name__)
 
@@ -95,29 +100,44 @@ def tell(error: BullpenError) -> JSONResponse:
     return problem(status, kind_of(error), str(error), headers, **({"fields": fields} if fields else {}))
 
 
+def openai_error(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """As clients of OpenAI's API read it."""
+    told = {"message": message, "type": kind, "param": None, "code": kind}
+    return JSONResponse({"error": told}, status, headers)
+
+
+def _like_openai(request: Request, answer: JSONResponse) -> JSONResponse:
+    if not request.url.path.startswith(OPENAI):
+        return answer
+    told = json.loads(bytes(answer.body))
+    kept = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
+    return openai_error(answer.status_code, told["type"].removeprefix("urn:bullpen:"), told["detail"], kept)
+
+
 def install(app: FastAPI) -> None:
-    """Every answer that is no success is a problem."""
+    """Every answer that is no success is a problem; in the routes of OpenAI's API it is told as that API does."""
 
     @app.exception_handler(BullpenError)
     async def refused(request: Request, error: BullpenError) -> JSONResponse:
-        return tell(error)
+        return _like_openai(request, tell(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         found = [{"field": _field(one["loc"]), "message": str(one["msg"])} for one in error.errors()[:20]]
         detail = "; ".join(f"{one['field']}: {one['message']}" for one in found)
-        return problem(422, "invalid-request", detail, errors=found)
+        return _like_openai(request, problem(422, "invalid-request", detail, errors=found))
 
     @app.exception_handler(HTTPException)
     async def missing(request: Request, error: HTTPException) -> JSONResponse:
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         detail = f"{request.method} {request.url.path}: {str(error.detail).lower()}; /openapi.json says what there is"
-        return problem(error.status_code, kind, detail, dict(error.headers or {}))
+        return _like_openai(request, problem(error.status_code, kind, detail, dict(error.headers or {})))
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JSONResponse:
         _log.error("a request failed", exc_info=error)
-        return problem(500, "internal-error", "a mistake of bullpen's own; its log has the details")
+        answer = problem(500, "internal-error", "a mistake of bullpen's own; its log has the details", NO_RETRY)
+        return _like_openai(request, answer)
 
 
 def _field(location: tuple[int | str, ...]) -> str:

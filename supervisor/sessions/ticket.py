@@ -115,7 +115,9 @@ class PromptTicket:
                 if self._withdrawn is not None:
                     raise self._withdrawn
                 return
-            await conversation.next_change()
+            # While a part was being taken, there may have been more, or the end.
+            if conversation.read(cursor).cursor == cursor and not self._ended.is_set():
+                await conversation.next_change()
 
 
 class RecordedTicket:

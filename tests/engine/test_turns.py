@@ -304,3 +304,20 @@ async def test_every_waiting_turn_knows_its_place_in_the_queue(
             world.connections[0].reply("done")
             await until(lambda: places() == {"chen": [1, None], "dora": [2]})
             assert {row.key.user for row in feed.take().sessions} >= {"chen", "dora"}, "whoever moved up is told"
+
+
+async def test_a_reader_that_takes_its_time_is_told_the_end_too(start: Start, world: FakeWorld) -> None:
+    """R4: what happens while it handles a part is not missed."""
+    world.on_prompt = hold
+    async with start() as supervisor:
+        ticket = await supervisor.submit(Prompt("desk", "hi", user="ana"))
+        await until(lambda: bool(world.connections) and bool(world.connections[-1].prompts))
+        world.connections[-1].say("A first part")
+        parts = []
+        with anyio.fail_after(5):
+            async for part in ticket.stream():
+                parts.append(part)
+                if len(parts) == 1:
+                    world.connections[-1].reply(", and the rest.")
+                    await ticket.outcome()
+        assert "".join(parts) == "A first part, and the rest.\n"

@@ -1,0 +1,308 @@
+"""OpenAI's chat API over agents: for the many clients and front ends that speak nothing else.
+
+`model` is an agent. Clients send the whole history with each request: only the newest message of the user becomes a
+prompt, in the session that the history belongs to. A history that is not what the session holds is never mixed into it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import anyio
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from supervisor.api.actor import acting
+from supervisor.api.engine import Engine, Ticket
+from supervisor.api.entries import Asked, StartsAgain, TurnEnded
+from supervisor.api.errors import BullpenError, InvalidPrompt, RequestConflict, UnknownTarget
+from supervisor.api.ids import new_id
+from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, SessionKey, Source, Usage
+from supervisor.gateway.access import AnyCaller, Caller
+from supervisor.gateway.callers import engine_of, mirror_of
+from supervisor.gateway.documents import ACCEPTING, problems
+from supervisor.gateway.live_response import Emit, LiveResponse
+from supervisor.gateway.openai_bodies import ChatCompletion, Message, fingerprint
+from supervisor.gateway.problems import NotAllowed, openai_error
+from supervisor.gateway.tokens import Role
+
+router = APIRouter(prefix="/v1")
+
+SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id", "x-librechat-conversation-id")
+USER_HEADERS = ("x-openwebui-user-id",)
+"""Believed of a token that may name users."""
+RETRY_COUNT = "x-stainless-retry-count"
+"""OpenAI's own clients count their retries in it."""
+OWN = "oa-"
+"""How the name of a session begins that was made for a history."""
+ASIDE = "aside-"
+STATUS_WAIT = 10.0
+"""Seconds a stream waits for its first word before it says 200: what is refused until then is refused by its status."""
+MOST_RECENT = 1_000
+MOST_LOOKED_AT = 50
+"""Sessions of one user that are searched for a history."""
+AGAIN = "\n\n[the reply begins again]\n\n"
+EARLIER = "Earlier in this conversation:\n\n{told}\n\nNow:\n\n{prompt}"
+
+
+class Recent:
+    """First messages that were sent a moment ago, for retries that carry no name."""
+
+    def __init__(self) -> None:
+        self._turns: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+
+    def note(self, user: str, agent: str, text: str, turn_id: str) -> None:
+        self._turns[user, agent, text] = turn_id
+        self._turns.move_to_end((user, agent, text))
+        while len(self._turns) > MOST_RECENT:
+            self._turns.popitem(last=False)
+
+    def find(self, user: str, agent: str, text: str) -> str:
+        return self._turns.get((user, agent, text), "")
+
+
+class Exchange(NamedTuple):
+    """One turn of a session as a client sees it."""
+
+    turn_id: str
+    asked: str
+    answered: str | None
+    """None while it has not ended well."""
+
+
+@router.get("/models", summary="The agents.", responses=problems())
+async def models(request: Request, caller: AnyCaller) -> dict[str, Any]:
+    names = [row.name for row in (await engine_of(request).snapshot()).instances]
+    shown = [name for name in names if caller.agent in ("", name)]
+    return {
+        "object": "list",
+        "data": [{"id": name, "object": "model", "created": 0, "owned_by": "bullpen"} for name in shown],
+    }
+
+
+@router.post(
+    "/chat/completions",
+    summary="A prompt, as OpenAI's API takes it.",
+    response_class=Response,
+    responses=ACCEPTING,
+)
+async def complete(request: Request, caller: AnyCaller, body: ChatCompletion) -> Response:
+    """Errors are in that API's form too. Agents' tool calls stay inside: text is all that is answered."""
+    user = caller.check_user(_user_of(request, caller, body))
+    caller.check_agent(body.model)
+    with acting(caller.actor):
+        ticket, is_aside = await _hand_in(request, user, body)
+    headers = {"X-Turn-Id": ticket.turn_id, "X-Session-Id": ticket.key.session}
+    if body.stream:
+        return await _stream(engine_of(request), ticket, body, headers, is_aside)
+    outcome = await ticket.outcome()
+    await _tidy(engine_of(request), ticket.key, is_aside)
+    if (failure := _tell_failure(outcome)) is not None:
+        return failure
+    return JSONResponse(_whole(ticket, body, outcome), headers=headers)
+
+
+def _user_of(request: Request, caller: Caller, body: ChatCompletion) -> str:
+    if caller.role is Role.USER:
+        return caller.user
+    given = body.user or next((request.headers[name] for name in USER_HEADERS if name in request.headers), "")
+    if not given:
+        raise NotAllowed("user is missing: say for whom the prompt is")
+    return given
+
+
+async def _hand_in(request: Request, user: str, body: ChatCompletion) -> tuple[Ticket, bool]:
+    """The ticket, and whether it is for a session of its own that is closed afterwards. Raises what `submit` does."""
+    engine, agent = engine_of(request), body.model
+    if body.is_aside:
+        text = "\n\n".join(one.text for one in body.messages)
+        return await _submit(engine, Prompt(agent, text, user, f"{ASIDE}{new_id()}")), True
+    if not body.prompt.strip():
+        raise InvalidPrompt("messages: the last one must be the user's, with text")
+    retries = request.headers.get(RETRY_COUNT, "0")
+    is_retry = retries.isdigit() and int(retries) > 0
+    if named := _session_of(request, body):
+        return await _in_named(engine, Prompt(agent, body.prompt, user, named), body, is_retry), False
+    return await _by_history(request, user, body, is_retry), False
+
+
+def _session_of(request: Request, body: ChatCompletion) -> str:
+    given = (body.metadata or {}).get("session")
+    if isinstance(given, str) and given:
+        return given
+    return next((request.headers[name] for name in SESSION_HEADERS if request.headers.get(name)), "")
+
+
+async def _in_named(engine: Engine, prompt: Prompt, body: ChatCompletion, is_retry: bool) -> Ticket:
+    """In the session that the client has named. Raises `RequestConflict` for a history that is not the session's."""
+    key = SessionKey(prompt.agent, prompt.user, prompt.session)
+    known = await _exchanges(engine, key)
+    last = known[-1] if known else None
+    history = [one.text for one in body.history if one.role == "user"]
+    if is_retry and last is not None and last.asked == prompt.text and len(history) in (0, len(known) - 1):
+        return await engine.ticket(last.turn_id)
+    if history and history != [one.asked for one in known]:
+        raise RequestConflict(
+            f"the history is not the one of session {key}: send it as it was answered, or begin another session"
+        )
+    return await _submit(engine, prompt)
+
+
+async def _by_history(request: Request, user: str, body: ChatCompletion, is_retry: bool) -> Ticket:
+    """In the session that the history belongs to; a history that none has begins a session of its own with it."""
+    engine, agent = engine_of(request), body.model
+    recent: Recent = request.app.state.recent
+    mark = fingerprint(body.messages)
+    if is_retry and (turn_id := recent.find(user, agent, mark)):
+        return await engine.ticket(turn_id)
+    text, session = body.prompt, f"{OWN}{new_id()}"
+    if body.history:
+        found = await _find_session(request, engine, SessionKey(agent, user, ""), body.history)
+        if found is not None:
+            session = found.session
+        else:
+            told = "\n\n".join(f"{one.role}: {one.text}" for one in body.history)
+            text = EARLIER.format(told=told, prompt=body.prompt)
+    ticket = await _submit(engine, Prompt(agent, text, user, session))
+    recent.note(user, agent, mark, ticket.turn_id)
+    return ticket
+
+
+async def _submit(engine: Engine, prompt: Prompt) -> Ticket:
+    ticket = await engine.submit(prompt)
+    await ticket.accepted()
+    return ticket
+
+
+async def _find_session(
+    request: Request, engine: Engine, whose: SessionKey, history: Iterable[Message]
+) -> SessionKey | None:
+    wanted = [one.text.strip() for one in history]
+    rows = [
+        row for row in mirror_of(request).sessions() if row.key[:2] == whose[:2] and row.key.session.startswith(OWN)
+    ]
+    for row in sorted(rows, key=lambda row: -row.last_activity_at)[:MOST_LOOKED_AT]:
+        said = [part.strip() for one in await _exchanges(engine, row.key) for part in (one.asked, one.answered or "")]
+        if said == wanted or _without_preamble(said) == wanted:
+            return row.key
+    return None
+
+
+def _without_preamble(said: list[str]) -> list[str]:
+    """Of a session that began with an earlier history: as its client goes on to send it."""
+    if not said or not said[0].startswith("Earlier in this conversation:"):
+        return said
+    told, _, first = said[0].removeprefix("Earlier in this conversation:").rpartition("\n\nNow:\n\n")
+    earlier = [part.strip() for part in told.strip().split("\n\n") if part.strip()]
+    spoken = [part.partition(": ")[2] if part.startswith(("user: ", "assistant: ")) else part for part in earlier]
+    return [*spoken, first.strip(), *said[1:]]
+
+
+async def _exchanges(engine: Engine, key: SessionKey) -> list[Exchange]:
+    """What callers have said in a session and how it was answered, oldest first; empty when there is none."""
+    try:
+        reader = await engine.conversation(key)
+    except UnknownTarget:
+        return []
+    try:
+        found: dict[str, Exchange] = {}
+        for entry in reader.read().entries:
+            match entry:
+                case Asked() if entry.source not in (Source.AGENT, Source.ENGINE):
+                    found[entry.turn_id] = Exchange(entry.turn_id, entry.text, None)
+                case TurnEnded(outcome=Done(text=text)) if entry.turn_id in found:
+                    found[entry.turn_id] = found[entry.turn_id]._replace(answered=text)
+        return list(found.values())
+    finally:
+        reader.close()
+
+
+async def _tidy(engine: Engine, key: SessionKey, is_aside: bool) -> None:
+    if is_aside:
+        try:
+            await engine.close_session(key)
+        except BullpenError:
+            pass  # it is gone, or closed when it expires
+
+
+# Answers
+
+
+def _envelope(ticket: Ticket, body: ChatCompletion, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{ticket.turn_id}", "object": kind, "created": int(time.time()), "model": body.model}
+
+
+def _whole(ticket: Ticket, body: ChatCompletion, outcome: Outcome) -> dict[str, Any]:
+    message = {"role": "assistant", "content": getattr(outcome, "text", "")}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    usage = _usage(getattr(outcome, "usage", Usage()))
+    return _envelope(ticket, body, "chat.completion") | {"choices": [choice], "usage": usage}
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    sent = usage.input_tokens + usage.cache_tokens
+    return {
+        "prompt_tokens": sent,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": sent + usage.output_tokens,
+    }
+
+
+def _tell_failure(outcome: Outcome) -> JSONResponse | None:
+    """None when the turn was done."""
+    if isinstance(outcome, Done):
+        return None
+    if isinstance(outcome, Expired):
+        headers = {"Retry-After": str(max(1, round(outcome.retry_after)))}
+        return openai_error(503, "saturated", outcome.message, headers)
+    if isinstance(outcome, Failed):
+        return openai_error(502, outcome.kind.value, outcome.message, {"X-Should-Retry": "false"})
+    return openai_error(409, "stopped", outcome.reason, {"X-Should-Retry": "false"})
+
+
+async def _stream(
+    engine: Engine, ticket: Ticket, body: ChatCompletion, headers: dict[str, str], is_aside: bool
+) -> Response:
+    if (failure := await _fails_soon(ticket)) is not None:
+        await _tidy(engine, ticket.key, is_aside)
+        return failure
+    envelope = _envelope(ticket, body, "chat.completion.chunk")
+
+    async def tell(emit: Emit) -> None:
+        async def give(delta: dict[str, str], finish: str | None = None) -> None:
+            choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+            await emit("", envelope | {"choices": [choice]})
+
+        await give({"role": "assistant", "content": ""})
+        held = ""
+        async for word in ticket.stream():
+            # The line break behind the last block is no part of the reply.
+            text, held = (held + AGAIN, "") if isinstance(word, StartsAgain) else (held + word, "")
+            if text.endswith("\n"):
+                text, held = text[:-1], "\n"
+            if text:
+                await give({"content": text})
+        outcome = await ticket.outcome()
+        await _tidy(engine, ticket.key, is_aside)
+        if (failure := _tell_failure(outcome)) is not None:
+            await emit("", packed=bytes(failure.body).decode())
+        else:
+            await give({}, "stop")
+            if body.stream_options is not None and body.stream_options.include_usage:
+                usage = _usage(getattr(outcome, "usage", Usage()))
+                await emit("", envelope | {"choices": [], "usage": usage})
+        await emit("", packed="[DONE]")
+
+    return LiveResponse(tell, headers=headers)
+
+
+async def _fails_soon(ticket: Ticket) -> JSONResponse | None:
+    """Waits until it is said or decided that it goes well, for a while at most."""
+    with anyio.move_on_after(STATUS_WAIT):
+        async for _ in ticket.stream():
+            return None
+        return _tell_failure(await ticket.outcome())
+    return None
