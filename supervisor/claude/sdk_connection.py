@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import importlib
+import json
 import logging
 import os
 import warnings
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
     from supervisor.claude.arrivals import Arrivals
     from supervisor.claude.messages import Translator
+    from supervisor.claude.transport import QuietTransport
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +109,7 @@ class SdkConnection:
         self._place = place
         self._launch = launch
         self._client: ClaudeSDKClient | None = None
+        self._transport: QuietTransport | None = None
         self._arrivals: Arrivals | None = None
         self._translator: Translator | None = None
         self._last_words = LastWords()
@@ -155,7 +158,7 @@ class SdkConnection:
         self._client = ClaudeSDKClient(options, transport)
         await self._client.connect()
         transport.is_connected = True
-        self._arrivals = transport.arrivals
+        self._transport, self._arrivals = transport, transport.arrivals
         info = await self._client.get_server_info() or {}
         self._pid = find_descendant(transport.pid, info.get("pid")) or transport.pid
         with contextlib.suppress(*LOST):
@@ -212,29 +215,24 @@ class SdkConnection:
                 yield from self._translator.read(message)
 
     async def send(self, text: str, uuid: str) -> None:
-        assert self._client is not None, "connected"
+        await self._write(_line_of(text, uuid, is_verbatim=True))
 
-        async def prompt() -> AsyncIterator[dict[str, Any]]:
-            yield {
-                "type": "user",
-                "message": {"role": "user", "content": text},
-                "parent_tool_use_id": None,
-                "uuid": uuid,
-            }
-
+    def send_at_once(self, text: str, uuid: str) -> bool:
+        assert self._transport is not None, "connected"
         try:
-            await self._client.query(prompt())
+            return self._transport.write_at_once(_line_of(text, uuid, is_verbatim=True))
         except Exception as error:
-            raise ClientDied(f"the prompt could not be written: {one_line(clean(str(error)), 300)}") from error
+            raise _unwritten(error) from error
 
     async def command(self, text: str, uuid: str) -> None:
-        assert self._client is not None, "connected"
-        # The SDK marks every prompt of a client as verbatim, or none; there is no public way to except one.
-        self._client._verbatim_prompts = False
+        await self._write(_line_of(text, uuid, is_verbatim=False))
+
+    async def _write(self, line: str) -> None:
+        assert self._transport is not None, "connected"
         try:
-            await self.send(text, uuid)
-        finally:
-            self._client._verbatim_prompts = True
+            await self._transport.write(line)
+        except Exception as error:
+            raise _unwritten(error) from error
 
     async def interrupt(self) -> None:
         assert self._client is not None, "connected"
@@ -398,3 +396,22 @@ class SdkConnection:
         if isinstance(verdict.answer, Choose):
             return PermissionResultAllow(updated_input=to_input(request, verdict.answer))
         return PermissionResultAllow(updated_input=request.arguments)
+
+
+def _line_of(text: str, uuid: str, *, is_verbatim: bool) -> str:
+    """A prompt as the SDK's client writes it. That client marks all its prompts as verbatim, or none, and writes them
+    only where it may wait."""
+    from claude_agent_sdk._internal.query import stamp_user_message
+
+    message = {
+        "type": "user",
+        "message": {"role": "user", "content": text},
+        "parent_tool_use_id": None,
+        "uuid": uuid,
+        "session_id": "default",
+    }
+    return json.dumps(stamp_user_message(message, is_verbatim)) + "\n"
+
+
+def _unwritten(error: Exception) -> ClientDied:
+    return ClientDied(f"the prompt could not be written: {one_line(clean(str(error)), 300)}")

@@ -12,6 +12,7 @@ to `arrivals`.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -19,7 +20,7 @@ from functools import partial
 from typing import Any
 
 import anyio
-from claude_agent_sdk import ClaudeAgentOptions
+from claude_agent_sdk import ClaudeAgentOptions, CLIConnectionError
 from claude_agent_sdk._internal.transport.subprocess_cli import SubprocessCLITransport
 
 from supervisor.claude.arrivals import Arrivals
@@ -54,6 +55,22 @@ class QuietTransport(SubprocessCLITransport):
         await super().connect()
         if self._process is not None:
             self._process.wait = partial(_wait, self._process.wait)  # type: ignore[method-assign]
+
+    def write_at_once(self, line: str) -> bool:
+        """Writes a line without waiting, as `write` does where it need not wait. False when it would have to, or when
+        `write` has an error to raise. Raises `CLIConnectionError` when the process has closed its input."""
+        # Neither the SDK nor anyio has a way to write that is no coroutine; the stream of asyncio below them has.
+        writer = getattr(self._process.stdin, "_stream", None) if self._process is not None else None
+        is_free = self._ready and self._exit_error is None and not self._write_lock.locked()
+        if not is_free or not isinstance(writer, asyncio.StreamWriter):
+            return False
+        pipe = writer.transport
+        if pipe.is_closing() or pipe.get_write_buffer_size():
+            return False
+        writer.write(line.encode())
+        if pipe.is_closing():
+            raise CLIConnectionError("its input is closed")
+        return True
 
     def read_messages(self) -> AsyncIterator[dict[str, Any]]:
         return self._divide(super().read_messages())

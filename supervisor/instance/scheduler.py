@@ -192,9 +192,9 @@ class Scheduler:
 
     def look_again(self) -> None:
         """Counts places and notes shortages again, where no step can have become possible."""
-        self._note(self.scene())
+        self._note(None)
 
-    def _note(self, scene: Scene) -> None:
+    def _note(self, scene: Scene | None) -> None:
         self._number_places(scene)
         self._note_backoff()
         self._note_shortage()
@@ -248,11 +248,11 @@ class Scheduler:
         self.pool.cold += 1
         return "cold"
 
-    def _number_places(self, scene: Scene) -> None:
+    def _number_places(self, scene: Scene | None) -> None:
         """Counts again who is next, and has those looked at who have moved up or down."""
         order = self._turns.ready
         if len(order) > 1:
-            order = tuple(in_fair_order(scene)) if len(order) <= MOST_PLACED else ()
+            order = tuple(in_fair_order(scene or self.scene())) if len(order) <= MOST_PLACED else ()
         before, self._places = self._places, {session.key: place for place, session in enumerate(order, start=1)}
         for key in before.keys() | self._places.keys():
             if before.get(key) != self._places.get(key):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,9 @@ from supervisor.journal.notes import Parameters
 from supervisor.journal.schema import APPLICATION, Mark
 
 COUNT = "UPDATE identity SET commits = commits + 1"
+
+GIVE_WAY = 0.000_1
+"""Seconds; about what the system needs to wake the loop."""
 
 _Identity = tuple[int, int]
 """Device and inode."""
@@ -28,11 +32,12 @@ class Guard:
 
     def __init__(self, path: Path, held: Hold, mark: Mark) -> None:
         """`path` is the journal's, open already. `mark` is what the journal says of itself."""
-        self._path = path
         self._held = held
         self._mark = mark
-        self._folder = _identify(path.parent)
-        self._files = {name: _identify(name) for name in (path, *map(Path, (f"{path}-wal", f"{path}-shm")))}
+        # As texts: of five looks before every commit, paths would take half the time.
+        self._folder_name, self._lock_name = str(path.parent), str(held.path)
+        self._folder = _identify(self._folder_name)
+        self._files = {name: _identify(name) for name in (str(path), f"{path}-wal", f"{path}-shm")}
         held.note(mark)
 
     def check(self) -> None:
@@ -45,7 +50,7 @@ class Guard:
         self._held.note(self._mark)
 
     def _find_fault(self) -> Fault | None:
-        if (fault := _compare(self._path.parent, self._folder, faults.FOLDER_GONE, faults.FOLDER_REPLACED)) is not None:
+        if (fault := _compare(self._folder_name, self._folder, faults.FOLDER_GONE, faults.FOLDER_REPLACED)) is not None:
             return fault
         for file, known in self._files.items():
             if known is None:
@@ -53,10 +58,10 @@ class Guard:
             elif (fault := _compare(file, known, faults.FILE_GONE, faults.FILE_REPLACED)) is not None:
                 return fault
         held = os.fstat(self._held.descriptor)
-        return _compare(self._held.path, (held.st_dev, held.st_ino), faults.LOCK_GONE, faults.LOCK_GONE)
+        return _compare(self._lock_name, (held.st_dev, held.st_ino), faults.LOCK_GONE, faults.LOCK_GONE)
 
 
-def _identify(path: Path) -> _Identity | None:
+def _identify(path: str) -> _Identity | None:
     try:
         found = os.stat(path)
     except OSError:
@@ -64,7 +69,7 @@ def _identify(path: Path) -> _Identity | None:
     return found.st_dev, found.st_ino
 
 
-def _compare(path: Path, known: _Identity | None, gone: Fault, replaced: Fault) -> Fault | None:
+def _compare(path: str, known: _Identity | None, gone: Fault, replaced: Fault) -> Fault | None:
     found = _identify(path)
     if found == known:
         return None
@@ -100,4 +105,6 @@ def transact(
         raise
     on_durable()
     if steps:
+        # The loop has the interpreter first: what waits for the commit need not wait for its count as well.
+        time.sleep(GIVE_WAY)
         guard.note_commit()

@@ -167,7 +167,26 @@ class Client(Generic[PlaceT]):
         self._written = asyncio.Event()
         self._result_seen = asyncio.Event()
         self.is_undelivered = True
-        self._outbox.send_nowait(_Letter(text, uuid, recorded, is_command))
+        letter = _Letter(text, uuid, recorded, is_command)
+        if not (recorded.is_set() and self._write_at_once(letter)):
+            self._outbox.send_nowait(letter)
+
+    def _write_at_once(self, letter: _Letter) -> bool:
+        """A prompt that nothing keeps is on its way before anything else is done for its turn. False when something
+        does: then it waits for that."""
+        if letter.is_command or self._own_over is not None or self._is_stirred or self._ending.is_set():
+            return False
+        try:
+            if not self._connection.send_at_once(letter.text, letter.uuid):
+                return False
+            self._note_written()
+        except ClientDied as error:
+            self._die(error)
+        return True
+
+    def _note_written(self) -> None:
+        self.is_undelivered = False
+        self._written.set()
 
     def interrupt(self) -> None:
         """Stops what runs, a turn that the CLI began by itself included; the Results that follow are told as any
@@ -399,8 +418,7 @@ class Client(Generic[PlaceT]):
                     await self._connection.command(letter.text, letter.uuid)
                 else:
                     await self._connection.send(letter.text, letter.uuid)
-                self.is_undelivered = False
-                self._written.set()
+                self._note_written()
             except ClientDied as error:
                 self._die(error)
 

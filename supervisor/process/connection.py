@@ -73,6 +73,9 @@ class Connection(Protocol):
     async def send(self, text: str, uuid: str) -> None:
         """Writes one prompt. Raises `ClientDied`."""
 
+    def send_at_once(self, text: str, uuid: str) -> bool:
+        """The same without waiting. False, and nothing is written, when that cannot be done. Raises `ClientDied`."""
+
     async def command(self, text: str, uuid: str) -> None:
         """Writes a command of the CLI (`/compact`): a prompt that reads like one is only text. Raises `ClientDied`."""
 

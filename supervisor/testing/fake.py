@@ -396,6 +396,13 @@ class FakeConnection:
                 yield event
 
     async def send(self, text: str, uuid: str) -> None:
+        self._take(text, uuid)
+
+    def send_at_once(self, text: str, uuid: str) -> bool:
+        self._take(text, uuid)
+        return True
+
+    def _take(self, text: str, uuid: str) -> None:
         if not self.is_alive:
             raise ClientDied("Cannot write to terminated process")
         if self._uuid or (self._is_awake and not self.may_be_overtaken):

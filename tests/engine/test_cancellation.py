@@ -83,6 +83,9 @@ class GatedConnection(FakeConnection):
         await self.world.barrier.pass_through("send")
         await super().send(text, uuid)
 
+    def send_at_once(self, text: str, uuid: str) -> bool:
+        return False  # a prompt that may be cut off here is one that waits
+
     async def interrupt(self) -> None:
         await self.world.barrier.pass_through("interrupt")
         await super().interrupt()

@@ -121,6 +121,7 @@ async def test_an_interrupt_waits_for_the_prompt_that_is_just_being_written(star
             await send(text, uuid)
 
         agent.send = send_slowly  # type: ignore[method-assign]
+        agent.send_at_once = lambda *_: False  # type: ignore[method-assign]
         ticket = await supervisor.submit(Prompt("desk", "second", user="ana"))
         await is_writing.wait()
         await supervisor.interrupt(ticket.key)

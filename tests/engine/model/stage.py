@@ -281,11 +281,15 @@ class _Watched:
     def open(self, launch: Launch) -> Any:
         self._on_open()
         connection: Any = self._connector.open(launch)
-        send, on_send = connection.send, self._on_send
+        send, send_at_once, on_send = connection.send, connection.send_at_once, self._on_send
 
         async def send_and_tell(text: str, uuid: str) -> None:
             on_send(launch.client_id, text)
             await send(text, uuid)
 
-        connection.send = send_and_tell
+        def send_at_once_and_tell(text: str, uuid: str) -> bool:
+            on_send(launch.client_id, text)
+            return bool(send_at_once(text, uuid))
+
+        connection.send, connection.send_at_once = send_and_tell, send_at_once_and_tell
         return connection
