@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 # Most tests wait for real processes: one more than there are processors keeps these busy.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # Tests start hundreds of processes: where Python may not keep what it has compiled, each compiles all of it again.
-test quick check: export PYTHONDONTWRITEBYTECODE =
+test quick check compiled-tests: export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test quick probes check lint lint-format lint-types lint-imports soak mutants chaos bench bench-ui format schema screenshots clean
+.PHONY: help demo run test quick probes check lint lint-format lint-types lint-imports compiled-tests soak mutants chaos bench bench-ui format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ check: lint ## Format, lint, types, import contracts, and the tests that need no
 	$(BIN)/python -m pytest tests/unit -q
 
 lint: lint-types lint-imports lint-format ## Format, lint, types and import contracts
+
+compiled-tests: $(VENV)/installed-test
+	$(BIN)/python -m pytest --collect-only -q | tail -1
 
 lint-format: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

@@ -203,15 +203,20 @@ def test_ask_that_is_told_to_go_leaves_no_process(folder: Path, number: signal.S
 
 
 def test_a_reader_who_leaves_and_a_full_disk_are_no_tracebacks(folder: Path) -> None:
-    command = f"{sys.executable} -m tui ask desk '[[stream: 20000 words, 0]]' --rehearsal"
+    # A pipe holds 64 KiB: more than that is written to a reader who has left.
+    ask_for = f"{sys.executable} -m tui ask desk '[[stream: {{}} words, 0]]' --rehearsal"
     where = f"--templates {folder} --state {folder.parent / 'state'}"
     piped = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command} {where} | head -c 10"],
+        ["bash", "-c", f"set -o pipefail; {ask_for.format(10_000)} {where} | head -c 10"],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (piped.stderr, piped.returncode) == ("", 141)
     full = subprocess.run(
-        ["bash", "-c", f"{command} {where} > /dev/full"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        ["bash", "-c", f"{ask_for.format(10)} {where} > /dev/full"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert full.stderr == "bullpen: the answer could not be written: No space left on device\n"
     assert full.returncode == 2
