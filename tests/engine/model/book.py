@@ -10,11 +10,10 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from supervisor.api import events as past
 from supervisor.api.engine import Ticket
-from supervisor.api.errors import BullpenError, Refused
+from supervisor.api.errors import Refused
 from supervisor.api.types import (
     Cancelled,
     Done,
@@ -32,6 +31,7 @@ from supervisor.config.templates import Template
 from supervisor.process.end_reason import EndReason
 from supervisor.recovery.takeover import LAST_WORDS
 from supervisor.testing import Written
+from tests.engine.model.entry import COME_BACK, Entry, is_of
 from tests.engine.model.kept import Kept, KeptTurn
 
 STATUS_KINDS = {
@@ -52,66 +52,10 @@ NEVER = (
     EndReason.RECYCLED,
 )
 """Reasons that never end a turn: activity is never evicted."""
-COME_BACK = "Go on with what you were doing."
-"""How the words end that a turn comes back with after its question was answered without a client."""
-
-_PUT_BACK, _REPLAYED = -2, -1
 
 
 class Broken(AssertionError):
     """A law does not hold."""
-
-
-@dataclass(eq=False)
-class Entry:
-    """One prompt that was handed in."""
-
-    turn_id: str
-    key: SessionKey
-    prompt: Prompt
-    number: int
-    accepted_at: float
-    """Seconds of the loop."""
-    ticket: Ticket | None = None
-    """What its caller holds; None after a restart, and for what a restart sends again by itself."""
-    replays: str = ""
-    """Id of the interrupted turn whose prompt it sends again."""
-    grounds: set[str] = field(default_factory=set)
-    """Reasons the test has given for an end: words of an outcome."""
-    clients: list[str] = field(default_factory=list)
-    """Where it was started; more than one when it was put back."""
-    is_put_back: bool = False
-    is_delivered: bool = False
-    """A process was given its words."""
-    is_queued: bool = False
-    """The feed has told that it waits."""
-    is_accepted: bool = False
-    """Its caller was told that it is recorded for good."""
-    told: Outcome | None = None
-    """The outcome its caller was told."""
-    error: BullpenError | None = None
-    """What its caller was told instead of an outcome."""
-    outcome: Outcome | None = None
-    """The outcome that the feed has told."""
-    is_suspended: bool = False
-    """It is left to the next run."""
-    is_forgotten: bool = False
-    """Its session was taken off the books, and its turns with it."""
-    is_refused: bool = False
-    """It could not be recorded: nothing of it is left."""
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        if self.is_put_back:
-            return _PUT_BACK, 0
-        return (_REPLAYED if self.replays else int(self.prompt.priority)), self.number
-
-    @property
-    def is_open(self) -> bool:
-        return self.outcome is None and not self.is_suspended and not self.is_refused
-
-    def __repr__(self) -> str:
-        return f"<{self.prompt.text!r} of {self.key}, turn {self.turn_id}>"
 
 
 class Book:
@@ -418,11 +362,11 @@ class Book:
         return "" if is_right else "nothing that was done explains it"
 
     def _was_answered(self, entry: Entry) -> bool:
-        return any(client == entry.clients[-1] and _is_of(entry, words) for client, words in self.replied)
+        return any(client == entry.clients[-1] and is_of(entry, words) for client, words in self.replied)
 
     def _was_refused(self, entry: Entry, kind: FailureKind) -> bool:
         return any(
-            client == entry.clients[-1] and _is_of(entry, words) and kind in found
+            client == entry.clients[-1] and is_of(entry, words) and kind in found
             for (client, words), found in self.refused.items()
         )
 
@@ -439,11 +383,6 @@ class Book:
             is_limited = self.templates[entry.key.instance].turn_timeout is not None
             return "" if is_limited else "it has no time limit"
         return "" if reason in entry.grounds else "nobody asked for it"
-
-
-def _is_of(entry: Entry, words: str) -> bool:
-    """Whether that is what its agent was sent."""
-    return words == entry.prompt.text or words.endswith(COME_BACK)
 
 
 def _hold(law: bool, otherwise: str) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from supervisor.api.snapshot import ClientRow, Snapshot
 from supervisor.api.types import FailureKind, InstanceState, SessionState, SlotState, WhyWaiting
 from supervisor.engine.row_builders import SHOWN_WAITING
-from tests.engine.model.book import COME_BACK, Book
+from tests.engine.model.book import Book
+from tests.engine.model.entry import COME_BACK
 from tests.engine.model.order import breaches_of_order
 from tests.engine.model.stage import Stage
 

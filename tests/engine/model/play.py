@@ -17,7 +17,8 @@ from supervisor.engine.supervisor import Supervisor
 from supervisor.process.end_reason import EndReason
 from supervisor.scheduling.dispatcher import Decision, Scene
 from supervisor.testing import FakeConnection
-from tests.engine.model.book import Book, Broken, Entry
+from tests.engine.model.book import Book, Broken
+from tests.engine.model.entry import Entry
 from tests.engine.model.houses import EXPECTED_BYTES, HOUSES, INSTANCES, Figures, make_house
 from tests.engine.model.kept import read_journal
 from tests.engine.model.laws import (
