@@ -16,9 +16,10 @@ from supervisor.api.errors import BullpenError, InvalidPrompt, UnknownTarget
 from supervisor.api.types import Done, Expired, Failed, Outcome, SessionKey, TurnState, TurnView
 from supervisor.gateway.access import AnyCaller, Caller
 from supervisor.gateway.bodies import AnswerBody, Json, PromptBody
-from supervisor.gateway.documents import ACCEPTING, TOLD, problems, turn_at
+from supervisor.gateway.documents import ACCEPTING, EVENTS, TOLD, either, problems, turn_at
 from supervisor.gateway.live_response import LiveResponse
 from supervisor.gateway.mirror import Mirror
+from supervisor.gateway.names import Name
 from supervisor.gateway.problems import problem
 from supervisor.gateway.turn_events import Mark, TurnEvents, describe_outcome, read_mark
 
@@ -63,7 +64,7 @@ async def _only_agent(engine: Engine) -> str:
     "/chat",
     summary="Send a prompt and follow it to its end.",
     response_class=LiveResponse,
-    responses=turn_at(200) | ACCEPTING,
+    responses=either(turn_at(200)[200]["content"]) | ACCEPTING,
 )
 async def chat(request: Request, caller: AnyCaller, body: PromptBody, idempotency_key: IdempotencyKey = "") -> Response:
     """Answers with server-sent events: `queued`, `started`, `text`, `tool`, `question`, `notice`, and one `done` or
@@ -94,7 +95,7 @@ async def submit(
     summary="How far a turn is, or how it ended.",
     responses=turn_at(200) | problems(404, 422, 503),
 )
-async def look_at_turn(request: Request, caller: AnyCaller, turn_id: str) -> Json:
+async def look_at_turn(request: Request, caller: AnyCaller, turn_id: Name) -> Json:
     return describe_turn(await _own_turn(request, caller, turn_id))
 
 
@@ -102,9 +103,9 @@ async def look_at_turn(request: Request, caller: AnyCaller, turn_id: str) -> Jso
     "/turns/{turn_id}/events",
     summary="Everything a turn tells, from its beginning, to its end.",
     response_class=LiveResponse,
-    responses=TOLD | problems(404, 422, 503),
+    responses=EVENTS | TOLD | problems(404, 422, 503),
 )
-async def turn_events(request: Request, caller: AnyCaller, turn_id: str, last_event_id: LastEventId = "") -> Response:
+async def turn_events(request: Request, caller: AnyCaller, turn_id: Name, last_event_id: LastEventId = "") -> Response:
     """Server-sent events as of `POST /chat`, also long after its end. With `Last-Event-ID` it goes on from there."""
     await _own_turn(request, caller, turn_id)
     mark = read_mark(last_event_id)
@@ -119,7 +120,7 @@ async def turn_events(request: Request, caller: AnyCaller, turn_id: str, last_ev
     summary="Withdraw a turn that waits, interrupt it when it runs.",
     responses=turn_at(202) | problems(404, 409, 422, 503),
 )
-async def withdraw(request: Request, caller: AnyCaller, turn_id: str) -> Json:
+async def withdraw(request: Request, caller: AnyCaller, turn_id: Name) -> Json:
     caller.check_prompts()
     turn = await _own_turn(request, caller, turn_id)
     if turn.state is not TurnState.ENDED:
@@ -134,7 +135,7 @@ async def withdraw(request: Request, caller: AnyCaller, turn_id: str) -> Json:
     summary="Answer a question of an agent.",
     responses=problems(404, 409, 422, 503),
 )
-async def answer(request: Request, caller: AnyCaller, question_id: str, body: AnswerBody) -> None:
+async def answer(request: Request, caller: AnyCaller, question_id: Name, body: AnswerBody) -> None:
     caller.check_prompts()
     engine = engine_of(request)
     open_ones = {question.id: question for question in (await engine.snapshot()).questions}

@@ -16,14 +16,15 @@ from supervisor.api.errors import BullpenError, InvalidPrompt
 from supervisor.api.types import Prompt, Source
 from supervisor.gateway.access import AnyCaller
 from supervisor.gateway.callers import engine_of
-from supervisor.gateway.documents import ACCEPTING, problems
+from supervisor.gateway.documents import ACCEPTING, ANYTHING, EVENTS, problems
 from supervisor.gateway.live_response import Emit, LiveResponse
+from supervisor.gateway.names import Name
 from supervisor.gateway.packed import Packed
 from supervisor.gateway.tokens import Role
 
 router = APIRouter()
 
-SEEN: dict[str, Any] = {"content": {"application/json": {"schema": {}}}}
+SEEN: dict[str, Any] = {"content": {"application/json": ANYTHING}}
 PROMPT_EXAMPLE = {"agent": "helpdesk", "text": "The printer is on fire.", "user": "ana"}
 
 
@@ -61,7 +62,7 @@ async def submit_prompt(
     response_class=Packed,
     responses={200: SEEN, **problems(404, 422, 500, 503)},
 )
-async def view_turn(request: Request, caller: AnyCaller, turn_id: str) -> Response:
+async def view_turn(request: Request, caller: AnyCaller, turn_id: Name) -> Response:
     turn = await engine_of(request).turn(turn_id)
     caller.check_turn(turn)
     return Packed(turn)
@@ -71,12 +72,12 @@ async def view_turn(request: Request, caller: AnyCaller, turn_id: str) -> Respon
     "/turns/{turn_id}/stream",
     summary="The reply's text as it arrives, and the outcome.",
     response_class=LiveResponse,
-    responses=problems(404, 422, 500, 503),
+    responses=EVENTS | problems(404, 422, 500, 503),
 )
 async def stream_turn(
     request: Request,
     caller: AnyCaller,
-    turn_id: str,
+    turn_id: Name,
     text: Annotated[bool, Query(description="Whether the text is told, or the outcome alone.")] = True,
     whole: Annotated[bool, Query(description="Tell a block when it is finished: nothing told is ever void.")] = False,
 ) -> Response:

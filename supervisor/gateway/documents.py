@@ -55,9 +55,32 @@ def problems(*statuses: int) -> Answers:
 
 
 ACCEPTING = problems(404, 409, 413, 422, 429, 500, 502, 503)
+ANYTHING: Json = {"schema": {"type": ["object", "array", "string", "number", "boolean", "null"]}}
+"""Where the contract's own types say what there is."""
+STREAM: Json = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "properties": {"event": {"type": "string"}, "data": {"type": "string"}, "id": {"type": "string"}},
+        }
+    }
+}
+EVENTS: Answers = {200: {"description": "Server-sent events.", "content": STREAM}}
+PACKED: Answers = {200: {"content": {"application/json": ANYTHING}}}
 TOLD: Answers = {204: {"description": "Everything was told before."}}
+
+
+def either(content: Json) -> Answers:
+    """A stream, or a whole answer."""
+    return {200: {"content": STREAM | content}}
 
 
 def turn_at(status: int) -> Answers:
     """A turn, answered with that status."""
     return {status: {"content": {"application/json": {"example": TURN_EXAMPLE}}}}
+
+
+def like_openai(answers: Answers) -> Answers:
+    """The same answers with the bodies that OpenAI's API has for errors."""
+    content = {"application/json": {"schema": {"type": "object", "required": ["error"]}}}
+    return {status: {**told, "content": content} for status, told in answers.items()}

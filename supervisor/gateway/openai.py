@@ -23,7 +23,7 @@ from supervisor.api.ids import new_id
 from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, SessionKey, Source, Usage
 from supervisor.gateway.access import AnyCaller, Caller
 from supervisor.gateway.callers import engine_of, mirror_of
-from supervisor.gateway.documents import ACCEPTING, problems
+from supervisor.gateway.documents import ACCEPTING, ANYTHING, either, like_openai, problems
 from supervisor.gateway.live_response import Emit, LiveResponse
 from supervisor.gateway.openai_bodies import ChatCompletion, Message, fingerprint
 from supervisor.gateway.problems import NotAllowed, openai_error
@@ -73,7 +73,7 @@ class Exchange(NamedTuple):
     """None while it has not ended well."""
 
 
-@router.get("/models", summary="The agents.", responses=problems())
+@router.get("/models", summary="The agents.", responses=like_openai(problems()))
 async def models(request: Request, caller: AnyCaller) -> dict[str, Any]:
     names = [row.name for row in (await engine_of(request).snapshot()).instances]
     shown = [name for name in names if caller.agent in ("", name)]
@@ -86,8 +86,8 @@ async def models(request: Request, caller: AnyCaller) -> dict[str, Any]:
 @router.post(
     "/chat/completions",
     summary="A prompt, as OpenAI's API takes it.",
-    response_class=Response,
-    responses=ACCEPTING,
+    response_class=LiveResponse,
+    responses=either({"application/json": ANYTHING}) | like_openai(ACCEPTING),
 )
 async def complete(request: Request, caller: AnyCaller, body: ChatCompletion) -> Response:
     """Errors are in that API's form too. Agents' tool calls stay inside: text is all that is answered."""

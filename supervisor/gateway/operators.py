@@ -8,6 +8,7 @@ from typing import Annotated
 import anyio
 from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from supervisor.api.actor import acting
 from supervisor.api.changes import Changes
@@ -18,8 +19,9 @@ from supervisor.api.types import SessionKey
 from supervisor.gateway.access import AnyCaller, Caller, Operator
 from supervisor.gateway.bodies import DrainBody, InterruptBody, LimitBody, ScaleBody
 from supervisor.gateway.callers import describe_turn, engine_of, mirror_of
-from supervisor.gateway.documents import Answers, problems
+from supervisor.gateway.documents import EVENTS, PACKED, problems
 from supervisor.gateway.live_response import Emit, LiveResponse
+from supervisor.gateway.names import AgentName, Name
 from supervisor.gateway.packed import Packed
 from supervisor.gateway.problems import problem
 
@@ -27,13 +29,14 @@ router = APIRouter()
 
 SESSION = "/sessions/{instance:path}/{user}/{session}"
 """The name of an agent may hold slashes; no id of a user or a session does."""
+SESSION_VERBS = ("conversation", "glimpse", "interrupt", "hibernate", "drop", "replay", "compact")
+"""What may follow a session in a path."""
 FEED_PAUSE = 0.05
 """Seconds between two tellings of the feed: what changed in between is told once."""
 
 
 SEEN = problems(404, 422, 500, 503)
 DONE = problems(404, 409, 422, 500, 503)
-PACKED: Answers = {200: {"content": {"application/json": {"schema": {}}}}}
 
 
 # Looking
@@ -44,7 +47,9 @@ async def snapshot(request: Request, caller: Operator) -> Response:
     return Packed(await engine_of(request).snapshot())
 
 
-@router.get("/feed", summary="The state, then everything that changes.", response_class=LiveResponse, responses=SEEN)
+@router.get(
+    "/feed", summary="The state, then everything that changes.", response_class=LiveResponse, responses=EVENTS | SEEN
+)
 async def feed(request: Request, caller: Operator) -> Response:
     """Server-sent events: `changes`, the first with a whole snapshot. A reader that was cut gets a fresh one."""
     engine = engine_of(request)
@@ -119,14 +124,14 @@ def _key(caller: Caller, instance: str, user: str, session: str) -> SessionKey:
     f"{SESSION}/conversation",
     summary="What is said in a session, as it is said.",
     response_class=LiveResponse,
-    responses=SEEN,
+    responses=EVENTS | SEEN,
 )
 async def conversation(
     request: Request,
     caller: AnyCaller,
-    instance: str,
-    user: str,
-    session: str,
+    instance: AgentName,
+    user: Name,
+    session: Name,
     cursor: Annotated[str, Query(description="`entries.characters.voided` of the last reading.")] = "",
 ) -> Response:
     """Server-sent events: `reading`, each with the cursor from which the next goes on; its id is that cursor."""
@@ -161,9 +166,9 @@ def read_cursor(text: str) -> Cursor:
 async def glimpse(
     request: Request,
     caller: AnyCaller,
-    instance: str,
-    user: str,
-    session: str,
+    instance: AgentName,
+    user: Name,
+    session: Name,
     count: Annotated[int, Query(ge=1, le=1_000)] = 20,
 ) -> Response:
     return Packed(await engine_of(request).glimpse(_key(caller, instance, user, session), count))
@@ -173,9 +178,9 @@ async def glimpse(
 async def interrupt(
     request: Request,
     caller: AnyCaller,
-    instance: str,
-    user: str,
-    session: str,
+    instance: AgentName,
+    user: Name,
+    session: Name,
     body: Annotated[InterruptBody, Body()] = InterruptBody(),
 ) -> dict[str, bool]:
     caller.check_prompts()
@@ -194,27 +199,29 @@ async def _for_session(
 
 
 @router.post(f"{SESSION}/hibernate", status_code=204, summary="End an idle session's process.", responses=DONE)
-async def hibernate(request: Request, caller: Operator, instance: str, user: str, session: str) -> Response:
+async def hibernate(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> Response:
     return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).hibernate)
 
 
 @router.post(f"{SESSION}/drop", status_code=204, summary="Leave the interrupted turn as it is.", responses=DONE)
-async def drop(request: Request, caller: Operator, instance: str, user: str, session: str) -> Response:
+async def drop(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> Response:
     return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).drop_offer)
 
 
 @router.delete(SESSION, status_code=204, summary="Remove a session from the books.", responses=DONE)
-async def close(request: Request, caller: Operator, instance: str, user: str, session: str) -> Response:
+async def close(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> Response:
+    if "/" in instance and session in SESSION_VERBS:
+        raise HTTPException(405, "a route of another method")  # of the session before it
     return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).close_session)
 
 
 @router.post(f"{SESSION}/replay", status_code=202, summary="Send the interrupted turn again.", responses=DONE)
-async def replay(request: Request, caller: Operator, instance: str, user: str, session: str) -> JSONResponse:
+async def replay(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> JSONResponse:
     return await _begin(request, caller, SessionKey(instance, user, session), "replay")
 
 
 @router.post(f"{SESSION}/compact", status_code=202, summary="Shorten a conversation.", responses=DONE)
-async def compact(request: Request, caller: Operator, instance: str, user: str, session: str) -> JSONResponse:
+async def compact(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> JSONResponse:
     return await _begin(request, caller, SessionKey(instance, user, session), "compact")
 
 
@@ -239,29 +246,29 @@ INSTANCE = "/instances/{instance:path}"
 
 
 @router.post(f"{INSTANCE}/pause", status_code=204, summary="New prompts queue; what runs goes on.", responses=DONE)
-async def pause(request: Request, caller: Operator, instance: str) -> Response:
+async def pause(request: Request, caller: Operator, instance: AgentName) -> Response:
     return await _for_instance(caller, engine_of(request).pause(instance))
 
 
 @router.post(f"{INSTANCE}/resume", status_code=204, summary="Take back pause, drain and stop.", responses=DONE)
-async def resume(request: Request, caller: Operator, instance: str) -> Response:
+async def resume(request: Request, caller: Operator, instance: AgentName) -> Response:
     return await _for_instance(caller, engine_of(request).resume(instance))
 
 
 @router.post(f"{INSTANCE}/drain", status_code=204, summary="Empty an instance gently.", responses=DONE)
 async def drain(
-    request: Request, caller: Operator, instance: str, body: Annotated[DrainBody, Body()] = DrainBody()
+    request: Request, caller: Operator, instance: AgentName, body: Annotated[DrainBody, Body()] = DrainBody()
 ) -> Response:
     return await _for_instance(caller, engine_of(request).drain(instance, deadline=body.deadline))
 
 
 @router.post(f"{INSTANCE}/kill", status_code=204, summary="End everything of an instance now.", responses=DONE)
-async def kill(request: Request, caller: Operator, instance: str) -> Response:
+async def kill(request: Request, caller: Operator, instance: AgentName) -> Response:
     return await _for_instance(caller, engine_of(request).kill(instance))
 
 
 @router.post(f"{INSTANCE}/scale", status_code=204, summary="Change how many turns may run.", responses=DONE)
-async def scale(request: Request, caller: Operator, instance: str, body: ScaleBody) -> Response:
+async def scale(request: Request, caller: Operator, instance: AgentName, body: ScaleBody) -> Response:
     return await _for_instance(caller, engine_of(request).scale(instance, body.max_sessions))
 
 
@@ -269,7 +276,7 @@ async def scale(request: Request, caller: Operator, instance: str, body: ScaleBo
 async def clear_queue(
     request: Request,
     caller: Operator,
-    instance: str,
+    instance: AgentName,
     user: Annotated[str, Query(description="With `session`: only what waits there.")] = "",
     session: str = "",
 ) -> dict[str, int]:
@@ -287,7 +294,7 @@ async def limits(request: Request, caller: Operator, instance: str = "") -> dict
 
 
 @router.put("/limits/{limit}", status_code=204, summary="Change one limit until the next restart.", responses=DONE)
-async def adjust(request: Request, caller: Operator, limit: str, body: LimitBody) -> Response:
+async def adjust(request: Request, caller: Operator, limit: Name, body: LimitBody) -> Response:
     return await _for_instance(caller, engine_of(request).adjust(body.instance, limit, body.value))
 
 
@@ -295,12 +302,12 @@ async def adjust(request: Request, caller: Operator, limit: str, body: LimitBody
 
 
 @router.delete("/clients/{client:path}", status_code=204, summary="End one client; its session stays.", responses=DONE)
-async def kill_client(request: Request, caller: Operator, client: str) -> Response:
+async def kill_client(request: Request, caller: Operator, client: AgentName) -> Response:
     return await _for_instance(caller, engine_of(request).kill_client(client))
 
 
 @router.delete("/users/{user}", summary="Remove a person: sessions, words and files.", responses=DONE)
-async def forget(request: Request, caller: Operator, user: str) -> dict[str, int]:
+async def forget(request: Request, caller: Operator, user: Name) -> dict[str, int]:
     with acting(caller.actor):
         return {"sessions": await engine_of(request).forget_user(user)}
 

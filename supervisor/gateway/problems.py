@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -26,7 +27,7 @@ STALE_RETRY = 5
 
 NO_RETRY = {"X-Should-Retry": "false"}
 OPENAI = "/v1/"
-_KEPT = ("retry-after", "x-should-retry", "www-authenticate")
+_KEPT = ("allow", "retry-after", "x-should-retry", "www-authenticate")
 
 _log = logging.getLogger(__name__)
 
@@ -129,15 +130,30 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def missing(request: Request, error: HTTPException) -> JSONResponse:
-        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        status, headers = error.status_code, dict(error.headers or {})
+        if status == 400:
+            status = 422  # the body is no JSON
+        if status == 405:
+            headers["Allow"] = ", ".join(_allowed(app, request.url.path))
+        kind = HTTPStatus(status).phrase.lower().replace(" ", "-")
         detail = f"{request.method} {request.url.path}: {str(error.detail).lower()}; /openapi.json says what there is"
-        return _like_openai(request, problem(error.status_code, kind, detail, dict(error.headers or {})))
+        return _like_openai(request, problem(status, kind, detail, headers))
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JSONResponse:
         _log.error("a request failed", exc_info=error)
         answer = problem(500, "internal-error", "a mistake of bullpen's own; its log has the details", NO_RETRY)
         return _like_openai(request, answer)
+
+
+def _allowed(app: FastAPI, path: str) -> list[str]:
+    """The methods that the path takes, of all routes that share it."""
+    found: set[str] = set()
+    for template, methods in app.openapi()["paths"].items():
+        pattern = re.sub(r"\\{\w+:path\\}", ".+", re.escape(template).replace("\\:", ":"))
+        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", pattern), path):
+            found |= {method.upper() for method in methods}
+    return sorted(found)
 
 
 def _field(location: tuple[int | str, ...]) -> str:

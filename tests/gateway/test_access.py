@@ -64,7 +64,8 @@ async def test_without_a_token_or_with_a_wrong_one_nothing_is_told(house: Open) 
                     continue
                 assert answer.status_code == 401, (method, path)
                 assert answer.headers["www-authenticate"].startswith("Bearer")
-                assert answer.headers["content-type"] == "application/problem+json"
+                told = "application/json" if path.startswith("/v1/") else "application/problem+json"
+                assert answer.headers["content-type"] == told, path
 
 
 CALLERS = {
@@ -83,6 +84,8 @@ CALLERS = {
     ("GET", "/sessions/desk/ana/default/glimpse"),
     ("POST", "/sessions/desk/ana/default/interrupt"),
     ("GET", "/whoami"),
+    ("POST", "/v1/chat/completions"),
+    ("GET", "/v1/models"),
 }
 """What a user's token or a program's may ask; of its own."""
 
