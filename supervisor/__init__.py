@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from supervisor.api.actor import Actor as Actor
     from supervisor.api.actor import acting as acting
     from supervisor.api.changes import Changes as Changes
+    from supervisor.api.codec import pack as pack
     from supervisor.api.engine import ConversationReader as ConversationReader
     from supervisor.api.engine import Engine as Engine
     from supervisor.api.engine import FeedReader as FeedReader

@@ -21,13 +21,15 @@ PREFIX = "BULLPEN_"
 ELSEWHERE = (
     "BULLPEN_CONFIG",
     "BULLPEN_LOG",
+    "BULLPEN_URL",
+    "BULLPEN_TOKEN",
     "BULLPEN_CLIENT",
     "BULLPEN_KEEP",
     "BULLPEN_SUPERVISOR",
     "BULLPEN_UMASK",
 )
-"""Variables that are read in other places: the settings file, the log, and by the script and the guard that start a
-client."""
+"""Variables that are read in other places: the settings file, the log, which bullpen a command means, and by the script
+and the guard that start a client."""
 
 TABLES = ("instances", "gateway")
 """What only a file can say, as a table of its own."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +16,9 @@ import anyio
 from supervisor import (
     Allow,
     Answer,
+    BullpenError,
     Choose,
+    Cursor,
     Deny,
     Done,
     Expired,
@@ -26,31 +27,35 @@ from supervisor import (
     Outcome,
     Prompt,
     Question,
+    QuestionClosed,
     QuestionKind,
+    QuestionPosed,
     Refused,
     StartsAgain,
     Supervisor,
+    Ticket,
     clean,
 )
 from tui.cli.output import ask_line, tell, write
 from tui.cli.run import prepare
 from tui.cli.signals import SIGNALS
+from tui.cli.terminal_input import END_OF_INPUT, read_line
 from tui.cli.threads import run_apart
 from tui.wording.format import first_line
 from tui.wording.question_lines import fold, lines_of
 
 if TYPE_CHECKING:
-    from supervisor import Settings, Template
+    from supervisor import RemoteEngine, Settings, Template
 
 
 STARTS_AGAIN = "\n[the reply was broken off and starts again]\n"
 """On a terminal, between a part that is void and the reply that replaces it."""
 
+WITHDRAWN_WITHIN = 3.0
+"""Seconds that the end of `ask` waits for the bullpen to take its turn back."""
+
 SILENT_SECONDS = 2.0
 """After which a terminal is told that the answer is waited for."""
-
-END_OF_INPUT = "\x04"
-"""What `_read_line` returns at the end of the input."""
 
 
 async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Prompt) -> int:
@@ -76,13 +81,22 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
                 running.append(supervisor)
                 async with supervisor:
                     outcome = await _ask(supervisor, prompt, heard)
+    return SIGNALS.exit_code or 1 if outcome is None else _tell_outcome(prompt.agent, outcome)
+
+
+def _one_client(template: Template) -> Template:
+    """Without the clients that are kept for prompts to come: there is one prompt."""
+    pool = template.pool.model_copy(update={"spares": 0, "min_clients": 0})
+    return template.model_copy(update={"pool": pool})
+
+
+def _tell_outcome(agent: str, outcome: Outcome) -> int:
+    """Returns the exit code."""
     match outcome:
-        case None:
-            return SIGNALS.exit_code or 1
         case Done():
             return 0
         case Failed(kind, message):
-            tell(f"{prompt.agent} failed ({kind}): {message}")
+            tell(f"{agent} failed ({kind}): {message}")
         case Expired(message, _):
             tell(message)
         case other:
@@ -90,10 +104,26 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     return 1
 
 
-def _one_client(template: Template) -> Template:
-    """Without the clients that are kept for prompts to come: there is one prompt."""
-    pool = template.pool.model_copy(update={"spares": 0, "min_clients": 0})
-    return template.model_copy(update={"pool": pool})
+async def ask_there(prompt: Prompt, engine: RemoteEngine) -> int:
+    """The same in a bullpen that runs already. A turn whose asker is told to end is withdrawn. Raises what `Engine`
+    raises."""
+    if sys.stderr.isatty():
+        tell(f"asking the bullpen that runs at {engine.name}")
+    ticket: Ticket | None = None
+    try:
+        with _told_if_slow(prompt.agent) as heard:
+            ticket = await engine.submit(prompt)
+            async with anyio.create_task_group() as group:
+                group.start_soon(_answer_own, engine, ticket, heard)
+                await _show_reply(ticket, heard)
+                outcome = await ticket.outcome()
+                group.cancel_scope.cancel()
+    except BaseException:
+        if ticket is not None and ticket.finished is None:
+            with anyio.move_on_after(WITHDRAWN_WITHIN, shield=True), suppress(BullpenError):
+                await engine.withdraw(ticket.turn_id)
+        raise
+    return _tell_outcome(prompt.agent, outcome)
 
 
 @contextmanager
@@ -119,16 +149,20 @@ async def _ask(supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None]
         await ticket.accepted()
         if (offer := offers.get(ticket.key)) is not None:
             tell(f"{_tell_offer(offer)}")
-        is_watched = sys.stdout.isatty()
-        # What was written to a pipe cannot be taken back: there, a block is written when it is whole.
-        async for fragment in ticket.stream(whole=not is_watched):
-            heard()
-            text = STARTS_AGAIN if isinstance(fragment, StartsAgain) else fragment
-            # A pipe that is not read, or a terminal whose flow is stopped, blocks this write and nothing else.
-            await run_apart(partial(write, text, "the answer"))
+        await _show_reply(ticket, heard)
         outcome = await ticket.outcome()
         group.cancel_scope.cancel()
     return outcome
+
+
+async def _show_reply(ticket: Ticket, heard: Callable[[], None]) -> None:
+    is_watched = sys.stdout.isatty()
+    # What was written to a pipe cannot be taken back: there, a block is written when it is whole.
+    async for fragment in ticket.stream(whole=not is_watched):
+        heard()
+        text = STARTS_AGAIN if isinstance(fragment, StartsAgain) else fragment
+        # A pipe that is not read, or a terminal whose flow is stopped, blocks this write and nothing else.
+        await run_apart(partial(write, text, "the answer"))
 
 
 def _tell_offer(offer: Offer) -> str:
@@ -158,6 +192,37 @@ async def _answer_questions(supervisor: Supervisor, heard: Callable[[], None]) -
                     tell(str(error))
 
 
+async def _answer_own(engine: RemoteEngine, ticket: Ticket, heard: Callable[[], None]) -> None:
+    """Asks the questions of this one turn at the terminal; without a terminal they are the operator's."""
+    reader, cursor = await engine.conversation(ticket.key), Cursor()
+    is_attended = sys.stdin.isatty() and sys.stderr.isatty()
+    try:
+        while True:
+            reading = reader.read(cursor)
+            closed = {entry.question_id for entry in reading.entries if isinstance(entry, QuestionClosed)}
+            for entry in reading.entries:
+                if not isinstance(entry, QuestionPosed) or entry.turn_id != ticket.turn_id:
+                    continue
+                if (question := entry.question).id in closed:
+                    continue
+                heard()
+                if not is_attended:
+                    tell(
+                        f"{question.tool} ({question.summary}) waits for an operator: "
+                        f"bullpen answer {question.id} allow, or deny"
+                    )
+                    continue
+                try:
+                    await engine.answer(question.id, await _put(question))
+                except Refused as error:
+                    tell(str(error))
+            if reading.cursor == cursor:
+                await reader.next_change()
+            cursor = reading.cursor
+    finally:
+        reader.close()
+
+
 def _deny_unattended(question: Question) -> Answer:
     tell(f"denied {question.tool} ({question.summary}): nobody is at the terminal to ask")
     return Deny("Nobody can answer here: this is a one-shot command without a terminal")
@@ -170,7 +235,7 @@ async def _put(question: Question) -> Answer:
         for item in question.choices:
             _show([f"? {item.question}"])
             _show([f"  {number}. {label}  {about}" for number, (label, about) in enumerate(item.options, start=1)])
-            reply = await _read_line("  number or text: ")
+            reply = await read_line("  number or text: ")
             if reply == END_OF_INPUT:
                 return Deny("Nobody answered")
             chosen = reply.isdigit() and 1 <= int(reply) <= len(item.options)
@@ -182,7 +247,7 @@ async def _put(question: Question) -> Answer:
     asked = "[a] once, [d] deny"
     if question.always:
         keys["A"], asked = Allow(always=True), "[a] once, [A] always in this session, [d] deny"
-    while (reply := await _read_line(f"  {asked}: ")) not in keys:
+    while (reply := await read_line(f"  {asked}: ")) not in keys:
         pass
     return keys[reply]
 
@@ -193,12 +258,3 @@ def _show(texts: Sequence[str]) -> None:
         width = shutil.get_terminal_size().columns
         rows = [row for text in texts for line in clean(text).split("\n") for row in fold(line, width)]
         ask_line("".join(f"{row}\n" for row in rows))
-
-
-async def _read_line(prompt: str) -> str:
-    """What was typed before the prompt stands there answers nothing: it is taken out of the terminal first."""
-    with suppress(OSError, ValueError, termios.error):
-        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
-    ask_line(prompt)
-    line = await run_apart(sys.stdin.readline)
-    return line.strip() if line else END_OF_INPUT

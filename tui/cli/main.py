@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supervisor import show_name
-from tui.cli import tokens
+from tui.cli import house, looking, tokens, verbs
 from tui.cli.options import (
     Common,
     ConfigOption,
@@ -59,8 +59,6 @@ app = typer.Typer(
     help="Pools of Claude agents in one terminal: watched, chatted with and kept in order.",
 )
 
-app.add_typer(tokens.app)
-
 
 @app.callback(invoke_without_command=True)
 def dashboard(
@@ -97,7 +95,7 @@ def demo(
         ),
     ] = True,
 ) -> None:
-    """The dashboard in rehearsal, with a handful of simulated callers. No key, no network, no questions asked."""
+    """The dashboard in rehearsal, with simulated callers. No key, no network, no questions asked."""
     common = Common(templates, config, state, True, listen).over(context.obj)
     _open_dashboard(common, with_callers=True, with_stand_in=stand_in)
 
@@ -112,7 +110,7 @@ def serve(
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
 ) -> None:
-    """The same house without a screen: for systemd, for programs, and for dashboards that attach to it."""
+    """Runs without a screen. For systemd, for programs, and for dashboards that attach to it."""
     from tui.cli.logs import log_to_file
     from tui.cli.serve import log_to_stderr, serve
 
@@ -132,21 +130,33 @@ def ask(
     context: typer.Context,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent, as in its template.")],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask; - reads it from standard input.")],
-    user: Annotated[str, typer.Option("--user", metavar="U", help="On whose behalf.")] = "local",
+    user: Annotated[
+        str, typer.Option("--user", metavar="U", help="On whose behalf. Default: local, or the token's own user.")
+    ] = "",
     session: Annotated[
         str, typer.Option("--session", metavar="S", help="Which conversation. Default: the user's own.")
     ] = "",
+    url: house.UrlOption = "",
+    token: house.TokenOption = "",
     templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
 ) -> None:
-    """Asks one agent once: the answer goes to stdout as it is written, everything else to stderr."""
+    """Asks one agent once. The answer goes to stdout as it is written, everything else to stderr.
+
+    Where a bullpen runs over the state directory it is asked there; --templates always starts one of its own."""
     from supervisor import Prompt
-    from tui.cli.ask import ask_once
+    from tui.cli.ask import ask_once, ask_there
     from tui.cli.logs import log_to_file
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
+    where = house.Where(common, url, token)
+    if url or (common.templates is None and house.is_there(common)):
+        words = _read_input() if text == "-" else _as_text(text)
+        whose = user or ("" if url else "local")
+        prompt = Prompt(agent=agent, text=words, user=whose, session=session)
+        raise typer.Exit(house.run_there(where, partial(ask_there, prompt)))
     settings, loaded = _load(common)
     if agent not in {template.name for template in loaded.templates}:
         _tell_left_out(loaded)
@@ -154,7 +164,7 @@ def ask(
     settings.make_state_dir()
     log_to_file(settings.state_dir)
     words = _read_input() if text == "-" else _as_text(text)
-    prompt = Prompt(agent=agent, text=words, user=user, session=session)
+    prompt = Prompt(agent=agent, text=words, user=user or "local", session=session)
     raise typer.Exit(_run(partial(ask_once, loaded.templates, settings, prompt)))
 
 
@@ -166,7 +176,7 @@ def check(
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
 ) -> None:
-    """Validates templates and configuration: every mistake on a line of its own, with file and line."""
+    """Validates templates and configuration. Every mistake stands on a line of its own, with file and line."""
     settings, loaded = _load(Common(templates, config, state, rehearsal).over(context.obj))
     good = _count(len(loaded.templates), "template")
     where = show_name(settings.templates_dir)
@@ -221,7 +231,7 @@ def doctor(
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
 ) -> None:
-    """Looks at what bullpen needs here: SDK and CLI, credentials, memory, terminal."""
+    """Looks at what bullpen needs here. SDK and CLI, credentials, memory, terminal."""
     from supervisor import examine
 
     settings = settings_of(Common(templates, config, state, rehearsal).over(context.obj))
@@ -243,7 +253,7 @@ def forget(
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
 ) -> None:
-    """Removes a person: every session of that user, what was said in it, and its files, in rehearsal as well."""
+    """Removes a person. Every session of that user, what was said in it, and its files, in rehearsal as well."""
     from tui.cli.forget import forget_from_terminal
 
     folder = settings_of(Common(templates, config, state, rehearsal).over(context.obj)).state_dir
@@ -325,6 +335,10 @@ def _as_text(argument: str) -> str:
         return os.fsencode(argument).decode()
     except UnicodeError as error:
         raise InvalidPrompt("TEXT is not UTF-8 text") from error
+
+
+for _room in (looking, verbs, tokens):
+    app.add_typer(_room.app)
 
 
 def main() -> None:

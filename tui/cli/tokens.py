@@ -73,7 +73,7 @@ def list_tokens(
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
 ) -> None:
-    """Every token: what it is for, since when, and when it was used last."""
+    """Every token: what it is for, and when it was used last."""
     found = _file(context, config, state, rehearsal).all()
     for token in found:
         used = _moment(token.last_used_at) if token.last_used_at is not None else "never used"

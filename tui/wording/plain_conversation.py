@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from supervisor import Asked, Entry, Noticed, Reading, Replied, ToolCalled, ToolReturned
 from tui.wording.sanitize import clean_text
 
@@ -15,7 +13,7 @@ def plain_conversation(whole: Reading) -> str:
     """The newest `MOST_PLAIN` characters of a reading from the beginning; what is being streamed comes last."""
     parts: list[str] = []
     size = 0
-    for part in (whole.opened, *_parts(reversed(whole.entries))):
+    for part in (whole.opened, *map(plain_entry, reversed(whole.entries))):
         if part:
             parts.append(clean_text(part))
             size += len(part)
@@ -24,14 +22,15 @@ def plain_conversation(whole: Reading) -> str:
     return "\n\n".join(reversed(parts))[-MOST_PLAIN:]
 
 
-def _parts(entries: Iterable[Entry]) -> Iterable[str]:
-    for entry in entries:
-        match entry:
-            case Asked(user=user, text=text):
-                yield f"{user}: {text}"
-            case Replied(text=text) | Noticed(text=text):
-                yield text
-            case ToolCalled(tool=tool, summary=summary):
-                yield f"[{tool}] {summary}"
-            case ToolReturned(text=text):
-                yield text
+def plain_entry(entry: Entry) -> str:
+    """Empty for what has no words of its own."""
+    match entry:
+        case Asked(user=user, text=text):
+            return f"{user}: {text}"
+        case Replied(text=text) | Noticed(text=text):
+            return text
+        case ToolCalled(tool=tool, summary=summary):
+            return f"[{tool}] {summary}"
+        case ToolReturned(text=text):
+            return text
+    return ""

@@ -1,0 +1,340 @@
+"""What the commands of the command line say and do in a running bullpen, over its socket."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import typer.testing
+
+from supervisor import NotReached, RemoteEngine
+from supervisor.api.engine import Engine
+from supervisor.api.errors import Refused
+from supervisor.api.types import Prompt, SessionKey, SessionState
+from supervisor.files.socket_path import SOCKET
+from supervisor.gateway.tokens import Role
+from supervisor.permissions.requests import ToolRequest
+from supervisor.testing import FakeConnection, FakeWorld
+from tests.engine.test_questions import asking
+from tests.gateway.conftest import House, MakeTemplate, Open
+from tests.waiting import until
+from tui.cli import ask, looking, verbs
+from tui.cli import house as finding
+from tui.cli.main import app
+from tui.cli.options import Common
+
+pytestmark = pytest.mark.anyio
+
+HELLO = Prompt("desk", "hello", user="ana")
+KEY = SessionKey("desk", "ana", "default")
+PAGE = (Path(__file__).parents[2] / "docs/cli.md").read_text("utf-8")
+Printed = Callable[[], str]
+
+
+def hold(connection: FakeConnection, text: str) -> None:
+    """The fake answers when the test says so."""
+
+
+@asynccontextmanager
+async def far(home: House) -> AsyncIterator[RemoteEngine]:
+    async with RemoteEngine(socket=home.folder / SOCKET) as engine:
+        yield engine
+
+
+async def running(world: FakeWorld, engine: Engine) -> str:
+    ticket = await engine.submit(HELLO)
+    await until(lambda: bool(world.connections) and bool(world.connections[-1].prompts))
+    return ticket.turn_id
+
+
+async def test_tables_for_people_are_aligned_and_json_is_for_programs(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with house() as home, far(home) as engine:
+        await (await engine.submit(Prompt("desk", "a \x1b[31mred\x1b[0m hello", user="ana"))).outcome()
+        world.on_prompt = hold
+        await running(world, engine)
+        await engine.submit(Prompt("desk", "second", user="ana"))
+        await engine.pause("desk")
+        capsys.readouterr()
+        for show in (looking.status, looking.sessions, looking.clients, looking.queue, looking.audit):
+            await show(engine)
+            told = capsys.readouterr()
+            assert "\x1b" not in told.out
+            heading, row = [line for line in told.out.splitlines() if not line.startswith("bullpen ")][:2]
+            starts = [found.start() for found in re.finditer(r"(?<=  )\S|^\S", heading)]
+            assert all(row[start - 2 : start].strip() == "" for start in starts[1:]), f"{heading}\n{row}"
+            await show(engine, as_json=True)
+            told = capsys.readouterr()
+            assert told.out.isascii()
+            assert json.loads(told.out)
+        await looking.limits(engine, "desk")
+        assert "queue.maxWait" in capsys.readouterr().out
+        await looking.questions(engine)
+        assert capsys.readouterr().err == "bullpen: nobody asks anything\n"
+        await looking.events(engine)
+        assert "operator: pause" in capsys.readouterr().out
+
+
+async def test_a_conversation_is_printed_and_followed(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with house() as home, far(home) as engine:
+        await (await engine.submit(HELLO)).outcome()
+        await looking.logs(engine, "ana")
+        assert re.findall(r"\d\d:\d\d:\d\d  (.*)", capsys.readouterr().out) == ["ana: hello", "You said: hello"]
+        out = ""
+
+        def said(text: str) -> bool:
+            nonlocal out
+            out += capsys.readouterr().out
+            return text in out
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(looking.logs, engine, "desk/ana/default", True)
+            await until(lambda: said("You said: hello"))
+            await (await engine.submit(Prompt("desk", "more", user="ana"))).outcome()
+            await until(lambda: said("You said: more"))
+            group.cancel_scope.cancel()
+        async with anyio.create_task_group() as group:
+            group.start_soon(looking.events, engine, True)
+            await until(lambda: "following" in capsys.readouterr().err)
+            await (await engine.submit(Prompt("desk", "third", user="ana"))).outcome()
+            await until(lambda: said("turn done in"))
+            group.cancel_scope.cancel()
+
+
+async def test_a_turn_says_how_it_ended_and_fails_with_it(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with house() as home, far(home) as engine:
+        done = await engine.submit(HELLO)
+        assert await looking.turn(engine, done.turn_id, follow=True) == 0
+        assert "You said: hello" in capsys.readouterr().out
+        world.on_prompt = lambda connection, text: connection.fail(500)
+        failed = await engine.submit(Prompt("desk", "hello", user="ben"))
+        assert await looking.turn(engine, failed.turn_id, follow=True) == 1
+        assert "turn failed" in capsys.readouterr().out
+        assert await verbs.withdraw(engine, failed.turn_id, yes=True) == 1, "it has ended"
+
+
+async def test_a_verb_does_it_and_says_so(house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    world.on_prompt = hold
+    async with house() as home, far(home) as engine:
+        turn = await running(world, engine)
+        second = await engine.submit(Prompt("desk", "second", user="ana"))
+        calls: list[tuple[Any, tuple[Any, ...], str]] = [
+            (verbs.pause, ("desk",), "desk is paused"),
+            (verbs.resume, ("desk",), "desk runs"),
+            (verbs.scale, ("desk", 3), "up to 3 turns"),
+            (verbs.set_, ("desk.maxWait", "9s"), "desk.maxWait is 9s"),
+            (verbs.set_, ("max_agents", "9"), "max_agents is 9"),
+            (verbs.withdraw, (second.turn_id, True), f"turn {second.turn_id} is withdrawn"),
+            (verbs.interrupt, ("ana", True), "the turn of desk/ana/default is stopped"),
+        ]
+        for verb, arguments, words in calls:
+            assert not await verb(engine, *arguments)
+            assert words in capsys.readouterr().out
+        await (await engine.ticket(turn)).outcome()
+        assert await verbs.interrupt(engine, "ana", True) == 1
+        assert "no turn to stop" in capsys.readouterr().err
+        with anyio.fail_after(5):
+            while (await engine.snapshot()).sessions[0].state is not SessionState.IDLE:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        await verbs.cleanup(engine)
+        assert "1 idle session hibernated" in capsys.readouterr().out
+        assert await verbs.clear(engine, "desk", yes=True) == 0
+        assert await verbs.close(engine, "ana", yes=True) == 0
+        assert await verbs.kill(engine, "desk", yes=True) == 0
+        assert (await engine.snapshot()).sessions == ()
+
+
+async def test_a_drain_shows_how_far_it_is_and_returns_when_it_is_over(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.on_prompt = hold
+    async with house() as home, far(home) as engine:
+        await running(world, engine)
+        await engine.submit(Prompt("desk", "second", user="ana"))
+        codes = []
+
+        async def drain() -> None:
+            codes.append(await verbs.drain(engine, "desk", deadline=60, wait=True, yes=True))
+
+        told = ""
+
+        def says(text: str) -> bool:
+            nonlocal told
+            told += capsys.readouterr().err
+            return text in told
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(drain)
+            await until(lambda: says("0 of 2 turns done, 1 client left"))
+            await until(lambda: says("desk/ana/default"))
+            world.connections[0].reply("One.")
+            await until(lambda: says("1 of 2 turns done"))
+            await until(lambda: len(world.connections[0].prompts) == 2)
+            world.connections[0].reply("Two.")
+        assert says("2 of 2 turns done, 0 clients left")
+        assert codes == [0]
+
+
+async def test_a_question_is_shown_whole_and_answered_by_the_session_that_asks(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = ToolRequest("Bash", {"command": "ls"})
+    async with house() as home, far(home) as engine, asking(home.supervisor, world, request) as verdicts:
+        (question,) = (await engine.snapshot()).questions
+        await looking.questions(engine, str(question.key))
+        assert f"bullpen answer {question.id} allow" in capsys.readouterr().out
+        with pytest.raises(Refused, match="allow or deny"):
+            await verbs.answer(engine, question.id[:6], ["maybe"], False, "")
+        await verbs.answer(engine, str(question.key), ["allow"], False, "")
+        await until(lambda: verdicts)
+
+
+@pytest.mark.parametrize("verb", [verbs.kill, verbs.close, verbs.interrupt, verbs.clear])
+async def test_what_ends_something_is_not_done_unasked(house: Open, world: FakeWorld, verb: Any) -> None:
+    world.on_prompt = hold
+    async with house() as home, far(home) as engine:
+        await running(world, engine)
+        with pytest.raises(Refused, match="--yes"):
+            await verb(engine, "desk" if verb in (verbs.kill, verbs.clear) else "ana", False)
+        assert await engine.audit() == ()
+
+
+async def test_a_name_that_may_mean_several_is_refused_with_them(
+    house: Open, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    async with house() as home, far(home) as engine:
+        for user in ("ana", "anabel"):
+            await (await engine.submit(Prompt("desk", "hello", user=user))).outcome()
+        with pytest.raises(Refused, match="may mean 2: desk/ana/default, desk/anabel/default"):
+            await looking.logs(engine, "desk")
+        await looking.logs(engine, "ana")
+        with pytest.raises(Refused, match="no session nobody: `bullpen sessions`"):
+            await looking.logs(engine, "nobody")
+        with pytest.raises(Refused, match="no agent nobody; there are: desk"):
+            await verbs.drain(engine, "nobody", deadline=None, wait=True, yes=True)
+
+
+async def test_ask_asks_the_bullpen_that_runs(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with house() as home:
+        _, token = home.door.tokens.add(Role.USER, user="zoe")
+        async with far(home) as engine, RemoteEngine(url=home.door.url, token=token) as users:
+            assert await ask.ask_there(HELLO, engine) == 0
+            assert capsys.readouterr().out == "You said: hello\n"
+            assert await ask.ask_there(Prompt("desk", "hi", user=""), users) == 0
+            assert capsys.readouterr().out == "You said: hi\n"
+            world.on_prompt = lambda connection, text: connection.fail(500)
+            assert await ask.ask_there(HELLO, engine) == 1
+            assert "desk failed" in capsys.readouterr().err
+            world.on_prompt = hold
+            async with anyio.create_task_group() as group:
+                group.start_soon(ask.ask_there, Prompt("desk", "long", user="leo"), engine)
+                await until(lambda: any("long" in str(one.prompts) for one in world.connections))
+                group.cancel_scope.cancel()
+            (row,) = [one for one in (await home.supervisor.snapshot()).sessions if one.key.user == "leo"]
+            await until(lambda: not home.supervisor.view.session_row(row.key).turn_id)  # type: ignore[union-attr]
+
+
+async def test_a_question_of_the_asked_turn_is_left_to_an_operator_without_a_terminal(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from supervisor.api.types import Allow
+
+    verdicts: list[object] = []
+
+    def ask_first(connection: FakeConnection, text: str) -> None:
+        async def put() -> None:
+            verdicts.append(await connection.ask(ToolRequest("Bash", {"command": "ls"})))
+            connection.reply("done")
+
+        group.start_soon(put)
+
+    world.on_prompt = ask_first
+    async with house() as home, far(home) as engine, anyio.create_task_group() as group:
+        group.start_soon(ask.ask_there, HELLO, engine)
+        told = ""
+
+        def says(text: str) -> bool:
+            nonlocal told
+            told += capsys.readouterr().err
+            return text in told
+
+        await until(lambda: says("waits for an operator: bullpen answer"))
+        assert not verdicts
+        (question,) = (await engine.snapshot()).questions
+        await engine.answer(question.id, Allow())
+        await until(lambda: verdicts)
+
+
+async def test_the_house_is_found_by_its_state_directory(house: Open, tmp_path: Path) -> None:
+    common = Common(state=tmp_path / "state")
+    with pytest.raises(NotReached, match="no bullpen runs over"):
+        await finding.find_socket(common)
+    async with house() as home:
+        assert await finding.find_socket(common) == home.folder / SOCKET
+        with pytest.raises(NotReached):
+            await finding.find_socket(Common(state=tmp_path / "state", rehearsal=True))
+        above = home.folder.rename(tmp_path / "rehearsal")
+        assert await finding.find_socket(Common(state=tmp_path)) == above / SOCKET
+        above.rename(home.folder)
+    with pytest.raises(Refused, match="BULLPEN_TOKEN"):
+        async with finding.reach(finding.Where(Common(), "http://127.0.0.1:1")):
+            pass
+
+
+def commands() -> dict[str, Any]:
+    """Every command and what it is, groups opened."""
+    found: dict[str, Any] = {}
+    group = typer.main.get_command(app)
+    for name, each in group.commands.items():  # type: ignore[attr-defined]
+        if hasattr(each, "commands"):
+            found |= {f"{name} {inner}": one for inner, one in each.commands.items()}
+        else:
+            found[name] = each
+    return found
+
+
+def _name_in(usage: str) -> str:
+    """`token new [--user U]` → `token new`."""
+    return " ".join(word for word in usage.split("[")[0].split() if word.islower())
+
+
+def test_every_command_and_option_is_on_the_page_and_no_other() -> None:
+    sections = dict(re.findall(r"^\| `bullpen ([^`]*)` \|(.*)\|$", PAGE, re.MULTILINE))
+    written = {_name_in(usage) for usage in sections}
+    assert written - {""} == {*commands()}
+    common = {"--templates", "--config", "--state", "--rehearsal", "--real", "--help", "--url", "--token", "--json"}
+    for usage, words in sections.items():
+        name = _name_in(usage)
+        if not name:
+            continue
+        options = {flag for one in commands()[name].params for flag in (*one.opts, *one.secondary_opts) if "--" in flag}
+        shown = set(re.findall(r"--[a-z][a-z-]*", usage + words))
+        assert options - common <= shown, f"{name}: not on the page: {options - common - shown}"
+        assert shown <= options | common, f"{name}: not there: {shown - options}"
+
+
+def test_help_says_in_one_short_sentence_what_each_command_does() -> None:
+    for name, each in commands().items():
+        line = each.get_short_help_str(100)
+        assert line, name
+        assert "..." not in each.get_short_help_str(66), f"{name}: {line}"
+    help_text = typer.testing.CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).output
+    assert "..." not in help_text.partition("Commands:")[2]
+
+
+def test_exit_codes_are_on_the_page() -> None:
+    for code in (finding.DONE, finding.FAILED, finding.REFUSED, finding.NO_HOUSE):
+        assert re.search(rf"^\| {code} \|", PAGE, re.MULTILINE), code

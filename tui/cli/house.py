@@ -1,0 +1,209 @@
+"""Finds the bullpen that runs, and has one thing done there."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import anyio
+import typer
+
+from tui.cli.options import Common, ConfigOption, RehearsalOption, StateOption, settings_of
+from tui.cli.output import ask_line, tell
+from tui.cli.signals import SIGNALS
+from tui.cli.terminal_input import read_line
+from tui.cli.threads import leave
+
+if TYPE_CHECKING:
+    from supervisor import RemoteEngine
+
+DONE, FAILED, REFUSED = 0, 1, 2
+"""Exit codes: it was done; the work failed or nothing was done; it was refused, or the input is bad."""
+NO_HOUSE = 69
+"""Exit code when no bullpen can be reached (EX_UNAVAILABLE)."""
+
+UrlOption = Annotated[
+    str,
+    typer.Option(
+        "--url", metavar="URL", envvar="BULLPEN_URL", help="A bullpen elsewhere, as https://HOST; it takes a token."
+    ),
+]
+TokenOption = Annotated[
+    str,
+    typer.Option(
+        "--token",
+        metavar="T",
+        envvar="BULLPEN_TOKEN",
+        help="For --url. Better in BULLPEN_TOKEN: other programs see what stands on a command line.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs: JSON, as docs/cli.md describes it.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which bullpen is meant."""
+
+    common: Common
+    url: str = ""
+    token: str = ""
+
+
+@asynccontextmanager
+async def reach(where: Where, *, via: str = "command") -> AsyncIterator[RemoteEngine]:
+    """The engine of the bullpen that runs there. Raises `NotReached` when none does, `Refused` for a bad address."""
+    from supervisor import Refused, RemoteEngine
+
+    if where.url:
+        if not where.token:
+            raise Refused(f"{where.url} takes a token: give it in BULLPEN_TOKEN (`bullpen token new` makes one there)")
+        async with RemoteEngine(url=where.url, token=where.token, via=via) as engine:
+            yield engine
+        return
+    async with RemoteEngine(socket=await find_socket(where.common), via=via) as engine:
+        yield engine
+
+
+async def find_socket(common: Common) -> Path:
+    """The socket of the bullpen that runs over this state directory, in rehearsal or not. Raises `NotReached`."""
+    from supervisor import NotReached, RemoteEngine
+
+    folder = settings_of(common).state_dir
+    for path in sockets_of(common, folder):
+        try:
+            async with RemoteEngine(socket=path) as engine:
+                await engine.whoami()
+        except NotReached:
+            continue  # a program that was killed has left it
+        return path
+    raise NotReached(
+        f"no bullpen runs over {folder}: start one (`bullpen`, `bullpen serve`), or name another with --state or --url"
+    )
+
+
+def is_there(common: Common) -> bool:
+    """Whether a bullpen runs over this state directory."""
+    from supervisor import NotReached
+
+    if not sockets_of(common, settings_of(common).state_dir):
+        return False
+    try:
+        anyio.run(find_socket, common)
+    except NotReached:
+        return False
+    return True
+
+
+def sockets_of(common: Common, folder: Path) -> list[Path]:
+    """Where it may be, of those that are there."""
+    from supervisor import SOCKET
+
+    places = [folder / "rehearsal"] if common.rehearsal else [folder, folder / "rehearsal"]
+    if common.rehearsal is False:
+        places = [folder]
+    return [path for place in places if os.path.exists(path := place / SOCKET)]
+
+
+Work = TypeVar("Work", bound=Callable[..., Awaitable[int | None]])
+
+
+def command(app: typer.Typer, name: str = "") -> Callable[[Work], Work]:
+    """Makes a command of an async function whose first argument is the engine. What it returns is the exit code; None
+    is 0. The options that say which bullpen is meant are added to its own."""
+
+    def register(work: Work) -> Work:
+        own = [*inspect.signature(work).parameters.values()][1:]
+        scope = {**vars(typer), **vars(sys.modules[work.__module__])}
+        parameters = [_evaluated(one, scope) for one in own] + _WHERE
+
+        def run(context: typer.Context, **given: Any) -> None:
+            names = [one.name for one in _WHERE]
+            url, token, state, config, rehearsal = (given.pop(each) for each in names)
+            where = Where(Common(None, config, state, rehearsal).over(context.obj or Common()), url, token)
+            raise typer.Exit(run_there(where, partial(_call, work, given)))
+
+        first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        run.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in (first, *parameters)}
+        run.__doc__ = work.__doc__
+        app.command(name or work.__name__)(run)
+        return work
+
+    return register
+
+
+def _evaluated(parameter: inspect.Parameter, scope: dict[str, Any]) -> inspect.Parameter:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return parameter.replace(annotation=eval(parameter.annotation, scope), kind=kind)  # our own source
+
+
+_WHERE = [
+    inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation, default=default)
+    for name, annotation, default in (
+        ("url", UrlOption, ""),
+        ("token", TokenOption, ""),
+        ("state", StateOption, None),
+        ("config", ConfigOption, None),
+        ("rehearsal", RehearsalOption, None),
+    )
+]
+
+
+async def _call(work: Callable[..., Awaitable[int | None]], given: dict[str, Any], engine: RemoteEngine) -> int:
+    return await work(engine, **given) or DONE
+
+
+def run_there(where: Where, work: Callable[[RemoteEngine], Awaitable[int]], *, via: str = "command") -> int:
+    """Reaches the engine and has it done. Tells what goes wrong in one line; returns the exit code."""
+
+    async def run() -> int:
+        scope = anyio.CancelScope()
+        async with SIGNALS.heeded(scope.cancel, scope.cancel):
+            with scope:
+                return await _attempt(where, work, via)
+        return SIGNALS.exit_code or FAILED
+
+    code = SIGNALS.run(run)
+    leave(code)
+    return code
+
+
+async def _attempt(where: Where, work: Callable[[RemoteEngine], Awaitable[int]], via: str) -> int:
+    from supervisor import BullpenError, NotReached, Refused
+    from tui.cli.output import OutputFailed
+
+    try:
+        async with reach(where, via=via) as engine:
+            return await work(engine)
+    except OutputFailed:
+        raise
+    except NotReached as error:
+        tell(str(error))
+        return NO_HOUSE
+    except BullpenError as error:
+        for line in str(error).splitlines():
+            tell(line)
+        return REFUSED if isinstance(error, Refused) or hasattr(error, "mistakes") else FAILED
+
+
+async def is_agreed(question: str, facts: list[str], *, is_sure: bool) -> bool:
+    """Asks on a terminal before something ends. Without a terminal it takes `--yes`: raises `Refused`."""
+    from supervisor import Refused, reveal_line
+
+    if is_sure:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Refused("nothing was done: this ends something, so it takes --yes where nobody can be asked")
+    ask_line("".join(f"  {reveal_line(fact)}\n" for fact in facts if fact))
+    if (await read_line(f"{reveal_line(question)} [y/N] ")).lower() in ("y", "yes"):
+        return True
+    tell("nothing was done")
+    return False

@@ -1,0 +1,337 @@
+"""Commands that look at a running bullpen and change nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.cli.house import FAILED, JsonOption, command
+from tui.cli.output import say, tell
+from tui.cli.tables import show_json, show_table
+from tui.cli.targets import check_agent, find_question, find_session
+
+if TYPE_CHECKING:
+    from supervisor import Engine, Event, Question, TurnView
+
+app = typer.Typer(rich_markup_mode=None)
+
+AgentFilter = Annotated[str, typer.Option("--agent", metavar="A", help="Only of this agent.")]
+FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens next, until ctrl+c.")]
+TurnArgument = Annotated[str, typer.Argument(metavar="TURN", help="The id of a turn, as `queue` and `ask` tell it.")]
+LATELY = 200
+"""Events that `events` shows without `--follow`, at most."""
+
+
+@command(app)
+async def status(engine: Engine, as_json: JsonOption = False) -> None:
+    """What runs, what waits, and what is wrong, agent by agent."""
+    from tui.wording import format, reasons
+
+    snapshot, now = await engine.snapshot(), time.time()
+    if as_json:
+        show_json({"host": snapshot.host, "instances": snapshot.instances, "questions": snapshot.questions})
+        return
+    host = snapshot.host
+    memory = f"{format.bytes_short(host.memory_bytes)} of {format.bytes_short(host.memory_budget)}"
+    where = "rehearsal" if host.rehearsal else host.endpoint
+    say(f"bullpen {host.version} · {where} · up {format.age(now - host.started_at)} · memory {memory}")
+    rows = [
+        (
+            row.name,
+            row.state.value,
+            str(row.active_sessions),
+            str(row.waiting),
+            str(row.questions),
+            f"{row.pool.total}/{row.pool.max_clients}",
+            str(row.sessions),
+            format.bytes_short(row.memory_bytes),
+            reasons.standing(row, now) or row.note,
+        )
+        for row in snapshot.instances
+    ]
+    headings = ("AGENT", "STATE", "RUNNING", "WAITING", "ASKING", "CLIENTS", "SESSIONS", "MEMORY", "NOTE")
+    show_table(headings, rows, none="no agents run here")
+    for line in filter(None, (host.journal_failing and f"the journal cannot be written: {host.journal_failing}",)):
+        tell(line)
+    for line in host.left_out:
+        tell(f"left out: {line}")
+    if snapshot.questions:
+        say(f"{format.some(len(snapshot.questions), 'question')} for you: bullpen questions")
+
+
+@command(app)
+async def sessions(engine: Engine, agent: AgentFilter = "", as_json: JsonOption = False) -> None:
+    """Every session: its state, its queue, what it is about."""
+    from tui.wording import format
+
+    snapshot, now = await engine.snapshot(), time.time()
+    found = [row for row in snapshot.sessions if agent in ("", row.key.instance)]
+    found.sort(key=lambda row: -row.last_activity_at)
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (
+            str(row.key),
+            row.state.value,
+            str(len(row.waiting)),
+            str(row.turns),
+            row.client_id or "-",
+            format.bytes_short(row.memory_bytes),
+            format.age(now - row.last_activity_at),
+            row.note or row.about,
+        )
+        for row in found
+    ]
+    headings = ("SESSION", "STATE", "WAITING", "TURNS", "CLIENT", "MEMORY", "LAST", "ABOUT")
+    show_table(headings, rows, none="no sessions")
+
+
+@command(app)
+async def clients(engine: Engine, agent: AgentFilter = "", as_json: JsonOption = False) -> None:
+    """Every client process: its state, session and memory."""
+    from tui.wording import format
+
+    snapshot, now = await engine.snapshot(), time.time()
+    found = [row for row in snapshot.clients if agent in ("", row.instance)]
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (
+            row.id,
+            row.state.value,
+            str(row.pid or "-"),
+            format.bytes_short(row.memory_bytes),
+            f"{row.cpu_percent:.0f}%",
+            str(row.turns),
+            format.age(now - row.started_at),
+            str(row.key) if row.key is not None else "spare",
+            row.tool or row.note,
+        )
+        for row in found
+    ]
+    headings = ("CLIENT", "STATE", "PID", "MEMORY", "CPU", "TURNS", "AGE", "SESSION", "DOES")
+    show_table(headings, rows, none="no clients")
+
+
+@command(app)
+async def queue(engine: Engine, agent: AgentFilter = "", as_json: JsonOption = False) -> None:
+    """What waits, longest first, and why."""
+    from tui.wording import format, reasons
+
+    snapshot, now = await engine.snapshot(), time.time()
+    instances = {row.name: row for row in snapshot.instances}
+    found = [(row.key, turn) for row in snapshot.sessions if agent in ("", row.key.instance) for turn in row.waiting]
+    found.sort(key=lambda one: one[1].queued_at)
+    if as_json:
+        show_json([{"session": key, "turn": turn} for key, turn in found])
+        return
+    rows = [
+        (
+            turn.turn_id,
+            str(key),
+            format.age(now - turn.queued_at),
+            reasons.wait_words(turn, instances.get(key.instance), now),
+            turn.text,
+        )
+        for key, turn in found
+    ]
+    show_table(("TURN", "SESSION", "WAITS", "WHY", "PROMPT"), rows, none="nothing waits")
+
+
+@command(app)
+async def questions(
+    engine: Engine,
+    question: Annotated[
+        str, typer.Argument(metavar="[QUESTION]", help="One question, whole: its id, or its session.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """The open questions of agents, oldest first. With its id or session, one of them whole."""
+    from tui.wording import format
+
+    snapshot, now = await engine.snapshot(), time.time()
+    found = list(snapshot.questions)
+    if question:
+        wanted = find_question(question, snapshot)
+        found = [one for one in found if one.id == wanted]
+    if as_json:
+        show_json(found)
+    elif question:
+        _show_whole(found[0], now)
+    else:
+        rows = [
+            (
+                one.id,
+                str(one.key),
+                format.age(now - one.asked_at),
+                format.countdown(one.expires_at - now),
+                one.tool,
+                one.summary,
+            )
+            for one in found
+        ]
+        show_table(("QUESTION", "SESSION", "ASKED", "EXPIRES", "TOOL", "WHAT"), rows, none="nobody asks anything")
+
+
+def _show_whole(question: Question, now: float) -> None:
+    from tui.wording import format
+    from tui.wording.question_lines import lines_of
+
+    say(f"{question.key} asks for {question.tool}; expires in {format.countdown(question.expires_at - now)}")
+    for line in lines_of(question):
+        say(line.text)
+    for item in question.choices:
+        say(f"? {item.question}")
+        for number, (label, about) in enumerate(item.options, start=1):
+            say(f"  {number}. {label}  {about}")
+    words = "NUMBER" if question.choices else "allow"
+    say(f"answer with: bullpen answer {question.id} {words}")
+
+
+@command(app)
+async def turn(engine: Engine, turn: TurnArgument, follow: FollowOption = False, as_json: JsonOption = False) -> int:
+    """How far a turn is, or how it ended. With --follow waits for its end. Exits 1 when it ended badly."""
+    view = await engine.turn(turn)
+    if follow and view.outcome is None:
+        await (await engine.ticket(view.id)).outcome()
+        view = await engine.turn(turn)
+    if as_json:
+        show_json(view)
+    else:
+        _show_turn(view)
+    return _code_of(view)
+
+
+def _show_turn(view: TurnView) -> None:
+    from supervisor import TurnFinished
+    from tui.wording import format
+    from tui.wording.event_lines import line_of
+
+    now = time.time()
+    say(f"turn {view.id} of {view.key} is {view.state.value}")
+    say(f"  prompt: {format.first_line(view.prompt.text)}")
+    say(f"  queued {format.moment(view.queued_at, now)}" + (f", because {view.why.value}" if view.why else ""))
+    if view.started_at is not None:
+        say(f"  started {format.moment(view.started_at, now)}")
+    if view.outcome is not None:
+        say(f"  {line_of(TurnFinished(at=now, outcome=view.outcome))[0]}")
+        if text := getattr(view.outcome, "text", ""):
+            say("")
+            for line in text.splitlines():
+                say(line)
+
+
+def _code_of(view: TurnView) -> int:
+    from supervisor import Done
+
+    return 0 if view.outcome is None or isinstance(view.outcome, Done) else FAILED
+
+
+@command(app)
+async def logs(
+    engine: Engine,
+    session: Annotated[str, typer.Argument(metavar="SESSION", help="AGENT/USER/SESSION, or a part that only one has.")],
+    follow: FollowOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What was said in a session, as far as it is at hand."""
+    from supervisor import Cursor
+    from tui.wording.plain_conversation import plain_entry
+
+    row = find_session(session, await engine.snapshot())
+    reader = await engine.conversation(row.key)
+    try:
+        cursor = Cursor()
+        while True:
+            reading = reader.read(cursor)
+            for entry in reading.entries:
+                if as_json:
+                    show_json(entry)
+                elif text := plain_entry(entry):
+                    for line in f"{time.strftime('%H:%M:%S', time.localtime(entry.at))}  {text}".splitlines():
+                        say(line)
+            if not follow:
+                return
+            if reading.cursor == cursor:
+                await reader.next_change()
+            cursor = reading.cursor
+    finally:
+        reader.close()
+
+
+@command(app)
+async def events(engine: Engine, follow: FollowOption = False, as_json: JsonOption = False) -> None:
+    """What happened lately. Ended turns and verbs of operators; with --follow everything, as it happens."""
+    show = show_json if as_json else _say_event
+    if not follow:
+        past = list(await engine.past())
+        since = [one for one in await engine.audit(LATELY) if one not in past]
+        found = sorted([*past, *since], key=lambda one: one.at)[-LATELY:]
+        for event in found:
+            show(event)
+        if not found:
+            tell("nothing has happened yet; --follow shows what happens from now on")
+        return
+    with await engine.watch() as feed:
+        tell("following what happens; ctrl+c ends it")
+        was_down = ""
+        while True:
+            await feed.wait()
+            changes = feed.take()
+            for event in changes.events:
+                show(event)
+            trouble = str(getattr(engine, "trouble", ""))
+            if trouble != was_down and trouble:
+                tell(trouble)
+            was_down = trouble
+
+
+def _say_event(event: Event) -> None:
+    from tui.wording.event_lines import line_of
+
+    say(f"{time.strftime('%H:%M:%S', time.localtime(event.at))}  {line_of(event)[0]}")
+
+
+@command(app)
+async def audit(
+    engine: Engine,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="How many, the latest ones.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """What operators did: who, from where, when, to what. Oldest first."""
+    found = await engine.audit(count)
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)),
+            one.by,
+            one.via,
+            one.verb,
+            "/".join(filter(None, (one.instance, one.user, one.session))) or one.client or one.turn or "-",
+            one.detail,
+        )
+        for one in found
+    ]
+    show_table(("WHEN", "WHO", "FROM", "VERB", "WHAT", "DETAIL"), rows, none="no operator has done anything yet")
+
+
+@command(app)
+async def limits(
+    engine: Engine,
+    agent: Annotated[str, typer.Argument(metavar="[AGENT]", help="Of this agent; without, of the host.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Every limit that `set` can change, and its value now."""
+    if agent:
+        check_agent(agent, await engine.snapshot())
+    found = await engine.limits(agent)
+    if as_json:
+        show_json(found)
+        return
+    show_table(("LIMIT", "VALUE"), found.items(), none="no limits")

@@ -1,0 +1,59 @@
+"""What a name on the command line means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from supervisor import SessionKey, SessionRow, Snapshot
+
+MOST_NAMED = 5
+Thing = TypeVar("Thing")
+
+
+def find_session(name: str, snapshot: Snapshot) -> SessionRow:
+    """By its whole name, `AGENT/USER/SESSION`, or a part that only one has. Raises `Refused`."""
+    from tui.operator.completion import find_sessions
+
+    rows = {row.key: row for row in snapshot.sessions}
+    return rows[_only(find_sessions(name, rows), "session", name, "bullpen sessions")]
+
+
+def find_key(name: str, snapshot: Snapshot) -> SessionKey:
+    return find_session(name, snapshot).key
+
+
+def find_question(name: str, snapshot: Snapshot) -> str:
+    """Its id, by the beginning of it; or the one question that there is of a session. Raises `Refused`."""
+    from tui.operator.completion import find_sessions
+
+    ids = [one.id for one in snapshot.questions if one.id == name] or [
+        one.id for one in snapshot.questions if one.id.startswith(name)
+    ]
+    if not ids:
+        keys = set(find_sessions(name, [one.key for one in snapshot.questions]))
+        ids = [one.id for one in snapshot.questions if one.key in keys]
+    return _only(ids, "open question", name, "bullpen questions")
+
+
+def check_agent(name: str, snapshot: Snapshot) -> str:
+    """Raises `Refused`."""
+    from supervisor import Refused
+
+    names = [row.name for row in snapshot.instances]
+    if name not in names:
+        raise Refused(f"no agent {name}; there are: {', '.join(sorted(names))}")
+    return name
+
+
+def _only(found: Iterable[Thing], what: str, name: str, where: str) -> Thing:
+    from supervisor import Refused
+
+    matches = list(found)
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise Refused(f"no {what} {name}: `{where}` lists them")
+    more = f", and {len(matches) - MOST_NAMED} more" if len(matches) > MOST_NAMED else ""
+    raise Refused(f"{name} may mean {len(matches)}: {', '.join(map(str, matches[:MOST_NAMED]))}{more}")

@@ -1,0 +1,22 @@
+"""Reads one line of the person at the terminal."""
+
+from __future__ import annotations
+
+import sys
+import termios
+from contextlib import suppress
+
+from tui.cli.output import ask_line
+from tui.cli.threads import run_apart
+
+END_OF_INPUT = "\x04"
+"""What `read_line` returns at the end of the input."""
+
+
+async def read_line(prompt: str) -> str:
+    """What was typed before the prompt stands there answers nothing: it is taken out of the terminal first."""
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+    ask_line(prompt)
+    line = await run_apart(sys.stdin.readline)
+    return line.strip() if line else END_OF_INPUT
