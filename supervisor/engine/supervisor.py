@@ -660,6 +660,13 @@ class Supervisor:
         instance.handle(stimuli.EndClient(slot, EndReason.KILLED))
         self._log_action("kill-client", client_id)
 
+    async def warm(self, key: SessionKey) -> bool:
+        self._check_running()
+        session = self._session(key)
+        if self._stopping.is_set():
+            return False
+        return self._instances[session.key.instance].handle(stimuli.WarmSession(session))
+
     async def hibernate(self, key: SessionKey) -> None:
         self._check_running()
         session, key = self._session(key), check_key(key)

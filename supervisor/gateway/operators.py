@@ -29,7 +29,7 @@ router = APIRouter()
 
 SESSION = "/sessions/{instance:path}/{user}/{session}"
 """The name of an agent may hold slashes; no id of a user or a session does."""
-SESSION_VERBS = ("conversation", "glimpse", "interrupt", "hibernate", "drop", "replay", "compact")
+SESSION_VERBS = ("conversation", "glimpse", "interrupt", "warm", "hibernate", "drop", "replay", "compact")
 """What may follow a session in a path."""
 FEED_PAUSE = 0.05
 """Seconds between two tellings of the feed: what changed in between is told once."""
@@ -187,6 +187,13 @@ async def interrupt(
     key = _key(caller, instance, user, session)
     with acting(caller.actor):
         return {"interrupted": await engine_of(request).interrupt(key, body.turn_id)}
+
+
+@router.post(f"{SESSION}/warm", summary="The user is about to write: get its process ready.", responses=DONE)
+async def warm(request: Request, caller: AnyCaller, instance: AgentName, user: Name, session: Name) -> dict[str, bool]:
+    """Resumes a hibernated session, when there is room and no turn waits; else it changes nothing."""
+    caller.check_prompts()
+    return {"warms": await engine_of(request).warm(_key(caller, instance, user, session))}
 
 
 async def _for_session(

@@ -219,6 +219,8 @@ class Instance:
                 self.turns.put(session, turn)
             case stimuli.StopTurn(session, turn, reason):
                 return self._stopping.stop(session, turn, reason)
+            case stimuli.WarmSession(session):
+                return self.scheduler.warm(session)
             case stimuli.CompactSession(session):
                 return self.turns.put_compaction(session)
             case stimuli.CloseSession(session):

@@ -200,6 +200,20 @@ class Scheduler:
         self._note_shortage()
         self._close_when_empty()
 
+    def warm(self, session: Session) -> bool:
+        """Resumes the session though nothing waits in it: its user is about to write. False when it is warm already,
+        has no conversation or a turn on offer, or when what others need comes first."""
+        core, now = self._core, self._core.clock.steady()
+        is_cold = session.slot is None and session.has_history and not session.is_closing and session.offer is None
+        is_calm = not self._turns.waiting and not self._host.room.is_wanted and core.park.trial is None
+        is_on = core.state is InstanceState.RUNNING and not self._host.recording_fails
+        if not (is_cold and is_calm and is_on and self.pool.has_room) or session.backoff.holds(now):
+            return False
+        if is_over_budget(self) or self._host.room.find_shortage(self) is not None:
+            return False
+        self._clients.open(session)
+        return True
+
     def _take(self, decision: Decision) -> None:
         match decision:
             case Begin(session, slot):

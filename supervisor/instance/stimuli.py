@@ -274,6 +274,15 @@ class StopTurn(Request[bool]):
 
 
 @dataclass(frozen=True, slots=True)
+class WarmSession(Request[bool]):
+    """Resumes a hibernated session ahead of its next prompt, when there is room and no turn waits."""
+
+    may_allow_a_step: ClassVar[bool] = False
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
 class CompactSession(Request[Turn]):
     """Queues the command that shortens the conversation."""
 

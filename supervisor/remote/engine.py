@@ -214,6 +214,9 @@ class RemoteEngine:
     async def kill_client(self, client_id: str) -> None:
         await self._do("DELETE", f"/clients/{part(client_id, 'a client')}", "kill-client")
 
+    async def warm(self, key: SessionKey) -> bool:
+        return bool((await self._do("POST", f"{session_path(checks.check_key(key))}/warm", "warm"))["warms"])
+
     async def hibernate(self, key: SessionKey) -> None:
         await self._do("POST", f"{session_path(checks.check_key(key))}/hibernate", "hibernate")
 

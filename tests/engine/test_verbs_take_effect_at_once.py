@@ -33,6 +33,7 @@ async def test_no_verb_waits_for_anything(start: Start, world: FakeWorld) -> Non
         at_once(supervisor.conversation(ANA)).close()
         assert at_once(supervisor.glimpse(ANA)).entries
         at_once(supervisor.past())
+        assert at_once(supervisor.warm(ANA)) is False
         at_once(supervisor.audit())
         assert "max_agents" in at_once(supervisor.limits())
         at_once(supervisor.adjust("desk", "maxClients", "2"))

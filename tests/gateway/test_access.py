@@ -83,6 +83,7 @@ CALLERS = {
     ("GET", "/sessions/desk/ana/default/conversation"),
     ("GET", "/sessions/desk/ana/default/glimpse"),
     ("POST", "/sessions/desk/ana/default/interrupt"),
+    ("POST", "/sessions/desk/ana/default/warm"),
     ("GET", "/whoami"),
     ("POST", "/v1/chat/completions"),
     ("GET", "/v1/models"),

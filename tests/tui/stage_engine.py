@@ -108,6 +108,7 @@ class StageEngine:
         self.journal = StageJournal()
         self.past_events: tuple[Event, ...] = ()
         self.glimpsed = 0
+        self.warmed: list[SessionKey] = []
         """How often the end of a conversation was asked for."""
         self.live_limits: dict[str, dict[str, str]] = {}
         """By instance; those of the host under the empty name."""
@@ -252,6 +253,10 @@ class StageEngine:
 
     async def kill_client(self, client_id: str) -> None:
         self._record("kill_client", client_id)
+
+    async def warm(self, key: SessionKey) -> bool:
+        self.warmed.append(key)
+        return True
 
     async def hibernate(self, key: SessionKey) -> None:
         self._record("hibernate", key)

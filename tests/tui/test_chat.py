@@ -40,6 +40,14 @@ async def test_a_prompt_goes_to_its_session_as_the_operators() -> None:
         assert app.screen.prompt.text == ""
 
 
+async def test_a_session_whose_chat_opens_is_got_ready() -> None:
+    engine = stage.busy()
+    engine.conversations[ANA] = Conversation()
+    async with playing(engine) as (app, _):
+        app.screen.open_chat(ANA)
+        await until(lambda: engine.warmed == [ANA])
+
+
 async def test_a_refused_prompt_stays_in_the_input() -> None:
     engine = stage.busy()
     error = Saturated("helpdesk", total=5, active=5, idle=0, waiting=50, retry_after=12, why="the queue is full")

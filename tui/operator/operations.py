@@ -7,6 +7,7 @@ awaited by what handles a key or draws: `VerbQueue` awaits them in the order of 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -52,6 +53,11 @@ class Operations:
     async def conversation(self, key: SessionKey) -> ConversationReader:
         """Raises `UnknownTarget` before the session's first prompt."""
         return await self._engine.conversation(key)
+
+    async def warm(self, key: SessionKey) -> None:
+        """The operator may be about to write there. Where it cannot be done, the prompt waits for its process."""
+        with suppress(BullpenError):
+            await self._engine.warm(key)
 
     async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
         """The end of a conversation; empty when it cannot be read, or before the first prompt."""

@@ -198,6 +198,7 @@ class ChatPane(Vertical):
             said = reader.read().entries
             mine = [entry.text for entry in said if isinstance(entry, Asked) and entry.source is Source.OPERATOR]
             self.prompt.sent.extend(mine[-RECALLED:])
+        await self.operations.warm(key)
 
     def _show_reader(self, reader: ConversationReader | None) -> None:
         if self._reader is not None:

@@ -1,0 +1,60 @@
+"""A session is resumed ahead of its prompt, when its user is about to write and nobody else needs the place."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.api.errors import UnknownTarget
+from supervisor.api.types import Prompt, SessionKey, SessionState
+from supervisor.testing import FakeWorld, hold
+from tests.engine.conftest import MakeTemplate, Start
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+ANA, BEN = SessionKey("desk", "ana", "default"), SessionKey("desk", "ben", "default")
+
+
+async def test_the_next_turn_of_a_warmed_session_is_hot(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    async with start(make_template(pool={"spares": 0})) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
+        assert await supervisor.warm(ANA) is False, "it is warm"
+        await until(lambda: supervisor.view.session_row(ANA).state is SessionState.IDLE)  # type: ignore[union-attr]
+        await supervisor.hibernate(ANA)
+        await until(lambda: not world.live)
+        assert await supervisor.warm(ANA) is True
+        assert await supervisor.warm(ANA) is False, "it is on its way"
+        await until(lambda: supervisor.view.session_row(ANA).state is SessionState.IDLE)  # type: ignore[union-attr]
+        assert len(world.live) == 1
+        before = supervisor.view.snapshot().instances[0].pool.cold
+        await (await supervisor.submit(Prompt("desk", "again", user="ana"))).outcome()
+        pool = supervisor.view.snapshot().instances[0].pool
+        assert pool.cold == before, "no start was waited for"
+        uuid = supervisor.view.session_row(ANA).session_uuid  # type: ignore[union-attr]
+        assert world.transcripts[uuid] == ["hello", "again"]
+        with pytest.raises(UnknownTarget):
+            await supervisor.warm(SessionKey("desk", "nobody", "x"))
+    assert world.violations == []
+
+
+async def test_nothing_is_warmed_where_somebody_waits_or_there_is_no_room(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    async with start(make_template(pool={"spares": 0}), max_agents=5) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
+        await until(lambda: supervisor.view.session_row(ANA).state is SessionState.IDLE)  # type: ignore[union-attr]
+        await supervisor.hibernate(ANA)
+        await until(lambda: not world.live)
+        await supervisor.pause("desk")
+        assert await supervisor.warm(ANA) is False
+        await supervisor.resume("desk")
+        world.on_prompt = hold
+        await supervisor.submit(Prompt("desk", "busy", user="ben"))
+        await until(lambda: bool(world.live) and bool(world.live[-1].prompts))
+        assert await supervisor.warm(ANA) is False, "the one place is taken"
+        await supervisor.submit(Prompt("desk", "waits", user="cem"))
+        await supervisor.adjust("desk", "maxClients", "2")
+        assert await supervisor.warm(ANA) is False, "a turn waits"
+    assert world.violations == []
