@@ -244,6 +244,29 @@ async def hibernate(engine: Engine, session: SessionArgument) -> None:
 
 
 @command(app)
+async def warm(engine: Engine, session: SessionArgument) -> int:
+    """Gets a hibernated session ready: its user is about to write."""
+    row = find_session(session, await engine.snapshot())
+    if not await engine.warm(row.key):
+        tell(f"{row.key} is left as it is: it is warm, has said nothing yet, or others come first")
+        return FAILED
+    say(f"{row.key} is being resumed")
+    return 0
+
+
+@command(app)
+async def stop(engine: Engine, yes: YesOption = False) -> int:
+    """Ends the bullpen that runs. What waits is kept and runs at the next start."""
+    snapshot = await engine.snapshot()
+    ends = [f"{len(snapshot.clients)} clients, {sum(row.active_sessions for row in snapshot.instances)} turns running"]
+    if not await is_agreed("End everything now?", ends, is_sure=yes):
+        return FAILED
+    await engine.stop()
+    say("it ends")
+    return 0
+
+
+@command(app)
 async def compact(engine: Engine, session: SessionArgument) -> None:
     """Puts a summary in the place of the conversation so far."""
     row = find_session(session, await engine.snapshot())

@@ -14,11 +14,11 @@ ON_INSTANCE = ("pause", "resume", "drain", "kill", "clear", "scale", "chat", "ne
 ON_SESSION = ("interrupt", "clear", "withdraw", "replay", "drop", "hibernate", "compact", "close", "open")
 ON_LIMIT = ("set",)
 ON_USER = ("forget",)
-ON_VIEW = ("sort", "filter", "theme")
+ON_VIEW = ("sort", "filter", "theme", "audit")
 ON_MARKS = ("broadcast",)
 VERBS = sorted({*ON_INSTANCE, *ON_SESSION, *ON_LIMIT, *ON_USER, *ON_VIEW, *ON_MARKS})
 
-ALONE = ("new", "chat", "filter", *ON_MARKS)
+ALONE = ("new", "chat", "filter", "audit", *ON_MARKS)
 """Verbs that mean something without a target."""
 
 MOST_FITS = 200

@@ -13,6 +13,7 @@ from functools import partial
 import anyio
 
 from supervisor import (
+    ActionTaken,
     Answer,
     BullpenError,
     ConversationReader,
@@ -65,6 +66,10 @@ class Operations:
             return await self._engine.glimpse(key, count)
         except BullpenError:
             return Glimpse((), "")
+
+    async def audit(self) -> tuple[ActionTaken, ...]:
+        """The last verbs of operators, oldest first. Raises `JournalFailed`."""
+        return await self._engine.audit()
 
     async def answer(self, question_id: str, answer: Answer) -> None:
         await self._engine.answer(question_id, answer)

@@ -124,8 +124,9 @@ def _sentence(event: Event) -> Line:
             return f"failed{f' ({kind.value})' if kind else ''}: {first_line(message)}", "error"
         case RecordLost(message=message):
             return f"not recorded: {first_line(message)}", "error"
-        case ActionTaken(verb=verb, detail=detail):
-            return f"operator: {verb} {first_line(detail)}".rstrip(), "accent"
+        case ActionTaken(verb=verb, detail=detail, by=by, via=via):
+            who = by if via == "screen" else f"{by} by {via}"
+            return f"{who}: {verb} {first_line(detail)}".rstrip(), "accent"
         case EngineFailed(message=message):
             return f"engine failed: {first_line(message)}", "error"
     return type(event).__name__, "dim"

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from supervisor import ClientRow, HostRow, InstanceRow, MemoryLevel, Offer, Question, SessionRow, SessionState
+from supervisor import (
+    ActionTaken,
+    ClientRow,
+    HostRow,
+    InstanceRow,
+    MemoryLevel,
+    Offer,
+    Question,
+    SessionRow,
+    SessionState,
+)
 from tui.wording import format, reasons
 
 Facts = list[tuple[str, str]]
@@ -247,3 +257,13 @@ def _oldest(at: float | None, now: float) -> str:
 
 def _moment(at: float, now: float) -> str:
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))}, {format.age(now - at)} ago"
+
+
+def audit_facts(done: Sequence[ActionTaken]) -> Facts:
+    """What operators did, the latest first."""
+    told: Facts = []
+    for action in reversed(done):
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(action.at))
+        target = "/".join(part for part in (action.instance, action.user, action.session) if part)
+        told.append((when, f"{action.by} by {action.via}: {action.verb} {target}  {action.detail}".rstrip()))
+    return told or [("", "nothing yet")]

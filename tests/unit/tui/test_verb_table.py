@@ -63,6 +63,7 @@ def test_what_ends_or_holds_up_work_asks_first() -> None:
         "drop_offer",
         "drain_all",
         "kill_all",
+        "forget_user",
     }
     assert {verb.name for verb in VERBS if verb.confirms} == asking
 

@@ -318,6 +318,8 @@ def run(screen: LookingScreen, line: str) -> None:
             screen.filter_active(rest)
         case "theme":
             screen.app.theme = rest
+        case "audit":
+            screen.action_audit()
         case "broadcast":
             screen.action_broadcast()
         case "open":

@@ -1,0 +1,232 @@
+"""The one table of everything that may be asked of an engine: `Engine` names them, this says what each is for.
+
+The door gives each a route, the command line a command and the dashboard a key. A test walks `Engine` and fails when
+one of the three is missing here, or here and not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Target(StrEnum):
+    """What a verb is about."""
+
+    HOUSE = "the house"
+    INSTANCE = "an instance"
+    SESSION = "a session"
+    TURN = "a turn"
+    CLIENT = "a client"
+    QUESTION = "a question"
+    USER = "a user"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One method of `Engine`."""
+
+    name: str
+    """The method's."""
+    target: Target
+    says: str
+    """What it does, in one sentence."""
+    route: str
+    """`POST /instances/{instance}/pause`."""
+    command: str
+    """`pause`, of `bullpen pause AGENT`."""
+    key: str
+    """The dashboard's verb for it (`tui.wording.verbs`), which has the key."""
+    asks: bool = False
+    """Whether a person is asked before it is done."""
+
+
+_SESSION = "/sessions/{instance}/{user}/{session}"
+
+VERBS: tuple[Verb, ...] = (
+    Verb("watch", Target.HOUSE, "Tells the state, then everything that changes.", "GET /feed", "events", "log"),
+    Verb("snapshot", Target.HOUSE, "Tells the state as it is now.", "GET /snapshot", "status", "describe_host"),
+    Verb(
+        "conversation",
+        Target.SESSION,
+        "Tells what is said in a session, as it is said.",
+        f"GET {_SESSION}/conversation",
+        "logs",
+        "open",
+    ),
+    Verb("glimpse", Target.SESSION, "Tells the end of a conversation.", f"GET {_SESSION}/glimpse", "logs", "open"),
+    Verb("past", Target.HOUSE, "Tells what earlier runs did.", "GET /events", "events", "log"),
+    Verb(
+        "audit",
+        Target.HOUSE,
+        "Tells what operators did: who, from where, when and to what.",
+        "GET /audit",
+        "audit",
+        "audit",
+    ),
+    Verb("submit", Target.SESSION, "Takes a prompt in.", "POST /turns", "ask", "new_chat"),
+    Verb("turn", Target.TURN, "Tells how far a turn is, or how it ended.", "GET /turns/{turn_id}", "turn", "facts"),
+    Verb("ticket", Target.TURN, "Follows a turn to its end.", "GET /turns/{turn_id}/events", "turn", "open"),
+    Verb(
+        "withdraw",
+        Target.TURN,
+        "Cancels a turn that waits, interrupts it when it runs.",
+        "DELETE /turns/{turn_id}",
+        "withdraw",
+        "withdraw",
+    ),
+    Verb(
+        "interrupt",
+        Target.SESSION,
+        "Stops the running turn of a session; its client lives on.",
+        f"POST {_SESSION}/interrupt",
+        "interrupt",
+        "interrupt",
+        asks=True,
+    ),
+    Verb(
+        "clear_queue",
+        Target.INSTANCE,
+        "Cancels what waits in an instance or a session.",
+        "DELETE /instances/{instance}/queue",
+        "clear",
+        "clear_queue",
+        asks=True,
+    ),
+    Verb(
+        "answer",
+        Target.QUESTION,
+        "Answers a question of an agent.",
+        "POST /questions/{question_id}/answer",
+        "answer",
+        "approve",
+    ),
+    Verb(
+        "replay",
+        Target.SESSION,
+        "Sends the turn that a restart interrupted again.",
+        f"POST {_SESSION}/replay",
+        "replay",
+        "replay",
+    ),
+    Verb(
+        "drop_offer",
+        Target.SESSION,
+        "Leaves the turn that a restart interrupted as it is.",
+        f"POST {_SESSION}/drop",
+        "drop",
+        "drop_offer",
+    ),
+    Verb("limits", Target.INSTANCE, "Tells the limits that can be changed now.", "GET /limits", "limits", "set_limit"),
+    Verb(
+        "adjust",
+        Target.INSTANCE,
+        "Changes one limit until the next restart.",
+        "PUT /limits/{limit}",
+        "set",
+        "set_limit",
+    ),
+    Verb(
+        "pause",
+        Target.INSTANCE,
+        "New prompts queue; what runs goes on.",
+        "POST /instances/{instance}/pause",
+        "pause",
+        "pause",
+    ),
+    Verb(
+        "resume",
+        Target.INSTANCE,
+        "Takes back pause, drain and stop.",
+        "POST /instances/{instance}/resume",
+        "resume",
+        "resume",
+    ),
+    Verb(
+        "drain",
+        Target.INSTANCE,
+        "Refuses new prompts, lets accepted ones end, closes all clients.",
+        "POST /instances/{instance}/drain",
+        "drain",
+        "drain",
+        asks=True,
+    ),
+    Verb(
+        "kill",
+        Target.INSTANCE,
+        "Ends everything of an instance now.",
+        "POST /instances/{instance}/kill",
+        "kill",
+        "kill",
+        asks=True,
+    ),
+    Verb(
+        "scale",
+        Target.INSTANCE,
+        "Changes how many turns may run in parallel.",
+        "POST /instances/{instance}/scale",
+        "scale",
+        "scale",
+    ),
+    Verb(
+        "kill_client",
+        Target.CLIENT,
+        "Ends one client; its session stays.",
+        "DELETE /clients/{client}",
+        "kill",
+        "kill",
+        asks=True,
+    ),
+    Verb(
+        "warm",
+        Target.SESSION,
+        "Gets a hibernated session ready: its user is about to write.",
+        f"POST {_SESSION}/warm",
+        "warm",
+        "open",
+    ),
+    Verb(
+        "hibernate",
+        Target.SESSION,
+        "Ends an idle session's process; the conversation stays.",
+        f"POST {_SESSION}/hibernate",
+        "hibernate",
+        "hibernate",
+    ),
+    Verb(
+        "compact",
+        Target.SESSION,
+        "Puts a summary in the place of the conversation so far.",
+        f"POST {_SESSION}/compact",
+        "compact",
+        "compact",
+    ),
+    Verb(
+        "close_session",
+        Target.SESSION,
+        "Removes a session from the books.",
+        f"DELETE {_SESSION}",
+        "close",
+        "close_session",
+        asks=True,
+    ),
+    Verb(
+        "forget_user",
+        Target.USER,
+        "Removes a person: sessions, words and files.",
+        "DELETE /users/{user}",
+        "forget",
+        "forget_user",
+        asks=True,
+    ),
+    Verb(
+        "drained",
+        Target.HOUSE,
+        "Waits until an instance, or every one, is empty.",
+        "GET /drained",
+        "drain",
+        "drain_all",
+    ),
+    Verb("stop", Target.HOUSE, "Ends everything now.", "POST /stop", "stop", "app.quit", asks=True),
+)
+"""In the order of `Engine`."""
