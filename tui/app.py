@@ -33,7 +33,7 @@ from tui.operator.operations import Operations
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dashboard.palette import SessionProvider, VerbProvider
 from tui.screens.dialogs.help import HelpScreen
-from tui.screens.dialogs.quit import DrainingScreen, Leave, QuitScreen
+from tui.screens.dialogs.quit import DetachScreen, DrainingScreen, Leave, QuitScreen
 from tui.terminal.clipboard import CopyFile
 from tui.terminal.control_filter import ControlFilter
 from tui.terminal.driver import SafeDriver
@@ -86,13 +86,18 @@ class BullpenApp(App[int]):
         kept: PreferenceFile | None = None,
         drafts: DraftFile | None = None,
         notices: bool = False,
+        attached_to: str = "",
     ) -> None:
         """`clock` gives the Unix time that ages are counted from. `copies` takes what is copied, for terminals that
         ignore it. `kept` is where theme, sort and filter are remembered; without, every start begins with the default
         ones. `drafts` is where unsent messages are kept. With `notices`, bell, desktop notice and the terminal's title
-        tell of new questions."""
+        tell of new questions. `attached_to` names the bullpen, where the engine runs in another process: then leaving
+        ends nothing."""
         super().__init__(driver_class=driver_class)
         self.title = title
+        self._attached_to = attached_to
+        self._trouble = ""
+        """Of the line, as it was told last."""
         self.sub_title = "rehearsal" if rehearsal else ""
         self._clock = clock
         self._copies = copies
@@ -273,6 +278,7 @@ class BullpenApp(App[int]):
         if not self.is_running or self.is_leaving:
             return
         touched = self.bridge.refresh()
+        self._tell_of_the_line()
         if touched.everything or any(map(_changes_limits, touched.events)):
             self._limits.want(None)
         for key in touched.sessions:
@@ -289,6 +295,14 @@ class BullpenApp(App[int]):
                 screen.is_behind = screen.is_behind or bool(touched)
         if in_sight and in_sight[0].is_laid_out:
             in_sight[0].refresh_rows(touched)
+
+    def _tell_of_the_line(self) -> None:
+        """Once when an engine in another process is out of reach, and once when it is back."""
+        before, self._trouble = self._trouble, self.bridge.trouble
+        if self._trouble and not before:
+            self.notify(f"{self._trouble} · what you see is how it was", severity="error", timeout=10, markup=False)
+        elif before and not self._trouble:
+            self.notify(f"connected to {self._attached_to} again: this is how it is now", timeout=6, markup=False)
 
     def _screens_with_rows(self) -> list[DashboardScreen | ChatScreen]:
         """The front one first."""
@@ -329,12 +343,15 @@ class BullpenApp(App[int]):
 
     async def action_quit(self) -> None:
         """Ends at once when nothing would be lost by it; asks first otherwise."""
-        if isinstance(self.screen, (QuitScreen, DrainingScreen)):
+        if isinstance(self.screen, (QuitScreen, DrainingScreen, DetachScreen)):
             return
         if self._leaving is not None:
             self._show_draining()
             return
-        if self.bridge.work().is_idle:
+        if self._attached_to:
+            asked = DetachScreen(consequences.of_detaching(self.bridge, self._attached_to))
+            self.push_screen(asked, lambda is_sure: self._leave(Leave.NOW if is_sure else None))
+        elif self.bridge.work().is_idle:
             self._leave(Leave.NOW)
         else:
             self.push_screen(QuitScreen(lambda: consequences.of_quit(self.bridge)), self._leave)

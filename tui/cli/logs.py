@@ -53,7 +53,7 @@ class PlainFormatter(logging.Formatter):
         return "\n".join(f"  {one_sentence(line)}" for line in super().formatException(ei).split("\n"))
 
 
-def log_to_file(state_dir: Path) -> Path:
+def log_to_file(state_dir: Path, name: str = "bullpen.log") -> Path:
     """Replaces the root logger's handlers by a file in the state directory, or by what `BULLPEN_LOG` says. Returns its
     path. Raises `ConfigurationError` when the file that was asked for cannot be written."""
     try:
@@ -62,7 +62,7 @@ def log_to_file(state_dir: Path) -> Path:
         raise ConfigurationError(
             [f"{VARIABLE}: its file has no place ({error}): name it in full, or unset it"]
         ) from error
-    path = named or state_dir / "logs" / "bullpen.log"
+    path = named or state_dir / "logs" / name
     handler = PrivateFileHandler(
         path, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8", errors="replace", delay=True
     )

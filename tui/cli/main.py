@@ -126,6 +126,27 @@ def serve(
 
 
 @app.command()
+def attach(
+    context: typer.Context,
+    url: house.UrlOption = "",
+    token: house.TokenOption = "",
+    config: ConfigOption = None,
+    state: StateOption = None,
+    rehearsal: RehearsalOption = None,
+) -> None:
+    """The dashboard over a bullpen that runs already. Leaving it ends nothing; several may be open."""
+    from tui.cli.attach import LOG, attach_from_terminal
+    from tui.cli.logs import log_to_file
+
+    common = Common(None, config, state, rehearsal).over(context.obj)
+    settings = settings_of(common)
+    _check_terminal()
+    settings.make_state_dir()
+    log_to_file(settings.state_dir, LOG)
+    raise typer.Exit(attach_from_terminal(house.Where(common, url, token), settings))
+
+
+@app.command()
 def ask(
     context: typer.Context,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent, as in its template.")],
@@ -263,13 +284,7 @@ def forget(
 def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in: bool = False) -> None:
     settings, loaded = _load(common)
     settings = _with_credentials(settings)
-    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
-        _fail("the dashboard needs a terminal; `bullpen ask AGENT TEXT` works without one")
-    if (name := os.environ.get("TERM", "")) in NO_TERMINALS:
-        _fail(
-            f"the dashboard needs a terminal that can be drawn on, and TERM is {name or 'not set'}; "
-            "`bullpen ask AGENT TEXT` works on any"
-        )
+    _check_terminal()
     from tui.cli.logs import log_to_file
     from tui.cli.run import run_dashboard
 
@@ -277,6 +292,16 @@ def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in
     log_to_file(settings.state_dir)
     work = partial(run_dashboard, loaded, settings, with_callers=with_callers, with_stand_in=with_stand_in)
     raise typer.Exit(_run(work))
+
+
+def _check_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        _fail("the dashboard needs a terminal; `bullpen ask AGENT TEXT` works without one")
+    if (name := os.environ.get("TERM", "")) in NO_TERMINALS:
+        _fail(
+            f"the dashboard needs a terminal that can be drawn on, and TERM is {name or 'not set'}; "
+            "`bullpen ask AGENT TEXT` works on any"
+        )
 
 
 def _load(common: Common) -> tuple[Settings, Loaded]:

@@ -87,6 +87,11 @@ class Bridge:
         """Every limit that can be changed, as people write its value, by instance; those of the host under the empty
         name. As they were when `refresh_limits` was awaited last."""
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing arrives from an engine in another process, in one line; empty when all is well."""
+        return str(getattr(self._engine, "trouble", ""))
+
     async def open(self) -> None:
         """Returns when the rows are there."""
         self._feed = await self._engine.watch()

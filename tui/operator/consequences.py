@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from supervisor import ClientRow, Offer, SessionRow
 from tui.engine_link.bridge import Bridge, Work
@@ -269,6 +270,24 @@ def of_kill_all(bridge: Bridge) -> Consequence:
         words="kill all",
         typed="all",
     )
+
+
+def of_detaching(bridge: Bridge, name: str) -> Consequence:
+    return Consequence(
+        title="Leave this dashboard?",
+        facts=(count := partial(_going_on, bridge))(),
+        recount=count,
+        after=f"Nothing ends: it only detaches from {name}. `bullpen attach` comes back to it. What you have typed and "
+        "not sent is not kept.",
+        confirm="Leave",
+        is_grave=False,
+    )
+
+
+def _going_on(bridge: Bridge) -> tuple[str, ...]:
+    work = bridge.work()
+    running, queued = format.some(work.running, "turn"), format.some(work.queued, "prompt")
+    return (f"{running} running and {queued} waiting there go on",)
 
 
 def of_quit(bridge: Bridge) -> tuple[str, ...]:

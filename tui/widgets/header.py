@@ -49,11 +49,20 @@ class StatusHeader(Static):
         super().__init__("", markup=False, name=name, id=id, classes=classes)
         self._line: Content | None = None
         """What is shown."""
-        self._facts: tuple[HostRow | None, Sequence[InstanceRow], float, bool] | None = None
+        self._facts: tuple[HostRow | None, Sequence[InstanceRow], float, bool, bool] | None = None
 
-    def set(self, host: HostRow | None, instances: Sequence[InstanceRow], now: float, *, leaves: bool = False) -> None:
-        """`now` in Unix seconds, shown as local time. `leaves`: the program ends when everything is drained."""
-        self._facts = (host, instances, now, leaves)
+    def set(
+        self,
+        host: HostRow | None,
+        instances: Sequence[InstanceRow],
+        now: float,
+        *,
+        leaves: bool = False,
+        is_cut_off: bool = False,
+    ) -> None:
+        """`now` in Unix seconds, shown as local time. `leaves`: the program ends when everything is drained.
+        `is_cut_off`: nothing arrives from the engine."""
+        self._facts = (host, instances, now, leaves, is_cut_off)
         self._tell()
 
     def on_resize(self) -> None:
@@ -61,8 +70,8 @@ class StatusHeader(Static):
 
     def _tell(self) -> None:
         if self._facts is not None and self.size.width:
-            host, instances, now, leaves = self._facts
-            line = compose_header(host, instances, now, self.size.width, leaves=leaves)
+            host, instances, now, leaves, cut = self._facts
+            line = compose_header(host, instances, now, self.size.width, leaves=leaves, is_cut_off=cut)
             if line != self._line:
                 self._line = line
                 self.update(line, layout=False)
@@ -78,10 +87,16 @@ def memory_words(used: int, reserved: int, budget: int) -> str:
 
 
 def compose_header(
-    host: HostRow | None, instances: Sequence[InstanceRow], now: float, width: int, *, leaves: bool = False
+    host: HostRow | None,
+    instances: Sequence[InstanceRow],
+    now: float,
+    width: int,
+    *,
+    leaves: bool = False,
+    is_cut_off: bool = False,
 ) -> Content:
     """The line for a width in cells: badge and numbers on the left, memory and time on the right."""
-    alarm = alarm_words(host, leaves=leaves)
+    alarm = alarm_words(host, leaves=leaves, is_cut_off=is_cut_off)
     counts = _counts(instances, now, is_terse=bool(alarm) and width < ROOMY)
     left = [_badge(host), *_alarm(alarm), *counts, *_left_out(host)]
     clock = Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted")
@@ -109,8 +124,10 @@ def _badge(host: HostRow | None) -> Part:
     return Part(Content.styled(f" {clean_cell(host.endpoint, 32)} ", "bold $background on $success"))
 
 
-def alarm_words(host: HostRow | None, *, leaves: bool = False) -> str:
+def alarm_words(host: HostRow | None, *, leaves: bool = False, is_cut_off: bool = False) -> str:
     """What must not be missed on any screen; empty when all is well."""
+    if is_cut_off:
+        return "NOT CONNECTED · trying again"
     if host and host.journal_failing:
         return f"JOURNAL: {clean_cell(host.journal_failing)}: no new prompts"
     return "ENDS WHEN DRAINED · ctrl+q" if leaves else ""

@@ -247,7 +247,9 @@ class ChatScreen(Screen[None]):
         if self.is_active:
             self.unread.look(deck.at, sessions.get(deck.at))
         is_alone = len(deck.tabs) == 1
-        alarm = alarm_words(self.bridge.host, leaves=app_of(self).leaves_when_drained)
+        alarm = alarm_words(
+            self.bridge.host, leaves=app_of(self).leaves_when_drained, is_cut_off=bool(self.bridge.trouble)
+        )
         elsewhere = self._elsewhere(deck.tabs)
         for key in deck.shown(self.room):
             mark = self.unread.mark(key, sessions.get(key))

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 
-from supervisor import Asked, BullpenError, ConversationReader, SessionKey, SessionRow, Source
+from supervisor import Asked, BullpenError, ConversationReader, SessionKey, SessionRow, Source, UnknownTarget
 from tui.engine_link.acceptance import follow
 from tui.engine_link.bridge import Bridge, Touched
 from tui.engine_link.unread import NOTHING_NEW, Mark
@@ -184,9 +184,11 @@ class ChatPane(Vertical):
         """The pane is in sight already; what was said fills it when it arrives."""
         try:
             reader = await self.operations.conversation(key)
-        except BullpenError:
+        except UnknownTarget:
             self._may_open = False
             return
+        except BullpenError:
+            return  # out of reach: tried again at the next look
         finally:
             self._is_opening = False
         if self._has_left or key != self.key or not self.is_attached:

@@ -185,7 +185,11 @@ class DashboardScreen(LookingScreen):
         """Header, titles and the footer's idea of what can be done."""
         bridge, now = self.bridge, self._clock()
         self.query_one(StatusHeader).set(
-            bridge.host, tuple(bridge.instances.values()), now, leaves=app_of(self).leaves_when_drained
+            bridge.host,
+            tuple(bridge.instances.values()),
+            now,
+            leaves=app_of(self).leaves_when_drained,
+            is_cut_off=bool(bridge.trouble),
         )
         whose = clean_cell(self._scope) if self._scope else "all instances"
         log = self.log_of_events

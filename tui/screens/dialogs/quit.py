@@ -13,7 +13,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from tui.screens.dialogs.confirm import RECOUNT_SECONDS
+from tui.screens.dialogs.confirm import RECOUNT_SECONDS, ConfirmScreen
 from tui.screens.dialogs.dialog import Dialog
 
 
@@ -72,6 +72,10 @@ class QuitScreen(Dialog[Leave | None]):
 
     def action_answer(self, answer: str) -> None:
         self.dismiss(Leave(answer))
+
+
+class DetachScreen(ConfirmScreen):
+    """Before the dashboard of another process's bullpen is left."""
 
 
 class DrainingScreen(Dialog[Leave | None]):
