@@ -79,7 +79,7 @@ async def test_tables_for_people_are_aligned_and_json_is_for_programs(
         await looking.questions(engine)
         assert capsys.readouterr().err == "bullpen: nobody asks anything\n"
         await looking.events(engine)
-        assert "operator: pause" in capsys.readouterr().out
+        assert "operator by command: pause" in capsys.readouterr().out
 
 
 async def test_a_conversation_is_printed_and_followed(
@@ -245,6 +245,36 @@ async def test_ask_asks_the_bullpen_that_runs(
                 group.cancel_scope.cancel()
             (row,) = [one for one in (await home.supervisor.snapshot()).sessions if one.key.user == "leo"]
             await until(lambda: not home.supervisor.view.session_row(row.key).turn_id)  # type: ignore[union-attr]
+
+
+async def test_the_answer_of_a_call_that_leaves_nothing_behind_is_no_failure(
+    house: Open, world: FakeWorld, make_template: MakeTemplate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with house(make_template("look", archetype="tool")) as home, far(home) as engine:
+        for _ in range(5):
+            assert await ask.ask_there(Prompt("look", "hi", user="ana"), engine) == 0
+        told = capsys.readouterr()
+        assert (told.out, told.err) == ("You said: hi\n" * 5, "")
+
+
+async def test_what_is_followed_says_when_the_line_breaks_and_when_it_is_back(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "LOOK_SECONDS", 0.01)
+    told = ""
+
+    def says(text: str) -> bool:
+        nonlocal told
+        told += capsys.readouterr().err
+        return text in told
+
+    async with house() as home, far(home) as engine, anyio.create_task_group() as group:
+        group.start_soon(looking.events, engine, True)
+        await until(lambda: says("following"))
+        home.door.hang_up()
+        await until(lambda: says("the line to bullpen at") or says("waiting for it to come back"))
+        await until(lambda: says("connected again"))
+        group.cancel_scope.cancel()
 
 
 async def test_a_question_of_the_asked_turn_is_left_to_an_operator_without_a_terminal(

@@ -34,6 +34,7 @@ from supervisor import (
     StartsAgain,
     Supervisor,
     Ticket,
+    UnknownTarget,
     clean,
 )
 from tui.cli.output import ask_line, tell, write
@@ -194,7 +195,10 @@ async def _answer_questions(supervisor: Supervisor, heard: Callable[[], None]) -
 
 async def _answer_own(engine: RemoteEngine, ticket: Ticket, heard: Callable[[], None]) -> None:
     """Asks the questions of this one turn at the terminal; without a terminal they are the operator's."""
-    reader, cursor = await engine.conversation(ticket.key), Cursor()
+    try:
+        reader, cursor = await engine.conversation(ticket.key), Cursor()
+    except UnknownTarget:
+        return  # a call that leaves nothing behind, and has ended
     is_attended = sys.stdin.isatty() and sys.stderr.isatty()
     try:
         while True:

@@ -22,12 +22,14 @@ from tui.cli.terminal_input import read_line
 from tui.cli.threads import leave
 
 if TYPE_CHECKING:
-    from supervisor import RemoteEngine
+    from supervisor import Engine, RemoteEngine
 
 DONE, FAILED, REFUSED = 0, 1, 2
 """Exit codes: it was done; the work failed or nothing was done; it was refused, or the input is bad."""
 NO_HOUSE = 69
 """Exit code when no bullpen can be reached (EX_UNAVAILABLE)."""
+LOOK_SECONDS = 0.5
+"""Between two looks whether the line has broken."""
 
 UrlOption = Annotated[
     str,
@@ -177,7 +179,7 @@ def run_there(where: Where, work: Callable[[RemoteEngine], Awaitable[int]], *, v
 
 
 async def _attempt(where: Where, work: Callable[[RemoteEngine], Awaitable[int]], via: str) -> int:
-    from supervisor import BullpenError, NotReached, Refused
+    from supervisor import BullpenError, ConfigurationError, NotReached, Refused
     from tui.cli.output import OutputFailed
 
     try:
@@ -185,13 +187,44 @@ async def _attempt(where: Where, work: Callable[[RemoteEngine], Awaitable[int]],
             return await work(engine)
     except OutputFailed:
         raise
-    except NotReached as error:
-        tell(str(error))
-        return NO_HOUSE
-    except BullpenError as error:
+    except (BullpenError, BaseExceptionGroup) as raised:
+        error = _only(raised)
+        if isinstance(error, OutputFailed) or not isinstance(error, BullpenError):
+            raise error from None
         for line in str(error).splitlines():
             tell(line)
-        return REFUSED if isinstance(error, Refused) or hasattr(error, "mistakes") else FAILED
+        if isinstance(error, NotReached):
+            return NO_HOUSE
+        return REFUSED if isinstance(error, Refused | ConfigurationError) else FAILED
+
+
+def _only(error: BaseException) -> BaseException:
+    """What a group of one holds."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+@asynccontextmanager
+async def telling_of_the_line(engine: Engine) -> AsyncIterator[None]:
+    """Says when nothing arrives from a bullpen in another process, and when it does again, for as long as the block
+    lasts."""
+
+    async def look() -> None:
+        before = ""
+        while True:
+            trouble = str(getattr(engine, "trouble", ""))
+            if trouble and not before:
+                tell(trouble)
+            elif before and not trouble:
+                tell("connected again")
+            before = trouble
+            await anyio.sleep(LOOK_SECONDS)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(look)
+        yield
+        group.cancel_scope.cancel()
 
 
 async def is_agreed(question: str, facts: list[str], *, is_sure: bool) -> bool:

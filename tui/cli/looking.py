@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.cli.house import FAILED, JsonOption, command
+from tui.cli.house import FAILED, JsonOption, command, telling_of_the_line
 from tui.cli.output import say, tell
 from tui.cli.tables import show_json, show_table
 from tui.cli.targets import check_agent, find_question, find_session
@@ -197,7 +197,9 @@ async def turn(engine: Engine, turn: TurnArgument, follow: FollowOption = False,
     """How far a turn is, or how it ended. With --follow waits for its end. Exits 1 when it ended badly."""
     view = await engine.turn(turn)
     if follow and view.outcome is None:
-        await (await engine.ticket(view.id)).outcome()
+        ticket = await engine.ticket(view.id)
+        async with telling_of_the_line(engine):
+            await ticket.outcome()
         view = await engine.turn(turn)
     if as_json:
         show_json(view)
@@ -244,21 +246,22 @@ async def logs(
 
     row = find_session(session, await engine.snapshot())
     reader = await engine.conversation(row.key)
+    cursor = Cursor()
     try:
-        cursor = Cursor()
-        while True:
-            reading = reader.read(cursor)
-            for entry in reading.entries:
-                if as_json:
-                    show_json(entry)
-                elif text := plain_entry(entry):
-                    for line in f"{time.strftime('%H:%M:%S', time.localtime(entry.at))}  {text}".splitlines():
-                        say(line)
-            if not follow:
-                return
-            if reading.cursor == cursor:
-                await reader.next_change()
-            cursor = reading.cursor
+        async with telling_of_the_line(engine):
+            while True:
+                reading = reader.read(cursor)
+                for entry in reading.entries:
+                    if as_json:
+                        show_json(entry)
+                    elif text := plain_entry(entry):
+                        for line in f"{time.strftime('%H:%M:%S', time.localtime(entry.at))}  {text}".splitlines():
+                            say(line)
+                if not follow:
+                    return
+                if reading.cursor == cursor:
+                    await reader.next_change()
+                cursor = reading.cursor
     finally:
         reader.close()
 
@@ -278,16 +281,11 @@ async def events(engine: Engine, follow: FollowOption = False, as_json: JsonOpti
         return
     with await engine.watch() as feed:
         tell("following what happens; ctrl+c ends it")
-        was_down = ""
-        while True:
-            await feed.wait()
-            changes = feed.take()
-            for event in changes.events:
-                show(event)
-            trouble = str(getattr(engine, "trouble", ""))
-            if trouble != was_down and trouble:
-                tell(trouble)
-            was_down = trouble
+        async with telling_of_the_line(engine):
+            while True:
+                await feed.wait()
+                for event in feed.take().events:
+                    show(event)
 
 
 def _say_event(event: Event) -> None:
