@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
+from weakref import WeakKeyDictionary
 
 import anyio
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -13,8 +14,10 @@ from starlette.exceptions import HTTPException
 from supervisor.api.actor import acting
 from supervisor.api.changes import Changes
 from supervisor.api.codec import pack
+from supervisor.api.engine import ConversationReader
 from supervisor.api.entries import Cursor
 from supervisor.api.errors import UnknownTarget
+from supervisor.api.ids import new_id
 from supervisor.api.types import SessionKey
 from supervisor.gateway.access import AnyCaller, Caller, Operator
 from supervisor.gateway.bodies import DrainBody, InterruptBody, LimitBody, ScaleBody
@@ -132,20 +135,24 @@ async def conversation(
     instance: AgentName,
     user: Name,
     session: Name,
-    cursor: Annotated[str, Query(description="`entries.characters.voided` of the last reading.")] = "",
+    cursor: Annotated[str, Query(description="The id of the last reading.")] = "",
 ) -> Response:
-    """Server-sent events: `reading`, each with the cursor from which the next goes on; its id is that cursor."""
+    """Server-sent events: `reading`, each with the cursor from which the next goes on. Its id is that cursor, and then
+    it the name of what it counts in: a reader that comes back and is given another name has been told everything from
+    the beginning, and replaces what it has."""
     reader = await engine_of(request).conversation(_key(caller, instance, user, session))
     last = cursor or request.headers.get("last-event-id", "")
+    names: Names = request.app.state.conversation_names
+    name = names.setdefault(reader, new_id())
 
     async def tell(emit: Emit) -> None:
-        place, is_first = read_cursor(last), True
+        place, is_first = read_cursor(last, name), True
         try:
             while True:
                 reading = reader.read(place)
                 if is_first or reading.cursor != place:
                     place, is_first = reading.cursor, False
-                    await emit("reading", packed=pack(reading), id=".".join(map(str, place)))
+                    await emit("reading", packed=pack(reading), id=".".join([*map(str, place), name]))
                     continue
                 await reader.next_change()
         finally:
@@ -154,10 +161,18 @@ async def conversation(
     return LiveResponse(tell)
 
 
-def read_cursor(text: str) -> Cursor:
-    """What is none counts as the beginning."""
-    parts = text.split(".")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
+Names = WeakKeyDictionary[ConversationReader, str]
+"""Of conversations as they are held: one that is let go of and read back from the journal counts anew."""
+
+
+def read_cursor(text: str, name: str) -> Cursor:
+    """What is none, or counts in another conversation than the one of that name, counts as the beginning."""
+    *parts, whose = text.split(".")
+    if (
+        whose != name
+        or len(parts) != 3
+        or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts)
+    ):
         return Cursor()
     return Cursor(*map(int, parts))
 

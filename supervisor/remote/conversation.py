@@ -1,8 +1,8 @@
 """A conversation of an engine at the far end of a line: a copy on this side, which a stream of readings keeps current.
 
 A cursor counts in the conversation that gave it, and after a break there may be another one on the other side: read
-back from the journal, or of another run. So each connection begins from the beginning, and what this side has already
-is told by its entries.
+back from the journal, or of another run. Then it is told from the beginning, and what this side has already is known by
+its entries.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from supervisor.api.types import SessionKey
 from supervisor.conversation import Conversation
 from supervisor.remote.line import Line, session_path
 from supervisor.remote.reconnecting import Reader, read_as
+from supervisor.remote.server_events import ServerEvent
 
 
 class RemoteConversation(Reader):
@@ -25,6 +26,8 @@ class RemoteConversation(Reader):
     def __init__(self, line: Line, key: SessionKey) -> None:
         super().__init__(line)
         self.path = f"{session_path(key)}/conversation"
+        self._last = ""
+        """The id of the last reading: a place, and the name of what it counts in."""
         self._copy = Conversation(on_entry=lambda entry: None)
         """What is let go of here is held on the other side, or by its journal."""
 
@@ -35,8 +38,14 @@ class RemoteConversation(Reader):
         await group.start(conversation.run)
         return conversation
 
-    async def hear(self, data: str, *, is_fresh: bool) -> None:
-        self._add(read_as(lambda packed: unpack(Reading, packed), data), is_fresh=is_fresh)
+    async def hear(self, event: ServerEvent, *, is_fresh: bool) -> None:
+        reading: Reading = read_as(lambda packed: unpack(Reading, packed), event.data)
+        before, self._last = self._last, event.id
+        goes_on = before != "" and before.rpartition(".")[2] == event.id.rpartition(".")[2]
+        self._add(reading, is_fresh=is_fresh and not goes_on)
+
+    def place(self) -> dict[str, str]:
+        return {"cursor": self._last} if self._last else {}
 
     def _add(self, reading: Reading, *, is_fresh: bool) -> None:
         entries: Sequence[Entry] = reading.entries

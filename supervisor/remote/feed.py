@@ -13,6 +13,7 @@ from supervisor.api.codec import unpack
 from supervisor.api.snapshot import Snapshot
 from supervisor.remote.line import Line
 from supervisor.remote.reconnecting import Reader, read_as
+from supervisor.remote.server_events import ServerEvent
 
 MOST_EVENTS = 5_000
 """Events that are kept for a reader that does not look. Then nothing more is read from the line, until the other side
@@ -41,8 +42,8 @@ class RemoteFeed(Reader):
         await group.start(feed.run)
         return feed
 
-    async def hear(self, data: str, *, is_fresh: bool) -> None:
-        changes: Changes = read_as(lambda packed: unpack(Changes, packed), data)
+    async def hear(self, event: ServerEvent, *, is_fresh: bool) -> None:
+        changes: Changes = read_as(lambda packed: unpack(Changes, packed), event.data)
         if not self._is_open and changes.snapshot is not None:
             self._is_open, self.snapshot = True, changes.snapshot
         else:

@@ -9,6 +9,7 @@ import anyio
 
 from supervisor.api.errors import BullpenError, UnknownTarget
 from supervisor.remote.line import Line
+from supervisor.remote.server_events import ServerEvent
 
 LEAST_PAUSE, MOST_PAUSE = 0.2, 5.0
 """Seconds before it is tried again; doubled each time that it fails."""
@@ -41,9 +42,13 @@ class Reader:
         self._line = line
         self._scope = anyio.CancelScope()
 
-    async def hear(self, data: str, *, is_fresh: bool) -> None:
+    async def hear(self, event: ServerEvent, *, is_fresh: bool) -> None:
         """One event; `is_fresh` says that it is the first of its stream."""
         raise NotImplementedError
+
+    def place(self) -> dict[str, str]:
+        """From where a stream is to go on; empty for its beginning."""
+        return {}
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Started when the first event was heard. What is raised before that is raised; afterwards it is tried again.
@@ -52,12 +57,12 @@ class Reader:
         with self._scope:
             while True:
                 try:
-                    async with self._line.stream(self.path) as events:
+                    async with self._line.stream(self.path, **self.place()) as events:
                         is_fresh = True
                         async for event in events:
                             if event.name != self.event:
                                 continue
-                            await self.hear(event.data, is_fresh=is_fresh)
+                            await self.hear(event, is_fresh=is_fresh)
                             is_fresh = False
                             pause.end()
                             if not has_begun:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 class ServerEvent(NamedTuple):
     name: str
     data: str
+    id: str = ""
 
 
 async def read_lines(parts: AsyncIterable[bytes]) -> AsyncIterator[str]:
@@ -24,17 +25,19 @@ async def read_lines(parts: AsyncIterable[bytes]) -> AsyncIterator[str]:
 
 async def read_events(parts: AsyncIterable[bytes]) -> AsyncIterator[ServerEvent]:
     """What is no whole event at the end is passed over; so are comments."""
-    name = ""
+    name = id = ""
     data: list[str] = []
     async for line in read_lines(parts):
         if not line:
             if data:
-                yield ServerEvent(name, "\n".join(data))
-            name, data = "", []
+                yield ServerEvent(name, "\n".join(data), id)
+            name, id, data = "", "", []
             continue
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "event":
             name = value
+        elif field == "id":
+            id = value
         elif field == "data":
             data.append(value)

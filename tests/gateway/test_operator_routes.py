@@ -54,6 +54,11 @@ async def test_a_conversation_goes_on_from_its_cursor(house: Open, world: FakeWo
             assert unpack(Reading, json.dumps((await anext(events)).data)).entries == ()
             await client.post("/turns", json=HELLO)
             assert unpack(Reading, json.dumps((await anext(events)).data)).entries != ()
+        of_another = {"Last-Event-ID": f"{told.id.rpartition('.')[0]}.another"}
+        async with client.stream("GET", f"{ANA}/conversation", headers=of_another) as stream:
+            told_anew = await anext(read_events(stream))
+        assert unpack(Reading, json.dumps(told_anew.data)).entries[:3] == reading.entries[:3], "from the beginning"
+        assert told_anew.id.rpartition(".")[2] == told.id.rpartition(".")[2]
         assert (await client.get("/sessions/desk/nobody/x/conversation")).status_code == 404
 
 

@@ -339,6 +339,7 @@ async def test_a_block_that_was_open_at_the_break_goes_on_or_is_replaced(house: 
             await until(lambda: told == ["Hel"])
             home.door.hang_up()
             await until(lambda: engine.trouble)
+            assert talk.place()["cursor"].startswith("1.3.0."), "it goes on from there"
             connection.say("lo")
             await until(lambda: talk.read().opened == "Hello")
             await until(lambda: "".join(told) == "Hello")
