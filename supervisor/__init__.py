@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from supervisor.api.events import TurnQueued as TurnQueued
     from supervisor.api.events import TurnStarted as TurnStarted
     from supervisor.api.events import TurnSuspended as TurnSuspended
+    from supervisor.api.ids import new_id as new_id
     from supervisor.api.ids import validate_id as validate_id
     from supervisor.api.snapshot import ClientRow as ClientRow
     from supervisor.api.snapshot import HostRow as HostRow

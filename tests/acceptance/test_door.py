@@ -22,7 +22,7 @@ from tests.acceptance.test_command_line import ROOT
 TEMPLATE = """---
 name: desk
 description: a desk
-tools: []
+tools: [TOOLS]
 concurrency: {maxSessions: 3}
 pool: {spares: 0}
 ---
@@ -60,11 +60,11 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *, kills: bool = False) -> Iterator[Served]:
+def serving(folder: Path, *, kills: bool = False, tools: str = "") -> Iterator[Served]:
     """Ends it by SIGTERM, or kills it, and waits for it."""
     templates = folder / "templates"
     templates.mkdir(exist_ok=True)
-    (templates / "desk.md").write_text(TEMPLATE)
+    (templates / "desk.md").write_text(TEMPLATE.replace("TOOLS", tools))
     command = ["serve", "--rehearsal", "--state", str(folder / "state"), "--templates", str(templates)]
     with subprocess.Popen(
         [sys.executable, "-m", "tui", *command, "--listen", "127.0.0.1:0"],
@@ -205,7 +205,7 @@ def test_the_first_sigterm_drains_and_systemd_is_told(tmp_path: Path, monkeypatc
 
 def test_listening_for_others_without_a_token_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
-    (tmp_path / "templates/desk.md").write_text(TEMPLATE)
+    (tmp_path / "templates/desk.md").write_text(TEMPLATE.replace("TOOLS", ""))
     command = ["serve", "--rehearsal", "--listen", "0.0.0.0:0", "--state", str(tmp_path / "state")]
     refused = subprocess.run(
         [sys.executable, "-m", "tui", *command, "--templates", str(tmp_path / "templates")],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supervisor import show_name
-from tui.cli import house, looking, tokens, verbs
+from tui.cli import acp, house, looking, tokens, verbs
 from tui.cli.options import (
     Common,
     ConfigOption,
@@ -362,7 +362,7 @@ def _as_text(argument: str) -> str:
         raise InvalidPrompt("TEXT is not UTF-8 text") from error
 
 
-for _room in (looking, verbs, tokens):
+for _room in (looking, verbs, acp, tokens):
     app.add_typer(_room.app)
 
 
