@@ -35,7 +35,7 @@ async def acp(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Which agent. Not needed where there is one.")] = "",
     user: Annotated[str, typer.Option("--user", metavar="U", help="On whose behalf.")] = "local",
 ) -> None:
-    """Speaks the Agent Client Protocol on standard input and output: for editors."""
+    """Speaks the Agent Client Protocol, for editors. On standard input and output."""
     from acp import run_agent
 
     from supervisor import Refused
