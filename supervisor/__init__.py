@@ -142,6 +142,8 @@ if TYPE_CHECKING:
     from supervisor.gateway.tokens import Role as Role
     from supervisor.gateway.tokens import Token as Token
     from supervisor.gateway.tokens import TokenFile as TokenFile
+    from supervisor.late_imports import import_late as import_late
+    from supervisor.late_imports import load as load
     from supervisor.recovery.forgetting import Forgotten as Forgotten
     from supervisor.recovery.forgetting import forget_user as forget_user
     from supervisor.rehearsal import Rehearsal as Rehearsal

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import importlib
 import json
 import logging
 import os
@@ -39,6 +38,7 @@ from supervisor.config.restrictions import client_settings
 from supervisor.config.template import reads_anywhere
 from supervisor.files.paths import find_config_dir
 from supervisor.files.private import make_private_dir
+from supervisor.late_imports import import_late
 from supervisor.permissions.brackets import as_denial, as_question, read_brackets
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.permissions.targets import is_outside
@@ -133,8 +133,8 @@ class SdkConnection:
 
     async def connect(self) -> None:
         # 0.8 s of imports: in a thread, so that the screen paints on.
-        sdk = await anyio.to_thread.run_sync(importlib.import_module, "claude_agent_sdk")
-        translate = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.claude.messages")
+        sdk = await import_late("claude_agent_sdk")
+        translate = await import_late("supervisor.claude.messages")
         self._translator = translate.Translator(self._launch.workspace)
         try:
             await anyio.to_thread.run_sync(self._prepare)

@@ -191,6 +191,7 @@ def _leave(
 
 async def _wait_whole(request: Request, ticket: Ticket, leave: Callable[[], Awaitable[object]] | None) -> Response:
     """Waits for the end, for as long as the caller does."""
+    missing: BullpenError | None = None
     async with anyio.create_task_group() as group:
 
         async def watch_the_line() -> None:
@@ -201,8 +202,13 @@ async def _wait_whole(request: Request, ticket: Ticket, leave: Callable[[], Awai
             group.cancel_scope.cancel()
 
         group.start_soon(watch_the_line)
-        await ticket.outcome()
+        try:
+            await ticket.outcome()
+        except BullpenError as error:
+            missing = error
         group.cancel_scope.cancel()
+    if missing is not None:
+        raise missing  # not out of the group, which would make it one of several
     return answer_whole(await engine_of(request).turn(ticket.turn_id))
 
 

@@ -66,7 +66,13 @@ _STATUSES: dict[type[BullpenError], int] = {
 }
 """By kind; of a kind that is not named, that of the nearest class above it."""
 
-_NOT_AGAIN = (errors.RequestConflict, errors.AlreadyAnswered, errors.AcceptanceUnknown, errors.OutcomeUnknown)
+_NOT_AGAIN = (
+    errors.RequestConflict,
+    errors.AlreadyAnswered,
+    errors.AcceptanceUnknown,
+    errors.OutcomeUnknown,
+    errors.Suspended,
+)
 """Sent again as it is, it would come to nothing, or run twice."""
 
 
@@ -93,7 +99,7 @@ def tell(error: BullpenError) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="bullpen"'
     if isinstance(error, errors.Saturated | errors.OverShare):
         headers["Retry-After"] = str(math.ceil(error.retry_after))
-    elif status == 503:
+    elif status == 503 and not isinstance(error, _NOT_AGAIN):
         headers["Retry-After"] = str(STALE_RETRY)
     if isinstance(error, _NOT_AGAIN):
         headers["X-Should-Retry"] = "false"

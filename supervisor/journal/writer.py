@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,11 @@ from supervisor.api.errors import NotRecorded
 from supervisor.journal import faults
 from supervisor.journal.guard import Guard, transact
 from supervisor.journal.notes import Note, batches
+
+try:
+    import sniffio
+except ImportError:  # then anyio looks at the loop itself
+    sniffio = None  # type: ignore[assignment]
 
 FIRST_DELAY = 0.1
 """Seconds between a failed attempt and the next; doubles up to `LAST_DELAY`. Prompts do not wait for longer than this
@@ -140,7 +145,7 @@ class Writer:
         # each statement it takes three times as long, and every prompt waits for two transactions. Its answer comes
         # two turns of the loop after the commit; what waits for the commit is told by a call of our own, in one.
         loop = asyncio.get_running_loop()
-        hear = partial(loop.call_soon_threadsafe, durable.call, context=copy_context())
+        hear = partial(loop.call_soon_threadsafe, durable.call, context=_loop_context())
         await self._connection._execute(transact, self._connection._conn, steps, self._guard, hear)  # type: ignore[no-untyped-call]
 
     async def _write_singly(self, count: int) -> None:
@@ -251,3 +256,12 @@ def tell_mistake(error: Exception) -> str:
     """One line about a value that cannot be stored."""
     words = " ".join(str(error).split())[:200]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _loop_context() -> Context:
+    """For what the loop calls outside of any task: anyio would not know there which library runs, and what starts a
+    client would fail, unless `anyio.run` has started the loop."""
+    context = copy_context()
+    if sniffio is not None:
+        context.run(sniffio.current_async_library_cvar.set, "asyncio")
+    return context

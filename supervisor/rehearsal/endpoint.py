@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import socket
 from collections import OrderedDict, deque
@@ -14,8 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import anyio
-import anyio.to_thread
 
+from supervisor.late_imports import import_late
 from supervisor.rehearsal.environment import rehearsal_environment
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class Rehearsal:
         self._serving = asyncio.create_task(self._serve(self._listener), name="rehearsal endpoint")
 
     async def _serve(self, listener: socket.socket) -> None:
-        server = await anyio.to_thread.run_sync(importlib.import_module, "supervisor.rehearsal.server")
+        server = await import_late("supervisor.rehearsal.server")
         if self._is_over:
             listener.close()
             return

@@ -328,6 +328,8 @@ async def expect_recall(house: House, said: list[str], writers: Writers) -> None
 @pytest.mark.filterwarnings("ignore:Unclosed:ResourceWarning")
 async def test_an_abandoned_bare_client_runs_on(bare: Bare, tmp_path: Path) -> None:
     """Sdk-facts §1.1: neither `del` nor a collection ends a CLI."""
+    async with bare.client() as first:
+        await ask(first, "[[say: the endpoint has begun]]")
     before = asyncio.all_tasks()
     client = await bare.connect()
     await ask(client, "[[say: hi]]")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import pytest
 
@@ -9,6 +11,7 @@ from supervisor.api.errors import InvalidId, InvalidPrompt, Saturated, UnknownAg
 from supervisor.api.types import (
     Done,
     Expired,
+    Outcome,
     Priority,
     Prompt,
     SessionState,
@@ -321,3 +324,13 @@ async def test_a_reader_that_takes_its_time_is_told_the_end_too(start: Start, wo
                     world.connections[-1].reply(", and the rest.")
                     await ticket.outcome()
         assert "".join(parts) == "A first part, and the rest.\n"
+
+
+def test_it_runs_on_a_loop_that_asyncio_has_started(start: Start) -> None:
+    """Not only under `anyio.run`, which says in every context which library runs."""
+
+    async def main() -> Outcome:
+        async with start() as supervisor:
+            return await (await supervisor.submit(Prompt("desk", "hi", user="ana"))).outcome()
+
+    assert isinstance(asyncio.run(main()), Done)

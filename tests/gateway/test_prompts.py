@@ -290,3 +290,27 @@ async def test_a_delegate_names_any_user_and_an_operator_sees_each(house: Open) 
         assert (await app.get("/snapshot")).status_code == 403
         seen = (await (await home.operator()).get("/agent-sessions")).json()
         assert sorted(one["user_id"] for one in seen) == ["ana", "ben"]
+
+
+async def test_a_caller_that_waits_when_the_house_ends_is_told_that_its_prompt_is_kept(
+    house: Open, world: FakeWorld
+) -> None:
+    """R2: what waits runs at the next start, so it is not to be sent again as another."""
+    world.on_prompt = hold
+    async with house() as home:
+        client = await home.operator()
+        await client.post("/turns", json=HELLO)
+        answers: list[httpx.Response] = []
+
+        async def wait() -> None:
+            answers.append(await client.post("/chat", json=HELLO, headers={"Accept": "application/json"}))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await until(lambda: bool(world.live) and bool(world.live[-1].prompts))
+            await until(lambda: home.supervisor.view.snapshot().instances[0].waiting == 1)
+            await home.supervisor.stop()
+        (answer,) = answers
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:bullpen:suspended")
+        assert "kept" in answer.json()["detail"]
+        assert answer.headers["x-should-retry"] == "false"

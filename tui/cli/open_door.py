@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 
 if TYPE_CHECKING:
     from supervisor import Door, Settings, Supervisor
@@ -19,9 +18,9 @@ async def open_door(supervisor: Supervisor, settings: Settings, leave: Callable[
 
     Raises `Refused` when it cannot be opened.
     """
-    from supervisor import TokenFile, __version__
+    from supervisor import TokenFile, __version__, load
 
-    make = await anyio.to_thread.run_sync(_import_door)
+    make: type[Door] = await load("Door")
     gateway = settings.gateway
     tls = (gateway.tls_cert, gateway.tls_key) if gateway.tls_cert and gateway.tls_key else None
     door = make(
@@ -39,10 +38,3 @@ async def open_door(supervisor: Supervisor, settings: Settings, leave: Callable[
         await group.start(door.run)
         yield door
         group.cancel_scope.cancel()
-
-
-def _import_door() -> type[Door]:
-    """Heavy, so it is not done in the loop."""
-    from supervisor import Door
-
-    return Door

@@ -6,7 +6,6 @@ process; then the failure is told and the exit code set.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import sys
@@ -19,7 +18,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
-from supervisor import bare_host, show_name
+from supervisor import bare_host, import_late, show_name
 from tui.cli.output import tell
 from tui.cli.signals import SIGNALS
 
@@ -102,7 +101,7 @@ async def run_dashboard(
             # What the first client needs is imported in a thread, for as long as the first frame takes by itself.
             await app.painted.wait()
             # Conversations are imported now: nothing of them is in that frame.
-            await anyio.to_thread.run_sync(importlib.import_module, "tui.screens.chat.chat")
+            await import_late("tui.screens.chat.chat")
             pace_interpreter()
             app.call_later(app.prepare_help)
             release_starts()
