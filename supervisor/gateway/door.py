@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from supervisor.api.engine import Engine
@@ -18,7 +19,7 @@ from supervisor.api.errors import Refused
 from supervisor.files.socket_path import SOCKET, short_path
 from supervisor.gateway.access import LOOPBACK, Access
 from supervisor.gateway.app import AtTheSocket, compose_app
-from supervisor.gateway.tokens import TokenFile
+from supervisor.gateway.tokens import USED_EVERY, TokenFile
 from supervisor.quiet_server import QuietServer
 
 BACKLOG = 2_048
@@ -80,8 +81,17 @@ class Door:
                 for server, listener in servers:
                     server.config.load()
                     group.start_soon(_serve, server, listener)
+                group.start_soon(self._write_used)
                 task_status.started()
                 await anyio.sleep_forever()
+
+    async def _write_used(self) -> None:
+        try:
+            while True:
+                await anyio.sleep(USED_EVERY)
+                await anyio.to_thread.run_sync(self.tokens.write_used)
+        finally:
+            self.tokens.write_used()
 
     def hang_up(self) -> None:
         """Breaks every connection. Readers come back by new ones."""

@@ -32,7 +32,7 @@ SECRET_BYTES = 32
 LONGEST_NAME = 100
 """Characters."""
 USED_EVERY = 60.0
-"""Seconds: a token in use is written down as used no more often than that."""
+"""Seconds between two times that the door writes down which tokens were used."""
 
 
 class Role(StrEnum):
@@ -74,6 +74,7 @@ class TokenFile:
         """Inode, size and time of what `_tokens` was read from."""
         self._tokens: dict[str, Token] = {}
         self._used: dict[str, float] = {}
+        """Unix seconds of what is not written down yet."""
 
     def all(self) -> tuple[Token, ...]:
         """Oldest first. Raises `Refused` when the file cannot be read."""
@@ -91,17 +92,20 @@ class TokenFile:
         return known if hmac.compare_digest(digest, digest_of(token)) else None
 
     def note_used(self, token: Token) -> None:
-        """Writes down that it was used now, at most once a minute. A disk that takes nothing is no reason to refuse."""
-        now = time.time()
-        if now - self._used.get(token.id, token.last_used_at or 0.0) < USED_EVERY:
+        """It is used now; `write_used` writes that down."""
+        self._used[token.id] = time.time()
+
+    def write_used(self) -> None:
+        """Writes down when tokens were used last. A disk that takes nothing refuses nobody. Blocking."""
+        used, self._used = self._used, {}
+        if not used:
             return
-        self._used[token.id] = now
         try:
             with self._changing() as tokens:
-                if (found := tokens.get(token.id)) is not None:
-                    tokens[token.id] = replace(found, last_used_at=now)
+                for token_id in used.keys() & tokens.keys():
+                    tokens[token_id] = replace(tokens[token_id], last_used_at=used[token_id])
         except (OSError, Refused):
-            pass
+            self._used = used | self._used
 
     def add(self, role: Role, name: str = "", *, user: str = "", agent: str = "") -> tuple[Token, str]:
         """Makes a token and returns it with its text, which is kept nowhere. Raises `Refused`."""

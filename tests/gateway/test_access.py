@@ -206,6 +206,8 @@ def test_a_token_is_kept_as_a_hash_with_its_name_and_its_last_use(tokens: TokenF
     assert other.find(text) == token
     assert token.last_used_at is None
     other.note_used(token)
+    assert tokens.all()[0].last_used_at is None, "no request waits for a disk"
+    other.write_used()
     (seen,) = tokens.all()
     assert seen.last_used_at is not None
     assert other.find(text + "x") is None
