@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +16,6 @@ from supervisor.journal.schema import APPLICATION, Mark
 
 COUNT = "UPDATE identity SET commits = commits + 1"
 
-GIVE_WAY = 0.000_1
-"""Seconds; about what the system needs to wake the loop."""
 
 _Identity = tuple[int, int]
 """Device and inode."""
@@ -83,7 +80,7 @@ def transact(
     on_durable: Callable[[], object],
 ) -> None:
     """All of it or nothing; without steps, tries whether anything could be written. `on_durable` is called right after
-    the commit, before the rest that follows it. Blocking.
+    the commit and its count. Blocking.
 
     Raises `sqlite3.Error`, or `StateLost` when it would go into files that are not in their place any more.
     """
@@ -103,8 +100,7 @@ def transact(
         with suppress(sqlite3.Error):
             connection.rollback()
         raise
-    on_durable()
     if steps:
-        # The loop has the interpreter first: what waits for the commit need not wait for its count as well.
-        time.sleep(GIVE_WAY)
+        # First counted, then told: what was acknowledged is missed when an older copy takes this file's place.
         guard.note_commit()
+    on_durable()
