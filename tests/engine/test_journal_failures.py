@@ -355,6 +355,7 @@ async def test_a_second_outage_begins_with_the_short_delay(
     folder: Path, fail: Callable[[Journal, str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How long the first one lasted says nothing about the next."""
+    monkeypatch.setattr(writing, "FIRST_DELAY", 0.2)  # so long that the second outage is seen before its next attempt
     monkeypatch.setattr(writing, "LAST_DELAY", 1_000.0)
     async with opened(folder) as journal:
         for entry in ("first", "second"):
@@ -362,7 +363,7 @@ async def test_a_second_outage_begins_with_the_short_delay(
             journal.add_entry(KEY, asked(entry))
             await until(lambda: journal.failing)
             if entry == "first":
-                await until(lambda: journal._writer._delay > 0.05)
+                await until(lambda: journal._writer._delay > 0.3)
             else:
                 assert journal._writer._delay == writing.FIRST_DELAY
             await journal._connection.execute_fetchall(WRITABLE)
