@@ -35,6 +35,14 @@ class QuietServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Each part of an answer leaves at once. asyncio sees to that for sockets of its own alone: on one that was
+        bound before, the end of an answer would wait 40 ms for the reader to acknowledge its beginning."""
+        for one in sockets or ():
+            if one.family != socket.AF_UNIX:
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # those that are accepted inherit it
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Open streams would delay the end: they are aborted once the port is closed."""
         for server in self.servers:

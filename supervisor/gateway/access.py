@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 
 from supervisor.api.actor import Actor
+from supervisor.api.addressing import EMPLOYEE_USER
 from supervisor.api.errors import UnknownTarget
 from supervisor.api.types import SessionKey, TurnView
 from supervisor.gateway.problems import NotAllowed, NotIdentified
@@ -28,12 +29,18 @@ class Caller(NamedTuple):
     via: str = "http"
 
     @property
+    def reaches_all(self) -> bool:
+        """Whether every user's things, with every agent, are this caller's to see."""
+        return self.role is not Role.USER and not self.agent
+
+    @property
     def actor(self) -> Actor:
         return Actor(self.name, self.via)
 
     def check_operator(self, *, changes: bool) -> None:
         """Raises `NotAllowed`."""
-        if self.role is Role.OPERATOR or (self.role is Role.READ_ONLY and not changes):
+        # A verb of an operator may be about any agent: a token that is for one agent has none of them.
+        if not self.agent and (self.role is Role.OPERATOR or (self.role is Role.READ_ONLY and not changes)):
             return
         raise NotAllowed(f"the token {self.name} ({self.role}) may not do that: it takes an operator's")
 
@@ -62,7 +69,10 @@ class Caller(NamedTuple):
         """Whether what belongs to that user, with that agent, is this caller's to see."""
         if self.agent and agent != self.agent:
             return False
-        return self.role is not Role.USER or user == self.user
+        if self.role is not Role.USER:
+            return True
+        # What is kept under the name of them all is the conversation that an employee has with every caller.
+        return user == self.user != EMPLOYEE_USER
 
     def check_session(self, key: SessionKey) -> None:
         """Raises `UnknownTarget`: what is not the caller's is not there."""
@@ -88,8 +98,7 @@ class Access:
     def identify(self, request: Request) -> Caller:
         """Raises `NotIdentified` or `NotAllowed`."""
         if request.scope.get("bullpen.is_local"):
-            via = request.headers.get(VIA, "http")
-            return Caller("operator", Role.OPERATOR, via=via if via in ("command", "screen") else "http")
+            return Caller("operator", Role.OPERATOR, via=_way_of(request))
         self.check_place(request)
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
@@ -98,8 +107,8 @@ class Access:
         if token is None:
             raise NotIdentified("the token is not known: it may have been revoked")
         self.tokens.note_used(token)
-        via = request.headers.get(VIA, "http") if token.role is Role.OPERATOR else "http"
-        return Caller(token.name, token.role, token.user, token.agent, via if via in ("command", "screen") else "http")
+        via = _way_of(request) if token.role is Role.OPERATOR else "http"
+        return Caller(token.name, token.role, token.user, token.agent, via)
 
     def check_place(self, request: Request) -> None:
         """A page of another site must not use the browser's way in, nor a name that was made to point here. Raises
@@ -112,6 +121,12 @@ class Access:
             own = f"{request.url.scheme}://{request.headers.get('host', '')}"
             if origin.lower() != own.lower():
                 raise NotAllowed("pages of that origin may not come in: see [gateway] allowed_origins")
+
+
+def _way_of(request: Request) -> str:
+    """By what an operator came, as our own programs say it."""
+    told = request.headers.get(VIA)
+    return told if told in ("command", "screen") else "http"
 
 
 def identify(request: Request) -> Caller:

@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 
 from supervisor.api.actor import acting
 from supervisor.api.engine import ConversationReader, Engine, Ticket
-from supervisor.api.errors import BullpenError, InvalidPrompt, UnknownTarget
-from supervisor.api.types import Done, Expired, Failed, Outcome, SessionKey, TurnState, TurnView
+from supervisor.api.errors import BullpenError, InvalidPrompt, RequestConflict, UnknownTarget
+from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, SessionKey, TurnState, TurnView
 from supervisor.gateway.access import AnyCaller, Caller
 from supervisor.gateway.bodies import AnswerBody, Json, PromptBody
 from supervisor.gateway.documents import ACCEPTING, EVENTS, TOLD, either, problems, turn_at
@@ -47,8 +47,20 @@ async def hand_in(request: Request, caller: Caller, body: PromptBody, key: str) 
     user = caller.check_user(body.user_id)
     agent = body.agent_id or caller.agent or await _only_agent(engine)
     caller.check_agent(agent)
+    return await submit_for(caller, engine, body.prompt(user, agent, key))
+
+
+async def submit_for(caller: Caller, engine: Engine, prompt: Prompt) -> Ticket:
+    """Returns when the prompt is recorded. Raises what `Engine.submit` does."""
     with acting(caller.actor):
-        ticket = await engine.submit(body.prompt(user, agent, key))
+        try:
+            ticket = await engine.submit(prompt)
+        except RequestConflict:
+            if not caller.agent:
+                raise
+            # The other prompt may be one to another agent, of which this caller is told nothing.
+            words = f"request {prompt.request!r} is another prompt already: give this one a name of its own"
+            raise RequestConflict(words) from None
     await ticket.accepted()
     return ticket
 
@@ -138,12 +150,18 @@ async def withdraw(request: Request, caller: AnyCaller, turn_id: Name) -> Json:
 async def answer(request: Request, caller: AnyCaller, question_id: Name, body: AnswerBody) -> None:
     caller.check_prompts()
     engine = engine_of(request)
-    open_ones = {question.id: question for question in (await engine.snapshot()).questions}
-    question = open_ones.get(question_id)
-    if question is not None and not caller.may_reach(question.key.user, question.key.instance):
-        raise UnknownTarget(f"no question {question_id}; the inbox lists the open ones")
+    if not caller.reaches_all:
+        # A closed question is as little another's to know of as an open one.
+        key = mirror_of(request).session_of(question_id) or await _session_asking(engine, question_id)
+        if key is None or not caller.may_reach(key.user, key.instance):
+            raise UnknownTarget(f"no question {question_id}; the inbox lists the open ones")
     with acting(caller.actor):
         await engine.answer(question_id, body.read(), by=caller.name)
+
+
+async def _session_asking(engine: Engine, question_id: str) -> SessionKey | None:
+    """Of an open question, told or not."""
+    return next((one.key for one in (await engine.snapshot()).questions if one.id == question_id), None)
 
 
 async def _own_turn(request: Request, caller: Caller, turn_id: str) -> TurnView:

@@ -10,12 +10,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
 
-from supervisor.api.actor import acting
 from supervisor.api.codec import pack, pack_error, pack_fragment, reader_of
 from supervisor.api.errors import BullpenError, InvalidPrompt
 from supervisor.api.types import Prompt, Source
 from supervisor.gateway.access import AnyCaller
-from supervisor.gateway.callers import engine_of
+from supervisor.gateway.callers import engine_of, submit_for
 from supervisor.gateway.documents import ACCEPTING, ANYTHING, EVENTS, problems
 from supervisor.gateway.live_response import Emit, LiveResponse
 from supervisor.gateway.names import Name
@@ -50,9 +49,7 @@ async def submit_prompt(
     if caller.role is not Role.OPERATOR:
         prompt = replace(prompt, source=Source.CALLER)
     caller.check_agent(prompt.agent)
-    with acting(caller.actor):
-        ticket = await engine.submit(prompt)
-    await ticket.accepted()
+    ticket = await submit_for(caller, engine, prompt)
     return Packed(await engine.turn(ticket.turn_id), 202)
 
 

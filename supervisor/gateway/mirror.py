@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import anyio
 
 from supervisor.api.changes import Changes
 from supervisor.api.engine import Engine
+from supervisor.api.events import QuestionAsked
 from supervisor.api.snapshot import SessionRow, WaitingTurn
-from supervisor.api.types import SessionKey
+from supervisor.api.types import Question, SessionKey
+
+MOST_QUESTIONS = 5_000
+"""Questions whose session is known, closed ones included: five times as many as the engine knows the end of."""
 
 
 class Mirror:
-    """The rows of all sessions as they were told last."""
+    """The rows of all sessions as they were told last, and whose the questions are."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._sessions: dict[SessionKey, SessionRow] = {}
+        self._asked: OrderedDict[str, SessionKey] = OrderedDict()
+        """The session of each question, by its id; the one that was put last is last."""
         self._watchers: defaultdict[SessionKey, set[Callable[[], None]]] = defaultdict(set)
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -42,6 +48,10 @@ class Mirror:
     def sessions(self) -> tuple[SessionRow, ...]:
         return tuple(self._sessions.values())
 
+    def session_of(self, question_id: str) -> SessionKey | None:
+        """Of a question that is open, or was closed in this run; None when it is not known, or was not told yet."""
+        return self._asked.get(question_id)
+
     @contextmanager
     def watching(self, key: SessionKey, call: Callable[[], None]) -> Iterator[None]:
         """Has `call` made whenever that session's row has changed."""
@@ -56,12 +66,20 @@ class Mirror:
     def _take(self, changes: Changes) -> None:
         if changes.snapshot is not None:
             self._sessions = {row.key: row for row in changes.snapshot.sessions}
+            self._note_questions(changes.snapshot.questions)
             touched = set(self._watchers)
         else:
             self._sessions.update((row.key, row) for row in changes.sessions)
             touched = {row.key for row in changes.sessions} & self._watchers.keys()
         for key in changes.gone_sessions:
             self._sessions.pop(key, None)
+        self._note_questions(event.question for event in changes.events if isinstance(event, QuestionAsked))
         for key in touched:
             for call in tuple(self._watchers[key]):
                 call()
+
+    def _note_questions(self, questions: Iterable[Question]) -> None:
+        for question in questions:
+            self._asked.setdefault(question.id, question.key)
+        while len(self._asked) > MOST_QUESTIONS:
+            self._asked.popitem(last=False)

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from supervisor.api.addressing import EMPLOYEE_USER
 from supervisor.api.errors import Refused, UnknownTarget
 from supervisor.api.ids import new_id, validate_id
 from supervisor.files.private_file import read_private, write_private
@@ -110,9 +111,12 @@ class TokenFile:
     def add(self, role: Role, name: str = "", *, user: str = "", agent: str = "") -> tuple[Token, str]:
         """Makes a token and returns it with its text, which is kept nowhere. Raises `Refused`."""
         if role is Role.USER:
-            validate_id(user, "user")
+            if validate_id(user, "user") == EMPLOYEE_USER:
+                raise Refused(f"no user can be called {EMPLOYEE_USER}: the conversations that all callers share are")
         elif user:
             raise Refused(f"a token of role {role} belongs to no user")
+        if agent and role in (Role.OPERATOR, Role.READ_ONLY):
+            raise Refused(f"a token of role {role} is for every agent: leave the agent out, or make one for a user")
         shown = one_line(name, LONGEST_NAME + 1) or user or role.value
         if len(shown) > LONGEST_NAME:
             raise Refused(f"the name of a token has at most {LONGEST_NAME} characters")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 
 import pytest
@@ -161,6 +162,15 @@ async def test_pages_of_other_origins_and_other_names_of_this_host_are_refused(h
         assert allowed.headers["access-control-allow-origin"] == ORIGIN
         refused = await client.options("/chat", headers=preflight | {"Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_no_part_of_an_answer_waits_for_the_reader_to_acknowledge_another(house: Open) -> None:
+    async with house() as home:
+        client = await home.caller(Role.OPERATOR)
+        assert (await client.get("/whoami")).status_code == 200
+        (connection,) = [one for server in home.door._servers for one in server.server_state.connections]
+        own = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_verbs_are_recorded_with_the_name_of_the_token(house: Open) -> None:
