@@ -248,7 +248,7 @@ async def test_processes_that_outlive_a_kill_are_left_to_the_next_run(
         found.extend(record.mark for record in records)
         return len(records), 0
 
-    monkeypatch.setattr("supervisor.engine.supervisor.end_orphans", find_orphans)
+    monkeypatch.setattr("supervisor.engine.runtime.end_orphans", find_orphans)
     async with start() as supervisor:
         await (await supervisor.submit(Prompt("desk", "stuck", user="ana"))).outcome()
         await (await supervisor.submit(Prompt("desk", "well", user="boris"))).outcome()

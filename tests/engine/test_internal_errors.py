@@ -11,8 +11,7 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.types import Allow, Done, Failed, FailureKind, Prompt, Server, ServerState
-from supervisor.engine import housekeeping
-from supervisor.engine import supervisor as engine
+from supervisor.engine import housekeeping, runtime
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import scheduler
 from supervisor.instance.circuit_breaker import CircuitBreaker
@@ -159,7 +158,7 @@ async def test_a_mistake_in_the_scheduler_leaves_no_process_behind(
     start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch, is_killed: bool
 ) -> None:
     """The steps of a client's end go on whatever becomes of the rest (R3)."""
-    monkeypatch.setattr(engine, "LAST_RESORT", 0.5)
+    monkeypatch.setattr(runtime, "LAST_RESORT", 0.5)
     with pytest.raises((ExceptionGroup, ZeroDivisionError)):
         await end_a_client_without_a_scheduler(start, world, monkeypatch, is_killed=is_killed)
     assert world.live == []

@@ -23,7 +23,7 @@ async def test_the_next_turn_of_a_warmed_session_is_hot(
         assert await supervisor.warm(ANA) is False, "it is warm"
         await until(lambda: supervisor.view.session_row(ANA).state is SessionState.IDLE)  # type: ignore[union-attr]
         await supervisor.hibernate(ANA)
-        await until(lambda: not world.live)
+        await until(lambda: not supervisor.view.snapshot().clients)  # a session is hibernated before its client is gone
         assert await supervisor.warm(ANA) is True
         assert await supervisor.warm(ANA) is False, "it is on its way"
         await until(lambda: supervisor.view.session_row(ANA).state is SessionState.IDLE)  # type: ignore[union-attr]
@@ -46,7 +46,7 @@ async def test_nothing_is_warmed_where_somebody_waits_or_there_is_no_room(
         await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
         await until(lambda: supervisor.view.session_row(ANA).state is SessionState.IDLE)  # type: ignore[union-attr]
         await supervisor.hibernate(ANA)
-        await until(lambda: not world.live)
+        await until(lambda: not supervisor.view.snapshot().clients)  # a session is hibernated before its client is gone
         await supervisor.pause("desk")
         assert await supervisor.warm(ANA) is False
         await supervisor.resume("desk")

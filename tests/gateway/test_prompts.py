@@ -309,7 +309,7 @@ async def test_a_caller_that_waits_when_the_house_ends_is_told_that_its_prompt_i
             group.start_soon(wait)
             await until(lambda: bool(world.live) and bool(world.live[-1].prompts))
             turns = home.supervisor._turns
-            await until(lambda: any(turn.is_recorded and turn.started_at is None for turn in turns.values()))
+            await until(lambda: any(turn.is_recorded and turn.started_at is None for turn in turns))
             await home.supervisor.stop()
         (answer,) = answers
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:bullpen:suspended")

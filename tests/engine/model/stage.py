@@ -161,7 +161,7 @@ class Stage:
         self._patches.enter_context(self.disk.instead_of_threads())
         self._patches.enter_context(mock.patch("supervisor.engine.memory_sampler.psutil", machine))
         self._patches.enter_context(mock.patch("supervisor.instance.scheduler.decide", self._decide))
-        self._patches.enter_context(mock.patch("supervisor.engine.supervisor.end_orphans", self.world.end_orphans))
+        self._patches.enter_context(mock.patch("supervisor.engine.runtime.end_orphans", self.world.end_orphans))
         self.supervisor = self.run(self._make)
 
     def wake(self) -> None:

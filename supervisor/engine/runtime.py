@@ -1,0 +1,346 @@
+"""What a supervisor lives in: it takes over what an earlier run left, holds the task group that every client runs in,
+and has ended every process when it returns. Verbs are the `Supervisor`'s."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Self
+from uuid import uuid4
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from supervisor.api import events as past
+from supervisor.api.errors import NotAccepting, UnknownAgent
+from supervisor.api.types import SessionKey
+from supervisor.claude.options import MakeConnector, bundled_cli
+from supervisor.claude.start_files import FOLDER, clear_start_files
+from supervisor.clock import Clock
+from supervisor.config.restrictions import missing_skills
+from supervisor.config.settings import Settings
+from supervisor.config.templates import Template
+from supervisor.engine.housekeeping import Housekeeping
+from supervisor.engine.memory_sampler import Census
+from supervisor.engine.question_log import QuestionBook
+from supervisor.engine.turn_registry import TurnRegistry
+from supervisor.engine.view import View
+from supervisor.feed import Feed
+from supervisor.files.session_files import CliStore
+from supervisor.instance import stimuli
+from supervisor.instance.erasing import Eraser
+from supervisor.instance.instance import Instance
+from supervisor.instance.shared import HostContext
+from supervisor.journal import Journal, Note
+from supervisor.journal.past_events import tell_past
+from supervisor.process.adopted import adopting
+from supervisor.process.client import Client
+from supervisor.process.end_reason import EndReason
+from supervisor.process.patience import KILL
+from supervisor.recovery.offers import OfferDesk
+from supervisor.recovery.orphans import end_marked, end_orphans
+from supervisor.recovery.takeover import Restart
+from supervisor.scheduling.admission import HostRoom
+from supervisor.sessions.daily_usage import midnight
+from supervisor.sessions.open_questions import OpenQuestions
+from supervisor.sessions.slot import Slot
+from supervisor.text.values import in_words
+
+LAST_REMOVAL = 5.0
+"""Seconds that removing what ended sessions have on disk may take at the end; the next start does the rest."""
+LAST_RESORT = 60.0
+"""Limit, in seconds, for a shutdown after an internal error."""
+
+MOST_TOLD = 20
+"""Rows of an earlier run's journal that cannot be read and are told on the feed; the log has all of them."""
+
+
+class Runtime:
+    """Owns the instances, the feed, the open questions and the task group that all clients run in."""
+
+    def __init__(
+        self,
+        templates: Iterable[Template],
+        settings: Settings,
+        *,
+        connect: MakeConnector | None = None,
+        environment: Mapping[str, str] | None = None,
+        endpoint: str = "",
+        clock: Clock | None = None,
+        keeps_queue: bool = True,
+        name: str = "bullpen",
+        left_out: Iterable[str] = (),
+    ) -> None:
+        """`connect` makes the connector of a template; by default the bundled CLI, with `environment` added to what it
+        inherits. `endpoint` is what the screen calls the place the clients talk to. With `keeps_queue`, what waits when
+        it ends is left to the next run on the same state directory, and it takes over what an earlier one has left;
+        without, it ends what it was given and leaves the rest alone. `name` is what a second supervisor is told.
+        `left_out` are the mistakes in files of templates that do not run, for the screen."""
+        self.failure: BaseException | None = None
+        """Our own mistake, once there was one; `run` raises it after everything has been ended."""
+        self._clock = clock or Clock()
+        self._census = Census(self._clock)
+        self._tasks: TaskGroup | None = None
+        self._is_up = False
+        """What an earlier run left has been taken over, and nothing has ended yet."""
+        self._stopping = anyio.Event()
+        self._stopped = anyio.Event()
+        self._emptied = anyio.Event()
+        self._instances: dict[str, Instance] = {}
+        self._forgotten: set[str] = set()
+        """Users whose sessions are being removed."""
+        self._strangers: frozenset[str] = frozenset()
+        """Conversations and workspaces of instances that this start does not have: left as they are."""
+        self._past: tuple[past.Event, ...] = ()
+        """What earlier runs did."""
+        self._host = HostContext(
+            clock=self._clock,
+            settings=settings,
+            starts=anyio.CapacityLimiter(settings.connect_limit),
+            room=HostRoom(settings.max_agents, settings.memory_budget),
+            mark=uuid4().hex,
+            workspaces=settings.state_dir / "workspaces",
+            keeps_queue=keeps_queue,
+            spawn=self._spawn,
+        )
+        self.view = View(self._instances, self._host, self._census, endpoint=endpoint, left_out=tuple(left_out))
+        """Single rows, for callers that need no snapshot."""
+        self._feed = self._host.feed = Feed(self.view)
+        self._host.pending_questions = OpenQuestions(self._clock, QuestionBook(self._instances, self._host))
+        self._host.eraser = Eraser(self._host, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
+        self._name = name
+        self._turns = TurnRegistry(self._host, self.view, on_end=self._notice_emptiness)
+        self._offers = OfferDesk(self._instances, self._host, self._turns.add)
+        make = connect or bundled_cli(settings, environment or {})
+        for template in templates:
+            missing = tuple(missing_skills(template, environment or {}))
+            self._instances[template.name] = Instance(template, make(template), self._host, missing)
+
+    @property
+    def settings(self) -> Settings:
+        return self._host.settings
+
+    def __repr__(self) -> str:
+        return f"<Supervisor of {', '.join(map(repr, self._instances.values()))}>"
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Runs until `stop`. Whatever ends it, every process has been ended when it returns.
+
+        Raises `StateInUse` or `JournalUnusable` before anything is started.
+        """
+        try:
+            async with (
+                adopting(),
+                Journal.open(self.settings.state_dir, clock=self._clock, name=self._name) as journal,
+                anyio.create_task_group() as tasks,
+                anyio.create_task_group() as chores,
+            ):
+                self._tasks = tasks
+                self._host.log = journal
+                journal.watch_failing(self._heed_the_journal)
+                journal.watch_lost(self._tell_lost)
+                housekeeping = Housekeeping(self._instances, host=self._host, census=self._census, offers=self._offers)
+                # From here on a client may be started, so from here on everything has to be ended.
+                try:
+                    await self._take_over(journal)
+                    self._is_up = True
+                    chores.start_soon(self._guard, housekeeping.watch_the_clock)
+                    chores.start_soon(self._guard, housekeeping.take_census)
+                    chores.start_soon(self._guard, housekeeping.prune_journal)
+                    chores.start_soon(self._guard, housekeeping.watch_state)
+                    chores.start_soon(self._guard, housekeeping.make_private)
+                    chores.start_soon(self._guard, housekeeping.remove_what_is_over)
+                    chores.start_soon(self._guard, housekeeping.measure_disk)
+                    for instance in self._instances.values():
+                        instance.handle(stimuli.HostChanged())
+                    task_status.started()
+                    await self._stopping.wait()
+                finally:
+                    self._stopping.set()
+                    with anyio.CancelScope(shield=True):
+                        await self._end_everything()
+                        with self._host.patience.wait(LAST_REMOVAL, until=KILL):
+                            await self._host.eraser.finish_at_last()
+                    self._tasks = None
+                    chores.cancel_scope.cancel()
+        finally:
+            self._is_up = False
+            self._host.log = None
+            self._turns.withdraw_tickets()
+            self._stopped.set()
+        if self.failure is not None:
+            raise self.failure
+
+    async def _take_over(self, journal: Journal) -> None:
+        """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
+        loaded = await journal.load()
+        orphans, left_over = await end_orphans(loaded.clients)
+        self._host.eraser.take(loaded.removals)
+        if not left_over:
+            for client in loaded.clients:
+                journal.forget_client(client.mark)
+                if client.key is None:
+                    self._host.eraser.discard_spare(client)
+        self._strangers = frozenset(
+            place
+            for one in loaded.sessions
+            if one.key.instance not in self._instances
+            for place in (one.uuid, one.workspace)
+        )
+        await anyio.to_thread.run_sync(clear_start_files, self.settings.state_dir / FOLDER)
+        earlier = await journal.past(midnight(self._clock.wall()))
+        self._host.today.add(earlier.used, self._clock.wall())
+        self._past = tell_past(earlier)
+        taken = Restart(self._instances, self._host, self._offers, self._turns.add).take_over(loaded)
+        for gist in earlier.gists:
+            if (one := self._instances.get(gist.key.instance)) and (session := one.sessions.get(gist.key)):
+                session.gist.restore(gist.about, gist.user, gist.latest)
+        now = self._clock.wall()
+        if orphans or any(taken):
+            self._feed.greeting = (past.Restarted(at=now, orphans=orphans, **taken._asdict()),)
+        self._feed.greeting += tuple(
+            past.RecordLost(at=now, message=f"{row.id} in {row.table} cannot be read ({row.why}): it was given up")
+            for row in loaded.unreadable[:MOST_TOLD]
+        )
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncGenerator[Self]:
+        async with anyio.create_task_group() as group:
+            await group.start(self.run)
+            try:
+                yield self
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self.stop()
+
+    async def __aenter__(self) -> Self:
+        self._context = self._running()
+        return await self._context.__aenter__()
+
+    async def __aexit__(self, *exc: object) -> bool | None:
+        return await self._context.__aexit__(*exc)  # type: ignore[arg-type]
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        await self._stopped.wait()
+
+    def hold_starts(self) -> Callable[[], None]:
+        """No process of a client is started until what this returns is called: starting them, and all that is imported
+        for the first of them, would be in the way of whatever is more urgent now."""
+        starts = self._host.starts
+        holders = [object() for _ in range(int(starts.total_tokens))]
+        for holder in holders:
+            starts.acquire_on_behalf_of_nowait(holder)
+
+        def release() -> None:
+            while holders:
+                starts.release_on_behalf_of(holders.pop())
+
+        return release
+
+    def hurry(self) -> None:
+        """Shortens the end of every process, once `stop` or a cancel has begun it. The first call: all are told to end
+        (TERM) at once, no interrupt and no disconnect is waited for. The second: all are killed at once. Nothing else
+        is left out: the end is verified and recorded as ever."""
+        self._host.patience.hurry()
+        if self._tasks is not None:
+            self._tasks.start_soon(self._hurry_processes, self._host.patience.level >= KILL)
+
+    async def _hurry_processes(self, kills: bool) -> None:
+        """Also those of clients that are still starting, which nothing else reaches."""
+        with anyio.CancelScope(shield=True):
+            await end_marked(self._host.mark, kills=kills)
+
+    async def drained(self, instance: str | None = None) -> None:
+        wanted = list(self._instances.values()) if instance is None else [self._instance(instance)]
+        while not all(one.is_empty for one in wanted):
+            await self._emptied.wait()
+
+    def _in_use(self) -> set[str]:
+        """Conversations and workspaces that must not be removed."""
+        found = {*self._strangers}
+        for instance in self._instances.values():
+            for session in instance.sessions.values():
+                found |= {session.uuid, str(session.workspace or "")}
+            for slot in instance.pool:
+                found |= {slot.uuid, str(slot.workspace)}
+        return found - {""}
+
+    async def _end_everything(self) -> None:
+        with anyio.move_on_after(math.inf if self.failure is None else LAST_RESORT):
+            while True:
+                # Again and again: what was on its way between two states the last time is caught the next.
+                for instance in self._instances.values():
+                    instance.handle(stimuli.Kill(EndReason.STOPPING))
+                with anyio.move_on_after(1.0):
+                    await self.drained()
+                    return
+
+    def _spawn(self, client: Client[Slot]) -> None:
+        assert self._tasks is not None, "the supervisor runs"
+        self._tasks.start_soon(self._guard, partial(self._tend, client), name=f"client {client.place.id}")
+
+    async def _tend(self, client: Client[Slot]) -> None:
+        """One client from its start to its end. A native cancel of its task ends that client and no other."""
+        work = client.run
+        while not client.is_gone:
+            try:
+                await work()
+            except asyncio.CancelledError:
+                # Of anyio's cancels none gets through `leave`, so this one is native, or everything ends.
+                if client.is_gone and self._tasks is not None and self._tasks.cancel_scope.cancel_called:
+                    raise
+            client.end(EndReason.CANCELLED)
+            work = client.leave
+
+    async def _guard(self, work: Callable[[], object]) -> None:
+        """Keeps our own mistakes: publishes the first one and ends everything in order, instead of tearing it down."""
+        try:
+            await work()  # type: ignore[misc]
+        except Exception as error:
+            if self.failure is None:
+                self.failure = error
+                self._feed.publish(past.EngineFailed(at=self._clock.wall(), message=repr(error)))
+            self._stopping.set()
+        finally:
+            self._notice_emptiness()
+
+    def _heed_the_journal(self) -> None:
+        """What could not begin while nothing could be recorded begins when it can."""
+        self._feed.touch_host()
+        if self._stopping.is_set():
+            return  # nothing begins any more
+        for instance in self._instances.values():
+            instance.handle(stimuli.HostChanged())
+            for session in instance.sessions.values():
+                if len(session.mailbox):
+                    instance.touch(session)
+
+    def _tell_lost(self, note: Note, why: str) -> None:
+        """Something cannot be recorded because of a value in it: that is told, and stops nothing."""
+        key = note.key or SessionKey("", "", "")
+        facts = {"instance": key.instance, "user": key.user, "session": key.session, "turn": note.turn_id}
+        message = f"{note.what or 'a note'} cannot be recorded ({why})"
+        self._feed.publish(past.RecordLost(at=self._clock.wall(), message=message, **facts))
+
+    def _notice_emptiness(self) -> None:
+        emptied, self._emptied = self._emptied, anyio.Event()
+        emptied.set()
+
+    def _running_instance(self, name: str) -> Instance:
+        self._check_running()
+        return self._instance(name)
+
+    def _check_running(self) -> None:
+        """For whatever changes something: what is done has to be recorded. Raises `NotAccepting`."""
+        if not self._is_up or self._host.log is None or self._host.log.is_closed:
+            raise NotAccepting("bullpen does not run")
+
+    def _instance(self, name: str) -> Instance:
+        if not isinstance(name, str) or (instance := self._instances.get(name)) is None:
+            raise UnknownAgent(f"no agent {in_words(name)}; there are: {', '.join(sorted(self._instances)) or 'none'}")
+        return instance
