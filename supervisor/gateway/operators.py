@@ -7,7 +7,7 @@ from typing import Annotated
 from weakref import WeakKeyDictionary
 
 import anyio
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -230,10 +230,21 @@ async def drop(request: Request, caller: Operator, instance: AgentName, user: Na
     return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).drop_offer)
 
 
-@router.delete(SESSION, status_code=204, summary="Remove a session from the books.", responses=DONE)
-async def close(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> Response:
+def _is_a_session(instance: AgentName, session: Name) -> None:
+    """Where a verb follows a session, and the method is another than the verb's: not a session of an agent with slashes.
+    Said before it is looked at who calls, as for any other route."""
     if "/" in instance and session in SESSION_VERBS:
-        raise HTTPException(405, "a route of another method")  # of the session before it
+        raise HTTPException(405, "a route of another method")
+
+
+@router.delete(
+    SESSION,
+    status_code=204,
+    summary="Remove a session from the books.",
+    responses=DONE,
+    dependencies=[Depends(_is_a_session)],
+)
+async def close(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> Response:
     return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).close_session)
 
 

@@ -164,6 +164,14 @@ async def test_pages_of_other_origins_and_other_names_of_this_host_are_refused(h
         assert "access-control-allow-origin" not in refused.headers
 
 
+async def test_a_method_that_a_route_has_not_is_refused_before_it_is_looked_at_who_calls(house: Open) -> None:
+    async with house() as home:
+        for client in (await home.stranger(), await home.caller(user="ana"), await home.operator()):
+            for path in ("/chat", "/sessions/desk/ana/default/glimpse"):
+                answer = await client.delete(path)
+                assert (answer.status_code, "allow" in answer.headers) == (405, True), path
+
+
 async def test_no_part_of_an_answer_waits_for_the_reader_to_acknowledge_another(house: Open) -> None:
     async with house() as home:
         client = await home.caller(Role.OPERATOR)

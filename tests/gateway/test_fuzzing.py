@@ -23,6 +23,8 @@ SETTINGS = """
 [checks.positive_data_acceptance]
 # What a description cannot say is refused too: the last message must be the user's.
 expected-statuses = ["2xx", 401, 403, 404, 409, 422, 429, "5xx"]
+[checks.negative_data_rejection]
+expected-statuses = [401, 403, 404, 405, 409, 413, 422]
 """
 
 
