@@ -51,10 +51,10 @@ lint-types: $(VENV)/installed-test
 lint-imports: $(VENV)/installed-test
 	$(BIN)/lint-imports
 
-soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool, then run the screen over a far engine and the door against its description
+soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool, then run the screen over a far engine and what `make test` tries a handful of
 	$(BIN)/python -m pytest tests/engine/model --hypothesis-profile=soak -q
 	$(BIN)/python -m pytest tests/tui --engine=far -q --numprocesses=$(WORKERS) --dist=worksteal
-	$(BIN)/python -m pytest tests/gateway/test_fuzzing.py --hypothesis-profile=soak -q
+	$(BIN)/python -m pytest -m exhaustive -q
 
 mutants: $(VENV)/installed-mutants ## Make one small mistake at a time and see whether a test notices: 40 of them, twenty minutes at most
 	$(BIN)/python -m tests.mutants $(MUTANTS)

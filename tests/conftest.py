@@ -32,9 +32,13 @@ def pytest_configure(config: pytest.Config) -> None:
     isolate()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(MARKS[item.path.relative_to(HERE).parts[0]])
+    if "exhaustive" not in config.option.markexpr:
+        left_out = [item for item in items if "exhaustive" in item.keywords]
+        items[:] = [item for item in items if "exhaustive" not in item.keywords]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_collection_finish() -> None:

@@ -34,9 +34,9 @@ def compose_app(
     )
     app.state.engine = engine
     app.state.access = access
-    app.state.mirror = Mirror(engine)
     app.state.conversation_names = operators.Names()
-    app.state.metrics = Metrics(engine)
+    app.state.metrics = Metrics()
+    app.state.mirror = Mirror(engine, app.state.metrics.count)
     app.state.leave = leave
     app.state.recent = openai.Recent()
     problems.install(app)

@@ -152,16 +152,11 @@ async def answer(request: Request, caller: AnyCaller, question_id: Name, body: A
     engine = engine_of(request)
     if not caller.reaches_all:
         # A closed question is as little another's to know of as an open one.
-        key = mirror_of(request).session_of(question_id) or await _session_asking(engine, question_id)
+        key = mirror_of(request).session_of(question_id)
         if key is None or not caller.may_reach(key.user, key.instance):
             raise UnknownTarget(f"no question {question_id}; the inbox lists the open ones")
     with acting(caller.actor):
         await engine.answer(question_id, body.read(), by=caller.name)
-
-
-async def _session_asking(engine: Engine, question_id: str) -> SessionKey | None:
-    """Of an open question, told or not."""
-    return next((one.key for one in (await engine.snapshot()).questions if one.id == question_id), None)
 
 
 async def _own_turn(request: Request, caller: Caller, turn_id: str) -> TurnView:

@@ -76,7 +76,7 @@ class Door:
                 servers.append((QuietServer(self.app, **_tls_options(self._tls)), listener))
             async with anyio.create_task_group() as group:
                 await group.start(self.app.state.mirror.run)
-                group.start_soon(self.app.state.metrics.run)
+                group.start_soon(self.app.state.metrics.look_at_the_loop)
                 self._servers = [server for server, _ in servers]
                 for server, listener in servers:
                     server.config.load()

@@ -9,7 +9,6 @@ import anyio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from supervisor.api.engine import Engine
 from supervisor.api.events import ClientGone, ClientStarted, Event, TurnFinished, TurnStarted
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import SlotState, Usage, outcome_word
@@ -22,8 +21,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 class Metrics:
     """Never a user or a session as a label: an instance at most."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         by = ["instance"]
         self._turns = Counter("bullpen_turns", "Turns that ended.", [*by, "outcome"], registry=registry)
@@ -48,22 +46,15 @@ class Metrics:
         self._lag = Gauge("bullpen_event_loop_lag_seconds", "How late the event loop was last.", registry=registry)
         self._info = Gauge("bullpen_build_info", "1.", ["version"], registry=registry)
 
-    async def run(self) -> None:
-        """Counts until it is cancelled."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._look_at_the_loop)
-            with await self._engine.watch() as feed:
-                while True:
-                    await feed.wait()
-                    self._count(feed.take().events)
-
-    async def _look_at_the_loop(self) -> None:
+    async def look_at_the_loop(self) -> None:
+        """Measures how late it is, until it is cancelled."""
         while True:
             before = time.monotonic()
             await anyio.sleep(LAG_SECONDS)
             self._lag.set(max(0.0, time.monotonic() - before - LAG_SECONDS))
 
-    def _count(self, events: Iterable[Event]) -> None:
+    def count(self, events: Iterable[Event]) -> None:
+        """What has happened."""
         for event in events:
             name = event.instance
             match event:

@@ -40,6 +40,7 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request, caller: Operator) -> Response:
     """No user and no session is a label."""
     found: Metrics = request.app.state.metrics
+    mirror_of(request).catch_up()  # every event until now is counted
     body, media_type = found.expose(await engine_of(request).snapshot())
     return Response(body, media_type=media_type)
 

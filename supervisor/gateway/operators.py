@@ -230,9 +230,9 @@ async def drop(request: Request, caller: Operator, instance: AgentName, user: Na
     return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).drop_offer)
 
 
-def _is_a_session(instance: AgentName, session: Name) -> None:
-    """Where a verb follows a session, and the method is another than the verb's: not a session of an agent with slashes.
-    Said before it is looked at who calls, as for any other route."""
+async def _is_a_session(instance: AgentName, session: Name) -> None:
+    """Where a verb follows a session, and the method is another than the verb's, no session of an agent with slashes is
+    meant. That is said before it is looked at who calls, as for any other route."""
     if "/" in instance and session in SESSION_VERBS:
         raise HTTPException(405, "a route of another method")
 

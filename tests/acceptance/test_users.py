@@ -27,7 +27,7 @@ def word_of(number: int) -> str:
 async def test_users_with_tokens_of_their_own_never_see_each_others_words(
     open_house: Open, tmp_path: Path, count: int
 ) -> None:
-    """S2.39, S5.41–43: by what the model was sent, by what each is answered, and by each token with each other's ids."""
+    """S2.39, S5.41–43: by what the model was sent, what each is answered, and what each token gets by others' ids."""
     keys = {"queue": {"maxWaiting": 2 * count, "maxWait": "none"}, "pool": {"spares": 0, "maxClients": CLIENTS}}
     async with open_house(CLIENTS, state="state", pace=0.05, keys=keys) as house, AsyncExitStack() as stack:
         group = await stack.enter_async_context(anyio.create_task_group())
@@ -80,7 +80,7 @@ async def test_users_with_tokens_of_their_own_never_see_each_others_words(
                 if expected == 404:
                     assert (await client.delete(paths[0])).status_code == 404
                     assert (await client.get(f"{paths[0]}/events")).status_code == 404
-        transcripts = list(tmp_path.rglob("*.jsonl"))
+        transcripts = list(tmp_path.rglob("*.jsonl"))  # noqa: ASYNC240 - a test
         assert len(transcripts) == count
         for path in transcripts:
             text = path.read_text()

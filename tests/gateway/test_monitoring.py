@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import time
+
+import anyio.lowlevel
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from prometheus_client.parser import text_string_to_metric_families
 
+from supervisor.api.snapshot import SessionRow
+from supervisor.api.types import SessionKey
+from supervisor.engine.view import View
+from supervisor.gateway import callers, contract, monitoring, openai, operators
+from supervisor.gateway.mirror import PAUSE
 from supervisor.testing import FakeWorld, hold
 from tests.gateway.conftest import MakeTemplate, Open
 from tests.waiting import until
@@ -81,3 +92,47 @@ async def test_whether_it_lives_and_takes_prompts_is_told_without_a_token(
         await (await home.operator()).post("/instances/desk/kill")
         answer = await stranger.get("/readyz")
         assert (answer.status_code, answer.json()) == (503, {"status": "not ready"}), "no word of why"
+
+
+async def test_what_happens_faster_than_it_is_looked_at_costs_the_engine_no_row_more(
+    house: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The door's reader has rows built for a pause and not for a change, and is current when it is asked."""
+    world.on_prompt = hold
+    async with house() as home:
+        client = await home.operator()
+        turn = (await client.post("/turns", json=HELLO)).json()["id"]
+        await until(lambda: bool(world.live) and bool(world.live[-1].prompts))
+        built = 0
+        make = View.session_row
+
+        def count(view: View, key: SessionKey) -> SessionRow | None:
+            nonlocal built
+            built += 1
+            return make(view, key)
+
+        monkeypatch.setattr(View, "session_row", count)
+        began = time.monotonic()
+        for number in range(300):
+            world.live[-1].say(f"{number} ")
+            await anyio.lowlevel.checkpoint()
+        world.live[-1].reply("Done.")
+        await (await home.supervisor.ticket(turn)).outcome()
+        looks = 2 + (time.monotonic() - began) / PAUSE
+        assert 0 < built <= looks, "of one session"
+        (row,) = (await client.get("/agent-sessions")).json()
+        assert (row["state"], row["turns"]) == ("idle", 1), "as it is now"
+
+
+def test_no_request_is_sent_to_a_thread() -> None:
+    """That costs more than all that is done there."""
+
+    def calls(dependant: Dependant) -> list[object]:
+        return [dependant.call, *(call for one in dependant.dependencies for call in calls(one))]
+
+    rooms = (callers, contract, monitoring, openai, operators)
+    routes = [route for room in rooms for route in room.router.routes if isinstance(route, APIRoute)]
+    assert len(routes) > 40
+    for route in routes:
+        for call in calls(route.dependant):
+            assert inspect.iscoroutinefunction(call), (route.path, call)
