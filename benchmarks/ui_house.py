@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from dataclasses import replace
+from typing import Any
 
 from supervisor import (
     Done,
@@ -82,7 +83,7 @@ async def make_events(engine: StageEngine, rate: float) -> None:
             row = replace(row, last_activity_at=now, latest=words)
             if dice.random() < 0.05:
                 row = replace(row, turns=row.turns + 1, turn_started_at=now, turn_id=f"t-{made}")
-                ids = {"instance": key.instance, "user": key.user, "session": key.session, "turn": row.turn_id}
+                ids: Any = {"instance": key.instance, "user": key.user, "session": key.session, "turn": row.turn_id}
                 engine.happen(TurnFinished(at=now, outcome=Done("", Usage(10, 10), 1.0), **ids))
                 engine.happen(TurnStarted(at=now, waited=0.1, acquisition="hot", **ids))
                 instance: InstanceRow = engine.instances[key.instance]

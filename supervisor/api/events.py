@@ -62,6 +62,8 @@ class TurnPutBack(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnFinished(Event):
     outcome: Outcome
+    first_token: float | None = None
+    """Seconds from its start to its first word; None when it had none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

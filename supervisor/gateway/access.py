@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 
 from supervisor.api.actor import Actor
 from supervisor.api.addressing import EMPLOYEE_USER
-from supervisor.api.errors import UnknownTarget
+from supervisor.api.errors import InvalidPrompt, UnknownTarget
 from supervisor.api.types import SessionKey, TurnView
 from supervisor.gateway.problems import NotAllowed, NotIdentified
 from supervisor.gateway.tokens import Role, TokenFile
@@ -50,14 +50,14 @@ class Caller(NamedTuple):
             raise NotAllowed(f"the token {self.name} is read-only: it changes nothing")
 
     def check_user(self, user: str) -> str:
-        """The user that a prompt is for. Raises `NotAllowed`."""
+        """The user that a prompt is for. Raises `NotAllowed`, or `InvalidPrompt` when none is named."""
         self.check_prompts()
         if self.role is Role.USER:
             if user not in ("", self.user):
                 raise NotAllowed(f"the token {self.name} is for the user {self.user} alone")
             return self.user
         if not user:
-            raise NotAllowed("userId is missing: say for whom the prompt is")
+            raise InvalidPrompt("userId is missing: say for whom the prompt is")
         return user
 
     def check_agent(self, agent: str) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 
 import anyio
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from supervisor.api.events import ClientGone, ClientStarted, Event, TurnFinished, TurnStarted
@@ -15,6 +15,8 @@ from supervisor.api.types import SlotState, Usage, outcome_word
 
 LAG_SECONDS = 1.0
 """Between two looks at how late the event loop is."""
+# Else each counter would come twice: as its value, and as when it began.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
@@ -41,8 +43,12 @@ class Metrics:
         self._waiting = Gauge("bullpen_waiting_turns", "Turns queued.", by, registry=registry)
         self._memory = Gauge("bullpen_client_memory_bytes", "Of all clients.", by, registry=registry)
         self._questions = Gauge("bullpen_open_questions", "Questions that wait for an answer.", by, registry=registry)
-        self._evictions = Gauge("bullpen_evictions", "Clients that gave up their place.", by, registry=registry)
-        self._first = Gauge("bullpen_first_token_seconds", "Median of the last 100.", by, registry=registry)
+        self._evictions = Counter("bullpen_evictions", "Clients that gave up their place.", by, registry=registry)
+        self._evicted: dict[str, int] = {}
+        """As the counter has it, by instance."""
+        self._first = Histogram(
+            "bullpen_first_token_seconds", "From start to first word.", by, buckets=_SECONDS, registry=registry
+        )
         self._lag = Gauge("bullpen_event_loop_lag_seconds", "How late the event loop was last.", registry=registry)
         self._info = Gauge("bullpen_build_info", "1.", ["version"], registry=registry)
 
@@ -61,7 +67,9 @@ class Metrics:
                 case TurnStarted(waited=waited, acquisition=how):
                     self._starts.labels(name, how).inc()
                     self._waits.labels(name).observe(waited)
-                case TurnFinished(outcome=outcome):
+                case TurnFinished(outcome=outcome, first_token=first_token):
+                    if first_token is not None:
+                        self._first.labels(name).observe(first_token)
                     self._turns.labels(name, outcome_word(outcome)).inc()
                     self._add_usage(name, getattr(outcome, "usage", Usage()))
                 case ClientStarted(seconds=seconds):
@@ -85,7 +93,6 @@ class Metrics:
             self._waiting.labels(row.name).set(row.waiting)
             self._memory.labels(row.name).set(row.memory_bytes)
             self._questions.labels(row.name).set(row.questions)
-            self._evictions.labels(row.name).set(row.pool.evictions)
-            if row.first_token_p50 is not None:
-                self._first.labels(row.name).set(row.first_token_p50)
+            self._evictions.labels(row.name).inc(row.pool.evictions - self._evicted.get(row.name, 0))
+            self._evicted[row.name] = row.pool.evictions
         return generate_latest(self._registry), CONTENT_TYPE_LATEST

@@ -130,7 +130,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = [{"field": _field(one["loc"]), "message": str(one["msg"])} for one in error.errors()[:20]]
+        found = [_tell_mistake(one) for one in error.errors()[:20]]
         detail = "; ".join(f"{one['field']}: {one['message']}" for one in found)
         return _like_openai(request, problem(422, "invalid-request", detail, errors=found))
 
@@ -160,6 +160,19 @@ def _allowed(app: FastAPI, path: str) -> list[str]:
         if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", pattern), path):
             found |= {method.upper() for method in methods}
     return sorted(found)
+
+
+def _tell_mistake(found: dict[str, Any]) -> dict[str, str]:
+    """One mistake of a request, in our words where pydantic's are for its programmer."""
+    kind, message = found["type"], str(found["msg"])
+    if kind == "json_invalid":
+        reason = str(found.get("ctx", {}).get("error", "")).lower() or "it cannot be read"
+        return {"field": "body", "message": f"not JSON at character {found['loc'][-1]} ({reason})"}
+    if kind == "extra_forbidden":
+        message = "not a field of this request, or given in both spellings"
+    elif kind == "missing":
+        message = "missing"
+    return {"field": _field(found["loc"]), "message": message}
 
 
 def _field(location: tuple[int | str, ...]) -> str:

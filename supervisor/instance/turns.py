@@ -200,7 +200,9 @@ class Turns:
             self.leave_to_next_run(session, turn)
         self._core.save(session)
         self._core.turn_seconds.append(self._host.clock.steady() - turn.started_steady)
-        self._core.publish(past.TurnFinished, session, turn, outcome=outcome)
+        heard = turn.first_text_steady
+        first_token = heard - turn.started_steady if heard is not None else None
+        self._core.publish(past.TurnFinished, session, turn, outcome=outcome, first_token=first_token)
         self.note_readiness(session)
 
     def _record_end(self, turn: Turn, outcome: Outcome) -> None:

@@ -75,6 +75,10 @@ async def test_metrics_count_what_happened_and_name_no_user_and_no_session(house
         families = {one.name: one for one in text_string_to_metric_families(text)}
         turns = [one for one in families["bullpen_turns"].samples if one.name.endswith("_total")]
         assert [(one.labels, one.value) for one in turns] == [({"instance": "desk", "outcome": "done"}, 2.0)]
+        firsts = [one.value for one in families["bullpen_first_token_seconds"].samples if one.name.endswith("_count")]
+        assert (firsts, families["bullpen_first_token_seconds"].type) == ([2.0], "histogram")
+        assert families["bullpen_evictions"].type == "counter"
+        assert "_created" not in text
         labels = {name for one in families.values() for sample in one.samples for name in sample.labels}
         assert labels <= {"instance", "outcome", "how", "kind", "state", "le", "version"}
         assert "ana" not in text

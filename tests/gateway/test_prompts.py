@@ -208,7 +208,7 @@ REFUSALS = [
     ({"userId": "ana", "agentId": "desk", "message": "hi", "extra": 1}, 422, "extra"),
     ({"userId": "../a", "agentId": "desk", "message": "hi"}, 422, "user"),
     ({"userId": "ana", "agentId": "nobody", "message": "hi"}, 404, "no agent"),
-    ({"agentId": "desk", "message": "hi"}, 403, "userId"),
+    ({"agentId": "desk", "message": "hi"}, 422, "userId"),
     ({"userId": "ana", "agentId": "desk", "message": "x" * 1_000_001}, 422, "message"),
     ({"userId": "ana", "agentId": "desk", "message": "hi", "onDisconnect": "explode"}, 422, "onDisconnect"),
 ]
@@ -225,6 +225,17 @@ async def test_what_is_refused_names_the_thing(
         assert answer.headers["content-type"] == "application/problem+json"
         assert named in answer.json()["detail"]
         assert (await home.supervisor.snapshot()).sessions == ()
+
+
+async def test_a_body_that_cannot_be_read_says_where(house: Open) -> None:
+    async with house() as home:
+        client = await home.operator()
+        send = {"headers": {"Content-Type": "application/json"}}
+        broken = await client.post("/turns", content='{"agentId": "desk", nonsense', **send)
+        assert (broken.status_code, broken.json()["errors"][0]["field"]) == (422, "body")
+        assert "not JSON at character 20" in broken.json()["detail"]
+        twice = await client.post("/turns", json=HELLO | {"agent_id": "lookup"})
+        assert "agent_id: not a field of this request, or given in both spellings" in twice.json()["detail"]
 
 
 async def test_a_full_queue_and_a_share_that_is_used_up_say_when_to_come_again(
