@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from supervisor.api.actor import Actor as Actor
     from supervisor.api.actor import acting as acting
+    from supervisor.api.addressing import find_key as find_key
     from supervisor.api.changes import Changes as Changes
     from supervisor.api.codec import pack as pack
     from supervisor.api.engine import ConversationReader as ConversationReader

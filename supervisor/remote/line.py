@@ -116,12 +116,15 @@ class Line:
                     raise self._read_problem(answer.status_code, await answer.aread())
                 yield read_events(answer.aiter_bytes())
         except httpx.HTTPError as error:
-            raise self._explain(error, path) from error
+            raise self._explain(error, "") from error
 
     def _explain(self, error: httpx.HTTPError, what: str) -> BullpenError:
+        """`what` was asked for; empty for a stream, which can be opened again."""
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
             why = "" if "All connection attempts failed" in str(error) or not str(error) else f" ({error})"
             return NotReached(f"no bullpen answers at {self.name}{why}: {self._remedy}")
+        if not what:
+            return AnswerLost(f"the line to bullpen at {self.name} broke: waiting for it to come back")
         return AnswerLost(
             f"the line to bullpen at {self.name} broke before it answered: see whether “{what}” was done before you "
             "repeat it"

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 TEMPLATE = """\
 ---
 name: desk
-description: a test agent
+description: a test agentTOOLS
 ---
 You help.
 """
@@ -30,11 +30,11 @@ You help.
 class Served:
     """A `bullpen serve` over one state directory, and the commands that find it there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tools: str = "") -> None:
         self.state = folder / "state"
         templates = folder / "templates"
         templates.mkdir()
-        (templates / "desk.md").write_text(TEMPLATE)
+        (templates / "desk.md").write_text(TEMPLATE.replace("TOOLS", f"\ntools: {tools}" if tools else ""))
         kept = {
             name: value
             for name, value in os.environ.items()

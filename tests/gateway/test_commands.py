@@ -24,7 +24,7 @@ from supervisor.testing import FakeConnection, FakeWorld
 from tests.engine.test_questions import asking
 from tests.gateway.conftest import House, MakeTemplate, Open
 from tests.waiting import until
-from tui.cli import ask, looking, verbs
+from tui.cli import ask, exit_codes, looking, verbs
 from tui.cli import house as finding
 from tui.cli.main import app
 from tui.cli.options import Common
@@ -365,6 +365,17 @@ def test_help_says_in_one_short_sentence_what_each_command_does() -> None:
     assert "..." not in help_text.partition("Commands:")[2]
 
 
-def test_exit_codes_are_on_the_page() -> None:
-    for code in (finding.DONE, finding.FAILED, finding.REFUSED, finding.NO_HOUSE):
-        assert re.search(rf"^\| {code} \|", PAGE, re.MULTILINE), code
+def test_exit_codes_are_on_the_page_and_no_other() -> None:
+    codes = {name: code for name, code in vars(exit_codes).items() if name.isupper()}
+    signals = {name for name, code in codes.items() if code >= exit_codes.SIGNAL}
+    written = set(re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE))
+    assert written == {str(code) for name, code in codes.items() if name not in signals}
+    assert re.search(r"^\| 128 \+ n \|", PAGE, re.MULTILINE)
+
+
+def test_no_other_exit_code_is_written_in_the_command_line() -> None:
+    for path in (Path(__file__).parents[2] / "tui/cli").rglob("*.py"):
+        found = re.findall(
+            r"(?:typer\.Exit|return_code=|SystemExit)\(?\s*\d+|^\s+return \d+$", path.read_text("utf-8"), re.M
+        )
+        assert not [one for one in found if not one.strip().endswith(" 0")], f"{path.name}: {found}"

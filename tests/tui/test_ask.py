@@ -17,6 +17,7 @@ from supervisor.config.templates import load_templates, shipped_templates
 from tests.tui import stage, troubles
 from tests.tui.stage_engine import StageEngine, StageTicket
 from tui.cli import ask, main
+from tui.cli.exit_codes import REFUSED
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +63,7 @@ async def test_a_prompt_that_cannot_be_recorded_is_one_line_and_a_usage_error(
     engine.journal.fails_with = Refused("the journal cannot be written: disk full")
     with pytest.raises(BaseExceptionGroup) as raised:
         await ask.ask_once((), Settings(), PROMPT)
-    assert main._report(raised.value) == main.USAGE
+    assert main._report(raised.value) == REFUSED
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err == "bullpen: the journal cannot be written: disk full\n"

@@ -21,7 +21,7 @@ from tests.tui.conftest import Draw
 from tests.tui.stage import ROOT
 from tests.tui.stage_engine import NOW
 from tests.tui.theatre import playing, screen_text, settle
-from tui.cli import ask
+from tui.cli import questions
 from tui.screens.dialogs.whole_question import QuestionScreen
 from tui.transcript.text_drawing import Paint
 from tui.transcript.tool_blocks import Card
@@ -150,7 +150,7 @@ async def answer(
     given: list[Answer] = []
 
     async def put() -> None:
-        given.append(await ask._put(question))
+        given.append(await questions.put(question))
 
     async with anyio.create_task_group() as group:
         group.start_soon(put)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +13,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from supervisor import (
-    Allow,
     Answer,
     BullpenError,
-    Choose,
     Cursor,
     Deny,
     Done,
@@ -28,7 +25,6 @@ from supervisor import (
     Prompt,
     Question,
     QuestionClosed,
-    QuestionKind,
     QuestionPosed,
     Refused,
     StartsAgain,
@@ -37,20 +33,18 @@ from supervisor import (
     UnknownTarget,
     clean,
 )
-from tui.cli.output import ask_line, tell, write
+from tui.cli.chat.text import STARTS_AGAIN
+from tui.cli.exit_codes import DONE, FAILED
+from tui.cli.output import tell, write
+from tui.cli.questions import put
 from tui.cli.run import prepare
 from tui.cli.signals import SIGNALS
-from tui.cli.terminal_input import END_OF_INPUT, read_line
 from tui.cli.threads import run_apart
 from tui.wording.format import first_line
-from tui.wording.question_lines import fold, lines_of
 
 if TYPE_CHECKING:
     from supervisor import RemoteEngine, Settings, Template
 
-
-STARTS_AGAIN = "\n[the reply was broken off and starts again]\n"
-"""On a terminal, between a part that is void and the reply that replaces it."""
 
 WITHDRAWN_WITHIN = 3.0
 """Seconds that the end of `ask` waits for the bullpen to take its turn back."""
@@ -65,7 +59,7 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     Raises `Refused` when the prompt is not accepted or cannot be recorded, and `AcceptanceUnknown` when it is not known
     whether it was.
     """
-    wanted = [_one_client(template) for template in templates if template.name == prompt.agent]
+    wanted = [with_one_client(template) for template in templates if template.name == prompt.agent]
     outcome: Outcome | None = None
     running: list[Supervisor] = []
     work = anyio.CancelScope()
@@ -77,32 +71,32 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     # Signals are heeded around the supervisor's whole life: its start is broken off by the first, its end shortened by
     # the others.
     async with SIGNALS.heeded(work.cancel, hurry):
-        with work, _told_if_slow(prompt.agent) as heard:
+        with work, told_if_slow(prompt.agent) as heard:
             async with prepare(wanted or templates, settings, name="ask", keeps_queue=False) as supervisor:
                 running.append(supervisor)
                 async with supervisor:
                     outcome = await _ask(supervisor, prompt, heard)
-    return SIGNALS.exit_code or 1 if outcome is None else _tell_outcome(prompt.agent, outcome)
+    return SIGNALS.exit_code or FAILED if outcome is None else tell_outcome(prompt.agent, outcome)
 
 
-def _one_client(template: Template) -> Template:
+def with_one_client(template: Template) -> Template:
     """Without the clients that are kept for prompts to come: there is one prompt."""
     pool = template.pool.model_copy(update={"spares": 0, "min_clients": 0})
     return template.model_copy(update={"pool": pool})
 
 
-def _tell_outcome(agent: str, outcome: Outcome) -> int:
+def tell_outcome(agent: str, outcome: Outcome) -> int:
     """Returns the exit code."""
     match outcome:
         case Done():
-            return 0
+            return DONE
         case Failed(kind, message):
             tell(f"{agent} failed ({kind}): {message}")
         case Expired(message, _):
             tell(message)
         case other:
             tell(f"the turn did not finish: {other.reason}")
-    return 1
+    return FAILED
 
 
 async def ask_there(prompt: Prompt, engine: RemoteEngine) -> int:
@@ -112,7 +106,7 @@ async def ask_there(prompt: Prompt, engine: RemoteEngine) -> int:
         tell(f"asking the bullpen that runs at {engine.name}")
     ticket: Ticket | None = None
     try:
-        with _told_if_slow(prompt.agent) as heard:
+        with told_if_slow(prompt.agent) as heard:
             ticket = await engine.submit(prompt)
             async with anyio.create_task_group() as group:
                 group.start_soon(_answer_own, engine, ticket, heard)
@@ -124,11 +118,11 @@ async def ask_there(prompt: Prompt, engine: RemoteEngine) -> int:
             with anyio.move_on_after(WITHDRAWN_WITHIN, shield=True), suppress(BullpenError):
                 await engine.withdraw(ticket.turn_id)
         raise
-    return _tell_outcome(prompt.agent, outcome)
+    return tell_outcome(prompt.agent, outcome)
 
 
 @contextmanager
-def _told_if_slow(agent: str) -> Iterator[Callable[[], None]]:
+def told_if_slow(agent: str) -> Iterator[Callable[[], None]]:
     """One line on a terminal when nothing has been heard for a while; what is yielded says that something was."""
 
     def say() -> None:
@@ -149,7 +143,7 @@ async def _ask(supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None]
         ticket = await supervisor.submit(prompt)
         await ticket.accepted()
         if (offer := offers.get(ticket.key)) is not None:
-            tell(f"{_tell_offer(offer)}")
+            tell(f"{describe_offer(offer)}; the dashboard can replay or drop it")
         await _show_reply(ticket, heard)
         outcome = await ticket.outcome()
         group.cancel_scope.cancel()
@@ -166,27 +160,27 @@ async def _show_reply(ticket: Ticket, heard: Callable[[], None]) -> None:
         await run_apart(partial(write, text, "the answer"))
 
 
-def _tell_offer(offer: Offer) -> str:
+def describe_offer(offer: Offer) -> str:
     """One line about the turn that a restart interrupted; a one-shot command decides nothing about it."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(offer.made_at))
     text = first_line(clean(offer.text), 80)
-    return f"a restart at {when} interrupted this session's turn “{text}”; the dashboard can replay or drop it"
+    return f"a restart at {when} interrupted this session's turn “{text}”"
 
 
 async def _answer_questions(supervisor: Supervisor, heard: Callable[[], None]) -> None:
     """Asks the agent's questions at the terminal; without a terminal they are denied at once."""
-    put: set[str] = set()
+    seen: set[str] = set()
     with await supervisor.watch() as feed:
         while True:
             await feed.wait()
             changes = feed.take()
             for question in changes.snapshot.questions if changes.snapshot else changes.questions or ():
-                if question.id in put:
+                if question.id in seen:
                     continue
-                put.add(question.id)
+                seen.add(question.id)
                 heard()
                 is_attended = sys.stdin.isatty() and sys.stderr.isatty()
-                answer = await _put(question) if is_attended else _deny_unattended(question)
+                answer = await put(question) if is_attended else deny_unattended(question)
                 try:
                     await supervisor.answer(question.id, answer, by="terminal" if is_attended else "nobody")
                 except Refused as error:
@@ -217,7 +211,7 @@ async def _answer_own(engine: RemoteEngine, ticket: Ticket, heard: Callable[[], 
                     )
                     continue
                 try:
-                    await engine.answer(question.id, await _put(question))
+                    await engine.answer(question.id, await put(question))
                 except Refused as error:
                     tell(str(error))
             if reading.cursor == cursor:
@@ -227,38 +221,6 @@ async def _answer_own(engine: RemoteEngine, ticket: Ticket, heard: Callable[[], 
         reader.close()
 
 
-def _deny_unattended(question: Question) -> Answer:
+def deny_unattended(question: Question) -> Answer:
     tell(f"denied {question.tool} ({question.summary}): nobody is at the terminal to ask")
     return Deny("Nobody can answer here: this is a one-shot command without a terminal")
-
-
-async def _put(question: Question) -> Answer:
-    if question.kind is QuestionKind.CHOICE:
-        answers = {}
-        _show([f"⚠ {warning}" for warning in question.warnings])
-        for item in question.choices:
-            _show([f"? {item.question}"])
-            _show([f"  {number}. {label}  {about}" for number, (label, about) in enumerate(item.options, start=1)])
-            reply = await read_line("  number or text: ")
-            if reply == END_OF_INPUT:
-                return Deny("Nobody answered")
-            chosen = reply.isdigit() and 1 <= int(reply) <= len(item.options)
-            answers[item.question] = item.options[int(reply) - 1][0] if chosen else reply or "no answer"
-        return Choose(answers)
-    _show([f"? May {question.tool} run?", *(line.text for line in lines_of(question))])
-    denied = Deny("The operator denied this")
-    keys: dict[str, Answer] = {"a": Allow(), "d": denied, END_OF_INPUT: denied}
-    asked = "[a] once, [d] deny"
-    if question.always:
-        keys["A"], asked = Allow(always=True), "[a] once, [A] always in this session, [d] deny"
-    while (reply := await read_line(f"  {asked}: ")) not in keys:
-        pass
-    return keys[reply]
-
-
-def _show(texts: Sequence[str]) -> None:
-    """Prints whole texts, folded so that no part of a long line looks like a line of its own."""
-    if texts:
-        width = shutil.get_terminal_size().columns
-        rows = [row for text in texts for line in clean(text).split("\n") for row in fold(line, width)]
-        ask_line("".join(f"{row}\n" for row in rows))

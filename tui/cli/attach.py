@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tui.cli.house import FAILED, NO_HOUSE, REFUSED, Where, reach
+from tui.cli.exit_codes import FAILED, NO_HOUSE, REFUSED
+from tui.cli.house import Where, reach
 from tui.cli.output import tell
 from tui.cli.signals import SIGNALS
 from tui.cli.threads import leave

@@ -10,11 +10,10 @@ import anyio
 import typer
 
 from supervisor import Forgotten, forget_user
+from tui.cli.exit_codes import DONE, FAILED, REFUSED
 from tui.cli.output import say, tell
 from tui.kept.drafts import DraftFile
 from tui.wording.format import bytes_short, some
-
-REFUSED = 2
 
 
 def forget_from_terminal(folder: Path, user: str, *, is_trial: bool, is_sure: bool) -> int:
@@ -27,14 +26,14 @@ def forget_from_terminal(folder: Path, user: str, *, is_trial: bool, is_sure: bo
     drafts = sum(file.forget(user, is_trial=True) for file in files)
     if found.is_empty and not drafts:
         say(f"nothing of {user} in {folder}")
-        return 0
+        return DONE
     if drafts:
         found.rows["unsent messages"] = drafts
     say(f"of {user} in {folder}: {tell_forgotten(found)}")
     for agent in found.shared_with:
         say(f"note: {agent} remembers what {user} told it until its one session is closed in the dashboard")
     if is_trial:
-        return 0
+        return DONE
     if not is_sure and not _is_agreed(user):
         return REFUSED
     done = anyio.run(partial(forget_user, folder, user))
@@ -47,9 +46,9 @@ def forget_from_terminal(folder: Path, user: str, *, is_trial: bool, is_sure: bo
     for line in done.left:
         tell(f"still there: {line}")
     if done.left:
-        return 1
+        return FAILED
     say("searched again: nothing is left")
-    return 0
+    return DONE
 
 
 def _is_agreed(user: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import anyio
 import typer
 
+from tui.cli.exit_codes import DONE, FAILED, NO_HOUSE, REFUSED
 from tui.cli.options import Common, ConfigOption, RehearsalOption, StateOption, settings_of
 from tui.cli.output import ask_line, tell
 from tui.cli.signals import SIGNALS
@@ -24,10 +26,6 @@ from tui.cli.threads import leave
 if TYPE_CHECKING:
     from supervisor import Engine, RemoteEngine
 
-DONE, FAILED, REFUSED = 0, 1, 2
-"""Exit codes: it was done; the work failed or nothing was done; it was refused, or the input is bad."""
-NO_HOUSE = 69
-"""Exit code when no bullpen can be reached (EX_UNAVAILABLE)."""
 LOOK_SECONDS = 0.5
 """Between two looks whether the line has broken."""
 
@@ -57,6 +55,16 @@ class Where:
     common: Common
     url: str = ""
     token: str = ""
+
+
+def way_to(where: Where) -> list[str]:
+    """The options that lead there again. Never the token."""
+    if where.url:
+        return ["--url", where.url]
+    common = where.common
+    named = {"--templates": common.templates, "--config": common.config, "--state": common.state}
+    way = [part for option, path in named.items() if path is not None for part in (option, str(path))]
+    return way if common.rehearsal is None else [*way, "--rehearsal" if common.rehearsal else "--real"]
 
 
 @asynccontextmanager
@@ -167,6 +175,7 @@ def run_there(where: Where, work: Callable[[RemoteEngine], Awaitable[int]], *, v
     """Reaches the engine and has it done. Tells what goes wrong in one line; returns the exit code."""
 
     async def run() -> int:
+        forgive_late_reads(asyncio.get_running_loop())
         scope = anyio.CancelScope()
         async with SIGNALS.heeded(scope.cancel, scope.cancel):
             with scope:
@@ -176,6 +185,18 @@ def run_there(where: Where, work: Callable[[RemoteEngine], Awaitable[int]], *, v
     code = SIGNALS.run(run)
     leave(code)
     return code
+
+
+def forgive_late_reads(loop: asyncio.AbstractEventLoop) -> None:
+    """A read of a socket that is given up in the moment in which something arrives is no mistake: anyio sets the result
+    of its wait all the same, which would be a traceback on the terminal. What else goes wrong is handled as before."""
+    before = loop.get_exception_handler() or type(loop).default_exception_handler
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+            before(loop, context)
+
+    loop.set_exception_handler(handle)
 
 
 async def _attempt(where: Where, work: Callable[[RemoteEngine], Awaitable[int]], via: str) -> int:
@@ -206,18 +227,26 @@ def _only(error: BaseException) -> BaseException:
 
 
 @asynccontextmanager
-async def telling_of_the_line(engine: Engine) -> AsyncIterator[None]:
+async def telling_of_the_line(
+    engine: Engine, show: Callable[[str], Awaitable[object]] | None = None
+) -> AsyncIterator[None]:
     """Says when nothing arrives from a bullpen in another process, and when it does again, for as long as the block
-    lasts."""
+    lasts. `show` prints the line where `tell` would be in the way."""
+
+    async def say(line: str) -> None:
+        if show is None:
+            tell(line)
+        else:
+            await show(line)
 
     async def look() -> None:
         before = ""
         while True:
             trouble = str(getattr(engine, "trouble", ""))
             if trouble and not before:
-                tell(trouble)
+                await say(trouble)
             elif before and not trouble:
-                tell("connected again")
+                await say("connected again")
             before = trouble
             await anyio.sleep(LOOK_SECONDS)
 

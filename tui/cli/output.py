@@ -16,9 +16,6 @@ from typing import Any, TextIO, cast
 
 from supervisor import BullpenError, clean, reveal_line
 
-READER_GONE = 141
-"""As a shell reports a program that wrote into a closed pipe."""
-
 
 class OutputFailed(BullpenError):
     """Raised when standard output cannot be written: a full disk, a closed stream."""

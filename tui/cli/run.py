@@ -19,6 +19,7 @@ import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from supervisor import bare_host, import_late, show_name
+from tui.cli.exit_codes import INTERNAL_ERROR
 from tui.cli.output import tell
 from tui.cli.signals import SIGNALS
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from supervisor import Loaded, Settings, Supervisor, Template
 
 _log = logging.getLogger(__name__)
-
-ENGINE_FAILED = 70
-"""Exit code when our own engine failed (EX_SOFTWARE)."""
 
 
 @asynccontextmanager
@@ -92,7 +90,7 @@ async def run_dashboard(
             except Exception as error:
                 _log.critical("the engine failed", exc_info=error)
                 failures.append(error)
-                app.exit(return_code=ENGINE_FAILED)
+                app.exit(return_code=INTERNAL_ERROR)
 
         start = anyio.CancelScope()
         release_starts = supervisor.hold_starts()

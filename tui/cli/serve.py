@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import anyio
 
 from supervisor import BullpenError, clean, pace_interpreter
+from tui.cli.exit_codes import INTERNAL_ERROR
 from tui.cli.open_door import open_door
 from tui.cli.output import tell
-from tui.cli.run import ENGINE_FAILED, prepare
+from tui.cli.run import prepare
 from tui.cli.signals import SIGNALS
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = Fals
                 group.cancel_scope.cancel()
     if failures:
         tell(f"the engine failed: {failures[0]!r}")
-        return ENGINE_FAILED
+        return INTERNAL_ERROR
     SIGNALS.obey_term()
     return SIGNALS.exit_code or 0
 

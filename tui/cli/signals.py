@@ -8,10 +8,12 @@ anything. The exit code is 128 + the number of the first.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any
+
+from tui.cli.exit_codes import SIGNAL
 
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -23,6 +25,8 @@ class Signals:
         self._heard: list[int] = []
         self._notify: Callable[[], object] | None = None
         """Wakes the loop. Called between two bytecodes of the main thread, where nothing else is safe."""
+        self._on_interrupt: Callable[[], object] | None = None
+        """Called for SIGINT instead of all else."""
         self._is_running = False
         """From before the engine may start until everything has ended."""
         self._is_over = False
@@ -31,7 +35,7 @@ class Signals:
     @property
     def exit_code(self) -> int | None:
         """None when no signal came."""
-        return 128 + self._heard[0] if self._heard and not self._is_obeyed else None
+        return SIGNAL + self._heard[0] if self._heard and not self._is_obeyed else None
 
     def obey_term(self) -> None:
         """TERM alone has asked for the end, and what it asked for has been done: the program ends with its own code."""
@@ -72,6 +76,19 @@ class Signals:
             yield
             group.cancel_scope.cancel()
 
+    @contextmanager
+    def interrupts_call(self, call: Callable[[], object]) -> Iterator[None]:
+        """For as long as the block lasts, ctrl+c asks for something smaller than the end of the program: `call` is
+        called on the loop instead."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        self._on_interrupt = lambda: loop.call_soon_threadsafe(call)
+        try:
+            yield
+        finally:
+            self._on_interrupt = None
+
     async def _heed(self, first: Callable[[], object], further: Callable[[], object]) -> None:
         import asyncio
 
@@ -87,12 +104,15 @@ class Signals:
             await arrived.wait()
 
     def _hear(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT and self._on_interrupt is not None:
+            self._on_interrupt()
+            return
         self._heard.append(number)
         if self._notify is not None:
             self._notify()
         elif not self._is_running and not self._is_over:
             self._stop_listening()
-            raise SystemExit(128 + number)
+            raise SystemExit(SIGNAL + number)
 
     def _stop_listening(self) -> None:
         self._is_over, self._notify = True, None

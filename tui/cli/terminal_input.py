@@ -15,8 +15,13 @@ END_OF_INPUT = "\x04"
 
 async def read_line(prompt: str) -> str:
     """What was typed before the prompt stands there answers nothing: it is taken out of the terminal first."""
-    with suppress(OSError, ValueError, termios.error):
-        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+    discard_typed()
     ask_line(prompt)
     line = await run_apart(sys.stdin.readline)
     return line.strip() if line else END_OF_INPUT
+
+
+def discard_typed() -> None:
+    """Takes what was typed and not read out of the terminal."""
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)

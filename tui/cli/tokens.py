@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from supervisor import Role, Token, TokenFile
+from tui.cli.exit_codes import REFUSED
 from tui.cli.options import Common, ConfigOption, RehearsalOption, StateOption, settings_of
 from tui.cli.output import say, tell
-
-USAGE = 2
 
 app = typer.Typer(
     name="token",
@@ -60,7 +59,7 @@ def new(
     ]
     if len(wanted) != 1:
         tell("say for whom: one of --user U, --operator, --read-only, --delegate")
-        raise typer.Exit(USAGE)
+        raise typer.Exit(REFUSED)
     token, text = _file(context, config, state, rehearsal).add(wanted[0], name, user=user, agent=agent)
     tell(f"token {token.id} ({_describe(token)}): it is shown this once")
     say(text)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import anyio
 import typer
 
-from tui.cli.house import FAILED, YesOption, command, is_agreed
+from tui.cli.exit_codes import FAILED
+from tui.cli.house import YesOption, command, is_agreed
 from tui.cli.output import say, tell
 from tui.cli.targets import check_agent, find_question, find_session
 
@@ -48,6 +49,7 @@ async def answer(
 def _read_answer(question: Question, words: list[str], *, always: bool, reason: str) -> Answer:
     """Raises `Refused`."""
     from supervisor import Allow, Choose, Deny, QuestionKind, Refused
+    from tui.cli.questions import read_choice
     from tui.wording.format import some
 
     if words == ["deny"]:
@@ -64,8 +66,7 @@ def _read_answer(question: Question, words: list[str], *, always: bool, reason: 
         )
     answers = {}
     for item, word in zip(question.choices, words, strict=True):
-        is_number = word.isdecimal() and 1 <= int(word) <= len(item.options)
-        answers[item.question] = item.options[int(word) - 1][0] if is_number else word
+        answers[item.question] = read_choice(item, word)
     return Choose(answers)
 
 

@@ -26,6 +26,22 @@ PARKED_FOR: dict[FailureKind, str] = {
 }
 """Why a pool has stopped itself, as people say it; another kind is told by its own word."""
 
+WAITS: dict[WhyWaiting, str] = {
+    WhyWaiting.SESSION_BUSY: "an earlier turn of this session runs",
+    WhyWaiting.SELF_BEGUN: "the agent runs a turn that it began by itself",
+    WhyWaiting.NO_SLOT: "every client is busy",
+    WhyWaiting.MEMORY: "there is no memory for another client",
+    WhyWaiting.PAUSED: "the agent is paused",
+    WhyWaiting.DRAINING: "the agent is being drained",
+    WhyWaiting.RATE_LIMIT: "the provider's rate limit",
+    WhyWaiting.PARKED: "the agent has stopped itself",
+    WhyWaiting.BACKING_OFF: "its client has crashed and is started again in a moment",
+    WhyWaiting.DISK: "the disk is full: nothing can be recorded",
+    WhyWaiting.STARTING: "its client is being started",
+    WhyWaiting.QUESTION: "the turn before it waits for an answer",
+}
+"""Why a turn has not started, for a person who sent it."""
+
 BY_THE_POOL = frozenset({WhyWaiting.RATE_LIMIT, WhyWaiting.PARKED})
 """Reasons that end when the pool tries again."""
 

@@ -1,0 +1,129 @@
+"""Commands that send prompts: `ask` one, `chat` as many as a person has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from tui.cli import house
+from tui.cli.checking import tell_left_out
+from tui.cli.opening import load, run, with_credentials
+from tui.cli.options import Common, ConfigOption, RehearsalOption, StateOption, TemplatesOption
+
+app = typer.Typer(rich_markup_mode=None)
+
+UserOption = Annotated[
+    str, typer.Option("--user", metavar="U", help="On whose behalf. Default: local, or the token's own user.")
+]
+SessionOption = Annotated[
+    str, typer.Option("--session", metavar="S", help="Which conversation. Default: the user's own.")
+]
+INPUT_LIMIT = 4_000_000
+"""Bytes of standard input that are read: the longest prompt, in characters of four bytes."""
+
+
+@app.command()
+def ask(
+    context: typer.Context,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent, as in its template.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask; - reads it from standard input.")],
+    user: UserOption = "",
+    session: SessionOption = "",
+    url: house.UrlOption = "",
+    token: house.TokenOption = "",
+    templates: TemplatesOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    rehearsal: RehearsalOption = None,
+) -> None:
+    """Asks one agent once. The answer goes to stdout as it is written, everything else to stderr.
+
+    Where a bullpen runs over the state directory it is asked there; --templates always starts one of its own."""
+    from supervisor import Prompt
+    from tui.cli.ask import ask_once, ask_there
+    from tui.cli.logs import log_to_file
+
+    common = Common(templates, config, state, rehearsal).over(context.obj)
+    where = house.Where(common, url, token)
+    if url or (common.templates is None and house.is_there(common)):
+        words = _read_input() if text == "-" else _as_text(text)
+        whose = user or ("" if url else "local")
+        prompt = Prompt(agent=agent, text=words, user=whose, session=session)
+        raise typer.Exit(house.run_there(where, partial(ask_there, prompt)))
+    settings, loaded = load(common)
+    if agent not in {template.name for template in loaded.templates}:
+        tell_left_out(loaded)
+    settings = with_credentials(settings)
+    settings.make_state_dir()
+    log_to_file(settings.state_dir)
+    words = _read_input() if text == "-" else _as_text(text)
+    prompt = Prompt(agent=agent, text=words, user=user or "local", session=session)
+    raise typer.Exit(run(partial(ask_once, loaded.templates, settings, prompt)))
+
+
+@app.command()
+def chat(
+    context: typer.Context,
+    agent: Annotated[
+        str, typer.Argument(metavar="[AGENT]", help="Name of the agent, or a session such as helpdesk/ana/default.")
+    ] = "",
+    user: UserOption = "",
+    session: SessionOption = "",
+    url: house.UrlOption = "",
+    token: house.TokenOption = "",
+    templates: TemplatesOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    rehearsal: RehearsalOption = None,
+) -> None:
+    """Talks with one agent. Answers go to stdout as they are written, everything else to stderr.
+
+    Each line of a pipe is a message; it ends at the first one that is not done.
+
+    Where a bullpen runs over the state directory the chat is there; --templates always starts one of its own."""
+    from tui.cli.chat.opening import Talk, chat_here, chat_there
+    from tui.cli.logs import log_to_file
+
+    common = Common(templates, config, state, rehearsal).over(context.obj)
+    where = house.Where(common, url, token)
+    talk = Talk(agent, user, session, house.way_to(where))
+    if url or (common.templates is None and house.is_there(common)):
+        talk = replace(talk, user=user or ("" if url else "local"))
+        raise typer.Exit(house.run_there(where, partial(chat_there, talk)))
+    settings, loaded = load(common)
+    if agent and agent not in {template.name for template in loaded.templates}:
+        tell_left_out(loaded)
+    settings = with_credentials(settings)
+    settings.make_state_dir()
+    log_to_file(settings.state_dir)
+    raise typer.Exit(run(partial(chat_here, loaded.templates, settings, talk)))
+
+
+def _read_input() -> str:
+    """The prompt on standard input. Raises `InvalidPrompt` when it is no text, or far longer than any prompt."""
+    from supervisor import InvalidPrompt
+
+    try:
+        raw = sys.stdin.buffer.read(INPUT_LIMIT + 1)
+        if len(raw) > INPUT_LIMIT:
+            raise InvalidPrompt(f"standard input holds more than {INPUT_LIMIT:,} bytes: no prompt may be that long")
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidPrompt(f"standard input is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise InvalidPrompt(f"standard input cannot be read: {error.strerror}") from error
+
+
+def _as_text(argument: str) -> str:
+    """An argument as UTF-8, whatever the locale made of its bytes. Raises `InvalidPrompt`."""
+    from supervisor import InvalidPrompt
+
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError as error:
+        raise InvalidPrompt("TEXT is not UTF-8 text") from error

@@ -1,0 +1,1 @@
+"""`bullpen chat`: a conversation at the terminal."""

@@ -1,0 +1,18 @@
+"""How a command ended, for the shell that called it. `docs/cli.md` has the same table; a test compares them."""
+
+from __future__ import annotations
+
+DONE = 0
+"""It was done."""
+FAILED = 1
+"""The work failed, nothing was done, or it is not known whether it was."""
+REFUSED = 2
+"""It was refused, or the input is bad. Nothing was changed."""
+NO_HOUSE = 69
+"""No bullpen can be reached (EX_UNAVAILABLE)."""
+INTERNAL_ERROR = 70
+"""A mistake of bullpen's own (EX_SOFTWARE)."""
+SIGNAL = 128
+"""128 + the number of the signal that ended it."""
+READER_GONE = SIGNAL + 13
+"""As a shell reports a program that wrote into a closed pipe."""

@@ -1,0 +1,65 @@
+"""What a command does before it opens a bullpen of its own: settings, templates, credentials, the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from tui.cli.exit_codes import REFUSED
+from tui.cli.options import Common, settings_of
+from tui.cli.output import tell
+from tui.cli.signals import SIGNALS
+from tui.cli.threads import leave
+
+if TYPE_CHECKING:
+    from supervisor import Loaded, Settings
+
+NO_TERMINALS = ("", "dumb", "unknown")
+"""What TERM says where nothing can be drawn. Any other name is believed: new terminals are in no list."""
+
+
+def check_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        fail("the dashboard needs a terminal; `bullpen ask AGENT TEXT` works without one")
+    if (name := os.environ.get("TERM", "")) in NO_TERMINALS:
+        fail(
+            f"the dashboard needs a terminal that can be drawn on, and TERM is {name or 'not set'}; "
+            "`bullpen ask AGENT TEXT` works on any"
+        )
+
+
+def load(common: Common) -> tuple[Settings, Loaded]:
+    from supervisor import load_for
+
+    settings = settings_of(common)
+    return settings, load_for(settings)
+
+
+def with_credentials(settings: Settings) -> Settings:
+    """The settings as they are when there is something to log in with, else rehearsal, if the operator agrees."""
+    from supervisor import find_credentials
+
+    if settings.rehearsal or find_credentials(os.environ):
+        return settings
+    line = "no credentials found (looked for ANTHROPIC_API_KEY, tokens, Bedrock, Vertex and a login of `claude`)"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        fail(f"{line}; set one, or use --rehearsal")
+    tell(line)
+    if not typer.confirm("Open it in rehearsal instead (scripted replies, no key needed)?", default=True, err=True):
+        raise typer.Exit(REFUSED)
+    return settings.model_copy(update={"rehearsal": True})
+
+
+def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    code = SIGNALS.run(work)
+    leave(code)
+    return code
+
+
+def fail(line: str) -> NoReturn:
+    tell(line)
+    raise typer.Exit(REFUSED)

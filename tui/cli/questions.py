@@ -1,0 +1,64 @@
+"""Puts a question of an agent at the terminal, whole, and reads the answer."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+
+from supervisor import Allow, Answer, ChoiceItem, Choose, Deny, Question, QuestionKind, clean
+from tui.cli.output import ask_line
+from tui.cli.terminal_input import END_OF_INPUT, read_line
+from tui.wording.question_lines import fold, lines_of
+
+Read = Callable[[str], Awaitable[str]]
+"""Shows a prompt and returns the line that was typed behind it, or `END_OF_INPUT`."""
+
+DENIED = "The operator denied this"
+
+
+async def put(question: Question, read: Read = read_line) -> Answer:
+    """Shows all of it, then asks until there is an answer. The end of the input denies."""
+    if question.kind is QuestionKind.CHOICE:
+        return await _put_choices(question, read)
+    _show([f"? May {question.tool} run?", *(line.text for line in lines_of(question))])
+    keys: dict[str, Answer] = {"a": Allow(), END_OF_INPUT: Deny(DENIED)}
+    asked = "[a] once, [d] or [d REASON] deny"
+    if question.always:
+        keys["A"], asked = Allow(always=True), "[a] once, [A] always in this session, [d] or [d REASON] deny"
+    while True:
+        reply = await read(f"  {asked}: ")
+        if reply in keys:
+            return keys[reply]
+        key, _, reason = reply.partition(" ")
+        if key == "d":
+            return Deny(reason.strip() or DENIED)
+
+
+async def _put_choices(question: Question, read: Read) -> Answer:
+    answers = {}
+    _show([f"⚠ {warning}" for warning in question.warnings])
+    for item in question.choices:
+        _show([f"? {item.question}"])
+        _show([f"  {number}. {label}  {about}" for number, (label, about) in enumerate(item.options, start=1)])
+        reply = await read("  numbers, such as 1,3, or text: " if item.multiple else "  number or text: ")
+        if reply == END_OF_INPUT:
+            return Deny("Nobody answered")
+        answers[item.question] = read_choice(item, reply) or "no answer"
+    return Choose(answers)
+
+
+def read_choice(item: ChoiceItem, reply: str) -> str:
+    """The labels that the numbers stand for; what is no number of an option is an answer in words."""
+    numbers = re.split(r"[,\s]+", reply.strip()) if item.multiple else [reply.strip()]
+    if not all(one.isascii() and one.isdigit() and 1 <= int(one) <= len(item.options) for one in numbers if one):
+        return reply
+    return ", ".join(item.options[int(one) - 1][0] for one in dict.fromkeys(numbers) if one)
+
+
+def _show(texts: Sequence[str]) -> None:
+    """Prints whole texts, folded so that no part of a long line looks like a line of its own."""
+    if texts:
+        width = shutil.get_terminal_size().columns
+        rows = [row for text in texts for line in clean(text).split("\n") for row in fold(line, width)]
+        ask_line("".join(f"{row}\n" for row in rows))
