@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from benchmarks.figures import (
     soak_slopes,
     times,
 )
+from benchmarks.sections import sections_of
 
 NAMES = {
     "bullpen": "(a) bullpen",
@@ -52,16 +52,6 @@ NOTES = "benchmarks-notes.md"
 """Beside the page; written by hand, and put at its end."""
 
 
-BEGIN, END = "<!-- ui: begin -->", "<!-- ui: end -->"
-"""Around the part of the page that `make bench-ui` writes."""
-
-
-def section_of(page: str) -> str:
-    """That part of a page, marks included; empty when it has none."""
-    found = re.search(f"{BEGIN}.*?{END}", page, flags=re.DOTALL)
-    return found[0] if found else ""
-
-
 def write_page(results: Results, path: Path) -> str:
     """Writes the page, and the picture beside it when matplotlib is there. Returns the figures, for the terminal."""
     figures = compute_figures(results)
@@ -74,12 +64,12 @@ def write_page(results: Results, path: Path) -> str:
         draw(results, picture)
         has_picture = True
     notes = path.with_name(NOTES)
-    on_screen = section_of(path.read_text("utf-8")) if path.is_file() else ""
+    others = sections_of(path.read_text("utf-8")) if path.is_file() else []
     text = "\n".join(_lines(results, figures, picture.name if has_picture else ""))
     if notes.is_file():
         text += "\n" + notes.read_text("utf-8")
-    if on_screen:  # written by `make bench-ui`, and kept
-        text += f"\n{on_screen}\n"
+    for section in others:  # written by other runs, and kept
+        text += f"\n{section}\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
     return "\n".join(f"{one.name}: {one.shown or one.verdict}  {one.target}  {one.verdict}" for one in figures)

@@ -17,12 +17,11 @@ import sys
 import termios
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 
 from benchmarks.panes import measure_all
-from benchmarks.report import BEGIN, END, section_of
+from benchmarks.sections import write_section
 from benchmarks.ui_house import SESSIONS
 
 WIDTH, HEIGHT = 160, 50
@@ -36,8 +35,6 @@ BAR = "▌".encode()
 
 HELP = b"Four stops"
 """A heading of the list of keys, which stands on no other screen."""
-
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
 @dataclass
@@ -125,7 +122,7 @@ def section(text: str) -> str:
         "a census of all clients every two seconds. "
         "Key to paint: from the byte of a cursor key to the bytes that move the cursor."
     )
-    return f"{BEGIN}\n{head}\n\n{text}\n{END}"
+    return f"{head}\n\n{text}"
 
 
 def table(idle: Figures, busy: Figures) -> str:
@@ -184,9 +181,7 @@ def main() -> None:
     }
     text = f"{table(found['idle'], found['busy'])}\n\n{panes_table(measure_all())}"
     print(text)
-    page = PAGE.read_text("utf-8")
-    before, _, after = page.partition(section_of(page)) if section_of(page) else (page, "", "")
-    PAGE.write_text(f"{before.rstrip()}\n\n{section(text)}\n{after.lstrip()}", "utf-8")
+    write_section("ui", section(text))
 
 
 if __name__ == "__main__":
