@@ -10,7 +10,7 @@ test quick check compiled-tests: export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test quick probes check lint lint-format lint-types lint-imports compiled-tests soak mutants chaos bench bench-ui bench-users format schema screenshots clean
+.PHONY: help demo run test quick probes check lint lint-format lint-types lint-imports compiled-tests soak mutants chaos bench bench-ui bench-door bench-users format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,9 @@ bench: $(VENV)/installed-bench ## Measure against other designs and write docs/b
 
 bench-ui: $(VENV)/installed-test ## Measure what the dashboard costs in a terminal, into docs/benchmarks.md: two minutes
 	$(BIN)/python -m benchmarks.ui
+
+bench-door: $(VENV)/installed-test ## Measure what the door costs, beside an app with a client for each request: two minutes
+	$(BIN)/python -m benchmarks.door
 
 bench-users: $(VENV)/installed-test ## A hundred users in 3 GiB against a client for each, into docs/benchmarks.md: ten minutes
 	$(BIN)/python -m benchmarks.users

@@ -1,99 +1,103 @@
-"""What the door costs: over the engine's own time for a turn, for many streams at once, and for many short turns.
+"""What the door costs: over the engine's own time for a turn, for many streams at once, and for many short turns; and
+beside it the smallest web app that starts a client for each request.
 
-    python -m benchmarks.door               # one minute, on the fake client
+    python -m benchmarks.door               # two minutes; writes its part of docs/benchmarks.md
 
-The house runs in a process of its own, so that its memory is its own. Every reply carries the key of its prompt: what
-is lost or crossed is counted.
+What is measured has a process of its own. Every reply carries the key of its prompt, so that what is lost or crossed
+is counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
+import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import anyio
+import anyio.to_thread
 import httpx
 import psutil
 
-PAIRS, STREAMS, TURNS, WORKERS = 200, 500, 2_000, 50
+from benchmarks.door_house import HOLD, RELEASE, reply_of
+from benchmarks.sections import PAGE, write_section
+from benchmarks.users import memory_of_children
+from benchmarks.worker import Child
+
 AIM = 5.0
 """Milliseconds over the engine's own, at the median."""
-HOLD, RELEASE, TIME = "[hold]", "[release]", "[time]"
-MOST = 1_000
+BLOCK = 20
+"""Turns of one way of sending before the other ways have theirs: what else the machine does falls on all."""
 
 
-def house(folder: Path) -> None:
-    """Runs the engine on fake clients, with its door open, until its input ends."""
-    from supervisor.config.settings import Settings
-    from supervisor.config.templates import Template
-    from supervisor.engine.supervisor import Supervisor
-    from supervisor.gateway.door import Door
-    from supervisor.gateway.tokens import TokenFile
-    from supervisor.testing import FakeConnection, FakeWorld
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured. The defaults are what is published."""
 
-    held: list[FakeConnection] = []
+    turns: int = 400
+    """Of each way of sending, one after the other."""
+    short: int = 2_000
+    callers: int = 50
+    """Who send them, at once."""
+    streams: int = 500
+    users: int = 6
+    """With real clients, at once."""
+    real_turns: int = 5
+    """Of each of them."""
 
-    def reply(connection: FakeConnection, text: str) -> None:
-        if text.startswith(HOLD):
-            connection.say(text)
-            held.append(connection)
-            return
-        if text == RELEASE:
-            while held:
-                held.pop().reply(" and the rest")
-        connection.reply(f"You said: {text}")
 
-    async def run() -> None:
-        world = FakeWorld()
-        world.on_prompt = reply
-        template = Template.model_validate(
-            {
-                "name": "desk",
-                "description": "a desk",
-                "system_prompt": "Help.",
-                "path": folder / "desk.md",
-                "concurrency": {"maxSessions": MOST},
-                "queue": {"maxWaiting": MOST, "maxPerUser": MOST},
-                "pool": {"spares": 0},
-            }
+QUICK = Plan(turns=20, short=40, callers=4, streams=10, users=2, real_turns=1)
+
+
+class RawClient:
+    """The least that speaks HTTP: what it takes is the door's, and hardly the client's."""
+
+    def __init__(self, path: Path) -> None:
+        self._line = socket.socket(socket.AF_UNIX)
+        self._line.connect(str(path))
+        self._answers = self._line.makefile("rb")
+
+    def chat(self, user: str, message: str) -> dict[str, Any]:
+        body = json.dumps({"userId": user, "agentId": "desk", "message": message}).encode()
+        head = (
+            "POST /chat HTTP/1.1\r\nHost: bullpen\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
-        settings = Settings.model_validate(
-            {"state_dir": folder, "max_agents": MOST, "connect_limit": 50, "memory_budget": "900GiB"}
-        )
-        async with Supervisor([template], settings, connect=world.connect) as supervisor:
-            door = Door(supervisor, folder, tokens=TokenFile(folder), version="0", leave=lambda: None)
-            serving = asyncio.create_task(door.run())
-            print("open", flush=True)
-            line = await asyncio.to_thread(sys.stdin.readline)
-            while line:
-                print(json.dumps(await own_times(supervisor, int(line))), flush=True)
-                line = await asyncio.to_thread(sys.stdin.readline)
-            serving.cancel()
+        self._line.sendall(head.encode() + body)
+        status, length = self._answers.readline(), 0
+        while (line := self._answers.readline()) != b"\r\n":
+            name, _, value = line.partition(b":")
+            length = int(value) if name.lower() == b"content-length" else length
+        told = self._answers.read(length)
+        if b" 200 " not in status:
+            raise RuntimeError(f"{status!r}: {told!r}")
+        return json.loads(told)  # type: ignore[no-any-return]
 
-    asyncio.run(run())
-
-
-async def own_times(supervisor: object, count: int) -> list[float]:
-    """Seconds from submit to outcome of turns that a caller in the process sends."""
-    from supervisor import Prompt
-
-    found = []
-    for number in range(count):
-        begun = time.perf_counter()
-        ticket = await supervisor.submit(Prompt("desk", f"{TIME} {number}", user="inside"))  # type: ignore[attr-defined]
-        await ticket.outcome()
-        found.append(time.perf_counter() - begun)
-    return found
+    def close(self) -> None:
+        self._answers.close()
+        self._line.close()
 
 
-async def read_stream(client: httpx.AsyncClient, user: str, text: str) -> AsyncIterator[tuple[str, dict[str, object]]]:
+def open_client(folder: Path) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+    transport = httpx.AsyncHTTPTransport(uds=str(folder / "bullpen.sock"), limits=limits)
+    return httpx.AsyncClient(transport=transport, base_url="http://bullpen", timeout=120)
+
+
+async def chat(client: httpx.AsyncClient, user: str, message: str) -> dict[str, Any]:
+    body = {"userId": user, "agentId": "desk", "message": message}
+    answer = await client.post("/chat", json=body, headers={"Accept": "application/json"})
+    answer.raise_for_status()
+    return answer.json()  # type: ignore[no-any-return]
+
+
+async def read_stream(client: httpx.AsyncClient, user: str, text: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     body = {"userId": user, "agentId": "desk", "message": text}
     async with client.stream("POST", "/chat", json=body) as stream:
         name = ""
@@ -104,85 +108,220 @@ async def read_stream(client: httpx.AsyncClient, user: str, text: str) -> AsyncI
                 yield name, json.loads(line[6:])
 
 
-async def measure(folder: Path, process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    memory = psutil.Process(process.pid)
-    transport = httpx.AsyncHTTPTransport(
-        uds=str(folder / "bullpen.sock"), limits=httpx.Limits(max_connections=None, max_keepalive_connections=100)
-    )
-    async with httpx.AsyncClient(transport=transport, base_url="http://bullpen", timeout=120) as client:
-        ask = {"headers": {"Accept": "application/json"}}
-        over: list[float] = []
-        own: list[float] = []
-        for _ in range(PAIRS // 20):  # in turn, so that what else the machine does falls on both
-            for number in range(20):
-                begun = time.perf_counter()
-                body = {"userId": "outside", "agentId": "desk", "message": f"{TIME} {number}"}
-                (await client.post("/chat", json=body, **ask)).raise_for_status()  # type: ignore[arg-type]
-                over.append(time.perf_counter() - begun)
-            process.stdin.write("20\n")
-            process.stdin.flush()
-            own += json.loads(await asyncio.to_thread(process.stdout.readline))
-        cost = (statistics.median(over) - statistics.median(own)) * 1e3
-        print(
-            f"a turn over HTTP: {statistics.median(over) * 1e3:.2f} ms at the median, "
-            f"inside {statistics.median(own) * 1e3:.2f}"
-        )
-        print(f"  the door's own: {cost:.2f} ms (aim < {AIM:g}): {'met' if cost < AIM else 'missed'}")
+async def measure_overhead(plan: Plan, house: Child, client: httpx.AsyncClient, folder: Path) -> dict[str, float]:
+    """Seconds of a turn at the median: inside, by the raw client, by httpx."""
+    raw = RawClient(folder / "bullpen.sock")
+    times: dict[str, list[float]] = {"inside": [], "raw": [], "httpx": []}
 
-        wrong = 0
+    def send_raw() -> None:
+        for number in range(BLOCK):
+            begun = time.perf_counter()
+            raw.chat("raw", f"turn {number}")
+            times["raw"].append(time.perf_counter() - begun)
 
-        async def work(worker: int) -> None:
-            nonlocal wrong
-            for number in range(TURNS // WORKERS):
-                key = f"key-{worker}-{number}"
-                body = {"userId": f"user-{worker}", "agentId": "desk", "message": key}
-                told = (await client.post("/chat", json=body, **ask)).json()  # type: ignore[arg-type]
-                wrong += told.get("text") != f"You said: {key}"
+    for _ in range(plan.turns // BLOCK):
+        times["inside"] += await house.ask({"count": BLOCK, "at_once": 1}, within=60)
+        await anyio.to_thread.run_sync(send_raw)
+        for number in range(BLOCK):
+            begun = time.perf_counter()
+            await chat(client, "outside", f"turn {number}")
+            times["httpx"].append(time.perf_counter() - begun)
+    raw.close()
+    return {name: statistics.median(found) for name, found in times.items()}
 
-        begun = time.perf_counter()
-        await asyncio.gather(*map(work, range(WORKERS)))
-        took = time.perf_counter() - begun
-        print(f"{TURNS:,} short turns, {WORKERS} at once: {TURNS / took:.0f} a second; lost or crossed: {wrong}")
 
-        before, opened, right, all_open = memory.memory_info().rss, 0, 0, asyncio.Event()
+async def measure_short(plan: Plan, house: Child, client: httpx.AsyncClient) -> dict[str, float]:
+    """Turns in a second over HTTP and inside, and how many replies were not their prompt's."""
+    wrong = 0
 
-        async def stream(number: int) -> None:
-            nonlocal opened, right
-            text = ""
-            async for name, data in read_stream(client, f"stream-{number}", f"{HOLD} {number}"):
-                if name == "text":
-                    opened += not text
-                    if opened == STREAMS:
-                        all_open.set()
-                    text = text[: int(str(data["at"]))] + str(data["text"])
-            right += text == f"{HOLD} {number} and the rest"
+    async def work(worker: int) -> None:
+        nonlocal wrong
+        for number in range(plan.short // plan.callers):
+            key = f"key-{worker}-{number}"
+            wrong += (await chat(client, f"user-{worker}", key))["text"] != reply_of(key)
 
-        streams = [asyncio.create_task(stream(number)) for number in range(STREAMS)]
+    begun = time.perf_counter()
+    async with anyio.create_task_group() as group:
+        for worker in range(plan.callers):
+            group.start_soon(work, worker)
+    http = plan.short / (time.perf_counter() - begun)
+    begun = time.perf_counter()
+    await house.ask({"count": plan.short, "at_once": plan.callers}, within=300)
+    return {"http": http, "inside": plan.short / (time.perf_counter() - begun), "wrong": wrong}
+
+
+async def measure_streams(plan: Plan, process: psutil.Process, client: httpx.AsyncClient) -> dict[str, float]:
+    """KiB of each open stream, and how many were told to their end with their own words."""
+    before, opened, right = process.memory_info().rss, 0, 0
+    all_open = anyio.Event()
+
+    async def stream(number: int) -> None:
+        nonlocal opened, right
+        text = ""
+        async for name, data in read_stream(client, f"stream-{number}", f"{HOLD} {number}"):
+            if name == "text":
+                opened += not text
+                if opened == plan.streams:
+                    all_open.set()
+                text = text[: data["at"]] + data["text"]
+        right += text == f"{HOLD} {number} and the rest"
+
+    async with anyio.create_task_group() as group:
+        for number in range(plan.streams):
+            group.start_soon(stream, number)
         await all_open.wait()
-        each = (memory.memory_info().rss - before) / STREAMS / 1024
-        print(f"{STREAMS} streams open at once: {each:.0f} KiB each (their sessions and fake clients included)")
+        each = (process.memory_info().rss - before) / plan.streams / 1024
         async for _ in read_stream(client, "operator", RELEASE):
             pass
-        await asyncio.gather(*streams)
-        print(f"  told to their end, each with its own words: {right}")
+    return {"each": each, "right": right}
+
+
+async def measure_real(plan: Plan, module: str, arguments: list[str], folder: Path) -> dict[str, float]:
+    """Users of real clients who ask one after the other: seconds of an answer at the median, answers in a second, and
+    bytes of what was started. The first turn of each, which begins its session, is not counted."""
+    times: list[float] = []
+    peak = 0
+    async with Child(module, *arguments) as house:
+        pid = house._process.pid
+        with anyio.fail_after(60):
+            while not (folder / "bullpen.sock").exists():  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+        async with open_client(folder) as client:
+
+            async def take(user: int, count: int) -> None:
+                for _ in range(count):
+                    begun = time.perf_counter()
+                    told = await chat(client, f"user-{user}", f"[[say: key-{user}]]")
+                    times.append(time.perf_counter() - begun)
+                    if f"key-{user}" not in told["text"]:
+                        raise RuntimeError(f"not the answer to {user}: {told}")
+
+            async def sample() -> None:
+                nonlocal peak
+                while True:
+                    peak = max(peak, (await anyio.to_thread.run_sync(memory_of_children, pid))[0])
+                    await anyio.sleep(0.5)
+
+            async def all_users(count: int) -> float:
+                begun = time.perf_counter()
+                async with anyio.create_task_group() as group:
+                    for user in range(plan.users):
+                        group.start_soon(take, user, count)
+                return time.perf_counter() - begun
+
+            await all_users(1)
+            times.clear()
+            async with anyio.create_task_group() as group:
+                group.start_soon(sample)
+                took = await all_users(plan.real_turns)
+                group.cancel_scope.cancel()
+        await anyio.to_thread.run_sync(_end, pid)
+    return {"p50": statistics.median(times), "rate": len(times) / took, "peak": peak}
+
+
+def _end(pid: int) -> None:
+    """The smallest app does not end with its input."""
+    process = psutil.Process(pid)
+    if "benchmarks.naive_app" in process.cmdline():
+        process.terminate()
+
+
+async def run(plan: Plan, page: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="bullpen-door-") as name:
+        folders = [Path(name) / part for part in ("fake", "real", "naive")]
+        for folder in folders:
+            folder.mkdir()
+        fake, real, naive = folders
+        async with Child("benchmarks.door_house", "fake", str(fake)) as house:
+            await house.read_line(within=60)
+            async with open_client(fake) as client:
+                turn = await measure_overhead(plan, house, client, fake)
+                short = await measure_short(plan, house, client)
+                streams = await measure_streams(plan, psutil.Process(house._process.pid), client)
+        async with Child("benchmarks.endpoint") as endpoint:
+            url, users = await endpoint.read_line(within=30), str(plan.users)
+            app = await measure_real(plan, "benchmarks.naive_app", [str(naive), url, users], naive)
+            own = await measure_real(
+                plan, "benchmarks.door_house", ["real", str(real), url, users, "90%", "none"], real
+            )
+    text = describe(plan, turn, short, streams, own, app)
+    print(text)
+    write_section("door", text, page)
+
+
+def describe(
+    plan: Plan,
+    turn: dict[str, float],
+    short: dict[str, float],
+    streams: dict[str, float],
+    own: dict[str, float],
+    app: dict[str, float],
+) -> str:
+    cost = (turn["raw"] - turn["inside"]) * 1e3
+    lost = plan.streams - streams["right"] + short["wrong"]
+    rows = (
+        ("on fake clients", "inside", "over HTTP", ""),
+        _LINE,
+        (
+            "a turn, p50, by a raw client",
+            _ms(turn["inside"]),
+            _ms(turn["raw"]),
+            f"{turn['raw'] / turn['inside']:.2f} ×",
+        ),
+        (f"&nbsp;&nbsp;the door's own (aim < {AIM:g} ms)", "", f"{cost:.2f} ms", "met" if cost < AIM else "**missed**"),
+        ("&nbsp;&nbsp;by httpx", "", _ms(turn["httpx"]), f"{turn['httpx'] / turn['inside']:.2f} ×"),
+        (
+            f"{plan.short:,} short turns, {plan.callers} at once, in a second",
+            f"{short['inside']:.0f}",
+            f"{short['http']:.0f}",
+            f"{short['http'] / short['inside']:.2f} ×",
+        ),
+        (f"memory of each of {plan.streams} open streams, its session included", "", f"{streams['each']:.0f} KiB", ""),
+        ("replies lost or crossed", "", f"{lost:.0f}", "met" if not lost else "**missed**"),
+    )
+    against = (
+        (f"on real clients, {plan.users} users at once", "bullpen", "a client for each request", ""),
+        _LINE,
+        ("an answer, p50", _ms(own["p50"]), _ms(app["p50"]), f"{app['p50'] / own['p50']:.1f} ×"),
+        ("answers in a second", f"{own['rate']:.1f}", f"{app['rate']:.1f}", f"{own['rate'] / app['rate']:.1f} ×"),
+        (
+            "memory of all clients, at most (PSS)",
+            f"{own['peak'] / 2**20:.0f} MiB",
+            f"{app['peak'] / 2**20:.0f} MiB",
+            f"{app['peak'] / own['peak']:.2f} ×",
+        ),
+    )
+    facts = f"{time.strftime('%Y-%m-%d')} · {psutil.cpu_count()} cores · load {psutil.getloadavg()[0]:.1f} at the end"
+    return f"""## The door
+
+Made by `make bench-door`: {facts}. Over the socket of the state directory; who asks shares the cores with the house.
+A fake client answers at once and has no process, so what is left is bullpen's own. The smallest web app that starts a
+client for each request (`benchmarks/naive_app.py`) has real Claude Code processes on the rehearsal endpoint, and so has
+bullpen beside it.
+
+{_table(rows)}
+
+{_table(against)}
+"""
+
+
+_LINE = ("---",) * 4
+
+
+def _table(rows: tuple[tuple[str, ...], ...]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f} ms"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--house", type=Path, help=argparse.SUPPRESS)
-    if (folder := parser.parse_args().house) is not None:
-        house(folder)
-        return
-    with tempfile.TemporaryDirectory(prefix="bullpen-door-") as name:
-        command = [sys.executable, "-m", "benchmarks.door", "--house", name]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            asyncio.run(measure(Path(name), process))
-            assert process.stdin is not None
-            process.stdin.close()
+    parser.add_argument("--quick", action="store_true", help="a little of everything")
+    parser.add_argument("--page", type=Path, default=PAGE)
+    given = parser.parse_args()
+    anyio.run(run, QUICK if given.quick else Plan(), given.page)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -66,28 +65,6 @@ class Run:
     """How many turns got a client how."""
 
 
-async def serve(folder: Path, url: str) -> None:
-    """The house: the engine and its door in a process of its own, until its input ends."""
-    from benchmarks.contenders import Stage
-    from supervisor import Door, Settings, Supervisor, TokenFile, pace_interpreter
-
-    pace_interpreter()
-    stage = Stage(url, folder, 100)
-    template = stage.make_template().model_copy(
-        update={"queue": stage.make_template().queue.model_copy(update={"max_wait": float(WAIT)})}
-    )
-    settings = Settings.model_validate(
-        {"state_dir": folder / "state", "rehearsal": True, "memory_budget": BUDGET, "max_agents": 100}
-    )
-    async with Supervisor([template], settings, environment=stage.environment) as supervisor:
-        door = Door(supervisor, folder, tokens=TokenFile(folder), version="0", leave=lambda: None)
-        async with anyio.create_task_group() as group:
-            await group.start(door.run)
-            print("open", flush=True)
-            await anyio.to_thread.run_sync(sys.stdin.read)
-            group.cancel_scope.cancel()
-
-
 def memory_of_children(pid: int) -> tuple[int, int]:
     """Bytes of everything that the process has started, shared pages counted in shares, and how many CLIs these are."""
     total, count = 0, 0
@@ -113,7 +90,7 @@ async def measure(plan: Run, url: str, folder: Path) -> Run:
     users = range(plan.users)
     order = [*chance.sample(users, plan.users), *chance.sample(users, plan.users)]
     order += [chance.randrange(plan.users) for _ in range(plan.turns - len(order))]
-    async with Child("benchmarks.users", "--house", str(folder), url) as house:
+    async with Child("benchmarks.door_house", "real", str(folder), url, str(plan.users), BUDGET, f"{WAIT}s") as house:
         await house.read_line(within=60)
         pid = house._process.pid
         transport = httpx.AsyncHTTPTransport(
@@ -248,16 +225,12 @@ async def run(plan: Run, page: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--house", nargs=2, metavar=("FOLDER", "URL"), help=argparse.SUPPRESS)
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--turns", type=int, default=300, help="at least two for each user")
     parser.add_argument("--rate", type=float, default=1.0, help="arrivals in a second")
     parser.add_argument("--page", type=Path, default=PAGE)
     given = parser.parse_args()
-    if given.house:
-        anyio.run(serve, Path(given.house[0]), given.house[1])
-    else:
-        anyio.run(run, Run(given.users, max(given.turns, 2 * given.users), given.rate), given.page)
+    anyio.run(run, Run(given.users, max(given.turns, 2 * given.users), given.rate), given.page)
 
 
 if __name__ == "__main__":

@@ -71,3 +71,30 @@ def test_a_run_of_the_smallest_size_reports_every_figure_and_leaves_nothing_runn
         [sys.executable, "-m", "benchmarks.turns", "--render", out, "--page", again], cwd=ROOT, check=True, timeout=60
     )
     assert again.read_text("utf-8").replace("again.svg", "benchmarks.svg") == text
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("module", "given", "told"),
+    [
+        ("door", ("--quick",), ("the door's own", "replies lost or crossed |  | 0 |", "a client for each request")),
+        ("users", ("--users", "2", "--turns", "5"), ("a bare client for each user", "0 of 5")),
+    ],
+)
+def test_a_small_run_of_the_door_writes_its_part_of_the_page_and_keeps_the_rest(
+    tmp_path: Path, module: str, given: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Benchmarks\n\n<!-- other: begin -->\nkept\n<!-- other: end -->\n", "utf-8")
+    for _ in range(2):  # the second replaces the first
+        subprocess.run(
+            [sys.executable, "-m", f"benchmarks.{module}", *given, "--page", page],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(tmp_path), MARK: "benchmarks"},
+            check=True,
+            timeout=170,
+        )
+    text = page.read_text("utf-8")
+    assert "\nkept\n" in text
+    assert text.count(f"<!-- {module}: begin -->") == 1
+    assert [one for one in told if one not in text] == []
