@@ -15,6 +15,7 @@ from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.testing import FakeConnection, FakeWorld
+from tests.engine.conftest import Start
 from tests.waiting import until
 
 ENDS = st.sampled_from(["hibernate", "kill", "term", "die", "restart", "crash", "nothing"])
@@ -77,3 +78,19 @@ def test_the_sum_booked_is_the_sum_spent_in_every_order_of_ends(steps: list[tupl
     with tempfile.TemporaryDirectory() as folder:
         booked = anyio.run(lambda: live(Path(folder), steps, tells=tells))
     assert booked == pytest.approx(sum(cents for cents, _ in steps) / 100)
+
+
+@pytest.mark.anyio
+async def test_whether_a_client_that_was_killed_has_saved_its_costs_is_not_known(
+    start: Start, world: FakeWorld
+) -> None:
+    async with start() as supervisor:
+        ticket = await supervisor.submit(Prompt("desk", "one", user="ana"))
+        await ticket.outcome()
+        session = supervisor._instances["desk"].sessions[ticket.key]
+        session.meter.seen, session.meter.saved = 0.5, 0.25
+        await until(lambda: any(row.state == "ready" and row.key for row in supervisor.view.snapshot().clients))
+        world.live[0].survives_terminate = True
+        await supervisor.kill_client((await supervisor.snapshot()).clients[0].id)
+        await until(lambda: session.slot is None, within=20)
+        assert (session.meter.seen, session.meter.saved) == (0.5, 0.25)

@@ -34,6 +34,27 @@ async def test_an_interrupt_drains_the_turn_and_the_next_answer_is_the_new_one(s
         assert len(world.connections) == 1, "the client lived on"
 
 
+async def test_an_interrupt_is_over_with_the_result_though_its_reply_never_comes(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt = FakeConnection.interrupt
+
+    async def interrupt_without_a_reply(connection: FakeConnection) -> None:
+        await interrupt(connection)
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(FakeConnection, "interrupt", interrupt_without_a_reply)
+    world.on_prompt = hold
+    async with start(control_timeout=60) as supervisor:
+        for text in ("one", "two"):
+            ticket = await supervisor.submit(Prompt("desk", text, user="ana"))
+            await until(lambda text=text: text in prompts_of(world))
+            assert await supervisor.interrupt(ticket.key)
+            with anyio.fail_after(10):
+                assert isinstance(await ticket.outcome(), Interrupted)
+        assert len(world.connections) == 1, "the client lived on"
+
+
 async def test_an_interrupt_takes_out_the_turn_that_still_waits_for_its_client(start: Start, world: FakeWorld) -> None:
     world.on_prompt = hold
     async with start() as supervisor:

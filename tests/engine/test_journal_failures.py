@@ -352,7 +352,10 @@ async def test_what_was_called_durable_survives_kill_9(folder: Path) -> None:
 
 
 async def test_a_second_outage_begins_with_the_short_delay(
-    folder: Path, fail: Callable[[Journal, str], Any], monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    fail: Callable[[Journal, str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """How long the first one lasted says nothing about the next."""
     monkeypatch.setattr(writing, "FIRST_DELAY", 0.2)  # so long that the second outage is seen before its next attempt
@@ -368,3 +371,4 @@ async def test_a_second_outage_begins_with_the_short_delay(
                 assert journal._writer._delay == writing.FIRST_DELAY
             await journal._connection.execute_fetchall(WRITABLE)
             await until(lambda: not journal.failing, within=1.0)
+            assert caplog.messages[-1] == "the journal is written again"

@@ -38,6 +38,8 @@ _CLIENTS = (
     "tests/engine/test_hurried_end.py",
     "tests/engine/test_simultaneous_events.py",
     "tests/engine/test_cancellation.py",
+    "tests/engine/test_approvals.py",
+    "tests/engine/test_costs.py",
 )
 _TALK = (
     "tests/engine/test_ended_sessions.py",
@@ -86,9 +88,12 @@ TARGETS = (
     ),
     Target(("supervisor/process/client.py", "supervisor/process/departure.py"), (*_CLIENTS, *_SCHEDULING)),
     Target(
+        ("supervisor/api/codec.py",),
+        ("tests/unit/api/test_codec.py", "tests/unit/journal/test_records.py", "tests/engine/test_restart.py"),
+    ),
+    Target(
         (
             "supervisor/journal/notes.py",
-            "supervisor/api/codec.py",
             "supervisor/journal/reader.py",
             "supervisor/journal/records.py",
             "supervisor/journal/store.py",
