@@ -21,7 +21,7 @@ demo: $(VENV)/installed ## Open the dashboard in rehearsal with simulated caller
 run: $(VENV)/installed ## Open the dashboard with your own credentials
 	@$(BIN)/bullpen
 
-test: $(VENV)/installed-test ## Run every test, those with real Claude Code processes included
+test: $(VENV)/installed-test ## Run the tests, those with real Claude Code processes included, but for what only `make soak` runs
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 
 quick: $(VENV)/installed-test ## Run the tests to run while you write: no real processes, none that takes long
@@ -51,10 +51,10 @@ lint-types: $(VENV)/installed-test
 lint-imports: $(VENV)/installed-test
 	$(BIN)/lint-imports
 
-soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool, then run the screen over a far engine and what `make test` tries a handful of
+soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool, run the screen over a far engine, and what `make test` leaves out
 	$(BIN)/python -m pytest tests/engine/model --hypothesis-profile=soak -q
 	$(BIN)/python -m pytest tests/tui --engine=far -q --numprocesses=$(WORKERS) --dist=worksteal
-	$(BIN)/python -m pytest -m exhaustive -q
+	$(BIN)/python -m pytest -m exhaustive -q --numprocesses=$(WORKERS) --dist=worksteal
 
 mutants: $(VENV)/installed-mutants ## Make one small mistake at a time and see whether a test notices: 40 of them, twenty minutes at most
 	$(BIN)/python -m tests.mutants $(MUTANTS)

@@ -12,7 +12,9 @@ T = TypeVar("T")
 
 
 SOON, LATE = 0.001, 0.02
-"""Seconds between two looks: at first, and after a tenth of a second. Looking is work too, and it is taken from what is
+"""Seconds between two looks: at first, and after a tenth of a second."""
+CALM = 9
+"""How many times longer than a look the pause after it is at least. Looking is work too, and it is taken from what is
 waited for: a snapshot, a walk through all processes."""
 
 
@@ -20,17 +22,23 @@ async def until(condition: Callable[[], object], within: float = 5.0) -> None:
     """Lets everybody run until the condition holds; fails after `within` seconds."""
     pause = SOON
     with anyio.fail_after(within):
-        while not condition():
-            await anyio.sleep(pause)
+        while True:
+            began = time.thread_time()
+            if condition():
+                return
+            await anyio.sleep(max(pause, CALM * (time.thread_time() - began)))
             pause = min(LATE, pause * 1.1)
 
 
 def until_sync(condition: Callable[[], object], within: float = 10.0) -> None:
     """The same where there is no loop."""
     deadline = time.monotonic() + within
-    while not condition():
+    while True:
+        began = time.thread_time()
+        if condition():
+            return
         assert time.monotonic() < deadline, f"not within {within} s"
-        time.sleep(LATE)
+        time.sleep(max(LATE, CALM * (time.thread_time() - began)))
 
 
 def at_once(verb: Coroutine[Any, Any, T]) -> T:

@@ -155,12 +155,9 @@ FENCES = {
     "bodiless": AgentFile("bodiless", "---\nname: bodiless\ndescription: d\ntools: Read\n---"),
 }
 QUICK = {
-    **{
-        key: {**NAMES, **TOOLS, **BRACKETS, **VALUES, **FENCES}[key]
-        for key in ("name-0", "absent", "empty", "star_and_more")
-    },
-    **{key: {**BRACKETS, **VALUES, **MODELS, **FENCES}[key] for key in ("brackets", "quoted_start", "haiku", "lines")},
-    **{key: SERVERS[key] for key in ("server_unnamed", "server_named")},
+    **{key: {**NAMES, **TOOLS, **BRACKETS, **VALUES, **FENCES}[key] for key in ("name-0", "absent", "empty")},
+    **{key: {**BRACKETS, **VALUES, **MODELS, **FENCES}[key] for key in ("brackets", "haiku")},
+    "server_named": SERVERS["server_named"],
 }
 """One of each kind."""
 

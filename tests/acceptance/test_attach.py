@@ -22,6 +22,7 @@ TEMPLATE = """\
 ---
 name: desk
 description: a test agentTOOLS
+pool: {spares: 0}
 ---
 You help.
 """

@@ -11,6 +11,8 @@ import pytest
 
 from supervisor.process.process_tree import MARK
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SMALLEST = (

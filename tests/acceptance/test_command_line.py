@@ -23,6 +23,7 @@ TEMPLATE = """\
 name: desk
 description: a test agent
 tools: Read, Write, Bash
+pool: {spares: 0}
 ---
 You help.
 """
@@ -190,7 +191,10 @@ def test_help_reads_well(folder: Path, command: str) -> None:
     assert max(map(len, answer.stdout.splitlines())) <= 100
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (signal.SIGHUP, signal.SIGTERM))],
+)
 def test_ask_that_is_told_to_go_leaves_no_process(folder: Path, number: signal.Signals) -> None:
     """R3: the exit code names the signal; the client is ended first."""
     with answering(folder) as process:
@@ -202,7 +206,7 @@ def test_ask_that_is_told_to_go_leaves_no_process(folder: Path, number: signal.S
     assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_a_reader_who_leaves_and_a_full_disk_are_no_tracebacks(folder: Path) -> None:
+def test_a_reader_who_leaves_in_the_middle_of_an_answer_is_no_traceback(folder: Path) -> None:
     # A pipe holds 64 KiB: more than that is written to a reader who has left.
     ask_for = f"{sys.executable} -m tui ask desk '[[stream: {{}} words, 0]]' --rehearsal"
     where = f"--templates {folder} --state {folder.parent / 'state'}"
@@ -211,15 +215,6 @@ def test_a_reader_who_leaves_and_a_full_disk_are_no_tracebacks(folder: Path) -> 
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (piped.stderr, piped.returncode) == ("", 141)
-    full = subprocess.run(
-        ["bash", "-c", f"{ask_for.format(10)} {where} > /dev/full"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert full.stderr == "bullpen: the answer could not be written: No space left on device\n"
-    assert full.returncode == 2
 
 
 def test_every_command_takes_the_common_options_before_or_after_its_name(folder: Path) -> None:

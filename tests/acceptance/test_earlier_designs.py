@@ -1,6 +1,7 @@
 """Five probes that caught earlier designs. Each has two halves, both with the bundled CLI on rehearsal.
 
-The naive use of the SDK shows the fault, so the probe can fail; the supervisor in the same situation does not.
+The naive use of the SDK shows the fault, so the probe can fail: that is known, and looked at again by `make soak`. The
+supervisor in the same situation does not.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class Writers:
 
 @asynccontextmanager
 async def counting_writers(house: House, user: str) -> AsyncIterator[Writers]:
-    """Looks at the process table all the time, from the session's first client on."""
+    """Looks at the process table all the time, from its first client on; a CLI takes half a second to start."""
     writers = Writers()
 
     async def look_on() -> None:
@@ -131,7 +132,7 @@ async def counting_writers(house: House, user: str) -> AsyncIterator[Writers]:
             for row in (await house.supervisor.snapshot()).sessions:
                 if row.key.user == user and row.session_uuid:
                     writers.look(row.session_uuid)
-            await anyio.sleep(0.005)
+            await anyio.sleep(0.02)
 
     async with anyio.create_task_group() as group:
         group.start_soon(look_on)
@@ -142,6 +143,7 @@ async def counting_writers(house: House, user: str) -> AsyncIterator[Writers]:
 # A client that has served one user serves another
 
 
+@pytest.mark.exhaustive
 async def test_a_bare_client_used_for_another_user_sends_the_first_ones_words(bare: Bare) -> None:
     """S2.11: naming another session in the query changes nothing."""
     async with bare.client() as client:
@@ -174,6 +176,7 @@ async def test_a_place_used_for_another_user_sends_nothing_of_the_first_one(open
 # One session is resumed by several clients at once
 
 
+@pytest.mark.exhaustive
 async def test_bare_clients_that_resume_one_session_at_once_lose_turns(bare: Bare) -> None:
     """S2.6: no lock, no error. Each writes a branch of its own, and a later resume follows one of them."""
     async with bare.client() as client:
@@ -221,6 +224,7 @@ async def test_prompts_of_one_session_at_once_are_served_one_after_another_and_a
 # Whoever waits for an answer is cancelled in the middle
 
 
+@pytest.mark.exhaustive
 async def test_after_a_cancelled_consumer_a_bare_client_is_one_answer_behind(bare: Bare) -> None:
     """Sdk-facts §2: the turn goes on, and what is left of it answers the next prompt."""
     from claude_agent_sdk.types import StreamEvent
@@ -271,6 +275,7 @@ async def test_after_a_cancelled_caller_the_next_answer_is_the_right_one(open_ho
 # A warm client stays behind while another process writes to its session
 
 
+@pytest.mark.exhaustive
 async def test_a_bare_warm_client_does_not_see_another_writers_turn_and_loses_it(bare: Bare) -> None:
     """S2.6: two processes name the session at once, which is also how the counting is known to see it."""
     writers = Writers()
@@ -292,7 +297,7 @@ async def test_a_bare_warm_client_does_not_see_another_writers_turn_and_loses_it
 async def test_an_evicted_session_has_one_writer_at_any_time_and_misses_no_turn(open_house: Open) -> None:
     """S2.4, S2.6, R3: another user takes its place each time."""
     async with open_house(1) as house, counting_writers(house, "ana") as writers:
-        said = [f"evicted-{number}" for number in range(3)]
+        said = [f"evicted-{number}" for number in range(2)]
         for text in said:
             await done(house, f"[[echo]] {text}")
             await done(house, "[[echo]] I need the place", "boris")
@@ -303,7 +308,7 @@ async def test_an_evicted_session_has_one_writer_at_any_time_and_misses_no_turn(
 async def test_a_prompt_does_not_overtake_the_end_of_its_sessions_last_client(open_house: Open) -> None:
     """S2.6, R3: there is room for a second client all the time; it starts when the first one is verified to be gone."""
     async with open_house(3) as house, counting_writers(house, "ana") as writers:
-        said = [f"hibernated-{number}" for number in range(3)]
+        said = [f"hibernated-{number}" for number in range(2)]
         for text in said:
             await done(house, f"[[echo]] {text}")
             await until(lambda: row_of(house, "ana").state is SessionState.IDLE, within=30)
@@ -325,6 +330,7 @@ async def expect_recall(house: House, said: list[str], writers: Writers) -> None
 # A client is let go of without being ended
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore:Unclosed:ResourceWarning")
 async def test_an_abandoned_bare_client_runs_on(bare: Bare, tmp_path: Path) -> None:
     """Sdk-facts §1.1: neither `del` nor a collection ends a CLI."""

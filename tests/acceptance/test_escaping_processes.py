@@ -123,7 +123,7 @@ async def test_a_killed_client_leaves_no_process_that_dropped_mark_session_and_p
         assert not is_alive(guard)
 
 
-@pytest.mark.parametrize("verb", ["kill", "drain", "stop"])
+@pytest.mark.parametrize("verb", ["kill", pytest.param("drain", marks=pytest.mark.exhaustive), "stop"])
 async def test_an_instance_that_ends_leaves_no_escaped_process(open_house: Open, tag: str, verb: str) -> None:
     async with open_house() as house:
         await let_escape(house, tag)
@@ -148,7 +148,10 @@ async def test_a_cli_that_is_killed_takes_along_what_escaped_from_it(open_house:
         assert find_tagged(tag) == []
 
 
-@pytest.mark.parametrize("attack", list(ATTACKS))
+@pytest.mark.parametrize(
+    "attack",
+    ["trace", *(pytest.param(one, marks=pytest.mark.exhaustive) for one in sorted(ATTACKS.keys() - {"trace"}))],
+)
 async def test_a_client_that_attacks_its_guard_takes_along_what_escaped_from_it_and_nothing_else(
     open_house: Open, tag: str, tmp_path: Path, attack: str
 ) -> None:
@@ -257,7 +260,7 @@ def start_apart(folder: Path, *prompts: str) -> Iterator[subprocess.Popen[bytes]
             process.kill()
 
 
-@pytest.mark.parametrize("clients", [1, 5])
+@pytest.mark.parametrize("clients", [1, pytest.param(5, marks=pytest.mark.exhaustive)])
 def test_a_supervisor_that_is_killed_leaves_no_process_busy_or_escaped(folder: Path, tag: str, clients: int) -> None:
     """R2"""
     with start_apart(folder, *[escape_by(list(WAYS), tag)] * clients) as process:

@@ -14,8 +14,8 @@ TEMPLATE = """\
 ---
 name: desk
 description: a test agent
-concurrency:
-  maxSessions: 2
+concurrency: {maxSessions: 2}
+pool: {spares: 0}
 ---
 You help.
 """

@@ -79,7 +79,9 @@ async def test_a_choice_reaches_the_agent(open_house: Open) -> None:
         assert "red" not in result.text.replace("answered", "")
 
 
-@pytest.mark.parametrize("how", ["interrupt", "kill", "death"])
+@pytest.mark.parametrize(
+    "how", ["kill", *(pytest.param(how, marks=pytest.mark.exhaustive) for how in ("interrupt", "death"))]
+)
 async def test_approved_is_recorded_exactly_where_the_tool_has_run(open_house: Open, how: str) -> None:
     """The answer and the end of its client at once, many times and milliseconds apart."""
     async with open_house() as house:

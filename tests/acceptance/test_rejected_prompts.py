@@ -23,10 +23,10 @@ TOOL = '[[tool: Bash {"command": "echo one"}]]'
     [
         ("[[reject: 400, messages.1.content: bad]]", FailureKind.REJECTED),
         ("[[reject: 400, prompt is too long: 250000 tokens > 200000 maximum]]", FailureKind.TOO_LONG),
-        ("[[reject: 413, request too large]]", FailureKind.TOO_LONG),
+        pytest.param("[[reject: 413, request too large]]", FailureKind.TOO_LONG, marks=pytest.mark.exhaustive),
     ],
 )
-@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_first", [pytest.param(True, marks=pytest.mark.exhaustive), False])
 async def test_the_session_goes_on_without_it(open_house: Open, bad: str, kind: FailureKind, is_first: bool) -> None:
     async with open_house() as house:
         supervisor = house.supervisor
@@ -65,8 +65,15 @@ REJECT = "[[reject: 400, messages: bad]]"
 RESULT = """[[tool: Bash {"command": "touch it; echo '[[re''ject: 400, messages: bad]]'"}]] [[say: never]]"""
 
 
-@pytest.mark.parametrize("bad", [REJECT, RESULT], ids=["its prompt", "what its tool returned"])
-@pytest.mark.parametrize("end", ["crash", "interrupt"])
+@pytest.mark.parametrize(
+    ("end", "bad"),
+    [
+        pytest.param("crash", REJECT, id="crash-its prompt"),
+        pytest.param("interrupt", RESULT, id="interrupt-what its tool returned"),
+        pytest.param("crash", RESULT, id="crash-what its tool returned", marks=pytest.mark.exhaustive),
+        pytest.param("interrupt", REJECT, id="interrupt-its prompt", marks=pytest.mark.exhaustive),
+    ],
+)
 async def test_a_prompt_is_not_rejected_for_a_turn_that_ended_before_the_api_had_judged_it(
     open_house: Open, tmp_path: Path, end: str, bad: str
 ) -> None:

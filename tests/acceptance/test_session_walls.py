@@ -100,7 +100,7 @@ async def test_agents_of_one_folder_share_its_files_and_nothing_of_their_convers
             )
 
 
-@pytest.mark.parametrize("mode", ["plan", "auto"])
+@pytest.mark.parametrize("mode", ["plan", pytest.param("auto", marks=pytest.mark.exhaustive)])
 async def test_a_mode_that_reads_without_questions_asks_outside_the_workspace(
     open_house: Open, tmp_path: Path, mode: str
 ) -> None:

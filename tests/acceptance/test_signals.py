@@ -115,12 +115,23 @@ def name_of(process: psutil.Process) -> str:
     ("text", "reach", "signals", "pause"),
     [
         pytest.param(STREAM, is_streaming, (INT, INT, INT), 0.1, id="three Ctrl+C while it streams"),
-        pytest.param(STREAM, is_streaming, (HUP, TERM, INT, QUIT, INT), 0.0, id="a burst of five while it streams"),
-        pytest.param(TOOL, is_asking, (INT,), 0.0, id="one Ctrl+C at a question"),
+        pytest.param(
+            STREAM,
+            is_streaming,
+            (HUP, TERM, INT, QUIT, INT),
+            0.0,
+            id="a burst of five while it streams",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(TOOL, is_asking, (INT,), 0.0, id="one Ctrl+C at a question", marks=pytest.mark.exhaustive),
         pytest.param(TOOL, is_asking, (TERM, HUP, HUP), 0.3, id="three at a question"),
-        pytest.param(TOOL, has_tool, (HUP, HUP), 0.2, id="a second HUP while a deaf tool runs"),
+        pytest.param(
+            TOOL, has_tool, (HUP, HUP), 0.2, id="a second HUP while a deaf tool runs", marks=pytest.mark.exhaustive
+        ),
         pytest.param(TOOL, has_tool, (TERM, TERM, TERM), 0.2, id="three TERM while a deaf tool runs"),
-        pytest.param(STREAM, is_starting, (INT, INT), 0.05, id="two Ctrl+C while its client starts"),
+        pytest.param(
+            STREAM, is_starting, (INT, INT), 0.05, id="two Ctrl+C while its client starts", marks=pytest.mark.exhaustive
+        ),
         pytest.param(STREAM, is_starting, (QUIT, TERM, INT), 0.0, id="a burst while its client starts"),
     ],
 )
@@ -214,12 +225,18 @@ def test_an_ignored_hangup_stays_ignored(folder: Path) -> None:
     assert (process.returncode, output.strip()) == (0, b"done")
 
 
-@pytest.mark.parametrize("signals", [(TERM,), (HUP, HUP, HUP), (TERM, INT, HUP, TERM, INT)])
+@pytest.mark.parametrize(
+    "signals",
+    [
+        (TERM, INT, HUP, TERM, INT),
+        *(pytest.param(one, marks=pytest.mark.exhaustive) for one in ((TERM,), (HUP, HUP, HUP))),
+    ],
+)
 def test_the_dashboard_ends_in_order_after_any_burst_of_signals(
     folder: Path, signals: Sequence[signal.Signals]
 ) -> None:
-    # More than one client may run, so one is kept ready.
-    (folder / "templates" / "desk.md").write_text(TEMPLATE.replace("tools:", "concurrency: {maxSessions: 2}\ntools:"))
+    one_is_kept_ready = "concurrency: {maxSessions: 2}\npool: {spares: 1}"
+    (folder / "templates" / "desk.md").write_text(TEMPLATE.replace("pool: {spares: 0}", one_is_kept_ready))
     with terminal(folder, "demo") as tty:
         tty.wait_for("desk", within=90)
         until_sync(lambda: find_clients(folder), within=90)

@@ -24,8 +24,8 @@ name: desk
 description: a test agent
 tools: Read, Write, Bash
 permissionMode: acceptEdits
-concurrency:
-  maxSessions: 2
+concurrency: {maxSessions: 2}
+pool: {spares: 0}
 ---
 You help.
 """
@@ -99,7 +99,10 @@ def test_quitting_with_work_in_progress_asks_and_cancel_is_the_default(program: 
     assert_all_gone(family, tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (signal.SIGHUP, signal.SIGINT))],
+)
 def test_a_signal_ends_it_in_order(program: Terminal, number: signal.Signals, tmp_path: Path) -> None:
     """The exit code names the signal; no process is left; the terminal is restored."""
     ask(program, "[[stream: 2000 words, 0.05]]", "working")

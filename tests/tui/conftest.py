@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
+import anyio
 import pytest
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
@@ -84,9 +85,24 @@ def pytest_sessionfinish() -> Generator[None, Any, Any]:
         os.environ.update(kept)
 
 
+SIZES = [(80, 24), (120, 36), (200, 50)]
+"""Columns and lines that the dashboard is made for (D5)."""
+
+Picture = dict[tuple[int, int], str]
+"""One scene in every size."""
+
+DRAWN: dict[str, Picture] = {}
+"""By test, without its size: starting an app costs ten times what it takes to draw it in another size."""
+
+
 @pytest.fixture
-def looks_as_before(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> Draw:
-    """Compares a screen with its stored picture. A crashed app has a picture too, so that is asserted as well."""
+def looks_as_before(
+    request: pytest.FixtureRequest, snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
+) -> Draw:
+    """Compares a screen with its stored picture. A crashed app has a picture too, so that is asserted as well.
+
+    An app is started in the smallest size and made larger: what it looks like is the same as after a start.
+    """
     monkeypatch.setattr(Input, "cursor_blink", False)
     monkeypatch.setattr(TextArea, "cursor_blink", False)
 
@@ -96,20 +112,34 @@ def looks_as_before(snap_compare: Callable[..., bool], monkeypatch: pytest.Monke
         press: Iterable[str] = (),
         before: Callable[[BullpenApp], None] | None = None,
     ) -> None:
+        scene = request.node.nodeid.replace(f"{size[0]}x{size[1]}", "")
         app = BullpenApp(engine_of(stage), rehearsal=True, clock=lambda: NOW)
         app.animation_level = "none"
-
-        async def run_before(pilot: Any) -> None:
-            attend(app, pilot)
-            await pilot.pause()
-            if before is not None:
-                before(app)
-                await pilot.pause()
-            await settle(app, pilot)
-
-        matches = snap_compare(app, terminal_size=size, press=press, run_before=run_before)
-        assert app._exception is None
-        leave(app)
-        assert matches
+        if scene not in DRAWN:
+            DRAWN[scene] = anyio.run(_all_sizes, app, press, before)
+        monkeypatch.setattr("textual._doc.take_svg_screenshot", lambda **_: DRAWN[scene][size])
+        assert snap_compare(app)
 
     return draw
+
+
+async def _all_sizes(app: BullpenApp, press: Iterable[str], before: Callable[[BullpenApp], None] | None) -> Picture:
+    drawn = {}
+    async with app.run_test(size=SIZES[0]) as pilot:
+        attend(app, pilot)
+        await pilot.pause()
+        if before is not None:
+            before(app)
+            await pilot.pause()
+        await settle(app, pilot)
+        await pilot.press(*press)
+        for size in SIZES:
+            if app.size != size:
+                await pilot.resize_terminal(*size)
+            await settle(app, pilot)
+            await pilot.wait_for_scheduled_animations()
+            await pilot.pause()
+            drawn[size] = app.export_screenshot(simplify=True)
+    assert app._exception is None
+    leave(app)
+    return drawn

@@ -25,7 +25,7 @@ from tui.terminal.notifications import RESTORE_TITLE, SAVE_TITLE, title_of
 APP = Path(__file__).with_name("driven_app.py")
 ROOT = Path(__file__).parents[2]
 WIDTH, HEIGHT = 80, 24
-MANY = 60
+MANY = 20
 """Pictures: many more than any queue of the driver would hold."""
 DEADLINE = 20.0
 """Seconds. Generous: it only decides when a test that fails stops waiting."""

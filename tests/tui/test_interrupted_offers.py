@@ -17,7 +17,7 @@ from tui.screens.dialogs.confirm import ConfirmScreen
 from tui.tables.rows import session_id
 from tui.widgets.offer_card import OfferCard
 
-pytestmark = [pytest.mark.anyio, pytest.mark.far]
+pytestmark = pytest.mark.anyio
 
 KEYS = [("R", "replay"), ("Z", "drop_offer")]
 
@@ -50,6 +50,7 @@ async def test_without_questions_the_inbox_shows_the_offers() -> None:
         assert app.screen.key == ANA
 
 
+@pytest.mark.far
 @pytest.mark.parametrize(("key", "verb"), KEYS)
 async def test_a_key_asks_first_and_then_decides(key: str, verb: str) -> None:
     """R2: replay and drop, from the row of the session and from the inbox."""
@@ -113,6 +114,7 @@ async def test_the_same_can_be_typed(word: str, verb: str) -> None:
         assert "has no interrupted turn" in screen_text(app)
 
 
+@pytest.mark.far
 @pytest.mark.parametrize(("key", "verb"), KEYS)
 async def test_the_chat_has_a_card_with_the_same_keys(key: str, verb: str) -> None:
     engine = only_offers()
@@ -129,6 +131,7 @@ async def test_the_chat_has_a_card_with_the_same_keys(key: str, verb: str) -> No
         assert engine.calls == [(verb, ANA)]
 
 
+@pytest.mark.far
 @pytest.mark.parametrize("typed", ["", "Hi "])
 async def test_typing_in_the_message_decides_nothing(typed: str) -> None:
     engine = only_offers()
@@ -147,6 +150,7 @@ async def test_typing_in_the_message_decides_nothing(typed: str) -> None:
         assert isinstance(app.screen, ChatScreen)
 
 
+@pytest.mark.far
 async def test_a_decided_offer_leaves_and_the_prompt_has_the_focus() -> None:
     engine = only_offers()
     async with playing(engine) as (app, pilot):
@@ -160,6 +164,7 @@ async def test_a_decided_offer_leaves_and_the_prompt_has_the_focus() -> None:
         assert app.screen.prompt.has_focus
 
 
+@pytest.mark.far
 async def test_a_decision_that_came_too_late_is_told() -> None:
     engine = only_offers()
     async with playing(engine) as (app, pilot):
@@ -171,6 +176,7 @@ async def test_a_decision_that_came_too_late_is_told() -> None:
         assert told(app) == "helpdesk/ana/ticket-4711 has no interrupted turn on offer"
 
 
+@pytest.mark.far
 async def test_a_replay_that_cannot_be_recorded_is_told() -> None:
     """R2: it counts when it is recorded."""
     engine = only_offers()
@@ -207,12 +213,23 @@ async def test_an_offer_that_expired_meanwhile_says_so() -> None:
 async def test_an_interrupted_prompt_neither_crashes_nor_acts(press: list[str]) -> None:
     """R5: its text comes from outside and stands on every screen."""
     engine = only_offers()
-    for text in ("[/nope]", "[@click=app.quit]x[/]", "\x1b[2J\x1b]52;c;aGk=\x07", "a\u202eb", "line\nbreak", "\ud800"):
-        engine.put(replace(engine.sessions[ANA], offer=troubles.offer(ANA, text)))
-        async with playing(engine) as (app, pilot):
+    async with playing(engine) as (app, pilot):
+        for text in (
+            "[/nope]",
+            "[@click=app.quit]x[/]",
+            "\x1b[2J\x1b]52;c;aGk=\x07",
+            "a\u202eb",
+            "line\nbreak",
+            "\ud800",
+        ):
+            engine.put(replace(engine.sessions[ANA], offer=troubles.offer(ANA, text)))
+            await settle(app, pilot)
             app.screen.sessions.move_to(session_id(ANA))
             await pilot.press(*press)
             await settle(app, pilot)
             assert app.is_running
             assert not set(screen_text(app)) & set("\x1b\x07\u202e\ud800")
             assert engine.calls == []
+            await pilot.press("escape", "escape", "escape")
+            await settle(app, pilot)
+            assert isinstance(app.screen, DashboardScreen)

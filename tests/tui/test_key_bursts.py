@@ -82,7 +82,6 @@ def prompt(text: str, user: str, session: str, agent: str = "helpdesk") -> str:
     return f"submit Prompt(agent='{agent}', text='{text}', user='{user}', session='{session}'"
 
 
-@pytest.mark.far
 def test_no_key_of_a_burst_is_lost_or_overtaken(tmp_path: Path) -> None:
     """While rows change and replies grow."""
     with staged("asking", tmp_path) as terminal:

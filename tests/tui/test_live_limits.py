@@ -11,9 +11,10 @@ from tests.tui.theatre import command, playing, screen_text, settle, told
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.ask_text import AskTextScreen
 
-pytestmark = [pytest.mark.anyio, pytest.mark.far]
+pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.far
 @pytest.mark.parametrize(
     ("line", "call"),
     [
@@ -33,6 +34,7 @@ async def test_a_limit_is_set_by_a_line(line: str, call: tuple[str, ...]) -> Non
         assert f"is {call[-1]} until the next restart" in told(app)
 
 
+@pytest.mark.far
 async def test_a_refused_limit_is_answered_in_place_and_the_line_stays() -> None:
     engine = troubles.parked()
     async with playing(engine) as (app, pilot):
@@ -45,6 +47,7 @@ async def test_a_refused_limit_is_answered_in_place_and_the_line_stays() -> None
         assert engine.calls == []
 
 
+@pytest.mark.far
 async def test_the_present_value_is_shown_while_a_limit_is_typed() -> None:
     async with playing(troubles.parked()) as (app, pilot):
         await pilot.press(":", *"set helpdesk.maxClients ")

@@ -77,6 +77,22 @@ async def test_as_many_panes_as_can_be_read() -> None:
         assert "two panes need" in told(app)
 
 
+async def test_what_is_drawn_before_the_message_of_a_larger_terminal_is_what_was_laid_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with playing(stage.busy(), size=SMALL) as (app, pilot):
+        app.open_chats([ANA, BEN, DORA, EMIL])
+        await settle(app, pilot)
+        with monkeypatch.context() as patch:
+            patch.setattr(ChatScreen, "on_resize", lambda self: None)
+            await resize(app, pilot, LARGE)
+            app.chats.refresh_transcript()
+            assert in_sight(app) == [ANA]
+        app.chats.on_resize()
+        await settle(app, pilot)
+        assert in_sight(app) == [ANA, BEN, DORA, EMIL]
+
+
 async def test_f7_goes_from_one_pane_to_two_to_four_and_back() -> None:
     async with playing(stage.busy(), size=LARGE) as (app, pilot):
         for key in (ANA, BEN, DORA, EMIL, MIRA):
@@ -190,7 +206,7 @@ ACTS = ("keys", "keys", "type", "type", "type", "enter", "enter", "click", "size
 KEYS = ("f6", "shift+f6", "f7", "ctrl+pagedown", "ctrl+pageup", "f5", "f10", "escape")
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(1, 8))])
 async def test_every_prompt_goes_to_the_session_named_on_the_message_box(seed: int) -> None:
     """Random opens, closes, moves, sizes, arrivals and words; no draft is lost and no word goes elsewhere."""
     dice = random.Random(seed)

@@ -150,6 +150,12 @@ class ChatScreen(Screen[None]):
             return 4
         return 2 if width >= SIDE_BY_SIDE or height >= TALL else 1
 
+    @property
+    def in_sight(self) -> list[ChatPane]:
+        """The panes that are laid out. That the terminal became larger is known before the message that has more of
+        them made."""
+        return [self.panes[key] for key in self.deck.shown(self.room) if key in self.panes]
+
     def open(
         self, keys: Iterable[SessionKey], *, at_question: bool = False, chosen: object = None, was_seen: bool = False
     ) -> None:
@@ -236,8 +242,8 @@ class ChatScreen(Screen[None]):
         """Takes over what the conversations in sight gained; costs nothing when that is nothing, or out of sight."""
         if not self.app.is_running or self not in self.app.screen_stack:
             return
-        for key in self.deck.shown(self.room):
-            self.panes[key].refresh_transcript()
+        for pane in self.in_sight:
+            pane.refresh_transcript()
 
     def refresh_rows(self, touched: Touched) -> None:
         """Called by the app's flush timer, whether something was touched or only time went by."""
@@ -251,13 +257,14 @@ class ChatScreen(Screen[None]):
             self.bridge.host, leaves=app_of(self).leaves_when_drained, is_cut_off=bool(self.bridge.trouble)
         )
         elsewhere = self._elsewhere(deck.tabs)
-        for key in deck.shown(self.room):
-            mark = self.unread.mark(key, sessions.get(key))
-            self.panes[key].refresh_rows(touched, mark, (alarm, elsewhere) if is_alone else ("", ""))
+        in_sight = self.in_sight
+        for pane in in_sight:
+            mark = self.unread.mark(pane.key, sessions.get(pane.key))
+            pane.refresh_rows(touched, mark, (alarm, elsewhere) if is_alone else ("", ""))
         if not is_alone:
-            in_sight = deck.shown(self.room)
+            shown = {pane.key for pane in in_sight}
             tabs = [
-                Tab(name, self.unread.mark(key, sessions.get(key)), key == deck.at, key in in_sight)
+                Tab(name, self.unread.mark(key, sessions.get(key)), key == deck.at, key in shown)
                 for key, name in zip(deck.tabs, tab_names(deck.tabs), strict=True)
             ]
             self._strip.set(tabs, alarm, elsewhere.replace(" for you", "") if self.app.size.width < 100 else elsewhere)
@@ -386,7 +393,7 @@ class ChatScreen(Screen[None]):
 
     def ask_broadcast(self) -> None:
         """One prompt to every pane in sight when it was asked for, whatever is in sight later."""
-        panes = [self.panes[key] for key in self.deck.shown(self.room)]
+        panes = self.in_sight
 
         def decided(text: str | None) -> None:
             if not text:
