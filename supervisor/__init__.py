@@ -139,6 +139,7 @@ if TYPE_CHECKING:
     from supervisor.files.private_file import read_private as read_private
     from supervisor.files.private_file import write_private as write_private
     from supervisor.files.socket_path import SOCKET as SOCKET
+    from supervisor.files.socket_path import short_path as short_path
     from supervisor.gateway.door import Door as Door
     from supervisor.gateway.tokens import Role as Role
     from supervisor.gateway.tokens import Token as Token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 from tui.cli.signals import SIGNALS
 
@@ -13,6 +14,11 @@ Python's default of 700 looking for some was a fifth of the processor time of a 
 
 def main() -> None:
     SIGNALS.listen()
+    if sys.argv[1:2] == ["complete-words"]:
+        from tui.cli.completion.answer import main as answer
+
+        answer(sys.argv[2:])
+        return
     gc.set_threshold(YOUNG)
     from tui.cli.main import main
 

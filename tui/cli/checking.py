@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from supervisor import show_name
-from tui.cli.exit_codes import FAILED, REFUSED
+from tui.cli.exit_codes import DONE, FAILED, REFUSED
 from tui.cli.opening import load
 from tui.cli.options import (
     Common,
@@ -103,7 +103,7 @@ def doctor(
     for finding in examine(settings):
         is_good = is_good and finding.is_good
         say(f"{'ok ' if finding.is_good else 'BAD'}  {finding.subject:<12} {finding.text}")
-    raise typer.Exit(0 if is_good else FAILED)
+    raise typer.Exit(DONE if is_good else FAILED)
 
 
 @app.command()

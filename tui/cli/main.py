@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from tui.cli import acp, asking, checking, house, looking, tokens, verbs
+from tui.cli.completion import scripts
 from tui.cli.exit_codes import FAILED, INTERNAL_ERROR, READER_GONE, REFUSED
 from tui.cli.opening import check_terminal, fail, load, run, with_credentials
 from tui.cli.options import (
@@ -137,7 +138,7 @@ def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in
     raise typer.Exit(run(work))
 
 
-for _room in (asking, checking, looking, verbs, acp, tokens):
+for _room in (asking, checking, looking, verbs, acp, tokens, scripts):
     app.add_typer(_room.app)
 
 
