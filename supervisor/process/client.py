@@ -12,35 +12,20 @@ from anyio.abc import TaskGroup
 
 from supervisor.api.errors import ClientDied, ConnectFailed, HearingFailed
 from supervisor.api.types import Server, ServerState
+from supervisor.process import attribution
+from supervisor.process.attribution import Attribution
 from supervisor.process.connection import Connection
 from supervisor.process.departure import Departure, ProcessDeadlines
 from supervisor.process.end_reason import SAVES, UNASKED, EndReason
 from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.patience import TERMINATE, Patience
 from supervisor.process.process_tree import Measure, ProcessTable
-from supervisor.process.reports import (
-    NEVER_WRITTEN,
-    Compacted,
-    Limited,
-    Prodded,
-    Requested,
-    Rested,
-    Result,
-    Woke,
-)
 
 _log = logging.getLogger(__name__)
 
 
 SERVERS = 0.25
 """Seconds between two looks at MCP servers that are still connecting."""
-
-REST = 1.0
-"""Seconds to wait for the idle sign after a Result (1-5 ms later as measured: no new prompt may overtake it), and for
-what a process does that woke without a prompt (20-130 ms)."""
-
-BY_ITSELF = "a timer or a wake-up"
-"""Why it begins a turn without a prompt, when it does not say."""
 
 
 class _Letter(NamedTuple):
@@ -50,18 +35,6 @@ class _Letter(NamedTuple):
     uuid: str
     recorded: asyncio.Event
     is_command: bool
-
-
-def _never_written(uuid: str) -> Result:
-    return Result(
-        prompt_uuids=(uuid,),
-        text="",
-        is_error=True,
-        was_aborted=True,
-        terminal_reason=NEVER_WRITTEN,
-        error="",
-        api_status=None,
-    )
 
 
 class Client(Generic[PlaceT]):
@@ -80,7 +53,7 @@ class Client(Generic[PlaceT]):
         starts: anyio.CapacityLimiter,
         patience: Patience | None = None,
     ) -> None:
-        """`haste` shortens the ladder for all clients at once; without, nothing does."""
+        """`patience` shortens the ladder for all clients at once; without, nothing does."""
         self.place = place
         self.reason: EndReason | None = None
         self.error: Exception | None = None
@@ -96,36 +69,14 @@ class Client(Generic[PlaceT]):
         self._patience = patience or Patience()
         self._outbox, self._prompts = anyio.create_memory_object_stream[_Letter](math.inf)
         self._interrupt_wanted = asyncio.Event()
-        self._unwanted = ""
-        """The prompt that an interrupt was asked for: one that comes late does not hit the next turn."""
         self._ending = asyncio.Event()
-        self._uuid = ""
-        """Of the prompt whose Result is awaited; empty between turns."""
         self._recorded = asyncio.Event()
         """It is recorded that the prompt begins: from here on it may be written."""
-        self._written = asyncio.Event()
-        """That prompt has been written: an interrupt that overtook it would have nothing to stop."""
-        self._is_picked_up = False
-        """The CLI works on that prompt: what it says from here on is the answer, and nothing before was."""
-        self._result_seen = asyncio.Event()
-        self._own_over: asyncio.Event | None = None
-        """A turn that the CLI has begun by itself runs; set when it is over."""
-        self._own_held: Result | None = None
-        """The Result of that turn, whose idle sign has not come yet."""
-        self._is_stirred = False
-        """It woke although no prompt had been written: it may be about to begin a turn by itself."""
-        self._changed = asyncio.Event()
-        """What keeps a prompt from being written may be over."""
-        self._why = BY_ITSELF
-        self._again: TaskGroup | None = None
+        self._group: TaskGroup | None = None
+        """Of all that is done while the process is connected."""
+        self._turn = Attribution(place, listener, on_missed=self._interrupt_missed)
         self._servers: tuple[Server, ...] = ()
         self._departure = Departure(connection, deadlines, self._patience, self._tell_step)
-        self._rested: asyncio.Event | None = None
-        """Set when the idle sign after a Result has come; None while no Result waits for one."""
-        self._resting: asyncio.TimerHandle | None = None
-        """How long it is waited for."""
-        self._late = asyncio.Event()
-        """It has not come in that time."""
 
     def __repr__(self) -> str:
         return f"<Client of {self.place!r}, pid {self.pid}>"
@@ -161,11 +112,8 @@ class Client(Generic[PlaceT]):
     def send(self, text: str, uuid: str, recorded: asyncio.Event, *, is_command: bool = False) -> None:
         """Writes one prompt, or a command of the CLI, once it is `recorded` that it begins. Its place must be
         READY: one turn at a time."""
-        self._uuid = uuid
-        self._is_picked_up = False
+        self._turn.expect(uuid)
         self._recorded = recorded
-        self._written = asyncio.Event()
-        self._result_seen = asyncio.Event()
         self.is_undelivered = True
         letter = _Letter(text, uuid, recorded, is_command)
         if not (recorded.is_set() and self._write_at_once(letter)):
@@ -174,7 +122,7 @@ class Client(Generic[PlaceT]):
     def _write_at_once(self, letter: _Letter) -> bool:
         """A prompt that nothing keeps is on its way before anything else is done for its turn. False when something
         does: then it waits for that."""
-        if letter.is_command or self._own_over is not None or self._is_stirred or self._ending.is_set():
+        if letter.is_command or not self._turn.is_quiet or self._ending.is_set():
             return False
         try:
             if not self._connection.send_at_once(letter.text, letter.uuid):
@@ -186,7 +134,7 @@ class Client(Generic[PlaceT]):
 
     def _note_written(self) -> None:
         self.is_undelivered = False
-        self._written.set()
+        self._turn.written.set()
 
     def interrupt(self) -> None:
         """Stops what runs, a turn that the CLI began by itself included; the Results that follow are told as any
@@ -202,9 +150,8 @@ class Client(Generic[PlaceT]):
 
     def _disown(self) -> None:
         """A prompt that has not been written yet never will be; its writer need not wait for the record any longer."""
-        self._unwanted = self._uuid
+        self._turn.disown()
         self._recorded.set()
-        self._note_change()
 
     # The task
 
@@ -254,183 +201,52 @@ class Client(Generic[PlaceT]):
 
     async def _live(self) -> None:
         async with anyio.create_task_group() as group:
-            self._again = group
+            self._group = group
             group.start_soon(self._read, group)
             group.start_soon(self._write)
-            group.start_soon(self._rest_at_last)
+            group.start_soon(self._turn.rest_at_last)
             group.start_soon(self._obey_interrupts)
             group.start_soon(self._watch_servers)
             group.start_soon(self._watch_health)
             await self._ending.wait()
-            is_busy = self._uuid or self._own_over is not None or self._is_stirred
-            if is_busy and self.error is None and self.reason not in UNASKED:
+            if self._turn.is_busy and self.error is None and self.reason not in UNASKED:
                 self._listener.client_ending(self.place, "interrupt")
                 self._disown()
                 with self._patience.wait(math.inf, until=TERMINATE):
                     await self._interrupt_and_settle()
-            if self._rested is not None and self.error is None and self.reason not in UNASKED:
+            if self._turn.rested is not None and self.error is None and self.reason not in UNASKED:
                 # A process that is left in the middle of what follows a Result takes its time.
-                with self._patience.wait(REST, until=TERMINATE):
-                    await self._rested.wait()
+                with self._patience.wait(attribution.REST, until=TERMINATE):
+                    await self._turn.rested.wait()
             group.cancel_scope.cancel()
 
     async def _read(self, group: TaskGroup) -> None:
         try:
             async for event in self._connection.events():
-                match event:
-                    case Result():
-                        self._take_result(event, group)
-                    case Rested():
-                        self._is_stirred, self._why = False, BY_ITSELF
-                        self._release_own()
-                        self._rest()
-                        self._note_change()
-                    case Requested(uuids) if self._uuid and self._uuid in uuids:
-                        self._pick_up()
-                    case Requested() if self._rested is not None or self._own_held is not None:
-                        # The next turn begins without an idle sign in between.
-                        self._release_own()
-                        self._rest()
-                        self._begin_own()
-                    case Prodded(why):
-                        self._why = why
-                    case Woke():
-                        has_prompt = self._uuid and self._written.is_set()
-                        self._is_stirred = not has_prompt and self._own_over is None
-                        self._listener.client_told(self.place, event)
-                    case Limited():
-                        self._listener.client_told(self.place, event)
-                    case _:
-                        if self._rested is None and not self._is_picked_up and not isinstance(event, Compacted):
-                            self._begin_own()
-                        self._listener.client_told(self.place, event)
+                self._turn.hear(event, group)
             self._die(ClientDied("the process closed its output"))
         except ClientDied as error:
             self._die(error)
-
-    # Whose turn it is. Nothing is attributed to a prompt before the CLI has named it: with the request for its reply,
-    # or with its Result.
-
-    def _take_result(self, result: Result, group: TaskGroup) -> None:
-        if self._is_awaited(result):
-            if not self._is_picked_up:
-                self._pick_up()
-            self._finish(result)
-        elif self._rested is None:
-            has_content = bool(result.text or result.error or result.usage.output_tokens)
-            # In the middle of our turn there is no other one that it could end.
-            is_possible = not self._is_picked_up and result.prompt_uuids is None
-            if self._own_over is None and is_possible and has_content:
-                self._begin_own()
-            if self._own_over is not None:
-                self._own_held = result
-                group.start_soon(self._release_own_at_last, result)
-
-    def _is_awaited(self, result: Result) -> bool:
-        """Whether it ends our turn. A turn that the CLI began by itself has a Result as well."""
-        if not self._uuid:
-            return False
-        if result.prompt_uuids:
-            return self._uuid in result.prompt_uuids
-        return result.is_own and self._is_picked_up
-
-    def _begin_own(self) -> None:
-        if self._own_over is None:
-            self._own_over = asyncio.Event()
-            self._is_stirred = False
-            why, self._why = self._why, BY_ITSELF
-            self._listener.client_began(self.place, why)
-
-    def _pick_up(self) -> None:
-        """The CLI works on our prompt now: a turn of its own is over, or has become part of ours."""
-        self._is_stirred = False
-        if self._own_over is not None and self._own_held is None:
-            self._end_own(None)
-        self._release_own()
-        if not self._is_picked_up:
-            self._is_picked_up = True
-            if self._uuid == self._unwanted and self._again is not None:
-                # The interrupt has hit the turn before it, and does not reach what was queued behind.
-                self._again.start_soon(self._interrupt_again)
-
-    def _release_own(self) -> None:
-        if self._own_held is not None:
-            self._end_own(self._own_held)
-
-    def _end_own(self, result: Result | None) -> None:
-        over, self._own_over, self._own_held = self._own_over, None, None
-        assert over is not None, "it runs"
-        over.set()
-        self._listener.client_own_result(self.place, result)
-        self._note_change()
-
-    def _note_change(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
-
-    def _finish(self, result: Result) -> None:
-        """Tells the Result of our turn at once. The client is free when it has rested, in `REST` at the latest."""
-        self._uuid, self._is_picked_up = "", False
-        self._rested = asyncio.Event()
-        # A timer, because a task for each turn takes as long as the whole of its Result.
-        self._resting = asyncio.get_running_loop().call_later(REST, self._late.set)
-        self._result_seen.set()
-        self._listener.client_result(self.place, result)
-
-    def _rest(self) -> None:
-        """Tells that the client is free, where its Result was told and that was not."""
-        rested, self._rested = self._rested, None
-        self._late.clear()
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
-        if rested is not None:
-            rested.set()
-            self._listener.client_rested(self.place)
-
-    async def _rest_at_last(self) -> None:
-        """Where the idle sign after a Result does not come."""
-        while True:
-            await self._late.wait()
-            if self._late.is_set():  # it may have come while this task was being woken
-                self._rest()
-
-    async def _release_own_at_last(self, result: Result) -> None:
-        await anyio.sleep(REST)
-        if self._own_held is result:
-            self._release_own()
 
     async def _write(self) -> None:
         async for letter in self._prompts:
             # What is not recorded as begun would be begun again after a restart.
             if not letter.recorded.is_set():
                 await letter.recorded.wait()
-            if self._own_over is not None or self._is_stirred:
-                await self._wait_for_quiet(letter.uuid)
-            if letter.uuid == self._unwanted:
-                # Interrupted before it was written: the process knows nothing of it, and never will.
-                self._finish(_never_written(letter.uuid))
-                self._rest()
+            if not self._turn.is_quiet:
+                await self._turn.wait_for_quiet(letter.uuid)
+            if letter.uuid == self._turn.unwanted:
+                self._turn.give_up(letter.uuid)
                 continue
             try:
                 if letter.is_command:
-                    self._pick_up()  # no request names it: what comes is about it
+                    self._turn.pick_up()  # no request names it: what comes is about it
                     await self._connection.command(letter.text, letter.uuid)
                 else:
                     await self._connection.send(letter.text, letter.uuid)
                 self._note_written()
             except ClientDied as error:
                 self._die(error)
-
-    async def _wait_for_quiet(self, uuid: str) -> None:
-        """A prompt that is written while the CLI runs a turn that it began by itself may be merged into that one."""
-        while self._own_over is not None and uuid != self._unwanted:
-            await self._changed.wait()
-        with anyio.move_on_after(REST):
-            while self._is_stirred and uuid != self._unwanted:
-                await self._changed.wait()
-        if self._own_over is not None and uuid != self._unwanted:
-            await self._wait_for_quiet(uuid)
 
     async def _watch_servers(self) -> None:
         """Looks until none is connecting any more, also while a turn runs: it may be held back because of one. Whether
@@ -454,14 +270,14 @@ class Client(Generic[PlaceT]):
         """Asks an idle process for a sign of life. A busy one is left alone: silence is no proof of anything."""
         while True:
             await anyio.sleep(self._deadlines.health)
-            if self._uuid or self._own_over is not None or self._rested is not None:
+            if self._turn.uuid or self._turn.own_over is not None or self._turn.rested is not None:
                 continue
             with anyio.move_on_after(self._deadlines.control) as limit:
                 try:
                     self._note_servers(await self._connection.ping())
                 except ClientDied as error:
                     self._die(error)
-            if limit.cancelled_caught and not self._uuid and self._own_over is None:
+            if limit.cancelled_caught and not self._turn.uuid and self._turn.own_over is None:
                 self.error = ClientDied(f"it did not answer a ping within {self._deadlines.control:g} s")
                 self.end(EndReason.UNRESPONSIVE)
 
@@ -469,16 +285,13 @@ class Client(Generic[PlaceT]):
         while True:
             await self._interrupt_wanted.wait()
             self._interrupt_wanted = asyncio.Event()
-            is_wanted = (self._uuid and self._uuid == self._unwanted) or self._own_over is not None
-            if is_wanted and not await self._interrupt_and_settle():
+            if self._turn.is_interruptible and not await self._interrupt_and_settle():
                 self.end(EndReason.UNRESPONSIVE)
 
     async def _interrupt_and_settle(self) -> bool:
         """True when the Result of each running turn has come, or the process has ended; then nothing is waited for any
         more."""
-        ends = [self._own_over] if self._own_over is not None else []
-        if self._uuid:
-            ends.append(self._result_seen)
+        ends = self._turn.ends
         with anyio.move_on_after(self._deadlines.control + self._deadlines.settle) as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._deliver_interrupt, scope)
@@ -492,13 +305,17 @@ class Client(Generic[PlaceT]):
         """Gives up on the whole attempt when the process does not answer."""
         with anyio.move_on_after(self._deadlines.control) as delivery:
             try:
-                if self._own_over is None and self._uuid:
-                    await self._written.wait()
+                if self._turn.own_over is None and self._turn.uuid:
+                    await self._turn.written.wait()
                 await self._connection.interrupt()
             except ClientDied as error:
                 self._die(error)
         if delivery.cancelled_caught:
             scope.cancel()
+
+    def _interrupt_missed(self) -> None:
+        if self._group is not None:
+            self._group.start_soon(self._interrupt_again)
 
     async def _interrupt_again(self) -> None:
         with anyio.move_on_after(self._deadlines.control):
@@ -523,13 +340,7 @@ class Client(Generic[PlaceT]):
         self.end(EndReason.DIED)
         # Leaving comes first: nothing may begin on it. Then what waits for an idle sign is told.
         self._tell_step("died")
-        self._release_own()
-        self._rest()
-        self._written.set()
-        self._result_seen.set()
-        if self._own_over is not None:
-            self._own_over.set()
-        self._note_change()
+        self._turn.note_death()
 
     async def _leave(self) -> None:
         """The lower half of the ladder."""

@@ -14,7 +14,7 @@ from supervisor.api.types import (
     Source,
     Usage,
 )
-from supervisor.process import client
+from supervisor.process import attribution
 from supervisor.process.reports import (
     Requested,
     Result,
@@ -118,9 +118,9 @@ async def test_one_without_an_idle_sign_after_it_is_over_all_the_same(
     start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second later: the sign is waited for, and not relied on. Its own end ends it, and no other."""
-    monkeypatch.setattr(client, "REST", 1_000.0)  # of the turn before: that wait has nothing to do with these
+    monkeypatch.setattr(attribution, "REST", 1_000.0)  # of the turn before: that wait has nothing to do with these
     async with settled(start, world) as scene:
-        monkeypatch.setattr(client, "REST", 0.05)
+        monkeypatch.setattr(attribution, "REST", 0.05)
         for text in ("woken", "woken again"):
             scene.agent.wake()
             await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)

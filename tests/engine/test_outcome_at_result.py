@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.api.types import Done, Failed, Prompt, SessionKey, SessionState, SlotState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
-from supervisor.process import client
+from supervisor.process import attribution
 from supervisor.process.reports import Requested, Rested, TextBlock
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
@@ -46,7 +46,7 @@ async def told(start: Start, world: FakeWorld, make_template: MakeTemplate) -> A
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "REST", 1_000.0)
+    monkeypatch.setattr(attribution, "REST", 1_000.0)
 
 
 async def test_the_outcome_is_told_and_durable_before_the_idle_sign_and_the_next_prompt_waits_for_it(
@@ -75,7 +75,7 @@ async def test_the_outcome_is_told_and_durable_before_the_idle_sign_and_the_next
 async def test_a_client_that_never_says_it_is_idle_is_free_after_a_while(
     start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "REST", 0.02)
+    monkeypatch.setattr(attribution, "REST", 0.02)
     async with told(start, world, make_template) as scene:
         await scene.supervisor.submit(NEXT)
         await until(lambda: scene.agent.prompts == ["hello", "next"])

@@ -25,7 +25,7 @@ from supervisor.api.types import (
 )
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
-from supervisor.process import client
+from supervisor.process import attribution
 from supervisor.process.reports import Limited, TextDelta
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
@@ -79,7 +79,7 @@ async def test_a_turn_that_ends_well_while_bullpen_stops_is_not_sent_again(
     start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R1, R2: its Result has come, and the idle sign after it never does."""
-    monkeypatch.setattr(client, "REST", 0.05)
+    monkeypatch.setattr(attribution, "REST", 0.05)
     world.on_prompt = hold
     template = make_template(pool={"spares": 0}, on_restart="replay")
     async with start(template) as supervisor:

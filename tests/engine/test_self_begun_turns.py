@@ -26,7 +26,7 @@ from supervisor.api.types import (
 )
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
-from supervisor.process import client
+from supervisor.process import attribution
 from supervisor.process.reports import (
     ClientEvent,
     Requested,
@@ -302,7 +302,7 @@ async def test_an_agent_that_woke_for_nothing_holds_a_prompt_up_no_longer_than_i
     start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its idle sign is enough: the time after which a sign is not waited for any more has not to pass."""
-    monkeypatch.setattr(client, "REST", 1_000.0)
+    monkeypatch.setattr(attribution, "REST", 1_000.0)
     async with settled(start, world) as scene:
         scene.agent.tell(Woke())
         await anyio.wait_all_tasks_blocked()

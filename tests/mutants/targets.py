@@ -86,7 +86,10 @@ TARGETS = (
             *_SCHEDULING,
         ),
     ),
-    Target(("supervisor/process/client.py", "supervisor/process/departure.py"), (*_CLIENTS, *_SCHEDULING)),
+    Target(
+        ("supervisor/process/client.py", "supervisor/process/attribution.py", "supervisor/process/departure.py"),
+        (*_CLIENTS, *_SCHEDULING),
+    ),
     Target(
         ("supervisor/api/codec.py",),
         ("tests/unit/api/test_codec.py", "tests/unit/journal/test_records.py", "tests/engine/test_restart.py"),
