@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ import pytest
 
 from tests.acceptance.conftest import find_clients
 from tests.acceptance.test_command_line import ROOT
+from tests.waiting import until_sync
 
 TEMPLATE = """---
 name: desk
@@ -97,36 +99,93 @@ def events_of(stream: httpx.Response) -> Iterator[tuple[str, dict[str, object], 
             fields = {}
 
 
-def test_a_kill_in_the_middle_of_a_stream_loses_nothing_and_tells_nothing_twice(tmp_path: Path) -> None:
-    """R2, D6: the reader goes on where it was; each request that is sent again is one turn."""
-    key = {"Idempotency-Key": "long-1"}
-    long = {"agentId": "desk", "message": "[[stream: 300 words, 0.02]]"}
-    waiting = {"agentId": "desk", "message": "[[say: after the long one]]"}
-    with serving(tmp_path, kills=True) as served:
-        token = served.token("--user", "ana")
-        client = served.client(token)
-        first = client.post("/turns", json=long, headers=key).json()["id"]
-        second = client.post("/turns", json=waiting, headers={"Idempotency-Key": "short-1"}).json()["id"]
-        seen = []
-        with client.stream("GET", f"/turns/{first}/events") as stream:
+class Reader:
+    """Of one turn: follows it in a thread, as often as it is told to, from the last event that it has."""
+
+    def __init__(self, body: dict[str, str]) -> None:
+        self.body = body
+        self.turn = ""
+        self.events: list[tuple[str, dict[str, object], str]] = []
+        self._thread: threading.Thread | None = None
+
+    def send(self, client: httpx.Client) -> str:
+        head = {"Idempotency-Key": f"key of {self.body['userId']}"}
+        return str(client.post("/turns", json=self.body, headers=head).json()["id"])
+
+    def begin(self, client: httpx.Client) -> None:
+        self._thread = threading.Thread(target=self._read, args=(client,))
+        self._thread.start()
+
+    def _read(self, client: httpx.Client) -> None:
+        ids = [id for _, _, id in self.events if id]  # a place in the queue has none
+        head = {"Last-Event-ID": ids[-1]} if ids else {}
+        with (
+            suppress(httpx.TransportError),  # the line breaks
+            client.stream("GET", f"/turns/{self.turn}/events", headers=head) as stream,
+        ):
             for event in events_of(stream):
-                seen.append(event)
-                if len([one for one in seen if one[0] == "text"]) >= 5:
-                    break
+                self.events.append(event)
+
+    def join(self) -> None:
+        assert self._thread is not None
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def count(self, name: str) -> int:
+        return sum(one == name for one, _, _ in tuple(self.events))
+
+
+def test_a_kill_in_the_middle_of_many_streams_loses_nothing_and_tells_nothing_twice(tmp_path: Path) -> None:
+    """R2, D6: each reader goes on where it was; each request that is sent again, by many at once, is one turn."""
+    done, long, late = "[[say: soon done]]", "[[stream: 300 words, 0.02]]", "[[say: after the long ones]]"
+    said = [done, done, long, long, long, late, late, late, late]
+    readers = [Reader({"userId": f"user-{n}", "agentId": "desk", "message": one}) for n, one in enumerate(said)]
+    first, running, waiting = readers[:2], readers[2:5], readers[5:]
+    with serving(tmp_path, kills=True) as served:
+        token = served.token("--delegate")
+        client = served.client(token)
+        for group in (first, running, waiting):
+            for reader in group:
+                reader.turn = reader.send(client)
+                reader.begin(client)
+            if group is first:
+                until_sync(lambda: all(reader.count("done") for reader in first), within=60)
+        until_sync(lambda: all(reader.count("text") >= 5 for reader in running), within=60)
+        assert not any(reader.count("started") for reader in waiting)
+    for reader in readers:
+        reader.join()
     with serving(tmp_path) as served:
         client = served.client(token)
-        assert client.post("/turns", json=long, headers=key).json()["id"] == first
-        assert client.post("/turns", json=waiting, headers={"Idempotency-Key": "short-1"}).json()["id"] == second
-        path = f"/turns/{first}/events"
-        with client.stream("GET", path, headers={"Last-Event-ID": seen[-1][2]}) as stream:
-            rest = list(events_of(stream))
-        assert [name for name, _, _ in rest] == ["failed"]
-        assert rest[0][1]["outcome"] == "interrupted"
-        with client.stream("GET", f"/turns/{second}/events") as stream:
-            told = list(events_of(stream))
-        assert told[-1][:1] == ("done",)
-        assert "after the long one" in str(told[-1][1]["text"])
+        with ThreadPoolExecutor(len(readers)) as pool:
+            for _ in range(3):
+                assert list(pool.map(lambda reader: reader.send(client), readers)) == [one.turn for one in readers]
+        for reader in (*running, *waiting):
+            reader.begin(client)
+        for reader in (*running, *waiting):
+            reader.join()
+        for reader in readers:
+            ids = [id for _, _, id in reader.events if id]
+            assert len(set(ids)) == len(ids), "each event once"
+            assert reader.count("started") == 1
+            text = ""
+            for name, data, _ in reader.events:
+                if name == "text":
+                    assert data["at"] == len(text), "none is left out, and none told again"
+                    text += str(data["text"])
+            name, last, _ = reader.events[-1]
+            assert (name, reader.count("done") + reader.count("failed")) == (
+                "failed" if reader in running else "done",
+                1,
+            )
+            if reader in running:
+                assert last["outcome"] == "interrupted"
+            else:
+                assert last["text"] == text
+                assert text in str(reader.body["message"])
+        path = f"/turns/{readers[0].turn}/events"
         assert client.get(path, headers={"Last-Event-ID": "end"}).status_code == 204
+        assert len(client.get("/sessions").json()) == len(readers), "one turn each"
+        assert {row["turns"] for row in client.get("/sessions").json()} == {1}
 
 
 def test_the_first_sigterm_drains_and_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
