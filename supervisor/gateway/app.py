@@ -13,6 +13,7 @@ from supervisor.api.checks import MAX_PROMPT
 from supervisor.api.engine import Engine
 from supervisor.gateway import callers, contract, monitoring, openai, operators, problems
 from supervisor.gateway.access import Access
+from supervisor.gateway.json_answers import JsonAnswer
 from supervisor.gateway.metrics import Metrics
 from supervisor.gateway.mirror import Mirror
 
@@ -30,6 +31,7 @@ def compose_app(
         summary="Pools of Claude agents: prompts in, answers out, and everything an operator may do.",
         docs_url=None,
         redoc_url=None,
+        default_response_class=JsonAnswer,
         generate_unique_id_function=_name_of,
     )
     app.state.engine = engine

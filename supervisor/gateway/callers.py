@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Header, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 
 from supervisor.api.actor import acting
@@ -17,6 +16,7 @@ from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, Session
 from supervisor.gateway.access import AnyCaller, Caller
 from supervisor.gateway.bodies import AnswerBody, Json, PromptBody
 from supervisor.gateway.documents import ACCEPTING, EVENTS, TOLD, either, problems, turn_at
+from supervisor.gateway.json_answers import JsonAnswer
 from supervisor.gateway.live_response import LiveResponse
 from supervisor.gateway.mirror import Mirror
 from supervisor.gateway.names import Name
@@ -96,10 +96,10 @@ async def chat(request: Request, caller: AnyCaller, body: PromptBody, idempotenc
 )
 async def submit(
     request: Request, caller: AnyCaller, body: PromptBody, idempotency_key: IdempotencyKey = ""
-) -> JSONResponse:
+) -> JsonAnswer:
     ticket = await hand_in(request, caller, body, idempotency_key)
     turn = await engine_of(request).turn(ticket.turn_id)
-    return JSONResponse(describe_turn(turn), 202, {"Location": f"/turns/{turn.id}"})
+    return JsonAnswer(describe_turn(turn), 202, {"Location": f"/turns/{turn.id}"})
 
 
 @router.get(
@@ -249,13 +249,13 @@ def describe_turn(turn: TurnView) -> Json:
     return told
 
 
-def answer_whole(turn: TurnView) -> JSONResponse:
+def answer_whole(turn: TurnView) -> JsonAnswer:
     """An ended turn as the one answer to a request that waited for it."""
     told, outcome = describe_turn(turn), turn.outcome
-    return _failure(outcome, told) or JSONResponse(told, headers={"X-Turn-Id": turn.id})
+    return _failure(outcome, told) or JsonAnswer(told, headers={"X-Turn-Id": turn.id})
 
 
-def _failure(outcome: Outcome | None, told: Json) -> JSONResponse | None:
+def _failure(outcome: Outcome | None, told: Json) -> JsonAnswer | None:
     if isinstance(outcome, Done):
         return None
     status, headers = 409, {"X-Turn-Id": told["id"], "X-Should-Retry": "false"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +9,8 @@ import anyio
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
+
+from supervisor.gateway.json_answers import on_one_line, write_json
 
 HEARTBEAT = 15.0
 """Seconds without an event after which a comment is sent, so that nothing between the two ends takes the line for
@@ -53,7 +54,7 @@ class LiveResponse(StreamingResponse):
                 await send({"type": "http.response.body", "body": part, "more_body": True})
 
         async def emit(event: str, data: Any = None, id: str = "", *, packed: str = "") -> None:
-            text = packed or json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+            text = on_one_line(packed or write_json(data))
             await write(format_sse_event(event=event or None, data_str=text, id=id or None))
 
         async def keep_alive() -> None:

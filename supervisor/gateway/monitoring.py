@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 
 from supervisor.api.actor import acting
 from supervisor.api.errors import BullpenError, UnknownTarget
@@ -14,6 +13,7 @@ from supervisor.api.types import SessionKey, SessionState, SlotState
 from supervisor.gateway.access import AnyCaller, Operator
 from supervisor.gateway.callers import engine_of, mirror_of
 from supervisor.gateway.documents import problems
+from supervisor.gateway.json_answers import JsonAnswer
 from supervisor.gateway.metrics import Metrics
 
 router = APIRouter()
@@ -33,7 +33,7 @@ async def readyz(request: Request) -> Response:
     is_ready = not snapshot.host.journal_failing and any(
         row.state.value in ("running", "paused", "parked") for row in snapshot.instances
     )
-    return JSONResponse({"status": "ready" if is_ready else "not ready"}, 200 if is_ready else 503)
+    return JsonAnswer({"status": "ready" if is_ready else "not ready"}, 200 if is_ready else 503)
 
 
 @router.get("/metrics", summary="For Prometheus.", response_class=Response, responses=problems())

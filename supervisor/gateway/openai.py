@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import anyio
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 
 from supervisor.api.actor import acting
 from supervisor.api.engine import Engine, Ticket
@@ -24,6 +23,7 @@ from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, Session
 from supervisor.gateway.access import AnyCaller, Caller
 from supervisor.gateway.callers import engine_of, mirror_of
 from supervisor.gateway.documents import ACCEPTING, ANYTHING, either, like_openai, problems
+from supervisor.gateway.json_answers import JsonAnswer
 from supervisor.gateway.live_response import Emit, LiveResponse
 from supervisor.gateway.openai_bodies import ChatCompletion, Message, fingerprint
 from supervisor.gateway.problems import NotAllowed, openai_error
@@ -102,7 +102,7 @@ async def complete(request: Request, caller: AnyCaller, body: ChatCompletion) ->
     await _tidy(engine_of(request), ticket.key, is_aside)
     if (failure := _tell_failure(outcome)) is not None:
         return failure
-    return JSONResponse(_whole(ticket, body, outcome), headers=headers)
+    return JsonAnswer(_whole(ticket, body, outcome), headers=headers)
 
 
 def _user_of(request: Request, caller: Caller, body: ChatCompletion) -> str:
@@ -251,7 +251,7 @@ def _usage(usage: Usage) -> dict[str, int]:
     }
 
 
-def _tell_failure(outcome: Outcome) -> JSONResponse | None:
+def _tell_failure(outcome: Outcome) -> JsonAnswer | None:
     """None when the turn was done."""
     if isinstance(outcome, Done):
         return None
@@ -299,7 +299,7 @@ async def _stream(
     return LiveResponse(tell, headers=headers)
 
 
-async def _fails_soon(ticket: Ticket) -> JSONResponse | None:
+async def _fails_soon(ticket: Ticket) -> JsonAnswer | None:
     """Waits until it is said or decided that it goes well, for a while at most."""
     with anyio.move_on_after(STATUS_WAIT):
         async for _ in ticket.stream():

@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 
 import anyio
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from supervisor.api.actor import acting
@@ -23,6 +22,7 @@ from supervisor.gateway.access import AnyCaller, Caller, Operator
 from supervisor.gateway.bodies import DrainBody, InterruptBody, LimitBody, ScaleBody
 from supervisor.gateway.callers import describe_turn, engine_of, mirror_of
 from supervisor.gateway.documents import EVENTS, PACKED, problems
+from supervisor.gateway.json_answers import JsonAnswer
 from supervisor.gateway.live_response import Emit, LiveResponse
 from supervisor.gateway.names import AgentName, Name
 from supervisor.gateway.packed import Packed
@@ -249,21 +249,21 @@ async def close(request: Request, caller: Operator, instance: AgentName, user: N
 
 
 @router.post(f"{SESSION}/replay", status_code=202, summary="Send the interrupted turn again.", responses=DONE)
-async def replay(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> JSONResponse:
+async def replay(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> JsonAnswer:
     return await _begin(request, caller, SessionKey(instance, user, session), "replay")
 
 
 @router.post(f"{SESSION}/compact", status_code=202, summary="Shorten a conversation.", responses=DONE)
-async def compact(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> JSONResponse:
+async def compact(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> JsonAnswer:
     return await _begin(request, caller, SessionKey(instance, user, session), "compact")
 
 
-async def _begin(request: Request, caller: Caller, key: SessionKey, verb: str) -> JSONResponse:
+async def _begin(request: Request, caller: Caller, key: SessionKey, verb: str) -> JsonAnswer:
     engine = engine_of(request)
     with acting(caller.actor):
         ticket = await (engine.replay(key) if verb == "replay" else engine.compact(key))
     await ticket.accepted()
-    return JSONResponse(describe_turn(await engine.turn(ticket.turn_id)), 202)
+    return JsonAnswer(describe_turn(await engine.turn(ticket.turn_id)), 202)
 
 
 # Instances

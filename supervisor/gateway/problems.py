@@ -15,11 +15,11 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from supervisor.api import errors
 from supervisor.api.errors import BullpenError
+from supervisor.gateway.json_answers import JsonAnswer
 
 MEDIA_TYPE = "application/problem+json"
 STALE_RETRY = 5
@@ -86,13 +86,13 @@ def kind_of(error: BullpenError) -> str:
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
 
 
-def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
+def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JsonAnswer:
     """`kind` names the sort of problem in one word, `detail` says it in one sentence."""
     body = {"type": f"urn:bullpen:{kind}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return JSONResponse(body | more, status, headers, media_type=MEDIA_TYPE)
+    return JsonAnswer(body | more, status, headers, media_type=MEDIA_TYPE)
 
 
-def tell(error: BullpenError) -> JSONResponse:
+def tell(error: BullpenError) -> JsonAnswer:
     """The answer to a request that raised that."""
     status, headers = status_of(error), {}
     if isinstance(error, NotIdentified):
@@ -107,13 +107,13 @@ def tell(error: BullpenError) -> JSONResponse:
     return problem(status, kind_of(error), str(error), headers, **({"fields": fields} if fields else {}))
 
 
-def openai_error(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def openai_error(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> JsonAnswer:
     """As clients of OpenAI's API read it."""
     told = {"message": message, "type": kind, "param": None, "code": kind}
-    return JSONResponse({"error": told}, status, headers)
+    return JsonAnswer({"error": told}, status, headers)
 
 
-def _like_openai(request: Request, answer: JSONResponse) -> JSONResponse:
+def _like_openai(request: Request, answer: JsonAnswer) -> JsonAnswer:
     if not request.url.path.startswith(OPENAI):
         return answer
     told = json.loads(bytes(answer.body))
@@ -125,17 +125,17 @@ def install(app: FastAPI) -> None:
     """Every answer that is no success is a problem; in the routes of OpenAI's API it is told as that API does."""
 
     @app.exception_handler(BullpenError)
-    async def refused(request: Request, error: BullpenError) -> JSONResponse:
+    async def refused(request: Request, error: BullpenError) -> JsonAnswer:
         return _like_openai(request, tell(error))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> JsonAnswer:
         found = [_tell_mistake(one) for one in error.errors()[:20]]
         detail = "; ".join(f"{one['field']}: {one['message']}" for one in found)
         return _like_openai(request, problem(422, "invalid-request", detail, errors=found))
 
     @app.exception_handler(HTTPException)
-    async def missing(request: Request, error: HTTPException) -> JSONResponse:
+    async def missing(request: Request, error: HTTPException) -> JsonAnswer:
         status, headers = error.status_code, dict(error.headers or {})
         if status == 400:
             status = 422  # the body is no JSON
@@ -146,7 +146,7 @@ def install(app: FastAPI) -> None:
         return _like_openai(request, problem(status, kind, detail, headers))
 
     @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
+    async def failed(request: Request, error: Exception) -> JsonAnswer:
         _log.error("a request failed", exc_info=error)
         answer = problem(500, "internal-error", "a mistake of bullpen's own; its log has the details", NO_RETRY)
         return _like_openai(request, answer)

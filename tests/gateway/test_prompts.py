@@ -170,6 +170,39 @@ async def test_a_request_with_a_key_is_one_turn_however_often_it_is_sent(house: 
         assert sum(len(one.prompts) for one in world.connections) <= 1
 
 
+ODD = "a\u2028b\u2029c\x85d\re\r\nf\0g\x0bh\x1ci\ud83dj\ufeffk\n\nl: m"
+
+
+async def test_no_character_of_a_text_ends_a_line_of_the_stream_or_the_stream(house: Open, world: FakeWorld) -> None:
+    """Clients that take any character for a line's end which Unicode has for it (`aiter_lines` of httpx) read the same
+    as those that go by the standard."""
+    world.on_prompt = hold
+    async with house() as home:
+        client = await home.operator()
+        turn = (await client.post("/turns", json=HELLO)).json()["id"]
+        await until(lambda: bool(world.connections) and bool(world.connections[0].prompts))
+        world.connections[0].say(ODD)
+        world.connections[0].reply(ODD)
+        outcome = await (await home.supervisor.ticket(turn)).outcome()
+        for path in (f"/turns/{turn}/events", f"/turns/{turn}/stream", "/sessions/desk/ana/default/conversation"):
+            async with client.stream("GET", path) as stream:
+                whole = b""
+                async for part in stream.aiter_bytes():
+                    whole += part
+                    if b"event: reading" in whole and whole.endswith(b"\n\n"):
+                        break
+            text = whole.decode()
+            assert text.splitlines() == text.replace("\r", "?").split("\n")[:-1], path
+            for line in text.splitlines():
+                assert line.partition(":")[0] in ("", "event", "data", "id")
+        async with client.stream("GET", f"/turns/{turn}/events") as stream:
+            told = [one async for one in read_events(stream)]
+        whole_text = outcome.text.replace("\ud83d", "\ufffd")  # type: ignore[union-attr]
+        assert told[-1].data["text"] == whole_text
+        assert (await client.get(f"/turns/{turn}")).json()["text"] == whole_text
+        assert [one for one in "\u2028\u2029\x85\0\x0b" if one not in told[-1].data["text"]] == []
+
+
 @pytest.mark.parametrize("on_disconnect", ["detach", "cancel"])
 async def test_what_a_vanished_client_means_is_chosen(house: Open, world: FakeWorld, on_disconnect: str) -> None:
     world.on_prompt = hold
