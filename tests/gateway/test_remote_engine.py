@@ -432,7 +432,7 @@ async def test_closing_a_reader_leaves_no_task(house: Open, world: FakeWorld) ->
             reader.close()
         await until(lambda: reading() == 0)
         assert talk.read(Cursor()).entries, "what has arrived can still be read"
-        await until(lambda: len(home.supervisor._feed._readers) == 2)  # the mirror's and the metrics'
+        await until(lambda: len(home.supervisor._feed._readers) == 1)  # the mirror's
 
 
 async def test_over_the_network_it_takes_a_token_that_may(house: Open, world: FakeWorld) -> None:
