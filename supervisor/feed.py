@@ -10,10 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from supervisor.api.changes import Changes
+from supervisor.api.checks import MOST_RECENT
 from supervisor.api.events import Event, QuestionAsked, QuestionSettled, TurnFinished
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
 from supervisor.api.types import Question, SessionKey
@@ -24,6 +26,8 @@ EVENT_BUFFER = 5_000
 """Events a reader may be behind before it is cut."""
 TEXT_BUFFER = 16 * 1024 * 1024
 """Characters of outcomes and questions in them, before it is cut."""
+RECENT_TEXT = 1024 * 1024
+"""Characters of them in the events that are remembered."""
 
 
 class RowSource(Protocol):
@@ -147,16 +151,31 @@ class Feed:
         self._readers: list[Subscription] = []
         self.greeting: tuple[Event, ...] = ()
         """Events from before the first reader could register; every new reader gets them first."""
+        self._recent: deque[Event] = deque()
+        """The last events, for readers that want to know what happened before they came."""
+        self._recent_weight = 0
 
-    def watch(self) -> Subscription:
-        """Takes the snapshot and registers in one synchronous step: nothing falls in between."""
+    def watch(self, recent: int = 0) -> Subscription:
+        """Takes the snapshot and registers in one synchronous step: nothing falls in between, and nothing between the
+        last `recent` events, which the reader gets first, and what comes."""
         subscription = Subscription(self._source, self._forget)
         self._readers.append(subscription)
         for event in self.greeting:
             subscription.push(event)
+        for event in islice(self._recent, max(0, len(self._recent) - recent), None) if recent else ():
+            subscription.push(event)
         return subscription
 
+    def forget(self, user: str) -> None:
+        """Nothing of that user is remembered any more. What readers have not taken yet is theirs."""
+        self._recent = deque(event for event in self._recent if event.user != user)
+        self._recent_weight = sum(map(_weigh, self._recent))
+
     def publish(self, event: Event) -> None:
+        self._recent.append(event)
+        self._recent_weight += _weigh(event)
+        while len(self._recent) > MOST_RECENT or (self._recent_weight > RECENT_TEXT and len(self._recent) > 1):
+            self._recent_weight -= _weigh(self._recent.popleft())
         for reader in self._readers:
             reader.push(event)
 

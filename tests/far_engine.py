@@ -204,9 +204,9 @@ class FarEngine:
         self._engine = engine
         self._readers: list[FarFeed | FarConversation] = []
 
-    async def watch(self) -> FarFeed:
+    async def watch(self, recent: int = 0) -> FarFeed:
         await self.line.cross()
-        feed = FarFeed(self.line, await self._engine.watch())
+        feed = FarFeed(self.line, await self._engine.watch(recent))
         self._readers.append(feed)
         await self.line.cross()
         return feed

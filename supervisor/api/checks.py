@@ -19,6 +19,8 @@ MAX_WORDS = 100_000
 """Characters of an answer to a question, or of a reason."""
 MAX_ANSWERS = 100
 """Answers of one call; the tool puts four questions at most."""
+MOST_RECENT = 1_000
+"""Events that are remembered."""
 MAX_NAME = 1_000
 """Characters of a name or an id in a verb: no name that exists is as long."""
 LONGEST_DEADLINE = 7 * 86400.0
@@ -74,6 +76,11 @@ def check_count(value: object, most: int, what: str) -> int:
     if (count := check_whole(value, what)) < 1 or count > most:
         raise Refused(f"{what} must be 1 to {most:,}, not {in_words(value)}")
     return count
+
+
+def check_recent(value: object) -> int:
+    """How many events of before a reader wants to know. Raises `Refused`."""
+    return 0 if value == 0 else check_count(value, MOST_RECENT, "how many recent events")
 
 
 def check_name(value: object, what: str) -> str:

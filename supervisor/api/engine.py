@@ -97,8 +97,10 @@ class Engine(Protocol):
 
     # Looking
 
-    async def watch(self) -> FeedReader:
-        """A snapshot, then what changed: `with await engine.watch() as feed`. The snapshot is there when it returns."""
+    async def watch(self, recent: int = 0) -> FeedReader:
+        """A snapshot, then what changed: `with await engine.watch() as feed`. The snapshot is there when it returns.
+        So are the last `recent` events of this run, at most 1,000: `take` gives them first, and nothing falls between
+        them and what comes then."""
 
     async def snapshot(self) -> Snapshot:
         """The state now. A reader that wants to stay current watches."""

@@ -21,6 +21,7 @@ from supervisor.api.checks import (
     check_key,
     check_name,
     check_prompt,
+    check_recent,
     check_signature,
     check_whole,
     check_words,
@@ -64,8 +65,8 @@ class Supervisor(Runtime):
 
     # Looking
 
-    async def watch(self) -> Subscription:
-        return self._feed.watch()
+    async def watch(self, recent: int = 0) -> Subscription:
+        return self._feed.watch(check_recent(recent))
 
     async def snapshot(self) -> Snapshot:
         return self.view.snapshot()
@@ -351,6 +352,7 @@ class Supervisor(Runtime):
                 await written.wait()
                 await self._host.journal.scrub()
         finally:
+            self._feed.forget(user)
             self._forgotten.discard(user)
 
     # Finding

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from supervisor.api.actor import acting
 from supervisor.api.changes import Changes
+from supervisor.api.checks import MOST_RECENT
 from supervisor.api.codec import pack
 from supervisor.api.engine import ConversationReader
 from supervisor.api.entries import Cursor
@@ -53,13 +54,19 @@ async def snapshot(request: Request, caller: Operator) -> Response:
 @router.get(
     "/feed", summary="The state, then everything that changes.", response_class=LiveResponse, responses=EVENTS | SEEN
 )
-async def feed(request: Request, caller: Operator) -> Response:
-    """Server-sent events: `changes`, the first with a whole snapshot. A reader that was cut gets a fresh one."""
+async def feed(
+    request: Request,
+    caller: Operator,
+    recent: Annotated[int, Query(ge=0, le=MOST_RECENT, description="Events of before to begin with.")] = 0,
+) -> Response:
+    """Server-sent events: `changes`, the first with a whole snapshot, and with the events that were asked for. A reader
+    that was cut gets a fresh one."""
     engine = engine_of(request)
 
     async def tell(emit: Emit) -> None:
-        with await engine.watch() as reader:
-            await emit("changes", packed=pack(Changes(snapshot=reader.snapshot)))
+        with await engine.watch(recent) as reader:
+            events = reader.take().events if recent else ()
+            await emit("changes", packed=pack(Changes(snapshot=reader.snapshot, events=events)))
             while True:
                 await reader.wait()
                 await emit("changes", packed=pack(reader.take()))

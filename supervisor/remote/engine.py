@@ -73,8 +73,8 @@ class RemoteEngine:
 
     # Looking
 
-    async def watch(self) -> RemoteFeed:
-        return await RemoteFeed.open(self._line, self._readers)
+    async def watch(self, recent: int = 0) -> RemoteFeed:
+        return await RemoteFeed.open(self._line, self._readers, checks.check_recent(recent))
 
     async def snapshot(self) -> Snapshot:
         return await self._read(Snapshot, "/snapshot")

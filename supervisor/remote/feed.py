@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -9,7 +10,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from supervisor.api.changes import Changes
+from supervisor.api.checks import MOST_RECENT
 from supervisor.api.codec import unpack
+from supervisor.api.events import Event
 from supervisor.api.snapshot import Snapshot
 from supervisor.remote.line import Line
 from supervisor.remote.reconnecting import Reader, read_as
@@ -21,33 +24,46 @@ cuts this reader and sends a fresh snapshot."""
 
 
 class RemoteFeed(Reader):
-    """State: what has arrived and was not taken. After a break of the line it begins anew, with a snapshot."""
+    """State: what has arrived and was not taken. After a break of the line it begins anew, with a snapshot. When recent
+    events were wanted, those of the break are told as well."""
 
     path = "/feed"
     event = "changes"
     snapshot: Snapshot
     """There from `open` on."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, recent: int = 0) -> None:
         super().__init__(line)
+        self._recent = recent
+        self._last: Event | None = None
+        """The last event that has arrived, where they are to be told without a gap."""
         self._is_open = False
         self._arrived: Changes | None = None
         self._news = anyio.Event()
         self._taken = anyio.Event()
 
     @classmethod
-    async def open(cls, line: Line, group: TaskGroup) -> RemoteFeed:
+    async def open(cls, line: Line, group: TaskGroup, recent: int = 0) -> RemoteFeed:
         """Returns when the snapshot is there. Raises what the other side refuses it with."""
-        feed = cls(line)
+        feed = cls(line, recent)
         await group.start(feed.run)
         return feed
 
     async def hear(self, event: ServerEvent, *, is_fresh: bool) -> None:
         changes: Changes = read_as(lambda packed: unpack(Changes, packed), event.data)
+        if self._recent and is_fresh and self._last in changes.events:
+            changes = replace(changes, events=changes.events[changes.events.index(self._last) + 1 :])
+        if self._recent and changes.events:
+            self._last = changes.events[-1]
         if not self._is_open and changes.snapshot is not None:
             self._is_open, self.snapshot = True, changes.snapshot
+            if changes.events:
+                await self._fold(Changes(events=changes.events))
         else:
             await self._fold(changes)
+
+    def place(self) -> dict[str, str]:
+        return {} if not self._recent else {"recent": str(MOST_RECENT if self._is_open else self._recent)}
 
     async def _fold(self, changes: Changes) -> None:
         self._arrived = changes if self._arrived is None else self._arrived.then(changes)

@@ -245,6 +245,7 @@ async def test_a_session_that_is_closed_in_between_begins_anew(house: Open, worl
         await chat.sees("You said: one")
         await until(lambda: len(chat.person.drafts) == 2)
         await home.supervisor.close_session(KEY)
+        await until(lambda: home.supervisor.view.session_row(KEY) is None)
         for text in ("two", "three"):
             chat.person.say(text)
             await until(lambda text=text: chat.says(f"You said: {text}"), within=10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -102,12 +103,76 @@ async def test_a_conversation_is_printed_and_followed(
             await (await engine.submit(Prompt("desk", "more", user="ana"))).outcome()
             await until(lambda: said("You said: more"))
             group.cancel_scope.cancel()
+
+
+async def test_words_are_followed_as_they_are_written(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.on_prompt = hold
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True)
+    async with house() as home, far(home) as engine, anyio.create_task_group() as group:
+        await running(world, engine)
+        group.start_soon(looking.logs, engine, "ana", True)
+        out = ""
+
+        def said(text: str) -> bool:
+            nonlocal out
+            out += capsys.readouterr().out
+            return text in out
+
+        world.connections[0].say("Half a sen")
+        await until(lambda: said("Half a sen"))
+        assert not out.endswith("\n")
+        world.connections[0].reply("tence.")
+        await until(lambda: said("tence.\n"))
+        assert re.findall(r"(?m)^\d\d:\d\d:\d\d  (.*)$", out) == ["ana: hello", "Half a sentence."]
+        group.cancel_scope.cancel()
+
+
+async def test_events_begin_with_what_is_remembered_and_go_on_without_a_gap(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also across a break of the line."""
+    async with house() as home, far(home) as engine:
+        await (await engine.submit(HELLO)).outcome()
+        await looking.events(engine, 50, False, True)
+        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        kinds = [kind for kind, _ in told]
+        assert kinds.index("turn-queued") < kinds.index("turn-started") < kinds.index("turn-finished")
+        await looking.events(engine, 1, False, True)
+        assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == told[-1:]
+        lines: list[Any] = []
+
+        def tells(turn: str) -> bool:
+            lines.extend(json.loads(line) for line in capsys.readouterr().out.splitlines())
+            return any(kind == "turn-finished" and one["turn"] == turn for kind, one in lines)
+
         async with anyio.create_task_group() as group:
-            group.start_soon(looking.events, engine, True)
-            await until(lambda: "following" in capsys.readouterr().err)
-            await (await engine.submit(Prompt("desk", "third", user="ana"))).outcome()
-            await until(lambda: said("turn done in"))
+            group.start_soon(looking.events, engine, 50, True, True)
+            await until(lambda: tells("") or lines[: len(told)] == told)
+            away = home.folder / "away.sock"
+            (home.folder / SOCKET).rename(away)
+            home.door.hang_up()
+            ticket = await home.supervisor.submit(Prompt("desk", "meanwhile", user="ana"))
+            await ticket.outcome()
+            away.rename(home.folder / SOCKET)
+            await until(lambda: tells(ticket.turn_id))
             group.cancel_scope.cancel()
+        assert len({json.dumps(one) for one in lines}) == len(lines), "nothing is told twice"
+
+
+async def test_a_forgotten_user_is_in_no_event_that_is_remembered(house: Open, world: FakeWorld) -> None:
+    async with house() as home, far(home) as engine:
+        await (await engine.submit(HELLO)).outcome()
+        with await engine.watch(1_000) as feed:
+            assert any(event.user == "ana" for event in feed.take().events)
+        await engine.forget_user("ana")
+
+        feed = home.supervisor._feed
+        await until(lambda: not any(event.user == "ana" for event in feed.watch(1_000).take().events))
+        for count in (-1, 1_001, "x"):
+            with pytest.raises(Refused):
+                await engine.watch(count)  # type: ignore[arg-type]
 
 
 async def test_a_turn_says_how_it_ended_and_fails_with_it(
@@ -269,7 +334,7 @@ async def test_what_is_followed_says_when_the_line_breaks_and_when_it_is_back(
         return text in told
 
     async with house() as home, far(home) as engine, anyio.create_task_group() as group:
-        group.start_soon(looking.events, engine, True)
+        group.start_soon(looking.events, engine, 50, True)
         await until(lambda: says("following"))
         home.door.hang_up()
         await until(lambda: says("the line to bullpen at") or says("waiting for it to come back"))

@@ -177,8 +177,8 @@ class StageEngine:
     async def snapshot(self) -> Snapshot:
         return self.picture()
 
-    async def watch(self) -> Subscription:
-        return self.feed.watch()
+    async def watch(self, recent: int = 0) -> Subscription:
+        return self.feed.watch(recent)
 
     async def conversation(self, key: SessionKey) -> Conversation:
         if key not in self.conversations:

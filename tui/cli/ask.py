@@ -33,7 +33,7 @@ from supervisor import (
     UnknownTarget,
     clean,
 )
-from tui.cli.chat.text import STARTS_AGAIN
+from tui.cli.block_text import STARTS_AGAIN
 from tui.cli.exit_codes import DONE, FAILED
 from tui.cli.output import tell, write
 from tui.cli.questions import put

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tui.cli.exit_codes import FAILED
 from tui.cli.house import JsonOption, command, telling_of_the_line
-from tui.cli.output import say, tell
+from tui.cli.output import say, tell, write
 from tui.cli.tables import show_json, show_table
 from tui.cli.targets import check_agent, find_question, find_session
 
@@ -21,8 +23,6 @@ app = typer.Typer(rich_markup_mode=None)
 AgentFilter = Annotated[str, typer.Option("--agent", metavar="A", help="Only of this agent.")]
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens next, until ctrl+c.")]
 TurnArgument = Annotated[str, typer.Argument(metavar="TURN", help="The id of a turn, as `queue` and `ask` tell it.")]
-LATELY = 200
-"""Events that `events` shows without `--follow`, at most."""
 
 
 @command(app)
@@ -241,23 +241,24 @@ async def logs(
     follow: FollowOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """What was said in a session, as far as it is at hand."""
+    """What was said in a session, as far as it is at hand. With --follow a terminal shows words as they are written."""
     from supervisor import Cursor
-    from tui.wording.plain_conversation import plain_entry
+    from tui.cli.log_text import LogText
+    from tui.cli.threads import run_apart
 
     row = find_session(session, await engine.snapshot())
     reader = await engine.conversation(row.key)
-    cursor = Cursor()
+    cursor, text, is_streamed = Cursor(), LogText(), follow and sys.stdout.isatty()
     try:
         async with telling_of_the_line(engine):
             while True:
                 reading = reader.read(cursor)
-                for entry in reading.entries:
-                    if as_json:
+                if as_json:
+                    for entry in reading.entries:
                         show_json(entry)
-                    elif text := plain_entry(entry):
-                        for line in f"{time.strftime('%H:%M:%S', time.localtime(entry.at))}  {text}".splitlines():
-                            say(line)
+                else:
+                    for piece in text.take(reading, is_streamed=is_streamed):
+                        await run_apart(partial(write, piece.text))
                 if not follow:
                     return
                 if reading.cursor == cursor:
@@ -268,19 +269,26 @@ async def logs(
 
 
 @command(app)
-async def events(engine: Engine, follow: FollowOption = False, as_json: JsonOption = False) -> None:
-    """What happened lately. Ended turns and verbs of operators; with --follow everything, as it happens."""
+async def events(
+    engine: Engine,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, max=1_000, help="How many, the latest ones.")
+    ] = 50,
+    follow: FollowOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What happened lately, the latest last. Everything of this run that is remembered, and of earlier ones how turns
+    ended and what operators did; with --follow it goes on from there."""
     show = show_json if as_json else _say_event
-    if not follow:
-        past = list(await engine.past())
-        since = [one for one in await engine.audit(LATELY) if one not in past]
-        found = sorted([*past, *since], key=lambda one: one.at)[-LATELY:]
+    with await engine.watch(limit) as feed:
+        earlier = await engine.past()
+        found = [*earlier, *feed.take().events][-limit:]
         for event in found:
             show(event)
-        if not found:
-            tell("nothing has happened yet; --follow shows what happens from now on")
-        return
-    with await engine.watch() as feed:
+        if not follow:
+            if not found:
+                tell("nothing has happened yet; --follow shows what happens from now on")
+            return
         tell("following what happens; ctrl+c ends it")
         async with telling_of_the_line(engine):
             while True:

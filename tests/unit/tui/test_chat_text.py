@@ -18,7 +18,8 @@ from supervisor import (
     ToolCalled,
     ToolReturned,
 )
-from tui.cli.chat.text import STARTS_AGAIN, ChatText, last_exchange
+from tui.cli.block_text import STARTS_AGAIN
+from tui.cli.chat.text import ChatText, last_exchange
 
 
 def asked(text: str, turn: str = "t-1", user: str = "ana", source: Source = Source.CALLER) -> Asked:

@@ -44,8 +44,9 @@ from supervisor import (
     new_id,
 )
 from tui.cli.ask import WITHDRAWN_WITHIN, deny_unattended, describe_offer, tell_outcome, told_if_slow
+from tui.cli.block_text import Piece
 from tui.cli.chat.lines import GivenUp, Lines, without_echo
-from tui.cli.chat.text import ChatText, Piece, last_exchange
+from tui.cli.chat.text import ChatText, last_exchange
 from tui.cli.exit_codes import DONE, FAILED, REFUSED, SIGNAL
 from tui.cli.house import telling_of_the_line
 from tui.cli.output import ask_line, tell, write
