@@ -82,6 +82,23 @@ async def test_a_client_that_never_says_it_is_idle_is_free_after_a_while(
         scene.agent.reply("well")
 
 
+async def test_each_result_has_the_whole_time_for_its_idle_sign(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of the time of the turn before does not count against it."""
+    monkeypatch.setattr(attribution, "REST", 0.5)
+    async with told(start, world, make_template) as scene:
+        scene.agent.tell(Rested())
+        ticket = await scene.supervisor.submit(NEXT)
+        await until(lambda: scene.agent.prompts == ["hello", "next"])
+        monkeypatch.setattr(attribution, "REST", 1_000.0)
+        scene.agent.reply("well", rests=False)
+        await ticket.outcome()
+        await anyio.sleep(0.6)
+        assert (await scene.supervisor.snapshot()).clients[0].state is SlotState.BUSY
+        scene.agent.tell(Rested())
+
+
 async def test_a_session_whose_turn_was_told_is_hibernated_at_once_and_its_process_when_it_is_idle(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
