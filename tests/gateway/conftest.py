@@ -81,7 +81,7 @@ def house(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Open
     """`async with house(template, ...)`; without templates, a service of two."""
 
     @asynccontextmanager
-    async def begin(*templates: Template, **host: object) -> AsyncIterator[House]:
+    async def begin(*templates: Template, origins: tuple[str, ...] = (ORIGIN,), **host: object) -> AsyncIterator[House]:
         chosen = templates or (make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}),)
         folder = tmp_path / "state"
         settings = Settings.model_validate({"state_dir": folder, "cleanup_interval": 0.01} | host)
@@ -95,7 +95,7 @@ def house(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Open
                 version="0",
                 leave=left.set,
                 listen=("127.0.0.1", 0),
-                origins=(ORIGIN,),
+                origins=origins,
             )
             group = await stack.enter_async_context(anyio.create_task_group())
             await group.start(door.run)
