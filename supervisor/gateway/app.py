@@ -13,6 +13,7 @@ from supervisor.api.checks import MAX_PROMPT
 from supervisor.api.engine import Engine
 from supervisor.gateway import callers, contract, monitoring, openai, operators, problems
 from supervisor.gateway.access import Access
+from supervisor.gateway.histories import Histories
 from supervisor.gateway.json_answers import JsonAnswer
 from supervisor.gateway.metrics import Metrics
 from supervisor.gateway.mirror import Mirror
@@ -40,6 +41,7 @@ def compose_app(
     app.state.metrics = Metrics()
     app.state.mirror = Mirror(engine, app.state.metrics.count)
     app.state.leave = leave
+    app.state.histories = Histories(engine, app.state.mirror)
     app.state.recent = openai.Recent()
     problems.install(app)
     for room in (callers, openai, contract, operators, monitoring):

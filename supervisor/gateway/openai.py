@@ -9,20 +9,21 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
 from fastapi import APIRouter, Request, Response
 
 from supervisor.api.actor import acting
 from supervisor.api.engine import Engine, Ticket
-from supervisor.api.entries import Asked, StartsAgain, TurnEnded
-from supervisor.api.errors import BullpenError, InvalidPrompt, RequestConflict, UnknownTarget
+from supervisor.api.entries import StartsAgain
+from supervisor.api.errors import BullpenError, InvalidPrompt, RequestConflict
 from supervisor.api.ids import new_id
-from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, SessionKey, Source, Usage
+from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, SessionKey, Usage
 from supervisor.gateway.access import AnyCaller, Caller
 from supervisor.gateway.callers import engine_of, mirror_of
 from supervisor.gateway.documents import ACCEPTING, ANYTHING, either, like_openai, problems
+from supervisor.gateway.histories import EARLIER, Histories, digest, digest_all
 from supervisor.gateway.json_answers import JsonAnswer
 from supervisor.gateway.live_response import Emit, LiveResponse
 from supervisor.gateway.openai_bodies import ChatCompletion, Message, fingerprint
@@ -45,7 +46,6 @@ MOST_RECENT = 1_000
 MOST_LOOKED_AT = 50
 """Sessions of one user that are searched for a history."""
 AGAIN = "\n\n[the reply begins again]\n\n"
-EARLIER = "Earlier in this conversation:\n\n{told}\n\nNow:\n\n{prompt}"
 
 
 class Recent:
@@ -62,15 +62,6 @@ class Recent:
 
     def find(self, user: str, agent: str, text: str) -> str:
         return self._turns.get((user, agent, text), "")
-
-
-class Exchange(NamedTuple):
-    """One turn of a session as a client sees it."""
-
-    turn_id: str
-    asked: str
-    answered: str | None
-    """None while it has not ended well."""
 
 
 @router.get("/models", summary="The agents.", responses=like_openai(problems()))
@@ -125,7 +116,8 @@ async def _hand_in(request: Request, user: str, body: ChatCompletion) -> tuple[T
     retries = request.headers.get(RETRY_COUNT, "0")
     is_retry = retries.isdigit() and int(retries) > 0
     if named := _session_of(request, body):
-        return await _in_named(engine, Prompt(agent, body.prompt, user, named), body, is_retry), False
+        prompt = Prompt(agent, body.prompt, user, named)
+        return await _in_named(engine, histories_of(request), prompt, body, is_retry), False
     return await _by_history(request, user, body, is_retry), False
 
 
@@ -136,15 +128,22 @@ def _session_of(request: Request, body: ChatCompletion) -> str:
     return next((request.headers[name] for name in SESSION_HEADERS if request.headers.get(name)), "")
 
 
-async def _in_named(engine: Engine, prompt: Prompt, body: ChatCompletion, is_retry: bool) -> Ticket:
+def histories_of(request: Request) -> Histories:
+    histories: Histories = request.app.state.histories
+    return histories
+
+
+async def _in_named(
+    engine: Engine, histories: Histories, prompt: Prompt, body: ChatCompletion, is_retry: bool
+) -> Ticket:
     """In the session that the client has named. Raises `RequestConflict` for a history that is not the session's."""
     key = SessionKey(prompt.agent, prompt.user, prompt.session)
-    known = await _exchanges(engine, key)
-    last = known[-1] if known else None
+    known = await histories.of(key)
     history = [one.text for one in body.history if one.role == "user"]
-    if is_retry and last is not None and last.asked == prompt.text and len(history) in (0, len(known) - 1):
-        return await engine.ticket(last.turn_id)
-    if history and history != [one.asked for one in known]:
+    is_last = known.last_turn != "" and known.last_asked == digest(prompt.text)
+    if is_retry and is_last and len(history) in (0, known.turns - 1):
+        return await engine.ticket(known.last_turn)
+    if history and digest_all(history) != known.asked:
         raise RequestConflict(
             f"the history is not the one of session {key}: send it as it was answered, or begin another session"
         )
@@ -160,7 +159,7 @@ async def _by_history(request: Request, user: str, body: ChatCompletion, is_retr
         return await engine.ticket(turn_id)
     text, session = body.prompt, f"{OWN}{new_id()}"
     if body.history:
-        found = await _find_session(request, engine, SessionKey(agent, user, ""), body.history)
+        found = await _find_session(request, SessionKey(agent, user, ""), body.history)
         if found is not None:
             session = found.session
         else:
@@ -177,47 +176,12 @@ async def _submit(engine: Engine, prompt: Prompt) -> Ticket:
     return ticket
 
 
-async def _find_session(
-    request: Request, engine: Engine, whose: SessionKey, history: Iterable[Message]
-) -> SessionKey | None:
-    wanted = [one.text.strip() for one in history]
+async def _find_session(request: Request, whose: SessionKey, history: Iterable[Message]) -> SessionKey | None:
     rows = [
         row for row in mirror_of(request).sessions() if row.key[:2] == whose[:2] and row.key.session.startswith(OWN)
     ]
-    for row in sorted(rows, key=lambda row: -row.last_activity_at)[:MOST_LOOKED_AT]:
-        said = [part.strip() for one in await _exchanges(engine, row.key) for part in (one.asked, one.answered or "")]
-        if said == wanted or _without_preamble(said) == wanted:
-            return row.key
-    return None
-
-
-def _without_preamble(said: list[str]) -> list[str]:
-    """Of a session that began with an earlier history: as its client goes on to send it."""
-    if not said or not said[0].startswith("Earlier in this conversation:"):
-        return said
-    told, _, first = said[0].removeprefix("Earlier in this conversation:").rpartition("\n\nNow:\n\n")
-    earlier = [part.strip() for part in told.strip().split("\n\n") if part.strip()]
-    spoken = [part.partition(": ")[2] if part.startswith(("user: ", "assistant: ")) else part for part in earlier]
-    return [*spoken, first.strip(), *said[1:]]
-
-
-async def _exchanges(engine: Engine, key: SessionKey) -> list[Exchange]:
-    """What callers have said in a session and how it was answered, oldest first; empty when there is none."""
-    try:
-        reader = await engine.conversation(key)
-    except UnknownTarget:
-        return []
-    try:
-        found: dict[str, Exchange] = {}
-        for entry in reader.read().entries:
-            match entry:
-                case Asked() if entry.source not in (Source.AGENT, Source.ENGINE):
-                    found[entry.turn_id] = Exchange(entry.turn_id, entry.text, None)
-                case TurnEnded(outcome=Done(text=text)) if entry.turn_id in found:
-                    found[entry.turn_id] = found[entry.turn_id]._replace(answered=text)
-        return list(found.values())
-    finally:
-        reader.close()
+    rows = sorted(rows, key=lambda row: -row.last_activity_at)[:MOST_LOOKED_AT]
+    return await histories_of(request).find(rows, (one.text for one in history))
 
 
 async def _tidy(engine: Engine, key: SessionKey, is_aside: bool) -> None:

@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from supervisor.api.types import SessionKey
+from supervisor.conversation import Conversation
 from supervisor.gateway.tokens import Role
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.gateway.conftest import House, Open
@@ -223,3 +224,45 @@ async def test_a_client_that_waits_in_the_queue_hears_that_the_line_lives(
             world.live[-1].reply("Hi.")
             rest = [line async for line in lines if line.startswith("data: ")]
         assert rest[-1] == "data: [DONE]"
+
+
+async def test_a_conversation_is_read_once_for_as_long_as_nothing_is_said_in_it(
+    house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a history is looked for in is a fingerprint; it follows what is said, and a session of that name anew."""
+    async with house() as home:
+        client, operator = await home.caller(user="ana"), await home.operator()
+        read: list[SessionKey] = []
+        open_one = home.supervisor.conversation
+
+        async def conversation(key: SessionKey) -> Conversation:
+            read.append(key)
+            return await open_one(key)
+
+        monkeypatch.setattr(home.supervisor, "conversation", conversation)
+
+        async def ask(*said: str, **more: object) -> httpx.Response:
+            roles = ("user", "assistant")
+            messages = [{"role": roles[number % 2], "content": text} for number, text in enumerate(said)]
+            return await client.post("/v1/chat/completions", json={"model": "desk", "messages": messages} | more)
+
+        for word in ("one", "two", "three"):
+            assert (await ask(word)).status_code == 200
+        for _ in range(3):
+            strange = await ask("unheard", "of", "history")
+            assert strange.headers["x-session-id"].startswith("oa-")
+        assert len(read) <= 3 + 2, "each once, those that were begun in between included"
+        read.clear()
+        first = await ask("one", "You said: one", "again")
+        after = await ask("one", "You said: one", "again", "You said: again", "and again")
+        assert first.headers["x-session-id"] == after.headers["x-session-id"]
+        assert len(read) <= 2, "only the one in which something was said"
+
+        named = {"metadata": {"session": "mine"}}
+        assert (await ask("alpha", **named)).status_code == 200
+        assert (await ask("alpha", "You said: alpha", "beta", **named)).status_code == 200
+        assert (await ask("gamma", "You said: gamma", "beta", **named)).status_code == 409
+        assert (await operator.delete("/sessions/desk/ana/mine")).status_code == 204
+        await until(lambda: "mine" not in [row.key.session for row in home.supervisor.view.snapshot().sessions])
+        assert (await ask("gamma", **named)).status_code == 200
+        assert (await ask("gamma", "You said: gamma", "beta", **named)).status_code == 200, "it is another one now"
