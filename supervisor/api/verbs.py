@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Target(StrEnum):
+class Subject(StrEnum):
     """What a verb is about."""
 
     HOUSE = "the house"
@@ -28,7 +28,7 @@ class Verb:
 
     name: str
     """The method's."""
-    target: Target
+    subject: Subject
     says: str
     """What it does, in one sentence."""
     route: str
@@ -44,32 +44,32 @@ class Verb:
 _SESSION = "/sessions/{instance}/{user}/{session}"
 
 VERBS: tuple[Verb, ...] = (
-    Verb("watch", Target.HOUSE, "Tells the state, then everything that changes.", "GET /feed", "events", "log"),
-    Verb("snapshot", Target.HOUSE, "Tells the state as it is now.", "GET /snapshot", "status", "describe_host"),
+    Verb("watch", Subject.HOUSE, "Tells the state, then everything that changes.", "GET /feed", "events", "log"),
+    Verb("snapshot", Subject.HOUSE, "Tells the state as it is now.", "GET /snapshot", "status", "describe_host"),
     Verb(
         "conversation",
-        Target.SESSION,
+        Subject.SESSION,
         "Tells what is said in a session, as it is said.",
         f"GET {_SESSION}/conversation",
         "logs",
         "open",
     ),
-    Verb("glimpse", Target.SESSION, "Tells the end of a conversation.", f"GET {_SESSION}/glimpse", "logs", "open"),
-    Verb("past", Target.HOUSE, "Tells what earlier runs did.", "GET /events", "events", "log"),
+    Verb("glimpse", Subject.SESSION, "Tells the end of a conversation.", f"GET {_SESSION}/glimpse", "logs", "open"),
+    Verb("past", Subject.HOUSE, "Tells what earlier runs did.", "GET /events", "events", "log"),
     Verb(
         "audit",
-        Target.HOUSE,
+        Subject.HOUSE,
         "Tells what operators did: who, from where, when and to what.",
         "GET /audit",
         "audit",
         "audit",
     ),
-    Verb("submit", Target.SESSION, "Takes a prompt in.", "POST /turns", "ask", "new_chat"),
-    Verb("turn", Target.TURN, "Tells how far a turn is, or how it ended.", "GET /turns/{turn_id}", "turn", "facts"),
-    Verb("ticket", Target.TURN, "Follows a turn to its end.", "GET /turns/{turn_id}/events", "turn", "open"),
+    Verb("submit", Subject.SESSION, "Takes a prompt in.", "POST /turns", "ask", "new_chat"),
+    Verb("turn", Subject.TURN, "Tells how far a turn is, or how it ended.", "GET /turns/{turn_id}", "turn", "facts"),
+    Verb("ticket", Subject.TURN, "Follows a turn to its end.", "GET /turns/{turn_id}/events", "turn", "open"),
     Verb(
         "withdraw",
-        Target.TURN,
+        Subject.TURN,
         "Cancels a turn that waits, interrupts it when it runs.",
         "DELETE /turns/{turn_id}",
         "withdraw",
@@ -77,7 +77,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "interrupt",
-        Target.SESSION,
+        Subject.SESSION,
         "Stops the running turn of a session; its client lives on.",
         f"POST {_SESSION}/interrupt",
         "interrupt",
@@ -86,7 +86,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "clear_queue",
-        Target.INSTANCE,
+        Subject.INSTANCE,
         "Cancels what waits in an instance or a session.",
         "DELETE /instances/{instance}/queue",
         "clear",
@@ -95,7 +95,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "answer",
-        Target.QUESTION,
+        Subject.QUESTION,
         "Answers a question of an agent.",
         "POST /questions/{question_id}/answer",
         "answer",
@@ -103,7 +103,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "replay",
-        Target.SESSION,
+        Subject.SESSION,
         "Sends the turn that a restart interrupted again.",
         f"POST {_SESSION}/replay",
         "replay",
@@ -111,16 +111,16 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "drop_offer",
-        Target.SESSION,
+        Subject.SESSION,
         "Leaves the turn that a restart interrupted as it is.",
         f"POST {_SESSION}/drop",
         "drop",
         "drop_offer",
     ),
-    Verb("limits", Target.INSTANCE, "Tells the limits that can be changed now.", "GET /limits", "limits", "set_limit"),
+    Verb("limits", Subject.INSTANCE, "Tells the limits that can be changed now.", "GET /limits", "limits", "set_limit"),
     Verb(
         "adjust",
-        Target.INSTANCE,
+        Subject.INSTANCE,
         "Changes one limit until the next restart.",
         "PUT /limits/{limit}",
         "set",
@@ -128,7 +128,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "pause",
-        Target.INSTANCE,
+        Subject.INSTANCE,
         "New prompts queue; what runs goes on.",
         "POST /instances/{instance}/pause",
         "pause",
@@ -136,7 +136,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "resume",
-        Target.INSTANCE,
+        Subject.INSTANCE,
         "Takes back pause, drain and stop.",
         "POST /instances/{instance}/resume",
         "resume",
@@ -144,7 +144,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "drain",
-        Target.INSTANCE,
+        Subject.INSTANCE,
         "Refuses new prompts, lets accepted ones end, closes all clients.",
         "POST /instances/{instance}/drain",
         "drain",
@@ -153,7 +153,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "kill",
-        Target.INSTANCE,
+        Subject.INSTANCE,
         "Ends everything of an instance now.",
         "POST /instances/{instance}/kill",
         "kill",
@@ -162,7 +162,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "scale",
-        Target.INSTANCE,
+        Subject.INSTANCE,
         "Changes how many turns may run in parallel.",
         "POST /instances/{instance}/scale",
         "scale",
@@ -170,7 +170,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "kill_client",
-        Target.CLIENT,
+        Subject.CLIENT,
         "Ends one client; its session stays.",
         "DELETE /clients/{client}",
         "kill",
@@ -179,7 +179,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "warm",
-        Target.SESSION,
+        Subject.SESSION,
         "Gets a hibernated session ready: its user is about to write.",
         f"POST {_SESSION}/warm",
         "warm",
@@ -187,7 +187,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "hibernate",
-        Target.SESSION,
+        Subject.SESSION,
         "Ends an idle session's process; the conversation stays.",
         f"POST {_SESSION}/hibernate",
         "hibernate",
@@ -195,7 +195,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "compact",
-        Target.SESSION,
+        Subject.SESSION,
         "Puts a summary in the place of the conversation so far.",
         f"POST {_SESSION}/compact",
         "compact",
@@ -203,7 +203,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "close_session",
-        Target.SESSION,
+        Subject.SESSION,
         "Removes a session from the books.",
         f"DELETE {_SESSION}",
         "close",
@@ -212,7 +212,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "forget_user",
-        Target.USER,
+        Subject.USER,
         "Removes a person: sessions, words and files.",
         "DELETE /users/{user}",
         "forget",
@@ -221,12 +221,12 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "drained",
-        Target.HOUSE,
+        Subject.HOUSE,
         "Waits until an instance, or every one, is empty.",
         "GET /drained",
         "drain",
         "drain_all",
     ),
-    Verb("stop", Target.HOUSE, "Ends everything now.", "POST /stop", "stop", "app.quit", asks=True),
+    Verb("stop", Subject.HOUSE, "Ends everything now.", "POST /stop", "stop", "app.quit", asks=True),
 )
 """In the order of `Engine`."""

@@ -86,7 +86,7 @@ class Caller(NamedTuple):
 
 
 class Access:
-    """Judges requests. Whoever may open the socket is the operator; over TCP it takes a token."""
+    """Judges requests. The owner of the socket is the operator; over TCP it takes a token."""
 
     def __init__(self, tokens: TokenFile, *, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
         """`hosts` are names the door is reached by, besides those of loopback; `origins` those of the pages that a

@@ -103,7 +103,7 @@ class SmallBodies:
 
 
 class AtTheSocket:
-    """The same app for those who come by the socket of the state directory: whoever may open it is the operator."""
+    """The same app for those who come by the socket of the state directory: its owner is the operator."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from tests.gateway.conftest import House, MakeTemplate, Open
 from tests.waiting import until
 from tui.cli import ask, exit_codes, looking, verbs
 from tui.cli import house as finding
+from tui.cli.examples import EXAMPLES
 from tui.cli.main import app
 from tui.cli.options import Common
 
@@ -198,6 +200,7 @@ async def test_a_verb_does_it_and_says_so(house: Open, world: FakeWorld, capsys:
             (verbs.pause, ("desk",), "desk is paused"),
             (verbs.resume, ("desk",), "desk runs"),
             (verbs.scale, ("desk", 3), "up to 3 turns"),
+            (verbs.scale, ("desk", 1), "up to 1 turn in parallel\n"),
             (verbs.set_, ("desk.maxWait", "9s"), "desk.maxWait is 9s"),
             (verbs.set_, ("max_agents", "9"), "max_agents is 9"),
             (verbs.withdraw, (second.turn_id, True), f"turn {second.turn_id} is withdrawn"),
@@ -249,6 +252,31 @@ async def test_a_drain_shows_how_far_it_is_and_returns_when_it_is_over(
             world.connections[0].reply("Two.")
         assert says("2 of 2 turns done, 0 clients left")
         assert codes == [0]
+
+
+async def test_fewer_turns_in_parallel_than_run_are_told_and_a_stop_says_what_is_left(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.on_prompt = hold
+    async with house() as home, far(home) as engine:
+        await running(world, engine)
+        await engine.submit(Prompt("desk", "hello", user="ben"))
+        await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
+        await verbs.scale(engine, "desk", 1)
+        assert "1 turn more than that is let end" in capsys.readouterr().out
+        told = ""
+
+        def says(text: str) -> bool:
+            nonlocal told
+            told += capsys.readouterr().err
+            return text in told
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(verbs.stop, engine, True)
+            await home.left.wait()
+            await until(lambda: says("ending: 2 clients left"))
+            await home.supervisor.stop()
+            group.cancel_scope.cancel()
 
 
 async def test_a_question_is_shown_whole_and_answered_by_the_session_that_asks(
@@ -428,6 +456,28 @@ def test_help_says_in_one_short_sentence_what_each_command_does() -> None:
         assert "..." not in each.get_short_help_str(66), f"{name}: {line}"
     help_text = typer.testing.CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).output
     assert "..." not in help_text.partition("Commands:")[2]
+
+
+def test_every_command_has_examples_that_can_be_typed() -> None:
+    assert {*EXAMPLES} == {"", *commands()}
+    for name, lines in EXAMPLES.items():
+        for line in lines:
+            typed = line[line.index("bullpen") + len("bullpen") :].strip(" )")
+            words = shlex.split(typed.partition(" <")[0])
+            if name:
+                assert words[: len(name.split())] == name.split(), line
+                commands()[name].make_context(name, words[len(name.split()) :])
+    shown = typer.testing.CliRunner().invoke(app, ["ask", "--help"], env={"COLUMNS": "80"}).output
+    assert all(f"\n    {line}\n" in shown for line in EXAMPLES["ask"])
+
+
+def test_help_of_every_command_fits_80_columns_and_spells_its_arguments_as_they_are_typed() -> None:
+    for name in ("", *commands()):
+        text = typer.testing.CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "80"}).output
+        assert text.startswith("Usage:")
+        assert max(map(len, text.splitlines())) <= 80, name
+        assert "[[" not in text, name
+        assert "......" not in text, name
 
 
 def test_exit_codes_are_on_the_page_and_no_other() -> None:

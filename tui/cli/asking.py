@@ -70,7 +70,7 @@ def ask(
 def chat(
     context: typer.Context,
     agent: Annotated[
-        str, typer.Argument(metavar="[AGENT]", help="Name of the agent, or a session such as helpdesk/ana/default.")
+        str, typer.Argument(metavar="AGENT", help="Name of the agent, or a session such as helpdesk/ana/default.")
     ] = "",
     user: UserOption = "",
     session: SessionOption = "",

@@ -41,6 +41,7 @@ async def _attach(where: Where, settings: Settings) -> int:
 
 async def _show(engine: RemoteEngine, settings: Settings) -> int:
     from tui.app import BullpenApp
+    from tui.kept.drafts import attached_drafts
     from tui.kept.preferences import PreferenceFile
     from tui.terminal.clipboard import CopyFile
     from tui.terminal.driver import SafeDriver
@@ -52,6 +53,7 @@ async def _show(engine: RemoteEngine, settings: Settings) -> int:
         driver_class=SafeDriver,
         copies=CopyFile(settings.state_dir / "copied-attached.txt"),
         kept=PreferenceFile(settings.state_dir),
+        drafts=attached_drafts(settings.state_dir, engine.name),
         notices=settings.notices,
         attached_to=engine.name,
     )

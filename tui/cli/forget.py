@@ -12,7 +12,7 @@ import typer
 from supervisor import Forgotten, forget_user
 from tui.cli.exit_codes import DONE, FAILED, REFUSED
 from tui.cli.output import say, tell
-from tui.kept.drafts import DraftFile
+from tui.kept.drafts import draft_files
 from tui.wording.format import bytes_short, some
 
 
@@ -22,7 +22,7 @@ def forget_from_terminal(folder: Path, user: str, *, is_trial: bool, is_sure: bo
     Raises what `forget_user` raises.
     """
     found = anyio.run(partial(forget_user, folder, user, is_trial=True))
-    files = [DraftFile(each) for each in (folder, folder / "rehearsal")]
+    files = draft_files(folder)
     drafts = sum(file.forget(user, is_trial=True) for file in files)
     if found.is_empty and not drafts:
         say(f"nothing of {user} in {folder}")

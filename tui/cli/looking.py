@@ -147,7 +147,7 @@ async def queue(engine: Engine, agent: AgentFilter = "", as_json: JsonOption = F
 async def questions(
     engine: Engine,
     question: Annotated[
-        str, typer.Argument(metavar="[QUESTION]", help="One question, whole: its id, or its session.")
+        str, typer.Argument(metavar="QUESTION", help="One question, whole: its id, or its session.")
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -331,7 +331,7 @@ async def audit(
 @command(app)
 async def limits(
     engine: Engine,
-    agent: Annotated[str, typer.Argument(metavar="[AGENT]", help="Of this agent; without, of the host.")] = "",
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Of this agent; without, of the host.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Every limit that `set` can change, and its value now."""

@@ -13,6 +13,7 @@ import typer
 
 from tui.cli import acp, asking, checking, house, looking, tokens, verbs
 from tui.cli.completion import scripts
+from tui.cli.examples import add_examples, show_examples
 from tui.cli.exit_codes import FAILED, INTERNAL_ERROR, READER_GONE, REFUSED
 from tui.cli.opening import check_terminal, fail, load, run, with_credentials
 from tui.cli.options import (
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Pools of Claude agents in one terminal: watched, chatted with and kept in order.",
+    epilog=show_examples(""),
 )
 
 
@@ -139,7 +141,9 @@ def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in
 
 
 for _room in (asking, checking, looking, verbs, acp, tokens, scripts):
+    add_examples(_room.app, _room.app.info.name or "")
     app.add_typer(_room.app)
+add_examples(app)
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
@@ -13,7 +15,7 @@ from tui.cli.output import say, tell
 from tui.cli.targets import check_agent, find_question, find_session
 
 if TYPE_CHECKING:
-    from supervisor import Answer, Engine, InstanceRow, Question, SessionRow
+    from supervisor import Answer, Engine, InstanceRow, Question, SessionKey, SessionRow, Ticket
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -30,9 +32,7 @@ async def answer(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="Its id, or the session that asks.")],
     words: Annotated[
         list[str],
-        typer.Argument(
-            metavar="ANSWER...", help="allow, deny, or for a choice its number or a text: one for each part."
-        ),
+        typer.Argument(metavar="ANSWER", help="allow, deny, or for a choice its number or a text: one for each part."),
     ],
     always: Annotated[bool, typer.Option("--always", help="Allow its like too, for the rest of the session.")] = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is denied; the agent is told.")] = "",
@@ -156,7 +156,9 @@ async def scale(
     from tui.wording.format import some
 
     await engine.scale(agent, number)
-    say(f"{agent} runs up to {some(number, 'turn')} in parallel")
+    running = sum(row.active_sessions for row in (await engine.snapshot()).instances if row.name == agent)
+    more = f"; {some(running - number, 'turn')} more than that is let end" if running > number else ""
+    say(f"{agent} runs up to {some(number, 'turn')} in parallel{more}")
 
 
 @command(app, "set")
@@ -262,17 +264,34 @@ async def stop(engine: Engine, yes: YesOption = False) -> int:
     ends = [f"{len(snapshot.clients)} clients, {sum(row.active_sessions for row in snapshot.instances)} turns running"]
     if not await is_agreed("End everything now?", ends, is_sure=yes):
         return FAILED
-    await engine.stop()
-    say("it ends")
+    async with anyio.create_task_group() as group:
+        group.start_soon(_show_end, engine)
+        await engine.stop()
+        group.cancel_scope.cancel()
+    say("it has ended")
     return 0
+
+
+async def _show_end(engine: Engine) -> None:
+    """How many clients are left, as long as it answers."""
+    from supervisor import BullpenError
+    from tui.wording.format import some
+
+    last = ""
+    while True:
+        with suppress(BullpenError):
+            clients = (await engine.snapshot()).clients
+            slowest = f" · {clients[0].id} pid {clients[0].pid}" if len(clients) == 1 else ""
+            if clients and (line := f"ending: {some(len(clients), 'client')} left{slowest}") != last:
+                last = line
+                tell(line)
+        await anyio.sleep(PROGRESS_SECONDS)
 
 
 @command(app)
 async def compact(engine: Engine, session: SessionArgument) -> None:
-    """Puts a summary in the place of the conversation so far."""
-    row = find_session(session, await engine.snapshot())
-    ticket = await engine.compact(row.key)
-    say(f"turn {ticket.turn_id} shortens {row.key}")
+    """Puts a summary in the place of the conversation so far. That is a turn; its id is printed."""
+    await _begin(engine, session, engine.compact)
 
 
 @command(app)
@@ -301,8 +320,12 @@ async def clear(
 @command(app)
 async def replay(engine: Engine, session: SessionArgument) -> None:
     """Sends a turn that a restart interrupted again. It is a new turn; its id is printed."""
+    await _begin(engine, session, engine.replay)
+
+
+async def _begin(engine: Engine, session: str, verb: Callable[[SessionKey], Awaitable[Ticket]]) -> None:
     row = find_session(session, await engine.snapshot())
-    ticket = await engine.replay(row.key)
+    ticket = await verb(row.key)
     say(f"turn {ticket.turn_id} of {row.key}: bullpen turn {ticket.turn_id} --follow waits for it")
 
 
@@ -342,12 +365,15 @@ async def cleanup(engine: Engine) -> None:
     from supervisor import Refused, SessionState
     from tui.wording.format import some
 
-    count = 0
-    for row in (await engine.snapshot()).sessions:
-        if row.state is SessionState.IDLE:
-            try:
-                await engine.hibernate(row.key)
-                count += 1
-            except Refused:
-                pass  # it has begun something in the meantime
+    idle = [row.key for row in (await engine.snapshot()).sessions if row.state is SessionState.IDLE]
+    count, told_at = 0, anyio.current_time()
+    for number, key in enumerate(idle, start=1):
+        try:
+            await engine.hibernate(key)
+            count += 1
+        except Refused:
+            pass  # it has begun something in the meantime
+        if anyio.current_time() - told_at > PROGRESS_SECONDS:
+            told_at = anyio.current_time()
+            tell(f"{number} of {some(len(idle), 'idle session')}")
     say(f"{some(count, 'idle session')} hibernated")

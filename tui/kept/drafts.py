@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 from supervisor import SessionKey, clean, read_private, write_private
 
 FILE = "drafts.json"
 """In the state directory; readable by its owner only. There is none while nothing is unsent."""
+ATTACHED = "drafts-attached-"
+"""Begins the names of the files of `bullpen attach`."""
 MOST_BYTES = 4_000_000
 MOST_CHARACTERS = 200_000
 """Of one draft; a longer one is kept only as long as the program runs."""
@@ -22,8 +25,8 @@ Drafts = Mapping[SessionKey, str]
 class DraftFile:
     """Reads and writes them. Both are blocking, and quick: the file is small."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+    def __init__(self, folder: Path, name: str = FILE) -> None:
+        self.path = folder / name
 
     def load(self) -> tuple[dict[SessionKey, str], str]:
         """What was kept, and one line about a file that cannot be used, which is left where it is."""
@@ -63,6 +66,38 @@ class DraftFile:
         elif theirs:
             self.save({key: text for key, text in drafts.items() if key.user != user})
         return len(theirs)
+
+
+class SharedDraftFile(DraftFile):
+    """Several dashboards write it: each changes only the drafts that it has changed itself."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__(folder, name)
+        self._known: dict[SessionKey, str] = {}
+        """As this dashboard loaded or saved them last."""
+
+    def load(self) -> tuple[dict[SessionKey, str], str]:
+        drafts, mistake = super().load()
+        self._known = dict(drafts)
+        return drafts, mistake
+
+    def save(self, drafts: Drafts) -> None:
+        before, (others, _) = self._known, super().load()
+        gone = before.keys() - drafts.keys()
+        changed = {key: text for key, text in drafts.items() if before.get(key) != text}
+        super().save({key: text for key, text in others.items() if key not in gone} | changed)
+        self._known = dict(drafts)
+
+
+def attached_drafts(folder: Path, house: str) -> DraftFile:
+    """What was written to the sessions of a bullpen elsewhere: `house` is its address, or the path of its socket."""
+    return SharedDraftFile(folder, f"{ATTACHED}{sha256(house.encode()).hexdigest()[:16]}.json")
+
+
+def draft_files(folder: Path) -> list[DraftFile]:
+    """All that a state directory holds, of rehearsal and of bullpens elsewhere too."""
+    attached = sorted(path.name for path in folder.glob(f"{ATTACHED}*.json"))
+    return [DraftFile(folder), DraftFile(folder / "rehearsal"), *(DraftFile(folder, name) for name in attached)]
 
 
 def _unpack(found: object) -> dict[SessionKey, str]:

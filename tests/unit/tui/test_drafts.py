@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import SessionKey
-from tui.kept.drafts import FILE, MOST_CHARACTERS, DraftFile
+from tui.kept.drafts import FILE, MOST_CHARACTERS, DraftFile, attached_drafts, draft_files
 
 ANA, BEN = SessionKey("desk", "ana", "one"), SessionKey("desk", "ben", "two")
 
@@ -51,3 +51,18 @@ def test_a_broken_file_is_one_line_and_no_draft(tmp_path: Path, text: str) -> No
 def test_escapes_in_the_file_do_not_reach_the_screen(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('[["desk", "ana", "one", "a\\u001b[2Jb"]]')
     assert DraftFile(tmp_path).load()[0] == {ANA: "ab"}
+
+
+def test_attached_dashboards_keep_their_drafts_by_the_bullpen_and_beside_each_other(tmp_path: Path) -> None:
+    one, other = (attached_drafts(tmp_path, "https://bullpen.example.org") for _ in range(2))
+    elsewhere = attached_drafts(tmp_path, "/other/bullpen.sock")
+    assert one.load() == other.load() == ({}, "")
+    one.save({ANA: "from the one"})
+    other.save({BEN: "from the other"})
+    assert other.load()[0] == {ANA: "from the one", BEN: "from the other"}
+    one.save({})
+    assert other.load()[0] == {BEN: "from the other"}, "it took back its own"
+    assert elsewhere.load() == ({}, "")
+    elsewhere.save({ANA: "a secret"})
+    assert sum(file.forget("ana") for file in draft_files(tmp_path)) == 1
+    assert elsewhere.load() == ({}, "")

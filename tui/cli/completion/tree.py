@@ -14,7 +14,7 @@ KINDS = {
     "S": "session-name",
     "SESSION": "session",
     "QUESTION": "question",
-    "ANSWER...": "answer",
+    "ANSWER": "answer",
     "TURN": "turn",
     "LIMIT": "limit",
     "DIR": "directory",
