@@ -243,7 +243,7 @@ async def test_after_a_cancelled_consumer_a_bare_client_is_one_answer_behind(bar
         assert late.result == "the new answer"
 
 
-@pytest.mark.parametrize("way", ["outcome", "stream"])
+@pytest.mark.parametrize("way", [pytest.param("outcome", marks=pytest.mark.exhaustive), "stream"])
 async def test_after_a_cancelled_caller_the_next_answer_is_the_right_one(open_house: Open, way: str) -> None:
     """S2.20, S3.13–16: the session is held until the turn's Result, whoever still waits for it."""
     async with open_house(1) as house:
@@ -369,8 +369,17 @@ async def test_dropped_tickets_leave_no_client(open_house: Open, tmp_path: Path)
     assert find_clients(tmp_path) == []
 
 
-@pytest.mark.parametrize("moment", ["connecting", "in the middle of a turn"])
-@pytest.mark.parametrize("native", [False, True], ids=["scope", "task"])
+@pytest.mark.parametrize(
+    ("native", "moment"),
+    [
+        pytest.param(False, "connecting", id="scope-connecting"),
+        pytest.param(True, "in the middle of a turn", id="task-in the middle of a turn"),
+        pytest.param(True, "connecting", id="task-connecting", marks=pytest.mark.exhaustive),
+        pytest.param(
+            False, "in the middle of a turn", id="scope-in the middle of a turn", marks=pytest.mark.exhaustive
+        ),
+    ],
+)
 async def test_a_cancelled_supervisor_leaves_no_client(
     open_house: Open, tmp_path: Path, moment: str, native: bool
 ) -> None:

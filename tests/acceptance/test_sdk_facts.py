@@ -1,4 +1,7 @@
-"""The quick half of `make probes`: what bullpen is built on is still so with the SDK and CLI that are installed."""
+"""The quick half of `make probes`: what bullpen is built on is still so with the SDK and CLI that are installed.
+
+Both are pinned: `make soak` asks them, as `make probes` does when there is a new one.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from tests.probes.probe import PROBES, Finding, Probe
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.anyio
 @pytest.mark.parametrize("probe", [probe for probe in PROBES if probe.is_quick], ids=lambda probe: probe.name)
 async def test_a_fact_that_bullpen_is_built_on_is_still_so(probe: Probe, tmp_path: Path) -> None:
@@ -24,6 +28,7 @@ async def test_a_fact_that_bullpen_is_built_on_is_still_so(probe: Probe, tmp_pat
     assert finding.found == probe.expected
 
 
+@pytest.mark.exhaustive
 @pytest.mark.anyio
 async def test_a_probe_that_fails_or_hangs_is_a_finding_and_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -163,7 +163,9 @@ def test_three_keys_of_ctrl_c_reach_only_bullpen_and_end_it(folder: Path) -> Non
     assert_the_next_one_answers(folder)
 
 
-@pytest.mark.parametrize("after", [0.0, 0.1, 0.3, 0.6, 1.2])
+@pytest.mark.parametrize(
+    "after", [0.0, 0.3, *(pytest.param(after, marks=pytest.mark.exhaustive) for after in (0.1, 0.6, 1.2))]
+)
 def test_a_signal_at_any_moment_of_the_start_ends_it_without_a_traceback(folder: Path, after: float) -> None:
     """Imports, the journal, the endpoint, what an earlier run has left."""
     with subprocess.Popen(

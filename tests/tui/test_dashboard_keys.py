@@ -218,12 +218,21 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("press", [["enter"], ["d"], ["X"], ["ctrl+p"], ["3"], ["delete"]])
-async def test_untrusted_text_neither_crashes_nor_acts(press: list[str]) -> None:
+KEYS_ON_A_ROW = ["enter", "d", "X", "ctrl+p", "3", "delete"]
+
+
+@pytest.mark.parametrize(
+    ("press", "texts"),
+    [
+        *((key, HOSTILE[number % 2 :: 2]) for number, key in enumerate(KEYS_ON_A_ROW)),
+        *(pytest.param(key, HOSTILE, marks=pytest.mark.exhaustive) for key in KEYS_ON_A_ROW),
+    ],
+)
+async def test_untrusted_text_neither_crashes_nor_acts(press: str, texts: list[str]) -> None:
     """R5: ids, prompts, notes and tool names come from outside, and stand on every screen."""
     engine = stage.busy()
     async with playing(engine) as (app, pilot):
-        for text in HOSTILE:
+        for text in texts:
             key = SessionKey("helpdesk", text, text)
             engine.put(
                 replace(engine.instances["helpdesk"], note=text, state=InstanceState.DRAINING),
@@ -240,7 +249,7 @@ async def test_untrusted_text_neither_crashes_nor_acts(press: list[str]) -> None
             )
             await settle(app, pilot)
             on_session(app, key)
-            await pilot.press(*press)
+            await pilot.press(press)
             await settle(app, pilot)
             assert app.is_running
             assert app.return_code is None

@@ -53,7 +53,7 @@ def arrive(engine: stage.StageEngine, name: str) -> None:
         engine.put(question, replace(engine.sessions[ROOT], state=SessionState.ASKING, questions=ids))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(MESSAGES)
 @example([("permission", True, "All right, next", "\n"), ("permission", True, "and then", "\n")])
 @example([("choice", True, "1 more", "\n"), ("permission", False, "do it", "")])

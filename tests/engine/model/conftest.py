@@ -11,7 +11,7 @@ _ANY_SPEED = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("soak", max_examples=1_500, stateful_step_count=50, report_multiple_bugs=False, **_ANY_SPEED)
 settings.register_profile(
     "handful",
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=25,
     derandomize=True,
     database=None,

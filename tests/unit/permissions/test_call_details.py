@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.api.types import Choose
@@ -28,6 +28,7 @@ def look(tool: str, workspace: Path | None = None, /, **arguments: Any) -> Parti
     return examine(ToolRequest(tool, arguments), workspace, ())
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(TEXT, JSON, max_size=4))
 def test_whatever_an_agent_sends_is_shown_without_a_character_that_hides(arguments: dict[str, Any]) -> None:
     found = look("mcp__any__tool", None, **{f"_{name}": value for name, value in arguments.items()})
