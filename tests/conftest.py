@@ -4,6 +4,7 @@ import gc
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.isolation import isolate
 
@@ -16,6 +17,10 @@ MARKS = {
     "acceptance": pytest.mark.real,
 }
 """What a test needs follows from its folder."""
+
+# What a test takes is the machine's business: it is shared by all tests, and by whatever else runs there.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -175,15 +175,12 @@ async def test_an_idle_session_hibernates_and_a_person_is_forgotten(house: Open,
     async with house() as home, far(home) as engine:
         await (await engine.submit(HELLO)).outcome()
 
-        async def state() -> SessionState:
-            return (await home.supervisor.snapshot()).sessions[0].state
+        def state() -> SessionState:
+            return home.supervisor.view.snapshot().sessions[0].state
 
-        with anyio.fail_after(5):
-            while await state() is not SessionState.IDLE:  # noqa: ASYNC110
-                await anyio.sleep(0.01)
-            await engine.hibernate(KEY)
-            while await state() is not SessionState.HIBERNATED:  # noqa: ASYNC110
-                await anyio.sleep(0.01)
+        await until(lambda: state() is SessionState.IDLE)
+        await engine.hibernate(KEY)
+        await until(lambda: state() is SessionState.HIBERNATED)
         ticket = await engine.compact(KEY)
         assert ticket.key == KEY
         await ticket.outcome()
