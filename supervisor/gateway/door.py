@@ -15,7 +15,7 @@ import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from supervisor.api.engine import Engine
-from supervisor.api.errors import Refused
+from supervisor.api.errors import BullpenError, Refused
 from supervisor.files.socket_path import SOCKET, short_path
 from supervisor.gateway.access import LOOPBACK, Access
 from supervisor.gateway.app import AtTheSocket, compose_app
@@ -24,10 +24,16 @@ from supervisor.quiet_server import QuietServer
 
 BACKLOG = 2_048
 ANYWHERE = ("0.0.0.0", "::")
+LOOKS = 2.0
+"""Seconds between two looks whether the socket is still there."""
 
 
 class CannotOpen(Refused):
     """Raised when the door cannot be opened where it was told to."""
+
+
+class DoorLost(BullpenError):
+    """Raised when nobody can come in any more, because another program removed the socket. The engine goes on."""
 
 
 class Door:
@@ -66,7 +72,7 @@ class Door:
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serves until it is cancelled; then every stream is hung up and the socket is gone. Raises `CannotOpen` before
-        anything is served."""
+        anything is served, and `DoorLost` when another program has removed the socket."""
         with ExitStack() as stack:
             servers = [(QuietServer(AtTheSocket(self.app)), stack.enter_context(bound_socket(self._state_dir)))]
             if self._listen is not None:
@@ -82,6 +88,7 @@ class Door:
                     server.config.load()
                     group.start_soon(_serve, server, listener)
                 group.start_soon(self._write_used)
+                group.start_soon(_watch, self._state_dir / SOCKET)
                 task_status.started()
                 await anyio.sleep_forever()
 
@@ -97,6 +104,21 @@ class Door:
         """Breaks every connection. Readers come back by new ones."""
         for server in self._servers:
             server.hang_up()
+
+
+async def _watch(path: Path) -> None:
+    """Raises `DoorLost`."""
+    own = _inode(path)
+    while _inode(path) == own:  # noqa: ASYNC110 - a file does not say when it is removed
+        await anyio.sleep(LOOKS)
+    raise DoorLost(f"{path} was removed")
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return None
 
 
 async def _serve(server: QuietServer, listener: socket.socket) -> None:

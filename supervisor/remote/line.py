@@ -121,7 +121,8 @@ class Line:
     def _explain(self, error: httpx.HTTPError, what: str) -> BullpenError:
         """`what` was asked for; empty for a stream, which can be opened again."""
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
-            why = "" if "All connection attempts failed" in str(error) or not str(error) else f" ({error})"
+            is_plain = not str(error) or any(words in str(error) for words in _NOBODY_THERE)
+            why = "" if is_plain else f" ({error})"
             return NotReached(f"no bullpen answers at {self.name}{why}: {self._remedy}")
         if not what:
             return AnswerLost(f"the line to bullpen at {self.name} broke: waiting for it to come back")
@@ -147,6 +148,8 @@ class Line:
         return (UnknownTarget if status == 404 else Refused if 400 <= status < 500 else BullpenError)(detail)
 
 
+_NOBODY_THERE = ("All connection attempts failed", "No such file or directory", "Connection refused")
+"""What the system says when nobody listens: it adds nothing."""
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 """Each reader holds a connection of its own."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import anyio
 import typer
 
+from tui.cli.errors import only
 from tui.cli.exit_codes import DONE, FAILED, NO_HOUSE, REFUSED
 from tui.cli.options import Common, ConfigOption, RehearsalOption, StateOption, settings_of
 from tui.cli.output import ask_line, tell
@@ -209,7 +210,7 @@ async def _attempt(where: Where, work: Callable[[RemoteEngine], Awaitable[int]],
     except OutputFailed:
         raise
     except (BullpenError, BaseExceptionGroup) as raised:
-        error = _only(raised)
+        error = only(raised)
         if isinstance(error, OutputFailed) or not isinstance(error, BullpenError):
             raise error from None
         for line in str(error).splitlines():
@@ -217,13 +218,6 @@ async def _attempt(where: Where, work: Callable[[RemoteEngine], Awaitable[int]],
         if isinstance(error, NotReached):
             return NO_HOUSE
         return REFUSED if isinstance(error, Refused | ConfigurationError) else FAILED
-
-
-def _only(error: BaseException) -> BaseException:
-    """What a group of one holds."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 @asynccontextmanager

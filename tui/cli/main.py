@@ -13,6 +13,7 @@ import typer
 
 from tui.cli import acp, asking, checking, house, looking, tokens, verbs
 from tui.cli.completion import scripts
+from tui.cli.errors import only
 from tui.cli.examples import add_examples, show_examples
 from tui.cli.exit_codes import FAILED, INTERNAL_ERROR, READER_GONE, REFUSED
 from tui.cli.opening import check_terminal, fail, load, run, with_credentials
@@ -169,8 +170,7 @@ def _report(error: BaseException) -> int:
     """One line for each mistake. Anything that is not a known mistake is ours: its traceback goes to the log."""
     from supervisor import BullpenError, ConfigurationError
 
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    error = only(error)
     if isinstance(error, OutputFailed):
         give_up(sys.stdout)
     match error:

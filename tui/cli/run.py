@@ -61,7 +61,7 @@ async def run_dashboard(
     Returns the exit code; the terminal is as it was before."""
     from supervisor import BullpenError, pace_interpreter
     from tui.app import BullpenApp
-    from tui.cli.open_door import open_door
+    from tui.cli.open_door import keep_door_open
     from tui.kept.drafts import DraftFile
     from tui.kept.preferences import PreferenceFile
     from tui.terminal.clipboard import CopyFile
@@ -103,7 +103,7 @@ async def run_dashboard(
             pace_interpreter()
             app.call_later(app.prepare_help)
             release_starts()
-            group.start_soon(hold_door_open)
+            group.start_soon(keep_door_open, supervisor, settings, leave, tell_of_the_door)
             if with_callers:
                 from supervisor import play
 
@@ -113,12 +113,8 @@ async def run_dashboard(
 
                 group.start_soon(stand_in, supervisor)
 
-        async def hold_door_open() -> None:
-            try:
-                async with open_door(supervisor, settings, leave):
-                    await anyio.sleep_forever()
-            except BullpenError as error:
-                app.notify(f"the door is not open: {error}", severity="error", timeout=30, markup=False)
+        def tell_of_the_door(line: str, is_bad: bool) -> None:
+            app.notify(line, severity="error" if is_bad else "information", timeout=30, markup=False)
 
         def leave() -> None:
             app.exit(return_code=SIGNALS.exit_code or 0)

@@ -8,14 +8,15 @@ import os
 import socket
 import sys
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from supervisor import BullpenError, clean, pace_interpreter
 from tui.cli.exit_codes import INTERNAL_ERROR
-from tui.cli.open_door import open_door
+from tui.cli.open_door import keep_door_open
 from tui.cli.output import tell
 from tui.cli.run import prepare
 from tui.cli.signals import SIGNALS
@@ -91,8 +92,9 @@ async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = Fals
             try:
                 if not start.cancel_called:
                     pace_interpreter()
-                    async with AsyncExitStack() as stack:
-                        door = await stack.enter_async_context(open_door(supervisor, settings, end.set))
+                    async with anyio.create_task_group() as doors:
+                        keep = partial(keep_door_open, must_open=True)
+                        door = await doors.start(keep, supervisor, settings, end.set, _tell_of_the_door)
                         _say_open(supervisor, settings, door.url)
                         group.start_soon(_feed_the_watchdog)
                         if with_callers:
@@ -102,6 +104,7 @@ async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = Fals
                         if not failures:
                             with drain:
                                 await _drain(supervisor)
+                        doors.cancel_scope.cancel()
             finally:
                 with anyio.CancelScope(shield=True):
                     if not start.cancelled_caught:
@@ -120,6 +123,12 @@ def _say_open(supervisor: Supervisor, settings: Settings, url: str) -> None:
         tell(f"open at {settings.run_dir / 'bullpen.sock'}{at}; ctrl+c drains, twice ends at once")
     _log.info("open at the socket%s", at)
     notify(f"READY=1\nSTATUS=open at the socket{at}")
+
+
+def _tell_of_the_door(line: str, is_bad: bool) -> None:
+    _log.log(logging.ERROR if is_bad else logging.INFO, "%s", line)
+    if sys.stderr.isatty():
+        tell(line)
 
 
 async def _drain(supervisor: Supervisor) -> None:
