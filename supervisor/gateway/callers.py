@@ -45,7 +45,7 @@ async def hand_in(request: Request, caller: Caller, body: PromptBody, key: str) 
     """Returns when the prompt is recorded. Raises what `Engine.submit` does."""
     engine = engine_of(request)
     user = caller.check_user(body.user_id)
-    agent = body.agent_id or caller.agent or await _only_agent(engine)
+    agent = body.agent_id or caller.agent or _only_agent(mirror_of(request))
     caller.check_agent(agent)
     return await submit_for(caller, engine, body.prompt(user, agent, key))
 
@@ -65,8 +65,8 @@ async def submit_for(caller: Caller, engine: Engine, prompt: Prompt) -> Ticket:
     return ticket
 
 
-async def _only_agent(engine: Engine) -> str:
-    names = [row.name for row in (await engine.snapshot()).instances]
+def _only_agent(mirror: Mirror) -> str:
+    names = [row.name for row in mirror.snapshot().instances]
     if len(names) != 1:
         raise InvalidPrompt(f"agentId is missing: choose one of {', '.join(sorted(names))}")
     return names[0]

@@ -11,7 +11,7 @@ import anyio
 from supervisor.api.changes import Changes
 from supervisor.api.engine import Engine, FeedReader
 from supervisor.api.events import Event, QuestionAsked
-from supervisor.api.snapshot import SessionRow, WaitingTurn
+from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot, WaitingTurn
 from supervisor.api.types import Question, SessionKey
 
 PAUSE = 0.05
@@ -21,7 +21,7 @@ MOST_QUESTIONS = 5_000
 
 
 class Mirror:
-    """The rows of all sessions, and whose the questions are."""
+    """The state as it is now, without having the rows built of what has not changed; and whose the questions are."""
 
     def __init__(self, engine: Engine, on_events: Callable[[Iterable[Event]], object] = lambda events: None) -> None:
         """`on_events` is given every event, in order."""
@@ -29,7 +29,11 @@ class Mirror:
         self._on_events = on_events
         self._feed: FeedReader | None = None
         """None while it does not run."""
+        self._host: HostRow
+        self._instances: dict[str, InstanceRow] = {}
         self._sessions: dict[SessionKey, SessionRow] = {}
+        self._clients: dict[str, ClientRow] = {}
+        self._questions: tuple[Question, ...] = ()
         self._asked: OrderedDict[str, SessionKey] = OrderedDict()
         """The session of each question, by its id; the one that was put last is last."""
         self._watchers: defaultdict[SessionKey, set[Callable[[], None]]] = defaultdict(set)
@@ -49,6 +53,17 @@ class Mirror:
         """That turn in the session's queue, as it was told last; None when it does not wait there, or was not told."""
         row = self._sessions.get(key)
         return next((turn for turn in row.waiting if turn.turn_id == turn_id), None) if row is not None else None
+
+    def snapshot(self) -> Snapshot:
+        """As `Engine.snapshot` tells it. Cheap, however many sessions there are."""
+        self.catch_up()
+        return Snapshot(
+            host=self._host,
+            instances=tuple(self._instances.values()),
+            sessions=tuple(self._sessions.values()),
+            clients=tuple(self._clients.values()),
+            questions=self._questions,
+        )
 
     def session(self, key: SessionKey) -> SessionRow | None:
         self.catch_up()
@@ -80,15 +95,26 @@ class Mirror:
             self._take(self._feed.take())
 
     def _take(self, changes: Changes) -> None:
-        if changes.snapshot is not None:
-            self._sessions = {row.key: row for row in changes.snapshot.sessions}
-            self._note_questions(changes.snapshot.questions)
+        if (whole := changes.snapshot) is not None:
+            self._host, self._questions = whole.host, whole.questions
+            self._instances = {row.name: row for row in whole.instances}
+            self._sessions = {row.key: row for row in whole.sessions}
+            self._clients = {row.id: row for row in whole.clients}
+            self._note_questions(whole.questions)
             touched = set(self._watchers)
         else:
+            self._host = changes.host or self._host
+            self._questions = self._questions if changes.questions is None else changes.questions
+            self._instances.update((row.name, row) for row in changes.instances)
             self._sessions.update((row.key, row) for row in changes.sessions)
+            self._clients.update((row.id, row) for row in changes.clients)
             touched = {row.key for row in changes.sessions} & self._watchers.keys()
+        for name in changes.gone_instances:
+            self._instances.pop(name, None)
         for key in changes.gone_sessions:
             self._sessions.pop(key, None)
+        for client in changes.gone_clients:
+            self._clients.pop(client, None)
         self._note_questions(event.question for event in changes.events if isinstance(event, QuestionAsked))
         self._on_events(changes.events)
         for key in touched:

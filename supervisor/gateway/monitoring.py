@@ -29,7 +29,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", summary="Whether prompts are taken in.", responses={503: {"description": "Not now; why."}})
 async def readyz(request: Request) -> Response:
     """No token is needed, so nothing but yes or no is told."""
-    snapshot = await engine_of(request).snapshot()
+    snapshot = mirror_of(request).snapshot()
     is_ready = not snapshot.host.journal_failing and any(
         row.state.value in ("running", "paused", "parked") for row in snapshot.instances
     )
@@ -40,14 +40,13 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request, caller: Operator) -> Response:
     """No user and no session is a label."""
     found: Metrics = request.app.state.metrics
-    mirror_of(request).catch_up()  # every event until now is counted
-    body, media_type = found.expose(await engine_of(request).snapshot())
+    body, media_type = found.expose(mirror_of(request).snapshot())  # which has every event until now counted
     return Response(body, media_type=media_type)
 
 
 @router.get("/agent-stats", summary="Live clients by what they do (S5.27).", responses=problems())
 async def agent_stats(request: Request, caller: Operator) -> dict[str, Any]:
-    return count_agents(await engine_of(request).snapshot())
+    return count_agents(mirror_of(request).snapshot())
 
 
 def count_agents(snapshot: Snapshot) -> dict[str, Any]:
@@ -114,7 +113,7 @@ async def end_agent(request: Request, caller: Operator, session_id: str) -> dict
     "/agent-health", summary="Whether something is wrong (S5.30). An idle house is healthy.", responses=problems()
 )
 async def agent_health(request: Request, caller: Operator) -> dict[str, Any]:
-    snapshot = await engine_of(request).snapshot()
+    snapshot = mirror_of(request).snapshot()
     troubles = [f"{row.name} is {row.state.value}: {row.note}" for row in snapshot.instances if row.parked_for]
     troubles += [f"{row.name} has {row.stalled} stalled" for row in snapshot.instances if row.stalled]
     if snapshot.host.journal_failing:
@@ -127,7 +126,7 @@ async def agent_cleanup(request: Request, caller: Operator) -> dict[str, int]:
     """Hibernates every idle session; conversations stay. Never a busy or asking one."""
     engine, count = engine_of(request), 0
     with acting(caller.actor):
-        for row in (await engine.snapshot()).sessions:
+        for row in mirror_of(request).sessions():
             if row.state is SessionState.IDLE:
                 try:
                     await engine.hibernate(row.key)

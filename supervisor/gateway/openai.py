@@ -66,7 +66,7 @@ class Recent:
 
 @router.get("/models", summary="The agents.", responses=like_openai(problems()))
 async def models(request: Request, caller: AnyCaller) -> dict[str, Any]:
-    names = [row.name for row in (await engine_of(request).snapshot()).instances]
+    names = [row.name for row in mirror_of(request).snapshot().instances]
     shown = [name for name in names if caller.agent in ("", name)]
     return {
         "object": "list",

@@ -92,12 +92,12 @@ async def audit(request: Request, caller: Operator, count: Annotated[int, Query(
 
 @router.get("/instances", summary="The instances.", response_class=Packed, responses=PACKED | SEEN)
 async def instances(request: Request, caller: Operator) -> Response:
-    return Packed((await engine_of(request).snapshot()).instances)
+    return Packed(mirror_of(request).snapshot().instances)
 
 
 @router.get("/clients", summary="The clients.", response_class=Packed, responses=PACKED | SEEN)
 async def clients(request: Request, caller: Operator) -> Response:
-    return Packed((await engine_of(request).snapshot()).clients)
+    return Packed(mirror_of(request).snapshot().clients)
 
 
 @router.get(
@@ -111,7 +111,7 @@ async def sessions(request: Request, caller: AnyCaller) -> Response:
     "/questions", summary="Open questions that the caller may see.", response_class=Packed, responses=PACKED | SEEN
 )
 async def questions(request: Request, caller: AnyCaller) -> Response:
-    found = (await engine_of(request).snapshot()).questions
+    found = mirror_of(request).snapshot().questions
     return Packed([one for one in found if caller.may_reach(one.key.user, one.key.instance)])
 
 
@@ -361,7 +361,7 @@ async def drained(
 ) -> Response:
     """409 when it is not empty after `timeout`."""
     engine = engine_of(request)
-    if instance is not None and instance not in {row.name for row in (await engine.snapshot()).instances}:
+    if instance is not None and instance not in {row.name for row in mirror_of(request).snapshot().instances}:
         raise UnknownTarget(f"no instance {instance}")
     with anyio.move_on_after(timeout) as scope:
         await engine.drained(instance)

@@ -11,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from prometheus_client.parser import text_string_to_metric_families
 
-from supervisor.api.snapshot import SessionRow
+from supervisor.api.snapshot import SessionRow, Snapshot
 from supervisor.api.types import SessionKey
 from supervisor.engine.view import View
 from supervisor.gateway import callers, contract, monitoring, openai, operators
@@ -139,3 +139,26 @@ def test_no_request_is_sent_to_a_thread() -> None:
     for route in routes:
         for call in calls(route.dependant):
             assert inspect.iscoroutinefunction(call), (route.path, call)
+
+
+async def test_no_probe_and_no_count_has_the_rows_of_all_sessions_built(
+    house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are asked for all the time, one of them by strangers, and sessions may be many thousands."""
+    async with house() as home:
+        operator, stranger = await home.operator(), await home.stranger()
+        await operator.post("/chat", json=HELLO, headers={"Accept": "application/json"})
+
+        def refuse() -> Snapshot:
+            raise AssertionError("it looks at every session")
+
+        monkeypatch.setattr(home.supervisor.view, "snapshot", refuse)
+        assert (await stranger.get("/readyz")).status_code == 200
+        for path in (
+            "/metrics", "/agent-stats", "/agent-health", "/agent-sessions", "/sessions", "/questions", "/instances",
+            "/clients", "/offers", "/v1/models",
+        ):  # fmt: skip
+            assert (await operator.get(path)).status_code == 200, path
+        body = {"userId": "ana", "message": "to the only agent"}
+        assert (await operator.post("/turns", json=body)).status_code == 202
+        assert (await operator.post("/agent-cleanup")).status_code == 200
