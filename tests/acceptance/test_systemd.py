@@ -1,4 +1,4 @@
-"""The unit of docs/systemd.md under a real systemd: the manager of a user, in namespaces of its own, which need root."""
+"""The unit of docs/systemd.md under a real systemd: a user's manager in namespaces of its own, which takes root."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ export XDG_RUNTIME_DIR=/run/user/0 HOME={home}
 call() {{ timeout 60 systemctl --user "$@"; }}
 show() {{ call show bullpen --property="$1" --value; }}
 ask() {{ curl --silent --max-time 5 --unix-socket {socket} "http://bullpen$1"; }}
-wait_for() {{ for _ in $(seq 600); do [ "$(eval "$1")" = "$2" ] && return; sleep 0.1; done; echo "not: $1 = $2"; exit 1; }}
+wait_for() {{
+    for _ in $(seq 600); do [ "$(eval "$1")" = "$2" ] && return; sleep 0.1; done
+    echo "not: $1 = $2"; exit 1
+}}
 wait_for 'call is-system-running' running
 call start bullpen && echo "open when it has started: $(ask /healthz)"
 echo "state: $(show ActiveState) $(show Type) $(show NRestarts)"
@@ -66,9 +69,8 @@ def test_the_unit_of_the_page_starts_watches_restarts_and_stops_it(tmp_path: Pat
     state = tmp_path / "state"
     command = f"{sys.executable} -m tui serve --rehearsal --state {state} --templates {ROOT / 'templates'}"
     unit = re.sub(r"(?m)^ExecStart=.*$", f"ExecStart={command}\nWorkingDirectory={ROOT}\nTimeoutAbortSec=2", unit)
-    unit = re.sub(
-        r"(?m)^(User|StateDirectory\w*|EnvironmentFile|After|Wants)=.*\n", "", unit
-    )  # of the system's manager
+    # What only the system's manager has.
+    unit = re.sub(r"(?m)^(User|StateDirectory\w*|EnvironmentFile|After|Wants)=.*\n", "", unit)
     unit = unit.replace("WatchdogSec=30", "WatchdogSec=4").replace("RestartSec=2", "RestartSec=0.2")
     home = tmp_path / "home"
     units = home / ".config/systemd/user"
