@@ -106,6 +106,8 @@ def test_a_dashboard_attaches_chats_outlives_a_restart_and_leaves_all_as_it_is(s
         terminal.press("\x01\x0b[[say: here again]]\r")
         terminal.until(lambda: terminal.text.count("here again") >= 2, "the reply")
 
+        terminal.press("not sent yet")
+        terminal.wait_for("not sent yet")
         terminal.press("\x11")
         terminal.wait_for("Leave this dashboard?", "it only detaches", "Nothing ends")
         terminal.press("y")
@@ -113,6 +115,13 @@ def test_a_dashboard_attaches_chats_outlives_a_restart_and_leaves_all_as_it_is(s
         terminal.assert_sane()
     finally:
         terminal.close()
+    again = Terminal([*BULLPEN, "attach", "--state", str(served.state)], environ=served.environ)
+    try:
+        again.wait_for("ana", "desk")
+        again.press("2\r")
+        again.wait_for("to: desk / ana / default", "not sent yet")
+    finally:
+        again.close()
 
     told = served.run("sessions", "--json")
     assert told.returncode == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from supervisor import Allow, Prompt, Refused, RemoteEngine, SessionKey
+from supervisor import Allow, InvalidPrompt, Prompt, Refused, RemoteEngine, SessionKey
 from supervisor.files.socket_path import SOCKET
 from supervisor.gateway.tokens import Role
 from supervisor.permissions.requests import ToolRequest
@@ -18,6 +20,7 @@ from supervisor.testing import FakeConnection, FakeWorld
 from tests.gateway.conftest import House, MakeTemplate, Open
 from tests.waiting import until
 from tui.cli.chat import chat as chat_module
+from tui.cli.chat.lines import PlainLines
 from tui.cli.chat.opening import Talk, chat_there, choose
 from tui.cli.exit_codes import DONE, FAILED
 from tui.cli.house import forgive_late_reads
@@ -316,3 +319,21 @@ async def test_an_agent_is_chosen_where_there_are_several() -> None:
     with pytest.raises(Refused, match="admin, desk"):
         await choose(Talk(), ["admin", "desk"], Person(is_attended=False))
     assert (await choose(Talk(), ["desk"], person)).agent == "desk"
+
+
+async def test_without_an_editor_a_line_that_was_given_up_is_the_next_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read of a terminal cannot be taken back."""
+    end, keyboard = os.pipe()
+    with os.fdopen(end, encoding="utf-8") as stdin, os.fdopen(keyboard, "wb", buffering=0) as typed:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        lines = PlainLines()
+        with anyio.move_on_after(0.02) as given_up:
+            await lines.answer("? ")
+        assert given_up.cancelled_caught
+        typed.write("hëllo\n".encode())
+        assert await lines.message("> ") == "hëllo"
+        typed.write(b"\xff\n")
+        with pytest.raises(InvalidPrompt, match="not UTF-8"):
+            await lines.message("> ")
+        typed.close()
+        assert await lines.message("> ") is None

@@ -7,7 +7,7 @@ import os
 import sys
 import termios
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -61,6 +61,8 @@ class PlainLines:
         if self.is_attended:
             ask_line(reveal_line(prompt))
         raw = await self._line()
+        if not raw and self.is_attended:
+            ask_line("\n")
         if len(raw) > LONGEST_LINE:
             raise InvalidPrompt(f"a line of standard input holds more than {LONGEST_LINE:,} bytes: no prompt may")
         try:
@@ -71,7 +73,8 @@ class PlainLines:
     async def answer(self, prompt: str) -> str:
         discard_typed()
         ask_line(prompt)
-        raw = await self._line()
+        with _echo(is_on=True):
+            raw = await self._line()
         return raw.decode(errors="replace").strip() if raw else END_OF_INPUT
 
     async def _line(self) -> bytes:
@@ -188,19 +191,23 @@ def is_attended() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-@contextmanager
-def without_echo() -> Iterator[None]:
+def without_echo() -> AbstractContextManager[None]:
     """Keys that are pressed inside the block do not show in the middle of what is printed. They are kept for the next
     message, also when ctrl+c is among them."""
+    return _echo(is_on=False)
+
+
+@contextmanager
+def _echo(*, is_on: bool) -> Iterator[None]:
     try:
         before = termios.tcgetattr(sys.stdin.fileno())
     except (OSError, ValueError, termios.error):
         yield
         return
-    quiet = [*before]
-    quiet[3] = (quiet[3] & ~termios.ECHO) | termios.NOFLSH
+    now = [*before]
+    now[3] = now[3] | termios.ECHO if is_on else (now[3] & ~termios.ECHO) | termios.NOFLSH
     with suppress(termios.error):
-        termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, quiet)
+        termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, now)
     try:
         yield
     finally:
