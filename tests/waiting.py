@@ -18,7 +18,7 @@ CALM = 9
 waited for: a snapshot, a walk through all processes."""
 
 
-async def until(condition: Callable[[], object], within: float = 5.0) -> None:
+async def until(condition: Callable[[], object], within: float = 20.0) -> None:
     """Lets everybody run until the condition holds; fails after `within` seconds."""
     pause = SOON
     with anyio.fail_after(within):
@@ -30,7 +30,7 @@ async def until(condition: Callable[[], object], within: float = 5.0) -> None:
             pause = min(LATE, pause * 1.1)
 
 
-def until_sync(condition: Callable[[], object], within: float = 10.0) -> None:
+def until_sync(condition: Callable[[], object], within: float = 30.0) -> None:
     """The same where there is no loop."""
     deadline = time.monotonic() + within
     while True:

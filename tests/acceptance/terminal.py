@@ -78,8 +78,11 @@ class Terminal:
         """Looks again when something was written, at most fifty times a second, and every tenth of a second for what
         is not on the screen."""
         deadline = time.monotonic() + within
-        while not condition():
-            if time.monotonic() > deadline:
+        while True:
+            began = time.monotonic()
+            if condition():
+                return
+            if began > deadline:
                 raise AssertionError(f"no {what} within {within} s; the screen:\n{self.text}")
             time.sleep(0.02)
             with self._arrived:
