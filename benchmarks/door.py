@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,24 +131,27 @@ async def measure_overhead(plan: Plan, house: Child, client: httpx.AsyncClient, 
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-async def measure_short(plan: Plan, house: Child, client: httpx.AsyncClient) -> dict[str, float]:
-    """Turns in a second over HTTP and inside, and how many replies were not their prompt's."""
-    wrong = 0
+async def measure_short(plan: Plan, house: Child, folder: Path) -> dict[str, float]:
+    """Turns in a second over HTTP, by raw clients, and inside; and how many replies were not their prompt's."""
+    wrong: list[str] = []
 
-    async def work(worker: int) -> None:
-        nonlocal wrong
+    def work(worker: int) -> None:
+        raw = RawClient(folder / "bullpen.sock")
         for number in range(plan.short // plan.callers):
             key = f"key-{worker}-{number}"
-            wrong += (await chat(client, f"user-{worker}", key))["text"] != reply_of(key)
+            if raw.chat(f"user-{worker}", key)["text"] != reply_of(key):
+                wrong.append(key)
+        raw.close()
 
+    limiter = anyio.CapacityLimiter(plan.callers)
     begun = time.perf_counter()
     async with anyio.create_task_group() as group:
         for worker in range(plan.callers):
-            group.start_soon(work, worker)
+            group.start_soon(partial(anyio.to_thread.run_sync, work, worker, limiter=limiter))
     http = plan.short / (time.perf_counter() - begun)
     begun = time.perf_counter()
     await house.ask({"count": plan.short, "at_once": plan.callers}, within=300)
-    return {"http": http, "inside": plan.short / (time.perf_counter() - begun), "wrong": wrong}
+    return {"http": http, "inside": plan.short / (time.perf_counter() - begun), "wrong": len(wrong)}
 
 
 async def measure_streams(plan: Plan, process: psutil.Process, client: httpx.AsyncClient) -> dict[str, float]:
@@ -236,7 +240,7 @@ async def run(plan: Plan, page: Path) -> None:
             await house.read_line(within=60)
             async with open_client(fake) as client:
                 turn = await measure_overhead(plan, house, client, fake)
-                short = await measure_short(plan, house, client)
+                short = await measure_short(plan, house, fake)
                 streams = await measure_streams(plan, psutil.Process(house._process.pid), client)
         async with Child("benchmarks.endpoint") as endpoint:
             url, users = await endpoint.read_line(within=30), str(plan.users)

@@ -228,8 +228,8 @@ async def run(plan: Run, page: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=100)
-    parser.add_argument("--turns", type=int, default=300, help="at least two for each user")
-    parser.add_argument("--rate", type=float, default=0.7, help="arrivals in a second")
+    parser.add_argument("--turns", type=int, default=200, help="at least two for each user")
+    parser.add_argument("--rate", type=float, default=0.6, help="arrivals in a second")
     parser.add_argument("--page", type=Path, default=PAGE)
     given = parser.parse_args()
     anyio.run(run, Run(given.users, max(given.turns, 2 * given.users), given.rate), given.page)
