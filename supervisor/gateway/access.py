@@ -37,10 +37,15 @@ class Caller(NamedTuple):
     def actor(self) -> Actor:
         return Actor(self.name, self.via)
 
+    @property
+    def sees_host(self) -> bool:
+        """Whether paths and processes of this machine are this caller's to see."""
+        # What an operator does may be about any agent: a token that is for one agent has none of it.
+        return not self.agent and self.role in (Role.OPERATOR, Role.READ_ONLY)
+
     def check_operator(self, *, changes: bool) -> None:
         """Raises `NotAllowed`."""
-        # A verb of an operator may be about any agent: a token that is for one agent has none of them.
-        if not self.agent and (self.role is Role.OPERATOR or (self.role is Role.READ_ONLY and not changes)):
+        if self.sees_host and (self.role is Role.OPERATOR or not changes):
             return
         raise NotAllowed(f"the token {self.name} ({self.role}) may not do that: it takes an operator's")
 

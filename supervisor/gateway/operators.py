@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated
 from weakref import WeakKeyDictionary
 
@@ -104,7 +105,8 @@ async def clients(request: Request, caller: Operator) -> Response:
     "/sessions", summary="The sessions that the caller may see.", response_class=Packed, responses=PACKED | SEEN
 )
 async def sessions(request: Request, caller: AnyCaller) -> Response:
-    return Packed([row for row in mirror_of(request).sessions() if caller.may_reach(row.key.user, row.key.instance)])
+    rows = [row for row in mirror_of(request).sessions() if caller.may_reach(row.key.user, row.key.instance)]
+    return Packed(rows if caller.sees_host else [replace(row, workspace="") for row in rows])
 
 
 @router.get(

@@ -239,7 +239,7 @@ anyio.run(main)
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "templates"
     made.mkdir()
-    limits = "concurrency: {maxSessions: 5}\npool: {spares: 0}\n"
+    limits = "concurrency: {maxSessions: 5}\n"
     (made / "desk.md").write_text(TEMPLATE.replace("tools:", f"{limits}tools:"))
     return tmp_path
 

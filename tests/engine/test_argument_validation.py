@@ -235,6 +235,7 @@ async def test_a_queue_is_cleared_only_by_its_own_instance(
         for _ in range(2):
             ticket = await supervisor.submit(Prompt("one", "hello", user="ana"))
             await ticket.accepted()
+        await until(lambda: bool(world.live) and bool(world.live[-1].prompts))
         with pytest.raises(UnknownTarget):
             await supervisor.clear_queue("two", ticket.key)
         assert await supervisor.clear_queue("one", ticket.key) == 1

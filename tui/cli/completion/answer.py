@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui.cli.completion.names import find_names
-
 COMMAND = "complete-words"
 """The first argument by which a script asks: not a command for people."""
 TREE = Path(__file__).with_name("commands.json")
@@ -90,6 +88,8 @@ def _of_kind(kind: str, current: str, given: dict[str, str]) -> list[Suggestion]
         case "answer":
             found = [("allow", "once"), ("deny", "with --reason, why")]
         case _:
+            from tui.cli.completion.names import find_names
+
             found = find_names(kind.split(), current, given)
     return [(name, says) for name, says in found if name.startswith(current) and name.isprintable()]
 
