@@ -58,7 +58,7 @@ def test_bash_is_given_the_part_that_it_replaces(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, last: str, told: str
 ) -> None:
     names = [("desk/ana@x.org/a:b1", ""), ("Report Writer", ""), ("bad\x1b[2J", ""), ("bad\u202e", "")]
-    monkeypatch.setattr("tui.cli.completion.answer.find_names", lambda *_: names)
+    monkeypatch.setattr("tui.cli.completion.names.find_names", lambda *_: names)
     main(["bash", line, last])
     assert capsys.readouterr().out == f"{told}\n"
     main(["bash", "bullpen pause bad", "bad"])
