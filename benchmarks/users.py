@@ -171,7 +171,9 @@ def describe(run: Run, bare: int, started: int) -> str:
     how = "" if is_whole else f" (estimated from {started}: the host has no room for more)"
     ways = ", ".join(f"{count} {way}" for way, count in sorted(run.ways.items()))
     facts = f"{time.strftime('%Y-%m-%d')} · {psutil.cpu_count()} cores · load {psutil.getloadavg()[1]:.1f} at the end"
-    is_met = not (run.early or run.forgotten or run.crossed) and run.peak <= 3 * GiB
+    has_kept_apart = not (run.forgotten or run.crossed)
+    over = run.peak / (3 * GiB) - 1
+    budget = f"{-over:.1%} below" if over <= 0 else f"{over:.1%} above"
     waits = [percentile(run.waits, share) for share in (0.5, 0.95, 1.0)]
     answers = [percentile(run.answers, share) for share in (0.5, 0.95, 1.0)]
     rows = (
@@ -183,10 +185,16 @@ def describe(run: Run, bare: int, started: int) -> str:
             f"{whole / GiB:.2f} GiB{how}",
             f"{run.peak / max(1, whole):.2f} ×",
         ),
+        ("that, against the budget", budget, "", _verdict(over <= 0)),
         ("clients alive at once, at most", run.most_clients, run.users, f"{run.most_clients / run.users:.2f} ×"),
-        ("refused before the wait was over", f"{run.early} of {run.turns}", "", "met" if is_met else "**missed**"),
+        ("refused before the wait was over", f"{run.early} of {run.turns}", "", _verdict(not run.early)),
         ("waited in vain", f"{run.turns - run.outcomes['done'] - run.early} of {run.turns}", "", ""),
-        ("words forgotten, and words of another told", f"{run.forgotten}, {run.crossed}", "", ""),
+        (
+            "words forgotten, and words of another told",
+            f"{run.forgotten}, {run.crossed}",
+            "",
+            _verdict(has_kept_apart),
+        ),
         ("wait for a client, p50 / p95 / longest", _seconds(waits), "", ""),
         ("whole answer, p50 / p95 / longest", _seconds(answers), "", ""),
         ("how turns got a client", ways, "", ""),
@@ -201,6 +209,10 @@ A turn may wait {WAIT} s. The first prompt of each user tells a word, all others
 
 {table}
 """
+
+
+def _verdict(is_met: bool) -> str:
+    return "met" if is_met else "**missed**"
 
 
 def _seconds(values: list[float]) -> str:
