@@ -482,9 +482,12 @@ async def test_a_search_says_which_of_how_many_and_esc_ends_it_before_it_leaves(
         await settle(app, pilot)
         assert "3 of 29" in screen_text(app)
         talk.append(Replied(at=NOW, turn_id="t-1", text="one more needle"))
-        app.chats.refresh_transcript()
-        await settle(app, pilot)
-        assert "3 of 30" in screen_text(app)
+
+        def has_come() -> bool:
+            app.chats.refresh_transcript()
+            return "3 of 30" in screen_text(app)
+
+        await until(has_come)
         await pilot.press("f3")
         await settle(app, pilot)
         assert "4 of 30" in screen_text(app)
