@@ -33,7 +33,7 @@ class CannotOpen(Refused):
 
 
 class DoorLost(BullpenError):
-    """Raised when nobody can come in any more, because another program removed the socket. The engine goes on."""
+    """Raised when another program removed the socket: no client can connect any more. The engine goes on."""
 
 
 class Door:

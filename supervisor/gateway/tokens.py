@@ -97,7 +97,7 @@ class TokenFile:
         self._used[token.id] = time.time()
 
     def write_used(self) -> None:
-        """Writes down when tokens were used last. A disk that takes nothing refuses nobody. Blocking."""
+        """Writes when each token was used last. A disk that cannot be written refuses no request. Blocking."""
         used, self._used = self._used, {}
         if not used:
             return

@@ -149,7 +149,7 @@ class Line:
 
 
 _NOBODY_THERE = ("All connection attempts failed", "No such file or directory", "Connection refused")
-"""What the system says when nobody listens: it adds nothing."""
+"""What the system says when no program listens at the socket: it adds nothing to our own words."""
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 """Each reader holds a connection of its own."""
 

@@ -44,6 +44,20 @@ def hold(connection: FakeConnection, text: str) -> None:
     """The fake answers when the test says so."""
 
 
+class Heard:
+    """All that has been printed; called with some words, it says whether they stand in it."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], stream: str) -> None:
+        """`stream`: `out` or `err`. What the other one holds is lost."""
+        self.text = ""
+        self._capsys = capsys
+        self._stream = stream
+
+    def __call__(self, words: str) -> bool:
+        self.text += getattr(self._capsys.readouterr(), self._stream)
+        return words in self.text
+
+
 @asynccontextmanager
 async def far(home: House) -> AsyncIterator[RemoteEngine]:
     async with RemoteEngine(socket=home.folder / SOCKET) as engine:
@@ -92,13 +106,7 @@ async def test_a_conversation_is_printed_and_followed(
         await (await engine.submit(HELLO)).outcome()
         await looking.logs(engine, "ana")
         assert re.findall(r"\d\d:\d\d:\d\d  (.*)", capsys.readouterr().out) == ["ana: hello", "You said: hello"]
-        out = ""
-
-        def said(text: str) -> bool:
-            nonlocal out
-            out += capsys.readouterr().out
-            return text in out
-
+        said = Heard(capsys, "out")
         async with anyio.create_task_group() as group:
             group.start_soon(looking.logs, engine, "desk/ana/default", True)
             await until(lambda: said("You said: hello"))
@@ -115,19 +123,13 @@ async def test_words_are_followed_as_they_are_written(
     async with house() as home, far(home) as engine, anyio.create_task_group() as group:
         await running(world, engine)
         group.start_soon(looking.logs, engine, "ana", True)
-        out = ""
-
-        def said(text: str) -> bool:
-            nonlocal out
-            out += capsys.readouterr().out
-            return text in out
-
+        said = Heard(capsys, "out")
         world.connections[0].say("Half a sen")
         await until(lambda: said("Half a sen"))
-        assert not out.endswith("\n")
+        assert not said.text.endswith("\n")
         world.connections[0].reply("tence.")
         await until(lambda: said("tence.\n"))
-        assert re.findall(r"(?m)^\d\d:\d\d:\d\d  (.*)$", out) == ["ana: hello", "Half a sentence."]
+        assert re.findall(r"(?m)^\d\d:\d\d:\d\d  (.*)$", said.text) == ["ana: hello", "Half a sentence."]
         group.cancel_scope.cancel()
 
 
@@ -212,9 +214,7 @@ async def test_a_verb_does_it_and_says_so(house: Open, world: FakeWorld, capsys:
         await (await engine.ticket(turn)).outcome()
         assert await verbs.interrupt(engine, "ana", True) == 1
         assert "no turn to stop" in capsys.readouterr().err
-        with anyio.fail_after(5):
-            while (await engine.snapshot()).sessions[0].state is not SessionState.IDLE:  # noqa: ASYNC110
-                await anyio.sleep(0.01)
+        await until(lambda: home.supervisor.view.snapshot().sessions[0].state is SessionState.IDLE)
         await verbs.cleanup(engine)
         assert "1 idle session hibernated" in capsys.readouterr().out
         assert await verbs.clear(engine, "desk", yes=True) == 0
@@ -235,13 +235,7 @@ async def test_a_drain_shows_how_far_it_is_and_returns_when_it_is_over(
         async def drain() -> None:
             codes.append(await verbs.drain(engine, "desk", deadline=60, wait=True, yes=True))
 
-        told = ""
-
-        def says(text: str) -> bool:
-            nonlocal told
-            told += capsys.readouterr().err
-            return text in told
-
+        says = Heard(capsys, "err")
         async with anyio.create_task_group() as group:
             group.start_soon(drain)
             await until(lambda: says("0 of 2 turns done, 1 client left"))
@@ -264,13 +258,7 @@ async def test_fewer_turns_in_parallel_than_run_are_told_and_a_stop_says_what_is
         await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
         await verbs.scale(engine, "desk", 1)
         assert "1 turn more than that is let end" in capsys.readouterr().out
-        told = ""
-
-        def says(text: str) -> bool:
-            nonlocal told
-            told += capsys.readouterr().err
-            return text in told
-
+        says = Heard(capsys, "err")
         async with anyio.create_task_group() as group:
             group.start_soon(verbs.stop, engine, True)
             await home.left.wait()
@@ -354,13 +342,7 @@ async def test_what_is_followed_says_when_the_line_breaks_and_when_it_is_back(
     house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finding, "LOOK_SECONDS", 0.01)
-    told = ""
-
-    def says(text: str) -> bool:
-        nonlocal told
-        told += capsys.readouterr().err
-        return text in told
-
+    says = Heard(capsys, "err")
     async with house() as home, far(home) as engine, anyio.create_task_group() as group:
         group.start_soon(looking.events, engine, 50, True)
         await until(lambda: says("following"))
@@ -387,13 +369,7 @@ async def test_a_question_of_the_asked_turn_is_left_to_an_operator_without_a_ter
     world.on_prompt = ask_first
     async with house() as home, far(home) as engine, anyio.create_task_group() as group:
         group.start_soon(ask.ask_there, HELLO, engine)
-        told = ""
-
-        def says(text: str) -> bool:
-            nonlocal told
-            told += capsys.readouterr().err
-            return text in told
-
+        says = Heard(capsys, "err")
         await until(lambda: says("waits for an operator: bullpen answer"))
         assert not verdicts
         (question,) = (await engine.snapshot()).questions

@@ -91,7 +91,8 @@ class Chat:
         is_own: bool = False,
     ) -> None:
         """`prompt` is what every message becomes; `key` its session, as far as that is known before the first one;
-        `way` are the options that lead to this bullpen. `is_own` says that nobody but this chat reaches it."""
+        `way` are the options that lead to this bullpen. `is_own` says that this
+        bullpen was started for this chat, and that no other program reaches it."""
         self._engine = engine
         self._lines = lines
         self._prompt = prompt
@@ -117,7 +118,7 @@ class Chat:
         self._draft = ""
 
     async def run(self) -> int:
-        """Returns the exit code. Raises what `Engine` raises when there is nobody to be told."""
+        """Returns the exit code. Raises what `Engine` raises when the messages come from a pipe."""
         try:
             async with telling_of_the_line(self._engine, self._say), anyio.create_task_group() as self._listeners:
                 await self._greet()

@@ -16,7 +16,7 @@ TREE = Path(__file__).with_name("commands.json")
 """Made by scripts/make_completion.py."""
 SHELLS = ("bash", "zsh", "fish")
 BREAKS = "@:="
-"""Where bash begins a new word, and nobody else does."""
+"""Characters at which bash begins a new word, and no other shell does."""
 Suggestion = tuple[str, str]
 """(what may stand there, what that is)."""
 
