@@ -27,16 +27,17 @@ async def start_sleeper(house: House) -> tuple[object, list[psutil.Process]]:
     await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
     (pid,) = house.pids
     root = psutil.Process(pid)
-    await until(lambda: len(names_below(root).intersection({"sleep", "bash"})) == 2, within=30)
+    # Of the shell, which may be any, nothing is taken for granted: not its name, nor that it does not become the last.
+    await until(lambda: names_below(root).count("sleep") == 2, within=30)
     return ticket, [root, *root.children(recursive=True)]
 
 
-def names_below(root: psutil.Process) -> set[str]:
+def names_below(root: psutil.Process) -> list[str]:
     """Names of its descendants; one that ends while it is looked at is left out."""
-    names = set()
+    names = []
     for process in list_tree(root)[1:]:
         with contextlib.suppress(*LOST):
-            names.add(process.name())
+            names.append(process.name())
     return names
 
 
