@@ -62,7 +62,7 @@ VERBS: tuple[Verb, ...] = (
         "Tells what operators did: who, from where, when and to what.",
         "GET /audit",
         "audit",
-        "audit",
+        "list('audit')",
     ),
     Verb("submit", Subject.SESSION, "Takes a prompt in.", "POST /turns", "ask", "new_chat"),
     Verb("turn", Subject.TURN, "Tells how far a turn is, or how it ended.", "GET /turns/{turn_id}", "turn", "facts"),

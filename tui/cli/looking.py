@@ -12,7 +12,7 @@ import typer
 from tui.cli.exit_codes import FAILED
 from tui.cli.house import JsonOption, command, telling_of_the_line
 from tui.cli.output import say, tell, write
-from tui.cli.tables import show_json, show_table
+from tui.cli.tables import show_json, show_listing, show_table
 from tui.cli.targets import check_agent, find_question, find_session
 
 if TYPE_CHECKING:
@@ -310,22 +310,7 @@ async def audit(
     as_json: JsonOption = False,
 ) -> None:
     """What operators did: who, from where, when, to what. Oldest first."""
-    found = await engine.audit(count)
-    if as_json:
-        show_json(found)
-        return
-    rows = [
-        (
-            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)),
-            one.by,
-            one.via,
-            one.verb,
-            "/".join(filter(None, (one.instance, one.user, one.session))) or one.client or one.turn or "-",
-            one.detail,
-        )
-        for one in found
-    ]
-    show_table(("WHEN", "WHO", "FROM", "VERB", "WHAT", "DETAIL"), rows, none="no operator has done anything yet")
+    show_listing("audit", await engine.audit(count), as_json=as_json)
 
 
 @command(app)

@@ -37,6 +37,17 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, none: 
         say(clean_cell(line, edge) if edge else line)
 
 
+def show_listing(name: str, found: Any, *, as_json: bool) -> None:
+    """What the engine answered, as the list of that name (`tui.operator.listings`) is written."""
+    from tui.operator.listings import LISTINGS
+
+    if as_json:
+        show_json(found)
+    else:
+        listing = LISTINGS[name]
+        show_table(listing.columns, listing.rows(found), none=listing.none)
+
+
 def show_json(value: Any) -> None:
     """One line, in ASCII: nothing in it acts on a terminal."""
     from supervisor import pack

@@ -9,16 +9,17 @@ from typing import NamedTuple
 from supervisor import SessionKey
 from tui.engine_link.bridge import Bridge
 from tui.operator.limit_line import complete_limits
+from tui.operator.listings import LISTINGS
 
 ON_INSTANCE = ("pause", "resume", "drain", "kill", "clear", "scale", "chat", "new")
 ON_SESSION = ("interrupt", "clear", "withdraw", "replay", "drop", "hibernate", "compact", "close", "open")
 ON_LIMIT = ("set",)
 ON_USER = ("forget",)
-ON_VIEW = ("sort", "filter", "theme", "audit")
+ON_VIEW = ("sort", "filter", "theme", *LISTINGS)
 ON_MARKS = ("broadcast",)
 VERBS = sorted({*ON_INSTANCE, *ON_SESSION, *ON_LIMIT, *ON_USER, *ON_VIEW, *ON_MARKS})
 
-ALONE = ("new", "chat", "filter", "audit", *ON_MARKS)
+ALONE = ("new", "chat", "filter", *LISTINGS, *ON_MARKS)
 """Verbs that mean something without a target."""
 
 MOST_FITS = 200

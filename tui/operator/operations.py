@@ -13,7 +13,6 @@ from functools import partial
 import anyio
 
 from supervisor import (
-    ActionTaken,
     Answer,
     BullpenError,
     ConversationReader,
@@ -26,6 +25,7 @@ from supervisor import (
     Source,
     Ticket,
 )
+from tui.operator.listings import Listing
 from tui.wording import format
 
 OPERATOR = "operator"
@@ -67,9 +67,9 @@ class Operations:
         except BullpenError:
             return Glimpse((), "")
 
-    async def audit(self) -> tuple[ActionTaken, ...]:
-        """The last verbs of operators, oldest first. Raises `JournalFailed`."""
-        return await self._engine.audit()
+    async def rows_of(self, listing: Listing, argument: str = "") -> list[Sequence[str]]:
+        """The rows of a list as they are now. Raises `BullpenError`."""
+        return [*listing.rows(await listing.ask(self._engine, argument))]
 
     async def answer(self, question_id: str, answer: Answer) -> None:
         await self._engine.answer(question_id, answer)

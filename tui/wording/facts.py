@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from supervisor import (
-    ActionTaken,
     ClientRow,
     HostRow,
     InstanceRow,
@@ -257,13 +256,3 @@ def _oldest(at: float | None, now: float) -> str:
 
 def _moment(at: float, now: float) -> str:
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))}, {format.age(now - at)} ago"
-
-
-def audit_facts(done: Sequence[ActionTaken]) -> Facts:
-    """What operators did, the latest first."""
-    told: Facts = []
-    for action in reversed(done):
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(action.at))
-        target = "/".join(part for part in (action.instance, action.user, action.session) if part)
-        told.append((when, f"{action.by} by {action.via}: {action.verb} {target}  {action.detail}".rstrip()))
-    return told or [("", "nothing yet")]

@@ -130,7 +130,7 @@ VERBS: tuple[Verb, ...] = (
          STEER, words="hibernate SESSION"),
     Verb("compact", "", "compact", "Put a summary in the place of the conversation so far.", Target.SESSION, STEER,
          words="compact SESSION"),
-    Verb("audit", "", "audit", "Show what operators did: who, from where, when and to what.", Target.VIEW, LOOK,
+    Verb("list('audit')", "", "audit", "Show what operators did: who, from where, when and to what.", Target.VIEW, LOOK,
          words="audit"),
     Verb("forget_user", "", "forget", "Remove a person: every session, what was said in it, and its files.",
          Target.SESSION, STOP, words="forget USER", confirms=True),

@@ -33,6 +33,7 @@ from tui.operator.completion import (
     users,
 )
 from tui.operator.limit_line import mistake_in_limit, read_limit, tell_limit
+from tui.operator.listings import LISTINGS
 from tui.operator.operations import OPERATOR
 from tui.operator.orders import Thing
 from tui.screens.dialogs.ask_text import AskTextScreen
@@ -318,8 +319,8 @@ def run(screen: LookingScreen, line: str) -> None:
             screen.filter_active(rest)
         case "theme":
             screen.app.theme = rest
-        case "audit":
-            screen.action_audit()
+        case name if name in LISTINGS:
+            screen.action_list(name, rest)
         case "broadcast":
             screen.action_broadcast()
         case "open":

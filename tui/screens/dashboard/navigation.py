@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterable
 from textual import events, on
 from textual.widgets import Input
 
-from supervisor import BullpenError, ClientRow, InstanceRow, Offer, Question, SessionKey, SessionRow, SessionState
+from supervisor import ClientRow, InstanceRow, Offer, Question, SessionKey, SessionRow, SessionState
 from tui.engine_link.bridge import Bridge
 from tui.kept.preferences import Preferences
 from tui.operator.app import app_of
+from tui.operator.listings import LISTINGS
 from tui.operator.operations import OPERATOR, Operations
 from tui.operator.orders import Thing
 from tui.screens.dashboard.operator_verbs import OperatorScreen
 from tui.screens.dialogs.describe import DescribeScreen
+from tui.screens.dialogs.listing import ListingScreen
 from tui.screens.dialogs.whole_question import QuestionScreen
 from tui.tables.inbox_rows import Item, inbox_order, item_key
 from tui.tables.layout import Column
 from tui.tables.live_table import LiveTable
 from tui.tables.table import LineTable
-from tui.terminal.input_queue import ENGINE_WORK
 from tui.widgets.event_log import EventLog
 from tui.wording import facts
 
@@ -325,16 +326,8 @@ class LookingScreen(OperatorScreen):
         host = self.bridge.host
         self._describe("host", facts.host_facts(host, self.bridge.limits.get("", {}), self._clock()))
 
-    def action_audit(self) -> None:
-        self.app.run_worker(self._show_audit(), group=ENGINE_WORK)
-
-    async def _show_audit(self) -> None:
-        try:
-            done = await self.operations.audit()
-        except BullpenError as error:
-            self.app.notify(str(error), severity="error", markup=False)
-            return
-        self._describe("what operators did", facts.audit_facts(done))
+    def action_list(self, name: str, argument: str = "") -> None:
+        self.app.push_screen(ListingScreen(LISTINGS[name], argument, self.operations))
 
     def _describe(self, title: str, shown: facts.Facts) -> None:
         self.app.push_screen(DescribeScreen(title, shown))

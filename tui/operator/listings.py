@@ -1,0 +1,54 @@
+"""What can be listed and is no row of the dashboard: for its list dialog and for the commands that print tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor import ActionTaken, Engine
+
+Rows = Iterable[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list: what the engine is asked, and how its answer is written."""
+
+    name: str
+    """What is typed after `:`; the command and the engine's method have the same name."""
+    title: str
+    columns: tuple[str, ...]
+    """Headings, in capitals. The last column takes what room is left."""
+    ask: Callable[[Engine, str], Awaitable[Any]]
+    """Gets the engine, and what was typed behind the name. Raises `BullpenError`."""
+    rows: Callable[[Any], Rows]
+    """A cell for each column; whole, and not cleaned."""
+    none: str
+    """What is told when there are no rows."""
+
+
+def _audit_rows(done: Iterable[ActionTaken]) -> Rows:
+    for one in done:
+        yield (
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)),
+            one.by,
+            one.via,
+            one.verb,
+            "/".join(filter(None, (one.instance, one.user, one.session))) or one.client or one.turn or "-",
+            one.detail,
+        )
+
+
+AUDIT = Listing(
+    "audit",
+    "what operators did",
+    ("WHEN", "WHO", "FROM", "VERB", "WHAT", "DETAIL"),
+    lambda engine, _: engine.audit(),
+    _audit_rows,
+    "no operator has done anything yet",
+)
+
+LISTINGS: dict[str, Listing] = {listing.name: listing for listing in (AUDIT,)}
+"""By name."""
