@@ -143,6 +143,7 @@ def table() -> str:
     return "\n".join(["| task | keys | how many |", "|---|---|---|", *rows, ""])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 def test_the_commonest_tasks_take_the_keys_that_the_guide_counts(tmp_path: Path) -> None:
     folder = tmp_path / "templates"

@@ -115,7 +115,7 @@ def placed(value: Any, uuid: str) -> Any:
 @pytest.mark.slow
 @given(lines())
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     phases=(Phase.generate,),

@@ -34,7 +34,7 @@ async def live(folder: Path, steps: list[tuple[int, str]], *, tells: bool) -> fl
     left = list(steps)
     booked = 0.0
     while left:
-        quick = Settings(state_dir=folder / "state", control_timeout=0.05)
+        quick = Settings(state_dir=folder / "state", control_timeout=0.05, kill_grace=0.1)
         async with Supervisor([template], quick, connect=world.connect) as supervisor:
             await work(supervisor, world, left)
         booked = (await supervisor.snapshot()).sessions[0].usage.cost_usd

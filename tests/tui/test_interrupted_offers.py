@@ -100,7 +100,7 @@ async def test_a_session_without_an_offer_has_neither_key() -> None:
         assert engine.calls == []
 
 
-@pytest.mark.parametrize(("word", "verb"), [("replay", "replay"), ("drop", "drop_offer")])
+@pytest.mark.parametrize(("word", "verb"), [("replay", "replay"), pytest.param("drop", "drop_offer", marks=pytest.mark.exhaustive)])
 async def test_the_same_can_be_typed(word: str, verb: str) -> None:
     engine = only_offers()
     async with playing(engine) as (app, pilot):
@@ -209,7 +209,9 @@ async def test_an_offer_that_expired_meanwhile_says_so() -> None:
         assert "dropped now" in screen_text(app)
 
 
-@pytest.mark.parametrize("press", [["R"], ["Z"], ["d"], ["enter"], ["4", "d"], ["i", "d"]])
+@pytest.mark.parametrize(
+    "press", [["R"], ["i", "d"], *(pytest.param(keys, marks=pytest.mark.exhaustive) for keys in (["Z"], ["d"], ["enter"], ["4", "d"]))]
+)
 async def test_an_interrupted_prompt_neither_crashes_nor_acts(press: list[str]) -> None:
     """R5: its text comes from outside and stands on every screen."""
     engine = only_offers()
