@@ -43,7 +43,7 @@ class Ledger(NamedTuple):
     used: int = 0
     """For all of them. A client that is ending counts until it is gone."""
     coming: int = 0
-    """Of that, what has not been measured: expected of clients on their way in."""
+    """Of that, what has not been measured: expected of clients whose first turn is not over."""
     leaving: int = 0
     """Of that, what is charged for clients that are ending."""
 
@@ -57,8 +57,9 @@ class Ledger(NamedTuple):
 
 
 def charge(slot: Slot, measured: int, reserve: int) -> int:
-    """Bytes. A client that is not ready yet, or was never measured, counts for at least the reserve."""
-    return measured if measured and not slot.is_coming else max(measured, reserve)
+    """Bytes. Until its first turn is over a client counts for at least the reserve: it has not grown to its size yet,
+    and nothing asks again before that turn begins."""
+    return measured if measured and slot.turns > 0 else max(measured, reserve)
 
 
 def count_up(slots: Iterable[Slot], reserve: int) -> Ledger:

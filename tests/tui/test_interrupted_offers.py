@@ -100,7 +100,9 @@ async def test_a_session_without_an_offer_has_neither_key() -> None:
         assert engine.calls == []
 
 
-@pytest.mark.parametrize(("word", "verb"), [("replay", "replay"), pytest.param("drop", "drop_offer", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    ("word", "verb"), [("replay", "replay"), pytest.param("drop", "drop_offer", marks=pytest.mark.exhaustive)]
+)
 async def test_the_same_can_be_typed(word: str, verb: str) -> None:
     engine = only_offers()
     async with playing(engine) as (app, pilot):
@@ -210,7 +212,12 @@ async def test_an_offer_that_expired_meanwhile_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "press", [["R"], ["i", "d"], *(pytest.param(keys, marks=pytest.mark.exhaustive) for keys in (["Z"], ["d"], ["enter"], ["4", "d"]))]
+    "press",
+    [
+        ["R"],
+        ["i", "d"],
+        *(pytest.param(keys, marks=pytest.mark.exhaustive) for keys in (["Z"], ["d"], ["enter"], ["4", "d"])),
+    ],
 )
 async def test_an_interrupted_prompt_neither_crashes_nor_acts(press: list[str]) -> None:
     """R5: its text comes from outside and stands on every screen."""

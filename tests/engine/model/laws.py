@@ -94,8 +94,8 @@ def _breaches_of_memory(picture: Snapshot) -> Iterator[str]:
 
 
 def charge(client: ClientRow, reserve: int) -> int:
-    """Bytes a client counts for: what it uses, and at least the reserve before that is known."""
-    is_known = client.memory_bytes > 0 and client.state not in _COMING
+    """Bytes a client counts for: what it uses, and at least the reserve until its first turn is over."""
+    is_known = client.memory_bytes > 0 and client.turns > 0
     return client.memory_bytes if is_known else max(client.memory_bytes, reserve)
 
 

@@ -60,24 +60,29 @@ def test_a_client_that_was_never_measured_is_charged_the_reserve_until_it_is_gon
     assert charged(add_slot(Pool(1), state), 200) == 200
 
 
-@pytest.mark.parametrize("state", [SlotState.RESERVED, SlotState.STARTING])
-def test_a_client_that_still_starts_is_charged_the_reserve_although_it_measures_less(state: SlotState) -> None:
+@pytest.mark.parametrize("state", list(PATHS))
+def test_a_client_is_charged_the_reserve_until_its_first_turn_is_over_although_it_measures_less(
+    state: SlotState,
+) -> None:
+    """A spare that measures little grows in the turn that it is taken for, and nothing is asked again before that."""
     pool = Pool(2)
     assert charged(add_slot(pool, state, 20), 200) == 200
     assert charged(add_slot(pool, state, 300), 200) == 300
 
 
 @pytest.mark.parametrize("state", [SlotState.READY, SlotState.BUSY, SlotState.ASKING, SlotState.CLOSING])
-def test_a_measured_client_is_charged_what_it_measures(state: SlotState) -> None:
-    assert charged(add_slot(Pool(1), state, 20), 200) == 20
+def test_a_client_that_has_worked_is_charged_what_it_measures(state: SlotState) -> None:
+    slot = add_slot(Pool(1), state, 20)
+    slot.turns = 1
+    assert charged(slot, 200) == 20
 
 
 def test_the_ledger_says_what_is_used_coming_and_leaving() -> None:
     pool = Pool(4)
-    add_slot(pool, SlotState.BUSY, 500)
+    add_slot(pool, SlotState.BUSY, 500).turns = 1
     add_slot(pool, SlotState.STARTING, 50)
     add_slot(pool, SlotState.RESERVED)
-    add_slot(pool, SlotState.CLOSING, 300)
+    add_slot(pool, SlotState.CLOSING, 300).turns = 1
     ledger = count_up(pool, 200)
     assert ledger == Ledger(used=500 + 200 + 200 + 300, coming=150 + 200, leaving=300)
     assert ledger + ledger == Ledger(2400, 700, 600)
