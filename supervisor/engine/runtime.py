@@ -39,6 +39,7 @@ from supervisor.journal import Journal, Note
 from supervisor.journal.past_events import tell_past
 from supervisor.process.adopted import adopting
 from supervisor.process.client import Client
+from supervisor.process.connection import Connector
 from supervisor.process.end_reason import EndReason
 from supervisor.process.patience import KILL
 from supervisor.recovery.offers import OfferDesk
@@ -115,10 +116,11 @@ class Runtime:
         self._name = name
         self._turns = TurnRegistry(self._host, self.view, on_end=self._notice_emptiness)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
-        make = connect or bundled_cli(settings, environment or {})
+        self._make_connector = connect or bundled_cli(settings, environment or {})
+        self._environment = environment or {}
         for template in templates:
-            missing = tuple(missing_skills(template, environment or {}))
-            self._instances[template.name] = Instance(template, make(template), self._host, missing)
+            connector, missing = self._compile(template)
+            self._instances[template.name] = Instance(template, connector, self._host, missing)
 
     @property
     def settings(self) -> Settings:
@@ -174,6 +176,16 @@ class Runtime:
             self._stopped.set()
         if self.failure is not None:
             raise self.failure
+
+    def _compile(self, template: Template) -> tuple[Connector, tuple[str, ...]]:
+        """What starts the template's clients, and what these go without, in words. Blocking."""
+        return self._make_connector(template), tuple(missing_skills(template, self._environment))
+
+    async def replace_template(self, template: Template) -> None:
+        """The template of an instance has changed: it reaches every session at its next idle boundary. Raises
+        `ConfigurationError` when clients cannot be started with it, and changes nothing then."""
+        connector, missing = await anyio.to_thread.run_sync(self._compile, template)
+        self._running_instance(template.name).handle(stimuli.ReplaceTemplate(template, connector, missing))
 
     async def _take_over(self, journal: Journal) -> None:
         """What an earlier run left behind: its processes are ended first, for each would be a second writer."""

@@ -8,6 +8,7 @@ from supervisor.instance.circuit_breaker import CRASHES, CircuitBreaker
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.detached_turns import DetachedTurns
+from supervisor.instance.rollout import Rollout
 from supervisor.instance.turns import Turns
 from supervisor.process.client import Client
 from supervisor.process.end_reason import EndReason
@@ -23,13 +24,21 @@ class ClientReports:
     """One method for each stimulus that a client's report is."""
 
     def __init__(
-        self, core: InstanceCore, turns: Turns, clients: Clients, detached: DetachedTurns, circuit: CircuitBreaker
+        self,
+        core: InstanceCore,
+        turns: Turns,
+        clients: Clients,
+        *,
+        detached: DetachedTurns,
+        circuit: CircuitBreaker,
+        rollout: Rollout,
     ) -> None:
         self._core = core
         self._turns = turns
         self._clients = clients
         self._detached = detached
         self._circuit = circuit
+        self._rollout = rollout
         self._host = core.host
         self._feed = core.host.feed
         self._clock = core.host.clock
@@ -229,6 +238,7 @@ class ClientReports:
             self._host.journal.forget_client(slot.mark)
         if kind is not None:
             self._circuit.note_bad_end(session, kind)
+        self._rollout.note_gone(slot, is_worth_another_try=kind in CRASHES)
         if session is None:
             self._core.discard(slot)
         if session is not None:

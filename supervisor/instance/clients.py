@@ -11,7 +11,7 @@ from supervisor.instance.core import InstanceCore
 from supervisor.journal import ClientRecord
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.client import Client
-from supervisor.process.connection import Connector, Launch
+from supervisor.process.connection import Launch
 from supervisor.process.end_reason import EndReason
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
@@ -20,8 +20,7 @@ from supervisor.sessions.slot import Slot
 class Clients:
     """Reserves places, starts processes for them, and records their names before they run."""
 
-    def __init__(self, core: InstanceCore, connector: Connector, listener: ClientListener) -> None:
-        self.connector = connector
+    def __init__(self, core: InstanceCore, listener: ClientListener) -> None:
         self._core = core
         self._host = core.host
         self._listener = listener
@@ -31,12 +30,13 @@ class Clients:
         """Reserves a place and starts a client in it: for the session, or as a spare."""
         resume = session is not None and session.has_history
         uuid = session.uuid if session is not None and resume else str(uuid4())
+        connector = self._core.connector_for(session)
         self._numbers += 1
         slot = Slot(
             f"{self._core.name}-{self._numbers}",
             uuid,
             self._workspace_for(uuid),
-            self.connector.digest,
+            connector.digest,
             resume=resume,
             at=self._host.clock.wall(),
         )
@@ -57,9 +57,7 @@ class Clients:
             ask=ask,
         )
         host = self._host
-        slot.client = Client(
-            slot, self.connector.open(launch), self._listener, host.deadlines, host.starts, host.patience
-        )
+        slot.client = Client(slot, connector.open(launch), self._listener, host.deadlines, host.starts, host.patience)
         self._core.pool.add(slot)
         # Before it is started: whatever becomes of this process, the next run can find and end it.
         self.note_client(slot)
@@ -73,10 +71,18 @@ class Clients:
         """Makes the place the session's own."""
         self._core.leave_conversation(session, slot)
         session.adopt(slot)
+        slot.is_stale = not self._core.is_wanted(slot)
         session.tell_broken(slot.servers)
         self._core.save(session)
         self.note_client(slot)
         self._core.touch(session)
+
+    def judge(self) -> None:
+        """Notes which clients were started with options that are not wanted any more. Call it whenever other ones are
+        wanted: of the instance, or of one session."""
+        for slot in self._core.pool:
+            slot.is_stale = not self._core.is_wanted(slot)
+            self._host.feed.touch_client(slot.id)
 
     def note_client(self, slot: Slot) -> None:
         """Records its processes' names: mark, pid and start time, as far as they are known."""

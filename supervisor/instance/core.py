@@ -6,11 +6,12 @@ import statistics
 from collections import deque
 
 from supervisor.api import events as past
-from supervisor.api.types import InstanceState, SessionKey
+from supervisor.api.types import Archetype, InstanceState, SessionKey
 from supervisor.clock import Clock
 from supervisor.config.restrictions import describe_walls
 from supervisor.config.templates import Template
 from supervisor.instance.shared import HostContext
+from supervisor.process.connection import Connector
 from supervisor.scheduling.circuit_state import Park
 from supervisor.sessions.backoff import Backoff
 from supervisor.sessions.pool import Pool
@@ -28,15 +29,18 @@ TREND = 60
 class InstanceCore:
     """State, and no decisions: the other parts take this one, and never each other's owner."""
 
-    def __init__(self, template: Template, host: HostContext, missing: tuple[str, ...] = ()) -> None:
-        """`missing`: what its clients go without, in words, besides what its template forbids."""
+    def __init__(
+        self, template: Template, connector: Connector, host: HostContext, missing: tuple[str, ...] = ()
+    ) -> None:
+        """`connector` starts its clients. `missing`: what these go without, in words, besides what its template
+        forbids."""
         self.host = host
         self.template = template
-        """Its limits may be replaced while it runs (`apply`), what is compiled into clients may not."""
+        """Replaced while it runs: its limits by `apply`, and with them what clients are started with by `replace`."""
+        self.connector = connector
         self.walls = (*describe_walls(template), *missing)
         """What its clients cannot reach, in words."""
         self.name = template.name
-        self.archetype = template.archetype
         self.pool = Pool(template.client_limit)
         self.sessions: dict[SessionKey, Session] = {}
         self.state = InstanceState.RUNNING
@@ -70,6 +74,19 @@ class InstanceCore:
         return f"<Instance {self.name} {self.state}, {len(self.sessions)} sessions, {self.pool!r}>"
 
     # Questions about it
+
+    @property
+    def archetype(self) -> Archetype:
+        return self.template.archetype
+
+    def connector_for(self, session: Session | None) -> Connector:
+        """What starts the session's next client; the next spare for None. Its digest is the one that the session wants
+        of the client it has."""
+        return self.connector
+
+    def is_wanted(self, slot: Slot) -> bool:
+        """Whether it was started with the options that are wanted of it now."""
+        return slot.digest == self.connector_for(slot.session).digest
 
     @property
     def clock(self) -> Clock:
@@ -113,6 +130,12 @@ class InstanceCore:
         return disk.of_session.get(session.uuid, 0) if disk is not None else 0
 
     # Its state
+
+    def replace(self, template: Template, connector: Connector, missing: tuple[str, ...]) -> None:
+        """The template has changed: clients are started with that connector from now on."""
+        self.connector = connector
+        self.walls = (*describe_walls(template), *missing)
+        self.apply(template)
 
     def apply(self, template: Template) -> None:
         """The same template with other limits."""

@@ -28,6 +28,7 @@ from supervisor.instance.core import InstanceCore
 from supervisor.instance.deadlines import Deadlines
 from supervisor.instance.detached_turns import DetachedTurns
 from supervisor.instance.memory_ceilings import MemoryCeilings
+from supervisor.instance.rollout import Rollout
 from supervisor.instance.scheduler import Scheduler
 from supervisor.instance.shared import HostContext
 from supervisor.instance.stimuli import Fact, Request, Stimulus
@@ -48,15 +49,16 @@ class Instance:
         self, template: Template, connector: Connector, host: HostContext, missing: tuple[str, ...] = ()
     ) -> None:
         """`missing`: what its clients go without, in words, besides what its template forbids."""
-        self.core = core = InstanceCore(template, host, missing)
+        self.core = core = InstanceCore(template, connector, host, missing)
         self.turns = turns = Turns(core, self.handle)
-        self.clients = clients = Clients(core, connector, ClientListener(core, self.handle))
-        self.scheduler = scheduler = Scheduler(core, turns, clients, self.handle)
+        self.clients = clients = Clients(core, ClientListener(core, self.handle))
+        self.rollout = rollout = Rollout(core, clients)
+        self.scheduler = scheduler = Scheduler(core, turns, clients, rollout, self.handle)
         self._detached = detached = DetachedTurns(core, turns, clients, scheduler)
         self._ceilings = MemoryCeilings(core, clients, scheduler.reserve)
         self._stopping = stopping = Stopping(core, turns, detached)
         self._circuit = circuit = CircuitBreaker(core, stopping)
-        self._reports = ClientReports(core, turns, clients, detached, circuit)
+        self._reports = ClientReports(core, turns, clients, detached=detached, circuit=circuit, rollout=rollout)
         self._deadlines = Deadlines(
             core, turns, clients, scheduler=scheduler, detached=detached, stopping=stopping, circuit=circuit
         )
@@ -245,6 +247,8 @@ class Instance:
                 verbs.adjust(limit, value, most=most)
             case stimuli.ApplyTemplate(template):
                 self.core.apply(template)
+            case stimuli.ReplaceTemplate(template, connector, missing):
+                self.rollout.replace(template, connector, missing)
             case stimuli.Tidy(now):
                 return self._deadlines.tidy(now)
             case _:

@@ -9,6 +9,7 @@ from supervisor.api import events as past
 from supervisor.api.types import InstanceState, SessionKey, SlotState
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
+from supervisor.instance.rollout import Rollout
 from supervisor.instance.stimuli import Handle, StartLost
 from supervisor.instance.turns import Turns
 from supervisor.process.end_reason import EndReason
@@ -22,6 +23,7 @@ from supervisor.scheduling.dispatcher import (
     OpenSpare,
     Outlook,
     Recycle,
+    Roll,
     Scene,
     decide,
     has_free_turn,
@@ -43,15 +45,16 @@ class Scheduler:
     `run` is called by `Instance.handle` alone, after everything that happens.
     """
 
-    def __init__(self, core: InstanceCore, turns: Turns, clients: Clients, handle: Handle) -> None:
+    def __init__(self, core: InstanceCore, turns: Turns, clients: Clients, rollout: Rollout, handle: Handle) -> None:
         """`handle` is given what becomes of the record that a turn begins."""
-        self.reserve = Reserve(clients.connector.expected_bytes)
+        self.reserve = Reserve(core.connector.expected_bytes)
         """What one more client is expected to need."""
         self.shortage = Shortage()
         self._core = core
         self._host = core.host
         self._turns = turns
         self._clients = clients
+        self._rollout = rollout
         self._handle = handle
         self._places: dict[SessionKey, int] = {}
         core.host.room.add(self)
@@ -93,7 +96,7 @@ class Scheduler:
     @property
     def has_found_room(self) -> bool:
         """It could use one more client, and the host has room for it now."""
-        is_short = self.waits_since is not None or self._wants_spare
+        is_short = self.waits_since is not None or self._wants_spare or self._rollout.successor is not None
         return is_short and self._host.room.find_house_shortage(self) is None
 
     @property
@@ -153,11 +156,12 @@ class Scheduler:
         """All that the next decision depends on."""
         spares = self._spares_wanted
         # Bytes are added up only where a client might be opened: not on the way of a prompt to its own, warm one.
-        needs_room = self.lacks_client or self.pool.spares < spares
+        successor = self._rollout.successor
+        needs_room = self.lacks_client or successor is not None or self.pool.spares < spares
         return Scene(
             state=self._core.state,
             pool=self.pool,
-            digest=self._clients.connector.digest,
+            wanted=lambda session: self._core.connector_for(session).digest,
             is_recording=not self._host.recording_fails,
             max_sessions=self.turn_limit,
             ready=self._turns.ready,
@@ -165,6 +169,8 @@ class Scheduler:
             may_open=needs_room and self._host.room.find_shortage(self) is None,
             is_over_budget=is_over_budget(self),
             spares_wanted=spares,
+            may_roll=self._rollout.may_go_on,
+            successor=successor,
             last_served=self._turns.last_served,
         )
 
@@ -222,12 +228,15 @@ class Scheduler:
                 self._clients.adopt(session, slot)
             case Open(session):
                 self._clients.open(session)
+                self._rollout.note_opened(session)
             case OpenSpare():
                 self._clients.open(None)
             case Evict(slot):
                 self._clients.evict(slot)
             case Recycle(slot):
                 self._clients.end(slot, EndReason.RECYCLED)
+            case Roll(slot):
+                self._rollout.roll(slot)
 
     def _begin(self, session: Session, slot: Slot) -> None:
         assert slot.client is not None, "a READY slot has a client"

@@ -16,6 +16,7 @@ from supervisor.api.errors import JournalFailed
 from supervisor.api.types import Outcome, Prompt, Question, Server, SessionKey
 from supervisor.config.templates import Template
 from supervisor.permissions.requests import Verdict
+from supervisor.process.connection import Connector
 from supervisor.process.end_reason import EndReason
 from supervisor.process.reports import ClientEvent, Result
 from supervisor.sessions.session import Session
@@ -361,6 +362,16 @@ class ApplyTemplate(Request[None]):
     may_allow_a_step: ClassVar[bool] = False
 
     template: Template
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceTemplate(Request[None]):
+    """The template has changed: from the next idle boundary on clients have what `connector` starts them with.
+    `missing`: what they go without, in words."""
+
+    template: Template
+    connector: Connector
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

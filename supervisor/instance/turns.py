@@ -110,6 +110,7 @@ class Turns:
         it is certain."""
         core, slot = self._core, session.slot
         is_free = session.running is None and slot is not None and slot.is_ready and not slot.is_outgrown
+        is_free = is_free and slot is not None and core.is_wanted(slot)
         is_on = core.state is InstanceState.RUNNING and core.park.trial is None and not self._host.recording_fails
         has_place = core.pool.running + len(self._beginning) < core.max_sessions
         return is_free and is_on and has_place and not self._ready

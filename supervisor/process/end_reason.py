@@ -24,6 +24,7 @@ class EndReason(StrEnum):
     CANCELLED = "its task was cancelled"
     AWAY = "freed while its question waits"
     RECYCLED = "recycled: over its memory ceiling"
+    ROLLED = "rolled: the next one has the template as it is now"
     REJECTED = "recycled: the API rejected its prompt, which the next one resumes without"
     PANIC = "ended at once: over its panic ceiling"
     MISTAKE = "a mistake of bullpen's in what follows from its words"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,7 +51,13 @@ class Recycle(NamedTuple):
     slot: Slot
 
 
-Decision = Begin | Adopt | Open | OpenSpare | Evict | Recycle
+class Roll(NamedTuple):
+    """End a client that was started with options which are not wanted any more; the next one has those that are."""
+
+    slot: Slot
+
+
+Decision = Begin | Adopt | Open | OpenSpare | Evict | Recycle | Roll
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,8 @@ class Scene:
 
     state: InstanceState
     pool: Pool
-    digest: str
-    """Of the options a client would be started with now."""
+    wanted: Callable[[Session | None], str]
+    """Digest of the options that a client of the session would be started with now; of a spare for None."""
     max_sessions: int
     """Turns in parallel, at most."""
     ready: Iterable[Session]
@@ -75,6 +81,10 @@ class Scene:
     is_over_budget: bool = False
     """Its clients have grown above its memory budget."""
     spares_wanted: int = 0
+    may_roll: bool = False
+    """The client that was rolled last has gone, and the one in its place is ready: the next idle one may follow."""
+    successor: Session | None = None
+    """The session whose idle client was rolled, until it has the next one. Nothing waits in it."""
     last_served: Mapping[str, int] | None = None
     """User → number of the instance's latest start that was theirs; absent: never."""
 
@@ -101,25 +111,28 @@ def decide(scene: Scene) -> Decision | None:
         for position, session in enumerate(order):
             slot = session.slot
             if slot is not None:
+                # 3. Its own client, warm or on its way, has options that are not wanted any more: no turn begins there.
+                if (slot.is_ready or slot.is_coming) and slot.digest != scene.wanted(session):
+                    return Roll(slot)
                 if not slot.is_ready:
                     continue
-                # 3. Its own client is warm, and has outgrown its soft ceiling: a fresh one goes on.
+                # 4. Its own client is warm, and has outgrown its soft ceiling: a fresh one goes on.
                 if slot.is_outgrown:
                     return Recycle(slot)
-                # 4. Its own client is warm: one write.
+                # 5. Its own client is warm: one write.
                 return Begin(session, slot)
             if session.backoff.holds(scene.now):
                 continue
-            # 5. It has no conversation yet: any spare will do, adopted with its id and workspace.
-            if not session.has_history and (spare := pool.find_spare(scene.digest)):
+            # 6. It has no conversation yet: any spare will do, adopted with its id and workspace.
+            if not session.has_history and (spare := pool.find_spare(scene.wanted(session))):
                 return Adopt(session, spare)
             # Clients on their way to a waiting session will run as well: no more are started than may.
             if not has_free_turn(pool, scene.max_sessions):
                 continue
-            # 6. There is room for one more client.
+            # 7. There is room for one more client.
             if pool.has_room and scene.may_open:
                 return Open(session)
-            # 7. Room must be made. Clients already leaving make room for the first who wait.
+            # 8. Room must be made. Clients already leaving make room for the first who wait.
             waiting_for_room += 1
             if waiting_for_room > pool.closing:
                 # Also a warm client whose session has more to say, when that session's turn is later than this one:
@@ -128,15 +141,19 @@ def decide(scene: Scene) -> Decision | None:
                 victim = pool.find_victim() or _last_ready(order[position + 1 :])
                 if victim is not None:
                     return Evict(victim)
-    # 8. No session waits for room: keep spares warm for the next ones.
-    if (
-        waiting_for_room == 0
-        and scene.state is InstanceState.RUNNING
-        and pool.has_room
-        and scene.may_open
-        and pool.spares < scene.spares_wanted
-    ):
+    # What follows is for turns that are still to come: it waits until none waits for room.
+    if waiting_for_room > 0 or scene.state is not InstanceState.RUNNING:
+        return None
+    has_room = pool.has_room and scene.may_open
+    # 9. Whose idle client was rolled gets the next one, as warm as the last.
+    if (heir := scene.successor) is not None and has_room and not heir.backoff.holds(scene.now):
+        return Open(heir)
+    # 10. Keep spares warm for the next ones.
+    if has_room and pool.spares < scene.spares_wanted:
         return OpenSpare()
+    # 11. Idle clients with options that are not wanted any more are replaced, one after the other.
+    if scene.may_roll and (stale := pool.find_stale()) is not None:
+        return Roll(stale)
     return None
 
 

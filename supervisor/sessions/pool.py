@@ -14,8 +14,8 @@ from supervisor.sessions.slot import Slot
 class Pool:
     """State: the slots that are not GONE, the cap, and five counters that only grow.
 
-    The slots are also kept by state, and the spares and the outgrown apart, because every prompt asks for them: what
-    it costs does not grow with the pool.
+    The slots are also kept by state, and the spares, the outgrown and the stale apart, because every prompt asks for
+    them: what it costs does not grow with the pool.
     """
 
     def __init__(self, max_clients: int) -> None:
@@ -33,6 +33,8 @@ class Pool:
         """Those that belong to no session, on their way out included."""
         self._outgrown: dict[str, Slot] = {}
         """Those above a memory ceiling."""
+        self._stale: dict[str, Slot] = {}
+        """Those started with options that are not wanted any more, but for what is on its way out."""
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(tuple(self._slots.values()))
@@ -64,6 +66,7 @@ class Pool:
         del self._by_state[self._filed.pop(slot.id)][slot.id]
         self._spares.pop(slot.id, None)
         self._outgrown.pop(slot.id, None)
+        self._stale.pop(slot.id, None)
 
     def _file(self, slot: Slot) -> None:
         before = self._filed.get(slot.id)
@@ -74,6 +77,7 @@ class Pool:
             self._filed[slot.id] = slot.state
         _keep(self._spares, slot, slot.is_spare)
         _keep(self._outgrown, slot, slot.memory_level is not MemoryLevel.NORMAL)
+        _keep(self._stale, slot, slot.is_stale and not slot.is_leaving)
 
     def in_state(self, *states: SlotState) -> Iterator[Slot]:
         """Those in any of the states, each state's in the order in which they got there."""
@@ -128,6 +132,17 @@ class Pool:
     def find_overdue(self) -> Slot | None:
         """A client that is free and above its hard ceiling."""
         return next((slot for slot in self._outgrown.values() if slot.is_ready and slot.is_overdue), None)
+
+    @property
+    def stale(self) -> int:
+        """Clients with options that are not wanted any more, but for those on their way out."""
+        return len(self._stale)
+
+    def find_stale(self) -> Slot | None:
+        """Of those, the idle one to replace first: a spare, which is of no use to anybody, then the one whose user has
+        been away longest."""
+        idle = (slot for slot in self._stale.values() if slot.is_ready and slot.is_evictable)
+        return min(idle, key=lambda slot: (not slot.is_spare, slot.idle_since), default=None)
 
     def statistics(self) -> PoolStatistics:
         count = {state: len(slots) for state, slots in self._by_state.items()}

@@ -39,12 +39,14 @@ class Slot:
         self.workspace = workspace
         self.digest = digest
         """Of the options it is started with; a spare serves only the same digest."""
+        self._is_stale = False
         self.resume = resume
         """Started with `resume`: the conversation exists already."""
         self.mark = ""
         """What its processes carry in their environment."""
         self.on_change: Callable[[Slot], None] | None = None
-        """Told when its state, its session or its memory level has changed: the pool keeps counts by them."""
+        """Told when its state, its session, its memory level or its staleness has changed: the pool keeps counts by
+        them."""
         self._session: Session | None = None
         self.client: Client[Slot] | None = None
         self.created_at = at
@@ -101,6 +103,18 @@ class Slot:
     def memory_level(self, level: MemoryLevel) -> None:
         if level is not self._memory_level:
             self._memory_level = level
+            self._tell_change()
+
+    @property
+    def is_stale(self) -> bool:
+        """Started with other options than are wanted of it by now, as last judged (`Clients.judge`): no turn begins on
+        it any more."""
+        return self._is_stale
+
+    @is_stale.setter
+    def is_stale(self, is_stale: bool) -> None:
+        if is_stale is not self._is_stale:
+            self._is_stale = is_stale
             self._tell_change()
 
     @property
@@ -183,8 +197,9 @@ class Slot:
 
     @property
     def value(self) -> tuple[bool, bool, float]:
-        """What is given up first is worth least: what is outgrown, then a spare, then the least recently used."""
-        return (not self.is_outgrown, not self.is_spare, self.idle_since)
+        """What is given up first is worth least: what gets no turn any more (outgrown or stale), then a spare, then the
+        least recently used."""
+        return (not (self.is_outgrown or self.is_stale), not self.is_spare, self.idle_since)
 
     def note_memory(self, memory_bytes: int, at: float) -> None:
         """Keeps a measurement. `at` in steady seconds."""

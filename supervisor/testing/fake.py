@@ -27,6 +27,7 @@ import anyio.lowlevel
 
 from supervisor.api.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
 from supervisor.api.types import Server, Usage
+from supervisor.config.limits import Limits
 from supervisor.config.templates import Template
 from supervisor.journal import ClientRecord
 from supervisor.permissions.requests import ToolRequest, Verdict
@@ -49,6 +50,8 @@ from supervisor.process.reports import (
 
 if TYPE_CHECKING:
     from supervisor.claude.messages import Translator
+
+_OF_NO_CLIENT = {*Limits.model_fields, "description", "archetype", "auto_start", "path", "triggers"}
 
 OnPrompt = Callable[["FakeConnection", str], None]
 
@@ -117,7 +120,7 @@ class FakeWorld:
 
     def connect(self, template: Template) -> Connector:
         """Hand this to `Supervisor(connect=...)`."""
-        return FakeConnector(self, template.name)
+        return FakeConnector(self, template)
 
     @property
     def live(self) -> list[FakeConnection]:
@@ -146,12 +149,14 @@ class FakeWorld:
 
 
 class FakeConnector:
-    def __init__(self, world: FakeWorld, digest: str) -> None:
+    def __init__(self, world: FakeWorld, template: Template) -> None:
         self._world = world
-        self._digest = digest
+        self._template = template
+        self._digest = template.model_dump_json(exclude=_OF_NO_CLIENT)
 
     @property
     def digest(self) -> str:
+        """Of all that a client could be told; limits and descriptions are not among that."""
         return self._digest
 
     @property
@@ -160,6 +165,7 @@ class FakeConnector:
 
     def open(self, launch: Launch) -> FakeConnection:
         connection = FakeConnection(self._world, launch)
+        connection.template = self._template
         self._world.connections.append(connection)
         return connection
 
@@ -170,6 +176,8 @@ class FakeConnection:
     def __init__(self, world: FakeWorld, launch: Launch) -> None:
         self.world = world
         self.launch = launch
+        self.template: Template | None = None
+        """What it was started with."""
         self.prompts: list[str] = []
         self.commands: list[str] = []
         self.is_alive = False

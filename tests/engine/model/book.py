@@ -50,6 +50,7 @@ NEVER = (
     EndReason.DIED,
     EndReason.AWAY,
     EndReason.RECYCLED,
+    EndReason.ROLLED,
 )
 """Reasons that never end a turn: activity is never evicted."""
 

@@ -64,6 +64,12 @@ class Operators(Play):
         self.attempt(lambda: at_once(self.engine.adjust(*change)))
         self.go(pace)
 
+    @rule(instance=INSTANCE, version=st.integers(0, 2), pace=PACE)
+    def save_a_template(self, instance: str, version: int, pace: int | None) -> None:
+        """No turn begins on what was wanted before; nothing that runs ends because of it (S3.1-2)."""
+        self.stage.run(lambda: self.stage.edit(instance, {"system_prompt": f"Help, in version {version}."}))
+        self.go(pace)
+
     @precondition(lambda self: self.book.sessions)
     @rule(verb=st.sampled_from(["interrupt", "hibernate", "close"]), number=PICK, pace=PACE)
     def treat_a_session(self, verb: str, number: int, pace: int | None) -> None:

@@ -13,12 +13,25 @@ from supervisor.api.snapshot import SessionRow, Snapshot
 from supervisor.api.types import FailureKind, InstanceState, MemoryLevel, SessionKey, SlotState, Source, WhyWaiting
 from supervisor.instance.instance import Instance
 from supervisor.instance.scheduler import MOST_PLACED
-from supervisor.scheduling.dispatcher import Adopt, Begin, Decision, Evict, Open, OpenSpare, Recycle, Scene, decide
+from supervisor.process.end_reason import EndReason
+from supervisor.scheduling.dispatcher import (
+    Adopt,
+    Begin,
+    Decision,
+    Evict,
+    Open,
+    OpenSpare,
+    Recycle,
+    Roll,
+    Scene,
+    decide,
+)
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 from tests.engine.model.book import Book
 from tests.engine.model.stage import Stage
 
+_COMING = (SlotState.RESERVED, SlotState.STARTING)
 _WITH_TURN = (SlotState.RESERVED, SlotState.STARTING, SlotState.BUSY, SlotState.ASKING)
 
 
@@ -37,13 +50,13 @@ def find_steps_left(stage: Stage, patience: float) -> tuple[list[str], list[str]
 
 def _may_wait(step: Decision, instance: Instance, patience: float) -> bool:
     now = instance.core.clock.steady()
-    backoffs = [instance.core.spare_backoff, *(session.backoff for session in instance.turns.ready)]
+    backoffs = [instance.core.spare_backoff, *(session.backoff for session in instance.sessions.values())]
     if any(now - patience <= backoff.until <= now for backoff in backoffs):
         return True
     match step:
-        case Open():
-            return instance.scheduler.shortage.why is not None
-        case OpenSpare():
+        case Open(session):
+            return instance.scheduler.shortage.why is not None or session is instance.rollout.successor
+        case OpenSpare() | Roll():
             return True
         case _:
             return False
@@ -57,13 +70,22 @@ def breaches_of_a_step(scene: Scene, step: Decision | None) -> Iterator[str]:
         case Recycle(slot):
             if slot.state is not SlotState.READY or slot.turns == 0 or slot.memory_level is MemoryLevel.NORMAL:
                 yield f"{slot!r} is recycled: {slot.memory_level}, {slot.turns} turns"
+        case Roll(slot):
+            if slot.state not in (SlotState.READY, *_COMING) or slot.digest == scene.wanted(slot.session):
+                yield f"{slot!r} is rolled: it has {slot.digest}, wanted is {scene.wanted(slot.session)}"
+            elif slot.session is None or not _is_needed(slot):
+                yield from _breaches_of_rolling(scene, slot)
         case Begin(session, slot):
+            if slot.digest != scene.wanted(session):
+                yield f"{session!r} begins on {slot!r}, which has options that are not wanted any more"
             if slot.state is not SlotState.READY or slot.session is not session or session.running is not None:
                 yield f"{session!r} begins on {slot!r}"
             yield from _breaches_of_start(scene, session)
         case Adopt(session, slot):
             if slot.session is not None or session.slot is not None or session.has_history:
                 yield f"{session!r} adopts {slot!r}"
+            if slot.digest != scene.wanted(session):
+                yield f"{session!r} adopts {slot!r}, which has options that are not wanted any more"
             yield from _breaches_of_start(scene, session)
         case Open(session):
             if session.slot is not None:
@@ -71,6 +93,15 @@ def breaches_of_a_step(scene: Scene, step: Decision | None) -> Iterator[str]:
             yield from _breaches_of_start(scene, session)
         case _:
             pass
+
+
+def _breaches_of_rolling(scene: Scene, slot: Slot) -> Iterator[str]:
+    """One idle client at a time, and not while turns wait for a place."""
+    rolled = [one for one in scene.pool if one.client is not None and one.client.reason is EndReason.ROLLED]
+    if idle := [one for one in rolled if not _is_needed(one)]:
+        yield f"{slot!r} is rolled before {idle} have gone"
+    if scene.state is not InstanceState.RUNNING:
+        yield f"{slot!r} is rolled, its instance is {scene.state}"
 
 
 def _breaches_of_start(scene: Scene, session: Session) -> Iterator[str]:
@@ -94,8 +125,8 @@ def _breaches_of_eviction(scene: Scene, victim: Slot) -> Iterator[str]:
     elif victim not in idle:
         yield f"{victim!r} is evicted, and is needed; {idle} are not"
     else:
-        worth_least = min(idle, key=_worth)
-        if _worth(victim) > _worth(worth_least):
+        worth_least = min(idle, key=lambda slot: _worth(scene, slot))
+        if _worth(scene, victim) > _worth(scene, worth_least):
             yield f"{victim!r} is evicted before {worth_least!r}"
 
 
@@ -103,9 +134,10 @@ def _is_needed(slot: Slot) -> bool:
     return slot.session is not None and len(slot.session.mailbox) > 0
 
 
-def _worth(slot: Slot) -> tuple[bool, bool, float]:
+def _worth(scene: Scene, slot: Slot) -> tuple[bool, bool, float]:
     has_outgrown = slot.turns > 0 and slot.memory_level is not MemoryLevel.NORMAL
-    return not has_outgrown, slot.session is not None, slot.idle_since
+    is_stale = slot.digest != scene.wanted(slot.session)
+    return not (has_outgrown or is_stale), slot.session is not None, slot.idle_since
 
 
 def breaches_of_order(stage: Stage, book: Book, picture: Snapshot) -> Iterator[str]:

@@ -20,6 +20,7 @@ from supervisor.clock import Clock
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
+from supervisor.instance import stimuli
 from supervisor.process.connection import Connector, Launch
 from supervisor.scheduling.dispatcher import Decision, Scene, decide
 from supervisor.testing import FakeConnection, FakeWorld, hold
@@ -176,6 +177,12 @@ class Stage:
 
     def _connect(self, template: Template) -> Connector:
         return _Watched(self.world.connect(template), lambda: self._on_open(template.name), self._note_sending)
+
+    def edit(self, instance: str, changes: dict[str, object]) -> None:
+        """Somebody has saved the instance's template. For inside the loop."""
+        found = self.supervisor._instances[instance]
+        template = found.template.model_copy(update=changes)
+        found.handle(stimuli.ReplaceTemplate(template, self._connect(template)))
 
     def _decide(self, scene: Scene) -> Decision | None:
         step = decide(scene)

@@ -26,6 +26,7 @@ from supervisor.scheduling.dispatcher import (
     OpenSpare,
     Outlook,
     Recycle,
+    Roll,
     Scene,
     decide,
     explain,
@@ -51,6 +52,10 @@ class Stage:
         self.now = 0.0
         self.may_open = True
         self.is_over_budget = False
+        self.wanted: dict[SessionKey | None, str] = {}
+        """Digests that are not "same"."""
+        self.may_roll = False
+        self.successor: Session | None = None
         self._time = 0.0
 
     def slot(
@@ -92,13 +97,15 @@ class Stage:
         return Scene(
             state=self.state,
             pool=self.pool,
-            digest="same",
+            wanted=lambda session: self.wanted.get(session.key if session else None, "same"),
             max_sessions=self.max_sessions,
             ready=[session for session in self.sessions if session.mailbox.is_ready],
             now=self.now,
             may_open=self.may_open,
             is_over_budget=self.is_over_budget,
             spares_wanted=self.spares,
+            may_roll=self.may_roll,
+            successor=self.successor,
             last_served=self.last_served,
         )
 
@@ -154,7 +161,37 @@ def test_2_a_client_with_a_turn_is_left_alone_above_any_ceiling(state: SlotState
     assert stage.decide() is None
 
 
-def test_3_no_turn_begins_on_a_client_above_its_soft_ceiling() -> None:
+@pytest.mark.parametrize("state", [SlotState.RESERVED, SlotState.STARTING, SlotState.READY])
+def test_3_no_turn_begins_on_a_client_with_options_that_are_not_wanted_any_more(state: SlotState) -> None:
+    """S3.1-2: also while it is still on its way."""
+    stage = Stage()
+    stale = stage.slot(state, stage.session("ana", "next"), digest="older")
+    assert stage.decide() == Roll(stale)
+
+
+@pytest.mark.parametrize("state", [SlotState.BUSY, SlotState.ASKING, SlotState.CLOSING])
+def test_3_a_client_with_a_turn_keeps_the_options_it_was_started_with(state: SlotState) -> None:
+    """S3.1-2"""
+    stage = Stage()
+    stage.may_roll = True
+    stage.slot(state, stage.session("ana", "next"), digest="older").is_stale = True
+    assert stage.decide() is None
+
+
+def test_3_what_is_wanted_is_asked_of_each_session() -> None:
+    stage = Stage()
+    ana, boris = stage.session("ana", "one"), stage.session("boris", "two")
+    stage.slot(SlotState.READY, ana)
+    warm = stage.slot(SlotState.READY, boris)
+    stage.wanted[boris.key] = "another"
+    assert stage.decide() == Begin(ana, stage.pool.get("desk-1"))  # type: ignore[arg-type]
+    stage.wanted = {ana.key: "another"}
+    assert stage.decide() == Roll(stage.pool.get("desk-1"))  # type: ignore[arg-type]
+    stage.pool.get("desk-1").move(SlotState.CLOSING)  # type: ignore[union-attr]
+    assert stage.decide() == Begin(boris, warm)
+
+
+def test_4_no_turn_begins_on_a_client_above_its_soft_ceiling() -> None:
     stage = Stage()
     session = stage.session("ana", has_history=True)
     slot = stage.slot(SlotState.READY, session, level=MemoryLevel.SOFT)
@@ -168,7 +205,7 @@ def test_3_no_turn_begins_on_a_client_above_its_soft_ceiling() -> None:
 
 
 @pytest.mark.parametrize("level", list(MemoryLevel))
-def test_3_a_client_that_has_not_worked_yet_is_used_however_heavy_it_is(level: MemoryLevel) -> None:
+def test_4_a_client_that_has_not_worked_yet_is_used_however_heavy_it_is(level: MemoryLevel) -> None:
     """The next one would be no smaller: recycling it would go on for ever."""
     stage = Stage()
     session = stage.session("ana", "hi")
@@ -177,7 +214,7 @@ def test_3_a_client_that_has_not_worked_yet_is_used_however_heavy_it_is(level: M
     assert stage.decide() == Begin(session, slot)
 
 
-def test_4_a_warm_client_of_its_own_is_used() -> None:
+def test_5_a_warm_client_of_its_own_is_used() -> None:
     stage = Stage()
     session = stage.session("ana", "hi", has_history=True)
     slot = stage.slot(SlotState.READY, session)
@@ -185,14 +222,14 @@ def test_4_a_warm_client_of_its_own_is_used() -> None:
 
 
 @pytest.mark.parametrize("state", [SlotState.RESERVED, SlotState.STARTING, SlotState.CLOSING])
-def test_4_a_session_never_gets_a_second_client(state: SlotState) -> None:
+def test_5_a_session_never_gets_a_second_client(state: SlotState) -> None:
     """S2.6: one writer per session, also while it starts and while it ends."""
     stage = Stage(cap=5)
     stage.slot(state, stage.session("ana", "hi"))
     assert stage.decide() is None
 
 
-def test_5_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
+def test_6_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
     """S2.11"""
     stage = Stage(cap=3)
     spare = stage.slot(SlotState.READY)
@@ -203,21 +240,21 @@ def test_5_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
     assert stage.decide() == Adopt(new, spare)
 
 
-def test_5_a_spare_of_other_options_is_not_adopted() -> None:
+def test_6_a_spare_of_other_options_is_not_adopted() -> None:
     stage = Stage(cap=3)
     stage.slot(SlotState.READY, digest="other")
     new = stage.session("boris", "hi")
     assert stage.decide() == Open(new)
 
 
-def test_5_a_spare_that_is_still_coming_is_better_than_a_second_start() -> None:
+def test_6_a_spare_that_is_still_coming_is_better_than_a_second_start() -> None:
     stage = Stage(cap=3)
     coming = stage.slot(SlotState.STARTING)
     new = stage.session("boris", "hi")
     assert stage.decide() == Adopt(new, coming)
 
 
-def test_5_a_session_that_backs_off_takes_no_spare_and_opens_no_client() -> None:
+def test_6_a_session_that_backs_off_takes_no_spare_and_opens_no_client() -> None:
     """S1.18: another process would end as the last one did."""
     stage = Stage(cap=2)
     spare = stage.slot(SlotState.READY)
@@ -230,14 +267,14 @@ def test_5_a_session_that_backs_off_takes_no_spare_and_opens_no_client() -> None
     assert stage.decide() == Adopt(held, spare)
 
 
-def test_6_room_is_used_before_anybody_is_evicted() -> None:
+def test_7_room_is_used_before_anybody_is_evicted() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.READY, stage.session("ana"))
     new = stage.session("boris", "hi")
     assert stage.decide() == Open(new)
 
 
-def test_7_the_least_recently_used_idle_client_makes_room() -> None:
+def test_8_the_least_recently_used_idle_client_makes_room() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.READY, stage.session("ana"), idle_since=20.0)
     oldest = stage.slot(SlotState.READY, stage.session("boris"), idle_since=10.0)
@@ -245,7 +282,7 @@ def test_7_the_least_recently_used_idle_client_makes_room() -> None:
     assert stage.decide() == Evict(oldest)
 
 
-def test_7_a_client_above_its_soft_ceiling_makes_room_before_any_other() -> None:
+def test_8_a_client_above_its_soft_ceiling_makes_room_before_any_other() -> None:
     stage = Stage(cap=3)
     stage.slot(SlotState.READY, idle_since=1.0)
     stage.slot(SlotState.READY, stage.session("ana"), idle_since=1.0)
@@ -254,7 +291,7 @@ def test_7_a_client_above_its_soft_ceiling_makes_room_before_any_other() -> None
     assert stage.decide() == Evict(heavy)
 
 
-def test_7_room_is_made_when_bytes_are_short_although_places_are_free() -> None:
+def test_8_room_is_made_when_bytes_are_short_although_places_are_free() -> None:
     stage = Stage(cap=5)
     stage.may_open = False
     idle = stage.slot(SlotState.READY, stage.session("ana"))
@@ -264,7 +301,7 @@ def test_7_room_is_made_when_bytes_are_short_although_places_are_free() -> None:
     assert stage.decide() is None
 
 
-def test_7_a_spare_makes_room_before_a_conversation_does() -> None:
+def test_8_a_spare_makes_room_before_a_conversation_does() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.READY, stage.session("ana"), idle_since=1.0)
     spare = stage.slot(SlotState.READY, idle_since=99.0)
@@ -272,7 +309,7 @@ def test_7_a_spare_makes_room_before_a_conversation_does() -> None:
     assert stage.decide() == Evict(spare)
 
 
-def test_7_one_waiter_evicts_one_client_and_no_more() -> None:
+def test_8_one_waiter_evicts_one_client_and_no_more() -> None:
     stage = Stage(cap=2)
     stage.slot(SlotState.CLOSING)
     stage.slot(SlotState.READY, stage.session("ana"))
@@ -281,7 +318,7 @@ def test_7_one_waiter_evicts_one_client_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("state", [SlotState.BUSY, SlotState.ASKING])
-def test_7_busy_and_asking_clients_are_never_evicted(state: SlotState) -> None:
+def test_8_busy_and_asking_clients_are_never_evicted(state: SlotState) -> None:
     """S1.14"""
     stage = Stage(cap=1, max_sessions=5)
     stage.slot(state, stage.session("ana"))
@@ -289,7 +326,7 @@ def test_7_busy_and_asking_clients_are_never_evicted(state: SlotState) -> None:
     assert stage.decide() is None
 
 
-def test_7_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() -> None:
+def test_8_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() -> None:
     stage = Stage(cap=1, max_sessions=1)
     waiting = stage.session("ana", "next", has_history=True)
     slot = stage.slot(SlotState.READY, waiting)
@@ -298,7 +335,7 @@ def test_7_an_idle_client_whose_session_has_a_prompt_waiting_is_not_evicted() ->
 
 
 @pytest.mark.parametrize("turns", [0, 1])
-def test_7_a_client_that_was_started_for_a_turn_runs_it_before_it_makes_room(turns: int) -> None:
+def test_8_a_client_that_was_started_for_a_turn_runs_it_before_it_makes_room(turns: int) -> None:
     """One that has had its turn makes room for an earlier one; the start of one that has just come would be wasted."""
     stage = Stage(cap=1)
     boris = stage.session("boris", "b")
@@ -309,14 +346,14 @@ def test_7_a_client_that_was_started_for_a_turn_runs_it_before_it_makes_room(tur
     assert stage.decide() == (Evict(slot) if turns else Begin(boris, slot))
 
 
-def test_8_spares_are_opened_when_nobody_waits() -> None:
+def test_10_spares_are_opened_when_nobody_waits() -> None:
     stage = Stage(cap=2, spares=1)
     assert stage.decide() == OpenSpare()
     stage.slot(SlotState.RESERVED)
     assert stage.decide() is None
 
 
-def test_8_no_spare_is_opened_when_bytes_are_short() -> None:
+def test_10_no_spare_is_opened_when_bytes_are_short() -> None:
     stage = Stage(cap=2, spares=1)
     stage.may_open = False
     assert stage.decide() is None
@@ -493,3 +530,59 @@ def test_a_slot_cannot_skip_a_state_of_its_life() -> None:
     slot = Stage().slot(SlotState.RESERVED)
     with pytest.raises(AssertionError, match="cannot become busy"):
         slot.move(SlotState.BUSY)
+
+
+def make_stale(slot: Slot) -> Slot:
+    slot.is_stale = True
+    return slot
+
+
+def test_9_a_session_whose_idle_client_was_rolled_gets_another_one_before_spares_do() -> None:
+    stage = Stage(spares=1)
+    stage.successor = stage.session("ana", has_history=True)
+    assert stage.decide() == Open(stage.successor)
+
+
+def test_9_no_place_is_made_for_it() -> None:
+    stage = Stage(cap=1)
+    stage.slot(SlotState.READY, stage.session("boris"))
+    stage.successor = stage.session("ana", has_history=True)
+    assert stage.decide() is None
+    stage = Stage()
+    stage.may_open = False
+    stage.successor = stage.session("ana", has_history=True)
+    assert stage.decide() is None
+
+
+def test_11_stale_spares_are_replaced_first_and_then_who_has_been_idle_longest() -> None:
+    """S3.1-2"""
+    stage = Stage(cap=3, spares=1)
+    late = make_stale(stage.slot(SlotState.READY, stage.session("ana"), digest="older", idle_since=2.0))
+    early = make_stale(stage.slot(SlotState.READY, stage.session("boris"), digest="older", idle_since=1.0))
+    spare = make_stale(stage.slot(SlotState.READY, digest="older", idle_since=3.0))
+    assert stage.decide() is None, "the client that was rolled last is not replaced yet"
+    stage.may_roll = True
+    assert stage.decide() == Roll(spare)
+    stage.pool.get(spare.id).move(SlotState.CLOSING)  # type: ignore[union-attr]
+    stage.spares = 0
+    assert stage.decide() == Roll(early)
+    early.move(SlotState.CLOSING)
+    assert stage.decide() == Roll(late)
+
+
+@pytest.mark.parametrize("state", [one for one in InstanceState if one is not InstanceState.RUNNING])
+def test_11_an_instance_that_opens_nothing_keeps_its_idle_clients(state: InstanceState) -> None:
+    stage = Stage()
+    stage.state, stage.may_roll = state, True
+    make_stale(stage.slot(SlotState.READY, stage.session("ana"), digest="older"))
+    assert stage.decide() is None
+
+
+def test_11_nothing_idle_is_rolled_while_turns_wait_for_a_place() -> None:
+    """The one that makes room for them is the stale one, which is worth least."""
+    stage = Stage(cap=2)
+    stage.may_roll = True
+    stage.slot(SlotState.READY, stage.session("ana"), idle_since=1.0)
+    stale = make_stale(stage.slot(SlotState.READY, stage.session("boris"), digest="older", idle_since=9.0))
+    stage.session("chen", "hello")
+    assert stage.decide() == Evict(stale)

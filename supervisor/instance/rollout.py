@@ -1,0 +1,103 @@
+"""Replaces the clients of one instance after its template has changed: one after the other, never in a turn."""
+
+from __future__ import annotations
+
+from supervisor.api.types import InstanceState, SlotState
+from supervisor.config.templates import Template
+from supervisor.instance.clients import Clients
+from supervisor.instance.core import InstanceCore
+from supervisor.process.connection import Connector
+from supervisor.process.end_reason import EndReason
+from supervisor.sessions.session import Session
+from supervisor.sessions.slot import Slot
+
+_SETTLED = (SlotState.READY, SlotState.BUSY, SlotState.ASKING, SlotState.GONE)
+
+NOTICE = "The template has changed: the conversation goes on with the new version"
+
+
+class Rollout:
+    """The dispatcher decides which client is rolled, and when. This keeps how far that has come.
+
+    A client with a turn waiting is rolled at once, for its turn must have the new options. The idle ones are rolled one
+    at a time: the next when the earlier one has gone and the one in its place is ready.
+    """
+
+    def __init__(self, core: InstanceCore, clients: Clients) -> None:
+        self.total = 0
+        """Clients that had, or have, to be replaced since the last time none had."""
+        self._core = core
+        self._clients = clients
+        self._leaving: Slot | None = None
+        """The idle client that was rolled last."""
+        self._heir: Session | None = None
+        """Its session, until that has another client, or a turn that brings it one."""
+        self._replacement: Slot | None = None
+        """That other client."""
+
+    @property
+    def stale(self) -> int:
+        """Clients that are still to be replaced."""
+        return self._core.pool.stale
+
+    @property
+    def done(self) -> int:
+        """Of `total`, those that have been replaced or have ended."""
+        return max(0, self.total - self.stale)
+
+    @property
+    def may_go_on(self) -> bool:
+        """The next idle client may be rolled. Not while new ones cannot be started: those that work are kept."""
+        core = self._core
+        if core.pool.stale == 0:
+            return False
+        steps = [slot for slot in (self._leaving, self._replacement) if slot is not None]
+        is_calm = core.park.trial is None and not core.spare_backoff.holds(core.clock.steady())
+        backs_off = self.successor is not None and self.successor.backoff.holds(core.clock.steady())
+        is_on = core.state is InstanceState.RUNNING
+        return is_on and is_calm and not backs_off and all(slot.state in _SETTLED for slot in steps)
+
+    @property
+    def successor(self) -> Session | None:
+        """The session that is to have another client for the idle one that was rolled; None when there is none, or when
+        it has one, a turn that will bring one, or no use for one any more."""
+        heir, leaving = self._heir, self._leaving
+        if heir is None or leaving is None or leaving.state is not SlotState.GONE:
+            return None
+        is_idle = heir.slot is None and not len(heir.mailbox) and heir.offer is None
+        is_kept = self._core.sessions.get(heir.key) is heir and not heir.is_closing and heir.has_history
+        return heir if is_idle and is_kept else None
+
+    def replace(self, template: Template, connector: Connector, missing: tuple[str, ...]) -> None:
+        """Has every client that was started with other options replaced."""
+        self._core.replace(template, connector, missing)
+        self.judge()
+
+    def judge(self) -> None:
+        """Counts again which clients have to be replaced. Call it when other options are wanted of some."""
+        before = self.stale
+        self._clients.judge()
+        self.total = self.stale if before == 0 else max(self.total, self.stale)
+        self._core.touch(None)
+
+    def roll(self, slot: Slot) -> None:
+        """Ends the client. A session in which nothing waits gets another one when it has gone."""
+        session = slot.session
+        if session is None or not len(session.mailbox):
+            self._leaving, self._heir, self._replacement = slot, session, None
+        if session is not None and session.has_history:
+            session.notice(NOTICE)
+        self._clients.end(slot, EndReason.ROLLED)
+
+    def note_opened(self, session: Session) -> None:
+        """A client is on its way to the session."""
+        if session is self._heir:
+            self._heir, self._replacement = None, session.slot
+
+    def note_gone(self, slot: Slot, *, is_worth_another_try: bool) -> None:
+        """A client has ended. Where it is the one that should have taken the place of a rolled one, and its start has
+        failed, no other is rolled until it could be started, or is not wanted any more."""
+        if slot is self._replacement:
+            self._replacement = None
+            if is_worth_another_try and slot.turns == 0:
+                self._heir = slot.session
