@@ -75,6 +75,8 @@ class Door:
         anything is served, and `DoorLost` when another program has removed the socket."""
         with ExitStack() as stack:
             servers = [(QuietServer(AtTheSocket(self.app)), stack.enter_context(bound_socket(self._state_dir)))]
+            path = self._state_dir / SOCKET
+            own = _inode(path)
             if self._listen is not None:
                 listener = stack.enter_context(_bound_address(*self._listen))
                 host, port = listener.getsockname()[:2]
@@ -88,7 +90,7 @@ class Door:
                     server.config.load()
                     group.start_soon(_serve, server, listener)
                 group.start_soon(self._write_used)
-                group.start_soon(_watch, self._state_dir / SOCKET)
+                group.start_soon(_watch, path, own)
                 task_status.started()
                 await anyio.sleep_forever()
 
@@ -106,9 +108,8 @@ class Door:
             server.hang_up()
 
 
-async def _watch(path: Path) -> None:
-    """Raises `DoorLost`."""
-    own = _inode(path)
+async def _watch(path: Path, own: int | None) -> None:
+    """Raises `DoorLost` when the file there is another one, or none."""
     while _inode(path) == own:  # noqa: ASYNC110 - a file does not say when it is removed
         await anyio.sleep(LOOKS)
     raise DoorLost(f"{path} was removed")

@@ -47,6 +47,7 @@ class Histories:
         self._mirror = mirror
         self._known: OrderedDict[SessionKey, tuple[tuple[float, int], History]] = OrderedDict()
         """With when the session was created and how many turns had ended in it."""
+        mirror.on_gone.append(lambda key: self._known.pop(key, None))
 
     async def of(self, key: SessionKey) -> History:
         """That of no session is empty."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -36,6 +36,8 @@ class Mirror:
         self._questions: tuple[Question, ...] = ()
         self._asked: OrderedDict[str, SessionKey] = OrderedDict()
         """The session of each question, by its id; the one that was put last is last."""
+        self.on_gone: list[Callable[[SessionKey], object]] = []
+        """Called with each session that is no more."""
         self._watchers: defaultdict[SessionKey, set[Callable[[], None]]] = defaultdict(set)
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -74,7 +76,8 @@ class Mirror:
         return tuple(self._sessions.values())
 
     def session_of(self, question_id: str) -> SessionKey | None:
-        """Of a question that is open, or was closed in this run; None when there is none that is remembered."""
+        """Of a question that is open, or was closed in this run while its session is there; None when no such one is
+        remembered."""
         self.catch_up()
         return self._asked.get(question_id)
 
@@ -111,8 +114,7 @@ class Mirror:
             touched = {row.key for row in changes.sessions} & self._watchers.keys()
         for name in changes.gone_instances:
             self._instances.pop(name, None)
-        for key in changes.gone_sessions:
-            self._sessions.pop(key, None)
+        self._forget(changes.gone_sessions)
         for client in changes.gone_clients:
             self._clients.pop(client, None)
         self._note_questions(event.question for event in changes.events if isinstance(event, QuestionAsked))
@@ -120,6 +122,15 @@ class Mirror:
         for key in touched:
             for call in tuple(self._watchers[key]):
                 call()
+
+    def _forget(self, gone: Collection[SessionKey]) -> None:
+        """Nothing is kept of a session that is no more: its user may have been forgotten."""
+        for key in gone:
+            self._sessions.pop(key, None)
+            for call in self.on_gone:
+                call(key)
+        if gone:
+            self._asked = OrderedDict((asked, key) for asked, key in self._asked.items() if key not in set(gone))
 
     def _note_questions(self, questions: Iterable[Question]) -> None:
         for question in questions:

@@ -95,3 +95,23 @@ async def test_a_task_of_the_door_that_fails_ends_the_door_alone(
         assert "internal error ZeroDivisionError('ours')" in told[0]
         assert "\n" not in told[0]
         await reach(tmp_path)
+
+
+async def test_a_socket_that_is_removed_before_the_door_serves_is_missed_as_well(
+    tmp_path: Path, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "LOOKS", 0.01)
+    monkeypatch.setattr(open_door, "AGAIN", 0.01)
+    begin, left = Mirror.run, [1]
+
+    async def remove_first(self: Mirror, **told: object) -> None:
+        if left:
+            left.clear()
+            (tmp_path / SOCKET).unlink()
+        await begin(self, **told)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Mirror, "run", remove_first)
+    told: list[str] = []
+    async with kept_open(tmp_path, world, make_template, told):
+        await until(lambda: told[1:] == ["the door is open again"])
+        await reach(tmp_path)

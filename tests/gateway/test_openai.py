@@ -266,3 +266,22 @@ async def test_a_conversation_is_read_once_for_as_long_as_nothing_is_said_in_it(
         await until(lambda: "mine" not in [row.key.session for row in home.supervisor.view.snapshot().sessions])
         assert (await ask("gamma", **named)).status_code == 200
         assert (await ask("gamma", "You said: gamma", "beta", **named)).status_code == 200, "it is another one now"
+
+
+async def test_of_a_user_who_was_forgotten_nothing_is_remembered_at_the_door(house: Open, world: FakeWorld) -> None:
+    """Neither the fingerprints of what was said, nor whose a question was."""
+    async with house() as home:
+        client, operator = await home.caller(user="ana"), await home.operator()
+        mirror, mentions = home.door.app.state.mirror, lambda thing: "'ana'" in repr(thing)
+        mirror._asked["q-1"] = SessionKey("desk", "ana", "default")
+        begun = [says("user", "hello")]
+        for messages in (begun, [*begun, says("assistant", "You said: hello"), says("user", "again")]):
+            done = await client.post("/v1/chat/completions", json={"model": "desk", "messages": messages})
+            assert done.status_code == 200
+        assert any(mentions(call.__closure__[0].cell_contents._known) for call in mirror.on_gone)
+        await client.post("/chat", json={"userId": "ana", "agentId": "desk", "message": "hello"})
+        assert mentions(mirror._asked)
+        assert (await operator.delete("/users/ana")).status_code == 200
+        await until(lambda: not mirror.sessions())
+        assert not any(mentions(call.__closure__[0].cell_contents._known) for call in mirror.on_gone)
+        assert not mentions(mirror._asked)
