@@ -1,0 +1,42 @@
+"""How the caches of what is expensive to prepare are doing: frozen values for every reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """Of one cache, since bullpen started. Every look-up is a hit or a miss."""
+
+    name: str
+    entries: int
+    """Values that it holds now."""
+    capacity: int
+    """Values that it holds at most."""
+    ttl: float
+    """Seconds a value is kept."""
+    hits: int = 0
+    """Look-ups that caused no build: the value was there, or was being built for another reader."""
+    misses: int = 0
+    """Look-ups that caused a build."""
+    stale: int = 0
+    """Values taken out because something that they were made from has changed."""
+    evictions: int = 0
+    """Values taken out, the least recently used first, because there was no room."""
+    expiries: int = 0
+    """Values taken out because their time was over."""
+    failures: int = 0
+    """Builds that failed, or were given up. Nothing of them is kept."""
+    build_seconds: float = 0.0
+    """That all builds together took, the failed ones too."""
+    last_build_seconds: float = 0.0
+    """That the last one took."""
+    bytes: int = 0
+    """Of the values that it holds, estimated."""
+
+    @property
+    def hit_rate(self) -> float | None:
+        """From 0 to 1; None before the first look-up."""
+        looked_up = self.hits + self.misses
+        return self.hits / looked_up if looked_up else None
