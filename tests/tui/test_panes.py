@@ -22,6 +22,7 @@ from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tests.waiting import until
 from tui.app import BullpenApp
 from tui.screens.chat.chat import ChatScreen
+from tui.screens.chat.panes import PanesScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.ask_text import AskTextScreen
 from tui.terminal.clipboard import CopyFile
@@ -84,7 +85,7 @@ async def test_what_is_drawn_before_the_message_of_a_larger_terminal_is_what_was
         app.open_chats([ANA, BEN, DORA, EMIL])
         await settle(app, pilot)
         with monkeypatch.context() as patch:
-            patch.setattr(ChatScreen, "on_resize", lambda self: None)
+            patch.setattr(PanesScreen, "on_resize", lambda self: None)
             await resize(app, pilot, LARGE)
             app.chats.refresh_transcript()
             assert in_sight(app) == [ANA]
