@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from supervisor.api.errors import InvalidPrompt as InvalidPrompt
     from supervisor.api.errors import JournalFailed as JournalFailed
     from supervisor.api.errors import JournalUnusable as JournalUnusable
+    from supervisor.api.errors import NoAgentMatches as NoAgentMatches
     from supervisor.api.errors import NotAccepting as NotAccepting
     from supervisor.api.errors import NotRecorded as NotRecorded
     from supervisor.api.errors import OutcomeUnknown as OutcomeUnknown
@@ -85,10 +86,12 @@ if TYPE_CHECKING:
     from supervisor.api.snapshot import SessionRow as SessionRow
     from supervisor.api.snapshot import Snapshot as Snapshot
     from supervisor.api.snapshot import WaitingTurn as WaitingTurn
+    from supervisor.api.types import AUTO as AUTO
     from supervisor.api.types import Allow as Allow
     from supervisor.api.types import Answer as Answer
     from supervisor.api.types import Archetype as Archetype
     from supervisor.api.types import Cancelled as Cancelled
+    from supervisor.api.types import Candidate as Candidate
     from supervisor.api.types import ChoiceItem as ChoiceItem
     from supervisor.api.types import Choose as Choose
     from supervisor.api.types import Deny as Deny
@@ -106,6 +109,7 @@ if TYPE_CHECKING:
     from supervisor.api.types import Question as Question
     from supervisor.api.types import QuestionKind as QuestionKind
     from supervisor.api.types import QuestionOutcome as QuestionOutcome
+    from supervisor.api.types import Route as Route
     from supervisor.api.types import Server as Server
     from supervisor.api.types import ServerState as ServerState
     from supervisor.api.types import SessionKey as SessionKey
@@ -122,6 +126,7 @@ if TYPE_CHECKING:
     from supervisor.config.gateway import parse_address as parse_address
     from supervisor.config.restrictions import describe_walls as describe_walls
     from supervisor.config.restrictions import missing_skills as missing_skills
+    from supervisor.config.routing import choose_agent as choose_agent
     from supervisor.config.settings import Loaded as Loaded
     from supervisor.config.settings import Settings as Settings
     from supervisor.config.settings import load_for as load_for

@@ -31,21 +31,33 @@ def check_prompt(prompt: object) -> Prompt:
     """With its source and priority as the enumerations they may be written as. Ids are looked at by `addresses`."""
     if not isinstance(prompt, Prompt):
         raise InvalidPrompt(f"a prompt must be a Prompt, not {in_words(prompt)}")
-    if not isinstance(prompt.text, str):
-        raise InvalidPrompt(f"the prompt's text must be text, not {in_words(prompt.text)}")
-    if len(prompt.text) > MAX_PROMPT:
-        raise InvalidPrompt(f"the prompt has {len(prompt.text):,} characters; at most {MAX_PROMPT:,} are accepted")
-    if not clean(prompt.text).strip():
-        raise InvalidPrompt("the prompt is empty: say what the agent should do")
     return Prompt(
         agent=prompt.agent,
-        text=prompt.text,
+        text=check_text(prompt.text),
         user=prompt.user,
         session=prompt.session,
         source=_check_source(prompt.source),
         priority=_check_priority(prompt.priority),
         request=_check_request(prompt.request),
     )
+
+
+def check_text(text: object) -> str:
+    """Of a prompt. Raises `InvalidPrompt`."""
+    if not isinstance(text, str):
+        raise InvalidPrompt(f"the prompt's text must be text, not {in_words(text)}")
+    if len(text) > MAX_PROMPT:
+        raise InvalidPrompt(f"the prompt has {len(text):,} characters; at most {MAX_PROMPT:,} are accepted")
+    if not clean(text).strip():
+        raise InvalidPrompt("the prompt is empty: say what the agent should do")
+    return text
+
+
+def check_agents(agents: object) -> tuple[str, ...]:
+    """Names that a choice is limited to. Raises `InvalidPrompt`."""
+    if isinstance(agents, tuple | list) and all(isinstance(one, str) for one in agents):
+        return tuple(agents)
+    raise InvalidPrompt(f"the agents to choose from must be a tuple of names, not {in_words(agents)}")
 
 
 _SENDERS = tuple(source for source in Source if source not in (Source.AGENT, Source.ENGINE))

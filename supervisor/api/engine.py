@@ -21,7 +21,7 @@ from supervisor.api.changes import Changes
 from supervisor.api.entries import Cursor, Glimpse, Reading
 from supervisor.api.events import ActionTaken, Event
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Answer, Outcome, Prompt, SessionKey, TurnView
+from supervisor.api.types import Answer, Outcome, Prompt, Route, SessionKey, TurnView
 
 
 class ConversationReader(Protocol):
@@ -120,11 +120,18 @@ class Engine(Protocol):
         """The last `count` verbs of operators, of this run and of earlier ones, oldest first: what was done, to what,
         by whom, from where and when. At most 10,000. Raises `JournalFailed`."""
 
+    async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
+        """Which agent a prompt of this text is for, of these or of all, and why. Sends nothing. Raises
+        `NoAgentMatches`, or `InvalidPrompt` for what is no prompt."""
+
     # Prompts
 
     async def submit(self, prompt: Prompt) -> Ticket:
         """Takes a prompt in. Raises `UnknownAgent`, `InvalidId`, `InvalidPrompt`, `NotAccepting`, `Saturated` or
         `OverShare`.
+
+        A prompt that names no agent goes on in the user's session of that name, if one agent has it, else to the agent
+        that `route` tells; raises `NoAgentMatches`. What became of it stands in `Prompt.route` of its turn.
 
         It counts as accepted when `Ticket.accepted` returns; until then a full disk may still refuse it.
 

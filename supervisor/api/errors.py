@@ -37,6 +37,11 @@ class UnknownAgent(Refused):
     """Raised when no instance of that name exists."""
 
 
+class NoAgentMatches(Refused):
+    """Raised when a prompt names no agent, no agent's triggers, name or description fit its text, and `[routing]` in
+    bullpen.toml names no default."""
+
+
 class UnknownTarget(Refused):
     """Raised when the session, turn, client or question named does not exist any more."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.api.types import FailureKind, InstanceState, Outcome, Question, QuestionOutcome, Source
+from supervisor.api.types import FailureKind, InstanceState, Outcome, Question, QuestionOutcome, Route, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class ContextLost(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnQueued(Event):
     source: Source
+    route: Route | None = None
+    """Why its agent was chosen; None when the prompt named it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -241,10 +241,39 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """An agent that a text may be for."""
+
+    agent: str
+    score: float
+    """What was found of it in the text; more is better, and it means nothing beside the scores of another text."""
+    reason: str
+    """One sentence: what of it was found, and where it says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which agent a prompt is for that named none, and why."""
+
+    agent: str
+    score: float
+    """As `Candidate.score`; 0 when the words of the text did not decide."""
+    reason: str
+    """One sentence."""
+    others: tuple[Candidate, ...] = ()
+    """Agents that the text may have been for as well, the best first. Not kept with a prompt."""
+
+
+AUTO = "auto"
+"""In place of an agent's name: bullpen chooses. An agent that is called so is meant itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What a caller hands in. `session` empty means the user's default session with that agent."""
 
     agent: str
+    """Empty, or `auto`, for the one that the text is for (`Engine.route`)."""
     text: str
     user: str = "local"
     session: str = ""
@@ -253,6 +282,8 @@ class Prompt:
     request: str = ""
     """The caller's name for this request (an idempotency key), of its user's own; empty when it has none. Handed in
     again with the same words it is the turn that it was the first time."""
+    route: Route | None = None
+    """Why the agent was chosen. bullpen says it; what a caller says of it is passed over."""
 
 
 @dataclass(frozen=True, slots=True)

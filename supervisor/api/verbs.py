@@ -64,6 +64,7 @@ VERBS: tuple[Verb, ...] = (
         "audit",
         "list('audit')",
     ),
+    Verb("route", Subject.HOUSE, "Tells which agent a prompt is for, and why.", "GET /route", "route", "list('route')"),
     Verb("submit", Subject.SESSION, "Takes a prompt in.", "POST /turns", "ask", "new_chat"),
     Verb("turn", Subject.TURN, "Tells how far a turn is, or how it ended.", "GET /turns/{turn_id}", "turn", "facts"),
     Verb("ticket", Subject.TURN, "Follows a turn to its end.", "GET /turns/{turn_id}/events", "turn", "open"),

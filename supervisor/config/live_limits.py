@@ -34,6 +34,7 @@ _READ_AT_THE_START = {
     "notices": "the dashboard is told when it starts",
     "rehearsal": "clients that run talk to one endpoint",
     "gateway": "the door is opened at the start",
+    "routing": "it is not one limit",
     "instances": "it is not one limit",
 }
 """Settings that cannot be changed live, and why."""

@@ -24,6 +24,7 @@ from supervisor.config.field_types import Count, PositiveCount
 from supervisor.config.gateway import GatewaySettings
 from supervisor.config.limits import Concurrency, Limits, QueueLimits
 from supervisor.config.restrictions import find_mistakes
+from supervisor.config.routing import RoutingSettings
 from supervisor.config.template import Template
 from supervisor.config.template_file import Reading
 from supervisor.config.template_folder import find_template_files
@@ -131,6 +132,9 @@ class Settings(BaseModel):
     )
     gateway: GatewaySettings = Field(
         default_factory=GatewaySettings, description="Where the door listens besides its socket, and for whom."
+    )
+    routing: RoutingSettings = Field(
+        default_factory=RoutingSettings, description="Where prompts go that name no agent."
     )
     instances: dict[str, Overrides] = Field(
         default_factory=dict,
@@ -299,9 +303,16 @@ def _is_readme(reading: Reading) -> bool:
 
 
 def unknown_instances(settings: Settings, templates: Iterable[Template]) -> list[str]:
-    """A line for every instance that settings change and no template describes."""
+    """A line for every instance that settings name and no template describes."""
+    templates = list(templates)
     names = {name: template for template in templates for name in (template.name, template.slug)}
-    return [
+    default, own = settings.routing.default, {template.name: template for template in templates}
+    strangers = [
+        f"routing.default: there is no template {show_name(default)}" + (f"; did you mean {near}?" if near else "")
+        for near in [nearest(default, own)]
+        if default and default not in own
+    ]
+    return strangers + [
         f"instances.{show_name(name)}: there is no template of that name" + (f"; did you mean {near}?" if near else "")
         for name in settings.instances
         if name not in names

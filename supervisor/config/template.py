@@ -117,7 +117,11 @@ class FrontMatter(Limits):
         default=None, description="The provider of `bullpen.toml` to use. Default: the host's."
     )
     auto_start: bool = Field(default=True, description="Whether the instance opens when the supervisor starts.")
-    triggers: dict[str, Any] | list[Any] = Field(default_factory=dict, description="When the agent is prompted.")
+    triggers: dict[str, Any] | list[Any] | str = Field(
+        default_factory=dict,
+        description="Words and phrases that prompts for this agent hold, in any language: a list, text with commas, or "
+        "a mapping of such. A prompt that names no agent is sent to the one that it fits best.",
+    )
     hooks: dict[str, Any] = Field(
         default_factory=dict, description="Claude Code's hooks, by event: run for every client of this template."
     )

@@ -28,7 +28,7 @@ WITHOUT_EFFECT = (
     "experimental",
 )
 """Keys of Claude Code's sub-agents that are accepted, so that such files load unchanged, and change nothing here."""
-NOT_YET = ("triggers", "provider")
+NOT_YET = ("provider",)
 """Keys that bullpen keeps as they are written and does not act on yet."""
 
 _TOOLS = """

@@ -24,6 +24,7 @@ from supervisor.clock import Clock
 from supervisor.config.restrictions import missing_skills
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
+from supervisor.engine.agent_choice import AgentChoice
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.engine.memory_sampler import Census
 from supervisor.engine.question_log import QuestionBook
@@ -115,6 +116,7 @@ class Runtime:
         self._host.eraser = Eraser(self._host, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
         self._name = name
         self._turns = TurnRegistry(self._host, self.view, on_end=self._notice_emptiness)
+        self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
         self._make_connector = connect or bundled_cli(settings, environment or {})
         self._environment = environment or {}
@@ -173,6 +175,7 @@ class Runtime:
             self._is_up = False
             self._host.log = None
             self._turns.withdraw_tickets()
+            self._choice.close()
             self._stopped.set()
         if self.failure is not None:
             raise self.failure

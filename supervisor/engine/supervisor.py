@@ -7,6 +7,7 @@ async with Supervisor(templates, settings) as supervisor:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -15,6 +16,7 @@ from supervisor.api import events as past
 from supervisor.api.actor import current_actor
 from supervisor.api.addressing import find_key
 from supervisor.api.checks import (
+    check_agents,
     check_answer,
     check_count,
     check_deadline,
@@ -23,6 +25,7 @@ from supervisor.api.checks import (
     check_prompt,
     check_recent,
     check_signature,
+    check_text,
     check_whole,
     check_words,
 )
@@ -32,7 +35,7 @@ from supervisor.api.entries import Glimpse
 from supervisor.api.errors import NotAccepting, OverShare, Refused, UnknownTarget
 from supervisor.api.ids import validate_id
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Answer, Archetype, Prompt, SessionKey, TurnView
+from supervisor.api.types import Answer, Archetype, Prompt, Route, SessionKey, TurnView
 from supervisor.config.live_limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
 from supervisor.conversation import Conversation
 from supervisor.engine.runtime import LAST_REMOVAL, Runtime
@@ -85,12 +88,21 @@ class Supervisor(Runtime):
     async def past(self) -> tuple[past.Event, ...]:
         return self._past
 
+    async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
+        return self._choice.route(check_text(text), check_agents(agents))
+
     # Prompts
 
     # Every verb looks at its arguments first (`checks`) and changes nothing before its last step that may fail.
 
     async def submit(self, prompt: Prompt) -> Ticket:
         prompt = check_prompt(prompt)
+        self._check_running()
+        if self._choice.names_none(prompt):
+            prompt = replace(prompt, agent="")
+            if prompt.request and (known := await self._turns.find_request(prompt)) is not None:
+                return known
+            prompt = self._choice.complete(prompt)
         instance = self._running_instance(prompt.agent)
         key = find_key(prompt, instance.archetype)
         if prompt.request and (known := await self._turns.find_request(prompt)) is not None:

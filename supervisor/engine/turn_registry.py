@@ -78,8 +78,10 @@ class TurnRegistry:
         record = await journal.find_turn(turn_id) if turn_id else None
         if record is None:
             return None
-        # Of a conversation that is over, the words are not kept.
-        if record.prompt != (prompt if record.prompt.text else replace(prompt, text="")):
+        # Of a conversation that is over, the words are not kept. A prompt that names no agent keeps its first choice.
+        agent = prompt.agent or record.prompt.agent
+        text = prompt.text if record.prompt.text else ""
+        if record.prompt != replace(prompt, agent=agent, text=text, route=record.prompt.route):
             raise RequestConflict(
                 f"request {prompt.request!r} of {prompt.user} is another prompt already (turn {record.id}): give this "
                 "one a name of its own"

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from supervisor.api.actor import Actor
 from supervisor.api.addressing import EMPLOYEE_USER
 from supervisor.api.errors import InvalidPrompt, UnknownTarget
-from supervisor.api.types import SessionKey, TurnView
+from supervisor.api.types import AUTO, SessionKey, TurnView
 from supervisor.gateway.problems import NotAllowed, NotIdentified
 from supervisor.gateway.tokens import Role, TokenFile
 
@@ -64,6 +64,10 @@ class Caller(NamedTuple):
         if not user:
             raise InvalidPrompt("userId is missing: say for whom the prompt is")
         return user
+
+    def agent_for(self, named: str) -> str:
+        """The agent that a prompt is for: the token's own where it names none. Empty where that is to be chosen."""
+        return self.agent if self.agent and named in ("", AUTO) else named
 
     def check_agent(self, agent: str) -> None:
         """Raises `NotAllowed`."""

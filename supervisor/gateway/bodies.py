@@ -25,7 +25,9 @@ class PromptBody(Body):
     )
 
     user_id: str = Field(default="", description="For whom it is. A user's token may leave it out.")
-    agent_id: str = Field(default="", description="Which agent. May be left out where there is only one.")
+    agent_id: str = Field(
+        default="", description="Which agent. Left out, or `auto`: the one that the message is for (see GET /route)."
+    )
     session_id: str = Field(
         default="", description="Which conversation. Left out, it is the user's own default with that agent."
     )
@@ -47,6 +49,15 @@ class PromptBody(Body):
             priority=Priority[self.priority.upper()],
             request=request,
         )
+
+
+class RouteBody(Body):
+    """A text that is for one of the agents."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "The printer is on fire."}]})
+
+    text: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, description="What a prompt would say.")]
+    agents: tuple[str, ...] = Field(default=(), description="To choose from. Default: all that the caller may reach.")
 
 
 class AnswerBody(Body):

@@ -6,22 +6,24 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import anyio
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.datastructures import Headers
 
 from supervisor.api.actor import acting
+from supervisor.api.checks import MAX_PROMPT
 from supervisor.api.engine import ConversationReader, Engine, Ticket
-from supervisor.api.errors import BullpenError, InvalidPrompt, RequestConflict, UnknownTarget
+from supervisor.api.errors import BullpenError, RequestConflict, UnknownTarget
 from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, SessionKey, TurnState, TurnView
 from supervisor.gateway.access import AnyCaller, Caller
-from supervisor.gateway.bodies import AnswerBody, Json, PromptBody
-from supervisor.gateway.documents import ACCEPTING, EVENTS, TOLD, either, problems, turn_at
+from supervisor.gateway.bodies import AnswerBody, Json, PromptBody, RouteBody
+from supervisor.gateway.documents import ACCEPTING, EVENTS, PACKED, TOLD, either, problems, turn_at
 from supervisor.gateway.json_answers import JsonAnswer
 from supervisor.gateway.live_response import LiveResponse
 from supervisor.gateway.mirror import Mirror
 from supervisor.gateway.names import Name
+from supervisor.gateway.packed import Packed
 from supervisor.gateway.problems import problem
-from supervisor.gateway.turn_events import Mark, TurnEvents, describe_outcome, read_mark
+from supervisor.gateway.turn_events import Mark, TurnEvents, describe_outcome, describe_route, read_mark
 
 router = APIRouter()
 
@@ -45,7 +47,7 @@ async def hand_in(request: Request, caller: Caller, body: PromptBody, key: str) 
     """Returns when the prompt is recorded. Raises what `Engine.submit` does."""
     engine = engine_of(request)
     user = caller.check_user(body.user_id)
-    agent = body.agent_id or caller.agent or _only_agent(mirror_of(request))
+    agent = caller.agent_for(body.agent_id)
     caller.check_agent(agent)
     return await submit_for(caller, engine, body.prompt(user, agent, key))
 
@@ -65,11 +67,35 @@ async def submit_for(caller: Caller, engine: Engine, prompt: Prompt) -> Ticket:
     return ticket
 
 
-def _only_agent(mirror: Mirror) -> str:
-    names = [row.name for row in mirror.snapshot().instances]
-    if len(names) != 1:
-        raise InvalidPrompt(f"agentId is missing: choose one of {', '.join(sorted(names))}")
-    return names[0]
+@router.get(
+    "/route",
+    summary="Which agent a text is for, and why.",
+    response_class=Packed,
+    responses=PACKED | problems(409, 422, 500, 503),
+)
+async def route(
+    request: Request,
+    caller: AnyCaller,
+    text: Annotated[str, Query(min_length=1, max_length=MAX_PROMPT, description="What a prompt would say.")],
+) -> Response:
+    """Sends nothing. A token that is for one agent is told of no other."""
+    return await _route(request, caller, text, ())
+
+
+@router.post(
+    "/route",
+    summary="The same for a long text, or for some agents only.",
+    response_class=Packed,
+    responses=PACKED | problems(409, 413, 422, 500, 503),
+)
+async def route_long(request: Request, caller: AnyCaller, body: RouteBody) -> Response:
+    return await _route(request, caller, body.text, body.agents)
+
+
+async def _route(request: Request, caller: Caller, text: str, agents: tuple[str, ...]) -> Response:
+    for agent in agents:
+        caller.check_agent(agent)
+    return Packed(await engine_of(request).route(text, agents or (caller.agent,) if caller.agent else agents))
 
 
 @router.post(
@@ -241,6 +267,8 @@ def describe_turn(turn: TurnView) -> Json:
         "startedAt": turn.started_at,
         "endedAt": turn.ended_at,
     }
+    if turn.prompt.route is not None:
+        told |= {"route": describe_route(turn.prompt.route)}
     if turn.state is TurnState.WAITING:
         told |= {"why": turn.why.value if turn.why is not None else None}
         told |= {"position": turn.position or None, "place": turn.place}

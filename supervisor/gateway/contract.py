@@ -45,7 +45,7 @@ async def submit_prompt(
         prompt: Prompt = reader_of(Prompt)(body)
     except ValueError as error:
         raise InvalidPrompt(str(error)) from None
-    prompt = replace(prompt, user=caller.check_user(prompt.user), agent=prompt.agent or caller.agent)
+    prompt = replace(prompt, user=caller.check_user(prompt.user), agent=caller.agent_for(prompt.agent))
     if caller.role is not Role.OPERATOR:
         prompt = replace(prompt, source=Source.CALLER)
     caller.check_agent(prompt.agent)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -19,7 +20,7 @@ from supervisor.api.engine import Engine, Ticket
 from supervisor.api.entries import StartsAgain
 from supervisor.api.errors import BullpenError, InvalidPrompt, RequestConflict
 from supervisor.api.ids import new_id
-from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, SessionKey, Usage
+from supervisor.api.types import AUTO, Done, Expired, Failed, Outcome, Prompt, SessionKey, Usage
 from supervisor.gateway.access import AnyCaller, Caller
 from supervisor.gateway.callers import engine_of, mirror_of
 from supervisor.gateway.documents import ACCEPTING, ANYTHING, either, like_openai, problems
@@ -68,6 +69,8 @@ class Recent:
 async def models(request: Request, caller: AnyCaller) -> dict[str, Any]:
     names = [row.name for row in mirror_of(request).snapshot().instances]
     shown = [name for name in names if caller.agent in ("", name)]
+    if len(shown) > 1 and AUTO not in shown:
+        shown.append(AUTO)
     return {
         "object": "list",
         "data": [{"id": name, "object": "model", "created": 0, "owned_by": "bullpen"} for name in shown],
@@ -83,9 +86,10 @@ async def models(request: Request, caller: AnyCaller) -> dict[str, Any]:
 async def complete(request: Request, caller: AnyCaller, body: ChatCompletion) -> Response:
     """Errors are in that API's form too. Agents' tool calls stay inside: text is all that is answered."""
     user = caller.check_user(_user_of(request, caller, body))
-    caller.check_agent(body.model)
+    agent = caller.agent_for(body.model)
+    caller.check_agent(agent)
     with acting(caller.actor):
-        ticket, is_aside = await _hand_in(request, user, body)
+        ticket, is_aside = await _hand_in(request, user, agent, body)
     headers = {"X-Turn-Id": ticket.turn_id, "X-Session-Id": ticket.key.session}
     if body.stream:
         return await _stream(engine_of(request), ticket, body, headers, is_aside)
@@ -93,7 +97,7 @@ async def complete(request: Request, caller: AnyCaller, body: ChatCompletion) ->
     await _tidy(engine_of(request), ticket.key, is_aside)
     if (failure := _tell_failure(outcome)) is not None:
         return failure
-    return JsonAnswer(_whole(ticket, body, outcome), headers=headers)
+    return JsonAnswer(_whole(ticket, outcome), headers=headers)
 
 
 def _user_of(request: Request, caller: Caller, body: ChatCompletion) -> str:
@@ -105,9 +109,9 @@ def _user_of(request: Request, caller: Caller, body: ChatCompletion) -> str:
     return given
 
 
-async def _hand_in(request: Request, user: str, body: ChatCompletion) -> tuple[Ticket, bool]:
+async def _hand_in(request: Request, user: str, agent: str, body: ChatCompletion) -> tuple[Ticket, bool]:
     """The ticket, and whether it is for a session of its own that is closed afterwards. Raises what `submit` does."""
-    engine, agent = engine_of(request), body.model
+    engine = engine_of(request)
     if body.is_aside:
         text = "\n\n".join(one.text for one in body.messages)
         return await _submit(engine, Prompt(agent, text, user, f"{ASIDE}{new_id()}")), True
@@ -117,8 +121,16 @@ async def _hand_in(request: Request, user: str, body: ChatCompletion) -> tuple[T
     is_retry = retries.isdigit() and int(retries) > 0
     if named := _session_of(request, body):
         prompt = Prompt(agent, body.prompt, user, named)
+        if _is_open(request, agent) and (known := _latest(request, user, named)):
+            prompt = replace(prompt, agent=known)
         return await _in_named(engine, histories_of(request), prompt, body, is_retry), False
-    return await _by_history(request, user, body, is_retry), False
+    return await _by_history(request, user, agent, body, is_retry), False
+
+
+def _latest(request: Request, user: str, session: str) -> str:
+    """The agent that has the user's session of that name, of several the one that was spoken to last."""
+    rows = [row for row in mirror_of(request).sessions() if row.key[1:] == (user, session)]
+    return max(rows, key=lambda row: (row.last_activity_at, row.key)).key.instance if rows else ""
 
 
 def _session_of(request: Request, body: ChatCompletion) -> str:
@@ -150,9 +162,9 @@ async def _in_named(
     return await _submit(engine, prompt)
 
 
-async def _by_history(request: Request, user: str, body: ChatCompletion, is_retry: bool) -> Ticket:
+async def _by_history(request: Request, user: str, agent: str, body: ChatCompletion, is_retry: bool) -> Ticket:
     """In the session that the history belongs to; a history that none has begins a session of its own with it."""
-    engine, agent = engine_of(request), body.model
+    engine = engine_of(request)
     recent: Recent = request.app.state.recent
     mark = fingerprint(body.messages)
     if is_retry and (turn_id := recent.find(user, agent, mark)):
@@ -161,13 +173,18 @@ async def _by_history(request: Request, user: str, body: ChatCompletion, is_retr
     if body.history:
         found = await _find_session(request, SessionKey(agent, user, ""), body.history)
         if found is not None:
-            session = found.session
+            agent, session = found.instance, found.session
         else:
             told = "\n\n".join(f"{one.role}: {one.text}" for one in body.history)
             text = EARLIER.format(told=told, prompt=body.prompt)
     ticket = await _submit(engine, Prompt(agent, text, user, session))
     recent.note(user, agent, mark, ticket.turn_id)
     return ticket
+
+
+def _is_open(request: Request, agent: str) -> bool:
+    """Whether the agent is to be chosen."""
+    return agent in ("", AUTO) and agent not in {row.name for row in mirror_of(request).snapshot().instances}
 
 
 async def _submit(engine: Engine, prompt: Prompt) -> Ticket:
@@ -177,8 +194,14 @@ async def _submit(engine: Engine, prompt: Prompt) -> Ticket:
 
 
 async def _find_session(request: Request, whose: SessionKey, history: Iterable[Message]) -> SessionKey | None:
+    """Of one agent, or of all of them where the request leaves the choice to bullpen."""
+    is_open = _is_open(request, whose.instance)
     rows = [
-        row for row in mirror_of(request).sessions() if row.key[:2] == whose[:2] and row.key.session.startswith(OWN)
+        row
+        for row in mirror_of(request).sessions()
+        if row.key.user == whose.user
+        and row.key.session.startswith(OWN)
+        and (is_open or row.key.instance == whose.instance)
     ]
     rows = sorted(rows, key=lambda row: -row.last_activity_at)[:MOST_LOOKED_AT]
     return await histories_of(request).find(rows, (one.text for one in history))
@@ -195,15 +218,16 @@ async def _tidy(engine: Engine, key: SessionKey, is_aside: bool) -> None:
 # Answers
 
 
-def _envelope(ticket: Ticket, body: ChatCompletion, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{ticket.turn_id}", "object": kind, "created": int(time.time()), "model": body.model}
+def _envelope(ticket: Ticket, kind: str) -> dict[str, Any]:
+    created = int(time.time())
+    return {"id": f"chatcmpl-{ticket.turn_id}", "object": kind, "created": created, "model": ticket.key.instance}
 
 
-def _whole(ticket: Ticket, body: ChatCompletion, outcome: Outcome) -> dict[str, Any]:
+def _whole(ticket: Ticket, outcome: Outcome) -> dict[str, Any]:
     message = {"role": "assistant", "content": getattr(outcome, "text", "")}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     usage = _usage(getattr(outcome, "usage", Usage()))
-    return _envelope(ticket, body, "chat.completion") | {"choices": [choice], "usage": usage}
+    return _envelope(ticket, "chat.completion") | {"choices": [choice], "usage": usage}
 
 
 def _usage(usage: Usage) -> dict[str, int]:
@@ -233,7 +257,7 @@ async def _stream(
     if (failure := await _fails_soon(ticket)) is not None:
         await _tidy(engine, ticket.key, is_aside)
         return failure
-    envelope = _envelope(ticket, body, "chat.completion.chunk")
+    envelope = _envelope(ticket, "chat.completion.chunk")
 
     async def tell(emit: Emit) -> None:
         async def give(delta: dict[str, str], finish: str | None = None) -> None:

@@ -43,7 +43,7 @@ class ChatCompletion(BaseModel):
         json_schema_extra={"examples": [{"model": "helpdesk", "messages": [{"role": "user", "content": "Hello"}]}]},
     )
 
-    model: str = Field(description="The agent.")
+    model: str = Field(description="The agent; `auto` for the one that the message is for.")
     messages: list[Message] = Field(min_length=1)
     stream: bool = False
     stream_options: StreamOptions | None = None

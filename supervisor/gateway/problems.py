@@ -54,6 +54,7 @@ _STATUSES: dict[type[BullpenError], int] = {
     TooLarge: 413,
     errors.InvalidId: 422,
     errors.InvalidPrompt: 422,
+    errors.NoAgentMatches: 422,
     errors.OverShare: 429,
     errors.Saturated: 503,
     errors.NotAccepting: 503,

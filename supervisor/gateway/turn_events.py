@@ -36,6 +36,7 @@ from supervisor.api.types import (
     Interrupted,
     Outcome,
     Question,
+    Route,
     TurnView,
     Usage,
     WhyWaiting,
@@ -108,7 +109,9 @@ class TurnEvents:
         try:
             if self._seen == Mark():
                 self._queued = (self._view.why, self._view.position or None, self._view.place)
-                await emit("queued", describe_place(self._ticket, *self._queued))
+                route = self._view.prompt.route
+                told = describe_place(self._ticket, *self._queued)
+                await emit("queued", told | ({"route": describe_route(route)} if route is not None else {}))
             async with anyio.create_task_group() as group:
                 group.start_soon(self._await_outcome)
                 if self._reader is not None:
@@ -232,6 +235,11 @@ def describe_place(ticket: Ticket, why: WhyWaiting | None, position: int | None,
         "position": position,
         "place": place,
     }
+
+
+def describe_route(route: Route) -> dict[str, Any]:
+    """Which agent was chosen for a prompt that named none, and why."""
+    return {"agentId": route.agent, "score": route.score, "reason": route.reason}
 
 
 def describe_entry(entry: Entry) -> tuple[str, dict[str, Any]] | None:

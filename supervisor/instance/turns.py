@@ -100,7 +100,7 @@ class Turns:
             turn.withdraw(error)
         else:
             turn.note_recorded()
-            self._core.publish(past.TurnQueued, session, turn, source=turn.prompt.source)
+            self._core.publish(past.TurnQueued, session, turn, source=turn.prompt.source, route=turn.prompt.route)
         self.note_readiness(session)
         if error is not None and session.is_blank:
             self._core.remove_session(session)

@@ -96,7 +96,8 @@ KEEP_SESSION = (
 FORGET_SESSION = (
     *(f"DELETE FROM {table} WHERE {_KEY}" for table in ("entries", "questions", "offers", "sessions")),
     # How its turns ended stays until it is pruned; what was said in them does not.
-    "UPDATE turns SET text = '', result = json_replace(result, '$.text', '', '$.message', '') "
+    "UPDATE turns SET text = '', result = json_replace(result, '$.text', '', '$.message', ''), "
+    "route = CASE WHEN json_valid(route) THEN json_replace(route, '$.reason', '') ELSE '' END "
     f"WHERE {_KEY} AND outcome <> '' AND json_valid(result)",
     "UPDATE actions SET detail = '' WHERE target = ? || '/' || ? || '/' || ?",
 )

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from supervisor import bounds
-from supervisor.api.codec import pack_outcome, unpack_outcome
-from supervisor.api.types import Outcome, Priority, Prompt, Question, SessionKey, Source, Usage, outcome_word
+from supervisor.api.codec import pack, pack_outcome, unpack, unpack_outcome
+from supervisor.api.types import Outcome, Priority, Prompt, Question, Route, SessionKey, Source, Usage, outcome_word
 from supervisor.text.values import in_words
 
 Row = tuple[Any, ...]
@@ -136,7 +136,7 @@ SESSION_COLUMNS = (
 )
 TURN_COLUMNS = (
     "id, uuid, instance, user, session, agent, text, prompt_user, prompt_session, source, priority, queued_at, "
-    "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result, request"
+    "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result, request, route"
 )
 REMOVAL_COLUMNS = "uuid, workspace, instance, user, session, has_files, workspace_due_at"
 CLIENT_COLUMNS = "id, mark, pid, started, session_uuid, instance, user, session"
@@ -234,12 +234,13 @@ def turn_to_row(record: TurnRecord) -> Row:
         outcome_word(outcome) if outcome is not None else "",
         pack_outcome(outcome) if outcome is not None else "",
         prompt.request,
+        pack(prompt.route) if prompt.route is not None else "",
     )
 
 
 def row_to_turn(row: Row) -> TurnRecord:
     """Raises `ValueError`, `KeyError` or `TypeError` when it is none of ours."""
-    _check_texts(*row[:9], row[12], row[19])
+    _check_texts(*row[:9], row[12], row[19], row[20])
     return TurnRecord(
         id=row[0],
         uuid=row[1],
@@ -252,6 +253,7 @@ def row_to_turn(row: Row) -> TurnRecord:
             source=Source(row[9]),
             priority=Priority(row[10]),
             request=row[19],
+            route=unpack(Route, row[20]) if row[20] else None,
         ),
         queued_at=row[11],
         replays=row[12],

@@ -111,7 +111,11 @@ CREATE INDEX turns_by_request ON turns (prompt_user, request) WHERE request <> '
 ALTER TABLE actions ADD COLUMN via TEXT NOT NULL DEFAULT 'screen';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _COST_SAVED, _REQUESTS)
+_ROUTES = """
+ALTER TABLE turns ADD COLUMN route TEXT NOT NULL DEFAULT ''; -- JSON: why its agent was chosen; empty when it was named
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _COST_SAVED, _REQUESTS, _ROUTES)
 """The nth script leads from schema n - 1 to schema n, in one transaction. Scripts that were released never change."""
 
 

@@ -18,7 +18,7 @@ from supervisor.api.errors import AcceptanceUnknown, BullpenError, UnknownTarget
 from supervisor.api.events import ActionTaken, Event
 from supervisor.api.ids import new_id, validate_id
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Allow, Answer, Choose, Deny, Prompt, SessionKey, TurnView
+from supervisor.api.types import Allow, Answer, Choose, Deny, Prompt, Route, SessionKey, TurnView
 from supervisor.remote.conversation import RemoteConversation
 from supervisor.remote.feed import RemoteFeed
 from supervisor.remote.line import AnswerLost, Line, NotDrained, NotReached, part, session_path
@@ -92,6 +92,10 @@ class RemoteEngine:
     async def audit(self, count: int = 100) -> tuple[ActionTaken, ...]:
         count = checks.check_count(count, 10_000, "how many actions")
         return await self._read(tuple[ActionTaken, ...], "/audit", count=count)
+
+    async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
+        body = {"text": checks.check_text(text), "agents": checks.check_agents(agents)}
+        return self._unpack(Route, await self._line.ask("POST", "/route", body, what="route"))
 
     # Prompts
 

@@ -21,6 +21,7 @@ from supervisor import (
     Prompt,
     Question,
     Refused,
+    Route,
     SessionKey,
     SessionRow,
     SessionState,
@@ -220,6 +221,9 @@ class StageEngine:
 
     async def past(self) -> tuple[Event, ...]:
         return self.past_events
+
+    async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
+        return Route("helpdesk", 3.0, "its triggers name “vpn”")
 
     async def audit(self, count: int = 100) -> tuple[ActionTaken, ...]:
         return tuple(event for event in self.past_events if isinstance(event, ActionTaken))[-count:]

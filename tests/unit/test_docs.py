@@ -13,6 +13,7 @@ import pytest
 from supervisor.config.environment import ELSEWHERE, INSTANCE_KEYS, OLDER_NAMES, OLDER_POOL_SIZE
 from supervisor.config.front_matter import read_document
 from supervisor.config.gateway import GatewaySettings
+from supervisor.config.routing import RoutingSettings
 from supervisor.config.settings import Settings, load_settings
 from supervisor.config.template import FrontMatter
 from supervisor.config.templates import WITHOUT_EFFECT, schema_text, shipped_templates, template_schema
@@ -59,7 +60,8 @@ def test_every_setting_and_variable_is_documented_and_no_other() -> None:
     instance = {f"BULLPEN_HELPDESK_{suffix}" for suffix in INSTANCE_KEYS}
     others = {*ELSEWHERE, *OLDER_NAMES, f"HELPDESK{OLDER_POOL_SIZE}"}
 
-    assert keys_in(CONFIGURATION) == {*Settings.model_fields, *GatewaySettings.model_fields, *instance, *others}
+    tables = {*GatewaySettings.model_fields, *RoutingSettings.model_fields}
+    assert keys_in(CONFIGURATION) == {*Settings.model_fields, *tables, *instance, *others}
     for suffix, location in INSTANCE_KEYS.items():
         assert f"| `BULLPEN_HELPDESK_{suffix}` | `{'.'.join(location)}` |" in CONFIGURATION
 
@@ -86,7 +88,7 @@ def test_the_example_environment_holds_every_variable_and_loads(
     settings = load_settings(environ=variables)
 
     host = {name for name in Settings.model_fields if not is_table(Settings, name)}
-    assert settings.model_fields_set == {*host, "instances"} - {"gateway"}
+    assert settings.model_fields_set == {*host, "instances"} - {"gateway", "routing"}
     documented = {name for name in keys_in(CONFIGURATION) if name.isupper()} - {*ELSEWHERE}
     assert documented <= variables.keys()
 

@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from supervisor import (
+    AUTO,
     Answer,
     BullpenError,
     Cursor,
@@ -27,10 +29,12 @@ from supervisor import (
     QuestionClosed,
     QuestionPosed,
     Refused,
+    Route,
     StartsAgain,
     Supervisor,
     Ticket,
     UnknownTarget,
+    choose_agent,
     clean,
 )
 from tui.cli.block_text import STARTS_AGAIN
@@ -59,6 +63,11 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
     Raises `Refused` when the prompt is not accepted or cannot be recorded, and `AcceptanceUnknown` when it is not known
     whether it was.
     """
+    names = {template.name for template in templates}
+    if prompt.agent == AUTO and AUTO not in names:
+        route = choose_agent(prompt.text, templates, default=settings.routing.default)
+        tell_route(route)
+        prompt = replace(prompt, agent=route.agent)
     wanted = [with_one_client(template) for template in templates if template.name == prompt.agent]
     outcome: Outcome | None = None
     running: list[Supervisor] = []
@@ -77,6 +86,10 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
                 async with supervisor:
                     outcome = await _ask(supervisor, prompt, heard)
     return SIGNALS.exit_code or FAILED if outcome is None else tell_outcome(prompt.agent, outcome)
+
+
+def tell_route(route: Route) -> None:
+    tell(f"to {route.agent}: {route.reason}")
 
 
 def with_one_client(template: Template) -> Template:
@@ -108,6 +121,8 @@ async def ask_there(prompt: Prompt, engine: RemoteEngine) -> int:
     try:
         with told_if_slow(prompt.agent) as heard:
             ticket = await engine.submit(prompt)
+            if (route := (await engine.turn(ticket.turn_id)).prompt.route) is not None:
+                tell_route(route)
             async with anyio.create_task_group() as group:
                 group.start_soon(_answer_own, engine, ticket, heard)
                 await _show_reply(ticket, heard)
@@ -118,7 +133,7 @@ async def ask_there(prompt: Prompt, engine: RemoteEngine) -> int:
             with anyio.move_on_after(WITHDRAWN_WITHIN, shield=True), suppress(BullpenError):
                 await engine.withdraw(ticket.turn_id)
         raise
-    return tell_outcome(prompt.agent, outcome)
+    return tell_outcome(ticket.key.instance, outcome)
 
 
 @contextmanager

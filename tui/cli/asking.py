@@ -30,7 +30,7 @@ INPUT_LIMIT = 4_000_000
 @app.command()
 def ask(
     context: typer.Context,
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent, as in its template.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent; auto: the one it is for.")],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask; - reads it from standard input.")],
     user: UserOption = "",
     session: SessionOption = "",
@@ -44,7 +44,7 @@ def ask(
     """Asks one agent once. The answer goes to stdout as it is written, everything else to stderr.
 
     Where a bullpen runs over the state directory it is asked there; --templates always starts one of its own."""
-    from supervisor import Prompt
+    from supervisor import AUTO, Prompt
     from tui.cli.ask import ask_once, ask_there
     from tui.cli.logs import log_to_file
 
@@ -56,7 +56,7 @@ def ask(
         prompt = Prompt(agent=agent, text=words, user=whose, session=session)
         raise typer.Exit(house.run_there(where, partial(ask_there, prompt)))
     settings, loaded = load(common)
-    if agent not in {template.name for template in loaded.templates}:
+    if agent not in {AUTO, *(template.name for template in loaded.templates)}:
         tell_left_out(loaded)
     settings = with_credentials(settings)
     settings.make_state_dir()
@@ -64,6 +64,34 @@ def ask(
     words = _read_input() if text == "-" else _as_text(text)
     prompt = Prompt(agent=agent, text=words, user=user or "local", session=session)
     raise typer.Exit(run(partial(ask_once, loaded.templates, settings, prompt)))
+
+
+@app.command()
+def route(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What would be asked; - reads it from standard input.")],
+    as_json: house.JsonOption = False,
+    url: house.UrlOption = "",
+    token: house.TokenOption = "",
+    templates: TemplatesOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    rehearsal: RehearsalOption = None,
+) -> None:
+    """Tells which agent a prompt is for that names none (`ask auto`), and why. Sends nothing.
+
+    Where no bullpen runs over the state directory, the templates are asked."""
+    from supervisor import choose_agent
+    from tui.cli.routing import show_route, show_route_there
+
+    common = Common(templates, config, state, rehearsal).over(context.obj)
+    words = _read_input() if text == "-" else _as_text(text)
+    if url or (common.templates is None and house.is_there(common)):
+        where = house.Where(common, url, token)
+        raise typer.Exit(house.run_there(where, partial(show_route_there, words, as_json)))
+    settings, loaded = load(common)
+    tell_left_out(loaded)
+    show_route(choose_agent(words, loaded.templates, default=settings.routing.default), as_json)
 
 
 @app.command()

@@ -9,7 +9,12 @@ EXAMPLES = {
     "demo": ("bullpen demo", "bullpen demo --no-stand-in"),
     "serve": ("bullpen serve --listen 127.0.0.1:8420", "bullpen serve --rehearsal --callers"),
     "attach": ("bullpen attach", "bullpen attach --url https://pool.example.org"),
-    "ask": ('bullpen ask helpdesk "How do I reset my VPN?" --user ana', "git diff | bullpen ask reviewer -"),
+    "ask": (
+        'bullpen ask helpdesk "How do I reset my VPN?" --user ana',
+        "git diff | bullpen ask reviewer -",
+        'bullpen ask auto "My VPN is down"',
+    ),
+    "route": ('bullpen route "The VPN is down"', "bullpen route - --json < mail.txt"),
     "chat": (
         "bullpen chat helpdesk --user ana",
         "bullpen chat helpdesk/ana/ticket-4711",

@@ -217,6 +217,8 @@ def _show_turn(view: TurnView) -> None:
     now = time.time()
     say(f"turn {view.id} of {view.key} is {view.state.value}")
     say(f"  prompt: {format.first_line(view.prompt.text)}")
+    if (route := view.prompt.route) is not None:
+        say(f"  chosen, because {route.reason or 'of words that are not kept'}")
     say(f"  queued {format.moment(view.queued_at, now)}" + (f", because {view.why.value}" if view.why else ""))
     if view.started_at is not None:
         say(f"  started {format.moment(view.started_at, now)}")

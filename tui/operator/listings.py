@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor import ActionTaken, Engine
+from supervisor import ActionTaken, Engine, Route
 
 Rows = Iterable[Sequence[str]]
 
@@ -50,5 +50,21 @@ AUDIT = Listing(
     "no operator has done anything yet",
 )
 
-LISTINGS: dict[str, Listing] = {listing.name: listing for listing in (AUDIT,)}
+
+def _route_rows(route: Route) -> Rows:
+    yield (f"→ {route.agent}", f"{route.score:.2f}", route.reason)
+    for one in route.others:
+        yield (one.agent, f"{one.score:.2f}", one.reason)
+
+
+ROUTE = Listing(
+    "route",
+    "which agent this is for",
+    ("AGENT", "SCORE", "WHY"),
+    lambda engine, text: engine.route(text),
+    _route_rows,
+    "no agent matches",
+)
+
+LISTINGS: dict[str, Listing] = {listing.name: listing for listing in (AUDIT, ROUTE)}
 """By name."""

@@ -91,8 +91,9 @@ def _sentence(event: Event) -> Line:
             return "session closed", "dim"
         case ContextLost():
             return "conversation not found on disk; goes on as a new one", "error"
-        case TurnQueued(source=source):
-            return f"prompt queued ({source.value})", "dim"
+        case TurnQueued(source=source, route=route):
+            chosen = f"; chosen: {first_line(route.reason)}" if route is not None else ""
+            return f"prompt queued ({source.value}){chosen}", "dim"
         case TurnStarted(waited=waited, acquisition=acquisition):
             return f"turn started after {duration(waited)} ({acquisition})", "busy"
         case TurnFinished(outcome=outcome):

@@ -132,6 +132,8 @@ VERBS: tuple[Verb, ...] = (
          words="compact SESSION"),
     Verb("list('audit')", "", "audit", "Show what operators did: who, from where, when and to what.", Target.VIEW, LOOK,
          words="audit"),
+    Verb("list('route')", "", "route", "Show which agent a prompt is for that names none, and why.", Target.VIEW, LOOK,
+         words="route TEXT"),
     Verb("forget_user", "", "forget", "Remove a person: every session, what was said in it, and its files.",
          Target.SESSION, STOP, words="forget USER", confirms=True),
     Verb("close_session", "delete", "close", "Remove the session from the books.", Target.SESSION, STEER,

@@ -1,0 +1,58 @@
+"""Decides which agent a text is for, and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from supervisor.api.errors import NoAgentMatches
+from supervisor.api.types import Candidate, Route
+from supervisor.routing.index import Described, RoutingIndex
+
+MOST_OTHERS = 5
+MOST_NAMED = 10
+
+
+class Router:
+    """Keeps the index of the agents it was asked about last: it is made anew when one of them has changed."""
+
+    def __init__(self) -> None:
+        self._described: tuple[Described, ...] = ()
+        self._index: RoutingIndex | None = None
+
+    def close(self) -> None:
+        if self._index is not None:
+            self._index.close()
+        self._described, self._index = (), None
+
+    def choose(self, text: str, agents: Iterable[Described], *, default: str = "") -> Route:
+        """Among these agents and no other. Raises `NoAgentMatches`."""
+        described = tuple(agents)
+        if len(described) == 1:
+            return Route(described[0].name, 0.0, "there is no other agent")
+        found = self._ask(text, described)
+        if found:
+            best, others = found[0], tuple(found[1 : 1 + MOST_OTHERS])
+            ties = [one.agent for one in others if one.score == best.score]
+            reason = best.reason + (f" (as well as {', '.join(ties)}: the first by name)" if ties else "")
+            return Route(best.agent, best.score, reason, others)
+        names = sorted(one.name for one in described)
+        if default and default in names:
+            return Route(
+                default, 0.0, "nothing in the text matches an agent: it is the default ([routing] in bullpen.toml)"
+            )
+        listed = ", ".join(names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
+        remedy = f"name one ({listed})" if names else "there is none"
+        missing = f"; the default, {default}, does not run" if default else " or set [routing] default in bullpen.toml"
+        raise NoAgentMatches(f"no agent matches this prompt: {remedy}{missing}")
+
+    def _ask(self, text: str, described: tuple[Described, ...]) -> list[Candidate]:
+        if self._index is None or described != self._described:
+            self.close()
+            self._described, self._index = described, RoutingIndex(described)
+        return self._index.find(text)
+
+
+def kept(route: Route) -> Route:
+    """As it is recorded with the prompt."""
+    return replace(route, others=())
