@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from supervisor import ActionTaken, Conversation, Refused
 from tests.far_engine import FarEngine, Line
@@ -148,6 +149,10 @@ async def test_a_limit_that_is_refused_late_is_told_on_the_screen_where_the_oper
         await pilot.press("question_mark")
         line.release()
         await until(lambda: "must be a whole number" in told(app))
+        await pilot.press("escape", "colon")
+        assert app.screen.query_one("#line", Input).value == "set helpdesk.maxClients x", "it need not be typed again"
+        await pilot.press("escape", "colon")
+        assert app.screen.query_one("#line", Input).value == ""
 
 
 async def test_leaving_waits_for_what_was_told_last() -> None:

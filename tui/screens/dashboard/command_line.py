@@ -100,6 +100,7 @@ class CommandScreen(AskTextScreen):
             mistake_in=lambda line: mistake_in(screen, line),
             refusal_of=lambda line: refusal_of(screen, line) if is_about_limits(line) else None,
             hint_for=lambda line: hint_for(mirror, line),
+            keep=screen.keep_line,
         )
         self._limits: Newest[None, None] = Newest(
             self, lambda _: mirror.bridge.refresh_limits(), lambda *_: self._look_at_limits()

@@ -59,6 +59,7 @@ class LookingScreen(OperatorScreen):
         self._previewed: SessionRow | None = None
         """The row whose conversation was last shown."""
         self._ticked_at = 0.0
+        self._refused_line = ""
         self.is_behind = False
         """Whether rows have changed while a chat stood in front."""
         self._possible: tuple[bool, ...] = ()
@@ -335,10 +336,15 @@ class LookingScreen(OperatorScreen):
     def action_help(self) -> None:
         self.app.push_screen("help")
 
+    def keep_line(self, line: str) -> None:
+        """It was refused after its dialog had closed: the next one begins with it."""
+        self._refused_line = line
+
     def action_command(self) -> None:
         from tui.screens.dashboard.command_line import ask_command
 
-        ask_command(self)
+        ask_command(self, self._refused_line)
+        self._refused_line = ""
 
     def action_forget_user(self) -> None:
         from tui.screens.dashboard.command_line import ask_command

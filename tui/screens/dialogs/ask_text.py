@@ -37,10 +37,12 @@ class AskTextScreen(Dialog[str | None]):
         mistake_in: Callable[[str], str] = lambda _line: "",
         refusal_of: Callable[[str], Awaitable[str] | None] = lambda _line: None,
         hint_for: Callable[[str], str] | None = None,
+        keep: Callable[[str], object] = lambda _line: None,
     ) -> None:
         """`mistake_in` returns what is wrong with a line, or nothing when it will do; it is asked once, when the line
         is to be taken. `refusal_of` tells the engine of a line without mistakes, where that is to be done before the
-        dialog closes, and gives what it refuses. `hint_for` says something about a line while it is typed."""
+        dialog closes, and gives what it refuses. `hint_for` says something about a line while it is typed.
+        `keep` is given a line that was refused when the dialog had closed: it is not to be typed again."""
         super().__init__()
         self._title, self._note = title, note
         self._value, self._placeholder = value, placeholder
@@ -49,6 +51,7 @@ class AskTextScreen(Dialog[str | None]):
         self._mistake_in = mistake_in
         self._refusal_of = refusal_of
         self._hint_for = hint_for
+        self._keep = keep
 
     def compose(self) -> ComposeResult:
         with self.box(self._title):
@@ -103,6 +106,7 @@ class AskTextScreen(Dialog[str | None]):
             elif self in app.screen_stack:
                 self._show_mistake(refusal)
             else:
+                self._keep(line)
                 app.notify(refusal, severity="warning", markup=False)
 
         async def close() -> None:
