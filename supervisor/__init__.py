@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from supervisor.api.snapshot import SessionRow as SessionRow
     from supervisor.api.snapshot import Snapshot as Snapshot
     from supervisor.api.snapshot import WaitingTurn as WaitingTurn
+    from supervisor.api.tools import RunContext as RunContext
+    from supervisor.api.tools import tool as tool
     from supervisor.api.types import AUTO as AUTO
     from supervisor.api.types import Allow as Allow
     from supervisor.api.types import Answer as Answer

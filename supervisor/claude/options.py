@@ -20,10 +20,11 @@ from supervisor.config.settings import Settings
 from supervisor.config.skills import PLUGIN, find_skills, gather_skills
 from supervisor.config.template import Template, bare, is_confined, reads_anywhere, shared_folder
 from supervisor.files.private import host_umask
-from supervisor.permissions.brackets import read_brackets
 from supervisor.permissions.server_tools import is_of_server, read_server_tools, spelled
 from supervisor.process.connection import Connector
 from supervisor.process.executable import UMASK, wrap_cli, wrap_tools
+from supervisor.tools.client_tools import ClientTools
+from supervisor.tools.registry import Tools
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +79,8 @@ class CompiledOptions:
     """Names of variables that the template's `env` gives to tools."""
     template: Template | None = field(default=None, repr=False, compare=False)
     """For the walls of one session."""
+    tools: ClientTools = field(default_factory=ClientTools, repr=False, compare=False)
+    """Tools that this process itself offers."""
 
     @cached_property
     def digest(self) -> str:
@@ -85,9 +88,9 @@ class CompiledOptions:
         walls: list[Any] | None = None
         if (template := self.template) is not None:
             walls = [template.sandbox, is_confined(template)]
-            if template.hooks or reads_anywhere(template) or read_brackets(template.tools, template.mcp_servers):
+            if template.hooks or reads_anywhere(template) or template.brackets:
                 walls += [template.hooks, template.tools]
-        parts = [self.arguments, self.environment, self.prompt, self.servers, self.granted, walls]
+        parts = [self.arguments, self.environment, self.prompt, self.servers, self.granted, walls, self.tools.digest]
         canonical = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -99,9 +102,11 @@ def compile_options(
     *,
     environ: Mapping[str, str] | None = None,
     skills: Path | None = None,
+    tools: ClientTools | None = None,
 ) -> CompiledOptions:
     """The same input gives the same digest. `environment` is added last (rehearsal, provider), `environ` is what the
-    template's references name (this process's own by default), `skills` the plugin with the skills that were found.
+    template's references name (this process's own by default), `skills` the plugin with the skills that were found,
+    `tools` what this process itself offers.
 
     Raises `ConfigurationError` when a reference of `env` cannot be followed.
     """
@@ -119,10 +124,10 @@ def compile_options(
         "max_buffer_size": MAX_LINE,
         "extra_args": {**EXTRA_ARGUMENTS, **({"restricted": None} if is_confined(template) else {})},
     }
-    if template.tools is not None:
+    if template.cli_tools is not None:
         needed = ["Skill"] if template.skills else []
         # The CLI takes no bracket here: `permissions.brackets` judges every call by it.
-        named = [bare(tool) for tool in template.tools if "(" not in tool or tool.endswith(")")]
+        named = [bare(tool) for tool in template.cli_tools if "(" not in tool or tool.endswith(")")]
         arguments["tools"] = list(dict.fromkeys([*named, *needed]))
     if template.max_turns is not None:
         arguments["max_turns"] = template.max_turns
@@ -140,7 +145,7 @@ def compile_options(
         "CLAUDE_CODE_MAX_RETRIES": str(settings.max_retries),
         "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": str(int(settings.stream_idle_timeout * 1000)),
     }
-    if not any(tool.startswith(_TIMERS) for tool in template.tools or ()):
+    if not any(tool.startswith(_TIMERS) for tool in template.cli_tools or ()):
         # Also a timer that is in the workspace already does not fire then (measured).
         base["CLAUDE_CODE_DISABLE_CRON"] = "1"
     if shared is not None:
@@ -152,6 +157,7 @@ def compile_options(
         servers={name: expand(server, {**known, **own}) for name, server in template.mcp_servers.items()},
         granted=tuple(sorted(own)),
         template=template,
+        tools=tools or ClientTools(),
     )
 
 
@@ -181,15 +187,15 @@ def _taken(template: Template) -> Iterator[str]:
         yield tool
         if is_of_server(tool) and "*" not in tool:
             yield spelled(tool)
-    yield from read_server_tools(template.tools, template.mcp_servers).taken
+    yield from read_server_tools(template.cli_tools, template.mcp_servers).taken
 
 
 def _unwanted(template: Template) -> Iterator[str]:
-    named = {tool.partition("(")[0] for tool in template.tools or ()}
+    named = {tool.partition("(")[0] for tool in template.cli_tools or ()}
     return (tool for tool in SELF_STARTING_TOOLS if tool not in named)
 
 
-def bundled_cli(settings: Settings, environment: Mapping[str, str]) -> MakeConnector:
+def bundled_cli(settings: Settings, environment: Mapping[str, str], tools: Tools) -> MakeConnector:
     """Makes connectors to the CLI that comes with the SDK, with `environment` on top of the inherited one."""
 
     # Written once, before anything is started: a script that is open for writing cannot be run.
@@ -199,7 +205,7 @@ def bundled_cli(settings: Settings, environment: Mapping[str, str]) -> MakeConne
         from supervisor.claude.sdk_connection import Place, SdkConnector
 
         skills = _gather(template, settings, environment)
-        options = compile_options(template, settings, environment, skills=skills)
+        options = compile_options(template, settings, environment, skills=skills, tools=tools.prepare(template))
         return SdkConnector(options, Place(settings.state_dir, cli, shell))
 
     return make

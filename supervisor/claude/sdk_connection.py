@@ -39,7 +39,7 @@ from supervisor.config.template import reads_anywhere
 from supervisor.files.paths import find_config_dir
 from supervisor.files.private import make_private_dir
 from supervisor.late_imports import import_late
-from supervisor.permissions.brackets import as_denial, as_question, read_brackets
+from supervisor.permissions.brackets import as_denial, as_question
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.permissions.targets import is_outside
 from supervisor.permissions.tool_calls import to_input
@@ -140,6 +140,7 @@ class SdkConnection:
             await anyio.to_thread.run_sync(self._prepare)
             compiled, folder = self._compiled, self._place.state_dir / FOLDER
             servers = keep_own(compiled.servers) if self._place.tools is not None else compiled.servers
+            servers = {**servers, **compiled.tools.for_cli()}
             with start_files(folder, compiled.prompt, servers, self._settings()) as files:
                 await self._start_with(sdk, translate, files)
         except ConnectFailed:
@@ -155,7 +156,9 @@ class SdkConnection:
         # The template has chosen a mode without questions; the SDK's warning would stand in the middle of the screen.
         warnings.filterwarnings("ignore", category=CanUseToolShadowedWarning)
         transport = QuietTransport(options, self._last_words.hear)
-        self._client = ClaudeSDKClient(options, transport)
+        # The CLI has read of its servers in a file; the SDK is given those that it runs itself.
+        own = await anyio.to_thread.run_sync(self._compiled.tools.for_client, self._launch.whose)
+        self._client = ClaudeSDKClient(dataclasses.replace(options, mcp_servers=own), transport)
         await self._client.connect()
         transport.is_connected = True
         self._transport, self._arrivals = transport, transport.arrivals
@@ -319,7 +322,7 @@ class SdkConnection:
         template = self._compiled.template
         if template is None:
             return None
-        brackets = read_brackets(template.tools, template.mcp_servers)
+        brackets = template.brackets
         must_ask = reads_anywhere(template)
         if not (brackets or must_ask):
             return None

@@ -12,7 +12,9 @@ from supervisor.config import hooks
 from supervisor.config.byte_sizes import spell_memory
 from supervisor.config.limits import PoolLimits
 from supervisor.config.template import FrontMatter, runs_commands
+from supervisor.config.tool_references import SERVER
 from supervisor.config.validation import dotted
+from supervisor.permissions.server_tools import spelled
 from supervisor.text.values import in_words
 
 
@@ -26,6 +28,15 @@ def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
     found += _sandbox_mistakes(template.sandbox)
     if template.sandbox and not runs_commands(template):
         found.append(("sandbox", "is for commands, and no tool of this template runs any"))
+    if template.functions:
+        found += [
+            (
+                dotted(("mcpServers", name)),
+                f"has the name of bullpen's own server ({SERVER}), which the functions of tools need",
+            )
+            for name in template.mcp_servers
+            if spelled(name) == SERVER
+        ]
     sessions = template.concurrency.max_sessions
     clients = template.pool.max_clients or sessions
     if template.archetype is not Archetype.SERVICE and sessions > 1:

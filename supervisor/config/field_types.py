@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from supervisor.config.tool_references import is_reference
 from supervisor.permissions.server_tools import spelled_whole
 from supervisor.text.values import in_words
 
@@ -68,9 +69,13 @@ def _split(value: object) -> tuple[str, ...]:
 
 
 def _tools(value: object) -> object:
-    """None is all of them. What is written and names none is none, as in Claude Code."""
+    """None is all of them. What is written and names none is none, as in Claude Code. Python functions may stand beside
+    all of them."""
     words = None if value is None else _tool_words(value)
-    return None if isinstance(words, tuple) and "*" in words else words
+    if not (isinstance(words, tuple) and "*" in words):
+        return words
+    functions = [word for word in words if isinstance(word, str) and is_reference(word)]
+    return ("*", *functions) if functions else None
 
 
 def _model_name(value: object) -> object:

@@ -16,8 +16,9 @@ from supervisor.config.client_variables import resolve
 from supervisor.config.hooks import EVENTS, compile_hooks, project_of
 from supervisor.config.skills import find_skills, skill_folders
 from supervisor.config.template import Template, is_confined, runs_commands, shared_folder
+from supervisor.config.tool_functions import describe_functions, read_functions
+from supervisor.config.validation import Location
 from supervisor.files.paths import find_config_dir
-from supervisor.permissions.brackets import read_brackets
 
 OF_THE_CLI = (
     "tasks/**",
@@ -43,7 +44,7 @@ OF_THE_CLI = (
 (measured), and no agent has any business in the others."""
 PLANS = ".claude/plans"
 """Below the workspace, where a confined agent can write its plan; the CLI's own place is shared by all sessions."""
-OF_BULLPEN = ("journal.db*", "logs/**", "starting/**", "lock*")
+OF_BULLPEN = ("journal.db*", "logs/**", "starting/**", "users/**", "lock*")
 """Below the state directory."""
 SANDBOX_PROGRAMS = ("bwrap", "socat")
 """What the CLI's sandbox needs on Linux."""
@@ -89,18 +90,20 @@ def describe_walls(template: Template) -> tuple[str, ...]:
     where = "its workspace" if shared is None else f"its workspace and {shared}"
     lines = []
     if is_confined(template):
-        lost = " (without Bash and WebFetch, which tools does not name)" if template.tools is None else ""
+        lost = " (without Bash and WebFetch, which tools does not name)" if template.cli_tools is None else ""
         lines.append(f"confined: file tools reach {where} alone{lost}")
     else:
         lines.append(f"not confined: file tools reach beyond {where} where a human or a mode allows it")
     if runs_commands(template):
         lines.append(f"commands: {'in the sandbox' if template.sandbox else 'with all rights of your user'}")
-    brackets = read_brackets(template.tools, template.mcp_servers)
+    brackets = template.brackets
     for tool, insides in brackets.of_tools.items():
         lines.append(f"{tool}: only {', '.join(inside or 'nothing' for inside in insides)}; other calls are refused")
     for server, named in brackets.servers.named.items():
         if named is not None:
             lines.append(f"MCP server {server}: only {', '.join(named) or 'nothing'}; other calls are refused")
+    if template.functions:
+        lines += describe_functions(read_functions(template.functions, template.path)[0])
     if events := [event for event in template.hooks if event in EVENTS]:
         lines.append(f"hooks: {', '.join(events)}, run in {project_of(template.path)}")
     lines.append(f"settings read: {', '.join(template.settings) or 'none'}")
@@ -125,16 +128,23 @@ def skills_looked_in(template: Template, environment: Mapping[str, str]) -> list
     return skill_folders(template.path.parent.absolute(), [find_config_dir(environment), find_config_dir({})])
 
 
-def find_mistakes(template: Template, environ: Mapping[str, str]) -> list[tuple[tuple[str, ...], str]]:
+def find_mistakes(template: Template, environ: Mapping[str, str]) -> list[tuple[Location, str]]:
     """What of the template this host cannot do: (the way to the key, the sentence that follows it)."""
     _, wrong = resolve(template.env, template.path.parent, environ)
-    found: list[tuple[tuple[str, ...], str]] = [(("env", name), sentence) for name, sentence in wrong.items()]
+    found: list[tuple[Location, str]] = [(("env", name), sentence) for name, sentence in wrong.items()]
     folder = shared_folder(template)
     if folder is not None and os.path.lexists(folder) and not os.path.isdir(folder):
         found.append((("workspace",), f"names {folder}, which is no folder"))
+    if template.functions:
+        _, unusable = read_functions(template.functions, template.path)
+        found += [(_entry(template, entry), f"{entry} {sentence}") for entry, sentence in unusable]
     if template.sandbox and (lacking := _lacking_for_sandbox()):
         found.append((("sandbox",), f"needs {lacking}; nothing is started without it"))
     return found
+
+
+def _entry(template: Template, tool: str) -> Location:
+    return ("tools", (template.tools or ()).index(tool))
 
 
 def _lacking_for_sandbox() -> str:

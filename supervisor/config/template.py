@@ -23,7 +23,10 @@ from supervisor.config.field_types import (
 )
 from supervisor.config.limits import Limits
 from supervisor.config.names import NAME_LIMIT, find_flaw, slug
+from supervisor.config.tool_references import SERVER, is_reference
 from supervisor.files.paths import expand_home
+from supervisor.permissions.brackets import Brackets, read_brackets
+from supervisor.permissions.server_tools import PREFIX
 
 MAX_WAIT = 30.0
 """Seconds a call to a tool or a service waits for a place unless told otherwise (S2.25)."""
@@ -53,7 +56,8 @@ class FrontMatter(Limits):
     )
     tools: Tools = Field(
         default=None,
-        description="Tools the agent may use, as a list or text with commas. Default, or `*`: all of them.",
+        description="Tools the agent may use, as a list or text with commas; `package.module:function` is a Python "
+        "function. Default, or `*`: all of Claude Code's.",
     )
     disallowed_tools: ToolWords = Field(
         default=(), description="Tools taken away, as a list or text with commas. `*` takes all of them."
@@ -155,6 +159,26 @@ class FrontMatter(Limits):
             raise ValueError("must not hold a NUL character")
         return str(expand_home(value)) if value.startswith("~") else value
 
+    @property
+    def cli_tools(self) -> tuple[str, ...] | None:
+        """Tools of Claude Code and of MCP servers; None is all of them."""
+        if self.tools is None or "*" in self.tools:
+            return None
+        return tuple(tool for tool in self.tools if not is_reference(tool))
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Python functions that are offered as tools (`package.module:function`)."""
+        return tuple(filter(is_reference, self.tools or ()))
+
+    @property
+    def brackets(self) -> Brackets:
+        """What is allowed of each tool. Functions that are named are allowed."""
+        named = self.cli_tools
+        if named is not None and self.functions:
+            named = (*named, f"{PREFIX}{SERVER}")
+        return read_brackets(named, [*self.mcp_servers, *([SERVER] if self.functions else [])])
+
     @model_validator(mode="before")
     @classmethod
     def _turns_end_in_time(cls, data: Any) -> Any:
@@ -208,9 +232,9 @@ def runs_commands(template: FrontMatter) -> bool:
     taken = {bare(tool) for tool in template.disallowed_tools}
     if "*" in taken:
         return False
-    if template.tools is None:
+    if template.cli_tools is None:
         return "Bash" not in taken
-    return any(bare(tool) in _COMMANDS - taken for tool in template.tools)
+    return any(bare(tool) in _COMMANDS - taken for tool in template.cli_tools)
 
 
 def bare(tool: str) -> str:

@@ -114,6 +114,9 @@ class _Reader:
         front = self._validate(data)
         if front is None:
             return self._done(None)
+        if self._file.prefix and front.functions:
+            self._mistake(("tools",), f"tools names {front.functions[0]}: functions of a plugin's agent are not run")
+            front = front.model_copy(update={"tools": front.cli_tools})
         self._mistakes += [
             (self._document.line_of(tuple(key.split("."))), f"{key} {sentence}")
             for key, sentence in contradictions(front)

@@ -63,16 +63,16 @@ def find_notes(template: Template, data: Mapping[str, Any]) -> Iterator[tuple[Lo
 
 
 def _about_tools(template: Template, written: object) -> Iterator[tuple[Location, str]]:
-    if template.tools == ():
+    if template.cli_tools == () and not template.functions:
         if not isinstance(written, str | list | tuple) and written is not None:
             yield ("tools",), f"tools is {in_words(written)} and no list: the agent has no tool, as in Claude Code"
         else:
             yield ("tools",), "tools names none: the agent has no tool"
-    yield from _unknown("tools", template.tools or ())
-    for tool in template.tools or ():
+    yield from _unknown("tools", template.cli_tools or ())
+    for tool in template.cli_tools or ():
         if "(" in tool and not is_enforceable(tool):
             yield ("tools",), f"tools: {in_words(tool)} cannot be judged, so that every call of {bare(tool)} is refused"
-    for server in read_server_tools(template.tools, template.mcp_servers).unnamed:
+    for server in read_server_tools(template.cli_tools, template.mcp_servers).unnamed:
         sentence = (
             f"tools names no tool of the MCP server {server}: the agent has none of them; mcp__{server} gives all"
         )

@@ -51,6 +51,7 @@ from supervisor.sessions.daily_usage import midnight
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.slot import Slot
 from supervisor.text.values import in_words
+from supervisor.tools.registry import Tools
 
 LAST_REMOVAL = 5.0
 """Seconds that removing what ended sessions have on disk may take at the end; the next start does the rest."""
@@ -118,7 +119,8 @@ class Runtime:
         self._turns = TurnRegistry(self._host, self.view, on_end=self._notice_emptiness)
         self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
-        self._make_connector = connect or bundled_cli(settings, environment or {})
+        self._tools = Tools()
+        self._make_connector = connect or bundled_cli(settings, environment or {}, self._tools)
         self._environment = environment or {}
         for template in templates:
             connector, missing = self._compile(template)

@@ -7,10 +7,12 @@ async with Supervisor(templates, settings) as supervisor:
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import partial
 
 import anyio
+import anyio.to_thread
 
 from supervisor.api import events as past
 from supervisor.api.actor import current_actor
@@ -41,6 +43,7 @@ from supervisor.conversation import Conversation
 from supervisor.engine.runtime import LAST_REMOVAL, Runtime
 from supervisor.engine.view import find_client
 from supervisor.feed import Subscription
+from supervisor.files.user_folder import has_user_folder, remove_user_folder
 from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance
 from supervisor.journal import OfferOutcome
@@ -57,6 +60,9 @@ MOST_ACTIONS = 10_000
 """Of operators, that are read back at once."""
 MOST_WAITING_TEXT = 16 * 1024 * 1024
 """Characters of all the prompts that wait in one instance, however many may wait (`queue.maxWaiting`)."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Supervisor(Runtime):
@@ -331,7 +337,7 @@ class Supervisor(Runtime):
             for session in instance.sessions.values()
             if session.key.user == user
         ]
-        if not sessions:
+        if not sessions and not has_user_folder(self.settings.state_dir, user):
             raise UnknownTarget(f"no session of user {user}; `bullpen forget {user}` also looks for what is left")
         if not self._is_up or self._tasks is None:
             raise NotAccepting("bullpen does not run")
@@ -363,6 +369,9 @@ class Supervisor(Runtime):
             with anyio.move_on_after(LAST_REMOVAL):
                 await written.wait()
                 await self._host.journal.scrub()
+            tally = await anyio.to_thread.run_sync(remove_user_folder, self.settings.state_dir, user)
+            for failure in tally.failed:
+                _log.warning("of a user that was forgotten is left: %s", failure)
         finally:
             self._feed.forget(user)
             self._forgotten.discard(user)

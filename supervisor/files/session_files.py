@@ -117,6 +117,12 @@ def remove_workspace(workspace: str, root: Path) -> Tally:
         return remove(path.name, parent, workspace)
 
 
+def remove_below(folder: Path, name: str) -> Tally:
+    """Removes one entry of a folder; what is a link in that folder's place is left alone."""
+    with _opened(folder) as parent:
+        return Tally() if parent is None else remove(name, parent, str(folder / name))
+
+
 def remove(name: str, parent: int, shown: str) -> Tally:
     """Removes an entry of the open folder `parent` with everything below it; `shown` is its path in messages."""
     tally = Tally()

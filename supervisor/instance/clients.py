@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import uuid4
 
+from supervisor.api.tools import RunContext
 from supervisor.api.types import SlotState
+from supervisor.files.user_folder import user_folder
 from supervisor.instance.client_listener import ClientListener
 from supervisor.instance.core import InstanceCore
 from supervisor.journal import ClientRecord
@@ -44,6 +46,14 @@ class Clients:
         async def ask(request: ToolRequest) -> Verdict:
             return await self._listener.ask(slot, request)
 
+        def whose() -> RunContext | None:
+            turn = slot.session.running if slot.session is not None else None
+            if slot.session is None or turn is None:
+                return None
+            user = turn.prompt.user
+            folder = user_folder(self._host.settings.state_dir, user)
+            return RunContext(turn.key.instance, user, turn.key.session, turn.id, folder)
+
         slot.mark = f"{self._host.mark}:{slot.id}"
         launch = Launch(
             client_id=slot.id,
@@ -55,6 +65,7 @@ class Clients:
             drops_unjudged=session is not None and resume and session.drops_unjudged,
             is_unanswered=session is None or not session.is_answered,
             ask=ask,
+            whose=whose,
         )
         host = self._host
         slot.client = Client(slot, connector.open(launch), self._listener, host.deadlines, host.starts, host.patience)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from supervisor.api.tools import RunContext
 from supervisor.api.types import Server
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.process_tree import Measure, ProcessTable
@@ -30,6 +31,8 @@ class Launch:
     is_unanswered: bool
     """No turn of the session has ended well yet: a conversation that is not on disk is no loss."""
     ask: Callable[[ToolRequest], Awaitable[Verdict]]
+    whose: Callable[[], RunContext | None] = lambda: None
+    """Whose turn runs on it now; None when none does."""
 
 
 class ProcessTree(Protocol):

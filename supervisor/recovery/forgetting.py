@@ -15,6 +15,7 @@ import anyio.to_thread
 from supervisor.api.ids import validate_id
 from supervisor.clock import Clock
 from supervisor.files.session_files import Belongings, CliStore, Tally, measure, remove_workspace
+from supervisor.files.user_folder import measure_user_folder, remove_user_folder
 from supervisor.journal import Journal, Removal, SessionRecord, lock
 from supervisor.journal.store import FILE, WORKSPACES
 from supervisor.recovery.orphans import end_orphans
@@ -80,12 +81,14 @@ async def _forget_in(folder: Path, store: CliStore, user: str, is_trial: bool) -
         found = Forgotten(await journal.count_user(user), shared_with=await journal.find_shared(user))
         if is_trial:
             tally = await anyio.to_thread.run_sync(_measure, store, belongings)
+            tally += await anyio.to_thread.run_sync(measure_user_folder, folder, user)
         else:
             # A process that still runs would write its files again.
             await end_orphans([one for one in loaded.clients if one.key is not None and one.key.user == user])
             journal.forget_user(user, removals)
             await journal.flush()
             tally = await anyio.to_thread.run_sync(_remove, store, belongings, root)
+            tally += await anyio.to_thread.run_sync(remove_user_folder, folder, user)
             if not tally.failed:
                 for removal in removals:
                     journal.settle_removal(removal)

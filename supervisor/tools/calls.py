@@ -1,0 +1,96 @@
+"""Runs one call of a function: in its time, off the loop where it blocks, and whatever it does it is a result."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import types
+
+from supervisor.api.tools import RunContext
+from supervisor.config.durations import spell_duration
+from supervisor.config.tool_functions import FunctionTool
+from supervisor.files.private import make_private_dir
+from supervisor.text.cleaning import clean, one_line
+from supervisor.tools.results import as_error, as_result, as_sdk_result, say
+from supervisor.tools.threads import run_blocking
+
+LEAVES_WITHIN = 2.0
+"""Seconds that a coroutine that was cancelled may take; then it is left alone."""
+
+_log = logging.getLogger(__name__)
+
+
+async def run_call(
+    tool: FunctionTool, context: RunContext, arguments: Mapping[str, Any], places: anyio.CapacityLimiter
+) -> types.CallToolResult:
+    """Never raises but for a cancel. `places` limit how many blocking functions run at once."""
+    try:
+        given = tool.validate(arguments)
+    except ValueError as error:
+        return as_error(f"{tool.name} was not called: {_tell_invalid(error)}")
+    work = asyncio.create_task(_work(tool, context, given, places), name=f"tool {tool.name}")
+    try:
+        done, _ = await asyncio.wait({work}, timeout=tool.declared.timeout)
+    except asyncio.CancelledError:
+        await _leave(work, tool)
+        raise
+    if not done:
+        await _leave(work, tool)
+        limit = spell_duration(tool.declared.timeout)
+        return as_error(f"{tool.name} did not end within {limit}, its time-out; what it has done so far stays done")
+    if work.cancelled():
+        return as_error(f"{tool.name} was cancelled from within")
+    if (failure := work.exception()) is not None:
+        _log.warning("tool %s failed in %s/%s", tool.name, context.instance, context.session, exc_info=failure)
+        return as_error(f"{tool.name} failed: {say(failure)}")
+    return (as_sdk_result if tool.is_of_sdk else as_result)(tool.name, work.result())
+
+
+async def _work(tool: FunctionTool, context: RunContext, given: dict[str, Any], places: anyio.CapacityLimiter) -> Any:
+    _make_folder(context.folder)
+    if not tool.is_async:
+        value = await run_blocking(partial(tool.call, context, given), places, tool.name)
+        return await value if asyncio.iscoroutine(value) else value
+    try:
+        return await tool.call(context, given)
+    except (SystemExit, KeyboardInterrupt) as error:
+        # Of a task they would end the loop.
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        make_private_dir(folder)
+
+
+async def _leave(work: asyncio.Task[Any], tool: FunctionTool) -> None:
+    work.cancel()
+    work.add_done_callback(_look_at)
+    with anyio.CancelScope(shield=True):
+        await asyncio.wait({work}, timeout=LEAVES_WITHIN)
+    if not work.done():
+        _log.warning("tool %s does not end when it is cancelled: it is left alone", tool.name)
+
+
+def _look_at(work: asyncio.Task[Any]) -> None:
+    """So that asyncio does not complain of an exception that nothing asked for."""
+    if not work.cancelled():
+        work.exception()
+
+
+def _tell_invalid(error: ValueError) -> str:
+    errors: Callable[[], list[dict[str, Any]]] | None = getattr(error, "errors", None)
+    if errors is None:
+        return one_line(clean(str(error)), 500)
+    told = []
+    for one in errors()[:10]:
+        way = ".".join(str(part) for part in one["loc"])
+        is_unknown = one["type"] == "extra_forbidden"
+        told.append(f"{way} is no argument of it" if is_unknown else f"{way}: {one['msg']}")
+    return one_line(clean("; ".join(told)), 1_000)

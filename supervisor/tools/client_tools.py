@@ -1,0 +1,63 @@
+"""What a client is offered by this process, as MCP servers inside the SDK: prepared once for a template, with a thin
+server for each client that carries its identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from supervisor.api.tools import RunContext
+
+if TYPE_CHECKING:
+    from mcp import types
+
+Whose = Callable[[], RunContext | None]
+"""Whose turn runs on a client now."""
+
+
+class ToolSource(Protocol):
+    """The tools of one MCP server, for all clients at once."""
+
+    @property
+    def name(self) -> str:
+        """Of the server."""
+
+    @property
+    def version(self) -> str:
+        """Changes with what is offered."""
+
+    def told(self) -> list[types.Tool]:
+        """What a client that starts now is told. Imports mcp."""
+
+    async def call_tool(self, name: str, arguments: Mapping[str, Any], whose: Whose) -> types.CallToolResult:
+        """Never raises but for a cancel."""
+
+
+@dataclass(frozen=True)
+class ClientTools:
+    """The sources of one template."""
+
+    sources: tuple[ToolSource, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """Covers names, schemas and implementations (S4.23)."""
+        versions = [[source.name, source.version] for source in self.sources]
+        return hashlib.sha256(json.dumps(versions).encode()).hexdigest()[:16] if versions else ""
+
+    def for_cli(self) -> dict[str, Any]:
+        """Their part of the CLI's configuration of MCP servers: calls come back over the CLI's own pipes."""
+        return {source.name: {"type": "sdk", "name": source.name} for source in self.sources}
+
+    def for_client(self, whose: Whose) -> dict[str, Any]:
+        """For the SDK: servers that know whose client it is. Imports mcp."""
+        from supervisor.tools.thin_server import make_server
+
+        return {
+            source.name: {"type": "sdk", "name": source.name, "instance": make_server(source, whose)}
+            for source in self.sources
+        }

@@ -1,0 +1,52 @@
+"""Runs blocking functions beside the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import anyio
+
+
+async def run_blocking(work: Callable[[], Any], places: anyio.CapacityLimiter, name: str) -> Any:
+    """What `work` returns or raises, from a thread of its own that holds one of the `places` until `work` is over.
+
+    Cancelled, it returns at once: a thread cannot be stopped, so it goes on, and keeps its place. It never holds up the
+    end of the process.
+    """
+    holder = object()
+    await places.acquire_on_behalf_of(holder)
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[Any] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def tell(value: Any, error: BaseException | None) -> None:
+        places.release_on_behalf_of(holder)
+        if outcome.done():
+            return
+        if error is None:
+            outcome.set_result(value)
+        else:
+            outcome.set_exception(error)
+
+    def run() -> None:
+        value, failure = None, None
+        try:
+            value = context.run(work)
+        except BaseException as error:
+            # A future takes no StopIteration, and neither exit nor interrupt of a tool is this program's.
+            is_plain = isinstance(error, Exception) and not isinstance(error, StopIteration)
+            failure = error if is_plain else RuntimeError(f"{type(error).__name__}: {error}")
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(tell, value, failure)
+
+    try:
+        threading.Thread(target=run, name=f"tool {name}", daemon=True).start()
+    except RuntimeError:
+        places.release_on_behalf_of(holder)
+        raise
+    return await outcome

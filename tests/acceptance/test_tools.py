@@ -1,0 +1,121 @@
+"""Python functions as tools of real Claude Code processes."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+import anyio
+import pytest
+
+from supervisor.api.errors import BullpenError
+from supervisor.api.types import Allow, Done, Interrupted, Prompt, Question
+from supervisor.files.user_folder import user_folder
+from tests.acceptance.conftest import House, Open
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+SOURCE = '''
+import asyncio, time
+from pathlib import Path
+from supervisor import RunContext, tool
+
+@tool(read_only=True)
+async def look(seconds: float) -> str:
+    """Looks."""
+    await asyncio.sleep(seconds)
+    return "looked"
+
+def block(seconds: float) -> str:
+    """Blocks."""
+    time.sleep(seconds)
+    return "blocked"
+
+def who(context: RunContext) -> str:
+    """Says whose call it is."""
+    return f"{context.instance} {context.user} {context.session} {context.turn}"
+
+async def linger(context: RunContext) -> None:
+    """Stays until its turn is over."""
+    (context.folder / "began").touch()
+    try:
+        await asyncio.sleep(600)
+    finally:
+        (context.folder / "ended").touch()
+'''
+SCHEDULE = "supervisor.tools.schedule:create_schedule"
+ENTRY = '[[tool: mcp__bullpen__create_schedule {"title": "Dentist", "at": "2026-05-04T09:30"}]]'
+
+
+async def _approve(house: House, seen: list[Question]) -> None:
+    """Answers every question as it comes."""
+    while True:
+        open_now = house.supervisor.view.snapshot().questions
+        for question in open_now:
+            if question not in seen:
+                seen.append(question)
+                with suppress(BullpenError):
+                    await house.supervisor.answer(question.id, Allow())
+        await anyio.sleep(0.02)
+
+
+async def test_functions_run_for_their_callers_beside_each_other(open_house: Open, tmp_path: Path) -> None:
+    """Two users enter something in their calendars at once: two stores, two ids, and each is asked for (S3.6,
+    S3.17-19). A short turn is not held up by a long one with eight calls, though one of them blocks. The context is
+    bullpen's, calls end with their turn, and `forget` takes a user's store along."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "acceptance_tools.py").write_text(SOURCE)
+    ours = [f"acceptance_tools:{name}" for name in ("look", "block", "who", "linger")]
+    async with (
+        open_house(max_sessions=3, keys={"tools": ["Read", SCHEDULE, *ours]}, pace=1.0) as house,
+        anyio.create_task_group() as approving,
+    ):
+        supervisor, asked = house.supervisor, list[Question]()
+        state_dir = supervisor.settings.state_dir
+        approving.start_soon(_approve, house, asked)
+        said: dict[str, str] = {}
+        took: dict[str, float] = {}
+
+        async def say(user: str, text: str) -> None:
+            ticket = await supervisor.submit(Prompt("desk", text, user=user))
+            with anyio.fail_after(20):
+                outcome = await ticket.outcome()
+            assert isinstance(outcome, Done), outcome
+            said[user], took[user] = outcome.text, outcome.seconds
+
+        async with anyio.create_task_group() as group:
+            for user in ("ana", "bob"):
+                group.start_soon(say, user, ENTRY)
+        assert sorted(one.key.user for one in asked) == ["ana", "bob"]
+        assert {one.tool for one in asked} == {"mcp__bullpen__create_schedule"}
+        assert all("Dentist" in one.detail for one in asked)
+        ids = {user: re.findall(r'"id": "(\w{12})"', said[user])[0] for user in ("ana", "bob")}
+        assert ids["ana"] != ids["bob"]
+        for user, entry in ids.items():
+            with closing(sqlite3.connect(user_folder(state_dir, user) / "schedule.db")) as store:
+                assert store.execute("SELECT id FROM entries").fetchall() == [(entry,)]
+
+        look, block = (f'[[tool: mcp__bullpen__{name} {{"seconds": 0.4}}]]' for name in ("look", "block"))
+        async with anyio.create_task_group() as group:
+            group.start_soon(say, "ana", block + look * 7)
+            group.start_soon(say, "bob", "[[slow: 0.4]][[say: short]]")
+        assert said["bob"] == "short"
+        assert took["ana"] > 8 * 0.4
+        assert took["bob"] < took["ana"] / 2
+
+        await say("ana", '[[tool: mcp__bullpen__who {"context": {"user": "bob"}}]]')
+        assert said["ana"].startswith("The tool returned: desk ana default ")
+
+        ticket = await supervisor.submit(Prompt("desk", "[[tool: mcp__bullpen__linger {}]]", user="bob"))
+        await until(lambda: (user_folder(state_dir, "bob") / "began").exists(), within=30)
+        await supervisor.interrupt(ticket.key)
+        assert isinstance(await ticket.outcome(), Interrupted)
+        await until(lambda: (user_folder(state_dir, "bob") / "ended").exists(), within=10)
+
+        await supervisor.forget_user("ana")
+        await until(lambda: not user_folder(state_dir, "ana").exists(), within=30)
+        assert user_folder(state_dir, "bob").exists()
+        approving.cancel_scope.cancel()
