@@ -1,8 +1,8 @@
 """Replies to ordinary prompts: plausible, about what was asked, and the same again for the same conversation.
 
-A turn has a plot: an answer, a long answer, a look around the workspace, a note that is written (which asks for
-permission), a question to the caller. The dice know only the prompts, so every request of one turn finds the same plot;
-how many tool results there are says where in it we are.
+A turn has a plot: an answer, a long answer, a look around the workspace, a note that is written or an appointment that
+is entered (which ask for permission), a question to the caller. The dice know only the prompts, so every request of one
+turn finds the same plot; how many tool results there are says where in it we are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from supervisor.rehearsal.directions import question_step
 from supervisor.rehearsal.repertoire import role_for, topic_for
@@ -19,7 +20,7 @@ from supervisor.rehearsal.reply import Reply, Say, Step, Use, Wait, fragments
 from supervisor.rehearsal.request import Request
 from supervisor.rehearsal.subject import subject_of, words_of
 
-PLOTS = {"answer": 44, "guide": 22, "look": 17, "note": 6, "ask": 5, "think": 6}
+PLOTS = {"answer": 44, "guide": 22, "look": 17, "note": 6, "ask": 5, "think": 6, "book": 12}
 """How often each plot is chosen, where the topic and the tools of the request allow it."""
 
 REMINDERS = 0.1
@@ -32,6 +33,12 @@ _THANKS = re.compile(r"\b(thanks|thank you|thx|cheers|merci|danke|gracias)\b", r
 _GREETING = re.compile(r"^\W*(hello|hi|hey|good (morning|afternoon|evening)|moin|servus|hallo)\b", re.IGNORECASE)
 _WORKING_DIRECTORY = re.compile(r"working directory: (\S.*)")
 _CHOSEN = re.compile(r'="([^"]*)"')
+
+_TIME = re.compile(r'"at": ?"(\d{4}-\d\d-\d\dT\d\d:\d\d)')
+CALENDAR = "mcp__bullpen__create_schedule"
+"""The tool that enters an appointment, as the shipped helpdesk has it."""
+FRIDAY = 4
+"""`weekday()` of the last working day."""
 
 SMALL_TALK_WORDS = 9
 """Up to so many words, thanks and greetings are answered as such."""
@@ -120,6 +127,8 @@ def _is_possible(plot: str, stage: _Stage) -> bool:
             return "Bash" in tools or "Glob" in tools
         case "note":
             return stage.topic.note is not None and "Write" in tools
+        case "book":
+            return stage.topic.appointment is not None and CALENDAR in tools
         case "ask":
             return stage.topic.choice is not None and "AskUserQuestion" in tools
         case _:
@@ -194,6 +203,26 @@ def _ask(stage: _Stage) -> Reply:
     return (stage.say(choice.answered, choice=chosen[1]),)
 
 
+def _book(stage: _Stage) -> Reply:
+    appointment = stage.topic.appointment
+    if appointment is None:
+        return _answer(stage)
+    if not stage.request.tool_results:
+        entry = {"title": stage.fill(appointment.title), "at": _next_working_day().isoformat(timespec="minutes")}
+        return (stage.say(appointment.announced), Use(CALENDAR, entry))
+    if stage.was_refused:
+        return (stage.say(f"Then I leave your calendar as it is.\n\n{stage.answer}"),)
+    at = _TIME.search(stage.result)
+    day = datetime.fromisoformat(at[1]).strftime("%A, %d %B") if at else "the next working day"
+    return (stage.say(appointment.written, day=day),)
+
+
+def _next_working_day() -> datetime:
+    """At ten, local time."""
+    day = datetime.now().replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return day + timedelta(days=max(0, 7 - day.weekday()) if day.weekday() > FRIDAY else 0)
+
+
 _PLAYS: dict[str, Callable[[_Stage], Reply]] = {
     "answer": _answer,
     "guide": _guide,
@@ -201,6 +230,7 @@ _PLAYS: dict[str, Callable[[_Stage], Reply]] = {
     "note": _note,
     "ask": _ask,
     "think": _think,
+    "book": _book,
 }
 
 _FAREWELLS = (

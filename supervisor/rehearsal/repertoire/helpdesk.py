@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.rehearsal.repertoire.topic import Choice, Note, Role, Topic
+from supervisor.rehearsal.repertoire.topic import Appointment, Choice, Note, Role, Topic
 
 _FIRST_DAY = """\
 ## {title}: the whole way, once
@@ -144,6 +144,12 @@ _HARDWARE = Topic(
         (("Thursday 10:00", "Forty minutes, coffee included"), ("Friday 14:00", "Forty minutes, quieter")),
         "**{choice}** is yours, room 2.14. Bring the charger too: the new model uses another one.",
     ),
+    appointment=Appointment(
+        "Room 2.14: a colleague looks at the {subject}",
+        "That is quicker looked at than talked about. I enter a quarter of an hour for us.",
+        "Come by on {day} at ten, room 2.14; it stands in your calendar. Until then the cable from drawer two is "
+        "worth a try.",
+    ),
 )
 _ROOM = Topic(
     ("room", "meeting", "projector", "desk", "booking", "whiteboard", "badge"),
@@ -152,6 +158,12 @@ _ROOM = Topic(
         "microphone and seats eight. I have held it for you for fifteen minutes; press *Confirm* in the invitation.",
         "The projector wakes only when the table panel is touched first. Yes, really. Touch, wait for the chime, "
         "then plug in. With guests, ask the front desk for visitor badges the day before.",
+    ),
+    appointment=Appointment(
+        "Lighthouse: meeting room for eight",
+        "“Lighthouse” is free, seats eight, and its projector works. Shall I put it down for you?",
+        "**Lighthouse** is yours on {day} at ten; it stands in your calendar. For guests, ask the front desk for "
+        "badges the day before.",
     ),
 )
 _WIFI = Topic(

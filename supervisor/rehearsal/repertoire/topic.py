@@ -31,6 +31,17 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Appointment:
+    """Something for the calendar of the person who asked (`create_schedule`), at ten on the next working day."""
+
+    title: str
+    announced: str
+    """What is said before it is entered."""
+    written: str
+    """What is said afterwards; `{day}` is the day."""
+
+
+@dataclass(frozen=True, slots=True)
 class Topic:
     """One thing people ask about. In every text `{subject}` is what they called it, `{title}` the same as a heading."""
 
@@ -42,6 +53,7 @@ class Topic:
     """A long Markdown answer."""
     choice: Choice | None = None
     note: Note | None = None
+    appointment: Appointment | None = None
 
 
 @dataclass(frozen=True, slots=True)

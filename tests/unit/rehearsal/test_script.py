@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from supervisor.rehearsal import wire
 from supervisor.rehearsal.errands import ALARM, ERRANDS
+from supervisor.rehearsal.improvisation import CALENDAR, FRIDAY
 from supervisor.rehearsal.reply import Cut, Refuse, Reply, Say, Use, Wait, fragments
 from supervisor.rehearsal.request import Request, parse_request
 from supervisor.rehearsal.script import decide
@@ -210,3 +212,20 @@ def test_a_reply_may_claim_any_usage() -> None:
     assert whole["usage"]["input_tokens"] == 2**63
     assert whole["usage"]["output_tokens"] == -1
     assert f'"input_tokens": {2**63}'.encode() in wire.closing_events(opening, reply)
+
+
+def test_with_a_calendar_appointments_are_entered_and_named_by_their_day() -> None:
+    """What the calendar answered is what the colleague says; refused, it is left as it is."""
+    prompt = next(
+        text
+        for number in range(200)
+        for text in [f"I need a meeting room for {number} people."]
+        if any(isinstance(step, Use) for step in decide(request(user(text), tools=(CALENDAR,)), seed=1))
+    )
+    (entered,) = (step for step in decide(request(user(prompt), tools=(CALENDAR,)), seed=1) if isinstance(step, Use))
+    assert datetime.fromisoformat(entered.input["at"]).weekday() <= FRIDAY
+    answer = '{"id": "a1", "at": "2026-05-04T10:00:00", "note": ""}'
+    after = request(user(prompt), assistant("Shall I?"), result(answer), tools=(CALENDAR,))
+    assert "Monday, 04 May at ten" in spoken(decide(after, seed=1))
+    refused = request(user(prompt), assistant("Shall I?"), result("denied", is_error=True), tools=(CALENDAR,))
+    assert "leave your calendar as it is" in spoken(decide(refused, seed=1))
