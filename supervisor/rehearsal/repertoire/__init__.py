@@ -12,11 +12,13 @@ ROLES = (HELPDESK, ADMIN, CLERK, LOOKUP)
 
 
 def role_for(system: str, words: tuple[str, ...]) -> Role:
-    """The role whose signs come most often in the system prompt; without any, the one that knows the words asked."""
+    """The role whose sign comes first in the system prompt: an agent is told who it is before it is told of others.
+    Without any sign, the one that knows the words asked."""
     lowered = system.lower()
-    signs = {role.name: sum(lowered.count(sign) for sign in role.signs) for role in ROLES}
-    knows = {role.name: sum(score(topic, words) for topic in role.topics) for role in ROLES}
-    return max(ROLES, key=lambda role: (signs[role.name], knows[role.name]))
+    places = [(at, role) for role in ROLES for sign in role.signs if (at := lowered.find(sign)) >= 0]
+    if places:
+        return min(places, key=lambda place: place[0])[1]
+    return max(ROLES, key=lambda role: sum(score(topic, words) for topic in role.topics))
 
 
 def topic_for(role: Role, words: tuple[str, ...]) -> Topic:

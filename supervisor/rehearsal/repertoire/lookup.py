@@ -68,7 +68,7 @@ _OTHERWISE = Topic(
 
 LOOKUP = Role(
     "lookup",
-    ("lookup", "look up", "directory", "reference"),
+    ("lookup", "look up", "look things up", "reference"),
     (_PERSON, _PLACE, _RATE, _TIME, _ORDER),
     _OTHERWISE,
 )

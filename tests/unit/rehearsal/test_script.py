@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from supervisor.config.templates import read_templates, shipped_templates
 from supervisor.rehearsal import wire
 from supervisor.rehearsal.errands import ALARM, ERRANDS
 from supervisor.rehearsal.improvisation import CALENDAR, FRIDAY
+from supervisor.rehearsal.repertoire import role_for
 from supervisor.rehearsal.reply import Cut, Refuse, Reply, Say, Use, Wait, fragments
 from supervisor.rehearsal.request import Request, parse_request
 from supervisor.rehearsal.script import decide
@@ -229,3 +231,11 @@ def test_with_a_calendar_appointments_are_entered_and_named_by_their_day() -> No
     assert "Monday, 04 May at ten" in spoken(decide(after, seed=1))
     refused = request(user(prompt), assistant("Shall I?"), result("denied", is_error=True), tools=(CALENDAR,))
     assert "leave your calendar as it is" in spoken(decide(refused, seed=1))
+
+
+@pytest.mark.parametrize("name", ERRANDS)
+def test_a_shipped_agent_is_played_by_the_colleague_of_its_name(name: str) -> None:
+    """Whatever others its system prompt names, and whatever the CLI adds to that."""
+    (template,) = (one.template for one in read_templates(shipped_templates()) if one.file.path.stem == name)
+    assert template is not None
+    assert role_for(f"{template.system_prompt}\n\nPrimary working directory: /srv/admin", ()).name == name
