@@ -154,6 +154,11 @@ class Feed:
         self._recent: deque[Event] = deque()
         """The last events, for readers that want to know what happened before they came."""
         self._recent_weight = 0
+        self._listeners: list[Callable[[Event], object]] = []
+
+    def listen(self, listener: Callable[[Event], object]) -> None:
+        """Has that called with every event, at once, before any reader has it. It must be quick and never raise."""
+        self._listeners.append(listener)
 
     def watch(self, recent: int = 0) -> Subscription:
         """Takes the snapshot and registers in one synchronous step: nothing falls in between, and nothing between the
@@ -178,6 +183,8 @@ class Feed:
             self._recent_weight -= _weigh(self._recent.popleft())
         for reader in self._readers:
             reader.push(event)
+        for listener in self._listeners:
+            listener(event)
 
     def touch_host(self) -> None:
         for reader in self._readers:

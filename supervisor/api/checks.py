@@ -6,6 +6,7 @@ what it should be. None of them changes anything.
 
 from __future__ import annotations
 
+from supervisor.api.automation import MOST_DEPTH
 from supervisor.api.errors import InvalidPrompt, Refused, UnknownTarget
 from supervisor.api.types import Allow, Answer, Choose, Deny, Priority, Prompt, SessionKey, Source
 from supervisor.text.cleaning import clean, one_line
@@ -39,6 +40,7 @@ def check_prompt(prompt: object) -> Prompt:
         source=_check_source(prompt.source),
         priority=_check_priority(prompt.priority),
         request=_check_request(prompt.request),
+        depth=_check_depth(prompt.depth),
     )
 
 
@@ -82,6 +84,12 @@ def _check_request(value: object) -> str:
     if len(value) > MAX_REQUEST or not value.isprintable() or not value.isascii():
         raise InvalidPrompt(f"the name of a request (an idempotency key) is at most {MAX_REQUEST} ASCII characters")
     return value
+
+
+def _check_depth(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_DEPTH:
+        return int(value)
+    raise InvalidPrompt(f"the prompt's depth must be 0 to {MOST_DEPTH}, not {in_words(value)}")
 
 
 def check_count(value: object, most: int, what: str) -> int:

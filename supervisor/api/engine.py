@@ -20,6 +20,7 @@ from typing import Protocol, Self
 from supervisor.api.changes import Changes
 from supervisor.api.entries import Cursor, Glimpse, Reading
 from supervisor.api.events import ActionTaken, Event
+from supervisor.api.hook_rows import HookRow, HookRun
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Outcome, Prompt, Route, SessionKey, TurnView
 
@@ -170,6 +171,19 @@ class Engine(Protocol):
 
     async def drop_offer(self, key: SessionKey) -> None:
         """Leaves the interrupted turn on offer as it is. Raises `UnknownTarget` when there is none."""
+
+    # Hooks and schedules
+
+    async def hooks(self) -> tuple[HookRow, ...]:
+        """Every hook that is declared, gates included, in the order in which they fire."""
+
+    async def hook_runs(self, count: int = 50) -> tuple[HookRun, ...]:
+        """What hooks, gates and schedules did last in this run of bullpen, the newest first: at most 1,000."""
+
+    async def test_hook(self, event: str) -> tuple[HookRun, ...]:
+        """Does what hooks are declared to do on that event, with a sample that meets their conditions. Returns what
+        became of it when all has ended, after 30 s at the latest. Raises `UnknownTarget` for a name that is no event,
+        and `Refused` when no hook is declared on it."""
 
     # Limits
 

@@ -100,6 +100,15 @@ class Saturated(Refused):
         )
 
 
+class GateRefused(Refused):
+    """Raised when a gate refused the prompt, or gave no verdict and stands for a refusal then (`docs/hooks.md`)."""
+
+    def __init__(self, message: str, *, gate: str = "") -> None:
+        self.gate = gate
+        """The name of the hook."""
+        super().__init__(message)
+
+
 class OverShare(Refused):
     """Raised when a user has as many turns waiting and running in an instance as one user may (`queue.maxPerUser`)."""
 

@@ -176,3 +176,27 @@ class EngineFailed(Event):
     """Our own failure. The program will end with it after the terminal is restored."""
 
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookFailed(Event):
+    """An action of a hook or a schedule came to nothing, or was left out because too many wait. What fired it goes on.
+    The ids are those of what fired it."""
+
+    hook: str
+    on: str
+    """The name of the event that fired it."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleDue(Event):
+    """A schedule runs."""
+
+    schedule: str
+    due_at: float
+    """Unix seconds, for which it was declared."""
+    missed: int = 0
+    """How many of its runs fell due while bullpen did not run, or while the machine slept."""
+    is_skipped: bool = False
+    """Those are told, and nothing is run for them."""

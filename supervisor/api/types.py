@@ -284,6 +284,10 @@ class Prompt:
     again with the same words it is the turn that it was the first time."""
     route: Route | None = None
     """Why the agent was chosen. bullpen says it; what a caller says of it is passed over."""
+    depth: int = 0
+    """How many hooks away from a caller it is; 0 when no hook led to it (`automation.MOST_DEPTH`)."""
+    written: str = ""
+    """SHA-256 of the text as its caller wrote it, when a gate has put another in its place; empty when none has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,8 @@ class CompiledOptions:
         walls: list[Any] | None = None
         if (template := self.template) is not None:
             walls = [template.sandbox, is_confined(template)]
-            if template.hooks or reads_anywhere(template) or template.brackets:
-                walls += [template.hooks, template.tools]
+            if template.claude_hooks or reads_anywhere(template) or template.brackets:
+                walls += [template.claude_hooks, template.tools]
         parts = [self.arguments, self.environment, self.prompt, self.servers, self.granted, walls, self.tools.digest]
         canonical = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

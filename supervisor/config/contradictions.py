@@ -20,7 +20,7 @@ from supervisor.text.values import in_words
 
 def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
     """Values that are right alone and wrong together: (key, the sentence that follows it)."""
-    found = [(dotted(("hooks", *way)), sentence) for way, sentence in hooks.find_mistakes(template.hooks)]
+    found = [(dotted(("hooks", *way)), sentence) for way, sentence in hooks.find_mistakes(template.claude_hooks)]
     if template.confine and template.permission_mode == "bypassPermissions":
         found.append(("confine", "cannot be true with permissionMode bypassPermissions: a confined client refuses it"))
     if template.confine and template.settings:

@@ -31,7 +31,7 @@ ELSEWHERE = (
 """Variables that are read in other places: the settings file, the log, which bullpen a command means, and by the script
 and the guard that start a client."""
 
-TABLES = ("instances", "gateway")
+TABLES = ("instances", "gateway", "hooks", "schedules")
 """What only a file can say, as a table of its own."""
 
 OLDER_NAMES = {

@@ -60,8 +60,8 @@ def client_settings(
         "plansDirectory": PLANS,
         "permissions": {"deny": [f"{tool}({path})" for tool in ("Read", "Edit") for path in denied]},
     }
-    if template.hooks:
-        settings["hooks"] = compile_hooks(template.hooks, project_of(template.path))
+    if template.claude_hooks:
+        settings["hooks"] = compile_hooks(template.claude_hooks, project_of(template.path))
     if template.sandbox:
         settings["sandbox"] = _sandbox(template.sandbox, config_dir, state_dir, (workspace, *readable))
     return settings
@@ -104,7 +104,7 @@ def describe_walls(template: Template) -> tuple[str, ...]:
             lines.append(f"MCP server {server}: only {', '.join(named) or 'nothing'}; other calls are refused")
     if template.functions:
         lines += describe_functions(read_functions(template.functions, template.path)[0])
-    if events := [event for event in template.hooks if event in EVENTS]:
+    if events := [event for event in template.claude_hooks if event in EVENTS]:
         lines.append(f"hooks: {', '.join(events)}, run in {project_of(template.path)}")
     lines.append(f"settings read: {', '.join(template.settings) or 'none'}")
     for name, value in template.env.items():

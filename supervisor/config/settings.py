@@ -14,8 +14,17 @@ from typing import Annotated, Any
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+from supervisor.api.automation import Hook, Schedule
 from supervisor.api.errors import ConfigurationError, one_sentence
 from supervisor.api.types import Archetype
+from supervisor.config.automation import (
+    MOST_HOOKS,
+    HookSettings,
+    ScheduleSettings,
+    make_hooks,
+    make_schedules,
+    unknown_targets,
+)
 from supervisor.config.byte_sizes import default_budget, parse_budget
 from supervisor.config.contradictions import contradictions
 from supervisor.config.durations import Limit, PositiveSeconds, Seconds
@@ -30,7 +39,7 @@ from supervisor.config.template_file import Reading
 from supervisor.config.template_folder import find_template_files
 from supervisor.config.templates import read_templates, shipped_templates
 from supervisor.config.toml_file import TomlFile, find_toml, read_toml, working_directory
-from supervisor.config.validation import Location, describe, nearest, section
+from supervisor.config.validation import Location, describe, nearest, section, told
 from supervisor.files.paths import expand_home
 from supervisor.files.private import claim, make_private_dir
 from supervisor.text.cleaning import show_name
@@ -136,11 +145,19 @@ class Settings(BaseModel):
     routing: RoutingSettings = Field(
         default_factory=RoutingSettings, description="Where prompts go that name no agent."
     )
+    hooks: tuple[HookSettings, ...] = Field(
+        default=(), max_length=MOST_HOOKS, description="What is done when something happens."
+    )
+    schedules: tuple[ScheduleSettings, ...] = Field(
+        default=(), max_length=MOST_HOOKS, description="What is done at certain times."
+    )
     instances: dict[str, Overrides] = Field(
         default_factory=dict,
         description="Changes to templates, by their names: their limits, spelled as in the template.",
     )
 
+    _folder: Path = PrivateAttr(default_factory=Path)
+    """Of the file that was read: where relative references of hooks start."""
     _pool_sizes: dict[str, tuple[str, str]] = PrivateAttr(default_factory=dict)
     """Instance → (variable, value) of `<INSTANCE>_CLIENT_POOL_SIZE`. Such a variable may belong to another program: it
     is looked at only when there is a template of that name."""
@@ -199,11 +216,12 @@ def load_settings(
         instances = merged.get("instances")
         names = list(map(str, instances)) if isinstance(instances, dict) else []
         for details in error.errors():
-            origin = _origin(details["loc"], file, variables.origins, given)
+            origin = _origin(told(details["loc"]), file, variables.origins, given)
             mistakes.append(f"{origin}: {describe(details, Settings, names)}")
     if mistakes:
         raise ConfigurationError(mistakes)
     settings._pool_sizes = variables.pool_sizes
+    settings._folder = path.absolute().parent if path else working_directory()
     return settings
 
 
@@ -253,6 +271,20 @@ class Loaded:
     files_left_out: int = 0
 
 
+def hooks_for(settings: Settings, templates: Iterable[Template]) -> tuple[Hook, ...]:
+    """Of the host, and then those of each template."""
+    of_templates = (
+        hook
+        for one in templates
+        for hook in make_hooks(one.own_hooks, instance=one.name, folder=one.path.absolute().parent)
+    )
+    return (*make_hooks(settings.hooks, folder=settings._folder), *of_templates)
+
+
+def schedules_for(settings: Settings) -> tuple[Schedule, ...]:
+    return make_schedules(settings.schedules, folder=settings._folder)
+
+
 def load_for(settings: Settings) -> Loaded:
     """Every template that can run here; what is wrong with the others is told.
 
@@ -263,7 +295,9 @@ def load_for(settings: Settings) -> Loaded:
     good = tuple(reading.template for reading in readings if reading.template is not None and not reading.mistakes)
     wrong = [reading for reading in readings if reading.mistakes]
     left_out = [line for reading in wrong for line in reading.mistake_lines()]
-    strangers = unknown_instances(settings, [one.template for one in readings if one.template is not None])
+    found = [one.template for one in readings if one.template is not None]
+    doing: list[Hook | Schedule] = [*hooks_for(settings, found), *schedules_for(settings)]
+    strangers = [*unknown_instances(settings, found), *unknown_targets(doing, {one.name: one for one in found})]
     # The instance may be that of a file which cannot be read.
     is_explained = any(not reading.is_named for reading in wrong)
     if not good or (strangers and not is_explained):

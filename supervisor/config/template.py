@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from supervisor.api.types import Archetype
+from supervisor.config.automation import HookSettings
 from supervisor.config.durations import Share
 from supervisor.config.field_types import (
     Mode,
@@ -24,6 +25,7 @@ from supervisor.config.field_types import (
 from supervisor.config.limits import Limits
 from supervisor.config.names import NAME_LIMIT, find_flaw, slug
 from supervisor.config.tool_references import SERVER, is_reference
+from supervisor.config.validation import UNTOLD
 from supervisor.files.paths import expand_home
 from supervisor.permissions.brackets import Brackets, read_brackets
 from supervisor.permissions.server_tools import PREFIX
@@ -126,8 +128,13 @@ class FrontMatter(Limits):
         description="Words and phrases that prompts for this agent hold, in any language: a list, text with commas, or "
         "a mapping of such. A prompt that names no agent is sent to the one that it fits best.",
     )
-    hooks: dict[str, Any] = Field(
-        default_factory=dict, description="Claude Code's hooks, by event: run for every client of this template."
+    hooks: Annotated[
+        Annotated[dict[str, Any], Tag(f"{UNTOLD}mapping")] | Annotated[tuple[HookSettings, ...], Tag(f"{UNTOLD}list")],
+        Discriminator(lambda value: f"{UNTOLD}{'list' if isinstance(value, list | tuple) else 'mapping'}"),
+    ] = Field(
+        default_factory=dict,
+        description="A mapping: Claude Code's hooks, by event, run for every client of this template. A list: "
+        "bullpen's own, for what happens to this agent (`docs/hooks.md`).",
     )
 
     color: Any = Field(default=None, description="Claude Code: the colour of the sub-agent in its own screen.")
@@ -144,6 +151,16 @@ class FrontMatter(Limits):
     observe_tool_results: Any = Field(default=None, description="Claude Code: whether observers see tool results.")
     observe_subagents: Any = Field(default=None, description="Claude Code: whether observers follow sub-agents.")
     experimental: Any = Field(default=None, description="Claude Code: experimental options.")
+
+    @property
+    def claude_hooks(self) -> dict[str, Any]:
+        """Claude Code's own."""
+        return self.hooks if isinstance(self.hooks, dict) else {}
+
+    @property
+    def own_hooks(self) -> tuple[HookSettings, ...]:
+        """bullpen's."""
+        return () if isinstance(self.hooks, dict) else self.hooks
 
     @field_validator("name", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from supervisor.config.front_matter import Document, NoFrontMatter, NotReadable,
 from supervisor.config.template import FrontMatter, Template
 from supervisor.config.template_folder import TemplateFile
 from supervisor.config.template_notes import find_notes
-from supervisor.config.validation import Location, describe, dotted, nearest, section, unknown_key
+from supervisor.config.validation import Location, describe, dotted, nearest, section, told, unknown_key
 
 NEAR = 0.8
 """How alike an unknown key and a real one are, from which on the unknown one is a mistake and not another program's."""
@@ -189,7 +189,8 @@ class _Reader:
         except ValidationError as error:
             wrong = {details["loc"][0] for details in error.errors()}
             self._mistakes += [
-                (self._document.line_of(details["loc"]), describe(details, FrontMatter)) for details in error.errors()
+                (self._document.line_of(told(details["loc"])), describe(details, FrontMatter))
+                for details in error.errors()
             ]
         self._is_named = "name" not in wrong
         right = {key: value for key, value in data.items() if key not in wrong}

@@ -49,7 +49,7 @@ def find_notes(template: Template, data: Mapping[str, Any]) -> Iterator[tuple[Lo
             yield (key,), f"{key} has no effect in bullpen"
         elif key in NOT_YET:
             yield (key,), f"{key} has no effect yet: it is kept as it is written"
-    for event in unknown_events(template.hooks):
+    for event in unknown_events(template.claude_hooks):
         yield ("hooks", event), f"hooks.{event} is no event of Claude Code: it has no effect"
     if "tools" in data:
         yield from _about_tools(template, data["tools"])

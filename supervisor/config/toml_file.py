@@ -94,10 +94,15 @@ def read_toml(path: Path) -> TomlFile:
 def _survey(text: str) -> dict[Location, int]:
     """The line of every table and key. TOML's parser keeps no positions, so that they are looked for in the text."""
     lines: dict[Location, int] = {}
-    table: tuple[str, ...] = ()
+    table: Location = ()
+    last: dict[Location, int] = {}
+    """Of each list of tables (`[[hooks]]`), the index of the last one."""
     for number, line in enumerate(text.splitlines(), 1):
         if found := _TABLE.fullmatch(line):
-            table = _parts(found["name"])
+            table = _within(_parts(found["name"]), last)
+            if line.lstrip().startswith("[["):
+                last[table] = last.get(table, -1) + 1
+                table = (*table, last[table])
             location = table
         elif found := _PAIR.match(line):
             location = (*table, *_parts(found["name"]))
@@ -106,6 +111,17 @@ def _survey(text: str) -> dict[Location, int]:
         for length in range(1, len(location) + 1):
             lines.setdefault(location[:length], number)
     return lines
+
+
+def _within(parts: tuple[str, ...], last: Mapping[Location, int]) -> Location:
+    """The way of a table's name: what is in a list of tables is in the last one so far. For the list itself, without an
+    index at its end."""
+    way: Location = ()
+    for number, part in enumerate(parts, start=1):
+        way = (*way, part)
+        if number < len(parts) and way in last:
+            way = (*way, last[way])
+    return way
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -122,7 +138,7 @@ def _unquote(part: str) -> str:
 
 def _respell(location: Location) -> Location:
     """Of an instance's keys, `max_sessions` is as good as `maxSessions`."""
-    if len(location) in (3, 4) and location[0] == "instances":
+    if len(location) in (3, 4) and location[0] == "instances" and isinstance(location[-1], str):
         return (*location[:-1], to_camel(str(location[-1])))
     return location
 

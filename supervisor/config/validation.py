@@ -6,6 +6,7 @@ A mistake is one line: where, which key, what is wrong and, for an unknown key, 
 from __future__ import annotations
 
 import difflib
+import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,15 @@ ANY = "*"
 """Stands for a name of the writer's choice in the way to a key."""
 Location = tuple[str | int, ...]
 """The way to a value: keys, and indices of lists."""
+
+UNTOLD = "\0"
+"""Begins a part of the way to a value that no file has: pydantic's name for one of several shapes."""
+
+
+def told(location: Location) -> Location:
+    """The way as its writer knows it."""
+    return tuple(part for part in location if not (isinstance(part, str) and part.startswith(UNTOLD)))
+
 
 _KINDS = {
     "string_type": "text",
@@ -59,7 +69,7 @@ def dotted(location: Location) -> str:
 def describe(error: ErrorDetails, root: type[BaseModel], names: Sequence[str] = ()) -> str:
     """One of pydantic's errors about `root` as the rest of a sentence that begins with file and line; for `names` see
     `unknown_key`."""
-    location: Location = error["loc"]
+    location = told(error["loc"])
     context = error.get("ctx", {})
     name = dotted(location)
     match error["type"]:
@@ -125,6 +135,27 @@ def section(root: type[BaseModel], name: str) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
+def listed(root: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The model of each item of a field that is, or may be, a list of mappings."""
+    for kind in _shapes(root.model_fields[name].annotation):
+        if typing.get_origin(kind) is tuple:
+            first = typing.get_args(kind)[0]
+            if isinstance(first, type) and issubclass(first, BaseModel):
+                return first
+    return None
+
+
+def _shapes(annotation: Any) -> Iterator[Any]:
+    """What a field may be, of several."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        yield from _shapes(typing.get_args(annotation)[0])
+    elif typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        for one in typing.get_args(annotation):
+            yield from _shapes(one)
+    else:
+        yield annotation
+
+
 def is_table(root: type[BaseModel], name: str) -> bool:
     """Whether a field maps names of the writer's choice."""
     return typing.get_origin(root.model_fields[name].annotation) is dict
@@ -134,8 +165,10 @@ def _keys_at(root: type[BaseModel], location: Location) -> list[str]:
     model = root
     parts = iter(location)
     for part in parts:
+        if isinstance(part, int):
+            continue
         field = next((name for name in model.model_fields if part in (name, spelled(name, model))), None)
-        if field is None or (inner := section(model, field)) is None:
+        if field is None or (inner := section(model, field) or listed(model, field)) is None:
             return []
         if is_table(model, field):
             next(parts, None)

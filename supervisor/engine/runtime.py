@@ -9,22 +9,25 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Self
+from typing import Self, cast
 from uuid import uuid4
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from supervisor.api import events as past
+from supervisor.api.automation import OpenRun
+from supervisor.api.engine import Engine
 from supervisor.api.errors import NotAccepting, UnknownAgent
 from supervisor.api.types import SessionKey
 from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.start_files import FOLDER, clear_start_files
 from supervisor.clock import Clock
 from supervisor.config.restrictions import missing_skills
-from supervisor.config.settings import Settings
+from supervisor.config.settings import Settings, hooks_for
 from supervisor.config.templates import Template
 from supervisor.engine.agent_choice import AgentChoice
+from supervisor.engine.automation import AutomationTask, compose
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.engine.memory_sampler import Census
 from supervisor.engine.question_log import QuestionBook
@@ -98,6 +101,8 @@ class Runtime:
         """Users whose sessions are being removed."""
         self._strangers: frozenset[str] = frozenset()
         """Conversations and workspaces of instances that this start does not have: left as they are."""
+        self._open_runs: list[OpenRun] = []
+        """What hooks of earlier runs have not ended."""
         self._past: tuple[past.Event, ...] = ()
         """What earlier runs did."""
         self._host = HostContext(
@@ -122,6 +127,10 @@ class Runtime:
         self._tools = Tools()
         self._make_connector = connect or bundled_cli(settings, environment or {}, self._tools)
         self._environment = environment or {}
+        templates = tuple(templates)
+        hooks = hooks_for(settings, templates)
+        self.automation = compose(cast(Engine, self), hooks, self._host, self._instances, self._turns)
+        """Hooks and schedules."""
         for template in templates:
             connector, missing = self._compile(template)
             self._instances[template.name] = Instance(template, connector, self._host, missing)
@@ -149,6 +158,7 @@ class Runtime:
                 self._host.log = journal
                 journal.watch_failing(self._heed_the_journal)
                 journal.watch_lost(self._tell_lost)
+                doing = AutomationTask(self.automation, self._host)
                 housekeeping = Housekeeping(self._instances, host=self._host, census=self._census, offers=self._offers)
                 # From here on a client may be started, so from here on everything has to be ended.
                 try:
@@ -163,11 +173,14 @@ class Runtime:
                     chores.start_soon(self._guard, housekeeping.measure_disk)
                     for instance in self._instances.values():
                         instance.handle(stimuli.HostChanged())
+                    if self._host.keeps_queue:
+                        doing.start(chores, self._open_runs)
                     task_status.started()
                     await self._stopping.wait()
                 finally:
                     self._stopping.set()
                     with anyio.CancelScope(shield=True):
+                        await doing.end()
                         await self._end_everything()
                         with self._host.patience.wait(LAST_REMOVAL, until=KILL):
                             await self._host.eraser.finish_at_last()
@@ -195,6 +208,7 @@ class Runtime:
     async def _take_over(self, journal: Journal) -> None:
         """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
         loaded = await journal.load()
+        self._open_runs, _ = await journal.runs.load()
         orphans, left_over = await end_orphans(loaded.clients)
         self._host.eraser.take(loaded.removals)
         if not left_over:

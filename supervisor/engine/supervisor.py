@@ -35,9 +35,12 @@ from supervisor.api.codec import ANSWER_WORDS
 from supervisor.api.engine import Ticket
 from supervisor.api.entries import Glimpse
 from supervisor.api.errors import NotAccepting, OverShare, Refused, UnknownTarget
+from supervisor.api.event_names import find_event
+from supervisor.api.hook_rows import HookRow, HookRun
 from supervisor.api.ids import validate_id
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Archetype, Prompt, Route, SessionKey, TurnView
+from supervisor.automation.run_log import MOST_RUNS
 from supervisor.config.live_limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
 from supervisor.conversation import Conversation
 from supervisor.engine.runtime import LAST_REMOVAL, Runtime
@@ -124,7 +127,10 @@ class Supervisor(Runtime):
             raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
         self._check_room(instance, session, prompt)
         is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
+        depths = self.automation.depths
+        depths.opening = prompt.depth
         turn = instance.handle(stimuli.SubmitPrompt(key, prompt, is_single_call))
+        depths.opening = 0
         self._turns.add(turn)
         return turn.ticket
 
@@ -211,6 +217,20 @@ class Supervisor(Runtime):
         session = self._session(key)
         self._offers.settle(session, OfferOutcome.DROPPED)
         self._log_action("drop", session.key)
+
+    # Hooks and schedules
+
+    async def hooks(self) -> tuple[HookRow, ...]:
+        return self.automation.rows()
+
+    async def hook_runs(self, count: int = 50) -> tuple[HookRun, ...]:
+        return self.automation.log.last(check_count(count, MOST_RUNS, "how many runs"))
+
+    async def test_hook(self, event: str) -> tuple[HookRun, ...]:
+        self._check_running()
+        name = find_event(check_name(event, "the name of an event"))
+        self._log_action("test-hook", name.name)
+        return await self.automation.test(name)
 
     # Limits
 
@@ -374,6 +394,7 @@ class Supervisor(Runtime):
                 _log.warning("of a user that was forgotten is left: %s", failure)
         finally:
             self._feed.forget(user)
+            self.automation.log.forget(user)
             self._forgotten.discard(user)
 
     # Finding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -78,10 +79,7 @@ class TurnRegistry:
         record = await journal.find_turn(turn_id) if turn_id else None
         if record is None:
             return None
-        # Of a conversation that is over, the words are not kept. A prompt that names no agent keeps its first choice.
-        agent = prompt.agent or record.prompt.agent
-        text = prompt.text if record.prompt.text else ""
-        if record.prompt != replace(prompt, agent=agent, text=text, route=record.prompt.route):
+        if not _is_the_same(record.prompt, prompt):
             raise RequestConflict(
                 f"request {prompt.request!r} of {prompt.user} is another prompt already (turn {record.id}): give this "
                 "one a name of its own"
@@ -141,6 +139,23 @@ class TurnRegistry:
         if (record := await self._host.journal.find_turn(name)) is None:
             raise UnknownTarget(f"no turn {one_line(name, 100)} is known")
         return record
+
+
+def _is_the_same(recorded: Prompt, prompt: Prompt) -> bool:
+    """Whether a prompt that is handed in again is the one that was recorded. Of a conversation that is over, the words
+    are not kept; of one that a gate has rewritten, the caller's are known by their digest."""
+    # One that names no agent keeps its first choice.
+    prompt = replace(prompt, agent=prompt.agent or recorded.agent, route=recorded.route)
+    if not recorded.text:
+        return recorded == replace(prompt, text="", written=recorded.written)
+    if recorded.written:
+        return recorded == replace(prompt, text=recorded.text, written=digest_of(prompt.text))
+    return recorded == prompt
+
+
+def digest_of(text: str) -> str:
+    """By which a text is known again that is not kept."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _tell_unknown(ticket: PromptTicket) -> BullpenError:

@@ -17,6 +17,7 @@ from supervisor.journal.records import (
     TurnRecord,
     Unreadable,
 )
+from supervisor.journal.run_book import RunBook
 from supervisor.journal.store import Journal, examine_journal
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "OfferRecord",
     "Past",
     "Removal",
+    "RunBook",
     "SessionRecord",
     "TurnRecord",
     "Unreadable",

@@ -144,6 +144,7 @@ OF_USER = {
     "offers": f"user = :user OR turn_id IN ({_TURNS_OF_USER})",
     "questions": f"user = :user OR turn_id IN ({_TURNS_OF_USER})",
     "entries": f"user = :user OR json_extract(body, '$.turn_id') IN ({_TURNS_OF_USER})",
+    "hook_runs": f"user = :user OR turn_id IN ({_TURNS_OF_USER})",
     "turns": _OF_USER,
     "sessions": "user = :user",
     "actions": "instr(target, '/' || :user || '/') > 0",
@@ -165,6 +166,7 @@ PRUNE = (
     "DELETE FROM offers WHERE settled <> '' AND settled_at < ?",
     "DELETE FROM turns WHERE outcome <> '' AND ended_at < ? "
     "AND id NOT IN (SELECT turn_id FROM offers WHERE settled = '')",
+    "DELETE FROM hook_runs WHERE at < ?",
     "DELETE FROM entries WHERE at < ? AND (instance, user, session) IN "
     "(SELECT instance, user, session FROM entries EXCEPT SELECT instance, user, session FROM sessions)",
 )

@@ -136,7 +136,7 @@ SESSION_COLUMNS = (
 )
 TURN_COLUMNS = (
     "id, uuid, instance, user, session, agent, text, prompt_user, prompt_session, source, priority, queued_at, "
-    "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result, request, route"
+    "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result, request, route, depth, written"
 )
 REMOVAL_COLUMNS = "uuid, workspace, instance, user, session, has_files, workspace_due_at"
 CLIENT_COLUMNS = "id, mark, pid, started, session_uuid, instance, user, session"
@@ -235,12 +235,14 @@ def turn_to_row(record: TurnRecord) -> Row:
         pack_outcome(outcome) if outcome is not None else "",
         prompt.request,
         pack(prompt.route) if prompt.route is not None else "",
+        prompt.depth,
+        prompt.written,
     )
 
 
 def row_to_turn(row: Row) -> TurnRecord:
     """Raises `ValueError`, `KeyError` or `TypeError` when it is none of ours."""
-    _check_texts(*row[:9], row[12], row[19], row[20])
+    _check_texts(*row[:9], row[12], row[19], row[20], row[22])
     return TurnRecord(
         id=row[0],
         uuid=row[1],
@@ -254,6 +256,8 @@ def row_to_turn(row: Row) -> TurnRecord:
             priority=Priority(row[10]),
             request=row[19],
             route=unpack(Route, row[20]) if row[20] else None,
+            depth=bounds.count(row[21]),
+            written=row[22],
         ),
         queued_at=row[11],
         replays=row[12],

@@ -115,7 +115,23 @@ _ROUTES = """
 ALTER TABLE turns ADD COLUMN route TEXT NOT NULL DEFAULT ''; -- JSON: why its agent was chosen; empty when it was named
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _COST_SAVED, _REQUESTS, _ROUTES)
+_AUTOMATION = """
+ALTER TABLE turns ADD COLUMN depth INTEGER NOT NULL DEFAULT 0; -- how many hooks away from a caller
+ALTER TABLE turns ADD COLUMN written TEXT NOT NULL DEFAULT ''; -- digest of the text before a gate rewrote it
+CREATE TABLE hook_runs ( -- those that have not ended
+    id TEXT PRIMARY KEY NOT NULL,
+    at REAL NOT NULL,
+    instance TEXT NOT NULL, user TEXT NOT NULL, session TEXT NOT NULL, turn_id TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE TABLE schedules (
+    name TEXT PRIMARY KEY NOT NULL,
+    spec TEXT NOT NULL, -- what it was declared as: another begins anew
+    due_at REAL NOT NULL -- what fell due until then has run, or was left out
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _COST_SAVED, _REQUESTS, _ROUTES, _AUTOMATION)
 """The nth script leads from schema n - 1 to schema n, in one transaction. Scripts that were released never change."""
 
 

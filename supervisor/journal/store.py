@@ -39,6 +39,7 @@ from supervisor.journal.records import (
     session_to_row,
     turn_to_row,
 )
+from supervisor.journal.run_book import RunBook
 from supervisor.journal.writer import CLOSING_TIME, Writer, tell_mistake
 
 FILE = "journal.db"
@@ -65,6 +66,8 @@ class Journal:
         self._last_entry = reading.last_number("entries")
         self._last_action = reading.last_number("actions")
         self._is_closed = False
+        self.runs = RunBook(connection, self._add, lambda: self._is_closed)
+        """Of hooks and schedules."""
 
     def __repr__(self) -> str:
         return f"<Journal {self._path}, {len(self._writer.notes)} notes to be written, {self.failing or 'well'}>"
@@ -359,6 +362,10 @@ class Journal:
 
     async def find_turn(self, turn_id: str) -> TurnRecord | None:
         """What was noted just now is included. Raises `JournalFailed`."""
+        return self.look_up_turn(turn_id)
+
+    def look_up_turn(self, turn_id: str) -> TurnRecord | None:
+        """The same where nothing can be awaited. Raises `JournalFailed`."""
         return self._reader.find_turn(turn_id, self._writer.notes)
 
     def find_request(self, user: str, request: str) -> str:

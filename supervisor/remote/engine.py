@@ -16,6 +16,7 @@ from supervisor.api.codec import pack, unpack
 from supervisor.api.entries import Glimpse
 from supervisor.api.errors import AcceptanceUnknown, BullpenError, UnknownTarget
 from supervisor.api.events import ActionTaken, Event
+from supervisor.api.hook_rows import HookRow, HookRun
 from supervisor.api.ids import new_id, validate_id
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Allow, Answer, Choose, Deny, Prompt, Route, SessionKey, TurnView
@@ -29,6 +30,8 @@ Value = TypeVar("Value")
 
 SENT_AGAIN_FOR = 15.0
 """Seconds for which a prompt whose answer was lost is sent again, by its name: the same turn, however often."""
+TEST_TIME = 60.0
+"""Seconds that hooks may take that are tried; they are given up earlier."""
 DRAIN_POLL = 30.0
 """Seconds that one request waits for an instance to be empty."""
 
@@ -179,6 +182,20 @@ class RemoteEngine:
 
     async def drop_offer(self, key: SessionKey) -> None:
         await self._do("POST", f"{session_path(checks.check_key(key))}/drop", "drop")
+
+    # Hooks and schedules
+
+    async def hooks(self) -> tuple[HookRow, ...]:
+        return await self._read(tuple[HookRow, ...], "/hooks")
+
+    async def hook_runs(self, count: int = 50) -> tuple[HookRun, ...]:
+        count = checks.check_count(count, 1_000, "how many runs")
+        return await self._read(tuple[HookRun, ...], "/hooks/runs", count=count)
+
+    async def test_hook(self, event: str) -> tuple[HookRun, ...]:
+        path = f"/hooks/test/{part(event, 'an event')}"
+        told = await self._line.ask("POST", path, what="test-hook", timeout=TEST_TIME)
+        return self._unpack(tuple[HookRun, ...], told)
 
     # Limits
 

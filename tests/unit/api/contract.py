@@ -12,11 +12,11 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from supervisor.api import changes, entries, events, snapshot
+from supervisor.api import changes, entries, events, hook_rows, snapshot
 from supervisor.api import types as api_types
 from supervisor.api.codec import FAMILIES
 
-MODULES: tuple[ModuleType, ...] = (api_types, entries, events, snapshot, changes)
+MODULES: tuple[ModuleType, ...] = (api_types, entries, events, snapshot, changes, hook_rows)
 """Whatever they define crosses."""
 SCALARS = {
     str: st.text(max_size=12),

@@ -15,7 +15,7 @@ from supervisor.config.templates import load_template
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [
-        ("[]", "hooks must be a mapping of keys, not a list"),
+        ("[x]", "hooks[0] must be a mapping of keys, not 'x'"),
         ("guard", "hooks must be a mapping of keys, not 'guard'"),
         ("{PreToolUse: x}", "hooks.PreToolUse must be a list, not 'x'"),
         ("{PreToolUse: [x]}", "hooks.PreToolUse[0] must be a mapping with hooks, not 'x'"),

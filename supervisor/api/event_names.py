@@ -1,0 +1,378 @@
+"""The names by which hooks know what happens, each with its fields: one table, which validation, `bullpen hooks test`,
+the door and `docs/hooks.md` read.
+
+Every kind of event of the feed has a name here, or a reason in `UNNAMED`; a test walks them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor.api import events
+from supervisor.api.automation import Payload, Value
+from supervisor.api.errors import UnknownTarget
+from supervisor.api.events import Event
+from supervisor.api.types import (
+    Done,
+    FailureKind,
+    InstanceState,
+    Prompt,
+    Question,
+    QuestionKind,
+    QuestionOutcome,
+    SessionKey,
+    Source,
+    outcome_word,
+)
+from supervisor.text.values import in_words
+
+MOST_TEXT = 20_000
+"""Characters of any one field; what is longer ends with `…`."""
+
+COMMON: Mapping[str, str] = {
+    "event": "The event's name.",
+    "id": "Names this happening for the receiver.",
+    "at": "Unix seconds.",
+    "instance": "The agent's name; empty when it is about no agent.",
+    "user": "Whose session it is; `everyone` for an employee's.",
+    "session": "The session's name.",
+    "turn": "The id of the turn.",
+    "client": "The id of the client.",
+    "depth": "How many hooks away from a caller this is; 0 when no hook led to it.",
+    "sample": "True when `bullpen hooks test` made it up.",
+}
+"""Fields of every event. An id that an event has none of is empty."""
+
+MEANINGS: Mapping[str, str] = {
+    "text": "What the prompt says.",
+    "sender": "On whose behalf the prompt was sent.",
+    "source": "Who sent the prompt: `caller`, `operator`, `hook`, `agent` or `engine`.",
+    "priority": "`critical`, `high`, `normal` or `low`.",
+    "outcome": "How it ended.",
+    "kind": "What kind of failure, or of question, it is.",
+    "message": "What went wrong, in one line.",
+    "reply": "What the agent said.",
+    "seconds": "How long it took.",
+    "waited": "Seconds from submit to start.",
+    "cost": "Dollars.",
+    "tokens": "Input and output together.",
+    "reason": "Why.",
+    "question": "The id of the question.",
+    "tool": "The tool that the agent wants to use.",
+    "summary": "Its arguments on one line.",
+    "expires": "Unix seconds at which the question expires.",
+    "by": "Who did it.",
+    "pid": "The process id.",
+    "how": "`spare`, `cold` or `resume`.",
+    "left": "Processes that could not be ended.",
+    "state": "The state it is in now.",
+    "note": "Why it is in that state.",
+    "replayed": "The id of the turn that was interrupted.",
+    "sessions": "How many sessions.",
+    "waiting": "How many turns wait.",
+    "interrupted": "How many turns were interrupted.",
+    "verb": "What the operator did.",
+    "detail": "What it was done with.",
+    "via": "`screen`, `command` or `http`.",
+    "schedule": "The name of the schedule.",
+    "due": "Unix seconds for which it was declared.",
+    "missed": "How many of its runs were missed.",
+}
+"""Of every field that only some events have."""
+
+_KEY: dict[str, Any] = {"instance": "helpdesk", "user": "ana", "session": "default"}
+_TURN: dict[str, Any] = {**_KEY, "turn": "t-sample"}
+_AT = 1_764_230_400.0
+_SAMPLE_PROMPT = Prompt("helpdesk", "The printer is on fire.", user="ana")
+_SAMPLE_QUESTION = Question(
+    id="q-sample",
+    kind=QuestionKind.PERMISSION,
+    key=SessionKey("helpdesk", "ana", "default"),
+    turn_id="t-sample",
+    client_id="helpdesk-1",
+    tool="Bash",
+    summary="rm -r build",
+    detail="rm -r build",
+    asked_at=_AT,
+    expires_at=_AT + 3600,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventName:
+    """One name that a hook may have in its `on`."""
+
+    name: str
+    says: str
+    """When it happens, in one sentence."""
+    kind: type[Event] | None
+    """What the feed tells it as; None for what happens before anything is told."""
+    sample: Event
+    """An example of it, for `bullpen hooks test` and the documentation."""
+    read: Callable[[Any], Payload] = lambda event: {}
+    """The fields that it has besides the common ones."""
+    holds: Callable[[Any], bool] = lambda event: True
+    """Which events of that kind it is."""
+    has_prompt: bool = False
+    """It is about a turn, and has the fields of its prompt."""
+
+    @property
+    def own_fields(self) -> tuple[str, ...]:
+        """Besides the common ones."""
+        prompt = ("text", "sender", "source", "priority") if self.has_prompt else ()
+        return tuple(dict.fromkeys((*prompt, *self.read(self.sample))))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (*COMMON, *self.own_fields)
+
+    def payload(
+        self, event: Event, prompt: Prompt | None, *, id: str, depth: int = 0, is_sample: bool = False
+    ) -> Payload:
+        """What conditions look at, and what actions get."""
+        found: dict[str, Value] = {
+            "event": self.name,
+            "id": id,
+            "at": event.at,
+            "instance": event.instance,
+            "user": event.user,
+            "session": event.session,
+            "turn": event.turn,
+            "client": event.client,
+            "depth": depth,
+            "sample": is_sample,
+        }
+        if self.has_prompt:
+            found |= prompt_fields(prompt)
+        found |= self.read(event)
+        return {name: cut(value) for name, value in found.items()}
+
+
+def prompt_fields(prompt: Prompt | None) -> dict[str, Value]:
+    if prompt is None:
+        return {"text": "", "sender": "", "source": "", "priority": ""}
+    return {
+        "text": prompt.text,
+        "sender": prompt.user,
+        "source": prompt.source.value,
+        "priority": prompt.priority.name.lower(),
+    }
+
+
+def cut(value: Value) -> Value:
+    if isinstance(value, str) and len(value) > MOST_TEXT:
+        return value[: MOST_TEXT - 1] + "…"
+    return value
+
+
+def _finished(event: events.TurnFinished) -> Payload:
+    outcome = event.outcome
+    usage = getattr(outcome, "usage", None)
+    return {
+        "outcome": outcome_word(outcome),
+        "kind": kind.value if (kind := getattr(outcome, "kind", None)) is not None else "",
+        "message": getattr(outcome, "message", "") or getattr(outcome, "reason", ""),
+        "reply": getattr(outcome, "text", ""),
+        "seconds": round(getattr(outcome, "seconds", 0.0), 3),
+        "cost": usage.cost_usd if usage is not None else 0.0,
+        "tokens": usage.input_tokens + usage.output_tokens if usage is not None else 0,
+    }
+
+
+def _question(event: events.QuestionAsked | events.QuestionSettled | events.ApprovalLost) -> Payload:
+    question = event.question
+    return {
+        "question": question.id,
+        "kind": question.kind.value,
+        "tool": question.tool,
+        "summary": question.summary,
+        "expires": question.expires_at,
+    }
+
+
+def _instance(event: events.InstanceChanged) -> Payload:
+    return {"state": event.state.value, "note": event.note}
+
+
+EVENT_NAMES: tuple[EventName, ...] = (
+    EventName(
+        "prompt:before",
+        "A prompt has arrived and is not accepted yet: a gate may refuse or rewrite it here.",
+        None,
+        Event(at=_AT, **_TURN),
+        has_prompt=True,
+    ),
+    EventName(
+        "prompt:queued",
+        "A prompt has been accepted: it is recorded, and runs when its turn comes.",
+        events.TurnQueued,
+        events.TurnQueued(at=_AT, source=Source.CALLER, **_TURN),
+        has_prompt=True,
+    ),
+    EventName(
+        "prompt:started",
+        "A turn begins.",
+        events.TurnStarted,
+        events.TurnStarted(at=_AT, waited=0.2, acquisition="spare", **_TURN),
+        lambda event: {"waited": round(event.waited, 3), "how": event.acquisition},
+        has_prompt=True,
+    ),
+    EventName(
+        "prompt:put-back",
+        "A turn waits again, because its client died before the prompt reached it.",
+        events.TurnPutBack,
+        events.TurnPutBack(at=_AT, reason="the process ended before it was ready", **_TURN),
+        lambda event: {"reason": event.reason},
+        has_prompt=True,
+    ),
+    EventName(
+        "prompt:after",
+        "A turn has ended, in whatever way.",
+        events.TurnFinished,
+        events.TurnFinished(at=_AT, outcome=Done("It is out.", seconds=2.5), **_TURN),
+        _finished,
+        has_prompt=True,
+    ),
+    EventName(
+        "question:asked",
+        "An agent asks for permission, or for a choice, and waits.",
+        events.QuestionAsked,
+        events.QuestionAsked(at=_AT, question=_SAMPLE_QUESTION, client="helpdesk-1", **_TURN),
+        _question,
+    ),
+    EventName(
+        "question:settled",
+        "A question was answered, has expired or was lost.",
+        events.QuestionSettled,
+        events.QuestionSettled(
+            at=_AT, question=_SAMPLE_QUESTION, outcome=QuestionOutcome.APPROVED, by="operator", **_TURN
+        ),
+        lambda event: {**_question(event), "outcome": event.outcome.value, "by": event.by},
+    ),
+    EventName(
+        "question:lost",
+        "A question that was approved counts as lost after all: its call is not known to have run.",
+        events.ApprovalLost,
+        events.ApprovalLost(at=_AT, question=_SAMPLE_QUESTION, **_TURN),
+        _question,
+    ),
+    EventName(
+        "offer:settled",
+        "It was decided what becomes of a turn that a restart interrupted.",
+        events.OfferSettled,
+        events.OfferSettled(at=_AT, outcome="replayed", replayed="t-before", **_TURN),
+        lambda event: {"outcome": event.outcome, "replayed": event.replayed},
+    ),
+    EventName("session:opened", "A session begins.", events.SessionOpened, events.SessionOpened(at=_AT, **_KEY)),
+    EventName("session:closed", "A session is over.", events.SessionClosed, events.SessionClosed(at=_AT, **_KEY)),
+    EventName(
+        "session:context-lost",
+        "A session's conversation was not found on disk: it goes on as a new one.",
+        events.ContextLost,
+        events.ContextLost(at=_AT, **_KEY),
+    ),
+    EventName(
+        "process:start",
+        "A client is connected.",
+        events.ClientStarted,
+        events.ClientStarted(at=_AT, pid=4242, seconds=0.4, how="spare", client="helpdesk-1", **_KEY),
+        lambda event: {"pid": event.pid, "seconds": round(event.seconds, 3), "how": event.how},
+    ),
+    EventName(
+        "process:crash",
+        "A client could not be started, or died.",
+        events.ClientFailed,
+        events.ClientFailed(
+            at=_AT, message="the process ended (exit code 1)", kind=FailureKind.CRASHED, client="helpdesk-1", **_TURN
+        ),
+        lambda event: {"message": event.message, "kind": event.kind.value if event.kind is not None else ""},
+    ),
+    EventName(
+        "process:end",
+        "Every process of a client has ended.",
+        events.ClientGone,
+        events.ClientGone(at=_AT, reason="idle", seconds=0.1, client="helpdesk-1", **_KEY),
+        lambda event: {
+            "reason": event.reason,
+            "kind": event.kind.value if event.kind is not None else "",
+            "seconds": round(event.seconds, 3),
+            "left": event.left_over,
+        },
+    ),
+    EventName(
+        "instance:changed",
+        "An instance is in another state: paused, drained, parked, running again.",
+        events.InstanceChanged,
+        events.InstanceChanged(at=_AT, state=InstanceState.DRAINED, instance="helpdesk"),
+        _instance,
+    ),
+    EventName(
+        "instance:parked",
+        "A pool has stopped itself: the credentials were refused, a limit is reached, or clients crash in a row.",
+        events.InstanceChanged,
+        events.InstanceChanged(at=_AT, state=InstanceState.PARKED, note="rate-limit", instance="helpdesk"),
+        _instance,
+        lambda event: event.state is InstanceState.PARKED,
+    ),
+    EventName(
+        "bullpen:restarted",
+        "bullpen has started and taken over what an earlier run left.",
+        events.Restarted,
+        events.Restarted(at=_AT, sessions=3, waiting=1, interrupted=1, orphans=0),
+        lambda event: {"sessions": event.sessions, "waiting": event.waiting, "interrupted": event.interrupted},
+    ),
+    EventName(
+        "operator:acted",
+        "An operator did something.",
+        events.ActionTaken,
+        events.ActionTaken(at=_AT, verb="pause", instance="helpdesk"),
+        lambda event: {"verb": event.verb, "detail": event.detail, "by": event.by, "via": event.via},
+    ),
+    EventName(
+        "record:lost",
+        "Something cannot be kept in the journal, or read from it.",
+        events.RecordLost,
+        events.RecordLost(at=_AT, message="an entry of helpdesk/ana/default cannot be recorded", **_KEY),
+        lambda event: {"message": event.message},
+    ),
+    EventName(
+        "schedule:due",
+        "A schedule runs.",
+        events.ScheduleDue,
+        events.ScheduleDue(at=_AT, schedule="morning", due_at=_AT),
+        lambda event: {"schedule": event.schedule, "due": event.due_at, "missed": event.missed},
+        lambda event: not event.is_skipped,
+    ),
+)
+
+UNNAMED: Mapping[type[Event], str] = {
+    events.TurnSuspended: "bullpen is stopping then, and hooks with it; the next start tells what it takes over.",
+    events.ClientEnding: "It is one step of several; `process:end` tells the result.",
+    events.EngineFailed: "The program ends with it: nothing runs any more.",
+    events.HookFailed: "A hook on failing hooks would feed itself; `bullpen hooks recent` lists them.",
+}
+"""Events that no hook hears, and why."""
+
+BY_NAME: Mapping[str, EventName] = {one.name: one for one in EVENT_NAMES}
+
+
+def names_of(event: Event) -> tuple[EventName, ...]:
+    """All that it is called by."""
+    return tuple(one for one in EVENT_NAMES if one.kind is type(event) and one.holds(event))
+
+
+def find_event(name: str) -> EventName:
+    """Raises `UnknownTarget` with the name that is most like it."""
+    if (found := BY_NAME.get(name)) is None:
+        near = difflib.get_close_matches(name, BY_NAME, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BY_NAME)}"
+        raise UnknownTarget(f"{in_words(name)} is no event; {hint}")
+    return found
+
+
+def sample_of(name: EventName, *, id: str) -> Payload:
+    prompt = _SAMPLE_PROMPT if name.has_prompt else None
+    return name.payload(name.sample, prompt, id=id, is_sample=True)

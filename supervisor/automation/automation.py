@@ -1,0 +1,258 @@
+"""Hears what happens in the engine and fires the hooks that are declared for it: a caller of the engine like others.
+
+`hear` is called by the feed, in the middle of whatever happens: it does nothing but remember. A task of its own
+compares and fires, so that no hook, however many or slow, is in the way of a turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskStatus
+
+from supervisor.api.automation import MOST_DEPTH, Hook, How, OpenRun, Payload, Value
+from supervisor.api.engine import Engine
+from supervisor.api.errors import Refused, Suspended
+from supervisor.api.event_names import BY_NAME, EventName, names_of, sample_of
+from supervisor.api.events import Event, SessionClosed, TurnFinished, TurnQueued, TurnSuspended
+from supervisor.api.hook_rows import Fallback, HookRow, HookRun, RunState
+from supervisor.api.ids import new_id
+from supervisor.api.types import Prompt
+from supervisor.automation.conditions import holds, spell
+from supervisor.automation.depths import Depths
+from supervisor.automation.firing import Firing
+from supervisor.automation.ports import Surroundings
+from supervisor.automation.run_log import RunLog
+from supervisor.automation.runner import Runner
+
+MOST_HEARD = 10_000
+"""Events that wait to be compared; further ones are dropped, counted and told."""
+AT_ONCE = 50
+"""Events that are compared before others get their turn."""
+LONGEST_TEST = 30.0
+"""Seconds that `test` waits for what it has begun."""
+
+_log = logging.getLogger(__name__)
+
+
+_FOR_DEPTHS: frozenset[type[Event]] = frozenset({TurnQueued, TurnFinished, TurnSuspended, SessionClosed})
+
+
+class Heard(NamedTuple):
+    event: Event
+    names: tuple[EventName, ...]
+    depth: int
+    prompt: Prompt | None
+
+
+class Automation:
+    def __init__(
+        self,
+        engine: Engine,
+        hooks: Iterable[Hook],
+        around: Surroundings,
+        tell: Callable[[Event], None],
+        *,
+        runs: bool = True,
+    ) -> None:
+        """`tell` publishes an event. Without `runs`, what is to be done is only kept for the next start."""
+        self.log = RunLog()
+        self.depths = Depths(around.wall, around.find_prompt)
+        self.runner = Runner(engine, around, self.log, self.depths, tell)
+        self._around = around
+        self.declare(hooks)
+        self._heard: deque[Heard] = deque()
+        self._news = anyio.Event()
+        self._is_closing = not runs
+
+    def declare(self, hooks: Iterable[Hook]) -> None:
+        """These and no others, from now on. What has fired goes on."""
+        self.hooks = tuple(sorted(hooks, key=lambda hook: hook.priority))
+        """Gates included, in the order in which they fire."""
+        self._by_event: dict[str, tuple[Hook, ...]] = {
+            name: tuple(hook for hook in self.hooks if name in hook.on and not hook.gate) for name in BY_NAME
+        }
+        wanted: set[type[Event]] = {
+            one.kind for one in BY_NAME.values() if one.kind is not None and self._by_event[one.name]
+        }
+        if self._by_event["prompt:before"]:
+            wanted.add(TurnQueued)
+        self._wanted = frozenset(wanted)
+        self._kept = self._wanted | (_FOR_DEPTHS if wanted else frozenset())
+        """Kinds that are fired for, and those by which depths are known."""
+
+    def hear(self, event: Event) -> None:
+        """Never raises, and waits for nothing."""
+        if type(event) not in self._kept:
+            return
+        try:
+            self._remember(event)
+        except Exception:
+            _log.exception("an event could not be heard: %s", type(event).__name__)
+
+    def _remember(self, event: Event) -> None:
+        depth, prompt = self.depths.hear(event)
+        if type(event) not in self._wanted:
+            return
+        names = tuple(one for one in names_of(event) if self._by_event[one.name])
+        if type(event) is TurnQueued and self._by_event["prompt:before"]:
+            names = (BY_NAME["prompt:before"], *names)
+        if not names:
+            return
+        heard = Heard(event, names, depth, prompt)
+        if len(self._heard) >= MOST_HEARD:
+            for name in names:
+                for hook in self._by_event[name.name]:
+                    firing = self._firing(hook, name.payload(event, None, id=new_id(), depth=depth), depth)
+                    self.runner.drop(firing, f"{MOST_HEARD:,} events wait to be looked at")
+            return
+        self._heard.append(heard)
+        if self._is_closing:
+            self._compare_all()
+        else:
+            self._news.set()
+
+    async def run(
+        self,
+        *,
+        open_runs: Iterable[OpenRun] = (),
+        revive: Callable[[OpenRun], Firing | None] | None = None,
+        beside: Callable[[], object] | None = None,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Fires until it is cancelled. `open_runs` are what an earlier run has not ended; `beside` runs as long."""
+
+        async def listen() -> None:
+            for kept in open_runs:
+                self._take_up(kept, revive(kept) if revive is not None else None)
+            task_status.started()
+            async with anyio.create_task_group() as group:
+                if beside is not None:
+                    group.start_soon(beside)  # type: ignore[arg-type]
+                while True:
+                    await self._news.wait()
+                    self._news = anyio.Event()
+                    while self._heard:
+                        for _ in range(min(AT_ONCE, len(self._heard))):
+                            self._compare(self._heard.popleft())
+                        await anyio.lowlevel.checkpoint()
+
+        try:
+            await self.runner.run(listen)
+        finally:
+            # What happens while all is being ended is kept for the next start, as far as it is to be done at all.
+            self._is_closing = True
+            self._compare_all()
+
+    def _take_up(self, kept: OpenRun, firing: Firing | None) -> None:
+        if firing is None:
+            _log.warning("run %s is given up: its hook is not declared any more", kept.id)
+            if (book := self._around.find_book()) is not None:
+                book.settle(kept.id)
+            return
+        self.runner.start(firing, is_kept=True)
+
+    def _compare_all(self) -> None:
+        while self._heard:
+            self._compare(self._heard.popleft())
+
+    def _compare(self, heard: Heard) -> None:
+        for name in heard.names:
+            payload = name.payload(heard.event, heard.prompt, id=new_id(), depth=heard.depth)
+            for hook in self._by_event[name.name]:
+                try:
+                    self._fire(hook, payload, heard.depth)
+                except Exception:
+                    _log.exception("the hook %s could not be fired", hook.name)
+
+    def _fire(self, hook: Hook, payload: Payload, depth: int) -> None:
+        if hook.instance and payload["instance"] != hook.instance:
+            return
+        if not holds(hook.tests, payload):
+            return
+        firing = self._firing(hook, payload, depth)
+        if depth >= MOST_DEPTH:
+            self.runner.skip(firing, f"{MOST_DEPTH} hooks have led to this: hooks that fire each other end here")
+        elif self._is_closing:
+            self.runner.keep(firing)
+        else:
+            self.runner.start(firing)
+
+    def _firing(self, hook: Hook, payload: Payload, depth: int, *, is_sample: bool = False) -> Firing:
+        return Firing(new_id(), hook, payload, depth, self._around.wall(), is_sample=is_sample)
+
+    # Looking
+
+    def rows(self) -> tuple[HookRow, ...]:
+        return tuple(map(self._row, self.hooks))
+
+    def _row(self, hook: Hook) -> HookRow:
+        tally = self.log.tally(hook.name)
+        by_kind = "by kind" if not hook.has_timeout else "none" if hook.timeout is None else f"{hook.timeout:g}s"
+        return HookRow(
+            name=hook.name,
+            on=hook.on,
+            condition=" and ".join(map(str, hook.tests)),
+            priority=hook.priority,
+            actions=tuple(map(str, hook.actions)),
+            timeout=by_kind,
+            attempts=hook.attempts,
+            delivery=hook.delivery,
+            gate=hook.gate,
+            fallback=Fallback(hook.fallback) if hook.gate else None,
+            instance=hook.instance,
+            fired=tally.fired,
+            failed=tally.failed,
+            dropped=tally.dropped,
+            running=tally.running,
+            last_at=tally.last_at,
+        )
+
+    async def test(self, name: EventName) -> tuple[HookRun, ...]:
+        """Fires every hook on that event with a sample that meets its condition, as far as that can be made up. Returns
+        when all have ended, or after `LONGEST_TEST` with those that still run."""
+        if not self._by_event[name.name]:
+            raise Refused(f"no hook is declared on {name.name}: `bullpen hooks list` shows those that are")
+        began = [self._sample_firing(hook, name) for hook in self._by_event[name.name]]
+        found: dict[str, list[HookRun]] = {}
+
+        async def do(firing: Firing) -> None:
+            try:
+                found[firing.id] = await self.runner.do(firing)
+            except Suspended:
+                pass
+
+        with anyio.move_on_after(LONGEST_TEST):
+            async with anyio.create_task_group() as group:
+                for firing in began:
+                    if holds(firing.doing.tests, firing.payload):  # type: ignore[union-attr]
+                        group.start_soon(do, firing)
+                    else:
+                        skipped = firing.run(
+                            RunState.SKIPPED, at=firing.at, detail="no sample could be made up that meets its condition"
+                        )
+                        found[firing.id] = [skipped]
+        late = [f"had not ended after {LONGEST_TEST:g} s, and was given up" for _ in began]
+        return tuple(
+            run
+            for firing, words in zip(began, late, strict=True)
+            for run in found.get(
+                firing.id, [*firing.runs, firing.run(RunState.FAILED, at=firing.at, seconds=LONGEST_TEST, detail=words)]
+            )
+        )
+
+    def _sample_firing(self, hook: Hook, name: EventName) -> Firing:
+        payload: dict[str, Value] = dict(sample_of(name, id=new_id()))
+        for test in hook.tests:
+            if test.how is How.IS and not test.negated:
+                payload[test.field] = test.values[0]
+            elif test.how is How.CONTAINS and not test.negated:
+                payload[test.field] = spell(test.values[0])
+        if hook.instance:
+            payload["instance"] = hook.instance
+        return self._firing(hook, payload, 0, is_sample=True)

@@ -1,0 +1,117 @@
+"""Puts hooks and schedules together with the engine that they call, and runs them beside it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from supervisor.api.automation import Hook, OpenRun
+from supervisor.api.engine import Engine
+from supervisor.api.errors import JournalFailed
+from supervisor.api.events import HookFailed
+from supervisor.api.types import Archetype, Prompt, Question
+from supervisor.automation.automation import Automation
+from supervisor.automation.firing import Firing
+from supervisor.automation.ports import AnswerLinks, RunBook, Surroundings
+from supervisor.config.client_variables import resolve
+from supervisor.engine.turn_registry import TurnRegistry
+from supervisor.instance.instance import Instance
+from supervisor.instance.shared import HostContext
+from supervisor.process import guard
+
+_log = logging.getLogger(__name__)
+
+
+def compose(
+    engine: Engine,
+    hooks: Iterable[Hook],
+    host: HostContext,
+    instances: Mapping[str, Instance],
+    turns: TurnRegistry,
+    *,
+    links: AnswerLinks | None = None,
+) -> Automation:
+    """Hears the feed from now on; does something once it runs."""
+
+    def find_prompt(turn_id: str) -> Prompt | None:
+        if (turn := turns.get(turn_id)) is not None:
+            return turn.prompt
+        if host.log is not None and not host.log.is_closed:
+            with suppress(JournalFailed):
+                record = host.log.look_up_turn(turn_id)
+                return record.prompt if record is not None else None
+        return None
+
+    def find_archetype(name: str) -> Archetype | None:
+        return instances[name].archetype if name in instances else None
+
+    def find_question(question_id: str) -> Question | None:
+        return next((one for one in host.pending_questions.open if one.id == question_id), None)
+
+    def find_book() -> RunBook | None:
+        return host.log.runs if host.log is not None and not host.log.is_closed else None
+
+    def follow(values: Mapping[str, str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+        return resolve(values, folder, os.environ)
+
+    around = Surroundings(
+        wall=host.clock.wall,
+        find_prompt=find_prompt,
+        find_archetype=find_archetype,
+        find_question=find_question,
+        resolve=follow,
+        guard=_guard(),
+        find_book=find_book,
+        links=links,
+    )
+    automation = Automation(engine, hooks, around, host.feed.publish, runs=host.keeps_queue)
+    host.feed.listen(automation.hear)
+    return automation
+
+
+def _guard() -> tuple[str, ...]:
+    """What a program of a hook is started through: it ends with bullpen, and with it all that it has started."""
+    if not sys.platform.startswith("linux"):
+        return ()
+    return (sys.executable, "-I", "-S", str(Path(guard.__file__)))
+
+
+class AutomationTask:
+    """The task in which hooks and schedules run, from the start of a supervisor until its end begins."""
+
+    def __init__(self, automation: Automation, host: HostContext) -> None:
+        self._automation = automation
+        self._host = host
+        self._scope = anyio.CancelScope()
+        self._ended: anyio.Event | None = None
+
+    def start(self, tasks: TaskGroup, open_runs: Iterable[OpenRun]) -> None:
+        self._ended = anyio.Event()
+        tasks.start_soon(self._run, open_runs, self._ended, name="hooks")
+
+    async def end(self) -> None:
+        """Returns when no action runs any more. What had not ended is done by the next start."""
+        self._scope.cancel()
+        if self._ended is not None:
+            await self._ended.wait()
+
+    async def _run(self, open_runs: Iterable[OpenRun], ended: anyio.Event) -> None:
+        hooks = {hook.name: hook for hook in self._automation.hooks}
+        try:
+            with self._scope:
+                await self._automation.run(
+                    open_runs=open_runs, revive=lambda kept: Firing.revive(kept, hooks, schedules={})
+                )
+        except Exception as error:  # a mistake of ours, which ends nothing but hooks
+            _log.critical("hooks and schedules have ended", exc_info=error)
+            message = f"hooks and schedules have ended: {type(error).__name__}; the log has the details"
+            self._host.feed.publish(HookFailed(at=self._host.clock.wall(), hook="", on="", message=message))
+        finally:
+            ended.set()
