@@ -64,12 +64,14 @@ if TYPE_CHECKING:
     from supervisor.api.events import ContextLost as ContextLost
     from supervisor.api.events import EngineFailed as EngineFailed
     from supervisor.api.events import Event as Event
+    from supervisor.api.events import HookFailed as HookFailed
     from supervisor.api.events import InstanceChanged as InstanceChanged
     from supervisor.api.events import OfferSettled as OfferSettled
     from supervisor.api.events import QuestionAsked as QuestionAsked
     from supervisor.api.events import QuestionSettled as QuestionSettled
     from supervisor.api.events import RecordLost as RecordLost
     from supervisor.api.events import Restarted as Restarted
+    from supervisor.api.events import ScheduleDue as ScheduleDue
     from supervisor.api.events import SessionClosed as SessionClosed
     from supervisor.api.events import SessionOpened as SessionOpened
     from supervisor.api.events import TurnFinished as TurnFinished
@@ -77,6 +79,10 @@ if TYPE_CHECKING:
     from supervisor.api.events import TurnQueued as TurnQueued
     from supervisor.api.events import TurnStarted as TurnStarted
     from supervisor.api.events import TurnSuspended as TurnSuspended
+    from supervisor.api.hook_rows import HookRow as HookRow
+    from supervisor.api.hook_rows import HookRun as HookRun
+    from supervisor.api.hook_rows import RunState as RunState
+    from supervisor.api.hook_rows import ScheduleRow as ScheduleRow
     from supervisor.api.ids import new_id as new_id
     from supervisor.api.ids import validate_id as validate_id
     from supervisor.api.snapshot import ClientRow as ClientRow

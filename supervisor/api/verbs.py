@@ -118,15 +118,15 @@ VERBS: tuple[Verb, ...] = (
         "drop",
         "drop_offer",
     ),
-    Verb("hooks", Subject.HOUSE, "Tells what is done when something happens.", "GET /hooks", "hooks", "hooks"),
-    Verb("hook_runs", Subject.HOUSE, "Tells what hooks did last.", "GET /hooks/runs", "hooks", "hooks"),
+    Verb("hooks", Subject.HOUSE, "Tells what is done when something happens.", "GET /hooks", "hooks", "list('hooks')"),
+    Verb("hook_runs", Subject.HOUSE, "Tells what hooks did last.", "GET /hooks/runs", "hooks", "list('hook-runs')"),
     Verb(
         "test_hook",
         Subject.HOUSE,
         "Does what hooks do on an event, with a sample.",
         "POST /hooks/test/{event}",
         "hooks",
-        "hooks",
+        "list('hook-runs')",
     ),
     Verb("limits", Subject.INSTANCE, "Tells the limits that can be changed now.", "GET /limits", "limits", "set_limit"),
     Verb(

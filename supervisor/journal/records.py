@@ -256,7 +256,7 @@ def row_to_turn(row: Row) -> TurnRecord:
             priority=Priority(row[10]),
             request=row[19],
             route=unpack(Route, row[20]) if row[20] else None,
-            depth=bounds.count(row[21]),
+            depth=_read_number(row[21]),
             written=row[22],
         ),
         queued_at=row[11],
@@ -293,6 +293,12 @@ def _check_texts(*values: object) -> None:
     for value in values:
         if not isinstance(value, str):
             raise ValueError(f"{in_words(value)} stands where a text should")
+
+
+def _read_number(value: object) -> int:
+    if not isinstance(value, int):
+        raise ValueError(f"{in_words(value)} stands where a number should")
+    return value
 
 
 def _read_allowed(packed: str) -> frozenset[str]:

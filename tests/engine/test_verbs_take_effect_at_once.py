@@ -18,7 +18,7 @@ from tests.waiting import at_once, until
 pytestmark = pytest.mark.anyio
 
 ANA, BEN = SessionKey("desk", "ana", "default"), SessionKey("desk", "ben", "default")
-WAITING = {"drained", "stop"}
+WAITING = {"drained", "stop", "test_hook"}
 """Methods that wait until something has ended."""
 
 
@@ -35,6 +35,7 @@ async def test_no_verb_waits_for_anything(start: Start, world: FakeWorld) -> Non
         at_once(supervisor.past())
         assert at_once(supervisor.warm(ANA)) is False
         at_once(supervisor.audit())
+        assert at_once(supervisor.hooks()) == at_once(supervisor.hook_runs()) == ()
         assert "max_agents" in at_once(supervisor.limits())
         at_once(supervisor.adjust("desk", "maxClients", "2"))
         at_once(supervisor.scale("desk", 2))

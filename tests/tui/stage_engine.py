@@ -32,6 +32,7 @@ from supervisor import (
     UnknownTarget,
     Usage,
 )
+from supervisor.api.hook_rows import HookRow, HookRun
 from supervisor.feed import Feed
 
 NOW = 1_790_000_000.0
@@ -224,6 +225,15 @@ class StageEngine:
 
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         return Route("helpdesk", 3.0, "its triggers name “vpn”")
+
+    async def hooks(self) -> tuple[HookRow, ...]:
+        return ()
+
+    async def hook_runs(self, count: int = 50) -> tuple[HookRun, ...]:
+        return ()
+
+    async def test_hook(self, event: str) -> tuple[HookRun, ...]:
+        raise UnknownTarget(f"{event} is no event")
 
     async def audit(self, count: int = 100) -> tuple[ActionTaken, ...]:
         return tuple(event for event in self.past_events if isinstance(event, ActionTaken))[-count:]

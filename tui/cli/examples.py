@@ -59,6 +59,9 @@ EXAMPLES = {
     "token new": ("bullpen token new --user ana", "bullpen token new --operator --name phone"),
     "token list": ("bullpen token list",),
     "token revoke": ("bullpen token revoke phone",),
+    "hooks list": ("bullpen hooks list",),
+    "hooks recent": ("bullpen hooks recent --count 20", "bullpen hooks recent --json"),
+    "hooks test": ("bullpen hooks test prompt:after",),
     "completion": ("source <(bullpen completion bash)",),
 }
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tui.cli import acp, asking, checking, house, looking, tokens, verbs
+from tui.cli import acp, asking, checking, hooks, house, looking, tokens, verbs
 from tui.cli.completion import scripts
 from tui.cli.errors import only
 from tui.cli.examples import add_examples, show_examples
@@ -141,7 +141,7 @@ def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in
     raise typer.Exit(run(work))
 
 
-for _room in (asking, checking, looking, verbs, acp, tokens, scripts):
+for _room in (asking, checking, looking, verbs, hooks, acp, tokens, scripts):
     add_examples(_room.app, _room.app.info.name or "")
     app.add_typer(_room.app)
 add_examples(app)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor import ActionTaken, Engine, Route
+from supervisor import ActionTaken, Engine, HookRow, HookRun, Route
 
 Rows = Iterable[Sequence[str]]
 
@@ -66,5 +66,47 @@ ROUTE = Listing(
     "no agent matches",
 )
 
-LISTINGS: dict[str, Listing] = {listing.name: listing for listing in (AUDIT, ROUTE)}
+
+def _hook_rows(hooks: Iterable[HookRow]) -> Rows:
+    for one in hooks:
+        failed = f"{one.failed} failed" if one.failed else ""
+        dropped = f"{one.dropped} left out" if one.dropped else ""
+        counts = ", ".join(filter(None, (str(one.fired), failed, dropped)))
+        gate = f" (gate, else {one.fallback})" if one.gate else ""
+        yield (one.name, " ".join(one.on) + gate, str(one.priority), counts, ", ".join(one.actions), one.condition)
+
+
+HOOKS = Listing(
+    "hooks",
+    "what is done when something happens",
+    ("HOOK", "ON", "PRIORITY", "FIRED", "DOES", "IF"),
+    lambda engine, _: engine.hooks(),
+    _hook_rows,
+    "no hooks are declared: docs/hooks.md shows how",
+)
+
+
+def _run_rows(runs: Iterable[HookRun]) -> Rows:
+    for one in runs:
+        yield (
+            time.strftime("%H:%M:%S", time.localtime(one.at)),
+            one.hook,
+            f"{one.event}{' (sample)' if one.is_sample else ''}",
+            one.action,
+            one.state.value + (f", try {one.attempt}" if one.attempt > 1 else ""),
+            f"{one.seconds:.2f} s",
+            one.detail,
+        )
+
+
+HOOK_RUNS = Listing(
+    "hook-runs",
+    "what hooks did last",
+    ("WHEN", "HOOK", "ON", "DOES", "STATE", "TOOK", "DETAIL"),
+    lambda engine, _: engine.hook_runs(),
+    _run_rows,
+    "no hook has fired yet",
+)
+
+LISTINGS: dict[str, Listing] = {listing.name: listing for listing in (AUDIT, ROUTE, HOOKS, HOOK_RUNS)}
 """By name."""

@@ -15,6 +15,7 @@ from supervisor import (
     Event,
     Expired,
     Failed,
+    HookFailed,
     InstanceChanged,
     OfferSettled,
     Outcome,
@@ -23,6 +24,7 @@ from supervisor import (
     QuestionSettled,
     RecordLost,
     Restarted,
+    ScheduleDue,
     SessionClosed,
     SessionKey,
     SessionOpened,
@@ -128,6 +130,12 @@ def _sentence(event: Event) -> Line:
         case ActionTaken(verb=verb, detail=detail, by=by, via=via):
             who = by if via == "screen" else f"{by} by {via}"
             return f"{who}: {verb} {first_line(detail)}".rstrip(), "accent"
+        case HookFailed(hook=hook, message=message):
+            return f"hook {first_line(hook)}: {first_line(message)}".replace("hook :", "hooks:"), "error"
+        case ScheduleDue(schedule=schedule, missed=missed, is_skipped=is_skipped):
+            ran = f"{some(missed, 'run')} missed and left out" if is_skipped else "is due"
+            made_up = f" ({some(missed, 'run')} missed)" if missed and not is_skipped else ""
+            return f"schedule {first_line(schedule)} {ran}{made_up}", "dim"
         case EngineFailed(message=message):
             return f"engine failed: {first_line(message)}", "error"
     return type(event).__name__, "dim"
