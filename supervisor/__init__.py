@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from supervisor.api.events import Event as Event
     from supervisor.api.events import HookFailed as HookFailed
     from supervisor.api.events import InstanceChanged as InstanceChanged
+    from supervisor.api.events import InstanceClosed as InstanceClosed
+    from supervisor.api.events import InstanceOpened as InstanceOpened
     from supervisor.api.events import OfferSettled as OfferSettled
     from supervisor.api.events import QuestionAsked as QuestionAsked
     from supervisor.api.events import QuestionSettled as QuestionSettled
@@ -74,6 +76,10 @@ if TYPE_CHECKING:
     from supervisor.api.events import ScheduleDue as ScheduleDue
     from supervisor.api.events import SessionClosed as SessionClosed
     from supervisor.api.events import SessionOpened as SessionOpened
+    from supervisor.api.events import TemplateBroken as TemplateBroken
+    from supervisor.api.events import TemplateChanged as TemplateChanged
+    from supervisor.api.events import TemplateMended as TemplateMended
+    from supervisor.api.events import TemplateRolled as TemplateRolled
     from supervisor.api.events import TurnFinished as TurnFinished
     from supervisor.api.events import TurnPutBack as TurnPutBack
     from supervisor.api.events import TurnQueued as TurnQueued

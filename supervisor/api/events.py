@@ -153,6 +153,49 @@ class ClientFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateChanged(Event):
+    """A new version of the instance's template holds: every session has it from its next idle boundary on."""
+
+    changed: tuple[str, ...]
+    """Keys of the template, as files spell them; `prompt` for the body, `skills` also for what is in their files."""
+    clients: int
+    """That run an earlier version, and are replaced one after the other. 0 when only limits have changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateRolled(Event):
+    """No client of the instance runs an earlier version any more."""
+
+    clients: int
+    """That were replaced."""
+    seconds: float
+    """Since the change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateBroken(Event):
+    """A file was saved that cannot run. What it was before goes on, where it was anything."""
+
+    message: str
+    """With file and line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateMended(Event):
+    """No mistake is left in the files of templates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceOpened(Event):
+    """There is a new template."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceClosed(Event):
+    """Its template was removed, and neither turns nor clients of it are left. Its sessions are kept on disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordLost(Event):
     """Something cannot be kept in the journal, or read from it, because of a value in it. Nothing else is affected."""
 

@@ -134,6 +134,8 @@ class ClientRow:
     """Bytes a minute over the samples of `memory_trend`."""
     servers: tuple[Server, ...] = ()
     """Its MCP servers, as they were seen last."""
+    is_outdated: bool = False
+    """It runs an earlier version of its template, until its next idle boundary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,17 @@ class InstanceRow:
     """Bytes all clients of this instance may use; None when only the host's budget counts."""
     memory_reserve: int = 0
     """Bytes one more client is expected to need: the measured 95th percentile of this template."""
+    version: int = 1
+    """Of its template: how often what its clients are started with has changed since bullpen started, and one."""
+    outdated: int = 0
+    """Drift: clients that still run an earlier version."""
+    rolled: int = 0
+    """Of the clients that the last change has to replace (`to_roll`), those that have been."""
+    to_roll: int = 0
+    template_mistake: str = ""
+    """What is wrong with its file as it was saved last, with file and line: the version before goes on."""
+    is_removed: bool = False
+    """Its template is not in the folder any more: it drains, and is gone when it is empty."""
 
 
 @dataclass(frozen=True, slots=True)

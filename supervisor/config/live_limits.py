@@ -28,7 +28,7 @@ DEFAULT = "default"
 
 _READ_AT_THE_START = {
     "state_dir": "sessions and workspaces are already there",
-    "templates_dir": "the templates were read at the start",
+    "templates_dir": "the folder named at the start is watched",
     "max_retries": "a client is told when it starts",
     "stream_idle_timeout": "a client is told when it starts",
     "notices": "the dashboard is told when it starts",
@@ -110,6 +110,26 @@ def take_max_wait(template: Template, before: Settings, after: Settings) -> Temp
     if not is_said:
         del written["max_wait"]
     return template.model_copy(update={"queue": QueueLimits.model_validate(written)})
+
+
+def keep_adjustments(before: Template, running: Template, after: Template) -> Template:
+    """`after`, a new version of the file that `before` was read from, with the limits that were changed live since: an
+    operator's change holds until the file says something else about that limit."""
+    changes: dict[str, Any] = {}
+    for name in Limits.model_fields:
+        was, now, then = (getattr(one, name) for one in (before, running, after))
+        if isinstance(then, BaseModel):
+            own = {
+                key: getattr(now, key)
+                for key in type(then).model_fields
+                if getattr(now, key) != getattr(was, key) and getattr(then, key) == getattr(was, key)
+            }
+            if own:
+                changes[name] = then.model_copy(update=own)
+        elif now != was and then == was:
+            changes[name] = now
+    result = after.model_copy(update=changes)
+    return after if contradictions(result) else result
 
 
 def describe_limits(template: Template) -> dict[str, str]:

@@ -291,7 +291,7 @@ def load_for(settings: Settings) -> Loaded:
     Raises `ConfigurationError` with a line for every mistake when none can run, or when the settings change an instance
     that no file describes.
     """
-    readings = [_as_it_runs(reading, settings) for reading in read_templates(settings.templates_dir)]
+    readings = as_they_run(read_templates(settings.templates_dir), settings)
     good = tuple(reading.template for reading in readings if reading.template is not None and not reading.mistakes)
     wrong = [reading for reading in readings if reading.mistakes]
     left_out = [line for reading in wrong for line in reading.mistake_lines()]
@@ -317,6 +317,11 @@ def templates_for(settings: Settings) -> tuple[Template, ...]:
     if loaded.left_out:
         raise ConfigurationError(list(loaded.left_out))
     return loaded.templates
+
+
+def as_they_run(readings: Iterable[Reading], settings: Settings) -> list[Reading]:
+    """With the host's changes, and with what they ask of this host in vain."""
+    return [_as_it_runs(reading, settings) for reading in readings]
 
 
 def _as_it_runs(reading: Reading, settings: Settings) -> Reading:

@@ -37,6 +37,8 @@ class TemplateFile:
 @dataclass
 class Found:
     files: list[TemplateFile] = field(default_factory=list)
+    folders: set[str] = field(default_factory=set)
+    """That were looked into, links followed."""
     mistakes: list[tuple[str, str]] = field(default_factory=list)
     """What could not be read, and why; `.` is the folder itself."""
 
@@ -61,6 +63,7 @@ class _Walk:
     def run(self) -> Found:
         while self._waiting and not self._is_too_large():
             self._look_into(*self._waiting.pop())
+        self._found.folders = self._folders
         return self._found
 
     def _is_too_large(self) -> bool:

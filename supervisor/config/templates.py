@@ -10,7 +10,7 @@ from typing import Any
 from supervisor.api.errors import ConfigurationError
 from supervisor.config.template import FrontMatter, Template
 from supervisor.config.template_file import Reading, read_template
-from supervisor.config.template_folder import TemplateFile, find_template_files
+from supervisor.config.template_folder import Found, TemplateFile, find_template_files
 from supervisor.config.template_notes import WITHOUT_EFFECT
 from supervisor.text.cleaning import show_name
 
@@ -53,12 +53,18 @@ def read_templates(directory: Path) -> tuple[Reading, ...]:
         found = find_template_files(directory)
     except OSError as error:
         raise ConfigurationError([f"{show_name(directory)}: cannot be read: {error.strerror or error}"]) from error
+    readings = read_found(directory, found)
+    if not any(reading.is_template for reading in readings):
+        raise ConfigurationError([f"{show_name(directory)}: there are no templates (*.md) in this folder"])
+    return readings
+
+
+def read_found(directory: Path, found: Found) -> tuple[Reading, ...]:
+    """The files that were found in the folder, and what could not be looked into."""
     readings = [*map(read_template, found.files)]
     for shown, why in found.mistakes:
         file = TemplateFile(directory, show_name(directory) if shown == "." else shown)
         readings.append(Reading(file, mistakes=((1, why),)))
-    if not any(reading.is_template for reading in readings):
-        raise ConfigurationError([f"{show_name(directory)}: there are no templates (*.md) in this folder"])
     return _tell_twins(readings)
 
 

@@ -32,7 +32,11 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         description=core.template.description,
         archetype=core.archetype,
         state=core.state,
-        note=core.note or scheduler.memory_remark or core.server_remark,
+        note=core.note
+        or core.template_mistake
+        or instance.rollout.remark
+        or scheduler.memory_remark
+        or core.server_remark,
         pool=dataclasses.replace(
             core.pool.statistics(),
             wait_p50=percentile(core.waits, 50),
@@ -57,6 +61,12 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         parked_until=core.parked_until_at,
         memory_budget=scheduler.memory_budget,
         memory_reserve=scheduler.reserve.bytes,
+        version=core.version,
+        outdated=instance.rollout.stale,
+        rolled=instance.rollout.done,
+        to_roll=instance.rollout.total,
+        template_mistake=core.template_mistake,
+        is_removed=core.is_removed,
     )
 
 
@@ -150,4 +160,5 @@ def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
         memory_level=slot.memory_level,
         memory_growth=slot.memory_growth,
         servers=slot.servers,
+        is_outdated=slot.is_stale,
     )

@@ -23,14 +23,16 @@ from supervisor.api.types import SessionKey
 from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.start_files import FOLDER, clear_start_files
 from supervisor.clock import Clock
-from supervisor.config.restrictions import missing_skills
 from supervisor.config.settings import Settings, hooks_for
 from supervisor.config.templates import Template
 from supervisor.engine.agent_choice import AgentChoice
 from supervisor.engine.automation import AutomationTask, compose
 from supervisor.engine.housekeeping import Housekeeping
+from supervisor.engine.live_templates import LiveTemplates, find_changes
 from supervisor.engine.memory_sampler import Census
 from supervisor.engine.question_log import QuestionBook
+from supervisor.engine.roster import Roster
+from supervisor.engine.template_watch import TemplateWatch
 from supervisor.engine.turn_registry import TurnRegistry
 from supervisor.engine.view import View
 from supervisor.feed import Feed
@@ -43,7 +45,6 @@ from supervisor.journal import Journal, Note
 from supervisor.journal.past_events import tell_past
 from supervisor.process.adopted import adopting
 from supervisor.process.client import Client
-from supervisor.process.connection import Connector
 from supervisor.process.end_reason import EndReason
 from supervisor.process.patience import KILL
 from supervisor.recovery.offers import OfferDesk
@@ -80,12 +81,14 @@ class Runtime:
         keeps_queue: bool = True,
         name: str = "bullpen",
         left_out: Iterable[str] = (),
+        is_live: bool = False,
     ) -> None:
         """`connect` makes the connector of a template; by default the bundled CLI, with `environment` added to what it
         inherits. `endpoint` is what the screen calls the place the clients talk to. With `keeps_queue`, what waits when
         it ends is left to the next run on the same state directory, and it takes over what an earlier one has left;
         without, it ends what it was given and leaves the rest alone. `name` is what a second supervisor is told.
-        `left_out` are the mistakes in files of templates that do not run, for the screen."""
+        `left_out` are the mistakes in files of templates that do not run, for the screen. With `is_live`, the folder of
+        templates is watched, and the instances become what is saved there."""
         self.failure: BaseException | None = None
         """Our own mistake, once there was one; `run` raises it after everything has been ended."""
         self._clock = clock or Clock()
@@ -99,8 +102,6 @@ class Runtime:
         self._instances: dict[str, Instance] = {}
         self._forgotten: set[str] = set()
         """Users whose sessions are being removed."""
-        self._strangers: frozenset[str] = frozenset()
-        """Conversations and workspaces of instances that this start does not have: left as they are."""
         self._open_runs: list[OpenRun] = []
         """What hooks of earlier runs have not ended."""
         self._past: tuple[past.Event, ...] = ()
@@ -125,15 +126,24 @@ class Runtime:
         self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
         self._tools = Tools()
-        self._make_connector = connect or bundled_cli(settings, environment or {}, self._tools)
-        self._environment = environment or {}
         templates = tuple(templates)
         hooks = hooks_for(settings, templates)
         self.automation = compose(cast(Engine, self), hooks, self._host, self._instances, self._turns)
         """Hooks and schedules."""
+        self._roster = Roster(
+            self._instances,
+            self._host,
+            self._offers,
+            make_connector=connect or bundled_cli(settings, environment or {}, self._tools),
+            environment=environment or {},
+            take_in=self._turns.add,
+            may_open=lambda: self._is_up and not self._stopping.is_set(),
+        )
         for template in templates:
-            connector, missing = self._compile(template)
-            self._instances[template.name] = Instance(template, connector, self._host, missing)
+            self._roster.open(template, self._roster.compile(template))
+        self._live = (
+            LiveTemplates(self._instances, self._host, self._roster, self.view, TemplateWatch()) if is_live else None
+        )
 
     @property
     def settings(self) -> Settings:
@@ -171,6 +181,8 @@ class Runtime:
                     chores.start_soon(self._guard, housekeeping.make_private)
                     chores.start_soon(self._guard, housekeeping.remove_what_is_over)
                     chores.start_soon(self._guard, housekeeping.measure_disk)
+                    if self._live is not None:
+                        chores.start_soon(self._guard, self._live.run)
                     for instance in self._instances.values():
                         instance.handle(stimuli.HostChanged())
                     if self._host.keeps_queue:
@@ -195,15 +207,12 @@ class Runtime:
         if self.failure is not None:
             raise self.failure
 
-    def _compile(self, template: Template) -> tuple[Connector, tuple[str, ...]]:
-        """What starts the template's clients, and what these go without, in words. Blocking."""
-        return self._make_connector(template), tuple(missing_skills(template, self._environment))
-
     async def replace_template(self, template: Template) -> None:
         """The template of an instance has changed: it reaches every session at its next idle boundary. Raises
         `ConfigurationError` when clients cannot be started with it, and changes nothing then."""
-        connector, missing = await anyio.to_thread.run_sync(self._compile, template)
-        self._running_instance(template.name).handle(stimuli.ReplaceTemplate(template, connector, missing))
+        running = self._running_instance(template.name).template
+        compiled = await anyio.to_thread.run_sync(self._roster.compile, template)
+        self._roster.replace(template, compiled, find_changes(running, template))
 
     async def _take_over(self, journal: Journal) -> None:
         """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
@@ -216,12 +225,7 @@ class Runtime:
                 journal.forget_client(client.mark)
                 if client.key is None:
                     self._host.eraser.discard_spare(client)
-        self._strangers = frozenset(
-            place
-            for one in loaded.sessions
-            if one.key.instance not in self._instances
-            for place in (one.uuid, one.workspace)
-        )
+        self._roster.note_strangers(loaded)
         await anyio.to_thread.run_sync(clear_start_files, self.settings.state_dir / FOLDER)
         earlier = await journal.past(midnight(self._clock.wall()))
         self._host.today.add(earlier.used, self._clock.wall())
@@ -293,7 +297,7 @@ class Runtime:
 
     def _in_use(self) -> set[str]:
         """Conversations and workspaces that must not be removed."""
-        found = {*self._strangers}
+        found = self._roster.strangers
         for instance in self._instances.values():
             for session in instance.sessions.values():
                 found |= {session.uuid, str(session.workspace or "")}

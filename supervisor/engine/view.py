@@ -40,7 +40,7 @@ class View:
         self._host = host
         self._census = census
         self._endpoint = endpoint
-        self._left_out = left_out
+        self.left_out = left_out
         self._started_at = host.clock.wall()
 
     def snapshot(self) -> Snapshot:
@@ -71,7 +71,7 @@ class View:
             disk_measured_at=host.disk_measured_at,
             today=host.today.usage(host.clock.wall()),
             not_removed=host.eraser.failed,
-            left_out=self._left_out,
+            left_out=self.left_out,
             state_dir=str(host.settings.state_dir),
             transcripts_dir=str(host.eraser.transcripts_dir),
             drain_deadline=host.settings.drain_deadline,

@@ -45,6 +45,12 @@ class InstanceCore:
         self.sessions: dict[SessionKey, Session] = {}
         self.state = InstanceState.RUNNING
         self.note = missing[0] if missing else ""
+        self.version = 1
+        """Of what its clients are started with."""
+        self.template_mistake = ""
+        """What is wrong with its file as it was saved last, with file and line; empty when nothing is."""
+        self.state_before_removal: InstanceState | None = None
+        """Set while its template is not in the folder any more: it drains, and is gone when it is empty."""
         if not template.auto_start:
             self.state, self.note = InstanceState.STOPPED, "not started: resume starts it"
         self.first_tokens: deque[float] = deque(maxlen=SAMPLES)
@@ -111,6 +117,11 @@ class InstanceCore:
         return self.state in (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED)
 
     @property
+    def is_removed(self) -> bool:
+        """Its template is not in the folder any more."""
+        return self.state_before_removal is not None
+
+    @property
     def max_sessions(self) -> int:
         """Turns in parallel, at most."""
         return self.template.concurrency.max_sessions
@@ -133,6 +144,7 @@ class InstanceCore:
 
     def replace(self, template: Template, connector: Connector, missing: tuple[str, ...]) -> None:
         """The template has changed: clients are started with that connector from now on."""
+        self.version += connector.digest != self.connector.digest
         self.connector = connector
         self.walls = (*describe_walls(template), *missing)
         self.apply(template)

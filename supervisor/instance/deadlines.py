@@ -77,7 +77,7 @@ class Deadlines:
         """What an instance that drains still waits for, in words."""
         running = self._turns.running
         asking = sum(bool(session.questions) for session in running)
-        parts = []
+        parts = ["its template was removed"] if self._core.is_removed else []
         if running:
             if len(running) == 1:
                 parts.append(f"{running[0].key} {'waits for an answer' if asking else 'still works'}")

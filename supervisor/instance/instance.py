@@ -247,8 +247,14 @@ class Instance:
                 verbs.adjust(limit, value, most=most)
             case stimuli.ApplyTemplate(template):
                 self.core.apply(template)
-            case stimuli.ReplaceTemplate(template, connector, missing):
-                self.rollout.replace(template, connector, missing)
+            case stimuli.ReplaceTemplate(template, connector, missing, changed):
+                self.rollout.replace(template, connector, missing, changed)
+            case stimuli.RemoveTemplate():
+                verbs.remove()
+            case stimuli.RestoreTemplate():
+                verbs.restore()
+            case stimuli.BlameTemplate(mistake):
+                self.core.template_mistake = mistake
             case stimuli.Tidy(now):
                 return self._deadlines.tidy(now)
             case _:

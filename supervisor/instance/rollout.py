@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from supervisor.api import events as past
 from supervisor.api.types import InstanceState, SlotState
 from supervisor.config.templates import Template
 from supervisor.instance.clients import Clients
@@ -26,6 +27,8 @@ class Rollout:
     def __init__(self, core: InstanceCore, clients: Clients) -> None:
         self.total = 0
         """Clients that had, or have, to be replaced since the last time none had."""
+        self._began = 0.0
+        """Steady seconds: since when some have to be replaced."""
         self._core = core
         self._clients = clients
         self._leaving: Slot | None = None
@@ -68,17 +71,46 @@ class Rollout:
         is_kept = self._core.sessions.get(heir.key) is heir and not heir.is_closing and heir.has_history
         return heir if is_idle and is_kept else None
 
-    def replace(self, template: Template, connector: Connector, missing: tuple[str, ...]) -> None:
+    def replace(
+        self, template: Template, connector: Connector, missing: tuple[str, ...], changed: tuple[str, ...]
+    ) -> None:
         """Has every client that was started with other options replaced."""
+        is_other = connector.digest != self._core.connector.digest
         self._core.replace(template, connector, missing)
         self.judge()
+        self._core.publish(past.TemplateChanged, changed=changed, clients=self.stale if is_other else 0)
 
     def judge(self) -> None:
         """Counts again which clients have to be replaced. Call it when other options are wanted of some."""
-        before = self.stale
+        was_over = self.stale == 0
         self._clients.judge()
-        self.total = self.stale if before == 0 else max(self.total, self.stale)
+        if was_over:
+            self.total, self._began = self.stale, self._core.clock.steady()
+        else:
+            self.total = max(self.total, self.stale)
         self._core.touch(None)
+
+    def note_end(self) -> None:
+        """Tells that all have been replaced, once: the old ones are gone, and the one for an idle session is ready."""
+        if self.total and self.stale == 0 and self._is_settled:
+            seconds = self._core.clock.steady() - self._began
+            self._core.publish(past.TemplateRolled, clients=self.total, seconds=seconds)
+            self.total = 0
+
+    @property
+    def _is_settled(self) -> bool:
+        is_coming = self._replacement is not None and self._replacement.state not in _SETTLED
+        return not is_coming and self.successor is None and not any(slot.is_stale for slot in self._core.pool)
+
+    @property
+    def remark(self) -> str:
+        """How far it has come, in words; empty when nothing has to be replaced."""
+        if self.stale == 0:
+            return ""
+        heir = self.successor
+        fails = heir is not None and heir.backoff.failures > 0
+        trouble = "; new clients could not be started, see the log of events" if fails else ""
+        return f"rolled {self.done} of {self.total}{trouble}"
 
     def roll(self, slot: Slot) -> None:
         """Ends the client. A session in which nothing waits gets another one when it has gone."""

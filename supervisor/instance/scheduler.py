@@ -204,6 +204,7 @@ class Scheduler:
         self._number_places(scene)
         self._note_backoff()
         self._note_shortage()
+        self._rollout.note_end()
         self._close_when_empty()
 
     def warm(self, session: Session) -> bool:
@@ -304,6 +305,7 @@ class Scheduler:
         core = self._core
         if core.state is InstanceState.DRAINING and self.is_empty:
             core.set_drain_deadline(None)
-            core.set_state(InstanceState.DRAINED, "resume opens it again")
+            how = "its template was removed" if core.is_removed else "resume opens it again"
+            core.set_state(InstanceState.DRAINED, how)
         elif core.state is InstanceState.KILLING and self.is_empty:
             core.set_state(InstanceState.STOPPED, "resume opens it again")

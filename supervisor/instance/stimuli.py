@@ -367,11 +367,31 @@ class ApplyTemplate(Request[None]):
 @dataclass(frozen=True, slots=True)
 class ReplaceTemplate(Request[None]):
     """The template has changed: from the next idle boundary on clients have what `connector` starts them with.
-    `missing`: what they go without, in words."""
+    `missing`: what they go without, in words. `changed`: keys of the template, for the event that tells it."""
 
     template: Template
     connector: Connector
     missing: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTemplate(Request[None]):
+    """The template was removed: what was accepted runs to its end, and nothing more is taken in."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTemplate(Request[None]):
+    """It is back: the instance is what it was before."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlameTemplate(Request[None]):
+    """What is wrong with the file as it was saved last; empty when nothing is. The version before goes on."""
+
+    may_allow_a_step: ClassVar[bool] = False
+
+    mistake: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from supervisor.process.end_reason import EndReason
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
 
+REMOVED = "its template was removed"
+
 _CLOSED = (InstanceState.DRAINED, InstanceState.STOPPED)
 
 
@@ -86,9 +88,37 @@ class Verbs:
         core = self._core
         if core.state is InstanceState.KILLING:
             raise Refused(f"{core.name} is being killed: wait until it is stopped, then resume it")
+        if core.is_removed:
+            raise Refused(f"the template of {core.name} was removed: put {core.template.path.name} back")
         core.set_drain_deadline(None)
         self._circuit.unpark()
         core.set_state(InstanceState.RUNNING)
+
+    def remove(self) -> None:
+        """Its template was removed. What was accepted runs to its end; nothing is interrupted because of it."""
+        core = self._core
+        if core.is_removed:
+            return
+        core.state_before_removal = core.state
+        if core.state not in (*_CLOSED, InstanceState.KILLING, InstanceState.DRAINING):
+            core.set_drain_deadline(None)
+            core.set_state(InstanceState.DRAINING, REMOVED)
+            self._deadlines.advance(core.clock.steady())
+
+    def restore(self) -> None:
+        """Its template is back: it is what it was before."""
+        core = self._core
+        before, core.state_before_removal = core.state_before_removal, None
+        if before is None or core.state not in (InstanceState.DRAINING, InstanceState.DRAINED):
+            return
+        match before:
+            case InstanceState.PAUSED:
+                core.set_drain_deadline(None)
+                core.set_state(before, "paused by the operator")
+            case InstanceState.RUNNING | InstanceState.PARKED:
+                self.resume()
+            case _:
+                pass
 
     def drain(self, deadline: float) -> None:
         """`deadline` in seconds. A second call interrupts what still runs."""

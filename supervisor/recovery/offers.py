@@ -97,6 +97,11 @@ class OfferDesk:
         self._host.journal.settle_offer(offer.turn_id, self._host.clock.wall(), outcome)
         instance.core.publish(past.OfferSettled, session, outcome=outcome, replayed=offer.turn_id)
 
+    def leave(self, instance: str) -> None:
+        """The instance is closed: its offers stand in the journal, for when it is opened again."""
+        for key in [key for key in self._open if key.instance == instance]:
+            del self._open[key]
+
     def expire(self, now: float) -> None:
         """Drops offers that have expired. `now` in Unix seconds."""
         for offer, _ in tuple(self._open.values()):

@@ -67,6 +67,10 @@ class HostRoom:
     def add(self, tenant: Tenant) -> None:
         self._tenants.append(tenant)
 
+    def remove(self, tenant: Tenant) -> None:
+        """It has no client any more, and will have none."""
+        self._tenants.remove(tenant)
+
     def note_available(self, available: int) -> None:
         """`available`: unused bytes of the host, measured together with the clients."""
         ledger = self.ledger

@@ -153,6 +153,7 @@ async def test_a_version_that_cannot_be_started_costs_one_warm_client_and_not_al
             await ask(supervisor, f"I am {user}", user)
         await until(lambda: all(slot.is_ready for slot in supervisor._instances["desk"].pool))
         world.connect_failures += [ConnectFailed("it would not start")]
+        feed = await supervisor.watch()
         await supervisor.replace_template(edited(template))
         await until(lambda: world.failed_connects == 1)
         rollout = supervisor._instances["desk"].rollout
@@ -160,7 +161,8 @@ async def test_a_version_that_cannot_be_started_costs_one_warm_client_and_not_al
         assert (rollout.done, rollout.total, len(world.live)) == (1, 3, 2)
         # It is tried again for the same session, and goes on from there.
         await until_rolled(supervisor)
-        assert (rollout.done, rollout.total) == (3, 3)
+        rolled = [event for event in feed.take().events if isinstance(event, past.TemplateRolled)]
+        assert [event.clients for event in rolled] == [3]
         assert [prompt_of(one) for one in world.live] == [NEW] * 3
     assert world.violations == []
 

@@ -37,12 +37,14 @@ async def prepare(
     name: str,
     keeps_queue: bool,
     left_out: Sequence[str] = (),
+    is_live: bool = False,
     pace: float = 1.0,
 ) -> AsyncIterator[Supervisor]:
-    """A supervisor that does not run yet, over the real API or, in rehearsal, over the embedded endpoint."""
+    """A supervisor that does not run yet, over the real API or, in rehearsal, over the embedded endpoint. With
+    `is_live` it follows the folder of templates."""
     from supervisor import Supervisor
 
-    make = partial(Supervisor, templates, keeps_queue=keeps_queue, name=name, left_out=left_out)
+    make = partial(Supervisor, templates, keeps_queue=keeps_queue, name=name, left_out=left_out, is_live=is_live)
     if not settings.rehearsal:
         yield make(settings, endpoint=_name_endpoint())
         return
@@ -67,7 +69,9 @@ async def run_dashboard(
     from tui.terminal.clipboard import CopyFile
     from tui.terminal.driver import SafeDriver
 
-    opening = prepare(loaded.templates, settings, name="the dashboard", keeps_queue=True, left_out=loaded.left_out)
+    opening = prepare(
+        loaded.templates, settings, name="the dashboard", keeps_queue=True, left_out=loaded.left_out, is_live=True
+    )
     async with opening as supervisor:
         copies, kept = CopyFile(settings.state_dir / "copied.txt"), PreferenceFile(settings.state_dir)
         drafts = DraftFile(settings.run_dir)  # sessions of a rehearsal have the names of others

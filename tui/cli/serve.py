@@ -55,7 +55,9 @@ async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = Fals
     Returns the exit code."""
     from supervisor import play
 
-    opening = prepare(loaded.templates, settings, name="bullpen serve", keeps_queue=True, left_out=loaded.left_out)
+    opening = prepare(
+        loaded.templates, settings, name="bullpen serve", keeps_queue=True, left_out=loaded.left_out, is_live=True
+    )
     async with opening as supervisor:
         end = anyio.Event()
         failures: list[BaseException] = []

@@ -17,6 +17,8 @@ from supervisor import (
     Failed,
     HookFailed,
     InstanceChanged,
+    InstanceClosed,
+    InstanceOpened,
     OfferSettled,
     Outcome,
     QuestionAsked,
@@ -28,6 +30,10 @@ from supervisor import (
     SessionClosed,
     SessionKey,
     SessionOpened,
+    TemplateBroken,
+    TemplateChanged,
+    TemplateMended,
+    TemplateRolled,
     TurnFinished,
     TurnPutBack,
     TurnQueued,
@@ -87,6 +93,19 @@ def _sentence(event: Event) -> Line:
     match event:
         case InstanceChanged(state=state, note=note):
             return f"is {state.value}" + (f": {first_line(note)}" if note else ""), role(state)
+        case InstanceOpened():
+            return "opened: a new template", "ok"
+        case InstanceClosed():
+            return "closed: its template was removed; its sessions are kept on disk", "dim"
+        case TemplateChanged(changed=changed, clients=clients):
+            what = f"template changed: {', '.join(changed)}"
+            return (f"{what}; {some(clients, 'client')} to replace" if clients else what), "accent"
+        case TemplateRolled(clients=clients, seconds=seconds):
+            return f"template rolled out: {some(clients, 'client')} replaced in {duration(seconds)}", "ok"
+        case TemplateBroken(message=message):
+            return f"template not used: {first_line(message)}", "error"
+        case TemplateMended():
+            return "templates: no mistake is left", "ok"
         case SessionOpened():
             return "session opened", "dim"
         case SessionClosed():

@@ -294,7 +294,10 @@ def test_a_name_that_is_no_limit_of_an_instance_is_refused_with_the_way_out(name
         ),
         ("stream_idle_timeout", "stream_idle_timeout cannot be changed live, because a client is told when it starts;"),
         ("state_dir", "state_dir cannot be changed live, because sessions and workspaces are already there; set it in"),
-        ("templates_dir", "templates_dir cannot be changed live, because the templates were read at the start; set it"),
+        (
+            "templates_dir",
+            "templates_dir cannot be changed live, because the folder named at the start is watched; set it",
+        ),
         ("rehearsal", "rehearsal cannot be changed live, because clients that run talk to one endpoint; set it in"),
     ],
 )
