@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -120,6 +122,9 @@ class Translator:
 
     def _assistant(self, message: AssistantMessage) -> Iterator[told.ClientEvent]:
         if message.parent_tool_use_id is not None:
+            for block in bounds.sequence(message.content):
+                if isinstance(block, ToolUseBlock):
+                    yield _call(block, message.parent_tool_use_id)
             return
         is_error_text = message.error is not None
         if not is_error_text and (usage := bounds.mapping(message.usage)):
@@ -133,8 +138,20 @@ class Translator:
                     tool, arguments = clean(bounds.text(name, told.MOST_NAME)), bounds.mapping(given)
                     summary = summarize(tool, arguments, self._workspace)
                     yield told.ToolStarted(tool_use_id, tool, summary, detail(arguments))
+                    yield _call(block)
                 case _:
                     pass
+
+
+def _call(block: ToolUseBlock, within: str = "") -> told.CallMade:
+    """A call that is too deep to be written down is like no other."""
+    whole = (
+        bounds.text(block.id)
+        if bounds.is_too_deep(block.input)
+        else json.dumps(bounds.mapping(block.input), sort_keys=True, default=str)
+    )
+    name = clean(bounds.text(block.name, told.MOST_NAME))
+    return told.CallMade(name, hashlib.sha256(f"{name}\0{whole}".encode("utf-8", "replace")).hexdigest(), within)
 
 
 def join_fragments(events: Iterable[told.ClientEvent]) -> Iterator[told.ClientEvent]:

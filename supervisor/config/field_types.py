@@ -25,7 +25,7 @@ _TOOL_WORD = re.compile(r"(?:[^ ,()]| +(?=\()|\([^()]*(?:\([^()]*\)[^()]*)*\)|[(
 """One tool with its bracket: commas and spaces separate, but not inside parentheses."""
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value, re.ASCII):
@@ -113,8 +113,8 @@ def _variables(value: object) -> object:
 MOST = 1_000_000
 """The largest number that anything is counted in: of clients, turns, retries."""
 
-Count = Annotated[int, Field(ge=0, le=MOST), BeforeValidator(_whole)]
-PositiveCount = Annotated[int, Field(ge=1, le=MOST), BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=0, le=MOST), BeforeValidator(whole)]
+PositiveCount = Annotated[int, Field(ge=1, le=MOST), BeforeValidator(whole)]
 Text = Annotated[str, Field(min_length=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words, json_schema_input_type=str | list[str])]
 Source = Literal["user", "project", "local"]

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from supervisor.api.types import Archetype
 from supervisor.config.automation import HookSettings
+from supervisor.config.doom_loop import COUNT, DoomLoop, DoomLoopKey
 from supervisor.config.durations import Share
 from supervisor.config.field_types import (
     Mode,
@@ -89,6 +90,11 @@ class FrontMatter(Limits):
     )
     max_turns: PositiveCount | None = Field(
         default=None, description="Rounds of tool calls in one turn before it is stopped. Default: no limit."
+    )
+    doom_loop: DoomLoopKey = Field(
+        default=DoomLoop(),
+        description=f"How often an agent may repeat itself before its turn is stopped: a number, `none`, or a mapping "
+        f"with `count` and `exempt`. Default: {COUNT}.",
     )
     mcp_servers: Servers = Field(
         default_factory=dict, description="MCP servers by name, each with its configuration (mapping, or list of such)."

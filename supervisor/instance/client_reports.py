@@ -13,7 +13,8 @@ from supervisor.instance.turns import Turns
 from supervisor.process.client import Client
 from supervisor.process.end_reason import EndReason
 from supervisor.process.exit_causes import OomWatch, classify
-from supervisor.process.reports import ClientEvent, Result, ToolEnded, ToolStarted
+from supervisor.process.reports import CallMade, ClientEvent, Result, ToolEnded, ToolStarted
+from supervisor.sessions.loop_detector import describe_loop
 from supervisor.sessions.outcomes import REJECTIONS, stopped
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
@@ -85,6 +86,8 @@ class ClientReports:
         match event:
             case ToolStarted(tool=tool):
                 slot.tool, slot.tool_started_at = tool, slot.last_event_at
+            case CallMade() if turn is not None:
+                self._stop_when_in_circle(session, turn, event)
             case ToolEnded(tool_use_id=tool_use_id, was_stopped=was_stopped):
                 slot.tool, slot.tool_started_at = "", None
                 self._host.pending_questions.approvals.note_call_ended(session, tool_use_id, was_stopped=was_stopped)
@@ -92,6 +95,16 @@ class ClientReports:
                 pass
         self._feed.touch_client(slot.id)
         self._feed.touch_session(session.key)
+
+    def _stop_when_in_circle(self, session: Session, turn: Turn, made: CallMade) -> None:
+        limit = self._core.template.doom_loop
+        if limit.count is None or turn.stop_reason:
+            return
+        tools = turn.loops.note(made.within, made.tool, made.call, limit.count, limit.exempt_tools)
+        if tools:
+            words = describe_loop(tools, limit.count)
+            session.notice(f"{words[0].upper()}{words[1:]}", is_warning=True)
+            self._circuit.fail_turn(session, FailureKind.DOOM_LOOP, words)
 
     def client_began(self, slot: Slot, why: str) -> None:
         """The CLI runs a turn that it began by itself: its client is busy, and what it says belongs to that turn."""
@@ -141,7 +154,7 @@ class ClientReports:
             if session.may_be_rejected_for_another(turn, result):
                 self._try_again(slot, session)
                 return
-        outcome = session.settle(turn, result)
+        outcome = session.settle(turn, result, self._core.template.output)
         self._finish(session, outcome)
         if session.leaves_none_behind:
             self._clients.end(slot, EndReason.ONE_CALL)

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.reports import (
     NEVER_WRITTEN,
+    CallMade,
     ClientEvent,
     Compacted,
     Limited,
@@ -161,7 +162,7 @@ class Attribution(Generic[PlaceT]):
                 has_prompt = self.uuid and self.written.is_set()
                 self.is_stirred = not has_prompt and self.own_over is None
                 self._listener.client_told(self._place, event)
-            case Limited():
+            case Limited() | CallMade():
                 self._listener.client_told(self._place, event)
             case _:
                 if self.rested is None and not self._is_picked_up and not isinstance(event, Compacted):

@@ -59,6 +59,25 @@ class ToolStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMade:
+    """The agent calls a tool, or one of its sub-agents does."""
+
+    tool: str
+    call: str
+    """A fingerprint of the tool and its whole input."""
+    within: str = ""
+    """Id of the call that the sub-agent works for; empty for the agent itself."""
+
+    def __post_init__(self) -> None:
+        _bring_into_range(
+            self,
+            tool=bounds.text(self.tool, MOST_NAME),
+            call=bounds.text(self.call, MOST_NAME),
+            within=bounds.text(self.within, MOST_NAME),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ToolEnded:
     tool_use_id: str
     text: str
@@ -219,6 +238,7 @@ ClientEvent = (
     | TextBlock
     | Voided
     | ToolStarted
+    | CallMade
     | ToolEnded
     | Retrying
     | Limited

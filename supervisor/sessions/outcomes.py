@@ -41,6 +41,8 @@ def name_failure(result: Result) -> tuple[FailureKind, str]:
         return rejection, words
     if result.terminal_reason == "max_turns":
         return FailureKind.MAX_TURNS, words
+    if "structured_output_retries" in result.terminal_reason or "structured_output_retries" in result.error:
+        return FailureKind.OUTPUT_INVALID, words
     return _FAILURES_BY_STATUS.get(result.api_status or 0, FailureKind.API_ERROR), words
 
 

@@ -86,6 +86,7 @@ FORGOTTEN_OF_TURN = {
     "is_second_try": _OF_WHAT_RAN,
     "blocks": _OF_WHAT_RAN,
     "has_used_tools": _OF_WHAT_RAN,
+    "loops": "the turn was interrupted; what it begins again is another",
     "was_compacted": _OF_WHAT_RAN,
     "is_away": _OF_WHAT_RAN,
     "told": _OF_WHAT_RAN,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from supervisor.api.entries import Asked, Glimpse, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
 from supervisor.api.types import (
@@ -23,6 +23,7 @@ from supervisor.api.types import (
     Usage,
 )
 from supervisor.clock import Clock
+from supervisor.config.output_schema import find_objection
 from supervisor.conversation import Conversation
 from supervisor.process.reports import (
     NEVER_WRITTEN,
@@ -41,6 +42,7 @@ from supervisor.sessions.backoff import Backoff
 from supervisor.sessions.cost_meter import CostMeter
 from supervisor.sessions.gist import Gist
 from supervisor.sessions.held_conversation import HeldConversation
+from supervisor.sessions.loop_detector import TurnLoops
 from supervisor.sessions.mailbox import Mailbox
 from supervisor.sessions.outcomes import REJECTIONS, find_rejection, name_failure, stopped, tell_rejection
 from supervisor.sessions.slot import Slot
@@ -199,6 +201,7 @@ class Session:
         """Makes the head of the mailbox the running turn."""
         turn = self.mailbox.begin()
         turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
+        turn.loops = TurnLoops()
         self._touch()
         if turn.prompt.source is not Source.ENGINE:
             self.gist.begin(turn.prompt.text, turn.prompt.user)
@@ -276,8 +279,8 @@ class Session:
             case _:
                 pass
 
-    def settle(self, turn: Turn, result: Result) -> Outcome:
-        """The outcome that a Result means."""
+    def settle(self, turn: Turn, result: Result, output: Mapping[str, Any] | None = None) -> Outcome:
+        """The outcome that a Result means. `output` is the JSON Schema that the answer to a prompt has to fit."""
         if result.terminal_reason != NEVER_WRITTEN:
             self.drop_turns, self.drops_unjudged = (
                 (),
@@ -302,6 +305,9 @@ class Session:
             if kind in REJECTIONS:
                 words = self._cut_rejected(turn, kind, words)
             return Failed(kind, words, usage, text)
+        if output is not None and turn.is_prompt and (objection := find_objection(output, result.structured)):
+            # The CLI reports success where the model never gave the answer its form (measured).
+            return Failed(FailureKind.OUTPUT_INVALID, objection, usage, text or result.text)
         return Done(result.structured or text or result.text, usage, self._clock.steady() - turn.started_steady)
 
     def _cut_rejected(self, turn: Turn, kind: FailureKind, words: str) -> str:

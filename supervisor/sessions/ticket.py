@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from supervisor.api.entries import Cursor, Replied, StartsAgain
 from supervisor.api.errors import BullpenError
-from supervisor.api.types import Outcome, SessionKey
+from supervisor.api.types import Done, Outcome, SessionKey
 from supervisor.conversation import Conversation
 
 
@@ -34,6 +34,9 @@ class PromptTicket:
         """It has an outcome, or never will have one here."""
         self._told = asyncio.Event()
         """That outcome is recorded: what a caller is told, no restart takes back."""
+        self.gives_outcome_alone = False
+        """Its answer has a form that a program reads: its stream is the text of a good outcome, and nothing that was
+        said on the way."""
 
     def __repr__(self) -> str:
         return f"<Ticket of turn {self.turn_id} of {self.key}, {self.finished or self._withdrawn or 'open'}>"
@@ -89,6 +92,11 @@ class PromptTicket:
         return self.finished
 
     async def stream(self, *, whole: bool = False) -> AsyncIterator[str]:
+        if self.gives_outcome_alone:
+            outcome = await self.outcome()
+            if isinstance(outcome, Done):
+                yield f"{outcome.text}\n"
+            return
         conversation = self._conversation
         cursor = Cursor(self._from, 0)
         given = ""

@@ -8,6 +8,7 @@ from uuid import uuid4
 from supervisor.api.errors import BullpenError
 from supervisor.api.types import FailureKind, Outcome, Prompt, SessionKey, Source, TurnState
 from supervisor.conversation import Conversation
+from supervisor.sessions.loop_detector import TurnLoops
 from supervisor.sessions.ticket import PromptTicket
 
 
@@ -76,6 +77,7 @@ class Turn:
         self.blocks: list[str] = []
         """What the agent has said in it: finished blocks, in order."""
         self.has_used_tools = False
+        self.loops = TurnLoops()
         self.was_compacted = False
         """The CLI has shortened the conversation while it ran."""
 

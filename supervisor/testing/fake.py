@@ -288,13 +288,16 @@ class FakeConnection:
         """Of the prompt whose turn runs; empty between turns."""
         return self._uuid
 
-    def reply(self, text: str = "", *, rests: bool = True) -> None:
-        """Says the rest and ends the turn; `rests` is the idle sign after it."""
+    def reply(self, text: str = "", *, rests: bool = True, structured: str = "") -> None:
+        """Says the rest and ends the turn; `rests` is the idle sign after it, `structured` what stands in the form that
+        the template's `output` asks for."""
         if text:
             self.say(text)
         whole, self._said = "".join(self._said), []
         self.tell(TextBlock(whole))
-        self._finish(text=whole, rests=rests)
+        if structured:
+            self.tell(TextBlock(structured))
+        self._finish(text=whole, rests=rests, structured=structured)
 
     def wake(self, why: str = "") -> None:
         """Begins a turn by itself, as after a timer or the end of a background task."""
@@ -533,7 +536,14 @@ class FakeConnection:
         self._ended.set()
 
     def _finish(
-        self, *, text: str, error: str = "", status: int | None = None, was_aborted: bool = False, rests: bool = True
+        self,
+        *,
+        text: str,
+        error: str = "",
+        status: int | None = None,
+        was_aborted: bool = False,
+        rests: bool = True,
+        structured: str = "",
     ) -> None:
         self._cost += self.price
         uuid, self._uuid = self._uuid, ""
@@ -549,6 +559,7 @@ class FakeConnection:
                 usage=Usage(10, len(text) // 4 + 1, 0, self._cost),
                 context_tokens=self.context_tokens,
                 context_window=1_000,
+                structured=structured,
             )
         )
         if rests:

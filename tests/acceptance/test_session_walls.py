@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from supervisor.api.errors import AlreadyAnswered
-from supervisor.api.types import Allow, Done, Prompt, SessionKey, SessionState
+from supervisor.api.types import Allow, Done, Failed, FailureKind, Prompt, SessionKey, SessionState
 from supervisor.claude.transcript_cut import find_transcript, project_name
 from tests.acceptance.conftest import House, Open
 from tests.acceptance.terminal import ROOT
@@ -216,6 +216,10 @@ async def test_effort_and_the_shape_of_the_answer_reach_the_request_and_the_call
     async with open_house(1, keys=keys) as house:
         answer = await use(house, "StructuredOutput", "ana", answer="42")
         assert json.loads(answer) == {"answer": "42"}
+        ticket = await house.supervisor.submit(Prompt("desk", "[[say: 42]]", user="bob"))
+        failed = await ticket.outcome()
+        assert isinstance(failed, Failed)
+        assert failed.kind is FailureKind.OUTPUT_INVALID
         request = house.rehearsal.record[0]
         assert "StructuredOutput" in request.tools
         assert {"effort": "max"} in [message.get("output_config") for message in request.messages]

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from supervisor.api.errors import BullpenError
-from supervisor.api.types import Allow, Done, Interrupted, Prompt, Question
+from supervisor.api.types import Allow, Done, Failed, FailureKind, Interrupted, Prompt, Question
 from supervisor.files.user_folder import user_folder
 from tests.acceptance.conftest import House, Open
 from tests.waiting import until
@@ -65,12 +65,12 @@ async def _approve(house: House, seen: list[Question]) -> None:
 async def test_functions_run_for_their_callers_beside_each_other(open_house: Open, tmp_path: Path) -> None:
     """Two users enter something in their calendars at once: two stores, two ids, and each is asked for (S3.6,
     S3.17-19). A short turn is not held up by a long one with eight calls, though one of them blocks. The context is
-    bullpen's, calls end with their turn, and `forget` takes a user's store along."""
+    bullpen's, calls end with their turn, a turn in a circle is stopped (S4.15-16), and `forget` takes a store along."""
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "acceptance_tools.py").write_text(SOURCE)
     ours = [f"acceptance_tools:{name}" for name in ("look", "block", "who", "linger")]
     async with (
-        open_house(max_sessions=3, keys={"tools": ["Read", SCHEDULE, *ours]}, pace=1.0) as house,
+        open_house(max_sessions=3, keys={"tools": ["Read", SCHEDULE, *ours], "doomLoop": 8}, pace=1.0) as house,
         anyio.create_task_group() as approving,
     ):
         supervisor, asked = house.supervisor, list[Question]()
@@ -108,6 +108,11 @@ async def test_functions_run_for_their_callers_beside_each_other(open_house: Ope
 
         await say("ana", '[[tool: mcp__bullpen__who {"context": {"user": "bob"}}]]')
         assert said["ana"].startswith("The tool returned: desk ana default ")
+
+        ticket = await supervisor.submit(Prompt("desk", look.replace("0.4", "0") * 9, user="ana"))
+        outcome = await ticket.outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind is FailureKind.DOOM_LOOP
 
         ticket = await supervisor.submit(Prompt("desk", "[[tool: mcp__bullpen__linger {}]]", user="bob"))
         await until(lambda: (user_folder(state_dir, "bob") / "began").exists(), within=30)

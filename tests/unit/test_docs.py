@@ -10,6 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from supervisor.api.types import FailureKind
 from supervisor.config.environment import ELSEWHERE, INSTANCE_KEYS, OLDER_NAMES, OLDER_POOL_SIZE
 from supervisor.config.front_matter import read_document
 from supervisor.config.gateway import GatewaySettings
@@ -45,6 +46,15 @@ def test_every_direction_of_the_rehearsal_is_documented_and_every_documented_one
     read = [direction for example in examples for direction in read_directions(example).directions]
     assert not [direction for direction in read if isinstance(direction, Mistake)]
     assert {re.sub(r"\W*([a-z]+).*", r"\1", example) for example in examples} == set(_READERS)
+
+
+def test_every_kind_of_failure_is_explained() -> None:
+    text = (ROOT / "docs/http.md").read_text("utf-8")
+    table = text.split("| kind | what happened |")[1].split("\n\n")[0]
+    explained = {
+        kind for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for kind in re.findall(r"`([a-z-]+)`", row)
+    }
+    assert explained == {kind.value for kind in FailureKind}
 
 
 def variables_in(text: str) -> dict[str, str]:

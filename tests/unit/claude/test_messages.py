@@ -24,6 +24,7 @@ from supervisor.api.types import Done
 from supervisor.claude.messages import Translator, join_fragments
 from supervisor.process.reports import (
     MOST_NAME,
+    CallMade,
     ClientEvent,
     Compacted,
     Limited,
@@ -159,7 +160,8 @@ def test_ids_that_are_no_list_of_texts_name_no_prompt() -> None:
 
 def test_a_tool_with_an_endless_name_and_no_arguments_is_shown_short() -> None:
     block = ToolUseBlock(id="t", name="x" * 1_000_000, input=None)  # type: ignore[arg-type]
-    event = only(AssistantMessage(content=[block], model="m"))
+    event, call = Translator(Path("/w")).translate(AssistantMessage(content=[block], model="m"))
+    assert isinstance(call, CallMade)
     assert isinstance(event, ToolStarted)
     assert len(event.tool) == MOST_NAME
 
