@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from supervisor import Allow, Answer, ChoiceItem, Choose, Deny, Question, QuestionKind, clean
 from tui.cli.output import ask_line
 from tui.cli.terminal_input import END_OF_INPUT, read_line
+from tui.wording.format import tool_name
 from tui.wording.question_lines import fold, lines_of
 
 Read = Callable[[str], Awaitable[str]]
@@ -21,7 +22,7 @@ async def put(question: Question, read: Read = read_line) -> Answer:
     """Shows all of it, then asks until there is an answer. The end of the input denies."""
     if question.kind is QuestionKind.CHOICE:
         return await _put_choices(question, read)
-    _show([f"? May {question.tool} run?", *(line.text for line in lines_of(question))])
+    _show([f"? May {tool_name(question.tool)} run?", *(line.text for line in lines_of(question))])
     keys: dict[str, Answer] = {"a": Allow(), END_OF_INPUT: Deny(DENIED)}
     asked = "[a] once, [d] or [d REASON] deny"
     if question.always:

@@ -252,7 +252,7 @@ def session_row(row: SessionRow, question: Question | None, client: ClientRow | 
 def client_row(row: ClientRow, now: float) -> Row:
     is_spare = row.key is None
     word = str(row.state)
-    doing = row.note or (f"{row.tool}{reasons.since(row.tool_started_at, now)}" if row.tool else "")
+    doing = row.note or (f"{format.tool_name(row.tool)}{reasons.since(row.tool_started_at, now)}" if row.tool else "")
     if is_spare:
         whose = Cell("spare" if row.state is SlotState.READY else "", "dim")
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from supervisor import Question
-from tui.wording.format import some
+from tui.wording.format import some, tool_name
 from tui.wording.sanitize import clean_cell
 
 EVERY = 2.0
@@ -31,7 +31,11 @@ def title_of(waiting: int) -> str:
 def notice_of(questions: list[Question], terminal: str) -> str:
     """A desktop notice about questions; `terminal` is TERM."""
     first = questions[0]
-    words = f"{first.key} asks: {first.tool}" if len(questions) == 1 else f"{some(len(questions), 'new question')}"
+    words = (
+        f"{first.key} asks: {tool_name(first.tool)}"
+        if len(questions) == 1
+        else f"{some(len(questions), 'new question')}"
+    )
     text = clean_cell(words, TEXT_CELLS).replace(";", ",")
     if terminal.startswith(WITH_777):
         return f"\x1b]777;notify;bullpen;{text}{ST}"

@@ -11,7 +11,7 @@ from supervisor import Question, QuestionClosed, QuestionKind, QuestionOutcome, 
 from tui.operator.operations import OPERATOR
 from tui.transcript.blocks import INDENT, Block, wrapped_height
 from tui.transcript.text_drawing import Paint
-from tui.wording.format import cut, duration
+from tui.wording.format import cut, duration, tool_name
 from tui.wording.question_lines import lines_of, rows_of
 from tui.wording.sanitize import clean_cell, clean_text
 
@@ -56,7 +56,7 @@ class ToolUse(Block):
         else:
             took = duration(returned.at - called.at)
             state, role = (f"✕ {took}", "error") if returned.is_error else (f"✓ {took}", "ok")
-        tool = clean_cell(called.tool, 40)
+        tool = clean_cell(tool_name(called.tool), 40)
         room = paint.width - 2 - cell_len(tool) - 2 - cell_len(state) - 2
         head = Strip(
             [
@@ -130,7 +130,7 @@ class Card(Block):
         if question.kind is QuestionKind.CHOICE:
             tool, summary = "question", question.choices[0].question if question.choices else question.summary
         else:
-            tool, summary = question.tool, question.summary
+            tool, summary = tool_name(question.tool), question.summary
         tool = clean_cell(tool, 40)
         room = paint.width - 2 - cell_len(tool) - 2 - cell_len(state) - 2
         head = [

@@ -17,6 +17,7 @@ from tui.themes import MUTED
 from tui.widgets.card import DockedCard, how_to_reach
 from tui.widgets.question_view import QuestionView
 from tui.wording import format
+from tui.wording.format import tool_name
 from tui.wording.question_lines import always_words
 from tui.wording.sanitize import clean_cell, clean_text
 from tui.wording.verbs import Place, bindings
@@ -74,7 +75,7 @@ class QuestionCard(DockedCard):
         self.border_subtitle = Content(
             f"asked {format.age(now - question.asked_at)} ago · expires in {format.age(question.expires_at - now)}"
         )
-        asks = "◐ The agent asks" if question.choices else f"◐ May {clean_cell(question.tool, 40)} run?"
+        asks = "◐ The agent asks" if question.choices else f"◐ May {clean_cell(tool_name(question.tool), 40)} run?"
         self.write_line(asks, f"asked {format.age(now - question.asked_at)} ago", clean_cell(question.summary, 200))
 
 
@@ -97,7 +98,7 @@ class PermissionCard(QuestionCard):
     def compose(self) -> ComposeResult:
         question = self.question
         yield self.line
-        self.border_title = Content.assemble("May ", (clean_cell(question.tool, 40), "bold"), " run?")
+        self.border_title = Content.assemble("May ", (clean_cell(tool_name(question.tool), 40), "bold"), " run?")
         if question.warnings:
             yield Static(Content(warning_words(question)), classes="warning", markup=False)
         yield QuestionView(question, classes="detail")

@@ -41,7 +41,7 @@ from supervisor import (
     TurnSuspended,
     outcome_word,
 )
-from tui.wording.format import duration, first_line, role, some
+from tui.wording.format import duration, first_line, role, some, tool_name
 
 Line = tuple[str, str]
 """(text, role)."""
@@ -128,12 +128,12 @@ def _sentence(event: Event) -> Line:
         case Restarted():
             return _taking_over(event)
         case QuestionAsked(question=question):
-            return f"asks: {question.tool} {first_line(question.summary)}", "warn"
+            return f"asks: {tool_name(question.tool)} {first_line(question.summary)}", "warn"
         case QuestionSettled(question=question, outcome=outcome, by=by):
             kind = "ok" if outcome is QuestionOutcome.APPROVED else "dim"
-            return f"{question.tool} {outcome.value}" + (f" by {by}" if by else ""), kind
+            return f"{tool_name(question.tool)} {outcome.value}" + (f" by {by}" if by else ""), kind
         case ApprovalLost(question=question):
-            return f"{question.tool} was approved and is not known to have run: lost", "error"
+            return f"{tool_name(question.tool)} was approved and is not known to have run: lost", "error"
         case ClientStarted(pid=pid, seconds=seconds, how=how):
             return f"started in {duration(seconds)} (pid {pid}, {how})", "ok"
         case ClientEnding(step=step, reason=reason):

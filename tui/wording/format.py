@@ -240,3 +240,10 @@ def first_line(text: str, width: int = 200) -> str:
         if stripped := line.strip():
             return cut(stripped, width)
     return ""
+
+
+def tool_name(tool: str) -> str:
+    """A tool of an MCP server by its own name, and whose it is: `create_schedule (bullpen)` for
+    `mcp__bullpen__create_schedule`. Any other as it is called."""
+    server, _, name = tool.removeprefix("mcp__").partition("__")
+    return f"{name} ({server})" if tool.startswith("mcp__") and server and name else tool

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, chop_cells
 
 from supervisor import Question
+from tui.wording.format import tool_name
 from tui.wording.sanitize import clean_text
 
 CONTINUED = "↪ "
@@ -78,4 +79,4 @@ def always_words(question: Question) -> str:
     """What "always" would allow, on one line. A long command is not said twice: it stands in the text, whole."""
     if len(question.always) <= 3 * _LONG_NAME and "\n" not in question.always:
         return clean_text(question.always)
-    return f"{clean_text(question.tool)} with exactly this call, to the letter and with its switches"
+    return f"{clean_text(tool_name(question.tool))} with exactly this call, to the letter and with its switches"

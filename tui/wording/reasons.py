@@ -68,7 +68,11 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
         )
     if row.state is SessionState.STALLED:
         silent = "silent" if row.silent_since is None else f"silent {format.duration(now - row.silent_since)}"
-        tool = "" if client is None or not client.tool else f"  {client.tool}{since(client.tool_started_at, now)}"
+        tool = (
+            ""
+            if client is None or not client.tool
+            else f"  {format.tool_name(client.tool)}{since(client.tool_started_at, now)}"
+        )
         cpu = "" if client is None else f"  cpu {client.cpu_percent:.0f}%"
         return (Cell(silent, "warn"), Cell(tool), Cell(cpu, "dim"), queued, *about_cells(row))
     if row.state is SessionState.WAITING and row.waiting:
@@ -83,7 +87,11 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
             Cell(f"  {first.text}", "dim"),
         )
     if row.turn_started_at is not None:
-        doing = "" if client is None or not client.tool else f"  {client.tool}{since(client.tool_started_at, now)}"
+        doing = (
+            ""
+            if client is None or not client.tool
+            else f"  {format.tool_name(client.tool)}{since(client.tool_started_at, now)}"
+        )
         alone = (Cell("  begun by itself", "dim"),) if row.is_self_begun else ()
         servers = ", ".join(row.awaited_servers)
         held = (Cell(f"  waits for MCP server {servers}", "accent"),) if servers else ()
@@ -113,7 +121,7 @@ def _named(servers: tuple[str, ...]) -> tuple[Cell, ...]:
 
 def asked_for(question: Question) -> str:
     """The tool that wants permission, or that a choice is to be made."""
-    return "choice" if question.kind is QuestionKind.CHOICE else question.tool
+    return "choice" if question.kind is QuestionKind.CHOICE else format.tool_name(question.tool)
 
 
 # A turn that a restart interrupted
@@ -144,8 +152,8 @@ def silence(row: SessionRow, client: ClientRow | None, now: float) -> str:
     words = [] if row.silent_since is None else [f"silent for {format.duration(now - row.silent_since)}"]
     if client is not None:
         if client.tool:
-            began = client.tool_started_at
-            words.append(client.tool if began is None else f"{client.tool} since {format.duration(now - began)}")
+            began, tool = client.tool_started_at, format.tool_name(client.tool)
+            words.append(tool if began is None else f"{tool} since {format.duration(now - began)}")
         words.append(f"cpu {client.cpu_percent:.0f}%")
     return ", ".join(words) or "silent"
 
@@ -155,7 +163,9 @@ def progress(client: ClientRow, now: float) -> str:
     tool = "no tool in flight"
     if client.tool:
         began = client.tool_started_at
-        tool = f"{client.tool} in flight" + ("" if began is None else f" for {format.duration(now - began)}")
+        tool = f"{format.tool_name(client.tool)} in flight" + (
+            "" if began is None else f" for {format.duration(now - began)}"
+        )
     last = format.duration(now - client.last_event_at)
     return f"last event {last} ago, {tool}, its tree uses {client.cpu_percent:.0f}% of a core"
 

@@ -125,3 +125,19 @@ def test_every_state_has_a_glyph_of_one_cell_and_a_role() -> None:
         assert format.role(state)
     assert format.glyph("no such state") == "?"
     assert len({format.glyph(state) for state in SessionState}) == len(SessionState)
+
+
+@pytest.mark.parametrize(
+    ("tool", "shown"),
+    [
+        ("mcp__bullpen__create_schedule", "create_schedule (bullpen)"),
+        ("mcp__my_files__read__all", "read__all (my_files)"),
+        ("mcp__files__Bash", "Bash (files)"),
+        ("Bash", "Bash"),
+        ("mcp__", "mcp__"),
+        ("mcp__files", "mcp__files"),
+        ("mcp____x", "mcp____x"),
+    ],
+)
+def test_a_tool_of_a_server_is_named_by_itself_and_is_never_taken_for_another(tool: str, shown: str) -> None:
+    assert format.tool_name(tool) == shown

@@ -17,6 +17,7 @@ from tui.widgets.card import DockedCard
 from tui.widgets.offer_card import OfferCard
 from tui.widgets.prompt import PromptInput
 from tui.widgets.question_card import PermissionCard, QuestionCard, card_for
+from tui.wording.format import tool_name
 from tui.wording.sanitize import clean_cell
 
 SHOWN_LINES = 2
@@ -168,7 +169,7 @@ class CardDock(Vertical):
 
         self.app.push_screen(
             AskTextScreen(
-                f"Deny {clean_cell(question.tool, 40)} · {clean_cell(str(question.key), 80)}",
+                f"Deny {clean_cell(tool_name(question.tool), 40)} · {clean_cell(str(question.key), 80)}",
                 "The agent is told your reason; it may be left empty.",
                 may_be_empty=True,
             ),

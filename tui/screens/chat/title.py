@@ -66,7 +66,7 @@ def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | No
         words.append(f"for {format.duration(now - row.turn_started_at)}")
     if client is not None and client.tool:
         since = "" if client.tool_started_at is None else f" {format.age(now - client.tool_started_at)}"
-        words.append(f"{clean_cell(client.tool, 40)}{since}")
+        words.append(f"{clean_cell(format.tool_name(client.tool), 40)}{since}")
     if row.why is not None:
         words.append(f"{len(row.waiting)} queued" if row.turn_id else f"waits: {row.why}")
         if row.why is WhyWaiting.NO_SLOT and instance is not None:

@@ -23,7 +23,7 @@ from tui.tables.layout import Column
 from tui.tables.live_table import LiveTable
 from tui.tables.table import LineTable
 from tui.widgets.event_log import EventLog
-from tui.wording import facts
+from tui.wording import facts, format
 
 CHANGING = ("interrupt", "drain", "undo_drain", "kill", "pause", "resume", "scale", "hibernate", "replay", "drop_offer")
 """Verbs in the footer that are possible for some rows and not for others."""
@@ -319,7 +319,7 @@ class LookingScreen(OperatorScreen):
             case ClientRow() as row:
                 return row.id, facts.client_facts(row, now)
             case Question() as row:
-                return f"{row.tool} for {row.key}", facts.question_facts(row, now)
+                return f"{format.tool_name(row.tool)} for {row.key}", facts.question_facts(row, now)
             case Offer() as row:
                 return f"interrupted turn of {row.key}", facts.offer_facts(row, now)
 

@@ -14,6 +14,7 @@ from supervisor import Question
 from tui.screens.dialogs.dialog import SHEET, Dialog
 from tui.widgets.question_card import SCROLLING, permission_keys
 from tui.widgets.question_view import QuestionView
+from tui.wording.format import tool_name
 from tui.wording.sanitize import clean_cell
 from tui.wording.verbs import Place, bindings
 
@@ -37,7 +38,9 @@ class QuestionScreen(Dialog[str | None]):
     def compose(self) -> ComposeResult:
         question = self._question
         with Vertical(id="box") as box:
-            box.border_title = Content(f"May {clean_cell(question.tool, 60)} run?  {clean_cell(str(question.key), 80)}")
+            box.border_title = Content(
+                f"May {clean_cell(tool_name(question.tool), 60)} run?  {clean_cell(str(question.key), 80)}"
+            )
             yield QuestionView(question)
             yield Static(classes="place", markup=False)
             if self._may_answer:
