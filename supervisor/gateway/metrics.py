@@ -9,7 +9,7 @@ import anyio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from supervisor.api.events import ClientGone, ClientStarted, Event, TurnFinished, TurnStarted
+from supervisor.api.events import ClientGone, ClientStarted, Event, TemplateChanged, TurnFinished, TurnStarted
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import SlotState, Usage, outcome_word
 
@@ -44,6 +44,10 @@ class Metrics:
         self._memory = Gauge("bullpen_client_memory_bytes", "Of all clients.", by, registry=registry)
         self._questions = Gauge("bullpen_open_questions", "Questions that wait for an answer.", by, registry=registry)
         self._evictions = Counter("bullpen_evictions", "Clients that gave up their place.", by, registry=registry)
+        self._outdated = Gauge(
+            "bullpen_outdated_clients", "Clients that run an earlier version of their template.", by, registry=registry
+        )
+        self._changes = Counter("bullpen_template_changes", "New versions of templates.", by, registry=registry)
         self._evicted: dict[str, int] = {}
         """As the counter has it, by instance."""
         self._first = Histogram(
@@ -74,6 +78,8 @@ class Metrics:
                     self._add_usage(name, getattr(outcome, "usage", Usage()))
                 case ClientStarted(seconds=seconds):
                     self._spawns.labels(name).observe(seconds)
+                case TemplateChanged():
+                    self._changes.labels(name).inc()
                 case ClientGone(kind=kind):
                     self._ended.labels(name, kind.value if kind is not None else "in-order").inc()
 
@@ -91,6 +97,7 @@ class Metrics:
             for state in SlotState:
                 self._clients.labels(row.name, state.value).set(states.count(state))
             self._waiting.labels(row.name).set(row.waiting)
+            self._outdated.labels(row.name).set(row.outdated)
             self._memory.labels(row.name).set(row.memory_bytes)
             self._questions.labels(row.name).set(row.questions)
             self._evictions.labels(row.name).inc(row.pool.evictions - self._evicted.get(row.name, 0))

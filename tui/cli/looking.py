@@ -46,13 +46,14 @@ async def status(engine: Engine, as_json: JsonOption = False) -> None:
             str(row.waiting),
             str(row.questions),
             f"{row.pool.total}/{row.pool.max_clients}",
+            str(row.outdated or "-"),
             str(row.sessions),
             format.bytes_short(row.memory_bytes),
             reasons.standing(row, now) or row.note,
         )
         for row in snapshot.instances
     ]
-    headings = ("AGENT", "STATE", "RUNNING", "WAITING", "ASKING", "CLIENTS", "SESSIONS", "MEMORY", "NOTE")
+    headings = ("AGENT", "STATE", "RUNNING", "WAITING", "ASKING", "CLIENTS", "DRIFT", "SESSIONS", "MEMORY", "NOTE")
     show_table(headings, rows, none="no agents run here")
     for line in filter(None, (host.journal_failing and f"the journal cannot be written: {host.journal_failing}",)):
         tell(line)

@@ -78,6 +78,9 @@ SETTLED = 30.0
 SPARE_GLYPH = "◇"
 """A connected client without a session."""
 
+OUTDATED_GLYPH = "↻"
+"""A client that still runs an earlier version of its template."""
+
 _NEEDS_YOU = {
     SessionState.ASKING: 0,
     SessionState.INTERRUPTED: 1,
@@ -149,10 +152,12 @@ def instance_order(row: InstanceRow) -> tuple[Any, ...]:
     return (row.name,)
 
 
-def clients_compact(pool: PoolStatistics) -> tuple[Cell, ...]:
-    """Clients by state in the fewest cells: `2● 1◐ 1○ 1◇ /5`; states with none are left out."""
+def clients_compact(pool: PoolStatistics, outdated: int = 0) -> tuple[Cell, ...]:
+    """Clients by state in the fewest cells: `2● 1◐ 1○ 1◇ /5`; states with none are left out. First stands, when there
+    are any, how many of them all run an earlier version of the template: `3↻`."""
     parts: list[Cell] = []
     for number, mark, style in (
+        (outdated, OUTDATED_GLYPH, "accent"),
         (pool.busy, format.glyph(SlotState.BUSY), "busy"),
         (pool.asking, format.glyph(SlotState.ASKING), "warn"),
         (pool.idle, format.glyph(SlotState.READY), "ok"),
@@ -187,7 +192,7 @@ def instance_row(row: InstanceRow, now: float) -> Row:
             Cell(f"{format.glyph(row.state)} {row.state}", format.role(row.state)),
             Cell(row.archetype, "dim"),
             needs or Cell("·", "dim"),
-            clients_compact(pool),
+            clients_compact(pool, row.outdated),
             _number(row.sessions),
             Cell(str(row.waiting), "accent") if row.waiting else Cell("·", "dim"),
             Cell(format.spark(row.waiting_trend, 12, top=QUEUE_TOP) if any(row.waiting_trend) else "", "accent"),
@@ -258,6 +263,8 @@ def client_row(row: ClientRow, now: float) -> Row:
     else:
         assert row.key is not None
         whose = Cell(f"{row.key.user}/{row.key.session}")
+    if row.is_outdated:
+        doing = f"{doing} · earlier version" if doing else "earlier version"
     mark = SPARE_GLYPH if is_spare and row.state is SlotState.READY else format.glyph(row.state)
     return Row(
         row.id,
@@ -271,7 +278,7 @@ def client_row(row: ClientRow, now: float) -> Row:
             Cell(f"{row.cpu_percent:.0f}%", "" if row.cpu_percent >= 1 else "dim"),
             Cell(format.age(now - row.started_at), "dim"),
             _number(row.turns),
-            Cell(doing, "dim" if row.note else ""),
+            Cell(doing, "dim" if row.note else "accent" if row.is_outdated and not row.tool else ""),
         ),
         (
             row.pid or None,
@@ -292,6 +299,8 @@ def _instance_note(row: InstanceRow, now: float) -> Cell:
     """Amber only when turns wait for the operator's answers."""
     if held := reasons.held_words(row):
         return Cell(reasons.standing(row, now), "warn" if held == reasons.standing(row, now) else "accent")
+    if row.template_mistake and row.note == row.template_mistake:
+        return Cell(row.note, "error")
     if row.state is InstanceState.RUNNING:
         return Cell(reasons.standing(row, now) or row.description, "dim")
     return Cell(reasons.standing(row, now) or row.description, format.role(row.state))

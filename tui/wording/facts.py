@@ -42,11 +42,23 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> F
             f"{pool.total} of {pool.max_clients}: {pool.busy} busy, {pool.asking} asking, {pool.idle} idle, "
             f"{pool.spare} spare, {pool.starting + pool.reserved} starting, {pool.closing} closing",
         ),
+        ("template", _template_words(row)),
+        *([("", row.template_mistake)] if row.template_mistake else []),
         ("memory", format.bytes_short(row.memory_bytes) + budget + (reserve if row.memory_reserve else "")),
         *_pool_facts(row),
         *(("walls" if index == 0 else "", line) for index, line in enumerate(row.walls)),
         *limits_facts(limits, f"{row.name}."),
     ]
+
+
+def _template_words(row: InstanceRow) -> str:
+    """Which version holds, and what still runs an earlier one."""
+    if row.is_removed:
+        return "removed: the instance is closed when it is empty"
+    held = f"version {row.version} since bullpen started"
+    if row.outdated:
+        held += f"; rolled {row.rolled} of {row.to_roll}, {format.some(row.outdated, 'client')} on an earlier one"
+    return held + ("; the file as it is now cannot be used:" if row.template_mistake else "")
 
 
 def _pool_facts(row: InstanceRow) -> Facts:
@@ -178,6 +190,7 @@ def client_facts(row: ClientRow, now: float) -> Facts:
         ("process", f"{row.pid}, {row.processes} in its tree" if row.pid else "not started yet"),
         ("state", row.state + (f": {row.note}" if row.note else "")),
         ("session", "none: a spare" if row.key is None else str(row.key)),
+        ("template", "an earlier version, until its turn is over" if row.is_outdated else "as it is now"),
         ("memory", _tree_memory(row)),
         *([("", _trend_words(row))] if row.memory_trend else []),
         *([("", f"{grown} a minute")] if (grown := format.growth(row.memory_growth)) else []),

@@ -141,6 +141,7 @@ def test_clients_are_counted_by_state_and_against_their_limit() -> None:
     pool = PoolStatistics(busy=2, asking=1, idle=1, spare=1, reserved=1, starting=1, closing=1, max_clients=9)
     assert words(rows.clients_compact(pool)) == "2● 1◐ 1○ 1◇ 2◔ 1▽ /9"
     assert words(rows.clients_compact(PoolStatistics(max_clients=3))) == "0/3"
+    assert words(rows.clients_compact(pool, outdated=3)) == "3↻ 2● 1◐ 1○ 1◇ 2◔ 1▽ /9", "drift (S3.1-2)"
 
 
 def test_clients_keep_their_place_for_life() -> None:
