@@ -26,6 +26,7 @@ from supervisor.api.types import Prompt
 from supervisor.automation.conditions import holds, spell
 from supervisor.automation.depths import Depths
 from supervisor.automation.firing import Firing
+from supervisor.automation.gate import Gates
 from supervisor.automation.ports import Surroundings
 from supervisor.automation.run_log import RunLog
 from supervisor.automation.runner import Runner
@@ -64,6 +65,7 @@ class Automation:
         self.log = RunLog()
         self.depths = Depths(around.wall, around.find_prompt)
         self.runner = Runner(engine, around, self.log, self.depths, tell)
+        self.gates = Gates(self.runner)
         self._around = around
         self.declare(hooks)
         self._heard: deque[Heard] = deque()
@@ -74,6 +76,7 @@ class Automation:
         """These and no others, from now on. What has fired goes on."""
         self.hooks = tuple(sorted(hooks, key=lambda hook: hook.priority))
         """Gates included, in the order in which they fire."""
+        self.gates.declare(self.hooks)
         self._by_event: dict[str, tuple[Hook, ...]] = {
             name: tuple(hook for hook in self.hooks if name in hook.on and not hook.gate) for name in BY_NAME
         }
@@ -216,14 +219,18 @@ class Automation:
     async def test(self, name: EventName) -> tuple[HookRun, ...]:
         """Fires every hook on that event with a sample that meets its condition, as far as that can be made up. Returns
         when all have ended, or after `LONGEST_TEST` with those that still run."""
-        if not self._by_event[name.name]:
+        gates = [self._sample_firing(hook, name) for hook in self.hooks if hook.gate and name.name in hook.on]
+        if not self._by_event[name.name] and not gates:
             raise Refused(f"no hook is declared on {name.name}: `bullpen hooks list` shows those that are")
-        began = [self._sample_firing(hook, name) for hook in self._by_event[name.name]]
+        began = [*gates, *(self._sample_firing(hook, name) for hook in self._by_event[name.name])]
         found: dict[str, list[HookRun]] = {}
 
         async def do(firing: Firing) -> None:
             try:
-                found[firing.id] = await self.runner.do(firing)
+                if firing in gates:
+                    found[firing.id] = [(await self.gates.ask(firing, str(firing.payload["text"])))[1]]
+                else:
+                    found[firing.id] = await self.runner.do(firing)
             except Suspended:
                 pass
 

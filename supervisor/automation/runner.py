@@ -11,20 +11,20 @@ from collections.abc import Callable
 import anyio
 from anyio.abc import TaskGroup
 
-from supervisor.api.automation import ActionKind, Hook
+from supervisor.api.automation import Action, ActionKind, Payload
 from supervisor.api.engine import Engine
 from supervisor.api.errors import BullpenError, Suspended
 from supervisor.api.events import Event, HookFailed
 from supervisor.api.hook_rows import HookRun, RunState
 from supervisor.automation.agent_action import prompt_agent
-from supervisor.automation.attempt import MOST_DETAIL, ActionFailed
+from supervisor.automation.attempt import MOST_DETAIL, ActionFailed, Attempt
 from supervisor.automation.depths import Depths
 from supervisor.automation.firing import Firing
 from supervisor.automation.http_action import Sender
 from supervisor.automation.notice import send_notice
 from supervisor.automation.ports import Surroundings
 from supervisor.automation.run_log import RunLog
-from supervisor.automation.shell_action import start_program, tell_code
+from supervisor.automation.shell_action import Ended, start_program, tell_code
 from supervisor.text.cleaning import one_line
 
 MOST_OPEN = 2_000
@@ -47,7 +47,8 @@ class Runner:
     ):
         self._engine = engine
         self._around = around
-        self._log = log
+        self.wall = around.wall
+        self.log = log
         self._depths = depths
         self._tell = tell
         self._tasks: TaskGroup | None = None
@@ -83,7 +84,7 @@ class Runner:
         if self._open >= MOST_OPEN:
             self.drop(firing, f"{MOST_OPEN:,} runs are open already")
             return
-        self._log.tally(firing.doing.name).fired += 1
+        self.log.tally(firing.doing.name).fired += 1
         if not is_kept:
             self.keep(firing)
         if self._tasks is not None:
@@ -91,15 +92,15 @@ class Runner:
             self._tasks.start_soon(self._attend, firing, name=f"hook {firing.doing.name}")
 
     def drop(self, firing: Firing, why: str) -> None:
-        now = self._around.wall()
-        self._log.note(firing.run(RunState.DROPPED, at=now, detail=why))
+        now = self.wall()
+        self.log.note(firing.run(RunState.DROPPED, at=now, detail=why))
         name = firing.doing.name
         if now - self._told_dropped.get(name, 0.0) >= TOLD_EVERY:
             self._told_dropped[name] = now
-            self._tell_failed(firing, f"left out: {why}")
+            self.tell_failed(firing, f"left out: {why}")
 
     def skip(self, firing: Firing, why: str) -> None:
-        self._log.note(firing.run(RunState.SKIPPED, at=self._around.wall(), detail=why))
+        self.log.note(firing.run(RunState.SKIPPED, at=self.wall(), detail=why))
 
     async def _attend(self, firing: Firing) -> None:
         try:
@@ -129,11 +130,11 @@ class Runner:
             book.settle(firing.id)
 
     async def _do_next(self, firing: Firing) -> HookRun:
-        began, steady = self._around.wall(), anyio.current_time()
+        began, steady = self.wall(), anyio.current_time()
         # What was being tried when bullpen ended is tried again under the same number: it may have been done.
         firing.tried = max(1, firing.tried)
         run = firing.run(RunState.RUNNING, at=began)
-        self._log.begin(run)
+        self.log.begin(run)
         try:
             while True:
                 try:
@@ -153,9 +154,9 @@ class Runner:
             run = firing.run(RunState.SKIPPED, at=began, seconds=seconds, detail="given up before it had ended")
             raise
         finally:
-            self._log.end(run)
+            self.log.end(run)
         if run.state is RunState.FAILED:
-            self._tell_failed(firing, f"{run.action}: {run.detail}")
+            self.tell_failed(firing, f"{run.action}: {run.detail}")
         return run
 
     async def _try(self, firing: Firing) -> str:
@@ -172,13 +173,7 @@ class Runner:
                     return await prompt_agent(self._engine, action, attempt, payload, archetype)
                 case ActionKind.SHELL:
                     async with self._programs:
-                        ended = await start_program(
-                            action,
-                            attempt,
-                            {**payload, "id": attempt.id},
-                            resolve=self._around.resolve,
-                            guard=self._around.guard,
-                        )
+                        ended = await self.start_program(action, attempt, {**payload, "id": attempt.id})
                     if ended.code != 0:
                         raise ActionFailed(tell_code(ended, action.command[0]))
                     return one_line(ended.output, MOST_DETAIL)
@@ -200,6 +195,11 @@ class Runner:
                 f"a mistake of bullpen's own ({type(error).__name__}); its log has the details"
             ) from error
 
+    async def start_program(self, action: Action, attempt: Attempt, payload: Payload) -> Ended:
+        """Raises `ActionFailed`."""
+        resolve, guard = self._around.resolve, self._around.guard
+        return await start_program(action, attempt, payload, resolve=resolve, guard=guard)
+
     def _link(self, firing: Firing) -> str:
         """The address at which the question is answered. Raises `ActionFailed` when there is nothing to answer."""
         links = self._around.links
@@ -210,13 +210,13 @@ class Runner:
             raise ActionFailed("the question has been settled meanwhile")
         return links.make(question)
 
-    def _tell_failed(self, firing: Firing, message: str) -> None:
-        if isinstance(firing.doing, Hook) and firing.is_sample:
+    def tell_failed(self, firing: Firing, message: str) -> None:
+        if firing.is_sample:
             return
         ids = {name: str(firing.payload.get(name, "")) for name in ("instance", "user", "session", "turn")}
         self._tell(
             HookFailed(
-                at=self._around.wall(),
+                at=self.wall(),
                 hook=firing.doing.name,
                 on=str(firing.payload.get("event", "")),
                 message=one_line(message, MOST_DETAIL),

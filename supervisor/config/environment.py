@@ -27,9 +27,11 @@ ELSEWHERE = (
     "BULLPEN_KEEP",
     "BULLPEN_SUPERVISOR",
     "BULLPEN_UMASK",
+    "BULLPEN_HOOK_ID",
+    "BULLPEN_HOOK_DEPTH",
 )
-"""Variables that are read in other places: the settings file, the log, which bullpen a command means, and by the script
-and the guard that start a client."""
+"""Variables that are read in other places: the settings file, the log, which bullpen a command means, by the script
+and the guard that start a client, and by commands that a hook starts."""
 
 TABLES = ("instances", "gateway", "hooks", "schedules")
 """What only a file can say, as a table of its own."""

@@ -21,6 +21,7 @@ from supervisor.automation.automation import Automation
 from supervisor.automation.firing import Firing
 from supervisor.automation.ports import AnswerLinks, RunBook, Surroundings
 from supervisor.config.client_variables import resolve
+from supervisor.engine.threshold import Threshold
 from supervisor.engine.turn_registry import TurnRegistry
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
@@ -86,8 +87,9 @@ def _guard() -> tuple[str, ...]:
 class AutomationTask:
     """The task in which hooks and schedules run, from the start of a supervisor until its end begins."""
 
-    def __init__(self, automation: Automation, host: HostContext) -> None:
+    def __init__(self, automation: Automation, threshold: Threshold, host: HostContext) -> None:
         self._automation = automation
+        self._threshold = threshold
         self._host = host
         self._scope = anyio.CancelScope()
         self._ended: anyio.Event | None = None
@@ -99,6 +101,8 @@ class AutomationTask:
     async def end(self) -> None:
         """Returns when no action runs any more. What had not ended is done by the next start."""
         self._scope.cancel()
+        self._threshold.close()
+        await self._automation.runner.sender.close()
         if self._ended is not None:
             await self._ended.wait()
 

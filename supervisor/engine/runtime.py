@@ -33,6 +33,7 @@ from supervisor.engine.memory_sampler import Census
 from supervisor.engine.question_log import QuestionBook
 from supervisor.engine.roster import Roster
 from supervisor.engine.template_watch import TemplateWatch
+from supervisor.engine.threshold import Threshold
 from supervisor.engine.turn_registry import TurnRegistry
 from supervisor.engine.view import View
 from supervisor.feed import Feed
@@ -139,6 +140,7 @@ class Runtime:
             take_in=self._turns.add,
             may_open=lambda: self._is_up and not self._stopping.is_set(),
         )
+        self._threshold = Threshold()
         for template in templates:
             self._roster.open(template, self._roster.compile(template))
         self._live = (
@@ -168,7 +170,7 @@ class Runtime:
                 self._host.log = journal
                 journal.watch_failing(self._heed_the_journal)
                 journal.watch_lost(self._tell_lost)
-                doing = AutomationTask(self.automation, self._host)
+                doing = AutomationTask(self.automation, self._threshold, self._host)
                 housekeeping = Housekeeping(self._instances, host=self._host, census=self._census, offers=self._offers)
                 # From here on a client may be started, so from here on everything has to be ended.
                 try:

@@ -37,13 +37,14 @@ from supervisor.api.entries import Glimpse
 from supervisor.api.errors import NotAccepting, OverShare, Refused, UnknownTarget
 from supervisor.api.event_names import find_event
 from supervisor.api.hook_rows import HookRow, HookRun
-from supervisor.api.ids import validate_id
+from supervisor.api.ids import new_id, validate_id
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Archetype, Prompt, Route, SessionKey, TurnView
 from supervisor.automation.run_log import MOST_RUNS
 from supervisor.config.live_limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
 from supervisor.conversation import Conversation
 from supervisor.engine.runtime import LAST_REMOVAL, Runtime
+from supervisor.engine.turn_registry import digest_of
 from supervisor.engine.view import find_client
 from supervisor.feed import Subscription
 from supervisor.files.user_folder import has_user_folder, remove_user_folder
@@ -116,6 +117,39 @@ class Supervisor(Runtime):
         key = find_key(prompt, instance.archetype)
         if prompt.request and (known := await self._turns.find_request(prompt)) is not None:
             return known
+        gates = self.automation.gates
+        if gates and (self._threshold.is_before(key) or gates.concern(prompt, key)):
+            return await self._pass_gates(instance, key, prompt)
+        return self._take_in(instance, key, prompt)
+
+    async def _pass_gates(self, instance: Instance, key: SessionKey, prompt: Prompt) -> Ticket:
+        """Accepts the prompt once every gate has let it through and those that came before it in its session are
+        accepted or refused. Nothing of it is there until then."""
+        while await self._threshold.wait_for_twin(prompt):
+            if (known := await self._turns.find_request(prompt)) is not None:
+                return known
+        self._check_acceptance(instance, key, prompt)
+        turn_id = new_id()
+        with self._threshold.named(prompt):
+            async with self._threshold.stand(prompt, key) as is_first:
+                text = await self.automation.gates.pass_through(prompt, key, turn_id)
+                await is_first.wait()
+            if text != prompt.text:
+                prompt = replace(prompt, text=text, written=digest_of(prompt.text))
+            return self._take_in(instance, key, prompt, turn_id)
+
+    def _take_in(self, instance: Instance, key: SessionKey, prompt: Prompt, turn_id: str = "") -> Ticket:
+        self._check_acceptance(instance, key, prompt)
+        is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
+        depths = self.automation.depths
+        depths.opening = prompt.depth
+        turn = instance.handle(stimuli.SubmitPrompt(key, prompt, is_single_call, turn_id))
+        depths.opening = 0
+        self._turns.add(turn)
+        return turn.ticket
+
+    def _check_acceptance(self, instance: Instance, key: SessionKey, prompt: Prompt) -> None:
+        """Raises what keeps it from being accepted now."""
         if self._stopping.is_set():
             raise NotAccepting("bullpen is stopping")
         if not instance.is_accepting:
@@ -126,13 +160,6 @@ class Supervisor(Runtime):
         if prompt.user in self._forgotten:
             raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
         self._check_room(instance, session, prompt)
-        is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
-        depths = self.automation.depths
-        depths.opening = prompt.depth
-        turn = instance.handle(stimuli.SubmitPrompt(key, prompt, is_single_call))
-        depths.opening = 0
-        self._turns.add(turn)
-        return turn.ticket
 
     async def ticket(self, turn_id: str) -> Ticket:
         self._check_running()
@@ -172,16 +199,17 @@ class Supervisor(Runtime):
         return count
 
     def _check_room(self, instance: Instance, session: Session | None, prompt: Prompt) -> None:
-        queue, size = instance.template.queue, len(prompt.text)
-        own = self._turns.count_prompts(instance.name, prompt.user)
+        queue, size, before = instance.template.queue, len(prompt.text), self._threshold
+        own = self._turns.count_prompts(instance.name, prompt.user) + before.count(instance.name, prompt.user)
         if own >= queue.max_per_user:
             raise OverShare(
                 f"{prompt.user} has {own} prompts waiting and running with {instance.name}, which is one user's share "
                 "(queue.maxPerUser): wait for one of them",
                 retry_after=instance.make_saturated("").retry_after,
             )
-        if instance.turns.waiting >= queue.max_waiting:
-            raise instance.make_saturated(f"{instance.turns.waiting} prompts wait, no more are taken")
+        waiting = instance.turns.waiting + before.count(instance.name)
+        if waiting >= queue.max_waiting:
+            raise instance.make_saturated(f"{waiting} prompts wait, no more are taken")
         if instance.turns.waiting_text + size > MOST_WAITING_TEXT:
             words = f"the prompts that wait have {instance.turns.waiting_text:,} characters, no more are taken"
             raise instance.make_saturated(words)

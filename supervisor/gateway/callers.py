@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 import anyio
@@ -12,7 +13,7 @@ from starlette.datastructures import Headers
 from supervisor.api.actor import acting
 from supervisor.api.checks import MAX_PROMPT
 from supervisor.api.engine import ConversationReader, Engine, Ticket
-from supervisor.api.errors import BullpenError, RequestConflict, UnknownTarget
+from supervisor.api.errors import BullpenError, InvalidPrompt, RequestConflict, UnknownTarget
 from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, SessionKey, TurnState, TurnView
 from supervisor.gateway.access import AnyCaller, Caller
 from supervisor.gateway.bodies import AnswerBody, Json, PromptBody, RouteBody
@@ -26,6 +27,9 @@ from supervisor.gateway.problems import problem
 from supervisor.gateway.turn_events import Mark, TurnEvents, describe_outcome, describe_route, read_mark
 
 router = APIRouter()
+
+DEPTH = "X-Bullpen-Depth"
+"""A header of requests that hooks send."""
 
 IdempotencyKey = Annotated[
     str, Header(alias="Idempotency-Key", description="The request's name: sent again, it is the same turn.")
@@ -49,7 +53,16 @@ async def hand_in(request: Request, caller: Caller, body: PromptBody, key: str) 
     user = caller.check_user(body.user_id)
     agent = caller.agent_for(body.agent_id)
     caller.check_agent(agent)
-    return await submit_for(caller, engine, body.prompt(user, agent, key))
+    prompt = replace(body.prompt(user, agent, key), depth=_depth_of(request))
+    return await submit_for(caller, engine, prompt)
+
+
+def _depth_of(request: Request) -> int:
+    """How many hooks away from a caller a prompt is: what a hook has called, and prompts in turn, sends it back."""
+    told = request.headers.get(DEPTH, "0")
+    if not (told.isascii() and told.isdigit() and len(told) < 4):
+        raise InvalidPrompt(f"{DEPTH} must be the number that a hook has sent")
+    return int(told)
 
 
 async def submit_for(caller: Caller, engine: Engine, prompt: Prompt) -> Ticket:

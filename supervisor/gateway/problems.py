@@ -49,6 +49,7 @@ _STATUSES: dict[type[BullpenError], int] = {
     NotAllowed: 403,
     errors.UnknownAgent: 404,
     errors.UnknownTarget: 404,
+    errors.GateRefused: 403,
     errors.AlreadyAnswered: 409,
     errors.RequestConflict: 409,
     TooLarge: 413,
@@ -68,6 +69,7 @@ _STATUSES: dict[type[BullpenError], int] = {
 """By kind; of a kind that is not named, that of the nearest class above it."""
 
 _NOT_AGAIN = (
+    errors.GateRefused,
     errors.RequestConflict,
     errors.AlreadyAnswered,
     errors.AcceptanceUnknown,

@@ -215,8 +215,8 @@ class Instance:
                 pass  # what follows is for the scheduler
             case stimuli.PlaceClaimed(slot):
                 self.clients.evict(slot)
-            case stimuli.SubmitPrompt(key, prompt, leaves_none_behind):
-                return verbs.submit(key, prompt, leaves_none_behind=leaves_none_behind)
+            case stimuli.SubmitPrompt(key, prompt, leaves_none_behind, turn_id):
+                return verbs.submit(key, prompt, leaves_none_behind=leaves_none_behind, turn_id=turn_id)
             case stimuli.QueueTurn(session, turn):
                 self.turns.put(session, turn)
             case stimuli.StopTurn(session, turn, reason):

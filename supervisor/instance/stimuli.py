@@ -255,6 +255,8 @@ class SubmitPrompt(Request[Turn]):
     prompt: Prompt
     leaves_none_behind: bool = False
     """A session that is opened for it is removed when its turn has ended."""
+    turn_id: str = ""
+    """Of the turn that it begins; empty when it has none yet."""
 
 
 @dataclass(frozen=True, slots=True)

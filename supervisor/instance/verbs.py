@@ -45,13 +45,13 @@ class Verbs:
 
     # Of sessions
 
-    def submit(self, key: SessionKey, prompt: Prompt, *, leaves_none_behind: bool) -> Turn:
+    def submit(self, key: SessionKey, prompt: Prompt, *, leaves_none_behind: bool, turn_id: str = "") -> Turn:
         core = self._core
         session = core.sessions.get(key)
         is_new = session is None
         if session is None:
             session = core.make_session(key, leaves_none_behind=leaves_none_behind)
-        turn = Turn(new_id(), str(uuid4()), key, prompt, session.conversation, at=core.clock.wall())
+        turn = Turn(turn_id or new_id(), str(uuid4()), key, prompt, session.conversation, at=core.clock.wall())
         self._turns.put(session, turn)
         if is_new:
             core.open_session(session)

@@ -53,7 +53,7 @@ def ask(
     if url or (common.templates is None and house.is_there(common)):
         words = _read_input() if text == "-" else _as_text(text)
         whose = user or ("" if url else "local")
-        prompt = Prompt(agent=agent, text=words, user=whose, session=session)
+        prompt = Prompt(agent=agent, text=words, user=whose, session=session, depth=_depth())
         raise typer.Exit(house.run_there(where, partial(ask_there, prompt)))
     settings, loaded = load(common)
     if agent not in {AUTO, *(template.name for template in loaded.templates)}:
@@ -62,7 +62,7 @@ def ask(
     settings.make_state_dir()
     log_to_file(settings.state_dir)
     words = _read_input() if text == "-" else _as_text(text)
-    prompt = Prompt(agent=agent, text=words, user=user or "local", session=session)
+    prompt = Prompt(agent=agent, text=words, user=user or "local", session=session, depth=_depth())
     raise typer.Exit(run(partial(ask_once, loaded.templates, settings, prompt)))
 
 
@@ -130,6 +130,12 @@ def chat(
     settings.make_state_dir()
     log_to_file(settings.state_dir)
     raise typer.Exit(run(partial(chat_here, loaded.templates, settings, talk)))
+
+
+def _depth() -> int:
+    """How many hooks away from a caller this is: of a program that a hook has started."""
+    told = os.environ.get("BULLPEN_HOOK_DEPTH", "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 4 else 0
 
 
 def _read_input() -> str:
