@@ -15,12 +15,13 @@ from anyio.abc import TaskGroup
 from supervisor.api.automation import Hook, OpenRun
 from supervisor.api.engine import Engine
 from supervisor.api.errors import JournalFailed
-from supervisor.api.events import HookFailed
+from supervisor.api.events import Event, HookFailed, InstanceClosed, InstanceOpened, TemplateChanged
 from supervisor.api.types import Archetype, Prompt, Question
 from supervisor.automation.automation import Automation
 from supervisor.automation.firing import Firing
 from supervisor.automation.ports import AnswerLinks, RunBook, Surroundings
 from supervisor.config.client_variables import resolve
+from supervisor.config.settings import hooks_for
 from supervisor.engine.threshold import Threshold
 from supervisor.engine.turn_registry import TurnRegistry
 from supervisor.instance.instance import Instance
@@ -73,6 +74,15 @@ def compose(
         links=links,
     )
     automation = Automation(engine, hooks, around, host.feed.publish, runs=host.keeps_queue)
+
+    settings = host.settings  # hooks of the host are those of the start
+
+    def follow_templates(event: Event) -> None:
+        """Hooks of a template are declared anew with it."""
+        if isinstance(event, TemplateChanged | InstanceOpened | InstanceClosed):
+            automation.declare(hooks_for(settings, [one.template for one in instances.values()]))
+
+    host.feed.listen(follow_templates)
     host.feed.listen(automation.hear)
     return automation
 

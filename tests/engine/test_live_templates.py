@@ -378,3 +378,17 @@ async def test_a_file_that_cannot_be_read_is_a_broken_edit(house: House) -> None
         os.mkfifo(path)
         await house.until_told(past.TemplateBroken)
         assert house.row().state is InstanceState.RUNNING
+
+
+async def test_hooks_of_a_saved_template_are_those_that_fire_from_then_on(house: House) -> None:
+    hook = "[{name: %s, on: 'session:opened', actions: [{type: shell, command: ['true']}]}]"
+    house.save("desk", hooks=hook % "before")
+    async with house.open():
+        house.save("desk", hooks=hook % "after")
+        house.save("other", hooks=hook % "new")
+        await house.until_told(past.TemplateChanged)
+        await house.until_told(past.InstanceOpened)
+        assert [row.name for row in await house.supervisor.hooks()] == ["after", "new"]
+        await house.ask("hello")
+        await until(lambda: house.supervisor.automation.log.tally("after").fired)
+        assert house.supervisor.automation.log.tally("before").fired == 0
