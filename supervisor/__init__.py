@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from supervisor.api.actor import Actor as Actor
     from supervisor.api.actor import acting as acting
     from supervisor.api.addressing import find_key as find_key
+    from supervisor.api.budgets import AtCeiling as AtCeiling
+    from supervisor.api.budgets import Budget as Budget
+    from supervisor.api.budgets import Measure as Measure
+    from supervisor.api.budgets import Scope as Scope
     from supervisor.api.changes import Changes as Changes
     from supervisor.api.codec import pack as pack
     from supervisor.api.engine import ConversationReader as ConversationReader
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     from supervisor.api.errors import NotAccepting as NotAccepting
     from supervisor.api.errors import NotRecorded as NotRecorded
     from supervisor.api.errors import OutcomeUnknown as OutcomeUnknown
+    from supervisor.api.errors import OverBudget as OverBudget
     from supervisor.api.errors import OverShare as OverShare
     from supervisor.api.errors import Refused as Refused
     from supervisor.api.errors import RequestConflict as RequestConflict
@@ -57,6 +62,7 @@ if TYPE_CHECKING:
     from supervisor.api.errors import one_sentence as one_sentence
     from supervisor.api.events import ActionTaken as ActionTaken
     from supervisor.api.events import ApprovalLost as ApprovalLost
+    from supervisor.api.events import BudgetNeared as BudgetNeared
     from supervisor.api.events import ClientEnding as ClientEnding
     from supervisor.api.events import ClientFailed as ClientFailed
     from supervisor.api.events import ClientGone as ClientGone

@@ -41,6 +41,8 @@ def check_prompt(prompt: object) -> Prompt:
         priority=_check_priority(prompt.priority),
         request=_check_request(prompt.request),
         depth=_check_depth(prompt.depth),
+        provider=check_words(prompt.provider, "the name of a provider"),
+        model=check_words(prompt.model, "the name of a model"),
     )
 
 

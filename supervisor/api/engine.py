@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Protocol, Self
 
+from supervisor.api.budgets import Budget
 from supervisor.api.changes import Changes
 from supervisor.api.entries import Cursor, Glimpse, Reading
 from supervisor.api.events import ActionTaken, Event
@@ -121,6 +122,9 @@ class Engine(Protocol):
         """The last `count` verbs of operators, of this run and of earlier ones, oldest first: what was done, to what,
         by whom, from where and when. At most 10,000. Raises `JournalFailed`."""
 
+    async def budgets(self) -> tuple[Budget, ...]:
+        """Every ceiling of the day and how it stands, the fullest first, at most 500."""
+
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         """Which agent a prompt of this text is for, of these or of all, and why. Sends nothing. Raises
         `NoAgentMatches`, or `InvalidPrompt` for what is no prompt."""
@@ -128,8 +132,8 @@ class Engine(Protocol):
     # Prompts
 
     async def submit(self, prompt: Prompt) -> Ticket:
-        """Takes a prompt in. Raises `UnknownAgent`, `InvalidId`, `InvalidPrompt`, `NotAccepting`, `Saturated` or
-        `OverShare`.
+        """Takes a prompt in. Raises `UnknownAgent`, `InvalidId`, `InvalidPrompt`, `NotAccepting`, `Saturated`,
+        `OverShare` or `OverBudget`.
 
         A prompt that names no agent goes on in the user's session of that name, if one agent has it, else to the agent
         that `route` tells; raises `NoAgentMatches`. What became of it stands in `Prompt.route` of its turn.

@@ -118,6 +118,15 @@ class OverShare(Refused):
         super().__init__(message)
 
 
+class OverBudget(Refused):
+    """Raised when a ceiling of the day is reached (`[budgets]`, or `budget` of a template)."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        self.retry_after = retry_after
+        """Seconds until the day turns; fewer where only turns under way keep it out."""
+        super().__init__(message)
+
+
 class RequestConflict(Refused):
     """Raised when a request is handed in under a name that another request of that user has (`Prompt.request`)."""
 

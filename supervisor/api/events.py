@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from supervisor.api.budgets import Budget
 from supervisor.api.types import FailureKind, InstanceState, Outcome, Question, QuestionOutcome, Route, Source
 
 
@@ -200,6 +201,13 @@ class RecordLost(Event):
     """Something cannot be kept in the journal, or read from it, because of a value in it. Nothing else is affected."""
 
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetNeared(Event):
+    """Four fifths of a ceiling are spent, or all of it (`budget.is_reached`); once for each and day."""
+
+    budget: Budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

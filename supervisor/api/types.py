@@ -112,6 +112,8 @@ class WhyWaiting(StrEnum):
     """A client is being started for this turn."""
     QUESTION = "question"
     """The session's running turn waits for a human answer."""
+    BUDGET = "budget"
+    """A ceiling of the day is reached, and the operator is asked whether it may run."""
 
 
 class SlotState(StrEnum):
@@ -287,6 +289,10 @@ class Prompt:
     request: str = ""
     """The caller's name for this request (an idempotency key), of its user's own; empty when it has none. Handed in
     again with the same words it is the turn that it was the first time."""
+    provider: str = ""
+    """The provider to use, by its name; empty for the session's own."""
+    model: str = ""
+    """The model to use; empty for the session's own."""
     route: Route | None = None
     """Why the agent was chosen. bullpen says it; what a caller says of it is passed over."""
     depth: int = 0
@@ -390,6 +396,8 @@ class QuestionKind(StrEnum):
     """May this tool run?"""
     CHOICE = "choice"
     """AskUserQuestion: the agent wants one of several answers."""
+    BUDGET = "budget"
+    """May this turn run beyond what may be spent today? bullpen itself asks, and only an operator may answer."""
 
 
 class QuestionOutcome(StrEnum):

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from supervisor.config.budgets import TemplateBudget
 from supervisor.config.byte_sizes import Memory
 from supervisor.config.durations import Limit, PositiveLimit, PositiveSeconds, Seconds
 from supervisor.config.field_types import Count, PositiveCount
@@ -89,6 +90,9 @@ class Limits(Keys):
     concurrency: Concurrency = Field(default_factory=Concurrency, description="How much runs at the same time.")
     pool: PoolLimits = Field(default_factory=PoolLimits, description="The clients behind the instance.")
     queue: QueueLimits = Field(default_factory=QueueLimits, description="What may wait, and for how long.")
+    budget: TemplateBudget = Field(
+        default_factory=TemplateBudget, description="What all its turns together may cost in a day."
+    )
     question_ttl: PositiveSeconds = Field(
         default=3600, description="How long an agent's question waits for an answer before it expires."
     )

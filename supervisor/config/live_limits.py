@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_snake
 
 from supervisor.api.errors import Refused
 from supervisor.api.types import Archetype
+from supervisor.config.budgets import BudgetSettings, Ceilings, parse_amount, parse_whole, spell_amount
 from supervisor.config.byte_sizes import parse_budget, parse_memory, spell_memory
 from supervisor.config.contradictions import contradictions
 from supervisor.config.durations import parse_duration, parse_limit, spell_duration
@@ -45,7 +46,15 @@ INSTANCE_LIMITS = tuple(".".join(location) for location in LIMITS if location !=
 """As templates spell them: `concurrency.maxSessions`, `pool.idleTtl`, `questionTtl` and so on. `onRestart` is missing:
 it counts at the next start, for which it has to stand in a file."""
 
-HOST_LIMITS = tuple(name for name in Settings.model_fields if name not in _READ_AT_THE_START)
+BUDGET_LIMITS = tuple(
+    f"budgets.{scope}.{name}" for scope in BudgetSettings.model_fields for name in Ceilings.model_fields
+)
+"""`budgets.user.cost_per_day` and so on."""
+
+HOST_LIMITS = (
+    *(name for name in Settings.model_fields if name not in {*_READ_AT_THE_START, "budgets"}),
+    *BUDGET_LIMITS,
+)
 """As `bullpen.toml` spells them: `max_agents`, `memory_budget` and so on."""
 
 _short = [name.rpartition(".")[2] for name in INSTANCE_LIMITS]
@@ -62,6 +71,8 @@ _SPELLERS: dict[object, Callable[[Any], str]] = {
     parse_limit: spell_duration,
     parse_budget: spell_memory,
     parse_memory: spell_memory,
+    parse_amount: spell_amount,
+    parse_whole: spell_amount,
 }
 """What writes a value so that its reader gives the same value again."""
 
@@ -90,6 +101,8 @@ def adjust_template(template: Template, name: str, value: str) -> Template:
 def adjust_settings(settings: Settings, name: str, value: str) -> Settings:
     """The settings with one limit of the host changed. Raises `Refused` like `adjust_template`."""
     limit = _host_limit(name)
+    if limit in BUDGET_LIMITS:
+        return _adjust_budget(settings, limit, value)
     written: dict[str, Any] = {one: getattr(settings, one) for one in settings.model_fields_set}
     _put(written, limit, value)
     read = _validate(Settings, written)
@@ -97,6 +110,18 @@ def adjust_settings(settings: Settings, name: str, value: str) -> Settings:
     if limit not in read.model_fields_set:
         result.model_fields_set.discard(limit)
     return result
+
+
+def _adjust_budget(settings: Settings, limit: str, value: str) -> Settings:
+    _, scope, key = limit.split(".")
+    budgets = settings.budgets
+    written = {name: getattr(budgets, name).model_dump(exclude_unset=True) for name in budgets.model_fields_set}
+    _put(written.setdefault(scope, {}), key, value)
+    try:
+        read = BudgetSettings.model_validate(written)
+    except ValidationError as error:
+        raise Refused(f"budgets.{describe(error.errors()[0], BudgetSettings)}") from error
+    return settings.model_copy(update={"budgets": read})
 
 
 def take_max_wait(template: Template, before: Settings, after: Settings) -> Template:
@@ -150,7 +175,12 @@ def describe_limits(template: Template) -> dict[str, str]:
 
 def describe_host_limits(settings: Settings) -> dict[str, str]:
     """Every limit of the host as people write it. `max_wait` is `default` while every template says its own."""
-    found = {limit: _spell(Settings, limit, getattr(settings, limit)) for limit in HOST_LIMITS}
+    found = {
+        limit: _spell(Settings, limit, getattr(settings, limit)) for limit in HOST_LIMITS if limit not in BUDGET_LIMITS
+    }
+    for limit in BUDGET_LIMITS:
+        _, scope, key = limit.split(".")
+        found[limit] = _spell(Ceilings, key, getattr(getattr(settings.budgets, scope), key))
     if "max_wait" not in settings.model_fields_set:
         found["max_wait"] = DEFAULT
     return found
@@ -192,6 +222,8 @@ def _host_limit(name: str) -> str:
     known = to_snake(name.strip())
     if known in HOST_LIMITS:
         return known
+    if within := [limit for limit in HOST_LIMITS if limit.startswith(f"{known}.")]:
+        raise Refused(f"{known} is not one limit; change one of {', '.join(within)}")
     if known == "instances":
         raise Refused("instances is not one limit; change a limit of the instance itself")
     if known in _READ_AT_THE_START:

@@ -25,6 +25,7 @@ from supervisor.config.automation import (
     make_schedules,
     unknown_targets,
 )
+from supervisor.config.budgets import BudgetSettings
 from supervisor.config.byte_sizes import default_budget, parse_budget
 from supervisor.config.contradictions import contradictions
 from supervisor.config.durations import Limit, PositiveSeconds, Seconds
@@ -142,6 +143,9 @@ class Settings(BaseModel):
     gateway: GatewaySettings = Field(
         default_factory=GatewaySettings, description="Where the door listens besides its socket, and for whom."
     )
+    budgets: BudgetSettings = Field(
+        default_factory=BudgetSettings, description="What may be spent in a day, and for whom."
+    )
     routing: RoutingSettings = Field(
         default_factory=RoutingSettings, description="Where prompts go that name no agent."
     )
@@ -254,6 +258,7 @@ def _change(template: Template, changes: Overrides) -> Template:
             "concurrency": template.concurrency.model_copy(update=_set_in(changes.concurrency)),
             "pool": template.pool.model_copy(update=_set_in(changes.pool)),
             "queue": template.queue.model_copy(update=_set_in(changes.queue)),
+            "budget": template.budget.model_copy(update=_set_in(changes.budget)),
         }
     )
 

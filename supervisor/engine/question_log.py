@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from supervisor.api import events as past
 from supervisor.api.entries import QuestionClosed, QuestionPosed
-from supervisor.api.types import Question, QuestionOutcome
+from supervisor.api.types import Question, QuestionKind, QuestionOutcome
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.instance.stimuli import QuestionCameBack
@@ -22,19 +22,21 @@ class QuestionBook:
         self._host = host
 
     def question_asked(self, question: Question) -> None:
-        conversation = self._session(question).conversation
-        conversation.append(QuestionPosed(at=question.asked_at, turn_id=question.turn_id, question=question))
+        if question.kind is not QuestionKind.BUDGET:  # which is between bullpen and its operator
+            posed = QuestionPosed(at=question.asked_at, turn_id=question.turn_id, question=question)
+            self._session(question).conversation.append(posed)
         self._host.journal.note_question(question)
         self._host.feed.touch_questions()
         self._host.feed.publish(past.QuestionAsked(at=question.asked_at, question=question, **_ids(question)))
 
     def question_settled(self, question: Question, outcome: QuestionOutcome, by: str, words: str) -> None:
         now = self._host.clock.wall()
-        self._session(question).conversation.append(
-            QuestionClosed(
-                at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words, by=by
+        if question.kind is not QuestionKind.BUDGET:
+            self._session(question).conversation.append(
+                QuestionClosed(
+                    at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words, by=by
+                )
             )
-        )
         self._host.journal.settle_question(question.id, now, outcome, by, words)
         self._host.feed.touch_questions()
         self._host.feed.publish(

@@ -30,6 +30,7 @@ from supervisor.engine.automation import AutomationTask, compose
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.engine.live_templates import LiveTemplates, find_changes
 from supervisor.engine.memory_sampler import Census
+from supervisor.engine.purse import Purse
 from supervisor.engine.question_log import QuestionBook
 from supervisor.engine.roster import Roster
 from supervisor.engine.template_watch import TemplateWatch
@@ -55,6 +56,7 @@ from supervisor.scheduling.admission import HostRoom
 from supervisor.sessions.daily_usage import midnight
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.slot import Slot
+from supervisor.sessions.spending import places_of
 from supervisor.text.values import in_words
 from supervisor.tools.registry import Tools
 
@@ -124,6 +126,8 @@ class Runtime:
         self._host.eraser = Eraser(self._host, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
         self._name = name
         self._turns = TurnRegistry(self._host, self.view, on_end=self._notice_emptiness)
+        self._purse = Purse(self._instances, self._host, is_estimate=endpoint not in ("", "api.anthropic.com"))
+        self._host.look_at_budgets = self._purse.look
         self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
         self._tools = Tools()
@@ -231,6 +235,9 @@ class Runtime:
         await anyio.to_thread.run_sync(clear_start_files, self.settings.state_dir / FOLDER)
         earlier = await journal.past(midnight(self._clock.wall()))
         self._host.today.add(earlier.used, self._clock.wall())
+        for sums in earlier.spent:
+            places = places_of(sums.key, sums.user, sums.provider)
+            self._host.spending.restore(places, *sums[3:], self._clock.wall())
         self._past = tell_past(earlier)
         taken = Restart(self._instances, self._host, self._offers, self._turns.add).take_over(loaded)
         for gist in earlier.gists:

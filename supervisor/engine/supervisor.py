@@ -17,6 +17,7 @@ import anyio.to_thread
 from supervisor.api import events as past
 from supervisor.api.actor import current_actor
 from supervisor.api.addressing import find_key
+from supervisor.api.budgets import Budget
 from supervisor.api.checks import (
     check_agents,
     check_answer,
@@ -98,6 +99,9 @@ class Supervisor(Runtime):
     async def past(self) -> tuple[past.Event, ...]:
         return self._past
 
+    async def budgets(self) -> tuple[Budget, ...]:
+        return self._purse.budgets()
+
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         return self._choice.route(check_text(text), check_agents(agents))
 
@@ -139,17 +143,18 @@ class Supervisor(Runtime):
             return self._take_in(instance, key, prompt, turn_id)
 
     def _take_in(self, instance: Instance, key: SessionKey, prompt: Prompt, turn_id: str = "") -> Ticket:
-        self._check_acceptance(instance, key, prompt)
+        held_for = self._check_acceptance(instance, key, prompt)
         is_single_call = instance.archetype is Archetype.TOOL and not prompt.session
         depths = self.automation.depths
         depths.opening = prompt.depth
-        turn = instance.handle(stimuli.SubmitPrompt(key, prompt, is_single_call, turn_id))
+        turn = instance.handle(stimuli.SubmitPrompt(key, prompt, is_single_call, turn_id, held_for))
         depths.opening = 0
         self._turns.add(turn)
         return turn.ticket
 
-    def _check_acceptance(self, instance: Instance, key: SessionKey, prompt: Prompt) -> None:
-        """Raises what keeps it from being accepted now."""
+    def _check_acceptance(self, instance: Instance, key: SessionKey, prompt: Prompt) -> str:
+        """Raises what keeps it from being accepted now. What the operator is asked before it runs, in words; mostly
+        empty."""
         if self._stopping.is_set():
             raise NotAccepting("bullpen is stopping")
         if not instance.is_accepting:
@@ -160,6 +165,7 @@ class Supervisor(Runtime):
         if prompt.user in self._forgotten:
             raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
         self._check_room(instance, session, prompt)
+        return self._purse.check(key, prompt, prompt.provider)
 
     async def ticket(self, turn_id: str) -> Ticket:
         self._check_running()
@@ -423,6 +429,7 @@ class Supervisor(Runtime):
         finally:
             self._feed.forget(user)
             self.automation.log.forget(user)
+            self._host.spending.forget(user)
             self._forgotten.discard(user)
 
     # Finding

@@ -15,6 +15,7 @@ from supervisor.api.types import Prompt, TurnState, TurnView
 from supervisor.engine.view import View
 from supervisor.instance.shared import HostContext
 from supervisor.journal import TurnRecord
+from supervisor.sessions.spending import places_of
 from supervisor.sessions.ticket import PromptTicket, RecordedTicket
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import one_line
@@ -52,10 +53,12 @@ class TurnRegistry:
         self._tickets[turn.id] = turn.ticket
         if turn.prompt.request:
             self._requests[turn.prompt.user, turn.prompt.request] = turn.ticket
+        self._host.spending.begin(places_of(turn.key, turn.prompt.user, turn.prompt.provider))
         turn.on_end(lambda: self._remove(turn))
 
     def _remove(self, turn: Turn) -> None:
         del self._live[turn.id]
+        self._host.spending.leave(places_of(turn.key, turn.prompt.user, turn.prompt.provider))
         if turn.is_prompt:
             whose = (turn.key.instance, turn.prompt.user)
             self._prompts[whose] -= 1

@@ -43,6 +43,11 @@ class Caller(NamedTuple):
         # What an operator does may be about any agent: a token that is for one agent has none of it.
         return not self.agent and self.role in (Role.OPERATOR, Role.READ_ONLY)
 
+    @property
+    def may_spend(self) -> bool:
+        """Whether it may let a turn run beyond a budget."""
+        return self.role is Role.OPERATOR and not self.agent
+
     def check_operator(self, *, changes: bool) -> None:
         """Raises `NotAllowed`."""
         if self.sees_host and (self.role is Role.OPERATOR or not changes):

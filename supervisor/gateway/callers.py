@@ -23,7 +23,7 @@ from supervisor.gateway.live_response import LiveResponse
 from supervisor.gateway.mirror import Mirror
 from supervisor.gateway.names import Name
 from supervisor.gateway.packed import Packed
-from supervisor.gateway.problems import problem
+from supervisor.gateway.problems import NotAllowed, problem
 from supervisor.gateway.turn_events import Mark, TurnEvents, describe_outcome, describe_route, read_mark
 
 router = APIRouter()
@@ -189,6 +189,8 @@ async def withdraw(request: Request, caller: AnyCaller, turn_id: Name) -> Json:
 async def answer(request: Request, caller: AnyCaller, question_id: Name, body: AnswerBody) -> None:
     caller.check_prompts()
     engine = engine_of(request)
+    if not caller.may_spend and mirror_of(request).is_about_budget(question_id):
+        raise NotAllowed("whether a turn may run beyond the budget is an operator's to say")
     if not caller.reaches_all:
         # A closed question is as little another's to know of as an open one.
         key = mirror_of(request).session_of(question_id)

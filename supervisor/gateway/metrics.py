@@ -9,6 +9,7 @@ import anyio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from supervisor.api.budgets import Budget, Scope
 from supervisor.api.events import ClientGone, ClientStarted, Event, TemplateChanged, TurnFinished, TurnStarted
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import SlotState, Usage, outcome_word
@@ -54,6 +55,12 @@ class Metrics:
             "bullpen_first_token_seconds", "From start to first word.", by, buckets=_SECONDS, registry=registry
         )
         self._lag = Gauge("bullpen_event_loop_lag_seconds", "How late the event loop was last.", registry=registry)
+        self._budgets = Gauge(
+            "bullpen_budget_share",
+            "Of a day's ceiling, what is spent.",
+            ["scope", "name", "measure"],
+            registry=registry,
+        )
         self._info = Gauge("bullpen_build_info", "1.", ["version"], registry=registry)
 
     async def look_at_the_loop(self) -> None:
@@ -89,8 +96,12 @@ class Metrics:
         self._tokens.labels(name, "cache").inc(usage.cache_tokens)
         self._cost.labels(name).inc(usage.cost_usd)
 
-    def expose(self, snapshot: Snapshot) -> tuple[bytes, str]:
+    def expose(self, snapshot: Snapshot, budgets: Iterable[Budget] = ()) -> tuple[bytes, str]:
         """The text of all of them, and its media type."""
+        self._budgets.clear()
+        for one in budgets:
+            if one.scope not in (Scope.USER, Scope.SESSION):
+                self._budgets.labels(one.scope.value, one.name, one.measure.value).set(one.share)
         self._info.labels(snapshot.host.version).set(1)
         for row in snapshot.instances:
             states = [client.state for client in snapshot.clients if client.instance == row.name]

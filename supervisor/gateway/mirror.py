@@ -12,7 +12,7 @@ from supervisor.api.changes import Changes
 from supervisor.api.engine import Engine, FeedReader
 from supervisor.api.events import Event, QuestionAsked
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot, WaitingTurn
-from supervisor.api.types import Question, SessionKey
+from supervisor.api.types import Question, QuestionKind, SessionKey
 
 PAUSE = 0.05
 """Seconds between two looks at what has changed."""
@@ -80,6 +80,11 @@ class Mirror:
         remembered."""
         self.catch_up()
         return self._asked.get(question_id)
+
+    def is_about_budget(self, question_id: str) -> bool:
+        """Whether that question is open, and asks for more than may be spent."""
+        self.catch_up()
+        return any(one.id == question_id and one.kind is QuestionKind.BUDGET for one in self._questions)
 
     @contextmanager
     def watching(self, key: SessionKey, call: Callable[[], None]) -> Iterator[None]:

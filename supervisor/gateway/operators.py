@@ -91,6 +91,13 @@ async def audit(request: Request, caller: Operator, count: Annotated[int, Query(
     return Packed(await engine_of(request).audit(count))
 
 
+@router.get(
+    "/budgets", summary="What may be spent in a day, and what has been.", response_class=Packed, responses=PACKED | SEEN
+)
+async def budgets(request: Request, caller: Operator) -> Response:
+    return Packed(await engine_of(request).budgets())
+
+
 @router.get("/instances", summary="The instances.", response_class=Packed, responses=PACKED | SEEN)
 async def instances(request: Request, caller: Operator) -> Response:
     return Packed(mirror_of(request).snapshot().instances)

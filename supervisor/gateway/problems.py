@@ -57,6 +57,7 @@ _STATUSES: dict[type[BullpenError], int] = {
     errors.InvalidPrompt: 422,
     errors.NoAgentMatches: 422,
     errors.OverShare: 429,
+    errors.OverBudget: 429,
     errors.Saturated: 503,
     errors.NotAccepting: 503,
     errors.NotRecorded: 503,
@@ -100,11 +101,11 @@ def tell(error: BullpenError) -> JsonAnswer:
     status, headers = status_of(error), {}
     if isinstance(error, NotIdentified):
         headers["WWW-Authenticate"] = 'Bearer realm="bullpen"'
-    if isinstance(error, errors.Saturated | errors.OverShare):
+    if isinstance(error, errors.Saturated | errors.OverShare | errors.OverBudget):
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     elif status == 503 and not isinstance(error, _NOT_AGAIN):
         headers["Retry-After"] = str(STALE_RETRY)
-    if isinstance(error, _NOT_AGAIN):
+    if isinstance(error, (*_NOT_AGAIN, errors.OverBudget)):
         headers["X-Should-Retry"] = "false"
     fields = {name: value for name, value in vars(error).items() if not name.startswith("_")}
     return problem(status, kind_of(error), str(error), headers, **({"fields": fields} if fields else {}))

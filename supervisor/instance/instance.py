@@ -215,8 +215,12 @@ class Instance:
                 pass  # what follows is for the scheduler
             case stimuli.PlaceClaimed(slot):
                 self.clients.evict(slot)
-            case stimuli.SubmitPrompt(key, prompt, leaves_none_behind, turn_id):
-                return verbs.submit(key, prompt, leaves_none_behind=leaves_none_behind, turn_id=turn_id)
+            case stimuli.HoldOver(session, turn, refused):
+                self.turns.end_hold(session, turn, refused)
+            case stimuli.SubmitPrompt(key, prompt, leaves_none_behind, turn_id, held_for):
+                return verbs.submit(
+                    key, prompt, leaves_none_behind=leaves_none_behind, turn_id=turn_id, held_for=held_for
+                )
             case stimuli.QueueTurn(session, turn):
                 self.turns.put(session, turn)
             case stimuli.StopTurn(session, turn, reason):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 
+from supervisor.api.events import Event
 from supervisor.api.snapshot import DiskUse
 from supervisor.clock import Clock
 from supervisor.config.settings import Settings
@@ -21,6 +22,7 @@ from supervisor.scheduling.admission import HostRoom
 from supervisor.sessions.daily_usage import Today
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.slot import Slot
+from supervisor.sessions.spending import Place, Spending
 
 
 @dataclass(slots=True)
@@ -48,6 +50,10 @@ class HostContext:
     """Of all clients that end."""
     today: Today = field(default_factory=Today)
     """What all instances have used."""
+    spending: Spending = field(default_factory=Spending)
+    """By user, session, instance and provider, for the budgets."""
+    look_at_budgets: Callable[[tuple[Place, ...]], Iterable[Event]] = lambda places: ()
+    """Which ceilings have come near since it was called last, of those whose spending has grown."""
     disk: DiskUse | None = None
     """As last measured; None before that."""
     disk_measured_at: float | None = None

@@ -159,6 +159,15 @@ class QuestionOver(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class HoldOver(Fact):
+    """The operator was asked whether a turn may run beyond a budget; `refused` says why not, in words."""
+
+    session: Session
+    turn: Turn
+    refused: str
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionCameBack(Fact):
     """A question whose client was freed has ended. `call` is what was asked for (`tool_calls.call_of`)."""
 
@@ -257,6 +266,8 @@ class SubmitPrompt(Request[Turn]):
     """A session that is opened for it is removed when its turn has ended."""
     turn_id: str = ""
     """Of the turn that it begins; empty when it has none yet."""
+    held_for: str = ""
+    """Why the operator is asked before it runs, in words; mostly empty."""
 
 
 @dataclass(frozen=True, slots=True)

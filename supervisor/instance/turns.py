@@ -8,12 +8,13 @@ from uuid import uuid4
 from supervisor.api import events as past
 from supervisor.api.errors import JournalFailed, Suspended
 from supervisor.api.ids import new_id
-from supervisor.api.types import InstanceState, Interrupted, Outcome, Prompt, SessionKey, Source
+from supervisor.api.types import Cancelled, InstanceState, Interrupted, Outcome, Prompt, SessionKey, Source
 from supervisor.instance.core import InstanceCore
-from supervisor.instance.stimuli import Handle, OutcomeRecorded, OutcomeReplaced, PromptRecorded
+from supervisor.instance.stimuli import Handle, HoldOver, OutcomeRecorded, OutcomeReplaced, PromptRecorded
 from supervisor.process.end_reason import EndReason
 from supervisor.sessions.records import record_turn
 from supervisor.sessions.session import Session
+from supervisor.sessions.spending import places_of
 from supervisor.sessions.turn import Turn
 
 COMPACT = "/compact"
@@ -64,7 +65,9 @@ class Turns:
         if not turn.is_recorded:
             # Before anything is changed: a value that cannot be noted has changed nothing then.
             record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
-            is_next = not len(session.mailbox) and not turn.replays and self._may_begin_at_once(session)
+            is_next = (
+                not len(session.mailbox) and not (turn.replays or turn.is_held) and self._may_begin_at_once(session)
+            )
             if is_next:  # accepted and begun in one transaction
                 record = record._replace(started_at=self._host.clock.wall())
             self._host.journal.accept_turn(record, lambda error: self._handle(PromptRecorded(session, turn, error)))
@@ -102,9 +105,29 @@ class Turns:
         else:
             turn.note_recorded()
             self._core.publish(past.TurnQueued, session, turn, source=turn.prompt.source, route=turn.prompt.route)
+            if turn.is_held:
+                self._hold(session, turn)
         self.note_readiness(session)
         if error is not None and session.is_blank:
             self._core.remove_session(session)
+
+    def _hold(self, session: Session, turn: Turn) -> None:
+        """Puts it to the operator, who is told by the answer's deadline too whether it may run."""
+        words, ttl = turn.held_for or "what may be spent in a day was reached", self._core.template.question_ttl
+        self._host.pending_questions.ask_about_budget(
+            session, turn.id, words, ttl, lambda refused: self._handle(HoldOver(session, turn, refused))
+        )
+
+    def end_hold(self, session: Session, turn: Turn, refused: str) -> None:
+        """The operator lets a turn run, or not."""
+        if not turn.is_held or turn not in session.mailbox:
+            return  # withdrawn in the meantime
+        turn.is_held = False
+        if refused:
+            self.drop(session, turn, Cancelled(refused))
+            return
+        self._host.journal.release_turn(turn.id)
+        self.note_readiness(session)
 
     def _may_begin_at_once(self, session: Session) -> bool:
         """Nothing but the record keeps the session's next turn from its own, warm client: what the scheduler does with
@@ -127,6 +150,7 @@ class Turns:
     def suspend(self, session: Session, turn: Turn) -> None:
         """Leaves a turn that waits to the next run: the journal has it."""
         self._take_out(session, turn)
+        self._host.pending_questions.lose_about(session, turn.id)
         turn.withdraw(Suspended("bullpen stops: the prompt is kept, and runs when it starts again"))
         self._core.publish(past.TurnSuspended, session, turn)
         self.note_readiness(session)
@@ -137,6 +161,7 @@ class Turns:
         if turn.begins_when_recorded:
             self._host.journal.put_back_turn(turn.id)
         self._count(turn, -1)
+        self._host.pending_questions.lose_about(session, turn.id)
         self._host.pending_questions.approvals.note_turn_over(session, turn.id)
         self._record_end(turn, outcome)
         self._core.publish(past.TurnFinished, session, turn, outcome=outcome)
@@ -212,12 +237,17 @@ class Turns:
         if usage := getattr(outcome, "usage", None):
             self._host.today.add(usage, now)
             self._host.feed.touch_host()
+        places = places_of(turn.key, turn.prompt.user, turn.served)
+        self._host.spending.add(places, outcome, now)
+        for event in self._host.look_at_budgets(places):
+            self._host.feed.publish(event)
         self._host.journal.end_turn(
             turn.id,
             now,
             outcome,
             lambda: self._handle(OutcomeRecorded(turn)),
             lambda replacement: self._handle(OutcomeReplaced(turn, replacement)),
+            served=turn.served,
         )
 
     def leave_to_next_run(self, session: Session, turn: Turn) -> None:

@@ -45,13 +45,17 @@ class Verbs:
 
     # Of sessions
 
-    def submit(self, key: SessionKey, prompt: Prompt, *, leaves_none_behind: bool, turn_id: str = "") -> Turn:
+    def submit(
+        self, key: SessionKey, prompt: Prompt, *, leaves_none_behind: bool, turn_id: str = "", held_for: str = ""
+    ) -> Turn:
         core = self._core
         session = core.sessions.get(key)
         is_new = session is None
         if session is None:
             session = core.make_session(key, leaves_none_behind=leaves_none_behind)
-        turn = Turn(turn_id or new_id(), str(uuid4()), key, prompt, session.conversation, at=core.clock.wall())
+        now, is_held = core.clock.wall(), bool(held_for)
+        turn = Turn(turn_id or new_id(), str(uuid4()), key, prompt, session.conversation, at=now, is_held=is_held)
+        turn.held_for = held_for
         self._turns.put(session, turn)
         if is_new:
             core.open_session(session)

@@ -87,7 +87,8 @@ _KEY = "instance = ? AND user = ? AND session = ?"
 
 ACCEPT_TURN = f"INSERT INTO turns ({TURN_COLUMNS}) VALUES ({_marks(TURN_COLUMNS)}) ON CONFLICT (id) DO NOTHING"
 START_TURN = "UPDATE turns SET started_at = ? WHERE id = ?"
-END_TURN = "UPDATE turns SET ended_at = ?, outcome = ?, result = ? WHERE id = ? AND outcome = ''"
+END_TURN = "UPDATE turns SET ended_at = ?, outcome = ?, result = ?, served = ? WHERE id = ? AND outcome = ''"
+RELEASE_TURN = "UPDATE turns SET held = 0 WHERE id = ?"
 
 KEEP_SESSION = (
     f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES ({_marks(SESSION_COLUMNS)}) "
@@ -149,10 +150,18 @@ OF_USER = {
     "sessions": "user = :user",
     "actions": "instr(target, '/' || :user || '/') > 0",
     "clients": "user = :user",
+    "spending": "user = :user OR owner = :user",
 }
 """What each table holds of one user, in an order in which it can be deleted: what was said is found by its turns. In a
 conversation that users share, those of the user's own turns."""
-FORGET_USER = tuple(f"DELETE FROM {table} WHERE {which}" for table, which in OF_USER.items())
+_SUMS = "day, instance, owner, session, user, provider, cost, tokens, turns, first_at"
+_KEEP_SUMS = f"""INSERT INTO spending ({_SUMS})
+SELECT day, instance, '', '', '', provider, sum(cost), sum(tokens), sum(turns), min(first_at) FROM spending
+WHERE {OF_USER["spending"]} GROUP BY day, instance, provider
+ON CONFLICT DO UPDATE SET cost = cost + excluded.cost, tokens = tokens + excluded.tokens,
+turns = turns + excluded.turns, first_at = min(first_at, excluded.first_at)"""
+"""What a person has spent is nobody's from then on, and stays in the sums of the others."""
+FORGET_USER = (_KEEP_SUMS, *(f"DELETE FROM {table} WHERE {which}" for table, which in OF_USER.items()))
 COUNT_USER = {table: f"SELECT count(*) FROM {table} WHERE {which}" for table, which in OF_USER.items()}
 SHARED_WITH = "SELECT DISTINCT instance FROM turns WHERE prompt_user = :user AND user <> :user ORDER BY instance"
 
@@ -162,6 +171,7 @@ theirs, a turn is accepted before it starts and ends, and entries go by number."
 
 PRUNE = (
     "DELETE FROM actions WHERE at < ?",
+    "DELETE FROM spending WHERE day < date(?, 'unixepoch', 'localtime')",
     "DELETE FROM questions WHERE outcome <> '' AND settled_at < ?",
     "DELETE FROM offers WHERE settled <> '' AND settled_at < ?",
     "DELETE FROM turns WHERE outcome <> '' AND ended_at < ? "

@@ -55,6 +55,18 @@ class PastGist(NamedTuple):
     """The end of the last reply."""
 
 
+class PastSpending(NamedTuple):
+    """Of one day."""
+
+    key: SessionKey
+    user: str
+    provider: str
+    cost: float
+    tokens: int
+    turns: int
+    first_at: float
+
+
 class Past(NamedTuple):
     turns: tuple[PastTurn, ...] = ()
     """Ended ones, oldest first."""
@@ -63,6 +75,8 @@ class Past(NamedTuple):
     gists: tuple[PastGist, ...] = ()
     used: Usage = Usage()
     """By turns that ended since the given second."""
+    spent: tuple[PastSpending, ...] = ()
+    """On the day that began with it."""
 
 
 _TURNS = f"""
@@ -92,6 +106,10 @@ WHERE ended_at >= ?
 """
 
 
+_SPENT = """SELECT instance, owner, session, user, provider, cost, tokens, turns, first_at FROM spending
+WHERE day = date(?, 'unixepoch', 'localtime')"""
+
+
 async def read_past(connection: aiosqlite.Connection, path: Path, since: float) -> Past:
     """`since` is the Unix second from which on usage is summed up. What cannot be read is left out.
 
@@ -102,6 +120,7 @@ async def read_past(connection: aiosqlite.Connection, path: Path, since: float) 
         actions = await connection.execute_fetchall(ACTIONS, (MOST_EVENTS,))
         gists = await connection.execute_fetchall(_GISTS)
         ((*used,),) = await connection.execute_fetchall(_USED, (since,))
+        spent = await connection.execute_fetchall(_SPENT, (since,))
     except sqlite3.Error as error:
         raise unusable(path, error) from error
     return Past(
@@ -109,6 +128,7 @@ async def read_past(connection: aiosqlite.Connection, path: Path, since: float) 
         tuple(reversed([action for row in actions if (action := read_action(tuple(row)[1:])) is not None])),
         tuple(gist for row in gists if (gist := _read_gist(tuple(row))) is not None),
         Usage(*(value or 0 for value in used)),
+        tuple(one for row in spent if (one := _read_spending(tuple(row))) is not None),
     )
 
 
@@ -120,6 +140,15 @@ def _read_turn(row: tuple[Any, ...]) -> PastTurn | None:
         return PastTurn(turn_id, SessionKey(*key), bounds.moment(ended_at), unpack_outcome(word, result))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _read_spending(row: tuple[Any, ...]) -> PastSpending | None:
+    *names, cost, tokens, turns, first_at = row
+    if not _are_texts(names):
+        return None
+    instance, owner, session, user, provider = names
+    sums = bounds.dollars(cost), bounds.count(tokens), bounds.count(turns)
+    return PastSpending(SessionKey(instance, owner, session), user, provider, *sums, bounds.moment(first_at))
 
 
 def read_action(row: tuple[Any, ...]) -> PastAction | None:

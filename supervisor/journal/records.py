@@ -58,6 +58,8 @@ class TurnRecord(NamedTuple):
     started_at: float | None = None
     ended_at: float | None = None
     outcome: Outcome | None = None
+    is_held: bool = False
+    """It waits for the operator: a budget is reached."""
 
 
 class ClientRecord(NamedTuple):
@@ -136,7 +138,8 @@ SESSION_COLUMNS = (
 )
 TURN_COLUMNS = (
     "id, uuid, instance, user, session, agent, text, prompt_user, prompt_session, source, priority, queued_at, "
-    "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result, request, route, depth, written"
+    "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result, request, route, depth, written, "
+    "held, provider, model"
 )
 REMOVAL_COLUMNS = "uuid, workspace, instance, user, session, has_files, workspace_due_at"
 CLIENT_COLUMNS = "id, mark, pid, started, session_uuid, instance, user, session"
@@ -237,12 +240,15 @@ def turn_to_row(record: TurnRecord) -> Row:
         pack(prompt.route) if prompt.route is not None else "",
         prompt.depth,
         prompt.written,
+        record.is_held,
+        prompt.provider,
+        prompt.model,
     )
 
 
 def row_to_turn(row: Row) -> TurnRecord:
     """Raises `ValueError`, `KeyError` or `TypeError` when it is none of ours."""
-    _check_texts(*row[:9], row[12], row[19], row[20], row[22])
+    _check_texts(*row[:9], row[12], row[19], row[20], row[22], row[24], row[25])
     return TurnRecord(
         id=row[0],
         uuid=row[1],
@@ -258,6 +264,8 @@ def row_to_turn(row: Row) -> TurnRecord:
             route=unpack(Route, row[20]) if row[20] else None,
             depth=_read_number(row[21]),
             written=row[22],
+            provider=row[24],
+            model=row[25],
         ),
         queued_at=row[11],
         replays=row[12],
@@ -266,6 +274,7 @@ def row_to_turn(row: Row) -> TurnRecord:
         started_at=row[15],
         ended_at=row[16],
         outcome=unpack_outcome(row[17], row[18]) if row[17] else None,
+        is_held=bool(row[23]),
     )
 
 

@@ -131,7 +131,39 @@ CREATE TABLE schedules (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _COST_SAVED, _REQUESTS, _ROUTES, _AUTOMATION)
+_SPENT = """json_extract({row}result, '$.usage.cost_usd')"""
+_TOKENS = """json_extract({row}result, '$.usage.input_tokens') + json_extract({row}result, '$.usage.output_tokens')
+        + json_extract({row}result, '$.usage.cache_tokens')"""
+_SPENDING = f"""
+ALTER TABLE turns ADD COLUMN held INTEGER NOT NULL DEFAULT 0; -- it waits for the operator: a budget is reached
+ALTER TABLE turns ADD COLUMN provider TEXT NOT NULL DEFAULT ''; -- that was asked for
+ALTER TABLE turns ADD COLUMN model TEXT NOT NULL DEFAULT ''; -- that was asked for
+ALTER TABLE turns ADD COLUMN served TEXT NOT NULL DEFAULT ''; -- the provider that it ran with
+CREATE TABLE spending ( -- what ended on a local day
+    day TEXT NOT NULL, instance TEXT NOT NULL, owner TEXT NOT NULL, session TEXT NOT NULL,
+    user TEXT NOT NULL, -- who sent the prompt; owner is the user of the session
+    provider TEXT NOT NULL, cost REAL NOT NULL, tokens INTEGER NOT NULL, turns INTEGER NOT NULL,
+    first_at REAL NOT NULL,
+    PRIMARY KEY (day, instance, owner, session, user, provider)
+) WITHOUT ROWID;
+INSERT INTO spending SELECT date(ended_at, 'unixepoch', 'localtime') AS day, instance, user, session, prompt_user, '',
+        total({_SPENT.format(row="")}), CAST(total({_TOKENS.format(row="")}) AS INTEGER), count(*), min(ended_at)
+    FROM turns WHERE outcome IN ('done', 'failed', 'interrupted') AND json_valid(result) AND ended_at IS NOT NULL
+    GROUP BY day, instance, user, session, prompt_user HAVING day IS NOT NULL;
+CREATE TRIGGER count_spending AFTER UPDATE OF outcome ON turns
+    WHEN OLD.outcome = '' AND NEW.outcome IN ('done', 'failed', 'interrupted')
+BEGIN
+    INSERT INTO spending VALUES (
+        ifnull(date(NEW.ended_at, 'unixepoch', 'localtime'), ''), NEW.instance, NEW.user, NEW.session, NEW.prompt_user,
+        NEW.served,
+        ifnull(CASE WHEN json_valid(NEW.result) THEN {_SPENT.format(row="NEW.")} END, 0),
+        ifnull(CASE WHEN json_valid(NEW.result) THEN {_TOKENS.format(row="NEW.")} END, 0), 1, NEW.ended_at
+    ) ON CONFLICT DO UPDATE SET cost = cost + excluded.cost, tokens = tokens + excluded.tokens,
+        turns = turns + excluded.turns, first_at = min(first_at, excluded.first_at);
+END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _COST_SAVED, _REQUESTS, _ROUTES, _AUTOMATION, _SPENDING)
 """The nth script leads from schema n - 1 to schema n, in one transaction. Scripts that were released never change."""
 
 

@@ -201,6 +201,16 @@ class Journal:
             )
         )
 
+    def release_turn(self, turn_id: str) -> None:
+        """It was held because of a budget, and may run."""
+        self._add(
+            Note(
+                (step(notes.RELEASE_TURN, turn_id),),
+                turn_id=turn_id,
+                change=lambda turn: turn and turn._replace(is_held=False),
+            )
+        )
+
     def end_turn(
         self,
         turn_id: str,
@@ -208,16 +218,19 @@ class Journal:
         outcome: Outcome,
         on_durable: Callable[[], None] | None = None,
         on_replaced: Callable[[Outcome], object] | None = None,
+        *,
+        served: str = "",
     ) -> None:
-        """The first outcome of a turn stands. Never given up: tried until it is durable. An outcome that no disk could
-        hold is recorded as a failure of the engine: `on_replaced` is told of that one before `on_durable`."""
+        """The first outcome of a turn stands; `served` is the provider that it ran with. Never given up: tried until
+        it is durable. An outcome that no disk could hold is recorded as a failure of the engine: `on_replaced` is told
+        of that one before `on_durable`."""
 
         def make(ending: Outcome) -> Note:
             def change(turn: TurnRecord | None) -> TurnRecord | None:
                 return turn._replace(ended_at=at, outcome=ending) if turn and turn.outcome is None else turn
 
             return Note(
-                (step(notes.END_TURN, at, outcome_word(ending), pack_outcome(ending), turn_id),),
+                (step(notes.END_TURN, at, outcome_word(ending), pack_outcome(ending), served, turn_id),),
                 on_written=on_durable,
                 what=f"the outcome of turn {turn_id}",
                 turn_id=turn_id,

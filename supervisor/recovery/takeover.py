@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from supervisor.api.entries import QuestionClosed, TurnEnded
-from supervisor.api.types import Failed, FailureKind, Interrupted, Question, QuestionOutcome, SessionKey, Source
+from supervisor.api.types import (
+    Failed,
+    FailureKind,
+    Interrupted,
+    Question,
+    QuestionKind,
+    QuestionOutcome,
+    SessionKey,
+    Source,
+)
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.instance.stimuli import QueueTurn
@@ -18,6 +27,7 @@ from supervisor.journal import Loaded, OfferOutcome, OfferRecord, TurnRecord, Un
 from supervisor.recovery.offers import OfferDesk
 from supervisor.sessions.records import record_session, revive_session, revive_turn
 from supervisor.sessions.session import Session
+from supervisor.sessions.spending import places_of
 from supervisor.sessions.turn import Turn
 
 NOBODYS = (Source.AGENT, Source.ENGINE)
@@ -85,6 +95,8 @@ class Restart:
     def _lose(self, question: Question) -> None:
         """The caller is gone with the old process: the turn is cancelled, and the conversation says so."""
         self._host.journal.settle_question(question.id, self._now, QuestionOutcome.LOST, "", "")
+        if question.kind is QuestionKind.BUDGET:
+            return  # put anew with its turn
         instance = self._instances.get(question.key.instance)
         session = instance.sessions.get(question.key) if instance is not None else None
         if session is not None:
@@ -99,6 +111,7 @@ class Restart:
         journal = self._host.journal
         outcome = Interrupted(LAST_WORDS)
         journal.end_turn(record.id, self._now, outcome)
+        self._host.spending.add(places_of(record.key, record.prompt.user, ""), outcome, self._now)
         session = self._session(record.key)
         if session is not None:
             # Its prompt may stand unanswered in the conversation on disk: the next resume cuts it (sdk-facts §6).

@@ -31,6 +31,6 @@ async def stand_in(engine: Engine, pace: float = 1.0) -> None:
 
 
 def _decide(question: Question) -> Answer:
-    if question.kind is QuestionKind.PERMISSION:
+    if question.kind is not QuestionKind.CHOICE:
         return Allow()
     return Choose({item.question: item.options[0][0] if item.options else "Either" for item in question.choices})

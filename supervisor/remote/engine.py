@@ -12,6 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from supervisor.api import checks
+from supervisor.api.budgets import Budget
 from supervisor.api.codec import pack, unpack
 from supervisor.api.entries import Glimpse
 from supervisor.api.errors import AcceptanceUnknown, BullpenError, UnknownTarget
@@ -95,6 +96,9 @@ class RemoteEngine:
     async def audit(self, count: int = 100) -> tuple[ActionTaken, ...]:
         count = checks.check_count(count, 10_000, "how many actions")
         return await self._read(tuple[ActionTaken, ...], "/audit", count=count)
+
+    async def budgets(self) -> tuple[Budget, ...]:
+        return await self._read(tuple[Budget, ...], "/budgets")
 
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         body = {"text": checks.check_text(text), "agents": checks.check_agents(agents)}

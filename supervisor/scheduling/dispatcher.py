@@ -215,6 +215,8 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
     slot = session.slot
     if mailbox.head is not None and mailbox.head.is_away:
         return WhyWaiting.QUESTION
+    if mailbox.head is not None and mailbox.head.is_held and session.running is None:
+        return WhyWaiting.BUDGET
     if session.running is not None:
         if slot is not None and slot.state is SlotState.ASKING:
             return WhyWaiting.QUESTION

@@ -40,9 +40,9 @@ class Mailbox:
 
     @property
     def is_ready(self) -> bool:
-        """A turn waits, is recorded, and none runs; and it is not one that waits for the answer to its question."""
+        """A turn waits, is recorded, and none runs; and it is not one that waits for an answer first."""
         head = self.head
-        return head is not None and self._current is None and head.is_recorded and not head.is_away
+        return head is not None and self._current is None and head.is_recorded and not (head.is_away or head.is_held)
 
     def put(self, turn: Turn) -> None:
         self._sequence += 1

@@ -158,6 +158,37 @@ class OpenQuestions:
         self._listener.request_denied(session, words)
         return Verdict(Deny(words), words)
 
+    # Questions of bullpen itself
+
+    def ask_about_budget(
+        self, session: Session, turn_id: str, words: str, ttl: float, when_over: Callable[[str], object]
+    ) -> None:
+        """Puts to the operator whether a turn that waits may run beyond a budget; `words` say which. `when_over` is
+        told how it ended: why it may not, in words, or nothing when it may."""
+        now = self._clock.wall()
+        question = Question(
+            id=new_id(),
+            kind=QuestionKind.BUDGET,
+            key=session.key,
+            turn_id=turn_id,
+            client_id="",
+            tool="Budget",
+            summary=one_line(f"let this turn run beyond the budget? {words}", 300),
+            detail=f"Let this turn run beyond the budget?\n{clean(words)}",
+            asked_at=now,
+            expires_at=now + ttl,
+        )
+        own = ToolRequest(question.tool), Particulars(), ""
+        self._open[question.id] = _Pending(question, session, *own, when_over=when_over)
+        session.questions.append(question.id)
+        self._listener.question_asked(question)
+
+    def lose_about(self, session: Session, turn_id: str) -> None:
+        """That turn does not wait any more: nothing is asked about it."""
+        for pending in self._of(session):
+            if pending.when_over is not None and pending.question.turn_id == turn_id:
+                self._settle(pending, LOST)
+
     # Questions whose client was given to another session
 
     def detach(self, session: Session) -> None:
@@ -177,7 +208,7 @@ class OpenQuestions:
 
     def lose(self, session: Session) -> None:
         """Ends the session's detached questions: their turn has ended."""
-        for pending in self._of(session):
+        for pending in filter(lambda one: one.when_over is None, self._of(session)):
             self._settle(pending, LOST)
 
     def _of(self, session: Session) -> list[_Pending]:
@@ -194,6 +225,10 @@ class OpenQuestions:
         session.questions.remove(question.id)
         self._remember(question, outcome)
         answer = pending.answer if outcome is not QuestionOutcome.LOST else None
+        if pending.when_over is not None:
+            self._listener.question_settled(question, outcome, pending.by, _in_words(answer, outcome))
+            pending.when_over(_tell_refusal(question, outcome, answer))
+            return
         if outcome is QuestionOutcome.APPROVED and not (pending.is_detached and isinstance(answer, Choose)):
             self.approvals.follow(
                 Approval(
@@ -233,10 +268,10 @@ class OpenQuestions:
             raise AlreadyAnswered(f"question {question_id} was answered a moment ago; nothing was changed")
         if not pending.is_detached and _is_being_stopped(pending.session, pending):
             raise AlreadyAnswered(f"question {question_id} is lost: its turn is being stopped; nothing was changed")
-        if not pending.is_detached and pending.task.cancelling():
+        if not pending.is_detached and pending.task is not None and pending.task.cancelling():
             raise AlreadyAnswered(f"question {question_id} is being taken back in this moment; nothing was changed")
         question = pending.question
-        if isinstance(answer, Choose) and question.kind is QuestionKind.PERMISSION:
+        if isinstance(answer, Choose) and question.kind is not QuestionKind.CHOICE:
             raise Refused(f"question {question_id} asks for a permission: allow or deny it")
         if isinstance(answer, Allow) and question.kind is QuestionKind.CHOICE:
             raise Refused(f"question {question_id} offers a choice: choose one or deny it")
@@ -278,21 +313,30 @@ class OpenQuestions:
 
 class _Pending:
     def __init__(
-        self, question: Question, session: Session, request: ToolRequest, found: Particulars, call: str
+        self,
+        question: Question,
+        session: Session,
+        request: ToolRequest,
+        found: Particulars,
+        call: str,
+        *,
+        when_over: Callable[[str], object] | None = None,
     ) -> None:
+        """Of a tool's call, or of bullpen itself (`when_over`): there no client waits for the answer."""
         self.question = question
         self.call = call
         self.request = request
         self.session = session
         self.slot = session.slot
         """The place of the client that asks; None when the session has lost it already."""
-        task = asyncio.current_task()
-        assert task is not None, "a question is put by the task that waits for its answer"
+        self.when_over = when_over
+        task = asyncio.current_task() if when_over is None else None
+        assert task is not None or when_over is not None, "a question is put by the task that waits for its answer"
         self.task = task
         """Waits for the answer. Once it is being cancelled, an answer would be taken and not reach the client."""
         self.found = found
         self.rule = found.rule.stored if found.rule is not None else ""
-        self.is_detached = False
+        self.is_detached = when_over is not None
         """Its client was given to another session: the answer is for this one."""
         self.answer: Answer | None = None
         self.by = ""
@@ -308,6 +352,17 @@ def _is_being_stopped(session: Session, pending: _Pending | None) -> bool:
     if pending is None or turn is None or turn.id == pending.question.turn_id:
         return turn is not None and bool(turn.stop_reason)
     return True
+
+
+def _tell_refusal(question: Question, outcome: QuestionOutcome, answer: Answer | None) -> str:
+    """Why a turn may not run beyond the budget; empty when it may."""
+    if outcome is QuestionOutcome.APPROVED:
+        return ""
+    words = question.detail.partition("\n")[2]
+    if outcome is QuestionOutcome.EXPIRED:
+        return f"{words}; nobody said in time that it may run beyond it"
+    reason = answer.reason if isinstance(answer, Deny) else ""
+    return f"{words}; the operator did not let it run beyond it" + (f": {one_line(reason, 200)}" if reason else "")
 
 
 def _judge(answer: Answer | None, ttl: float) -> Verdict:

@@ -65,6 +65,7 @@ KEPT_OF_TURN: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt",),
     "queued_at": ("queued_at",),
     "replays": ("replays",),
+    "is_held": ("is_held",),
     "started_at": ("started_at",),
 }
 """Field of a turn → fields of its `TurnRecord`. Its outcome is recorded when it ends."""
@@ -76,6 +77,7 @@ REBUILT_OF_TURN = {
     "eligible_steady": "when it could begin again",
     "begins_when_recorded": "false: it waits, or it has begun and is interrupted",
     "_on_end": "by this run's supervisor",
+    "held_for": "the operator is asked anew",
 }
 _OF_WHAT_RAN = "a turn that had begun is interrupted, and one that had not has none"
 FORGOTTEN_OF_TURN = {
@@ -90,6 +92,7 @@ FORGOTTEN_OF_TURN = {
     "was_compacted": _OF_WHAT_RAN,
     "is_away": _OF_WHAT_RAN,
     "told": _OF_WHAT_RAN,
+    "served": _OF_WHAT_RAN,
     "when_recorded": "it is recorded",
     "is_taken_down": "looked up in the conversation (`is_revived`)",
 }
@@ -135,6 +138,7 @@ def record_turn(turn: Turn, *, leaves_none_behind: bool) -> TurnRecord:
         queued_at=turn.queued_at,
         replays=turn.replays,
         leaves_none_behind=leaves_none_behind,
+        is_held=turn.is_held,
     )
 
 
@@ -172,6 +176,7 @@ def revive_turn(record: TurnRecord, session: Session) -> Turn:
         replays=record.replays,
         is_recorded=True,
         is_revived=True,
+        is_held=record.is_held,
     )
     if record.uuid in session.drop_turns:
         turn.rename()  # it was rejected, and is sent again: the CLI passes over an id that it has seen

@@ -152,7 +152,9 @@ class Session:
         """The one computed status: used by every list, header and answer."""
         slot = self.slot
         head = self.mailbox.head
-        if (slot is not None and slot.state is SlotState.ASKING) or (head is not None and head.is_away):
+        if (slot is not None and slot.state is SlotState.ASKING) or (
+            head is not None and (head.is_away or (head.is_held and self.running is None))
+        ):
             return SessionState.ASKING
         if self.offer is not None and self.running is None:
             return SessionState.INTERRUPTED

@@ -31,6 +31,7 @@ class Turn:
         replays: str = "",
         is_recorded: bool = False,
         is_revived: bool = False,
+        is_held: bool = False,
     ) -> None:
         self.id = turn_id
         self.key = key
@@ -80,6 +81,16 @@ class Turn:
         self.loops = TurnLoops()
         self.was_compacted = False
         """The CLI has shortened the conversation while it ran."""
+
+        # Written by `instance.turns`, when the operator has answered.
+        self.is_held = is_held
+        """A budget is reached: it waits until the operator lets it run."""
+        self.held_for = ""
+        """What the operator is asked about it, in words; empty after a restart, when it is put anew."""
+
+        # Written by `instance.scheduler`, when it begins.
+        self.served = ""
+        """The provider that it runs with; empty for the host's own."""
 
         # Written by `instance.detached_turns`.
         self.is_away = False

@@ -11,6 +11,7 @@ import anyio
 from supervisor import (
     ActionTaken,
     Answer,
+    Budget,
     ClientRow,
     Conversation,
     Event,
@@ -222,6 +223,9 @@ class StageEngine:
 
     async def past(self) -> tuple[Event, ...]:
         return self.past_events
+
+    async def budgets(self) -> tuple[Budget, ...]:
+        return ()
 
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         return Route("helpdesk", 3.0, "its triggers name “vpn”")

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from supervisor.api.types import FailureKind
+from supervisor.config.budgets import BudgetSettings, Ceilings
 from supervisor.config.environment import ELSEWHERE, INSTANCE_KEYS, OLDER_NAMES, OLDER_POOL_SIZE
 from supervisor.config.front_matter import read_document
 from supervisor.config.gateway import GatewaySettings
@@ -70,7 +71,8 @@ def test_every_setting_and_variable_is_documented_and_no_other() -> None:
     instance = {f"BULLPEN_HELPDESK_{suffix}" for suffix in INSTANCE_KEYS}
     others = {*ELSEWHERE, *OLDER_NAMES, f"HELPDESK{OLDER_POOL_SIZE}"}
 
-    tables = {*GatewaySettings.model_fields, *RoutingSettings.model_fields}
+    tables = {*GatewaySettings.model_fields, *RoutingSettings.model_fields, *BudgetSettings.model_fields}
+    tables |= {*Ceilings.model_fields}
     assert keys_in(CONFIGURATION) == {*Settings.model_fields, *tables, *instance, *others}
     for suffix, location in INSTANCE_KEYS.items():
         assert f"| `BULLPEN_HELPDESK_{suffix}` | `{'.'.join(location)}` |" in CONFIGURATION
@@ -99,7 +101,7 @@ def test_the_example_environment_holds_every_variable_and_loads(
 
     tables = {"hooks", "schedules"}
     host = {name for name in Settings.model_fields if not is_table(Settings, name)} - tables
-    assert settings.model_fields_set == {*host, "instances"} - {"gateway", "routing"}
+    assert settings.model_fields_set == {*host, "instances"} - {"gateway", "routing", "budgets"}
     documented = {name for name in keys_in(CONFIGURATION) if name.isupper()} - {*ELSEWHERE}
     assert documented <= variables.keys()
 

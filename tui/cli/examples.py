@@ -32,6 +32,7 @@ EXAMPLES = {
     "logs": ("bullpen logs helpdesk/ana/default", "bullpen logs ana --follow"),
     "events": ("bullpen events --limit 20", "bullpen events --follow --json"),
     "audit": ("bullpen audit --count 20",),
+    "budgets": ("bullpen budgets", "bullpen budgets --json"),
     "limits": ("bullpen limits", "bullpen limits helpdesk"),
     "answer": (
         "bullpen answer helpdesk/ana/default allow",

@@ -317,6 +317,12 @@ async def audit(
 
 
 @command(app)
+async def budgets(engine: Engine, as_json: JsonOption = False) -> None:
+    """What may be spent today, what has been, and when it runs out at this rate. The fullest first."""
+    show_listing("budgets", await engine.budgets(), as_json=as_json)
+
+
+@command(app)
 async def limits(
     engine: Engine,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Of this agent; without, of the host.")] = "",

@@ -54,7 +54,7 @@ def _read_answer(question: Question, words: list[str], *, always: bool, reason: 
 
     if words == ["deny"]:
         return Deny(reason)
-    if question.kind is QuestionKind.PERMISSION:
+    if question.kind is not QuestionKind.CHOICE:
         if words != ["allow"]:
             raise Refused(f"{question.tool} is allowed or denied: say allow or deny")
         if always and not question.always:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor import ActionTaken, Engine, HookRow, HookRun, Route
+from supervisor import ActionTaken, Budget, Engine, HookRow, HookRun, Route
+from tui.wording import budgets
 
 Rows = Iterable[Sequence[str]]
 
@@ -108,5 +109,21 @@ HOOK_RUNS = Listing(
     "no hook has fired yet",
 )
 
-LISTINGS: dict[str, Listing] = {listing.name: listing for listing in (AUDIT, ROUTE, HOOKS, HOOK_RUNS)}
+
+def _budget_rows(found: Iterable[Budget]) -> Rows:
+    for one in found:
+        yield (budgets.whose(one), budgets.spent(one), f"{one.share:.0%}", str(one.under_way), budgets.outlook(one))
+
+
+BUDGETS = Listing(
+    "budgets",
+    "what may be spent today",
+    ("WHOSE", "SPENT", "SHARE", "UNDER WAY", "OUTLOOK"),
+    lambda engine, _: engine.budgets(),
+    _budget_rows,
+    "no ceilings are set, or nothing has been spent: [budgets] in bullpen.toml",
+)
+
+
+LISTINGS: dict[str, Listing] = {listing.name: listing for listing in (AUDIT, BUDGETS, ROUTE, HOOKS, HOOK_RUNS)}
 """By name."""

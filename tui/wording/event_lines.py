@@ -5,6 +5,7 @@ from __future__ import annotations
 from supervisor import (
     ActionTaken,
     ApprovalLost,
+    BudgetNeared,
     ClientEnding,
     ClientFailed,
     ClientGone,
@@ -41,6 +42,7 @@ from supervisor import (
     TurnSuspended,
     outcome_word,
 )
+from tui.wording.budgets import budget_line
 from tui.wording.format import duration, first_line, role, some, tool_name
 
 Line = tuple[str, str]
@@ -155,6 +157,8 @@ def _sentence(event: Event) -> Line:
             ran = f"{some(missed, 'run')} missed and left out" if is_skipped else "is due"
             made_up = f" ({some(missed, 'run')} missed)" if missed and not is_skipped else ""
             return f"schedule {first_line(schedule)} {ran}{made_up}", "dim"
+        case BudgetNeared(budget=budget):
+            return budget_line(budget), "accent"
         case EngineFailed(message=message):
             return f"engine failed: {first_line(message)}", "error"
     return type(event).__name__, "dim"

@@ -132,6 +132,8 @@ VERBS: tuple[Verb, ...] = (
          words="compact SESSION"),
     Verb("list('audit')", "", "audit", "Show what operators did: who, from where, when and to what.", Target.VIEW, LOOK,
          words="audit"),
+    Verb("list('budgets')", "", "budgets", "Show what may be spent today, what was, and when it runs out.", Target.VIEW,
+         LOOK, words="budgets"),
     Verb("list('route')", "", "route", "Show which agent a prompt is for that names none, and why.", Target.VIEW, LOOK,
          words="route TEXT"),
     Verb("list('hooks')", "", "hooks", "Show what is done when something happens, and how often it was.", Target.VIEW,

@@ -90,6 +90,8 @@ def test_every_error_comes_back_with_its_message_and_its_fields(kind: type[Bullp
             error: BullpenError = Saturated("desk", total=3, active=2, idle=1, waiting=9, retry_after=2.5, why="full")
         case errors.OverShare:
             error = errors.OverShare("ana has her share", retry_after=2.5)
+        case errors.OverBudget:
+            error = errors.OverBudget("ana reached it", retry_after=2.5)
         case errors.ConfigurationError:
             error = ConfigurationError(["line 1: a", "line 2: b"])
         case errors.ClientDied:

@@ -99,6 +99,10 @@ def test_every_limit_of_an_instance_has_a_variable() -> None:
         "BULLPEN_HELP_DESK_SOFT_MEMORY": "700MiB",
         "BULLPEN_HELP_DESK_HARD_MEMORY": "900MiB",
         "BULLPEN_HELP_DESK_PANIC_MEMORY": "none",
+        "BULLPEN_HELP_DESK_COST_PER_DAY": "5",
+        "BULLPEN_HELP_DESK_TOKENS_PER_DAY": "2M",
+        "BULLPEN_HELP_DESK_TURNS_PER_DAY": "none",
+        "BULLPEN_HELP_DESK_AT": "ask",
         "BULLPEN_HELP_DESK_QUESTION_TTL": "10m",
         "BULLPEN_HELP_DESK_STALL_TIMEOUT": "3m",
         "BULLPEN_HELP_DESK_TURN_TIMEOUT": "none",
@@ -127,6 +131,8 @@ def test_every_limit_of_an_instance_has_a_variable() -> None:
     assert (result.question_ttl, result.stall_timeout, result.turn_timeout) == (600, 180, None)
     assert (result.session_ttl, result.workspace_ttl, result.on_restart) == (86400, None, "replay")
     assert result.queue == QueueLimits(max_waiting=50, max_waiting_per_session=3, max_per_user=7, max_wait=20)
+    budget = result.budget
+    assert (budget.cost_per_day, budget.tokens_per_day, budget.turns_per_day, budget.at) == (5, 2e6, None, "ask")
     assert apply_overrides(make_template("max-wait"), settings).max_wait == 4
 
 

@@ -1,0 +1,70 @@
+"""What may be spent in a day, and what has been."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """Whose spending a ceiling counts."""
+
+    HOUSE = "house"
+    """All of it."""
+    USER = "user"
+    SESSION = "session"
+    INSTANCE = "instance"
+    PROVIDER = "provider"
+
+
+class Measure(StrEnum):
+    COST = "cost"
+    """Dollars."""
+    TOKENS = "tokens"
+    """As the API counts them: read, written and cached ones."""
+    TURNS = "turns"
+    """Turns that have run, however they ended."""
+
+
+class AtCeiling(StrEnum):
+    """What becomes of the next prompt once a ceiling is reached."""
+
+    REFUSE = "refuse"
+    ASK = "ask"
+    """It waits, and the operator is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One ceiling and one that it counts for: this user, this instance."""
+
+    scope: Scope
+    name: str
+    """Of the user, session, instance or provider; empty for the house."""
+    measure: Measure
+    spent: float
+    """Since midnight, local time."""
+    limit: float
+    """For a day."""
+    at: AtCeiling
+    under_way: int = 0
+    """Turns that wait or run: each counts as one more, of the usual size."""
+    expected: float = 0.0
+    """What those are expected to add."""
+    reached_at: float | None = None
+    """Unix seconds: when the ceiling is reached at the rate of today; None when it is not before midnight,
+    or has been reached."""
+    resets_at: float = 0.0
+    """Unix seconds: the next midnight."""
+    is_estimate: bool = False
+    """The dollars are worked out from list prices, and the provider's bill may say something else."""
+
+    @property
+    def is_reached(self) -> bool:
+        """The next prompt is refused, or put to the operator."""
+        return self.spent + self.expected >= self.limit
+
+    @property
+    def share(self) -> float:
+        """What is spent of it; 1 is all."""
+        return self.spent / self.limit if self.limit else 1.0

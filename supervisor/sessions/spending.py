@@ -1,0 +1,94 @@
+"""What everybody has spent since midnight, and what is under way. The journal keeps the same sums by itself."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from supervisor.api.budgets import Scope
+from supervisor.api.types import Done, Failed, Interrupted, Outcome, SessionKey
+from supervisor.sessions.daily_usage import midnight
+
+HOST = "default"
+"""The provider of a turn that names none."""
+COUNTED = (Done, Failed, Interrupted)
+"""Outcomes of turns that ran."""
+Place = tuple[Scope, str]
+"""Whose spending is meant: `(USER, "ana")`."""
+
+
+@dataclass(slots=True)
+class Sum:
+    cost: float = 0.0
+    tokens: int = 0
+    turns: int = 0
+    since: float | None = None
+    """Unix seconds: the end of the first turn of the day."""
+
+
+def places_of(key: SessionKey, user: str, provider: str) -> tuple[Place, ...]:
+    """All whose spending a turn is part of. Of a person who was forgotten, `user` is empty."""
+    shared = (Scope.HOUSE, ""), (Scope.INSTANCE, key.instance), (Scope.PROVIDER, provider or HOST)
+    return (*shared, (Scope.USER, user), (Scope.SESSION, str(key))) if user else shared
+
+
+class Spending:
+    """Begins anew with every local day."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._sums: defaultdict[Place, Sum] = defaultdict(Sum)
+        self._under_way: Counter[Place] = Counter()
+
+    def begin(self, places: Iterable[Place]) -> None:
+        """A turn was taken in."""
+        self._under_way.update(places)
+
+    def leave(self, places: Iterable[Place]) -> None:
+        """That turn has ended, or is kept for the next start."""
+        for place in places:
+            self._under_way[place] -= 1
+            if self._under_way[place] <= 0:
+                del self._under_way[place]
+
+    def add(self, places: Iterable[Place], outcome: Outcome, at: float) -> None:
+        """A turn has ended at that Unix second."""
+        if isinstance(outcome, COUNTED):
+            usage = outcome.usage
+            tokens = usage.input_tokens + usage.output_tokens + usage.cache_tokens
+            self.restore(places, usage.cost_usd, tokens, 1, at, at)
+
+    def restore(self, places: Iterable[Place], cost: float, tokens: int, turns: int, first: float, now: float) -> None:
+        """Adds what was spent from `first` on."""
+        self._turn_the_day(now)
+        for place in places:
+            found = self._sums[place]
+            found.cost += cost
+            found.tokens += tokens
+            found.turns += turns
+            found.since = first if found.since is None else min(found.since, first)
+
+    def of(self, place: Place, now: float) -> tuple[Sum, int]:
+        """The sum, and how many turns are under way."""
+        self._turn_the_day(now)
+        return self._sums.get(place) or Sum(), self._under_way[place]
+
+    def names(self, scope: Scope, now: float) -> Iterator[str]:
+        """All of that kind who have spent something today, or have a turn under way."""
+        self._turn_the_day(now)
+        yield from sorted({name for kind, name in (*self._sums, *self._under_way) if kind is scope})
+
+    def forget(self, user: str) -> None:
+        """What that person has spent stays counted for all others."""
+        for place in [one for one in self._sums if one == (Scope.USER, user) or _is_session_of(one, user)]:
+            del self._sums[place]
+
+    def _turn_the_day(self, now: float) -> None:
+        if (since := midnight(now)) != self._since:
+            self._since = since
+            self._sums.clear()
+
+
+def _is_session_of(place: Place, user: str) -> bool:
+    return place[0] is Scope.SESSION and place[1].rsplit("/", 2)[-2:-1] == [user]
