@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from supervisor.api.budgets import Budget as Budget
     from supervisor.api.budgets import Measure as Measure
     from supervisor.api.budgets import Scope as Scope
+    from supervisor.api.caches import CacheStatistics as CacheStatistics
+    from supervisor.api.caches import ContextRow as ContextRow
+    from supervisor.api.caches import Contexts as Contexts
     from supervisor.api.changes import Changes as Changes
     from supervisor.api.codec import pack as pack
     from supervisor.api.engine import ConversationReader as ConversationReader

@@ -40,3 +40,43 @@ class CacheStatistics:
         """From 0 to 1; None before the first look-up."""
         looked_up = self.hits + self.misses
         return self.hits / looked_up if looked_up else None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRow:
+    """What all clients of one version of a template are started with, prepared once (S4.13)."""
+
+    key: str
+    """`{tenant}:{project}:{mode}`: the instance, the folder that its template belongs to, and its archetype."""
+    instance: str
+    version: str
+    """Content hash of everything in it."""
+    tools: tuple[str, ...]
+    """Names of the tools that it says, those of functions and shared servers included; empty for none."""
+    names_tools: bool
+    """False: the template leaves the tools of the CLI as they are."""
+    skills: tuple[str, ...]
+    tools_hash: str
+    skills_hash: str
+    prompt_characters: int
+    """Of its system prompt."""
+    created_at: float
+    """Unix seconds."""
+    last_used_at: float
+    """Unix seconds: when a client was last started with it, or when it was made."""
+    ttl: float
+    """Seconds after its last use, from which on it is prepared anew."""
+    uses: int
+    """Clients that were started with it."""
+    build_seconds: float
+    bytes: int
+    """Estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """What is prepared, and how the caches it is kept in are doing."""
+
+    contexts: tuple[ContextRow, ...]
+    """By instance."""
+    caches: tuple[CacheStatistics, ...]

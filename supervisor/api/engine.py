@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from supervisor.api.budgets import Budget
+from supervisor.api.caches import Contexts
 from supervisor.api.changes import Changes
 from supervisor.api.entries import Cursor, Glimpse, Reading
 from supervisor.api.events import ActionTaken, Event
@@ -113,6 +114,10 @@ class Engine(Protocol):
     async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
         """The end of a conversation: its last `count` entries at most. Cheap, however long it is. Raises
         `UnknownTarget`, or `JournalFailed` when it cannot be read back."""
+
+    async def contexts(self) -> Contexts:
+        """What is prepared once for each version of a template and used for every start of a client, and how the caches
+        do that this is kept in."""
 
     async def past(self) -> tuple[Event, ...]:
         """What earlier runs did, as the journal holds it: ended turns and operators' actions, oldest first, at most

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from supervisor.api.caches import CacheStatistics
 from supervisor.api.types import (
     Archetype,
     FailureKind,
@@ -263,6 +264,8 @@ class HostRow:
     """Files of ended sessions that could not be removed when it was last tried, each with the reason."""
     left_out: tuple[str, ...] = ()
     """Mistakes in the files of templates that do not run, each with file and line."""
+    caches: tuple[CacheStatistics, ...] = ()
+    """What is prepared once and used again: contexts, tool lists."""
     state_dir: str = ""
     """Absolute path: journal, workspaces and logs lie below it."""
     transcripts_dir: str = ""

@@ -55,6 +55,14 @@ VERBS: tuple[Verb, ...] = (
         "open",
     ),
     Verb("glimpse", Subject.SESSION, "Tells the end of a conversation.", f"GET {_SESSION}/glimpse", "logs", "open"),
+    Verb(
+        "contexts",
+        Subject.HOUSE,
+        "Tells what is prepared once for all clients of an agent, and how its caches do.",
+        "GET /contexts",
+        "contexts",
+        "list('contexts')",
+    ),
     Verb("past", Subject.HOUSE, "Tells what earlier runs did.", "GET /events", "events", "log"),
     Verb(
         "audit",

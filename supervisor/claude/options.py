@@ -9,9 +9,9 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.api.errors import ConfigurationError
 from supervisor.config.client_variables import expand, resolve
@@ -19,12 +19,16 @@ from supervisor.config.restrictions import missing_skills, skills_looked_in
 from supervisor.config.settings import Settings
 from supervisor.config.skills import PLUGIN, find_skills, gather_skills
 from supervisor.config.template import Template, bare, is_confined, reads_anywhere, shared_folder
+from supervisor.config.template_sources import find_sources
 from supervisor.files.private import host_umask
 from supervisor.permissions.server_tools import is_of_server, read_server_tools, spelled
 from supervisor.process.connection import Connector
 from supervisor.process.executable import UMASK, wrap_cli, wrap_tools
 from supervisor.tools.client_tools import ClientTools
 from supervisor.tools.registry import Tools
+
+if TYPE_CHECKING:
+    from supervisor.claude.contexts import ContextStore
 
 _log = logging.getLogger(__name__)
 
@@ -195,18 +199,27 @@ def _unwanted(template: Template) -> Iterator[str]:
     return (tool for tool in SELF_STARTING_TOOLS if tool not in named)
 
 
-def bundled_cli(settings: Settings, environment: Mapping[str, str], tools: Tools) -> MakeConnector:
-    """Makes connectors to the CLI that comes with the SDK, with `environment` on top of the inherited one."""
+def bundled_cli(
+    settings: Settings, environment: Mapping[str, str], tools: Tools, contexts: ContextStore
+) -> MakeConnector:
+    """Makes connectors to the CLI that comes with the SDK, with `environment` on top of the inherited one. What is
+    compiled for them is kept in `contexts`."""
 
     # Written once, before anything is started: a script that is open for writing cannot be run.
     cli, shell = wrap_cli(settings.state_dir), wrap_tools(settings.state_dir)
 
+    def compile_now(template: Template) -> CompiledOptions:
+        skills = _gather(template, settings, environment)
+        return compile_options(template, settings, environment, skills=skills, tools=tools.prepare(template))
+
     def make(template: Template) -> Connector:
+        from supervisor.claude.contexts import version_of
         from supervisor.claude.sdk_connection import Place, SdkConnector
 
-        skills = _gather(template, settings, environment)
-        options = compile_options(template, settings, environment, skills=skills, tools=tools.prepare(template))
-        return SdkConnector(options, Place(settings.state_dir, cli, shell))
+        sources = find_sources(template, environment)
+        context = contexts.prepare(template, compile_now, sources)
+        use = partial(contexts.use, template, compile_now, sources, version_of(template))
+        return SdkConnector(context.options, Place(settings.state_dir, cli, shell), use)
 
     return make
 

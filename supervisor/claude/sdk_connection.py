@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     )
 
     from supervisor.claude.arrivals import Arrivals
+    from supervisor.claude.contexts import AgentContext
     from supervisor.claude.messages import Translator
     from supervisor.claude.transport import QuietTransport
 
@@ -82,12 +83,17 @@ class Place:
     """What the CLI starts its tools through (`executable.wrap_tools`)."""
 
 
+Use = Callable[[], Awaitable["AgentContext"]]
+
+
 class SdkConnector:
     """Opens connections with one set of compiled options."""
 
-    def __init__(self, options: CompiledOptions, place: Place) -> None:
+    def __init__(self, options: CompiledOptions, place: Place, use: Use | None = None) -> None:
+        """`use` looks up what `options` are now, for each start."""
         self._options = options
         self._place = place
+        self._use = use
 
     @property
     def digest(self) -> str:
@@ -98,14 +104,15 @@ class SdkConnector:
         return PLANNING_FIGURE
 
     def open(self, launch: Launch) -> Connection:
-        return SdkConnection(self._options, launch, self._place)
+        return SdkConnection(self._options, launch, self._place, self._use)
 
 
 class SdkConnection:
     """One CLI process. See `connection.Connection` for what each method promises."""
 
-    def __init__(self, options: CompiledOptions, launch: Launch, place: Place) -> None:
+    def __init__(self, options: CompiledOptions, launch: Launch, place: Place, use: Use | None = None) -> None:
         self._compiled = options
+        self._use = use
         self._place = place
         self._launch = launch
         self._client: ClaudeSDKClient | None = None
@@ -137,6 +144,8 @@ class SdkConnection:
         translate = await import_late("supervisor.claude.messages")
         self._translator = translate.Translator(self._launch.workspace)
         try:
+            if self._use is not None:
+                self._compiled = (await self._use()).options
             await anyio.to_thread.run_sync(self._prepare)
             compiled, folder = self._compiled, self._place.state_dir / FOLDER
             servers = keep_own(compiled.servers) if self._place.tools is not None else compiled.servers

@@ -51,6 +51,8 @@ class Housekeeping:
                 instance.handle(stimuli.TimePassed(now))
             if now - tidied >= self._host.settings.cleanup_interval:
                 tidied = now
+                if self._host.caches.clean():
+                    self._host.feed.touch_host()
                 for instance in self._instances.values():
                     if instance.handle(stimuli.Tidy(now)):
                         tidied = -math.inf  # clients are given up one at a time: the next may follow at the next tick

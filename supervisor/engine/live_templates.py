@@ -94,7 +94,8 @@ class LiveTemplates:
                 if self._find_missing(fresh):
                     await anyio.sleep(PATIENCE)
                     fresh = await self._read()
-                self._watch.follow(fresh.stamps, fresh.folders)
+                for path in self._watch.follow(fresh.stamps, fresh.folders):
+                    self._host.caches.change(path)
                 await self._apply(fresh)
 
     async def _read(self) -> _Fresh:

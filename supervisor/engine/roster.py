@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from supervisor.api import events as past
+from supervisor.claude.contexts import ContextStore
 from supervisor.claude.options import MakeConnector
 from supervisor.config.restrictions import missing_skills
 from supervisor.config.templates import Template
@@ -32,6 +33,7 @@ class Roster:
         *,
         make_connector: MakeConnector,
         environment: Mapping[str, str],
+        contexts: ContextStore,
         take_in: Callable[[Turn], None],
         may_open: Callable[[], bool],
     ) -> None:
@@ -42,6 +44,7 @@ class Roster:
         self._host = host
         self._offers = offers
         self._make_connector = make_connector
+        self._contexts = contexts
         self._take_in = take_in
         self._may_open = may_open
         self._strangers: dict[str, set[str]] = {}
@@ -107,6 +110,7 @@ class Roster:
         }
         self._strangers.setdefault(name, set()).update(places)
         self._offers.leave(name)
+        self._contexts.drop(name)
         self._host.room.remove(instance.scheduler)
         for session in instance.sessions.values():
             self._host.feed.touch_session(session.key)

@@ -20,6 +20,7 @@ from supervisor.api.automation import OpenRun
 from supervisor.api.engine import Engine
 from supervisor.api.errors import NotAccepting, UnknownAgent
 from supervisor.api.types import SessionKey
+from supervisor.claude.contexts import ContextStore
 from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.start_files import FOLDER, clear_start_files
 from supervisor.clock import Clock
@@ -131,6 +132,7 @@ class Runtime:
         self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
         self._tools = Tools()
+        self._contexts = ContextStore(self._host.caches, self._clock)
         templates = tuple(templates)
         hooks = hooks_for(settings, templates)
         self.automation = compose(cast(Engine, self), hooks, self._host, self._instances, self._turns)
@@ -139,8 +141,9 @@ class Runtime:
             self._instances,
             self._host,
             self._offers,
-            make_connector=connect or bundled_cli(settings, environment or {}, self._tools),
+            make_connector=connect or bundled_cli(settings, environment or {}, self._tools, self._contexts),
             environment=environment or {},
+            contexts=self._contexts,
             take_in=self._turns.add,
             may_open=lambda: self._is_up and not self._stopping.is_set(),
         )

@@ -18,6 +18,7 @@ from supervisor.api import events as past
 from supervisor.api.actor import current_actor
 from supervisor.api.addressing import find_key
 from supervisor.api.budgets import Budget
+from supervisor.api.caches import Contexts
 from supervisor.api.checks import (
     check_agents,
     check_answer,
@@ -95,6 +96,9 @@ class Supervisor(Runtime):
         count = check_count(count, MOST_ACTIONS, "how many actions")
         self._check_running()
         return tuple(map(tell_action, self._host.journal.actions(count)))
+
+    async def contexts(self) -> Contexts:
+        return self._contexts.describe()
 
     async def past(self) -> tuple[past.Event, ...]:
         return self._past

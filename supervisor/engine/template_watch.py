@@ -50,13 +50,14 @@ class TemplateWatch:
         self._moved = anyio.Event()
         """Other folders are to be watched."""
 
-    def follow(self, stamps: Mapping[str, Stamp | None], folders: frozenset[Folder]) -> None:
+    def follow(self, stamps: Mapping[str, Stamp | None], folders: frozenset[Folder]) -> list[str]:
         """From now on what differs from these stamps has changed, and these folders are watched. Take the stamps before
-        reading what they are of."""
+        reading what they are of. Returns what has changed since the last time."""
         if folders != self._folders:
             self._folders = folders
             self._moved.set()
-        self._stamps = stamps
+        before, self._stamps = self._stamps, stamps
+        return [path for path, stamp in stamps.items() if path in before and before[path] != stamp]
 
     async def run(self) -> None:
         async with anyio.create_task_group() as group:

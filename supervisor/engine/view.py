@@ -72,6 +72,7 @@ class View:
             today=host.today.usage(host.clock.wall()),
             not_removed=host.eraser.failed,
             left_out=self.left_out,
+            caches=host.caches.statistics(),
             state_dir=str(host.settings.state_dir),
             transcripts_dir=str(host.eraser.transcripts_dir),
             drain_deadline=host.settings.drain_deadline,

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from supervisor.api.budgets import Budget, Scope
+from supervisor.api.caches import CacheStatistics
 from supervisor.api.events import ClientGone, ClientStarted, Event, TemplateChanged, TurnFinished, TurnStarted
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import SlotState, Usage, outcome_word
@@ -48,6 +49,18 @@ class Metrics:
         self._outdated = Gauge(
             "bullpen_outdated_clients", "Clients that run an earlier version of their template.", by, registry=registry
         )
+        per = ["cache"]
+        self._entries = Gauge("bullpen_cache_entries", "Values that a cache holds.", per, registry=registry)
+        self._cache_bytes = Gauge("bullpen_cache_bytes", "Of the values that a cache holds.", per, registry=registry)
+        self._lookups = Counter(
+            "bullpen_cache_events",
+            "Hits, misses, stale values, evictions, expiries and failures.",
+            [*per, "what"],
+            registry=registry,
+        )
+        self._build_seconds = Counter("bullpen_cache_build_seconds", "That builds took.", per, registry=registry)
+        self._cached: dict[str, CacheStatistics] = {}
+        """As the counters have them, by name."""
         self._changes = Counter("bullpen_template_changes", "New versions of templates.", by, registry=registry)
         self._evicted: dict[str, int] = {}
         """As the counter has it, by instance."""
@@ -96,6 +109,15 @@ class Metrics:
         self._tokens.labels(name, "cache").inc(usage.cache_tokens)
         self._cost.labels(name).inc(usage.cost_usd)
 
+    def _expose_cache(self, now: CacheStatistics) -> None:
+        before = self._cached.get(now.name, CacheStatistics(now.name, 0, 0, 0.0))
+        self._cached[now.name] = now
+        self._entries.labels(now.name).set(now.entries)
+        self._cache_bytes.labels(now.name).set(now.bytes)
+        self._build_seconds.labels(now.name).inc(max(0.0, now.build_seconds - before.build_seconds))
+        for what in ("hits", "misses", "stale", "evictions", "expiries", "failures"):
+            self._lookups.labels(now.name, what).inc(max(0, getattr(now, what) - getattr(before, what)))
+
     def expose(self, snapshot: Snapshot, budgets: Iterable[Budget] = ()) -> tuple[bytes, str]:
         """The text of all of them, and its media type."""
         self._budgets.clear()
@@ -103,6 +125,8 @@ class Metrics:
             if one.scope not in (Scope.USER, Scope.SESSION):
                 self._budgets.labels(one.scope.value, one.name, one.measure.value).set(one.share)
         self._info.labels(snapshot.host.version).set(1)
+        for cache in snapshot.host.caches:
+            self._expose_cache(cache)
         for row in snapshot.instances:
             states = [client.state for client in snapshot.clients if client.instance == row.name]
             for state in SlotState:

@@ -82,6 +82,16 @@ async def past(request: Request, caller: Operator) -> Response:
 
 
 @router.get(
+    "/contexts",
+    summary="What is prepared once for all clients of an agent, and how its caches do.",
+    response_class=Packed,
+    responses=PACKED | SEEN,
+)
+async def contexts(request: Request, caller: Operator) -> Response:
+    return Packed(await engine_of(request).contexts())
+
+
+@router.get(
     "/audit",
     summary="What operators did: who, from where, when and to what.",
     response_class=Packed,

@@ -23,6 +23,7 @@ from supervisor.sessions.daily_usage import Today
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.slot import Slot
 from supervisor.sessions.spending import Place, Spending
+from supervisor.tools.cache import Sources
 
 
 @dataclass(slots=True)
@@ -54,6 +55,8 @@ class HostContext:
     """By user, session, instance and provider, for the budgets."""
     look_at_budgets: Callable[[tuple[Place, ...]], Iterable[Event]] = lambda places: ()
     """Which ceilings have come near since it was called last, of those whose spending has grown."""
+    caches: Sources = field(default_factory=Sources)
+    """What is prepared once is kept in caches that hear of changes here."""
     disk: DiskUse | None = None
     """As last measured; None before that."""
     disk_measured_at: float | None = None

@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from supervisor.api import checks
 from supervisor.api.budgets import Budget
+from supervisor.api.caches import Contexts
 from supervisor.api.codec import pack, unpack
 from supervisor.api.entries import Glimpse
 from supervisor.api.errors import AcceptanceUnknown, BullpenError, UnknownTarget
@@ -89,6 +90,9 @@ class RemoteEngine:
     async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
         count = checks.check_whole(count, "how many entries")
         return await self._read(Glimpse, f"{session_path(checks.check_key(key))}/glimpse", count=count)
+
+    async def contexts(self) -> Contexts:
+        return await self._read(Contexts, "/contexts")
 
     async def past(self) -> tuple[Event, ...]:
         return await self._read(tuple[Event, ...], "/events")

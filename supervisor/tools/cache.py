@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import anyio
+from cachetools import Cache as BaseCache
 from cachetools import LRUCache, TTLCache
 
 from supervisor.api.caches import CacheStatistics
@@ -67,6 +68,14 @@ class Sources:
 
     def add(self, cache: Cache[Any]) -> None:
         self._caches.append(cache)
+
+    def statistics(self) -> tuple[CacheStatistics, ...]:
+        """Of every cache that shares these sources."""
+        return tuple(cache.statistics() for cache in self._caches)
+
+    def clean(self) -> int:
+        """Takes out of every cache what has expired. Returns how many values that were."""
+        return sum(cache.clean() for cache in self._caches)
 
     def change(self, source: str) -> int:
         """The source is not what it was. Returns how many values are stale by that, over all caches."""
@@ -124,6 +133,10 @@ class _Store(TTLCache[Key, _Entry[Any]]):
     def popitem(self) -> tuple[Key, _Entry[Any]]:
         self.evicted.append(super().popitem())
         return self.evicted[-1]
+
+    def list_entries(self) -> list[tuple[Key, _Entry[Any]]]:
+        """Without counting as a use."""
+        return [(key, BaseCache.__getitem__(self, key)) for key in self]
 
     def expire(self, time: float | None = None) -> list[tuple[Key, _Entry[Any]]]:
         # Every method of the base class calls this: a look alone takes out what has expired.
@@ -238,6 +251,11 @@ class Cache(Generic[ValueT]):
         """Of all that is held."""
         self._tidy()
         return tuple(self._store)
+
+    def items(self) -> tuple[tuple[Key, ValueT], ...]:
+        """All that is held; looking at it is no use of it."""
+        self._tidy()
+        return tuple((key, entry.value) for key, entry in self._store.list_entries())
 
     def statistics(self) -> CacheStatistics:
         self._tidy()

@@ -15,10 +15,12 @@ from supervisor.api.errors import NotAccepting, Refused, UnknownAgent
 from supervisor.api.snapshot import InstanceRow
 from supervisor.api.types import Done, InstanceState, Prompt, SessionKey
 from supervisor.config.settings import Settings, load_for
+from supervisor.config.template import Template
 from supervisor.engine import live_templates
 from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription
 from supervisor.testing import FakeConnection, FakeWorld, hold
+from supervisor.testing.fake import FakeConnector
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -323,6 +325,38 @@ async def test_what_a_link_leads_to_is_followed(house: House) -> None:
         target.write_text(target.read_text("utf-8").replace("Help.", "Help in verse."), "utf-8")
         await house.until_told(past.TemplateRolled)
         assert prompt_of(house.world.live[0]) == "Help in verse."
+
+
+class Reading(FakeConnector):
+    """Clients are made from what a file says besides the template, as with skills and with values of `env`."""
+
+    def __init__(self, world: FakeWorld, template: Template, file: Path) -> None:
+        super().__init__(world, template)
+        self._said = file.read_text("utf-8")
+
+    @property
+    def digest(self) -> str:
+        return f"{super().digest} {self._said}"
+
+
+@pytest.mark.parametrize("way", [".claude/skills/pdf/SKILL.md", "secret.txt"], ids=["a skill", "a value of env"])
+async def test_an_edit_of_what_clients_are_made_from_reaches_them_as_one_of_the_template_does(
+    house: House, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S4.25"""
+    file = house.folder / way
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("old", "utf-8")
+    monkeypatch.setattr(house.world, "connect", lambda template: Reading(house.world, template, file))
+    house.save("desk", skills="[pdf]", env="{KEY: 'file:secret.txt'}" if way == "secret.txt" else "{}")
+    async with house.open():
+        await house.ask("one")
+        await until(lambda: bool(house.supervisor._live and house.supervisor._live._watch._stamps))
+        file.write_text("new", "utf-8")
+        event = await house.until_told(past.TemplateChanged)
+        assert isinstance(event, past.TemplateChanged)
+        assert event.clients == 1
+        await house.until_told(past.TemplateRolled)
 
 
 async def test_a_folder_that_is_gone_changes_nothing_until_it_is_back(house: House) -> None:

@@ -80,7 +80,7 @@ async def test_metrics_count_what_happened_and_name_no_user_and_no_session(house
         assert families["bullpen_evictions"].type == "counter"
         assert "_created" not in text
         labels = {name for one in families.values() for sample in one.samples for name in sample.labels}
-        assert labels <= {"instance", "outcome", "how", "kind", "state", "le", "version"}
+        assert labels <= {"instance", "outcome", "how", "kind", "state", "le", "version", "cache", "what"}
         assert "ana" not in text
         for name in ("wait_seconds", "client_start_seconds", "tokens", "cost_dollars", "event_loop_lag_seconds"):
             assert f"bullpen_{name}" in families, name

@@ -13,6 +13,7 @@ from supervisor import (
     Answer,
     Budget,
     ClientRow,
+    Contexts,
     Conversation,
     Event,
     Glimpse,
@@ -238,6 +239,9 @@ class StageEngine:
 
     async def test_hook(self, event: str) -> tuple[HookRun, ...]:
         raise UnknownTarget(f"{event} is no event")
+
+    async def contexts(self) -> Contexts:
+        return Contexts((), ())
 
     async def audit(self, count: int = 100) -> tuple[ActionTaken, ...]:
         return tuple(event for event in self.past_events if isinstance(event, ActionTaken))[-count:]

@@ -307,6 +307,12 @@ def _say_event(event: Event) -> None:
 
 
 @command(app)
+async def contexts(engine: Engine, as_json: JsonOption = False) -> None:
+    """What is prepared once for all clients of an agent."""
+    show_listing("contexts", await engine.contexts(), as_json=as_json)
+
+
+@command(app)
 async def audit(
     engine: Engine,
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="How many, the latest ones.")] = 50,

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor import ActionTaken, Budget, Engine, HookRow, HookRun, Route
+from supervisor import ActionTaken, Budget, Contexts, Engine, HookRow, HookRun, Route
 from tui.wording import budgets
+from tui.wording.format import age
 
 Rows = Iterable[Sequence[str]]
 
@@ -125,5 +126,41 @@ BUDGETS = Listing(
 )
 
 
-LISTINGS: dict[str, Listing] = {listing.name: listing for listing in (AUDIT, BUDGETS, ROUTE, HOOKS, HOOK_RUNS)}
+def _context_rows(found: Contexts) -> Rows:
+    now = time.time()
+    for one in found.contexts:
+        tools = f"{len(one.tools)} tools" if one.names_tools else "all tools"
+        parts = [tools, *([f"{len(one.skills)} skills"] if one.skills else []), f"prompt {one.prompt_characters:,}"]
+        yield (
+            one.instance,
+            one.version[:8],
+            str(one.uses),
+            f"{one.build_seconds * 1000:.1f} ms",
+            age(now - one.created_at),
+            age(now - one.last_used_at),
+            ", ".join(parts),
+        )
+    for cache in found.caches:
+        hits = "-" if cache.hit_rate is None else f"{cache.hit_rate:.0%} hits"
+        counts = (
+            f"{cache.hits} hits, {cache.misses} misses, {cache.stale} stale, {cache.evictions} evicted, "
+            f"{cache.expiries} expired, {cache.failures} failed, built in {cache.build_seconds:.2f} s, "
+            f"{cache.bytes:,} bytes"
+        )
+        held = f"{cache.entries}/{cache.capacity}"
+        yield (f"cache {cache.name}", hits, held, f"{cache.last_build_seconds * 1000:.1f} ms", "", "", counts)
+
+
+CONTEXTS = Listing(
+    "contexts",
+    "what is prepared once for all clients of an agent",
+    ("AGENT", "VERSION", "USES", "PREPARED IN", "AGE", "LAST USED", "WHAT"),
+    lambda engine, _: engine.contexts(),
+    _context_rows,
+    "nothing is prepared yet",
+)
+
+_ALL = (AUDIT, BUDGETS, CONTEXTS, ROUTE, HOOKS, HOOK_RUNS)
+
+LISTINGS: dict[str, Listing] = {listing.name: listing for listing in _ALL}
 """By name."""

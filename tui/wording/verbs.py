@@ -136,6 +136,8 @@ VERBS: tuple[Verb, ...] = (
          LOOK, words="budgets"),
     Verb("list('route')", "", "route", "Show which agent a prompt is for that names none, and why.", Target.VIEW, LOOK,
          words="route TEXT"),
+    Verb("list('contexts')", "", "contexts", "Show what is prepared once for all clients of an agent.", Target.VIEW,
+         LOOK, words="contexts"),
     Verb("list('hooks')", "", "hooks", "Show what is done when something happens, and how often it was.", Target.VIEW,
          LOOK, words="hooks"),
     Verb("list('hook-runs')", "", "hook runs", "Show what hooks did last.", Target.VIEW, LOOK, words="hook-runs"),

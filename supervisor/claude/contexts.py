@@ -1,0 +1,200 @@
+"""What all clients of a template are started with: prepared once for each version, and used by every start."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import anyio.from_thread
+import anyio.to_thread
+
+from supervisor.api.caches import CacheStatistics, ContextRow, Contexts
+from supervisor.claude.options import CompiledOptions
+from supervisor.clock import Clock
+from supervisor.config.hooks import project_of
+from supervisor.config.routing import describe_for_routing
+from supervisor.config.template import Template
+from supervisor.routing.index import Described
+from supervisor.tools.cache import Built, Cache, Key, Sources
+from supervisor.tools.content import canonical, content_hash
+
+TTL = 1800.0
+"""Seconds after its last use (S4.14)."""
+CAPACITY = 256
+"""Contexts that are held: one for each template, mostly."""
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """Frozen, and without anything of a session or a run (S4.13-15)."""
+
+    key: str
+    """`{tenant}:{project}:{mode}`."""
+    options: CompiledOptions = field(repr=False)
+    """The arguments of the SDK, the environment, the system prompt, the servers."""
+    tools: tuple[str, ...] | None
+    """Tool definitions by name; None leaves those of the CLI as they are."""
+    skills: tuple[str, ...]
+    router: Described = field(repr=False)
+    """What prompts that name no agent are compared with."""
+    tools_hash: str
+    skills_hash: str
+    created_at: float
+    """Unix seconds."""
+    ttl: float = TTL
+    build_seconds: float = 0.0
+
+    @property
+    def system_prompt(self) -> str:
+        return self.options.prompt
+
+    @property
+    def version(self) -> str:
+        """Covers everything that clients are told."""
+        return self.options.digest
+
+
+class _Use(NamedTuple):
+    starts: int
+    last_at: float
+    """Unix seconds."""
+
+
+Compile = Callable[[Template], CompiledOptions]
+
+
+class ContextStore:
+    """Of one supervisor. Starting a client looks its context up; only a new version, or one whose time was over, is
+    compiled."""
+
+    def __init__(self, sources: Sources | None = None, clock: Clock | None = None) -> None:
+        """`sources` is shared with the caches of what contexts are made from."""
+        self.sources = sources or Sources()
+        self._clock = clock or Clock()
+        self._cache: Cache[AgentContext] = Cache(
+            "contexts",
+            capacity=CAPACITY,
+            ttl=TTL,
+            sources=self.sources,
+            measure=_measure,
+            identify=lambda context: context.version,
+            is_kept_by_use=True,
+            steady=self._clock.steady,
+        )
+        self._uses: dict[Key, _Use] = {}
+        self._home = threading.get_ident()
+        """The thread of the loop."""
+
+    def prepare(self, template: Template, compile_options: Compile, sources: Iterable[str]) -> AgentContext:
+        """Compiles a version of the template, and keeps it for its clients. Blocking: call it in a thread of anyio's
+        once the loop runs. Raises `ConfigurationError`."""
+        context = self._make(template, compile_options)
+        keep = partial(
+            self._cache.put,
+            find_key(template),
+            context,
+            version=version_of(template),
+            sources=[*sources, source_of(template)],
+            seconds=context.build_seconds,
+        )
+        if threading.get_ident() == self._home:
+            keep()
+        else:
+            anyio.from_thread.run_sync(keep)
+        return context
+
+    async def use(
+        self, template: Template, compile_options: Compile, sources: Iterable[str], version: str
+    ) -> AgentContext:
+        """What a client of that version of the template (`version_of`) is started with now. Raises
+        `ConfigurationError`."""
+        key = find_key(template)
+
+        async def build() -> Built[AgentContext]:
+            made = await anyio.to_thread.run_sync(partial(self._make, template, compile_options))
+            return Built(made, [source_of(template)])
+
+        context = await self._cache.get(key, build, version=version, sources=sources)
+        before = self._uses.get(key)
+        self._uses[key] = _Use(1 + (before.starts if before else 0), self._clock.wall())
+        return context
+
+    def drop(self, instance: str) -> None:
+        """There is no such instance any more."""
+        self._cache.drop_tenant(instance)
+        self._uses = {key: use for key, use in self._uses.items() if key.tenant != instance}
+
+    def describe(self) -> Contexts:
+        rows = [self._describe(key, context) for key, context in self._cache.items()]
+        return Contexts(tuple(sorted(rows, key=lambda row: row.key)), self.statistics())
+
+    def statistics(self) -> tuple[CacheStatistics, ...]:
+        """Of this cache, and of all that share its sources."""
+        return self.sources.statistics()
+
+    def _make(self, template: Template, compile_options: Compile) -> AgentContext:
+        began = time.perf_counter()
+        options = compile_options(template)
+        offered = tuple(sorted(f"{source.name} {source.version}" for source in options.tools.sources))
+        named = options.arguments.get("tools")
+        tools = None if named is None and not offered else (*(named or ()), *_names(options))
+        skills = tuple(options.arguments.get("skills", ()))
+        return AgentContext(
+            ":".join(map(str, (template.name, project_of(template.path), template.archetype))),
+            options,
+            tools,
+            skills,
+            describe_for_routing(template),
+            tools_hash=content_hash([named, options.arguments["disallowed_tools"], options.servers, offered]),
+            skills_hash=content_hash([skills, options.arguments.get("plugins", ())]),
+            created_at=self._clock.wall(),
+            build_seconds=time.perf_counter() - began,
+        )
+
+    def _describe(self, key: Key, context: AgentContext) -> ContextRow:
+        use = self._uses.get(key, _Use(0, context.created_at))
+        return ContextRow(
+            key=context.key,
+            instance=key.tenant,
+            version=context.version,
+            tools=context.tools or (),
+            names_tools=context.tools is not None,
+            skills=context.skills,
+            tools_hash=context.tools_hash,
+            skills_hash=context.skills_hash,
+            prompt_characters=len(context.system_prompt),
+            created_at=context.created_at,
+            last_used_at=max(use.last_at, context.created_at),
+            ttl=context.ttl,
+            uses=use.starts,
+            build_seconds=context.build_seconds,
+            bytes=_measure(context),
+        )
+
+
+def find_key(template: Template) -> Key:
+    """An instance is a tenant: nothing that is prepared for one is used for another."""
+    return Key(template.name, (str(project_of(template.path)), str(template.archetype)))
+
+
+def version_of(template: Template) -> str:
+    """Of all that its file says."""
+    return content_hash(template.model_dump())
+
+
+def source_of(template: Template) -> str:
+    """The file of the template, as a source."""
+    return f"template:{template.name}"
+
+
+def _names(options: CompiledOptions) -> tuple[str, ...]:
+    return tuple(f"mcp__{source.name}" for source in options.tools.sources)
+
+
+def _measure(context: AgentContext) -> int:
+    options = context.options
+    return len(canonical([options.arguments, options.environment, options.prompt, options.servers]))
