@@ -22,7 +22,7 @@ from supervisor.api.caches import Contexts
 from supervisor.api.changes import Changes
 from supervisor.api.entries import Cursor, Glimpse, Reading
 from supervisor.api.events import ActionTaken, Event
-from supervisor.api.hook_rows import HookRow, HookRun
+from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Outcome, Prompt, Route, SessionKey, TurnView
 
@@ -193,6 +193,9 @@ class Engine(Protocol):
         """Does what hooks are declared to do on that event, with a sample that meets their conditions. Returns what
         became of it when all has ended, after 30 s at the latest. Raises `UnknownTarget` for a name that is no event,
         and `Refused` when no hook is declared on it."""
+
+    async def schedules(self) -> tuple[ScheduleRow, ...]:
+        """Every schedule that is declared, when it runs next, and what it has missed."""
 
     # Limits
 

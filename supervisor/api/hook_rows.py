@@ -115,6 +115,6 @@ class ScheduleRow:
     last_at: float | None = None
     """Unix seconds, when it was last due."""
     missed_runs: int = 0
-    """How many fell due while bullpen did not run, at the last start."""
+    """How many fell due while bullpen did not run or the machine slept, as found since the last start."""
     fired: int = 0
     failed: int = 0

@@ -144,6 +144,14 @@ VERBS: tuple[Verb, ...] = (
         "hooks",
         "list('hook-runs')",
     ),
+    Verb(
+        "schedules",
+        Subject.HOUSE,
+        "Tells what is done at certain times.",
+        "GET /schedules",
+        "schedules",
+        "list('schedules')",
+    ),
     Verb("limits", Subject.INSTANCE, "Tells the limits that can be changed now.", "GET /limits", "limits", "set_limit"),
     Verb(
         "adjust",

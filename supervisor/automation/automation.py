@@ -15,7 +15,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskStatus
 
-from supervisor.api.automation import MOST_DEPTH, Hook, How, OpenRun, Payload, Value
+from supervisor.api.automation import MOST_DEPTH, Hook, How, OpenRun, Payload, Schedule, ScheduleMark, Value
 from supervisor.api.engine import Engine
 from supervisor.api.errors import Refused, Suspended
 from supervisor.api.event_names import BY_NAME, EventName, names_of, sample_of
@@ -30,6 +30,7 @@ from supervisor.automation.gate import Gates
 from supervisor.automation.ports import Surroundings
 from supervisor.automation.run_log import RunLog
 from supervisor.automation.runner import Runner
+from supervisor.automation.schedules import Schedules
 
 MOST_HEARD = 10_000
 """Events that wait to be compared; further ones are dropped, counted and told."""
@@ -56,6 +57,7 @@ class Automation:
         self,
         engine: Engine,
         hooks: Iterable[Hook],
+        schedules: Iterable[Schedule],
         around: Surroundings,
         tell: Callable[[Event], None],
         *,
@@ -66,6 +68,7 @@ class Automation:
         self.depths = Depths(around.wall, around.find_prompt)
         self.runner = Runner(engine, around, self.log, self.depths, tell)
         self.gates = Gates(self.runner)
+        self.schedules = Schedules(schedules, around, self.runner, tell)
         self._around = around
         self.declare(hooks)
         self._heard: deque[Heard] = deque()
@@ -124,19 +127,18 @@ class Automation:
         self,
         *,
         open_runs: Iterable[OpenRun] = (),
-        revive: Callable[[OpenRun], Firing | None] | None = None,
-        beside: Callable[[], object] | None = None,
+        marks: Iterable[ScheduleMark] = (),
         task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Fires until it is cancelled. `open_runs` are what an earlier run has not ended; `beside` runs as long."""
+        """Fires until it is cancelled. `open_runs` are what an earlier run has not ended, `marks` how far its schedules
+        have come."""
 
         async def listen() -> None:
             for kept in open_runs:
-                self._take_up(kept, revive(kept) if revive is not None else None)
+                self._take_up(kept)
             task_status.started()
             async with anyio.create_task_group() as group:
-                if beside is not None:
-                    group.start_soon(beside)  # type: ignore[arg-type]
+                group.start_soon(self.schedules.run, marks)
                 while True:
                     await self._news.wait()
                     self._news = anyio.Event()
@@ -152,7 +154,8 @@ class Automation:
             self._is_closing = True
             self._compare_all()
 
-    def _take_up(self, kept: OpenRun, firing: Firing | None) -> None:
+    def _take_up(self, kept: OpenRun) -> None:
+        firing = Firing.revive(kept, {hook.name: hook for hook in self.hooks}, self.schedules.declared)
         if firing is None:
             _log.warning("run %s is given up: its hook is not declared any more", kept.id)
             if (book := self._around.find_book()) is not None:

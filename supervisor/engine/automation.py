@@ -12,13 +12,12 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from supervisor.api.automation import Hook, OpenRun
+from supervisor.api.automation import Hook, OpenRun, Schedule, ScheduleMark
 from supervisor.api.engine import Engine
 from supervisor.api.errors import JournalFailed
 from supervisor.api.events import Event, HookFailed, InstanceClosed, InstanceOpened, TemplateChanged
 from supervisor.api.types import Archetype, Prompt, Question
 from supervisor.automation.automation import Automation
-from supervisor.automation.firing import Firing
 from supervisor.automation.ports import AnswerLinks, RunBook, Surroundings
 from supervisor.config.client_variables import resolve
 from supervisor.config.settings import hooks_for
@@ -34,6 +33,7 @@ _log = logging.getLogger(__name__)
 def compose(
     engine: Engine,
     hooks: Iterable[Hook],
+    schedules: Iterable[Schedule],
     host: HostContext,
     instances: Mapping[str, Instance],
     turns: TurnRegistry,
@@ -73,7 +73,7 @@ def compose(
         find_book=find_book,
         links=links,
     )
-    automation = Automation(engine, hooks, around, host.feed.publish, runs=host.keeps_queue)
+    automation = Automation(engine, hooks, schedules, around, host.feed.publish, runs=host.keeps_queue)
 
     settings = host.settings  # hooks of the host are those of the start
 
@@ -104,9 +104,9 @@ class AutomationTask:
         self._scope = anyio.CancelScope()
         self._ended: anyio.Event | None = None
 
-    def start(self, tasks: TaskGroup, open_runs: Iterable[OpenRun]) -> None:
+    def start(self, tasks: TaskGroup, open_runs: Iterable[OpenRun], marks: Iterable[ScheduleMark]) -> None:
         self._ended = anyio.Event()
-        tasks.start_soon(self._run, open_runs, self._ended, name="hooks")
+        tasks.start_soon(self._run, open_runs, marks, self._ended, name="hooks")
 
     async def end(self) -> None:
         """Returns when no action runs any more. What had not ended is done by the next start."""
@@ -116,13 +116,10 @@ class AutomationTask:
         if self._ended is not None:
             await self._ended.wait()
 
-    async def _run(self, open_runs: Iterable[OpenRun], ended: anyio.Event) -> None:
-        hooks = {hook.name: hook for hook in self._automation.hooks}
+    async def _run(self, open_runs: Iterable[OpenRun], marks: Iterable[ScheduleMark], ended: anyio.Event) -> None:
         try:
             with self._scope:
-                await self._automation.run(
-                    open_runs=open_runs, revive=lambda kept: Firing.revive(kept, hooks, schedules={})
-                )
+                await self._automation.run(open_runs=open_runs, marks=marks)
         except Exception as error:  # a mistake of ours, which ends nothing but hooks
             _log.critical("hooks and schedules have ended", exc_info=error)
             message = f"hooks and schedules have ended: {type(error).__name__}; the log has the details"

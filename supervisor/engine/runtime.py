@@ -16,7 +16,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from supervisor.api import events as past
-from supervisor.api.automation import OpenRun
+from supervisor.api.automation import OpenRun, ScheduleMark
 from supervisor.api.engine import Engine
 from supervisor.api.errors import NotAccepting, UnknownAgent
 from supervisor.api.types import SessionKey
@@ -24,7 +24,7 @@ from supervisor.claude.contexts import ContextStore
 from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.start_files import FOLDER, clear_start_files
 from supervisor.clock import Clock
-from supervisor.config.settings import Settings, hooks_for
+from supervisor.config.settings import Settings, hooks_for, schedules_for
 from supervisor.config.templates import Template
 from supervisor.engine.agent_choice import AgentChoice
 from supervisor.engine.automation import AutomationTask, compose
@@ -106,8 +106,8 @@ class Runtime:
         self._instances: dict[str, Instance] = {}
         self._forgotten: set[str] = set()
         """Users whose sessions are being removed."""
-        self._open_runs: list[OpenRun] = []
-        """What hooks of earlier runs have not ended."""
+        self._open_runs: tuple[list[OpenRun], list[ScheduleMark]] = ([], [])
+        """What hooks of earlier runs have not ended, and how far schedules have come."""
         self._past: tuple[past.Event, ...] = ()
         """What earlier runs did."""
         self._host = HostContext(
@@ -135,7 +135,9 @@ class Runtime:
         self._contexts = ContextStore(self._host.caches, self._clock)
         templates = tuple(templates)
         hooks = hooks_for(settings, templates)
-        self.automation = compose(cast(Engine, self), hooks, self._host, self._instances, self._turns)
+        self.automation = compose(
+            cast(Engine, self), hooks, schedules_for(settings), self._host, self._instances, self._turns
+        )
         """Hooks and schedules."""
         self._roster = Roster(
             self._instances,
@@ -195,7 +197,7 @@ class Runtime:
                     for instance in self._instances.values():
                         instance.handle(stimuli.HostChanged())
                     if self._host.keeps_queue:
-                        doing.start(chores, self._open_runs)
+                        doing.start(chores, *self._open_runs)
                     task_status.started()
                     await self._stopping.wait()
                 finally:
@@ -226,7 +228,7 @@ class Runtime:
     async def _take_over(self, journal: Journal) -> None:
         """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
         loaded = await journal.load()
-        self._open_runs, _ = await journal.runs.load()
+        self._open_runs = await journal.runs.load()
         orphans, left_over = await end_orphans(loaded.clients)
         self._host.eraser.take(loaded.removals)
         if not left_over:

@@ -38,7 +38,7 @@ from supervisor.api.engine import Ticket
 from supervisor.api.entries import Glimpse
 from supervisor.api.errors import NotAccepting, OverShare, Refused, UnknownTarget
 from supervisor.api.event_names import find_event
-from supervisor.api.hook_rows import HookRow, HookRun
+from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.ids import new_id, validate_id
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Archetype, Prompt, Route, SessionKey, TurnView
@@ -269,6 +269,9 @@ class Supervisor(Runtime):
         name = find_event(check_name(event, "the name of an event"))
         self._log_action("test-hook", name.name)
         return await self.automation.test(name)
+
+    async def schedules(self) -> tuple[ScheduleRow, ...]:
+        return self.automation.schedules.rows()
 
     # Limits
 

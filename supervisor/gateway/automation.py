@@ -46,3 +46,13 @@ async def test_hook(request: Request, caller: Operator, event: Name) -> Response
     """Answers when all has ended, after 30 s at the latest."""
     with acting(caller.actor):
         return Packed(await engine_of(request).test_hook(event))
+
+
+@router.get(
+    "/schedules",
+    summary="What is done at certain times.",
+    response_class=Packed,
+    responses=PACKED | problems(422, 500, 503),
+)
+async def schedules(request: Request, caller: Operator) -> Response:
+    return Packed(await engine_of(request).schedules())

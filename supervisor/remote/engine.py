@@ -18,7 +18,7 @@ from supervisor.api.codec import pack, unpack
 from supervisor.api.entries import Glimpse
 from supervisor.api.errors import AcceptanceUnknown, BullpenError, UnknownTarget
 from supervisor.api.events import ActionTaken, Event
-from supervisor.api.hook_rows import HookRow, HookRun
+from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.ids import new_id, validate_id
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Allow, Answer, Choose, Deny, Prompt, Route, SessionKey, TurnView
@@ -204,6 +204,9 @@ class RemoteEngine:
         path = f"/hooks/test/{part(event, 'an event')}"
         told = await self._line.ask("POST", path, what="test-hook", timeout=TEST_TIME)
         return self._unpack(tuple[HookRun, ...], told)
+
+    async def schedules(self) -> tuple[ScheduleRow, ...]:
+        return await self._read(tuple[ScheduleRow, ...], "/schedules")
 
     # Limits
 

@@ -34,7 +34,7 @@ from supervisor import (
     UnknownTarget,
     Usage,
 )
-from supervisor.api.hook_rows import HookRow, HookRun
+from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.feed import Feed
 
 NOW = 1_790_000_000.0
@@ -235,6 +235,9 @@ class StageEngine:
         return ()
 
     async def hook_runs(self, count: int = 50) -> tuple[HookRun, ...]:
+        return ()
+
+    async def schedules(self) -> tuple[ScheduleRow, ...]:
         return ()
 
     async def test_hook(self, event: str) -> tuple[HookRun, ...]:

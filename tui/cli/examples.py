@@ -60,6 +60,7 @@ EXAMPLES = {
     "token new": ("bullpen token new --user ana", "bullpen token new --operator --name phone"),
     "token list": ("bullpen token list",),
     "token revoke": ("bullpen token revoke phone",),
+    "schedules": ("bullpen schedules", "bullpen schedules --json"),
     "hooks list": ("bullpen hooks list",),
     "hooks recent": ("bullpen hooks recent --count 20", "bullpen hooks recent --json"),
     "hooks test": ("bullpen hooks test prompt:after",),

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor import ActionTaken, Budget, Contexts, Engine, HookRow, HookRun, Route
+from supervisor import ActionTaken, Budget, Contexts, Engine, HookRow, HookRun, Route, ScheduleRow
 from tui.wording import budgets
 from tui.wording.format import age
 
@@ -160,7 +160,35 @@ CONTEXTS = Listing(
     "nothing is prepared yet",
 )
 
-_ALL = (AUDIT, BUDGETS, CONTEXTS, ROUTE, HOOKS, HOOK_RUNS)
+
+def _schedule_rows(schedules: Iterable[ScheduleRow]) -> Rows:
+    for one in schedules:
+        failed = f", {one.failed} failed" if one.failed else ""
+        yield (
+            one.name,
+            " ".join(filter(None, (one.when, one.timezone))),
+            _time(one.next_at),
+            _time(one.last_at),
+            f"{one.missed_runs} ({one.missed})" if one.missed_runs else f"({one.missed})",
+            f"{one.fired}{failed}",
+            ", ".join(one.actions),
+        )
+
+
+def _time(at: float | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at is not None else "-"
+
+
+SCHEDULES = Listing(
+    "schedules",
+    "what is done at certain times",
+    ("SCHEDULE", "WHEN", "NEXT", "LAST", "MISSED", "FIRED", "DOES"),
+    lambda engine, _: engine.schedules(),
+    _schedule_rows,
+    "no schedules are declared: docs/hooks.md shows how",
+)
+
+_ALL = (AUDIT, BUDGETS, CONTEXTS, ROUTE, HOOKS, HOOK_RUNS, SCHEDULES)
 
 LISTINGS: dict[str, Listing] = {listing.name: listing for listing in _ALL}
 """By name."""
