@@ -13,6 +13,7 @@ from typing import Any
 
 from supervisor.api import events
 from supervisor.api.automation import Payload, Value
+from supervisor.api.budgets import AtCeiling, Budget, Measure, Scope
 from supervisor.api.errors import UnknownTarget
 from supervisor.api.events import Event
 from supervisor.api.types import (
@@ -76,6 +77,12 @@ MEANINGS: Mapping[str, str] = {
     "sessions": "How many sessions.",
     "waiting": "How many turns wait.",
     "interrupted": "How many turns were interrupted.",
+    "scope": "Whose spending the ceiling counts: `house`, `user`, `session`, `instance` or `provider`.",
+    "name": "Of that user, session, instance or provider.",
+    "measure": "`cost`, `tokens` or `turns`.",
+    "spent": "Since midnight.",
+    "limit": "For a day.",
+    "reached": "Whether all of it is spent.",
     "verb": "What the operator did.",
     "detail": "What it was done with.",
     "via": "`screen`, `command` or `http`.",
@@ -101,6 +108,8 @@ _SAMPLE_QUESTION = Question(
     asked_at=_AT,
     expires_at=_AT + 3600,
 )
+
+_SAMPLE_BUDGET = Budget(Scope.USER, "ana", Measure.COST, 4.1, 5.0, AtCeiling.REFUSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +201,18 @@ def _question(event: events.QuestionAsked | events.QuestionSettled | events.Appr
         "tool": question.tool,
         "summary": question.summary,
         "expires": question.expires_at,
+    }
+
+
+def _budget(event: events.BudgetNeared) -> Payload:
+    budget = event.budget
+    return {
+        "scope": budget.scope.value,
+        "name": budget.name,
+        "measure": budget.measure.value,
+        "spent": budget.spent,
+        "limit": budget.limit,
+        "reached": budget.is_reached,
     }
 
 
@@ -357,6 +378,13 @@ EVENT_NAMES: tuple[EventName, ...] = (
         "No mistake is left in the files of templates.",
         events.TemplateMended,
         events.TemplateMended(at=_AT),
+    ),
+    EventName(
+        "budget:warning",
+        "Four fifths of what may be spent are spent, or all of it.",
+        events.BudgetNeared,
+        events.BudgetNeared(at=_AT, budget=_SAMPLE_BUDGET, user="ana"),
+        _budget,
     ),
     EventName(
         "bullpen:restarted",

@@ -328,6 +328,7 @@ async def budgets(engine: Engine, as_json: JsonOption = False) -> None:
     show_listing("budgets", await engine.budgets(), as_json=as_json)
 
 
+@command(app)
 async def schedules(engine: Engine, as_json: JsonOption = False) -> None:
     """What is done at certain times: when next, when last, and what was missed."""
     show_listing("schedules", await engine.schedules(), as_json=as_json)
