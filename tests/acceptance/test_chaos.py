@@ -32,3 +32,4 @@ def test_nothing_is_lost_doubled_leaked_or_mixed_up_when_everything_fails(tmp_pa
     assert int(figures["accepted"]) >= 8, said
     assert int(figures["done"]) >= 1, said
     assert "1 supervisors killed, 1 supervisors signalled" in done.stdout, said
+    assert "templates edited" in done.stdout, said

@@ -11,6 +11,7 @@ from supervisor.rehearsal import Request
 from tests.chaos.books import Books
 from tests.chaos.callers import REJECTION
 from tests.chaos.ledger import WORD, Ledger, Place
+from tests.chaos.template_file import read_version
 from tests.chaos.transcripts import SUMMARY, Exchange, Transcript, make_exchanges, read_transcript
 
 OUTCOMES = ("done", "failed", "interrupted", "cancelled", "expired")
@@ -28,6 +29,7 @@ class Reckoning:
     disagreeing: list[str] = field(default_factory=list)
     spoiled: list[str] = field(default_factory=list)
     crossed: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -39,6 +41,7 @@ class Reckoning:
             "transcripts that disagree with the journal": self.disagreeing,
             "prompts rejected for another's fault": self.spoiled,
             "answers with words of another turn": self.crossed,
+            "turns on an earlier template": self.outdated,
             "failures of the supervisor": self.failures,
         }
 
@@ -55,6 +58,7 @@ def examine(ledger: Ledger, books: Books, record: list[Request], config_dir: Pat
     reckoning.lost += find_lost(ledger, books)
     reckoning.spoiled += find_spoiled(ledger)
     reckoning.crossed += find_crossed(books)
+    reckoning.outdated += find_outdated(ledger, record)
     reckoning.duplicated += find_told_twice(ledger, books)
     reckoning.duplicated += find_done_twice(books)
     reckoning.duplicated += find_sent_twice(books, record)
@@ -129,6 +133,15 @@ def find_strangers(ledger: Ledger, record: list[Request]) -> Iterator[str]:
         places = {ledger.handed[word].place for word in WORD.findall(request.text)}
         if len(places) > 1:
             yield f"request {number} contains words of {', '.join(map(str, sorted(places)))}"
+
+
+def find_outdated(ledger: Ledger, record: list[Request]) -> Iterator[str]:
+    """What a turn sends last has the version of the template that held when it last began, or a later one."""
+    sent = {word: read_version(request.text) for request in record for word in WORD.findall(request.prompt)}
+    for turn, version in ledger.begun.items():
+        account = ledger.accounts.get(turn)
+        if account is not None and sent.get(account.handed.word, version) < version:
+            yield f"{turn} began with version {version} and sent version {sent[account.handed.word]}"
 
 
 def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Iterator[str]:

@@ -15,11 +15,11 @@ from tests.chaos.callers import Callers, make_places
 from tests.chaos.faults import Faults
 from tests.chaos.ledger import Ledger
 from tests.chaos.stage import Stage
+from tests.chaos.template_file import TemplateFile
 
 TEMPLATE: dict[str, Any] = {
     "name": "desk",
     "description": "a desk in a storm",
-    "system_prompt": "You help.",
     "tools": ["Read", "Bash"],
     "concurrency": {"maxSessions": 3},
     "pool": {"maxClients": 4, "spares": 1},
@@ -82,6 +82,7 @@ class Run:
 async def direct(plan: Plan) -> Run:
     """Ends by itself; whatever ends it, the child is dead when it returns."""
     run = Run(plan)
+    template = TemplateFile(plan.folder / "templates", TEMPLATE)
     async with Rehearsal(plan.seed, keep=100_000) as rehearsal, anyio.create_task_group() as tasks:
         order = {
             "state": str(run.state_dir),
@@ -90,13 +91,14 @@ async def direct(plan: Plan) -> Run:
                 **rehearsal.environment(run.config_dir),
                 "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "",
             },
-            "template": TEMPLATE,
+            "templates": str(template.folder),
             "settings": SETTINGS,
         }
         stage = Stage(plan.folder, order, run.ledger, random.Random(plan.seed), tasks)
         try:
             await stage.begin()
-            await _storm(run, stage, rehearsal)
+            await _storm(run, stage, rehearsal, template)
+            template.mend()
             await _wait_for_quiet(run, stage)
             with anyio.move_on_after(plan.quiet_within) as patience:
                 await stage.finish()
@@ -109,7 +111,7 @@ async def direct(plan: Plan) -> Run:
     return run
 
 
-async def _storm(run: Run, stage: Stage, rehearsal: Rehearsal) -> None:
+async def _storm(run: Run, stage: Stage, rehearsal: Rehearsal, template: TemplateFile) -> None:
     dice = random.Random(run.plan.seed)
     callers = Callers(stage, run.ledger, random.Random(dice.random()))
     places = make_places(run.plan.sessions)
@@ -120,7 +122,7 @@ async def _storm(run: Run, stage: Stage, rehearsal: Rehearsal) -> None:
     if calm.cancelled_caught:
         run.overtime.append("a first prompt was not answered although nothing had gone wrong yet")
     async with anyio.create_task_group() as storm:
-        faults = Faults(stage, rehearsal, run.ledger, random.Random(dice.random()), storm)
+        faults = Faults(stage, rehearsal, run.ledger, random.Random(dice.random()), storm, template)
         run.faults = faults.counts
         for place in places:
             storm.start_soon(callers.ask_on, place)

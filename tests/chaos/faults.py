@@ -17,6 +17,7 @@ from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
 from tests.chaos.ledger import Ledger
 from tests.chaos.leftovers import find_clients
 from tests.chaos.stage import Stage
+from tests.chaos.template_file import TemplateFile
 from tests.waiting import until
 
 BETWEEN = (0.3, 1.2)
@@ -41,6 +42,8 @@ GONE_WITHIN = 5.0
 DOWN_FOR = (0.0, 1.0)
 """Seconds between the death of a supervisor and the start of the next."""
 
+BROKEN_FOR = (0.2, 1.5)
+"""Seconds that a template cannot run."""
 AWAY_FOR = (0.2, 2.0)
 """Seconds that a state directory is away."""
 
@@ -49,7 +52,13 @@ class Faults:
     """Happen until cancelled; `counts` says what has happened."""
 
     def __init__(
-        self, stage: Stage, rehearsal: Rehearsal, ledger: Ledger, dice: random.Random, tasks: TaskGroup
+        self,
+        stage: Stage,
+        rehearsal: Rehearsal,
+        ledger: Ledger,
+        dice: random.Random,
+        tasks: TaskGroup,
+        template: TemplateFile,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._stage = stage
@@ -57,6 +66,9 @@ class Faults:
         self._ledger = ledger
         self._dice = dice
         self._tasks = tasks
+        self._template = template
+        self._restarting = anyio.Event()
+        """A supervisor is about to be started."""
         self._state_in_place = anyio.Lock()
         """Held while the state directory is away, and while a supervisor starts."""
 
@@ -71,6 +83,8 @@ class Faults:
             self._abandon_reader: 3,
             self._withdraw: 3,
             self._take_state_away: 2,
+            self._edit_template: 2,
+            self._spoil_template: 1,
         }
         while True:
             await anyio.sleep(self._dice.uniform(*BETWEEN))
@@ -104,6 +118,9 @@ class Faults:
                 # The clients of a life without guards, and their tools. The next life ends them.
                 elif orphans := len(find_clients(self._stage.folder)):
                     self.counts["processes that outlived a supervisor"] += orphans
+                restarting, self._restarting = self._restarting, anyio.Event()
+                restarting.set()
+                self._template.mend()
                 await self._stage.begin()
 
     async def _expect_nothing_left(self) -> None:
@@ -171,6 +188,21 @@ class Faults:
         turn = self._dice.choice(running).turn
         await self._stage.order("read", turn=turn, parts=self._dice.randint(1, 20), freeze=freeze)
         return "readers that froze" if freeze else "readers that left"
+
+    def _edit_template(self) -> str:
+        self._template.save()
+        return "templates edited"
+
+    def _spoil_template(self) -> str:
+        """What runs goes on; a supervisor that starts meanwhile would have no agent, so it is mended before that."""
+        self._template.spoil()
+        self._tasks.start_soon(self._mend_template, self._dice.uniform(*BROKEN_FOR))
+        return "templates broken"
+
+    async def _mend_template(self, after: float) -> None:
+        with anyio.move_on_after(after):
+            await self._restarting.wait()
+        self._template.mend()
 
     async def _take_state_away(self) -> str:
         """What is accepted meanwhile would be lost; what was accepted before is written when it is back."""

@@ -64,6 +64,8 @@ class Ledger:
         self.failures: list[str] = []
         """Of the supervisor itself: whatever is in here is a bug."""
         self.notices: list[str] = []
+        self.begun: dict[str, int] = {}
+        """Turn → the version of its template, at least, when it was last told to have begun."""
         self._orphans: defaultdict[str, list[tuple[int, str, str]]] = defaultdict(list)
         self._changed = anyio.Event()
 
@@ -105,6 +107,8 @@ class Ledger:
                 if account:
                     account.is_over = True
                     account.reasons.append(reason)
+            case {"told": "begun", "turn": turn, "version": version}:
+                self.begun[turn] = version
             case {"told": "offer", "user": user, "session": session, "turn": turn}:
                 self.offers[Place(user, session)] = turn
             case {"told": "replayed", "turn": old, "by": new}:

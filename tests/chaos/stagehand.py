@@ -1,9 +1,10 @@
 """The child: a real `Supervisor` over real CLIs, moved by JSON lines on its input. It may be killed at any moment,
 or told to end by signals, as often as anyone likes.
 
-The first line in is the order: `state` (a folder), `environment`, `template`, `settings` and `orphans` (whether clients
-are to outlive this process). Then come commands, each with a `do`: submit, read, withdraw, settle, resume, finish.
-Lines out have a `told`: ready, accepted, outcome, finished and others. The end of the input ends it.
+The first line in is the order: `state` (a folder), `environment`, `templates` (a folder that is followed), `settings`
+and `orphans` (whether clients are to outlive this process). Then come commands, each with a `do`: submit, read,
+withdraw, settle, resume, finish. Lines out have a `told`: ready, accepted, outcome, finished and others. The end of the
+input ends it.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from supervisor.api import events as past
 from supervisor.api.errors import AcceptanceUnknown, BullpenError, Refused
 from supervisor.api.types import Allow, InstanceState, Outcome, Prompt, SessionKey, outcome_word
 from supervisor.claude import options
-from supervisor.config.settings import Settings
-from supervisor.config.templates import Template
+from supervisor.config.settings import Settings, load_for
 from supervisor.engine.supervisor import Supervisor
 from supervisor.sessions.turn import Turn
+from tests.chaos.template_file import read_version
 from tests.waiting import at_once
 from tui.cli.signals import SIGNALS
 
@@ -58,6 +59,8 @@ class Stagehand:
         self._feed = at_once(supervisor.watch())
         self._tasks = tasks
         self._tickets: dict[str, Turn] = {}
+        self._version = 0
+        """Of the template, when the feed was last read."""
 
     async def obey(self, commands: AsyncIterator[dict[str, Any]]) -> None:
         """Returns at `finish`, or at the end of the input."""
@@ -86,6 +89,9 @@ class Stagehand:
     def _pass_on_all(self) -> None:
         for event in self._feed.take().events:
             self._pass_on(event)
+        # What is told from here on began with this version of the template, or a later one.
+        (template,) = [one.template for one in self._supervisor._instances.values()]
+        self._version = read_version(template.system_prompt)
 
     def _pass_on(self, event: past.Event) -> None:
         match event:
@@ -94,6 +100,8 @@ class Stagehand:
                     at_once(self._supervisor.answer(question.id, Allow(), by="stagehand"))
                 except Refused:
                     tell("noticed", text=f"question {question.id} was gone already")
+            case past.TurnStarted(turn=turn):
+                tell("begun", turn=turn, version=self._version)
             case past.TurnFinished(turn=turn, outcome=outcome):
                 tell("finished", turn=turn, **_describe(outcome))
             case past.ContextLost(user=user, session=session):
@@ -192,13 +200,12 @@ async def main() -> int:
     commands = read_lines()
     order = await anext(commands)
     state = Path(order["state"])
-    template = Template.model_validate({**order["template"], "path": state.parent / "desk.md"})
-    settings = Settings(state_dir=state, rehearsal=True, **order["settings"])
+    settings = Settings(state_dir=state, templates_dir=Path(order["templates"]), rehearsal=True, **order["settings"])
     if order["orphans"]:
         # As where there is no parent-death signal: busy clients outlive this process, and the next one must end them.
         options.wrap_cli = lambda folder: None
         order["environment"]["UNGUARDED"] = "yes"
-    supervisor = Supervisor([template], settings, environment=order["environment"])
+    supervisor = Supervisor(load_for(settings).templates, settings, environment=order["environment"], is_live=True)
     scope = anyio.CancelScope()
     # As in the program: the first signal asks for the end, the others shorten it.
     async with SIGNALS.heeded(scope.cancel, supervisor.hurry), supervisor:

@@ -107,6 +107,18 @@ def test_an_outcome_that_was_told_otherwise_is_a_second_one(ledger: Ledger, fold
     assert len(examine(ledger, books(*changed), [], folder).duplicated) == 2
 
 
+def test_a_turn_that_ran_on_an_earlier_template_is_found(ledger: Ledger, folder: Path) -> None:
+    """S3.1-2"""
+    prompt = [{"role": "user", "content": "[[echo]] word000001"}]
+    record = [parse_request({"system": "You help, in version 2.", "messages": prompt}, at=0.0)]
+    ledger.hear(1, {"told": "begun", "turn": "turn-word000001", "version": 2})
+    assert not examine(ledger, books(), record, folder).outdated
+    ledger.hear(1, {"told": "begun", "turn": "turn-word000001", "version": 3})
+    assert examine(ledger, books(), record, folder).outdated == [
+        "turn-word000001 began with version 3 and sent version 2"
+    ]
+
+
 def test_a_prompt_that_suffers_for_a_rejected_one_is_found(ledger: Ledger, folder: Path) -> None:
     fine, poison = ledger.handed["word000001"], f"[[reject: 400, {REJECTION}]] word000002"
     rejected = {"outcome": "failed", "reason": f"API Error: 400 {REJECTION}"}
