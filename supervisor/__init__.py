@@ -100,6 +100,8 @@ if TYPE_CHECKING:
     from supervisor.api.hook_rows import ScheduleRow as ScheduleRow
     from supervisor.api.ids import new_id as new_id
     from supervisor.api.ids import validate_id as validate_id
+    from supervisor.api.shared_servers import BreakerState as BreakerState
+    from supervisor.api.shared_servers import SharedServerRow as SharedServerRow
     from supervisor.api.snapshot import ClientRow as ClientRow
     from supervisor.api.snapshot import HostRow as HostRow
     from supervisor.api.snapshot import InstanceRow as InstanceRow

@@ -23,6 +23,7 @@ from supervisor.api.changes import Changes
 from supervisor.api.entries import Cursor, Glimpse, Reading
 from supervisor.api.events import ActionTaken, Event
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
+from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Outcome, Prompt, Route, SessionKey, TurnView
 
@@ -196,6 +197,11 @@ class Engine(Protocol):
 
     async def schedules(self) -> tuple[ScheduleRow, ...]:
         """Every schedule that is declared, when it runs next, and what it has missed."""
+
+    # What agents share
+
+    async def servers(self) -> tuple[SharedServerRow, ...]:
+        """Every MCP server that all clients share (`mcpServers.NAME.shared`), by name."""
 
     # Limits
 

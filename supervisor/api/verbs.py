@@ -152,6 +152,14 @@ VERBS: tuple[Verb, ...] = (
         "schedules",
         "list('schedules')",
     ),
+    Verb(
+        "servers",
+        Subject.HOUSE,
+        "Tells how the MCP servers are that all clients share.",
+        "GET /servers",
+        "servers",
+        "list('servers')",
+    ),
     Verb("limits", Subject.INSTANCE, "Tells the limits that can be changed now.", "GET /limits", "limits", "set_limit"),
     Verb(
         "adjust",

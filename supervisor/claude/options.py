@@ -17,6 +17,7 @@ from supervisor.api.errors import ConfigurationError
 from supervisor.config.client_variables import expand, resolve
 from supervisor.config.restrictions import missing_skills, skills_looked_in
 from supervisor.config.settings import Settings
+from supervisor.config.shared_servers import is_shared
 from supervisor.config.skills import PLUGIN, find_skills, gather_skills
 from supervisor.config.template import Template, bare, is_confined, reads_anywhere, shared_folder
 from supervisor.config.template_sources import find_sources
@@ -158,7 +159,11 @@ def compile_options(
         arguments,
         {**own, **base, **environment},
         prompt=_prompt(template, shared),
-        servers={name: expand(server, {**known, **own}) for name, server in template.mcp_servers.items()},
+        servers={
+            name: expand({key: value for key, value in server.items() if key != "shared"}, {**known, **own})
+            for name, server in template.mcp_servers.items()
+            if not is_shared(server)
+        },
         granted=tuple(sorted(own)),
         template=template,
         tools=tools or ClientTools(),

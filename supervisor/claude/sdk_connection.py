@@ -166,7 +166,7 @@ class SdkConnection:
         warnings.filterwarnings("ignore", category=CanUseToolShadowedWarning)
         transport = QuietTransport(options, self._last_words.hear)
         # The CLI has read of its servers in a file; the SDK is given those that it runs itself.
-        own = await anyio.to_thread.run_sync(self._compiled.tools.for_client, self._launch.whose)
+        own = await self._compiled.tools.for_client(self._launch.whose)
         self._client = ClaudeSDKClient(dataclasses.replace(options, mcp_servers=own), transport)
         await self._client.connect()
         transport.is_connected = True

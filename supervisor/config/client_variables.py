@@ -79,6 +79,12 @@ def reaches_client(name: str, environ: Mapping[str, str]) -> bool:
     )
 
 
+def is_for_tools(name: str) -> bool:
+    """Whether a program that bullpen itself runs for agents gets that variable of bullpen's: what programs need to find
+    their way, and no credentials."""
+    return name in _COMMON or name.startswith("LC_")
+
+
 def names_for_client(inherited: Mapping[str, str], own: Mapping[str, str]) -> list[str]:
     """Names of all variables that a client may have. `own` are those that are laid over the inherited ones."""
     environ = {**inherited, **own}

@@ -1,4 +1,5 @@
-"""What a template's clients are made from besides its own file: skills, and files that `env` takes values from."""
+"""What a template's clients are made from besides its own file: skills, modules of its functions, and files that `env`
+takes values from."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from supervisor.config.restrictions import skills_looked_in
 from supervisor.config.skills import find_skills
 from supervisor.config.template import Template
+from supervisor.config.tool_modules import FOLDER
 from supervisor.files.paths import expand_home
 
 
@@ -29,7 +31,7 @@ def take_stamps(paths: Iterable[str]) -> dict[str, Stamp | None]:
 def find_sources(template: Template, environment: Mapping[str, str]) -> frozenset[str]:
     """Files and folders, those included that are not there and would count if they were. `environment` is laid over
     this process's own."""
-    return frozenset([*_skills(template, environment), *_variables(template)])
+    return frozenset([*_skills(template, environment), *_variables(template), *_functions(template)])
 
 
 def _skills(template: Template, environment: Mapping[str, str]) -> Iterator[str]:
@@ -42,6 +44,13 @@ def _skills(template: Template, environment: Mapping[str, str]) -> Iterator[str]
         for place, _, files in os.walk(folder):
             yield place
             yield from (os.path.join(place, name) for name in files)
+
+
+def _functions(template: Template) -> Iterator[str]:
+    if template.functions:
+        folder = template.path.parent / FOLDER
+        yield str(folder)
+        yield from map(str, folder.rglob("*.py"))
 
 
 def _variables(template: Template) -> Iterator[str]:

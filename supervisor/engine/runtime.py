@@ -7,7 +7,7 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Self, cast
 from uuid import uuid4
@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from supervisor.api import events as past
 from supervisor.api.automation import OpenRun, ScheduleMark
 from supervisor.api.engine import Engine
-from supervisor.api.errors import NotAccepting, UnknownAgent
+from supervisor.api.errors import ConfigurationError, NotAccepting, Refused, UnknownAgent
 from supervisor.api.types import SessionKey
 from supervisor.claude.contexts import ContextStore
 from supervisor.claude.options import MakeConnector, bundled_cli
@@ -131,7 +131,7 @@ class Runtime:
         self._host.look_at_budgets = self._purse.look
         self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
-        self._tools = Tools()
+        self._tools = Tools(self._host.mark, self._compile_anew)
         self._contexts = ContextStore(self._host.caches, self._clock)
         templates = tuple(templates)
         hooks = hooks_for(settings, templates)
@@ -192,6 +192,7 @@ class Runtime:
                     chores.start_soon(self._guard, housekeeping.make_private)
                     chores.start_soon(self._guard, housekeeping.remove_what_is_over)
                     chores.start_soon(self._guard, housekeeping.measure_disk)
+                    chores.start_soon(self._guard, self._tools.servers.run)
                     if self._live is not None:
                         chores.start_soon(self._guard, self._live.run)
                     for instance in self._instances.values():
@@ -224,6 +225,17 @@ class Runtime:
         running = self._running_instance(template.name).template
         compiled = await anyio.to_thread.run_sync(self._roster.compile, template)
         self._roster.replace(template, compiled, find_changes(running, template))
+
+    def _compile_anew(self, agents: frozenset[str]) -> None:
+        """A shared MCP server has other tools than their clients were told of."""
+        for name in agents:
+            if self._tasks is not None and name in self._instances:
+                self._tasks.start_soon(self._guard, partial(self._roll, name), name=f"other tools of {name}")
+
+    async def _roll(self, name: str) -> None:
+        if (instance := self._instances.get(name)) is not None:
+            with suppress(ConfigurationError, Refused):  # the clients that run go on with what they know
+                await self.replace_template(instance.template)
 
     async def _take_over(self, journal: Journal) -> None:
         """What an earlier run left behind: its processes are ended first, for each would be a second writer."""

@@ -40,6 +40,7 @@ from supervisor.api.errors import NotAccepting, OverShare, Refused, UnknownTarge
 from supervisor.api.event_names import find_event
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.ids import new_id, validate_id
+from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Archetype, Prompt, Route, SessionKey, TurnView
 from supervisor.automation.run_log import MOST_RUNS
@@ -272,6 +273,12 @@ class Supervisor(Runtime):
 
     async def schedules(self) -> tuple[ScheduleRow, ...]:
         return self.automation.schedules.rows()
+
+    # What agents share
+
+    async def servers(self) -> tuple[SharedServerRow, ...]:
+        clients = {name: len(tuple(instance.pool)) for name, instance in self._instances.items()}
+        return self._tools.servers.rows(clients)
 
     # Limits
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from supervisor.api.checks import MAX_PROMPT
 from supervisor.api.engine import Engine
-from supervisor.gateway import automation, callers, contract, monitoring, openai, operators, problems
+from supervisor.gateway import automation, callers, contract, monitoring, openai, operators, problems, servers
 from supervisor.gateway.access import Access
 from supervisor.gateway.histories import Histories
 from supervisor.gateway.json_answers import JsonAnswer
@@ -44,7 +44,7 @@ def compose_app(
     app.state.histories = Histories(engine, app.state.mirror)
     app.state.recent = openai.Recent()
     problems.install(app)
-    for room in (callers, openai, contract, operators, automation, monitoring):
+    for room in (callers, openai, contract, operators, automation, servers, monitoring):
         app.include_router(room.router)
     if origins:
         app.add_middleware(

@@ -12,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from supervisor.api.budgets import Budget, Scope
 from supervisor.api.caches import CacheStatistics
 from supervisor.api.events import ClientGone, ClientStarted, Event, TemplateChanged, TurnFinished, TurnStarted
+from supervisor.api.shared_servers import BreakerState, SharedServerRow, SharedState
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import SlotState, Usage, outcome_word
 
@@ -20,6 +21,19 @@ LAG_SECONDS = 1.0
 # Else each counter would come twice: as its value, and as when it began.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+_OF_SERVERS = {
+    "calls": "Calls of a shared MCP server.",
+    "call_errors": "Calls that it did not answer.",
+    "restarts": "How often it was started again.",
+    "running_calls": "Calls that run.",
+    "clients": "Clients that it serves.",
+    "memory_bytes": "Of its processes.",
+    "saved_bytes": "That a server for each client would use on top.",
+    "is_connected": "1 while it is.",
+    "breaker_is_open": "1 while calls are kept from it.",
+}
 
 
 class Metrics:
@@ -74,7 +88,25 @@ class Metrics:
             ["scope", "name", "measure"],
             registry=registry,
         )
+        self._of_servers = {
+            name: Gauge(f"bullpen_shared_server_{name}", says, ["server"], registry=registry)
+            for name, says in _OF_SERVERS.items()
+        }
         self._info = Gauge("bullpen_build_info", "1.", ["version"], registry=registry)
+
+    def _show_shared(self, shared: Iterable[SharedServerRow]) -> None:
+        for gauge in self._of_servers.values():
+            gauge.clear()
+        for row in shared:
+            self._of_servers["calls"].labels(row.name).set(row.calls)
+            self._of_servers["call_errors"].labels(row.name).set(row.errors)
+            self._of_servers["restarts"].labels(row.name).set(row.restarts)
+            self._of_servers["running_calls"].labels(row.name).set(row.running)
+            self._of_servers["clients"].labels(row.name).set(row.clients)
+            self._of_servers["memory_bytes"].labels(row.name).set(row.memory_bytes)
+            self._of_servers["saved_bytes"].labels(row.name).set(row.saved_bytes)
+            self._of_servers["is_connected"].labels(row.name).set(row.state is SharedState.CONNECTED)
+            self._of_servers["breaker_is_open"].labels(row.name).set(row.breaker is not BreakerState.CLOSED)
 
     async def look_at_the_loop(self) -> None:
         """Measures how late it is, until it is cancelled."""
@@ -118,8 +150,11 @@ class Metrics:
         for what in ("hits", "misses", "stale", "evictions", "expiries", "failures"):
             self._lookups.labels(now.name, what).inc(max(0, getattr(now, what) - getattr(before, what)))
 
-    def expose(self, snapshot: Snapshot, budgets: Iterable[Budget] = ()) -> tuple[bytes, str]:
-        """The text of all of them, and its media type."""
+    def expose(
+        self, snapshot: Snapshot, budgets: Iterable[Budget] = (), shared: Iterable[SharedServerRow] = ()
+    ) -> tuple[bytes, str]:
+        """The text of all of them, and its media type. `shared` are the MCP servers that all clients share."""
+        self._show_shared(shared)
         self._budgets.clear()
         for one in budgets:
             if one.scope not in (Scope.USER, Scope.SESSION):

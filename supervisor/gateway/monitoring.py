@@ -40,8 +40,9 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request, caller: Operator) -> Response:
     """No user and no session is a label."""
     found: Metrics = request.app.state.metrics
-    budgets = await engine_of(request).budgets()
-    body, media_type = found.expose(mirror_of(request).snapshot(), budgets)  # which has every event until now counted
+    budgets, shared = await engine_of(request).budgets(), await engine_of(request).servers()
+    snapshot = mirror_of(request).snapshot()  # which has every event until now counted
+    body, media_type = found.expose(snapshot, budgets, shared)
     return Response(body, media_type=media_type)
 
 

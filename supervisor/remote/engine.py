@@ -20,6 +20,7 @@ from supervisor.api.errors import AcceptanceUnknown, BullpenError, UnknownTarget
 from supervisor.api.events import ActionTaken, Event
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.ids import new_id, validate_id
+from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Allow, Answer, Choose, Deny, Prompt, Route, SessionKey, TurnView
 from supervisor.remote.conversation import RemoteConversation
@@ -207,6 +208,11 @@ class RemoteEngine:
 
     async def schedules(self) -> tuple[ScheduleRow, ...]:
         return await self._read(tuple[ScheduleRow, ...], "/schedules")
+
+    # What agents share
+
+    async def servers(self) -> tuple[SharedServerRow, ...]:
+        return await self._read(tuple[SharedServerRow, ...], "/servers")
 
     # Limits
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor.api.tools import RunContext
+from supervisor.late_imports import import_late
 
 if TYPE_CHECKING:
     from mcp import types
@@ -30,8 +31,8 @@ class ToolSource(Protocol):
     def version(self) -> str:
         """Changes with what is offered."""
 
-    def told(self) -> list[types.Tool]:
-        """What a client that starts now is told. Imports mcp."""
+    async def told(self) -> list[types.Tool]:
+        """What a client that starts now is told."""
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any], whose: Whose) -> types.CallToolResult:
         """Never raises but for a cancel."""
@@ -53,11 +54,16 @@ class ClientTools:
         """Their part of the CLI's configuration of MCP servers: calls come back over the CLI's own pipes."""
         return {source.name: {"type": "sdk", "name": source.name} for source in self.sources}
 
-    def for_client(self, whose: Whose) -> dict[str, Any]:
-        """For the SDK: servers that know whose client it is. Imports mcp."""
-        from supervisor.tools.thin_server import make_server
-
+    async def for_client(self, whose: Whose) -> dict[str, Any]:
+        """For the SDK: servers that know whose client it is."""
+        if not self.sources:
+            return {}
+        module = await import_late("supervisor.tools.thin_server")
         return {
-            source.name: {"type": "sdk", "name": source.name, "instance": make_server(source, whose)}
+            source.name: {
+                "type": "sdk",
+                "name": source.name,
+                "instance": module.make_server(source, await source.told(), whose),
+            }
             for source in self.sources
         }

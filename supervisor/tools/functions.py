@@ -61,7 +61,7 @@ class Functions:
             for one in self._tools.values()
         ]
 
-    def told(self) -> list[types.Tool]:
+    async def told(self) -> list[types.Tool]:
         return self._told
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any], whose: Whose) -> types.CallToolResult:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
 import anyio
 
 from supervisor.api.errors import ConfigurationError
+from supervisor.config.client_variables import resolve
+from supervisor.config.shared_servers import is_shared, read_spec
 from supervisor.config.template import Template
 from supervisor.config.tool_functions import read_functions
 from supervisor.tools.client_tools import ClientTools, ToolSource
 from supervisor.tools.functions import Functions
+from supervisor.tools.shared_servers import SharedServers
 
 BLOCKING = 32
 """Calls of blocking functions that run at once, in all sessions together."""
@@ -17,7 +23,10 @@ BLOCKING = 32
 class Tools:
     """Of one supervisor."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str = "", on_tools: Callable[[frozenset[str]], object] = lambda agents: None) -> None:
+        """`mark` tells its processes from those of other supervisors. `on_tools` is told the agents whose clients have
+        to be started anew: what they were told of their tools is not so any more."""
+        self.servers = SharedServers(mark, on_tools)
         self._places = anyio.CapacityLimiter(BLOCKING)
 
     def prepare(self, template: Template) -> ClientTools:
@@ -32,4 +41,11 @@ class Tools:
                 lines = [f"{template.name}: tools {entry} {sentence}" for entry, sentence in mistakes]
                 raise ConfigurationError(lines)
             sources.append(Functions(functions, self._places))
+        shared = {name: server for name, server in template.mcp_servers.items() if is_shared(server)}
+        if shared:
+            folder = template.path.parent
+            own, _ = resolve(template.env, folder, os.environ)
+            for name, server in shared.items():
+                spec = read_spec(server, folder.absolute(), {**os.environ, **own})
+                sources.append(self.servers.offer(name, template.name, spec))
         return ClientTools(tuple(sources))

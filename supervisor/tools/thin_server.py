@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def make_server(source: ToolSource, whose: Whose) -> Server[Any, Any]:
+def make_server(source: ToolSource, tools: list[types.Tool], whose: Whose) -> Server[Any, Any]:
     async def call(name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
         try:
             return await source.call_tool(name, arguments, whose)
@@ -28,4 +28,4 @@ def make_server(source: ToolSource, whose: Whose) -> Server[Any, Any]:
             _log.exception("a call of %s failed in bullpen itself", name)
             return as_error(f"{name} could not be called: {say(error)}")
 
-    return build_tool_server(source.name, source.version, source.told(), call)
+    return build_tool_server(source.name, source.version, tools, call)

@@ -35,6 +35,7 @@ from supervisor import (
     Usage,
 )
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
+from supervisor.api.shared_servers import SharedServerRow
 from supervisor.feed import Feed
 
 NOW = 1_790_000_000.0
@@ -230,6 +231,9 @@ class StageEngine:
 
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         return Route("helpdesk", 3.0, "its triggers name “vpn”")
+
+    async def servers(self) -> tuple[SharedServerRow, ...]:
+        return ()
 
     async def hooks(self) -> tuple[HookRow, ...]:
         return ()

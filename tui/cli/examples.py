@@ -61,6 +61,7 @@ EXAMPLES = {
     "token list": ("bullpen token list",),
     "token revoke": ("bullpen token revoke phone",),
     "schedules": ("bullpen schedules", "bullpen schedules --json"),
+    "servers": ("bullpen servers", "bullpen servers --json"),
     "hooks list": ("bullpen hooks list",),
     "hooks recent": ("bullpen hooks recent --count 20", "bullpen hooks recent --json"),
     "hooks test": ("bullpen hooks test prompt:after",),

@@ -335,6 +335,12 @@ async def schedules(engine: Engine, as_json: JsonOption = False) -> None:
 
 
 @command(app)
+async def servers(engine: Engine, as_json: JsonOption = False) -> None:
+    """MCP servers that all clients share: how each is, what it uses and saves."""
+    show_listing("servers", await engine.servers(), as_json=as_json)
+
+
+@command(app)
 async def limits(
     engine: Engine,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Of this agent; without, of the host.")] = "",

@@ -7,7 +7,18 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor import ActionTaken, Budget, Contexts, Engine, HookRow, HookRun, Route, ScheduleRow
+from supervisor import (
+    ActionTaken,
+    BreakerState,
+    Budget,
+    Contexts,
+    Engine,
+    HookRow,
+    HookRun,
+    Route,
+    ScheduleRow,
+    SharedServerRow,
+)
 from tui.wording import budgets
 from tui.wording.format import age
 
@@ -188,7 +199,35 @@ SCHEDULES = Listing(
     "no schedules are declared: docs/hooks.md shows how",
 )
 
-_ALL = (AUDIT, BUDGETS, CONTEXTS, ROUTE, HOOKS, HOOK_RUNS, SCHEDULES)
+
+def _server_rows(servers: Iterable[SharedServerRow]) -> Rows:
+    for one in servers:
+        breaker = "" if one.breaker is BreakerState.CLOSED else f", calls held back ({one.breaker})"
+        running = f", {one.running} running" if one.running else ""
+        waiting = f", {one.waiting} waiting" if one.waiting else ""
+        failed = f", {one.errors} failed" if one.errors else ""
+        yield (
+            one.name,
+            f"{one.state}{breaker}",
+            f"{one.clients} clients, {one.processes} {'process' if one.processes == 1 else 'processes'}",
+            f"{one.memory_bytes / 1e6:.0f} MB" if one.memory_bytes else "-",
+            f"{one.saved_bytes / 1e6:.0f} MB" if one.saved_bytes else "-",
+            str(one.tools),
+            f"{one.calls}{failed}{running}{waiting}",
+            one.note or f"{one.what} for {', '.join(one.agents)}",
+        )
+
+
+SERVERS = Listing(
+    "servers",
+    "MCP servers that all clients share",
+    ("SERVER", "STATE", "SERVES", "USES", "SAVES", "TOOLS", "CALLS", "NOTE"),
+    lambda engine, _: engine.servers(),
+    _server_rows,
+    "no MCP server is shared: docs/tools.md shows how",
+)
+
+_ALL = (AUDIT, BUDGETS, CONTEXTS, ROUTE, HOOKS, HOOK_RUNS, SCHEDULES, SERVERS)
 
 LISTINGS: dict[str, Listing] = {listing.name: listing for listing in _ALL}
 """By name."""

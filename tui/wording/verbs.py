@@ -143,6 +143,8 @@ VERBS: tuple[Verb, ...] = (
     Verb("list('hook-runs')", "", "hook runs", "Show what hooks did last.", Target.VIEW, LOOK, words="hook-runs"),
     Verb("list('schedules')", "", "schedules", "Show what is done at certain times, and when next.", Target.VIEW, LOOK,
          words="schedules"),
+    Verb("list('servers')", "", "servers", "Show the MCP servers that all clients share.", Target.VIEW, LOOK,
+         words="servers"),
     Verb("forget_user", "", "forget", "Remove a person: every session, what was said in it, and its files.",
          Target.SESSION, STOP, words="forget USER", confirms=True),
     Verb("close_session", "delete", "close", "Remove the session from the books.", Target.SESSION, STEER,

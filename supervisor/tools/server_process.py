@@ -1,0 +1,175 @@
+"""The process of one shared MCP server: started under a guard, spoken to over its pipes, ended with its children."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import psutil
+from anyio.abc import ByteReceiveStream, Process
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp import types
+from mcp.shared.message import SessionMessage
+
+from supervisor.config.client_variables import is_for_tools
+from supervisor.config.shared_servers import SharedSpec
+from supervisor.process import guard
+from supervisor.process.process_tree import LOST, MARK, Tree
+from supervisor.text.cleaning import clean, one_line
+
+MOST_LINE = 64 * 1024 * 1024
+"""Bytes of one message; more is a mistake that ends the connection."""
+LEAVES, TERMINATE, KILL = 2.0, 1.0, 5.0
+"""Seconds from the end of its input to TERM, from there to KILL, and from there to a verified end."""
+MOST_WORDS = 2_000
+"""Characters of what it wrote to stderr last that are kept."""
+
+_log = logging.getLogger(__name__)
+
+
+class ServerFailed(Exception):
+    """It could not be started, or does not speak MCP. One line."""
+
+
+@dataclass
+class Pipes:
+    """A running server, as `mcp.ClientSession` takes it."""
+
+    read: MemoryObjectReceiveStream[SessionMessage | Exception]
+    write: MemoryObjectSendStream[SessionMessage]
+    pid: int = 0
+    """Of its guard, where it has one: everything that it has started is below. 0 for a server at an address."""
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    """Nothing more will come from it."""
+    words: list[str] = field(default_factory=list)
+    """What it wrote to stderr last."""
+
+    @property
+    def last_words(self) -> str:
+        return one_line(clean("".join(self.words)[-MOST_WORDS:].strip().rpartition("\n")[2]), 300)
+
+
+@asynccontextmanager
+async def open_process(spec: SharedSpec, mark: str) -> AsyncIterator[Pipes]:
+    """Verifies at the end that none of its processes is left. Raises `ServerFailed` when it cannot be started."""
+    variables = {**{name: value for name, value in os.environ.items() if is_for_tools(name)}, **spec.variables}
+    program = shutil.which(spec.command, path=variables.get("PATH"))
+    if program is None:
+        raise ServerFailed(f"there is no program {one_line(clean(spec.command), 100)} on the PATH")
+    command = [program, *spec.arguments]
+    environment = {**variables, MARK: mark}
+    if sys.platform.startswith("linux"):
+        command = [sys.executable, "-I", "-S", guard.__file__, *command]
+        environment[guard.SUPERVISOR] = str(os.getpid())
+    try:
+        process = await anyio.open_process(command, env=environment, cwd=spec.folder, start_new_session=True)
+    except OSError as error:
+        raise ServerFailed(f"{spec.what} cannot be started in {spec.folder}: {error.strerror}") from error
+    root = None
+    with suppress(*LOST):
+        root = psutil.Process(process.pid)
+    tree = Tree(root, mark)
+    try:
+        async with _speaking(process) as pipes:
+            yield pipes
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _end(process, tree)
+
+
+@asynccontextmanager
+async def _speaking(process: Process) -> AsyncIterator[Pipes]:
+    arrived, read = anyio.create_memory_object_stream[SessionMessage | Exception](64)
+    write, to_send = anyio.create_memory_object_stream[SessionMessage](0)
+    pipes = Pipes(read, write, process.pid)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_read, process, arrived, pipes)
+        group.start_soon(_write, process, to_send, pipes)
+        group.start_soon(_hear, process, pipes.words)
+        try:
+            yield pipes
+        finally:
+            group.cancel_scope.cancel()
+            for stream in (arrived, read, write, to_send):
+                stream.close()
+
+
+async def _read(process: Process, arrived: MemoryObjectSendStream[Any], pipes: Pipes) -> None:
+    assert process.stdout is not None, "it is a pipe"
+    try:
+        async for line in _lines(process.stdout):
+            if line.strip():
+                await arrived.send(_parse(line))
+    except (anyio.ClosedResourceError, anyio.BrokenResourceError, ServerFailed) as error:
+        _log.warning("a shared MCP server is not read any more: %r", error)
+    finally:
+        arrived.close()
+        pipes.ended.set()
+
+
+async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes]:
+    """Raises `ServerFailed` at one that is too long."""
+    parts: list[bytes] = []
+    length = 0
+    with suppress(anyio.EndOfStream):
+        while True:
+            chunk = await stream.receive(65_536)
+            *whole, rest = chunk.split(b"\n")
+            for line in whole:
+                yield b"".join([*parts, line])
+                parts, length = [], 0
+            parts.append(rest)
+            length += len(rest)
+            if length > MOST_LINE:
+                raise ServerFailed("one of its messages is too long")
+
+
+def _parse(line: bytes) -> SessionMessage | Exception:
+    try:
+        return SessionMessage(types.JSONRPCMessage.model_validate_json(line))
+    except ValueError:
+        return ServerFailed("it wrote a line that is no message of MCP")
+
+
+async def _write(process: Process, to_send: MemoryObjectReceiveStream[SessionMessage], pipes: Pipes) -> None:
+    assert process.stdin is not None, "it is a pipe"
+    try:
+        async for message in to_send:
+            line = message.message.model_dump_json(by_alias=True, exclude_none=True)
+            await process.stdin.send(line.encode("utf-8", "replace") + b"\n")
+    except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+        pipes.ended.set()
+
+
+async def _hear(process: Process, words: list[str]) -> None:
+    assert process.stderr is not None, "it is a pipe"
+    with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
+        while True:
+            chunk = await process.stderr.receive(65_536)
+            words[:] = ["".join([*words, chunk.decode("utf-8", "replace")])[-MOST_WORDS:]]
+
+
+async def _end(process: Process, tree: Tree) -> None:
+    tree.look()
+    if process.stdin is not None:
+        with suppress(OSError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            await process.stdin.aclose()
+    if not await tree.emptied(LEAVES):
+        tree.look()
+        tree.terminate()
+        if not await tree.emptied(TERMINATE):
+            tree.look()
+            tree.kill()
+            await tree.emptied(KILL)
+    with anyio.move_on_after(KILL):
+        await process.aclose()
+    if tree.alive_count:
+        _log.error("%d processes of a shared MCP server do not end", tree.alive_count)

@@ -1,0 +1,203 @@
+"""All shared MCP servers of one supervisor: each runs as long as a client may call it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from supervisor.api.shared_servers import SharedServerRow, SharedState
+from supervisor.config.shared_servers import SharedSpec
+from supervisor.late_imports import import_late
+from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.tools.client_tools import Whose
+
+if TYPE_CHECKING:
+    from mcp import types
+
+    from supervisor.tools.shared_server import SharedServer
+
+LOOK = 5.0
+"""Seconds between two looks at what they use, and whether they are still of use."""
+
+
+@dataclass(eq=False)
+class _Entry:
+    spec: SharedSpec
+    sources: WeakSet[SharedSource] = field(default_factory=WeakSet)
+    """What clients and templates hold of it."""
+    server: SharedServer | None = None
+    """Once it runs."""
+    is_there: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with it."""
+    scope: anyio.CancelScope | None = None
+    measure: Measure = field(default_factory=Measure)
+
+
+class SharedSource:
+    """A `ToolSource`: one shared server as one template names it."""
+
+    def __init__(self, name: str, agent: str, entry: _Entry) -> None:
+        self._name = name
+        self.agent = agent
+        self._entry = entry
+        self.digest = entry.spec.digest
+        server = entry.server
+        self._version = f"{self.digest}:{server.generation if server is not None else 0}"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def version(self) -> str:
+        """As it was when this was made: other tools are another version, and another source."""
+        return self._version
+
+    async def told(self) -> list[types.Tool]:
+        return await (await self._running()).tell_tools()
+
+    async def call_tool(self, name: str, arguments: Mapping[str, Any], whose: Whose) -> types.CallToolResult:
+        if (context := whose()) is None:
+            from supervisor.tools.results import as_error
+
+            return as_error(f"{name} was not called: no turn of this session runs")
+        meta = {
+            "bullpen/instance": context.instance,
+            "bullpen/user": context.user,
+            "bullpen/session": context.session,
+            "bullpen/turn": context.turn,
+        }
+        return await (await self._running()).call(name, arguments, meta)
+
+    async def _running(self) -> SharedServer:
+        await self._entry.is_there.wait()
+        assert self._entry.server is not None, "it is there"
+        return self._entry.server
+
+
+class SharedServers:
+    """Started and stopped in the task of `run`. `offer` may be called from any thread, and before that."""
+
+    def __init__(self, mark: str, on_tools: Callable[[frozenset[str]], object]) -> None:
+        """`on_tools` is told the agents whose clients have to be told of other tools."""
+        self._mark = mark
+        self._on_tools = on_tools
+        self._entries: dict[str, _Entry] = {}
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """While it runs."""
+        self._has_fresh = asyncio.Event()
+
+    def offer(self, name: str, agent: str, spec: SharedSpec) -> SharedSource:
+        """The server of that definition, for the clients of one agent: the same for all who define it so."""
+        with self._lock:
+            entry = self._entries.setdefault(spec.digest, _Entry(spec))
+            source = SharedSource(name, agent, entry)
+            entry.sources.add(source)
+            loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # it has ended meanwhile
+                loop.call_soon_threadsafe(self._has_fresh.set)
+        return source
+
+    async def run(self) -> None:
+        """Until it is cancelled; then no process of any of them is left."""
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+        try:
+            async with anyio.create_task_group() as group:
+                while True:
+                    self._has_fresh.clear()
+                    await self._start_and_stop(group)
+                    await anyio.to_thread.run_sync(self._measure, abandon_on_cancel=True)
+                    with anyio.move_on_after(LOOK if self._entries else None):
+                        await self._has_fresh.wait()
+        finally:
+            with self._lock:
+                self._loop = None
+
+    async def _start_and_stop(self, group: TaskGroup) -> None:
+        with self._lock:
+            fresh = [entry for entry in self._entries.values() if entry.server is None]
+            unused = [entry for entry in self._entries.values() if not entry.sources]
+            for entry in unused:
+                del self._entries[entry.spec.digest]
+        for entry in unused:
+            if entry.scope is not None:
+                entry.scope.cancel()
+        if not fresh:
+            return
+        module = await import_late("supervisor.tools.shared_server")
+        for entry in fresh:
+            mark = f"{self._mark}:shared-{entry.spec.digest}"
+            entry.server = module.SharedServer(entry.spec, mark, self._tell, time.monotonic)
+            entry.scope = anyio.CancelScope()
+            entry.is_there.set()
+            group.start_soon(_run, entry.server, entry.scope)
+
+    def _tell(self, server: SharedServer) -> None:
+        entry = next((one for one in self._entries.values() if one.server is server), None)
+        if entry is not None:
+            self._on_tools(frozenset(source.agent for source in entry.sources))
+
+    def _measure(self) -> None:
+        """Blocking."""
+        with self._lock:
+            entries = [entry for entry in self._entries.values() if entry.server is not None and entry.server.pid]
+        if entries:
+            table = ProcessTable()
+            for entry in entries:
+                assert entry.server is not None, "it runs"
+                entry.measure = table.measure(entry.server.pid)
+
+    def rows(self, clients: Mapping[str, int]) -> tuple[SharedServerRow, ...]:
+        """`clients` are the running clients of each agent."""
+        with self._lock:
+            entries = list(self._entries.values())
+        return tuple(sorted((_row(entry, clients) for entry in entries), key=lambda row: row.name))
+
+
+async def _run(server: SharedServer, scope: anyio.CancelScope) -> None:
+    with scope:
+        await server.run()
+
+
+def _row(entry: _Entry, clients: Mapping[str, int]) -> SharedServerRow:
+    sources = list(entry.sources)
+    agents = tuple(sorted({source.agent for source in sources}))
+    count = sum(clients.get(agent, 0) for agent in agents)
+    names = ", ".join(sorted({source.name for source in sources}))
+    server = entry.server
+    if server is None:
+        return SharedServerRow(names, entry.spec.kind, entry.spec.what, SharedState.STARTING, agents, count)
+    measure = entry.measure if server.pid else Measure()
+    return SharedServerRow(
+        name=names,
+        kind=entry.spec.kind,
+        what=entry.spec.what,
+        state=server.state,
+        agents=agents,
+        clients=count,
+        tools=len(server.tools or ()),
+        note=server.note,
+        breaker=server.breaker,
+        calls=server.calls,
+        errors=server.errors,
+        running=server.running,
+        waiting=server.waiting,
+        restarts=server.restarts,
+        processes=measure.processes,
+        memory_bytes=measure.memory_bytes,
+        saved_bytes=measure.memory_bytes * max(0, count - 1),
+        connect_seconds=server.connect_seconds,
+    )

@@ -1,0 +1,299 @@
+"""MCP servers that all clients share: one process for all, and what is one call's trouble is nobody else's (S4.MCP)."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import psutil
+import pytest
+from mcp import types
+
+from supervisor.api.shared_servers import BreakerState, SharedServerRow, SharedState
+from supervisor.api.tools import RunContext
+from supervisor.config.shared_servers import SharedSpec
+from supervisor.process.process_tree import LOST, MARK, iter_processes
+from supervisor.tools import shared_server
+from supervisor.tools.shared_servers import SharedServers, SharedSource
+from tests.waiting import until, until_sync
+
+pytestmark = pytest.mark.anyio
+
+SCRIPT = Path(__file__).parent / "mcp_server.py"
+
+
+def _spec(*arguments: str, **keys: Any) -> SharedSpec:
+    return SharedSpec("stdio", sys.executable, (str(SCRIPT), *arguments), folder=str(SCRIPT.parent), **keys)
+
+
+class Room:
+    """Shared servers that run, and whose clients have to be started anew."""
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+        self.rolled: list[frozenset[str]] = []
+        self.servers = SharedServers(mark, self.rolled.append)
+
+    def row(self, name: str = "one") -> SharedServerRow:
+        return next(row for row in self.servers.rows({"desk": 3}) if name in row.name.split(", "))
+
+    def processes(self) -> list[psutil.Process]:
+        found = []
+        for process in iter_processes():
+            try:
+                is_ours = process.environ().get(MARK, "").startswith(self.mark)
+                if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except LOST:
+                continue
+        return found
+
+
+@pytest.fixture
+async def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
+    monkeypatch.setattr(shared_server, "FIRST_BACKOFF", 0.05)
+    async with _running(f"test-{tmp_path.name}-{os.getpid()}") as room:
+        yield room
+    assert not room.processes()
+
+
+@asynccontextmanager
+async def _running(mark: str) -> AsyncIterator[Room]:
+    room = Room(mark)
+    async with anyio.create_task_group() as group:
+        group.start_soon(room.servers.run)
+        yield room
+        group.cancel_scope.cancel()
+
+
+async def call(source: SharedSource, tool: str, user: str = "ana", **arguments: Any) -> types.CallToolResult:
+    return await source.call_tool(tool, arguments, lambda: RunContext("desk", user, "default", "turn", Path("/")))
+
+
+def words(result: types.CallToolResult) -> str:
+    (block,) = result.content
+    assert isinstance(block, types.TextContent)
+    return block.text
+
+
+async def test_equal_definitions_are_one_process_whatever_they_are_called(room: Room) -> None:
+    """N clients of M servers start M processes; each call says whose it is."""
+    one = room.servers.offer("one", "desk", _spec())
+    two = room.servers.offer("two", "admin", _spec())
+    other = room.servers.offer("other", "desk", _spec("other"))
+    assert {tool.name for tool in await one.told()} >= {"say", "whose"}
+    assert words(await call(two, "say", text="hello")) == "hello"
+    await other.told()
+    scripts = [one for one in room.processes() if str(SCRIPT) in " ".join(one.cmdline())]
+    assert len(scripts) == 2
+    assert json.loads(words(await call(one, "whose", "bob"))) == {
+        "bullpen/instance": "desk",
+        "bullpen/user": "bob",
+        "bullpen/session": "default",
+        "bullpen/turn": "turn",
+    }
+    row = room.row()
+    assert (row.name, row.agents, row.state, row.clients, row.calls) == (
+        "one, two",
+        ("admin", "desk"),
+        SharedState.CONNECTED,
+        3,
+        2,
+    )
+    await anyio.to_thread.run_sync(room.servers._measure)
+    row = room.row()
+    assert row.processes >= 1
+    assert row.saved_bytes == 2 * row.memory_bytes > 0
+
+
+async def test_a_server_that_is_killed_in_a_call_is_that_calls_error_alone(room: Room) -> None:
+    one, other = room.servers.offer("one", "desk", _spec()), room.servers.offer("other", "desk", _spec("other"))
+    await one.told()
+    results: dict[str, types.CallToolResult] = {}
+
+    async def keep(name: str, source: SharedSource, tool: str) -> None:
+        results[name] = await call(source, tool)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(keep, "hit", one, "hang")
+        group.start_soon(keep, "beside", other, "slow")
+        await until(lambda: room.row("one").running == 1)
+        for process in room.processes():
+            if process.cmdline()[-1:] == [str(SCRIPT)]:
+                process.kill()
+    assert results["hit"].isError
+    assert "ended during hang: whether it was carried out is not known" in words(results["hit"])
+    assert not results["beside"].isError
+    await until(lambda: room.row("one").state is SharedState.CONNECTED)
+    assert words(await call(one, "say", text="again")) == "again"
+    assert (room.row("one").restarts, room.row("one").errors) == (1, 1)
+    assert not room.rolled
+
+
+async def test_what_a_server_answers_is_passed_on_as_it_is(room: Room) -> None:
+    one = room.servers.offer("one", "desk", _spec())
+    failed = await call(one, "fail")
+    assert (words(failed), failed.isError) == ("no", True)
+    refused = await call(one, "refuse")
+    assert (words(refused), refused.isError) == ("refuse: not these arguments", True)
+    assert room.row().errors == 0
+
+
+async def test_at_most_so_many_calls_run_and_others_wait(room: Room) -> None:
+    one = room.servers.offer("one", "desk", _spec(max_calls=2))
+    await one.told()
+    results: list[str] = []
+
+    async def ask() -> None:
+        results.append(words(await call(one, "slow")))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(ask)
+        await until(lambda: (room.row().running, room.row().waiting) == (2, 3))
+    assert max(map(int, results)) == 2
+
+
+async def test_a_server_that_does_not_answer_is_left_in_peace_after_a_while(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call would wait for its time-out: after five the breaker opens, and one call tries."""
+    monkeypatch.setattr("supervisor.tools.breaker.OPEN_FOR", 0.2)
+    one = room.servers.offer("one", "desk", _spec(timeout=0.1, max_calls=9))
+    await one.told()
+    for _ in range(5):
+        assert "did not answer hang within 100ms" in words(await call(one, "hang"))
+    assert room.row().breaker is BreakerState.OPEN
+    assert "it is tried again in 1 s" in words(await call(one, "say"))
+    await anyio.sleep(0.2)
+    assert words(await call(one, "say", text="well")) == "well"
+    assert room.row().breaker is BreakerState.CLOSED
+
+
+async def test_a_call_that_is_given_up_frees_its_place(room: Room) -> None:
+    one = room.servers.offer("one", "desk", _spec(max_calls=1))
+    await one.told()
+    with anyio.move_on_after(0.1):
+        await call(one, "hang")
+    assert room.row().running == 0
+    assert words(await call(one, "say", text="next")) == "next"
+
+
+async def test_other_tools_are_another_version_and_clients_are_told(room: Room) -> None:
+    one = room.servers.offer("one", "desk", _spec())
+    before = await one.told()
+    await call(one, "add")
+    await until(lambda: room.rolled)
+    assert room.rolled == [frozenset({"desk"})]
+    anew = room.servers.offer("one", "desk", _spec())
+    assert anew.version != one.version
+    assert len(await anew.told()) == len(before) + 1
+
+
+async def test_secrets_are_neither_arguments_nor_shown(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "of-the-supervisor")
+    spec = _spec("fails", variables={"TOKEN": "secret-of-the-server"})
+    room.servers.offer("bad", "desk", spec)
+    assert "secret-of-the-server" not in repr(spec)
+    bad = room.servers.offer("bad", "desk", spec)
+    await until(lambda: room.row("bad").note)
+    assert "cannot start with ***" in room.row("bad").note
+    good = room.servers.offer("good", "desk", _spec(variables={"TOKEN": "secret-of-the-server"}))
+    environment = json.loads(words(await call(good, "environment")))
+    assert environment["TOKEN"] == "secret-of-the-server"
+    assert "ANTHROPIC_API_KEY" not in environment
+    for process in room.processes():
+        assert "secret-of-the-server" not in " ".join(process.cmdline())
+    assert "secret-of-the-server" not in repr(room.servers.rows({}))
+    assert "is not there: " in words(await call(bad, "say"))
+
+
+async def test_a_program_that_is_not_there_is_told(room: Room) -> None:
+    spec = SharedSpec("stdio", "no-such-program", folder=str(SCRIPT.parent))
+    source = room.servers.offer("none", "desk", spec)
+    await until(lambda: room.row("none").note)
+    assert room.row("none").note == "there is no program no-such-program on the PATH"
+    assert "is not there: there is no program" in words(await call(source, "say"))
+
+
+async def test_a_server_that_nothing_names_any_more_ends(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.tools.shared_servers.LOOK", 0.05)
+    source: SharedSource | None = room.servers.offer("one", "desk", _spec())
+    assert source is not None
+    await source.told()
+    assert room.processes()
+    del source
+    gc.collect()
+    room.servers._has_fresh.set()
+    await until(lambda: not room.processes())
+    assert room.servers.rows({}) == ()
+
+
+async def test_clients_that_start_before_the_tools_are_known_are_told_later(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_server, "CONNECT", 0.01)
+    one = room.servers.offer("one", "desk", _spec())
+    assert await one.told() == []
+    monkeypatch.setattr(shared_server, "CONNECT", 30.0)
+    await until(lambda: room.rolled)
+    assert await one.told()
+
+
+async def test_a_server_at_an_address_is_shared_as_well(room: Room, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    source = (
+        "import sys\nfrom mcp.server.fastmcp import FastMCP\n"
+        f"server = FastMCP('far', host='127.0.0.1', port={port}, log_level='ERROR')\n"
+        "@server.tool()\ndef say(text: str) -> str:\n    return text\n"
+        "server.run('streamable-http')\n"
+    )
+    far = room.servers.offer("far", "desk", SharedSpec("http", url=f"http://127.0.0.1:{port}/mcp"))
+    await until(lambda: room.row("far").note == "it cannot be reached")
+    null = subprocess.DEVNULL
+    process = await anyio.open_process([sys.executable, "-c", source], stdout=null, stderr=null)
+    try:
+        await until(lambda: room.row("far").state is SharedState.CONNECTED, within=60)
+        assert words(await call(far, "say", text="over there")) == "over there"
+        assert room.row("far").what == "127.0.0.1"
+    finally:
+        process.kill()
+        await process.aclose()
+    assert (await call(far, "say", text="gone")).isError
+
+
+def test_no_process_of_a_shared_server_outlives_a_killed_supervisor(tmp_path: Path) -> None:
+    """R2: whatever ends bullpen."""
+    mark = f"killed-{tmp_path.name}-{os.getpid()}"
+    program = (
+        "import anyio, sys\nfrom tests.engine.test_shared_servers import _running, _spec\n"
+        "async def main():\n"
+        f"    async with _running({mark!r}) as room:\n"
+        "        source = room.servers.offer('one', 'desk', _spec())\n"
+        "        await source.told()\n"
+        "        print('up', flush=True)\n"
+        "        await anyio.sleep_forever()\n"
+        "anyio.run(main)\n"
+    )
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=root)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    room = Room(mark)
+    assert room.processes()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    until_sync(lambda: not room.processes())
