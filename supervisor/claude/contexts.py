@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-import anyio.from_thread
 import anyio.to_thread
 
 from supervisor.api.caches import CacheStatistics, ContextRow, Contexts
@@ -19,7 +17,7 @@ from supervisor.config.hooks import project_of
 from supervisor.config.routing import describe_for_routing
 from supervisor.config.template import Template
 from supervisor.routing.index import Described
-from supervisor.tools.cache import Built, Cache, Key, Sources
+from supervisor.tools.cache import Cache, Key, Sources
 from supervisor.tools.content import canonical, content_hash
 
 TTL = 1800.0
@@ -64,6 +62,12 @@ class _Use(NamedTuple):
     """Unix seconds."""
 
 
+class _Prepared(NamedTuple):
+    key: Key
+    context: AgentContext
+    sources: tuple[str, ...]
+
+
 Compile = Callable[[Template], CompiledOptions]
 
 
@@ -85,40 +89,45 @@ class ContextStore:
             is_kept_by_use=True,
             steady=self._clock.steady,
         )
+        self._versions: dict[str, str] = {}
+        """Instance → the version that its clients are started with."""
+        self._prepared: dict[tuple[str, str], _Prepared] = {}
+        """(Instance, version) → what is not held yet."""
         self._uses: dict[Key, _Use] = {}
-        self._home = threading.get_ident()
-        """The thread of the loop."""
 
     def prepare(self, template: Template, compile_options: Compile, sources: Iterable[str]) -> AgentContext:
-        """Compiles a version of the template, and keeps it for its clients. Blocking: call it in a thread of anyio's
-        once the loop runs. Raises `ConfigurationError`."""
+        """Compiles a version of the template; its clients have it once it is `hold`. Blocking. Raises
+        `ConfigurationError`."""
         context = self._make(template, compile_options)
-        keep = partial(
-            self._cache.put,
-            find_key(template),
-            context,
-            version=version_of(template),
-            sources=[*sources, source_of(template)],
-            seconds=context.build_seconds,
-        )
-        if threading.get_ident() == self._home:
-            keep()
-        else:
-            anyio.from_thread.run_sync(keep)
+        self._prepared[template.name, context.version] = _Prepared(find_key(template), context, tuple(sources))
         return context
+
+    def hold(self, instance: str, version: str) -> None:
+        """That version, which was prepared, is the one that clients of the instance are started with from now on."""
+        found = self._prepared.pop((instance, version), None)
+        for other in [one for one in self._prepared if one[0] == instance]:
+            del self._prepared[other]
+        if found is None or self._versions.get(instance) == version:
+            return
+        self._versions[instance] = version
+        sources, seconds = [*found.sources, source_of(instance)], found.context.build_seconds
+        self.sources.change(source_of(instance))
+        self._cache.put(found.key, found.context, version=version, sources=sources, seconds=seconds)
 
     async def use(
         self, template: Template, compile_options: Compile, sources: Iterable[str], version: str
-    ) -> AgentContext:
-        """What a client of that version of the template (`version_of`) is started with now. Raises
-        `ConfigurationError`."""
+    ) -> AgentContext | None:
+        """What a client of that version is started with now; None when another one is held since: no turn will begin on
+        that client, and nothing is built for it. Raises `ConfigurationError`."""
+        if self._versions.get(template.name, version) != version:
+            return None
         key = find_key(template)
 
-        async def build() -> Built[AgentContext]:
-            made = await anyio.to_thread.run_sync(partial(self._make, template, compile_options))
-            return Built(made, [source_of(template)])
+        async def build() -> AgentContext:
+            return await anyio.to_thread.run_sync(partial(self._make, template, compile_options))
 
-        context = await self._cache.get(key, build, version=version, sources=sources)
+        named = [*sources, source_of(template.name)]
+        context = await self._cache.get(key, build, version=version, sources=named)
         before = self._uses.get(key)
         self._uses[key] = _Use(1 + (before.starts if before else 0), self._clock.wall())
         return context
@@ -126,6 +135,7 @@ class ContextStore:
     def drop(self, instance: str) -> None:
         """There is no such instance any more."""
         self._cache.drop_tenant(instance)
+        self._versions.pop(instance, None)
         self._uses = {key: use for key, use in self._uses.items() if key.tenant != instance}
 
     def describe(self) -> Contexts:
@@ -181,14 +191,9 @@ def find_key(template: Template) -> Key:
     return Key(template.name, (str(project_of(template.path)), str(template.archetype)))
 
 
-def version_of(template: Template) -> str:
-    """Of all that its file says."""
-    return content_hash(template.model_dump())
-
-
-def source_of(template: Template) -> str:
-    """The file of the template, as a source."""
-    return f"template:{template.name}"
+def source_of(instance: str) -> str:
+    """The template of an instance, as a source."""
+    return f"template:{instance}"
 
 
 def _names(options: CompiledOptions) -> tuple[str, ...]:

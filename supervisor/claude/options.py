@@ -218,12 +218,11 @@ def bundled_cli(
         return compile_options(template, settings, environment, skills=skills, tools=tools.prepare(template))
 
     def make(template: Template) -> Connector:
-        from supervisor.claude.contexts import version_of
         from supervisor.claude.sdk_connection import Place, SdkConnector
 
         sources = find_sources(template, environment)
         context = contexts.prepare(template, compile_now, sources)
-        use = partial(contexts.use, template, compile_now, sources, version_of(template))
+        use = partial(contexts.use, template, compile_now, sources, context.version)
         return SdkConnector(context.options, Place(settings.state_dir, cli, shell), use)
 
     return make

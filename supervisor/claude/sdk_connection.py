@@ -83,14 +83,14 @@ class Place:
     """What the CLI starts its tools through (`executable.wrap_tools`)."""
 
 
-Use = Callable[[], Awaitable["AgentContext"]]
+Use = Callable[[], Awaitable["AgentContext | None"]]
 
 
 class SdkConnector:
     """Opens connections with one set of compiled options."""
 
     def __init__(self, options: CompiledOptions, place: Place, use: Use | None = None) -> None:
-        """`use` looks up what `options` are now, for each start."""
+        """`use` looks up what is prepared for these options, for each start."""
         self._options = options
         self._place = place
         self._use = use
@@ -144,8 +144,9 @@ class SdkConnection:
         translate = await import_late("supervisor.claude.messages")
         self._translator = translate.Translator(self._launch.workspace)
         try:
-            if self._use is not None:
-                self._compiled = (await self._use()).options
+            context = await self._use() if self._use is not None else None
+            if context is not None and context.version == self._compiled.digest:
+                self._compiled = context.options
             await anyio.to_thread.run_sync(self._prepare)
             compiled, folder = self._compiled, self._place.state_dir / FOLDER
             servers = keep_own(compiled.servers) if self._place.tools is not None else compiled.servers

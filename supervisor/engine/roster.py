@@ -61,6 +61,7 @@ class Roster:
     def open(self, template: Template, compiled: Compiled) -> Instance:
         """Before the supervisor runs."""
         connector, missing = compiled
+        self._contexts.hold(template.name, connector.digest)
         instance = self._instances[template.name] = Instance(template, connector, self._host, missing)
         return instance
 
@@ -100,6 +101,7 @@ class Roster:
     def replace(self, template: Template, compiled: Compiled, changed: tuple[str, ...]) -> None:
         """The template of an instance has changed, in those of its keys."""
         connector, missing = compiled
+        self._contexts.hold(template.name, connector.digest)
         self._instances[template.name].handle(stimuli.ReplaceTemplate(template, connector, missing, changed))
 
     def drop(self, name: str) -> None:

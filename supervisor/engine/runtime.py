@@ -7,7 +7,7 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Self, cast
 from uuid import uuid4
@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from supervisor.api import events as past
 from supervisor.api.automation import OpenRun, ScheduleMark
 from supervisor.api.engine import Engine
-from supervisor.api.errors import ConfigurationError, NotAccepting, Refused, UnknownAgent
+from supervisor.api.errors import ConfigurationError, NotAccepting, UnknownAgent
 from supervisor.api.types import SessionKey
 from supervisor.claude.contexts import ContextStore
 from supervisor.claude.options import MakeConnector, bundled_cli
@@ -79,6 +79,7 @@ class Runtime:
         settings: Settings,
         *,
         connect: MakeConnector | None = None,
+        contexts: ContextStore | None = None,
         environment: Mapping[str, str] | None = None,
         endpoint: str = "",
         clock: Clock | None = None,
@@ -88,11 +89,12 @@ class Runtime:
         is_live: bool = False,
     ) -> None:
         """`connect` makes the connector of a template; by default the bundled CLI, with `environment` added to what it
-        inherits. `endpoint` is what the screen calls the place the clients talk to. With `keeps_queue`, what waits when
-        it ends is left to the next run on the same state directory, and it takes over what an earlier one has left;
-        without, it ends what it was given and leaves the rest alone. `name` is what a second supervisor is told.
-        `left_out` are the mistakes in files of templates that do not run, for the screen. With `is_live`, the folder of
-        templates is watched, and the instances become what is saved there."""
+        inherits; `contexts` is where what is prepared for clients is kept. `endpoint` is what the screen calls the
+        place the clients talk to. With `keeps_queue`, what waits when it ends is left to the next run on the same state
+        directory, and it takes over what an earlier one has left; without, it ends what it was given and leaves the
+        rest alone. `name` is what a second supervisor is told. `left_out` are the mistakes in files of templates that
+        do not run, for the screen. With `is_live`, the folder of templates is watched, and the instances become what is
+        saved there."""
         self.failure: BaseException | None = None
         """Our own mistake, once there was one; `run` raises it after everything has been ended."""
         self._clock = clock or Clock()
@@ -132,7 +134,8 @@ class Runtime:
         self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
         self._tools = Tools(self._host.mark, self._compile_anew)
-        self._contexts = ContextStore(self._host.caches, self._clock)
+        self._contexts = contexts or ContextStore(clock=self._clock)
+        self._host.caches = self._contexts.sources
         templates = tuple(templates)
         hooks = hooks_for(settings, templates)
         self.automation = compose(
@@ -233,9 +236,16 @@ class Runtime:
                 self._tasks.start_soon(self._guard, partial(self._roll, name), name=f"other tools of {name}")
 
     async def _roll(self, name: str) -> None:
-        if (instance := self._instances.get(name)) is not None:
-            with suppress(ConfigurationError, Refused):  # the clients that run go on with what they know
-                await self.replace_template(instance.template)
+        """Compiles the template as it is when that is done: it may be edited meanwhile."""
+        while (instance := self._instances.get(name)) is not None:
+            template = instance.template
+            try:
+                compiled = await anyio.to_thread.run_sync(self._roster.compile, template)
+            except ConfigurationError:
+                return  # the clients that run go on with what they know
+            if self._instances.get(name) is instance and instance.template is template:
+                self._roster.replace(template, compiled, ("tools",))
+                return
 
     async def _take_over(self, journal: Journal) -> None:
         """What an earlier run left behind: its processes are ended first, for each would be a second writer."""

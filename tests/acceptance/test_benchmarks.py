@@ -54,6 +54,23 @@ def test_a_start_of_the_program_is_measured_beside_an_empty_app(tmp_path: Path) 
     assert "an empty Textual app" in done.stdout
 
 
+def test_what_is_prepared_once_is_measured_and_used_again(tmp_path: Path) -> None:
+    """S4.27"""
+    page = tmp_path / "benchmarks.md"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.contexts", "--quick", "--page", str(page)],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), MARK: "benchmarks"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=110,
+    )
+    for row in ("first preparation", "later ones", "of the first", "hit rate", "which ran no turn"):
+        assert row in done.stdout
+    assert "<!-- contexts: begin -->" in page.read_text("utf-8")
+
+
 @pytest.mark.timeout(400)
 def test_a_run_of_the_smallest_size_reports_every_figure_and_leaves_nothing_running(tmp_path: Path) -> None:
     """What is left over is looked for by its mark when the test has ended."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from supervisor.claude.contexts import TTL, AgentContext, ContextStore, version_of
+from supervisor.claude.contexts import TTL, AgentContext, ContextStore
 from supervisor.claude.options import CompiledOptions, bundled_cli, compile_options
 from supervisor.claude.sdk_connection import SdkConnector
 from supervisor.clock import Clock
@@ -46,10 +46,13 @@ class House:
         return compile_options(template, self.settings, {})
 
     def prepare(self, template: Template) -> AgentContext:
-        return self.store.prepare(template, self.compile, find_sources(template, {}))
+        context = self.store.prepare(template, self.compile, find_sources(template, {}))
+        self.store.hold(template.name, context.version)
+        return context
 
-    async def use(self, template: Template) -> AgentContext:
-        return await self.store.use(template, self.compile, find_sources(template, {}), version_of(template))
+    async def use(self, template: Template) -> AgentContext | None:
+        version = compile_options(template, self.settings, {}).digest  # a connector knows it
+        return await self.store.use(template, self.compile, find_sources(template, {}), version)
 
 
 @pytest.fixture
@@ -89,13 +92,14 @@ async def test_an_edit_is_another_context_and_the_earlier_one_is_not_used_any_mo
     seen = set()
     for keys in ({}, {"tools": "Read"}, {"tools": ""}, {"skills": ["pdf"]}, {"system_prompt": "Help in verse."}):
         template = house.template(**keys)
-        context = await house.use(template)
+        context = house.prepare(template)
         assert context is await house.use(template)
         seen.add((context.tools_hash, context.skills_hash, context.version))
     assert len({version for *_, version in seen}) == 5
     assert len({tools for tools, *_ in seen}) == 3, "all tools, one, and none are three things (S4.24)"
     (cache,) = house.store.statistics()
-    assert (cache.stale, cache.entries, cache.misses) == (4, 1, 5)
+    assert (cache.hits, cache.entries, cache.misses) == (5, 1, 5)
+    assert await house.use(house.template()) is None, "nothing is built for a client that runs no turn"
 
 
 async def test_what_is_prepared_for_one_instance_is_used_for_no_other(house: House) -> None:
@@ -132,7 +136,7 @@ async def test_a_context_that_nobody_uses_expires_and_is_prepared_once_for_all_w
     assert house.store.sources.clean() == 1
     (cache,) = house.store.statistics()
     assert (cache.expiries, cache.entries, cache.bytes) == (1, 0, 0)
-    got: list[AgentContext] = []
+    got: list[AgentContext | None] = []
 
     async def start_a_client() -> None:
         got.append(await house.use(template))
@@ -149,9 +153,13 @@ async def test_the_bundled_cli_is_started_with_the_context_that_is_held(house: H
     make = bundled_cli(house.settings, {}, Tools(), house.store)
     template = house.template(tools="Read")
     connector = await anyio.to_thread.run_sync(make, template)
+    assert house.store.describe().contexts == (), "it is not wanted yet"
+    house.store.hold("desk", connector.digest)
     assert isinstance(connector, SdkConnector)
     (row,) = house.store.describe().contexts
     assert row.version == connector.digest
     assert connector._use is not None
-    assert (await connector._use()).options is connector._options
+    context = await connector._use()
+    assert context is not None
+    assert context.options is connector._options
     assert house.store.describe().contexts[0].uses == 1
