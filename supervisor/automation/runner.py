@@ -184,7 +184,10 @@ class Runner:
                 case ActionKind.NOTIFY:
                     async with self._requests:
                         link = self._link(firing) if action.link else ""
-                        return await send_notice(self.sender, action, attempt, {**payload, "id": attempt.id}, link)
+                        told = await send_notice(self.sender, action, attempt, {**payload, "id": attempt.id}, link)
+                    if action.link and not link and not firing.is_sample:
+                        told += ", without a link: [gateway] has no public_url and no address to listen at"
+                    return told
         except (ActionFailed, Suspended):
             raise
         except BullpenError as error:

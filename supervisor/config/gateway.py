@@ -37,6 +37,11 @@ class GatewaySettings(BaseModel):
     listen: str = Field(
         default="", description="HOST:PORT to listen at besides the socket, such as `127.0.0.1:8420`. Default: nowhere."
     )
+    public_url: str = Field(
+        default="",
+        description="Address by which people reach the door from outside, such as `https://bullpen.example.org`: for "
+        "the links by which questions are answered. Default: where it listens.",
+    )
     hosts: tuple[str, ...] = Field(
         default=(), description="Names that the door is reached by, besides `localhost` and the address itself."
     )
@@ -50,6 +55,13 @@ class GatewaySettings(BaseModel):
     @classmethod
     def _is_an_address(cls, value: str) -> str:
         return str(parse_address(value)) if value.strip() else ""
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_a_url(cls, value: str) -> str:
+        if value.strip() and not _is_address(value.strip()):
+            raise ValueError("must be an address such as https://bullpen.example.org")
+        return value.strip()
 
     @field_validator("allowed_origins")
     @classmethod
@@ -69,3 +81,12 @@ class GatewaySettings(BaseModel):
     @property
     def address(self) -> Address | None:
         return parse_address(self.listen) if self.listen else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        found = urlsplit(text)
+        is_plain = found.username is None and found.port != 0 and not found.query + found.fragment
+    except ValueError:
+        return False
+    return found.scheme in ("http", "https") and bool(found.hostname) and is_plain and not any(map(str.isspace, text))

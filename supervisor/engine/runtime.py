@@ -20,6 +20,7 @@ from supervisor.api.automation import OpenRun, ScheduleMark
 from supervisor.api.engine import Engine
 from supervisor.api.errors import ConfigurationError, NotAccepting, UnknownAgent
 from supervisor.api.types import SessionKey
+from supervisor.automation.answer_links import QuestionLinks
 from supervisor.claude.contexts import ContextStore
 from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.start_files import FOLDER, clear_start_files
@@ -138,8 +139,17 @@ class Runtime:
         self._host.caches = self._contexts.sources
         templates = tuple(templates)
         hooks = hooks_for(settings, templates)
+        self.answer_links = QuestionLinks(cast(Engine, self))
+        """Addresses at which questions can be answered; the door says where it is reached."""
+        self._feed.listen(self.answer_links.hear)
         self.automation = compose(
-            cast(Engine, self), hooks, schedules_for(settings), self._host, self._instances, self._turns
+            cast(Engine, self),
+            hooks,
+            schedules_for(settings),
+            self._host,
+            self._instances,
+            self._turns,
+            links=self.answer_links,
         )
         """Hooks and schedules."""
         self._roster = Roster(

@@ -443,6 +443,7 @@ class Supervisor(Runtime):
         finally:
             self._feed.forget(user)
             self.automation.log.forget(user)
+            self.answer_links.forget(user)
             self._host.spending.forget(user)
             self._forgotten.discard(user)
 

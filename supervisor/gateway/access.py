@@ -124,12 +124,16 @@ class Access:
         via = _way_of(request) if token.role is Role.OPERATOR else "http"
         return Caller(token.name, token.role, token.user, token.agent, via)
 
-    def check_place(self, request: Request) -> None:
-        """A page of another site must not use the browser's way in, nor a name that was made to point here. Raises
-        `NotAllowed`."""
+    def check_host(self, request: Request) -> None:
+        """Raises `NotAllowed` for a name that was made to point here."""
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
         if host not in self._hosts:
             raise NotAllowed("this host name is not one that bullpen answers to: see [gateway] hosts")
+
+    def check_place(self, request: Request) -> None:
+        """A page of another site must not use the browser's way in, nor a name that was made to point here. Raises
+        `NotAllowed`."""
+        self.check_host(request)
         origin = request.headers.get("origin")
         if origin is not None and origin.lower() not in self._origins:
             own = f"{request.url.scheme}://{request.headers.get('host', '')}"

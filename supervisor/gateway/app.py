@@ -9,9 +9,20 @@ from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from supervisor.api.answer_links import AnswerLinks
 from supervisor.api.checks import MAX_PROMPT
 from supervisor.api.engine import Engine
-from supervisor.gateway import automation, callers, contract, monitoring, openai, operators, problems, servers
+from supervisor.gateway import (
+    answers,
+    automation,
+    callers,
+    contract,
+    monitoring,
+    openai,
+    operators,
+    problems,
+    servers,
+)
 from supervisor.gateway.access import Access
 from supervisor.gateway.histories import Histories
 from supervisor.gateway.json_answers import JsonAnswer
@@ -23,9 +34,16 @@ LARGEST_BODY = 4 * MAX_PROMPT + 64 * 1024
 
 
 def compose_app(
-    engine: Engine, access: Access, *, version: str, leave: Callable[[], object], origins: tuple[str, ...] = ()
+    engine: Engine,
+    access: Access,
+    *,
+    version: str,
+    leave: Callable[[], object],
+    origins: tuple[str, ...] = (),
+    answer_links: AnswerLinks | None = None,
 ) -> FastAPI:
-    """`leave` begins the end of the program. The app's `mirror` and `metrics` have to be run beside it."""
+    """`leave` begins the end of the program; `answer_links` are the addresses at which questions can be answered. The
+    app's `mirror` and `metrics` have to be run beside it."""
     app = FastAPI(
         title="bullpen",
         version=version,
@@ -37,6 +55,7 @@ def compose_app(
     )
     app.state.engine = engine
     app.state.access = access
+    app.state.answer_links = answer_links
     app.state.conversation_names = operators.Names()
     app.state.metrics = Metrics()
     app.state.mirror = Mirror(engine, app.state.metrics.count)
@@ -44,7 +63,7 @@ def compose_app(
     app.state.histories = Histories(engine, app.state.mirror)
     app.state.recent = openai.Recent()
     problems.install(app)
-    for room in (callers, openai, contract, operators, automation, servers, monitoring):
+    for room in (callers, openai, contract, operators, automation, servers, monitoring, answers):
         app.include_router(room.router)
     if origins:
         app.add_middleware(

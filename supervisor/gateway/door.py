@@ -9,11 +9,13 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
+from supervisor.api.answer_links import AnswerLinks
 from supervisor.api.engine import Engine
 from supervisor.api.errors import BullpenError, Refused
 from supervisor.files.socket_path import SOCKET, short_path
@@ -51,9 +53,13 @@ class Door:
         tls: tuple[Path, Path] | None = None,
         hosts: Sequence[str] = (),
         origins: Sequence[str] = (),
+        answer_links: AnswerLinks | None = None,
+        public_url: str = "",
     ) -> None:
         """`state_dir` is where the socket is; `leave` begins the end of the program; `tls` are the files of a
-        certificate and its key. Raises `CannotOpen` when others could come in and there is no token yet."""
+        certificate and its key; `answer_links` are the addresses at which questions can be answered, below `public_url`
+        or, where there is none, where the door listens. Raises `CannotOpen` when others could come in and there is no
+        token yet."""
         self.tokens = tokens
         self.url = ""
         """Where it listens on the network, once it does; empty when it does not."""
@@ -66,9 +72,15 @@ class Door:
                 f"{listen[0]} can be reached by others, and there is no token yet: make one first "
                 "(bullpen token new --operator), or listen at 127.0.0.1"
             )
-        names = [*hosts, *([listen[0]] if listen is not None and listen[0] not in ANYWHERE else [])]
+        self._links = answer_links
+        self._public_url = public_url
+        public_host = urlsplit(public_url).hostname
+        own_host = listen[0] if listen is not None and listen[0] not in ANYWHERE else ""
+        names = [*hosts, *filter(None, (public_host, own_host))]
         access = Access(self.tokens, hosts=names, origins=origins)
-        self.app = compose_app(engine, access, version=version, leave=leave, origins=tuple(origins))
+        self.app = compose_app(
+            engine, access, version=version, leave=leave, origins=tuple(origins), answer_links=answer_links
+        )
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serves until it is cancelled; then every stream is hung up and the socket is gone. Raises `CannotOpen` before
@@ -82,6 +94,9 @@ class Door:
                 host, port = listener.getsockname()[:2]
                 self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
                 servers.append((QuietServer(self.app, **_tls_options(self._tls)), listener))
+            if self._links is not None:
+                can_be_reached = self._listen is not None and self._listen[0] not in ANYWHERE
+                self._links.base_url = self._public_url or (self.url if can_be_reached else "")
             async with anyio.create_task_group() as group:
                 await group.start(self.app.state.mirror.run)
                 group.start_soon(self.app.state.metrics.look_at_the_loop)

@@ -48,6 +48,10 @@ class Page:
             while not await self.run(f"async () => Boolean({expression})"):  # noqa: ASYNC110 - the page does not tell it
                 await anyio.sleep(0.02)
 
+    async def send(self, method: str, **parameters: object) -> Any:
+        """A command of the DevTools protocol, for this tab."""
+        return await self._browser.send(method, self._session, **parameters)
+
     async def goto(self, url: str) -> None:
         await self._browser.send("Page.navigate", self._session, url=url)
         await self.until(f"document.readyState == 'complete' && location.href == {json.dumps(url)}")

@@ -96,6 +96,7 @@ def house(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Open
                 leave=left.set,
                 listen=("127.0.0.1", 0),
                 origins=origins,
+                answer_links=supervisor.answer_links,
             )
             group = await stack.enter_async_context(anyio.create_task_group())
             await group.start(door.run)

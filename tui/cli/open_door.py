@@ -79,6 +79,8 @@ async def open_door(supervisor: Supervisor, settings: Settings, leave: Callable[
         tls=tls,
         hosts=gateway.hosts,
         origins=gateway.allowed_origins,
+        answer_links=supervisor.answer_links,
+        public_url=gateway.public_url,
     )
     async with anyio.create_task_group() as group:
         await group.start(door.run)

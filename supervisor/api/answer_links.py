@@ -1,0 +1,38 @@
+"""Addresses at which one question can be answered, for people who have nothing but a browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from supervisor.api.types import Answer, Question, QuestionOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedQuestion:
+    """What an address leads to."""
+
+    question: Question
+    outcome: QuestionOutcome | None = None
+    """None while it is open."""
+    by: str = ""
+    """Who answered."""
+    was_used: bool = False
+    """It was answered by this very address."""
+
+
+class AnswerLinks(Protocol):
+    """Each address is for one question and answers it once. Whoever has it may answer: it is a secret."""
+
+    base_url: str
+    """Where the door is reached from outside; empty while that is not known."""
+
+    def make(self, question: Question) -> str:
+        """An address of its own for that question; empty while it is not known where the door is reached."""
+
+    def look(self, token: str) -> LinkedQuestion | None:
+        """None for what is none of ours, or was made before bullpen was started."""
+
+    async def answer(self, token: str, answer: Answer) -> LinkedQuestion:
+        """How the question stands then. Raises `UnknownTarget`, `AlreadyAnswered`, or `Refused` for an answer that does
+        not fit: then the address can be used still."""
