@@ -36,6 +36,8 @@ async def test_no_verb_waits_for_anything(start: Start, world: FakeWorld) -> Non
         assert at_once(supervisor.warm(ANA)) is False
         at_once(supervisor.audit())
         assert at_once(supervisor.budgets()) == ()
+        at_once(supervisor.contexts())
+        at_once(supervisor.servers())
         assert at_once(supervisor.route("hello")).agent == "desk"
         assert at_once(supervisor.hooks()) == at_once(supervisor.hook_runs()) == at_once(supervisor.schedules()) == ()
         assert "max_agents" in at_once(supervisor.limits())

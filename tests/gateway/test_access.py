@@ -86,6 +86,8 @@ CALLERS = {
     ("POST", "/sessions/desk/ana/default/interrupt"),
     ("POST", "/sessions/desk/ana/default/warm"),
     ("GET", "/whoami"),
+    ("GET", "/route"),
+    ("POST", "/route"),
     ("POST", "/v1/chat/completions"),
     ("GET", "/v1/models"),
 }
