@@ -160,6 +160,9 @@ class _PreparingConnector:
     def expected_bytes(self) -> int:
         return self._world.expected_bytes
 
+    def variant(self, provider: str, model: str) -> Connector:
+        return self
+
     def open(self, launch: Launch) -> FakeConnection:
         connection = _PreparingConnection(self._world, launch)
         connection.made = self._made

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from supervisor.api.events import InstanceClosed as InstanceClosed
     from supervisor.api.events import InstanceOpened as InstanceOpened
     from supervisor.api.events import OfferSettled as OfferSettled
+    from supervisor.api.events import ProviderParked as ProviderParked
     from supervisor.api.events import QuestionAsked as QuestionAsked
     from supervisor.api.events import QuestionSettled as QuestionSettled
     from supervisor.api.events import RecordLost as RecordLost
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
     from supervisor.api.hook_rows import ScheduleRow as ScheduleRow
     from supervisor.api.ids import new_id as new_id
     from supervisor.api.ids import validate_id as validate_id
+    from supervisor.api.providers import ProviderRow as ProviderRow
     from supervisor.api.shared_servers import BreakerState as BreakerState
     from supervisor.api.shared_servers import SharedServerRow as SharedServerRow
     from supervisor.api.snapshot import ClientRow as ClientRow

@@ -23,6 +23,7 @@ from supervisor.api.changes import Changes
 from supervisor.api.entries import Cursor, Glimpse, Reading
 from supervisor.api.events import ActionTaken, Event
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
+from supervisor.api.providers import ProviderRow
 from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Outcome, Prompt, Route, SessionKey, TurnView
@@ -130,6 +131,9 @@ class Engine(Protocol):
 
     async def budgets(self) -> tuple[Budget, ...]:
         """Every ceiling of the day and how it stands, the fullest first, at most 500."""
+
+    async def providers(self) -> tuple[ProviderRow, ...]:
+        """What prompts may name as `Prompt.provider`, and how each stands. No secret is told."""
 
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         """Which agent a prompt of this text is for, of these or of all, and why. Sends nothing. Raises

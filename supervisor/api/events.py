@@ -53,6 +53,10 @@ class TurnStarted(Event):
     """Seconds from submit to start."""
     acquisition: str
     """`hot`, `spare` or `cold`."""
+    provider: str = ""
+    """That it runs with."""
+    model: str = ""
+    """That it was asked to run with; empty for the template's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +205,16 @@ class RecordLost(Event):
     """Something cannot be kept in the journal, or read from it, because of a value in it. Nothing else is affected."""
 
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderParked(Event):
+    """A provider that prompts have asked for takes none for a while. The instance's own parks the instance."""
+
+    provider: str
+    kind: FailureKind
+    until: float
+    """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,10 @@ class SessionRow:
     """The running turn was begun by the agent itself, without a prompt."""
     workspace: str = ""
     """Absolute path of the directory its tools work in; empty before its first client."""
+    provider: str = ""
+    """That its client was started for; empty when it has none."""
+    model: str = ""
+    """The same; empty for the template's."""
 
     @property
     def stoppable(self) -> str:
@@ -135,6 +139,10 @@ class ClientRow:
     """Bytes a minute over the samples of `memory_trend`."""
     servers: tuple[Server, ...] = ()
     """Its MCP servers, as they were seen last."""
+    provider: str = ""
+    """That it was started for."""
+    model: str = ""
+    """The same; empty for the template's."""
     is_outdated: bool = False
     """It runs an earlier version of its template, until its next idle boundary."""
 

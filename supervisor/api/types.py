@@ -271,6 +271,15 @@ class Route:
     """Agents that the text may have been for as well, the best first. Not kept with a prompt."""
 
 
+class Choice(NamedTuple):
+    """What a turn runs with."""
+
+    provider: str
+    """By its name in `bullpen.toml`; `default` is the host's own."""
+    model: str = ""
+    """Empty for the template's."""
+
+
 AUTO = "auto"
 """In place of an agent's name: bullpen chooses. An agent that is called so is meant itself."""
 
@@ -389,6 +398,8 @@ class TurnView:
     """While it waits: 1 is next, within its session."""
     place: int | None = None
     """While it waits for the pool alone: 1 is next in the whole instance."""
+    served: str = ""
+    """The provider that it runs or ran with; empty while it waits."""
 
 
 class QuestionKind(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisor.api.errors import ConfigurationError
-from supervisor.config.client_variables import expand, resolve
+from supervisor.config.client_variables import expand, is_of_a_provider, resolve
+from supervisor.config.providers import HOST, Provider
 from supervisor.config.restrictions import missing_skills, skills_looked_in
-from supervisor.config.settings import Settings
+from supervisor.config.settings import Settings, providers_of
 from supervisor.config.shared_servers import is_shared
 from supervisor.config.skills import PLUGIN, find_skills, gather_skills
 from supervisor.config.template import Template, bare, is_confined, reads_anywhere, shared_folder
@@ -86,6 +88,12 @@ class CompiledOptions:
     """For the walls of one session."""
     tools: ClientTools = field(default_factory=ClientTools, repr=False, compare=False)
     """Tools that this process itself offers."""
+    plain: CompiledOptions | None = field(default=None, repr=False, compare=False)
+    """The same before they were served to a provider; None when they were not."""
+    hidden: bool = False
+    """Nothing of what the host's environment says of providers and credentials reaches the client."""
+    secrets: tuple[str, ...] = ()
+    """Names of variables that the client has for its provider: none of its tools gets them."""
 
     @cached_property
     def digest(self) -> str:
@@ -96,8 +104,33 @@ class CompiledOptions:
             if template.claude_hooks or reads_anywhere(template) or template.brackets:
                 walls += [template.claude_hooks, template.tools]
         parts = [self.arguments, self.environment, self.prompt, self.servers, self.granted, walls, self.tools.digest]
+        parts += ["hidden"] if self.hidden else []
         canonical = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def serve(options: CompiledOptions, provider: Provider, model: str, *, rehearses: bool) -> CompiledOptions:
+    """The same options for that provider. `model` empty is the template's, by the name that it has there; where it has
+    none, the provider chooses. In rehearsal every client talks to the rehearsal."""
+    options = options.plain or options
+    template = options.template
+    wanted = model or (template.model if template is not None else None) or ""
+    arguments = {name: value for name, value in options.arguments.items() if name != "model"}
+    if found := provider.model(wanted):
+        arguments["model"] = found
+    if provider.settings.fallback_model and "fallback_model" not in arguments:
+        arguments["fallback_model"] = provider.settings.fallback_model
+    if rehearses or not provider.settings.is_own:
+        return dataclasses.replace(options, arguments=arguments, plain=options)
+    kept = {name: value for name, value in options.environment.items() if not is_of_a_provider(name)}
+    return dataclasses.replace(
+        options,
+        arguments=arguments,
+        environment={**kept, **provider.environment},
+        plain=options,
+        hidden=True,
+        secrets=tuple(sorted(provider.environment)),
+    )
 
 
 def compile_options(
@@ -213,9 +246,15 @@ def bundled_cli(
     # Written once, before anything is started: a script that is open for writing cannot be run.
     cli, shell = wrap_cli(settings.state_dir), wrap_tools(settings.state_dir)
 
+    providers = providers_of(settings)
+
+    def serving(options: CompiledOptions, provider: str, model: str) -> CompiledOptions:
+        return serve(options, providers.get(provider), model, rehearses=settings.rehearsal)
+
     def compile_now(template: Template) -> CompiledOptions:
         skills = _gather(template, settings, environment)
-        return compile_options(template, settings, environment, skills=skills, tools=tools.prepare(template))
+        options = compile_options(template, settings, environment, skills=skills, tools=tools.prepare(template))
+        return serving(options, template.provider or HOST, "")
 
     def make(template: Template) -> Connector:
         from supervisor.claude.sdk_connection import Place, SdkConnector
@@ -223,7 +262,12 @@ def bundled_cli(
         sources = find_sources(template, environment)
         context = contexts.prepare(template, compile_now, sources)
         use = partial(contexts.use, template, compile_now, sources, context.version)
-        return SdkConnector(context.options, Place(settings.state_dir, cli, shell), use)
+        place = Place(settings.state_dir, cli, shell)
+
+        def vary(provider: str, model: str) -> Connector:
+            return SdkConnector(serving(context.options, provider, model), place, use, vary)
+
+        return SdkConnector(context.options, place, use, vary)
 
     return make
 

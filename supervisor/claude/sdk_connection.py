@@ -33,7 +33,7 @@ from supervisor.claude.transcript_cut import (
     project_name,
     set_aside,
 )
-from supervisor.config.client_variables import keep_own, names_for_client, names_withheld
+from supervisor.config.client_variables import is_of_a_provider, keep_own, names_for_client, names_withheld
 from supervisor.config.restrictions import client_settings
 from supervisor.config.template import reads_anywhere
 from supervisor.files.paths import find_config_dir
@@ -43,7 +43,7 @@ from supervisor.permissions.brackets import as_denial, as_question
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.permissions.targets import is_outside
 from supervisor.permissions.tool_calls import to_input
-from supervisor.process.connection import Connection, Launch
+from supervisor.process.connection import Connection, Connector, Launch
 from supervisor.process.executable import WITHHELD
 from supervisor.process.guard import KEEP, SUPERVISOR
 from supervisor.process.process_tree import LOST, MARK, Measure, ProcessTable, Tree, find_descendant, find_top
@@ -89,11 +89,23 @@ Use = Callable[[], Awaitable["AgentContext | None"]]
 class SdkConnector:
     """Opens connections with one set of compiled options."""
 
-    def __init__(self, options: CompiledOptions, place: Place, use: Use | None = None) -> None:
-        """`use` looks up what is prepared for these options, for each start."""
+    def __init__(
+        self,
+        options: CompiledOptions,
+        place: Place,
+        use: Use | None = None,
+        vary: Callable[[str, str], Connector] | None = None,
+    ) -> None:
+        """`use` looks up what is prepared for these options, for each start; `vary` makes the connector of another
+        provider and model."""
         self._options = options
         self._place = place
         self._use = use
+        self._vary = vary
+
+    def variant(self, provider: str, model: str) -> Connector:
+        assert self._vary is not None, "made by `bundled_cli`"
+        return self._vary(provider, model)
 
     @property
     def digest(self) -> str:
@@ -317,9 +329,12 @@ class SdkConnection:
         if place.tools is not None:
             own["CLAUDE_CODE_SHELL_PREFIX"] = str(place.tools)
             own[WITHHELD] = ""
-        names = names_for_client(os.environ, own)
+        inherited = {
+            name: value for name, value in os.environ.items() if not (compiled.hidden and is_of_a_provider(name))
+        }
+        names = names_for_client(inherited, own)
         if place.tools is not None:
-            own[WITHHELD] = " ".join(names_withheld(names, compiled.granted))
+            own[WITHHELD] = " ".join(sorted({*names_withheld(names, compiled.granted), *compiled.secrets}))
         if place.cli is None:  # without a guard, a variable can be emptied but not removed
             return {**dict.fromkeys(os.environ.keys() - {*names}, ""), **own}
         return {**own, KEEP: ",".join(names), SUPERVISOR: str(os.getpid())}

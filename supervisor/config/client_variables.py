@@ -85,6 +85,17 @@ def is_for_tools(name: str) -> bool:
     return name in _COMMON or name.startswith("LC_")
 
 
+_OF_A_PROVIDER = re.compile(
+    r"ANTHROPIC_\w+|CLAUDE_CODE_(USE|SKIP)_\w+|CLAUDE_\w*(TOKEN(?!S)|KEY|SECRET|OAUTH|DESCRIPTOR|HEADER|CREDENTIAL)\w*"
+    r"|VERTEX_REGION_\w+"
+)
+
+
+def is_of_a_provider(name: str) -> bool:
+    """Whether that variable says where clients talk to, and with what credentials."""
+    return bool(_OF_A_PROVIDER.fullmatch(name))
+
+
 def names_for_client(inherited: Mapping[str, str], own: Mapping[str, str]) -> list[str]:
     """Names of all variables that a client may have. `own` are those that are laid over the inherited ones."""
     environ = {**inherited, **own}

@@ -33,7 +33,7 @@ ELSEWHERE = (
 """Variables that are read in other places: the settings file, the log, which bullpen a command means, by the script
 and the guard that start a client, and by commands that a hook starts."""
 
-TABLES = ("instances", "budgets", "routing", "gateway", "hooks", "schedules")
+TABLES = ("instances", "providers", "budgets", "routing", "gateway", "hooks", "schedules")
 """What only a file can say, as a table of its own."""
 
 OLDER_NAMES = {

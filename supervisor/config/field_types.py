@@ -11,8 +11,8 @@ from supervisor.config.tool_references import is_reference
 from supervisor.permissions.server_tools import spelled_whole
 from supervisor.text.values import in_words
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_OF_BULLPEN = re.compile(
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+OF_BULLPEN = re.compile(
     r"BULLPEN_\w*|HOME|PWD|CLAUDE_CONFIG_DIR|(CLAUDE|CLAUDE_CODE)_TMPDIR|CLAUDE_CODE_SHELL_PREFIX|CLAUDE_CODE_SIMPLE"
     r"|CLAUDE_CODE_(SESSION|CHILD|MESSAGING)_\w+|CLAUDE_CODE_(ENTRYPOINT|SSE_PORT|EMIT_SESSION_STATE_EVENTS)"
     r"|CLAUDE_CODE_(MAX_RETRIES|DISABLE_CRON|DISABLE_BACKGROUND_TASKS|DISABLE_AUTO_MEMORY)"
@@ -101,9 +101,9 @@ def _variables(value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError(f"must be a mapping of names to values, not {in_words(value)}")
     for name, text in value.items():
-        if not (isinstance(name, str) and _VARIABLE.fullmatch(name)):
+        if not (isinstance(name, str) and VARIABLE.fullmatch(name)):
             raise ValueError(f"cannot set {in_words(name)}: names are letters, digits and _")
-        if _OF_BULLPEN.fullmatch(name):
+        if OF_BULLPEN.fullmatch(name):
             raise ValueError(f"cannot set {in_words(name)}: bullpen itself says what it is, for all clients")
         if isinstance(text, bool) or not isinstance(text, str | int | float) or "\0" in str(text):
             raise ValueError(f"{name} must be text or a number, not {in_words(text)}")

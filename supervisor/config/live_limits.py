@@ -36,6 +36,7 @@ _READ_AT_THE_START = {
     "rehearsal": "clients that run talk to one endpoint",
     "gateway": "the door is opened at the start",
     "routing": "it is not one limit",
+    "providers": "clients that run talk to them",
     "hooks": "they are read at the start",
     "schedules": "they are read at the start",
     "instances": "it is not one limit",

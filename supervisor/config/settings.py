@@ -33,6 +33,7 @@ from supervisor.config.environment import read_variables
 from supervisor.config.field_types import Count, PositiveCount
 from supervisor.config.gateway import GatewaySettings
 from supervisor.config.limits import Concurrency, Limits, QueueLimits
+from supervisor.config.providers import HOST, Providers, ProviderSettings, provider_mistakes
 from supervisor.config.restrictions import find_mistakes
 from supervisor.config.routing import RoutingSettings
 from supervisor.config.template import Template
@@ -146,6 +147,9 @@ class Settings(BaseModel):
     budgets: BudgetSettings = Field(
         default_factory=BudgetSettings, description="What may be spent in a day, and for whom."
     )
+    providers: dict[str, ProviderSettings] = Field(
+        default_factory=dict, description="Endpoints that clients may talk to, by names of your choice."
+    )
     routing: RoutingSettings = Field(
         default_factory=RoutingSettings, description="Where prompts go that name no agent."
     )
@@ -222,6 +226,8 @@ def load_settings(
         for details in error.errors():
             origin = _origin(told(details["loc"]), file, variables.origins, given)
             mistakes.append(f"{origin}: {describe(details, Settings, names)}")
+    else:
+        mistakes += provider_mistakes(settings.providers)
     if mistakes:
         raise ConfigurationError(mistakes)
     settings._pool_sizes = variables.pool_sizes
@@ -334,12 +340,39 @@ def _as_it_runs(reading: Reading, settings: Settings) -> Reading:
     if (written := reading.template) is None:
         return reading
     reading = reading.with_mistakes(find_mistakes(written, os.environ))
+    if sentence := _mistake_in_provider(written, settings):
+        reading = reading.with_mistakes([(("provider",), f"provider {sentence}")])
     try:
         return replace(reading, template=apply_overrides(written, settings))
     except ConfigurationError as error:
         # What contradicts itself without the host's settings has been told with the file's own mistakes.
         is_told = bool(contradictions(written))
         return reading if is_told else reading.with_sentences(error.mistakes)
+
+
+def providers_of(settings: Settings) -> Providers:
+    """With the references of their secrets followed."""
+    return Providers(settings.providers, os.environ, rehearses=settings.rehearsal)
+
+
+def _mistake_in_provider(template: Template, settings: Settings) -> str:
+    """Why its provider or model cannot be used here, as the rest of a sentence; empty when they can."""
+    if template.provider is None and HOST not in settings.providers:
+        return ""
+    names = providers_of(settings)
+    name = template.provider or HOST
+    if name not in names:
+        known = sorted(one.name for one in names)
+        near = nearest(name, dict.fromkeys(known))
+        remedy = f"did you mean {near}?" if near else f"bullpen.toml has {', '.join(known)}"
+        return f"{show_name(name[:60])} is not known; {remedy}"
+    found = names.get(name)
+    if found.mistake:
+        return f"{name} cannot be used: {found.mistake}"
+    if template.model and not found.model(template.model):
+        models = ", ".join(found.settings.models or ())
+        return f"{name} has no model {show_name(template.model)}; there are: {models}"
+    return ""
 
 
 def _is_readme(reading: Reading) -> bool:

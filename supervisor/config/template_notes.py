@@ -28,8 +28,6 @@ WITHOUT_EFFECT = (
     "experimental",
 )
 """Keys of Claude Code's sub-agents that are accepted, so that such files load unchanged, and change nothing here."""
-NOT_YET = ("provider",)
-"""Keys that bullpen keeps as they are written and does not act on yet."""
 
 _TOOLS = """
 Agent AskUserQuestion Bash BashOutput CronCreate CronDelete CronList Edit EnterPlanMode EnterWorktree ExitPlanMode
@@ -47,8 +45,6 @@ def find_notes(template: Template, data: Mapping[str, Any]) -> Iterator[tuple[Lo
     for key in data:
         if key in WITHOUT_EFFECT:
             yield (key,), f"{key} has no effect in bullpen"
-        elif key in NOT_YET:
-            yield (key,), f"{key} has no effect yet: it is kept as it is written"
     for event in unknown_events(template.claude_hooks):
         yield ("hooks", event), f"hooks.{event} is no event of Claude Code: it has no effect"
     if "tools" in data:

@@ -87,8 +87,22 @@ def read_toml(path: Path) -> TomlFile:
         for name in _GATEWAY_PATHS:
             if isinstance(value := gateway.get(name), str):
                 gateway[name] = value if value.startswith("~") else path.parent / value
+    if isinstance(providers := data.get("providers"), dict):
+        for provider in providers.values():
+            _anchor(provider, path.parent)
     lines = {_respell(location): line for location, line in _survey(text).items()}
     return TomlFile(path, _respell_instances(data), lines)
+
+
+def _anchor(provider: object, folder: Path) -> None:
+    """A `file:PATH` counts from the folder of the settings."""
+    if not isinstance(provider, dict):
+        return
+    if isinstance(inner := provider.get("env"), dict):
+        _anchor(inner, folder)
+    for name, value in provider.items():
+        if isinstance(value, str) and value.startswith("file:") and not value.startswith(("file:~", "file:/")):
+            provider[name] = f"file:{folder / value.removeprefix('file:')}"
 
 
 def _survey(text: str) -> dict[Location, int]:

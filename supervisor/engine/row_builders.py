@@ -110,6 +110,8 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         awaited_servers=_awaited_servers(session),
         is_self_begun=session.own is not None,
         workspace=str(session.workspace or ""),
+        provider=slot.provider if slot else "",
+        model=slot.choice.model if slot else "",
         silent_since=session.last_activity_at if session.status is SessionState.STALLED else None,
     )
 
@@ -160,5 +162,7 @@ def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
         memory_level=slot.memory_level,
         memory_growth=slot.memory_growth,
         servers=slot.servers,
+        provider=slot.provider,
+        model=slot.choice.model,
         is_outdated=slot.is_stale,
     )

@@ -25,7 +25,7 @@ from supervisor.claude.contexts import ContextStore
 from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.start_files import FOLDER, clear_start_files
 from supervisor.clock import Clock
-from supervisor.config.settings import Settings, hooks_for, schedules_for
+from supervisor.config.settings import Settings, hooks_for, providers_of, schedules_for
 from supervisor.config.templates import Template
 from supervisor.engine.agent_choice import AgentChoice
 from supervisor.engine.automation import AutomationTask, compose
@@ -127,9 +127,10 @@ class Runtime:
         """Single rows, for callers that need no snapshot."""
         self._feed = self._host.feed = Feed(self.view)
         self._host.pending_questions = OpenQuestions(self._clock, QuestionBook(self._instances, self._host))
+        self._host.providers = providers_of(settings)
         self._host.eraser = Eraser(self._host, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
         self._name = name
-        self._turns = TurnRegistry(self._host, self.view, on_end=self._notice_emptiness)
+        self._turns = TurnRegistry(self._host, self.view, on_end=self._notice_emptiness, provider_of=self._provider_of)
         self._purse = Purse(self._instances, self._host, is_estimate=endpoint not in ("", "api.anthropic.com"))
         self._host.look_at_budgets = self._purse.look
         self._choice = AgentChoice(self._instances, self._host)
@@ -168,6 +169,11 @@ class Runtime:
         self._live = (
             LiveTemplates(self._instances, self._host, self._roster, self.view, TemplateWatch()) if is_live else None
         )
+
+    def _provider_of(self, instance: str) -> str:
+        """Of turns of the instance that ask for none."""
+        found = self._instances.get(instance)
+        return found.core.provider if found is not None else ""
 
     @property
     def settings(self) -> Settings:

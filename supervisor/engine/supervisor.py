@@ -40,12 +40,14 @@ from supervisor.api.errors import NotAccepting, OverShare, Refused, UnknownTarge
 from supervisor.api.event_names import find_event
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.ids import new_id, validate_id
+from supervisor.api.providers import ProviderRow
 from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Answer, Archetype, Prompt, Route, SessionKey, TurnView
 from supervisor.automation.run_log import MOST_RUNS
 from supervisor.config.live_limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
 from supervisor.conversation import Conversation
+from supervisor.engine.provider_rows import tell_providers
 from supervisor.engine.runtime import LAST_REMOVAL, Runtime
 from supervisor.engine.turn_registry import digest_of
 from supervisor.engine.view import find_client
@@ -107,6 +109,9 @@ class Supervisor(Runtime):
     async def budgets(self) -> tuple[Budget, ...]:
         return self._purse.budgets()
 
+    async def providers(self) -> tuple[ProviderRow, ...]:
+        return tell_providers(self._instances, self._host)
+
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         return self._choice.route(check_text(text), check_agents(agents))
 
@@ -123,6 +128,7 @@ class Supervisor(Runtime):
                 return known
             prompt = self._choice.complete(prompt)
         instance = self._running_instance(prompt.agent)
+        self._host.providers.check(prompt.provider, prompt.model, instance.core.provider)
         key = find_key(prompt, instance.archetype)
         if prompt.request and (known := await self._turns.find_request(prompt)) is not None:
             return known
@@ -170,7 +176,7 @@ class Supervisor(Runtime):
         if prompt.user in self._forgotten:
             raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
         self._check_room(instance, session, prompt)
-        return self._purse.check(key, prompt, prompt.provider)
+        return self._purse.check(key, prompt, prompt.provider or instance.core.provider)
 
     async def ticket(self, turn_id: str) -> Ticket:
         self._check_running()

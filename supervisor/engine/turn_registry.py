@@ -15,7 +15,7 @@ from supervisor.api.types import Prompt, TurnState, TurnView
 from supervisor.engine.view import View
 from supervisor.instance.shared import HostContext
 from supervisor.journal import TurnRecord
-from supervisor.sessions.spending import places_of
+from supervisor.sessions.spending import Place, places_of
 from supervisor.sessions.ticket import PromptTicket, RecordedTicket
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import one_line
@@ -24,8 +24,18 @@ from supervisor.text.cleaning import one_line
 class TurnRegistry:
     """What lives is told from memory, all else from the journal."""
 
-    def __init__(self, host: HostContext, view: View, *, on_end: Callable[[], None]) -> None:
-        """`on_end` is called whenever a turn has ended."""
+    def __init__(
+        self,
+        host: HostContext,
+        view: View,
+        *,
+        on_end: Callable[[], None],
+        provider_of: Callable[[str], str] = lambda _: "",
+    ) -> None:
+        """`on_end` is called whenever a turn has ended. `provider_of` names the provider of an instance."""
+        self._provider_of = provider_of
+        self._places: dict[str, tuple[Place, ...]] = {}
+        """Whose spending each of them is part of."""
         self._host = host
         self._view = view
         self._on_end = on_end
@@ -53,12 +63,14 @@ class TurnRegistry:
         self._tickets[turn.id] = turn.ticket
         if turn.prompt.request:
             self._requests[turn.prompt.user, turn.prompt.request] = turn.ticket
-        self._host.spending.begin(places_of(turn.key, turn.prompt.user, turn.prompt.provider))
+        provider = turn.prompt.provider or self._provider_of(turn.key.instance)
+        self._places[turn.id] = places_of(turn.key, turn.prompt.user, provider)
+        self._host.spending.begin(self._places[turn.id])
         turn.on_end(lambda: self._remove(turn))
 
     def _remove(self, turn: Turn) -> None:
         del self._live[turn.id]
-        self._host.spending.leave(places_of(turn.key, turn.prompt.user, turn.prompt.provider))
+        self._host.spending.leave(self._places.pop(turn.id))
         if turn.is_prompt:
             whose = (turn.key.instance, turn.prompt.user)
             self._prompts[whose] -= 1
@@ -108,8 +120,11 @@ class TurnRegistry:
             started_at=record.started_at,
             ended_at=record.ended_at if is_over else None,
             outcome=record.outcome if is_over else None,
+            served=record.served,
         )
         live = self._live.get(record.id)
+        if live is not None and live.served:
+            view = replace(view, served=live.served)
         if live is None or live.state is not TurnState.WAITING:
             return view
         row = self._view.session_row(live.key)

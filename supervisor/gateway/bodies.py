@@ -35,6 +35,8 @@ class PromptBody(Body):
     priority: Literal["critical", "high", "normal", "low"] = Field(
         default="normal", description="Its place in the queue of an employee."
     )
+    provider: str = Field(default="", max_length=64, description="The provider to use. Left out: the agent's own.")
+    model: str = Field(default="", max_length=200, description="The model to use. Left out: the agent's own.")
     on_disconnect: OnDisconnect = Field(
         default="detach",
         description="What it means when the reader of the answer leaves: the turn goes on, or it is cancelled.",
@@ -48,6 +50,8 @@ class PromptBody(Body):
             session=self.session_id,
             priority=Priority[self.priority.upper()],
             request=request,
+            provider=self.provider,
+            model=self.model,
         )
 
 

@@ -284,6 +284,8 @@ def describe_turn(turn: TurnView) -> Json:
     }
     if turn.prompt.route is not None:
         told |= {"route": describe_route(turn.prompt.route)}
+    chosen = {"provider": turn.served or turn.prompt.provider, "model": turn.prompt.model}
+    told |= {name: value for name, value in chosen.items() if value}
     if turn.state is TurnState.WAITING:
         told |= {"why": turn.why.value if turn.why is not None else None}
         told |= {"position": turn.position or None, "place": turn.place}

@@ -114,13 +114,13 @@ async def _hand_in(request: Request, user: str, agent: str, body: ChatCompletion
     engine = engine_of(request)
     if body.is_aside:
         text = "\n\n".join(one.text for one in body.messages)
-        return await _submit(engine, Prompt(agent, text, user, f"{ASIDE}{new_id()}")), True
+        return await _submit(engine, Prompt(agent, text, user, f"{ASIDE}{new_id()}", **body.choice)), True
     if not body.prompt.strip():
         raise InvalidPrompt("messages: the last one must be the user's, with text")
     retries = request.headers.get(RETRY_COUNT, "0")
     is_retry = retries.isdigit() and int(retries) > 0
     if named := _session_of(request, body):
-        prompt = Prompt(agent, body.prompt, user, named)
+        prompt = Prompt(agent, body.prompt, user, named, **body.choice)
         if _is_open(request, agent) and (known := _latest(request, user, named)):
             prompt = replace(prompt, agent=known)
         return await _in_named(engine, histories_of(request), prompt, body, is_retry), False
@@ -177,7 +177,7 @@ async def _by_history(request: Request, user: str, agent: str, body: ChatComplet
         else:
             told = "\n\n".join(f"{one.role}: {one.text}" for one in body.history)
             text = EARLIER.format(told=told, prompt=body.prompt)
-    ticket = await _submit(engine, Prompt(agent, text, user, session))
+    ticket = await _submit(engine, Prompt(agent, text, user, session, **body.choice))
     recent.note(user, agent, mark, ticket.turn_id)
     return ticket
 

@@ -48,7 +48,9 @@ class ChatCompletion(BaseModel):
     stream: bool = False
     stream_options: StreamOptions | None = None
     user: str = Field(default="", description="For whom; from a token that may name users.")
-    metadata: dict[str, Any] | None = Field(default=None, description="`session` names the conversation.")
+    metadata: dict[str, Any] | None = Field(
+        default=None, description="`session` names the conversation, `provider` and `model` what it runs with."
+    )
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
 
@@ -56,6 +58,12 @@ class ChatCompletion(BaseModel):
     def prompt(self) -> str:
         """The newest message of the user: the only one that is sent to the agent. Empty when there is none."""
         return self.messages[-1].text if self.messages[-1].role == "user" else ""
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """What it asks to run with: `model` names the agent, so the metadata say it."""
+        told = self.metadata or {}
+        return {name: told[name] for name in ("provider", "model") if isinstance(told.get(name), str)}
 
     @property
     def history(self) -> list[Message]:

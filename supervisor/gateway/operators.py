@@ -108,6 +108,12 @@ async def budgets(request: Request, caller: Operator) -> Response:
     return Packed(await engine_of(request).budgets())
 
 
+@router.get("/providers", summary="Providers, and how they stand.", response_class=Packed, responses=PACKED | SEEN)
+async def providers(request: Request, caller: Operator) -> Response:
+    """Without any secret."""
+    return Packed(await engine_of(request).providers())
+
+
 @router.get("/instances", summary="The instances.", response_class=Packed, responses=PACKED | SEEN)
 async def instances(request: Request, caller: Operator) -> Response:
     return Packed(mirror_of(request).snapshot().instances)

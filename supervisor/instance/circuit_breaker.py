@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from supervisor.api import events as past
 from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Outcome
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.stopping import Stopping
@@ -47,24 +48,27 @@ class CircuitBreaker:
         would repeat it for minutes (measured: a constant 401 held a turn for 178 s)."""
         match event:
             case Retrying(status=status, delay=delay) if status in _REFUSED_CREDENTIALS:
-                self._park(FailureKind.AUTHENTICATION)
+                self._park(FailureKind.AUTHENTICATION, session=session)
                 words = f"the API refused the credentials ({status})"
                 self.fail_turn(session, FailureKind.AUTHENTICATION, words)
             case Retrying(status=status, delay=delay) if status == _LIMITED:
-                self._park(FailureKind.RATE_LIMIT, delay if delay > LONGEST_RETRY else None)
+                self._park(FailureKind.RATE_LIMIT, delay if delay > LONGEST_RETRY else None, session=session)
                 if delay > LONGEST_RETRY:
                     words = f"the provider's limit is reached; it asks to wait {delay:.0f} s"
                     self.fail_turn(session, FailureKind.RATE_LIMIT, words)
             case Limited(is_rejected=True, resets_at=resets_at):
                 left = None if resets_at is None else max(1.0, resets_at - self._core.clock.wall())
-                self._park(FailureKind.RATE_LIMIT, left)
+                self._park(FailureKind.RATE_LIMIT, left, session=session)
             case _:
                 pass
 
     def note_outcome(self, session: Session, outcome: Outcome) -> None:
         """What a turn's end says about the pool. Only a good turn releases the backoffs (S1.18)."""
-        core = self._core
+        core, other = self._core, self._other_provider(session)
         match outcome:
+            case Done() if other:
+                session.backoff.release()
+                core.host.parks.note_good_turn(other)
             case Done():
                 session.backoff.release()
                 core.backoff.release()
@@ -74,7 +78,7 @@ class CircuitBreaker:
                 if was_trying and core.park.trial is None and core.state is InstanceState.RUNNING:
                     core.set_state(InstanceState.RUNNING)
             case Failed(kind=FailureKind.AUTHENTICATION | FailureKind.RATE_LIMIT as kind):
-                self._park(kind)
+                self._park(kind, session=session)
             case _:
                 pass
 
@@ -82,7 +86,7 @@ class CircuitBreaker:
         """A client ended badly: its session waits before the next start, and a pool whose clients all do parks."""
         core, now = self._core, self._core.clock.steady()
         if kind is FailureKind.AUTHENTICATION:
-            self._park(kind)
+            self._park(kind, session=session)
         if kind not in CRASHES:
             return
         if session is None:
@@ -104,6 +108,7 @@ class CircuitBreaker:
     def unpark(self) -> None:
         """Lets one turn go first. Nothing happens when it was not parked."""
         core = self._core
+        core.host.parks.exhausted.discard(core.provider)
         if core.park.kind is not None:
             core.park.open(core.clock.steady())
             core.parked_until_at = None
@@ -116,9 +121,24 @@ class CircuitBreaker:
             if core.state is InstanceState.PARKED:
                 core.set_state(InstanceState.RUNNING, "tries again after it was parked, one turn first")
 
-    def _park(self, kind: FailureKind, seconds: float | None = None) -> None:
-        """Stops an instance that runs; queued prompts stay queued. What runs goes on."""
+    def _other_provider(self, session: Session | None) -> str:
+        """The provider that the session's client was started for; empty where it is the instance's own."""
+        provider = session.slot.provider if session is not None and session.slot is not None else ""
+        return provider if provider not in ("", self._core.provider) else ""
+
+    def _park(self, kind: FailureKind, seconds: float | None = None, *, session: Session | None = None) -> None:
+        """Stops an instance that runs; queued prompts stay queued. What runs goes on. What is heard from a client of
+        another provider parks that one, and no other turn waits for it."""
         core = self._core
+        slot = session.slot if session is not None else None
+        if kind is FailureKind.RATE_LIMIT and slot is not None and slot.choice.model:
+            settings = core.host.providers.get(slot.provider).settings
+            if settings.fallback_model and slot.choice.model in settings.fallback_model:
+                core.host.parks.exhausted.add(slot.provider)
+        if other := self._other_provider(session):
+            if core.host.parks.close(other, kind, core.clock.steady(), seconds):
+                self._tell_parked(other, kind)
+            return
         if core.state not in (InstanceState.RUNNING, InstanceState.PARKED):
             return
         now = core.clock.steady()
@@ -128,3 +148,12 @@ class CircuitBreaker:
         core.touch(None)
         until = time.strftime("%H:%M:%S", time.localtime(core.parked_until_at))
         core.set_state(InstanceState.PARKED, f"{_WORDS[kind]}; tries again at {until}, one turn first")
+
+    def _tell_parked(self, provider: str, kind: FailureKind) -> None:
+        core = self._core
+        until = core.clock.wall() + core.host.parks.left(provider, core.clock.steady())
+        core.publish(past.ProviderParked, provider=provider, kind=kind, until=until)
+        core.touch(None)
+        for session in core.sessions.values():
+            if len(session.mailbox):
+                core.touch(session)

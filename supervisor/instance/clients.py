@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from supervisor.api.tools import RunContext
-from supervisor.api.types import SlotState
+from supervisor.api.types import Choice, SlotState
 from supervisor.files.user_folder import user_folder
 from supervisor.instance.client_listener import ClientListener
 from supervisor.instance.core import InstanceCore
@@ -32,7 +32,8 @@ class Clients:
         """Reserves a place and starts a client in it: for the session, or as a spare."""
         resume = session is not None and session.has_history
         uuid = session.uuid if session is not None and resume else str(uuid4())
-        connector = self._core.connector_for(session)
+        choice = self._core.plan_of(session).choice
+        connector = self._core.connector_of(choice)
         self._numbers += 1
         slot = Slot(
             f"{self._core.name}-{self._numbers}",
@@ -42,6 +43,8 @@ class Clients:
             resume=resume,
             at=self._host.clock.wall(),
         )
+        slot.provider = choice.provider
+        slot.choice = choice if choice != Choice(self._core.provider) else Choice("")
 
         async def ask(request: ToolRequest) -> Verdict:
             return await self._listener.ask(slot, request)

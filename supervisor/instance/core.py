@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
+from typing import NamedTuple
 
 from supervisor.api import events as past
-from supervisor.api.types import Archetype, InstanceState, SessionKey
+from supervisor.api.types import Archetype, Choice, FailureKind, InstanceState, Prompt, SessionKey
 from supervisor.clock import Clock
+from supervisor.config.providers import HOST
 from supervisor.config.restrictions import describe_walls
 from supervisor.config.templates import Template
 from supervisor.instance.shared import HostContext
@@ -26,6 +28,20 @@ TREND = 60
 """Seconds of the trend of waiting turns."""
 
 
+MOST_VARIANTS = 64
+"""Combinations of provider and model that are kept compiled."""
+
+
+class Plan(NamedTuple):
+    """What a turn runs with, and why."""
+
+    choice: Choice
+    instead_of: str = ""
+    """The provider that it asked for, when that is parked and another stands in."""
+    held_for: FailureKind | None = None
+    """Why it has to wait: its provider is parked, and none stands in."""
+
+
 class InstanceCore:
     """State, and no decisions: the other parts take this one, and never each other's owner."""
 
@@ -38,6 +54,8 @@ class InstanceCore:
         self.template = template
         """Replaced while it runs: its limits by `apply`, and with them what clients are started with by `replace`."""
         self.connector = connector
+        self._variants: dict[Choice, Connector] = {}
+        """Of other providers and models, as they were asked for."""
         self.walls = (*describe_walls(template), *missing)
         """What its clients cannot reach, in words."""
         self.name = template.name
@@ -85,10 +103,62 @@ class InstanceCore:
     def archetype(self) -> Archetype:
         return self.template.archetype
 
+    # What its turns run with
+
+    @property
+    def provider(self) -> str:
+        """Of turns that ask for none."""
+        return self.template.provider or HOST
+
     def connector_for(self, session: Session | None) -> Connector:
         """What starts the session's next client; the next spare for None. Its digest is the one that the session wants
         of the client it has."""
-        return self.connector
+        return self.connector_of(self.plan_of(session).choice)
+
+    def connector_of(self, choice: Choice) -> Connector:
+        if choice == Choice(self.provider):
+            return self.connector
+        if (found := self._variants.get(choice)) is None:
+            while len(self._variants) >= MOST_VARIANTS:
+                del self._variants[next(iter(self._variants))]
+            found = self._variants[choice] = self.connector.variant(*choice)
+        return found
+
+    def plan_of(self, session: Session | None) -> Plan:
+        """What the session's next turn runs with. A client on which none waits keeps what it was started for: only the
+        next turn's own choice, or none, is a reason for another."""
+        if session is None:
+            return Plan(Choice(self.provider))
+        head = session.mailbox.head if session.running is None else None
+        if head is not None and head.is_prompt:
+            return self.plan_for(head.prompt)
+        choice = session.slot.choice if session.slot is not None else Choice("")
+        return Plan(choice if choice.provider else Choice(self.provider))
+
+    def plan_for(self, prompt: Prompt) -> Plan:
+        """What a prompt runs with now: what it asks for, or what stands in for that while it is parked."""
+        asked = Choice(prompt.provider or self.provider, prompt.model)
+        kind = self.parked_for(asked.provider)
+        if kind is None:
+            return Plan(asked)
+        for number, provider in enumerate(self.host.providers.chain(asked.provider)):
+            if number and not provider.mistake and self.parked_for(provider.name) is None:
+                choice = Choice(provider.name, provider.model(asked.model))
+                return Plan(choice, instead_of=asked.provider)
+        model = self.host.providers.get(asked.provider).settings.fallback_model
+        if model and kind is FailureKind.RATE_LIMIT and asked.provider not in self.host.parks.exhausted:
+            return Plan(Choice(asked.provider, model.partition(",")[0].strip()), instead_of=asked.provider)
+        return Plan(asked, held_for=kind)
+
+    def parked_for(self, provider: str) -> FailureKind | None:
+        """Why turns with that provider have to wait; None when they do not."""
+        if self.state is InstanceState.PARKED and (
+            provider == self.provider or self.park.kind is FailureKind.CRASH_LOOP
+        ):
+            return self.park.kind or FailureKind.RATE_LIMIT
+        if provider == self.provider:
+            return None
+        return self.host.parks.kind(provider, self.clock.steady())
 
     def is_wanted(self, slot: Slot) -> bool:
         """Whether it was started with the options that are wanted of it now."""
@@ -146,6 +216,7 @@ class InstanceCore:
         """The template has changed: clients are started with that connector from now on."""
         self.version += connector.digest != self.connector.digest
         self.connector = connector
+        self._variants.clear()
         self.walls = (*describe_walls(template), *missing)
         self.apply(template)
 

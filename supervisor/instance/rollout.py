@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor.api import events as past
-from supervisor.api.types import InstanceState, SlotState
+from supervisor.api.types import Choice, InstanceState, SlotState
 from supervisor.config.templates import Template
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
@@ -118,7 +118,11 @@ class Rollout:
         if session is None or not len(session.mailbox):
             self._leaving, self._heir, self._replacement = slot, session, None
         if session is not None and session.has_history:
-            session.notice(NOTICE)
+            is_other = self._core.plan_of(session).choice != (
+                slot.choice if slot.choice.provider else Choice(self._core.provider)
+            )
+            if not is_other:
+                session.notice(NOTICE)
         self._clients.end(slot, EndReason.ROLLED)
 
     def note_opened(self, session: Session) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from supervisor.api import events as past
-from supervisor.api.types import InstanceState, SessionKey, SlotState
+from supervisor.api.types import FailureKind, InstanceState, SessionKey, SlotState
 from supervisor.instance.clients import Clients
-from supervisor.instance.core import InstanceCore
+from supervisor.instance.core import InstanceCore, Plan
 from supervisor.instance.rollout import Rollout
 from supervisor.instance.stimuli import Handle, StartLost
 from supervisor.instance.turns import Turns
@@ -106,11 +106,14 @@ class Scheduler:
 
     def _without_client(self) -> Iterator[Session]:
         """Who asks for room. One that waits for something else does not: others get the place meanwhile."""
-        if self._core.state not in (InstanceState.RUNNING, InstanceState.DRAINING) or self._host.recording_fails:
+        on_duty = (InstanceState.RUNNING, InstanceState.DRAINING, InstanceState.PARKED)
+        if self._core.state not in on_duty or self._host.recording_fails:
             return
-        now = self._core.clock.steady()
+        now, is_held = self._core.clock.steady(), self._is_held
+        if is_held is None and self._core.state is InstanceState.PARKED:
+            return
         for session in self._turns.ready:
-            if session.slot is None and not session.backoff.holds(now):
+            if session.slot is None and not session.backoff.holds(now) and not (is_held and is_held(session)):
                 yield session
 
     # Questions about turns
@@ -133,6 +136,8 @@ class Scheduler:
         """Its turn does not show whether all is well: it ran before, waits for a human, or stands still."""
         turn = session.running
         ran_before = turn is not None and turn.started_steady < self._core.park.opened_at
+        if turn is not None and turn.served not in ("", self._core.provider):
+            return True
         return ran_before or bool(session.questions) or session.is_stalled
 
     @property
@@ -145,7 +150,16 @@ class Scheduler:
             parked_for=park.kind or park.tries,
             is_recording=not self._host.recording_fails,
             shortage=self.shortage.why,
+            held_for=None if self._is_held is None else lambda session: self._core.plan_of(session).held_for,
         )
+
+    @property
+    def _is_held(self) -> Callable[[Session], bool] | None:
+        """None in the usual case: every turn has the instance's own provider, or none is parked."""
+        core = self._core
+        if core.state is not InstanceState.PARKED and not self._host.parks.any:
+            return None
+        return lambda session: core.plan_of(session).held_for is not None
 
     def place_of(self, session: Session) -> int | None:
         """1 is next among all whose turn could begin; None when it is held up by something of its own, and in a queue
@@ -171,6 +185,7 @@ class Scheduler:
             spares_wanted=spares,
             may_roll=self._rollout.may_go_on,
             successor=successor,
+            is_held=self._is_held,
             last_served=self._turns.last_served,
         )
 
@@ -242,7 +257,11 @@ class Scheduler:
     def _begin(self, session: Session, slot: Slot) -> None:
         assert slot.client is not None, "a READY slot has a client"
         acquisition = self._count_acquisition(slot, session)
+        plan = self._core.plan_of(session)
         turn = self._turns.begin(session)
+        turn.served = slot.provider
+        if plan.instead_of:
+            self._tell_stand_in(session, plan)
         slot.move(SlotState.BUSY)
         recorded = asyncio.Event()
         clock = self._core.clock
@@ -256,8 +275,24 @@ class Scheduler:
         slot.client.send(turn.words, turn.uuid, recorded, is_command=turn.is_command)
         waited = clock.steady() - turn.queued_steady
         self._core.waits.append(waited)
-        self._core.publish(past.TurnStarted, session, turn, waited=waited, acquisition=acquisition)
+        self._core.publish(
+            past.TurnStarted,
+            session,
+            turn,
+            waited=waited,
+            acquisition=acquisition,
+            provider=slot.provider,
+            model=slot.choice.model,
+        )
         self._core.touch(session)
+
+    def _tell_stand_in(self, session: Session, plan: Plan) -> None:
+        kind = self._core.parked_for(plan.instead_of)
+        why = "its limit is reached" if kind is FailureKind.RATE_LIMIT else "its credentials were refused"
+        model = f", model {plan.choice.model}" if plan.choice.model else ""
+        session.notice(
+            f"Provider {plan.instead_of} takes no turns now ({why}): this one runs with {plan.choice.provider}{model}"
+        )
 
     def _count_acquisition(self, slot: Slot, session: Session) -> str:
         turn = session.mailbox.head

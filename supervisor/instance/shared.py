@@ -11,6 +11,7 @@ import anyio
 from supervisor.api.events import Event
 from supervisor.api.snapshot import DiskUse
 from supervisor.clock import Clock
+from supervisor.config.providers import Providers
 from supervisor.config.settings import Settings
 from supervisor.feed import Feed
 from supervisor.instance.erasing import Eraser
@@ -19,6 +20,7 @@ from supervisor.process.client import Client
 from supervisor.process.departure import ProcessDeadlines
 from supervisor.process.patience import Patience
 from supervisor.scheduling.admission import HostRoom
+from supervisor.scheduling.provider_parks import ProviderParks
 from supervisor.sessions.daily_usage import Today
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.slot import Slot
@@ -57,6 +59,10 @@ class HostContext:
     """Which ceilings have come near since it was called last, of those whose spending has grown."""
     caches: Sources = field(default_factory=Sources)
     """What is prepared once is kept in caches that hear of changes here."""
+    providers: Providers = field(init=False)
+    """Set once, like the feed."""
+    parks: ProviderParks = field(default_factory=ProviderParks)
+    """Providers that prompts have asked for, and that take none now."""
     disk: DiskUse | None = None
     """As last measured; None before that."""
     disk_measured_at: float | None = None

@@ -66,7 +66,9 @@ class Turns:
             # Before anything is changed: a value that cannot be noted has changed nothing then.
             record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
             is_next = (
-                not len(session.mailbox) and not (turn.replays or turn.is_held) and self._may_begin_at_once(session)
+                not len(session.mailbox)
+                and not (turn.replays or turn.is_held)
+                and self._may_begin_at_once(session, turn)
             )
             if is_next:  # accepted and begun in one transaction
                 record = record._replace(started_at=self._host.clock.wall())
@@ -86,7 +88,7 @@ class Turns:
     def note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
         """It counts from here on; with an error it was refused, and nothing of it is left."""
         self._beginning.discard(turn.id)
-        is_next = session.mailbox.head is turn and self._may_begin_at_once(session)
+        is_next = session.mailbox.head is turn and self._may_begin_at_once(session, turn)
         if turn.begins_when_recorded and turn in session.mailbox and error is None and not is_next:
             # Something came first. It counts once its record says that it waits: until then a kill makes it one that
             # was interrupted.
@@ -129,12 +131,15 @@ class Turns:
         self._host.journal.release_turn(turn.id)
         self.note_readiness(session)
 
-    def _may_begin_at_once(self, session: Session) -> bool:
+    def _may_begin_at_once(self, session: Session, turn: Turn) -> bool:
         """Nothing but the record keeps the session's next turn from its own, warm client: what the scheduler does with
         it is certain."""
         core, slot = self._core, session.slot
         is_free = session.running is None and slot is not None and slot.is_ready and not slot.is_outgrown
-        is_free = is_free and slot is not None and core.is_wanted(slot)
+        if not is_free or slot is None:
+            return False
+        wanted = core.plan_for(turn.prompt) if turn.is_prompt else core.plan_of(session)
+        is_free = wanted.held_for is None and core.connector_of(wanted.choice).digest == slot.digest
         is_on = core.state is InstanceState.RUNNING and core.park.trial is None and not self._host.recording_fails
         has_place = core.pool.running + len(self._beginning) < core.max_sessions
         return is_free and is_on and has_place and not self._ready

@@ -96,6 +96,7 @@ class Verbs:
             raise Refused(f"the template of {core.name} was removed: put {core.template.path.name} back")
         core.set_drain_deadline(None)
         self._circuit.unpark()
+        core.host.parks.open_all(core.clock.steady())
         core.set_state(InstanceState.RUNNING)
 
     def remove(self) -> None:

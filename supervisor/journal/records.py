@@ -58,6 +58,8 @@ class TurnRecord(NamedTuple):
     started_at: float | None = None
     ended_at: float | None = None
     outcome: Outcome | None = None
+    served: str = ""
+    """The provider that it ran with; empty before its end, and for the host's own."""
     is_held: bool = False
     """It waits for the operator: a budget is reached."""
 
@@ -139,7 +141,7 @@ SESSION_COLUMNS = (
 TURN_COLUMNS = (
     "id, uuid, instance, user, session, agent, text, prompt_user, prompt_session, source, priority, queued_at, "
     "replays, leaves_none_behind, seq, started_at, ended_at, outcome, result, request, route, depth, written, "
-    "held, provider, model"
+    "held, provider, model, served"
 )
 REMOVAL_COLUMNS = "uuid, workspace, instance, user, session, has_files, workspace_due_at"
 CLIENT_COLUMNS = "id, mark, pid, started, session_uuid, instance, user, session"
@@ -243,12 +245,13 @@ def turn_to_row(record: TurnRecord) -> Row:
         record.is_held,
         prompt.provider,
         prompt.model,
+        record.served,
     )
 
 
 def row_to_turn(row: Row) -> TurnRecord:
     """Raises `ValueError`, `KeyError` or `TypeError` when it is none of ours."""
-    _check_texts(*row[:9], row[12], row[19], row[20], row[22], row[24], row[25])
+    _check_texts(*row[:9], row[12], row[19], row[20], row[22], row[24], row[25], row[26])
     return TurnRecord(
         id=row[0],
         uuid=row[1],
@@ -275,6 +278,7 @@ def row_to_turn(row: Row) -> TurnRecord:
         ended_at=row[16],
         outcome=unpack_outcome(row[17], row[18]) if row[17] else None,
         is_held=bool(row[23]),
+        served=row[26],
     )
 
 

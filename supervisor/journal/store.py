@@ -227,7 +227,9 @@ class Journal:
 
         def make(ending: Outcome) -> Note:
             def change(turn: TurnRecord | None) -> TurnRecord | None:
-                return turn._replace(ended_at=at, outcome=ending) if turn and turn.outcome is None else turn
+                return (
+                    turn._replace(ended_at=at, outcome=ending, served=served) if turn and turn.outcome is None else turn
+                )
 
             return Note(
                 (step(notes.END_TURN, at, outcome_word(ending), pack_outcome(ending), served, turn_id),),

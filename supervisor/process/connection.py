@@ -110,4 +110,7 @@ class Connector(Protocol):
     def expected_bytes(self) -> int:
         """Memory that one of them is expected to use, before any was measured."""
 
+    def variant(self, provider: str, model: str) -> Connector:
+        """The same for another provider (by its name) and model; an empty model is the template's."""
+
     def open(self, launch: Launch) -> Connection: ...

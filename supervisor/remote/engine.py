@@ -20,6 +20,7 @@ from supervisor.api.errors import AcceptanceUnknown, BullpenError, UnknownTarget
 from supervisor.api.events import ActionTaken, Event
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.ids import new_id, validate_id
+from supervisor.api.providers import ProviderRow
 from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Allow, Answer, Choose, Deny, Prompt, Route, SessionKey, TurnView
@@ -104,6 +105,9 @@ class RemoteEngine:
 
     async def budgets(self) -> tuple[Budget, ...]:
         return await self._read(tuple[Budget, ...], "/budgets")
+
+    async def providers(self) -> tuple[ProviderRow, ...]:
+        return await self._read(tuple[ProviderRow, ...], "/providers")
 
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         body = {"text": checks.check_text(text), "agents": checks.check_agents(agents)}

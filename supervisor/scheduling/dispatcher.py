@@ -85,6 +85,9 @@ class Scene:
     """The client that was rolled last has gone, and the one in its place is ready: the next idle one may follow."""
     successor: Session | None = None
     """The session whose idle client was rolled, until it has the next one. Nothing waits in it."""
+    is_held: Callable[[Session], bool] | None = None
+    """Whether the session's next turn waits for its provider, which takes none now. None where a parked instance holds
+    all of them, and no other provider is parked."""
     last_served: Mapping[str, int] | None = None
     """User → number of the instance's latest start that was theirs; absent: never."""
 
@@ -103,11 +106,14 @@ def decide(scene: Scene) -> Decision | None:
     # 2. A client above its hard ceiling is ended when its turn is over, whether or not a turn waits for its place.
     if overdue := pool.find_overdue():
         return Recycle(overdue)
-    if scene.state not in _STARTING_ALLOWED or not scene.is_recording:
+    may_go_on = scene.state in _STARTING_ALLOWED or (scene.state is InstanceState.PARKED and scene.is_held is not None)
+    if not may_go_on or not scene.is_recording:
         return None
     waiting_for_room = 0
     if pool.running < scene.max_sessions:
         order = in_fair_order(scene)
+        if (is_held := scene.is_held) is not None:
+            order = [session for session in order if not is_held(session)]
         for position, session in enumerate(order):
             slot = session.slot
             if slot is not None:
@@ -204,6 +210,8 @@ class Outlook:
     """The journal can be written."""
     shortage: WhyWaiting | None = None
     """What keeps the instance from one more client (`admission.Shortage`)."""
+    held_for: Callable[[Session], FailureKind | None] | None = None
+    """Why the provider of a session's next turn takes none; None where the state of the instance says it of all."""
 
 
 def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
@@ -226,7 +234,10 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
     if state is InstanceState.PAUSED:
         return WhyWaiting.PAUSED
     parked = WhyWaiting.RATE_LIMIT if outlook.parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED
-    if state is InstanceState.PARKED:
+    if outlook.held_for is not None:
+        if (kind := outlook.held_for(session)) is not None:
+            return WhyWaiting.RATE_LIMIT if kind is FailureKind.RATE_LIMIT else WhyWaiting.PARKED
+    elif state is InstanceState.PARKED:
         return parked
     if not outlook.is_recording:
         return WhyWaiting.DISK
@@ -234,9 +245,9 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
         return WhyWaiting.STARTING
     if slot is None and mailbox.is_ready and session.backoff.holds(outlook.now):
         return WhyWaiting.BACKING_OFF
-    if state is not InstanceState.RUNNING:
+    if state not in (InstanceState.RUNNING, InstanceState.PARKED):
         return WhyWaiting.DRAINING
-    if outlook.parked_for is not None:
+    if outlook.parked_for is not None and state is InstanceState.RUNNING:
         return parked
     return outlook.shortage or WhyWaiting.NO_SLOT
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.api.types import MemoryLevel, Server, ServerState, SlotState
+from supervisor.api.types import Choice, MemoryLevel, Server, ServerState, SlotState
 
 if TYPE_CHECKING:
     from supervisor.process.client import Client
@@ -39,6 +39,10 @@ class Slot:
         self.workspace = workspace
         self.digest = digest
         """Of the options it is started with; a spare serves only the same digest."""
+        self.choice = Choice("")
+        """The provider and the model that it is started for; without a provider, those of the template."""
+        self.provider = ""
+        """By its name."""
         self._is_stale = False
         self.resume = resume
         """Started with `resume`: the conversation exists already."""

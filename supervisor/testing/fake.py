@@ -149,10 +149,14 @@ class FakeWorld:
 
 
 class FakeConnector:
-    def __init__(self, world: FakeWorld, template: Template) -> None:
+    def __init__(self, world: FakeWorld, template: Template, provider: str = "", model: str = "") -> None:
         self._world = world
         self._template = template
-        self._digest = template.model_dump_json(exclude=_OF_NO_CLIENT)
+        self._provider, self._model = provider or template.provider or "default", model or template.model or ""
+        self._digest = f"{template.model_dump_json(exclude=_OF_NO_CLIENT)} {self._provider} {self._model}"
+
+    def variant(self, provider: str, model: str) -> FakeConnector:
+        return FakeConnector(self._world, self._template, provider, model)
 
     @property
     def digest(self) -> str:
@@ -166,6 +170,7 @@ class FakeConnector:
     def open(self, launch: Launch) -> FakeConnection:
         connection = FakeConnection(self._world, launch)
         connection.template = self._template
+        connection.provider, connection.model = self._provider, self._model
         self._world.connections.append(connection)
         return connection
 
@@ -176,6 +181,7 @@ class FakeConnection:
     def __init__(self, world: FakeWorld, launch: Launch) -> None:
         self.world = world
         self.launch = launch
+        self.provider = self.model = ""
         self.template: Template | None = None
         """What it was started with."""
         self.prompts: list[str] = []

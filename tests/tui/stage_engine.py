@@ -21,6 +21,7 @@ from supervisor import (
     InstanceRow,
     Outcome,
     Prompt,
+    ProviderRow,
     Question,
     Refused,
     Route,
@@ -228,6 +229,9 @@ class StageEngine:
 
     async def budgets(self) -> tuple[Budget, ...]:
         return ()
+
+    async def providers(self) -> tuple[ProviderRow, ...]:
+        return (ProviderRow("default", ""),)
 
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         return Route("helpdesk", 3.0, "its triggers name “vpn”")

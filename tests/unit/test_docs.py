@@ -15,6 +15,7 @@ from supervisor.config.budgets import BudgetSettings, Ceilings
 from supervisor.config.environment import ELSEWHERE, INSTANCE_KEYS, OLDER_NAMES, OLDER_POOL_SIZE
 from supervisor.config.front_matter import read_document
 from supervisor.config.gateway import GatewaySettings
+from supervisor.config.providers import ProviderSettings
 from supervisor.config.routing import RoutingSettings
 from supervisor.config.settings import Settings, load_settings
 from supervisor.config.template import FrontMatter
@@ -72,7 +73,7 @@ def test_every_setting_and_variable_is_documented_and_no_other() -> None:
     others = {*ELSEWHERE, *OLDER_NAMES, f"HELPDESK{OLDER_POOL_SIZE}"}
 
     tables = {*GatewaySettings.model_fields, *RoutingSettings.model_fields, *BudgetSettings.model_fields}
-    tables |= {*Ceilings.model_fields}
+    tables |= {*Ceilings.model_fields, *ProviderSettings.model_fields}
     assert keys_in(CONFIGURATION) == {*Settings.model_fields, *tables, *instance, *others}
     for suffix, location in INSTANCE_KEYS.items():
         assert f"| `BULLPEN_HELPDESK_{suffix}` | `{'.'.join(location)}` |" in CONFIGURATION

@@ -23,6 +23,10 @@ UserOption = Annotated[
 SessionOption = Annotated[
     str, typer.Option("--session", metavar="S", help="Which conversation. Default: the user's own.")
 ]
+ProviderOption = Annotated[
+    str, typer.Option("--provider", metavar="P", help="A provider of bullpen.toml. Default: the agent's own.")
+]
+ModelOption = Annotated[str, typer.Option("--model", metavar="M", help="A model. Default: the agent's own.")]
 INPUT_LIMIT = 4_000_000
 """Bytes of standard input that are read: the longest prompt, in characters of four bytes."""
 
@@ -34,6 +38,8 @@ def ask(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask; - reads it from standard input.")],
     user: UserOption = "",
     session: SessionOption = "",
+    provider: ProviderOption = "",
+    model: ModelOption = "",
     url: house.UrlOption = "",
     token: house.TokenOption = "",
     templates: TemplatesOption = None,
@@ -102,6 +108,8 @@ def chat(
     ] = "",
     user: UserOption = "",
     session: SessionOption = "",
+    provider: ProviderOption = "",
+    model: ModelOption = "",
     url: house.UrlOption = "",
     token: house.TokenOption = "",
     templates: TemplatesOption = None,
@@ -119,7 +127,7 @@ def chat(
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
     where = house.Where(common, url, token)
-    talk = Talk(agent, user, session, house.way_to(where))
+    talk = Talk(agent, user, session, house.way_to(where), provider, model)
     if url or (common.templates is None and house.is_there(common)):
         talk = replace(talk, user=user or ("" if url else "local"))
         raise typer.Exit(house.run_there(where, partial(chat_there, talk)))

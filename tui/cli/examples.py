@@ -33,6 +33,7 @@ EXAMPLES = {
     "events": ("bullpen events --limit 20", "bullpen events --follow --json"),
     "audit": ("bullpen audit --count 20",),
     "budgets": ("bullpen budgets", "bullpen budgets --json"),
+    "providers": ("bullpen providers",),
     "limits": ("bullpen limits", "bullpen limits helpdesk"),
     "answer": (
         "bullpen answer helpdesk/ana/default allow",

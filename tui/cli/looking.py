@@ -341,6 +341,12 @@ async def servers(engine: Engine, as_json: JsonOption = False) -> None:
 
 
 @command(app)
+async def providers(engine: Engine, as_json: JsonOption = False) -> None:
+    """Which providers there are, whose models may be asked for, and how they stand."""
+    show_listing("providers", await engine.providers(), as_json=as_json)
+
+
+@command(app)
 async def limits(
     engine: Engine,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Of this agent; without, of the host.")] = "",

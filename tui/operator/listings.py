@@ -15,6 +15,7 @@ from supervisor import (
     Engine,
     HookRow,
     HookRun,
+    ProviderRow,
     Route,
     ScheduleRow,
     SharedServerRow,
@@ -227,7 +228,29 @@ SERVERS = Listing(
     "no MCP server is shared: docs/tools.md shows how",
 )
 
-_ALL = (AUDIT, BUDGETS, CONTEXTS, ROUTE, HOOKS, HOOK_RUNS, SCHEDULES, SERVERS)
+
+def _provider_rows(found: Iterable[ProviderRow]) -> Rows:
+    for one in found:
+        state = one.mistake or "ready"
+        if one.parked_for is not None and one.parked_until is not None:
+            at = time.strftime("%H:%M", time.localtime(one.parked_until))
+            state = f"parked until {at}: {one.parked_for.value}"
+        stand_in = " ".join(filter(None, (one.fallback, one.fallback_model)))
+        models = ", ".join(one.models) or "any"
+        yield (one.name, one.endpoint or "-", str(one.clients), stand_in or "-", models, state)
+
+
+PROVIDERS = Listing(
+    "providers",
+    "providers",
+    ("PROVIDER", "ENDPOINT", "CLIENTS", "FALLBACK", "MODELS", "STATE"),
+    lambda engine, _: engine.providers(),
+    _provider_rows,
+    "there is none",
+)
+
+
+_ALL = (AUDIT, BUDGETS, CONTEXTS, PROVIDERS, ROUTE, HOOKS, HOOK_RUNS, SCHEDULES, SERVERS)
 
 LISTINGS: dict[str, Listing] = {listing.name: listing for listing in _ALL}
 """By name."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from supervisor import (
     ActionTaken,
     ApprovalLost,
@@ -22,6 +24,7 @@ from supervisor import (
     InstanceOpened,
     OfferSettled,
     Outcome,
+    ProviderParked,
     QuestionAsked,
     QuestionOutcome,
     QuestionSettled,
@@ -117,8 +120,9 @@ def _sentence(event: Event) -> Line:
         case TurnQueued(source=source, route=route):
             chosen = f"; chosen: {first_line(route.reason)}" if route is not None else ""
             return f"prompt queued ({source.value}){chosen}", "dim"
-        case TurnStarted(waited=waited, acquisition=acquisition):
-            return f"turn started after {duration(waited)} ({acquisition})", "busy"
+        case TurnStarted(waited=waited, acquisition=acquisition, provider=provider, model=model):
+            chosen = " ".join(filter(None, ("" if provider == "default" else provider, model)))
+            return f"turn started after {duration(waited)} ({acquisition}){f', {chosen}' if chosen else ''}", "busy"
         case TurnFinished(outcome=outcome):
             return _ending(outcome)
         case TurnPutBack(reason=reason):
@@ -157,6 +161,9 @@ def _sentence(event: Event) -> Line:
             ran = f"{some(missed, 'run')} missed and left out" if is_skipped else "is due"
             made_up = f" ({some(missed, 'run')} missed)" if missed and not is_skipped else ""
             return f"schedule {first_line(schedule)} {ran}{made_up}", "dim"
+        case ProviderParked(provider=provider, kind=kind, until=until):
+            at = time.strftime("%H:%M:%S", time.localtime(until))
+            return f"provider {provider} takes no turns until {at} ({kind.value})", "accent"
         case BudgetNeared(budget=budget):
             return budget_line(budget), "accent"
         case EngineFailed(message=message):

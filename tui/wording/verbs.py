@@ -134,6 +134,8 @@ VERBS: tuple[Verb, ...] = (
          words="audit"),
     Verb("list('budgets')", "", "budgets", "Show what may be spent today, what was, and when it runs out.", Target.VIEW,
          LOOK, words="budgets"),
+    Verb("list('providers')", "", "providers", "Show which providers there are, and how they stand.", Target.VIEW, LOOK,
+         words="providers"),
     Verb("list('route')", "", "route", "Show which agent a prompt is for that names none, and why.", Target.VIEW, LOOK,
          words="route TEXT"),
     Verb("list('contexts')", "", "contexts", "Show what is prepared once for all clients of an agent.", Target.VIEW,

@@ -227,7 +227,6 @@ def test_what_has_no_effect_and_what_is_not_known_is_noted(tmp_path: Path) -> No
 
     assert notes == [
         "color has no effect in bullpen",
-        "provider has no effect yet: it is kept as it is written",
         "tools: there is no tool 'Raed'; did you mean Read?",
         "tools names no tool of the MCP server wiki: the agent has none of them; mcp__wiki gives all",
         f"workspace {tmp_path / 'nowhere'} does not exist; it is made when the first client starts",

@@ -33,6 +33,9 @@ class Talk:
     session: str = ""
     way: Sequence[str] = ()
     """Options that lead to the same bullpen."""
+    provider: str = ""
+    """For every message; empty for the agent's own."""
+    model: str = ""
 
 
 async def chat_here(templates: Sequence[Template], settings: Settings, talk: Talk) -> int:
@@ -74,7 +77,8 @@ async def _begin(engine: Engine, talk: Talk, lines: Lines, *, is_own: bool = Fal
         if not talk.agent:
             raise Refused("say which agent: bullpen chat AGENT") from None
         key = SessionKey(talk.agent, talk.user, talk.session or "default") if talk.user else None
-        return await Chat(engine, lines, Prompt(talk.agent, "", talk.user, talk.session), key, talk.way).run()
+        prompt = Prompt(talk.agent, "", talk.user, talk.session, provider=talk.provider, model=talk.model)
+        return await Chat(engine, lines, prompt, key, talk.way).run()
     names = sorted(row.name for row in snapshot.instances)
     if "/" in talk.agent and talk.agent not in names:
         found = find_session(talk.agent, snapshot).key
@@ -86,7 +90,8 @@ async def _begin(engine: Engine, talk: Talk, lines: Lines, *, is_own: bool = Fal
         raise Refused("say on whose behalf: --user U")
     # Of a tool, a call without a session is a conversation of its own: all of this chat is to be one.
     key = find_key(Prompt(talk.agent, "", talk.user, talk.session), row.archetype)
-    return await Chat(engine, lines, Prompt(talk.agent, "", talk.user, key.session), key, talk.way, is_own=is_own).run()
+    prompt = Prompt(talk.agent, "", talk.user, key.session, provider=talk.provider, model=talk.model)
+    return await Chat(engine, lines, prompt, key, talk.way, is_own=is_own).run()
 
 
 async def choose(talk: Talk, agents: Sequence[str], lines: Lines) -> Talk:

@@ -1,0 +1,34 @@
+"""Providers as they stand, without any secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supervisor.api.types import FailureKind
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRow:
+    """One that a template, a session or a prompt may name."""
+
+    name: str
+    """`default` is what bullpen itself was started with, unless the settings say otherwise."""
+    endpoint: str
+    """Host name that its clients talk to; empty for Anthropic's own, or what the host's environment says."""
+    models: tuple[str, ...] = ()
+    """Names that may be asked for; empty for any."""
+    fallback: str = ""
+    """The provider that turns go to while this one is parked."""
+    fallback_model: str = ""
+    credentials: str = ""
+    """Where they come from (`env:NAME`, `file:PATH`); never what they are."""
+    instances: tuple[str, ...] = ()
+    """Whose default it is."""
+    clients: int = 0
+    """Started for it."""
+    parked_for: FailureKind | None = None
+    """Why it takes no turns now. Of one that is an instance's default: of the first such instance that is parked."""
+    parked_until: float | None = None
+    """Unix seconds."""
+    mistake: str = ""
+    """Why no client can be started for it; empty when one can."""

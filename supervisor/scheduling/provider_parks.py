@@ -1,0 +1,58 @@
+"""Providers that take no turns for a while: a limit is reached, or credentials were refused. Of the whole host.
+
+An instance's own provider parks its pool (`circuit_state`). This is about the others: one that a prompt has asked for.
+"""
+
+from __future__ import annotations
+
+from supervisor.api.types import FailureKind
+from supervisor.scheduling.circuit_state import Park
+
+
+class ProviderParks:
+    """All times in steady seconds."""
+
+    def __init__(self) -> None:
+        self._parks: dict[str, Park] = {}
+        self.exhausted: set[str] = set()
+        """Providers whose limit their fallback model has reached as well, until they are tried again."""
+
+    @property
+    def any(self) -> bool:
+        """Whether one was parked and no good turn has been seen since."""
+        return bool(self._parks)
+
+    def close(self, name: str, kind: FailureKind, now: float, seconds: float | None = None) -> bool:
+        """False when nothing changes by that."""
+        park = self._parks.setdefault(name, Park())
+        self._open_when_due(name, park, now)
+        return park.close(kind, now, seconds)
+
+    def kind(self, name: str, now: float) -> FailureKind | None:
+        """Why it is parked now; None when it is not."""
+        park = self._parks.get(name)
+        if park is None:
+            return None
+        self._open_when_due(name, park, now)
+        return park.kind
+
+    def left(self, name: str, now: float) -> float:
+        """Seconds until it is tried again; 0 when it is not parked."""
+        park = self._parks.get(name)
+        return park.left(now) if park is not None else 0.0
+
+    def note_good_turn(self, name: str) -> None:
+        if (park := self._parks.get(name)) is not None and park.kind is None:
+            del self._parks[name]
+
+    def open_all(self, now: float) -> None:
+        """The operator has them tried at once."""
+        self.exhausted.clear()
+        for park in self._parks.values():
+            if park.kind is not None:
+                park.open(now)
+
+    def _open_when_due(self, name: str, park: Park, now: float) -> None:
+        if park.is_due(now):
+            park.open(now)
+            self.exhausted.discard(name)
