@@ -59,6 +59,11 @@ class SharedSpec:
         return Path(self.command).name if self.kind == "stdio" else urlsplit(self.url).hostname or "?"
 
 
+OF_THE_CLI = ("alwaysLoad", "timeout")
+"""Keys of a server that only the CLI heeds: whether its tools are told without a search, and its own time-out of a call
+(milliseconds)."""
+
+
 def is_shared(server: object) -> bool:
     return isinstance(server, Mapping) and server.get("shared") not in (None, False)
 

@@ -31,6 +31,10 @@ class ToolSource(Protocol):
     def version(self) -> str:
         """Changes with what is offered."""
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What else the CLI is told of the server: keys of its configuration."""
+
     async def told(self) -> list[types.Tool]:
         """What a client that starts now is told."""
 
@@ -47,12 +51,12 @@ class ClientTools:
     @cached_property
     def digest(self) -> str:
         """Covers names, schemas and implementations (S4.23)."""
-        versions = [[source.name, source.version] for source in self.sources]
+        versions = [[source.name, source.version, dict(source.settings)] for source in self.sources]
         return hashlib.sha256(json.dumps(versions).encode()).hexdigest()[:16] if versions else ""
 
     def for_cli(self) -> dict[str, Any]:
         """Their part of the CLI's configuration of MCP servers: calls come back over the CLI's own pipes."""
-        return {source.name: {"type": "sdk", "name": source.name} for source in self.sources}
+        return {source.name: {**source.settings, "type": "sdk", "name": source.name} for source in self.sources}
 
     async def for_client(self, whose: Whose) -> dict[str, Any]:
         """For the SDK: servers that know whose client it is."""

@@ -22,6 +22,7 @@ class Functions:
     """A `ToolSource`. It holds no state of any call."""
 
     name = SERVER
+    settings: Mapping[str, Any] = {}
 
     def __init__(self, tools: Sequence[FunctionTool], places: anyio.CapacityLimiter) -> None:
         self._tools = {tool.name: tool for tool in tools}

@@ -9,7 +9,7 @@ import anyio
 
 from supervisor.api.errors import ConfigurationError
 from supervisor.config.client_variables import resolve
-from supervisor.config.shared_servers import is_shared, read_spec
+from supervisor.config.shared_servers import OF_THE_CLI, is_shared, read_spec
 from supervisor.config.template import Template
 from supervisor.config.tool_functions import read_functions
 from supervisor.tools.client_tools import ClientTools, ToolSource
@@ -47,5 +47,6 @@ class Tools:
             own, _ = resolve(template.env, folder, os.environ)
             for name, server in shared.items():
                 spec = read_spec(server, folder.absolute(), {**os.environ, **own})
-                sources.append(self.servers.offer(name, template.name, spec))
+                settings = {key: server[key] for key in OF_THE_CLI if key in server}
+                sources.append(self.servers.offer(name, template.name, spec, settings))
         return ClientTools(tuple(sources))

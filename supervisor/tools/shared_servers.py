@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -46,8 +47,9 @@ class _Entry:
 class SharedSource:
     """A `ToolSource`: one shared server as one template names it."""
 
-    def __init__(self, name: str, agent: str, entry: _Entry) -> None:
+    def __init__(self, name: str, agent: str, entry: _Entry, settings: Mapping[str, Any]) -> None:
         self._name = name
+        self.settings = settings
         self.agent = agent
         self._entry = entry
         self.digest = entry.spec.digest
@@ -98,11 +100,14 @@ class SharedServers:
         """While it runs."""
         self._has_fresh = asyncio.Event()
 
-    def offer(self, name: str, agent: str, spec: SharedSpec) -> SharedSource:
-        """The server of that definition, for the clients of one agent: the same for all who define it so."""
+    def offer(
+        self, name: str, agent: str, spec: SharedSpec, settings: Mapping[str, Any] = MappingProxyType({})
+    ) -> SharedSource:
+        """The server of that definition, for the clients of one agent: the same for all who define it so. `settings`
+        are what only the CLI is told of it."""
         with self._lock:
             entry = self._entries.setdefault(spec.digest, _Entry(spec))
-            source = SharedSource(name, agent, entry)
+            source = SharedSource(name, agent, entry, settings)
             entry.sources.add(source)
             loop = self._loop
         if loop is not None:

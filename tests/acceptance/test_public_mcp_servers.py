@@ -7,10 +7,10 @@ import anyio.to_thread
 import psutil
 import pytest
 
+from benchmarks.public_servers import NotInstalled, install
 from supervisor.api.shared_servers import SharedState
 from supervisor.api.types import Done, Outcome, Prompt
 from tests.acceptance.conftest import Open
-from tests.acceptance.public_servers import NotInstalled, install
 from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
@@ -23,13 +23,12 @@ async def test_public_servers_are_one_process_each_for_all_clients(open_house: O
     except NotInstalled as error:
         pytest.skip(f"the public MCP servers cannot be installed: {error}")
     servers = {
-        "time": {"command": str(time), "shared": True},
-        "all": {"command": str(everything), "args": ["stdio"], "shared": True},
+        "time": {"command": str(time), "shared": True, "alwaysLoad": True},
+        "all": {"command": str(everything), "args": ["stdio"], "shared": True, "alwaysLoad": True},
         "alias": {"command": str(everything), "args": ["stdio"], "shared": True},
     }
     keys = {"tools": ["mcp__time", "mcp__all"], "mcpServers": servers, "permissionMode": "bypassPermissions"}
-    variables = {"IS_SANDBOX": "1", "ENABLE_TOOL_SEARCH": "false"}
-    async with open_house(max_sessions=2, keys=keys, variables=variables) as house:
+    async with open_house(max_sessions=2, keys=keys, variables={"IS_SANDBOX": "1"}) as house:
         supervisor = house.supervisor
 
         async def ask(user: str, text: str) -> Outcome:

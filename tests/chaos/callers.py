@@ -40,6 +40,8 @@ KINDS = {
     "[[stream: 80 words, 0.02]] [[say: streamed {word}]]": 6,
     '[[tool: Bash {{"command": "echo made {word}"}}]] [[say: ran {word}]]': 6,
     '[[tool: Bash {{"command": "sleep 2; echo late {word}"}}]] [[say: waited {word}]]': 4,
+    # In a process that all clients share; killed, it gives the call an error, and the turn goes on.
+    "[[tool: mcp__words__slow {{}}]] [[say: shared {word}]]": 4,
     # Lets a process escape that has neither mark nor parent, unless there is no guard to catch it.
     '[[tool: Bash {{"command": "test $UNGUARDED || (env -i setsid sleep 600 >/dev/null 2>&1 &)"}}]] '
     "[[say: let go {word}]]": 3,

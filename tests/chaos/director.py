@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,13 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.stage import Stage
 from tests.chaos.template_file import TemplateFile
 
+SERVER = Path(__file__).parents[1] / "engine" / "mcp_server.py"
+"""Of all clients, and killed again and again."""
 TEMPLATE: dict[str, Any] = {
     "name": "desk",
     "description": "a desk in a storm",
-    "tools": ["Read", "Bash"],
+    "tools": ["Read", "Bash", "mcp__words"],
+    "mcpServers": {"words": {"command": sys.executable, "args": [str(SERVER)], "shared": True, "alwaysLoad": True}},
     "concurrency": {"maxSessions": 3},
     "pool": {"maxClients": 4, "spares": 1},
     "queue": {"maxWait": "none"},

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from supervisor.process.process_tree import LOST
 from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
 from tests.chaos.ledger import Ledger
-from tests.chaos.leftovers import find_clients
+from tests.chaos.leftovers import find_clients, find_shared_servers
 from tests.chaos.stage import Stage
 from tests.chaos.template_file import TemplateFile
 from tests.waiting import until
@@ -85,6 +85,7 @@ class Faults:
             self._take_state_away: 2,
             self._edit_template: 2,
             self._spoil_template: 1,
+            self._kill_shared_server: 2,
         }
         while True:
             await anyio.sleep(self._dice.uniform(*BETWEEN))
@@ -156,6 +157,14 @@ class Faults:
         await anyio.sleep(after)
         with contextlib.suppress(*LOST):
             victim.resume()
+
+    def _kill_shared_server(self) -> str:
+        """Whoever asks it just then gets an error; it is started again, and nothing else happens."""
+        for process in find_shared_servers(self._stage.folder):
+            with contextlib.suppress(*LOST):
+                process.kill()
+                return "shared MCP servers killed"
+        return ""
 
     def _refuse_some(self) -> str:
         status = self._dice.choice(REFUSALS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from supervisor.process.process_tree import LOST, MARK, iter_processes
+from supervisor.process.process_tree import LOST, MARK, is_guard, iter_processes
 
 
 def is_client(process: psutil.Process, folder: Path) -> bool:
@@ -23,6 +23,18 @@ def find_clients(folder: Path) -> list[psutil.Process]:
     """Tools and their children included: they inherit what marks them, and what drops its mark works where its client
     did."""
     return [one for one in iter_processes() if is_client(one, folder) or _works_in(one, folder)]
+
+
+def find_shared_servers(folder: Path) -> list[psutil.Process]:
+    """MCP servers that a supervisor runs for all its clients, without their guards."""
+    return [one for one in iter_processes() if _works_in(one, folder) and _is_shared(one)]
+
+
+def _is_shared(process: psutil.Process) -> bool:
+    try:
+        return ":shared-" in process.environ().get(MARK, "") and not is_guard(process)
+    except LOST:
+        return False
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

@@ -12,6 +12,7 @@ from supervisor.api.tools import RunContext, tool
 from supervisor.config.settings import Settings, load_for, templates_for
 from supervisor.config.template_file import read_template
 from supervisor.config.template_folder import TemplateFile, find_template_files
+from supervisor.config.template_sources import find_sources
 from supervisor.config.tool_functions import FunctionMistake, FunctionTool, read_function
 
 SOURCE = '''
@@ -212,3 +213,10 @@ def test_a_tool_of_the_sdk_is_one_too(agents: Path) -> None:
     assert found.schema["required"] == ["name"]
     with pytest.raises(ValueError, match="'name' is a required property"):
         found.validate({})
+
+
+def test_modules_of_functions_are_what_clients_are_made_from(agents: Path) -> None:
+    """An edited module reaches clients as an edited template does."""
+    _write(agents, "  - booking:reserve\n")
+    (template,) = load_for(Settings(templates_dir=agents)).templates
+    assert find_sources(template, {}) == {str(agents / "tools"), str(agents / "tools" / "booking.py")}

@@ -1,6 +1,6 @@
-"""Two public MCP servers, installed once beside what else the tests need.
+"""Two public MCP servers, installed once beside what else tests and benchmarks need.
 
-python -m tests.acceptance.public_servers
+python -m benchmarks.public_servers
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 FROM_PYPI, FROM_NPM = "mcp-server-time==2026.10.19", "@modelcontextprotocol/server-everything@2026.8.31"
-KEPT = Path(__file__).parents[2] / ".venv" / "public-mcp-servers"
+KEPT = Path(__file__).parents[1] / ".venv" / "public-mcp-servers"
 LONGEST = 150
 """Seconds of one step."""
 
