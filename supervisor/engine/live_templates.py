@@ -6,6 +6,7 @@ changes nothing: what it was before goes on, and the mistake is shown. A templat
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.text.cleaning import show_name
+
+_log = logging.getLogger(__name__)
 
 PATIENCE = 0.5
 """Seconds after which a template that was not there is looked for again: some editors take a file away before they put
@@ -90,13 +93,22 @@ class LiveTemplates:
             self._watch.stir()  # a file may have been saved since it was read at the start
             while True:
                 await self._watch.wait()
-                fresh = await self._read()
-                if self._find_missing(fresh):
-                    await anyio.sleep(PATIENCE)
-                    fresh = await self._read()
-                for path in self._watch.follow(fresh.stamps, fresh.folders):
-                    self._host.caches.change(path)
-                await self._apply(fresh)
+                try:
+                    await self._look()
+                except Exception as error:
+                    # Whatever it is about a file that nobody has thought of: what runs goes on.
+                    _log.exception("the templates cannot be followed")
+                    self._tell([f"the templates cannot be followed, see the log: {type(error).__name__}"])
+
+    async def _look(self) -> None:
+        """Reads everything again, and has the instances become what it says."""
+        fresh = await self._read()
+        if self._find_missing(fresh):
+            await anyio.sleep(PATIENCE)
+            fresh = await self._read()
+        for path in self._watch.follow(fresh.stamps, fresh.folders):
+            self._host.caches.change(path)
+        await self._apply(fresh)
 
     async def _read(self) -> _Fresh:
         paths = [str(template.path) for template in self._files.values()]

@@ -90,7 +90,7 @@ class TemplateWatch:
         while True:
             await anyio.sleep(LOOK)
             stamps = self._stamps
-            now = await anyio.to_thread.run_sync(take_stamps, stamps, abandon_on_cancel=True)
+            now = await anyio.to_thread.run_sync(take_stamps, tuple(stamps), abandon_on_cancel=True)
             if now != stamps and stamps is self._stamps:
                 self.stir()
 

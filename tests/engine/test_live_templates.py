@@ -426,3 +426,25 @@ async def test_hooks_of_a_saved_template_are_those_that_fire_from_then_on(house:
         await house.ask("hello")
         await until(lambda: house.supervisor.automation.log.tally("after").fired)
         assert house.supervisor.automation.log.tally("before").fired == 0
+
+
+async def test_a_mistake_of_ours_about_one_file_ends_nothing_and_the_next_save_is_followed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.save("desk")
+    async with house.open():
+        await until(lambda: bool(house.supervisor._live and house.supervisor._live._watch._stamps))
+        with monkeypatch.context() as patch:
+
+            def fail(*arguments: object) -> None:
+                raise RuntimeError("nobody has thought of that")
+
+            patch.setattr(live_templates, "as_they_run", fail)
+            house.save("desk", "Help in verse.")
+            event = await house.until_told(past.TemplateBroken)
+            assert isinstance(event, past.TemplateBroken)
+            assert event.message == "the templates cannot be followed, see the log: RuntimeError"
+        house.save("desk", "Help in prose.")
+        await house.until_told(past.TemplateMended)
+        await house.ask("one")
+        assert prompt_of(house.world.holder_of("one")) == "Help in prose."
