@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,11 @@ def read_templates(directory: Path) -> tuple[Reading, ...]:
     return readings
 
 
-def read_found(directory: Path, found: Found) -> tuple[Reading, ...]:
+def read_found(
+    directory: Path, found: Found, read: Callable[[TemplateFile], Reading] = read_template
+) -> tuple[Reading, ...]:
     """The files that were found in the folder, and what could not be looked into."""
-    readings = [*map(read_template, found.files)]
+    readings = [*map(read, found.files)]
     for shown, why in found.mistakes:
         file = TemplateFile(directory, show_name(directory) if shown == "." else shown)
         readings.append(Reading(file, mistakes=((1, why),)))

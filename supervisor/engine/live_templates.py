@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -21,8 +23,8 @@ from supervisor.api.types import InstanceState
 from supervisor.config.live_limits import keep_adjustments
 from supervisor.config.settings import Settings, as_they_run, unknown_instances
 from supervisor.config.template import Template
-from supervisor.config.template_file import Reading
-from supervisor.config.template_folder import find_template_files
+from supervisor.config.template_file import Reading, read_template
+from supervisor.config.template_folder import Found, TemplateFile, find_template_files
 from supervisor.config.template_sources import Stamp, find_sources, take_stamps
 from supervisor.config.templates import read_found
 from supervisor.engine.roster import Compiled, Roster
@@ -38,6 +40,8 @@ _log = logging.getLogger(__name__)
 PATIENCE = 0.5
 """Seconds after which a template that was not there is looked for again: some editors take a file away before they put
 the new one in its place."""
+SURE_AFTER = 2_000_000_000
+"""Nanoseconds since a file was written, after which another stamp is certain to come with another content."""
 DROPPING = 0.2
 """Seconds between two looks whether a removed instance is empty."""
 GOES_ON = " (the version before goes on)"
@@ -62,6 +66,30 @@ class _Fresh:
     """Why the folder could not be read."""
 
 
+class _Readings:
+    """Files that have not changed are not read again: a folder may hold thousands of them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Stamp, Reading]] = {}
+
+    def read_all(self, folder: Path, found: Found, stamps: Mapping[str, Stamp | None]) -> tuple[Reading, ...]:
+        """Blocking. The stamps were taken before."""
+        before, self._kept = self._kept, {}
+
+        def read(file: TemplateFile) -> Reading:
+            path = str(file.path)
+            stamp, kept = stamps.get(path), before.get(path)
+            if kept is None or kept[0] != stamp or kept[1].file != file:
+                kept = None
+            reading = kept[1] if kept is not None else read_template(file)
+            # A file that was written just now may be written again without another stamp.
+            if stamp is not None and time.time_ns() - stamp.mtime_ns > SURE_AFTER:
+                self._kept[path] = (stamp, reading)
+            return reading
+
+        return read_found(folder, found, read)
+
+
 class LiveTemplates:
     """State: what each instance's file said when it was last good."""
 
@@ -82,6 +110,7 @@ class LiveTemplates:
         self._watch = watch
         self._files = {name: instance.template for name, instance in instances.items()}
         """Name → the template as its file says it, with what the host changes: an operator's changes not among it."""
+        self._readings = _Readings()
         self._made_from: dict[str, Mapping[str, Stamp | None]] = {}
         """Name → the stamps of its sources when its clients were compiled last."""
         self._told: frozenset[str] = frozenset(view.left_out)
@@ -113,7 +142,8 @@ class LiveTemplates:
     async def _read(self) -> _Fresh:
         paths = [str(template.path) for template in self._files.values()]
         return await anyio.to_thread.run_sync(
-            partial(_read_everything, self._settings, self._roster.environment, paths), abandon_on_cancel=True
+            partial(_read_everything, self._settings, self._roster.environment, paths, self._readings),
+            abandon_on_cancel=True,
         )
 
     def _find_missing(self, fresh: _Fresh) -> set[str]:
@@ -225,7 +255,9 @@ def _is_bad(reading: Reading) -> bool:
     return bool(reading.mistakes) or reading.template is None
 
 
-def _read_everything(settings: Settings, environment: Mapping[str, str], paths: Iterable[str]) -> _Fresh:
+def _read_everything(
+    settings: Settings, environment: Mapping[str, str], paths: Iterable[str], readings_before: _Readings
+) -> _Fresh:
     """Blocking. `paths` are the files that instances were made from."""
     folder = settings.templates_dir
     stamps: dict[str, Stamp | None] = take_stamps([str(folder), *paths])
@@ -235,7 +267,7 @@ def _read_everything(settings: Settings, environment: Mapping[str, str], paths: 
         why = _KEPT.format(why=error.strerror or error)
         return _Fresh((), stamps, find_folders(stamps), {}, frozenset(), f"{show_name(folder)}: {why}")
     stamps |= take_stamps([*found.folders, *(str(file.path) for file in found.files)])
-    readings = tuple(as_they_run(read_found(folder, found), settings))
+    readings = tuple(as_they_run(readings_before.read_all(folder, found, stamps), settings))
     sources = {
         reading.template.name: find_sources(reading.template, environment)
         for reading in readings

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from supervisor.late_imports import import_late
 
 LOOK = 1.0
 """Seconds between two looks at the stamps."""
+CALM = 100
+"""How many times longer than a look the pause after it is at least: thousands of files take their time."""
 STEP = 100
 """Milliseconds between two looks at what the system has told."""
 QUIET = 0.15
@@ -87,10 +90,12 @@ class TemplateWatch:
             self._moved.set()
 
     async def _look(self) -> None:
+        pause = LOOK
         while True:
-            await anyio.sleep(LOOK)
-            stamps = self._stamps
+            await anyio.sleep(pause)
+            stamps, began = self._stamps, time.monotonic()
             now = await anyio.to_thread.run_sync(take_stamps, tuple(stamps), abandon_on_cancel=True)
+            pause = max(LOOK, CALM * (time.monotonic() - began))
             if now != stamps and stamps is self._stamps:
                 self.stir()
 

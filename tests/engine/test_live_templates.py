@@ -16,6 +16,8 @@ from supervisor.api.snapshot import InstanceRow
 from supervisor.api.types import Done, InstanceState, Prompt, SessionKey
 from supervisor.config.settings import Settings, load_for
 from supervisor.config.template import Template
+from supervisor.config.template_file import Reading
+from supervisor.config.template_folder import TemplateFile
 from supervisor.engine import live_templates
 from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription
@@ -327,7 +329,7 @@ async def test_what_a_link_leads_to_is_followed(house: House) -> None:
         assert prompt_of(house.world.live[0]) == "Help in verse."
 
 
-class Reading(FakeConnector):
+class Made(FakeConnector):
     """Clients are made from what a file says besides the template, as with skills and with values of `env`."""
 
     def __init__(self, world: FakeWorld, template: Template, file: Path) -> None:
@@ -347,7 +349,7 @@ async def test_an_edit_of_what_clients_are_made_from_reaches_them_as_one_of_the_
     file = house.folder / way
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("old", "utf-8")
-    monkeypatch.setattr(house.world, "connect", lambda template: Reading(house.world, template, file))
+    monkeypatch.setattr(house.world, "connect", lambda template: Made(house.world, template, file))
     house.save("desk", skills="[pdf]", env="{KEY: 'file:secret.txt'}" if way == "secret.txt" else "{}")
     async with house.open():
         await house.ask("one")
@@ -448,3 +450,23 @@ async def test_a_mistake_of_ours_about_one_file_ends_nothing_and_the_next_save_i
         await house.until_told(past.TemplateMended)
         await house.ask("one")
         assert prompt_of(house.world.holder_of("one")) == "Help in prose."
+
+
+async def test_a_file_that_has_not_changed_is_not_read_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of thousands is saved."""
+    read: list[str] = []
+    original = live_templates.read_template
+
+    def read_and_note(file: TemplateFile) -> Reading:
+        read.append(file.shown)
+        return original(file)
+
+    monkeypatch.setattr(live_templates, "read_template", read_and_note)
+    for name in ("desk", "clerk"):
+        os.utime(house.save(name), (1_700_000_000, 1_700_000_000))
+    async with house.open():
+        await until(lambda: sorted(read) == ["clerk.md", "desk.md"])
+        read.clear()
+        house.save("desk", "Help in verse.")
+        await house.until_told(past.TemplateChanged)
+        assert set(read) == {"desk.md"}
