@@ -83,6 +83,8 @@ MEANINGS: Mapping[str, str] = {
     "spent": "Since midnight.",
     "limit": "For a day.",
     "reached": "Whether all of it is spent.",
+    "provider": "The provider, by its name.",
+    "until": "When it is tried again, in Unix seconds.",
     "verb": "What the operator did.",
     "detail": "What it was done with.",
     "via": "`screen`, `command` or `http`.",
@@ -385,6 +387,15 @@ EVENT_NAMES: tuple[EventName, ...] = (
         events.BudgetNeared,
         events.BudgetNeared(at=_AT, budget=_SAMPLE_BUDGET, user="ana"),
         _budget,
+    ),
+    EventName(
+        "provider:parked",
+        "A provider that a prompt has asked for takes no turns for a while. Of its own one, the instance parks.",
+        events.ProviderParked,
+        events.ProviderParked(
+            at=_AT, provider="second", kind=FailureKind.RATE_LIMIT, until=_AT + 60, instance="helpdesk"
+        ),
+        lambda event: {"provider": event.provider, "kind": event.kind.value, "until": event.until},
     ),
     EventName(
         "bullpen:restarted",

@@ -23,7 +23,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
     # One pass: this is built anew for every reader whenever anything of the instance has changed.
     questions = failed = offers = stalled = 0
     for session in core.sessions.values():
-        questions += len(session.questions)
+        questions += len(session.questions) + len(session.holds)
         failed += session.has_failed
         offers += session.offer is not None
         stalled += session.is_stalled
@@ -101,7 +101,7 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         client_id=slot.id if slot else "",
         session_uuid=session.uuid,
         disk_bytes=instance.core.disk_bytes(session),
-        questions=tuple(session.questions),
+        questions=(*session.questions, *session.holds),
         note=session.note,
         about=session.gist.about,
         latest=session.gist.latest,
@@ -124,7 +124,7 @@ def _awaited_servers(session: Session) -> tuple[str, ...]:
 
 
 def _make_waiting(session: Session, why: WhyWaiting | None, place: int | None) -> tuple[WaitingTurn, ...]:
-    rows = []
+    rows, head = [], session.mailbox.head
     for position, turn in enumerate(session.mailbox, start=1):
         if position > SHOWN_WAITING or why is None:
             break
@@ -134,9 +134,9 @@ def _make_waiting(session: Session, why: WhyWaiting | None, place: int | None) -
                 text=one_line(turn.prompt.text, 200),
                 source=turn.prompt.source,
                 queued_at=turn.queued_at,
-                why=why if position == 1 else WhyWaiting.SESSION_BUSY,
+                why=WhyWaiting.BUDGET if turn.is_held else why if turn is head else WhyWaiting.SESSION_BUSY,
                 position=position,
-                place=place if position == 1 else None,
+                place=place if turn is head else None,
             )
         )
     return tuple(rows)

@@ -36,7 +36,17 @@ class Mailbox:
 
     @property
     def head(self) -> Turn | None:
-        return self._waiting[0][2] if self._waiting else None
+        """Who is next. Where a session is shared, a turn that waits for the operator because of a budget holds up no
+        other user's; its own user's stay behind it."""
+        if not self._waiting or not self._waiting[0][2].is_held:
+            return self._waiting[0][2] if self._waiting else None
+        held = set()
+        for turn in self:
+            if turn.is_held:
+                held.add(turn.prompt.user)
+            elif turn.prompt.user not in held:
+                return turn
+        return self._waiting[0][2]
 
     @property
     def is_ready(self) -> bool:
@@ -51,10 +61,12 @@ class Mailbox:
 
     def begin(self) -> Turn:
         """Makes the head the running turn."""
-        if not self.is_ready:
+        head = self.head
+        if head is None or not self.is_ready:
             raise AssertionError(f"nothing may begin in {self!r}")
-        self._current = self._waiting.pop(0)[2]
-        return self._current
+        self.withdraw(head)
+        self._current = head
+        return head
 
     def finish(self) -> Turn:
         """Takes the running turn out."""

@@ -180,13 +180,13 @@ class OpenQuestions:
         )
         own = ToolRequest(question.tool), Particulars(), ""
         self._open[question.id] = _Pending(question, session, *own, when_over=when_over)
-        session.questions.append(question.id)
+        session.holds.append(question.id)
         self._listener.question_asked(question)
 
     def lose_about(self, session: Session, turn_id: str) -> None:
         """That turn does not wait any more: nothing is asked about it."""
-        for pending in self._of(session):
-            if pending.when_over is not None and pending.question.turn_id == turn_id:
+        for pending in [self._open[question_id] for question_id in session.holds]:
+            if pending.question.turn_id == turn_id:
                 self._settle(pending, LOST)
 
     # Questions whose client was given to another session
@@ -208,7 +208,7 @@ class OpenQuestions:
 
     def lose(self, session: Session) -> None:
         """Ends the session's detached questions: their turn has ended."""
-        for pending in filter(lambda one: one.when_over is None, self._of(session)):
+        for pending in self._of(session):
             self._settle(pending, LOST)
 
     def _of(self, session: Session) -> list[_Pending]:
@@ -222,7 +222,7 @@ class OpenQuestions:
             new_rule = pending.rule
             session.allowed.add(new_rule)
         del self._open[question.id]
-        session.questions.remove(question.id)
+        (session.questions if pending.when_over is None else session.holds).remove(question.id)
         self._remember(question, outcome)
         answer = pending.answer if outcome is not QuestionOutcome.LOST else None
         if pending.when_over is not None:

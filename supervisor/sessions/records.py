@@ -46,6 +46,7 @@ FORGOTTEN_OF_SESSION = {
     "slot": "its processes have been ended",
     "own": "what the CLI had begun by itself is interrupted",
     "questions": "they are lost with the processes that asked",
+    "holds": "the operator is asked anew, turn by turn (`Turn.is_held`)",
     "allowed_once": "counts for a turn that was interrupted",
     "is_closing": "its caller may close it again",
     "is_stalled": "nothing runs",

@@ -85,7 +85,9 @@ class Session:
         """Calls (`tool_calls.call_of`) approved while no client was there to be told: each counts once, and only for
         the turn that asked."""
         self.questions: list[str] = []
-        """Ids of its open questions."""
+        """Ids of the open questions of its agent."""
+        self.holds: list[str] = []
+        """Ids of open questions about turns that wait: may they run beyond a budget?"""
         self.gist = Gist()
         self.usage = Usage()
         self.turns = 0

@@ -302,3 +302,20 @@ async def test_a_person_who_is_forgotten_is_in_no_sum_any_more_and_the_others_st
     async with start(clock=day.clock, budgets=limits) as supervisor:
         assert [one.name for one in await supervisor.budgets() if one.scope is Scope.USER] == ["ben"]
         assert (await budget(supervisor, Scope.INSTANCE)).spent == pytest.approx(4.0)
+
+
+async def test_a_turn_that_waits_for_the_operator_holds_up_no_other_user(
+    start: Start, make_template: MakeTemplate, day: Day
+) -> None:
+    """Also where all users share one session."""
+    clerk = make_template("desk", archetype="employee")
+    async with start(clerk, clock=day.clock, budgets={"user": {"turns_per_day": 1, "at": "ask"}}) as supervisor:
+        await spend(supervisor)
+        held = await supervisor.submit(HELLO)
+        await until(lambda: bool(supervisor.view.open_questions()))
+        await spend(supervisor, replace(HELLO, user="ben"))
+        assert (await supervisor.turn(held.turn_id)).why is WhyWaiting.BUDGET
+        [row] = (await supervisor.snapshot()).sessions
+        assert (row.state, row.questions) == (SessionState.ASKING, (supervisor.view.open_questions()[0].id,))
+        await supervisor.answer(supervisor.view.open_questions()[0].id, Allow())
+        assert isinstance(await held.outcome(), Done)
