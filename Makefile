@@ -10,7 +10,7 @@ test quick check compiled-tests: export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test quick probes check lint lint-format lint-types lint-imports compiled-tests soak mutants chaos bench bench-ui bench-door bench-users bench-contexts format schema screenshots clean
+.PHONY: help demo run test quick probes check lint lint-format lint-types lint-imports compiled-tests soak mutants chaos bench bench-ui bench-door bench-users bench-contexts bench-hooks format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -83,6 +83,9 @@ bench-users: $(VENV)/installed-test ## A hundred users in 3 GiB against a client
 
 bench-contexts: $(VENV)/installed-test ## What is prepared once: its cost, and how often it is used again, into docs/benchmarks.md
 	$(BIN)/python -m benchmarks.contexts
+
+bench-hooks: $(VENV)/installed-test ## What a hundred hooks cost a turn, and how many firings get done, into docs/benchmarks.md
+	$(BIN)/python -m benchmarks.hooks
 
 clean: ## Remove what was built and installed here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -83,6 +83,8 @@ class Automation:
         self._by_event: dict[str, tuple[Hook, ...]] = {
             name: tuple(hook for hook in self.hooks if name in hook.on and not hook.gate) for name in BY_NAME
         }
+        self._for_agent: dict[tuple[str, str], tuple[Hook, ...]] = {}
+        """By event and agent, those of them that may be meant: found once for each."""
         wanted: set[type[Event]] = {
             one.kind for one in BY_NAME.values() if one.kind is not None and self._by_event[one.name]
         }
@@ -170,15 +172,22 @@ class Automation:
     def _compare(self, heard: Heard) -> None:
         for name in heard.names:
             payload = name.payload(heard.event, heard.prompt, id=new_id(), depth=heard.depth)
-            for hook in self._by_event[name.name]:
+            for hook in self._may_be_meant(name.name, heard.event.instance):
                 try:
                     self._fire(hook, payload, heard.depth)
                 except Exception:
                     _log.exception("the hook %s could not be fired", hook.name)
 
+    def _may_be_meant(self, name: str, instance: str) -> tuple[Hook, ...]:
+        """Without the hooks that are for other agents alone: of many agents with hooks of their own, each costs its
+        own."""
+        found = self._for_agent.get((name, instance))
+        if found is None:
+            found = tuple(hook for hook in self._by_event[name] if _is_for(hook, instance))
+            self._for_agent[name, instance] = found
+        return found
+
     def _fire(self, hook: Hook, payload: Payload, depth: int) -> None:
-        if hook.instance and payload["instance"] != hook.instance:
-            return
         if not holds(hook.tests, payload):
             return
         firing = self._firing(hook, payload, depth)
@@ -266,3 +275,10 @@ class Automation:
         if hook.instance:
             payload["instance"] = hook.instance
         return self._firing(hook, payload, 0, is_sample=True)
+
+
+def _is_for(hook: Hook, instance: str) -> bool:
+    """Whether anything that happens to that agent can meet its condition."""
+    return hook.instance in ("", instance) and all(
+        holds((test,), {"instance": instance}) for test in hook.tests if test.field == "instance"
+    )

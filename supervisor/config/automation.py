@@ -42,7 +42,8 @@ _FILLED = ("text", "user", "session", "body")
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built with the first model that holds them: each would be built twice otherwise, at every start.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class RetrySettings(_Table):

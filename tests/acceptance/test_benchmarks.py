@@ -54,6 +54,22 @@ def test_a_start_of_the_program_is_measured_beside_an_empty_app(tmp_path: Path) 
     assert "an empty Textual app" in done.stdout
 
 
+def test_what_hooks_cost_is_measured(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.hooks", "--quick", "--page", str(page)],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), MARK: "benchmarks"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=110,
+    )
+    assert "a turn with 100 hooks on" in done.stdout
+    assert "at-least-once" in done.stdout
+    assert "<!-- hooks: begin -->" in page.read_text("utf-8")
+
+
 def test_what_is_prepared_once_is_measured_and_used_again(tmp_path: Path) -> None:
     """S4.27"""
     page = tmp_path / "benchmarks.md"
