@@ -37,6 +37,8 @@ IS_WELL_AFTER = 60.0
 """Seconds of a connection after which the next start does not wait longer than the first."""
 SECRET = 6
 """Characters from which on a value of its configuration is taken for a secret."""
+SESSION_UNKNOWN = 32600
+"""Code of mcp's client for a server at an address that does not know the session any more (status 404)."""
 MOST_PAGES = 100
 """Of a list of tools."""
 
@@ -66,6 +68,7 @@ class SharedServer:
         self._session: ClientSession | None = None
         self._lost = anyio.Event()
         """The present connection is no more."""
+        self._pipes: Pipes | None = None
         self._settled = anyio.Event()
         """It is connected, or the attempt has failed."""
         self._is_listed = anyio.Event()
@@ -123,7 +126,7 @@ class SharedServer:
                         await _or_ended(session.initialize, pipes)
                         await self._read_tools(session)
                     self.connect_seconds = self._steady() - began
-                    self._session, self.pid = session, pipes.pid
+                    self._session, self._pipes, self.pid = session, pipes, pipes.pid
                     self.state, self.note = SharedState.CONNECTED, ""
                     self._settled.set()
                     await self._watch(session, pipes)
@@ -162,7 +165,7 @@ class SharedServer:
         return words
 
     def _disconnect(self) -> None:
-        self._session, self.pid = None, 0
+        self._session, self._pipes, self.pid = None, None, 0
         lost, self._lost = self._lost, anyio.Event()
         lost.set()
 
@@ -274,7 +277,9 @@ class SharedServer:
             if asked.done():
                 return asked.result()
         except McpError as error:
-            if error.error.code != CONNECTION_CLOSED:
+            if error.error.code == SESSION_UNKNOWN and self.spec.kind == "http" and self._pipes is not None:
+                self._pipes.ended.set()  # it was started anew, and knows nothing of this connection
+            elif error.error.code != CONNECTION_CLOSED:
                 return as_error(f"{name}: {one_line(clean(error.error.message), 500)}")
         except (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream):
             pass
@@ -346,4 +351,6 @@ def _reason(error: BaseException) -> str:
         return f"it answered with status {error.response.status_code}"
     if isinstance(error, httpx.TransportError):
         return "it cannot be reached"
+    if isinstance(error, anyio.ClosedResourceError | anyio.BrokenResourceError | anyio.EndOfStream):
+        return "its connection has ended"
     return say(error)

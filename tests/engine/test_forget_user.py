@@ -10,6 +10,8 @@ from supervisor import Cancelled, Interrupted, InvalidId, NotAccepting, Prompt, 
 from supervisor.clock import Clock
 from supervisor.engine import housekeeping
 from supervisor.engine.supervisor import Supervisor
+from supervisor.files.private import make_private_dir
+from supervisor.files.user_folder import user_folder
 from supervisor.journal import Journal
 from supervisor.recovery.forgetting import forget_user
 from supervisor.testing import FakeConnection, FakeWorld, hold
@@ -243,3 +245,26 @@ async def test_what_the_state_directory_holds_is_measured_and_each_sessions_part
         assert disk.total >= disk.journal + disk.workspaces + disk.conversations
         assert disk.journal > 4096
         assert disk.free > 0
+
+
+async def test_what_tools_keep_of_a_user_goes_as_well(start: Start, tmp_path: Path) -> None:
+    """Offline, and while bullpen runs, also where the user has no session."""
+    state = tmp_path / "state"
+
+    def keep(user: str) -> Path:
+        folder = make_private_dir(user_folder(state, user))
+        (folder / "schedule.db").write_text("x" * 100)
+        return folder
+
+    async with start() as supervisor:
+        await say(supervisor, "hello", user="ana")
+        ana, ben = keep("ana"), keep("ben")
+        await supervisor.forget_user("ben")
+        await until(lambda: not ben.exists())
+        assert ana.exists()
+    trial = await forget_user(state, "ana", {"CLAUDE_CONFIG_DIR": str(tmp_path / "claude")}, is_trial=True)
+    assert ana.exists()
+    found = await forget_user(state, "ana", {"CLAUDE_CONFIG_DIR": str(tmp_path / "claude")})
+    assert not ana.exists()
+    assert (found.files, found.left) == (trial.files, [])
+    assert found.files == 1

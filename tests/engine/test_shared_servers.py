@@ -250,6 +250,16 @@ async def test_clients_that_start_before_the_tools_are_known_are_told_later(
     assert await one.told()
 
 
+async def _listening(port: int) -> None:
+    with anyio.fail_after(60):
+        while True:
+            try:
+                await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+                return
+            except OSError:
+                await anyio.sleep(0.05)
+
+
 async def test_a_server_at_an_address_is_shared_as_well(room: Room, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -263,14 +273,21 @@ async def test_a_server_at_an_address_is_shared_as_well(room: Room, tmp_path: Pa
     far = room.servers.offer("far", "desk", SharedSpec("http", url=f"http://127.0.0.1:{port}/mcp"))
     await until(lambda: room.row("far").note == "it cannot be reached")
     null = subprocess.DEVNULL
-    process = await anyio.open_process([sys.executable, "-c", source], stdout=null, stderr=null)
-    try:
-        await until(lambda: room.row("far").state is SharedState.CONNECTED, within=60)
-        assert words(await call(far, "say", text="over there")) == "over there"
-        assert room.row("far").what == "127.0.0.1"
-    finally:
-        process.kill()
-        await process.aclose()
+    # The second knows nothing of what was begun with the first, and says so to the call that comes then.
+    for number in range(2):
+        process = await anyio.open_process([sys.executable, "-c", source], stdout=null, stderr=null)
+        try:
+            await _listening(port)
+            if number:
+                restarts = room.row("far").restarts
+                await call(far, "say", text="do you know me?")
+                await until(lambda: room.row("far").restarts > restarts)  # noqa: B023
+            await until(lambda: room.row("far").state is SharedState.CONNECTED, within=60)
+            assert words(await call(far, "say", text="over there")) == "over there"
+            assert room.row("far").what == "127.0.0.1"
+        finally:
+            process.kill()
+            await process.aclose()
     assert (await call(far, "say", text="gone")).isError
 
 
