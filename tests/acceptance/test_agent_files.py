@@ -35,6 +35,13 @@ def test_a_bad_file_is_named_on_the_screen_and_an_agent_of_any_name_answers(tmp_
         terminal.press("\x1b")
         terminal.until(lambda: "kept in" not in terminal.text, "the facts closed")
         ask(terminal, "[[say: of any name]]", "of any name", "── done")
+        # It is followed while it runs: the bad one is mended, and a change of the good one is told.
+        (folder / "bad.md").write_text("---\nname: mended\ndescription: d\n---\nYou work.\n")
+        terminal.press("\x1b")
+        terminal.wait_for("mended", "opened: a new template")
+        terminal.until(lambda: "left out (H)" not in terminal.text, "no file is left out")
+        (folder / "good.md").write_text("---\nname: Report Writer\ndescription: d\ntools: Grep\n---\nYou sing.\n")
+        terminal.wait_for("template rolled out: 1 client replaced")
 
     (workspace,) = (tmp_path / "state" / "rehearsal" / "workspaces").iterdir()
     assert workspace.name == Template(name="Report Writer", description="d").slug

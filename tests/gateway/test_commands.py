@@ -80,7 +80,7 @@ async def test_tables_for_people_are_aligned_and_json_is_for_programs(
         await engine.submit(Prompt("desk", "second", user="ana"))
         await engine.pause("desk")
         capsys.readouterr()
-        for show in (looking.status, looking.sessions, looking.clients, looking.queue, looking.audit):
+        for show in (looking.status, looking.sessions, looking.clients, looking.queue, looking.audit, looking.contexts):
             await show(engine)
             told = capsys.readouterr()
             assert "\x1b" not in told.out

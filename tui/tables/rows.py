@@ -264,7 +264,7 @@ def client_row(row: ClientRow, now: float) -> Row:
         assert row.key is not None
         whose = Cell(f"{row.key.user}/{row.key.session}")
     if row.is_outdated:
-        doing = f"{doing} · earlier version" if doing else "earlier version"
+        doing = f"{OUTDATED_GLYPH} {doing or 'earlier'}"
     mark = SPARE_GLYPH if is_spare and row.state is SlotState.READY else format.glyph(row.state)
     return Row(
         row.id,
