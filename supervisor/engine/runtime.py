@@ -135,7 +135,7 @@ class Runtime:
         self._host.look_at_budgets = self._purse.look
         self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
-        self._tools = Tools(self._host.mark, self._compile_anew)
+        self._tools = Tools(self._host.mark, self._compile_anew, self._host.caches)
         self._contexts = contexts or ContextStore(clock=self._clock)
         self._host.caches = self._contexts.sources
         templates = tuple(templates)

@@ -12,6 +12,7 @@ from supervisor.config.client_variables import resolve
 from supervisor.config.shared_servers import OF_THE_CLI, is_shared, read_spec
 from supervisor.config.template import Template
 from supervisor.config.tool_functions import read_functions
+from supervisor.tools.cache import Sources
 from supervisor.tools.client_tools import ClientTools, ToolSource
 from supervisor.tools.functions import Functions
 from supervisor.tools.shared_servers import SharedServers
@@ -23,10 +24,16 @@ BLOCKING = 32
 class Tools:
     """Of one supervisor."""
 
-    def __init__(self, mark: str = "", on_tools: Callable[[frozenset[str]], object] = lambda agents: None) -> None:
+    def __init__(
+        self,
+        mark: str = "",
+        on_tools: Callable[[frozenset[str]], object] = lambda agents: None,
+        sources: Sources | None = None,
+    ) -> None:
         """`mark` tells its processes from those of other supervisors. `on_tools` is told the agents whose clients have
-        to be started anew: what they were told of their tools is not so any more."""
-        self.servers = SharedServers(mark, on_tools)
+        to be started anew: what they were told of their tools is not so any more. `sources` are those of all caches of
+        the supervisor."""
+        self.servers = SharedServers(mark, on_tools, sources)
         self._places = anyio.CapacityLimiter(BLOCKING)
 
     def prepare(self, template: Template) -> ClientTools:

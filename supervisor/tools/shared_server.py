@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -20,6 +21,7 @@ from supervisor.config.durations import spell_duration
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.text.cleaning import clean, one_line
 from supervisor.tools.breaker import Breaker
+from supervisor.tools.cache import Cache, Key
 from supervisor.tools.results import as_error, say
 from supervisor.tools.server_process import Pipes, ServerFailed, open_process
 
@@ -29,8 +31,6 @@ HEALTH = 30.0
 """Seconds between two pings of a server that is not asked anything."""
 ANSWERS = 10.0
 """Seconds that a ping may take."""
-LIST_TTL = 300.0
-"""Seconds after which the list of tools is read anew, whatever the server says of it."""
 FIRST_BACKOFF, MOST_BACKOFF = 1.0, 60.0
 """Seconds until it is started again; twice as many each time."""
 IS_WELL_AFTER = 60.0
@@ -49,9 +49,15 @@ class SharedServer:
     """State: the connection, the tools it has told of, and what calls came to."""
 
     def __init__(
-        self, spec: SharedSpec, mark: str, on_tools: Callable[[SharedServer], object], steady: Callable[[], float]
+        self,
+        spec: SharedSpec,
+        mark: str,
+        on_tools: Callable[[SharedServer], object],
+        lists: Cache[list[types.Tool]],
+        steady: Callable[[], float],
     ) -> None:
-        """`on_tools` is told when clients have to be told of other tools than they were."""
+        """`on_tools` is told when clients have to be told of other tools than they were. `lists` keeps what all shared
+        servers have told of their tools, for `LIST_TTL`."""
         self.spec = spec
         self.state = SharedState.STARTING
         self.note = ""
@@ -64,6 +70,8 @@ class SharedServer:
         self.connect_seconds = 0.0
         self._mark = mark
         self._on_tools = on_tools
+        self._lists = lists
+        self._key = Key("", spec.digest)
         self._steady = steady
         self._session: ClientSession | None = None
         self._lost = anyio.Event()
@@ -139,17 +147,15 @@ class SharedServer:
         return open_process(self.spec, self._mark) if self.spec.kind == "stdio" else _open_address(self.spec)
 
     async def _watch(self, session: ClientSession, pipes: Pipes) -> None:
-        listed_at = self._steady()
         while True:
             self._list_changed = anyio.Event()
             with anyio.move_on_after(HEALTH):
                 await _either(pipes.ended, self._list_changed)
             if pipes.ended.is_set():
                 raise ServerFailed("its process has ended" if pipes.pid else "its connection has ended")
-            if self._list_changed.is_set() or self._steady() - listed_at > LIST_TTL:
+            if self._list_changed.is_set() or self._lists.peek(self._key) is None:
                 with anyio.fail_after(CONNECT):
                     await self._read_tools(session)
-                listed_at = self._steady()
             elif not self.running:
                 try:
                     with anyio.fail_after(ANSWERS):
@@ -179,6 +185,11 @@ class SharedServer:
     # Its tools
 
     async def _read_tools(self, session: ClientSession) -> None:
+        """Anew, whatever is kept."""
+        self._lists.drop(self._key)
+        await self._lists.get(self._key, partial(self._list, session))
+
+    async def _list(self, session: ClientSession) -> list[types.Tool]:
         found: list[types.Tool] = []
         cursor = None
         for _ in range(MOST_PAGES):
@@ -193,6 +204,7 @@ class SharedServer:
             self.generation += 1
             self._has_told_none = False
             self._on_tools(self)
+        return found
 
     async def tell_tools(self) -> list[types.Tool]:
         """The tools as last known. Before they are known it waits for them, as a client waits for a server of its
@@ -203,6 +215,9 @@ class SharedServer:
         if self.tools is None:
             self._has_told_none = True
             return []
+        if (session := self._session) is not None:
+            with suppress(Exception), anyio.fail_after(ANSWERS):
+                return await self._lists.get(self._key, partial(self._list, session))
         return self.tools
 
     # Calls

@@ -20,6 +20,7 @@ from supervisor.api.shared_servers import SharedServerRow, SharedState
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.late_imports import import_late
 from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.tools.cache import Cache, Sources
 from supervisor.tools.client_tools import Whose
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
     from supervisor.tools.shared_server import SharedServer
 
+LIST_TTL = 300.0
+"""Seconds after which a list of tools is read anew, whatever its server says of it (S4.7-11)."""
+KEPT = 256
+"""Lists of tools."""
 LOOK = 5.0
 """Seconds between two looks at what they use, and whether they are still of use."""
 
@@ -90,8 +95,10 @@ class SharedSource:
 class SharedServers:
     """Started and stopped in the task of `run`. `offer` may be called from any thread, and before that."""
 
-    def __init__(self, mark: str, on_tools: Callable[[frozenset[str]], object]) -> None:
-        """`on_tools` is told the agents whose clients have to be told of other tools."""
+    def __init__(self, mark: str, on_tools: Callable[[frozenset[str]], object], sources: Sources | None = None) -> None:
+        """`on_tools` is told the agents whose clients have to be told of other tools. `sources` are those of all caches
+        of the supervisor."""
+        self._lists: Cache[list[types.Tool]] = Cache("mcp-tools", capacity=KEPT, ttl=LIST_TTL, sources=sources)
         self._mark = mark
         self._on_tools = on_tools
         self._entries: dict[str, _Entry] = {}
@@ -145,7 +152,7 @@ class SharedServers:
         module = await import_late("supervisor.tools.shared_server")
         for entry in fresh:
             mark = f"{self._mark}:shared-{entry.spec.digest}"
-            entry.server = module.SharedServer(entry.spec, mark, self._tell, time.monotonic)
+            entry.server = module.SharedServer(entry.spec, mark, self._tell, self._lists, time.monotonic)
             entry.scope = anyio.CancelScope()
             entry.is_there.set()
             group.start_soon(_run, entry.server, entry.scope)

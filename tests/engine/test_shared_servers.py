@@ -190,11 +190,14 @@ async def test_a_call_that_is_given_up_frees_its_place(room: Room) -> None:
 
 
 async def test_other_tools_are_another_version_and_clients_are_told(room: Room) -> None:
+    """Lists of tools are cached, with a version and `listChanged` (S4.7-11)."""
     one = room.servers.offer("one", "desk", _spec())
     before = await one.told()
     await call(one, "add")
     await until(lambda: room.rolled)
     assert room.rolled == [frozenset({"desk"})]
+    counts = room.servers._lists.statistics()
+    assert (counts.name, counts.entries, counts.ttl, counts.misses, counts.hits) == ("mcp-tools", 1, 300.0, 2, 1)
     anew = room.servers.offer("one", "desk", _spec())
     assert anew.version != one.version
     assert len(await anew.told()) == len(before) + 1
