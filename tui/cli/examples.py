@@ -26,6 +26,7 @@ EXAMPLES = {
     "status": ("bullpen status", "bullpen status --json"),
     "sessions": ("bullpen sessions --agent helpdesk",),
     "clients": ("bullpen clients",),
+    "contexts": ("bullpen contexts", "bullpen contexts --json"),
     "queue": ("bullpen queue --agent helpdesk",),
     "questions": ("bullpen questions", "bullpen questions helpdesk/ana/default"),
     "turn": ("bullpen turn 0r5x2k9c7m1a --follow",),
