@@ -61,9 +61,7 @@ class Pipes:
 async def open_process(spec: SharedSpec, mark: str) -> AsyncIterator[Pipes]:
     """Verifies at the end that none of its processes is left. Raises `ServerFailed` when it cannot be started."""
     variables = {**{name: value for name, value in os.environ.items() if is_for_tools(name)}, **spec.variables}
-    program = shutil.which(spec.command, path=variables.get("PATH"))
-    if program is None:
-        raise ServerFailed(f"there is no program {one_line(clean(spec.command), 100)} on the PATH")
+    program = _find_program(spec, variables.get("PATH"))
     command = [program, *spec.arguments]
     environment = {**variables, MARK: mark}
     if sys.platform.startswith("linux"):
@@ -83,6 +81,17 @@ async def open_process(spec: SharedSpec, mark: str) -> AsyncIterator[Pipes]:
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process, tree)
+
+
+def _find_program(spec: SharedSpec, path: str | None) -> str:
+    """What has a slash in it counts from the folder that it runs in. Raises `ServerFailed`."""
+    named = os.path.expanduser(spec.command)
+    has_place = os.sep in named
+    found = shutil.which(os.path.join(spec.folder, named) if has_place else named, path=path)
+    if found is None:
+        where = f"in {spec.folder}" if has_place else "on the PATH"
+        raise ServerFailed(f"there is no program {one_line(clean(spec.command), 100)} {where}")
+    return found
 
 
 @asynccontextmanager

@@ -165,6 +165,8 @@ class SharedServer:
 
     def _hide(self, words: str) -> str:
         """Without what its configuration keeps secret, which a server may repeat in its complaints."""
+        if self.spec.url:
+            words = words.replace(self.spec.url, self.spec.what)
         for value in (*self.spec.variables.values(), *self.spec.headers.values()):
             if len(value) >= SECRET:
                 words = words.replace(value, "***")

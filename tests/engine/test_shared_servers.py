@@ -206,7 +206,6 @@ async def test_other_tools_are_another_version_and_clients_are_told(room: Room) 
 async def test_secrets_are_neither_arguments_nor_shown(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "of-the-supervisor")
     spec = _spec("fails", variables={"TOKEN": "secret-of-the-server"})
-    room.servers.offer("bad", "desk", spec)
     assert "secret-of-the-server" not in repr(spec)
     bad = room.servers.offer("bad", "desk", spec)
     await until(lambda: room.row("bad").note)
@@ -227,6 +226,18 @@ async def test_a_program_that_is_not_there_is_told(room: Room) -> None:
     await until(lambda: room.row("none").note)
     assert room.row("none").note == "there is no program no-such-program on the PATH"
     assert "is not there: there is no program" in words(await call(source, "say"))
+    below = room.servers.offer("below", "desk", SharedSpec("stdio", "./nowhere", folder=str(SCRIPT.parent)))
+    await until(lambda: room.row("below").note)
+    assert room.row("below").note == f"there is no program ./nowhere in {SCRIPT.parent}"
+    assert below.name == "below"
+
+
+async def test_a_program_with_a_slash_is_looked_for_in_its_folder(room: Room, tmp_path: Path) -> None:
+    program = tmp_path / "serve"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} {SCRIPT}\n")
+    program.chmod(0o700)
+    source = room.servers.offer("own", "desk", SharedSpec("stdio", "./serve", folder=str(tmp_path)))
+    assert words(await call(source, "say", text="here")) == "here"
 
 
 async def test_a_server_that_nothing_names_any_more_ends(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,6 +166,27 @@ def test_a_tool_with_an_endless_name_and_no_arguments_is_shown_short() -> None:
     assert len(event.tool) == MOST_NAME
 
 
+def test_calls_of_sub_agents_are_told_for_what_they_work_for_and_nothing_else_of_them() -> None:
+    """S4.15-16: a circle of theirs is noticed as well. Equal inputs are equal whatever the order of their keys."""
+
+    def call(given: Any, within: str | None = None) -> CallMade:
+        block = ToolUseBlock(id="t", name="Read", input=given)
+        *_, made = Translator(Path("/w")).translate(
+            AssistantMessage(content=[block], model="m", parent_tool_use_id=within)
+        )
+        assert isinstance(made, CallMade)
+        return made
+
+    [made] = Translator(Path("/w")).translate(
+        AssistantMessage(content=[ToolUseBlock("t", "Read", {"a": 1})], model="m", parent_tool_use_id="work")
+    )
+    assert isinstance(made, CallMade)
+    assert (made.tool, made.within) == ("Read", "work")
+    assert call({"a": 1, "b": [2]}).call == call({"b": [2], "a": 1}, "work").call
+    assert call({"a": 1}).call != call({"a": 2}).call
+    assert call({"a": 1}).within == ""
+
+
 @pytest.mark.parametrize("pre_tokens", ["x", None, [], -5, float("inf"), 2**70])
 def test_a_compaction_of_any_size_is_told(pre_tokens: object) -> None:
     event = only(SystemMessage("compact_boundary", {"compact_metadata": {"pre_tokens": pre_tokens}}))
