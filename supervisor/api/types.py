@@ -238,6 +238,11 @@ class Usage:
             object.__setattr__(self, name, bounds.count(getattr(self, name)))
         object.__setattr__(self, "cost_usd", bounds.dollars(self.cost_usd))
 
+    @property
+    def tokens(self) -> int:
+        """Of every kind."""
+        return self.input_tokens + self.output_tokens + self.cache_tokens
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.input_tokens + other.input_tokens,

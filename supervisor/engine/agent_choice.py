@@ -26,7 +26,7 @@ class AgentChoice:
         self._router.close()
 
     def names_none(self, prompt: Prompt) -> bool:
-        return not prompt.agent or (prompt.agent == AUTO and AUTO not in self._instances)
+        return prompt.agent == "" or (prompt.agent == AUTO and AUTO not in self._instances)
 
     def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
         """Of these agents, or of all. Raises `NoAgentMatches`."""

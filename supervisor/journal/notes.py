@@ -87,7 +87,10 @@ _KEY = "instance = ? AND user = ? AND session = ?"
 
 ACCEPT_TURN = f"INSERT INTO turns ({TURN_COLUMNS}) VALUES ({_marks(TURN_COLUMNS)}) ON CONFLICT (id) DO NOTHING"
 START_TURN = "UPDATE turns SET started_at = ? WHERE id = ?"
-END_TURN = "UPDATE turns SET ended_at = ?, outcome = ?, result = ?, served = ? WHERE id = ? AND outcome = ''"
+END_TURN = (
+    "UPDATE turns SET ended_at = ?, outcome = ?, result = ?, served = ?, cost = ?, tokens = ? "
+    "WHERE id = ? AND outcome = ''"
+)
 RELEASE_TURN = "UPDATE turns SET held = 0 WHERE id = ?"
 
 KEEP_SESSION = (

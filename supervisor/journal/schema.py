@@ -131,14 +131,13 @@ CREATE TABLE schedules (
 );
 """
 
-_SPENT = """json_extract({row}result, '$.usage.cost_usd')"""
-_TOKENS = """json_extract({row}result, '$.usage.input_tokens') + json_extract({row}result, '$.usage.output_tokens')
-        + json_extract({row}result, '$.usage.cache_tokens')"""
-_SPENDING = f"""
+_SPENDING = """
 ALTER TABLE turns ADD COLUMN held INTEGER NOT NULL DEFAULT 0; -- it waits for the operator: a budget is reached
 ALTER TABLE turns ADD COLUMN provider TEXT NOT NULL DEFAULT ''; -- that was asked for
 ALTER TABLE turns ADD COLUMN model TEXT NOT NULL DEFAULT ''; -- that was asked for
 ALTER TABLE turns ADD COLUMN served TEXT NOT NULL DEFAULT ''; -- the provider that it ran with
+ALTER TABLE turns ADD COLUMN cost REAL NOT NULL DEFAULT 0; -- dollars; also in its result, which may be long
+ALTER TABLE turns ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE spending ( -- what ended on a local day
     day TEXT NOT NULL, instance TEXT NOT NULL, owner TEXT NOT NULL, session TEXT NOT NULL,
     user TEXT NOT NULL, -- who sent the prompt; owner is the user of the session
@@ -147,7 +146,9 @@ CREATE TABLE spending ( -- what ended on a local day
     PRIMARY KEY (day, instance, owner, session, user, provider)
 ) WITHOUT ROWID;
 INSERT INTO spending SELECT date(ended_at, 'unixepoch', 'localtime') AS day, instance, user, session, prompt_user, '',
-        total({_SPENT.format(row="")}), CAST(total({_TOKENS.format(row="")}) AS INTEGER), count(*), min(ended_at)
+        total(json_extract(result, '$.usage.cost_usd')),
+        CAST(total(json_extract(result, '$.usage.input_tokens') + json_extract(result, '$.usage.output_tokens')
+            + json_extract(result, '$.usage.cache_tokens')) AS INTEGER), count(*), min(ended_at)
     FROM turns WHERE outcome IN ('done', 'failed', 'interrupted') AND json_valid(result) AND ended_at IS NOT NULL
     GROUP BY day, instance, user, session, prompt_user HAVING day IS NOT NULL;
 CREATE TRIGGER count_spending AFTER UPDATE OF outcome ON turns
@@ -155,9 +156,7 @@ CREATE TRIGGER count_spending AFTER UPDATE OF outcome ON turns
 BEGIN
     INSERT INTO spending VALUES (
         ifnull(date(NEW.ended_at, 'unixepoch', 'localtime'), ''), NEW.instance, NEW.user, NEW.session, NEW.prompt_user,
-        NEW.served,
-        ifnull(CASE WHEN json_valid(NEW.result) THEN {_SPENT.format(row="NEW.")} END, 0),
-        ifnull(CASE WHEN json_valid(NEW.result) THEN {_TOKENS.format(row="NEW.")} END, 0), 1, NEW.ended_at
+        NEW.served, NEW.cost, NEW.tokens, 1, NEW.ended_at
     ) ON CONFLICT DO UPDATE SET cost = cost + excluded.cost, tokens = tokens + excluded.tokens,
         turns = turns + excluded.turns, first_at = min(first_at, excluded.first_at);
 END;

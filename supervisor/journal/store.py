@@ -19,7 +19,16 @@ from supervisor import bounds
 from supervisor.api.codec import pack_entry, pack_outcome, pack_question
 from supervisor.api.entries import Asked, Entry, Noticed, Replied, ToolCalled, ToolReturned
 from supervisor.api.errors import JournalFailed
-from supervisor.api.types import Failed, FailureKind, Outcome, Question, QuestionOutcome, SessionKey, outcome_word
+from supervisor.api.types import (
+    Failed,
+    FailureKind,
+    Outcome,
+    Question,
+    QuestionOutcome,
+    SessionKey,
+    Usage,
+    outcome_word,
+)
 from supervisor.clock import Clock
 from supervisor.journal import lock, notes, reader, schema
 from supervisor.journal.faults import StateLost
@@ -232,7 +241,11 @@ class Journal:
                 )
 
             return Note(
-                (step(notes.END_TURN, at, outcome_word(ending), pack_outcome(ending), served, turn_id),),
+                (
+                    step(
+                        notes.END_TURN, at, outcome_word(ending), pack_outcome(ending), served, *_spent(ending), turn_id
+                    ),
+                ),
                 on_written=on_durable,
                 what=f"the outcome of turn {turn_id}",
                 turn_id=turn_id,
@@ -431,6 +444,12 @@ class Journal:
         if self._is_closed:
             raise AssertionError(f"{self!r} is closed")
         self._writer.add(note)
+
+
+def _spent(outcome: Outcome) -> tuple[float, int]:
+    """Dollars and tokens."""
+    usage = getattr(outcome, "usage", Usage())
+    return usage.cost_usd, usage.tokens
 
 
 def examine_journal(folder: Path, clock: Clock) -> None:

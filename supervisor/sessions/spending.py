@@ -55,9 +55,7 @@ class Spending:
     def add(self, places: Iterable[Place], outcome: Outcome, at: float) -> None:
         """A turn has ended at that Unix second."""
         if isinstance(outcome, COUNTED):
-            usage = outcome.usage
-            tokens = usage.input_tokens + usage.output_tokens + usage.cache_tokens
-            self.restore(places, usage.cost_usd, tokens, 1, at, at)
+            self.restore(places, outcome.usage.cost_usd, outcome.usage.tokens, 1, at, at)
 
     def restore(self, places: Iterable[Place], cost: float, tokens: int, turns: int, first: float, now: float) -> None:
         """Adds what was spent from `first` on."""

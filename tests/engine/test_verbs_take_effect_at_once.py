@@ -36,6 +36,7 @@ async def test_no_verb_waits_for_anything(start: Start, world: FakeWorld) -> Non
         assert at_once(supervisor.warm(ANA)) is False
         at_once(supervisor.audit())
         assert at_once(supervisor.budgets()) == ()
+        assert [one.name for one in at_once(supervisor.providers())] == ["default"]
         at_once(supervisor.contexts())
         at_once(supervisor.servers())
         assert at_once(supervisor.route("hello")).agent == "desk"
