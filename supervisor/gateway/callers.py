@@ -11,7 +11,6 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.datastructures import Headers
 
 from supervisor.api.actor import acting
-from supervisor.api.checks import MAX_PROMPT
 from supervisor.api.engine import ConversationReader, Engine, Ticket
 from supervisor.api.errors import BullpenError, InvalidPrompt, RequestConflict, UnknownTarget
 from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, SessionKey, TurnState, TurnView
@@ -27,6 +26,9 @@ from supervisor.gateway.problems import NotAllowed, problem
 from supervisor.gateway.turn_events import Mark, TurnEvents, describe_outcome, describe_route, read_mark
 
 router = APIRouter()
+
+LONGEST_QUERY = 4_000
+"""Characters: with each written as up to twelve, what the server takes as one line of a request."""
 
 DEPTH = "X-Bullpen-Depth"
 """A header of requests that hooks send."""
@@ -89,7 +91,7 @@ async def submit_for(caller: Caller, engine: Engine, prompt: Prompt) -> Ticket:
 async def route(
     request: Request,
     caller: AnyCaller,
-    text: Annotated[str, Query(min_length=1, max_length=MAX_PROMPT, description="What a prompt would say.")],
+    text: Annotated[str, Query(min_length=1, max_length=LONGEST_QUERY, description="What a prompt would say.")],
 ) -> Response:
     """Sends nothing. A token that is for one agent is told of no other."""
     return await _route(request, caller, text, ())

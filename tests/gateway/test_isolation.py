@@ -63,7 +63,7 @@ class Victim:
         return [*self.turn_id, *self.question_id]
 
 
-ABOUT_NO_USER = {"instance": AGENT, "limit": "maxWait"}
+ABOUT_NO_USER = {"instance": AGENT, "limit": "maxWait", "event": "prompt:after"}
 """Parameters that name something of the host's."""
 
 

@@ -84,7 +84,7 @@ def route(
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
 ) -> None:
-    """Tells which agent a prompt is for that names none (`ask auto`), and why. Sends nothing.
+    """Tells which agent a prompt that names none is for, and why. Sends nothing.
 
     Where no bullpen runs over the state directory, the templates are asked."""
     from supervisor import choose_agent

@@ -324,7 +324,7 @@ async def audit(
 
 @command(app)
 async def budgets(engine: Engine, as_json: JsonOption = False) -> None:
-    """What may be spent today, what has been, and when it runs out at this rate. The fullest first."""
+    """What may be spent today, what has been, and when it runs out. The fullest first."""
     show_listing("budgets", await engine.budgets(), as_json=as_json)
 
 
