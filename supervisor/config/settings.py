@@ -314,6 +314,7 @@ def load_for(settings: Settings) -> Loaded:
     if not good or (strangers and not is_explained):
         raise ConfigurationError([*strangers, *left_out])
     notes = [line for reading in readings for line in reading.note_lines() if not _is_readme(reading)]
+    notes += [f"providers.{one.name} cannot be used: {one.mistake}" for one in providers_of(settings) if one.mistake]
     told = tuple(map(one_sentence, (*strangers, *left_out)))
     return Loaded(good, told, tuple(map(one_sentence, notes)), len(wrong))
 

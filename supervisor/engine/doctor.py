@@ -16,7 +16,7 @@ import psutil
 from supervisor.api.errors import BullpenError, ConfigurationError
 from supervisor.claude.credentials import find_credentials
 from supervisor.clock import Clock
-from supervisor.config.settings import Settings, load_for
+from supervisor.config.settings import Settings, load_for, providers_of
 from supervisor.files.disk_use import measure_disk
 from supervisor.files.private import claim, explain_os_error, is_replaceable
 from supervisor.files.session_files import CliStore
@@ -46,6 +46,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _examine_credentials(settings)
     yield _examine_memory(settings)
     yield _examine_state(settings)
+    yield from _examine_providers(settings)
     yield from _examine_templates(settings)
     yield _examine_terminal()
     yield _examine_sdk()
@@ -106,6 +107,17 @@ def _examine_state(settings: Settings) -> Finding:
     if is_replaceable(base):
         text += f"; every user of this machine may rename it: take that away with chmod +t {base.resolve().parent}"
     return Finding("state", True, text)
+
+
+def _examine_providers(settings: Settings) -> Iterator[Finding]:
+    """Those of the settings. What a reference holds is not looked at, only that it is there."""
+    for provider in providers_of(settings):
+        if provider.name in settings.providers:
+            own = provider.settings
+            where = own.api_key or own.auth_token or "credentials of this host"
+            told = "not looked at in rehearsal" if settings.rehearsal else where
+            text = provider.mistake or ", ".join(filter(None, (bare_url(own.base_url), told)))
+            yield Finding("provider", not provider.mistake, f"{provider.name}: {text}")
 
 
 def _examine_templates(settings: Settings) -> Iterator[Finding]:

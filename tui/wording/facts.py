@@ -164,6 +164,7 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
         ("cost", format.money(usage.cost_usd)),
         *([] if row.context_share is None else [("context", f"{row.context_share:.0%} full")]),
         ("client", row.client_id or "none: hibernated or new"),
+        *_runs_with(row),
         ("memory", _session_memory(row)),
         ("workspace", row.workspace or "none yet"),
         ("transcript", f"{row.session_uuid}.jsonl (H says where)" if row.session_uuid else "not begun"),
@@ -180,6 +181,13 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
     return facts
 
 
+def _runs_with(row: SessionRow | ClientRow) -> Facts:
+    """Nothing where it is as everybody expects: the host's own provider, and the template's model."""
+    provider = "" if row.provider == "default" else row.provider
+    chosen = ", ".join(filter(None, (f"provider {provider}" if provider else "", row.model and f"model {row.model}")))
+    return [("runs with", chosen)] if chosen else []
+
+
 def client_facts(row: ClientRow, now: float) -> Facts:
     tool = "none in flight"
     if row.tool:
@@ -191,6 +199,7 @@ def client_facts(row: ClientRow, now: float) -> Facts:
         ("state", row.state + (f": {row.note}" if row.note else "")),
         ("session", "none: a spare" if row.key is None else str(row.key)),
         ("template", "an earlier version, until its turn is over" if row.is_outdated else "as it is now"),
+        *_runs_with(row),
         ("memory", _tree_memory(row)),
         *([("", _trend_words(row))] if row.memory_trend else []),
         *([("", f"{grown} a minute")] if (grown := format.growth(row.memory_growth)) else []),
