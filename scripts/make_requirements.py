@@ -15,12 +15,14 @@ PAGE = ROOT / "docs" / "requirements.md"
 NOT_YET = "*not yet*"
 
 _ID = re.compile(r"\b([SRD]\d?)\.?(\d+)(?:[–-](\d+))?(?!\d)")
+_NAMED = re.compile(r"\bS4\.(?:MCP|route)\b")
+"""Ids with a word in place of a number."""
 _ROW = re.compile(r"^\| (?P<id>[SRD][^|]*?) \| (?P<promise>[^|]*?) \|[^|]*\|$")
 
 
 def read_ids(text: str) -> set[str]:
-    """`S3.13–16` is four ids; `R5` is one."""
-    found = set()
+    """`S3.13–16` is four ids; `R5` and `S4.MCP` are one each."""
+    found = set(_NAMED.findall(text))
     for part, first, last in _ID.findall(text):
         dot = "." if len(part) == 2 else ""
         found |= {f"{part}{dot}{number}" for number in range(int(first), int(last or first) + 1)}
