@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 
-from tests.chaos.audit import examine
+from tests.chaos.audit import examine, find_unhooked
 from tests.chaos.books import read_books
 from tests.chaos.director import Plan, direct
 from tests.chaos.leftovers import end_leaked
@@ -41,6 +41,7 @@ def main() -> int:
     reckoning = examine(run.ledger, books, run.record, run.config_dir)
     reckoning.leaked += leaked
     reckoning.failures += run.overtime
+    reckoning.unhooked += find_unhooked(books, run.hooked, run.journal, plan.kills)
     print_table(run, reckoning, len(books.losses), time.monotonic() - began)
     if not reckoning.is_clean:
         print(f"what it left behind is in {folder}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +33,7 @@ class Reckoning:
     spoiled: list[str] = field(default_factory=list)
     crossed: list[str] = field(default_factory=list)
     outdated: list[str] = field(default_factory=list)
+    unhooked: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -42,6 +46,7 @@ class Reckoning:
             "prompts rejected for another's fault": self.spoiled,
             "answers with words of another turn": self.crossed,
             "turns on an earlier template": self.outdated,
+            "turns that hooks have not heard of": self.unhooked,
             "failures of the supervisor": self.failures,
         }
 
@@ -72,6 +77,28 @@ def examine(ledger: Ledger, books: Books, record: list[Request], config_dir: Pat
         findings = compare(ledger, books, place, transcript)
         reckoning.disagreeing += [f"{place} ({uuid or 'never begun'}): {finding}" for finding in findings]
     return reckoning
+
+
+# What hooks were told
+
+
+def find_unhooked(books: Books, hooked: Path, journal: Path, kills: int) -> Iterator[str]:
+    """A hook on the end of a turn is told at least once, under one id, with what the journal says; what had not been
+    done at the end is kept for the next start. A kill may come in the moment between a turn's end and the record of
+    what is due because of it: one turn for each kill."""
+    with closing(sqlite3.connect(journal)) as connection:
+        kept = {row[0] for row in connection.execute("SELECT turn_id FROM hook_runs")}
+    told: dict[str, set[str]] = {}
+    by_id: dict[str, str] = {}
+    for line in hooked.read_text("utf-8").splitlines() if hooked.exists() else ():
+        found = json.loads(line)
+        told.setdefault(found["turn"], set()).add(found["outcome"])
+        if by_id.setdefault(found["id"], line) != line:
+            yield f"{found['id']} was told in two ways"
+    done = [entry.turn for entry in books.entries if entry.outcome == "done" and entry.turn not in kept]
+    missing = [turn for turn in done if "done" not in told.get(turn, ())]
+    if len(missing) > kills:
+        yield f"{len(missing)} turns: {', '.join(missing[:5])}"
 
 
 # What callers were told

@@ -42,6 +42,14 @@ SETTINGS: dict[str, Any] = {
 """Short deadlines: a short run shall see what follows from each of them."""
 
 
+HOOK: dict[str, Any] = {"name": "note", "on": "prompt:after", "retry": {"attempts": 3, "backoff": "100ms"}}
+
+
+def note_into(path: Path) -> dict[str, Any]:
+    """A program that appends what it is told, in one write."""
+    return {"type": "shell", "command": ["sh", "-c", 'read -r line; printf "%s\\n" "$line" >> "$0"', str(path)]}
+
+
 @dataclass(frozen=True)
 class Plan:
     """The defaults are the short form that CI runs."""
@@ -79,6 +87,11 @@ class Run:
         return self.plan.folder / "state"
 
     @property
+    def hooked(self) -> Path:
+        """What the hook has been told, a line for each time."""
+        return self.plan.folder / "hooked"
+
+    @property
     def journal(self) -> Path:
         return self.state_dir / "journal.db"
 
@@ -96,7 +109,7 @@ async def direct(plan: Plan) -> Run:
                 "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "",
             },
             "templates": str(template.folder),
-            "settings": SETTINGS,
+            "settings": SETTINGS | {"hooks": [HOOK | {"actions": [note_into(run.hooked)]}]},
         }
         stage = Stage(plan.folder, order, run.ledger, random.Random(plan.seed), tasks)
         try:
