@@ -330,13 +330,13 @@ async def budgets(engine: Engine, as_json: JsonOption = False) -> None:
 
 @command(app)
 async def schedules(engine: Engine, as_json: JsonOption = False) -> None:
-    """What is done at certain times: when next, when last, and what was missed."""
+    """What is done at certain times: when next, and when last."""
     show_listing("schedules", await engine.schedules(), as_json=as_json)
 
 
 @command(app)
 async def servers(engine: Engine, as_json: JsonOption = False) -> None:
-    """MCP servers that all clients share: how each is, what it uses and saves."""
+    """MCP servers that all clients share, and how each of them is."""
     show_listing("servers", await engine.servers(), as_json=as_json)
 
 
