@@ -23,7 +23,7 @@ _ROW = re.compile(r"^\| (?P<id>[SRD][^|]*?) \| (?P<promise>[^|]*?) \|[^|]*\|$")
 def read_ids(text: str) -> set[str]:
     """`S3.13–16` is four ids; `R5` and `S4.MCP` are one each."""
     found = set(_NAMED.findall(text))
-    for part, first, last in _ID.findall(text):
+    for part, first, last in _ID.findall(_NAMED.sub("", text)):
         dot = "." if len(part) == 2 else ""
         found |= {f"{part}{dot}{number}" for number in range(int(first), int(last or first) + 1)}
     return found
