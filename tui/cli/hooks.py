@@ -20,13 +20,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="What is done when something happens: declared in bullpen.toml and in templates.",
+    help="What is done when something happens.",
 )
 
 
 @command(app, "list")
 async def list_hooks(engine: Engine, as_json: JsonOption = False) -> None:
-    """Every hook, in the order in which they fire, and how often each has fired."""
+    """Every hook in its order, and how often each has fired."""
     show_listing("hooks", await engine.hooks(), as_json=as_json)
 
 
@@ -46,7 +46,7 @@ async def try_event(
     event: Annotated[str, typer.Argument(metavar="EVENT", help="The name of an event, such as prompt:after.")],
     as_json: JsonOption = False,
 ) -> int:
-    """Does what hooks do on an event, with a made-up sample: programs run, requests and prompts are sent. Exits 1 when
+    """Runs the hooks on an event with a sample. Programs run, requests and prompts are sent. Exits 1 when
     something of it failed."""
     from supervisor import RunState
 

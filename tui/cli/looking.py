@@ -342,7 +342,7 @@ async def servers(engine: Engine, as_json: JsonOption = False) -> None:
 
 @command(app)
 async def providers(engine: Engine, as_json: JsonOption = False) -> None:
-    """Which providers there are, whose models may be asked for, and how they stand."""
+    """Providers of models: what may be asked for, and how they stand."""
     show_listing("providers", await engine.providers(), as_json=as_json)
 
 
