@@ -52,8 +52,8 @@ TABLES = {
 
 def fill(page: str) -> str:
     for name, table in TABLES.items():
-        frame = rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)"
-        page = re.sub(frame, lambda found, table=table: f"{found[1]}{table}{found[2]}", page, flags=re.DOTALL)
+        frame = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        page = re.sub(frame, lambda found, table=table: f"{found[1]}{table}\n{found[2]}", page, flags=re.DOTALL)
     return page
 
 
