@@ -57,6 +57,8 @@ WORKSPACES = "workspaces"
 
 _TRIAL = 1024**2
 """Bytes that are written to see whether a disk takes them."""
+LARGEST = 2**63 - 1
+"""The largest whole number that SQLite holds."""
 
 _log = logging.getLogger(__name__)
 
@@ -447,9 +449,9 @@ class Journal:
 
 
 def _spent(outcome: Outcome) -> tuple[float, int]:
-    """Dollars and tokens."""
+    """Dollars and tokens. An outcome is recorded whatever its counts are."""
     usage = getattr(outcome, "usage", Usage())
-    return usage.cost_usd, usage.tokens
+    return usage.cost_usd, min(usage.tokens, LARGEST)
 
 
 def examine_journal(folder: Path, clock: Clock) -> None:

@@ -87,6 +87,7 @@ class Faults:
             self._spoil_template: 1,
             self._kill_shared_server: 2,
         }
+        self.counts[self._edit_template()] += 1  # in every run, however short
         while True:
             await anyio.sleep(self._dice.uniform(*BETWEEN))
             if not self._stage.is_up:
