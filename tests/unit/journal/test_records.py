@@ -31,6 +31,7 @@ from supervisor.api.types import (
     Outcome,
     Prompt,
     Question,
+    Route,
     SessionKey,
     Usage,
     outcome_word,
@@ -72,6 +73,9 @@ def every(kind: Any) -> st.SearchStrategy[Any]:
         return st.none() | every(float)
     return st.from_type(kind)
 
+
+# Beside others it would have any score: one that is no number is not equal to itself.
+st.register_type_strategy(Route, st.builds(Route, st.text(), st.floats(allow_nan=False), st.text()))
 
 KINDS_WITH_FIELDS = {*ENTRY_WORDS, *OUTCOME_WORDS, Usage, Question, ChoiceItem, TurnRecord, SessionRecord}
 
