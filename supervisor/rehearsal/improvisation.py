@@ -20,7 +20,7 @@ from supervisor.rehearsal.reply import Reply, Say, Step, Use, Wait, fragments
 from supervisor.rehearsal.request import Request
 from supervisor.rehearsal.subject import subject_of, words_of
 
-PLOTS = {"answer": 44, "guide": 22, "look": 17, "note": 6, "ask": 5, "think": 6, "book": 12}
+PLOTS = {"answer": 44, "guide": 22, "look": 17, "note": 6, "ask": 5, "think": 6, "book": 4}
 """How often each plot is chosen, where the topic and the tools of the request allow it."""
 
 REMINDERS = 0.1
