@@ -17,6 +17,9 @@ from tests.chaos.ledger import WORD, Ledger, Place
 from tests.chaos.template_file import read_version
 from tests.chaos.transcripts import SUMMARY, Exchange, Transcript, make_exchanges, read_transcript
 
+TOLD_LATE = 0.5
+"""Seconds after a turn has begun until that is told, at most; a start before that was in an earlier life."""
+
 OUTCOMES = ("done", "failed", "interrupted", "cancelled", "expired")
 
 
@@ -163,12 +166,16 @@ def find_strangers(ledger: Ledger, record: list[Request]) -> Iterator[str]:
 
 
 def find_outdated(ledger: Ledger, record: list[Request]) -> Iterator[str]:
-    """What a turn sends last has the version of the template that held when it last began, or a later one."""
-    sent = {word: read_version(request.text) for request in record for word in WORD.findall(request.prompt)}
-    for turn, version in ledger.begun.items():
+    """What a turn sends last has the version of the template that held when it last began, or a later one. One whose
+    client was killed before it sent anything has sent nothing since."""
+    sent = {
+        word: (request.at, read_version(request.text)) for request in record for word in WORD.findall(request.prompt)
+    }
+    for turn, (began, version) in ledger.begun.items():
         account = ledger.accounts.get(turn)
-        if account is not None and sent.get(account.handed.word, version) < version:
-            yield f"{turn} began with version {version} and sent version {sent[account.handed.word]}"
+        at, found = sent.get(account.handed.word, (0.0, version)) if account is not None else (0.0, version)
+        if at >= began - TOLD_LATE and found < version:
+            yield f"{turn} began with version {version} and sent version {found}"
 
 
 def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Iterator[str]:

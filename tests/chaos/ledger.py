@@ -64,8 +64,8 @@ class Ledger:
         self.failures: list[str] = []
         """Of the supervisor itself: whatever is in here is a bug."""
         self.notices: list[str] = []
-        self.begun: dict[str, int] = {}
-        """Turn → the version of its template, at least, when it was last told to have begun."""
+        self.begun: dict[str, tuple[float, int]] = {}
+        """Turn → when it was last told to have begun (Unix seconds), and the version of its template then, at least."""
         self._orphans: defaultdict[str, list[tuple[int, str, str]]] = defaultdict(list)
         self._changed = anyio.Event()
 
@@ -107,8 +107,8 @@ class Ledger:
                 if account:
                     account.is_over = True
                     account.reasons.append(reason)
-            case {"told": "begun", "turn": turn, "version": version}:
-                self.begun[turn] = version
+            case {"told": "begun", "at": at, "turn": turn, "version": version}:
+                self.begun[turn] = (at, version)
             case {"told": "offer", "user": user, "session": session, "turn": turn}:
                 self.offers[Place(user, session)] = turn
             case {"told": "replayed", "turn": old, "by": new}:
