@@ -110,10 +110,12 @@ def test_an_outcome_that_was_told_otherwise_is_a_second_one(ledger: Ledger, fold
 def test_a_turn_that_ran_on_an_earlier_template_is_found(ledger: Ledger, folder: Path) -> None:
     """S3.1-2"""
     prompt = [{"role": "user", "content": "[[echo]] word000001"}]
-    record = [parse_request({"system": "You help, in version 2.", "messages": prompt}, at=0.0)]
-    ledger.hear(1, {"told": "begun", "turn": "turn-word000001", "version": 2})
+    record = [parse_request({"system": "You help, in version 2.", "messages": prompt}, at=20.0)]
+    ledger.hear(1, {"told": "begun", "at": 19.0, "turn": "turn-word000001", "version": 2})
     assert not examine(ledger, books(), record, folder).outdated
-    ledger.hear(1, {"told": "begun", "turn": "turn-word000001", "version": 3})
+    ledger.hear(1, {"told": "begun", "at": 30.0, "turn": "turn-word000001", "version": 3})
+    assert not examine(ledger, books(), record, folder).outdated, "its client was killed before it sent anything"
+    ledger.hear(1, {"told": "begun", "at": 19.0, "turn": "turn-word000001", "version": 3})
     assert examine(ledger, books(), record, folder).outdated == [
         "turn-word000001 began with version 3 and sent version 2"
     ]
