@@ -113,9 +113,11 @@ class Runtime:
         """What hooks of earlier runs have not ended, and how far schedules have come."""
         self._past: tuple[past.Event, ...] = ()
         """What earlier runs did."""
+        self._contexts = contexts or ContextStore(clock=self._clock)
         self._host = HostContext(
             clock=self._clock,
             settings=settings,
+            caches=self._contexts.sources,
             starts=anyio.CapacityLimiter(settings.connect_limit),
             room=HostRoom(settings.max_agents, settings.memory_budget),
             mark=uuid4().hex,
@@ -136,8 +138,6 @@ class Runtime:
         self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
         self._tools = Tools(self._host.mark, self._compile_anew, self._host.caches)
-        self._contexts = contexts or ContextStore(clock=self._clock)
-        self._host.caches = self._contexts.sources
         templates = tuple(templates)
         hooks = hooks_for(settings, templates)
         self.answer_links = QuestionLinks(cast(Engine, self))

@@ -49,8 +49,8 @@ class Threshold:
 
     @asynccontextmanager
     async def stand(self, prompt: Prompt, key: SessionKey) -> AsyncIterator[anyio.Event]:
-        """What is yielded is set when it is the prompt's turn to be accepted: wait for it by `reach_front`. Raises
-        `NotAccepting` when bullpen stops meanwhile."""
+        """What is yielded is set when it is the prompt's turn to be accepted: wait for it. Raises `NotAccepting` when
+        bullpen stops meanwhile."""
         if self._is_closed:
             raise NotAccepting("bullpen is stopping")
         mine = anyio.Event()
@@ -82,7 +82,7 @@ class Threshold:
 
     @contextmanager
     def named(self, prompt: Prompt) -> Iterator[None]:
-        """Whoever hands the same request in meanwhile waits for what becomes of this one."""
+        """The same request, handed in once more meanwhile, waits for what becomes of this one (`wait_for_twin`)."""
         if not prompt.request:
             yield
             return

@@ -34,6 +34,8 @@ class HostContext:
 
     clock: Clock
     settings: Settings
+    caches: Sources
+    """What is prepared once is kept in caches that hear of changes here, and are shown and tidied together."""
     starts: anyio.CapacityLimiter
     """How many processes may be starting at once: about the core count."""
     room: HostRoom
@@ -57,8 +59,6 @@ class HostContext:
     """By user, session, instance and provider, for the budgets."""
     look_at_budgets: Callable[[tuple[Place, ...]], Iterable[Event]] = lambda places: ()
     """Which ceilings have come near since it was called last, of those whose spending has grown."""
-    caches: Sources = field(default_factory=Sources)
-    """What is prepared once is kept in caches that hear of changes here."""
     providers: Providers = field(init=False)
     """Set once, like the feed."""
     parks: ProviderParks = field(default_factory=ProviderParks)

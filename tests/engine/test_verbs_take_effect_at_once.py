@@ -37,7 +37,9 @@ async def test_no_verb_waits_for_anything(start: Start, world: FakeWorld) -> Non
         at_once(supervisor.audit())
         assert at_once(supervisor.budgets()) == ()
         assert [one.name for one in at_once(supervisor.providers())] == ["default"]
-        at_once(supervisor.contexts())
+        assert [one.name for one in at_once(supervisor.contexts()).caches] == ["contexts", "mcp-tools"], (
+            "all that share sources"
+        )
         at_once(supervisor.servers())
         assert at_once(supervisor.route("hello")).agent == "desk"
         assert at_once(supervisor.hooks()) == at_once(supervisor.hook_runs()) == at_once(supervisor.schedules()) == ()
