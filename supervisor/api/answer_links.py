@@ -22,7 +22,7 @@ class LinkedQuestion:
 
 
 class AnswerLinks(Protocol):
-    """Each address is for one question and answers it once. Whoever has it may answer: it is a secret."""
+    """Each address is for one question and answers it once. The address is the permission to answer: it is a secret."""
 
     base_url: str
     """Where the door is reached from outside; empty while that is not known."""

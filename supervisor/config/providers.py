@@ -17,7 +17,7 @@ from supervisor.config.validation import nearest
 from supervisor.text.cleaning import show_name
 
 HOST = "default"
-"""The provider of whoever names none: what bullpen itself was started with, or `[providers.default]`."""
+"""The provider of prompts and templates that name none: what bullpen itself was started with, or `[providers.default]`."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@\[\]-]{0,199}")
 _SECRET = re.compile(r"\w*(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|HEADER|AUTH)\w*", re.IGNORECASE)
@@ -178,7 +178,7 @@ class Providers:
     def __init__(
         self, settings: Mapping[str, ProviderSettings], environ: Mapping[str, str], *, rehearses: bool
     ) -> None:
-        """In rehearsal nobody's endpoint is talked to, so nobody's secrets are looked for."""
+        """In rehearsal no client talks to a provider, so no secret is looked for."""
         self.rehearses = rehearses
         read = {
             name: Provider(name, one) if rehearses else read_provider(name, one, environ)
