@@ -17,7 +17,7 @@ from supervisor.config.validation import nearest
 from supervisor.text.cleaning import show_name
 
 HOST = "default"
-"""The provider of prompts and templates that name none: what bullpen itself was started with, or `[providers.default]`."""
+"""The provider of prompts and templates that name none: `[providers.default]`, or what bullpen was started with."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@\[\]-]{0,199}")
 _SECRET = re.compile(r"\w*(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|HEADER|AUTH)\w*", re.IGNORECASE)
