@@ -12,6 +12,7 @@ from supervisor.config.skills import find_skills
 from supervisor.config.template import Template
 from supervisor.config.tool_modules import FOLDER
 from supervisor.files.paths import expand_home
+from supervisor.files.reading import find_below
 
 
 class Stamp(NamedTuple):
@@ -50,7 +51,7 @@ def _functions(template: Template) -> Iterator[str]:
     if template.functions:
         folder = template.path.parent / FOLDER
         yield str(folder)
-        yield from map(str, folder.rglob("*.py"))
+        yield from map(str, find_below(folder, ".py"))
 
 
 def _variables(template: Template) -> Iterator[str]:

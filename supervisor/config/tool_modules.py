@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from supervisor.files.reading import read_file
+from supervisor.files.reading import find_below, read_file
 from supervisor.text.cleaning import clean, one_line
 
 FOLDER = "tools"
@@ -73,9 +74,7 @@ class _Folder:
         self.names = frozenset()
         self.version = version
         importlib.invalidate_caches()
-        found = {path.stem for path in self.path.glob("*.py")}
-        found |= {path.parent.name for path in self.path.glob("*/__init__.py")}
-        self.names = frozenset(name for name in found if name.isidentifier() and not _is_elsewhere(name))
+        self.names = frozenset(name for name in _names_in(self.path) if not _is_elsewhere(name))
 
     def _holds(self, module: ModuleType | None) -> bool:
         file = getattr(module, "__file__", None)
@@ -153,6 +152,17 @@ def _is_elsewhere(name: str) -> bool:
     return PathFinder.find_spec(name) is not None
 
 
+def _names_in(folder: Path) -> list[str]:
+    """Modules and packages in it."""
+    try:
+        entries = [entry.name for entry in os.scandir(folder)]
+    except OSError:
+        return []
+    names = {name.removesuffix(".py") for name in entries if name.endswith(".py")}
+    names |= {name for name in entries if (folder / name / "__init__.py").is_file()}
+    return sorted(name for name in names if name.isidentifier())
+
+
 def _is_in(name: str, folder: Path) -> bool:
     return (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
 
@@ -160,8 +170,7 @@ def _is_in(name: str, folder: Path) -> bool:
 def _tell_missing(name: str, folder: Path) -> str:
     from supervisor.config.validation import nearest
 
-    own = {path.stem: None for path in folder.glob("*.py")}
-    near = nearest(name, own)
+    near = nearest(name, dict.fromkeys(_names_in(folder)))
     hint = f"; did you mean {near}?" if near else f"; it is looked for in {folder} and where Python finds modules"
     return f"is no module{hint}"
 
@@ -169,7 +178,7 @@ def _tell_missing(name: str, folder: Path) -> str:
 def _version_of(folder: Path) -> str:
     """Covers every Python file below."""
     digest = hashlib.sha256()
-    for number, path in enumerate(sorted(folder.rglob("*.py"))):
+    for number, path in enumerate(sorted(find_below(folder, ".py"))):
         if number == MOST_FILES:
             break
         digest.update(f"{path.relative_to(folder)}\0".encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 SMALL = 1024**2
@@ -23,6 +24,13 @@ def read_file(path: Path, limit: int = SMALL) -> bytes:
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit:,} bytes")
     return data
+
+
+def find_below(folder: Path, suffix: str) -> Iterator[Path]:
+    """Files whose names end so, in all folders below; links to folders are not followed. What is removed or replaced
+    while it is being read is left out: `Path.rglob` ends with an error there."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names if name.endswith(suffix))
 
 
 def _check(path: Path, mode: int) -> None:

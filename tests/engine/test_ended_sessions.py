@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -62,11 +63,11 @@ def leave_files(world: FakeWorld, store: Path) -> Iterator[None]:
 
 
 def transcripts(store: Path) -> list[Path]:
-    return list(store.glob("projects/*/*.jsonl"))
+    return [Path(found) for found in glob(f"{store}/projects/*/*.jsonl")]  # `Path.glob` fails where a folder goes
 
 
 def workspaces(tmp_path: Path) -> list[Path]:
-    return list((tmp_path / "state" / "workspaces").glob("*/*"))
+    return [Path(found) for found in glob(f"{tmp_path}/state/workspaces/*/*")]
 
 
 def find_words(folder: Path) -> list[Path]:
