@@ -48,6 +48,7 @@ from supervisor.process.executable import WITHHELD
 from supervisor.process.guard import KEEP, SUPERVISOR
 from supervisor.process.process_tree import LOST, MARK, Measure, ProcessTable, Tree, find_descendant, find_top
 from supervisor.process.reports import ClientEvent
+from supervisor.process.suspension import Suspension
 from supervisor.text.cleaning import clean, one_line
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ class SdkConnection:
         self._root: psutil.Process | None = None
         self._top: psutil.Process | None = None
         """Its guard, where it has one: everything that the CLI has started is below it."""
+        self._suspension: Suspension | None = None
+        """The last one, over or not."""
 
     @property
     def pid(self) -> int:
@@ -274,6 +277,15 @@ class SdkConnection:
             return read_servers(await self._client.get_mcp_status())
         except Exception as error:
             raise ClientDied(f"it does not answer: {one_line(clean(str(error)), 300)}") from error
+
+    async def suspend(self) -> bool:
+        if self._suspension is None or self._suspension.is_over:
+            self._suspension = Suspension(self._top)
+        return await self._suspension.run()
+
+    def wake(self) -> None:
+        if self._suspension is not None:
+            self._suspension.wake()
 
     def measure(self, table: ProcessTable) -> Measure:
         return table.measure(self._top.pid if self._top is not None else 0)

@@ -88,6 +88,16 @@ class Connection(Protocol):
     async def ping(self) -> tuple[Server, ...]:
         """Returns when the process has answered: how its MCP servers are. Raises `ClientDied`."""
 
+    async def suspend(self) -> bool:
+        """Stops its processes, but not the guard, and hands their memory back as far as this host allows. True when it
+        is asleep: it answers nothing, and TERM does not end it. False when `wake` came meanwhile or a process could not
+        be stopped; it runs on then, as it does when this is cancelled. Takes about a quarter of a second; where many
+        are suspended at once, they wait for each other. Not to be called again before it has returned."""
+
+    def wake(self) -> None:
+        """Continues what `suspend` has stopped, or ends the one that is under way. Does nothing while it is awake.
+        Takes microseconds; the process needs about a fifth of a second to be itself again."""
+
     def measure(self, table: ProcessTable) -> Measure:
         """What its processes use now; no processes when there is nothing to measure. `table` knows those of this
         machine. Called in a thread."""

@@ -201,12 +201,14 @@ class Measure:
     processes: int = 0
     cpu_seconds: float = 0.0
     """User and system time used so far."""
+    swap_bytes: int = 0
+    """What of its memory stands in swap, before compression; not a part of `memory_bytes`."""
 
 
 class ProcessTable:
     """Who is whose child on this machine: read once, for the measurement of many trees. Blocking: use it in a thread.
 
-    Reading PSS costs about 1 ms per process, RSS 18 µs.
+    Reading PSS costs about 1 ms per process, RSS 18 µs. Neither touches a page of it: what is in swap stays there.
     """
 
     def __init__(self) -> None:
@@ -216,23 +218,26 @@ class ProcessTable:
 
     def measure(self, root: int) -> Measure:
         """The tree below and with that pid; nothing for 0, which is no process."""
-        memory, count, cpu = 0, 0, 0.0
+        memory, count, cpu, swap = 0, 0, 0.0, 0
         pending = [root] if root else []
         while pending:
             pid = pending.pop()
             pending.extend(self._children.get(pid, ()))
             with contextlib.suppress(*LOST):
                 process = psutil.Process(pid)
-                memory += _memory_of(process)
+                resident, swapped = _memory_of(process)
+                memory += resident
+                swap += swapped
                 times = process.cpu_times()
                 cpu += times.user + times.system
                 count += 1
-        return Measure(memory, count, cpu)
+        return Measure(memory, count, cpu, swap)
 
 
-def _memory_of(process: psutil.Process) -> int:
+def _memory_of(process: psutil.Process) -> tuple[int, int]:
+    """Bytes that are resident and in swap."""
     try:
         full = process.memory_full_info()
-        return int(getattr(full, "pss", 0) or full.rss)
+        return int(getattr(full, "pss", 0) or full.rss), int(getattr(full, "swap", 0))
     except psutil.AccessDenied:
-        return int(process.memory_info().rss)
+        return int(process.memory_info().rss), 0

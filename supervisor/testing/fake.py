@@ -11,7 +11,8 @@ share (the conversations on disk) and remembers every rule that was broken, so t
         print(await ticket.outcome(), world.violations)
 
 It behaves as the bundled CLI was measured to. A process that hangs answers nothing, an interrupt neither, and only
-KILL ends it; one that died refuses an interrupt at once; a question goes with an interrupt and with its client.
+KILL ends it, as one that sleeps; one that died refuses an interrupt at once; a question goes with an interrupt and with
+its client.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
@@ -114,6 +116,8 @@ class FakeWorld:
     """The MCP servers of every process, as they are now."""
     expected_bytes: int = 1024**2
     """What one client is expected to use, before any was measured."""
+    can_suspend: bool = True
+    """Its processes can be stopped."""
     starting: int = 0
     most_starting: int = 0
     """The most connects that were under way at once."""
@@ -190,7 +194,18 @@ class FakeConnection:
         self.is_hanging = False
         """Answers nothing any more, as a stopped process. Only KILL ends it."""
         self.memory_bytes = world.expected_bytes
-        """What the census finds while it is alive."""
+        """What the census finds while it is alive and awake; asleep, a tenth of it, and the rest in swap."""
+        self.is_asleep = False
+        """Its processes are stopped: it reads and says nothing, and only KILL ends it."""
+        self.is_stuck_asleep = False
+        """`wake` has no effect on it."""
+        self.suspensions = 0
+        """How often it was put to sleep."""
+        self._is_stopping = False
+        self._woken = anyio.Event()
+        """It was woken, or has ended."""
+        self._unread: list[Callable[[], None]] = []
+        """Takes up what was written while it slept."""
         self.interrupts = 0
         self.context_tokens = 0
         """Of its conversation; the model takes 1,000."""
@@ -204,7 +219,7 @@ class FakeConnection:
         """Processes of its tree that outlive even KILL, as one does that waits for a dead disk."""
         self.may_be_overtaken = False
         """A prompt that is written while it runs a turn of its own is no violation: the test has made them cross."""
-        self._is_awake = False
+        self._has_begun = False
         """It runs a turn that it has begun by itself."""
         self._queued: tuple[str, str] | None = None
         """A prompt, text and id, that was written meanwhile."""
@@ -241,7 +256,7 @@ class FakeConnection:
 
     @property
     def is_in_turn(self) -> bool:
-        return bool(self._uuid) or self._is_awake
+        return bool(self._uuid) or self._has_begun
 
     @property
     def questions(self) -> int:
@@ -265,6 +280,8 @@ class FakeConnection:
 
     def tell(self, event: ClientEvent | ClientDied) -> None:
         """Writes to the pipe, whether it is still read or not."""
+        if self.is_asleep:
+            self._accuse("spoke while it was stopped")
         if isinstance(event, TextDelta | TextBlock | ToolStarted):
             self.world.judged[self.launch.session_uuid] = len(self.remembers)
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -305,9 +322,9 @@ class FakeConnection:
             self.tell(TextBlock(structured))
         self._finish(text=whole, rests=rests, structured=structured)
 
-    def wake(self, why: str = "") -> None:
+    def begin_own(self, why: str = "") -> None:
         """Begins a turn by itself, as after a timer or the end of a background task."""
-        self._is_awake = True
+        self._has_begun = True
         if why:
             self.tell(Prodded(why))
         self.tell(Woke())
@@ -318,7 +335,7 @@ class FakeConnection:
         if text:
             self.tell(TextDelta(text))
             self.tell(TextBlock(text))
-        self._is_awake = False
+        self._has_begun = False
         self._cost += self.price
         reason = "aborted_streaming" if was_aborted else "completed"
         usage = Usage(10, len(text) // 4 + 1, 0, self._cost)
@@ -331,7 +348,7 @@ class FakeConnection:
 
     def merge(self) -> None:
         """Takes the prompt that was written meanwhile into its own turn: one Result for both."""
-        self._is_awake = False
+        self._has_begun = False
         self._take_up_queued()
 
     def _take_up_queued(self) -> None:
@@ -422,7 +439,7 @@ class FakeConnection:
     def _take(self, text: str, uuid: str) -> None:
         if not self.is_alive:
             raise ClientDied("Cannot write to terminated process")
-        if self._uuid or (self._is_awake and not self.may_be_overtaken):
+        if self._uuid or (self._has_begun and not self.may_be_overtaken):
             self._accuse(f"was given {text!r} in a running turn")
         if uuid in self._uuids_seen:
             self._accuse(f"was given {text!r} with an id used before: the process drops it without a word")
@@ -432,14 +449,24 @@ class FakeConnection:
         self.world.transcripts.setdefault(self.launch.session_uuid, []).append(text)
         self.world.transcript_uuids.setdefault(self.launch.session_uuid, []).append(uuid)
         self.world.written.append(Written(self.launch.client_id, self.launch.session_uuid, text))
-        if self._is_awake:
+        if self._has_begun:
             self._queued = (text, uuid)
             return
         self._uuid = uuid
         if not self.is_hanging:
-            self.tell(Woke())
-            self.tell(Requested((uuid,)))
-            self.world.on_prompt(self, text)
+            self._read_soon(partial(self._begin, text, uuid))
+
+    def _read_soon(self, take_up: Callable[[], None]) -> None:
+        """At once, unless it sleeps."""
+        if self.is_asleep:
+            self._unread.append(take_up)
+        else:
+            take_up()
+
+    def _begin(self, text: str, uuid: str) -> None:
+        self.tell(Woke())
+        self.tell(Requested((uuid,)))
+        self.world.on_prompt(self, text)
 
     async def command(self, text: str, uuid: str) -> None:
         if not self.is_alive:
@@ -448,32 +475,68 @@ class FakeConnection:
             self._accuse(f"was given {text!r} in a running turn")
         self._uuid = uuid
         self.commands.append(text)
+        self._read_soon(partial(self._begin_command, text))
+
+    def _begin_command(self, text: str) -> None:
         self.tell(Woke())
         self.world.on_command(self, text)
 
     async def interrupt(self) -> None:
         self.interrupts += 1
         self._is_interrupted = True
-        if self.is_hanging:
-            await self._ended.wait()
+        await self._listens()
         if not self.is_alive:
             raise ClientDied("Cannot write to terminated process")
         self._lose_questions()
-        if self._is_awake:
+        if self._has_begun:
             self.finish_own(was_aborted=True)
         elif self.is_in_turn:
             self._said = []
             self._finish(text="", error="interrupted", was_aborted=True)
 
     async def ping(self) -> tuple[Server, ...]:
-        if self.is_hanging:
-            await anyio.sleep_forever()
+        await self._listens()
         if not self.is_alive:
             raise ClientDied("Cannot write to terminated process")
         return self.world.servers
 
+    async def suspend(self) -> bool:
+        if self._uuid or self._has_begun:
+            self._accuse("was stopped in a running turn")
+        self._is_stopping = True
+        try:
+            await anyio.lowlevel.checkpoint()
+            if not (self._is_stopping and self.is_alive and self.world.can_suspend):
+                return False
+        finally:
+            self._is_stopping = False
+        self.is_asleep, self._woken = True, anyio.Event()
+        self.suspensions += 1
+        return True
+
+    def wake(self) -> None:
+        self._is_stopping = False
+        if not self.is_asleep or self.is_stuck_asleep:
+            return
+        self.is_asleep = False
+        self._woken.set()
+        unread, self._unread = self._unread, []
+        for take_up in unread:
+            if self.is_alive and not self.is_hanging:
+                take_up()
+
+    async def _listens(self) -> None:
+        """Returns when it reads what is written to it, or has ended."""
+        if self.is_hanging:
+            await self._ended.wait()
+        while self.is_asleep and self.is_alive:
+            await self._woken.wait()
+
     def measure(self, table: ProcessTable) -> Measure:
-        return Measure(self.memory_bytes, 1, 0.0) if self.is_alive else Measure()
+        if not self.is_alive:
+            return Measure()
+        resident = self.memory_bytes // 10 if self.is_asleep else self.memory_bytes
+        return Measure(resident, 1, 0.0, self.memory_bytes - resident)
 
     def tree(self) -> FakeTree:
         return FakeTree(self)
@@ -484,14 +547,14 @@ class FakeConnection:
         if self.is_alive and not self._was_looked_at:
             self._accuse("was disconnected without a look at its process tree")
         self._lose_questions()
-        if self.is_alive and (self.survives_terminate or self.is_hanging):
+        if self.is_alive and (self.survives_terminate or self.is_hanging or self.is_asleep):
             await self._ended.wait()
         self._leave()
         self._in.close()
         self._out.close()
 
     def terminate(self) -> None:
-        if not (self.survives_terminate or self.is_hanging):
+        if not (self.survives_terminate or self.is_hanging or self.is_asleep):
             self._leave()
 
     def kill(self) -> None:
@@ -538,8 +601,9 @@ class FakeConnection:
         self._end()
 
     def _end(self) -> None:
-        self.is_alive = False
+        self.is_alive = self.is_asleep = False
         self._ended.set()
+        self._woken.set()
 
     def _finish(
         self,

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_it_can_be_interrupted(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene:
-        scene.agent.wake()
+        scene.agent.begin_own()
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
         assert await scene.supervisor.interrupt(scene.key)
         await until(lambda: len(scene.outcomes) == 2)
@@ -43,7 +43,7 @@ async def test_withdrawing_a_prompt_that_waits_behind_it_stops_both(start: Start
     """An interrupt does not reach what is queued in the CLI: it is sent again when that is picked up."""
     async with settled(start, world) as scene:
         ticket = await overtaken(scene)
-        scene.agent.wake()
+        scene.agent.begin_own()
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
         await scene.supervisor.withdraw(ticket.turn_id)
         outcome = await ticket.outcome()
@@ -55,7 +55,7 @@ async def test_withdrawing_a_prompt_that_waits_behind_it_stops_both(start: Start
 async def test_a_prompt_interrupted_before_it_could_be_written_never_is(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene:
         scene.agent.tell(Woke())
-        scene.agent._is_awake = True
+        scene.agent._has_begun = True
         await anyio.wait_all_tasks_blocked()
         ticket = await scene.supervisor.submit(PROMPT)
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].turn_id == ticket.turn_id)
@@ -70,7 +70,7 @@ async def test_a_prompt_interrupted_before_it_could_be_written_never_is(start: S
 async def test_its_clients_death_ends_it_as_a_failure(start: Start, world: FakeWorld, has_prompt: bool) -> None:
     async with settled(start, world) as scene:
         ticket = await overtaken(scene) if has_prompt else None
-        scene.agent.wake()
+        scene.agent.begin_own()
         scene.agent.tell(TextBlock("half"))
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
         scene.agent.die()
@@ -88,7 +88,7 @@ async def test_it_is_interrupted_when_the_supervisor_stops_and_offered_to_nobody
     start: Start, world: FakeWorld
 ) -> None:
     async with settled(start, world) as scene:
-        scene.agent.wake()
+        scene.agent.begin_own()
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
     assert scene.agent.interrupts == 1
     async with start() as supervisor:
@@ -122,9 +122,9 @@ async def test_one_without_an_idle_sign_after_it_is_over_all_the_same(
     async with settled(start, world) as scene:
         monkeypatch.setattr(attribution, "REST", 0.05)
         for text in ("woken", "woken again"):
-            scene.agent.wake()
+            scene.agent.begin_own()
             await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
-            scene.agent._is_awake = False
+            scene.agent._has_begun = False
             usage = Usage(10, 1, 0, scene.agent._cost)
             scene.agent.tell(Result(None, text, False, False, "completed", "", None, usage, is_own=False))
             await until(lambda: scene.supervisor.view.snapshot().sessions[0].state is SessionState.IDLE)

@@ -104,7 +104,7 @@ async def test_a_turn_begins_when_the_one_that_the_agent_began_by_itself_has_end
         await until_written(held, "one")
         held.connections[0].reply("done")
         await ticket.outcome()
-        held.connections[0].wake("a timer")
+        held.connections[0].begin_own("a timer")
         await until(lambda: supervisor.view.snapshot().sessions[0].is_self_begun)
         await (await supervisor.submit(Prompt("desk", "two", user="ana"))).accepted()
         await anyio.wait_all_tasks_blocked()

@@ -112,7 +112,7 @@ async def test_a_mistake_about_a_turn_of_its_own_ends_that_client_alone(
         assert await is_well(supervisor, "ana")
         (connection,) = world.connections
         fault = Fault(monkeypatch, Turns, name)
-        connection.wake()
+        connection.begin_own()
         connection.tell(TextDelta("by myself"))
         connection.finish_own("by myself")
         await until(lambda: not fault.times and not connection.is_alive)

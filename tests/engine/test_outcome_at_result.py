@@ -136,7 +136,7 @@ async def test_what_is_said_after_a_result_belongs_to_no_turn_and_the_next_begun
         scene.agent.tell(TextBlock("late"))
         await anyio.wait_all_tasks_blocked()
         assert not (await scene.supervisor.snapshot()).sessions[0].turn_id
-        scene.agent._is_awake = True
+        scene.agent._has_begun = True
         scene.agent.tell(Requested())
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
         assert (await scene.supervisor.snapshot()).clients[0].state is SlotState.BUSY

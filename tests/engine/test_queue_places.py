@@ -44,7 +44,7 @@ async def test_a_client_is_idle_from_the_end_of_its_own_turn_on(
             await (await desk.submit(Prompt("desk", f"of {user}", user=user))).outcome()
         connection = world.holder_of("of ana")
         turned.seconds += 1
-        connection.wake("a timer")
+        connection.begin_own("a timer")
         connection.finish_own("woken")
         talk = await desk.conversation(ANA)
         await until(lambda: desk.view.snapshot().instances[0].active_sessions == 0 and talk.entries[-2:])

@@ -77,7 +77,7 @@ async def settled(start: Start, world: FakeWorld, **host: object) -> AsyncIterat
 async def overtaken(scene: Scene) -> Ticket:
     """A prompt is written in the moment in which the agent begins by itself: neither has heard of the other."""
     scene.agent.may_be_overtaken = True
-    scene.agent._is_awake = True
+    scene.agent._has_begun = True
     ticket = await scene.supervisor.submit(PROMPT)
     await until(lambda: scene.agent._queued)
     return ticket
@@ -86,7 +86,7 @@ async def overtaken(scene: Scene) -> Ticket:
 async def test_its_words_and_costs_are_those_of_a_turn_of_its_own(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene:
         before = (await scene.supervisor.snapshot()).sessions[0]
-        scene.agent.wake("a background task has ended: build")
+        scene.agent.begin_own("a background task has ended: build")
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
         row = (await scene.supervisor.snapshot()).sessions[0]
         assert (row.state, (await scene.supervisor.snapshot()).clients[0].state) == (SessionState.WORKING, "busy")
@@ -105,7 +105,7 @@ async def test_its_words_and_costs_are_those_of_a_turn_of_its_own(start: Start, 
 
 async def test_a_prompt_waits_until_it_is_over_and_says_why(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene:
-        scene.agent.wake()
+        scene.agent.begin_own()
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
         ticket = await scene.supervisor.submit(PROMPT)
         await ticket.accepted()
@@ -123,7 +123,7 @@ async def test_a_prompt_is_not_written_to_an_agent_that_has_woken(start: Start, 
     """It is known to be awake 20 ms before it is known what for."""
     async with settled(start, world) as scene:
         scene.agent.tell(Woke())
-        scene.agent._is_awake = True
+        scene.agent._has_begun = True
         await anyio.wait_all_tasks_blocked()
         ticket = await scene.supervisor.submit(PROMPT)
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].turn_id == ticket.turn_id)
@@ -141,7 +141,7 @@ async def test_what_comes_before_a_written_prompt_is_picked_up_is_not_its_answer
 ) -> None:
     async with settled(start, world) as scene:
         ticket = await overtaken(scene)
-        scene.agent.wake("a background task has ended")
+        scene.agent.begin_own("a background task has ended")
         scene.agent.tell(ToolStarted("t1", "Bash", "ls", "ls"))
         scene.agent.tell(ToolEnded("t1", "files", False))
         scene.agent.tell(Retrying(1, 2, 0.1, 529, "overloaded"))
@@ -163,7 +163,7 @@ async def test_what_comes_before_a_written_prompt_is_picked_up_is_not_its_answer
 async def test_a_merged_turn_ends_where_the_prompt_is_picked_up(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene:
         ticket = await overtaken(scene)
-        scene.agent.wake()
+        scene.agent.begin_own()
         scene.agent.tell(TextDelta("own words"))
         scene.agent.tell(TextBlock("own words"))
         scene.agent.merge()
@@ -198,7 +198,7 @@ async def test_the_words_are_its_own_whatever_sign_of_it_comes_first(
 async def test_one_follows_another_and_each_is_a_turn(start: Start, world: FakeWorld, rests: bool) -> None:
     async with settled(start, world) as scene:
         for text in ("one", "two"):
-            scene.agent.wake()
+            scene.agent.begin_own()
             scene.agent.tell(TextBlock(text))
             scene.agent._cost += 0.001
             usage = Usage(1, 1, 0, scene.agent._cost)
@@ -206,7 +206,7 @@ async def test_one_follows_another_and_each_is_a_turn(start: Start, world: FakeW
             if rests:
                 scene.agent.tell(Rested())
         scene.agent.tell(Rested())
-        scene.agent._is_awake = False
+        scene.agent._has_begun = False
         await until(lambda: len(scene.outcomes) == 3)
         assert [one.text for _, one in scene.outcomes[1:]] == ["one", "two"]  # type: ignore[attr-defined]
 
@@ -233,7 +233,7 @@ async def test_its_client_is_neither_evicted_nor_hibernated(
         await until(lambda: world.written)
         agent = world.live[0]
         agent.reply("ok")
-        agent.wake()
+        agent.begin_own()
         await first.outcome()
         await until(lambda: supervisor.view.snapshot().sessions[0].is_self_begun)
         with pytest.raises(Refused):
@@ -254,7 +254,7 @@ async def test_its_client_is_neither_evicted_nor_hibernated(
 
 async def test_its_questions_are_asked_in_its_name(start: Start, world: FakeWorld) -> None:
     async with settled(start, world) as scene, anyio.create_task_group() as group:
-        scene.agent.wake()
+        scene.agent.begin_own()
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].is_self_begun)
         group.start_soon(scene.agent.ask, ToolRequest("Bash", {"command": "ls"}))
         await until(lambda: scene.supervisor.view.snapshot().questions)
@@ -272,7 +272,7 @@ async def test_a_spare_that_begins_by_itself_is_ended(
     async with start(make_template(pool={"spares": 1})) as supervisor:
         await until(lambda: supervisor.view.snapshot().instances[0].pool.spare == 1)
         spare = world.live[0]
-        spare.wake()
+        spare.begin_own()
         await until(lambda: not spare.is_alive)
 
 
@@ -284,7 +284,7 @@ async def test_no_caller_may_send_in_the_agents_name(start: Start) -> None:
 
 async def test_it_stands_in_the_journal_with_its_outcome(start: Start, world: FakeWorld, tmp_path: Path) -> None:
     async with settled(start, world) as scene:
-        scene.agent.wake()
+        scene.agent.begin_own()
         scene.agent.finish_own("own words")
         await until(lambda: len(scene.outcomes) == 2)
         log = scene.supervisor._host.log

@@ -1,0 +1,151 @@
+"""A process tree that is stopped and continued by signals, without any of it noticing.
+
+Parents are stopped before their children and continued after them. A parent that runs while a child stops is told of
+it: a shell with job control takes its command for suspended and goes on with the next one. One that is stopped itself
+never learns of it, because that word is taken back when the child is continued.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+
+import anyio
+import anyio.to_thread
+import psutil
+from anyio.lowlevel import RunVar
+
+from supervisor.process.process_tree import LOST, is_guard, list_tree
+
+WITHIN = 1.0
+"""Seconds for a whole tree to stop. It takes milliseconds, unless a process waits for a disk that does not answer."""
+POLL = 0.001
+"""Seconds between two looks at a process that should be stopping."""
+
+AT_ONCE = 1
+"""How many trees of this process are stopped at the same time: handing memory back takes a core for a moment."""
+
+_AT_REST = frozenset("TtZXx")
+"""States of a thread that runs no more: stopped, by a tracer too, or dead."""
+
+_turn = RunVar[anyio.CapacityLimiter]("turns of suspensions")
+
+
+class Suspension:
+    """One stopping of a tree. `wake` may come at any time and from any thread, and ends it for good."""
+
+    def __init__(self, root: psutil.Process | None) -> None:
+        """A guard as the root stays awake: it must hear of the supervisor's death."""
+        self._root = root
+        self._lock = threading.Lock()
+        """Held while a process is stopped, so that `wake` misses none."""
+        self._stopped: list[psutil.Process] = []
+        """By this suspension, oldest first. What was stopped before is left to what has stopped it."""
+        self._seen: set[psutil.Process] = set()
+        self._is_over = False
+
+    @property
+    def is_over(self) -> bool:
+        """It was woken, or could not be stopped: its processes are to be left alone."""
+        return self._is_over
+
+    @property
+    def pids(self) -> list[int]:
+        """Of what it has stopped."""
+        return [process.pid for process in self._stopped]
+
+    async def run(self) -> bool:
+        """`stop` in a thread. Cancelled, it is as if it had been woken."""
+        try:
+            return await anyio.to_thread.run_sync(self.stop, abandon_on_cancel=True, limiter=_turns())
+        except BaseException:
+            self.wake()
+            raise
+
+    def stop(self) -> bool:
+        """Returns when nothing of the tree runs. False, and all of it runs on, when `wake` came meanwhile, when there
+        is nothing to stop, or when a process did not stop in time. Blocking."""
+        if self._stop_all():
+            return True
+        self.wake()
+        return False
+
+    def wake(self) -> None:
+        """Continues what was stopped; does nothing the second time. Microseconds."""
+        with self._lock:
+            self._is_over = True
+            stopped, self._stopped = self._stopped, []
+        for process in reversed(stopped):
+            # A stopped parent reaps no child: until it is continued, the pid belongs to the process that was stopped.
+            with contextlib.suppress(OSError):
+                os.kill(process.pid, signal.SIGCONT)
+
+    def _stop_all(self) -> bool:
+        deadline = time.monotonic() + WITHIN
+        # Until a listing brings nothing new: what a process had started before it stopped is stopped next.
+        while fresh := [process for process in self._list() if process not in self._seen]:
+            for process in fresh:
+                if not (self._stop(process) and self._await_stop(process, deadline)):
+                    return False
+        return bool(self._stopped) and not self._is_over
+
+    def _list(self) -> list[psutil.Process]:
+        """Parents first."""
+        found = list_tree(self._root) if self._root is not None else []
+        return found[1:] if found and is_guard(found[0]) else found
+
+    def _stop(self, process: psutil.Process) -> bool:
+        """False when that is not to be or cannot be done. One that has ended meanwhile is as good as stopped."""
+        self._seen.add(process)
+        with self._lock:
+            if self._is_over:
+                return False
+            try:
+                if process.status() != psutil.STATUS_STOPPED:
+                    process.suspend()
+                    self._stopped.append(process)
+            except psutil.AccessDenied:  # another user's
+                return False
+            except LOST:
+                pass
+        return True
+
+    def _await_stop(self, process: psutil.Process, deadline: float) -> bool:
+        """Its children are stopped when it is: not before. False when that takes too long or is not wanted any more."""
+        while not _has_stopped(process):
+            if self._is_over or time.monotonic() > deadline:
+                return False
+            time.sleep(POLL)
+        return time.monotonic() <= deadline
+
+
+def _has_stopped(process: psutil.Process) -> bool:
+    """No thread of it runs any more; also when it has ended."""
+    try:
+        if not sys.platform.startswith("linux"):
+            return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+        tasks = f"/proc/{process.pid}/task"
+        return all(_state_of(f"{tasks}/{thread}/stat") in _AT_REST for thread in os.listdir(tasks))
+    except LOST:
+        return not process.is_running()
+
+
+def _state_of(stat: str) -> str:
+    try:
+        with open(stat, encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except OSError:  # the thread has ended
+        return "X"
+
+
+def _turns() -> anyio.CapacityLimiter:
+    """One for each loop."""
+    try:
+        return _turn.get()
+    except LookupError:
+        _turn.set(limiter := anyio.CapacityLimiter(AT_ONCE))
+        return limiter

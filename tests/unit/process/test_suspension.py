@@ -1,0 +1,202 @@
+"""Real process trees that are stopped and continued: all of each, whatever it does meanwhile, and the guard never."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from supervisor.journal import ClientRecord
+from supervisor.process import guard, suspension
+from supervisor.process.process_tree import Tree, is_alive, list_tree
+from supervisor.process.suspension import Suspension
+from supervisor.recovery.orphans import end_orphans
+from tests.waiting import until, until_sync
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no guard")
+
+GUARD = [sys.executable, "-I", "-S", guard.__file__]
+FAMILY = "echo ready; setsid sh -c 'sleep 300 & sleep 300' & sleep 300 & cat"
+"""A shell, a child in a session of its own with two children, a child, and one that echoes."""
+
+
+@contextmanager
+def guarded(*command: str, mark: str = "") -> Iterator[subprocess.Popen[str]]:
+    """What runs below a guard, once it has said something; nothing of it is left afterwards."""
+    with subprocess.Popen(
+        [*GUARD, *command],
+        env={"PATH": os.environ["PATH"], guard.SUPERVISOR: str(os.getpid()), guard.MARK: mark},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline()
+            yield process
+        finally:
+            process.send_signal(guard.END_NOW)
+            process.wait(20)
+
+
+@pytest.fixture
+def family() -> Iterator[subprocess.Popen[str]]:
+    with guarded("/bin/sh", "-c", FAMILY) as process:
+        until_sync(lambda: len(below(process)) == 6)
+        yield process
+
+
+def below(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return list_tree(psutil.Process(process.pid))[1:]
+
+
+def states(processes: list[psutil.Process]) -> set[str]:
+    return {process.status() for process in processes}
+
+
+def test_everything_below_the_guard_stops_and_goes_on(family: subprocess.Popen[str]) -> None:
+    assert family.stdin is not None
+    assert family.stdout is not None
+    asleep = Suspension(psutil.Process(family.pid))
+    assert asleep.stop()
+    assert states(below(family)) == {psutil.STATUS_STOPPED}
+    assert psutil.Process(family.pid).status() != psutil.STATUS_STOPPED
+    family.stdin.write("kept\n")
+    family.stdin.flush()
+    asleep.wake()
+    assert family.stdout.readline() == "kept\n", "what was written meanwhile is read on waking"
+    until_sync(lambda: psutil.STATUS_STOPPED not in states(below(family)))
+
+
+def test_what_was_stopped_before_is_left_stopped(family: subprocess.Popen[str]) -> None:
+    stopped = next(process for process in below(family) if process.name() == "cat")
+    stopped.suspend()
+    asleep = Suspension(psutil.Process(family.pid))
+    assert asleep.stop()
+    asleep.wake()
+    until_sync(lambda: sum(one.status() == psutil.STATUS_STOPPED for one in below(family)) == 1)
+    assert stopped.status() == psutil.STATUS_STOPPED
+
+
+def test_a_shell_with_job_control_does_not_take_its_command_for_suspended() -> None:
+    script = "set -m; echo ready; read line; sleep 0.2; echo $?; read line"
+    with guarded("/bin/bash", "-c", script) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        until_sync(lambda: "sleep" in [one.name() for one in below(process)])
+        asleep = Suspension(psutil.Process(process.pid))
+        assert asleep.stop()
+        asleep.wake()
+        assert process.stdout.readline() == "0\n"
+
+
+def test_one_that_starts_others_all_the_time_is_stopped_with_all_of_them() -> None:
+    forks = (
+        "import os, time\n"
+        "print('ready', flush=True)\n"
+        "os.fork()\n"
+        "while True:\n"
+        "    if os.fork() == 0:\n"
+        "        time.sleep(0.05)\n"
+        "        os._exit(0)\n"
+        "    while os.waitpid(-1, os.WNOHANG)[0]: pass\n"
+        "    time.sleep(0.001)\n"
+    )
+    with guarded(sys.executable, "-I", "-S", "-c", forks) as process:
+        for _ in range(8):
+            asleep = Suspension(psutil.Process(process.pid))
+            assert asleep.stop()
+            assert states(below(process)) <= {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+            before = {one.pid for one in below(process)}
+            assert before == {one.pid for one in below(process)}, "nothing is started any more"
+            asleep.wake()
+
+
+@pytest.mark.parametrize("before", range(6))
+def test_a_wake_while_it_is_being_stopped_leaves_nothing_stopped(
+    before: int, family: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another thread, after each number of processes that have been stopped."""
+    asleep = Suspension(psutil.Process(family.pid))
+    real, seen = suspension._has_stopped, []
+
+    def has_stopped(process: psutil.Process) -> bool:
+        if len(seen) == before:
+            waker = threading.Thread(target=asleep.wake)
+            waker.start()
+            waker.join(20)
+        seen.append(process)
+        return real(process)
+
+    monkeypatch.setattr(suspension, "_has_stopped", has_stopped)
+    assert not asleep.stop()
+    until_sync(lambda: psutil.STATUS_STOPPED not in states(below(family)))
+    assert not asleep.stop(), "it is over for good"
+    assert psutil.STATUS_STOPPED not in states(below(family))
+
+
+def test_one_that_cannot_be_stopped_lets_all_of_them_run_on(
+    family: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = below(family)[-1]
+    monkeypatch.setattr(suspension, "WITHIN", 0.05)
+    real = suspension._has_stopped
+    monkeypatch.setattr(suspension, "_has_stopped", lambda process: process != last and real(process))
+    assert not Suspension(psutil.Process(family.pid)).stop()
+    until_sync(lambda: psutil.STATUS_STOPPED not in states(below(family)))
+
+
+def test_there_is_nothing_to_stop_in_a_tree_that_has_gone() -> None:
+    with guarded("/bin/sh", "-c", "echo ready") as process:
+        gone = psutil.Process(process.pid)
+        process.wait(20)
+    assert not Suspension(gone).stop()
+    assert not Suspension(None).stop()
+
+
+def test_a_stopped_tree_ends_with_its_guard_told_to_end_at_once(family: subprocess.Popen[str]) -> None:
+    """As the kernel tells it when the supervisor dies."""
+    tree = below(family)
+    assert Suspension(psutil.Process(family.pid)).stop()
+    family.send_signal(guard.END_NOW)
+    assert family.wait(20) == -signal.SIGKILL
+    assert not [one for one in tree if is_alive(one)]
+
+
+def test_a_stopped_tree_ends_with_its_cli(family: subprocess.Popen[str]) -> None:
+    """Killed from outside: the guard ends what is left, stopped or not."""
+    tree = below(family)
+    assert Suspension(psutil.Process(family.pid)).stop()
+    tree[0].kill()
+    assert family.wait(20) == -signal.SIGKILL
+    assert not [one for one in tree if is_alive(one)]
+
+
+@pytest.mark.anyio
+async def test_a_stopped_tree_can_be_killed(family: subprocess.Popen[str]) -> None:
+    tree = Tree(psutil.Process(family.pid), "")
+    tree.look()
+    assert Suspension(psutil.Process(family.pid)).stop()
+    tree.kill()
+    assert await tree.emptied(20)
+    assert family.wait(20) == -signal.SIGKILL
+
+
+@pytest.mark.anyio
+async def test_stopped_orphans_are_found_and_ended() -> None:
+    with guarded("/bin/sh", "-c", FAMILY, mark="run:desk-1") as process:
+        until_sync(lambda: len(below(process)) == 6)
+        tree = below(process)
+        assert Suspension(psutil.Process(process.pid)).stop()
+        record = ClientRecord("desk-1", "run:desk-1", tree[0].pid, tree[0].create_time(), "", None)
+        assert await end_orphans([record]) == (7, 0)
+        await until(lambda: not [one for one in tree if is_alive(one)])
