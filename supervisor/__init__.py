@@ -66,10 +66,12 @@ if TYPE_CHECKING:
     from supervisor.api.events import ActionTaken as ActionTaken
     from supervisor.api.events import ApprovalLost as ApprovalLost
     from supervisor.api.events import BudgetNeared as BudgetNeared
+    from supervisor.api.events import ClientDormant as ClientDormant
     from supervisor.api.events import ClientEnding as ClientEnding
     from supervisor.api.events import ClientFailed as ClientFailed
     from supervisor.api.events import ClientGone as ClientGone
     from supervisor.api.events import ClientStarted as ClientStarted
+    from supervisor.api.events import ClientWoken as ClientWoken
     from supervisor.api.events import ContextLost as ContextLost
     from supervisor.api.events import EngineFailed as EngineFailed
     from supervisor.api.events import Event as Event

@@ -52,7 +52,7 @@ class TurnStarted(Event):
     waited: float
     """Seconds from submit to start."""
     acquisition: str
-    """`hot`, `spare` or `cold`."""
+    """`hot`, `dormant` (its session's own client, asleep), `spare` or `cold`."""
     provider: str = ""
     """That it runs with."""
     model: str = ""
@@ -126,6 +126,26 @@ class ClientStarted(Event):
     pid: int
     seconds: float
     how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientDormant(Event):
+    """Its processes are stopped, and their memory was handed back as far as the host allows."""
+
+    before: int
+    """Bytes of its process tree, as measured last before that."""
+    after: int
+    """Bytes, measured at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientWoken(Event):
+    """It has given a sign of life after it was woken."""
+
+    slept: float
+    """Seconds from being put to sleep to being woken."""
+    seconds: float
+    """From being woken to that sign."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,6 +145,12 @@ class ClientRow:
     """The same; empty for the template's."""
     is_outdated: bool = False
     """It runs an earlier version of its template, until its next idle boundary."""
+    dormant_since: float | None = None
+    """Unix seconds; None while it is not dormant."""
+    swap_bytes: int = 0
+    """Of its process tree, as last measured."""
+    awake_bytes: int = 0
+    """What it used when it was put to sleep last; 0 when it never was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +161,13 @@ class PoolStatistics:
     starting: int = 0
     spare: int = 0
     idle: int = 0
+    """Of a session, connected and not asleep."""
     busy: int = 0
     asking: int = 0
     closing: int = 0
+    dormant: int = 0
+    """Asleep, spares included."""
+    waking: int = 0
     max_clients: int = 0
     hot: int = 0
     """Turns that began on their session's own warm client."""
@@ -165,6 +175,8 @@ class PoolStatistics:
     """Turns that began on a spare."""
     cold: int = 0
     """Turns that had to wait for a process to start."""
+    woken: int = 0
+    """Turns that woke their session's own client."""
     evictions: int = 0
     crashes: int = 0
     failures: tuple[tuple[FailureKind, int], ...] = ()
@@ -178,17 +190,19 @@ class PoolStatistics:
 
     @property
     def total(self) -> int:
-        return self.reserved + self.starting + self.spare + self.idle + self.busy + self.asking + self.closing
+        awake = self.reserved + self.starting + self.spare + self.idle + self.busy + self.asking + self.closing
+        return awake + self.dormant + self.waking
 
     @property
     def active(self) -> int:
-        return self.busy + self.asking
+        """With a turn, or about to have one."""
+        return self.busy + self.asking + self.waking
 
     @property
     def hit_rate(self) -> float | None:
-        """Share of turns that began on a warm process; None before the first."""
-        turns = self.hot + self.adopted + self.cold
-        return (self.hot + self.adopted) / turns if turns else None
+        """Share of turns that began on a process that was there, asleep or not; None before the first."""
+        warm = self.hot + self.adopted + self.woken
+        return warm / (warm + self.cold) if warm + self.cold else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +298,12 @@ class HostRow:
     """Clients there may be at most, over all instances."""
     agent_ttl: float = 3600.0
     """Seconds that any client may be idle."""
+    dormant: int = 0
+    """Clients that sleep, over all instances."""
+    swap_bytes: int = 0
+    """That clients have in swap."""
+    swap_budget: int = 0
+    """Bytes that clients may have in swap; above it those that have slept longest are ended. 0 without swap."""
 
 
 @dataclass(frozen=True, slots=True)

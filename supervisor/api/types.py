@@ -110,6 +110,8 @@ class WhyWaiting(StrEnum):
     """The journal cannot be written: what cannot be recorded is not begun."""
     STARTING = "starting"
     """A client is being started for this turn."""
+    WAKING = "waking"
+    """Its client sleeps, and as many as may wake at once do."""
     QUESTION = "question"
     """The session's running turn waits for a human answer."""
     BUDGET = "budget"
@@ -117,7 +119,8 @@ class WhyWaiting(StrEnum):
 
 
 class SlotState(StrEnum):
-    """The life of one place in a pool. It only ever moves forward, except READY ⇄ BUSY ⇄ ASKING."""
+    """The life of one place in a pool. It only ever moves forward, except READY ⇄ BUSY ⇄ ASKING, and READY → DORMANT →
+    WAKING → READY or BUSY."""
 
     RESERVED = "reserved"
     """Counted against the pool; its process has not been started yet."""
@@ -125,6 +128,10 @@ class SlotState(StrEnum):
     """The process is being started and initialised."""
     READY = "ready"
     """Connected and idle: a spare when it has no session, a warm client when it has one."""
+    DORMANT = "dormant"
+    """Connected and idle for longer: its processes are stopped, and their memory is handed back to the host."""
+    WAKING = "waking"
+    """Its processes go on, with a turn or ahead of one, and it has given no sign of life yet."""
     BUSY = "busy"
     """A turn is running."""
     ASKING = "asking"

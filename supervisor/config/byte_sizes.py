@@ -28,6 +28,7 @@ _UNITS |= {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
 _UNITS |= {"k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _SPELLINGS = {"TiB": 1024**4, "GiB": 1024**3, "GB": 1000**3, "MiB": 1024**2, "MB": 1000**2, "KiB": 1024}
 _PATTERN = r"^\s*\d+(\.\d+)?\s*(%|[kKmMgGtT]?[iI]?[bB]?)\s*$"
+_PERCENT = re.compile(r"\s*(\d{1,3}(?:\.\d{1,4})?)\s*%\s*", re.ASCII)
 _AMOUNT = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|[a-z]*)\s*", re.ASCII | re.IGNORECASE)
 
 
@@ -62,6 +63,28 @@ def spell_memory(amount: int | None) -> str:
         return "none"
     unit = next((unit for unit, size in _SPELLINGS.items() if amount and amount % size == 0), None)
     return f"{amount // _SPELLINGS[unit]}{unit}" if unit else str(amount)
+
+
+def parse_part(value: object) -> float | None:
+    """From a number between 0 and 1, or from text such as `50%`; `none` (or None) means that there is no limit.
+
+    Raises `ValueError` in words that follow the name of a key.
+    """
+    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        part: float | None = value
+    else:
+        found = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+        part = float(found[1]) / 100 if found else None
+    if part is None or not 0 < part <= 1:
+        raise ValueError(f"must be a share such as 50%, at most 100%, or none, not {in_words(value)}")
+    return round(part, 6)
+
+
+def spell_part(part: float | None) -> str:
+    """`50%`, `none`. Reading it gives the same share again."""
+    return "none" if part is None else f"{part * 100:.4f}".rstrip("0").rstrip(".") + "%"
 
 
 def about(amount: int) -> str:
@@ -134,3 +157,13 @@ _Text = Annotated[str, Field(pattern=f"{_PATTERN}|^none$")]
 
 Memory = Annotated[int | None, BeforeValidator(parse_memory, json_schema_input_type=_AtLeastSmallest | _Text)]
 """An amount of memory in bytes; None, written `none`, is no limit."""
+
+MemoryPart = Annotated[
+    Annotated[float, Field(gt=0, le=1)] | None,
+    BeforeValidator(
+        parse_part,
+        json_schema_input_type=Annotated[float, Field(gt=0, le=1)]
+        | Annotated[str, Field(pattern=r"^\s*\d{1,3}(\.\d{1,4})?\s*%\s*$|^none$")],
+    ),
+]
+"""A part of an amount of memory, more than nothing; None, written `none`, is no limit."""

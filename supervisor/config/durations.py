@@ -40,6 +40,11 @@ def parse_limit(value: object) -> float | None:
     return parse_duration(value)
 
 
+def parse_idle_ttl(value: object) -> float | None:
+    """Like `parse_duration`; None where nothing is said."""
+    return None if value is None else parse_duration(value)
+
+
 def spell_duration(seconds: float | None) -> str:
     """Seconds as people write them: `500ms`, `90s`, `5m`, `7d`, `none`. Reading it gives the same length again."""
     if seconds is None:
@@ -82,6 +87,13 @@ Limit = Annotated[
     AfterValidator(_bearable),
 ]
 """A length of time in seconds, zero allowed; None, written `none`, is no limit."""
+
+IdleTtl = Annotated[
+    _AtLeastZero | None,
+    BeforeValidator(parse_idle_ttl, json_schema_input_type=_AtLeastZero | _Text),
+    AfterValidator(_bearable),
+]
+"""A length of time in seconds, zero allowed; None, which nobody can write, is what the host makes of it."""
 
 PositiveLimit = Annotated[
     _MoreThanZero | None,

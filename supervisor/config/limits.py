@@ -10,10 +10,13 @@ from pydantic.alias_generators import to_camel
 
 from supervisor.config.budgets import TemplateBudget
 from supervisor.config.byte_sizes import Memory
-from supervisor.config.durations import Limit, PositiveLimit, PositiveSeconds, Seconds
+from supervisor.config.durations import IdleTtl, Limit, PositiveLimit, PositiveSeconds
 from supervisor.config.field_types import Count, PositiveCount
 from supervisor.config.validation import section, spelled
 
+SHORT_IDLE, LONG_IDLE = 900.0, 4 * 3600.0
+"""Seconds that a client may be idle where no template says it: where it uses its memory all the while, and where it
+sleeps."""
 WORKSPACE_TTL = 7 * 86400.0
 """Seconds that the working directory of a session outlives it unless told otherwise."""
 
@@ -48,8 +51,15 @@ class PoolLimits(Keys):
         description="Connected clients kept unused for sessions to come. "
         "Default: 1 for a service that may have more than one client, else 0.",
     )
-    idle_ttl: Seconds = Field(
-        default=900, description="How long a client may be idle before it is hibernated; its session stays resumable."
+    dormant_after: Limit = Field(
+        default=60,
+        description="How long a client may be idle before it sleeps, or `none`: its processes are stopped and their "
+        "memory is handed back, until its next prompt wakes it.",
+    )
+    idle_ttl: IdleTtl = Field(
+        default=None,
+        description="How long a client may be idle, asleep or not, before it is hibernated; its session stays "
+        "resumable. Default: 4h where the host takes back the memory of clients that sleep, else 15m.",
     )
     asking_ttl: Limit = Field(
         default=300,

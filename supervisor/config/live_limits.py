@@ -15,10 +15,10 @@ from pydantic.alias_generators import to_snake
 from supervisor.api.errors import Refused
 from supervisor.api.types import Archetype
 from supervisor.config.budgets import BudgetSettings, Ceilings, parse_amount, parse_whole, spell_amount
-from supervisor.config.byte_sizes import parse_budget, parse_memory, spell_memory
+from supervisor.config.byte_sizes import parse_budget, parse_memory, parse_part, spell_memory, spell_part
 from supervisor.config.contradictions import contradictions
-from supervisor.config.durations import parse_duration, parse_limit, spell_duration
-from supervisor.config.limits import LIMITS, Limits, QueueLimits
+from supervisor.config.durations import parse_duration, parse_idle_ttl, parse_limit, spell_duration
+from supervisor.config.limits import LIMITS, SHORT_IDLE, Limits, QueueLimits
 from supervisor.config.settings import Settings
 from supervisor.config.template import FrontMatter, Template
 from supervisor.config.validation import describe, nearest
@@ -70,6 +70,8 @@ _Read = TypeVar("_Read", bound=BaseModel)
 _SPELLERS: dict[object, Callable[[Any], str]] = {
     parse_duration: spell_duration,
     parse_limit: spell_duration,
+    parse_idle_ttl: spell_duration,
+    parse_part: spell_part,
     parse_budget: spell_memory,
     parse_memory: spell_memory,
     parse_amount: spell_amount,
@@ -158,11 +160,13 @@ def keep_adjustments(before: Template, running: Template, after: Template) -> Te
     return after if contradictions(result) else result
 
 
-def describe_limits(template: Template) -> dict[str, str]:
-    """Every limit of an instance as it holds now, as people write it: what the template leaves open is worked out."""
+def describe_limits(template: Template, idle_ttl: float = SHORT_IDLE) -> dict[str, str]:
+    """Every limit of an instance as it holds now, as people write it: what the template leaves open is worked out.
+    `idle_ttl`: seconds that clients of this host may be idle where no template says it."""
     worked_out = {
         "pool.maxClients": template.client_limit,
         "pool.spares": template.spares_wanted,
+        "pool.idleTtl": idle_ttl if template.pool.idle_ttl is None else template.pool.idle_ttl,
         "queue.maxWait": template.max_wait,
     }
     found = {}

@@ -26,7 +26,7 @@ from supervisor.config.automation import (
     unknown_targets,
 )
 from supervisor.config.budgets import BudgetSettings
-from supervisor.config.byte_sizes import default_budget, parse_budget
+from supervisor.config.byte_sizes import MemoryPart, default_budget, parse_budget
 from supervisor.config.contradictions import contradictions
 from supervisor.config.durations import Limit, PositiveSeconds, Seconds
 from supervisor.config.environment import read_variables
@@ -112,6 +112,14 @@ class Settings(BaseModel):
     connect_timeout: PositiveSeconds = Field(default=60, description="How long a client may take to start.")
     control_timeout: PositiveSeconds = Field(
         default=5, description="How long a client may take to answer an interrupt or a ping."
+    )
+    wake_timeout: PositiveSeconds = Field(
+        default=10, description="How long a client that slept may take to give a sign of life when it is woken."
+    )
+    dormant_budget: MemoryPart = Field(
+        default=0.5,
+        description="The share of the host's free swap that clients may use, what they have there already included, or "
+        "`none`. Above it those that have slept longest are hibernated.",
     )
     kill_grace: Seconds = Field(default=5, description="How long a process may take to end before it is killed.")
     drain_deadline: Seconds = Field(

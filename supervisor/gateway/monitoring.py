@@ -18,7 +18,7 @@ from supervisor.gateway.metrics import Metrics
 
 router = APIRouter()
 
-_ACTIVE = (SlotState.BUSY, SlotState.ASKING)
+_ACTIVE = (SlotState.BUSY, SlotState.ASKING, SlotState.WAKING)
 
 
 @router.get("/healthz", summary="Whether the process answers.")

@@ -180,7 +180,8 @@ class InstanceCore:
     @property
     def idle_ttl(self) -> float:
         """Seconds a client may be idle before its session hibernates."""
-        return min(self.template.pool.idle_ttl, self.host.settings.agent_ttl)
+        own = self.template.pool.idle_ttl
+        return min(self.host.idle_ttl if own is None else own, self.host.settings.agent_ttl)
 
     @property
     def is_accepting(self) -> bool:

@@ -11,6 +11,7 @@ import anyio
 from supervisor.api.events import Event
 from supervisor.api.snapshot import DiskUse
 from supervisor.clock import Clock
+from supervisor.config.limits import LONG_IDLE, SHORT_IDLE
 from supervisor.config.providers import Providers
 from supervisor.config.settings import Settings
 from supervisor.feed import Feed
@@ -69,6 +70,13 @@ class HostContext:
     """Unix seconds."""
     log: Journal | None = None
     """While the supervisor runs."""
+    hands_back: bool = True
+    """The host takes back the memory of clients that sleep."""
+
+    @property
+    def idle_ttl(self) -> float:
+        """Seconds that a client may be idle where its template does not say it."""
+        return LONG_IDLE if self.hands_back else SHORT_IDLE
 
     @property
     def journal(self) -> Journal:
@@ -89,4 +97,5 @@ class HostContext:
             control=settings.control_timeout,
             health=settings.health_interval,
             kill=settings.kill_grace,
+            wake=settings.wake_timeout,
         )

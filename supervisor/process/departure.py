@@ -27,6 +27,8 @@ class ProcessDeadlines:
     """An interrupted client leaves in 6-30 ms."""
     terminate: float = 1.0
     kill: float = 5.0
+    wake: float = 10.0
+    """From waking a client to its first sign of life."""
 
 
 class Departure:

@@ -23,6 +23,7 @@ class Pool:
         self.hot = 0
         self.adopted = 0
         self.cold = 0
+        self.woken = 0
         self.evictions = 0
         self.failures: Counter[FailureKind] = Counter()
         self._slots: dict[str, Slot] = {}
@@ -47,7 +48,8 @@ class Pool:
         counts = self.statistics()
         return (
             f"<Pool {len(self)}/{self.max_clients}: {counts.spare} spare, {counts.idle} idle, {counts.busy} busy, "
-            f"{counts.asking} asking, {counts.reserved + counts.starting} coming, {counts.closing} closing>"
+            f"{counts.asking} asking, {counts.dormant} dormant, {counts.waking} waking, "
+            f"{counts.reserved + counts.starting} coming, {counts.closing} closing>"
         )
 
     def get(self, slot_id: str) -> Slot | None:
@@ -155,10 +157,13 @@ class Pool:
             busy=count[SlotState.BUSY],
             asking=count[SlotState.ASKING],
             closing=count[SlotState.CLOSING],
+            dormant=count[SlotState.DORMANT],
+            waking=count[SlotState.WAKING],
             max_clients=self.max_clients,
             hot=self.hot,
             adopted=self.adopted,
             cold=self.cold,
+            woken=self.woken,
             evictions=self.evictions,
             crashes=sum(number for kind, number in self.failures.items() if kind is not FailureKind.KILLED),
             failures=tuple(self.failures.most_common()),

@@ -19,7 +19,9 @@ MEMORY_SAMPLES = 30
 _ALLOWED: dict[SlotState, frozenset[SlotState]] = {
     SlotState.RESERVED: frozenset({SlotState.STARTING, SlotState.CLOSING}),
     SlotState.STARTING: frozenset({SlotState.READY, SlotState.CLOSING}),
-    SlotState.READY: frozenset({SlotState.BUSY, SlotState.CLOSING}),
+    SlotState.READY: frozenset({SlotState.BUSY, SlotState.DORMANT, SlotState.CLOSING}),
+    SlotState.DORMANT: frozenset({SlotState.WAKING, SlotState.CLOSING}),
+    SlotState.WAKING: frozenset({SlotState.READY, SlotState.BUSY, SlotState.CLOSING}),
     SlotState.BUSY: frozenset({SlotState.READY, SlotState.ASKING, SlotState.CLOSING}),
     SlotState.ASKING: frozenset({SlotState.BUSY, SlotState.READY, SlotState.CLOSING}),
     SlotState.CLOSING: frozenset({SlotState.GONE}),

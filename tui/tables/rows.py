@@ -162,6 +162,8 @@ def clients_compact(pool: PoolStatistics, outdated: int = 0) -> tuple[Cell, ...]
         (pool.asking, format.glyph(SlotState.ASKING), "warn"),
         (pool.idle, format.glyph(SlotState.READY), "ok"),
         (pool.spare, SPARE_GLYPH, "dim"),
+        (pool.dormant, format.glyph(SlotState.DORMANT), "dim"),
+        (pool.waking, format.glyph(SlotState.WAKING), "accent"),
         (pool.starting + pool.reserved, format.glyph(SlotState.STARTING), "accent"),
         (pool.closing, format.glyph(SlotState.CLOSING), "dim"),
     ):

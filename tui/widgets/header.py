@@ -209,7 +209,7 @@ def _today(host: HostRow | None) -> list[Part]:
 
 def _warm(instances: Sequence[InstanceRow]) -> list[Part]:
     """The share of turns that began on a process which was there already."""
-    warm = sum(row.pool.hot + row.pool.adopted for row in instances)
+    warm = sum(row.pool.hot + row.pool.adopted + row.pool.woken for row in instances)
     total = warm + sum(row.pool.cold for row in instances)
     return [Part(Content.assemble((percent(warm / total), "bold"), (" warm", "$text-muted")), 8)] if total else []
 

@@ -8,10 +8,12 @@ from supervisor import (
     ActionTaken,
     ApprovalLost,
     BudgetNeared,
+    ClientDormant,
     ClientEnding,
     ClientFailed,
     ClientGone,
     ClientStarted,
+    ClientWoken,
     ContextLost,
     Done,
     EngineFailed,
@@ -46,7 +48,7 @@ from supervisor import (
     outcome_word,
 )
 from tui.wording.budgets import budget_line
-from tui.wording.format import duration, first_line, role, some, tool_name
+from tui.wording.format import bytes_short, duration, first_line, role, some, tool_name
 
 Line = tuple[str, str]
 """(text, role)."""
@@ -142,6 +144,10 @@ def _sentence(event: Event) -> Line:
             return f"{tool_name(question.tool)} was approved and is not known to have run: lost", "error"
         case ClientStarted(pid=pid, seconds=seconds, how=how):
             return f"started in {duration(seconds)} (pid {pid}, {how})", "ok"
+        case ClientDormant(before=before, after=after):
+            return f"asleep: {bytes_short(before)} before, {bytes_short(after)} now", "dim"
+        case ClientWoken(slept=slept, seconds=seconds):
+            return f"awake after {duration(seconds)}, having slept {duration(slept)}", "ok"
         case ClientEnding(step=step, reason=reason):
             return f"ending: {step} ({first_line(reason)})", "dim"
         case ClientGone(reason=reason, seconds=seconds, left_over=left_over):

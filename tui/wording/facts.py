@@ -11,6 +11,7 @@ from supervisor import (
     InstanceRow,
     MemoryLevel,
     Offer,
+    PoolStatistics,
     Question,
     SessionRow,
     SessionState,
@@ -40,7 +41,8 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> F
         (
             "clients",
             f"{pool.total} of {pool.max_clients}: {pool.busy} busy, {pool.asking} asking, {pool.idle} idle, "
-            f"{pool.spare} spare, {pool.starting + pool.reserved} starting, {pool.closing} closing",
+            f"{pool.spare} spare, {_asleep(pool)}"
+            f"{pool.starting + pool.reserved} starting, {pool.closing} closing",
         ),
         ("template", _template_words(row)),
         *([("", row.template_mistake)] if row.template_mistake else []),
@@ -49,6 +51,11 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> F
         *(("walls" if index == 0 else "", line) for index, line in enumerate(row.walls)),
         *limits_facts(limits, f"{row.name}."),
     ]
+
+
+def _asleep(pool: PoolStatistics) -> str:
+    counts = ((pool.dormant, "dormant"), (pool.waking, "waking"))
+    return "".join(f"{count} {word}, " for count, word in counts if count)
 
 
 def _template_words(row: InstanceRow) -> str:
@@ -65,9 +72,10 @@ def _pool_facts(row: InstanceRow) -> Facts:
     """How the pool has done so far."""
     pool = row.pool
     hits = "" if pool.hit_rate is None else f": {format.percent(pool.hit_rate)} began warm"
+    woken = f"{pool.woken} woken, " if pool.woken else ""
     failures = ", ".join(f"{number} {kind}" for kind, number in pool.failures)
     return [
-        ("turns began", f"{pool.hot} hot, {pool.adopted} on a spare, {pool.cold} cold{hits}"),
+        ("turns began", f"{pool.hot} hot, {woken}{pool.adopted} on a spare, {pool.cold} cold{hits}"),
         ("waited", _percentiles(pool.wait_p50, pool.wait_p95, "the last 100 turns")),
         ("first text", "none yet" if row.first_token_p50 is None else f"p50 {format.duration(row.first_token_p50)}"),
         ("client starts", _percentiles(pool.start_p50, pool.start_p95, "the last 100 starts")),

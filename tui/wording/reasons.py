@@ -38,6 +38,7 @@ WAITS: dict[WhyWaiting, str] = {
     WhyWaiting.BACKING_OFF: "its client has crashed and is started again in a moment",
     WhyWaiting.DISK: "the disk is full: nothing can be recorded",
     WhyWaiting.STARTING: "its client is being started",
+    WhyWaiting.WAKING: "its client sleeps, and as many as may wake at once do",
     WhyWaiting.BUDGET: "the budget is reached; the operator is asked whether it may run",
     WhyWaiting.QUESTION: "the turn before it waits for an answer",
 }

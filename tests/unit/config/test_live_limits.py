@@ -86,7 +86,7 @@ def test_what_can_be_changed_live_is_every_limit_there_is() -> None:
     assert set(HOST_LIMITS) == {
         *("memory_budget", "max_agents", "agent_ttl", "cleanup_interval", "connect_limit", "connect_timeout"),
         *("control_timeout", "kill_grace", "drain_deadline", "health_interval", "stall_after", "memory_interval"),
-        "max_wait",
+        *("max_wait", "wake_timeout", "dormant_budget"),
         *BUDGET_LIMITS,
     }
     assert tuple(describe_limits(PLAIN)) == INSTANCE_LIMITS

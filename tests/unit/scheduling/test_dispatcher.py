@@ -523,7 +523,7 @@ def test_a_pool_states_its_counts() -> None:
     stage.slot(SlotState.READY, stage.session("ana"))
     stage.slot(SlotState.ASKING, stage.session("boris"))
     stage.slot(SlotState.STARTING)
-    assert repr(stage.pool) == "<Pool 4/6: 1 spare, 1 idle, 0 busy, 1 asking, 1 coming, 0 closing>"
+    assert repr(stage.pool) == "<Pool 4/6: 1 spare, 1 idle, 0 busy, 1 asking, 0 dormant, 0 waking, 1 coming, 0 closing>"
 
 
 def test_a_slot_cannot_skip_a_state_of_its_life() -> None:
