@@ -47,3 +47,5 @@ class Surroundings(NamedTuple):
     find_book: Callable[[], RunBook | None]
     """None while nothing can be recorded."""
     links: AnswerLinks | None = None
+    mark: str = ""
+    """What a program carries in its environment, so that the next start finds what is left of it."""

@@ -200,8 +200,10 @@ class Runner:
 
     async def start_program(self, action: Action, attempt: Attempt, payload: Payload) -> Ended:
         """Raises `ActionFailed`."""
-        resolve, guard = self._around.resolve, self._around.guard
-        return await start_program(action, attempt, payload, resolve=resolve, guard=guard)
+        around = self._around
+        return await start_program(
+            action, attempt, payload, resolve=around.resolve, guard=around.guard, mark=around.mark
+        )
 
     def _link(self, firing: Firing) -> str:
         """The address at which the question is answered. Raises `ActionFailed` when there is nothing to answer."""

@@ -41,7 +41,7 @@ class Ended(NamedTuple):
 
 
 async def start_program(
-    action: Action, attempt: Attempt, payload: Payload, *, resolve: Resolve, guard: Sequence[str]
+    action: Action, attempt: Attempt, payload: Payload, *, resolve: Resolve, guard: Sequence[str], mark: str = ""
 ) -> Ended:
     """Returns when it, and all that it has started, has ended. Raises `ActionFailed` when it cannot be started or takes
     too long."""
@@ -57,6 +57,8 @@ async def start_program(
     command = [*guard, program, *action.command[1:]]
     if guard:
         environment["BULLPEN_SUPERVISOR"] = str(os.getpid())
+    if mark:
+        environment["BULLPEN_CLIENT"] = mark
     limit = (attempt.timeout if attempt.has_timeout else TIMEOUT) or None
     try:
         process = await anyio.open_process(command, env=environment, start_new_session=True)

@@ -72,6 +72,7 @@ def compose(
         guard=_guard(),
         find_book=find_book,
         links=links,
+        mark=f"{host.mark}:hook",
     )
     automation = Automation(engine, hooks, schedules, around, host.feed.publish, runs=host.keeps_queue)
 

@@ -60,12 +60,14 @@ def map_marked(marks: Set[str]) -> dict[str, list[psutil.Process]]:
     return found
 
 
-def list_run(run: str) -> list[psutil.Process]:
-    """Every process whose mark begins with that of one supervisor, and what hangs below it."""
+def list_runs(runs: Set[str]) -> list[psutil.Process]:
+    """Every process whose mark begins with that of one of these supervisors, and what hangs below it: of clients, of
+    shared MCP servers, of hooks. Costs a walk over all processes."""
     found = []
     for process in iter_processes():
         with contextlib.suppress(*LOST):
-            if process.environ().get(MARK, "").startswith(f"{run}:"):
+            run, colon, _ = process.environ().get(MARK, "").partition(":")
+            if colon and run in runs:
                 found += list_tree(process)
     return found
 

@@ -7,12 +7,13 @@ session. So nothing is started before this is done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import anyio.to_thread
 import psutil
 
 from supervisor.journal import ClientRecord
-from supervisor.process.process_tree import LOST, Tree, find_top, list_run, list_tree, map_marked
+from supervisor.process.process_tree import LOST, Tree, find_top, list_runs, list_tree
 
 TERMINATE_WITHIN = 1.0
 """Seconds between TERM and KILL."""
@@ -40,9 +41,9 @@ async def end_orphans(records: Sequence[ClientRecord]) -> tuple[int, int]:
 
 
 async def end_marked(run: str, *, kills: bool) -> None:
-    """Tells every process of one supervisor's clients to end (TERM), or kills them. Does not wait for it."""
+    """Tells every process of one supervisor to end (TERM), or kills them. Does not wait for it."""
     tree = Tree(None, "")
-    tree.add(await anyio.to_thread.run_sync(list_run, run))
+    tree.add(await anyio.to_thread.run_sync(partial(list_runs, {run})))
     if kills:
         tree.kill()
     else:
@@ -50,10 +51,10 @@ async def end_marked(run: str, *, kills: bool) -> None:
 
 
 def find_orphans(records: Iterable[ClientRecord]) -> list[psutil.Process]:
-    """Blocking: walks over all processes once."""
+    """Blocking: walks over all processes once. With those of shared MCP servers and of hooks of the same runs: where a
+    guard was stopped when its supervisor was killed, nothing else ends them."""
     known = tuple(records)
-    marked = map_marked({record.mark for record in known})
-    found = [process for each in marked.values() for root in each for process in list_tree(root)]
+    found = list_runs({record.mark.partition(":")[0] for record in known})
     for record in known:
         if (root := _same_process(record)) is not None:
             found += list_tree(find_top(root))

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from supervisor.process.process_tree import LOST
 from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
 from tests.chaos.ledger import Ledger
-from tests.chaos.leftovers import find_clients, find_shared_servers
+from tests.chaos.leftovers import describe_process, find_clients, find_shared_servers
 from tests.chaos.stage import Stage
 from tests.chaos.template_file import TemplateFile
 from tests.waiting import until
@@ -128,27 +128,28 @@ class Faults:
     async def _expect_nothing_left(self) -> None:
         with contextlib.suppress(TimeoutError):
             await until(lambda: not find_clients(self._stage.folder), GONE_WITHIN)
-        left = [f"{one.pid} outlived its supervisor" for one in find_clients(self._stage.folder)]
-        self._ledger.failures += left
+        self._ledger.failures += [
+            f"{describe_process(one)} outlived its supervisor" for one in find_clients(self._stage.folder)
+        ]
 
     # Each gives what happened in words, or nothing when there was nobody it could happen to.
 
     def _kill_client(self) -> str:
-        return "clients killed" if self._signal(signal.SIGKILL) else ""
+        victims = [*self._stage.clients(), *self._stage.starting()]
+        return "clients killed" if self._signal(signal.SIGKILL, victims) else ""
 
     def _stop_client(self) -> str:
-        if (victim := self._signal(signal.SIGSTOP)) is None:
+        if (victim := self._signal(signal.SIGSTOP, self._stage.clients())) is None:
             return ""
         if self._dice.random() < FOR_EVER:
             return "clients stopped for ever"
         self._tasks.start_soon(self._wake, victim, self._dice.uniform(*AWAKE_AFTER))
         return "clients stopped for a while"
 
-    def _signal(self, number: signal.Signals) -> psutil.Process | None:
-        clients = self._stage.clients()
-        if not clients:
+    def _signal(self, number: signal.Signals, processes: list[psutil.Process]) -> psutil.Process | None:
+        if not processes:
             return None
-        victim = self._dice.choice(clients)
+        victim = self._dice.choice(processes)
         with contextlib.suppress(*LOST):
             victim.send_signal(number)
             return victim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -44,13 +45,19 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
+def describe_process(process: psutil.Process) -> str:
+    """Which one it is, and what it does."""
+    try:
+        return f"{process.pid} {process.name()} {process.status()} {' '.join(process.cmdline())[:120]}"
+    except LOST:
+        return f"{process.pid} (it has ended meanwhile)"
+
+
 def end_leaked(folder: Path) -> list[str]:
     """Ends what is left, and gives what it was."""
     leaked = []
     for process in find_clients(folder):
-        try:
-            leaked.append(f"{process.pid} {process.status()} {' '.join(process.cmdline())[:120]}")
+        leaked.append(describe_process(process))
+        with suppress(*LOST):
             process.kill()
-        except LOST:
-            continue
     return leaked

@@ -95,13 +95,26 @@ class Stage:
         return self.folder / f"stagehand-{self.life}.log"
 
     def clients(self) -> list[psutil.Process]:
-        """The CLIs of the child, from the moment they are started: below their guards, or the child itself."""
+        """The CLIs of the child: below their guards, or the child itself."""
         try:
-            tops = psutil.Process(self._child.pid).children() if self._child and self.is_up else []
-            below = [process for top in tops if is_guard(top) for process in top.children()]
+            tops = self._children()
+            found = [process for top in tops if is_guard(top) for process in top.children()]
         except LOST:
             return []
-        return [process for process in [*tops, *below] if is_client(process, self.folder)]
+        return [process for process in (found if self.is_guarded else tops) if is_client(process, self.folder)]
+
+    def starting(self) -> list[psutil.Process]:
+        """Guards that are being started. One that is stopped now has not asked yet to be told of its supervisor's
+        death, and has started nothing: it would stand there until the next start."""
+        try:
+            tops = self._children() if self.is_guarded else []
+        except LOST:
+            return []
+        return [process for process in tops if not is_guard(process) and is_client(process, self.folder)]
+
+    def _children(self) -> list[psutil.Process]:
+        """Raises `LOST`."""
+        return psutil.Process(self._child.pid).children() if self._child and self.is_up else []
 
     # Commands
 

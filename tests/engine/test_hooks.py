@@ -156,6 +156,7 @@ async def test_a_program_has_few_variables_and_those_that_are_declared(
     variables = json.loads(found.read_text())
     assert (variables["TOKEN"], variables["PLAIN"], variables["BULLPEN_HOOK_DEPTH"]) == ("from-outside", "here", "1")
     assert not {"ANTHROPIC_API_KEY", "HOOK_TOKEN", "BULLPEN_SUPERVISOR"} & variables.keys()
+    assert variables["BULLPEN_CLIENT"] == f"{supervisor._host.mark}:hook"  # by which the next start finds what is left
 
 
 async def test_a_condition_compares_fields_and_executes_nothing(start: Start, tmp_path: Path) -> None:

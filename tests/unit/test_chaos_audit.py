@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 from uuid import uuid4
 
 import psutil
@@ -21,6 +24,7 @@ from tests.chaos.books import Books, Entry
 from tests.chaos.callers import REJECTION
 from tests.chaos.ledger import Handed, Ledger, Place
 from tests.chaos.leftovers import end_leaked
+from tests.chaos.stage import Stage
 from tests.chaos.transcripts import SUMMARY
 
 ANA, BEN = Place("ana", "s"), Place("ben", "s")
@@ -218,3 +222,20 @@ def test_a_process_that_outlives_its_supervisor_is_found_and_ended(stray: psutil
     (found,) = end_leaked(tmp_path)
     assert found.startswith(f"{stray.pid} ")
     assert end_leaked(tmp_path / "elsewhere") == []
+
+
+def test_a_guard_that_is_being_started_is_no_client_yet(tmp_path: Path) -> None:
+    """One that is stopped then is not told of its supervisor's death: it has started nothing, and stands there."""
+    command = [sys.executable, "-I", "-S", "-c", "print(flush=True); input()"]
+    environment = {MARK: "run:desk-1", "CLAUDE_CONFIG_DIR": str(tmp_path)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        stage = Stage(tmp_path, {}, Ledger(), random.Random(), Mock())
+        stage._minutes.close()
+        stage.is_up, stage._child = True, Mock(pid=os.getpid())
+        assert ([*stage.clients()], [one.pid for one in stage.starting()]) == ([], [process.pid])
+        stage.is_guarded = False  # then it is the CLI itself
+        assert ([one.pid for one in stage.clients()], [*stage.starting()]) == ([process.pid], [])
+        process.communicate(b"\n")

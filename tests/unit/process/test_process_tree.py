@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -9,7 +11,9 @@ from typing import NoReturn
 import psutil
 import pytest
 
+from supervisor.journal import ClientRecord
 from supervisor.process.process_tree import (
+    MARK,
     ProcessTable,
     Tree,
     find_descendant,
@@ -52,3 +56,24 @@ def test_a_pid_that_is_in_use_again_by_the_second_look_is_one_that_has_gone(
     for name in ("_parse_stat_file", "environ", "status", "memory_full_info", "create_time", "name"):
         monkeypatch.setattr(f"psutil._pslinux.Process.{name}", vanish)
     look(processes)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other users' environments are not told elsewhere")
+def test_what_a_dead_run_has_left_is_found_by_its_name_whichever_part_of_it_it_was() -> None:
+    """R2: a shared MCP server, or a program of a hook, stands in no record of a client."""
+    records = [ClientRecord("desk-1", "dead:desk-1", 0, 0.0, "", None)]
+    marks = ["dead:shared-1", "dead:hook", "dead:desk-7", "living:hook", "deadly:hook", "dead"]
+    command = [sys.executable, "-I", "-S", "-c", "print(flush=True); input()"]
+    started = []
+    try:
+        for mark in marks:
+            pipe = subprocess.PIPE
+            started.append(subprocess.Popen(command, env={**os.environ, MARK: mark}, stdin=pipe, stdout=pipe))
+        for process in started:
+            assert process.stdout is not None
+            process.stdout.readline()  # it is what was to be started, and carries its mark
+        found = {process.pid for process in find_orphans(records)}
+        assert [mark for mark, process in zip(marks, started, strict=True) if process.pid in found] == marks[:3]
+    finally:
+        for process in started:
+            process.communicate(b"\n")
