@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -25,8 +26,13 @@ from supervisor.process import guard
 from supervisor.process.process_tree import LOST, MARK, Tree
 from supervisor.text.cleaning import clean, one_line
 
-MOST_LINE = 64 * 1024 * 1024
-"""Bytes of one message; more is a mistake that ends the connection."""
+MOST_LINE = 16 * 1024 * 1024
+"""Bytes of one message. One that is longer is an error for the call that it answers; where that cannot be found out, it
+ends the connection."""
+_ENDS = 200
+"""Bytes at each end of such a message in which it is looked for what it answers."""
+_ID_FIRST = re.compile(rb'\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d{1,18})\s*[,}]')
+_ID_LAST = re.compile(rb',\s*"id"\s*:\s*(\d{1,18})\s*(,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\Z')
 LEAVES, TERMINATE, KILL = 2.0, 1.0, 5.0
 """Seconds from the end of its input to TERM, from there to KILL, and from there to a verified end."""
 MOST_WORDS = 2_000
@@ -115,7 +121,9 @@ async def _read(process: Process, arrived: MemoryObjectSendStream[Any], pipes: P
     assert process.stdout is not None, "it is a pipe"
     try:
         async for line in _lines(process.stdout):
-            if line.strip():
+            if isinstance(line, _TooLong):
+                await arrived.send(_excuse(line))
+            elif line.strip():
                 await arrived.send(_parse(line))
     except (anyio.ClosedResourceError, anyio.BrokenResourceError, ServerFailed) as error:
         _log.warning("a shared MCP server is not read any more: %r", error)
@@ -124,8 +132,14 @@ async def _read(process: Process, arrived: MemoryObjectSendStream[Any], pipes: P
         pipes.ended.set()
 
 
-async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes]:
-    """Raises `ServerFailed` at one that is too long."""
+class _TooLong(NamedTuple):
+    """What is kept of a line."""
+
+    head: bytes
+    tail: bytes
+
+
+async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes | _TooLong]:
     parts: list[bytes] = []
     length = 0
     with suppress(anyio.EndOfStream):
@@ -133,12 +147,24 @@ async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes]:
             chunk = await stream.receive(65_536)
             *whole, rest = chunk.split(b"\n")
             for line in whole:
-                yield b"".join([*parts, line])
+                told = b"".join([*parts, line])
+                yield told if length + len(line) <= MOST_LINE else _TooLong(told[:_ENDS], told[-_ENDS:])
                 parts, length = [], 0
             parts.append(rest)
             length += len(rest)
             if length > MOST_LINE:
-                raise ServerFailed("one of its messages is too long")
+                kept = b"".join(parts)
+                parts = [kept[:_ENDS], kept[-_ENDS:]]  # the rest of it is read, and thrown away
+
+
+def _excuse(line: _TooLong) -> SessionMessage:
+    """An error for the call that it was the answer of: all others go on. Raises `ServerFailed` when it is not known
+    which one that was."""
+    found = _ID_FIRST.match(line.head) or _ID_LAST.search(line.tail)
+    if found is None:
+        raise ServerFailed("one of its messages is too long")
+    data = types.ErrorData(code=types.INTERNAL_ERROR, message=f"its answer has more than {MOST_LINE:,} bytes")
+    return SessionMessage(types.JSONRPCMessage(types.JSONRPCError(jsonrpc="2.0", id=int(found[1]), error=data)))
 
 
 def _parse(line: bytes) -> SessionMessage | Exception:

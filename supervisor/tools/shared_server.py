@@ -15,6 +15,7 @@ from mcp import ClientSession, McpError, types
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.types import CONNECTION_CLOSED
+from pydantic import ValidationError
 
 from supervisor.api.shared_servers import BreakerState, SharedState
 from supervisor.config.durations import spell_duration
@@ -22,6 +23,7 @@ from supervisor.config.shared_servers import SharedSpec
 from supervisor.text.cleaning import clean, one_line
 from supervisor.tools.breaker import Breaker
 from supervisor.tools.cache import Cache, Key
+from supervisor.tools.pace import Pace
 from supervisor.tools.results import as_error, say
 from supervisor.tools.server_process import Pipes, ServerFailed, open_process
 
@@ -147,13 +149,18 @@ class SharedServer:
         return open_process(self.spec, self._mark) if self.spec.kind == "stdio" else _open_address(self.spec)
 
     async def _watch(self, session: ClientSession, pipes: Pipes) -> None:
+        pace = Pace()
         while True:
-            self._list_changed = anyio.Event()
             with anyio.move_on_after(HEALTH):
                 await _either(pipes.ended, self._list_changed)
+            if self._list_changed.is_set():
+                with anyio.move_on_after(pace.pause(self._steady())):
+                    await pipes.ended.wait()
+                pace.note(self._steady())
             if pipes.ended.is_set():
                 raise ServerFailed("its process has ended" if pipes.pid else "its connection has ended")
             if self._list_changed.is_set() or self._lists.peek(self._key) is None:
+                self._list_changed = anyio.Event()  # what is told while it is read is read as well
                 with anyio.fail_after(CONNECT):
                     await self._read_tools(session)
             elif not self.running:
@@ -286,8 +293,14 @@ class SharedServer:
             {"name": name, "arguments": dict(arguments), "_meta": dict(meta)}
         )
         request = types.ClientRequest(types.CallToolRequest(params=parameters))
-        number = session._request_id  # the one that this request is sent with
-        asked = asyncio.create_task(session.send_request(request, types.CallToolResult))
+        numbers: list[int] = []
+
+        async def send() -> types.CallToolResult:
+            # The one that this request is sent with: another call may be sent before this task runs first.
+            numbers.append(session._request_id)
+            return await session.send_request(request, types.CallToolResult)
+
+        asked = asyncio.create_task(send())
         lost = asyncio.create_task(self._lost.wait())
         try:
             await asyncio.wait({asked, lost}, return_when=asyncio.FIRST_COMPLETED)
@@ -300,8 +313,12 @@ class SharedServer:
                 return as_error(f"{name}: {one_line(clean(error.error.message), 500)}")
         except (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream):
             pass
+        except ValidationError:
+            # Without its words, which may be what was said: they would stand in the log.
+            return self._fail(f"{name}: the MCP server {self.spec.what} gave an answer that is no result of MCP")
         except asyncio.CancelledError:
-            await _tell_cancelled(session, number)
+            for number in numbers:
+                await _tell_cancelled(session, number)
             raise
         finally:
             asked.cancel()

@@ -158,9 +158,11 @@ class SharedServers:
             group.start_soon(_run, entry.server, entry.scope)
 
     def _tell(self, server: SharedServer) -> None:
-        entry = next((one for one in self._entries.values() if one.server is server), None)
-        if entry is not None:
-            self._on_tools(frozenset(source.agent for source in entry.sources))
+        with self._lock:  # a template may be compiled in a thread just now
+            entry = next((one for one in self._entries.values() if one.server is server), None)
+            agents = frozenset(source.agent for source in entry.sources) if entry is not None else frozenset()
+        if agents:
+            self._on_tools(agents)
 
     def _measure(self) -> None:
         """Blocking."""
@@ -175,8 +177,8 @@ class SharedServers:
     def rows(self, clients: Mapping[str, int]) -> tuple[SharedServerRow, ...]:
         """`clients` are the running clients of each agent."""
         with self._lock:
-            entries = list(self._entries.values())
-        return tuple(sorted((_row(entry, clients) for entry in entries), key=lambda row: row.name))
+            entries = [(entry, list(entry.sources)) for entry in self._entries.values()]
+        return tuple(sorted((_row(entry, sources, clients) for entry, sources in entries), key=lambda row: row.name))
 
 
 async def _run(server: SharedServer, scope: anyio.CancelScope) -> None:
@@ -184,8 +186,7 @@ async def _run(server: SharedServer, scope: anyio.CancelScope) -> None:
         await server.run()
 
 
-def _row(entry: _Entry, clients: Mapping[str, int]) -> SharedServerRow:
-    sources = list(entry.sources)
+def _row(entry: _Entry, sources: list[SharedSource], clients: Mapping[str, int]) -> SharedServerRow:
     agents = tuple(sorted({source.agent for source in sources}))
     count = sum(clients.get(agent, 0) for agent in agents)
     names = ", ".join(sorted({source.name for source in sources}))

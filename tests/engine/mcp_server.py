@@ -1,5 +1,6 @@
 """An MCP server over stdio for tests, without a library: each call runs in a thread. Its tools `say` and `whose` give
-back what they were given, `add` brings another tool and tells so, `die` ends it, `hang` never answers."""
+back what they were given, `add` brings another tool and tells so, `die` ends it, `hang` never answers, `told` says
+which calls of it were cancelled, `flood` answers with so many characters, `nonsense` with what is no result."""
 
 from __future__ import annotations
 
@@ -10,9 +11,12 @@ import threading
 import time
 from typing import Any
 
-TOOLS = ["say", "whose", "add", "die", "hang", "slow", "fail", "refuse", "environment"]
+TOOLS = ["say", "whose", "add", "die", "hang", "slow", "fail", "refuse", "environment", "told", "flood", "nonsense"]
 _WRITING = threading.Lock()
-running = most = 0
+running = most = listed = 0
+hanging: dict[int, str] = {}
+"""What each call of `hang` was given, by the number of its request."""
+cancelled: list[str] = []
 
 
 def write(message: dict[str, Any]) -> None:
@@ -42,6 +46,12 @@ def call(given: dict[str, Any]) -> dict[str, Any]:
             case "slow":
                 time.sleep(0.2)
                 text = str(most)
+            case "told":
+                text = json.dumps(cancelled)
+            case "flood":
+                text = "x" * given["arguments"]["length"]
+            case "nonsense":
+                return {"content": "secret words that were said"}
             case "environment":
                 text = json.dumps(dict(os.environ))
             case "fail":
@@ -60,6 +70,11 @@ def answer(request: dict[str, Any]) -> None:
             capabilities = {"tools": {"listChanged": True}}
             result = {"protocolVersion": given["protocolVersion"], "capabilities": capabilities, "serverInfo": info}
         case "tools/list":
+            global listed
+            listed += 1
+            if "restless" in sys.argv:
+                TOOLS.append(f"more{listed}")
+                write({"method": "notifications/tools/list_changed"})
             result = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS]}
         case "tools/call" if given["name"] == "refuse":
             write({"id": request["id"], "error": {"code": -32602, "message": "not these arguments"}})
@@ -75,5 +90,9 @@ if __name__ == "__main__":
         sys.exit(1)
     for line in sys.stdin:
         asked = json.loads(line)
+        if asked["method"] == "notifications/cancelled":
+            cancelled.append(hanging[asked["params"]["requestId"]])
+        if asked["method"] == "tools/call" and asked["params"]["name"] == "hang":
+            hanging[asked["id"]] = asked["params"]["arguments"].get("text", "")
         if "id" in asked:
             threading.Thread(target=answer, args=(asked,), daemon=True).start()

@@ -23,7 +23,7 @@ from supervisor.api.shared_servers import BreakerState, SharedServerRow, SharedS
 from supervisor.api.tools import RunContext
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.process.process_tree import LOST, MARK, iter_processes
-from supervisor.tools import shared_server
+from supervisor.tools import server_process, shared_server
 from supervisor.tools.shared_servers import SharedServers, SharedSource
 from tests.waiting import until, until_sync
 
@@ -187,6 +187,72 @@ async def test_a_call_that_is_given_up_frees_its_place(room: Room) -> None:
         await call(one, "hang")
     assert room.row().running == 0
     assert words(await call(one, "say", text="next")) == "next"
+
+
+async def test_a_call_that_is_given_up_is_no_other_that_was_begun_with_it(room: Room) -> None:
+    """One user's turn is stopped: the server is told which call that was, and no other user's (S3.3-5, S4.MCP)."""
+    one = room.servers.offer("one", "desk", _spec())
+    await one.told()
+    async with anyio.create_task_group() as group:
+        scopes = {user: anyio.CancelScope() for user in ("ana", "ben", "cia")}
+
+        async def hang(user: str) -> None:
+            with scopes[user]:
+                await call(one, "hang", user, text=user)
+
+        for user in scopes:
+            group.start_soon(hang, user)
+        await until(lambda: room.row().running == 3)
+        await call(one, "say")
+        scopes["cia"].cancel()
+        await until(lambda: room.row().running == 2)
+        assert json.loads(words(await call(one, "told"))) == ["cia"]
+        group.cancel_scope.cancel()
+
+
+async def test_an_answer_that_is_too_long_is_an_error_of_its_call_alone(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.tools.server_process.MOST_LINE", 500_000)
+    one = room.servers.offer("one", "desk", _spec())
+    await one.told()
+    async with anyio.create_task_group() as group:
+        group.start_soon(call, one, "hang")
+        for length in (499_000, 501_000, 5_000_000):
+            result = await call(one, "flood", length=length)
+            assert result.isError == (length > 500_000)
+            assert not result.isError or words(result) == "flood: its answer has more than 500,000 bytes"
+        assert (room.row().running, room.row().restarts) == (1, 0)
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("line", [b'{"jsonrpc":"2.0","id":7,"result":{"id":1', b'"id":1}},"jsonrpc":"2.0","id":7}'])
+def test_which_call_an_answer_that_is_too_long_belongs_to_stands_at_either_end(line: bytes) -> None:
+    """Servers write its number first, or last."""
+    told = server_process._excuse(server_process._TooLong(line, line)).message.root
+    assert isinstance(told, types.JSONRPCError)
+    assert told.id == 7
+
+
+async def test_an_answer_that_is_no_result_is_told_and_not_logged(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """Logs hold no answers."""
+    one = room.servers.offer("one", "desk", _spec())
+    result = await call(one, "nonsense")
+    assert words(result) == f"nonsense: the MCP server {room.row().what} gave an answer that is no result of MCP"
+    assert "secret words" not in caplog.text
+
+
+async def test_a_server_whose_tools_change_all_the_time_is_not_followed_each_time(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change starts clients anew (S4.7-11)."""
+    monkeypatch.setattr("supervisor.tools.pace.FIRST", 3600.0)
+    one = room.servers.offer("one", "desk", _spec("restless"))
+    await one.told()
+    await until(lambda: room.rolled)
+    for _ in range(5):
+        await call(one, "add")
+    assert len(room.rolled) == 1
 
 
 async def test_other_tools_are_another_version_and_clients_are_told(room: Room) -> None:
