@@ -1,8 +1,13 @@
-"""Runs one call of a function: in its time, off the loop where it blocks, and whatever it does it is a result."""
+"""Runs one call of a function: in its time, off the loop where it blocks, and whatever it does it is a result.
+
+Everything of the function runs where an exit, or another exception that ends programs, is one of the function: its
+arguments' validators, what it returns, and the words of its errors too.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -22,6 +27,8 @@ from supervisor.tools.threads import run_blocking
 
 LEAVES_WITHIN = 2.0
 """Seconds that a coroutine that was cancelled may take; then it is left alone."""
+SHORT = 10_000
+"""Characters of a text that is told in no time."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +41,8 @@ async def run_call(
         given = tool.validate(arguments)
     except ValueError as error:
         return as_error(f"{tool.name} was not called: {_tell_invalid(error)}")
+    except BaseException as error:
+        return as_error(f"{tool.name} was not called, its arguments could not be looked at: {say(error)}")
     work = asyncio.create_task(_work(tool, context, given, places), name=f"tool {tool.name}")
     try:
         done, _ = await asyncio.wait({work}, timeout=tool.declared.timeout)
@@ -49,19 +58,42 @@ async def run_call(
     if (failure := work.exception()) is not None:
         _log.warning("tool %s failed in %s/%s", tool.name, context.instance, context.session, exc_info=failure)
         return as_error(f"{tool.name} failed: {say(failure)}")
-    return (as_sdk_result if tool.is_of_sdk else as_result)(tool.name, work.result())
+    return work.result()
 
 
-async def _work(tool: FunctionTool, context: RunContext, given: dict[str, Any], places: anyio.CapacityLimiter) -> Any:
+async def _work(
+    tool: FunctionTool, context: RunContext, given: dict[str, Any], places: anyio.CapacityLimiter
+) -> types.CallToolResult:
     _make_folder(context.folder)
-    if not tool.is_async:
-        value = await run_blocking(partial(tool.call, context, given), places, tool.name)
-        return await value if asyncio.iscoroutine(value) else value
     try:
-        return await tool.call(context, given)
+        if tool.is_async:
+            value: Any = tool.call(context, given)
+        else:
+            value = await run_blocking(partial(_call_and_tell, tool, context, given), places, tool.name)
+            if isinstance(value, types.CallToolResult):
+                return value
+        return await _tell_beside(tool, await value)
     except (SystemExit, KeyboardInterrupt) as error:
         # Of a task they would end the loop.
-        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+        raise RuntimeError(say(error)) from error
+
+
+def _call_and_tell(tool: FunctionTool, context: RunContext, given: dict[str, Any]) -> Any:
+    """The result, or what has to be awaited for it. Blocking."""
+    value = tool.call(context, given)
+    return value if inspect.isawaitable(value) else _tell(tool, value)
+
+
+async def _tell_beside(tool: FunctionTool, value: object) -> types.CallToolResult:
+    """What is large, or has code of its own, takes its time to be written: not on the loop."""
+    if value is None or (type(value) is str and len(value) < SHORT):
+        return _tell(tool, value)
+    result: types.CallToolResult = await run_blocking(partial(_tell, tool, value), anyio.CapacityLimiter(1), tool.name)
+    return result
+
+
+def _tell(tool: FunctionTool, value: object) -> types.CallToolResult:
+    return (as_sdk_result if tool.is_of_sdk else as_result)(tool.name, value)
 
 
 def _make_folder(folder: Path) -> None:

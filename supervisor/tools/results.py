@@ -32,9 +32,10 @@ def as_result(tool: str, value: object) -> types.CallToolResult:
     is an error that names it."""
     try:
         result = _convert(tool, value)
+        # As it is written to the client: what cannot be would take the connection along.
+        length = _measure(result.model_dump(mode="json", exclude={"isError"}))
     except Exception as error:
         return as_error(f"{tool} returned {_name(value)}, which cannot be told to a model: {say(error)}")
-    length = sum(len(getattr(one, "text", "") or getattr(one, "data", "")) for one in result.content)
     if length > MOST_CHARACTERS:
         return as_error(f"{tool} returned {length:,} characters; a result holds {MOST_CHARACTERS:,} at most")
     return result
@@ -54,8 +55,23 @@ def as_sdk_result(tool: str, value: object) -> types.CallToolResult:
 
 def say(error: BaseException) -> str:
     """On one line."""
-    words = str(error).replace("\n", " ")
+    try:
+        words = str(error).replace("\n", " ")
+    except BaseException:  # its words are made by code of its own
+        words = ""
     return one_line(clean(f"{type(error).__name__}: {words}" if words else type(error).__name__), 500)
+
+
+def _measure(value: object) -> int:
+    """Characters of the texts in it that a tool has filled: of content, and of what stands beside it."""
+    match value:
+        case str():
+            return len(value)
+        case Mapping():
+            return sum(_measure(inner) for key, inner in value.items() if key != "type")
+        case list():
+            return sum(map(_measure, value))
+    return 0
 
 
 def _convert(tool: str, value: object) -> types.CallToolResult:
@@ -73,6 +89,8 @@ def _block(value: object) -> Any:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bytes | bytearray):
+        if len(value) > MOST_CHARACTERS:
+            raise ValueError(f"it has {len(value):,} bytes, and a result {MOST_CHARACTERS:,} characters at most")
         data = bytes(value)
         kind = next((kind for start, kind in _PICTURES.items() if data.startswith(start)), "")
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -95,6 +113,9 @@ def _cleaned(block: object) -> object:
 
 
 def _name(value: object) -> str:
-    kind = type(value)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return one_line(clean(name), 200)
+    try:
+        kind = type(value)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        return one_line(clean(name), 200)
+    except BaseException:  # names are code as well
+        return "a value"

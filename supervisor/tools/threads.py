@@ -40,7 +40,7 @@ async def run_blocking(work: Callable[[], Any], places: anyio.CapacityLimiter, n
         except BaseException as error:
             # A future takes no StopIteration, and neither exit nor interrupt of a tool is this program's.
             is_plain = isinstance(error, Exception) and not isinstance(error, StopIteration)
-            failure = error if is_plain else RuntimeError(f"{type(error).__name__}: {error}")
+            failure = error if is_plain else RuntimeError(_words(error))
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(tell, value, failure)
 
@@ -50,3 +50,10 @@ async def run_blocking(work: Callable[[], Any], places: anyio.CapacityLimiter, n
         places.release_on_behalf_of(holder)
         raise
     return await outcome
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:  # it has words of its own making
+        return type(error).__name__

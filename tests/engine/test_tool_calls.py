@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import types
-from pydantic import BaseModel
+from pydantic import BaseModel, model_serializer
 
 from supervisor.api.tools import MARK, Declared, RunContext
 from supervisor.config.tool_functions import _read_plain
@@ -129,6 +129,98 @@ async def test_an_exception_is_an_error_result(caller: Caller, error: BaseExcept
     assert "failed" in _words(result) or "was cancelled from within" in _words(result)
     if isinstance(error, ValueError):
         assert _words(result).endswith("failed: ValueError: bad luck")
+
+
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(4)
+
+
+class Late(str):
+    def encode(self, *arguments: str) -> bytes:
+        raise SystemExit(5)
+
+
+class Nameless(type):
+    @property
+    def __module__(cls) -> str:  # type: ignore[override]
+        raise SystemExit(6)
+
+
+class Nothing(metaclass=Nameless):
+    pass
+
+
+async def exit_later() -> None:
+    raise SystemExit(7)
+
+
+def exit_when_asked() -> object:
+    return exit_later()
+
+
+def fail_without_words() -> None:
+    raise Wordless
+
+
+async def fail_without_words_later() -> None:
+    raise Wordless
+
+
+def give_late() -> str:
+    return Late("x")
+
+
+async def give_late_later() -> str:
+    return Late("x")
+
+
+def give_nothing() -> object:
+    return Nothing()
+
+
+def give_what_is_no_json() -> types.CallToolResult:
+    return types.CallToolResult(content=[], structuredContent={"x": object()})
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        exit_when_asked,
+        fail_without_words,
+        fail_without_words_later,
+        give_late,
+        give_late_later,
+        give_nothing,
+        give_what_is_no_json,
+    ],
+)
+async def test_code_that_runs_when_a_result_is_told_ends_nothing_either(
+    caller: Caller, function: Callable[..., Any]
+) -> None:
+    """An exit of what a function returns, or of its error's words, would end bullpen; what cannot be written, the
+    connection (S3.6)."""
+    assert (await caller.call(function)).isError
+
+
+async def test_what_takes_long_to_be_told_is_told_beside_the_loop(caller: Caller) -> None:
+    """The others' turns go on meanwhile (S3.6)."""
+    threads: list[threading.Thread] = []
+
+    class Slow(BaseModel):
+        @model_serializer
+        def write(self) -> str:
+            threads.append(threading.current_thread())
+            return "written"
+
+    async def give_later() -> object:
+        return Slow()
+
+    def give() -> object:
+        return Slow()
+
+    assert [_words(await caller.call(one)) for one in (give_later, give)] == ['"written"'] * 2
+    assert threading.main_thread() not in threads
 
 
 async def test_arguments_that_do_not_fit_are_told_and_nothing_runs(caller: Caller) -> None:
