@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -20,6 +21,7 @@ from supervisor.files.socket_path import SOCKET, short_path
 from supervisor.gateway.door import Door
 from supervisor.gateway.tokens import Role, TokenFile
 from supervisor.testing import FakeWorld
+from tui.cli.house import forgive_late_reads
 
 ORIGIN = "https://chat.example.org"
 
@@ -86,6 +88,7 @@ def house(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Open
         folder = tmp_path / "state"
         settings = Settings.model_validate({"state_dir": folder, "cleanup_interval": 0.01} | host)
         left = anyio.Event()
+        forgive_late_reads(asyncio.get_running_loop())
         async with AsyncExitStack() as stack:
             supervisor = await stack.enter_async_context(Supervisor(chosen, settings, connect=world.connect))
             door = Door(

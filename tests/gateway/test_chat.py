@@ -23,7 +23,6 @@ from tui.cli.chat import chat as chat_module
 from tui.cli.chat.lines import PlainLines
 from tui.cli.chat.opening import Talk, chat_there, choose
 from tui.cli.exit_codes import DONE, FAILED
-from tui.cli.house import forgive_late_reads
 from tui.cli.signals import SIGNALS
 
 pytestmark = pytest.mark.anyio
@@ -115,7 +114,6 @@ def chatting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         monkeypatch.setattr(chat_module, "LOOKS", 0.01)
         monkeypatch.setattr(chat_module, "AWAY_LOOKS", 0.01)
         monkeypatch.setattr(chat_module, "END_SHOWN_WITHIN", 0.3)
-        forgive_late_reads(asyncio.get_running_loop())
         running = Chatting(person, capsys)
         url = {"url": home.door.url, **token} if token else {"socket": home.folder / SOCKET}
         async with RemoteEngine(**url) as engine, anyio.create_task_group() as group:  # type: ignore[arg-type]

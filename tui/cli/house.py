@@ -73,6 +73,7 @@ async def reach(where: Where, *, via: str = "command") -> AsyncIterator[RemoteEn
     """The engine of the bullpen that runs there. Raises `NotReached` when none does, `Refused` for a bad address."""
     from supervisor import Refused, RemoteEngine
 
+    forgive_late_reads(asyncio.get_running_loop())
     if where.url:
         if not where.token:
             raise Refused(f"{where.url} takes a token: give it in BULLPEN_TOKEN (`bullpen token new` makes one there)")
@@ -176,7 +177,6 @@ def run_there(where: Where, work: Callable[[RemoteEngine], Awaitable[int]], *, v
     """Reaches the engine and has it done. Tells what goes wrong in one line; returns the exit code."""
 
     async def run() -> int:
-        forgive_late_reads(asyncio.get_running_loop())
         scope = anyio.CancelScope()
         async with SIGNALS.heeded(scope.cancel, scope.cancel):
             with scope:
@@ -194,7 +194,8 @@ def forgive_late_reads(loop: asyncio.AbstractEventLoop) -> None:
     before = loop.get_exception_handler() or type(loop).default_exception_handler
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+        is_late = isinstance(context.get("exception"), asyncio.InvalidStateError)
+        if not (is_late and "Future.set_result(None)" in context["message"]):
             before(loop, context)
 
     loop.set_exception_handler(handle)
