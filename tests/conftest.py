@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.isolation import isolate
+from tests.swap import swap as swap
 
 HERE = Path(__file__).parent
 MARKS = {

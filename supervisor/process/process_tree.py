@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -49,11 +50,32 @@ def list_tree(root: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def map_marked(marks: Set[str]) -> dict[str, list[psutil.Process]]:
-    """Every process of this user that carries one of the marks, wherever it has been re-parented to. Costs a walk over
-    all processes."""
+def list_heads(*, with_guards: bool = True) -> list[psutil.Process]:
+    """Every process of this machine that is below no guard; `with_guards` those of this kind among them, whose mark is
+    also that of all that is below.
+
+    Only of these may the environment be read: that lies in the memory of a process, and one that sleeps below its guard
+    would have it read back from swap.
+    """
+    parents: dict[int, int] = psutil._ppid_map()  # type: ignore[attr-defined]
+    guards = {pid for pid in parents if _is_named_guard(pid)}
+    found = []
+    for pid in parents:
+        above, seen = parents[pid], {pid}
+        while above in parents and above not in guards and above not in seen:
+            seen.add(above)
+            above = parents[above]
+        if above not in guards and (with_guards or pid not in guards):
+            with contextlib.suppress(*LOST):
+                found.append(psutil.Process(pid))
+    return found
+
+
+def map_marked(marks: Set[str], *, with_guards: bool = True) -> dict[str, list[psutil.Process]]:
+    """The heads of this user that carry one of the marks, wherever they have been re-parented to: with what is below
+    them, all that does. Costs a walk over all processes."""
     found: dict[str, list[psutil.Process]] = {}
-    for process in iter_processes():
+    for process in list_heads(with_guards=with_guards):
         with contextlib.suppress(*LOST):
             if (mark := process.environ().get(MARK)) in marks and mark is not None:
                 found.setdefault(mark, []).append(process)
@@ -64,17 +86,12 @@ def list_runs(runs: Set[str]) -> list[psutil.Process]:
     """Every process whose mark begins with that of one of these supervisors, and what hangs below it: of clients, of
     shared MCP servers, of hooks. Costs a walk over all processes."""
     found = []
-    for process in iter_processes():
+    for process in list_heads():
         with contextlib.suppress(*LOST):
             run, colon, _ = process.environ().get(MARK, "").partition(":")
             if colon and run in runs:
                 found += list_tree(process)
     return found
-
-
-def list_marked(mark: str) -> list[psutil.Process]:
-    """Every process of this user that carries the mark."""
-    return map_marked({mark}).get(mark, [])
 
 
 def find_descendant(ancestor: int, claimed: object) -> int | None:
@@ -101,8 +118,16 @@ def find_top(cli: psutil.Process) -> psutil.Process:
 def is_guard(process: psutil.Process) -> bool:
     """By its name, which any process may take: it gets the chance to end by itself, no more (`Tree.kill`)."""
     try:
-        return bool(process.name() == guard.NAME)
+        return process.is_running() and _is_named_guard(process.pid)
     except LOST:
+        return False
+
+
+def _is_named_guard(pid: int) -> bool:
+    """psutil's own `name` reads the memory of a process that has a long one."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_bytes().strip() == guard.NAME.encode()
+    except OSError:
         return False
 
 
@@ -125,6 +150,7 @@ class Tree:
         self._told_to_end: set[psutil.Process] = set()
         """Guards that have been told to end everything at once."""
         self._is_killing = False
+        self._is_guarded = root is not None and is_guard(root)
 
     def look(self) -> None:
         """Adds what hangs below the root now. Cheap; call it before each step that may orphan something."""
@@ -132,8 +158,9 @@ class Tree:
             self.add(list_tree(self._root))
 
     async def look_everywhere(self) -> None:
-        """Adds what carries the mark, re-parented processes included, and what hangs below that."""
-        self.add(await anyio.to_thread.run_sync(_list_marked_trees, self._mark))
+        """Adds what carries the mark, re-parented processes included, and what hangs below that. Of a client with a
+        guard, other guards and what is below them are not looked at."""
+        self.add(await anyio.to_thread.run_sync(_list_marked_trees, self._mark, not self._is_guarded))
 
     @property
     def alive_count(self) -> int:
@@ -190,8 +217,9 @@ class Tree:
                 self._seen.setdefault((process.pid, process.create_time()), process)
 
 
-def _list_marked_trees(mark: str) -> list[psutil.Process]:
-    return [process for marked in list_marked(mark) for process in list_tree(marked)]
+def _list_marked_trees(mark: str, with_guards: bool) -> list[psutil.Process]:
+    marked = map_marked({mark}, with_guards=with_guards)
+    return [process for each in marked.values() for root in each for process in list_tree(root)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ import anyio.to_thread
 import psutil
 from anyio.lowlevel import RunVar
 
+from supervisor.process.host_memory import has_swap
+from supervisor.process.paging import page_out
 from supervisor.process.process_tree import LOST, is_guard, list_tree
 
 WITHIN = 1.0
@@ -53,18 +55,22 @@ class Suspension:
         """It was woken, or could not be stopped: its processes are to be left alone."""
         return self._is_over
 
-    @property
-    def pids(self) -> list[int]:
-        """Of what it has stopped."""
-        return [process.pid for process in self._stopped]
-
     async def run(self) -> bool:
-        """`stop` in a thread. Cancelled, it is as if it had been woken."""
+        """Stops the tree and hands over its memory, in a thread. Cancelled, it is as if it had been woken."""
         try:
-            return await anyio.to_thread.run_sync(self.stop, abandon_on_cancel=True, limiter=_turns())
+            return await anyio.to_thread.run_sync(self._run, abandon_on_cancel=True, limiter=_turns())
         except BaseException:
             self.wake()
             raise
+
+    def _run(self) -> bool:
+        is_stopped = self.stop()
+        if is_stopped and self._root is not None and has_swap():
+            # The guard as well: it runs only when it hears something.
+            for process in list_tree(self._root):
+                if not page_out(process.pid, lambda: self._is_over):
+                    break
+        return is_stopped and not self._is_over
 
     def stop(self) -> bool:
         """Returns when nothing of the tree runs. False, and all of it runs on, when `wake` came meanwhile, when there

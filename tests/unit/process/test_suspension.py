@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psutil
 import pytest
 
 from supervisor.journal import ClientRecord
 from supervisor.process import guard, suspension
-from supervisor.process.process_tree import Tree, is_alive, list_tree
+from supervisor.process.process_tree import Tree, is_alive
 from supervisor.process.suspension import Suspension
 from supervisor.recovery.orphans import end_orphans
+from tests.unit.process.trees import FAMILY, below, guarded, states
 from tests.waiting import until, until_sync
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no guard")
-
-GUARD = [sys.executable, "-I", "-S", guard.__file__]
-FAMILY = "echo ready; setsid sh -c 'sleep 300 & sleep 300' & sleep 300 & cat"
-"""A shell, a child in a session of its own with two children, a child, and one that echoes."""
-
-
-@contextmanager
-def guarded(*command: str, mark: str = "") -> Iterator[subprocess.Popen[str]]:
-    """What runs below a guard, once it has said something; nothing of it is left afterwards."""
-    with subprocess.Popen(
-        [*GUARD, *command],
-        env={"PATH": os.environ["PATH"], guard.SUPERVISOR: str(os.getpid()), guard.MARK: mark},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            assert process.stdout.readline()
-            yield process
-        finally:
-            process.send_signal(guard.END_NOW)
-            process.wait(20)
 
 
 @pytest.fixture
@@ -51,14 +27,6 @@ def family() -> Iterator[subprocess.Popen[str]]:
     with guarded("/bin/sh", "-c", FAMILY) as process:
         until_sync(lambda: len(below(process)) == 6)
         yield process
-
-
-def below(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return list_tree(psutil.Process(process.pid))[1:]
-
-
-def states(processes: list[psutil.Process]) -> set[str]:
-    return {process.status() for process in processes}
 
 
 def test_everything_below_the_guard_stops_and_goes_on(family: subprocess.Popen[str]) -> None:
