@@ -73,12 +73,17 @@ class QuestionLinks:
     def _settle(self, question: Question, outcome: QuestionOutcome, by: str) -> None:
         for digest, found in self._links.items():
             if found.question.id == question.id:
-                self._links[digest] = replace(found, outcome=outcome, by=by)
+                self._links[digest] = replace(found, question=_shorten(found.question), outcome=outcome, by=by)
 
     def _make_room(self) -> None:
         if len(self._links) >= MOST_LINKS:
             oldest = next((digest for digest, one in self._links.items() if one.outcome is not None), None)
             del self._links[oldest if oldest is not None else next(iter(self._links))]
+
+
+def _shorten(question: Question) -> Question:
+    """As it is told when it is settled: a call may have a million characters, and many questions are remembered."""
+    return replace(question, detail=question.summary, diff="", choices=(), warnings=(), notes=())
 
 
 def _digest(token: str) -> str:

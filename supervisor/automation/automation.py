@@ -20,12 +20,12 @@ from supervisor.api.engine import Engine
 from supervisor.api.errors import Refused, Suspended
 from supervisor.api.event_names import BY_NAME, EventName, names_of, sample_of
 from supervisor.api.events import Event, SessionClosed, TurnFinished, TurnQueued, TurnSuspended
-from supervisor.api.hook_rows import Fallback, HookRow, HookRun, RunState
+from supervisor.api.hook_rows import Delivery, Fallback, HookRow, HookRun, RunState
 from supervisor.api.ids import new_id
 from supervisor.api.types import Prompt
 from supervisor.automation.conditions import holds, spell
 from supervisor.automation.depths import Depths
-from supervisor.automation.firing import Firing
+from supervisor.automation.firing import Firing, read_end
 from supervisor.automation.gate import Gates
 from supervisor.automation.ports import Surroundings
 from supervisor.automation.run_log import RunLog
@@ -42,6 +42,8 @@ LONGEST_TEST = 30.0
 _log = logging.getLogger(__name__)
 
 
+_ENDED = "prompt:after"
+
 _FOR_DEPTHS: frozenset[type[Event]] = frozenset({TurnQueued, TurnFinished, TurnSuspended, SessionClosed})
 
 
@@ -50,6 +52,10 @@ class Heard(NamedTuple):
     names: tuple[EventName, ...]
     depth: int
     prompt: Prompt | None
+    kept: str = ""
+    """The id under which it is kept until it was compared."""
+    is_late: bool = False
+    """It happened before bullpen was started."""
 
 
 class Automation:
@@ -112,18 +118,25 @@ class Automation:
             names = (BY_NAME["prompt:before"], *names)
         if not names:
             return
-        heard = Heard(event, names, depth, prompt)
         if len(self._heard) >= MOST_HEARD:
             for name in names:
                 for hook in self._by_event[name.name]:
                     firing = self._firing(hook, name.payload(event, None, id=new_id(), depth=depth), depth)
                     self.runner.drop(firing, f"{MOST_HEARD:,} events wait to be looked at")
             return
-        self._heard.append(heard)
+        kept = ""
+        if isinstance(event, TurnFinished) and self._must_be_told(event):
+            kept = self.runner.keep_end(event)
+        self._heard.append(Heard(event, names, depth, prompt, kept))
         if self._is_closing:
             self._compare_all()
         else:
             self._news.set()
+
+    def _must_be_told(self, event: TurnFinished) -> bool:
+        """Whether a hook that survives a crash may be meant."""
+        found = self._may_be_meant(_ENDED, event.instance)
+        return any(hook.delivery is Delivery.AT_LEAST_ONCE for hook in found)
 
     async def run(
         self,
@@ -157,6 +170,9 @@ class Automation:
             self._compare_all()
 
     def _take_up(self, kept: OpenRun) -> None:
+        if turn := read_end(kept):
+            self._take_up_end(kept, turn)
+            return
         firing = Firing.revive(kept, {hook.name: hook for hook in self.hooks}, self.schedules.declared)
         if firing is None:
             _log.warning("run %s is given up: its hook is not declared any more", kept.id)
@@ -164,6 +180,21 @@ class Automation:
                 book.settle(kept.id)
             return
         self.runner.start(firing, is_kept=True)
+
+    def _take_up_end(self, kept: OpenRun, turn: str) -> None:
+        """A turn ended and bullpen with it, before hooks were compared with that."""
+        event = self._around.find_end(turn)
+        if event is None:
+            self.runner.settle_end(kept.id)  # the turn, or its user, was forgotten
+            return
+        depth, prompt = self.depths.hear(event)
+        self._compare(Heard(event, (BY_NAME[_ENDED],), depth, prompt, kept.id, is_late=True))
+
+    def forget(self, user: str) -> None:
+        """Nothing of that user is kept any more, neither of what waits nor of what runs; what runs goes on."""
+        self._compare_all()
+        self.runner.forget(user)
+        self.log.forget(user)
 
     def _compare_all(self) -> None:
         while self._heard:
@@ -173,10 +204,14 @@ class Automation:
         for name in heard.names:
             payload = name.payload(heard.event, heard.prompt, id=new_id(), depth=heard.depth)
             for hook in self._may_be_meant(name.name, heard.event.instance):
+                if heard.is_late and hook.delivery is not Delivery.AT_LEAST_ONCE:
+                    continue
                 try:
                     self._fire(hook, payload, heard.depth)
                 except Exception:
                     _log.exception("the hook %s could not be fired", hook.name)
+        if heard.kept:
+            self.runner.settle_end(heard.kept)
 
     def _may_be_meant(self, name: str, instance: str) -> tuple[Hook, ...]:
         """Without the hooks that are for other agents alone: of many agents with hooks of their own, each costs its

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from supervisor.api.automation import Action, Hook, OpenRun, Payload, Schedule
+from supervisor.api.events import TurnFinished
 from supervisor.api.hook_rows import Delivery, HookRun, RunState
 from supervisor.api.types import SessionKey
 from supervisor.automation.attempt import Attempt
@@ -29,13 +31,15 @@ class Firing:
     is_revived: bool = False
     """It was open when an earlier run of bullpen ended, and none of its actions has ended since."""
     is_sample: bool = False
+    is_forgotten: bool = False
+    """Its user has been forgotten."""
     runs: list[HookRun] = field(default_factory=list)
     """Of the actions that have ended."""
 
     @property
     def is_kept(self) -> bool:
         """Whether it survives a crash."""
-        if self.is_sample:
+        if self.is_sample or self.is_forgotten:
             return False
         return not isinstance(self.doing, Hook) or self.doing.delivery is Delivery.AT_LEAST_ONCE
 
@@ -80,6 +84,7 @@ class Firing:
             "is_schedule": isinstance(self.doing, Schedule),
             "payload": dict(self.payload),
             "depth": self.depth,
+            "does": digest_of(self.doing),
             "done": self.done,
             "tried": self.tried,
         }
@@ -88,10 +93,14 @@ class Firing:
 
     @classmethod
     def revive(cls, kept: OpenRun, hooks: Mapping[str, Hook], schedules: Mapping[str, Schedule]) -> Self | None:
-        """None when there is no such hook any more, or it has other actions."""
+        """None when no hook does any more what was begun. Names are made from places in a file where none is given: by
+        its name alone, another one would go on with it."""
         try:
             body: dict[str, Any] = json.loads(kept.body)
-            doing = (schedules if body["is_schedule"] else hooks).get(body["hook"])
+            known: Mapping[str, Hook | Schedule] = schedules if body["is_schedule"] else hooks
+            doing, does = known.get(body["hook"]), body["does"]
+            if doing is None or digest_of(doing) != does:
+                doing = next((one for one in known.values() if digest_of(one) == does), None)
             done, tried, depth, payload = body["done"], body["tried"], body["depth"], body["payload"]
         except (ValueError, KeyError, TypeError):
             return None
@@ -103,3 +112,28 @@ class Firing:
 
     def _text(self, name: str) -> str:
         return str(self.payload.get(name, ""))
+
+
+def digest_of(doing: Hook | Schedule) -> str:
+    """Equal for what does the same."""
+    return hashlib.sha256(repr(doing.actions).encode(errors="replace")).hexdigest()[:16]
+
+
+def note_end(event: TurnFinished) -> OpenRun:
+    """That a turn has ended and no hook was fired yet because of it. Kept in the transaction that records the end: no
+    kill comes between the two. What the turn was is found in the journal again."""
+    key = SessionKey(event.instance, event.user, event.session)
+    return OpenRun(f"end-{event.turn}", event.at, key, event.turn, json.dumps({_END: event.turn}))
+
+
+def read_end(kept: OpenRun) -> str:
+    """The id of the turn that has ended, where that is what was kept; else empty."""
+    try:
+        body = json.loads(kept.body)
+    except ValueError:
+        return ""
+    turn = body.get(_END) if isinstance(body, dict) else None
+    return turn if isinstance(turn, str) else ""
+
+
+_END = "end_of_turn"

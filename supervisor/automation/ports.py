@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from supervisor.api.automation import OpenRun, ScheduleMark
+from supervisor.api.events import TurnFinished
 from supervisor.api.types import Archetype, Prompt, Question
 
 
@@ -14,7 +15,7 @@ class RunBook(Protocol):
     """Where it is kept."""
 
     def keep(self, run: OpenRun) -> None: ...
-    def settle(self, run_id: str) -> None: ...
+    def settle(self, run_id: str, *, may_wait: bool = False) -> None: ...
     def mark(self, mark: ScheduleMark, runs: Iterable[OpenRun], on_written: Callable[[], object]) -> None: ...
     def unmark(self, name: str) -> None: ...
 
@@ -37,6 +38,8 @@ class Surroundings(NamedTuple):
     """Unix seconds."""
     find_prompt: Callable[[str], Prompt | None]
     """Of a turn that waits or runs, by its id."""
+    find_end: Callable[[str], TurnFinished | None]
+    """Of a turn that has ended, by its id, as the journal keeps it."""
     find_archetype: Callable[[str], Archetype | None]
     """Of an agent, by its name; None where there is none."""
     find_question: Callable[[str], Question | None]

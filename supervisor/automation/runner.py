@@ -14,12 +14,12 @@ from anyio.abc import TaskGroup
 from supervisor.api.automation import Action, ActionKind, Payload
 from supervisor.api.engine import Engine
 from supervisor.api.errors import BullpenError, Suspended
-from supervisor.api.events import Event, HookFailed
+from supervisor.api.events import Event, HookFailed, TurnFinished
 from supervisor.api.hook_rows import HookRun, RunState
 from supervisor.automation.agent_action import prompt_agent
 from supervisor.automation.attempt import MOST_DETAIL, ActionFailed, Attempt
 from supervisor.automation.depths import Depths
-from supervisor.automation.firing import Firing
+from supervisor.automation.firing import Firing, note_end
 from supervisor.automation.http_action import Sender
 from supervisor.automation.notice import send_notice
 from supervisor.automation.ports import Surroundings
@@ -52,7 +52,8 @@ class Runner:
         self._depths = depths
         self._tell = tell
         self._tasks: TaskGroup | None = None
-        self._open = 0
+        self._open: dict[str, Firing] = {}
+        """Those that wait or run, by their ids."""
         self._told_dropped: dict[str, float] = {}
         self._programs = anyio.CapacityLimiter(MOST_PROGRAMS)
         self._requests = anyio.CapacityLimiter(MOST_REQUESTS)
@@ -60,7 +61,7 @@ class Runner:
 
     def __len__(self) -> int:
         """Firings that wait or run."""
-        return self._open
+        return len(self._open)
 
     async def run(self, work: Callable[[], object]) -> None:
         """Runs `work`, and firings beside it, until it is cancelled. What has not ended then stays where it is kept."""
@@ -79,16 +80,35 @@ class Runner:
         if firing.is_kept and book is not None:
             book.keep(firing.kept())
 
+    def keep_end(self, event: TurnFinished) -> str:
+        """Records that a turn has ended and hooks are not fired yet. The id of that; empty when nothing is recorded."""
+        if (book := self._around.find_book()) is None:
+            return ""
+        run = note_end(event)
+        book.keep(run)
+        return run.id
+
+    def settle_end(self, run_id: str) -> None:
+        """What was to be fired for the end of a turn is on record."""
+        if (book := self._around.find_book()) is not None:
+            book.settle(run_id, may_wait=True)
+
+    def forget(self, user: str) -> None:
+        """What runs because of that user goes on, and is not recorded any more."""
+        for firing in self._open.values():
+            if user in (firing.payload.get("user"), firing.payload.get("sender")):
+                firing.is_forgotten = True
+
     def start(self, firing: Firing, *, is_kept: bool = False) -> None:
         """Begins it, or drops it when too many are open. `is_kept`: it is recorded already."""
-        if self._open >= MOST_OPEN:
+        if len(self._open) >= MOST_OPEN:
             self.drop(firing, f"{MOST_OPEN:,} runs are open already")
             return
         self.log.tally(firing.doing.name).fired += 1
         if not is_kept:
             self.keep(firing)
         if self._tasks is not None:
-            self._open += 1
+            self._open[firing.id] = firing
             self._tasks.start_soon(self._attend, firing, name=f"hook {firing.doing.name}")
 
     def drop(self, firing: Firing, why: str) -> None:
@@ -112,7 +132,7 @@ class Runner:
             _log.exception("a run of the hook %s failed", firing.doing.name)
             self._settle(firing)
         finally:
-            self._open -= 1
+            del self._open[firing.id]
 
     async def do(self, firing: Firing) -> list[HookRun]:
         """All its actions, in order; how each ended. Raises `Suspended` when bullpen stops in the middle."""

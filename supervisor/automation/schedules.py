@@ -24,6 +24,8 @@ from supervisor.automation.timetable import find_due, next_time
 
 LOOK = 15.0
 """Seconds between two looks at the clock, at most: it may be set, and a machine may sleep."""
+FAR_BACK = 86400.0
+"""Seconds from which on a clock that is set back was wrong before: what fell due by it has not really done so."""
 ON_TIME = 60.0
 """Seconds that a run may be late; later it counts as missed."""
 _EVENT = BY_NAME["schedule:due"]
@@ -65,7 +67,8 @@ class Schedules:
                 except Exception:  # a mistake of ours in one is no reason for the others to end
                     _log.exception("the schedule %s could not be run", clock.schedule.name)
             coming = [clock.next_at for clock in self._clocks.values() if clock.next_at is not None]
-            await anyio.sleep(max(0.0, min([LOOK, *(time - now for time in coming)])))
+            # What is due and could not be run is tried again with the next look.
+            await anyio.sleep(min([LOOK, *(time - now for time in coming if time > now)]))
 
     def rows(self) -> tuple[ScheduleRow, ...]:
         return tuple(map(self._row, self.declared.values()))
@@ -86,8 +89,9 @@ class Schedules:
 
     def _look(self, clock: _Clock, now: float) -> None:
         schedule = clock.schedule
-        if schedule.every and now < clock.done_until:
-            # The clock was set back: the length of time begins anew, instead of waiting until it has caught up.
+        if now < clock.done_until - (0.0 if schedule.every else FAR_BACK):
+            # The clock was set back: the length of time begins anew, instead of waiting until it has caught up. So do
+            # cron's times, where it has been in another year, say, until it was set.
             clock.done_until, clock.next_at = now, next_time(schedule, now)
         if clock.next_at is None or now < clock.next_at:
             return

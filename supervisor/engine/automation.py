@@ -15,7 +15,14 @@ from anyio.abc import TaskGroup
 from supervisor.api.automation import Hook, OpenRun, Schedule, ScheduleMark
 from supervisor.api.engine import Engine
 from supervisor.api.errors import JournalFailed
-from supervisor.api.events import Event, HookFailed, InstanceClosed, InstanceOpened, TemplateChanged
+from supervisor.api.events import (
+    Event,
+    HookFailed,
+    InstanceClosed,
+    InstanceOpened,
+    TemplateChanged,
+    TurnFinished,
+)
 from supervisor.api.types import Archetype, Prompt, Question
 from supervisor.automation.automation import Automation
 from supervisor.automation.ports import AnswerLinks, RunBook, Surroundings
@@ -51,6 +58,16 @@ def compose(
                 return record.prompt if record is not None else None
         return None
 
+    def find_end(turn_id: str) -> TurnFinished | None:
+        record = None
+        if host.log is not None and not host.log.is_closed:
+            with suppress(JournalFailed):
+                record = host.log.look_up_turn(turn_id)
+        if record is None or record.outcome is None:
+            return None
+        at = record.ended_at if record.ended_at is not None else host.clock.wall()
+        return TurnFinished(at=at, outcome=record.outcome, turn=turn_id, **record.key._asdict())
+
     def find_archetype(name: str) -> Archetype | None:
         return instances[name].archetype if name in instances else None
 
@@ -66,6 +83,7 @@ def compose(
     around = Surroundings(
         wall=host.clock.wall,
         find_prompt=find_prompt,
+        find_end=find_end,
         find_archetype=find_archetype,
         find_question=find_question,
         resolve=follow,
@@ -85,6 +103,7 @@ def compose(
 
     host.feed.listen(follow_templates)
     host.feed.listen(automation.hear)
+    host.hear = automation.hear
     return automation
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import anyio
 import anyio.to_thread
 
+from supervisor.engine.held_turns import HeldTurns
 from supervisor.engine.memory_sampler import Census
 from supervisor.files.private import tighten
 from supervisor.files.session_files import Belongings
@@ -33,12 +34,19 @@ class Housekeeping:
     """Loops that run as long as the supervisor does."""
 
     def __init__(
-        self, instances: Mapping[str, Instance], *, host: HostContext, census: Census, offers: OfferDesk
+        self,
+        instances: Mapping[str, Instance],
+        *,
+        host: HostContext,
+        census: Census,
+        offers: OfferDesk,
+        held: HeldTurns,
     ) -> None:
         self._instances = instances
         self._host = host
         self._census = census
         self._offers = offers
+        self._held = held
 
     async def watch_the_clock(self) -> None:
         tidied = sampled = self._host.clock.steady()
@@ -47,6 +55,7 @@ class Housekeeping:
             if now - sampled >= 1:
                 sampled = now
                 self._sample_queues()
+                self._held.look()
             for instance in self._instances.values():
                 instance.handle(stimuli.TimePassed(now))
             if now - tidied >= self._host.settings.cleanup_interval:

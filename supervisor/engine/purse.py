@@ -12,7 +12,7 @@ from supervisor.api.types import Prompt, SessionKey
 from supervisor.config.budgets import Ceilings
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
-from supervisor.scheduling.budgets import Ceiling, Spent, first_reached, is_near, judge
+from supervisor.scheduling.budgets import Ceiling, Spent, first_reached, is_near, judge, next_midnight
 from supervisor.sessions.spending import Place, places_of
 
 FIELDS = {Measure.COST: "cost_per_day", Measure.TOKENS: "tokens_per_day", Measure.TURNS: "turns_per_day"}
@@ -31,8 +31,10 @@ class Purse:
         self._instances = instances
         self._host = host
         self._is_estimate = is_estimate
-        self._told: dict[tuple[Scope, str, Measure], tuple[float, float]] = {}
-        """The share that was told last of each, and the midnight it counts to."""
+        self._told: dict[tuple[Scope, str, Measure], float] = {}
+        """The share of each that was told today."""
+        self._told_until = 0.0
+        """The midnight that they count to."""
 
     def budgets(self) -> tuple[Budget, ...]:
         """All of them, the fullest first."""
@@ -46,8 +48,7 @@ class Purse:
 
     def check(self, key: SessionKey, prompt: Prompt, provider: str) -> str:
         """Raises `OverBudget`. What is to be asked before it runs, in words; empty when it may."""
-        places = places_of(key, prompt.user, provider)
-        reached = first_reached(self._judge(one) for place in places for one in self._ceilings(place))
+        reached = self.find_reached(places_of(key, prompt.user, provider))
         if reached is None:
             return ""
         words = tell(reached)
@@ -57,16 +58,22 @@ class Purse:
         wait = reached.resets_at - now if reached.spent >= reached.limit else SOON
         raise OverBudget(words, retry_after=max(1.0, wait))
 
+    def find_reached(self, places: tuple[Place, ...]) -> Budget | None:
+        """The ceiling that keeps one more turn of those from being taken in; None when it may be."""
+        return first_reached(self._judge(one) for place in places for one in self._ceilings(place))
+
     def look(self, places: tuple[Place, ...]) -> Iterator[past.BudgetNeared]:
         """What has come near since it was looked at last, or is reached: once for each and day."""
+        if (until := next_midnight(self._host.clock.wall())) != self._told_until:
+            self._told_until = until
+            self._told.clear()
         for place in places:
             for ceiling in self._ceilings(place):
                 budget = self._judge(ceiling)
                 step = 1.0 if budget.spent >= budget.limit else 0.8 if is_near(budget) else 0.0
                 name = (budget.scope, budget.name, budget.measure)
-                told, until = self._told.get(name, (0.0, 0.0))
-                if step and (step > told or until != budget.resets_at):
-                    self._told[name] = (step, budget.resets_at)
+                if step > self._told.get(name, 0.0):
+                    self._told[name] = step
                     facts = {"instance": place[1]} if place[0] is Scope.INSTANCE else {}
                     facts |= {"user": place[1]} if place[0] is Scope.USER else {}
                     yield past.BudgetNeared(at=self._host.clock.wall(), budget=budget, **facts)

@@ -29,6 +29,7 @@ from supervisor.config.settings import Settings, hooks_for, providers_of, schedu
 from supervisor.config.templates import Template
 from supervisor.engine.agent_choice import AgentChoice
 from supervisor.engine.automation import AutomationTask, compose
+from supervisor.engine.held_turns import HeldTurns
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.engine.live_templates import LiveTemplates, find_changes
 from supervisor.engine.memory_sampler import Census
@@ -135,6 +136,7 @@ class Runtime:
         self._turns = TurnRegistry(self._host, self.view, on_end=self._notice_emptiness, provider_of=self._provider_of)
         self._purse = Purse(self._instances, self._host, is_estimate=endpoint not in ("", "api.anthropic.com"))
         self._host.look_at_budgets = self._purse.look
+        self._held = HeldTurns(self._host, self._turns, self._purse)
         self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
         self._tools = Tools(self._host.mark, self._compile_anew, self._host.caches)
@@ -199,7 +201,9 @@ class Runtime:
                 journal.watch_failing(self._heed_the_journal)
                 journal.watch_lost(self._tell_lost)
                 doing = AutomationTask(self.automation, self._threshold, self._host)
-                housekeeping = Housekeeping(self._instances, host=self._host, census=self._census, offers=self._offers)
+                housekeeping = Housekeeping(
+                    self._instances, host=self._host, census=self._census, offers=self._offers, held=self._held
+                )
                 # From here on a client may be started, so from here on everything has to be ended.
                 try:
                     await self._take_over(journal)

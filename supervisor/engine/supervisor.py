@@ -300,6 +300,7 @@ class Supervisor(Runtime):
             self._running_instance(instance).handle(stimuli.Adjust(limit, value, self.settings.max_agents))
         else:
             self._adjust_host(limit, value)
+        self._held.look()
         self._log_action("set", instance or "host", f"{limit} {value}")
 
     def _adjust_host(self, limit: str, value: str) -> None:
@@ -439,6 +440,7 @@ class Supervisor(Runtime):
                 with anyio.move_on_after(FORGETTING):
                     await self._emptied.wait()
             written = anyio.Event()
+            self.automation.forget(user)
             self._host.journal.forget_user(user, on_written=written.set)
             with anyio.move_on_after(LAST_REMOVAL):
                 await written.wait()

@@ -82,6 +82,10 @@ class TurnRegistry:
         """Only while it waits or runs."""
         return self._live.get(turn_id)
 
+    def places_of(self, turn: Turn) -> tuple[Place, ...]:
+        """Whose spending it is part of; nothing when it neither waits nor runs."""
+        return self._places.get(turn.id, ())
+
     def count_prompts(self, instance: str, user: str) -> int:
         """How many prompts of this user wait or run in the instance."""
         return self._prompts[instance, user]

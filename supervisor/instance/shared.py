@@ -58,6 +58,8 @@ class HostContext:
     """What all instances have used."""
     spending: Spending = field(default_factory=Spending)
     """By user, session, instance and provider, for the budgets."""
+    hear: Callable[[Event], object] = lambda event: None
+    """Tells hooks, and no reader of the feed, of what happened while bullpen did not run."""
     look_at_budgets: Callable[[tuple[Place, ...]], Iterable[Event]] = lambda places: ()
     """Which ceilings have come near since it was called last, of those whose spending has grown."""
     providers: Providers = field(init=False)

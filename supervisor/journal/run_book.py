@@ -35,9 +35,9 @@ class RunBook:
         """The latest wins, by its id."""
         self._note(_keep(run), what=f"run {run.id} of a hook")
 
-    def settle(self, run_id: str) -> None:
+    def settle(self, run_id: str, *, may_wait: bool = False) -> None:
         """All its actions have ended."""
-        self._note(step(_SETTLE, run_id), what=f"the end of run {run_id} of a hook")
+        self._note(step(_SETTLE, run_id), what=f"the end of run {run_id} of a hook", may_wait=may_wait)
 
     def mark(self, mark: ScheduleMark, runs: Iterable[OpenRun], on_written: Callable[[], object]) -> None:
         """How far a schedule has come and what it fires for it, in one transaction: neither is there without the other,
@@ -67,9 +67,11 @@ class RunBook:
         ]
         return runs, marks
 
-    def _note(self, *steps: Step, what: str, on_written: Callable[[], object] | None = None) -> None:
+    def _note(
+        self, *steps: Step, what: str, on_written: Callable[[], object] | None = None, may_wait: bool = False
+    ) -> None:
         if not self._is_closed():
-            self._add(Note(tuple(steps), what=what, on_written=on_written))
+            self._add(Note(tuple(steps), what=what, on_written=on_written, may_wait=may_wait))
 
 
 def _keep(run: OpenRun) -> Step:

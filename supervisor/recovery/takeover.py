@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from supervisor.api.entries import QuestionClosed, TurnEnded
+from supervisor.api.events import TurnFinished
 from supervisor.api.types import (
     Failed,
     FailureKind,
@@ -110,8 +111,10 @@ class Restart:
         """The one outcome of a turn that ran when the earlier run ended, and the offer to send it again."""
         journal = self._host.journal
         outcome = Interrupted(LAST_WORDS)
-        journal.end_turn(record.id, self._now, outcome)
-        self._host.spending.add(places_of(record.key, record.prompt.user, ""), outcome, self._now)
+        served = self._provider_of(record)
+        journal.end_turn(record.id, self._now, outcome, served=served)
+        self._host.spending.add(places_of(record.key, record.prompt.user, served), outcome, self._now)
+        self._host.hear(TurnFinished(at=self._now, outcome=outcome, turn=record.id, **record.key._asdict()))
         session = self._session(record.key)
         if session is not None:
             # Its prompt may stand unanswered in the conversation on disk: the next resume cuts it (sdk-facts §6).
@@ -129,6 +132,11 @@ class Restart:
         expires_at = self._now + ttl
         journal.offer_turn(record.id, record.key, self._now, expires_at)
         return OfferRecord(record, self._now, expires_at)
+
+    def _provider_of(self, record: TurnRecord) -> str:
+        """That the turn ran with, as far as that is on record: what it asked for, else its agent's own."""
+        instance = self._instances.get(record.key.instance)
+        return record.prompt.provider or (instance.core.provider if instance is not None else "")
 
     def _queue(self, record: TurnRecord) -> bool:
         session = self._session(record.key)

@@ -41,7 +41,7 @@ def main() -> int:
     reckoning = examine(run.ledger, books, run.record, run.config_dir)
     reckoning.leaked += leaked
     reckoning.failures += run.overtime
-    reckoning.unhooked += find_unhooked(books, run.hooked, run.journal, plan.kills)
+    reckoning.unhooked += find_unhooked(books, run.hooked, run.journal)
     print_table(run, reckoning, len(books.losses), time.monotonic() - began)
     if not reckoning.is_clean:
         print(f"what it left behind is in {folder}")

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.api.budgets import Budget, Measure, Scope
 from supervisor.api.errors import OverBudget, Refused
-from supervisor.api.events import BudgetNeared
+from supervisor.api.events import BudgetNeared, QuestionSettled
 from supervisor.api.types import (
     Allow,
     Cancelled,
@@ -21,6 +21,7 @@ from supervisor.api.types import (
     Priority,
     Prompt,
     QuestionKind,
+    QuestionOutcome,
     SessionKey,
     SessionState,
     Source,
@@ -319,3 +320,54 @@ async def test_a_turn_that_waits_for_the_operator_holds_up_no_other_user(
         assert (row.state, row.questions) == (SessionState.ASKING, (supervisor.view.open_questions()[0].id,))
         await supervisor.answer(supervisor.view.open_questions()[0].id, Allow())
         assert isinstance(await held.outcome(), Done)
+
+
+async def test_what_waits_for_the_operator_runs_once_its_ceiling_is_raised_and_not_before(
+    start: Start, make_template: MakeTemplate, day: Day
+) -> None:
+    """As many as have room then, the first that was taken in first; the others wait on."""
+    wide = make_template(concurrency={"maxSessions": 4}, pool={"spares": 0}, budget={"turnsPerDay": 1, "at": "ask"})
+    async with start(wide, clock=day.clock) as supervisor:
+        await spend(supervisor)
+        held = [await supervisor.submit(replace(HELLO, session=f"s{number}")) for number in range(3)]
+        await until(lambda: len(supervisor.view.open_questions()) == 3)
+        with await supervisor.watch() as feed:
+            await supervisor.adjust("desk", "budget.turnsPerDay", "2")
+            assert isinstance(await held[0].outcome(), Done)
+            settled = [one for one in feed.take().events if isinstance(one, QuestionSettled)]
+        assert [(one.turn, one.outcome, one.by) for one in settled] == [
+            (held[0].turn_id, QuestionOutcome.APPROVED, "the budget itself")
+        ]
+        assert [one.turn_id for one in supervisor.view.open_questions()] == [one.turn_id for one in held[1:]]
+        await supervisor.adjust("desk", "budget.turnsPerDay", "none")
+        for one in held[1:]:
+            assert isinstance(await one.outcome(), Done)
+
+
+async def test_what_waits_for_the_operator_runs_when_the_day_turns(
+    start: Start, make_template: MakeTemplate, day: Day
+) -> None:
+    patient = make_template(pool={"spares": 0}, questionTtl="2d")
+    async with start(patient, clock=day.clock, budgets={"user": {"turns_per_day": 1, "at": "ask"}}) as supervisor:
+        await spend(supervisor)
+        held = await supervisor.submit(HELLO)
+        await until(lambda: bool(supervisor.view.open_questions()))
+        supervisor._held.look()
+        assert supervisor.view.open_questions()
+        day.now += 12 * 3600
+        assert isinstance(await held.outcome(), Done)
+
+
+async def test_a_turn_that_a_kill_cut_counts_for_the_provider_it_asked_for(
+    start: Start, world: FakeWorld, day: Day
+) -> None:
+    limits = {"provider": {"turns_per_day": 9}}
+    second = {"second": {"base_url": "http://127.0.0.1:9", "api_key": "env:HOME"}}
+    world.on_prompt = hold
+    async with crashing(start(clock=day.clock, budgets=limits, providers=second), world) as supervisor:
+        await supervisor.submit(replace(HELLO, provider="second"))
+        await until(lambda: bool(world.written))
+    for _ in range(2):  # and after another start, which knows it from the journal
+        async with start(clock=day.clock, budgets=limits, providers=second) as supervisor:
+            found = {one.name: one.spent for one in await supervisor.budgets()}
+            assert found == {"second": 1}

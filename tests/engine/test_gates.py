@@ -191,8 +191,9 @@ async def test_what_stands_before_a_gate_when_bullpen_stops_is_refused(start: St
     ],
 )
 async def test_a_gate_without_a_verdict_stands_for_what_it_declares(start: Start, script: str, why: str) -> None:
+    timeout = "500ms" if "sleep" in script else "30s"
     for fallback in ("allow", "refuse"):
-        async with start(hooks=[gate(script, fallback=fallback, timeout="500ms")]) as supervisor:
+        async with start(hooks=[gate(script, fallback=fallback, timeout=timeout)]) as supervisor:
             if fallback == "allow":
                 assert isinstance(await (await supervisor.submit(Prompt("desk", "hello"))).outcome(), Done)
             else:

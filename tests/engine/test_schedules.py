@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 
 from supervisor.api.events import Event, ScheduleDue
@@ -124,6 +125,39 @@ async def test_a_clock_that_is_set_back_fires_nothing_again_and_a_length_of_time
         await until(lambda: not len(supervisor.automation.runner))
         assert supervisor.automation.schedules.rows()[0].next_at == MORNING + 3 * HOUR
     assert len(lines_of(told)) == 2
+
+
+async def test_a_clock_that_was_far_ahead_holds_nothing_up_once_it_is_set(start: Start, tmp_path: Path) -> None:
+    """A machine may start in another year, until its clock is set: nothing waits until then (issue 12)."""
+    told, wall = tmp_path / "told", Wall(MORNING + 20 * 365 * 24 * HOUR)
+    async with start(clock=wall.clock, schedules=[hourly(told)]) as supervisor:
+        await until(lambda: supervisor.automation.schedules.rows()[0].next_at)
+    wall.now = MORNING
+    async with start(clock=wall.clock, schedules=[hourly(told)]) as supervisor:
+        await until(lambda: supervisor.automation.schedules.rows()[0].next_at == MORNING + HOUR)
+        wall.now += HOUR
+        await until(lambda: lines_of(told))
+    assert [one["due"] for one in lines_of(told)] == [MORNING + HOUR]
+
+
+async def test_what_is_due_and_cannot_be_recorded_does_not_keep_the_loop_busy(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again with the next look."""
+    told, wall = tmp_path / "told", Wall()
+    async with start(clock=wall.clock, schedules=[hourly(told)]) as supervisor:
+        schedules = supervisor.automation.schedules
+        await until(lambda: schedules.rows()[0].next_at)
+        monkeypatch.setattr("supervisor.automation.schedules.LOOK", 0.05)
+        looks: list[float] = []
+        monkeypatch.setattr(schedules, "_look", lambda clock, now: looks.append(now))
+        wall.now += HOUR
+        await until(lambda: wall.now in looks)
+        passed = 0
+        while len(looks) < 5:
+            await anyio.lowlevel.checkpoint()
+            passed += 1
+        assert passed > 20, "other tasks run many times between two looks"
 
 
 async def test_a_due_time_that_had_fired_fires_no_more_after_a_crash_and_its_actions_are_taken_up(

@@ -200,6 +200,9 @@ async def test_looking_at_the_page_answers_nothing_and_sending_its_form_answers_
         assert "It was allowed, by this address." in again.text
         assert "It was allowed, by this address." in (await browser.get(path)).text
         assert "<form" not in again.text
+        # What it was about may have a million characters, and many settled questions are remembered.
+        [kept] = given.home.supervisor.answer_links._links.values()
+        assert (kept.question.detail, kept.question.diff) == (kept.question.summary, "")
         audit = await given.home.supervisor.audit()
         assert [(one.verb, one.by, one.via) for one in audit] == [("answer", "answer link", "http")]
 

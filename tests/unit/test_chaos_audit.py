@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -19,7 +21,7 @@ import pytest
 from supervisor.process.process_tree import MARK
 from supervisor.rehearsal import Request
 from supervisor.rehearsal.request import parse_request
-from tests.chaos.audit import Reckoning, examine
+from tests.chaos.audit import Reckoning, examine, find_unhooked
 from tests.chaos.books import Books, Entry
 from tests.chaos.callers import REJECTION
 from tests.chaos.ledger import Handed, Ledger, Place
@@ -109,6 +111,22 @@ def test_an_outcome_that_was_told_otherwise_is_a_second_one(ledger: Ledger, fold
     assert len(examine(ledger, books(*changed), [], folder).duplicated) == 1
     ledger.hear(1, {"told": "outcome", "turn": "turn-word000001", "outcome": "done", "reason": ""})
     assert len(examine(ledger, books(*changed), [], folder).duplicated) == 2
+
+
+def test_a_turn_that_no_hook_was_told_of_as_it_ended_is_found(folder: Path) -> None:
+    """S1.28"""
+    journal, hooked = folder / "journal.db", folder / "hooked"
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        connection.execute("CREATE TABLE hook_runs (turn_id TEXT)")
+        connection.execute("INSERT INTO hook_runs VALUES ('turn-word000003')")
+    kept = books(entry("word000001"), entry("word000002", "interrupted"), entry("word000003"))
+    told = [{"id": "1", "turn": "turn-word000001", "outcome": "done"}]
+    told += [{"id": "2", "turn": "turn-word000002", "outcome": "done"}]
+    hooked.write_text("".join(f"{json.dumps(one)}\n" for one in told))
+    assert [*find_unhooked(kept, hooked, journal)] == ["turn-word000002, which is interrupted"]
+    told += [told[1] | {"outcome": "interrupted"}]
+    hooked.write_text("".join(f"{json.dumps(one)}\n" for one in told))
+    assert [*find_unhooked(kept, hooked, journal)] == ["2 was told in two ways"]
 
 
 def test_a_turn_that_ran_on_an_earlier_template_is_found(ledger: Ledger, folder: Path) -> None:

@@ -1,0 +1,42 @@
+"""Turns that wait because a budget is reached run when it is not any more: its ceiling was raised, the day turned."""
+
+from __future__ import annotations
+
+from supervisor.api.types import Allow, Question, QuestionKind
+from supervisor.engine.purse import Purse
+from supervisor.engine.turn_registry import TurnRegistry
+from supervisor.instance.shared import HostContext
+from supervisor.sessions.turn import Turn
+
+BY = "the budget itself"
+"""Who is told to have let them run."""
+
+
+class HeldTurns:
+    """Answers bullpen's own questions about them; those that a person has answered are none of its business."""
+
+    def __init__(self, host: HostContext, turns: TurnRegistry, purse: Purse) -> None:
+        self._host = host
+        self._turns = turns
+        self._purse = purse
+
+    def look(self) -> None:
+        """The first that was taken in runs first, and counts then for those behind it."""
+        held = [(question, turn) for question in self._asked() if (turn := self._turns.get(question.turn_id))]
+        for question in self._find_free(held):
+            self._host.pending_questions.answer(question.id, Allow(), BY)
+
+    def _asked(self) -> list[Question]:
+        return [one for one in self._host.pending_questions.open if one.kind is QuestionKind.BUDGET]
+
+    def _find_free(self, held: list[tuple[Question, Turn]]) -> list[Question]:
+        """As if each were handed in now: what comes after it does not count, and it does not count itself."""
+        spending, free = self._host.spending, []
+        waiting = [(question, self._turns.places_of(turn)) for question, turn in held]
+        for _, places in waiting:
+            spending.leave(places)
+        for question, places in waiting:
+            if self._purse.find_reached(places) is None:
+                free.append(question)
+            spending.begin(places)
+        return free
