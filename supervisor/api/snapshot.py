@@ -151,6 +151,8 @@ class ClientRow:
     """Of its process tree, as last measured."""
     awake_bytes: int = 0
     """What it used when it was put to sleep last; 0 when it never was."""
+    wake_seconds: float | None = None
+    """From being woken to its first sign of life, the last time; None when it was never woken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,8 @@ class SessionState(StrEnum):
     WORKING = "working"
     IDLE = "idle"
     """Its client is connected and has nothing to do."""
+    DORMANT = "dormant"
+    """Its client has nothing to do and sleeps: stopped, its memory handed back. Its next prompt wakes it."""
     HIBERNATED = "hibernated"
     """No client; the conversation is on disk and will be resumed."""
     NEW = "new"

@@ -19,6 +19,25 @@ TURN_EXAMPLE = {
     "outcome": "done",
     "text": "Unplug it, and step back.",
 }
+STATS_EXAMPLE = {
+    "total_agents": 9,
+    "active_agents": 2,
+    "idle_agents": 7,
+    "dormant_agents": 5,
+    "waking_agents": 0,
+    "max_agents": 100,
+    "agent_ttl": 14400.0,
+    "sessions": 31,
+    "waiting": 0,
+    "questions": 1,
+    "memory_bytes": 1_210_000_000,
+    "memory_budget": 8_000_000_000,
+    "swap_bytes": 160_000_000,
+    "swap_budget": 4_000_000_000,
+    "version": "0.1.0",
+}
+"""Of the idle ones, five sleep."""
+STATS: Answers = {200: {"content": {"application/json": {"example": STATS_EXAMPLE}}}}
 PROBLEM: Json = {
     "content": {
         "application/problem+json": {

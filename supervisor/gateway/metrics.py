@@ -11,7 +11,15 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from supervisor.api.budgets import Budget, Scope
 from supervisor.api.caches import CacheStatistics
-from supervisor.api.events import ClientGone, ClientStarted, Event, TemplateChanged, TurnFinished, TurnStarted
+from supervisor.api.events import (
+    ClientGone,
+    ClientStarted,
+    ClientWoken,
+    Event,
+    TemplateChanged,
+    TurnFinished,
+    TurnStarted,
+)
 from supervisor.api.shared_servers import BreakerState, SharedServerRow, SharedState
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import SlotState, Usage, outcome_word
@@ -52,12 +60,23 @@ class Metrics:
         self._spawns = Histogram(
             "bullpen_client_start_seconds", "Until a client was connected.", by, buckets=_SECONDS, registry=registry
         )
+        self._wakes = Histogram(
+            "bullpen_client_wake_seconds",
+            "From waking a dormant client to its first sign of life.",
+            by,
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self._tokens = Counter("bullpen_tokens", "Tokens of ended turns.", [*by, "kind"], registry=registry)
         self._cost = Counter("bullpen_cost_dollars", "Cost of ended turns.", by, registry=registry)
         self._ended = Counter("bullpen_clients_ended", "Clients that ended.", [*by, "kind"], registry=registry)
         self._clients = Gauge("bullpen_clients", "Clients by state.", [*by, "state"], registry=registry)
         self._waiting = Gauge("bullpen_waiting_turns", "Turns queued.", by, registry=registry)
         self._memory = Gauge("bullpen_client_memory_bytes", "Of all clients.", by, registry=registry)
+        self._swap = Gauge("bullpen_client_swap_bytes", "Of all clients, in swap.", by, registry=registry)
+        self._swap_budget = Gauge(
+            "bullpen_swap_budget_bytes", "That all clients together may have in swap.", registry=registry
+        )
         self._questions = Gauge("bullpen_open_questions", "Questions that wait for an answer.", by, registry=registry)
         self._evictions = Counter("bullpen_evictions", "Clients that gave up their place.", by, registry=registry)
         self._outdated = Gauge(
@@ -130,6 +149,8 @@ class Metrics:
                     self._add_usage(name, getattr(outcome, "usage", Usage()))
                 case ClientStarted(seconds=seconds):
                     self._spawns.labels(name).observe(seconds)
+                case ClientWoken(seconds=seconds):
+                    self._wakes.labels(name).observe(seconds)
                 case TemplateChanged():
                     self._changes.labels(name).inc()
                 case ClientGone(kind=kind):
@@ -160,10 +181,13 @@ class Metrics:
             if one.scope not in (Scope.USER, Scope.SESSION):
                 self._budgets.labels(one.scope.value, one.name, one.measure.value).set(one.share)
         self._info.labels(snapshot.host.version).set(1)
+        self._swap_budget.set(snapshot.host.swap_budget)
         for cache in snapshot.host.caches:
             self._expose_cache(cache)
         for row in snapshot.instances:
-            states = [client.state for client in snapshot.clients if client.instance == row.name]
+            clients = [client for client in snapshot.clients if client.instance == row.name]
+            states = [client.state for client in clients]
+            self._swap.labels(row.name).set(sum(client.swap_bytes for client in clients))
             for state in SlotState:
                 self._clients.labels(row.name, state.value).set(states.count(state))
             self._waiting.labels(row.name).set(row.waiting)

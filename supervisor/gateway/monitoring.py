@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -12,7 +13,7 @@ from supervisor.api.snapshot import SessionRow, Snapshot
 from supervisor.api.types import SessionKey, SessionState, SlotState
 from supervisor.gateway.access import AnyCaller, Operator
 from supervisor.gateway.callers import engine_of, mirror_of
-from supervisor.gateway.documents import problems
+from supervisor.gateway.documents import STATS, problems
 from supervisor.gateway.json_answers import JsonAnswer
 from supervisor.gateway.metrics import Metrics
 
@@ -46,19 +47,26 @@ async def metrics(request: Request, caller: Operator) -> Response:
     return Response(body, media_type=media_type)
 
 
-@router.get("/agent-stats", summary="Live clients by what they do (S5.27).", responses=problems())
+@router.get(
+    "/agent-stats",
+    summary="Live clients by what they do (S5.27).",
+    responses=problems() | STATS,
+)
 async def agent_stats(request: Request, caller: Operator) -> dict[str, Any]:
     return count_agents(mirror_of(request).snapshot())
 
 
 def count_agents(snapshot: Snapshot) -> dict[str, Any]:
-    """Active and idle are all there are."""
-    active = sum(client.state in _ACTIVE for client in snapshot.clients)
+    """Active and idle are all there are; dormant ones are among the idle, waking ones among the active."""
+    states = Counter(client.state for client in snapshot.clients)
+    active = sum(states[state] for state in _ACTIVE)
     total = len(snapshot.clients)
     return {
         "total_agents": total,
         "active_agents": active,
         "idle_agents": total - active,
+        "dormant_agents": states[SlotState.DORMANT],
+        "waking_agents": states[SlotState.WAKING],
         "max_agents": snapshot.host.max_agents,
         "agent_ttl": snapshot.host.agent_ttl,
         "sessions": len(snapshot.sessions),
@@ -66,6 +74,8 @@ def count_agents(snapshot: Snapshot) -> dict[str, Any]:
         "questions": len(snapshot.questions),
         "memory_bytes": snapshot.host.memory_bytes,
         "memory_budget": snapshot.host.memory_budget,
+        "swap_bytes": snapshot.host.swap_bytes,
+        "swap_budget": snapshot.host.swap_budget,
         "version": snapshot.host.version,
     }
 
@@ -129,7 +139,7 @@ async def agent_cleanup(request: Request, caller: Operator) -> dict[str, int]:
     engine, count = engine_of(request), 0
     with acting(caller.actor):
         for row in mirror_of(request).sessions():
-            if row.state is SessionState.IDLE:
+            if row.state in (SessionState.IDLE, SessionState.DORMANT):
                 try:
                     await engine.hibernate(row.key)
                     count += 1

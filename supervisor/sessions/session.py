@@ -166,7 +166,9 @@ class Session:
             return SessionState.WAITING
         if self.has_failed:
             return SessionState.FAILED
-        if slot is not None and slot.is_free:
+        if slot is not None and slot.state is SlotState.DORMANT:
+            return SessionState.DORMANT
+        if slot is not None and (slot.is_free or slot.state is SlotState.WAKING):
             return SessionState.IDLE
         return SessionState.HIBERNATED if self.has_history else SessionState.NEW
 

@@ -247,6 +247,32 @@ def asking() -> StageEngine:
     return stage
 
 
+def resting() -> StageEngine:
+    """Most of the helpdesk sleeps: the client of a session and a spare. One wakes for a turn; another turn waits."""
+    stage = busy()
+    asleep = {"state": SlotState.DORMANT, "memory_bytes": 9 * MB, "swap_bytes": 34 * MB, "cpu_percent": 0.0,
+              "memory_trend": (199, 199, 199, 199, 199, 9, 9, 9), "last_event_at": NOW - 250}  # fmt: skip
+    wakes = SlotState.WAKING
+    stage.put(
+        replace(stage.clients["helpdesk-4"], state=wakes, awake_bytes=188 * MB, swap_bytes=31 * MB, cpu_percent=71),
+        replace(stage.clients["helpdesk-5"], **asleep, dormant_since=NOW - 245, awake_bytes=199 * MB,
+                wake_seconds=0.19),
+        replace(stage.clients["helpdesk-6"], **asleep, dormant_since=NOW - 3605, awake_bytes=182 * MB),
+        replace(stage.clients["lookup-9"], **asleep, dormant_since=NOW - 61, awake_bytes=171 * MB),
+        replace(stage.sessions[BEN], turn_started_at=NOW, waiting=(), why=None),
+        replace(stage.sessions[DORA], state=SessionState.DORMANT, memory_bytes=9 * MB),
+        replace(stage.sessions[CARO], why=WhyWaiting.WAKING, waiting=(
+            waiting(1, WhyWaiting.WAKING, 0.2, "The printer on floor 3 blinks red"),)),
+        replace(stage.instances["helpdesk"], pool=replace(stage.instances["helpdesk"].pool, busy=1, idle=0, spare=0,
+                dormant=2, waking=1, woken=31)),
+        replace(stage.instances["lookup"], pool=replace(stage.instances["lookup"].pool, spare=0, dormant=1)),
+    )  # fmt: skip
+    stage.put_host(dormant=3, swap_bytes=133 * MB, swap_budget=4_000 * MB)
+    stage.live_limits = {"helpdesk": {"pool.dormantAfter": "60s", "pool.idleTtl": "4h"},
+                         "": {"memory_budget": "8.0G", "wake_timeout": "10s", "dormant_budget": "50%"}}  # fmt: skip
+    return stage
+
+
 def draining() -> StageEngine:
     """The helpdesk is being emptied; one client is on its way out."""
     stage = busy()

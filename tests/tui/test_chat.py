@@ -22,6 +22,7 @@ from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tests.waiting import until
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.tables.rows import session_id
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +47,23 @@ async def test_a_session_whose_chat_opens_is_got_ready() -> None:
     async with playing(engine) as (app, _):
         app.screen.open_chat(ANA)
         await until(lambda: engine.warmed == [ANA])
+
+
+async def test_a_client_that_sleeps_is_woken_by_opening_its_chat_and_by_nothing_else() -> None:
+    """Looking reads rows and words alone: filtered, sorted, previewed, described, hovered over, chosen to be ended."""
+    engine = stage.resting()
+    engine.conversations[DORA] = Conversation()
+    async with playing(engine, size=(200, 50)) as (app, pilot):
+        await pilot.press("/", *"dormant", "enter")
+        assert app.screen.sessions.keys == (session_id(DORA),)
+        await pilot.hover(app.screen.sessions, offset=(30, 1))
+        await pilot.press("home", "d", "escape", "H", "escape", "M", "space", "x", "escape", "h", "escape")
+        await until(lambda: engine.glimpsed > 0)
+        await pilot.press("3", "d", "escape", "K", "escape")
+        await settle(app, pilot)
+        assert engine.warmed == []
+        await pilot.press("2", "enter")
+        await until(lambda: engine.warmed == [DORA])
 
 
 async def test_a_refused_prompt_stays_in_the_input() -> None:

@@ -9,7 +9,9 @@ from textual.app import App, ComposeResult
 
 from supervisor import (
     Archetype,
+    ClientDormant,
     ClientGone,
+    ClientWoken,
     Failed,
     FailureKind,
     HostRow,
@@ -21,7 +23,7 @@ from supervisor import (
 from tests.tui.theatre import screen_text
 from tui.widgets.event_log import KEPT, EventLog
 from tui.widgets.header import StatusHeader, compose_header
-from tui.wording.event_lines import line_of
+from tui.wording.event_lines import line_of, thing_of
 from tui.wording.facts import host_facts
 
 pytestmark = pytest.mark.anyio
@@ -127,6 +129,27 @@ async def test_the_event_log_keeps_the_last_and_follows_the_newest() -> None:
         assert "a/v/s" in log.render_line(log.size.height - 1).text
         log.add([replace(failed, user="w")])
         assert "a/w/s" in log.render_line(log.size.height - 1).text, "and who is at the end follows"
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_clients_that_sleep_are_counted_in_the_header_and_weighed_by_h(width: int) -> None:
+    pool = PoolStatistics(busy=2, dormant=3, waking=1, max_clients=8)
+    line = compose_header(HOST, [replace(instance("a", questions=0, failed=0), pool=pool)], AT, width)
+    assert "3/6 clients  ☾ 3 dormant  5 queued" in line.plain, "who wakes is about to work"
+    asleep = replace(HOST, dormant=3, swap_bytes=133_000_000, swap_budget=4_000_000_000)
+    words = "3 clients asleep; clients have 133M in swap of the 4.0G that they may (dormant_budget)"
+    assert ("dormant", words) in host_facts(asleep, {}, AT)
+    assert ("dormant", "0 clients asleep; no swap that clients may use") in host_facts(HOST, {}, AT)
+
+
+def test_a_client_that_sleeps_has_one_line_in_the_log() -> None:
+    asleep = ClientDormant(
+        at=AT, before=141_000_000, after=9_000_000, client="a-3", instance="a", user="u", session="s"
+    )
+    woken = ClientWoken(at=AT, slept=900.0, seconds=0.2, client="a-3", instance="a", user="u", session="s")
+    assert line_of(asleep) == ("a-3  dormant: 141M → 9.0M", "asleep")
+    assert line_of(woken) == ("a-3  woke in 0.2 s, after 15m00", "ok")
+    assert thing_of(asleep) == thing_of(woken) is not None, "the second takes the place of the first"
 
 
 def test_a_process_left_behind_is_an_alarm() -> None:

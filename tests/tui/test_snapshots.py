@@ -9,6 +9,8 @@ import pytest
 
 from supervisor import (
     ActionTaken,
+    ClientDormant,
+    ClientWoken,
     Conversation,
     Done,
     SessionOpened,
@@ -25,7 +27,7 @@ from supervisor.api.entries import Asked, Replied, ToolCalled, ToolReturned, Tur
 from tests.tui import stage, troubles
 from tests.tui.conftest import Draw
 from tests.tui.stage import ANA, BEN, DORA, EMIL, ROOT
-from tests.tui.stage_engine import NOW, StageEngine
+from tests.tui.stage_engine import MB, NOW, StageEngine
 from tui.app import BullpenApp
 
 SIZES = [(80, 24), (120, 36), (200, 50)]
@@ -129,6 +131,24 @@ def test_busy(looks_as_before: Draw, size: Size) -> None:
 
 def test_asking(looks_as_before: Draw, size: Size) -> None:
     looks_as_before(stage.asking(), size)
+
+
+def test_resting(looks_as_before: Draw, size: Size) -> None:
+    """Dormant clients beside hot and hibernated ones, and one that wakes."""
+    engine = stage.resting()
+
+    def happen(app: BullpenApp) -> None:
+        dora = {"instance": "helpdesk", "user": "dora", "session": "vpn"}
+        engine.happen(
+            ClientWoken(at=NOW - 300, slept=410.0, seconds=0.19, client="helpdesk-5", **dora),
+            ClientDormant(at=NOW - 245, before=199 * MB, after=9 * MB, client="helpdesk-5", **dora),
+        )
+
+    looks_as_before(engine, size, press=["3"], before=happen)
+
+
+def test_describe_dormant(looks_as_before: Draw, size: Size) -> None:
+    looks_as_before(stage.resting(), size, press=["3", "down", "down", "down", "down", "d"])
 
 
 def test_draining(looks_as_before: Draw, size: Size) -> None:

@@ -37,7 +37,9 @@ async def status(engine: Engine, as_json: JsonOption = False) -> None:
     host = snapshot.host
     memory = f"{format.bytes_short(host.memory_bytes)} of {format.bytes_short(host.memory_budget)}"
     where = "rehearsal" if host.rehearsal else host.endpoint
-    say(f"bullpen {host.version} · {where} · up {format.age(now - host.started_at)} · memory {memory}")
+    swap = f" · swap {format.bytes_short(host.swap_bytes)} of {format.bytes_short(host.swap_budget)}"
+    up = format.age(now - host.started_at)
+    say(f"bullpen {host.version} · {where} · up {up} · memory {memory}{swap if host.swap_budget else ''}")
     rows = [
         (
             row.name,
@@ -46,6 +48,7 @@ async def status(engine: Engine, as_json: JsonOption = False) -> None:
             str(row.waiting),
             str(row.questions),
             f"{row.pool.total}/{row.pool.max_clients}",
+            str(row.pool.dormant or "-"),
             str(row.outdated or "-"),
             str(row.sessions),
             format.bytes_short(row.memory_bytes),
@@ -53,8 +56,8 @@ async def status(engine: Engine, as_json: JsonOption = False) -> None:
         )
         for row in snapshot.instances
     ]
-    headings = ("AGENT", "STATE", "RUNNING", "WAITING", "ASKING", "CLIENTS", "DRIFT", "SESSIONS", "MEMORY", "NOTE")
-    show_table(headings, rows, none="no agents run here")
+    counts = ("RUNNING", "WAITING", "ASKING", "CLIENTS", "DORMANT", "DRIFT", "SESSIONS", "MEMORY")
+    show_table(("AGENT", "STATE", *counts, "NOTE"), rows, none="no agents run here")
     for line in filter(None, (host.journal_failing and f"the journal cannot be written: {host.journal_failing}",)):
         tell(line)
     for line in host.left_out:
@@ -94,7 +97,7 @@ async def sessions(engine: Engine, agent: AgentFilter = "", as_json: JsonOption 
 @command(app)
 async def clients(engine: Engine, agent: AgentFilter = "", as_json: JsonOption = False) -> None:
     """Every client process: its state, session and memory."""
-    from tui.wording import format
+    from tui.wording import dormancy, format
 
     snapshot, now = await engine.snapshot(), time.time()
     found = [row for row in snapshot.clients if agent in ("", row.instance)]
@@ -111,7 +114,7 @@ async def clients(engine: Engine, agent: AgentFilter = "", as_json: JsonOption =
             str(row.turns),
             format.age(now - row.started_at),
             str(row.key) if row.key is not None else "spare",
-            row.tool or row.note,
+            row.tool or row.note or dormancy.short(row, now),
         )
         for row in found
     ]

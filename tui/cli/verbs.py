@@ -365,7 +365,8 @@ async def cleanup(engine: Engine) -> None:
     from supervisor import Refused, SessionState
     from tui.wording.format import some
 
-    idle = [row.key for row in (await engine.snapshot()).sessions if row.state is SessionState.IDLE]
+    resting = (SessionState.IDLE, SessionState.DORMANT)
+    idle = [row.key for row in (await engine.snapshot()).sessions if row.state in resting]
     count, told_at = 0, anyio.current_time()
     for number, key in enumerate(idle, start=1):
         try:

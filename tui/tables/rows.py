@@ -19,7 +19,7 @@ from supervisor import (
     SlotState,
 )
 from tui.tables.layout import Column
-from tui.wording import format, reasons
+from tui.wording import dormancy, format, reasons
 from tui.wording.cells import Cell, Row
 
 QUEUE_TOP = 10
@@ -89,8 +89,9 @@ _NEEDS_YOU = {
     SessionState.WAITING: 4,
     SessionState.WORKING: 5,
     SessionState.IDLE: 6,
-    SessionState.NEW: 7,
-    SessionState.HIBERNATED: 8,
+    SessionState.DORMANT: 7,
+    SessionState.NEW: 8,
+    SessionState.HIBERNATED: 9,
 }
 
 BIGGEST_FIRST = frozenset(
@@ -112,6 +113,9 @@ BIGGEST_FIRST = frozenset(
     ]
 )
 """Columns whose first sort puts the largest value on top."""
+
+_SPARE_STATES = (SlotState.READY, SlotState.DORMANT, SlotState.WAKING)
+"""In which a client without a session is one for sessions to come."""
 
 _NUMBER = re.compile(r"(\d+)$")
 
@@ -153,7 +157,7 @@ def instance_order(row: InstanceRow) -> tuple[Any, ...]:
 
 
 def clients_compact(pool: PoolStatistics, outdated: int = 0) -> tuple[Cell, ...]:
-    """Clients by state in the fewest cells: `2● 1◐ 1○ 1◇ /5`; states with none are left out. First stands, when there
+    """Clients by state in the fewest cells: `2● 1◐ 1○ 3☾ /8`; states with none are left out. First stands, when there
     are any, how many of them all run an earlier version of the template: `3↻`."""
     parts: list[Cell] = []
     for number, mark, style in (
@@ -162,8 +166,8 @@ def clients_compact(pool: PoolStatistics, outdated: int = 0) -> tuple[Cell, ...]
         (pool.asking, format.glyph(SlotState.ASKING), "warn"),
         (pool.idle, format.glyph(SlotState.READY), "ok"),
         (pool.spare, SPARE_GLYPH, "dim"),
-        (pool.dormant, format.glyph(SlotState.DORMANT), "dim"),
-        (pool.waking, format.glyph(SlotState.WAKING), "accent"),
+        (pool.dormant, format.glyph(SlotState.DORMANT), format.role(SlotState.DORMANT)),
+        (pool.waking, format.glyph(SlotState.WAKING), format.role(SlotState.WAKING)),
         (pool.starting + pool.reserved, format.glyph(SlotState.STARTING), "accent"),
         (pool.closing, format.glyph(SlotState.CLOSING), "dim"),
     ):
@@ -259,9 +263,13 @@ def session_row(row: SessionRow, question: Question | None, client: ClientRow | 
 def client_row(row: ClientRow, now: float) -> Row:
     is_spare = row.key is None
     word = str(row.state)
-    doing = row.note or (f"{format.tool_name(row.tool)}{reasons.since(row.tool_started_at, now)}" if row.tool else "")
+    doing = (
+        row.note
+        or dormancy.short(row, now)
+        or (f"{format.tool_name(row.tool)}{reasons.since(row.tool_started_at, now)}" if row.tool else "")
+    )
     if is_spare:
-        whose = Cell("spare" if row.state is SlotState.READY else "", "dim")
+        whose = Cell("spare" if row.state in _SPARE_STATES else "", "dim")
     else:
         assert row.key is not None
         whose = Cell(f"{row.key.user}/{row.key.session}")
@@ -280,7 +288,14 @@ def client_row(row: ClientRow, now: float) -> Row:
             Cell(f"{row.cpu_percent:.0f}%", "" if row.cpu_percent >= 1 else "dim"),
             Cell(format.age(now - row.started_at), "dim"),
             _number(row.turns),
-            Cell(doing, "dim" if row.note else "accent" if row.is_outdated and not row.tool else ""),
+            Cell(
+                doing,
+                "dim"
+                if row.note or row.dormant_since is not None
+                else "accent"
+                if row.is_outdated and not row.tool
+                else "",
+            ),
         ),
         (
             row.pid or None,
@@ -323,7 +338,7 @@ def _memory(size: int, level: MemoryLevel) -> Cell:
 
 
 def _growth(row: ClientRow, now: float) -> Cell:
-    if now - row.started_at < SETTLED:
+    if now - row.started_at < SETTLED or row.state in (SlotState.DORMANT, SlotState.WAKING):
         return Cell("·", "dim")
     return Cell(format.growth(row.memory_growth), "error" if row.memory_growth > FAST_GROWTH else "dim")
 

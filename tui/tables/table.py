@@ -68,6 +68,7 @@ class LineTable(LineView, can_focus=True):
         "line-table--error",
         "line-table--dim",
         "line-table--accent",
+        "line-table--asleep",
         "line-table--strong",
     }
 
@@ -90,6 +91,7 @@ class LineTable(LineView, can_focus=True):
         & > .line-table--error { color: $text-error; text-style: bold; }
         & > .line-table--dim { color: $text-muted; }
         & > .line-table--accent { color: $text-accent; }
+        & > .line-table--asleep { color: $text-success 65%; }
         & > .line-table--strong { text-style: bold; }
     }
     LineTable:focus {

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from textual.content import Content
 from textual.widgets import Static
 
-from supervisor import HostRow, InstanceRow, InstanceState, SessionState
+from supervisor import HostRow, InstanceRow, InstanceState, SessionState, SlotState
+from tui.themes import ASLEEP
+from tui.wording import dormancy
 from tui.wording.format import bar_parts, count, countdown, glyph, money, percent
 from tui.wording.sanitize import clean_cell
 
@@ -169,6 +171,9 @@ def _counts(instances: Sequence[InstanceRow], now: float, *, is_terse: bool) -> 
         ),
         Part(Content.assemble((str(queued), "bold $text-accent" if queued else "bold"), (" queued", "$text-muted")), 1),
     ]
+    if asleep := dormancy.asleep(instances):
+        sign = glyph(SlotState.DORMANT)
+        parts.insert(3, Part(Content.assemble((f"{sign} {asleep}", f"bold {ASLEEP}"), (" dormant", "$text-muted")), 6))
     if questions:
         noun = "" if is_terse else " question" if questions == 1 else " questions"
         parts.append(Part(Content.styled(f"◐ {questions}{noun}", "bold $text-warning")))

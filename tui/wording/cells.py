@@ -10,7 +10,7 @@ from typing import Any
 class Cell:
     text: str
     style: str = ""
-    """A role: `ok`, `busy`, `warn`, `error`, `dim`, `accent`, `strong`; empty is plain text."""
+    """A role: `ok`, `busy`, `warn`, `error`, `dim`, `accent`, `asleep`, `strong`; empty is plain text."""
 
 
 Cells = Cell | tuple[Cell, ...]

@@ -71,13 +71,15 @@ def is_told_by_its_effect(event: Event) -> bool:
 
 
 def thing_of(event: Event) -> object | None:
-    """What an event is a step of, so that its line takes the place of the step before: a turn, a question, the end of a
-    client. None for what stands for itself."""
+    """What an event is a step of, so that its line takes the place of the step before: a turn, a question, the sleep
+    or the end of a client. None for what stands for itself."""
     match event:
         case TurnQueued() | TurnStarted() | TurnFinished() | TurnPutBack() | TurnSuspended() if event.turn:
             return ("turn", event.turn)
         case QuestionAsked(question=question) | QuestionSettled(question=question) | ApprovalLost(question=question):
             return ("question", question.id)
+        case ClientDormant() | ClientWoken():
+            return ("sleep of client", event.client)
         case ClientEnding() | ClientGone():
             return ("end of client", event.client)
     return None
@@ -91,7 +93,7 @@ def session_of(event: Event) -> SessionKey | None:
 
 
 def _subject(event: Event) -> str:
-    if isinstance(event, ClientStarted | ClientEnding | ClientGone | ClientFailed):
+    if isinstance(event, ClientStarted | ClientDormant | ClientWoken | ClientEnding | ClientGone | ClientFailed):
         return event.client
     return "/".join(name for name in (event.instance, event.user, event.session) if name)
 
@@ -145,9 +147,9 @@ def _sentence(event: Event) -> Line:
         case ClientStarted(pid=pid, seconds=seconds, how=how):
             return f"started in {duration(seconds)} (pid {pid}, {how})", "ok"
         case ClientDormant(before=before, after=after):
-            return f"asleep: {bytes_short(before)} before, {bytes_short(after)} now", "dim"
+            return f"dormant: {bytes_short(before)} → {bytes_short(after)}", "asleep"
         case ClientWoken(slept=slept, seconds=seconds):
-            return f"awake after {duration(seconds)}, having slept {duration(slept)}", "ok"
+            return f"woke in {duration(seconds)}, after {duration(slept)}", "ok"
         case ClientEnding(step=step, reason=reason):
             return f"ending: {step} ({first_line(reason)})", "dim"
         case ClientGone(reason=reason, seconds=seconds, left_over=left_over):

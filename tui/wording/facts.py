@@ -11,12 +11,11 @@ from supervisor import (
     InstanceRow,
     MemoryLevel,
     Offer,
-    PoolStatistics,
     Question,
     SessionRow,
     SessionState,
 )
-from tui.wording import format, reasons
+from tui.wording import dormancy, format, reasons
 
 Facts = list[tuple[str, str]]
 """(label, text) in reading order; an empty label continues the one above."""
@@ -41,7 +40,7 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> F
         (
             "clients",
             f"{pool.total} of {pool.max_clients}: {pool.busy} busy, {pool.asking} asking, {pool.idle} idle, "
-            f"{pool.spare} spare, {_asleep(pool)}"
+            f"{dormancy.counts(pool)}{pool.spare} spare, "
             f"{pool.starting + pool.reserved} starting, {pool.closing} closing",
         ),
         ("template", _template_words(row)),
@@ -51,11 +50,6 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> F
         *(("walls" if index == 0 else "", line) for index, line in enumerate(row.walls)),
         *limits_facts(limits, f"{row.name}."),
     ]
-
-
-def _asleep(pool: PoolStatistics) -> str:
-    counts = ((pool.dormant, "dormant"), (pool.waking, "waking"))
-    return "".join(f"{count} {word}, " for count, word in counts if count)
 
 
 def _template_words(row: InstanceRow) -> str:
@@ -103,6 +97,7 @@ def host_facts(row: HostRow, limits: Mapping[str, str], now: float) -> Facts:
         ),
         ("", f"{format.bytes_short(row.memory_available)} available on the host"),
         ("", f"{format.bytes_short(row.supervisor_bytes)} used by bullpen itself"),
+        ("dormant", dormancy.host_words(row)),
         *_disk_facts(row, now),
         *_left_out_facts(row),
         *limits_facts(limits, ""),
@@ -171,7 +166,7 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
         ),
         ("cost", format.money(usage.cost_usd)),
         *([] if row.context_share is None else [("context", f"{row.context_share:.0%} full")]),
-        ("client", row.client_id or "none: hibernated or new"),
+        ("client", _client_words(row, client, now)),
         *_runs_with(row),
         ("memory", _session_memory(row)),
         ("workspace", row.workspace or "none yet"),
@@ -204,7 +199,8 @@ def client_facts(row: ClientRow, now: float) -> Facts:
     return [
         ("instance", row.instance),
         ("process", f"{row.pid}, {row.processes} in its tree" if row.pid else "not started yet"),
-        ("state", row.state + (f": {row.note}" if row.note else "")),
+        ("state", _state_words(row, now)),
+        *([("", woke)] if (woke := dormancy.woke(row)) else []),
         ("session", "none: a spare" if row.key is None else str(row.key)),
         ("template", "an earlier version, until its turn is over" if row.is_outdated else "as it is now"),
         *_runs_with(row),
@@ -218,6 +214,17 @@ def client_facts(row: ClientRow, now: float) -> Facts:
         ("started", _moment(row.started_at, now)),
         ("last event", _moment(row.last_event_at, now)),
     ]
+
+
+def _state_words(row: ClientRow, now: float) -> str:
+    return " ".join(filter(None, (row.state + (f": {row.note}" if row.note else ""), dormancy.sentence(row, now))))
+
+
+def _client_words(row: SessionRow, client: ClientRow | None, now: float) -> str:
+    if not row.client_id:
+        return "none: hibernated or new"
+    asleep = "" if client is None else dormancy.sentence(client, now)
+    return f"{row.client_id}, dormant {asleep}" if asleep else row.client_id
 
 
 def _session_memory(row: SessionRow) -> str:

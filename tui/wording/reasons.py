@@ -12,6 +12,7 @@ from supervisor import (
     QuestionKind,
     SessionRow,
     SessionState,
+    SlotState,
     WaitingTurn,
     WhyWaiting,
 )
@@ -38,7 +39,7 @@ WAITS: dict[WhyWaiting, str] = {
     WhyWaiting.BACKING_OFF: "its client has crashed and is started again in a moment",
     WhyWaiting.DISK: "the disk is full: nothing can be recorded",
     WhyWaiting.STARTING: "its client is being started",
-    WhyWaiting.WAKING: "its client sleeps, and as many as may wake at once do",
+    WhyWaiting.WAKING: "its client sleeps, and is woken when one of those that wake now has",
     WhyWaiting.BUDGET: "the budget is reached; the operator is asked whether it may run",
     WhyWaiting.QUESTION: "the turn before it waits for an answer",
 }
@@ -89,6 +90,7 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
             Cell(f"  {first.text}", "dim"),
         )
     if row.turn_started_at is not None:
+        wakes = (Cell("  waking its client", "accent"),) if is_waking(client) else ()
         doing = (
             ""
             if client is None or not client.tool
@@ -98,10 +100,15 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
         servers = ", ".join(row.awaited_servers)
         held = (Cell(f"  waits for MCP server {servers}", "accent"),) if servers else ()
         age = Cell(format.age(now - row.turn_started_at), "busy")
-        return (age, Cell(doing), *held, *alone, queued, *about_cells(row))
+        return (age, *wakes, Cell(doing), *held, *alone, queued, *about_cells(row))
     if not (row.note or queued.text):
         return about_cells(row, gap="")
     return (Cell(row.note, "" if row.state is SessionState.FAILED else "dim"), queued, *about_cells(row))
+
+
+def is_waking(client: ClientRow | None) -> bool:
+    """It has been woken, for a turn or ahead of one, and has given no sign of life yet."""
+    return client is not None and client.state is SlotState.WAKING
 
 
 ABOUT_CELLS = 36

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from rich.cells import cell_len
 
@@ -123,6 +125,8 @@ def test_every_state_has_a_glyph_of_one_cell_and_a_role() -> None:
         assert len(format.glyph(state)) == 1
         assert cell_len(format.glyph(state)) == 1
         assert format.role(state)
+    for state in (SlotState.DORMANT, SlotState.WAKING):
+        assert unicodedata.east_asian_width(format.glyph(state)) == "N", "one cell in an East Asian terminal too"
     assert format.glyph("no such state") == "?"
     assert len({format.glyph(state) for state in SessionState}) == len(SessionState)
 

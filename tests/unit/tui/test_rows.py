@@ -37,7 +37,8 @@ def test_needs_you_first() -> None:
         made("works", SessionState.WORKING, turn_started_at=NOW - 6),
         made("used now", SessionState.IDLE, last_activity_at=NOW - 1),
         made("used before", SessionState.IDLE, last_activity_at=NOW - 100),
-        made("sleeps", SessionState.HIBERNATED, last_activity_at=NOW),
+        made("dormant", SessionState.DORMANT, last_activity_at=NOW),
+        made("hibernated", SessionState.HIBERNATED, last_activity_at=NOW),
     ]
     shuffled = expected[1::2] + expected[::2]
     assert sorted(shuffled, key=rows.session_order) == expected
@@ -123,6 +124,32 @@ def test_the_growth_of_a_client_that_has_just_started_means_nothing() -> None:
     assert words(rows.client_row(grown, NOW + 60).cells[5]) != "·"
 
 
+def test_a_client_that_sleeps_says_for_how_long_and_what_it_uses() -> None:
+    """Nothing in flight and no growth: that it was stopped is no news."""
+    dora = stage.resting().clients["helpdesk-5"]
+    cells = [words(cell) for cell in rows.client_row(replace(dora, memory_growth=-190 * MB), NOW).cells]
+    assert (cells[1], cells[3], cells[5]) == ("☾ dormant", "9.0M", "·")
+    assert cells[9] == "4m · 34M in swap · 199M awake"
+    told = dict(facts.client_facts(dora, NOW))
+    assert told["state"] == "dormant for 4m05; 9.0M in memory, 34M in swap; it used 199M awake"
+    assert "woke in 0.2 s, the last time" in [text for _, text in facts.client_facts(dora, NOW)]
+    nothing = replace(dora, swap_bytes=0, awake_bytes=0, wake_seconds=None)
+    assert dict(facts.client_facts(nothing, NOW))["state"] == "dormant for 4m05; 9.0M in memory, nothing in swap"
+    spare = [words(cell) for cell in rows.client_row(stage.resting().clients["helpdesk-6"], NOW).cells]
+    assert spare[1:3] == ["☾ dormant", "helpdesk spare"], "a spare that sleeps is both"
+
+
+def test_a_session_whose_client_sleeps_is_told_from_a_hot_and_from_a_hibernated_one() -> None:
+    shown = {
+        state: words(rows.session_row(stage.session(DORA, state=state), None, None, NOW).cells[0])
+        for state in (SessionState.IDLE, SessionState.DORMANT, SessionState.HIBERNATED)
+    }
+    assert list(shown.values()) == ["○ idle", "☾ dormant", "◌ hibernated"]
+    engine = stage.resting()
+    doing = words(reasons.why_cells(engine.sessions[BEN], None, engine.clients["helpdesk-4"], NOW))
+    assert doing == "0s  waking its client"
+
+
 def test_the_worst_state_of_an_instance_is_counted_before_the_others() -> None:
     row = stage.instance("a", questions=1, offers=2, failed=3, stalled=4)
     assert words(rows.instance_row(row, NOW).cells[3]) == "1◐ 2↺ 3✕ 4⊝ "
@@ -140,6 +167,8 @@ def test_the_description_of_an_instance_tells_how_its_pool_did() -> None:
 def test_clients_are_counted_by_state_and_against_their_limit() -> None:
     pool = PoolStatistics(busy=2, asking=1, idle=1, spare=1, reserved=1, starting=1, closing=1, max_clients=9)
     assert words(rows.clients_compact(pool)) == "2● 1◐ 1○ 1◇ 2◔ 1▽ /9"
+    asleep = PoolStatistics(busy=2, idle=1, dormant=3, waking=1, max_clients=8)
+    assert words(rows.clients_compact(asleep)) == "2● 1○ 3☾ 1◠ /8"
     assert words(rows.clients_compact(PoolStatistics(max_clients=3))) == "0/3"
     assert words(rows.clients_compact(pool, outdated=3)) == "3↻ 2● 1◐ 1○ 1◇ 2◔ 1▽ /9", "drift (S3.1-2)"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from supervisor import ClientRow, InstanceRow, SessionKey, SessionRow, SessionState, WhyWaiting
-from tui.themes import MUTED
+from tui.themes import ASLEEP, MUTED
 from tui.widgets.header import ALARM
 from tui.wording import format, reasons
 from tui.wording.sanitize import clean_cell
@@ -16,6 +16,7 @@ STYLES = {
     "error": "bold $text-error",
     "ok": "$text-success",
     "accent": "$text-accent",
+    "asleep": ASLEEP,
     "dim": MUTED,
 }
 

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from tui.screens.dialogs.dialog import SHEET, Dialog
 from tui.tables.rows import SPARE_GLYPH
-from tui.themes import MUTED
+from tui.themes import ASLEEP, MUTED
 from tui.wording import format
 from tui.wording.verbs import ANSWER, LOOK, PROGRAM, STEER, STOP, VERBS, WRITE, key_caption
 
@@ -35,7 +35,7 @@ LEFT = (LOOK, WRITE, "In a table")
 RIGHT = (STOP, STEER, ANSWER, "In a conversation", PROGRAM)
 
 LEGEND = (
-    ("asking", "interrupted", "failed", "stalled", "waiting", "working", "idle", "hibernated", "new"),
+    ("asking", "interrupted", "failed", "stalled", "waiting", "working", "idle", "dormant", "hibernated", "new"),
     ("running", "draining", "drained", "paused", "parked", "stopped"),
 )
 """Signs of sessions, then of instances."""
@@ -119,7 +119,7 @@ class Legend(Widget):
 @lru_cache(maxsize=32)
 def _legend(width: int) -> tuple[Content, ...]:
     styles = {"busy": "$text-primary", "warn": "$text-warning", "error": "$text-error", "ok": "$text-success",
-              "accent": "$text-accent", "dim": MUTED}  # fmt: skip
+              "accent": "$text-accent", "asleep": ASLEEP, "dim": MUTED}  # fmt: skip
     lines: list[Content] = []
     for words in LEGEND:
         signs = [
@@ -127,6 +127,7 @@ def _legend(width: int) -> tuple[Content, ...]:
         ]
         if words is LEGEND[-1]:
             signs.append(Content.assemble((SPARE_GLYPH, MUTED), " spare client"))
+            signs.append(Content.assemble((format.glyph("waking"), styles["accent"]), " waking client"))
         line = signs[0]
         for sign in signs[1:]:
             longer = Content("   ").join([line, sign])

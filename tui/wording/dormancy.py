@@ -1,0 +1,57 @@
+"""Clients that sleep, in words: since when, what they use now, what they used awake. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from supervisor import ClientRow, HostRow, InstanceRow, PoolStatistics
+from tui.wording import format
+
+
+def short(row: ClientRow, now: float) -> str:
+    """`4m · 34M in swap · 141M awake`, beside its state; empty while it is awake."""
+    if row.dormant_since is None:
+        return ""
+    parts = [
+        format.age(now - row.dormant_since),
+        f"{format.bytes_short(row.swap_bytes)} in swap" if row.swap_bytes else "",
+        f"{format.bytes_short(row.awake_bytes)} awake" if row.awake_bytes else "",
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def sentence(row: ClientRow, now: float) -> str:
+    """`for 4m05; 9.0M in memory, 34M in swap; it used 141M awake`; empty while it is awake."""
+    if row.dormant_since is None:
+        return ""
+    swap = f", {format.bytes_short(row.swap_bytes)} in swap" if row.swap_bytes else ", nothing in swap"
+    awake = f"; it used {format.bytes_short(row.awake_bytes)} awake" if row.awake_bytes else ""
+    asleep = format.duration(now - row.dormant_since)
+    return f"for {asleep}; {format.bytes_short(row.memory_bytes)} in memory{swap}{awake}"
+
+
+def woke(row: ClientRow) -> str:
+    """`woke in 0.2 s, the last time`; empty when it was never woken."""
+    return "" if row.wake_seconds is None else f"woke in {format.duration(row.wake_seconds)}, the last time"
+
+
+def counts(pool: PoolStatistics) -> str:
+    """`3 dormant, 1 waking, `; what there is none of is left out."""
+    named = ((pool.dormant, "dormant"), (pool.waking, "waking"))
+    return "".join(f"{number} {word}, " for number, word in named if number)
+
+
+def host_words(row: HostRow) -> str:
+    """How many sleep, and what all clients have in swap."""
+    count = f"{format.some(row.dormant, 'client')} asleep"
+    if not row.swap_budget:
+        return f"{count}; {'swap has no share for clients' if row.swap_bytes else 'no swap that clients may use'}"
+    return (
+        f"{count}; clients have {format.bytes_short(row.swap_bytes)} in swap of the "
+        f"{format.bytes_short(row.swap_budget)} that they may (dormant_budget)"
+    )
+
+
+def asleep(instances: Sequence[InstanceRow]) -> int:
+    """Clients that sleep, over all instances."""
+    return sum(row.pool.dormant for row in instances)
