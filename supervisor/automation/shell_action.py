@@ -61,7 +61,9 @@ async def start_program(
         environment["BULLPEN_CLIENT"] = mark
     limit = (attempt.timeout if attempt.has_timeout else TIMEOUT) or None
     try:
-        process = await anyio.open_process(command, env=environment, start_new_session=True)
+        # Cancelled half-way, asyncio gives process and pipes up before they are closed, and nothing else knows them.
+        with anyio.CancelScope(shield=True):
+            process = await anyio.open_process(command, env=environment, start_new_session=True)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise ActionFailed(f"{action.command[0]} cannot be started: {reason}") from error

@@ -52,7 +52,9 @@ class QuietTransport(SubprocessCLITransport):
         """Set by the connection: an error that is told before is what the SDK says why it could not."""
 
     async def connect(self) -> None:
-        await super().connect()
+        # Cancelled half-way, asyncio gives process and pipes up before they are closed, and nothing else knows them.
+        with anyio.CancelScope(shield=True):
+            await super().connect()
         if self._process is not None:
             self._process.wait = partial(_wait, self._process.wait)  # type: ignore[method-assign]
 

@@ -74,7 +74,9 @@ async def open_process(spec: SharedSpec, mark: str) -> AsyncIterator[Pipes]:
         command = [sys.executable, "-I", "-S", guard.__file__, *command]
         environment[guard.SUPERVISOR] = str(os.getpid())
     try:
-        process = await anyio.open_process(command, env=environment, cwd=spec.folder, start_new_session=True)
+        # Cancelled half-way, asyncio gives process and pipes up before they are closed, and nothing else knows them.
+        with anyio.CancelScope(shield=True):
+            process = await anyio.open_process(command, env=environment, cwd=spec.folder, start_new_session=True)
     except OSError as error:
         raise ServerFailed(f"{spec.what} cannot be started in {spec.folder}: {error.strerror}") from error
     root = None
