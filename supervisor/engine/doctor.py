@@ -22,6 +22,7 @@ from supervisor.files.private import claim, explain_os_error, is_replaceable
 from supervisor.files.session_files import CliStore
 from supervisor.journal import examine_journal
 from supervisor.process.executable import find_bundled_cli
+from supervisor.process.host_memory import HostMemory, look_at_host
 from supervisor.text.urls import bare_url
 
 PER_CLIENT = 250_000_000
@@ -45,6 +46,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}")
     yield _examine_credentials(settings)
     yield _examine_memory(settings)
+    yield _examine_sleep(look_at_host())
     yield _examine_state(settings)
     yield from _examine_providers(settings)
     yield from _examine_templates(settings)
@@ -77,6 +79,32 @@ def _examine_memory(settings: Settings) -> Finding:
         f"the budget of {settings.memory_budget / 1e9:.1f} GB holds about {fits} idle clients"
     )
     return Finding("memory", memory.available > 4 * PER_CLIENT, text)
+
+
+def _examine_sleep(host: HostMemory) -> Finding:
+    """Whether an idle client that is put to sleep gives its memory back. Everything works where it does not."""
+    if not sys.platform.startswith("linux"):
+        text = "idle clients are stopped, and keep their memory: only Linux takes it back"
+    elif not host.swap_total:
+        text = "idle clients are stopped, and keep their memory: this host has no swap. About 150 MB for each would do"
+    else:
+        kinds = [
+            *(
+                [f"{host.swap_compressed / 1e9:.1f} GB of it compressed in memory, zram"]
+                if host.swap_compressed
+                else []
+            ),
+            *(["compressed in memory first, zswap"] if host.has_zswap else []),
+        ]
+        swap = f"{host.swap_free / 1e9:.1f} of {host.swap_total / 1e9:.1f} GB of swap free"
+        swap += f" ({'; '.join(kinds)})" if kinds else ""
+        text = f"the memory of idle clients goes to swap; {swap}"
+        if not host.hands_back:
+            text = (
+                f"idle clients are stopped, and keep their memory until the kernel needs it; {swap}. With CAP_SYS_NICE "
+                "it goes to swap at once (systemd: AmbientCapabilities=CAP_SYS_NICE)"
+            )
+    return Finding("idle clients", True, text)
 
 
 def _examine_state(settings: Settings) -> Finding:

@@ -96,7 +96,9 @@ class Connection(Protocol):
 
     def wake(self) -> None:
         """Continues what `suspend` has stopped, or ends the one that is under way. Does nothing while it is awake.
-        Takes microseconds; the process needs about a fifth of a second to be itself again."""
+        Takes microseconds; the process needs about a fifth of a second to be itself again. It says that it
+        woke before it sends a request for a prompt (tests/probes, first-sign): one that was killed without a word has
+        sent none."""
 
     def measure(self, table: ProcessTable) -> Measure:
         """What its processes use now; no processes when there is nothing to measure. `table` knows those of this

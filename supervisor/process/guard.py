@@ -7,6 +7,7 @@ A process can drop its environment, session, parent and name, but not its sub-re
 becomes the guard's own child. So "nothing is left" is the kernel's answer to `waitpid`: no children. The guard
 
 - starts the CLI in a session of its own, so that Ctrl+C and a closed terminal reach only the supervisor;
+- takes from it the capabilities that the supervisor was given;
 - passes SIGTERM, SIGINT, SIGHUP and SIGQUIT on to the CLI;
 - starts it with a lower `LIMIT`, so that what it leaves behind when it is killed itself can be told from others;
 - when the CLI ends, tells what is left to end (TERM, `STRAGGLERS` later KILL), waits for it, and ends as the CLI did;
@@ -50,7 +51,7 @@ NOT_STARTED = 127
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _HEARD = (*_PASSED_ON, signal.SIGCHLD, END_NOW)
-_SET_PARENT_DEATH_SIGNAL, _SET_NAME, _SET_SUBREAPER = 1, 15, 36
+_SET_PARENT_DEATH_SIGNAL, _SET_NAME, _SET_SUBREAPER, _AMBIENT, _CLEAR_ALL = 1, 15, 36, 47, 4
 """Numbers of `prctl`."""
 
 
@@ -81,6 +82,8 @@ def become_guard() -> None:
     libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(_SET_PARENT_DEATH_SIGNAL, int(END_NOW), 0, 0, 0)
     libc.prctl(_SET_NAME, NAME.encode(), 0, 0, 0)
+    # What the supervisor may do beyond other users (to page out its clients) is not for them.
+    libc.prctl(_AMBIENT, _CLEAR_ALL, 0, 0, 0)
 
 
 def choose_environment(given: dict[str, str]) -> dict[str, str]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import anyio
 import claude_agent_sdk as sdk
+import psutil
 
+from supervisor.rehearsal.reply import Reply
+from supervisor.rehearsal.request import Request
 from tests.probes.bench import Bench
 from tests.probes.probe import probe
 
@@ -125,3 +131,39 @@ async def oversize(bench: Bench) -> str:
             while not talker.ending:  # noqa: ASYNC110 - the reader's end, whatever it is
                 await anyio.sleep(0.01)
     return talker.ending.partition(":")[0] or "nothing"
+
+
+@probe("has the CLI said anything of a prompt by the time its request reaches the API", "running, each of 5 times")
+async def first_sign(bench: Bench) -> str:
+    """Killed in the moment in which the request is there, once warm and then each time after a stop of its process."""
+    found = []
+    for number in range(5):
+        async with bench.talker() as talker:
+            await talker.turn("[[say: warm]]")
+            await talker.until(lambda: talker.states[-1] == "idle")
+            process = psutil.Process(await talker.pid())
+            if number:
+                process.suspend()
+            with _kill_at_request(bench, process):
+                await talker.send("[[say: never heard]]")
+                process.resume()
+                with contextlib.suppress(RuntimeError):
+                    await talker.until(lambda: False)
+            found.append(" ".join(talker.states).partition("idle ")[2])
+    return f"running, each of {len(found)} times" if set(found) == {"running"} else repr(found)
+
+
+@contextlib.contextmanager
+def _kill_at_request(bench: Bench, process: psutil.Process) -> Iterator[None]:
+    """In place of a reply."""
+    real = bench.rehearsal.reply_to
+
+    def reply_to(request: Request) -> tuple[Reply, str]:
+        process.kill()
+        return real(request)
+
+    bench.rehearsal.reply_to = reply_to  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        bench.rehearsal.reply_to = real  # type: ignore[method-assign]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,16 @@ def test_what_is_kept_from_the_cli_cannot_be_read_from_the_guard() -> None:
         assert is_guard(psutil.Process(process.pid))
         assert os.getsid(process.pid) == process.pid, "Ctrl+C of our terminal does not reach it"
         process.communicate("\n", timeout=20)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can give a capability away")
+def test_what_the_supervisor_may_do_beyond_others_is_not_handed_on() -> None:
+    given = ["setpriv", "--reuid=65534", "--inh-caps=+sys_nice", "--ambient-caps=+sys_nice"]
+    show = ["/bin/grep", "CapEff", "/proc/self/status"]
+    has = subprocess.run([*given, *show], capture_output=True, text=True, check=True)
+    assert int(has.stdout.split()[1], 16), "without the guard it is handed on"
+    done = subprocess.run([*given, *GUARD, *show], capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[1], 16) == 0
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", -9), ("kill -15 $$", -15)])

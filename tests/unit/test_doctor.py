@@ -1,0 +1,31 @@
+"""What `bullpen doctor` says of this host and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from supervisor.engine.doctor import _examine_sleep
+from supervisor.process.host_memory import HostMemory
+
+GB = 10**9
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is one sentence")
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        (HostMemory(), ["keep their memory", "no swap"]),
+        (HostMemory(4 * GB, 3 * GB), ["keep their memory until", "3.0 of 4.0 GB of swap free", "CAP_SYS_NICE"]),
+        (HostMemory(4 * GB, 3 * GB, pages_out=True), ["goes to swap; 3.0 of 4.0 GB of swap free"]),
+        (HostMemory(4 * GB, GB, has_zswap=True, pages_out=True), ["goes to swap", "zswap"]),
+        (HostMemory(4 * GB, GB, 2 * GB, pages_out=True), ["2.0 GB of it compressed in memory, zram"]),
+    ],
+)
+def test_it_says_what_becomes_of_the_memory_of_idle_clients(host: HostMemory, words: list[str]) -> None:
+    finding = _examine_sleep(host)
+    assert finding.is_good, "everything works without"
+    for word in words:
+        assert word in finding.text
+    assert ("CAP_SYS_NICE" in finding.text) is (host.swap_total > 0 and not host.pages_out)
