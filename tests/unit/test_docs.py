@@ -142,6 +142,12 @@ def test_the_requirements_name_the_tests_that_cite_them() -> None:
     assert script["fill"](page) == page
 
 
+def test_the_picture_of_memory_shows_the_figures_of_the_page() -> None:
+    """`python scripts/make_memory_picture.py` draws it anew."""
+    script = runpy.run_path(str(ROOT / "scripts/make_memory_picture.py"))
+    assert script["TARGET"].read_text("utf-8") == script["draw"]()
+
+
 def test_the_picture_of_the_rooms_is_current() -> None:
     """`python scripts/make_architecture.py` draws it anew from the import contracts."""
     script = runpy.run_path(str(ROOT / "scripts/make_architecture.py"))
