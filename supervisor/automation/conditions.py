@@ -6,18 +6,15 @@ make one slow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from fnmatch import translate
 from functools import cache
 
-from pydantic_core import SchemaError, SchemaValidator, core_schema
-
 from supervisor.api.automation import Comparison, How, Payload, Value
+from supervisor.text.patterns import Matches, compile_pattern
 
 MOST_MATCHED = 20_000
 """Characters of a field that a pattern is held against."""
-
-Matches = Callable[[str], bool]
 
 
 def holds(tests: Iterable[Comparison], payload: Payload) -> bool:
@@ -29,7 +26,7 @@ def find_mistake(how: How, value: Value) -> str:
     """What is wrong with a pattern, in words that follow the name of a key; empty when it can be used."""
     try:
         if how is How.REGEX:
-            _expression(str(value))
+            compile_pattern(str(value))
     except ValueError as error:
         return str(error)
     return ""
@@ -56,21 +53,11 @@ def _is_met(how: How, value: Value, found: Value) -> bool:
         case How.GLOB:
             return _glob(str(value))(spell(found)[:MOST_MATCHED])
         case How.REGEX:
-            return _expression(str(value))(spell(found)[:MOST_MATCHED])
+            return compile_pattern(str(value))(spell(found)[:MOST_MATCHED])
     number = found if isinstance(found, int | float) and not isinstance(found, bool) else None
     if number is None or not isinstance(value, int | float):
         return False
     return number > value if how is How.ABOVE else number < value
-
-
-@cache
-def _expression(pattern: str) -> Matches:
-    """Raises `ValueError` with words that follow the name of a key."""
-    try:
-        validator = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
-    except SchemaError:
-        raise ValueError("is no regular expression (without look-around and back-references)") from None
-    return validator.isinstance_python
 
 
 @cache

@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from supervisor.config.schema_check import find_error
 from supervisor.config.validation import Location
 from supervisor.text.cleaning import clean, one_line
+from supervisor.text.patterns import compile_pattern
 from supervisor.text.values import in_words
 
 MOST_CHARACTERS = 100_000
@@ -40,6 +42,7 @@ def find_mistakes(schema: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
         yield (), f"is no JSON Schema: {_words(error)}"
         return
     yield from _references(schema, schema, ())
+    yield from _patterns(schema, ())
 
 
 def find_objection(schema: Mapping[str, Any], answer: str) -> str:
@@ -48,21 +51,35 @@ def find_objection(schema: Mapping[str, Any], answer: str) -> str:
         return "the model gave no answer in the form that the template's output asks for"
     try:
         value = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"its answer is no JSON that could be kept ({len(answer):,} characters)"
-    from jsonschema import ValidationError
-    from jsonschema.validators import validator_for
-    from referencing import Registry
-
     try:
-        # With a registry of its own, which is empty, nothing is looked up elsewhere.
-        validator_for(schema)(schema, registry=Registry()).validate(value)
-    except ValidationError as error:
+        error = find_error(schema, value)
+    except Exception as mistake:
+        return f"the answer cannot be held against the template's output: {_words(mistake)}"
+    if error is not None:
         way = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
         return f"the answer does not fit the template's output: {way}{': ' if way else ''}{_words(error.message)}"
-    except Exception as error:
-        return f"the answer cannot be held against the template's output: {_words(error)}"
     return ""
+
+
+def _patterns(value: object, way: Location) -> Iterator[tuple[Location, str]]:
+    """Those that Python's engine alone could search, in a time that the answer decides."""
+    if isinstance(value, Mapping):
+        pattern, properties = value.get("pattern"), value.get("patternProperties")
+        found = [(pattern, (*way, "pattern"))] if isinstance(pattern, str) else []
+        if isinstance(properties, Mapping):
+            found += [(str(name), (*way, "patternProperties", str(name))) for name in properties]
+        for one, place in found:
+            try:
+                compile_pattern(one)
+            except ValueError as error:
+                yield place, str(error)
+        for key, inner in value.items():
+            yield from _patterns(inner, (*way, str(key)))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _patterns(inner, (*way, index))
 
 
 def _references(value: object, root: Mapping[str, Any], way: Location) -> Iterator[tuple[Location, str]]:

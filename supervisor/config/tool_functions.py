@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter
 from typing_extensions import TypedDict
 
 from supervisor.api.tools import MARK, Declared, RunContext
+from supervisor.config.schema_check import find_error
 from supervisor.config.tool_modules import ModuleMistake, functions_of, import_module
 from supervisor.config.validation import nearest
 from supervisor.text.cleaning import clean, one_line, show_name
@@ -155,12 +156,8 @@ def _read_sdk_tool(reference: str, made: Any, version: str) -> FunctionTool:
 
 def _make_validate(schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     def validate(given: Mapping[str, Any]) -> dict[str, Any]:
-        import jsonschema
-
-        try:
-            jsonschema.validate(given, schema)
-        except jsonschema.ValidationError as error:
-            raise ValueError(error.message) from error
+        if (error := find_error(schema, given)) is not None:
+            raise ValueError(error.message)
         return dict(given)
 
     return validate

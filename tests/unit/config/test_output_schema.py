@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,14 @@ import pytest
 from supervisor.config.output_schema import MOST_CHARACTERS, find_mistakes, find_objection
 from supervisor.config.template_file import read_template
 from supervisor.config.template_folder import TemplateFile
+
+
+def _nested(depth: int) -> dict[str, object]:
+    found: dict[str, object] = {"a": 1}
+    for _ in range(depth):
+        found = {"a": found}
+    return found
+
 
 GOOD = {
     "type": "object",
@@ -28,6 +37,11 @@ GOOD = {
         ({"type": "object", "properties": {"a": {"$ref": "#/nowhere"}}}, "names '#/nowhere', which is not in this"),
         ({"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:1/x"}}}, "nothing is fetched"),
         ({"type": "object", "enum": [float("nan")]}, "is no JSON"),
+        (
+            {"type": "object", "properties": {"a": {"pattern": "(?=x)a"}}},
+            "is no regular expression (without look-around",
+        ),
+        ({"type": "object", "patternProperties": {r"(a)\1": {}}}, "is no regular expression (without look-around"),
         ({"type": "object", "title": "x" * MOST_CHARACTERS}, "a schema has 100,000 at most"),
     ],
 )
@@ -55,3 +69,41 @@ def test_a_mistake_stands_with_its_line(tmp_path: Path) -> None:
     )
     (line,) = read_template(TemplateFile(path, "a.md")).mistake_lines()
     assert line.startswith("a.md:9: output.properties.n.type is no JSON Schema: 'intger' is not valid")
+
+
+def _object(**properties: object) -> dict[str, object]:
+    return {"type": "object", "properties": properties}
+
+
+FORKS = {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}
+DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer", "told"),
+    [
+        (_object(a={"pattern": "^(a+)+$"}), {"a": "a" * 5_000 + "!"}, "does not fit the template's output: a: 'aaaa"),
+        ({"type": "object", "patternProperties": {"^(a+)+$": False}}, {"a" * 50 + "!": 1}, ""),
+        (
+            {"type": "object", "patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
+            {"a" * 50 + "!": 1},
+            "Additional properties are not allowed",
+        ),
+        (_object(a={"uniqueItems": True}), {"a": [{"n": n} for n in range(20_000)]}, ""),
+        (_object(a={"uniqueItems": True}), {"a": [{"n": 1, "m": 2}, {"m": 2, "n": 1.0}]}, "non-unique elements"),
+        (_object(a={"uniqueItems": True}), {"a": [1, True, "1", [1]]}, ""),
+        (_object(a=FORKS), _nested(40), "it takes more than 50,000 steps"),
+        (DIALECT | _object(a=FORKS), _nested(40), "it takes more than 50,000 steps"),
+    ],
+    ids=["pattern", "properties", "additional", "unique", "not-unique", "kinds", "forks", "dialect"],
+)
+def test_no_answer_takes_longer_than_it_may(schema: dict[str, object], answer: object, told: str) -> None:
+    """Everybody's turns stand still while one answer is looked at."""
+    assert not [*find_mistakes(schema)]
+    objection = find_objection(schema, json.dumps(answer))
+    assert (told in objection) if told else not objection
+
+
+@pytest.mark.parametrize("depth", [400, 100_000])
+def test_an_answer_of_any_depth_is_no_end_of_the_program(depth: int) -> None:
+    assert find_objection(_object(a={"$ref": "#"}), '{"a":' * depth + "1" + "}" * depth)
