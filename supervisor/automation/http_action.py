@@ -13,6 +13,7 @@ from supervisor.automation.attempt import ActionFailed, Attempt
 from supervisor.automation.ports import Resolve
 from supervisor.automation.substitution import fill_all
 from supervisor.late_imports import import_late
+from supervisor.unlogged import unlogged
 
 if TYPE_CHECKING:
     import httpx
@@ -67,7 +68,7 @@ class Sender:
         where = bare(action.url)
         try:
             content = None if action.method == "GET" else json.dumps(body).encode()
-            with anyio.fail_after(limit):
+            with anyio.fail_after(limit), unlogged():
                 request = self._client.stream(
                     action.method, values["url"], content=content, headers=sent, timeout=limit
                 )

@@ -26,6 +26,7 @@ from supervisor.tools.cache import Cache, Key
 from supervisor.tools.pace import Pace
 from supervisor.tools.results import as_error, say
 from supervisor.tools.server_process import Pipes, ServerFailed, open_process
+from supervisor.unlogged import unlogged
 
 CONNECT = 30.0
 """Seconds that a server may take from its start until its tools are known."""
@@ -100,6 +101,10 @@ class SharedServer:
 
     async def run(self) -> None:
         """Until it is cancelled; then nothing of it is left."""
+        with unlogged():
+            await self._run()
+
+    async def _run(self) -> None:
         delay = FIRST_BACKOFF
         try:
             while True:

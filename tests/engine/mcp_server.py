@@ -11,7 +11,21 @@ import threading
 import time
 from typing import Any
 
-TOOLS = ["say", "whose", "add", "die", "hang", "slow", "fail", "refuse", "environment", "told", "flood", "nonsense"]
+TOOLS = [
+    "say",
+    "whose",
+    "add",
+    "die",
+    "hang",
+    "slow",
+    "fail",
+    "refuse",
+    "environment",
+    "told",
+    "flood",
+    "nonsense",
+    "babble",
+]
 _WRITING = threading.Lock()
 running = most = listed = 0
 hanging: dict[int, str] = {}
@@ -50,6 +64,8 @@ def call(given: dict[str, Any]) -> dict[str, Any]:
                 text = json.dumps(cancelled)
             case "flood":
                 text = "x" * given["arguments"]["length"]
+            case "babble":
+                write({"method": "notifications/unheard-of", "params": {"words": "secret words that were said"}})
             case "nonsense":
                 return {"content": "secret words that were said"}
             case "environment":

@@ -235,8 +235,9 @@ def test_which_call_an_answer_that_is_too_long_belongs_to_stands_at_either_end(l
 
 
 async def test_an_answer_that_is_no_result_is_told_and_not_logged(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    """Logs hold no answers."""
+    """Logs hold no answers: mcp's client logs what it does not know."""
     one = room.servers.offer("one", "desk", _spec())
+    await call(one, "babble")
     result = await call(one, "nonsense")
     assert words(result) == f"nonsense: the MCP server {room.row().what} gave an answer that is no result of MCP"
     assert "secret words" not in caplog.text

@@ -1,0 +1,41 @@
+"""Keeps what libraries log of requests out of the log: addresses may be secrets, and what servers say is nobody else's.
+
+httpx logs each address whole, with its path, at the level that is usual; mcp's client logs whole messages that it does
+not know. Both belong to whoever speaks with them: of a host program's own requests nothing is kept out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+LOGGERS = (
+    "",  # mcp logs what it cannot read with the logger of the program
+    "client",
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+    "mcp.client.streamable_http",
+)
+
+_IS_KEPT_OUT: ContextVar[bool] = ContextVar("unlogged", default=False)
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """For what is done in the block, and for tasks that are started in it."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_may_be_logged)  # once, however often
+    token = _IS_KEPT_OUT.set(True)
+    try:
+        yield
+    finally:
+        _IS_KEPT_OUT.reset(token)
+
+
+def _may_be_logged(record: logging.LogRecord) -> bool:
+    return not _IS_KEPT_OUT.get()
