@@ -131,8 +131,7 @@ class Housekeeping:
     def _share_the_host(self) -> None:
         """An instance kept out by the host's limits gets the place of another's idle client, or one that is free."""
         if (found := self._host.room.find_victim()) is not None:
-            _, slot = found
-            self._instances[slot.instance].handle(stimuli.PlaceClaimed(slot))
+            self._instances[found.slot.instance].handle(stimuli.PlaceClaimed(found.slot, found.may_sleep))
         for instance in self._instances.values():
             if instance.scheduler.has_found_room:
                 instance.handle(stimuli.HostChanged())

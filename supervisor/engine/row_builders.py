@@ -165,4 +165,7 @@ def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
         provider=slot.provider,
         model=slot.choice.model,
         is_outdated=slot.is_stale,
+        dormant_since=slot.dormant_since,
+        swap_bytes=slot.swap_bytes,
+        awake_bytes=slot.awake_bytes,
     )

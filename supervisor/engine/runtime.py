@@ -120,7 +120,7 @@ class Runtime:
             settings=settings,
             caches=self._contexts.sources,
             starts=anyio.CapacityLimiter(settings.connect_limit),
-            room=HostRoom(settings.max_agents, settings.memory_budget),
+            room=HostRoom(settings.max_agents, settings.memory_budget, settings.connect_limit),
             mark=uuid4().hex,
             workspaces=settings.state_dir / "workspaces",
             keeps_queue=keeps_queue,
@@ -137,6 +137,7 @@ class Runtime:
         self._purse = Purse(self._instances, self._host, is_estimate=endpoint not in ("", "api.anthropic.com"))
         self._host.look_at_budgets = self._purse.look
         self._held = HeldTurns(self._host, self._turns, self._purse)
+        self._host.when_woken = self._ask_others
         self._choice = AgentChoice(self._instances, self._host)
         self._offers = OfferDesk(self._instances, self._host, self._turns.add)
         self._tools = Tools(self._host.mark, self._compile_anew, self._host.caches)
@@ -171,6 +172,12 @@ class Runtime:
         self._live = (
             LiveTemplates(self._instances, self._host, self._roster, self.view, TemplateWatch()) if is_live else None
         )
+
+    def _ask_others(self, tenant: object) -> None:
+        """A client of that one wakes no more: those of others need not wait for the next look around."""
+        for instance in tuple(self._instances.values()):
+            if instance.scheduler is not tenant and instance.scheduler.waits_to_wake is not None:
+                instance.handle(stimuli.HostChanged())
 
     def _provider_of(self, instance: str) -> str:
         """Of turns of the instance that ask for none."""

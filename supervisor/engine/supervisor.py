@@ -314,7 +314,7 @@ class Supervisor(Runtime):
             self._instances[name].handle(stimuli.ApplyTemplate(template))
         host.settings = settings
         host.starts.total_tokens = settings.connect_limit
-        host.room.max_agents = settings.max_agents
+        host.room.max_agents, host.room.most_waking = settings.max_agents, settings.connect_limit
         host.room.memory_budget = settings.memory_budget
         self._feed.touch_host()
         for instance in self._instances.values():

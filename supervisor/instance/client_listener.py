@@ -9,8 +9,10 @@ from supervisor.instance.stimuli import (
     ClientEnding,
     ClientGone,
     ClientRested,
+    ClientSlept,
     ClientSpoke,
     ClientStarting,
+    ClientWoke,
     Handle,
     OwnResultArrived,
     OwnTurnBegan,
@@ -20,6 +22,7 @@ from supervisor.instance.stimuli import (
     ServersChanged,
 )
 from supervisor.permissions.requests import ToolRequest, Verdict
+from supervisor.process.process_tree import Measure
 from supervisor.process.reports import ClientEvent, Result
 from supervisor.sessions.open_questions import LOST
 from supervisor.sessions.slot import Slot
@@ -56,6 +59,12 @@ class ClientListener:
     def client_servers(self, slot: Slot, servers: tuple[Server, ...]) -> None:
         self._handle(ServersChanged(slot, servers))
 
+    def client_slept(self, slot: Slot, measure: Measure) -> None:
+        self._handle(ClientSlept(slot, measure))
+
+    def client_woke(self, slot: Slot, seconds: float) -> None:
+        self._handle(ClientWoke(slot, seconds))
+
     def client_ending(self, slot: Slot, step: str) -> None:
         self._handle(ClientEnding(slot, step))
 
@@ -66,6 +75,8 @@ class ClientListener:
         """Returns the operator's verdict; the question is lost with its turn."""
         session = slot.session
         assert session is not None, "only a session's turn asks"
+        if slot.client is not None:
+            slot.client.note_sign()
         if slot.is_leaving:
             return LOST  # permission requests from a closing client are rejected
         questions, ttl = self._core.host.pending_questions, self._core.template.question_ttl

@@ -8,12 +8,13 @@ from supervisor.instance.circuit_breaker import CRASHES, CircuitBreaker
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.detached_turns import DetachedTurns
+from supervisor.instance.dormancy import TIMERS, Dormancy
 from supervisor.instance.rollout import Rollout
 from supervisor.instance.turns import Turns
 from supervisor.process.client import Client
 from supervisor.process.end_reason import EndReason
 from supervisor.process.exit_causes import OomWatch, classify
-from supervisor.process.reports import CallMade, ClientEvent, Result, ToolEnded, ToolStarted
+from supervisor.process.reports import NEVER_WRITTEN, CallMade, ClientEvent, Result, ToolEnded, ToolStarted
 from supervisor.sessions.loop_detector import describe_loop
 from supervisor.sessions.outcomes import REJECTIONS, stopped
 from supervisor.sessions.session import Session
@@ -33,6 +34,7 @@ class ClientReports:
         detached: DetachedTurns,
         circuit: CircuitBreaker,
         rollout: Rollout,
+        dormancy: Dormancy,
     ) -> None:
         self._core = core
         self._turns = turns
@@ -40,6 +42,7 @@ class ClientReports:
         self._detached = detached
         self._circuit = circuit
         self._rollout = rollout
+        self._dormancy = dormancy
         self._host = core.host
         self._feed = core.host.feed
         self._clock = core.host.clock
@@ -86,6 +89,7 @@ class ClientReports:
         match event:
             case ToolStarted(tool=tool):
                 slot.tool, slot.tool_started_at = tool, slot.last_event_at
+                slot.is_sleepless = slot.is_sleepless or tool in TIMERS
             case CallMade() if turn is not None:
                 self._stop_when_in_circle(session, turn, event)
             case ToolEnded(tool_use_id=tool_use_id, was_stopped=was_stopped):
@@ -127,6 +131,7 @@ class ClientReports:
         if session is None or session.own is None:
             return
         slot.turns += 1
+        slot.is_thin = False
         turn = session.own
         self._host.pending_questions.approvals.note_result(session)
         if result is None:
@@ -141,13 +146,16 @@ class ClientReports:
     def client_result(self, slot: Slot, result: Result) -> None:
         slot.last_event_at = self._clock.wall()
         slot.turns += 1
+        slot.is_thin = slot.is_thin and result.terminal_reason == NEVER_WRITTEN
         slot.tool, slot.tool_started_at = "", None
         session = slot.session
         if session is None or session.mailbox.current is None:
             return
         turn = session.mailbox.current
         self._host.pending_questions.approvals.note_result(session)
-        if not slot.is_leaving:
+        if slot.is_waking and result.terminal_reason == NEVER_WRITTEN:
+            slot.idle_since = self._clock.steady()  # READY at its first sign of life
+        elif not slot.is_leaving:
             slot.move(SlotState.BUSY)  # what it has asked is over as well
             slot.is_resting = True
             slot.idle_since = self._clock.steady()
@@ -282,6 +290,9 @@ class ClientReports:
                 self._finish(session, stopped(turn, str(reason), session.text_of(turn)))
             elif client.is_undelivered:
                 # It has not reached the process: another one gets it. The backoff counts how often.
+                if client.has_written:
+                    session.leave_unheard(turn)
+                    self._core.save(session)
                 self._host.journal.put_back_turn(self._turns.put_back(session, str(client.error)).id)
             else:
                 self._finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))

@@ -9,6 +9,7 @@ from supervisor.instance.circuit_breaker import CircuitBreaker
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.detached_turns import DetachedTurns
+from supervisor.instance.dormancy import Dormancy
 from supervisor.instance.scheduler import Scheduler
 from supervisor.instance.stopping import Stopping
 from supervisor.instance.turns import Turns
@@ -31,6 +32,7 @@ class Deadlines:
         detached: DetachedTurns,
         stopping: Stopping,
         circuit: CircuitBreaker,
+        dormancy: Dormancy,
     ) -> None:
         self._core = core
         self._turns = turns
@@ -39,6 +41,7 @@ class Deadlines:
         self._detached = detached
         self._stopping = stopping
         self._circuit = circuit
+        self._dormancy = dormancy
 
     def advance(self, now: float) -> None:
         """Does what is due. Called often, cheap when nothing is."""
@@ -49,6 +52,7 @@ class Deadlines:
             self._advance_drain(now)
         self._detached.free_askers(now)
         self._circuit.advance(now)
+        self._dormancy.advance(now)
 
     def tidy(self, now: float) -> bool:
         """Gives up a client that was idle too long and forgets sessions that are not used any more.

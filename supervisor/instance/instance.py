@@ -27,6 +27,7 @@ from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.deadlines import Deadlines
 from supervisor.instance.detached_turns import DetachedTurns
+from supervisor.instance.dormancy import Dormancy
 from supervisor.instance.memory_ceilings import MemoryCeilings
 from supervisor.instance.rollout import Rollout
 from supervisor.instance.scheduler import Scheduler
@@ -53,14 +54,24 @@ class Instance:
         self.turns = turns = Turns(core, self.handle)
         self.clients = clients = Clients(core, ClientListener(core, self.handle))
         self.rollout = rollout = Rollout(core, clients)
-        self.scheduler = scheduler = Scheduler(core, turns, clients, rollout, self.handle)
+        self._dormancy = dormancy = Dormancy(core)
+        self.scheduler = scheduler = Scheduler(core, turns, clients, rollout, dormancy, self.handle)
         self._detached = detached = DetachedTurns(core, turns, clients, scheduler)
         self._ceilings = MemoryCeilings(core, clients, scheduler.reserve)
         self._stopping = stopping = Stopping(core, turns, detached)
         self._circuit = circuit = CircuitBreaker(core, stopping)
-        self._reports = ClientReports(core, turns, clients, detached=detached, circuit=circuit, rollout=rollout)
+        self._reports = ClientReports(
+            core, turns, clients, detached=detached, circuit=circuit, rollout=rollout, dormancy=dormancy
+        )
         self._deadlines = Deadlines(
-            core, turns, clients, scheduler=scheduler, detached=detached, stopping=stopping, circuit=circuit
+            core,
+            turns,
+            clients,
+            scheduler=scheduler,
+            detached=detached,
+            stopping=stopping,
+            circuit=circuit,
+            dormancy=dormancy,
         )
         self._verbs = Verbs(core, turns, clients, stopping=stopping, circuit=circuit, deadlines=self._deadlines)
         self._next: deque[Stimulus] = deque()
@@ -195,6 +206,10 @@ class Instance:
                 reports.client_own_result(slot, own_result)
             case stimuli.ServersChanged(slot, servers):
                 reports.client_servers(slot, servers)
+            case stimuli.ClientSlept(slot, measure):
+                self._dormancy.note_slept(slot, measure)
+            case stimuli.ClientWoke(slot, seconds):
+                self._dormancy.note_woken(slot, seconds)
             case stimuli.ClientEnding(slot, step):
                 reports.client_ending(slot, step)
             case stimuli.ClientGone(slot, seconds, left_over):
@@ -213,8 +228,8 @@ class Instance:
                 self._ceilings.judge()
             case stimuli.HostChanged():
                 pass  # what follows is for the scheduler
-            case stimuli.PlaceClaimed(slot):
-                self.clients.evict(slot)
+            case stimuli.PlaceClaimed(slot, may_sleep):
+                self._dormancy.sleep(slot) if may_sleep else self.clients.evict(slot)
             case stimuli.HoldOver(session, turn, refused):
                 self.turns.end_hold(session, turn, refused)
             case stimuli.SubmitPrompt(key, prompt, leaves_none_behind, turn_id, held_for):

@@ -42,7 +42,9 @@ class MemoryCeilings:
             slot.memory_level = find_level(slot.memory_bytes, limits)
             if slot.memory_level is MemoryLevel.PANIC:
                 self._end_at_once(slot)
-        self._reserve.take(slot.memory_bytes for slot in self._core.pool if slot.has_worked and slot.memory_bytes)
+        # One that has slept is smaller for a while, and never quite what it was: the next one will not have slept.
+        grown = (slot for slot in self._core.pool if slot.has_worked and slot.memory_bytes and not slot.is_thin)
+        self._reserve.take(max(slot.memory_bytes, slot.awake_bytes) for slot in grown)
 
     def _end_at_once(self, slot: Slot) -> None:
         turn = slot.session.running if slot.session is not None else None

@@ -12,7 +12,7 @@ from supervisor.process.end_reason import EndReason
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 
-_SETTLED = (SlotState.READY, SlotState.BUSY, SlotState.ASKING, SlotState.GONE)
+_ON_THEIR_WAY = (SlotState.RESERVED, SlotState.STARTING, SlotState.CLOSING)
 
 NOTICE = "The template has changed: the conversation goes on with the new version"
 
@@ -58,7 +58,7 @@ class Rollout:
         is_calm = core.park.trial is None and not core.spare_backoff.holds(core.clock.steady())
         backs_off = self.successor is not None and self.successor.backoff.holds(core.clock.steady())
         is_on = core.state is InstanceState.RUNNING
-        return is_on and is_calm and not backs_off and all(slot.state in _SETTLED for slot in steps)
+        return is_on and is_calm and not backs_off and not any(slot.state in _ON_THEIR_WAY for slot in steps)
 
     @property
     def successor(self) -> Session | None:
@@ -99,7 +99,7 @@ class Rollout:
 
     @property
     def _is_settled(self) -> bool:
-        is_coming = self._replacement is not None and self._replacement.state not in _SETTLED
+        is_coming = self._replacement is not None and self._replacement.state in _ON_THEIR_WAY
         return not is_coming and self.successor is None and not any(slot.is_stale for slot in self._core.pool)
 
     @property
@@ -113,9 +113,9 @@ class Rollout:
         return f"rolled {self.done} of {self.total}{trouble}"
 
     def roll(self, slot: Slot) -> None:
-        """Ends the client. A session in which nothing waits gets another one when it has gone."""
+        """Ends the client. A session in which nothing waits gets another one when it has gone, unless it slept."""
         session = slot.session
-        if session is None or not len(session.mailbox):
+        if not slot.is_dormant and (session is None or not len(session.mailbox)):
             self._leaving, self._heir, self._replacement = slot, session, None
         if session is not None and session.has_history:
             is_other = self._core.plan_of(session).choice != (

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from supervisor.api import events as past
-from supervisor.api.types import FailureKind, InstanceState, SessionKey, SlotState
+from supervisor.api.types import FailureKind, InstanceState, SessionKey, SlotState, WhyWaiting
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore, Plan
+from supervisor.instance.dormancy import Dormancy
 from supervisor.instance.rollout import Rollout
 from supervisor.instance.stimuli import Handle, StartLost
 from supervisor.instance.turns import Turns
 from supervisor.process.end_reason import EndReason
-from supervisor.scheduling.admission import Shortage, find_own_shortage, is_over_budget
+from supervisor.scheduling.admission import Shortage, find_own_shortage, find_own_wake_shortage, is_over_budget
 from supervisor.scheduling.dispatcher import (
     Adopt,
     Begin,
@@ -25,6 +26,8 @@ from supervisor.scheduling.dispatcher import (
     Recycle,
     Roll,
     Scene,
+    Sleep,
+    Wake,
     decide,
     has_free_turn,
     in_fair_order,
@@ -45,16 +48,29 @@ class Scheduler:
     `run` is called by `Instance.handle` alone, after everything that happens.
     """
 
-    def __init__(self, core: InstanceCore, turns: Turns, clients: Clients, rollout: Rollout, handle: Handle) -> None:
+    def __init__(
+        self,
+        core: InstanceCore,
+        turns: Turns,
+        clients: Clients,
+        rollout: Rollout,
+        dormancy: Dormancy,
+        handle: Handle,
+    ) -> None:
         """`handle` is given what becomes of the record that a turn begins."""
         self.reserve = Reserve(core.connector.expected_bytes)
         """What one more client is expected to need."""
         self.shortage = Shortage()
+        self.kept_asleep = Shortage()
+        """Why the first of its clients that sleep with a turn waiting is not woken."""
+        self._waking = 0
+        """Clients that woke when it was looked last."""
         self._core = core
         self._host = core.host
         self._turns = turns
         self._clients = clients
         self._rollout = rollout
+        self._dormancy = dormancy
         self._handle = handle
         self._places: dict[SessionKey, int] = {}
         core.host.room.add(self)
@@ -83,10 +99,28 @@ class Scheduler:
     @property
     def waits_since(self) -> float | None:
         """Steady seconds: since when a session waits for a client that its own pool and budget would allow."""
-        if not self.lacks_client or not has_free_turn(self.pool, self.turn_limit) or find_own_shortage(self):
+        if not self.lacks_client or not has_free_turn(self.pool, self.turn_limit) or self._own_shortage:
             return None
         heads = [session.mailbox.head for session in self._without_client()]
         return min(head.eligible_steady or 0.0 for head in heads if head is not None)
+
+    @property
+    def _own_shortage(self) -> WhyWaiting | None:
+        return find_own_shortage(self, self._host.room.most_waking)
+
+    @property
+    def waits_to_wake(self) -> tuple[float, Slot] | None:
+        """See `admission.Tenant`."""
+        if not self.pool.dormant or self.pool.running >= self.turn_limit:
+            return None
+        waiting = [(session.mailbox.head, session.slot) for session in self._asleep()]
+        found = [(head.eligible_steady or 0.0, slot) for head, slot in waiting if head is not None and slot is not None]
+        first = min(found, key=lambda one: one[0], default=None)
+        return None if first is None or find_own_wake_shortage(self, first[1]) is not None else first
+
+    def find_sleeper(self) -> Slot | None:
+        """See `admission.Tenant`."""
+        return self._dormancy.find_sleeper()
 
     @property
     def is_place_wanted(self) -> bool:
@@ -95,7 +129,10 @@ class Scheduler:
 
     @property
     def has_found_room(self) -> bool:
-        """It could use one more client, and the host has room for it now."""
+        """It could use one more client, or wake one, and the host has room for it now."""
+        asleep = self.waits_to_wake
+        if asleep is not None and self._host.room.find_wake_shortage(self, asleep[1]) is None:
+            return True
         is_short = self.waits_since is not None or self._wants_spare or self._rollout.successor is not None
         return is_short and self._host.room.find_house_shortage(self) is None
 
@@ -106,14 +143,23 @@ class Scheduler:
 
     def _without_client(self) -> Iterator[Session]:
         """Who asks for room. One that waits for something else does not: others get the place meanwhile."""
+        now = self._core.clock.steady()
+        return (one for one in self._able() if one.slot is None and not one.backoff.holds(now))
+
+    def _asleep(self) -> Iterator[Session]:
+        """Those that could begin a turn if their own client did not sleep."""
+        return (one for one in self._able() if one.slot is not None and one.slot.is_dormant)
+
+    def _able(self) -> Iterator[Session]:
+        """Those with a turn waiting that nothing but a client keeps."""
         on_duty = (InstanceState.RUNNING, InstanceState.DRAINING, InstanceState.PARKED)
         if self._core.state not in on_duty or self._host.recording_fails:
             return
-        now, is_held = self._core.clock.steady(), self._is_held
+        is_held = self._is_held
         if is_held is None and self._core.state is InstanceState.PARKED:
             return
         for session in self._turns.ready:
-            if session.slot is None and not session.backoff.holds(now) and not (is_held and is_held(session)):
+            if not (is_held and is_held(session)):
                 yield session
 
     # Questions about turns
@@ -150,6 +196,7 @@ class Scheduler:
             parked_for=park.kind or park.tries,
             is_recording=not self._host.recording_fails,
             shortage=self.shortage.why,
+            kept_asleep=self.kept_asleep.why,
             held_for=None if self._is_held is None else lambda session: self._core.plan_of(session).held_for,
         )
 
@@ -172,6 +219,7 @@ class Scheduler:
         # Bytes are added up only where a client might be opened: not on the way of a prompt to its own, warm one.
         successor = self._rollout.successor
         needs_room = self.lacks_client or successor is not None or self.pool.spares < spares
+        why = self._host.room.find_shortage(self) if needs_room else None
         return Scene(
             state=self._core.state,
             pool=self.pool,
@@ -180,7 +228,10 @@ class Scheduler:
             max_sessions=self.turn_limit,
             ready=self._turns.ready,
             now=self._core.clock.steady(),
-            may_open=needs_room and self._host.room.find_shortage(self) is None,
+            may_open=needs_room and why is None,
+            frees_by_sleep=why is WhyWaiting.MEMORY and self._keeps_enough,
+            find_wake_shortage=lambda slot: self._host.room.find_wake_shortage(self, slot),
+            find_sleeper=self._dormancy.find_sleeper,
             is_over_budget=is_over_budget(self),
             spares_wanted=spares,
             may_roll=self._rollout.may_go_on,
@@ -188,6 +239,12 @@ class Scheduler:
             is_held=self._is_held,
             last_served=self._turns.last_served,
         )
+
+    @property
+    def _keeps_enough(self) -> bool:
+        """What is kept free for clients that may wake grows no more when one more sleeps."""
+        room = self._host.room
+        return room.keeps_enough if self._own_shortage is None else self.pool.dormant >= room.most_waking
 
     @property
     def _spares_wanted(self) -> int:
@@ -219,6 +276,7 @@ class Scheduler:
         self._number_places(scene)
         self._note_backoff()
         self._note_shortage()
+        self._note_waking(scene)
         self._rollout.note_end()
         self._close_when_empty()
 
@@ -226,10 +284,20 @@ class Scheduler:
         """Resumes the session though nothing waits in it: its user is about to write. False when it is warm already,
         has no conversation or a turn on offer, or when what others need comes first."""
         core, now = self._core, self._core.clock.steady()
-        is_cold = session.slot is None and session.has_history and not session.is_closing and session.offer is None
+        slot = session.slot
+        is_asleep = slot is not None and slot.is_dormant and not slot.is_stale
+        is_cold = is_asleep or (slot is None and session.has_history)
+        is_cold = is_cold and not session.is_closing and session.offer is None
         is_calm = not self._turns.waiting and not self._host.room.is_wanted and core.park.trial is None
         is_on = core.state is InstanceState.RUNNING and not self._host.recording_fails
-        if not (is_cold and is_calm and is_on and self.pool.has_room) or session.backoff.holds(now):
+        if not (is_cold and is_calm and is_on):
+            return False
+        if slot is not None:
+            may_wake = self._host.room.find_wake_shortage(self, slot) is None
+            if may_wake:
+                self._dormancy.wake(slot)
+            return may_wake
+        if not self.pool.has_room or session.backoff.holds(now):
             return False
         if is_over_budget(self) or self._host.room.find_shortage(self) is not None:
             return False
@@ -240,6 +308,11 @@ class Scheduler:
         match decision:
             case Begin(session, slot):
                 self._begin(session, slot)
+            case Wake(session, slot):
+                self._dormancy.wake(slot)
+                self._begin(session, slot, is_woken=True)
+            case Sleep(slot):
+                self._dormancy.sleep(slot)
             case Adopt(session, slot):
                 self._clients.adopt(session, slot)
             case Open(session):
@@ -254,15 +327,16 @@ class Scheduler:
             case Roll(slot):
                 self._rollout.roll(slot)
 
-    def _begin(self, session: Session, slot: Slot) -> None:
+    def _begin(self, session: Session, slot: Slot, *, is_woken: bool = False) -> None:
         assert slot.client is not None, "a READY slot has a client"
-        acquisition = self._count_acquisition(slot, session)
+        acquisition = self._count_acquisition(slot, session, is_woken=is_woken)
         plan = self._core.plan_of(session)
         turn = self._turns.begin(session)
         turn.served = slot.provider
         if plan.instead_of:
             self._tell_stand_in(session, plan)
-        slot.move(SlotState.BUSY)
+        if slot.is_ready:
+            slot.move(SlotState.BUSY)  # one that wakes is BUSY at its first sign of life
         recorded = asyncio.Event()
         clock = self._core.clock
         if self._turns.was_begun_on_record(turn):
@@ -294,9 +368,12 @@ class Scheduler:
             f"Provider {plan.instead_of} takes no turns now ({why}): this one runs with {plan.choice.provider}{model}"
         )
 
-    def _count_acquisition(self, slot: Slot, session: Session) -> str:
+    def _count_acquisition(self, slot: Slot, session: Session, *, is_woken: bool) -> str:
         turn = session.mailbox.head
         assert turn is not None, "a turn waits"
+        if slot.turns > 0 and is_woken:
+            self.pool.woken += 1
+            return "dormant"
         if slot.turns > 0:
             self.pool.hot += 1
             return "hot"
@@ -334,6 +411,22 @@ class Scheduler:
         if self.shortage.note(why, self._core.clock.steady()):
             for session in self._turns.ready:
                 self._core.touch(session)
+
+    def _note_waking(self, scene: Scene | None) -> None:
+        """The same for those whose client sleeps; and has other instances look when one of its own wakes no more."""
+        why = None
+        if self.pool.dormant and any(True for _ in self._asleep()):
+            scene = scene or self.scene()
+            if self.pool.running < scene.max_sessions:
+                asleep = set(self._asleep())
+                first = next(session.slot for session in in_fair_order(scene) if session in asleep)
+                why = self._host.room.find_wake_shortage(self, first) if first is not None else None
+        if self.kept_asleep.note(why, self._core.clock.steady()):
+            for session in self._turns.ready:
+                self._core.touch(session)
+        before, self._waking = self._waking, self.pool.waking
+        if self._waking < before:
+            self._host.when_woken(self)
 
     def _close_when_empty(self) -> None:
         """A drain or a kill is over when there are neither turns nor processes."""

@@ -50,6 +50,8 @@ class HostContext:
 
     feed: Feed = field(init=False)
     """Set once, before anything is opened: it shows what this context holds. The same goes for the open questions."""
+    when_woken: Callable[[object], None] = lambda tenant: None
+    """Told that a client of the tenant wakes no more: one of another may wake now."""
     pending_questions: OpenQuestions = field(init=False)
     eraser: Eraser = field(init=False)
     patience: Patience = field(default_factory=Patience)
@@ -72,6 +74,8 @@ class HostContext:
     """Unix seconds."""
     log: Journal | None = None
     """While the supervisor runs."""
+    can_sleep: bool = True
+    """Clients of this host can be stopped and go on."""
     hands_back: bool = True
     """The host takes back the memory of clients that sleep."""
 

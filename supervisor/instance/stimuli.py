@@ -18,6 +18,7 @@ from supervisor.config.templates import Template
 from supervisor.permissions.requests import Verdict
 from supervisor.process.connection import Connector
 from supervisor.process.end_reason import EndReason
+from supervisor.process.process_tree import Measure
 from supervisor.process.reports import ClientEvent, Result
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
@@ -121,6 +122,22 @@ class ServersChanged(Fact):
 
     slot: Slot
     servers: tuple[Server, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSlept(Fact):
+    """Its processes are stopped, and use that now."""
+
+    slot: Slot
+    measure: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class ClientWoke(Fact):
+    """It has given a sign of life, `seconds` after it was woken."""
+
+    slot: Slot
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +262,10 @@ class HostChanged(Fact):
 
 @dataclass(frozen=True, slots=True)
 class PlaceClaimed(Fact):
-    """Another instance is to have the place of this idle client."""
+    """Another instance is to have the place of this idle client, or, where it may sleep, only its memory."""
 
     slot: Slot
+    may_sleep: bool = False
 
 
 # What is asked of it
@@ -289,7 +307,8 @@ class StopTurn(Request[bool]):
 
 @dataclass(frozen=True, slots=True)
 class WarmSession(Request[bool]):
-    """Resumes a hibernated session ahead of its next prompt, when there is room and no turn waits."""
+    """Resumes a hibernated session, or wakes its client, ahead of its next prompt, when there is room and no turn
+    waits."""
 
     may_allow_a_step: ClassVar[bool] = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from typing import Generic, NamedTuple
@@ -20,6 +21,7 @@ from supervisor.process.end_reason import SAVES, UNASKED, EndReason
 from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.patience import TERMINATE, Patience
 from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.sleep import Sleep
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +63,9 @@ class Client(Generic[PlaceT]):
         self.is_gone = False
         """Its process tree was verified to be empty, and that was told."""
         self.is_undelivered = False
-        """The prompt that it was given last has not reached the process: it may be given to another."""
+        """Nothing shows that the prompt that it was given last has reached the process: it may be given to another."""
+        self.has_written = False
+        """That prompt was written. Where it is undelivered all the same, it may have been read without a word."""
         self._connection = connection
         self._listener = listener
         self._deadlines = deadlines
@@ -77,6 +81,16 @@ class Client(Generic[PlaceT]):
         self._turn = Attribution(place, listener, on_missed=self._interrupt_missed)
         self._servers: tuple[Server, ...] = ()
         self._departure = Departure(connection, deadlines, self._patience, self._tell_step)
+        self._sleep = Sleep(
+            place,
+            connection,
+            listener,
+            ask=self._ask_for_a_sign,
+            deadline=deadlines.wake,
+            on_silence=self._give_up_waking,
+        )
+        self._has_read_all = asyncio.Event()
+        """Nothing more will be heard of the process."""
 
     def __repr__(self) -> str:
         return f"<Client of {self.place!r}, pid {self.pid}>"
@@ -98,6 +112,8 @@ class Client(Generic[PlaceT]):
     def has_saved(self) -> bool | None:
         """Whether the process, which is gone, has saved that total: it does unless it is killed. None when it is not
         known what ended it."""
+        if self._sleep.is_down or self.reason is EndReason.NEVER_WOKE:
+            return False
         if self.error is None:
             return None if self._departure.has_killed else True
         code = self.error.exit_code if isinstance(self.error, ClientDied) else None
@@ -114,7 +130,7 @@ class Client(Generic[PlaceT]):
         READY: one turn at a time."""
         self._turn.expect(uuid)
         self._recorded = recorded
-        self.is_undelivered = True
+        self.is_undelivered, self.has_written = True, False
         letter = _Letter(text, uuid, recorded, is_command)
         if not (recorded.is_set() and self._write_at_once(letter)):
             self._outbox.send_nowait(letter)
@@ -133,8 +149,24 @@ class Client(Generic[PlaceT]):
         return True
 
     def _note_written(self) -> None:
-        self.is_undelivered = False
+        self.has_written = True
+        self.is_undelivered = self._sleep.is_waking
         self._turn.written.set()
+
+    def sleep(self) -> None:
+        """Has its processes stopped and their memory handed back. Its place must be READY."""
+        self._sleep.begin()
+
+    def wake(self) -> None:
+        """Takes that back at once. A prompt may be sent from here on; whether all is well shows its first sign."""
+        self._sleep.wake()
+
+    def note_sign(self) -> None:
+        """The process has given a sign of life."""
+        if self._sleep.is_down or self._sleep.is_waking:
+            self._sleep.note_sign()
+            if self.has_written:
+                self.is_undelivered = False
 
     def interrupt(self) -> None:
         """Stops what runs, a turn that the CLI began by itself included; the Results that follow are told as any
@@ -208,7 +240,10 @@ class Client(Generic[PlaceT]):
             group.start_soon(self._obey_interrupts)
             group.start_soon(self._watch_servers)
             group.start_soon(self._watch_health)
+            group.start_soon(self._sleep.obey)
             await self._ending.wait()
+            if self.reason is EndReason.NEVER_WOKE:
+                await self._hear_last_words()
             if self._turn.is_busy and self.error is None and self.reason not in UNASKED:
                 self._listener.client_ending(self.place, "interrupt")
                 self._disown()
@@ -224,9 +259,13 @@ class Client(Generic[PlaceT]):
         try:
             async for event in self._connection.events():
                 self._turn.hear(event, group)
+                # Not before it is heard: it may be the beginning of a turn of its own, which no prompt may overtake.
+                self.note_sign()
             self._die(ClientDied("the process closed its output"))
         except ClientDied as error:
             self._die(error)
+        finally:
+            self._has_read_all.set()
 
     async def _write(self) -> None:
         async for letter in self._prompts:
@@ -254,12 +293,15 @@ class Client(Generic[PlaceT]):
         while self.reason is None:
             with anyio.move_on_after(self._deadlines.control):
                 try:
-                    self._note_servers(await self._connection.ping())
+                    await self._ping()
                 except ClientDied:
                     return
             if not any(server.state is ServerState.PENDING for server in self._servers):
                 return
             await anyio.sleep(SERVERS)
+
+    async def _ping(self) -> None:
+        self._note_servers(await self._connection.ping())
 
     def _note_servers(self, servers: tuple[Server, ...]) -> None:
         if servers != self._servers:
@@ -270,21 +312,46 @@ class Client(Generic[PlaceT]):
         """Asks an idle process for a sign of life. A busy one is left alone: silence is no proof of anything."""
         while True:
             await anyio.sleep(self._deadlines.health)
-            if self._turn.uuid or self._turn.own_over is not None or self._turn.rested is not None:
+            if self._turn.uuid or self._turn.own_over is not None or self._turn.rested is not None or self._is_away:
                 continue
             with anyio.move_on_after(self._deadlines.control) as limit:
                 try:
-                    self._note_servers(await self._connection.ping())
+                    await self._ping()
                 except ClientDied as error:
                     self._die(error)
-            if limit.cancelled_caught and not self._turn.uuid and self._turn.own_over is None:
+            is_idle = not self._turn.uuid and self._turn.own_over is None and not self._is_away
+            if limit.cancelled_caught and is_idle:
                 self.error = ClientDied(f"it did not answer a ping within {self._deadlines.control:g} s")
                 self.end(EndReason.UNRESPONSIVE)
+
+    @property
+    def _is_away(self) -> bool:
+        """It sleeps, or has not woken yet: nothing can be asked of it."""
+        return self._sleep.is_down or self._sleep.is_waking
+
+    async def _ask_for_a_sign(self) -> None:
+        with contextlib.suppress(ClientDied):  # the reader tells what became of it
+            await self._ping()
+            self.note_sign()
+
+    def _give_up_waking(self) -> None:
+        if self.reason is None:
+            seconds = self._deadlines.wake
+            self.error = ClientDied(f"it gave no sign of life within {seconds:g} s after it was woken")
+        self.end(EndReason.NEVER_WOKE)
+
+    async def _hear_last_words(self) -> None:
+        """What it has said before it was killed may still be on its way, and with it the sign that it has read its
+        prompt."""
+        await self._departure.kill()
+        with anyio.move_on_after(self._deadlines.kill):
+            await self._has_read_all.wait()
 
     async def _obey_interrupts(self) -> None:
         while True:
             await self._interrupt_wanted.wait()
             self._interrupt_wanted = asyncio.Event()
+            await self._sleep.has_signed()
             if self._turn.is_interruptible and not await self._interrupt_and_settle():
                 self.end(EndReason.UNRESPONSIVE)
 
@@ -347,7 +414,8 @@ class Client(Generic[PlaceT]):
         began = anyio.current_time()
         self._outbox.close()
         self._prompts.close()
-        left_over = await self._departure.run(waits=self.reason is not EndReason.PANIC)
+        # One that sleeps is not woken in order to end: its memory would be read back only to be thrown away.
+        left_over = await self._departure.run(waits=self.reason is not EndReason.PANIC, kills=self._sleep.is_down)
         self.is_gone = True
         self._listener.client_gone(self.place, anyio.current_time() - began, left_over)
 

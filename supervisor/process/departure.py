@@ -45,11 +45,20 @@ class Departure:
         self._patience = patience
         self._tell_step = tell_step
 
-    async def run(self, *, waits: bool) -> int:
-        """Returns how many processes are left, which is 0 unless the system does not let them go. With `waits` the
-        process may leave by itself first."""
+    async def kill(self) -> None:
+        """The last step first, where nothing else can reach the process. `run` has to follow."""
         tree = self._connection.tree()
         tree.look()
+        await self._kill(tree)
+
+    async def run(self, *, waits: bool, kills: bool = False) -> int:
+        """Returns how many processes are left, which is 0 unless the system does not let them go. With `waits` the
+        process may leave by itself first; with `kills` it is killed before anything else."""
+        tree = self._connection.tree()
+        tree.look()
+        if kills and tree.alive_count:
+            await self._kill(tree)
+            tree.look()
         self._tell_step("disconnect")
         left = anyio.Event()
         async with anyio.create_task_group() as group:
@@ -80,8 +89,11 @@ class Departure:
             with self._patience.wait(self._deadlines.terminate, until=KILL):
                 await tree.emptied(math.inf)
             if tree.alive_count:
-                self._tell_step("kill")
                 tree.look()
-                self.has_killed = True
-                tree.kill()
-                await tree.emptied(self._deadlines.kill)
+                await self._kill(tree)
+
+    async def _kill(self, tree: ProcessTree) -> None:
+        self._tell_step("kill")
+        self.has_killed = True
+        tree.kill()
+        await tree.emptied(self._deadlines.kill)

@@ -19,6 +19,8 @@ class EndReason(StrEnum):
     START_FAILED = "could not be started"
     DIED = "its process ended"
     UNRESPONSIVE = "does not answer"
+    NEVER_WOKE = "did not wake"
+    SWAPPED = "asleep longest, where clients fill the swap that they may use"
     ONE_CALL = "its one call is over"
     SCALED = "scaled down"
     CANCELLED = "its task was cancelled"
@@ -30,7 +32,7 @@ class EndReason(StrEnum):
     MISTAKE = "a mistake of bullpen's in what follows from its words"
 
 
-UNASKED = (EndReason.UNRESPONSIVE, EndReason.PANIC)
+UNASKED = (EndReason.UNRESPONSIVE, EndReason.NEVER_WOKE, EndReason.PANIC)
 """Ends that do not wait for an interrupt's Result: it would not come, or there is no time."""
 
 

@@ -35,7 +35,7 @@ def classify(
             if isinstance(error, ResumeTargetMissing):
                 return FailureKind.RESUME_TARGET_MISSING
             return FailureKind.AUTHENTICATION if _AUTH_WORDS.search(str(error)) else FailureKind.START_FAILED
-        case EndReason.DIED:
+        case EndReason.DIED | EndReason.NEVER_WOKE:
             return _classify_death(error, was_running=was_running, was_out_of_memory=was_out_of_memory)
         case _:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 
 from supervisor.api.types import Server
+from supervisor.process.process_tree import Measure
 from supervisor.process.reports import ClientEvent, Result
 
 
@@ -39,6 +40,13 @@ class Listener(Protocol[PlaceIn]):
 
     def client_servers(self, place: PlaceIn, servers: tuple[Server, ...]) -> None:
         """How its MCP servers are; told when that has changed."""
+
+    def client_slept(self, place: PlaceIn, measure: Measure) -> None:
+        """It was put to sleep, and uses that now. Not told when it was woken before it slept."""
+
+    def client_woke(self, place: PlaceIn, seconds: float) -> None:
+        """It has given a sign of life so many seconds after it was woken. Also told of one that was put to sleep and
+        never slept: it had something to say, or (0 s) could not be stopped."""
 
     def client_ending(self, place: PlaceIn, step: str) -> None: ...
     def client_gone(self, place: PlaceIn, seconds: float, left_over: int) -> None: ...

@@ -5,13 +5,14 @@ A budget that is smaller than one client must not stop everything: who is alone 
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
 
-from supervisor.api.types import WhyWaiting
+from supervisor.api.types import SlotState, WhyWaiting
 from supervisor.config.byte_sizes import about, spell_memory
-from supervisor.scheduling.memory_reserve import Ledger, Reserve, count_up
+from supervisor.scheduling.memory_reserve import Ledger, Reserve, count_up, growth
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
 
@@ -35,6 +36,22 @@ class Tenant(Protocol):
     def waits_since(self) -> float | None:
         """Steady seconds: since when a session waits for a client that its own pool and budget would allow."""
 
+    @property
+    def waits_to_wake(self) -> tuple[float, Slot] | None:
+        """Since when (steady seconds) a session with a turn waits for its own client, which sleeps, to be woken, though
+        its own budget would allow it; None when none does."""
+
+    def find_sleeper(self) -> Slot | None:
+        """Its idle client to put to sleep where memory is short; None where that would bring none back."""
+
+
+class Victim(NamedTuple):
+    """An idle client that makes room."""
+
+    slot: Slot
+    may_sleep: bool = False
+    """It is put to sleep, and gives back only its memory."""
+
 
 class Shortage:
     """Why the sessions of an instance find no room, and when that was so last."""
@@ -56,8 +73,10 @@ class Shortage:
 class HostRoom:
     """Counts the clients of all tenants against `max_agents`, and their bytes against the host's memory."""
 
-    def __init__(self, max_agents: int, memory_budget: int) -> None:
+    def __init__(self, max_agents: int, memory_budget: int, most_waking: int = 2) -> None:
         self.max_agents = max_agents
+        self.most_waking = most_waking
+        """Clients that may wake at once: reading their memory back keeps about a core each busy."""
         self.memory_budget = memory_budget
         """Bytes."""
         self._capacity: float = math.inf
@@ -89,11 +108,11 @@ class HostRoom:
     @property
     def is_wanted(self) -> bool:
         """A session waits for a client: not the time to start spares."""
-        return any(tenant.waits_since is not None for tenant in self._tenants)
+        return any(tenant.waits_since is not None or tenant.waits_to_wake is not None for tenant in self._tenants)
 
     def find_shortage(self, tenant: Tenant) -> WhyWaiting | None:
         """What keeps the tenant from one more client: NO_SLOT, MEMORY, or None when it may have one."""
-        return find_own_shortage(tenant) or self.find_house_shortage(tenant)
+        return find_own_shortage(tenant, self.most_waking) or self.find_house_shortage(tenant)
 
     def find_house_shortage(self, tenant: Tenant) -> WhyWaiting | None:
         """The same, as far as the other tenants or the host are to blame.
@@ -101,13 +120,53 @@ class HostRoom:
         A place is kept for each tenant that waits longer: one with a long queue would otherwise take every place that
         it gives up again, and starve the others.
         """
-        earlier = self._waiting_before(tenant)
+        earlier = self._waiting_before(tenant, tenant.waits_since)
         used = self.used + len(earlier)
         if used >= self.max_agents:
             return WhyWaiting.NO_SLOT
-        needed = tenant.reserve.bytes + sum(other.reserve.bytes for other in earlier)
+        needed = tenant.reserve.bytes + sum(other.reserve.bytes for other in earlier) + self._kept_to_wake
         is_short = self.ledger.used + needed > min(self.memory_budget, self._capacity)
         return WhyWaiting.MEMORY if is_short and used > 0 else None
+
+    @property
+    def _kept_to_wake(self) -> int:
+        """Bytes that clients which sleep take back when as many wake as may at once, the largest first: what is opened
+        leaves them free."""
+        return find_kept(self._tenants, self.most_waking)
+
+    @property
+    def waking(self) -> int:
+        return sum(tenant.pool.waking for tenant in self._tenants)
+
+    @property
+    def keeps_enough(self) -> bool:
+        """As many sleep as may wake at once: for one more that is put to sleep nothing more is kept free."""
+        return sum(tenant.pool.dormant for tenant in self._tenants) >= self.most_waking
+
+    def find_wake_shortage(self, tenant: Tenant, slot: Slot) -> WhyWaiting | None:
+        """What keeps the tenant's client asleep: WAKING, MEMORY, or None when it may be woken.
+
+        One alone may always wake. What is kept for tenants that wait longer is theirs, as with clients that are opened.
+        """
+        own = tenant.waits_to_wake
+        since = own[0] if own is not None else None
+        earlier = [
+            (other, found[1])
+            for other in self._tenants
+            if other is not tenant
+            and (found := other.waits_to_wake) is not None
+            and (since is None or found[0] < since)
+        ]
+        if self.waking + len(earlier) >= self.most_waking:
+            return WhyWaiting.WAKING
+        needed = growth(slot, tenant.reserve.bytes)
+        if find_own_wake_shortage(tenant, slot) is not None:
+            return WhyWaiting.MEMORY
+        needed += sum(growth(one, other.reserve.bytes) for other, one in earlier)
+        needed += sum(other.reserve.bytes for other in self._waiting_before(tenant, since))
+        if self.ledger.used + needed <= min(self.memory_budget, self._capacity):
+            return None
+        return WhyWaiting.MEMORY if any(_has_awake(other.pool) for other in self._tenants) else None
 
     def explain(self, tenant: Tenant, *, has_free_turn: bool) -> WhyWaiting | None:
         """Why the tenant's next session gets no client; None when none waits for one."""
@@ -115,17 +174,32 @@ class HostRoom:
             return None
         return self.find_shortage(tenant) if has_free_turn else WhyWaiting.NO_SLOT
 
-    def find_victim(self) -> tuple[Tenant, Slot] | None:
+    def find_victim(self) -> Victim | None:
         """When a session is kept out, or clients have grown above the budget: the one of all that is given up first.
 
-        None when as many are leaving already as are wanted.
+        None when as many are leaving, or falling asleep, already as are wanted.
         """
-        waiting = [tenant for tenant in self._tenants if tenant.waits_since is not None]
-        kept_out = sum(self.find_house_shortage(tenant) is not None for tenant in waiting)
-        leaving = sum(tenant.pool.closing for tenant in self._tenants)
-        if kept_out <= leaving and not _is_over(self.ledger, self.memory_budget, self.used - leaving):
+        opening = [
+            why
+            for tenant in self._tenants
+            if tenant.waits_since is not None and (why := self.find_house_shortage(tenant))
+        ]
+        waking = sum(self._is_kept_asleep(tenant) for tenant in self._tenants)
+        closing = sum(tenant.pool.closing for tenant in self._tenants)
+        leaving = closing + sum(tenant.pool.falling_asleep for tenant in self._tenants)
+        is_over = _is_over(self.ledger, self.memory_budget, self.used - closing)
+        if len(opening) + waking <= leaving and not is_over:
             return None
-        return _first_to_go((tenant, tenant.pool.find_victim()) for tenant in self._tenants)
+        lacks_places = WhyWaiting.NO_SLOT in opening
+        if lacks_places or (opening and not self.keeps_enough):
+            first = _first_to_go(tenant.pool.find_victim() for tenant in self._tenants)
+            return Victim(first) if first is not None else None
+        return find_memory((tenant.pool for tenant in self._tenants), (tenant.find_sleeper for tenant in self._tenants))
+
+    def _is_kept_asleep(self, tenant: Tenant) -> bool:
+        """By what others use."""
+        found = tenant.waits_to_wake
+        return found is not None and self.find_wake_shortage(tenant, found[1]) is WhyWaiting.MEMORY
 
     def remark(self, tenant: Tenant) -> str:
         """What an operator should know about the budgets of this tenant; mostly empty."""
@@ -138,8 +212,8 @@ class HostRoom:
                 )
         return ""
 
-    def _waiting_before(self, tenant: Tenant) -> list[Tenant]:
-        own = tenant.waits_since
+    def _waiting_before(self, tenant: Tenant, own: float | None) -> list[Tenant]:
+        """Who has waited for a place since before `own`; all who do where that is None."""
         return [
             other
             for other in self._tenants
@@ -152,14 +226,29 @@ def ledger_of(tenant: Tenant) -> Ledger:
     return count_up(tenant.pool, tenant.reserve.bytes)
 
 
-def find_own_shortage(tenant: Tenant) -> WhyWaiting | None:
+def find_own_shortage(tenant: Tenant, most_waking: int) -> WhyWaiting | None:
     """What its own pool and budget keep it from one more client for."""
     if not tenant.pool.has_room:
         return WhyWaiting.NO_SLOT
     budget = tenant.memory_budget
     if budget is None or len(tenant.pool) == 0:
         return None
-    return WhyWaiting.MEMORY if ledger_of(tenant).used + tenant.reserve.bytes > budget else None
+    needed = tenant.reserve.bytes + find_kept([tenant], most_waking)
+    return WhyWaiting.MEMORY if ledger_of(tenant).used + needed > budget else None
+
+
+def find_own_wake_shortage(tenant: Tenant, slot: Slot) -> WhyWaiting | None:
+    """MEMORY where its own budget keeps its client asleep. One alone may wake."""
+    budget = tenant.memory_budget
+    if budget is None or ledger_of(tenant).used + growth(slot, tenant.reserve.bytes) <= budget:
+        return None
+    return WhyWaiting.MEMORY if _has_awake(tenant.pool) else None
+
+
+def find_kept(tenants: Iterable[Tenant], most_waking: int) -> int:
+    """Bytes that the largest of the tenants' clients that sleep take back, when so many wake at once."""
+    growths = (growth(slot, one.reserve.bytes) for one in tenants for slot in one.pool.in_state(SlotState.DORMANT))
+    return sum(heapq.nlargest(most_waking, growths))
 
 
 def is_over_budget(tenant: Tenant) -> bool:
@@ -173,6 +262,23 @@ def _is_over(ledger: Ledger, budget: int, staying: int) -> bool:
     return staying > 1 and ledger.used - ledger.leaving > budget
 
 
-def _first_to_go(candidates: Iterable[tuple[Tenant, Slot | None]]) -> tuple[Tenant, Slot] | None:
-    found = [(tenant, slot) for tenant, slot in candidates if slot is not None]
-    return min(found, key=lambda pair: pair[1].value, default=None)
+def _has_awake(pool: Pool) -> bool:
+    """Also on their way in or out."""
+    return len(pool) > pool.dormant
+
+
+def find_memory(pools: Iterable[Pool], find_sleepers: Iterable[Callable[[], Slot | None]]) -> Victim | None:
+    """Where memory is short: whose client gives some of it back. One that is put to sleep keeps its place, and is soon
+    back; where none can be, one that is awake is given up, and at last one that sleeps, which brings least."""
+    pools = tuple(pools)
+    first = _first_to_go(pool.find_victim() for pool in pools)
+    if first is not None and first.is_worthless:
+        return Victim(first)
+    if (sleeper := _first_to_go(find() for find in find_sleepers)) is not None:
+        return Victim(sleeper, may_sleep=True)
+    awake = _first_to_go(pool.find_victim(is_awake=True) for pool in pools)
+    return Victim(awake or first) if first is not None else None
+
+
+def _first_to_go(candidates: Iterable[Slot | None]) -> Slot | None:
+    return min((slot for slot in candidates if slot is not None), key=lambda slot: slot.value, default=None)

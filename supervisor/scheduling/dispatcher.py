@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from supervisor.api.types import FailureKind, InstanceState, SlotState, Source, WhyWaiting
+from supervisor.scheduling.admission import find_memory
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
@@ -22,8 +23,21 @@ class Begin(NamedTuple):
     slot: Slot
 
 
+class Wake(NamedTuple):
+    """Wake the session's own client, and write the next prompt to it at once."""
+
+    session: Session
+    slot: Slot
+
+
+class Sleep(NamedTuple):
+    """Put an idle client to sleep: its memory is wanted, and not its place."""
+
+    slot: Slot
+
+
 class Adopt(NamedTuple):
-    """Give a spare to a session that has no conversation yet. It may still be starting."""
+    """Give a spare to a session that has no conversation yet. It may still be starting, or sleep."""
 
     session: Session
     slot: Slot
@@ -57,7 +71,7 @@ class Roll(NamedTuple):
     slot: Slot
 
 
-Decision = Begin | Adopt | Open | OpenSpare | Evict | Recycle | Roll
+Decision = Begin | Wake | Sleep | Adopt | Open | OpenSpare | Evict | Recycle | Roll
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +92,12 @@ class Scene:
     """The journal can be written: what cannot be recorded is not begun."""
     may_open: bool = True
     """Its own memory budget, and the host's count and bytes, allow one more client."""
+    frees_by_sleep: bool = True
+    """Where there is no room for one more client, memory is what is short, and putting idle ones to sleep helps."""
+    find_wake_shortage: Callable[[Slot], WhyWaiting | None] = lambda slot: None
+    """What keeps a client asleep, its turn waiting; None when it may be woken."""
+    find_sleeper: Callable[[], Slot | None] = lambda: None
+    """The idle client to put to sleep where memory is short; None where there is none, or that brings none back."""
     is_over_budget: bool = False
     """Its clients have grown above its memory budget."""
     spares_wanted: int = 0
@@ -92,7 +112,7 @@ class Scene:
     """User → number of the instance's latest start that was theirs; absent: never."""
 
 
-_ON_DUTY = (SlotState.RESERVED, SlotState.STARTING, SlotState.BUSY, SlotState.ASKING)
+_ON_DUTY = (SlotState.RESERVED, SlotState.STARTING, SlotState.WAKING, SlotState.BUSY, SlotState.ASKING)
 _STARTING_ALLOWED = (InstanceState.RUNNING, InstanceState.DRAINING)
 
 
@@ -101,8 +121,10 @@ def decide(scene: Scene) -> Decision | None:
     pool = scene.pool
     # 1. A pool over its cap (it was scaled down) or over its memory budget gives up what is idle.
     is_over_cap = len(pool) - pool.closing > pool.max_clients
-    if (is_over_cap or scene.is_over_budget) and (victim := pool.find_victim()):
+    if is_over_cap and (victim := pool.find_victim()):
         return Evict(victim)
+    if scene.is_over_budget and (step := _free_memory(scene)):
+        return step
     # 2. A client above its hard ceiling is ended when its turn is over, whether or not a turn waits for its place.
     if overdue := pool.find_overdue():
         return Recycle(overdue)
@@ -110,6 +132,7 @@ def decide(scene: Scene) -> Decision | None:
     if not may_go_on or not scene.is_recording:
         return None
     waiting_for_room = 0
+    is_one_kept_asleep = False
     if pool.running < scene.max_sessions:
         order = in_fair_order(scene)
         if (is_held := scene.is_held) is not None:
@@ -118,9 +141,20 @@ def decide(scene: Scene) -> Decision | None:
             slot = session.slot
             if slot is not None:
                 # 3. Its own client, warm or on its way, has options that are not wanted any more: no turn begins there.
-                if (slot.is_ready or slot.is_coming) and slot.digest != scene.wanted(session):
+                is_idle = slot.is_coming or slot.is_dormant or slot.takes_prompts
+                if is_idle and slot.digest != scene.wanted(session):
                     return Roll(slot)
-                if not slot.is_ready:
+                if slot.is_dormant and not is_one_kept_asleep:
+                    # Its own client sleeps: one signal and one write. None is woken before one that waits longer.
+                    if (why := scene.find_wake_shortage(slot)) is None:
+                        return Wake(session, slot)
+                    is_one_kept_asleep = True
+                    if why is WhyWaiting.MEMORY:
+                        waiting_for_room += 1
+                        step = _make_room(scene, waiting_for_room, order[position + 1 :], frees_by_sleep=True)
+                        if step is not None:
+                            return step
+                if not slot.takes_prompts:
                     continue
                 # 4. Its own client is warm, and has outgrown its soft ceiling: a fresh one goes on.
                 if slot.is_outgrown:
@@ -140,13 +174,9 @@ def decide(scene: Scene) -> Decision | None:
                 return Open(session)
             # 8. Room must be made. Clients already leaving make room for the first who wait.
             waiting_for_room += 1
-            if waiting_for_room > pool.closing:
-                # Also a warm client whose session has more to say, when that session's turn is later than this one:
-                # otherwise one session's queue would keep its place for ever. A client that was started for a turn
-                # runs that turn first: ended before, its start would have been for nothing.
-                victim = pool.find_victim() or _last_ready(order[position + 1 :])
-                if victim is not None:
-                    return Evict(victim)
+            later = order[position + 1 :]
+            if step := _make_room(scene, waiting_for_room, later, frees_by_sleep=scene.frees_by_sleep):
+                return step
     # What follows is for turns that are still to come: it waits until none waits for room.
     if waiting_for_room > 0 or scene.state is not InstanceState.RUNNING:
         return None
@@ -163,6 +193,33 @@ def decide(scene: Scene) -> Decision | None:
     return None
 
 
+def _make_room(scene: Scene, waiting: int, later: list[Session], *, frees_by_sleep: bool) -> Evict | Sleep | None:
+    """For the last of so many sessions that wait for room; `later` are those whose turn comes after. Clients that leave
+    already, or fall asleep, make room for the first of them."""
+    pool = scene.pool
+    if waiting <= pool.closing + pool.falling_asleep:
+        return None
+    step = _free_memory(scene) if frees_by_sleep else _free_place(pool)
+    # Also a warm client whose session has more to say, when that session's turn is later than this one: otherwise one
+    # session's queue would keep its place for ever. A client that was started for a turn runs that turn first: ended
+    # before, its start would have been for nothing.
+    if step is None and (last := _last_ready(later)) is not None:
+        return Evict(last)
+    return step
+
+
+def _free_place(pool: Pool) -> Evict | Sleep | None:
+    victim = pool.find_victim()
+    return Evict(victim) if victim is not None else None
+
+
+def _free_memory(scene: Scene) -> Evict | Sleep | None:
+    found = find_memory([scene.pool], [scene.find_sleeper])
+    if found is None:
+        return None
+    return Sleep(found.slot) if found.may_sleep else Evict(found.slot)
+
+
 def in_fair_order(scene: Scene) -> list[Session]:
     """Ready sessions, whose turn it is first.
 
@@ -176,7 +233,7 @@ def in_fair_order(scene: Scene) -> list[Session]:
         return ready
     running: dict[str, int] = {}
     for slot in scene.pool.in_state(*_ON_DUTY):
-        if slot.session is not None:
+        if slot.session is not None and (slot.has_turn or not slot.is_waking):
             user = slot.session.key.user
             running[user] = running.get(user, 0) + 1
     served = scene.last_served or {}
@@ -210,6 +267,8 @@ class Outlook:
     """The journal can be written."""
     shortage: WhyWaiting | None = None
     """What keeps the instance from one more client (`admission.Shortage`)."""
+    kept_asleep: WhyWaiting | None = None
+    """What keeps the first of its clients asleep that has a turn waiting."""
     held_for: Callable[[Session], FailureKind | None] | None = None
     """Why the provider of a session's next turn takes none; None where the state of the instance says it of all."""
 
@@ -249,6 +308,8 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
         return WhyWaiting.DRAINING
     if outlook.parked_for is not None and state is InstanceState.RUNNING:
         return parked
+    if slot is not None and slot.is_dormant:
+        return outlook.kept_asleep or WhyWaiting.NO_SLOT
     return outlook.shortage or WhyWaiting.NO_SLOT
 
 

@@ -45,7 +45,7 @@ class Ledger(NamedTuple):
     coming: int = 0
     """Of that, what has not been measured: expected of clients whose first turn is not over."""
     leaving: int = 0
-    """Of that, what is charged for clients that are ending."""
+    """Of that, what is charged for clients that are ending, or that hand their memory back just now."""
 
     @property
     def measured(self) -> int:
@@ -58,8 +58,18 @@ class Ledger(NamedTuple):
 
 def charge(slot: Slot, measured: int, reserve: int) -> int:
     """Bytes. Until its first turn is over a client counts for at least the reserve: it has not grown to its size yet,
-    and nothing asks again before that turn begins."""
-    return measured if measured and slot.turns > 0 else max(measured, reserve)
+    and nothing asks again before that turn begins. The same goes for one that was woken, and the size that it had. One
+    that sleeps counts for what it uses: it is asked for more before it is woken (`HostRoom.find_wake_shortage`)."""
+    if slot.is_dormant and measured:
+        return measured
+    needed = max(measured, slot.awake_bytes) if slot.is_thin else measured
+    return needed if needed and slot.turns > 0 else max(needed, reserve)
+
+
+def growth(slot: Slot, reserve: int) -> int:
+    """Bytes that one that sleeps is charged on top, from when it is woken."""
+    target = max(slot.awake_bytes, 0 if slot.turns > 0 else reserve)
+    return max(0, target - slot.memory_bytes)
 
 
 def count_up(slots: Iterable[Slot], reserve: int) -> Ledger:
@@ -70,6 +80,6 @@ def count_up(slots: Iterable[Slot], reserve: int) -> Ledger:
         charged = charge(slot, measured, reserve)
         used += charged
         coming += charged - measured
-        if slot.is_leaving:
+        if slot.is_leaving or slot.is_falling_asleep:
             leaving += charged
     return Ledger(used, coming, leaving)

@@ -10,6 +10,9 @@ from supervisor.api.snapshot import PoolStatistics
 from supervisor.api.types import FailureKind, MemoryLevel, SlotState
 from supervisor.sessions.slot import Slot
 
+_READINESS = {SlotState.READY: 0, SlotState.DORMANT: 1, SlotState.RESERVED: 2, SlotState.STARTING: 2}
+"""How soon a spare can take a prompt."""
+
 
 class Pool:
     """State: the slots that are not GONE, the cap, and five counters that only grow.
@@ -97,7 +100,21 @@ class Pool:
     def running(self) -> int:
         """Turns that run, those on clients that are being ended included."""
         active = len(self._by_state[SlotState.BUSY]) + len(self._by_state[SlotState.ASKING])
-        return active + sum(slot.has_turn_to_end for slot in self.in_state(SlotState.CLOSING, SlotState.GONE))
+        waking = sum(slot.has_turn for slot in self.in_state(SlotState.WAKING))
+        return active + waking + sum(slot.has_turn_to_end for slot in self.in_state(SlotState.CLOSING, SlotState.GONE))
+
+    @property
+    def dormant(self) -> int:
+        return len(self._by_state[SlotState.DORMANT])
+
+    @property
+    def waking(self) -> int:
+        return len(self._by_state[SlotState.WAKING])
+
+    @property
+    def falling_asleep(self) -> int:
+        """Those that hand their memory back just now."""
+        return sum(slot.is_falling_asleep for slot in self.in_state(SlotState.DORMANT))
 
     @property
     def expected(self) -> int:
@@ -120,15 +137,14 @@ class Pool:
         return sum(slot.memory_bytes for slot in self._slots.values())
 
     def find_spare(self, digest: str) -> Slot | None:
-        """A spare of the same options: a connected one if there is one, else the first that is coming."""
-        fitting = [slot for slot in self._spares.values() if slot.digest == digest]
-        return next((slot for slot in fitting if slot.is_ready), None) or next(
-            (slot for slot in fitting if slot.is_coming), None
-        )
+        """A spare of the same options: one that is awake, else one that sleeps, else the first that is coming."""
+        fitting = (slot for slot in self._spares.values() if slot.digest == digest and slot.state in _READINESS)
+        return min(fitting, key=lambda slot: _READINESS[slot.state], default=None)
 
-    def find_victim(self) -> Slot | None:
-        """The idle client to give up first (`Slot.value`)."""
-        victims = (slot for slot in self.in_state(SlotState.READY) if slot.is_evictable)
+    def find_victim(self, *, is_awake: bool = False) -> Slot | None:
+        """The idle client to give up first (`Slot.value`); only among those that do not sleep, if so wanted."""
+        states = (SlotState.READY,) if is_awake else (SlotState.READY, SlotState.DORMANT)
+        victims = (slot for slot in self.in_state(*states) if slot.is_evictable)
         return min(victims, key=lambda slot: slot.value, default=None)
 
     def find_overdue(self) -> Slot | None:
@@ -143,7 +159,7 @@ class Pool:
     def find_stale(self) -> Slot | None:
         """Of those, the idle one to replace first: a spare, which is of no use to anybody, then the one whose user has
         been away longest."""
-        idle = (slot for slot in self._stale.values() if slot.is_ready and slot.is_evictable)
+        idle = (slot for slot in self._stale.values() if (slot.is_ready or slot.is_dormant) and slot.is_evictable)
         return min(idle, key=lambda slot: (not slot.is_spare, slot.idle_since), default=None)
 
     def statistics(self) -> PoolStatistics:

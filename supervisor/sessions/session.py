@@ -342,6 +342,12 @@ class Session:
             is_warning=True,
         )
 
+    def leave_unheard(self, turn: Turn) -> None:
+        """Its process was given the prompt and never showed that it has read it: should it stand in the conversation,
+        the next resume cuts it, and it is sent again."""
+        self.drop_turns = (turn.uuid, *self.drop_turns)
+        turn.rename()
+
     def finish(self, outcome: Outcome) -> Turn:
         """Ends the running turn: its one outcome is recorded here."""
         turn = self.mailbox.finish()

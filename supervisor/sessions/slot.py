@@ -71,6 +71,20 @@ class Slot:
         """Its MCP servers, as they were seen last."""
         self.processes = 0
         self.cpu_percent = 0.0
+        self.swap_bytes = 0
+        """Of its process tree, as last measured."""
+        self.awake_bytes = 0
+        """What it measured when it was put to sleep last; 0 when it never was."""
+        self.is_thin = False
+        """It has slept since its last turn: it measures less than it will need for the next one."""
+        self.is_falling_asleep = False
+        """DORMANT, and its memory has not been handed back yet."""
+        self.is_sleepless = False
+        """It must not sleep: it could not be stopped, or waits for a time of its own choice."""
+        self.dormant_since: float | None = None
+        """Unix seconds; None while it is not dormant."""
+        self.slept_at = self.woken_at = 0.0
+        """Steady seconds: when it was put to sleep last, and woken last."""
         self.is_resting = False
         """BUSY though its turn is over: the idle sign after the Result has not come."""
         self.step = ""
@@ -178,9 +192,27 @@ class Slot:
         return self._state is SlotState.READY
 
     @property
+    def is_dormant(self) -> bool:
+        return self._state is SlotState.DORMANT
+
+    @property
+    def is_waking(self) -> bool:
+        return self._state is SlotState.WAKING
+
+    @property
+    def takes_prompts(self) -> bool:
+        """The next turn may begin on it now: also on one that wakes ahead of it."""
+        return self.is_ready or (self.is_waking and not self.has_turn)
+
+    @property
+    def has_turn(self) -> bool:
+        """A turn of its session runs, or is on its way to the process."""
+        return self._session is not None and self._session.running is not None
+
+    @property
     def is_free(self) -> bool:
-        """No turn runs on it; ready for one, or about to be."""
-        return self.is_ready or self.is_resting
+        """No turn runs on it; ready for one, asleep, or about to be."""
+        return self.is_ready or self.is_resting or self.is_dormant or (self.is_waking and not self.has_turn)
 
     @property
     def is_running(self) -> bool:
@@ -190,7 +222,7 @@ class Slot:
     @property
     def has_turn_to_end(self) -> bool:
         """On the way out with a turn that runs until the process has stopped."""
-        return self.is_leaving and self.session is not None and self.session.running is not None
+        return self.is_leaving and self.has_turn
 
     @property
     def is_leaving(self) -> bool:
@@ -202,10 +234,15 @@ class Slot:
         return self.is_free and (self._session is None or len(self._session.mailbox) == 0)
 
     @property
-    def value(self) -> tuple[bool, bool, float]:
-        """What is given up first is worth least: what gets no turn any more (outgrown or stale), then a spare, then the
-        least recently used."""
-        return (not (self.is_outgrown or self.is_stale), not self.is_spare, self.idle_since)
+    def value(self) -> tuple[bool, bool, bool, float]:
+        """What is given up first is worth least: what gets no turn any more (outgrown or stale), then a spare, then one
+        that sleeps, then the least recently used."""
+        return (not self.is_worthless, not self.is_spare, not self.is_dormant, self.idle_since)
+
+    @property
+    def is_worthless(self) -> bool:
+        """It gets no turn any more."""
+        return self.is_outgrown or self.is_stale
 
     def note_memory(self, memory_bytes: int, at: float) -> None:
         """Keeps a measurement. `at` in steady seconds."""

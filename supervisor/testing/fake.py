@@ -664,6 +664,7 @@ class FakeTree:
     def kill(self) -> None:
         self._use()
         self._connection.kill()
+        self._connection._in.close()  # what it has said before can still be read
 
     def _use(self) -> None:
         """A signal goes to what was listed, and what is listed is out of date by then."""

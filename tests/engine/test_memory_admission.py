@@ -204,7 +204,9 @@ async def test_clients_that_grow_above_the_budget_lose_the_idle_ones(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     async with start(
-        make_template(concurrency={"maxSessions": 3}, pool={"spares": 0}), memory_budget="256MiB", **OFTEN
+        make_template(concurrency={"maxSessions": 3}, pool={"spares": 0, "dormantAfter": "none"}),
+        memory_budget="256MiB",
+        **OFTEN,
     ) as supervisor:
         for user in ("ana", "boris", "chen"):
             await (await supervisor.submit(Prompt("desk", user, user=user))).outcome()

@@ -51,6 +51,8 @@ NEVER = (
     EndReason.AWAY,
     EndReason.RECYCLED,
     EndReason.ROLLED,
+    EndReason.NEVER_WOKE,
+    EndReason.SWAPPED,
 )
 """Reasons that never end a turn: activity is never evicted."""
 
@@ -158,8 +160,9 @@ class Book:
             raise Broken(f"{written} was written, and no such turn had begun there: {entry}")
         owner = self._owners.setdefault(written.session_uuid, entry.key)
         _hold(owner == entry.key, f"{entry} was written into a conversation of {owner}")
-        _hold(has_come_back or not entry.is_delivered, f"{entry} was written a second time")
-        entry.is_delivered = True
+        was_read = entry.is_delivered and entry.written_to not in self.hung
+        _hold(has_come_back or not was_read, f"{entry} was written a second time")
+        entry.is_delivered, entry.written_to = True, written.client_id
 
     # A restart
 
@@ -204,6 +207,7 @@ class Book:
             entry.outcome = Interrupted(LAST_WORDS)
         elif kept.is_waiting:
             entry.outcome = entry.error = None
+            entry.is_delivered = False
             insort(self.waiting.setdefault(entry.key, []), entry, key=lambda one: one.rank)
 
     def _hold_promises(self, kept: Kept) -> None:
@@ -221,7 +225,7 @@ class Book:
             if found.outcome:
                 _hold(entry.outcome is not None, f"{entry} was not told to have ended, kept is {found}")
             _hold(
-                not (found.is_waiting and entry.is_delivered),
+                not (found.is_waiting and entry.is_delivered and entry.written_to not in self.hung),
                 f"{entry} was given to a process, and would be sent again: {found}",
             )
 

@@ -39,6 +39,8 @@ class Entry:
     is_put_back: bool = False
     is_delivered: bool = False
     """A process was given its words."""
+    written_to: str = ""
+    """The client that was given them last."""
     is_queued: bool = False
     """The feed has told that it waits."""
     is_accepted: bool = False

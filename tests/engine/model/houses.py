@@ -33,11 +33,12 @@ class Figures:
     max_agents: int
     connect_limit: int
     memory_budget: str
+    dormant_after: str | float = "none"
 
 
 def make_house(figures: Figures) -> House:
     pool: dict[str, object] = {"idle_ttl": 60, "soft_memory": 200 * MIB, "hard_memory": 400 * MIB}
-    pool |= {"panic_memory": PANIC_BYTES, "asking_ttl": figures.asking_ttl}
+    pool |= {"panic_memory": PANIC_BYTES, "asking_ttl": figures.asking_ttl, "dormant_after": figures.dormant_after}
     desk = {
         "concurrency": {"maxSessions": figures.sessions},
         "pool": pool
@@ -62,6 +63,7 @@ def make_house(figures: Figures) -> House:
         "connect_limit": figures.connect_limit,
         "memory_budget": figures.memory_budget,
         "cleanup_interval": 5,
+        "memory_interval": 0.5,
     }
     return House(templates, limits)
 
@@ -78,6 +80,7 @@ HOUSES = st.builds(
     max_agents=st.integers(2, 7),
     connect_limit=st.integers(1, 3),
     memory_budget=st.sampled_from(["300MiB", "500MiB", "2GiB"]),
+    dormant_after=st.sampled_from(["none", 0.3, 0.3, 2.0]),
 )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from supervisor.api.snapshot import ClientRow, Snapshot
 from supervisor.api.types import FailureKind, InstanceState, SessionState, SlotState, WhyWaiting
 from supervisor.engine.row_builders import SHOWN_WAITING
+from supervisor.sessions.slot import Slot
 from tests.engine.model.book import Book
 from tests.engine.model.entry import COME_BACK
 from tests.engine.model.order import breaches_of_order
@@ -42,7 +43,7 @@ def breaches_at_any_time(stage: Stage, book: Book, picture: Snapshot, sizes: Siz
     yield from (f"nobody handled {problem}" for problem in stage.loop.problems)
     yield from _breaches_of_processes(stage, picture)
     yield from _breaches_of_pools(picture, sizes)
-    yield from _breaches_of_memory(picture)
+    yield from _breaches_of_memory(picture, stage.thin)
     yield from _breaches_of_pairs(picture)
 
 
@@ -79,27 +80,44 @@ def _breaches_of_pools(picture: Snapshot, sizes: Sizes) -> Iterator[str]:
             yield f"{row.name} runs {row.active_sessions} turns, {row.max_sessions} are allowed"
 
 
-def _breaches_of_memory(picture: Snapshot) -> Iterator[str]:
+def _breaches_of_memory(picture: Snapshot, thin: Set[str]) -> Iterator[str]:
     """The ledger: what is shown adds up, and what is expected of those on their way in is charged."""
     reserved = 0
     for row in picture.instances:
         own = _clients_of(row.name, picture)
         if row.memory_bytes != sum(client.memory_bytes for client in own):
             yield f"{row.name}: its memory is not that of its clients"
-        reserved += sum(charge(client, row.memory_reserve) - client.memory_bytes for client in own)
+        reserved += sum(charge(client, row.memory_reserve, thin) - client.memory_bytes for client in own)
     if picture.host.memory_bytes != sum(client.memory_bytes for client in picture.clients):
         yield "the host's memory is not that of its clients"
     if picture.host.memory_reserved != reserved:
         yield f"the host expects {picture.host.memory_reserved} bytes, its clients on their way in need {reserved}"
 
 
-def charge(client: ClientRow, reserve: int) -> int:
-    """Bytes a client counts for: what it uses, and at least the reserve until its first turn is over."""
-    is_known = client.memory_bytes > 0 and client.turns > 0
-    return client.memory_bytes if is_known else max(client.memory_bytes, reserve)
+def charge(client: ClientRow, reserve: int, thin: Set[str]) -> int:
+    """Bytes a client counts for: what it uses, and at least the reserve until its first turn is over. One that was
+    woken (`thin`) counts for what it used before it slept, until its next turn is over."""
+    if client.state is SlotState.DORMANT and client.memory_bytes:
+        return client.memory_bytes
+    size = max(client.memory_bytes, client.awake_bytes) if client.id in thin else client.memory_bytes
+    return size if size > 0 and client.turns > 0 else max(size, reserve)
 
 
-def breaches_of_opening(picture: Snapshot, instance: str, max_agents: int) -> Iterator[str]:
+def breaches_of_waking(stage: Stage, picture: Snapshot, slot: Slot) -> Iterator[str]:
+    """One that sleeps is being woken: no more wake than may, and there is memory for it, unless all others sleep."""
+    waking = [client for client in picture.clients if client.state is SlotState.WAKING]
+    if len(waking) >= stage.supervisor.settings.connect_limit:
+        yield f"{slot!r} is woken, and {waking} wake"
+    reserves = {one.name: one.memory_reserve for one in picture.instances}
+    used = {client.id: charge(client, reserves[client.instance], stage.thin) for client in picture.clients}
+    mine = next(client for client in picture.clients if client.id == slot.id)
+    target = max(mine.awake_bytes, 0 if mine.turns else reserves[mine.instance])
+    after = sum(used.values()) - used[slot.id] + max(used[slot.id], target)
+    if after > picture.host.memory_budget and any(one.state is not SlotState.DORMANT for one in picture.clients):
+        yield f"{slot!r} is woken beyond the host's memory: {after} of {picture.host.memory_budget}"
+
+
+def breaches_of_opening(stage: Stage, picture: Snapshot, instance: str, max_agents: int) -> Iterator[str]:
     """One more client of that instance is being opened: by count and by bytes there is room for it."""
     row = next(one for one in picture.instances if one.name == instance)
     own = _clients_of(instance, picture)
@@ -110,7 +128,7 @@ def breaches_of_opening(picture: Snapshot, instance: str, max_agents: int) -> It
     if len(picture.clients) >= max_agents:
         yield f"{instance} opens a client on a host that has {len(picture.clients)} of {max_agents}"
     reserves = {one.name: one.memory_reserve for one in picture.instances}
-    used = {client.id: charge(client, reserves[client.instance]) for client in picture.clients}
+    used = {client.id: charge(client, reserves[client.instance], stage.thin) for client in picture.clients}
     host, mine = sum(used.values()), sum(used[client.id] for client in own)
     if used and host + row.memory_reserve > picture.host.memory_budget:
         yield f"{instance} opens a client beyond the host's memory: {host} bytes of {picture.host.memory_budget}"
@@ -136,6 +154,10 @@ def breaches_at_rest(stage: Stage, book: Book, picture: Snapshot) -> Iterator[st
     for one in stage.live:
         if ids.get(one.launch.client_id) in (None, *_COMING):
             yield f"{one!r} is connected and counted as {ids.get(one.launch.client_id)}"
+        state = ids.get(one.launch.client_id)
+        is_known = one.is_stuck_asleep or state is SlotState.CLOSING
+        if one.is_asleep != (state is SlotState.DORMANT) and not is_known:
+            yield f"{one!r} is {'asleep' if one.is_asleep else 'awake'} and counted as {state}"
     yield from _breaches_of_sessions(book, picture)
     yield from _breaches_of_counts(book, picture)
     yield from _breaches_of_questions(stage, book, picture)
@@ -180,8 +202,8 @@ def _breaches_of_counts(book: Book, picture: Snapshot) -> Iterator[str]:
             yield f"{row.name} counts {row.waiting} waiting turns"
         if row.active_sessions != sum(key in book.running for key in mine):
             yield f"{row.name} counts {row.active_sessions} running turns"
-        if row.pool.hot + row.pool.adopted + row.pool.cold != book.started[row.name]:
-            yield f"{row.name}: hot, adopted and cold turns are not those that began: {row.pool}, {book.started}"
+        if row.pool.hot + row.pool.woken + row.pool.adopted + row.pool.cold != book.started[row.name]:
+            yield f"{row.name}: its turns by how they got a client are not those that began: {row.pool}, {book.started}"
         # A turn is over at its Result, and its client busy until the idle sign after it.
         resting = [one for one in picture.clients if one.state is SlotState.BUSY and one.key not in book.running]
         resting = [one for one in resting if one.instance == row.name and one.key and book.ended_turns[one.key]]

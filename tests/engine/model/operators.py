@@ -20,6 +20,8 @@ LIMITS = [
     ("desk", "askingTtl", "2s"),
     ("desk", "memoryBudget", "250MiB"),
     ("clerk", "idleTtl", "5s"),
+    ("desk", "dormantAfter", "500ms"),
+    ("desk", "dormantAfter", "none"),
     ("", "max_agents", "2"),
     ("", "max_agents", "5"),
     ("", "connect_limit", "1"),
@@ -71,13 +73,15 @@ class Operators(Play):
         self.go(pace)
 
     @precondition(lambda self: self.book.sessions)
-    @rule(verb=st.sampled_from(["interrupt", "hibernate", "close"]), number=PICK, pace=PACE)
+    @rule(verb=st.sampled_from(["interrupt", "hibernate", "close", "warm"]), number=PICK, pace=PACE)
     def treat_a_session(self, verb: str, number: int, pace: int | None) -> None:
         key = pick(sorted(self.book.sessions), number)
         match verb:
             case "interrupt":
                 self.book.grant("interrupted by the operator", key=key)
                 self.attempt(lambda: at_once(self.engine.interrupt(key)))
+            case "warm":
+                self.attempt(lambda: at_once(self.engine.warm(key)))
             case "hibernate":
                 self.attempt(lambda: at_once(self.engine.hibernate(key)))
             case _:

@@ -24,6 +24,8 @@ from supervisor.scheduling.dispatcher import (
     Recycle,
     Roll,
     Scene,
+    Sleep,
+    Wake,
     decide,
 )
 from supervisor.sessions.session import Session
@@ -32,7 +34,7 @@ from tests.engine.model.book import Book
 from tests.engine.model.stage import Stage
 
 _COMING = (SlotState.RESERVED, SlotState.STARTING)
-_WITH_TURN = (SlotState.RESERVED, SlotState.STARTING, SlotState.BUSY, SlotState.ASKING)
+_WITH_TURN = (SlotState.RESERVED, SlotState.STARTING, SlotState.WAKING, SlotState.BUSY, SlotState.ASKING)
 
 
 def find_steps_left(stage: Stage, patience: float) -> tuple[list[str], list[str]]:
@@ -56,8 +58,12 @@ def _may_wait(step: Decision, instance: Instance, patience: float) -> bool:
     match step:
         case Open(session):
             return instance.scheduler.shortage.why is not None or session is instance.rollout.successor
-        case OpenSpare() | Roll():
+        case Wake():
+            return instance.scheduler.kept_asleep.why is not None
+        case OpenSpare() | Roll() | Sleep():
             return True
+        case Evict():
+            return instance.scheduler.kept_asleep.why is not None or instance.scheduler.shortage.why is not None
         case _:
             return False
 
@@ -71,16 +77,31 @@ def breaches_of_a_step(scene: Scene, step: Decision | None) -> Iterator[str]:
             if slot.state is not SlotState.READY or slot.turns == 0 or slot.memory_level is MemoryLevel.NORMAL:
                 yield f"{slot!r} is recycled: {slot.memory_level}, {slot.turns} turns"
         case Roll(slot):
-            if slot.state not in (SlotState.READY, *_COMING) or slot.digest == scene.wanted(slot.session):
+            if slot.state not in (
+                SlotState.READY,
+                SlotState.DORMANT,
+                SlotState.WAKING,
+                *_COMING,
+            ) or slot.digest == scene.wanted(slot.session):
                 yield f"{slot!r} is rolled: it has {slot.digest}, wanted is {scene.wanted(slot.session)}"
-            elif slot.session is None or not _is_needed(slot):
+            elif slot.state is not SlotState.DORMANT and not _is_needed(slot):
                 yield from _breaches_of_rolling(scene, slot)
         case Begin(session, slot):
             if slot.digest != scene.wanted(session):
                 yield f"{session!r} begins on {slot!r}, which has options that are not wanted any more"
-            if slot.state is not SlotState.READY or slot.session is not session or session.running is not None:
+            may_begin = slot.state in (SlotState.READY, SlotState.WAKING)
+            if not may_begin or slot.session is not session or session.running is not None:
                 yield f"{session!r} begins on {slot!r}"
             yield from _breaches_of_start(scene, session)
+        case Wake(session, slot):
+            if slot.digest != scene.wanted(session):
+                yield f"{session!r} wakes {slot!r}, which has options that are not wanted any more"
+            if slot.state is not SlotState.DORMANT or slot.session is not session or session.running is not None:
+                yield f"{session!r} wakes {slot!r}"
+            yield from _breaches_of_start(scene, session)
+        case Sleep(slot):
+            if slot.state is not SlotState.READY or _is_needed(slot):
+                yield f"{slot!r} is put to sleep"
         case Adopt(session, slot):
             if slot.session is not None or session.slot is not None or session.has_history:
                 yield f"{session!r} adopts {slot!r}"
@@ -97,7 +118,8 @@ def breaches_of_a_step(scene: Scene, step: Decision | None) -> Iterator[str]:
 
 def _breaches_of_rolling(scene: Scene, slot: Slot) -> Iterator[str]:
     """One idle client at a time, and not while turns wait for a place."""
-    rolled = [one for one in scene.pool if one.client is not None and one.client.reason is EndReason.ROLLED]
+    leaving = [one for one in scene.pool if one.client is not None and one.client.reason is EndReason.ROLLED]
+    rolled = [one for one in leaving if not one.is_thin]  # one that slept has no successor to wait for
     if idle := [one for one in rolled if not _is_needed(one)]:
         yield f"{slot!r} is rolled before {idle} have gone"
     if scene.state is not InstanceState.RUNNING:
@@ -114,8 +136,10 @@ def _breaches_of_start(scene: Scene, session: Session) -> Iterator[str]:
 def _breaches_of_eviction(scene: Scene, victim: Slot) -> Iterator[str]:
     """What is outgrown goes first, then what nobody uses, then what was used longest ago; what somebody needs goes last
     of all, and only for a turn that is earlier."""
-    idle = [slot for slot in scene.pool if slot.state is SlotState.READY and not _is_needed(slot)]
-    if victim.state is not SlotState.READY:
+    is_needed_awake = victim.state is SlotState.READY  # where memory is short, one that sleeps would bring none
+    states = (SlotState.READY,) if is_needed_awake else (SlotState.READY, SlotState.DORMANT)
+    idle = [slot for slot in scene.pool if slot.state in states and not _is_needed(slot)]
+    if victim.state not in states:
         yield f"{victim!r} is evicted"
     elif not idle:
         if scene.is_over_budget or victim.session is None:
@@ -134,10 +158,11 @@ def _is_needed(slot: Slot) -> bool:
     return slot.session is not None and len(slot.session.mailbox) > 0
 
 
-def _worth(scene: Scene, slot: Slot) -> tuple[bool, bool, float]:
+def _worth(scene: Scene, slot: Slot) -> tuple[bool, bool, bool, float]:
     has_outgrown = slot.turns > 0 and slot.memory_level is not MemoryLevel.NORMAL
     is_stale = slot.digest != scene.wanted(slot.session)
-    return not (has_outgrown or is_stale), slot.session is not None, slot.idle_since
+    is_asleep = slot.state is SlotState.DORMANT
+    return not (has_outgrown or is_stale), slot.session is not None, not is_asleep, slot.idle_since
 
 
 def breaches_of_order(stage: Stage, book: Book, picture: Snapshot) -> Iterator[str]:
@@ -168,7 +193,11 @@ def _has_free_turn(instance: Instance) -> bool:
     """One more turn may run besides those that do and those whose client is on its way."""
     coming = [slot for slot in instance.pool if slot.state in (SlotState.RESERVED, SlotState.STARTING)]
     expected = sum(_is_needed(slot) for slot in coming)
-    at_work = sum(slot.state in (SlotState.BUSY, SlotState.ASKING) or slot.has_turn_to_end for slot in instance.pool)
+    running = (SlotState.BUSY, SlotState.ASKING)
+    at_work = sum(
+        slot.state in running or slot.has_turn_to_end or (slot.state is SlotState.WAKING and slot.has_turn)
+        for slot in instance.pool
+    )
     return at_work + expected < instance.scheduler.turn_limit
 
 
@@ -204,8 +233,9 @@ def _rank(instance: Instance, session: Session, book: Book, picture: Snapshot) -
         client
         for client in picture.clients
         if client.instance == name and client.state in _WITH_TURN and client.key and client.key.user == user
+        if client.state is not SlotState.WAKING or client.key in book.running
     ]
-    others = sum(client.key != session.key or client.state not in _WITH_TURN[:2] for client in at_work)
+    others = sum(client.key != session.key or client.state not in _COMING for client in at_work)
     last = max(book.starts_of_user.get((name, user), [-1]))
     if last >= 0 and user not in instance.turns.last_served and (name, user) in book.left:
         last = -1  # who had no session left when it was tidied up is new again
@@ -214,7 +244,8 @@ def _rank(instance: Instance, session: Session, book: Book, picture: Snapshot) -
 
 def _breaches_of_idleness(instance: Instance, book: Book) -> Iterator[str]:
     """Clients were used last in the order in which the feed has told the ends of their turns, or their starts."""
-    idle = [slot for slot in instance.pool if slot.state is SlotState.READY and slot.id in book.last_used]
+    states = (SlotState.READY, SlotState.DORMANT)
+    idle = [slot for slot in instance.pool if slot.state in states and slot.id in book.last_used]
     order = sorted(idle, key=lambda slot: book.last_used[slot.id])
     for before, after in pairwise(order):
         if before.idle_since > after.idle_since:
@@ -242,6 +273,7 @@ def _why(session: Session, instance: Instance, row: SessionRow, picture: Snapsho
         (backs_off, WhyWaiting.BACKING_OFF),
         (instance.state is not InstanceState.RUNNING, WhyWaiting.DRAINING),
         (parked_for is not None, parked),
+        (state is SlotState.DORMANT, instance.scheduler.kept_asleep.why or WhyWaiting.NO_SLOT),
         (instance.scheduler.shortage.why is WhyWaiting.MEMORY, WhyWaiting.MEMORY),
     )
     return next((why for holds, why in reasons if holds), WhyWaiting.NO_SLOT)

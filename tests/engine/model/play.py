@@ -9,13 +9,14 @@ from typing import ClassVar, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
+from supervisor.api import events as past
 from supervisor.api.errors import JournalFailed, NotAccepting, Refused, Saturated, Suspended
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.types import Deny, InstanceState, Prompt, outcome_word
 from supervisor.engine.housekeeping import TICK
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.end_reason import EndReason
-from supervisor.scheduling.dispatcher import Decision, Scene
+from supervisor.scheduling.dispatcher import Decision, Scene, Sleep, Wake
 from supervisor.testing import FakeConnection
 from tests.engine.model.book import Book, Broken
 from tests.engine.model.entry import Entry
@@ -27,6 +28,7 @@ from tests.engine.model.laws import (
     breaches_at_rest,
     breaches_of_opening,
     breaches_of_the_world,
+    breaches_of_waking,
 )
 from tests.engine.model.order import breaches_of_a_step, find_stale_shortages, find_steps_left
 from tests.engine.model.reader import Reader, draw, find_differences
@@ -99,10 +101,15 @@ class Play(RuleBasedStateMachine):
     def judge_opening(self, instance: str) -> None:
         self.tally["clients"] += 1
         most = int(at_once(self.engine.limits())["max_agents"])
-        self.openings += breaches_of_opening(self.engine.view.snapshot(), instance, most)
+        self.openings += breaches_of_opening(self.stage, self.engine.view.snapshot(), instance, most)
 
     def judge_step(self, scene: Scene, step: Decision | None) -> None:
         self.openings += breaches_of_a_step(scene, step)
+        if isinstance(step, Sleep):
+            self.tally["put to sleep for room"] += 1
+        if isinstance(step, Wake):
+            self.tally["woken"] += 1
+            self.openings += breaches_of_waking(self.stage, self.engine.view.snapshot(), step.slot)
 
     def teardown(self) -> None:
         if not hasattr(self, "stage"):
@@ -157,6 +164,7 @@ class Play(RuleBasedStateMachine):
         """No more trouble: then whatever was accepted ends, in bounded time."""
         world, stage = self.stage.world, self.stage
         world.connect_failures.clear()
+        world.can_suspend = True
         world.on_prompt = self.answer_at_once
         stage.run(stage.disk.heal)
         self.open_the_gate()
@@ -208,6 +216,8 @@ class Play(RuleBasedStateMachine):
         assert changes.snapshot is None, "the model's own reader was cut"
         for event in changes.events:
             self.book.hear(event, self.stage.now)
+            if isinstance(event, past.ClientDormant | past.ClientWoken | past.TurnPutBack):
+                self.tally[type(event).__name__] += 1
         self.book.take_out_refused()
         for entry in self.book.open:
             # What a restart has taken over, or sends again, has a ticket as well; nobody was given it.

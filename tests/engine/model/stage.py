@@ -123,6 +123,12 @@ class Stage:
         return not self.main.done()
 
     @property
+    def thin(self) -> set[str]:
+        """Ids of clients that have slept since their last turn."""
+        slots = (slot for instance in self.supervisor._instances.values() for slot in instance.pool)
+        return {slot.id for slot in slots if slot.is_thin}
+
+    @property
     def is_written(self) -> bool:
         """Everything that the engine has noted is durable."""
         journal = self.supervisor._host.log
@@ -147,7 +153,12 @@ class Stage:
     @property
     def talking(self) -> list[FakeConnection]:
         """Agents that have a prompt, and could answer it."""
-        return [one for one in self.live if one.is_in_turn and not (one.is_hanging or one.questions)]
+        awake = [one for one in self.live if not (one.is_hanging or one.is_asleep)]
+        return [one for one in awake if one.is_in_turn and not one.questions]
+
+    @property
+    def asleep(self) -> list[FakeConnection]:
+        return [one for one in self.live if one.is_asleep]
 
     # Life and death
 

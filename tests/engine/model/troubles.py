@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from supervisor.api.errors import ConnectFailed
+from supervisor.api.types import Prompt
 from supervisor.process.end_reason import EndReason
 from tests.engine.model.houses import MIB, PANIC_BYTES
 from tests.engine.model.kept import read_journal
@@ -29,6 +30,45 @@ class Troubles(Play):
         else:
             connection.survives_terminate = True
         self.go(pace)
+
+    @precondition(lambda self: self.stage.asleep)
+    @rule(number=PICK, trouble=st.sampled_from(["dies", "never wakes", "never wakes", "wakes and hangs"]), pace=PACE)
+    def strike_one_that_sleeps(self, number: int, trouble: str, pace: int | None) -> None:
+        connection = pick(self.stage.asleep, number)
+        if trouble == "dies":
+            self.book.dead.add(connection.launch.client_id)
+            self.stage.run(lambda: connection.die(exit_code=-9))
+        else:
+            self.book.hung.add(connection.launch.client_id)
+            if trouble == "never wakes":
+                connection.is_stuck_asleep = True
+            else:
+                connection.hang()
+        self.go(pace)
+
+    @precondition(lambda self: self.stage.live)
+    @rule(pace=PACE)
+    def let_them_sleep(self, pace: int | None) -> None:
+        """All answer, and nothing happens for a while: whatever may sleep does, or is about to."""
+        for connection in self.stage.talking:
+            self.answer_prompt(connection)
+        self.stage.pass_time(3.0 if pace is None else 0.3)
+        self.go(pace)
+
+    @precondition(lambda self: self.stage.asleep)
+    @rule(pace=PACE)
+    def prompt_all_that_sleep(self, pace: int | None) -> None:
+        """Everybody wakes at once."""
+        asleep = {one.launch.client_id for one in self.stage.asleep}
+        keys = [row.key for row in self.engine.view.snapshot().sessions if row.client_id in asleep]
+        for key in keys:
+            prompt = Prompt(key.instance, self.new_text(), key.user, key.session)
+            self.stage.run(lambda prompt=prompt: self.submit(prompt))  # type: ignore[misc]
+        self.go(pace)
+
+    @rule(may=st.sampled_from([True, True, False]))
+    def let_processes_stop(self, may: bool) -> None:
+        self.stage.world.can_suspend = may
 
     @precondition(lambda self: self.stage.live)
     @rule(number=PICK, memory=st.sampled_from([50, 150, 250, 450, 700]))

@@ -18,6 +18,8 @@ PATHS = {
     SlotState.READY: [SlotState.STARTING, SlotState.READY],
     SlotState.BUSY: [SlotState.STARTING, SlotState.READY, SlotState.BUSY],
     SlotState.ASKING: [SlotState.STARTING, SlotState.READY, SlotState.BUSY, SlotState.ASKING],
+    SlotState.DORMANT: [SlotState.STARTING, SlotState.READY, SlotState.DORMANT],
+    SlotState.WAKING: [SlotState.STARTING, SlotState.READY, SlotState.DORMANT, SlotState.WAKING],
     SlotState.CLOSING: [SlotState.CLOSING],
 }
 """The steps to every state a slot of a pool may be in."""

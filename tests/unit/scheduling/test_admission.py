@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from supervisor.api.types import MemoryLevel, SlotState, WhyWaiting
 from supervisor.config.limits import PoolLimits as Limits
 from supervisor.instance.memory_ceilings import find_level
-from supervisor.scheduling.admission import HostRoom, Shortage, find_own_shortage, is_over_budget, ledger_of
+from supervisor.scheduling.admission import HostRoom, Shortage, Victim, find_own_shortage, is_over_budget, ledger_of
 from supervisor.scheduling.memory_reserve import Reserve
 from supervisor.scheduling.pool_size import CALM, count_spares_wanted, find_surplus
 from supervisor.sessions.pool import Pool
+from supervisor.sessions.slot import Slot
 from tests.unit.scheduling.slots import PATHS, add_slot
 
 BUSY = (SlotState.BUSY, SlotState.ASKING)
@@ -33,7 +34,17 @@ class Tenant:
 
     @property
     def waits_since(self) -> float | None:
-        return self.since if self.lacks_client and find_own_shortage(self) is None else None
+        return self.since if self.lacks_client and find_own_shortage(self, 2) is None else None
+
+    to_wake: tuple[float, Slot] | None = None
+    sleeper: Slot | None = None
+
+    @property
+    def waits_to_wake(self) -> tuple[float, Slot] | None:
+        return self.to_wake
+
+    def find_sleeper(self) -> Slot | None:
+        return self.sleeper
 
 
 def house(*tenants: Tenant, max_agents: int = 100, memory_budget: int = 1000) -> HostRoom:
@@ -138,7 +149,7 @@ def test_one_kept_out_for_bytes_gets_the_place_of_anothers_idle_client() -> None
     room = house(rich, poor)
     for expected in (outgrown, spare, old):
         add_slot(rich.pool, SlotState.BUSY, expected.memory_bytes)  # as much is taken again at once
-        assert room.find_victim() == (rich, expected)
+        assert room.find_victim() == Victim(expected)
         expected.move(SlotState.CLOSING)
         assert room.find_victim() is None, "as many leave as are wanted"
         expected.move(SlotState.GONE)
@@ -180,7 +191,7 @@ def test_nobody_is_evicted_for_one_that_may_have_a_client() -> None:
     room = house(rich, waiting, max_agents=2)
     assert room.find_victim() is None
     room.max_agents = 1
-    assert room.find_victim() == (rich, idle)
+    assert room.find_victim() == Victim(idle)
     waiting.lacks_client = False
     assert room.find_victim() is None
     assert not room.is_wanted
@@ -356,7 +367,7 @@ def test_only_idle_clients_are_ever_chosen(
     """S1.14: busy and asking ones never are, whatever is short."""
     tenants = Tenant(fill(one)), Tenant(fill(two), lacks_client=True)
     found = house(*tenants, max_agents=max_agents, memory_budget=budget).find_victim()
-    assert found is None or found[1].is_evictable
+    assert found is None or found.slot.is_evictable
     for tenant in tenants:
         victim, overdue = tenant.pool.find_victim(), tenant.pool.find_overdue()
         assert victim is None or victim.is_evictable

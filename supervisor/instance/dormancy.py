@@ -1,0 +1,93 @@
+"""Puts idle clients of one instance to sleep and wakes them: stopped, with their memory handed back, until a prompt."""
+
+from __future__ import annotations
+
+from supervisor.api import events as past
+from supervisor.api.types import SlotState
+from supervisor.instance.core import InstanceCore
+from supervisor.process.process_tree import Measure
+from supervisor.sessions.slot import Slot
+
+AT_WORK = 5.0
+"""Percent of a core: an idle client that uses more has something to do that would be stopped."""
+TIMERS = frozenset({"CronCreate", "ScheduleWakeup", "Monitor"})
+"""Tools that have the CLI wake by itself, which it could not do while it is stopped."""
+
+
+class Dormancy:
+    """Of one instance. No state of its own: how a client sleeps stands in its slot."""
+
+    def __init__(self, core: InstanceCore) -> None:
+        self._core = core
+
+    def advance(self, now: float) -> None:
+        """Puts to sleep what has been idle for long enough. `now` in steady seconds."""
+        after = self._core.template.pool.dormant_after
+        if after is None:
+            return
+        for slot in tuple(self._core.pool.in_state(SlotState.READY)):
+            if now - max(slot.idle_since, slot.woken_at) > after and self._may_sleep(slot):
+                self.sleep(slot)
+
+    def find_sleeper(self) -> Slot | None:
+        """The idle client to put to sleep where memory is short; None where that would bring none back."""
+        if not self._core.host.hands_back or self._core.template.pool.dormant_after is None:
+            return None
+        idle = (slot for slot in self._core.pool.in_state(SlotState.READY) if self._may_sleep(slot))
+        return min(idle, key=lambda slot: slot.value, default=None)
+
+    def _may_sleep(self, slot: Slot) -> bool:
+        """Nothing of it is at work, and it is worth keeping. Not before it was measured: what it needs when it wakes
+        has to be known."""
+        is_at_work = slot.is_sleepless or slot.cpu_percent > AT_WORK or bool(slot.awaited_servers)
+        is_wanted = slot.is_evictable and not slot.is_worthless and slot.memory_bytes > 0
+        return is_wanted and not is_at_work and self._core.host.can_sleep
+
+    def sleep(self, slot: Slot) -> None:
+        assert slot.client is not None, "a READY slot has a client"
+        slot.awake_bytes = max(slot.memory_bytes, slot.awake_bytes if slot.is_thin else 0)
+        slot.is_thin = slot.is_falling_asleep = True
+        slot.slept_at, slot.dormant_since = self._core.clock.steady(), self._core.clock.wall()
+        slot.move(SlotState.DORMANT)
+        slot.client.sleep()
+        self._touch(slot)
+
+    def wake(self, slot: Slot) -> None:
+        """It goes on at once; it is READY, or BUSY, at its first sign of life."""
+        assert slot.client is not None, "a DORMANT slot has a client"
+        self._note_awake(slot)
+        slot.client.wake()
+        self._touch(slot)
+
+    def note_slept(self, slot: Slot, measure: Measure) -> None:
+        if not slot.is_dormant:
+            return
+        slot.is_falling_asleep = False
+        if measure.processes:
+            slot.note_memory(measure.memory_bytes, self._core.clock.steady())
+            slot.swap_bytes = measure.swap_bytes
+        self._core.publish(
+            past.ClientDormant, slot.session, client=slot.id, before=slot.awake_bytes, after=slot.memory_bytes
+        )
+        self._touch(slot)
+
+    def note_woken(self, slot: Slot, seconds: float) -> None:
+        """It has given a sign of life; of one that was to sleep it is the first news that it does not."""
+        if slot.is_dormant:
+            slot.is_sleepless = slot.is_sleepless or seconds == 0
+            self._note_awake(slot)
+        if not slot.is_waking:
+            return
+        slot.move(SlotState.BUSY if slot.has_turn else SlotState.READY)
+        slept = max(0.0, slot.woken_at - slot.slept_at)
+        self._core.publish(past.ClientWoken, slot.session, client=slot.id, slept=slept, seconds=seconds)
+        self._touch(slot)
+
+    def _note_awake(self, slot: Slot) -> None:
+        slot.is_falling_asleep = False
+        slot.woken_at, slot.dormant_since = self._core.clock.steady(), None
+        slot.move(SlotState.WAKING)
+
+    def _touch(self, slot: Slot) -> None:
+        self._core.host.feed.touch_client(slot.id)
+        self._core.touch(slot.session)

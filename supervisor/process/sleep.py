@@ -1,0 +1,120 @@
+"""The sleep of one client: its processes are stopped and their memory is handed back, until it is woken.
+
+A process that is stopped answers nothing, so nothing is asked of it. After it was woken nothing is known of it before
+its first sign of life, and a prompt that was written meanwhile may still lie in the pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic
+
+import anyio
+import anyio.to_thread
+
+from supervisor.process.connection import Connection
+from supervisor.process.listener import Listener, PlaceT
+from supervisor.process.process_tree import Measure, ProcessTable
+
+
+class Sleep(Generic[PlaceT]):
+    """`begin` and `wake` are synchronous; `obey` runs as long as the process is connected."""
+
+    def __init__(
+        self,
+        place: PlaceT,
+        connection: Connection,
+        listener: Listener[PlaceT],
+        *,
+        ask: Callable[[], Coroutine[Any, Any, None]],
+        deadline: float,
+        on_silence: Callable[[], None],
+    ) -> None:
+        """`ask` asks it for a sign of life, and notes that. `on_silence` is called when it gives none within `deadline`
+        seconds after it was woken."""
+        self.is_down = False
+        """From when it is put to sleep until it is woken."""
+        self.is_waking = False
+        """It was woken, and has given no sign of life yet."""
+        self._place = place
+        self._connection = connection
+        self._listener = listener
+        self._ask = ask
+        self._deadline = deadline
+        self._on_silence = on_silence
+        self._wanted = asyncio.Event()
+        """It was put to sleep, or woken."""
+        self._signed = asyncio.Event()
+        """It has given a sign of life."""
+        self._times_woken = 0
+        self._woken_at = 0.0
+
+    # Commands
+
+    def begin(self) -> None:
+        self.is_down = True
+        self._wanted.set()
+
+    def wake(self) -> None:
+        """It goes on at once."""
+        self.is_down, self.is_waking = False, True
+        self._times_woken += 1
+        self._woken_at = anyio.current_time()
+        self._signed = asyncio.Event()
+        self._connection.wake()
+        self._wanted.set()
+
+    # What is heard of it
+
+    def note_sign(self) -> None:
+        """It has said something, answered, or asked."""
+        if self.is_down:
+            # It has said that before it was stopped: it is not idle.
+            self.wake()
+        if self.is_waking:
+            self.is_waking = False
+            self._signed.set()
+            self._listener.client_woke(self._place, anyio.current_time() - self._woken_at)
+
+    async def has_signed(self) -> None:
+        """Returns when it is awake, and has shown it."""
+        times = self._times_woken
+        while self.is_waking and times == self._times_woken:
+            await self._signed.wait()
+
+    # The task
+
+    async def obey(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted = asyncio.Event()
+            if self.is_down:
+                await self._fall_asleep()
+            if self.is_waking:
+                await self._wait_for_a_sign()
+
+    async def _fall_asleep(self) -> None:
+        before = self._times_woken
+        is_asleep = await self._connection.suspend()
+        if is_asleep and before == self._times_woken:
+            measure = await anyio.to_thread.run_sync(self._measure, abandon_on_cancel=True)
+            if before == self._times_woken:
+                self._listener.client_slept(self._place, measure)
+        elif before == self._times_woken:
+            # Something of it could not be stopped: all of it runs on, and shows it.
+            self.is_down = False
+            self._listener.client_woke(self._place, 0.0)
+
+    def _measure(self) -> Measure:
+        return self._connection.measure(ProcessTable())
+
+    async def _wait_for_a_sign(self) -> None:
+        times = self._times_woken
+        with anyio.move_on_after(self._deadline) as limit:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._ask)
+                await self.has_signed()
+                group.cancel_scope.cancel()
+        if limit.cancelled_caught and self.is_waking and times == self._times_woken:
+            self._on_silence()

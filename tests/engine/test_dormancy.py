@@ -1,0 +1,275 @@
+"""Idle clients sleep: stopped, their memory handed back. A prompt wakes them, and nothing is lost or sent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from supervisor.api import events as past
+from supervisor.api.types import Done, Prompt, SessionKey, SessionState, SlotState, WhyWaiting
+from supervisor.engine.supervisor import Supervisor
+from supervisor.testing import FakeConnection, FakeWorld, hold
+from tests.engine.conftest import MakeTemplate, Start
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+MiB = 1024**2
+SOON: dict[str, Any] = {"memory_interval": 0.1, "health_interval": 0.05}
+"""A client has to be measured before it sleeps; an awake one would be pinged all the time."""
+USERS = ("ana", "boris", "chen")
+
+
+@pytest.fixture
+def world() -> FakeWorld:
+    return FakeWorld(expected_bytes=100 * MiB)
+
+
+def key(user: str) -> SessionKey:
+    return SessionKey("desk", user, "default")
+
+
+def states(supervisor: Supervisor) -> list[SlotState]:
+    return [row.state for row in supervisor.view.snapshot().clients]
+
+
+async def say(supervisor: Supervisor, text: str, user: str, instance: str = "desk") -> Done:
+    outcome = await (await supervisor.submit(Prompt(instance, text, user=user))).outcome()
+    assert isinstance(outcome, Done), outcome
+    return outcome
+
+
+async def until_asleep(supervisor: Supervisor, world: FakeWorld, count: int = 1) -> None:
+    await until(lambda: states(supervisor).count(SlotState.DORMANT) == count)
+    await until(lambda: sum(one.is_asleep for one in world.live) == count)
+
+
+@pytest.fixture
+def sleepy(make_template: MakeTemplate) -> Callable[..., Any]:
+    def make(name: str = "desk", sessions: int = 3, **pool: object) -> Any:
+        pool = {"spares": 0, "dormantAfter": "50ms"} | pool
+        return make_template(name, concurrency={"maxSessions": sessions}, pool=pool)
+
+    return make
+
+
+async def test_an_idle_client_sleeps_and_its_next_prompt_wakes_it(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """S1.14: the same client, the same conversation, and a session that counts as idle all the while."""
+    async with start(sleepy(), **SOON) as supervisor:
+        with await supervisor.watch() as feed:
+            await say(supervisor, "hello", "ana")
+            await until_asleep(supervisor, world)
+            (connection,) = world.live
+            await until(lambda: supervisor.view.snapshot().clients[0].memory_bytes == 10 * MiB)
+            picture = supervisor.view.snapshot()
+            (row,), pool = picture.clients, picture.instances[0].pool
+            assert (row.awake_bytes, row.swap_bytes, row.dormant_since is not None) == (100 * MiB, 90 * MiB, True)
+            assert (pool.dormant, pool.idle, pool.total) == (1, 0, 1)
+            assert picture.sessions[0].state is SessionState.IDLE
+            assert picture.host.memory_bytes == 10 * MiB
+
+            await say(supervisor, "again", "ana")
+            told = [event for event in feed.take().events if isinstance(event, past.ClientDormant | past.ClientWoken)]
+        assert [type(event) for event in told][:2] == [past.ClientDormant, past.ClientWoken]
+        assert (told[0].before, told[0].after) == (100 * MiB, 10 * MiB)  # type: ignore[union-attr]
+        pool = supervisor.view.snapshot().instances[0].pool
+        assert (pool.cold, pool.woken, pool.hot) == (1, 1, 0)
+        assert world.connections == [connection]
+        assert connection.prompts == ["hello", "again"]
+    assert world.violations == []
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["never-wakes", "reads-and-says-nothing"])
+async def test_one_that_gives_no_sign_of_life_is_replaced_and_its_turn_is_sent_once(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any], reads: bool
+) -> None:
+    """R2: the prompt may stand in the conversation; it is cut before it is sent again."""
+    async with start(sleepy(), wake_timeout=0.2, **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        await until_asleep(supervisor, world)
+        (first,) = world.live
+        first.is_stuck_asleep = not reads
+        first.is_hanging = reads
+        with await supervisor.watch() as feed:
+            assert (await say(supervisor, "again", "ana")).text == "You said: again"
+            told = feed.take().events
+        assert [event.reason for event in told if isinstance(event, past.TurnPutBack)] == [
+            "it gave no sign of life within 0.2 s after it was woken"
+        ]
+        assert len(world.connections) == 2
+        uuid = supervisor.view.session_row(key("ana")).session_uuid  # type: ignore[union-attr]
+        assert world.transcripts[uuid] == ["hello", "again"]
+    assert world.violations == []
+
+
+async def _kill(supervisor: Supervisor) -> None:
+    await supervisor.kill("desk")
+
+
+async def _hibernate(supervisor: Supervisor) -> None:
+    await supervisor.hibernate(key("ana"))
+
+
+async def _drain(supervisor: Supervisor) -> None:
+    await supervisor.drain("desk", deadline=0)
+
+
+@pytest.mark.parametrize("end", [_kill, _hibernate, _drain])
+async def test_one_that_sleeps_is_killed_and_not_woken_in_order_to_end(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any], end: Callable[[Supervisor], Awaitable[None]]
+) -> None:
+    """S1.14: its memory is not read back only to be thrown away; the conversation goes on, and costs are not lost."""
+    async with start(sleepy(), **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        await until_asleep(supervisor, world)
+        (first,) = world.live
+        with await supervisor.watch() as feed:
+            await end(supervisor)
+            await until(lambda: not world.live)
+            await until(lambda: not states(supervisor))
+            told = feed.take().events
+        assert [event.step for event in told if isinstance(event, past.ClientEnding)] == [
+            "kill",
+            "disconnect",
+            "verify",
+        ]
+        assert not any(isinstance(event, past.ClientWoken) for event in told)
+        if supervisor.view.snapshot().instances[0].state != "running":
+            await until(lambda: supervisor.view.snapshot().instances[0].state in ("stopped", "drained"))
+            await supervisor.resume("desk")
+        await say(supervisor, "again", "ana")
+        row = supervisor.view.session_row(key("ana"))
+        assert row is not None
+        assert world.transcripts[row.session_uuid] == ["hello", "again"]
+        assert row.usage.cost_usd == pytest.approx(2 * first.price)
+    assert world.violations == []
+
+
+async def test_as_many_wake_at_once_as_may_and_others_are_asked_when_one_has(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """Over all instances, and in the order in which they wait."""
+    templates = sleepy("desk"), sleepy("shop", sessions=1)
+    async with start(*templates, connect_limit=1, wake_timeout=60, **SOON) as supervisor:
+        for user in USERS:
+            await say(supervisor, "hello", user)
+        await say(supervisor, "hello", "dora", "shop")
+        await until_asleep(supervisor, world, 4)
+        world.on_prompt = hold
+        stuck = world.connections[0]
+        stuck.is_stuck_asleep = True
+        for user in USERS:
+            await supervisor.submit(Prompt("desk", "again", user=user))
+        shop = await supervisor.submit(Prompt("shop", "again", user="dora"))
+        await until(lambda: states(supervisor).count(SlotState.WAKING) == 1)
+        rows = {row.key.user: row for row in supervisor.view.snapshot().sessions}
+        assert {user: rows[user].why for user in ("boris", "chen", "dora")} == dict.fromkeys(
+            ("boris", "chen", "dora"), WhyWaiting.WAKING
+        )
+        stuck.is_stuck_asleep = False
+        stuck.wake()
+        await until(lambda: all(one.prompts[-1] == "again" for one in world.live))
+        await until(lambda: not any(one.is_asleep for one in world.live))
+        for connection in world.live:
+            connection.reply("well")
+        assert isinstance(await shop.outcome(), Done)
+    assert world.violations == []
+
+
+async def test_where_memory_is_short_an_idle_one_sleeps_before_another_wakes(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """S2.29–31: waking is admitted by bytes, as opening is; what sleeps keeps its place."""
+    async with start(sleepy(dormantAfter="1h"), memory_budget="280MiB", **SOON) as supervisor:
+        for user in USERS[:2]:
+            await say(supervisor, "hello", user)
+        ana, boris = world.connections
+        await until(lambda: all(row.memory_bytes for row in supervisor.view.snapshot().clients))
+        slot = supervisor._instances["desk"].pool.get("desk-1")
+        assert slot is not None
+        supervisor._instances["desk"]._dormancy.sleep(slot)
+        await until(lambda: supervisor.view.snapshot().clients[0].memory_bytes == 10 * MiB)
+        boris.memory_bytes = 200 * MiB
+        await until(lambda: supervisor.view.snapshot().host.memory_bytes == 210 * MiB)
+        await say(supervisor, "again", "ana")
+        assert boris.is_asleep
+        assert ana.prompts == ["hello", "again"]
+        assert world.connections == [ana, boris], "none was evicted for it"
+    assert world.violations == []
+
+
+async def test_a_turn_that_finds_no_memory_to_wake_says_so(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    async with start(sleepy(), memory_budget="280MiB", **SOON) as supervisor:
+        for user in USERS[:2]:
+            await say(supervisor, "hello", user)
+        await until_asleep(supervisor, world, 2)
+        world.on_prompt = hold
+        await supervisor.submit(Prompt("desk", "long", user="boris"))
+        await until(lambda: states(supervisor)[1] is SlotState.BUSY)
+        world.connections[1].memory_bytes = 220 * MiB
+        await until(lambda: supervisor.view.snapshot().clients[1].memory_bytes == 220 * MiB)
+        waiting = await supervisor.submit(Prompt("desk", "again", user="ana"))
+        await until(lambda: supervisor.view.session_row(key("ana")).why is WhyWaiting.MEMORY)  # type: ignore[union-attr]
+        assert states(supervisor)[0] is SlotState.DORMANT
+        world.on_prompt = lambda connection, text: connection.reply("well")
+        world.connections[1].reply("at last")
+        assert isinstance(await waiting.outcome(), Done)
+    assert world.violations == []
+
+
+async def test_opening_a_chat_wakes_its_client_ahead_and_it_sleeps_again(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    async with start(sleepy(), **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        await until_asleep(supervisor, world)
+        assert await supervisor.warm(key("ana")) is True
+        await until(lambda: world.connections[0].suspensions == 2)
+        await until_asleep(supervisor, world)
+        assert supervisor.view.snapshot().instances[0].pool.woken == 0
+    assert world.violations == []
+
+
+async def test_a_spare_may_sleep_and_is_woken_for_who_takes_it(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    async with start(sleepy(spares=1, maxClients=1), **SOON) as supervisor:
+        await until_asleep(supervisor, world)
+        (spare,) = world.live
+        await say(supervisor, "hello", "ana")
+        assert spare.prompts == ["hello"]
+        assert supervisor.view.snapshot().instances[0].pool.adopted == 1
+    assert world.violations == []
+
+
+async def test_one_whose_commands_work_or_whose_timer_runs_stays_awake(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    from supervisor.process.reports import ToolStarted
+
+    def set_a_timer(connection: FakeConnection, text: str) -> None:
+        connection.tell(ToolStarted("t1", "CronCreate", "", ""))
+        connection.reply("later")
+
+    async with start(sleepy(), **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        world.on_prompt = set_a_timer
+        await say(supervisor, "wake up at nine", "boris")
+        await until_asleep(supervisor, world)
+        assert [one.is_asleep for one in world.connections] == [True, False]
+        instance = supervisor._instances["desk"]
+        boris = instance.pool.get("desk-2")
+        assert boris is not None
+        boris.is_sleepless, boris.cpu_percent = False, 40.0
+        instance._dormancy.advance(1e9)
+        assert boris.is_ready
+        boris.cpu_percent = 0.0
+        instance._dormancy.advance(1e9)
+        assert boris.is_dormant
+    assert world.violations == []
