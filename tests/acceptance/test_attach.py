@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance import forked
 from tests.acceptance.terminal import ROOT, Terminal
 from tests.waiting import until_sync
 
@@ -58,7 +59,7 @@ class Served:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*BULLPEN, *arguments, "--state", str(self.state)],
+            [*forked.bullpen(), *arguments, "--state", str(self.state)],
             cwd=ROOT,
             env=self.environ,
             stdin=subprocess.DEVNULL,

@@ -1,6 +1,7 @@
 """Every command under every bad condition: one clear line, the right exit code, no traceback, nothing that hangs.
 
-Each case is the real program in a process of its own. What it prints acts on no terminal (R5).
+Each case is the program in a process of its own: started by itself where its streams, its interpreter or its start are
+what is bad, and otherwise forked from one that has imported it. What it prints acts on no terminal (R5).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.text.characters import FORBIDDEN
+from tests.acceptance import forked
 from tests.acceptance.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +60,8 @@ class Place:
 
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
+    bullpen: str = BULLPEN
+    """How a shell starts it."""
 
     def __post_init__(self) -> None:
         self.templates = self.folder / "templates"
@@ -82,7 +86,7 @@ class Place:
         temporary = self.folder / "tmp"
         temporary.mkdir(exist_ok=True)
         return subprocess.run(
-            ["bash", "-c", f'set -o pipefail\nbullpen() {{ {BULLPEN} "$@"; }}\n{script}'],
+            ["bash", "-c", f'set -o pipefail\nbullpen() {{ {self.bullpen} "$@"; }}\n{script}'],
             cwd=cwd or self.folder,
             env={**self.environ, "TMPDIR": str(temporary), **environ},
             stdin=subprocess.DEVNULL,
@@ -94,6 +98,12 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
+
+
+@pytest.fixture
+def quick_place(tmp_path: Path) -> Place:
+    """Where nothing is bad but what is given to the program."""
+    return Place(tmp_path, bullpen=shlex.join(forked.bullpen()))
 
 
 def printed(answer: subprocess.CompletedProcess[bytes]) -> str:
@@ -175,17 +185,17 @@ def test_a_closed_input_is_an_empty_prompt(place: Place) -> None:
     [("printf 'a\\xff'", "UTF-8"), ("printf ''", "empty"), ("cat /dev/zero", "4,000,000")],
     ids=["no text", "nothing", "endless"],
 )
-def test_a_prompt_that_is_no_prompt_is_one_line(place: Place, source: str, word: str) -> None:
-    assert word in one_line(place.run(f"set +o pipefail; {source} | bullpen ask desk - --rehearsal"))
+def test_a_prompt_that_is_no_prompt_is_one_line(quick_place: Place, source: str, word: str) -> None:
+    assert word in one_line(quick_place.run(f"set +o pipefail; {source} | bullpen ask desk - --rehearsal"))
 
 
 # Texts that would act on the terminal
 
 
-def test_check_shows_a_description_without_what_would_act_on_the_terminal(place: Place) -> None:
+def test_check_shows_a_description_without_what_would_act_on_the_terminal(quick_place: Place) -> None:
     attack = '"\\e]52;c;aGk=\\a\\e[31mred\\e[2J \\u202e rtl \\u0085 forged: all good"'
-    (place.templates / "desk.md").write_text(TEMPLATE.replace("a test agent", attack))
-    answer = place.run("bullpen check")
+    (quick_place.templates / "desk.md").write_text(TEMPLATE.replace("a test agent", attack))
+    answer = quick_place.run("bullpen check")
     lines = printed(answer).splitlines()
     assert answer.returncode == 0
     assert len(lines) == 5
@@ -193,11 +203,11 @@ def test_check_shows_a_description_without_what_would_act_on_the_terminal(place:
     assert all(name in lines[-1] for name in ("desk.md", "⟨ESC⟩", "⟨U+202E⟩", "⟨U+0085⟩"))
 
 
-def test_a_file_name_forges_no_line_and_two_names_look_different(place: Place) -> None:
+def test_a_file_name_forges_no_line_and_two_names_look_different(quick_place: Place) -> None:
     names = ["a\nbullpen: all good.md", "a\x1b]0;x\x07.md", "a\u202eb.md", "a\u200bb.md", os.fsdecode(b"a\xffb.md")]
     for name in names:
-        (place.templates / name).write_text("no front matter")
-    answer = place.run("bullpen check")
+        (quick_place.templates / name).write_text("no front matter")
+    answer = quick_place.run("bullpen check")
     lines = [line for line in printed(answer).splitlines() if "front matter" in line]
     assert len(lines) == len(set(lines)) == len(names)
     assert all(line.startswith("  note: a") for line in lines)
@@ -210,8 +220,8 @@ def test_a_file_name_forges_no_line_and_two_names_look_different(place: Place) -
      "check --config $'\\xff\\u202e'", "ask $'\\e[2J' hi --rehearsal", "ask desk hi --user $'\\u202e' --rehearsal",
      "ask desk $'\\xff' --rehearsal", "check --templates", "ask desk", "check $'\\u0301\\u0301'"],
 )  # fmt: skip
-def test_an_argument_that_is_wrong_is_echoed_on_one_line(place: Place, arguments: str) -> None:
-    one_line(place.run(f"bullpen {arguments}"))
+def test_an_argument_that_is_wrong_is_echoed_on_one_line(quick_place: Place, arguments: str) -> None:
+    one_line(quick_place.run(f"bullpen {arguments}"))
 
 
 @pytest.mark.parametrize(
@@ -219,17 +229,17 @@ def test_an_argument_that_is_wrong_is_echoed_on_one_line(place: Place, arguments
     [("BULLPEN_CONFIG", "\udcff\x1b[2J"), ("BULLPEN_MAX_AGENTS", "\x1b[2J\n"), ("BULLPEN_TEMPLATES_DIR", "\udcff"),
      ("BULLPEN_\x1b[2J", "1"), ("BULLPEN_DESK_MAX_SESSIONS", "\u202e1")],
 )  # fmt: skip
-def test_a_variable_that_is_wrong_is_echoed_on_one_line(place: Place, variable: str, value: str) -> None:
-    one_line(place.run("exec " + BULLPEN + " check", **{variable: value}))
+def test_a_variable_that_is_wrong_is_echoed_on_one_line(quick_place: Place, variable: str, value: str) -> None:
+    one_line(quick_place.run("bullpen check", **{variable: value}))
 
 
-def test_no_command_prints_a_password_of_an_address(place: Place) -> None:
+def test_no_command_prints_a_password_of_an_address(quick_place: Place) -> None:
     addresses = {
         "ANTHROPIC_API_KEY": "dummy",
         "ANTHROPIC_BASE_URL": "https://user:secret@gate.example:8443/path?token=secret",
         "HTTPS_PROXY": "http://someone:secret@proxy.example:3128",
     }
-    answer = place.run("bullpen doctor", **addresses)
+    answer = quick_place.run("bullpen doctor", **addresses)
     assert "secret" not in printed(answer)
     assert "for https://gate.example:8443, through http://proxy.example:3128" in answer.stdout.decode()
 
@@ -298,8 +308,8 @@ def test_a_deleted_working_directory_is_no_hindrance(place: Place, command: str)
     assert answer.returncode == 0, answer.stderr
 
 
-def test_a_relative_path_in_a_deleted_working_directory_is_one_line(place: Place) -> None:
-    line = one_line(place.run("mkdir gone; cd gone; rmdir ../gone; bullpen check --templates templates"))
+def test_a_relative_path_in_a_deleted_working_directory_is_one_line(quick_place: Place) -> None:
+    line = one_line(quick_place.run("mkdir gone; cd gone; rmdir ../gone; bullpen check --templates templates"))
     assert "deleted" in line
 
 
@@ -331,13 +341,13 @@ TRIED = {
         for name, making in ODD.items()
     ],
 )
-def test_what_is_no_file_of_settings_or_templates_is_told_at_once(place: Place, making: str, use: str) -> None:
+def test_what_is_no_file_of_settings_or_templates_is_told_at_once(quick_place: Place, making: str, use: str) -> None:
     """Named on the command line, as the `bullpen.toml` that lies there, and as a template among others."""
     if use == "--templates odd" and "mkdir" in making:
-        assert "no templates" in one_line(place.run(f"{making}; bullpen check {use}"))
+        assert "no templates" in one_line(quick_place.run(f"{making}; bullpen check {use}"))
         return
     move = {"": "mv odd bullpen.toml;", "template": "mv odd templates/odd.md;"}.get(use, "")
-    answer = place.run(f"{making}; {move} timeout 30 {BULLPEN} check {use if move == '' else ''}")
+    answer = quick_place.run(f"{making}; {move} bullpen check {use if move == '' else ''}")
     if use == "template" and "mkdir" in making:
         assert (answer.returncode, answer.stderr) == (0, b""), "a folder is looked into, whatever its name"
         return
@@ -354,9 +364,9 @@ def test_what_is_no_file_of_settings_or_templates_is_told_at_once(place: Place, 
      "[instances.\"a\\u202e\"]\nmaxSessions = 1"],
     ids=["nul", "digits", "nested", "key", "binary", "name"],
 )  # fmt: skip
-def test_settings_that_cannot_be_used_are_one_line(place: Place, text: str) -> None:
-    (place.folder / "bullpen.toml").write_text(text)
-    one_line(place.run("bullpen check"))
+def test_settings_that_cannot_be_used_are_one_line(quick_place: Place, text: str) -> None:
+    (quick_place.folder / "bullpen.toml").write_text(text)
+    one_line(quick_place.run("bullpen check"))
 
 
 @pytest.mark.parametrize(
@@ -365,9 +375,9 @@ def test_settings_that_cannot_be_used_are_one_line(place: Place, text: str) -> N
      "? [a]\n: b", "\"\\e[2J\": 1"],
     ids=["alias", "itself", "long", "spaces", "key of a list", "escape"],
 )  # fmt: skip
-def test_a_template_that_cannot_be_used_is_one_line(place: Place, front: str) -> None:
-    (place.templates / "desk.md").write_text(f"---\n{front}\n---\nx\n")
-    printed(answer := place.run("bullpen check"))
+def test_a_template_that_cannot_be_used_is_one_line(quick_place: Place, front: str) -> None:
+    (quick_place.templates / "desk.md").write_text(f"---\n{front}\n---\nx\n")
+    printed(answer := quick_place.run("bullpen check"))
     assert answer.returncode == 2
     assert all(line.startswith(b"bullpen: desk.md:") for line in answer.stderr.splitlines())
 

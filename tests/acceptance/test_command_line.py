@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from supervisor.process.process_tree import is_alive
+from tests.acceptance import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,14 +39,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-    """Without any credentials of whoever runs the tests."""
+    """A fork of the program, without any credentials of whoever runs the tests."""
     clean = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("ANTHROPIC_", "CLAUDE", "BULLPEN_", "AGENT_"))
     }
     return subprocess.run(
-        [sys.executable, "-m", "tui", *arguments, "--state", str(folder.parent / "state")],
+        [*forked.bullpen(), *arguments, "--state", str(folder.parent / "state")],
         cwd=ROOT,
         env={**clean, "HOME": str(folder.parent), "COLUMNS": "100", **environ},
         input=stdin,

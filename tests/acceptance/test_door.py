@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.acceptance import forked
 from tests.acceptance.conftest import find_clients
 from tests.acceptance.test_command_line import ROOT
 from tests.waiting import until_sync
@@ -43,7 +44,7 @@ class Served:
 
     def token(self, *of: str) -> str:
         made = subprocess.run(
-            [sys.executable, "-m", "tui", "token", "new", *of, "--state", str(self.folder / "state")],
+            [*forked.bullpen(), "token", "new", *of, "--state", str(self.folder / "state")],
             cwd=ROOT,
             capture_output=True,
             text=True,

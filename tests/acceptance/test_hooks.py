@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from tests.acceptance import forked
 from tests.acceptance.test_command_line import ROOT
 from tests.acceptance.test_door import serving
 from tests.waiting import until_sync
@@ -69,7 +69,7 @@ def test_hooks_of_the_whole_program_and_what_a_kill_leaves_of_them(
         assert (done := answer.json())["outcome"] == "done"
         until_sync(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
         until_sync(lambda: len(lines_of(tmp_path / "due")) >= 2)
-        command = [sys.executable, "-m", "tui", "hooks", "recent", "--state", str(tmp_path / "state")]
+        command = [*forked.bullpen(), "hooks", "recent", "--state", str(tmp_path / "state")]
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert "agent clerk" in listed.stdout, listed
         assert "refused: not here" in listed.stdout

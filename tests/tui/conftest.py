@@ -10,12 +10,13 @@ from typing import Any
 
 import anyio
 import pytest
+from textual._compositor import Compositor
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 from textual.widgets import Input, TextArea
 
 from tests.tui.stage_engine import NOW, StageEngine
-from tests.tui.theatre import FarAway, attend, engine_of, leave, settle
+from tests.tui.theatre import FarAway, Frames, attend, engine_of, leave, settle
 from tui.app import BullpenApp
 
 KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "TEXTUAL_SNAPSHOT_TEMPDIR", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER")
@@ -59,6 +60,21 @@ def _sheets_are_parsed_once() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stylesheet, "_parse_rules", parse_once)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _frames_are_drawn_when_looked_at(request: pytest.FixtureRequest) -> Generator[None]:
+    """And every one of them where the whole screen runs over a far engine (`make soak`)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Frames, "are_drawn", request.config.getoption("--engine") == "far")
+        patch.setattr(Compositor, "render_update", lambda *given, **named: Frames.render_update(*given, **named))
+        yield
+
+
+@pytest.fixture
+def every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test of what is drawn between two looks at the screen."""
+    monkeypatch.setattr(Frames, "are_drawn", True)
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,8 @@ from tests.tui.theatre import HandClock, playing, settle
 from tui.app import BullpenApp
 from tui.terminal.partial_repaint import CroppedUpdate, crop
 
+pytestmark = pytest.mark.usefixtures("every_frame")
+
 CONSOLE = Console(color_system="truecolor", force_terminal=True, width=40, _environ={})
 
 

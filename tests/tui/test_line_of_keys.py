@@ -16,7 +16,7 @@ from tui.app import BullpenApp
 from tui.screens.dialogs.confirm import ConfirmScreen
 from tui.widgets.fittedfooter import FittedFooter, LineKey
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("every_frame")]
 
 
 def words(app: BullpenApp) -> list[str]:

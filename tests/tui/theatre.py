@@ -7,7 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from rich.console import RenderableType
+from textual._compositor import Compositor
+from textual._context import visible_screen_stack
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Input
 
 from tests.far_engine import FarEngine
@@ -15,6 +19,7 @@ from tests.tui.stage_engine import NOW, StageEngine
 from tui.app import BullpenApp
 from tui.kept.drafts import DraftFile
 from tui.kept.preferences import PreferenceFile
+from tui.widgets.card import DockedCard
 
 
 class HandClock:
@@ -40,8 +45,41 @@ async def playing(
         attend(app, pilot)
         await pilot.pause()
         yield app, pilot
+        draw(app)
     assert app._exception is None
     leave(app)
+
+
+class Frames:
+    """Whether every frame is drawn. None of them reaches a terminal, and drawing all was more than a third of a test:
+    what a test looks at is drawn when it looks (`screen_text`, a picture), and what is on the screen at its end. While
+    something waits for an answer all are: whether it has been drawn decides what a key may answer."""
+
+    are_drawn = False
+    _drawing = Compositor.render_update
+
+    @staticmethod
+    def render_update(
+        compositor: Compositor, full: bool = False, screen_stack: list[Screen] | None = None, simplify: bool = False
+    ) -> RenderableType | None:
+        """In the place of Textual's own; what is seen behind a dialog is noted as there."""
+        if full or Frames.are_drawn or _may_be_answered(compositor.root):
+            return Frames._drawing(compositor, full, screen_stack, simplify)
+        visible_screen_stack.set(screen_stack or [])
+        compositor._dirty_regions.clear()
+        return None
+
+
+def _may_be_answered(screen: object) -> bool:
+    if not isinstance(screen, Screen) or not isinstance(app := screen.app, BullpenApp):
+        return True
+    return bool(app.bridge.questions or app.bridge.offers or screen.query(DockedCard))
+
+
+def draw(app: BullpenApp) -> None:
+    """The whole screen as it is now, whatever of it has changed. Raises what a widget raises that cannot be drawn."""
+    if app._screen_stack:
+        app.screen._compositor.render_update(full=True, screen_stack=app._background_screens)
 
 
 class FarAway:
