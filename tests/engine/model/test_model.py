@@ -60,6 +60,7 @@ def test_an_order_that_breaks_a_law_is_written_to_a_file_that_breaks_it_again(
     search = settings.get_profile("handful")  # what is broken here is found at once, and needs no search
     with monkeypatch.context() as patch:
         patch.setattr(Scheduler, "run", lambda self: None)
+        patch.setattr("tests.engine.model.play.LONGEST_WAIT", 30.0)  # nothing that waits is ever begun
         with pytest.raises(Broken) as caught:
             search_for_a_breach(search, tmp_path)
         (path,) = tmp_path.iterdir()
