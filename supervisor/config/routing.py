@@ -30,8 +30,4 @@ def describe_for_routing(template: Template) -> Described:
 
 def choose_agent(text: str, templates: Iterable[Template], *, default: str = "") -> Route:
     """As a running bullpen of these templates would choose. Raises `NoAgentMatches`."""
-    router = Router()
-    try:
-        return router.choose(text, map(describe_for_routing, templates), default=default)
-    finally:
-        router.close()
+    return Router().choose(text, map(describe_for_routing, templates), default=default)

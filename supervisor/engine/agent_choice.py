@@ -7,10 +7,18 @@ from dataclasses import replace
 
 from supervisor.api.addressing import EMPLOYEE_USER
 from supervisor.api.types import AUTO, Prompt, Route
+from supervisor.claude.contexts import source_of
 from supervisor.config.routing import describe_for_routing
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
+from supervisor.routing.index import Described, RoutingIndex
 from supervisor.routing.router import Router
+from supervisor.tools.cache import Cache, Key
+
+KEPT = 16
+"""Indexes: of all agents, and of the few that tokens or callers limit a choice to."""
+TTL = 1800.0
+"""Seconds."""
 
 
 class AgentChoice:
@@ -20,10 +28,18 @@ class AgentChoice:
     def __init__(self, instances: Mapping[str, Instance], host: HostContext) -> None:
         self._instances = instances
         self._host = host
-        self._router = Router()
+        self._indexes: Cache[RoutingIndex] = Cache(
+            "routing", capacity=KEPT, ttl=TTL, sources=host.caches, measure=lambda index: index.size
+        )
+        self._router = Router(self._find_index)
+
+    def _find_index(self, described: tuple[Described, ...]) -> RoutingIndex:
+        sources = [source_of(one.name) for one in described]
+        return self._indexes.get_now(Key("", described), lambda: RoutingIndex(described), sources=sources)
 
     def close(self) -> None:
-        self._router.close()
+        for key in self._indexes.list_keys():
+            self._indexes.drop(key)
 
     def names_none(self, prompt: Prompt) -> bool:
         return prompt.agent == "" or (prompt.agent == AUTO and AUTO not in self._instances)

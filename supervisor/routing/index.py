@@ -49,7 +49,7 @@ class _Hit(NamedTuple):
 
 
 class RoutingIndex:
-    """Made once for a set of agents, and asked often. Close it when it is not asked any more."""
+    """Made once for a set of agents, and asked often. It closes itself when nothing holds it any more."""
 
     def __init__(self, agents: Iterable[Described]) -> None:
         self._agents = sorted(agents)
@@ -74,8 +74,14 @@ class RoutingIndex:
         self._terms = frozenset(term for (term,) in execute("SELECT term FROM vocabulary"))
         """All there are: what is none of them is not looked up, and a long text costs no more than its words."""
 
-    def close(self) -> None:
-        self._connection.close()
+    def __del__(self) -> None:
+        if (connection := getattr(self, "_connection", None)) is not None:
+            connection.close()
+
+    @property
+    def size(self) -> int:
+        """Characters of what its agents say of themselves."""
+        return sum(len(one.name) + len(one.description) + sum(map(len, one.triggers)) for one in self._agents)
 
     def find(self, text: str) -> list[Candidate]:
         """Those that match, the best first; of equal ones, the first by name."""

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from supervisor.api.errors import NoAgentMatches
-from supervisor.api.types import Candidate, Route
+from supervisor.api.types import Route
 from supervisor.routing.index import Described, RoutingIndex
 
 MOST_OTHERS = 5
 MOST_NAMED = 10
 
 
+FindIndex = Callable[[tuple[Described, ...]], RoutingIndex]
+
+
 class Router:
-    """Keeps the index of the agents it was asked about last: it is made anew when one of them has changed."""
-
-    def __init__(self) -> None:
-        self._described: tuple[Described, ...] = ()
-        self._index: RoutingIndex | None = None
-
-    def close(self) -> None:
-        if self._index is not None:
-            self._index.close()
-        self._described, self._index = (), None
+    def __init__(self, find_index: FindIndex = RoutingIndex) -> None:
+        """`find_index` gives the index of these agents, made just now or before."""
+        self._find_index = find_index
 
     def choose(self, text: str, agents: Iterable[Described], *, default: str = "") -> Route:
         """Among these agents and no other. Raises `NoAgentMatches`."""
         described = tuple(agents)
         if len(described) == 1:
             return Route(described[0].name, 0.0, "there is no other agent")
-        found = self._ask(text, described)
+        found = self._find_index(described).find(text)
         if found:
             best, others = found[0], tuple(found[1 : 1 + MOST_OTHERS])
             ties = [one.agent for one in others if one.score == best.score]
@@ -45,12 +41,6 @@ class Router:
         remedy = f"name one ({listed})" if names else "there is none"
         missing = f"; the default, {default}, does not run" if default else " or set [routing] default in bullpen.toml"
         raise NoAgentMatches(f"no agent matches this prompt: {remedy}{missing}")
-
-    def _ask(self, text: str, described: tuple[Described, ...]) -> list[Candidate]:
-        if self._index is None or described != self._described:
-            self.close()
-            self._described, self._index = described, RoutingIndex(described)
-        return self._index.find(text)
 
 
 def kept(route: Route) -> Route:

@@ -14,6 +14,8 @@ HOST = "default"
 """The provider of a turn that names none."""
 COUNTED = (Done, Failed, Interrupted)
 """Outcomes of turns that ran."""
+MOST_DAYS = 2
+"""Besides the one that it is."""
 Place = tuple[Scope, str]
 """Whose spending is meant: `(USER, "ana")`."""
 
@@ -34,11 +36,13 @@ def places_of(key: SessionKey, user: str, provider: str) -> tuple[Place, ...]:
 
 
 class Spending:
-    """Begins anew with every local day."""
+    """Begins anew with every local day. A clock that is set back to the day before finds what was spent then."""
 
     def __init__(self) -> None:
         self._since = 0.0
         self._sums: defaultdict[Place, Sum] = defaultdict(Sum)
+        self._other_days: dict[float, defaultdict[Place, Sum]] = {}
+        """By their midnights, the one that was left last at the end."""
         self._under_way: Counter[Place] = Counter()
 
     def begin(self, places: Iterable[Place]) -> None:
@@ -79,13 +83,17 @@ class Spending:
 
     def forget(self, user: str) -> None:
         """What that person has spent stays counted for all others."""
-        for place in [one for one in self._sums if one == (Scope.USER, user) or _is_session_of(one, user)]:
-            del self._sums[place]
+        for sums in (self._sums, *self._other_days.values()):
+            for place in [one for one in sums if one == (Scope.USER, user) or _is_session_of(one, user)]:
+                del sums[place]
 
     def _turn_the_day(self, now: float) -> None:
-        if (since := midnight(now)) != self._since:
-            self._since = since
-            self._sums.clear()
+        if (since := midnight(now)) == self._since:
+            return
+        self._other_days[self._since] = self._sums
+        self._since, self._sums = since, self._other_days.pop(since, defaultdict(Sum))
+        while len(self._other_days) > MOST_DAYS:
+            del self._other_days[next(iter(self._other_days))]
 
 
 def _is_session_of(place: Place, user: str) -> bool:

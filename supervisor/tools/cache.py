@@ -216,6 +216,26 @@ class Cache(Generic[ValueT]):
             if flight.error is not None:
                 raise flight.error
 
+    def get_now(
+        self, key: Key, build: Callable[[], ValueT], *, version: str = "", sources: Iterable[str] = ()
+    ) -> ValueT:
+        """As `get`, of a value that is built without waiting for anything."""
+        if (entry := self._look(key, version)) is not None:
+            self._hits += 1
+            value: ValueT = entry.value
+            return value
+        self._misses += 1
+        began = self._steady()
+        try:
+            value = build()
+        except BaseException:
+            self._failures += 1
+            raise
+        finally:
+            self._note_seconds(self._steady() - began)
+        self._keep(key, _Entry(value, version, frozenset(sources), self._measure(value)))
+        return value
+
     def peek(self, key: Key, version: str = "") -> ValueT | None:
         """What is there, without building, and without counting as a use."""
         entry = self._look(key, version)

@@ -43,7 +43,8 @@ async def run_call(
         return as_error(f"{tool.name} was not called: {_tell_invalid(error)}")
     except BaseException as error:
         return as_error(f"{tool.name} was not called, its arguments could not be looked at: {say(error)}")
-    work = asyncio.create_task(_work(tool, context, given, places), name=f"tool {tool.name}")
+    began = asyncio.Event()
+    work = asyncio.create_task(_work(tool, context, given, places, began), name=f"tool {tool.name}")
     try:
         done, _ = await asyncio.wait({work}, timeout=tool.declared.timeout)
     except asyncio.CancelledError:
@@ -52,6 +53,9 @@ async def run_call(
     if not done:
         await _leave(work, tool)
         limit = spell_duration(tool.declared.timeout)
+        if not began.is_set():
+            _log.warning("tool %s was not called: %g blocking functions have not ended", tool.name, places.total_tokens)
+            return as_error(f"{tool.name} was not called: too many blocking functions ran all the time of {limit}")
         return as_error(f"{tool.name} did not end within {limit}, its time-out; what it has done so far stays done")
     if work.cancelled():
         return as_error(f"{tool.name} was cancelled from within")
@@ -62,14 +66,20 @@ async def run_call(
 
 
 async def _work(
-    tool: FunctionTool, context: RunContext, given: dict[str, Any], places: anyio.CapacityLimiter
+    tool: FunctionTool,
+    context: RunContext,
+    given: dict[str, Any],
+    places: anyio.CapacityLimiter,
+    began: asyncio.Event,
 ) -> types.CallToolResult:
+    """Sets `began` when the function is called."""
     _make_folder(context.folder)
     try:
         if tool.is_async:
+            began.set()
             value: Any = tool.call(context, given)
         else:
-            value = await run_blocking(partial(_call_and_tell, tool, context, given), places, tool.name)
+            value = await run_blocking(partial(_call_and_tell, tool, context, given), places, tool.name, began.set)
             if isinstance(value, types.CallToolResult):
                 return value
         return await _tell_beside(tool, await value)

@@ -12,14 +12,18 @@ from typing import Any
 import anyio
 
 
-async def run_blocking(work: Callable[[], Any], places: anyio.CapacityLimiter, name: str) -> Any:
+async def run_blocking(
+    work: Callable[[], Any], places: anyio.CapacityLimiter, name: str, on_begin: Callable[[], object] = lambda: None
+) -> Any:
     """What `work` returns or raises, from a thread of its own that holds one of the `places` until `work` is over.
+    `on_begin` is called when it has one.
 
     Cancelled, it returns at once: a thread cannot be stopped, so it goes on, and keeps its place. It never holds up the
     end of the process.
     """
     holder = object()
     await places.acquire_on_behalf_of(holder)
+    on_begin()
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[Any] = loop.create_future()
     context = contextvars.copy_context()

@@ -13,6 +13,8 @@ import pytest
 from supervisor.api.errors import BullpenError
 from supervisor.api.types import Allow, Done, Failed, FailureKind, Interrupted, Prompt, Question
 from supervisor.files.user_folder import user_folder
+from supervisor.rehearsal import Request
+from supervisor.rehearsal.reply import Reply, Say, Use
 from tests.acceptance.conftest import House, Open
 from tests.waiting import until
 
@@ -126,3 +128,57 @@ async def test_functions_run_for_their_callers_beside_each_other(open_house: Ope
         await until(lambda: not user_folder(state_dir, "ana").exists(), within=30)
         assert user_folder(state_dir, "bob").exists()
         approving.cancel_scope.cancel()
+
+
+MEETING = '''
+import asyncio
+from supervisor import tool
+
+inside = most = 0
+
+async def count() -> int:
+    global inside, most
+    inside += 1
+    most = max(most, inside)
+    for _ in range(50):
+        if most > 1:
+            break
+        await asyncio.sleep(0.01)
+    inside -= 1
+    return most
+
+@tool(read_only=True)
+async def look(number: int) -> str:
+    """Looks, and says how many did so at once."""
+    return f"{await count()} at once"
+
+async def change(number: int) -> str:
+    """Changes, and says how many did so at once."""
+    return f"{await count()} at once"
+'''
+
+
+@pytest.mark.parametrize(("name", "most"), [("look", 2), ("change", 1)])
+async def test_of_one_reply_functions_that_only_read_run_in_parallel_and_others_one_after_the_other(
+    open_house: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
+) -> None:
+    """S3.6: what a function declares reaches the CLI, which decides."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / f"meeting_{name}.py").write_text(MEETING)
+    tool = f"mcp__bullpen__{name}"
+
+    def reply(request: Request, **more: object) -> Reply:
+        if not request.tool_results and "[both]" in request.prompt:
+            return Use(tool, {"number": 1}), Use(tool, {"number": 2})
+        return (Say(tuple(one.text for one in request.tool_results) or ("nothing",)),)
+
+    monkeypatch.setattr("supervisor.rehearsal.script.decide", reply)
+    async with (
+        open_house(keys={"tools": [f"meeting_{name}:{name}"]}) as house,
+        anyio.create_task_group() as approving,
+    ):
+        approving.start_soon(_approve, house, [])
+        outcome = await (await house.supervisor.submit(Prompt("desk", "[both]", user="ana"))).outcome()
+        approving.cancel_scope.cancel()
+    assert isinstance(outcome, Done)
+    assert outcome.text == f"{most} at once" * 2

@@ -371,3 +371,14 @@ async def test_a_turn_that_a_kill_cut_counts_for_the_provider_it_asked_for(
         async with start(clock=day.clock, budgets=limits, providers=second) as supervisor:
             found = {one.name: one.spent for one in await supervisor.budgets()}
             assert found == {"second": 1}
+
+
+async def test_a_clock_that_is_set_and_set_back_forgets_nothing_that_was_spent(start: Start, day: Day) -> None:
+    async with start(clock=day.clock, budgets={"user": {"cost_per_day": 5}}) as supervisor:
+        await spend(supervisor, turns=3)
+        for days in (1, 40, 3):
+            day.now += days * 24 * 3600
+            await spend(supervisor)
+            day.now -= days * 24 * 3600
+            with pytest.raises(OverBudget):
+                await supervisor.submit(HELLO)

@@ -10,6 +10,7 @@ from supervisor.api.codec import pack, unpack
 from supervisor.api.errors import NoAgentMatches, NotAccepting, RequestConflict, UnknownAgent
 from supervisor.api.events import TurnQueued
 from supervisor.api.types import AUTO, Prompt, Route
+from supervisor.claude.contexts import source_of
 from supervisor.testing import FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.test_restart import crashing
@@ -48,6 +49,29 @@ async def test_a_prompt_without_an_agent_goes_where_its_words_lead_and_says_why(
         assert (await supervisor.route("VPN", ("clerk",))).agent == "clerk", "of these alone"
         with pytest.raises(UnknownAgent):
             await supervisor.submit(replace(VPN, agent="nobody"))
+
+
+async def test_the_index_is_made_once_for_the_agents_it_is_of_and_shown_with_the_other_caches(
+    start: Start, make_template: MakeTemplate
+) -> None:
+    """S4.7-11: the keyword index is a cache as others, and an edit reaches it."""
+    one, two_ = two(make_template)
+    async with start(one, two_) as supervisor:
+
+        async def counts() -> tuple[int, int, int]:
+            [found] = [cache for cache in (await supervisor.contexts()).caches if cache.name == "routing"]
+            return found.misses, found.hits, found.entries
+
+        for agents in ((), (), ("clerk", "desk"), (), ("desk", "clerk")):
+            await supervisor.route("VPN", agents)
+        assert await counts() == (1, 4, 1)
+        await supervisor.replace_template(make_template("desk", triggers=["printer"], pool={"spares": 0}))
+        assert (await supervisor.route("printer")).agent == "desk"
+        with pytest.raises(NoAgentMatches):
+            await supervisor.route("VPN")
+        assert await counts() == (2, 5, 2)
+        supervisor._host.caches.change(source_of("desk"))
+        assert await counts() == (2, 5, 0), "what was made from an edited template is given up"
 
 
 async def test_what_a_caller_says_of_the_choice_is_passed_over(start: Start) -> None:

@@ -37,7 +37,7 @@ async def test_no_verb_waits_for_anything(start: Start, world: FakeWorld) -> Non
         at_once(supervisor.audit())
         assert at_once(supervisor.budgets()) == ()
         assert [one.name for one in at_once(supervisor.providers())] == ["default"]
-        assert [one.name for one in at_once(supervisor.contexts()).caches] == ["contexts", "mcp-tools"], (
+        assert [one.name for one in at_once(supervisor.contexts()).caches] == ["contexts", "routing", "mcp-tools"], (
             "all that share sources"
         )
         at_once(supervisor.servers())

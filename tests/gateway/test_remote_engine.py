@@ -95,7 +95,7 @@ async def test_looking_gives_what_the_engine_gives(house: Open, world: FakeWorld
         assert await engine.past() == await near.past()
         assert await engine.audit() == await near.audit()
         assert await engine.contexts() == await near.contexts()
-        assert [cache.name for cache in (await engine.contexts()).caches] == ["contexts", "mcp-tools"]
+        assert [cache.name for cache in (await engine.contexts()).caches] == ["contexts", "routing", "mcp-tools"]
         assert isinstance((await engine.audit())[0], ActionTaken)
         talk = await engine.conversation(KEY)
         assert talk.read().entries == (await near.conversation(KEY)).read().entries

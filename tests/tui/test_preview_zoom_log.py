@@ -126,6 +126,18 @@ async def test_what_is_not_known_of_a_process_is_not_shown_as_nothing() -> None:
 # Preview
 
 
+async def test_the_preview_says_with_which_provider_and_model_a_session_runs_where_that_is_not_the_usual_one() -> None:
+    """S5.12"""
+    engine = talking()
+    async with playing(engine, size=(200, 50)) as (app, pilot):
+        app.screen.sessions.move_to(session_id(ANA))
+        await settle(app, pilot)
+        assert "provider" not in screen_text(app)
+        engine.put(replace(engine.sessions[ANA], provider="second", model="opus"))
+        await settle(app, pilot)
+        assert "Preview · helpdesk/ana/ticket-4711 · provider second, model opus" in screen_text(app)
+
+
 async def test_the_preview_follows_the_cursor_and_the_reply() -> None:
     engine = talking()
     async with playing(engine, size=(200, 50)) as (app, pilot):

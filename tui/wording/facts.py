@@ -185,10 +185,13 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
 
 
 def _runs_with(row: SessionRow | ClientRow) -> Facts:
+    return [("runs with", chosen)] if (chosen := chosen_words(row)) else []
+
+
+def chosen_words(row: SessionRow | ClientRow) -> str:
     """Nothing where it is as everybody expects: the host's own provider, and the template's model."""
     provider = "" if row.provider == "default" else row.provider
-    chosen = ", ".join(filter(None, (f"provider {provider}" if provider else "", row.model and f"model {row.model}")))
-    return [("runs with", chosen)] if chosen else []
+    return ", ".join(filter(None, (f"provider {provider}" if provider else "", row.model and f"model {row.model}")))
 
 
 def client_facts(row: ClientRow, now: float) -> Facts:

@@ -130,7 +130,6 @@ def test_any_text_is_compared_with_any_agent(text: str, triggers: list[str]) -> 
     found = index.find(text)
     assert found == index.find(text)
     assert all(one.reason and "\n" not in one.reason for one in found)
-    index.close()
 
 
 @given(st.characters(codec="utf-8"))

@@ -27,6 +27,7 @@ from tui.widgets.fittedfooter import FittedFooter
 from tui.widgets.header import StatusHeader
 from tui.widgets.preview import Preview
 from tui.wording import format, reasons
+from tui.wording.facts import chosen_words
 from tui.wording.sanitize import clean_cell
 from tui.wording.verbs import Place, bindings
 
@@ -304,7 +305,9 @@ class DashboardScreen(LookingScreen):
         if row is self._previewed and not is_changed:
             return
         self._previewed = row
-        _entitle(preview, "Preview" if row is None else clean_cell(f"Preview · {row.key}", 100))
+        chosen = chosen_words(row) if row is not None else ""
+        words = " · ".join(filter(None, (f"Preview · {row.key}", chosen))) if row is not None else "Preview"
+        _entitle(preview, clean_cell(words, 100))
         if row is None:
             preview.show(NOTHING_SAID)
         else:
