@@ -15,7 +15,9 @@ from supervisor.files.session_files import Belongings
 from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
+from supervisor.process.end_reason import EndReason
 from supervisor.recovery.offers import OfferDesk
+from supervisor.scheduling.swap import find_longest_asleep
 
 RETENTION = 30 * 86400.0
 """Seconds that actions, settled questions, the outcomes of turns, and the conversations of sessions that are gone are
@@ -132,6 +134,9 @@ class Housekeeping:
         """An instance kept out by the host's limits gets the place of another's idle client, or one that is free."""
         if (found := self._host.room.find_victim()) is not None:
             self._instances[found.slot.instance].handle(stimuli.PlaceClaimed(found.slot, found.may_sleep))
+        pools = [instance.pool for instance in self._instances.values()]
+        if (asleep := find_longest_asleep(pools, self._census.swap_use(pools, self._host.settings))) is not None:
+            self._instances[asleep.instance].handle(stimuli.EndClient(asleep, EndReason.SWAPPED))
         for instance in self._instances.values():
             if instance.scheduler.has_found_room:
                 instance.handle(stimuli.HostChanged())

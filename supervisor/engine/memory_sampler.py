@@ -8,8 +8,12 @@ import anyio.to_thread
 import psutil
 
 from supervisor.clock import Clock
+from supervisor.config.settings import Settings
 from supervisor.process.client import Client
+from supervisor.process.host_memory import read_swap
 from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.scheduling.swap import SwapUse, measure_swap
+from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
 
 
@@ -22,6 +26,7 @@ class Census:
         self._self = psutil.Process()
         self.supervisor_bytes = self._self.memory_info().rss
         self.memory_available = psutil.virtual_memory().available
+        self.swap_total, self.swap_free = read_swap()
 
     async def take(self, slots: Iterable[Slot]) -> None:
         by_id = {slot.id: slot for slot in slots}
@@ -34,14 +39,19 @@ class Census:
             if not measure.processes:
                 continue
             slot.note_memory(measure.memory_bytes, now)
-            slot.processes = measure.processes
+            slot.processes, slot.swap_bytes = measure.processes, measure.swap_bytes
             then, cpu = self._cpu_seen.get(name, (now, measure.cpu_seconds))
             # A child that has ended takes its seconds out of the sum: never below zero.
             slot.cpu_percent = max(0.0, measure.cpu_seconds - cpu) / (now - then) * 100 if now > then else 0.0
             seen[name] = (now, measure.cpu_seconds)
         self._cpu_seen = seen
+        self.swap_total, self.swap_free = read_swap()
         self.supervisor_bytes = self._self.memory_info().rss
         self.memory_available = psutil.virtual_memory().available
+
+    def swap_use(self, pools: Iterable[Pool], settings: Settings) -> SwapUse:
+        """As of the last measurement."""
+        return measure_swap(pools, self.swap_total, self.swap_free, settings.dormant_budget)
 
 
 def _measure(clients: Mapping[str, Client[Slot]]) -> dict[str, Measure]:

@@ -51,6 +51,7 @@ from supervisor.journal.past_events import tell_past
 from supervisor.process.adopted import adopting
 from supervisor.process.client import Client
 from supervisor.process.end_reason import EndReason
+from supervisor.process.host_memory import look_at_host
 from supervisor.process.patience import KILL
 from supervisor.recovery.offers import OfferDesk
 from supervisor.recovery.orphans import end_marked, end_orphans
@@ -213,6 +214,7 @@ class Runtime:
                 )
                 # From here on a client may be started, so from here on everything has to be ended.
                 try:
+                    self._host.hands_back = (await anyio.to_thread.run_sync(look_at_host)).hands_back
                     await self._take_over(journal)
                     self._is_up = True
                     chores.start_soon(self._guard, housekeeping.watch_the_clock)

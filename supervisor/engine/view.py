@@ -56,6 +56,8 @@ class View:
     def host_row(self) -> HostRow:
         host = self._host
         ledger = host.room.ledger
+        pools = [instance.pool for instance in self._instances.values()]
+        swap = self._census.swap_use(pools, host.settings)
         return HostRow(
             version=__version__,
             rehearsal=host.settings.rehearsal,
@@ -78,6 +80,9 @@ class View:
             drain_deadline=host.settings.drain_deadline,
             max_agents=host.settings.max_agents,
             agent_ttl=host.settings.agent_ttl,
+            dormant=sum(pool.dormant for pool in pools),
+            swap_bytes=swap.used,
+            swap_budget=swap.budget,
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:

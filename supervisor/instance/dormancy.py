@@ -41,7 +41,7 @@ class Dormancy:
         has to be known."""
         is_at_work = slot.is_sleepless or slot.cpu_percent > AT_WORK or bool(slot.awaited_servers)
         is_wanted = slot.is_evictable and not slot.is_worthless and slot.memory_bytes > 0
-        return is_wanted and not is_at_work and self._core.host.can_sleep
+        return is_wanted and not is_at_work
 
     def sleep(self, slot: Slot) -> None:
         assert slot.client is not None, "a READY slot has a client"

@@ -74,10 +74,9 @@ class HostContext:
     """Unix seconds."""
     log: Journal | None = None
     """While the supervisor runs."""
-    can_sleep: bool = True
-    """Clients of this host can be stopped and go on."""
-    hands_back: bool = True
-    """The host takes back the memory of clients that sleep."""
+    hands_back: bool = False
+    """The host takes back the memory of clients that sleep; known once the supervisor runs. Elsewhere they sleep as
+    well, and cost no processor time."""
 
     @property
     def idle_ttl(self) -> float:

@@ -10,6 +10,8 @@ import pytest
 from supervisor.api import events as past
 from supervisor.api.types import Done, Prompt, SessionKey, SessionState, SlotState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
+from supervisor.process.end_reason import EndReason
+from supervisor.process.host_memory import HostMemory
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
@@ -25,6 +27,15 @@ USERS = ("ana", "boris", "chen")
 @pytest.fixture
 def world() -> FakeWorld:
     return FakeWorld(expected_bytes=100 * MiB)
+
+
+@pytest.fixture(autouse=True)
+def host(monkeypatch: pytest.MonkeyPatch) -> HostMemory:
+    """It has 1 GiB of swap, of which 200 MiB are always free."""
+    memory = HostMemory(swap_total=1024 * MiB, swap_free=200 * MiB, pages_out=True)
+    monkeypatch.setattr("supervisor.engine.runtime.look_at_host", lambda: memory)
+    monkeypatch.setattr("supervisor.engine.memory_sampler.read_swap", lambda: (memory.swap_total, memory.swap_free))
+    return memory
 
 
 def key(user: str) -> SessionKey:
@@ -58,7 +69,7 @@ def sleepy(make_template: MakeTemplate) -> Callable[..., Any]:
 async def test_an_idle_client_sleeps_and_its_next_prompt_wakes_it(
     start: Start, world: FakeWorld, sleepy: Callable[..., Any]
 ) -> None:
-    """S1.14: the same client, the same conversation, and a session that counts as idle all the while."""
+    """S1.14: the same client, the same conversation."""
     async with start(sleepy(), **SOON) as supervisor:
         with await supervisor.watch() as feed:
             await say(supervisor, "hello", "ana")
@@ -69,7 +80,7 @@ async def test_an_idle_client_sleeps_and_its_next_prompt_wakes_it(
             (row,), pool = picture.clients, picture.instances[0].pool
             assert (row.awake_bytes, row.swap_bytes, row.dormant_since is not None) == (100 * MiB, 90 * MiB, True)
             assert (pool.dormant, pool.idle, pool.total) == (1, 0, 1)
-            assert picture.sessions[0].state is SessionState.IDLE
+            assert picture.sessions[0].state is SessionState.DORMANT
             assert picture.host.memory_bytes == 10 * MiB
 
             await say(supervisor, "again", "ana")
@@ -154,7 +165,7 @@ async def test_as_many_wake_at_once_as_may_and_others_are_asked_when_one_has(
 ) -> None:
     """Over all instances, and in the order in which they wait."""
     templates = sleepy("desk"), sleepy("shop", sessions=1)
-    async with start(*templates, connect_limit=1, wake_timeout=60, **SOON) as supervisor:
+    async with start(*templates, connect_limit=1, wake_timeout=60, dormant_budget="none", **SOON) as supervisor:
         for user in USERS:
             await say(supervisor, "hello", user)
         await say(supervisor, "hello", "dora", "shop")
@@ -266,10 +277,32 @@ async def test_one_whose_commands_work_or_whose_timer_runs_stays_awake(
         instance = supervisor._instances["desk"]
         boris = instance.pool.get("desk-2")
         assert boris is not None
+        await until(lambda: boris.memory_bytes)
         boris.is_sleepless, boris.cpu_percent = False, 40.0
         instance._dormancy.advance(1e9)
         assert boris.is_ready
         boris.cpu_percent = 0.0
         instance._dormancy.advance(1e9)
         assert boris.is_dormant
+    assert world.violations == []
+
+
+async def test_where_clients_fill_their_share_of_the_swap_the_one_that_slept_longest_hibernates(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """Half of what is free and what they have: 145 MiB for one that sleeps, 190 MiB for two, 235 MiB for three."""
+    async with start(sleepy(), **SOON) as supervisor:
+        with await supervisor.watch() as feed:
+            for count, user in enumerate(USERS[:2], start=1):
+                await say(supervisor, "hello", user)
+                await until_asleep(supervisor, world, count)
+            await until(lambda: supervisor.view.snapshot().host.swap_bytes == 180 * MiB)
+            host = supervisor.view.snapshot().host
+            assert (host.dormant, host.swap_budget) == (2, 190 * MiB)
+            await say(supervisor, "hello", "chen")
+            await until(lambda: not world.connections[0].is_alive)
+            await until_asleep(supervisor, world, 2)
+            ends = [event.reason for event in feed.take().events if isinstance(event, past.ClientGone)]
+        assert ends == [str(EndReason.SWAPPED)]
+        assert supervisor.view.session_row(key("ana")).state is SessionState.HIBERNATED  # type: ignore[union-attr]
     assert world.violations == []

@@ -22,6 +22,7 @@ from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import stimuli
 from supervisor.process.connection import Connector, Launch
+from supervisor.process.host_memory import HostMemory
 from supervisor.scheduling.dispatcher import Decision, Scene, decide
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.model.disk import Disk
@@ -34,6 +35,8 @@ LONGEST_END = 60.0
 """Seconds of the loop that ending everything may take: every deadline of the ladder, one after the other."""
 HOST_BYTES = 8 * 1024**3
 """Of the host as it is measured: nothing of the machine that runs the test has a say in an example."""
+SWAP_BYTES = 400 * 1024**2
+"""Of the same host; half of it is always free, so that a few clients fill what they may use."""
 
 
 class House:
@@ -172,6 +175,10 @@ class Stage:
         )
         self._patches.enter_context(self.disk.instead_of_threads())
         self._patches.enter_context(mock.patch("supervisor.engine.memory_sampler.psutil", machine))
+        swap = HostMemory(swap_total=SWAP_BYTES, swap_free=SWAP_BYTES // 2, pages_out=True)
+        found = swap.swap_total, swap.swap_free
+        self._patches.enter_context(mock.patch("supervisor.engine.runtime.look_at_host", return_value=swap))
+        self._patches.enter_context(mock.patch("supervisor.engine.memory_sampler.read_swap", return_value=found))
         self._patches.enter_context(mock.patch("supervisor.instance.scheduler.decide", self._decide))
         self._patches.enter_context(mock.patch("supervisor.engine.runtime.end_orphans", self.world.end_orphans))
         self.supervisor = self.run(self._make)

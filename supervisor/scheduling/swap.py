@@ -1,0 +1,32 @@
+"""How much of the host's swap clients may fill while they sleep, and who is ended when it is more. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from supervisor.api.types import SlotState
+from supervisor.sessions.pool import Pool
+from supervisor.sessions.slot import Slot
+
+
+class SwapUse(NamedTuple):
+    used: int
+    """Bytes that clients have in swap, but for those that end."""
+    budget: int
+    """Bytes that they may have there: a share of what is free and what they have already; 0 without swap."""
+
+
+def measure_swap(pools: Iterable[Pool], total: int, free: int, share: float | None) -> SwapUse:
+    """`total` and `free`: bytes of the host's swap, measured together with the clients. Without a share all of it is
+    theirs."""
+    used = sum(slot.swap_bytes for pool in pools for slot in pool if not slot.is_leaving)
+    return SwapUse(used, int((free + used) * (1.0 if share is None else share)) if total else 0)
+
+
+def find_longest_asleep(pools: Iterable[Pool], use: SwapUse) -> Slot | None:
+    """The client that has slept longest, when they have more in swap than they may."""
+    if use.used <= use.budget:
+        return None
+    asleep = (slot for pool in pools for slot in pool.in_state(SlotState.DORMANT))
+    return min((slot for slot in asleep if slot.is_evictable), key=lambda slot: slot.slept_at, default=None)
