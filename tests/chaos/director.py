@@ -26,7 +26,7 @@ TEMPLATE: dict[str, Any] = {
     "tools": ["Read", "Bash", "mcp__words"],
     "mcpServers": {"words": {"command": sys.executable, "args": [str(SERVER)], "shared": True, "alwaysLoad": True}},
     "concurrency": {"maxSessions": 3},
-    "pool": {"maxClients": 4, "spares": 1},
+    "pool": {"maxClients": 6, "spares": 1, "dormantAfter": "300ms"},
     "queue": {"maxWait": "none"},
     "stallTimeout": "6s",
 }
@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
     "control_timeout": 2,
     "kill_grace": 3,
     "stream_idle_timeout": 4,
-    "memory_interval": 1,
+    "memory_interval": 0.3,
     "connect_timeout": 10,
 }
 """Short deadlines: a short run shall see what follows from each of them."""

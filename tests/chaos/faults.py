@@ -26,6 +26,10 @@ AWAKE_AFTER = (0.5, 4.0)
 """Seconds that a stopped process sleeps, if it is ever woken."""
 REFUSALS = (429, 529, 529)
 """Statuses to choose from. Each 429 parks the pool, and a parked pool hides all other faults."""
+AWAITED = 2.0
+"""Seconds to wait for a client that sleeps to be woken."""
+WAKES_FOR = (0.0, 0.15)
+"""Seconds from there to its end."""
 FOR_EVER = 0.4
 """Share of stopped processes that nobody wakes."""
 SNIPED = 0.5
@@ -76,6 +80,8 @@ class Faults:
         faults: dict[Callable[[], Awaitable[str] | str], int] = {
             self._kill_client: 2,
             self._stop_client: 2,
+            self._kill_sleeper: 2,
+            self._kill_one_that_wakes: 3,
             self._refuse_some: 3,
             self._stall_one: 1,
             self._cut_one: 1,
@@ -137,6 +143,36 @@ class Faults:
     def _kill_client(self) -> str:
         victims = [*self._stage.clients(), *self._stage.starting()]
         return "clients killed" if self._signal(signal.SIGKILL, victims) else ""
+
+    def _sleepers(self) -> list[psutil.Process]:
+        """Clients that are stopped: asleep, most of them."""
+        found = []
+        for process in self._stage.clients():
+            with contextlib.suppress(*LOST):
+                if process.status() == psutil.STATUS_STOPPED:
+                    found.append(process)
+        return found
+
+    def _kill_sleeper(self) -> str:
+        for victim in self._sleepers()[:1]:
+            with contextlib.suppress(*LOST):
+                victim.kill()
+                return "sleeping clients killed"
+        return ""
+
+    async def _kill_one_that_wakes(self) -> str:
+        """At the earliest when it has been continued, at the latest when it works on its prompt."""
+        sleepers = self._sleepers()
+        with anyio.move_on_after(AWAITED):
+            while sleepers:
+                for victim in sleepers:
+                    with contextlib.suppress(*LOST):
+                        if victim.is_running() and victim.status() != psutil.STATUS_STOPPED:
+                            await anyio.sleep(self._dice.uniform(*WAKES_FOR))
+                            victim.kill()
+                            return "waking clients killed"
+                await anyio.sleep(0.005)
+        return ""
 
     def _stop_client(self) -> str:
         if (victim := self._signal(signal.SIGSTOP, self._stage.clients())) is None:
