@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from supervisor.api.types import FailureKind
+from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

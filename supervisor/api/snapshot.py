@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from supervisor.api.caches import CacheStatistics
 from supervisor.api.types import (
@@ -21,6 +21,7 @@ from supervisor.api.types import (
     Usage,
     WhyWaiting,
 )
+from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ Everything here is a value. Nothing here imports another module of the package b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 from supervisor import bounds
+from supervisor.quick_dataclass import dataclass
 
 
 class SessionKey(NamedTuple):

@@ -6,8 +6,9 @@ one of the three is missing here, or here and not there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from supervisor.quick_dataclass import dataclass
 
 
 class Subject(StrEnum):

@@ -9,7 +9,7 @@ import logging
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from supervisor.files.private import host_umask
 from supervisor.permissions.server_tools import is_of_server, read_server_tools, spelled
 from supervisor.process.connection import Connector
 from supervisor.process.executable import UMASK, wrap_cli, wrap_tools
+from supervisor.quick_dataclass import dataclass
 from supervisor.tools.client_tools import ClientTools
 from supervisor.tools.registry import Tools
 

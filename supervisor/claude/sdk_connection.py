@@ -49,6 +49,7 @@ from supervisor.process.guard import KEEP, SUPERVISOR
 from supervisor.process.process_tree import LOST, MARK, Measure, ProcessTable, Tree, find_descendant, find_top
 from supervisor.process.reports import ClientEvent
 from supervisor.process.suspension import Suspension
+from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import clean, one_line
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ PLANNING_FIGURE = 256 * 1024**2
 up to five turns): this is just above them. The 1 GiB of S2.29 would leave three quarters of a host unused."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """What all clients of a host share."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +44,7 @@ from supervisor.config.toml_file import TomlFile, find_toml, read_toml, working_
 from supervisor.config.validation import Location, describe, nearest, section, told
 from supervisor.files.paths import expand_home
 from supervisor.files.private import claim, make_private_dir
+from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import show_name
 
 

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import psutil
 
@@ -23,6 +22,7 @@ from supervisor.files.session_files import CliStore
 from supervisor.journal import examine_journal
 from supervisor.process.executable import find_bundled_cli
 from supervisor.process.host_memory import HostMemory, look_at_host
+from supervisor.quick_dataclass import dataclass
 from supervisor.text.urls import bare_url
 
 PER_CLIENT = 250_000_000

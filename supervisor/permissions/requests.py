@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from supervisor.api.types import Answer, QuestionOutcome
+from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from supervisor.quick_dataclass import dataclass
 
 PREFIX = "mcp__"
 

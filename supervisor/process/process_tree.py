@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -20,6 +19,7 @@ import anyio.to_thread
 import psutil
 
 from supervisor.process import adopted, guard
+from supervisor.quick_dataclass import dataclass
 
 MARK = guard.MARK
 """The environment variable that every process of a client's tree inherits."""

@@ -6,10 +6,11 @@ journal or a screen cannot take.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from supervisor import bounds
 from supervisor.api.types import Usage
+from supervisor.quick_dataclass import dataclass
 
 MOST_NAME = 1_000
 """Characters of a tool's name, an id, or a reason."""

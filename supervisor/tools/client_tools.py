@@ -6,12 +6,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor.api.tools import RunContext
 from supervisor.late_imports import import_late
+from supervisor.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from mcp import types

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 import anyio
@@ -24,6 +24,7 @@ from supervisor.config.client_variables import is_for_tools
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.process import guard
 from supervisor.process.process_tree import LOST, MARK, Tree
+from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import clean, one_line
 
 MOST_LINE = 16 * 1024 * 1024
