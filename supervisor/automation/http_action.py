@@ -54,7 +54,7 @@ class Sender:
         own, wrong_headers = self.resolve(action.headers, attempt.folder)
         for name, why in (*wrong.items(), *((f"headers.{name}", why) for name, why in wrong_headers.items())):
             raise ActionFailed(f"{name} {why}")
-        httpx = await import_late("httpx")
+        httpx = (await import_late("supervisor.http_client")).httpx
         if self._client is None:
             self._client = httpx.AsyncClient(follow_redirects=False)
         sent = {

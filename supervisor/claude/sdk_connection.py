@@ -156,6 +156,7 @@ class SdkConnection:
 
     async def connect(self) -> None:
         # 0.8 s of imports: in a thread, so that the screen paints on.
+        await import_late("supervisor.http_client")  # mcp would import all of httpx
         sdk = await import_late("claude_agent_sdk")
         translate = await import_late("supervisor.claude.messages")
         self._translator = translate.Translator(self._launch.workspace)

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import httpx
-
 from supervisor.api.checks import MAX_NAME
 from supervisor.api.codec import storable, unpack_error
 from supervisor.api.errors import BullpenError, NotAccepting, Refused, UnknownTarget, one_sentence
 from supervisor.api.types import SessionKey
 from supervisor.files.socket_path import short_path
+from supervisor.http_client import httpx
 from supervisor.remote.server_events import ServerEvent, read_events
 
 CONNECT_SECONDS = 5.0

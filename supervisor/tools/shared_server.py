@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import anyio
-import httpx
 from mcp import ClientSession, McpError, types
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from supervisor.api.shared_servers import BreakerState, SharedState
 from supervisor.config.durations import spell_duration
 from supervisor.config.shared_servers import SharedSpec
+from supervisor.http_client import httpx
 from supervisor.text.cleaning import clean, one_line
 from supervisor.tools.breaker import Breaker
 from supervisor.tools.cache import Cache, Key
