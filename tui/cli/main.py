@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tui.cli import acp, asking, checking, hooks, house, looking, tokens, verbs
-from tui.cli.completion import scripts
+from tui.cli import house
 from tui.cli.errors import only
 from tui.cli.examples import add_examples, show_examples
 from tui.cli.exit_codes import FAILED, INTERNAL_ERROR, READER_GONE, REFUSED
@@ -27,11 +26,13 @@ from tui.cli.options import (
     settings_of,
 )
 from tui.cli.output import OutputFailed, ReaderGone, flush, give_up, open_streams, say, tell
+from tui.cli.rooms import RoomsGroup
 from tui.cli.signals import SIGNALS
 from tui.cli.threads import leave
 
 app = typer.Typer(
     name="bullpen",
+    cls=RoomsGroup,
     no_args_is_help=False,
     add_completion=False,
     rich_markup_mode=None,
@@ -141,9 +142,6 @@ def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in
     raise typer.Exit(run(work))
 
 
-for _room in (asking, checking, looking, verbs, hooks, acp, tokens, scripts):
-    add_examples(_room.app, _room.app.info.name or "")
-    app.add_typer(_room.app)
 add_examples(app)
 
 

@@ -1,0 +1,74 @@
+"""Which module each command is in: one is imported when it is asked for, and all of them only to be listed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from tui.cli.examples import add_examples
+
+ROOMS = {
+    "asking": ("ask", "route", "chat"),
+    "checking": ("check", "doctor", "forget"),
+    "looking": (
+        "status", "sessions", "clients", "queue", "questions", "turn", "logs", "events", "contexts", "audit",
+        "budgets", "schedules", "servers", "providers", "limits",
+    ),
+    "verbs": (
+        "answer", "drain", "pause", "resume", "scale", "set", "kill", "close", "interrupt", "hibernate", "warm",
+        "stop", "compact", "clear", "replay", "drop", "withdraw", "cleanup",
+    ),
+    "hooks": ("hooks",),
+    "acp": ("acp",),
+    "tokens": ("token",),
+    "completion.scripts": ("completion",),
+}  # fmt: skip
+"""Module of this package → its commands, in the order of `--help`."""
+
+_ROOM_OF = {name: room for room, names in ROOMS.items() for name in names}
+
+
+def read_room(room: str) -> dict[str, Any]:
+    """Its commands by their names, as Typer makes them of its `app`."""
+    app: typer.Typer = importlib.import_module(f"tui.cli.{room}").app
+    group = str(app.info.name or "")
+    add_examples(app, group)
+    made = typer.main.get_group(app)
+    return {group: made} if group else dict(made.commands)
+
+
+class _Commands(MutableMapping[str, Any]):
+    """Those of the program itself, and those of each room once they are wanted."""
+
+    def __init__(self, own: MutableMapping[str, Any]) -> None:
+        self._known = dict(own)
+        self._own = tuple(own)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known and name in _ROOM_OF:
+            self._known |= read_room(_ROOM_OF[name])
+        return self._known[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._known[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._own, *_ROOM_OF))
+
+    def __len__(self) -> int:
+        return len(self._own) + len(_ROOM_OF)
+
+
+class RoomsGroup(TyperGroup):
+    """The program's commands."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = _Commands(self.commands)
