@@ -53,7 +53,7 @@ Whole = Annotated[_Number | None, BeforeValidator(parse_whole, json_schema_input
 class Ceilings(BaseModel):
     """What may be spent between two midnights, local time."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     cost_per_day: Amount = Field(default=None, description="Dollars, by list prices. Default: `none`.")
     tokens_per_day: Whole = Field(
@@ -79,12 +79,13 @@ class TemplateBudget(Ceilings):
 class BudgetSettings(BaseModel):
     """For whom. Each user, session, instance and provider has the whole of its ceiling."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    house: Ceilings = Field(default_factory=Ceilings, description="All agents together.")
-    user: Ceilings = Field(default_factory=Ceilings, description="Each user, with all agents.")
-    session: Ceilings = Field(default_factory=Ceilings, description="Each session.")
+    house: Ceilings = Field(default_factory=Ceilings.model_construct, description="All agents together.")
+    user: Ceilings = Field(default_factory=Ceilings.model_construct, description="Each user, with all agents.")
+    session: Ceilings = Field(default_factory=Ceilings.model_construct, description="Each session.")
     instance: Ceilings = Field(
-        default_factory=Ceilings, description="Each instance. What its template says (`budget`) is stronger."
+        default_factory=Ceilings.model_construct,
+        description="Each instance. What its template says (`budget`) is stronger.",
     )
-    provider: Ceilings = Field(default_factory=Ceilings, description="Each provider.")
+    provider: Ceilings = Field(default_factory=Ceilings.model_construct, description="Each provider.")

@@ -32,7 +32,7 @@ def parse_address(text: str) -> Address:
 class GatewaySettings(BaseModel):
     """The network's side of the door. Its socket in the state directory is always open."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     listen: str = Field(
         default="", description="HOST:PORT to listen at besides the socket, such as `127.0.0.1:8420`. Default: nowhere."

@@ -31,6 +31,7 @@ class Keys(BaseModel):
         extra="forbid",
         frozen=True,
         field_title_generator=lambda name, _: to_camel(name),
+        defer_build=True,  # built with what holds them, and else when they are first validated
     )
 
 
@@ -97,11 +98,15 @@ class QueueLimits(Keys):
 class Limits(Keys):
     """How much and how long: the keys of a template that a host may change for its own."""
 
-    concurrency: Concurrency = Field(default_factory=Concurrency, description="How much runs at the same time.")
-    pool: PoolLimits = Field(default_factory=PoolLimits, description="The clients behind the instance.")
-    queue: QueueLimits = Field(default_factory=QueueLimits, description="What may wait, and for how long.")
+    concurrency: Concurrency = Field(
+        default_factory=Concurrency.model_construct, description="How much runs at the same time."
+    )
+    pool: PoolLimits = Field(default_factory=PoolLimits.model_construct, description="The clients behind the instance.")
+    queue: QueueLimits = Field(
+        default_factory=QueueLimits.model_construct, description="What may wait, and for how long."
+    )
     budget: TemplateBudget = Field(
-        default_factory=TemplateBudget, description="What all its turns together may cost in a day."
+        default_factory=TemplateBudget.model_construct, description="What all its turns together may cost in a day."
     )
     question_ttl: PositiveSeconds = Field(
         default=3600, description="How long an agent's question waits for an answer before it expires."

@@ -99,7 +99,7 @@ Reference = Annotated[str, BeforeValidator(_reference)]
 class ProviderSettings(BaseModel):
     """Any endpoint that speaks Anthropic's API, Bedrock, Vertex, a gateway."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     base_url: Annotated[str, BeforeValidator(_address)] = Field(
         default="", description="Where its API is. Default: Anthropic's."
@@ -138,7 +138,7 @@ class Provider(NamedTuple):
     """One that clients can be started for: its references have been followed."""
 
     name: str
-    settings: ProviderSettings = ProviderSettings()
+    settings: ProviderSettings = ProviderSettings.model_construct()
     environment: Mapping[str, str] = {}
     """Its secrets are in there: never shown, logged or compared but by digest."""
     mistake: str = ""

@@ -15,7 +15,7 @@ from supervisor.routing.router import Router
 class RoutingSettings(BaseModel):
     """What is sent to an agent by what it says."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     default: str = Field(
         default="",

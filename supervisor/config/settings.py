@@ -151,16 +151,17 @@ class Settings(BaseModel):
         default=False, description="Run against the embedded endpoint with scripted replies: no key, no network."
     )
     gateway: GatewaySettings = Field(
-        default_factory=GatewaySettings, description="Where the door listens besides its socket, and for whom."
+        default_factory=GatewaySettings.model_construct,
+        description="Where the door listens besides its socket, and for whom.",
     )
     budgets: BudgetSettings = Field(
-        default_factory=BudgetSettings, description="What may be spent in a day, and for whom."
+        default_factory=BudgetSettings.model_construct, description="What may be spent in a day, and for whom."
     )
     providers: dict[str, ProviderSettings] = Field(
         default_factory=dict, description="Endpoints that clients may talk to, by names of your choice."
     )
     routing: RoutingSettings = Field(
-        default_factory=RoutingSettings, description="Where prompts go that name no agent."
+        default_factory=RoutingSettings.model_construct, description="Where prompts go that name no agent."
     )
     hooks: tuple[HookSettings, ...] = Field(
         default=(), max_length=MOST_HOOKS, description="What is done when something happens."
@@ -258,7 +259,8 @@ def apply_overrides(template: Template, settings: Settings) -> Template:
         if name in settings._pool_sizes:
             sessions = _pool_size(*settings._pool_sizes[name])
             result = _change(result, Overrides(concurrency=Concurrency(max_sessions=sessions)))
-        result = _change(result, settings.instances.get(name, Overrides()))
+        if name in settings.instances:
+            result = _change(result, settings.instances[name])
     if found := contradictions(result):
         raise ConfigurationError(
             [f"{show_name(template.name)}, with this host's settings: {key} {sentence}" for key, sentence in found]

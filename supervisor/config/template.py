@@ -92,7 +92,7 @@ class FrontMatter(Limits):
         default=None, description="Rounds of tool calls in one turn before it is stopped. Default: no limit."
     )
     doom_loop: DoomLoopKey = Field(
-        default=DoomLoop(),
+        default=DoomLoop.model_construct(),
         description=f"How often an agent may repeat itself before its turn is stopped: a number, `none`, or a mapping "
         f"with `count` and `exempt`. Default: {COUNT}.",
     )

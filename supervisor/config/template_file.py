@@ -122,8 +122,10 @@ class _Reader:
             (self._document.line_of(tuple(key.split("."))), f"{key} {sentence}")
             for key, sentence in contradictions(front)
         ]
-        written = {name: getattr(front, name) for name in front.model_fields_set}
-        template = Template(**written, system_prompt=self._document.body, path=self._file.path)
+        template = Template.model_construct(
+            {*front.model_fields_set, "system_prompt", "path"},
+            **{**dict(front), "system_prompt": self._document.body, "path": self._file.path},
+        )
         self._notes += [(self._document.line_of(way), sentence) for way, sentence in find_notes(template, data)]
         return self._done(template)
 
