@@ -191,6 +191,7 @@ class BullpenApp(App[int]):
             return
         self._limits.want(None)
         dashboard = DashboardScreen(self.bridge, self.operations, self._clock, self._remembered)
+        dashboard.fit_to(self.size)
         self.push_screen(dashboard)
         dashboard.call_after_refresh(self.painted.set)
         if self._mistake:

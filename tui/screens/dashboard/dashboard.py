@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -55,11 +57,25 @@ class DashboardScreen(LookingScreen):
         Binding("i", "empty_inbox", show=False),
     ]
 
+    _was_in_front = False
+
     @cached_property
     def _glimpses(self) -> Newest[SessionKey, Glimpse]:
         return Newest(self, self.operations.glimpse, self._show_glimpse)
 
     # Layout
+
+    def fit_to(self, size: Size) -> None:
+        """Before it is mounted: its styles would be worked out again as soon as it learns of its size."""
+        widths, heights = self.HORIZONTAL_BREAKPOINTS or [], self.VERTICAL_BREAKPOINTS or []
+        for length, steps in ((size.width, widths), (size.height, heights)):
+            self.add_class(max(step for step in steps if step[0] <= length)[1], update=False)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.ScreenResume) and not self._was_in_front:
+            self._was_in_front = True
+            event.refresh_styles = False  # each widget has got its own as it was mounted
+        await super().on_event(event)
 
     def compose(self) -> ComposeResult:
         yield StatusHeader(id="header")
