@@ -151,18 +151,18 @@ if TYPE_CHECKING:
     from supervisor.api.types import WhyWaiting as WhyWaiting
     from supervisor.api.types import outcome_word as outcome_word
     from supervisor.claude.credentials import find_credentials as find_credentials
+    from supervisor.config.agent_choice import choose_agent as choose_agent
     from supervisor.config.gateway import Address as Address
     from supervisor.config.gateway import parse_address as parse_address
+    from supervisor.config.loading import Loaded as Loaded
+    from supervisor.config.loading import load_for as load_for
+    from supervisor.config.loading import templates_for as templates_for
     from supervisor.config.restrictions import describe_walls as describe_walls
     from supervisor.config.restrictions import missing_skills as missing_skills
-    from supervisor.config.routing import choose_agent as choose_agent
-    from supervisor.config.settings import Loaded as Loaded
     from supervisor.config.settings import Settings as Settings
-    from supervisor.config.settings import load_for as load_for
     from supervisor.config.settings import load_settings as load_settings
-    from supervisor.config.settings import templates_for as templates_for
+    from supervisor.config.template_folder import shipped_templates as shipped_templates
     from supervisor.config.templates import Template as Template
-    from supervisor.config.templates import shipped_templates as shipped_templates
     from supervisor.conversation import Conversation as Conversation
     from supervisor.engine.doctor import Finding as Finding
     from supervisor.engine.doctor import examine as examine

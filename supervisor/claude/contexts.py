@@ -13,8 +13,8 @@ import anyio.to_thread
 from supervisor.api.caches import CacheStatistics, ContextRow, Contexts
 from supervisor.claude.options import CompiledOptions
 from supervisor.clock import Clock
+from supervisor.config.agent_choice import describe_for_routing
 from supervisor.config.hooks import project_of
-from supervisor.config.routing import describe_for_routing
 from supervisor.config.template import Template
 from supervisor.quick_dataclass import dataclass
 from supervisor.routing.index import Described

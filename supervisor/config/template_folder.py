@@ -140,3 +140,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 def _show(path: Path, top: Path) -> str:
     return show_name(path.relative_to(top).as_posix())
+
+
+def shipped_templates() -> Path:
+    """The folder of templates that came with the program: inside the installed package, or beside its sources."""
+    inside = Path(__file__).parent / "shipped"
+    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "templates"

@@ -10,7 +10,7 @@ from typing import Any
 from supervisor.api.errors import ConfigurationError
 from supervisor.config.template import FrontMatter, Template
 from supervisor.config.template_file import Reading, read_template
-from supervisor.config.template_folder import Found, TemplateFile, find_template_files
+from supervisor.config.template_folder import Found, TemplateFile, find_template_files, shipped_templates
 from supervisor.config.template_notes import WITHOUT_EFFECT
 from supervisor.text.cleaning import show_name
 
@@ -96,12 +96,6 @@ def without_effect(path: Path) -> list[str]:
     """A line for every key of Claude Code in the file that is accepted and changes nothing here."""
     reading = read_template(TemplateFile(path, show_name(path.name)))
     return [line for line in reading.note_lines() if line.split(": ", 1)[1].partition(" ")[0] in WITHOUT_EFFECT]
-
-
-def shipped_templates() -> Path:
-    """The folder of templates that came with the program: inside the installed package, or beside its sources."""
-    inside = Path(__file__).parent / "shipped"
-    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "templates"
 
 
 def template_schema() -> dict[str, Any]:

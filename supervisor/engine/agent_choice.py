@@ -8,7 +8,7 @@ from dataclasses import replace
 from supervisor.api.addressing import EMPLOYEE_USER
 from supervisor.api.types import AUTO, Prompt, Route
 from supervisor.claude.contexts import source_of
-from supervisor.config.routing import describe_for_routing
+from supervisor.config.agent_choice import describe_for_routing
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.routing.index import Described, RoutingIndex

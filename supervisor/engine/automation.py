@@ -27,7 +27,7 @@ from supervisor.api.types import Archetype, Prompt, Question
 from supervisor.automation.automation import Automation
 from supervisor.automation.ports import AnswerLinks, RunBook, Surroundings
 from supervisor.config.client_variables import resolve
-from supervisor.config.settings import hooks_for
+from supervisor.config.loading import hooks_for
 from supervisor.engine.threshold import Threshold
 from supervisor.engine.turn_registry import TurnRegistry
 from supervisor.instance.instance import Instance

@@ -15,7 +15,8 @@ import psutil
 from supervisor.api.errors import BullpenError, ConfigurationError
 from supervisor.claude.credentials import find_credentials
 from supervisor.clock import Clock
-from supervisor.config.settings import Settings, load_for, providers_of
+from supervisor.config.loading import load_for
+from supervisor.config.settings import Settings, providers_of
 from supervisor.files.disk_use import measure_disk
 from supervisor.files.private import claim, explain_os_error, is_replaceable
 from supervisor.files.session_files import CliStore

@@ -20,7 +20,8 @@ from supervisor.api import events as past
 from supervisor.api.errors import ConfigurationError, one_sentence
 from supervisor.api.types import InstanceState
 from supervisor.config.live_limits import keep_adjustments
-from supervisor.config.settings import Settings, as_they_run, unknown_instances
+from supervisor.config.loading import as_they_run, unknown_instances
+from supervisor.config.settings import Settings
 from supervisor.config.template import Template
 from supervisor.config.template_file import Reading, read_template
 from supervisor.config.template_folder import Found, TemplateFile, find_template_files

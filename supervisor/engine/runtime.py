@@ -25,7 +25,8 @@ from supervisor.claude.contexts import ContextStore
 from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.start_files import FOLDER, clear_start_files
 from supervisor.clock import Clock
-from supervisor.config.settings import Settings, hooks_for, providers_of, schedules_for
+from supervisor.config.loading import hooks_for, schedules_for
+from supervisor.config.settings import Settings, providers_of
 from supervisor.config.templates import Template
 from supervisor.engine.agent_choice import AgentChoice
 from supervisor.engine.automation import AutomationTask, compose

@@ -14,7 +14,8 @@ import anyio.to_thread
 
 from supervisor.api.types import Prompt
 from supervisor.claude.options import PEER_TOOLS, SELF_STARTING_TOOLS
-from supervisor.config.settings import Settings, load_for
+from supervisor.config.loading import load_for
+from supervisor.config.settings import Settings
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.executable import find_bundled_cli
 from supervisor.rehearsal import Rehearsal, Request

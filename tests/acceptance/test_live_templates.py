@@ -10,7 +10,8 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.types import Done, Prompt, SessionKey
-from supervisor.config.settings import Settings, load_for
+from supervisor.config.loading import load_for
+from supervisor.config.settings import Settings
 from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription
 from supervisor.rehearsal import Rehearsal

@@ -24,7 +24,8 @@ from supervisor.api import events as past
 from supervisor.api.errors import AcceptanceUnknown, BullpenError, Refused
 from supervisor.api.types import Allow, InstanceState, Outcome, Prompt, SessionKey, outcome_word
 from supervisor.claude import options
-from supervisor.config.settings import Settings, load_for
+from supervisor.config.loading import load_for
+from supervisor.config.settings import Settings
 from supervisor.engine.supervisor import Supervisor
 from supervisor.sessions.turn import Turn
 from tests.chaos.template_file import read_version

@@ -14,7 +14,8 @@ from supervisor.api import events as past
 from supervisor.api.errors import NotAccepting, Refused, UnknownAgent
 from supervisor.api.snapshot import InstanceRow
 from supervisor.api.types import Done, InstanceState, Prompt, SessionKey
-from supervisor.config.settings import Settings, load_for
+from supervisor.config.loading import load_for
+from supervisor.config.settings import Settings
 from supervisor.config.template import Template
 from supervisor.config.template_file import Reading
 from supervisor.config.template_folder import TemplateFile

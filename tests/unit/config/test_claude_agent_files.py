@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from supervisor.api.errors import ConfigurationError
+from supervisor.config.loading import load_for
 from supervisor.config.restrictions import missing_skills
-from supervisor.config.settings import Settings, load_for, load_settings
+from supervisor.config.settings import Settings, load_settings
 from supervisor.config.template import Template
 from supervisor.config.template_file import Reading, read_template
 from supervisor.config.template_folder import TemplateFile

@@ -24,7 +24,8 @@ from supervisor.config.live_limits import (
     describe_host_limits,
     describe_limits,
 )
-from supervisor.config.settings import Settings, apply_overrides, load_settings
+from supervisor.config.loading import apply_overrides
+from supervisor.config.settings import Settings, load_settings
 from supervisor.config.template import Template
 from supervisor.config.templates import load_template
 

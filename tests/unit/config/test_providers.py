@@ -8,8 +8,9 @@ import pytest
 
 from supervisor.api.errors import ConfigurationError, InvalidPrompt
 from supervisor.claude.options import CompiledOptions, compile_options, serve
+from supervisor.config.loading import load_for
 from supervisor.config.providers import HOST, Providers, ProviderSettings, read_provider
-from supervisor.config.settings import Settings, load_for, load_settings
+from supervisor.config.settings import Settings, load_settings
 from supervisor.config.templates import Template
 
 SECRET = "sk-ant-api03-do-not-tell"

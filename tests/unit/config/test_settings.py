@@ -12,7 +12,8 @@ from supervisor.api.types import Archetype
 from supervisor.config.byte_sizes import host_memory, parse_budget, parse_memory
 from supervisor.config.environment import INSTANCE_KEYS
 from supervisor.config.limits import Concurrency, PoolLimits, QueueLimits
-from supervisor.config.settings import Settings, apply_overrides, load_settings, templates_for, unknown_instances
+from supervisor.config.loading import apply_overrides, templates_for, unknown_instances
+from supervisor.config.settings import Settings, load_settings
 from supervisor.config.template import Template
 from supervisor.config.templates import shipped_templates
 

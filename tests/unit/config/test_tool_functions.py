@@ -9,7 +9,8 @@ import pytest
 
 from supervisor.api.errors import ConfigurationError
 from supervisor.api.tools import RunContext, tool
-from supervisor.config.settings import Settings, load_for, templates_for
+from supervisor.config.loading import load_for, templates_for
+from supervisor.config.settings import Settings
 from supervisor.config.template_file import read_template
 from supervisor.config.template_folder import TemplateFile, find_template_files
 from supervisor.config.template_sources import find_sources

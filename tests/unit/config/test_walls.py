@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from supervisor.api.errors import ConfigurationError
 from supervisor.claude.options import compile_options
+from supervisor.config.loading import templates_for
 from supervisor.config.restrictions import SANDBOX_PROGRAMS, client_settings, describe_walls
-from supervisor.config.settings import Settings, templates_for
+from supervisor.config.settings import Settings
 from supervisor.config.skills import find_skills, gather_skills, skill_folders
 from supervisor.config.template import Template, is_confined
 from supervisor.config.templates import load_template

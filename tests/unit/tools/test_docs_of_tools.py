@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 from supervisor.api.tools import RunContext
+from supervisor.config.loading import load_for
 from supervisor.config.restrictions import describe_walls
-from supervisor.config.settings import Settings, load_for
+from supervisor.config.settings import Settings
 from supervisor.config.tool_functions import read_functions
 
 TEXT = (Path(__file__).parents[3] / "docs/tools.md").read_text("utf-8")

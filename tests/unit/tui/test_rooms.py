@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -36,3 +37,18 @@ def test_one_command_imports_no_module_of_others() -> None:
     assert "'tui.cli.looking'" in done.stderr
     for room in set(ROOMS) - {"looking"}:
         assert f"'tui.cli.{room}'" not in done.stderr
+
+
+def test_a_command_that_asks_a_running_bullpen_imports_nothing_of_templates_and_of_screens(tmp_path: Path) -> None:
+    """Each module costs every such command: a shell's prompt and a script call them often."""
+    code = "import sys; from tui.__main__ import main; from tui.cli import threads"
+    stub = "threads.leave = lambda *_, **__: print(*sys.modules, file=sys.stderr)"
+    command = f"sys.argv[1:] = ['status', '--state', {str(tmp_path)!r}]; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; {stub}; {command}"], capture_output=True, text=True, timeout=60
+    )
+    imported = done.stderr.split()
+    assert "supervisor.remote.engine" in imported
+    later = {"supervisor.config.template", "supervisor.routing", "supervisor.engine", "yaml"}
+    later |= {"textual", "rich", "pygments", "click", "httpx._main", "claude_agent_sdk", "mcp", "fastapi", "uvicorn"}
+    assert later.isdisjoint(imported)

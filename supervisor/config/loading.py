@@ -1,0 +1,196 @@
+"""The templates of a host as its settings have them run, with what is wrong with any of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from supervisor.api.automation import Hook, Schedule
+from supervisor.api.errors import ConfigurationError, one_sentence
+from supervisor.api.types import Archetype
+from supervisor.config.automation import make_hooks, make_schedules, unknown_targets
+from supervisor.config.contradictions import contradictions
+from supervisor.config.limits import Concurrency, QueueLimits
+from supervisor.config.providers import HOST
+from supervisor.config.restrictions import find_mistakes
+from supervisor.config.settings import Overrides, Settings, providers_of
+from supervisor.config.template import Template
+from supervisor.config.template_file import Reading
+from supervisor.config.templates import read_templates
+from supervisor.config.validation import describe, nearest, section
+from supervisor.quick_dataclass import dataclass
+from supervisor.text.cleaning import show_name
+
+
+def apply_overrides(template: Template, settings: Settings) -> Template:
+    """The template as this host runs it. Raises `ConfigurationError` when what results contradicts itself.
+
+    An instance's own value is stronger than the host-wide `max_wait`. That one leaves employees alone: their tickets
+    wait as long as their colleague needs.
+    """
+    result = template
+    if "max_wait" in settings.model_fields_set and template.archetype is not Archetype.EMPLOYEE:
+        result = _change(result, Overrides(queue=QueueLimits(max_wait=settings.max_wait)))
+    # A file names the instance, a variable only its slug; the variable is the stronger one.
+    for name in dict.fromkeys((template.name, template.slug)):
+        if name in settings._pool_sizes:
+            sessions = _pool_size(*settings._pool_sizes[name])
+            result = _change(result, Overrides(concurrency=Concurrency(max_sessions=sessions)))
+        if name in settings.instances:
+            result = _change(result, settings.instances[name])
+    if found := contradictions(result):
+        raise ConfigurationError(
+            [f"{show_name(template.name)}, with this host's settings: {key} {sentence}" for key, sentence in found]
+        )
+    return result
+
+
+def _change(template: Template, changes: Overrides) -> Template:
+    return template.model_copy(
+        update={
+            **{name: value for name, value in _set_in(changes).items() if section(Overrides, name) is None},
+            "concurrency": template.concurrency.model_copy(update=_set_in(changes.concurrency)),
+            "pool": template.pool.model_copy(update=_set_in(changes.pool)),
+            "queue": template.queue.model_copy(update=_set_in(changes.queue)),
+            "budget": template.budget.model_copy(update=_set_in(changes.budget)),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the folder of templates gives this host."""
+
+    templates: tuple[Template, ...]
+    """As this host runs them."""
+    left_out: tuple[str, ...] = ()
+    """A line for every mistake in the files that do not run."""
+    notes: tuple[str, ...] = ()
+    """A line for what is accepted and has no effect, or another one than might be thought."""
+    files_left_out: int = 0
+
+
+def hooks_for(settings: Settings, templates: Iterable[Template]) -> tuple[Hook, ...]:
+    """Of the host, and then those of each template."""
+    of_templates = (
+        hook
+        for one in templates
+        for hook in make_hooks(one.own_hooks, instance=one.name, folder=one.path.absolute().parent)
+    )
+    return (*make_hooks(settings.hooks, folder=settings._folder), *of_templates)
+
+
+def schedules_for(settings: Settings) -> tuple[Schedule, ...]:
+    return make_schedules(settings.schedules, folder=settings._folder)
+
+
+def load_for(settings: Settings) -> Loaded:
+    """Every template that can run here; what is wrong with the others is told.
+
+    Raises `ConfigurationError` with a line for every mistake when none can run, or when the settings change an instance
+    that no file describes.
+    """
+    readings = as_they_run(read_templates(settings.templates_dir), settings)
+    good = tuple(reading.template for reading in readings if reading.template is not None and not reading.mistakes)
+    wrong = [reading for reading in readings if reading.mistakes]
+    left_out = [line for reading in wrong for line in reading.mistake_lines()]
+    found = [one.template for one in readings if one.template is not None]
+    doing: list[Hook | Schedule] = [*hooks_for(settings, found), *schedules_for(settings)]
+    strangers = [*unknown_instances(settings, found), *unknown_targets(doing, {one.name: one for one in found})]
+    # The instance may be that of a file which cannot be read.
+    is_explained = any(not reading.is_named for reading in wrong)
+    if not good or (strangers and not is_explained):
+        raise ConfigurationError([*strangers, *left_out])
+    notes = [line for reading in readings for line in reading.note_lines() if not _is_readme(reading)]
+    notes += [f"providers.{one.name} cannot be used: {one.mistake}" for one in providers_of(settings) if one.mistake]
+    told = tuple(map(one_sentence, (*strangers, *left_out)))
+    return Loaded(good, told, tuple(map(one_sentence, notes)), len(wrong))
+
+
+def templates_for(settings: Settings) -> tuple[Template, ...]:
+    """Every template of the settings' folder as this host runs it.
+
+    Raises `ConfigurationError` with a line for every mistake: in the files, in what the settings make of them, and for
+    every instance that settings change and no template describes.
+    """
+    loaded = load_for(settings)
+    if loaded.left_out:
+        raise ConfigurationError(list(loaded.left_out))
+    return loaded.templates
+
+
+def as_they_run(readings: Iterable[Reading], settings: Settings) -> list[Reading]:
+    """With the host's changes, and with what they ask of this host in vain."""
+    return [_as_it_runs(reading, settings) for reading in readings]
+
+
+def _as_it_runs(reading: Reading, settings: Settings) -> Reading:
+    """With the host's changes, and with what the template asks of this host in vain."""
+    if (written := reading.template) is None:
+        return reading
+    reading = reading.with_mistakes(find_mistakes(written, os.environ))
+    if sentence := _mistake_in_provider(written, settings):
+        reading = reading.with_mistakes([(("provider",), f"provider {sentence}")])
+    try:
+        return replace(reading, template=apply_overrides(written, settings))
+    except ConfigurationError as error:
+        # What contradicts itself without the host's settings has been told with the file's own mistakes.
+        is_told = bool(contradictions(written))
+        return reading if is_told else reading.with_sentences(error.mistakes)
+
+
+def _mistake_in_provider(template: Template, settings: Settings) -> str:
+    """Why its provider or model cannot be used here, as the rest of a sentence; empty when they can."""
+    if template.provider is None and HOST not in settings.providers:
+        return ""
+    names = providers_of(settings)
+    name = template.provider or HOST
+    if name not in names:
+        known = sorted(one.name for one in names)
+        near = nearest(name, dict.fromkeys(known))
+        remedy = f"did you mean {near}?" if near else f"bullpen.toml has {', '.join(known)}"
+        return f"{show_name(name[:60])} is not known; {remedy}"
+    found = names.get(name)
+    if found.mistake:
+        return f"{name} cannot be used: {found.mistake}"
+    if template.model and not found.model(template.model):
+        models = ", ".join(found.settings.models or ())
+        return f"{name} has no model {show_name(template.model)}; there are: {models}"
+    return ""
+
+
+def _is_readme(reading: Reading) -> bool:
+    return reading.template is None and reading.file.path.stem.lower() == "readme"
+
+
+def unknown_instances(settings: Settings, templates: Iterable[Template]) -> list[str]:
+    """A line for every instance that settings name and no template describes."""
+    templates = list(templates)
+    names = {name: template for template in templates for name in (template.name, template.slug)}
+    default, own = settings.routing.default, {template.name: template for template in templates}
+    strangers = [
+        f"routing.default: there is no template {show_name(default)}" + (f"; did you mean {near}?" if near else "")
+        for near in [nearest(default, own)]
+        if default and default not in own
+    ]
+    return strangers + [
+        f"instances.{show_name(name)}: there is no template of that name" + (f"; did you mean {near}?" if near else "")
+        for name in settings.instances
+        if name not in names
+        for near in [nearest(name, names)]
+    ]
+
+
+def _pool_size(variable: str, value: str) -> int:
+    try:
+        return Concurrency.model_validate({"maxSessions": value}).max_sessions
+    except ValidationError as error:
+        raise ConfigurationError([f"{variable}: {describe(error.errors()[0], Concurrency)}"]) from error
+
+
+def _set_in(model: BaseModel) -> dict[str, Any]:
+    return {name: getattr(model, name) for name in model.model_fields_set}
