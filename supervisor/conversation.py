@@ -144,6 +144,10 @@ class Conversation:
             Cursor(len(self), self._open_length, self._voided),
         )
 
+    def is_at(self, cursor: Cursor) -> bool:
+        """Whether that reader has read everything."""
+        return cursor == (len(self), self._open_length, self._voided)
+
     async def next_change(self) -> None:
         """Returns at the next change; read first, and nothing falls in between."""
         if self._changed is None:

@@ -90,6 +90,8 @@ class Purse:
         scope, name = place
         own: Ceilings = getattr(self._host.settings.budgets, scope.value)
         written = self._instances[name].template.budget if scope is Scope.INSTANCE and name in self._instances else None
+        if not own.model_fields_set and (written is None or not written.model_fields_set):
+            return  # in every turn five times twice: mostly nothing is written
         for measure, field in FIELDS.items():
             source, key = own, f"budgets.{scope.value}.{field}"
             if written is not None and field in written.model_fields_set:

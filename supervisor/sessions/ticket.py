@@ -124,7 +124,7 @@ class PromptTicket:
                     raise self._withdrawn
                 return
             # While a part was being taken, there may have been more, or the end.
-            if conversation.read(cursor).cursor == cursor and not self._ended.is_set():
+            if conversation.is_at(cursor) and not self._ended.is_set():
                 await conversation.next_change()
 
 
