@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
+from tui.cli.rooms import ROOMS
 
 pytestmark = pytest.mark.anyio
 
@@ -241,7 +242,9 @@ def test_the_first_frame_waits_for_no_import_of_what_is_not_in_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
-    later = {"uvicorn", "starlette", "claude_agent_sdk", "mcp", "markdown_it", "tui.screens.chat"}
+    later = {"uvicorn", "starlette", "claude_agent_sdk", "mcp", "markdown_it", "tui.screens.chat", "httpx", "fastapi"}
+    later |= {"pygments", "supervisor.remote", "supervisor.gateway"}
+    later |= {f"tui.cli.{room}" for room in ROOMS}
     later |= {f"supervisor.rehearsal.{name}" for name in ("server", "script", "callers", "colleague")}
     imported = done.stdout.split()
     assert "supervisor.rehearsal.endpoint" in imported
