@@ -156,11 +156,13 @@ FENCES = {
     "bodiless": AgentFile("bodiless", "---\nname: bodiless\ndescription: d\ntools: Read\n---"),
 }
 QUICK = {
-    **{key: {**NAMES, **TOOLS, **BRACKETS, **VALUES, **FENCES}[key] for key in ("name-0", "absent", "empty")},
-    **{key: {**BRACKETS, **VALUES, **MODELS, **FENCES}[key] for key in ("brackets", "haiku")},
-    "server_named": SERVERS["server_named"],
+    **{key: TOOLS[key] for key in ("absent", "empty")},
+    "together": file_of(
+        f"description: d\nmodel: haiku\n{_WITH_SERVER}tools: Agent(helper), Read, Bash(git:*), mcp__two",
+        "Report Writer",
+    ),
 }
-"""One of each kind."""
+"""One of each kind: a name, a model, brackets and a server in one file, as each start of a process is a second."""
 
 
 async def find_differences(files: Mapping[str, AgentFile], rehearsal: Rehearsal, folder: Path) -> list[str]:

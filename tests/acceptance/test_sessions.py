@@ -18,17 +18,17 @@ async def test_no_request_of_one_user_ever_contains_anothers_words(open_house: O
     """S2.11, S3.3–5, S2.37–46: read back from the endpoint's record; three users share two clients' places."""
     secrets = {"ana": "marmalade-7", "boris": "quicksand-3", "chen": "saxophone-9"}
     async with open_house(2, spares=1) as house:
-        for round_number in range(3):
+        for round_number in range(2):
             async with anyio.create_task_group() as group:
                 for user, secret in secrets.items():
                     prompt = Prompt("desk", f"[[echo]] I am {user}, {secret}, round {round_number}", user=user)
                     group.start_soon((await house.supervisor.submit(prompt)).outcome)
         for user, secret in secrets.items():
             requests = house.requests_of(f"I am {user}")
-            assert len(requests) == 3
+            assert len(requests) == 2
             assert all(secret in text for text in requests)
             assert all(other not in text for text in requests for other in secrets.values() if other != secret)
-            assert all(f"round {number}" in requests[-1] for number in range(3)), "its own history is whole"
+            assert all(f"round {number}" in requests[-1] for number in range(2)), "its own history is whole"
 
 
 async def test_same_key_in_order_and_a_slow_turn_delays_nobody_else(open_house: Open) -> None:
