@@ -1,4 +1,4 @@
-"""A process whose start is cancelled leaves neither itself nor its pipes behind, whenever that comes (S2.9, R3)."""
+"""A process whose start is cancelled leaves neither itself nor its pipes behind, whenever that comes (R3)."""
 
 from __future__ import annotations
 
