@@ -328,6 +328,19 @@ async def test_ask_asks_the_bullpen_that_runs(
             await until(lambda: not home.supervisor.view.session_row(row.key).turn_id)  # type: ignore[union-attr]
 
 
+async def test_ask_writes_the_whole_turn_as_json(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with house() as home, far(home) as engine:
+        assert await ask.ask_there(HELLO, engine, as_json=True) == 0
+        told = json.loads(capsys.readouterr().out)
+        word, outcome = told["outcome"]
+        assert (told["key"][0], word, outcome["text"]) == ("desk", "done", "You said: hello")
+        world.on_prompt = lambda connection, text: connection.fail(500)
+        assert await ask.ask_there(HELLO, engine, as_json=True) == 1
+        assert json.loads(capsys.readouterr().out)["outcome"][0] == "failed"
+
+
 async def test_the_answer_of_a_call_that_leaves_nothing_behind_is_no_failure(
     house: Open, world: FakeWorld, make_template: MakeTemplate, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -375,6 +388,30 @@ async def test_a_question_of_the_asked_turn_is_left_to_an_operator_without_a_ter
         (question,) = (await engine.snapshot()).questions
         await engine.answer(question.id, Allow())
         await until(lambda: verdicts)
+
+
+async def test_a_choice_is_told_with_its_numbers_and_allow_is_no_answer_to_it(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"questions": [{"question": "Milk?", "options": [{"label": "oat"}, {"label": "cow"}]}]}
+
+    def ask_first(connection: FakeConnection, text: str) -> None:
+        async def put() -> None:
+            await connection.ask(ToolRequest("AskUserQuestion", given))
+            connection.reply("done")
+
+        group.start_soon(put)
+
+    world.on_prompt = ask_first
+    async with house() as home, far(home) as engine, anyio.create_task_group() as group:
+        group.start_soon(ask.ask_there, HELLO, engine)
+        says = Heard(capsys, "err")
+        await until(lambda: says("NUMBER (1 oat, 2 cow)"))
+        (question,) = (await engine.snapshot()).questions
+        with pytest.raises(Refused, match="Milk\\? is a choice: say a number \\(1 oat, 2 cow\\), other words, or deny"):
+            await verbs.answer(engine, question.id, ["allow"])
+        await verbs.answer(engine, question.id, ["2"])
+        await until(lambda: not home.supervisor.view.snapshot().questions)
 
 
 async def test_the_house_is_found_by_its_state_directory(house: Open, tmp_path: Path) -> None:

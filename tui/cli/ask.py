@@ -20,6 +20,7 @@ from supervisor import (
     Cursor,
     Deny,
     Done,
+    Engine,
     Expired,
     Failed,
     Offer,
@@ -40,9 +41,10 @@ from supervisor import (
 from tui.cli.block_text import STARTS_AGAIN
 from tui.cli.exit_codes import DONE, FAILED
 from tui.cli.output import tell, write
-from tui.cli.questions import put
+from tui.cli.questions import how_to_answer, put
 from tui.cli.run import prepare
 from tui.cli.signals import SIGNALS
+from tui.cli.tables import show_json
 from tui.cli.threads import run_apart
 from tui.wording.format import first_line
 
@@ -57,8 +59,9 @@ SILENT_SECONDS = 2.0
 """After which a terminal is told that the answer is waited for."""
 
 
-async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Prompt) -> int:
-    """Streams the answer's text to stdout. Returns the exit code: 0 when the turn was done, 1 otherwise.
+async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Prompt, *, as_json: bool = False) -> int:
+    """Streams the answer's text to stdout, or writes the turn as JSON there when it has ended. Returns the exit code: 0
+    when the turn was done, 1 otherwise.
 
     Raises `Refused` when the prompt is not accepted or cannot be recorded, and `AcceptanceUnknown` when it is not known
     whether it was.
@@ -84,7 +87,7 @@ async def ask_once(templates: Sequence[Template], settings: Settings, prompt: Pr
             async with prepare(wanted or templates, settings, name="ask", keeps_queue=False) as supervisor:
                 running.append(supervisor)
                 async with supervisor:
-                    outcome = await _ask(supervisor, prompt, heard)
+                    outcome = await _ask(supervisor, prompt, heard, as_json=as_json)
     return SIGNALS.exit_code or FAILED if outcome is None else tell_outcome(prompt.agent, outcome)
 
 
@@ -112,7 +115,7 @@ def tell_outcome(agent: str, outcome: Outcome) -> int:
     return FAILED
 
 
-async def ask_there(prompt: Prompt, engine: RemoteEngine) -> int:
+async def ask_there(prompt: Prompt, engine: RemoteEngine, *, as_json: bool = False) -> int:
     """The same in a bullpen that runs already. A turn whose asker is told to end is withdrawn. Raises what `Engine`
     raises."""
     if sys.stderr.isatty():
@@ -125,7 +128,7 @@ async def ask_there(prompt: Prompt, engine: RemoteEngine) -> int:
                 tell_route(route)
             async with anyio.create_task_group() as group:
                 group.start_soon(_answer_own, engine, ticket, heard)
-                await _show_reply(ticket, heard)
+                await _show(ticket, engine, heard, as_json=as_json)
                 outcome = await ticket.outcome()
                 group.cancel_scope.cancel()
     except BaseException:
@@ -151,7 +154,7 @@ def told_if_slow(agent: str) -> Iterator[Callable[[], None]]:
         timer.cancel()
 
 
-async def _ask(supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None]) -> Outcome:
+async def _ask(supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None], *, as_json: bool) -> Outcome:
     async with anyio.create_task_group() as group:
         group.start_soon(_answer_questions, supervisor, heard)
         offers = {row.key: row.offer for row in (await supervisor.snapshot()).sessions if row.offer is not None}
@@ -159,10 +162,18 @@ async def _ask(supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None]
         await ticket.accepted()
         if (offer := offers.get(ticket.key)) is not None:
             tell(f"{describe_offer(offer)}; the dashboard can replay or drop it")
-        await _show_reply(ticket, heard)
+        await _show(ticket, supervisor, heard, as_json=as_json)
         outcome = await ticket.outcome()
         group.cancel_scope.cancel()
     return outcome
+
+
+async def _show(ticket: Ticket, engine: Engine, heard: Callable[[], None], *, as_json: bool) -> None:
+    if as_json:
+        await ticket.outcome()
+        show_json(await engine.turn(ticket.turn_id))
+    else:
+        await _show_reply(ticket, heard)
 
 
 async def _show_reply(ticket: Ticket, heard: Callable[[], None]) -> None:
@@ -220,10 +231,7 @@ async def _answer_own(engine: RemoteEngine, ticket: Ticket, heard: Callable[[], 
                     continue
                 heard()
                 if not is_attended:
-                    tell(
-                        f"{question.tool} ({question.summary}) waits for an operator: "
-                        f"bullpen answer {question.id} allow, or deny"
-                    )
+                    tell(f"{question.tool} ({question.summary}) waits for an operator: {how_to_answer(question)}")
                     continue
                 try:
                     await engine.answer(question.id, await put(question))

@@ -40,6 +40,7 @@ def ask(
     session: SessionOption = "",
     provider: ProviderOption = "",
     model: ModelOption = "",
+    as_json: house.JsonOption = False,
     url: house.UrlOption = "",
     token: house.TokenOption = "",
     templates: TemplatesOption = None,
@@ -47,7 +48,8 @@ def ask(
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
 ) -> None:
-    """Asks one agent once. The answer goes to stdout as it is written, everything else to stderr.
+    """Asks one agent once. The answer goes to stdout as it is written, everything else to stderr. With --json the whole
+    turn goes there when it has ended.
 
     Where a bullpen runs over the state directory it is asked there; --templates always starts one of its own."""
     from supervisor import AUTO, Prompt
@@ -56,20 +58,19 @@ def ask(
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
     where = house.Where(common, url, token)
+    asked = Prompt(agent, "", user or "local", session, depth=_depth(), provider=provider, model=model)
     if url or (common.templates is None and house.is_there(common)):
         words = _read_input() if text == "-" else _as_text(text)
-        whose = user or ("" if url else "local")
-        prompt = Prompt(agent=agent, text=words, user=whose, session=session, depth=_depth())
-        raise typer.Exit(house.run_there(where, partial(ask_there, prompt)))
+        prompt = replace(asked, text=words, user=user or ("" if url else "local"))
+        raise typer.Exit(house.run_there(where, partial(ask_there, prompt, as_json=as_json)))
     settings, loaded = load(common)
     if agent not in {AUTO, *(template.name for template in loaded.templates)}:
         tell_left_out(loaded)
     settings = with_credentials(settings)
     settings.make_state_dir()
     log_to_file(settings.state_dir)
-    words = _read_input() if text == "-" else _as_text(text)
-    prompt = Prompt(agent=agent, text=words, user=user or "local", session=session, depth=_depth())
-    raise typer.Exit(run(partial(ask_once, loaded.templates, settings, prompt)))
+    prompt = replace(asked, text=_read_input() if text == "-" else _as_text(text))
+    raise typer.Exit(run(partial(ask_once, loaded.templates, settings, prompt, as_json=as_json)))
 
 
 @app.command()

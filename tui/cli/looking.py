@@ -139,7 +139,7 @@ async def queue(engine: Engine, agent: AgentFilter = "", as_json: JsonOption = F
             turn.turn_id,
             str(key),
             format.age(now - turn.queued_at),
-            reasons.wait_words(turn, instances.get(key.instance), now),
+            ", ".join(filter(None, (turn.why, reasons.wait_words(turn, instances.get(key.instance), now)))),
             turn.text,
         )
         for key, turn in found
@@ -183,6 +183,7 @@ async def questions(
 
 
 def _show_whole(question: Question, now: float) -> None:
+    from tui.cli.questions import how_to_answer
     from tui.wording import format
     from tui.wording.question_lines import lines_of
 
@@ -193,8 +194,7 @@ def _show_whole(question: Question, now: float) -> None:
         say(f"? {item.question}")
         for number, (label, about) in enumerate(item.options, start=1):
             say(f"  {number}. {label}  {about}")
-    words = "NUMBER" if question.choices else "allow"
-    say(f"answer with: bullpen answer {question.id} {words}")
+    say(f"answer with: {how_to_answer(question)}")
 
 
 @command(app)

@@ -57,6 +57,20 @@ def read_choice(item: ChoiceItem, reply: str) -> str:
     return ", ".join(item.options[int(one) - 1][0] for one in dict.fromkeys(numbers) if one)
 
 
+def how_to_answer(question: Question) -> str:
+    """The command that answers it, and for a choice what there is to choose from."""
+    command = f"bullpen answer {question.id}"
+    if not question.choices:
+        return f"{command} allow, or deny"
+    options = "; ".join(describe_options(item) for item in question.choices)
+    return f"{command} {' '.join('NUMBER' for _ in question.choices)} ({options})"
+
+
+def describe_options(item: ChoiceItem) -> str:
+    """`1 oat, 2 cow`."""
+    return ", ".join(f"{number} {label}" for number, (label, _) in enumerate(item.options, start=1))
+
+
 def _show(texts: Sequence[str]) -> None:
     """Prints whole texts, folded so that no part of a long line looks like a line of its own."""
     if texts:

@@ -97,7 +97,7 @@ async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = Fals
                     async with anyio.create_task_group() as doors:
                         keep = partial(keep_door_open, must_open=True)
                         door = await doors.start(keep, supervisor, settings, end.set, _tell_of_the_door)
-                        _say_open(supervisor, settings, door.url)
+                        _say_open(settings, door.url)
                         group.start_soon(_feed_the_watchdog)
                         if with_callers:
                             group.start_soon(play, supervisor)
@@ -119,7 +119,7 @@ async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = Fals
     return SIGNALS.exit_code or 0
 
 
-def _say_open(supervisor: Supervisor, settings: Settings, url: str) -> None:
+def _say_open(settings: Settings, url: str) -> None:
     at = f" and {url}" if url else ""
     if sys.stderr.isatty():
         tell(f"open at {settings.run_dir / 'bullpen.sock'}{at}; ctrl+c drains, twice ends at once")

@@ -49,7 +49,7 @@ async def answer(
 def _read_answer(question: Question, words: list[str], *, always: bool, reason: str) -> Answer:
     """Raises `Refused`."""
     from supervisor import Allow, Choose, Deny, QuestionKind, Refused
-    from tui.cli.questions import read_choice
+    from tui.cli.questions import describe_options, read_choice
     from tui.wording.format import some
 
     if words == ["deny"]:
@@ -66,6 +66,8 @@ def _read_answer(question: Question, words: list[str], *, always: bool, reason: 
         )
     answers = {}
     for item, word in zip(question.choices, words, strict=True):
+        if word == "allow" and all(label != word for label, _ in item.options):
+            raise Refused(f"{item.question} is a choice: say a number ({describe_options(item)}), other words, or deny")
         answers[item.question] = read_choice(item, word)
     return Choose(answers)
 
