@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from supervisor.api.types import Allow
 from supervisor.claude.options import compile_options
 from supervisor.claude.sdk_connection import Place, SdkConnector
 from supervisor.permissions.requests import ToolRequest, Verdict
+from supervisor.process.cgroups import Cgroups
 from supervisor.process.connection import Connection, Connector, Launch
 from supervisor.process.executable import wrap_cli, wrap_tools
 from supervisor.process.process_tree import Measure, ProcessTable
@@ -37,6 +38,8 @@ class Answered:
 
 class Agent:
     def __init__(self, connection: Connection, session_uuid: str) -> None:
+        self.on_sign: Callable[[], None] = _nothing
+        """Called at the first event of a turn."""
         self.connection = connection
         self.session_uuid = session_uuid
         self._heard: list[tuple[float, ClientEvent | ClientDied]] = []
@@ -51,6 +54,8 @@ class Agent:
 
     def _note(self, event: ClientEvent | ClientDied) -> None:
         self._heard.append((time.perf_counter(), event))
+        on_sign, self.on_sign = self.on_sign, _nothing
+        on_sign()
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 
@@ -72,6 +77,10 @@ class Agent:
 
     def measure(self) -> Measure:
         return self.connection.measure(ProcessTable())
+
+
+def _nothing() -> None:
+    """Until a turn wants to know."""
 
 
 class Agents:
@@ -121,7 +130,9 @@ async def _allow(request: ToolRequest) -> Verdict:
 
 
 @asynccontextmanager
-async def open_agents(folder: Path, keys: dict[str, Any] | None = None) -> AsyncIterator[Agents]:
+async def open_agents(
+    folder: Path, keys: dict[str, Any] | None = None, cgroups: Cgroups | None = None
+) -> AsyncIterator[Agents]:
     """`keys` of their template. State and configuration lie in the folder."""
     state = folder / "state"
     settings = Settings(state_dir=state, rehearsal=True)
@@ -129,7 +140,7 @@ async def open_agents(folder: Path, keys: dict[str, Any] | None = None) -> Async
     template = Template.model_validate({**about, "tools": ["Read", "Write", "Bash"], **(keys or {})})
     async with Rehearsal(pace=0.0) as rehearsal:
         options = compile_options(template, settings, rehearsal.environment(folder / "claude"))
-        connector = SdkConnector(options, Place(state, wrap_cli(state), wrap_tools(state)))
+        connector = SdkConnector(options, Place(state, wrap_cli(state), wrap_tools(state), cgroups))
         async with anyio.create_task_group() as group:
             agents = Agents(connector, rehearsal, folder, group)
             try:

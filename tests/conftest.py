@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.control_groups import cgroup_base as cgroup_base
 from tests.isolation import isolate
 from tests.swap import swap as swap
 

@@ -25,6 +25,7 @@ from supervisor.config.template import Template, bare, is_confined, reads_anywhe
 from supervisor.config.template_sources import find_sources
 from supervisor.files.private import host_umask
 from supervisor.permissions.server_tools import is_of_server, read_server_tools, spelled
+from supervisor.process.cgroups import open_cgroups
 from supervisor.process.connection import Connector
 from supervisor.process.executable import UMASK, wrap_cli, wrap_tools
 from supervisor.quick_dataclass import dataclass
@@ -246,6 +247,7 @@ def bundled_cli(
 
     # Written once, before anything is started: a script that is open for writing cannot be run.
     cli, shell = wrap_cli(settings.state_dir), wrap_tools(settings.state_dir)
+    cgroups = open_cgroups()
 
     providers = providers_of(settings)
 
@@ -263,7 +265,7 @@ def bundled_cli(
         sources = find_sources(template, environment)
         context = contexts.prepare(template, compile_now, sources)
         use = partial(contexts.use, template, compile_now, sources, context.version)
-        place = Place(settings.state_dir, cli, shell)
+        place = Place(settings.state_dir, cli, shell, cgroups)
 
         def vary(provider: str, model: str) -> Connector:
             return SdkConnector(serving(context.options, provider, model), place, use, vary)

@@ -43,9 +43,10 @@ from supervisor.permissions.brackets import as_denial, as_question
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.permissions.targets import is_outside
 from supervisor.permissions.tool_calls import to_input
+from supervisor.process.cgroups import Cgroup, Cgroups
 from supervisor.process.connection import Connection, Connector, Launch
 from supervisor.process.executable import WITHHELD
-from supervisor.process.guard import KEEP, SUPERVISOR
+from supervisor.process.guard import CGROUP, KEEP, SUPERVISOR
 from supervisor.process.process_tree import LOST, MARK, Measure, ProcessTable, Tree, find_descendant, find_top
 from supervisor.process.reports import ClientEvent
 from supervisor.process.suspension import Suspension
@@ -83,6 +84,8 @@ class Place:
     """What to start instead of the bundled CLI (`executable.wrap_cli`)."""
     tools: Path | None = None
     """What the CLI starts its tools through (`executable.wrap_tools`)."""
+    cgroups: Cgroups | None = None
+    """Where each client gets a control group of its own."""
 
 
 Use = Callable[[], Awaitable["AgentContext | None"]]
@@ -139,6 +142,7 @@ class SdkConnection:
         self._root: psutil.Process | None = None
         self._top: psutil.Process | None = None
         """Its guard, where it has one: everything that the CLI has started is below it."""
+        self._cgroup: Cgroup | None = None
         self._suspension: Suspension | None = None
         """The last one, over or not."""
 
@@ -200,6 +204,8 @@ class SdkConnection:
         make_private_dir(self._launch.workspace, below=self._place.state_dir)
         for folder in self._compiled.arguments.get("add_dirs", ()):
             Path(folder).mkdir(parents=True, exist_ok=True)
+        if self._place.cgroups is not None and self._place.cli is not None:
+            self._cgroup = self._place.cgroups.make(self._launch.mark)
         if self._launch.resume:
             keep_private(find_config_dir(self._compiled.environment), self._launch.session_uuid, self._launch.workspace)
 
@@ -282,7 +288,7 @@ class SdkConnection:
 
     async def suspend(self) -> bool:
         if self._suspension is None or self._suspension.is_over:
-            self._suspension = Suspension(self._top)
+            self._suspension = Suspension(self._top, self._cgroup)
         return await self._suspension.run()
 
     def wake(self) -> None:
@@ -293,7 +299,7 @@ class SdkConnection:
         return table.measure(self._top.pid if self._top is not None else 0)
 
     def tree(self) -> Tree:
-        return Tree(self._top, self._launch.mark)
+        return Tree(self._top, self._launch.mark, self._cgroup)
 
     async def disconnect(self) -> None:
         if self._client is None:
@@ -340,6 +346,8 @@ class SdkConnection:
         """What is laid over the inherited environment, with the names of all that the guard lets through of it."""
         compiled, place = self._compiled, self._place
         own = {**compiled.environment, MARK: self._launch.mark}
+        if self._cgroup is not None:
+            own[CGROUP] = str(self._cgroup.path)
         if place.tools is not None:
             own["CLAUDE_CODE_SHELL_PREFIX"] = str(place.tools)
             own[WITHHELD] = ""

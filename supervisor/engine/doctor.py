@@ -102,8 +102,9 @@ def _examine_sleep(host: HostMemory) -> Finding:
         text = f"the memory of idle clients goes to swap; {swap}"
         if not host.hands_back:
             text = (
-                f"idle clients are stopped, and keep their memory until the kernel needs it; {swap}. With CAP_SYS_NICE "
-                "it goes to swap at once (systemd: AmbientCapabilities=CAP_SYS_NICE)"
+                f"idle clients are stopped, and keep their memory until the kernel needs it; {swap}. It goes there at "
+                "once with CAP_SYS_NICE (systemd: AmbientCapabilities=CAP_SYS_NICE), or with Delegate=yes where the "
+                "controller of memory is on cgroup v2"
             )
     return Finding("idle clients", True, text)
 

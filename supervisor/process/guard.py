@@ -19,6 +19,7 @@ Run by its path with the standard library alone: `python -I -S guard.py CLI [ARG
     BULLPEN_SUPERVISOR   pid of the process that starts it. When that is not its parent any more, nothing is started.
     BULLPEN_KEEP         names of the variables that the CLI gets, separated by commas; `NAME*` stands for all that
                          begin so. Not set: all of them. `BULLPEN_CLIENT`, the mark, is always kept.
+    BULLPEN_CGROUP       the control group that the CLI joins, and not the guard. When it cannot, it runs without.
 
 The guard's own copies of environment and arguments are overwritten: in `/proc` the CLI's tools find the mark and the
 guard's name, not what was kept from them, and a process listing shows the arguments of each CLI once.
@@ -46,6 +47,7 @@ LIMIT = 10
 lower its hard limit, and only root may raise it again: `process.adopted` knows the orphans of a dead guard by it."""
 
 MARK, KEEP, SUPERVISOR = "BULLPEN_CLIENT", "BULLPEN_KEEP", "BULLPEN_SUPERVISOR"
+CGROUP = "BULLPEN_CGROUP"
 NOT_STARTED = 127
 """Exit code when the CLI cannot be started, as of a shell."""
 
@@ -61,7 +63,7 @@ def main(command: list[str]) -> int:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     given = dict(os.environ)
     become_guard()
-    parent = given.pop(SUPERVISOR, "")
+    parent, group = given.pop(SUPERVISOR, ""), given.pop(CGROUP, "")
     if parent and os.getppid() != int(parent):
         return NOT_STARTED  # it died before the kernel was told to tell of its death
     environment = choose_environment(given)
@@ -69,6 +71,7 @@ def main(command: list[str]) -> int:
     guard = os.getpid()
     cli = os.fork()
     if cli == 0:
+        _join(group)
         _become_cli(command, environment, mask, guard)
     _let_go()
     return _end_like(Watch(cli).run())
@@ -169,6 +172,15 @@ def _parent_of(pid: str) -> int:
             return int(file.read().rpartition(b")")[2].split()[1])
     except OSError:
         return 0
+
+
+def _join(group: str) -> None:
+    try:
+        if group:
+            with open(f"{group}/cgroup.procs", "w", encoding="ascii") as file:
+                file.write("0")
+    except OSError:
+        pass
 
 
 def _become_cli(command: list[str], environment: dict[str, str], mask: set[int | signal.Signals], guard: int) -> None:

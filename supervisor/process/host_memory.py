@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from supervisor.process.cgroups import can_reclaim, find_delegated
 from supervisor.process.paging import may_page_out
 from supervisor.quick_dataclass import dataclass
 
@@ -23,22 +24,26 @@ class HostMemory:
     """What goes to swap is kept in memory, compressed, as long as there is room."""
     pages_out: bool = False
     """This process may hand over the memory of others (CAP_SYS_NICE)."""
+    reclaims: bool = False
+    """Clients get a control group of their own, which hands over their memory without a privilege."""
 
     @property
     def hands_back(self) -> bool:
         """A client that is put to sleep gives its memory back at once."""
-        return self.swap_total > 0 and self.pages_out
+        return self.swap_total > 0 and (self.pages_out or self.reclaims)
 
 
 def look_at_host() -> HostMemory:
     """Blocking: milliseconds, for a process of its own that the kernel is asked about."""
     total, free = read_swap()
+    given = find_delegated()
     return HostMemory(
         swap_total=total,
         swap_free=free,
         swap_compressed=sum(size for name, size in _read_devices() if name.startswith("/dev/zram")),
         has_zswap=_read(_ZSWAP).strip() == "Y",
         pages_out=may_page_out(),
+        reclaims=given is not None and can_reclaim(given),
     )
 
 

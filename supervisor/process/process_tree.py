@@ -19,6 +19,7 @@ import anyio.to_thread
 import psutil
 
 from supervisor.process import adopted, guard
+from supervisor.process.cgroups import Cgroup
 from supervisor.quick_dataclass import dataclass
 
 MARK = guard.MARK
@@ -142,8 +143,9 @@ def is_alive(process: psutil.Process) -> bool:
 class Tree:
     """The processes of one client that have been seen, to be ended and verified."""
 
-    def __init__(self, root: psutil.Process | None, mark: str) -> None:
-        """`root` is taken while the process is known to live: its pid may be reused later."""
+    def __init__(self, root: psutil.Process | None, mark: str, cgroup: Cgroup | None = None) -> None:
+        """`root` is taken while the process is known to live: its pid may be reused later. The group, where it has one,
+        is removed when a look finds nothing alive."""
         self._root = root
         self._mark = mark
         self._seen: dict[tuple[int, float], psutil.Process] = {}
@@ -151,6 +153,7 @@ class Tree:
         """Guards that have been told to end everything at once."""
         self._is_killing = False
         self._is_guarded = root is not None and is_guard(root)
+        self._cgroup = cgroup
 
     def look(self) -> None:
         """Adds what hangs below the root now. Cheap; call it before each step that may orphan something."""
@@ -161,6 +164,8 @@ class Tree:
         """Adds what carries the mark, re-parented processes included, and what hangs below that. Of a client with a
         guard, other guards and what is below them are not looked at."""
         self.add(await anyio.to_thread.run_sync(_list_marked_trees, self._mark, not self._is_guarded))
+        if self._cgroup is not None and not self.alive:
+            self._cgroup.remove()
 
     @property
     def alive_count(self) -> int:
@@ -186,6 +191,8 @@ class Tree:
         """A guard is told to kill what is below it, which no listing could do as well, and to end after that. Where it
         has not done so by the next call, it is killed itself."""
         self._is_killing = True
+        if self._cgroup is not None:
+            self._cgroup.kill()
         for process in self.alive:
             with contextlib.suppress(*LOST):
                 if is_guard(process) and process not in self._told_to_end:

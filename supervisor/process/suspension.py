@@ -19,6 +19,7 @@ import anyio.to_thread
 import psutil
 from anyio.lowlevel import RunVar
 
+from supervisor.process.cgroups import Cgroup
 from supervisor.process.host_memory import has_swap
 from supervisor.process.paging import page_out
 from supervisor.process.process_tree import LOST, is_guard, list_tree
@@ -40,9 +41,10 @@ _turn = RunVar[anyio.CapacityLimiter]("turns of suspensions")
 class Suspension:
     """One stopping of a tree. `wake` may come at any time and from any thread, and ends it for good."""
 
-    def __init__(self, root: psutil.Process | None) -> None:
-        """A guard as the root stays awake: it must hear of the supervisor's death."""
+    def __init__(self, root: psutil.Process | None, cgroup: Cgroup | None = None) -> None:
+        """A guard as the root stays awake: it must hear of the supervisor's death. `cgroup` is that of all below it."""
         self._root = root
+        self._cgroup = cgroup
         self._lock = threading.Lock()
         """Held while a process is stopped, so that `wake` misses none."""
         self._stopped: list[psutil.Process] = []
@@ -65,12 +67,18 @@ class Suspension:
 
     def _run(self) -> bool:
         is_stopped = self.stop()
-        if is_stopped and self._root is not None and has_swap():
-            # The guard as well: it runs only when it hears something.
-            for process in list_tree(self._root):
-                if not page_out(process.pid, lambda: self._is_over):
-                    break
+        if is_stopped and has_swap():
+            self._hand_over()
         return is_stopped and not self._is_over
+
+    def _hand_over(self) -> None:
+        """The memory of the guard as well: it runs only when it hears something."""
+        is_done = all(page_out(process.pid, self._ask_is_over) for process in self._list_all())
+        if not is_done and self._cgroup is not None:
+            self._cgroup.reclaim(self._ask_is_over)
+
+    def _ask_is_over(self) -> bool:
+        return self._is_over
 
     def stop(self) -> bool:
         """Returns when nothing of the tree runs. False, and all of it runs on, when `wake` came meanwhile, when there
@@ -99,9 +107,12 @@ class Suspension:
                     return False
         return bool(self._stopped) and not self._is_over
 
+    def _list_all(self) -> list[psutil.Process]:
+        return list_tree(self._root) if self._root is not None else []
+
     def _list(self) -> list[psutil.Process]:
-        """Parents first."""
-        found = list_tree(self._root) if self._root is not None else []
+        """What is to be stopped, parents first."""
+        found = self._list_all()
         return found[1:] if found and is_guard(found[0]) else found
 
     def _stop(self, process: psutil.Process) -> bool:

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from benchmarks.agents import Agent, open_agents
+from supervisor.process.cgroups import Cgroups
 from supervisor.process.process_tree import ProcessTable, find_top, is_alive, list_tree
 from tests.acceptance.conftest import find_clients
 from tests.swap import Swap
@@ -29,6 +30,14 @@ WITH_A_SERVER = {
 
 def tree_of(agent: Agent) -> list[psutil.Process]:
     return list_tree(find_top(psutil.Process(agent.connection.pid)))
+
+
+def list_groups(base: Path) -> list[Path]:
+    return [path for path in base.iterdir() if path.is_dir()]
+
+
+def members_of(group: Path) -> set[int]:
+    return {int(pid) for pid in (group / "cgroup.procs").read_text("ascii").split()}
 
 
 def swapped(processes: list[psutil.Process]) -> int:
@@ -94,3 +103,21 @@ async def test_one_that_is_killed_asleep_leaves_nothing(tmp_path: Path) -> None:
         assert find_clients(tmp_path) == []
         resumed = await agents.start(agent.session_uuid)
         assert "hello" in (await resumed.turn("[[recall]]")).text
+
+
+async def test_one_in_a_group_of_its_own_sleeps_and_ends_there(tmp_path: Path, cgroup_base: Path) -> None:
+    async with open_agents(tmp_path, WITH_A_SERVER, Cgroups(cgroup_base)) as agents:
+        agent = await agents.start()
+        await agent.turn("[[echo]] my number is 4711")
+        (group,) = list_groups(cgroup_base)
+        assert members_of(group) == {process.pid for process in tree_of(agent)[1:]}
+        assert await agent.connection.suspend()
+        agent.connection.wake()
+        assert "4711" in (await agent.turn("[[recall]]")).text
+        assert await agent.connection.suspend()
+        tree = agent.connection.tree()
+        tree.look()
+        tree.kill()
+        assert await tree.emptied(20)
+        await tree.look_everywhere()
+        assert not list_groups(cgroup_base)

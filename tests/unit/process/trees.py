@@ -19,11 +19,11 @@ FAMILY = "echo ready; setsid sh -c 'sleep 300 & sleep 300' & sleep 300 & cat"
 
 
 @contextmanager
-def guarded(*command: str, mark: str = "") -> Iterator[subprocess.Popen[str]]:
+def guarded(*command: str, mark: str = "", **environ: str) -> Iterator[subprocess.Popen[str]]:
     """What runs below a guard, once it has said something; nothing of it is left afterwards."""
     with subprocess.Popen(
         [*GUARD, *command],
-        env={"PATH": os.environ["PATH"], guard.SUPERVISOR: str(os.getpid()), guard.MARK: mark},
+        env={"PATH": os.environ["PATH"], guard.SUPERVISOR: str(os.getpid()), guard.MARK: mark, **environ},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

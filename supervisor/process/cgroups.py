@@ -1,0 +1,159 @@
+"""Control groups for clients, where this process was given a part of the hierarchy (cgroup v2, `Delegate=yes`).
+
+    …/bullpen.service            what was given
+        supervisor               this process and the guards
+        bullpen-RUN:desk-1       one client: the CLI and all that it has started
+
+A group hands the memory of its processes back without any privilege (`memory.reclaim`), and all of them are killed with
+one write, whatever they do meanwhile. Everything works without: what is missing here is done with signals, and
+with the guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+NAME = "bullpen-"
+"""What the groups of clients begin with."""
+OWN = "supervisor"
+"""The group of this process itself: one that has processes of its own can have no controllers for those below it."""
+PIECE = 16 * 1024**2
+"""Bytes handed back at once: one that is woken meanwhile is left alone after that."""
+
+_MOUNTS, _SELF, _SYSTEMD = Path("/proc/self/mountinfo"), Path("/proc/self/cgroup"), Path("/run/systemd/system")
+
+
+class Cgroup:
+    """Of one client. Its methods do what they can: the group may be gone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def is_populated(self) -> bool:
+        return "populated 1" in _read(self.path / "cgroup.events")
+
+    def reclaim(self, is_over: Callable[[], bool]) -> bool:
+        """Hands the memory of its processes back, until nothing more can be or it is over. False where the kernel
+        has no such thing for it. Blocking."""
+        current, file = _read(self.path / "memory.current").strip(), self.path / "memory.reclaim"
+        if not current.isdigit() or not file.exists():
+            return False
+        for _ in range(int(current) // PIECE + 1):
+            if is_over() or not _write(file, str(PIECE)):
+                break
+        return True
+
+    def kill(self) -> None:
+        _write(self.path / "cgroup.kill", "1")
+
+    def remove(self) -> None:
+        """Once it is empty; does nothing while it is not."""
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+
+class Cgroups:
+    """The groups of one supervisor's clients."""
+
+    def __init__(self, base: Path) -> None:
+        """`base` is the group that was given. Removes the empty ones that a dead supervisor has left there."""
+        self.base = base
+        for path in base.glob(f"{NAME}*"):
+            Cgroup(path).remove()
+
+    def make(self, mark: str) -> Cgroup | None:
+        """None when that cannot be done."""
+        path = self.base / f"{NAME}{mark.replace('/', '-')}"
+        try:
+            path.mkdir(exist_ok=True)
+        except OSError:
+            return None
+        return Cgroup(path)
+
+
+def open_cgroups() -> Cgroups | None:
+    """None when this process was given no part of the hierarchy. Where it can, it moves this process into a group of
+    its own, so that those of clients can have the controller of memory."""
+    base = find_delegated()
+    if base is None:
+        return None
+    if "memory" in _read(base / "cgroup.controllers").split():
+        _enable_memory(base)
+    return Cgroups(base)
+
+
+def find_delegated() -> Path | None:
+    """The group in which this process may make others."""
+    own = _find_own() if sys.platform.startswith("linux") else None
+    if own is None:
+        return None
+    # systemd may have put it into a subgroup already (`DelegateSubgroup=`), or an earlier engine of this process has.
+    base = own.parent if own.name == OWN else own
+    return base if _is_given(base) and os.access(base, os.W_OK) and os.access(base / "cgroup.procs", os.W_OK) else None
+
+
+def can_reclaim(base: Path) -> bool:
+    """Whether clients there give their memory back without a privilege. The file is not there for the root of all."""
+    return "memory" in _read(base / "cgroup.controllers").split() and (base / "memory.reclaim").exists()
+
+
+def _is_given(base: Path) -> bool:
+    """Marked so by systemd, which else counts on nobody changing its hierarchy; without systemd, owned by this user.
+    Root owns everything, which says nothing."""
+    for name in ("user.delegate", "trusted.delegate"):
+        with contextlib.suppress(OSError):
+            if os.getxattr(base, name) == b"1":
+                return True
+    with contextlib.suppress(OSError):
+        return not _SYSTEMD.exists() and os.geteuid() != 0 and base.stat().st_uid == os.geteuid()
+    return False
+
+
+def _find_own() -> Path | None:
+    below = next((line[3:] for line in _read(_SELF).splitlines() if line.startswith("0::")), None)
+    if below is None:
+        return None
+    for line in _read(_MOUNTS).splitlines():
+        fields, _, rest = line.partition(" - ")
+        if rest.split(" ", 1)[0] == "cgroup2":
+            root, point = fields.split()[3:5]
+            path = os.path.relpath(below, root)
+            return None if path.startswith("..") else Path(os.path.normpath(os.path.join(point, path)))
+    return None
+
+
+def _enable_memory(base: Path) -> None:
+    if "memory" in _read(base / "cgroup.subtree_control").split():
+        return
+    own = base / OWN
+    with contextlib.suppress(OSError):
+        own.mkdir(exist_ok=True)
+    for pid in _read(base / "cgroup.procs").split():
+        _write(own / "cgroup.procs", pid)
+    _write(base / "cgroup.subtree_control", "+memory")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _write(path: Path, text: str) -> bool:
+    """False when the kernel would not, or could not do all of it."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY)
+    except OSError:
+        return False
+    try:
+        return os.write(descriptor, text.encode()) > 0
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
