@@ -24,8 +24,8 @@ from supervisor.process.host_memory import has_swap
 from supervisor.process.paging import page_out
 from supervisor.process.process_tree import LOST, is_guard, list_tree
 
-WITHIN = 1.0
-"""Seconds for a whole tree to stop. It takes milliseconds, unless a process waits for a disk that does not answer."""
+WITHIN = 5.0
+"""Seconds for a whole tree to stop. It takes milliseconds, unless the host is busy, or a process waits for a disk."""
 POLL = 0.001
 """Seconds between two looks at a process that should be stopping."""
 
