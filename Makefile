@@ -10,7 +10,7 @@ test quick check compiled-tests: export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test quick probes check lint lint-format lint-types lint-imports compiled-tests soak mutants chaos bench bench-ui bench-door bench-users bench-servers bench-contexts bench-hooks format schema screenshots clean
+.PHONY: help demo run test quick probes check lint lint-format lint-types lint-imports compiled-tests soak mutants chaos bench bench-ui bench-door bench-users bench-servers bench-temperatures bench-contexts bench-hooks format schema screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -86,6 +86,9 @@ bench-contexts: $(VENV)/installed-test ## What is prepared once: its cost, and h
 
 bench-hooks: $(VENV)/installed-test ## What a hundred hooks cost a turn, and how many firings get done, into docs/benchmarks.md
 	$(BIN)/python -m benchmarks.hooks
+
+bench-temperatures: $(VENV)/installed-test ## What idle clients cost hot, asleep and hibernated, into docs/benchmarks.md: ten minutes, swap
+	$(BIN)/python -m benchmarks.temperatures
 
 bench-servers: $(VENV)/installed-test ## What shared MCP servers save, into docs/benchmarks.md: two minutes
 	$(BIN)/python -m benchmarks.servers

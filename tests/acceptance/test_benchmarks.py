@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.process.process_tree import MARK
+from tests.swap import Swap
 
 pytestmark = pytest.mark.exhaustive
 
@@ -52,6 +53,22 @@ def test_a_start_of_the_program_is_measured_beside_an_empty_app(tmp_path: Path) 
     )
     assert "bullpen demo" in done.stdout
     assert "an empty Textual app" in done.stdout
+
+
+def test_what_idle_clients_cost_is_measured(tmp_path: Path, swap: Swap) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.temperatures", "--print", "--counts", "1,2", "--rounds", "1"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), MARK: "benchmarks"},
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+    if not swap.takes_memory:
+        assert "not paged out here" in done.stderr
+        return
+    for row in ("| hot |", "| asleep, swap on disk |", "| hibernated: started with resume |"):
+        assert row in done.stdout
 
 
 def test_what_hooks_cost_is_measured(tmp_path: Path) -> None:
