@@ -90,6 +90,7 @@ async def test_a_prompt_that_is_written_before_it_wakes_is_answered(tmp_path: Pa
 
 
 async def test_one_that_is_killed_asleep_leaves_nothing(tmp_path: Path) -> None:
+    """R3"""
     async with open_agents(tmp_path, WITH_A_SERVER) as agents:
         agent = await agents.start()
         await agent.turn("[[say: hello]]")
