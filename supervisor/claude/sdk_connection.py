@@ -299,7 +299,7 @@ class SdkConnection:
         return table.measure(self._top.pid if self._top is not None else 0)
 
     def tree(self) -> Tree:
-        return Tree(self._top, self._launch.mark, self._cgroup)
+        return Tree(self._top, self._launch.mark, self._cgroup, has_guard=self._top is not self._root)
 
     async def disconnect(self) -> None:
         if self._client is None:

@@ -30,7 +30,7 @@ class _Range(ctypes.Structure):
 
 def page_out(pid: int, is_over: Callable[[], bool]) -> bool:
     """False when this process may not do that. What ends meanwhile, or is over, is no failure. Blocking."""
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or not hasattr(os, "pidfd_open"):
         return False
     try:
         process = os.pidfd_open(pid)

@@ -143,16 +143,18 @@ def is_alive(process: psutil.Process) -> bool:
 class Tree:
     """The processes of one client that have been seen, to be ended and verified."""
 
-    def __init__(self, root: psutil.Process | None, mark: str, cgroup: Cgroup | None = None) -> None:
-        """`root` is taken while the process is known to live: its pid may be reused later. The group, where it has one,
-        is removed when a look finds nothing alive."""
+    def __init__(
+        self, root: psutil.Process | None, mark: str, cgroup: Cgroup | None = None, *, has_guard: bool = False
+    ) -> None:
+        """`root` is taken while the process is known to live: its pid may be reused later. `has_guard` when it is, or
+        was, a guard. The group, where it has one, is removed when a look finds nothing alive."""
         self._root = root
         self._mark = mark
         self._seen: dict[tuple[int, float], psutil.Process] = {}
         self._told_to_end: set[psutil.Process] = set()
         """Guards that have been told to end everything at once."""
         self._is_killing = False
-        self._is_guarded = root is not None and is_guard(root)
+        self._is_guarded = has_guard or (root is not None and is_guard(root))
         self._cgroup = cgroup
 
     def look(self) -> None:

@@ -82,11 +82,15 @@ async def test_what_is_asleep_is_in_swap_and_stays_there_whatever_looks_at_it(
     if swap.takes_memory:
         assert measure.memory_bytes < 8 * MB
         assert measure.swap_bytes > 60 * MB
+    with guarded("/bin/sh", "-c", "echo ready") as other:
+        dead = psutil.Process(other.pid)
+        other.wait(20)
     opened.clear()
     ProcessTable().measure(top.pid)
     is_guard(cli)
-    # Another client departs.
+    # Another client departs, one that has died as well.
     await Tree(top, "run:desk-2").look_everywhere()
+    await Tree(dead, "run:desk-3", has_guard=True).look_everywhere()
     assert files_of(top, opened) <= NO_MEMORY
     # Another supervisor looks for what is its own: it reads the mark of the guard, which is that of all below.
     map_marked({"run:desk-2"})
