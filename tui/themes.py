@@ -74,7 +74,7 @@ BULLPEN_LIGHT = Theme(
 MUTED = "$foreground 60%"
 """For `Content` styles, where `$text-muted` has no background to be computed from."""
 
-ASLEEP = "$text-success 65%"
+ASLEEP = "$text-success 75%"
 """The colour of an idle client, fainter: one that sleeps."""
 
 OURS = (BULLPEN_DARK, BULLPEN_LIGHT)

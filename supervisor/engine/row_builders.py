@@ -168,4 +168,5 @@ def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
         dormant_since=slot.dormant_since,
         swap_bytes=slot.swap_bytes,
         awake_bytes=slot.awake_bytes,
+        wake_seconds=slot.wake_seconds,
     )

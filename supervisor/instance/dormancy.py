@@ -78,6 +78,7 @@ class Dormancy:
             self._note_awake(slot)
         if not slot.is_waking:
             return
+        slot.wake_seconds = seconds or slot.wake_seconds
         slot.move(SlotState.BUSY if slot.has_turn else SlotState.READY)
         slept = max(0.0, slot.woken_at - slot.slept_at)
         self._core.publish(past.ClientWoken, slot.session, client=slot.id, slept=slept, seconds=seconds)

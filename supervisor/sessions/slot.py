@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MEMORY_SAMPLES = 30
 """Samples kept for the small trend on screen."""
+BACK = 60.0
+"""Seconds after which a client that was woken has taken back what it needs for a turn."""
 
 _ALLOWED: dict[SlotState, frozenset[SlotState]] = {
     SlotState.RESERVED: frozenset({SlotState.STARTING, SlotState.CLOSING}),
@@ -85,6 +87,8 @@ class Slot:
         """Unix seconds; None while it is not dormant."""
         self.slept_at = self.woken_at = 0.0
         """Steady seconds: when it was put to sleep last, and woken last."""
+        self.wake_seconds: float | None = None
+        """From being woken to its first sign of life, the last time."""
         self.is_resting = False
         """BUSY though its turn is over: the idle sign after the Result has not come."""
         self.step = ""
@@ -152,11 +156,14 @@ class Slot:
 
     @property
     def memory_growth(self) -> int:
-        """Bytes a minute, from the first to the last sample that is kept."""
-        if len(self._measured_at) < 2:
+        """Bytes a minute, from the first to the last sample that is kept. What one that has slept takes back is no
+        growth: of that only counts what was measured `BACK` seconds after it was woken."""
+        since = self.woken_at + BACK if self.woken_at else 0.0
+        samples = [one for one in zip(self._measured_at, self.memory_trend, strict=True) if one[0] >= since]
+        if self.is_dormant or len(samples) < 2:
             return 0
-        seconds = self._measured_at[-1] - self._measured_at[0]
-        return int((self.memory_trend[-1] - self.memory_trend[0]) / seconds * 60) if seconds > 0 else 0
+        (began, first), (ended, last) = samples[0], samples[-1]
+        return int((last - first) / (ended - began) * 60) if ended > began else 0
 
     @property
     def has_worked(self) -> bool:

@@ -69,7 +69,7 @@ def sleepy(make_template: MakeTemplate) -> Callable[..., Any]:
 async def test_an_idle_client_sleeps_and_its_next_prompt_wakes_it(
     start: Start, world: FakeWorld, sleepy: Callable[..., Any]
 ) -> None:
-    """S1.14: the same client, the same conversation."""
+    """S1.14: the same client, the same conversation, and a session that says so."""
     async with start(sleepy(), **SOON) as supervisor:
         with await supervisor.watch() as feed:
             await say(supervisor, "hello", "ana")

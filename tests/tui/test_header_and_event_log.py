@@ -148,7 +148,7 @@ def test_a_client_that_sleeps_has_one_line_in_the_log() -> None:
     )
     woken = ClientWoken(at=AT, slept=900.0, seconds=0.2, client="a-3", instance="a", user="u", session="s")
     assert line_of(asleep) == ("a-3  dormant: 141M → 9.0M", "asleep")
-    assert line_of(woken) == ("a-3  woke in 0.2 s, after 15m00", "ok")
+    assert line_of(woken) == ("a-3  woke in 0.2 s; it slept 15m00", "ok")
     assert thing_of(asleep) == thing_of(woken) is not None, "the second takes the place of the first"
 
 

@@ -91,7 +91,7 @@ class LineTable(LineView, can_focus=True):
         & > .line-table--error { color: $text-error; text-style: bold; }
         & > .line-table--dim { color: $text-muted; }
         & > .line-table--accent { color: $text-accent; }
-        & > .line-table--asleep { color: $text-success 65%; }
+        & > .line-table--asleep { color: $text-success 75%; }
         & > .line-table--strong { text-style: bold; }
     }
     LineTable:focus {

@@ -64,7 +64,7 @@ class EventLog(LineView, can_focus=True):
         & > .event-log--error { color: $text-error; text-style: bold; }
         & > .event-log--dim { color: $text-muted; }
         & > .event-log--accent { color: $text-accent; }
-        & > .event-log--asleep { color: $text-success 65%; }
+        & > .event-log--asleep { color: $text-success 75%; }
         & > .event-log--empty { color: $text-muted; }
         & > .event-log--cursor { background: $block-cursor-background; }
         & > .event-log--bar { color: $accent; }

@@ -149,7 +149,7 @@ def _sentence(event: Event) -> Line:
         case ClientDormant(before=before, after=after):
             return f"dormant: {bytes_short(before)} → {bytes_short(after)}", "asleep"
         case ClientWoken(slept=slept, seconds=seconds):
-            return f"woke in {duration(seconds)}, after {duration(slept)}", "ok"
+            return f"woke in {duration(seconds)}; it slept {duration(slept)}", "ok"
         case ClientEnding(step=step, reason=reason):
             return f"ending: {step} ({first_line(reason)})", "dim"
         case ClientGone(reason=reason, seconds=seconds, left_over=left_over):

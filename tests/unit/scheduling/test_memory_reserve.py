@@ -94,3 +94,13 @@ def test_growth_is_told_in_bytes_a_minute() -> None:
     for seconds in range(3):
         slot.note_memory(100 + 10 * seconds, at=float(seconds))
     assert slot.memory_growth == 600
+
+
+def test_what_a_client_takes_back_after_it_was_woken_is_no_growth() -> None:
+    slot = add_slot(Pool(1), SlotState.READY)
+    for at, size in ((0.0, 120), (2.0, 9), (10.0, 9), (12.0, 70), (40.0, 100), (70.0, 100), (72.0, 104)):
+        slot.note_memory(size, at)
+    slot.woken_at = 10.0
+    assert slot.memory_growth == 120, "from what was measured a minute after that"
+    slot.move(SlotState.DORMANT)
+    assert slot.memory_growth == 0
