@@ -240,8 +240,9 @@ class Engine(Protocol):
         """Ends one client by the ladder. Its running turn becomes `Interrupted`; the session stays."""
 
     async def warm(self, key: SessionKey) -> bool:
-        """The session's user is about to write: a hibernated one is resumed now, when there is room and no turn waits.
-        False when it was not, because it is warm already, or others come first. Raises `UnknownTarget`."""
+        """The session's user is about to write: its client is woken, or a hibernated session resumed, when there is
+        room and no turn waits. False when it was not, because it is warm already, or others come first. Raises
+        `UnknownTarget`."""
 
     async def hibernate(self, key: SessionKey) -> None:
         """Ends an idle session's process; the conversation stays. Raises `Refused` when busy or asking."""

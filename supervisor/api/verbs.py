@@ -232,7 +232,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "warm",
         Subject.SESSION,
-        "Gets a hibernated session ready: its user is about to write.",
+        "Gets a session's client ready: its user is about to write.",
         f"POST {_SESSION}/warm",
         "warm",
         "open",

@@ -250,12 +250,12 @@ async def hibernate(engine: Engine, session: SessionArgument) -> None:
 
 @command(app)
 async def warm(engine: Engine, session: SessionArgument) -> int:
-    """Gets a hibernated session ready: its user is about to write."""
+    """Gets a session's client ready: its user is about to write."""
     row = find_session(session, await engine.snapshot())
     if not await engine.warm(row.key):
         tell(f"{row.key} is left as it is: it is warm, has said nothing yet, or others come first")
         return FAILED
-    say(f"{row.key} is being resumed")
+    say(f"{row.key} is being got ready")
     return 0
 
 
