@@ -45,7 +45,7 @@ class PoolLimits(Keys):
     min_clients: Count = Field(default=0, description="Clients kept running even when there is nothing to do.")
     max_clients: PositiveCount | None = Field(
         default=None,
-        description="Clients there may be at most, busy or idle. Default: `concurrency.maxSessions`.",
+        description="Clients there may be at most, busy, idle or asleep. Default: `concurrency.maxSessions`.",
     )
     spares: Count | None = Field(
         default=None,
