@@ -288,7 +288,9 @@ class Scheduler:
         is_asleep = slot is not None and slot.is_dormant and not slot.is_stale
         is_cold = is_asleep or (slot is None and session.has_history)
         is_cold = is_cold and not session.is_closing and session.offer is None
-        is_calm = not self._turns.waiting and not self._host.room.is_wanted and core.park.trial is None
+        # A client that sleeps is of use to its own session alone.
+        is_calm = is_asleep or not self._turns.waiting
+        is_calm = is_calm and not self._host.room.is_wanted and core.park.trial is None
         is_on = core.state is InstanceState.RUNNING and not self._host.recording_fails
         if not (is_cold and is_calm and is_on):
             return False

@@ -247,6 +247,23 @@ async def test_opening_a_chat_wakes_its_client_ahead_and_it_sleeps_again(
     assert world.violations == []
 
 
+async def test_a_client_is_woken_ahead_though_turns_of_others_wait_for_theirs(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """Somebody who opens a chat of a busy instance finds its client awake, as in a calm one."""
+    async with start(sleepy(sessions=1, maxClients=2), **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        await until_asleep(supervisor, world)
+        world.on_prompt = hold
+        for text in ("now", "then"):
+            await supervisor.submit(Prompt("desk", text, user="boris"))
+        await until(lambda: len(world.live) == 2 and bool(world.live[-1].prompts))
+        assert supervisor.view.snapshot().instances[0].waiting == 1
+        assert await supervisor.warm(key("ana")) is True
+        await until(lambda: not world.connections[0].is_asleep)
+    assert world.violations == []
+
+
 async def test_a_spare_may_sleep_and_is_woken_for_who_takes_it(
     start: Start, world: FakeWorld, sleepy: Callable[..., Any]
 ) -> None:
