@@ -139,7 +139,9 @@ def test_clients_that_sleep_are_counted_in_the_header_and_weighed_by_h(width: in
     asleep = replace(HOST, dormant=3, swap_bytes=133_000_000, swap_budget=4_000_000_000)
     words = "3 clients asleep; clients have 133M in swap of the 4.0G that they may (dormant_budget)"
     assert ("dormant", words) in host_facts(asleep, {}, AT)
-    assert ("dormant", "0 clients asleep; no swap that clients may use") in host_facts(HOST, {}, AT)
+    assert ("dormant", "0 clients asleep; this host has no swap: those that sleep keep their memory") in host_facts(
+        HOST, {}, AT
+    )
 
 
 def test_a_client_that_sleeps_has_one_line_in_the_log() -> None:

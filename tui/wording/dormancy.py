@@ -45,7 +45,7 @@ def host_words(row: HostRow) -> str:
     """How many sleep, and what all clients have in swap."""
     count = f"{format.some(row.dormant, 'client')} asleep"
     if not row.swap_budget:
-        return f"{count}; {'swap has no share for clients' if row.swap_bytes else 'no swap that clients may use'}"
+        return f"{count}; this host has no swap: those that sleep keep their memory"
     return (
         f"{count}; clients have {format.bytes_short(row.swap_bytes)} in swap of the "
         f"{format.bytes_short(row.swap_budget)} that they may (dormant_budget)"
