@@ -56,7 +56,7 @@ class Stopping:
             core.name,
             total=counts.total,
             active=counts.active,
-            idle=counts.idle + counts.spare,
+            idle=counts.idle + counts.spare + counts.dormant,
             waiting=waiting,
             retry_after=max(1.0, rounds * core.typical_turn, core.park.left(core.clock.steady())),
             why=why,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from supervisor.api import events as past
+from supervisor.api.errors import Saturated
 from supervisor.api.types import Done, Prompt, SessionKey, SessionState, SlotState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.end_reason import EndReason
@@ -248,17 +249,21 @@ async def test_opening_a_chat_wakes_its_client_ahead_and_it_sleeps_again(
 
 
 async def test_a_client_is_woken_ahead_though_turns_of_others_wait_for_theirs(
-    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+    start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
-    """Somebody who opens a chat of a busy instance finds its client awake, as in a calm one."""
-    async with start(sleepy(sessions=1, maxClients=2), **SOON) as supervisor:
+    """Who opens a chat of a busy instance finds its client awake, as in a calm one. A refusal counts it as idle."""
+    pool = {"spares": 0, "dormantAfter": "50ms", "maxClients": 2}
+    one = make_template("desk", concurrency={"maxSessions": 1}, pool=pool, queue={"maxWaiting": 1})
+    async with start(one, **SOON) as supervisor:
         await say(supervisor, "hello", "ana")
         await until_asleep(supervisor, world)
         world.on_prompt = hold
-        for text in ("now", "then"):
-            await supervisor.submit(Prompt("desk", text, user="boris"))
+        await supervisor.submit(Prompt("desk", "now", user="boris"))
         await until(lambda: len(world.live) == 2 and bool(world.live[-1].prompts))
-        assert supervisor.view.snapshot().instances[0].waiting == 1
+        await supervisor.submit(Prompt("desk", "then", user="boris"))
+        with pytest.raises(Saturated) as refused:
+            await supervisor.submit(Prompt("desk", "too much", user="chen"))
+        assert (refused.value.total, refused.value.active, refused.value.idle) == (2, 1, 1)
         assert await supervisor.warm(key("ana")) is True
         await until(lambda: not world.connections[0].is_asleep)
     assert world.violations == []
