@@ -91,4 +91,5 @@ class Dormancy:
 
     def _touch(self, slot: Slot) -> None:
         self._core.host.feed.touch_client(slot.id)
+        self._core.host.feed.touch_host()
         self._core.touch(slot.session)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 
-from supervisor.api import events as past
-from supervisor.api.types import FailureKind, InstanceState, SessionKey, SlotState, WhyWaiting
+from supervisor.api.types import InstanceState, SessionKey, WhyWaiting
+from supervisor.instance.beginnings import Beginnings
 from supervisor.instance.clients import Clients
-from supervisor.instance.core import InstanceCore, Plan
+from supervisor.instance.core import InstanceCore
 from supervisor.instance.dormancy import Dormancy
 from supervisor.instance.rollout import Rollout
-from supervisor.instance.stimuli import Handle, StartLost
+from supervisor.instance.stimuli import Handle
 from supervisor.instance.turns import Turns
 from supervisor.process.end_reason import EndReason
 from supervisor.scheduling.admission import Shortage, find_own_shortage, find_own_wake_shortage, is_over_budget
@@ -58,6 +57,7 @@ class Scheduler:
         handle: Handle,
     ) -> None:
         """`handle` is given what becomes of the record that a turn begins."""
+        self._beginnings = Beginnings(core, turns, handle)
         self.reserve = Reserve(core.connector.expected_bytes)
         """What one more client is expected to need."""
         self.shortage = Shortage()
@@ -71,7 +71,6 @@ class Scheduler:
         self._clients = clients
         self._rollout = rollout
         self._dormancy = dormancy
-        self._handle = handle
         self._places: dict[SessionKey, int] = {}
         core.host.room.add(self)
 
@@ -309,10 +308,10 @@ class Scheduler:
     def _take(self, decision: Decision) -> None:
         match decision:
             case Begin(session, slot):
-                self._begin(session, slot)
+                self._beginnings.begin(session, slot)
             case Wake(session, slot):
                 self._dormancy.wake(slot)
-                self._begin(session, slot, is_woken=True)
+                self._beginnings.begin(session, slot, is_woken=True)
             case Sleep(slot):
                 self._dormancy.sleep(slot)
             case Adopt(session, slot):
@@ -328,63 +327,6 @@ class Scheduler:
                 self._clients.end(slot, EndReason.RECYCLED)
             case Roll(slot):
                 self._rollout.roll(slot)
-
-    def _begin(self, session: Session, slot: Slot, *, is_woken: bool = False) -> None:
-        assert slot.client is not None, "a READY slot has a client"
-        acquisition = self._count_acquisition(slot, session, is_woken=is_woken)
-        plan = self._core.plan_of(session)
-        turn = self._turns.begin(session)
-        turn.served = slot.provider
-        if plan.instead_of:
-            self._tell_stand_in(session, plan)
-        if slot.is_ready:
-            slot.move(SlotState.BUSY)  # one that wakes is BUSY at its first sign of life
-        recorded = asyncio.Event()
-        clock = self._core.clock
-        if self._turns.was_begun_on_record(turn):
-            recorded.set()
-        else:
-            # The client waits for that record itself: the writing of a prompt is no step of the scheduler.
-            self._host.journal.start_turn(
-                turn.id, clock.wall(), recorded.set, lambda why: self._handle(StartLost(session, turn, why))
-            )
-        slot.client.send(turn.words, turn.uuid, recorded, is_command=turn.is_command)
-        waited = clock.steady() - turn.queued_steady
-        self._core.waits.append(waited)
-        self._core.publish(
-            past.TurnStarted,
-            session,
-            turn,
-            waited=waited,
-            acquisition=acquisition,
-            provider=slot.provider,
-            model=slot.choice.model,
-        )
-        self._core.touch(session)
-
-    def _tell_stand_in(self, session: Session, plan: Plan) -> None:
-        kind = self._core.parked_for(plan.instead_of)
-        why = "its limit is reached" if kind is FailureKind.RATE_LIMIT else "its credentials were refused"
-        model = f", model {plan.choice.model}" if plan.choice.model else ""
-        session.notice(
-            f"Provider {plan.instead_of} takes no turns now ({why}): this one runs with {plan.choice.provider}{model}"
-        )
-
-    def _count_acquisition(self, slot: Slot, session: Session, *, is_woken: bool) -> str:
-        turn = session.mailbox.head
-        assert turn is not None, "a turn waits"
-        if slot.turns > 0 and is_woken:
-            self.pool.woken += 1
-            return "dormant"
-        if slot.turns > 0:
-            self.pool.hot += 1
-            return "hot"
-        was_warm = slot.idle_since <= turn.queued_steady
-        if was_warm:
-            self.pool.adopted += 1
-            return "spare"
-        self.pool.cold += 1
-        return "cold"
 
     def _number_places(self, scene: Scene | None) -> None:
         """Counts again who is next, and has those looked at who have moved up or down."""

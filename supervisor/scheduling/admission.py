@@ -186,12 +186,12 @@ class HostRoom:
         ]
         waking = sum(self._is_kept_asleep(tenant) for tenant in self._tenants)
         closing = sum(tenant.pool.closing for tenant in self._tenants)
-        leaving = closing + sum(tenant.pool.falling_asleep for tenant in self._tenants)
         is_over = _is_over(self.ledger, self.memory_budget, self.used - closing)
-        if len(opening) + waking <= leaving and not is_over:
+        wants_place = WhyWaiting.NO_SLOT in opening or (bool(opening) and not self.keeps_enough)
+        falling_asleep = 0 if wants_place else sum(tenant.pool.falling_asleep for tenant in self._tenants)
+        if len(opening) + waking <= closing + falling_asleep and not is_over:
             return None
-        lacks_places = WhyWaiting.NO_SLOT in opening
-        if lacks_places or (opening and not self.keeps_enough):
+        if wants_place:
             first = _first_to_go(tenant.pool.find_victim() for tenant in self._tenants)
             return Victim(first) if first is not None else None
         return find_memory((tenant.pool for tenant in self._tenants), (tenant.find_sleeper for tenant in self._tenants))

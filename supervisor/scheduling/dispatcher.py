@@ -197,7 +197,7 @@ def _make_room(scene: Scene, waiting: int, later: list[Session], *, frees_by_sle
     """For the last of so many sessions that wait for room; `later` are those whose turn comes after. Clients that leave
     already, or fall asleep, make room for the first of them."""
     pool = scene.pool
-    if waiting <= pool.closing + pool.falling_asleep:
+    if waiting <= pool.closing + (pool.falling_asleep if frees_by_sleep else 0):
         return None
     step = _free_memory(scene) if frees_by_sleep else _free_place(pool)
     # Also a warm client whose session has more to say, when that session's turn is later than this one: otherwise one

@@ -192,6 +192,32 @@ async def test_as_many_wake_at_once_as_may_and_others_are_asked_when_one_has(
     assert world.violations == []
 
 
+async def test_when_one_has_woken_another_instance_is_asked_at_once(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at the next look of the housekeeping, nor when memory is measured again: neither comes here."""
+    monkeypatch.setattr("supervisor.engine.housekeeping.TICK", 3_600)
+    async with start(sleepy("desk", 1), sleepy("shop", 1), connect_limit=1, wake_timeout=60, **SOON) as supervisor:
+        for instance in ("desk", "shop"):
+            await say(supervisor, "hello", "ana", instance)
+        await until(lambda: all(row.memory_bytes for row in supervisor.view.snapshot().clients))
+        await supervisor.adjust("", "memory_interval", "1h")
+        for instance in ("desk", "shop"):
+            one = supervisor._instances[instance]
+            one._dormancy.sleep(next(iter(one.pool)))
+        await until_asleep(supervisor, world, 2)
+        first = world.connections[0]
+        first.is_stuck_asleep = True
+        tickets = [await supervisor.submit(Prompt(instance, "again", user="ana")) for instance in ("desk", "shop")]
+        await until(lambda: first.prompts[-1] == "again")
+        assert world.connections[1].is_asleep
+        first.is_stuck_asleep = False
+        first.wake()
+        for ticket in tickets:
+            assert isinstance(await ticket.outcome(), Done)
+    assert world.violations == []
+
+
 async def test_where_memory_is_short_an_idle_one_sleeps_before_another_wakes(
     start: Start, world: FakeWorld, sleepy: Callable[..., Any]
 ) -> None:

@@ -1,0 +1,117 @@
+"""When a client that sleeps may be woken, and who makes room for it: by count and by bytes, over all instances."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from supervisor.api.types import SlotState, WhyWaiting
+from supervisor.scheduling.admission import Victim
+from supervisor.scheduling.dispatcher import Evict, Open, Scene, Sleep, Wake, decide
+from supervisor.scheduling.memory_reserve import charge
+from supervisor.sessions.slot import Slot
+from tests.unit.scheduling.slots import add_slot
+from tests.unit.scheduling.test_admission import Tenant, house
+from tests.unit.scheduling.test_dispatcher import Stage
+
+
+def asleep(tenant: Tenant, awake: int = 100, now: int = 10) -> Slot:
+    """One that had `awake` bytes, and has `now`."""
+    slot = add_slot(tenant.pool, SlotState.DORMANT, now)
+    slot.turns, slot.awake_bytes, slot.is_thin = 1, awake, True
+    return slot
+
+
+def test_one_that_sleeps_counts_for_what_it_uses_and_one_that_was_woken_for_what_it_will() -> None:
+    """S2.29–31"""
+    slot = asleep(Tenant())
+    assert charge(slot, slot.memory_bytes, 50) == 10
+    slot.move(SlotState.WAKING)
+    assert charge(slot, slot.memory_bytes, 50) == 100
+    slot.move(SlotState.BUSY)
+    assert charge(slot, slot.memory_bytes, 50) == 100
+    slot.is_thin = False
+    assert charge(slot, slot.memory_bytes, 50) == 10, "its turn is over: what it measures is what it needs"
+
+
+def test_what_is_opened_leaves_room_for_those_that_may_wake_at_once() -> None:
+    """The largest of them, and no more than may: 30 used, 100 for the new one, 290 + 90 to wake two."""
+    tenant = Tenant()
+    for awake in (100, 300, 50):
+        asleep(tenant, awake)
+    assert house(tenant, memory_budget=510).find_shortage(tenant) is None
+    assert house(tenant, memory_budget=509).find_shortage(tenant) is WhyWaiting.MEMORY
+
+
+def test_no_more_wake_at_once_than_may_and_the_one_that_waits_longest_is_next() -> None:
+    one, other = Tenant(), Tenant()
+    mine, theirs = asleep(one), asleep(other)
+    room = house(one, other)
+    room.most_waking = 1
+    one.to_wake, other.to_wake = (5.0, mine), (3.0, theirs)
+    assert room.find_wake_shortage(other, theirs) is None
+    assert room.find_wake_shortage(one, mine) is WhyWaiting.WAKING, "the place is kept"
+    theirs.move(SlotState.WAKING)
+    other.to_wake = None
+    assert room.find_wake_shortage(one, mine) is WhyWaiting.WAKING
+    theirs.move(SlotState.READY)
+    assert room.find_wake_shortage(one, mine) is None
+
+
+def test_waking_breaks_no_budget_but_one_alone_may() -> None:
+    tenant = Tenant()
+    first, second = asleep(tenant), asleep(tenant)
+    assert house(tenant, memory_budget=110).find_wake_shortage(tenant, first) is None
+    assert house(tenant, memory_budget=109).find_wake_shortage(tenant, first) is None, "nothing else is awake"
+    first.move(SlotState.WAKING)
+    assert house(tenant, memory_budget=199).find_wake_shortage(tenant, second) is WhyWaiting.MEMORY
+    assert house(tenant, memory_budget=200).find_wake_shortage(tenant, second) is None
+    tenant.memory_budget = 199
+    assert house(tenant).find_wake_shortage(tenant, second) is WhyWaiting.MEMORY, "its own"
+
+
+def test_for_the_memory_of_one_that_is_to_wake_anothers_idle_client_is_put_to_sleep() -> None:
+    """It is evicted where it cannot be; one that sleeps would bring nothing."""
+    rich, poor = Tenant(), Tenant()
+    mine = asleep(poor)
+    idle = add_slot(rich.pool, SlotState.READY, 100)
+    asleep(rich)
+    poor.to_wake = (1.0, mine)
+    room = house(rich, poor, memory_budget=150)
+    rich.sleeper = idle
+    assert room.find_victim() == Victim(idle, may_sleep=True)
+    rich.sleeper = None
+    assert room.find_victim() == Victim(idle)
+    room.memory_budget = 210
+    assert room.find_victim() is None, "it may wake by itself"
+
+
+def test_a_dormant_client_is_woken_with_its_turn_and_no_later_one_overtakes_the_first() -> None:
+    stage = Stage(cap=3)
+    large, small = stage.session("ana", "first"), stage.session("boris", "second")
+    slots = [stage.slot(SlotState.DORMANT, one) for one in (large, small)]
+    scene = stage.scene
+    assert decide(scene) == Wake(large, slots[0])
+    for why in (WhyWaiting.MEMORY, WhyWaiting.WAKING):
+        kept = _with(scene, find_wake_shortage=lambda slot, why=why: why if slot is slots[0] else None)
+        assert decide(kept) is None, "the second would take what the first waits for"
+
+
+def test_where_a_place_is_short_one_that_sleeps_is_ended_and_where_memory_is_one_is_put_to_sleep() -> None:
+    stage = Stage(cap=3)
+    sleeping = stage.slot(SlotState.DORMANT, stage.session("ana"), idle_since=5.0)
+    idle = stage.slot(SlotState.READY, stage.session("boris"), idle_since=1.0)
+    stage.session("chen", "hello")
+    scene = stage.scene
+    assert isinstance(decide(scene), Open)
+    assert decide(_with(scene, may_open=False, frees_by_sleep=False)) == Evict(sleeping)
+    short = _with(scene, may_open=False, frees_by_sleep=True, find_sleeper=lambda: idle)
+    assert decide(short) == Sleep(idle)
+    assert decide(_with(short, find_sleeper=lambda: None)) == Evict(idle)
+    idle.move(SlotState.DORMANT)
+    idle.is_falling_asleep = True
+    assert decide(short) is None, "its memory is on the way"
+
+
+def _with(scene: Scene, **changes: Any) -> Scene:
+    return dataclasses.replace(scene, **changes)
