@@ -174,6 +174,8 @@ class Automation:
             self._take_up_end(kept, turn)
             return
         firing = Firing.revive(kept, {hook.name: hook for hook in self.hooks}, self.schedules.declared)
+        if firing is None and kept.key.instance and self._around.find_archetype(kept.key.instance) is None:
+            return  # a template that does not run now may bring its hooks along with the next start, as its turns
         if firing is None:
             _log.warning("run %s is given up: its hook is not declared any more", kept.id)
             if (book := self._around.find_book()) is not None:

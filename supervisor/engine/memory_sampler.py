@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 
 import anyio.to_thread
@@ -11,10 +12,12 @@ from supervisor.clock import Clock
 from supervisor.config.settings import Settings
 from supervisor.process.client import Client
 from supervisor.process.host_memory import read_swap
-from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.process_tree import LOST, Measure, ProcessTable
 from supervisor.scheduling.swap import SwapUse, measure_swap
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
+
+_log = logging.getLogger(__name__)
 
 
 class Census:
@@ -29,6 +32,13 @@ class Census:
         self.swap_total, self.swap_free = read_swap()
 
     async def take(self, slots: Iterable[Slot]) -> None:
+        """What cannot be measured now, because every descriptor is in use, say, stays as it was."""
+        try:
+            await self._take(slots)
+        except LOST as error:
+            _log.warning("what clients use cannot be measured: %s", error)
+
+    async def _take(self, slots: Iterable[Slot]) -> None:
         by_id = {slot.id: slot for slot in slots}
         clients = {name: slot.client for name, slot in by_id.items() if slot.client is not None}
         measures = await anyio.to_thread.run_sync(_measure, clients)

@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 from supervisor.api.shared_servers import SharedServerRow, SharedState
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.late_imports import import_late
-from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.process_tree import LOST, Measure, ProcessTable
 from supervisor.quick_dataclass import dataclass
 from supervisor.tools.cache import Cache, Sources
 from supervisor.tools.client_tools import Whose
@@ -166,14 +166,15 @@ class SharedServers:
             self._on_tools(agents)
 
     def _measure(self) -> None:
-        """Blocking."""
+        """Blocking. What cannot be measured now is shown as it was."""
         with self._lock:
             entries = [entry for entry in self._entries.values() if entry.server is not None and entry.server.pid]
         if entries:
-            table = ProcessTable()
-            for entry in entries:
-                assert entry.server is not None, "it runs"
-                entry.measure = table.measure(entry.server.pid)
+            with suppress(*LOST):
+                table = ProcessTable()
+                for entry in entries:
+                    assert entry.server is not None, "it runs"
+                    entry.measure = table.measure(entry.server.pid)
 
     def rows(self, clients: Mapping[str, int]) -> tuple[SharedServerRow, ...]:
         """`clients` are the running clients of each agent."""

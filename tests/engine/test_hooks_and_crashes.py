@@ -122,3 +122,25 @@ async def test_nothing_of_a_person_who_was_forgotten_is_recorded_anew(start: Sta
         assert not kept(supervisor)
         await until(lambda: ended(supervisor))
     assert not read(tmp_path / "state", "SELECT * FROM hook_runs")
+
+
+async def test_what_a_template_had_begun_waits_for_it_where_it_does_not_run_at_a_start(
+    start: Start, tmp_path: Path, make_template: MakeTemplate
+) -> None:
+    """As its turns do: a file with a mistake is mended later (S1.28)."""
+    told, go = tmp_path / "told", tmp_path / "go"
+    script = f"cat >> {told}; while [ ! -e {go} ]; do sleep 0.01; done"
+    hooks = [{"on": "prompt:after", "actions": [shell("sh", "-c", script)]}]
+    own = make_template("own", hooks=hooks, pool={"spares": 0})
+    other = make_template(pool={"spares": 0})
+    async with start(own, other) as supervisor:
+        await (await supervisor.submit(Prompt("own", "hello"))).outcome()
+        await until(lambda: lines_of(told))
+    go.touch()
+    async with start(other) as supervisor:
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "hello"))).outcome(), Done)
+        assert len(kept(supervisor)) == 1
+    async with start(own, other) as supervisor:
+        await until(lambda: not kept(supervisor))
+    first, again = lines_of(told)
+    assert first == again

@@ -239,3 +239,17 @@ async def test_an_approval_reaches_its_client_whatever_the_scheduler_makes_of_it
                 await supervisor.answer(supervisor.view.open_questions()[0].id, Allow())
                 await until(lambda: verdicts)
     assert isinstance(verdicts[0].answer, Allow)
+
+
+async def test_a_moment_without_free_descriptors_ends_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What clients use cannot be measured then: that is all."""
+    looks: list[int] = []
+
+    def fail() -> object:
+        looks.append(1)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("supervisor.engine.memory_sampler.ProcessTable", fail)
+    async with start(memory_interval=0.1) as supervisor:
+        await until(lambda: len(looks) > 2)
+        assert await is_well(supervisor, "ana")

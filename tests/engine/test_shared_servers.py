@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import psutil
@@ -114,6 +114,19 @@ async def test_equal_definitions_are_one_process_whatever_they_are_called(room: 
     row = room.row()
     assert row.processes >= 1
     assert row.saved_bytes == 2 * row.memory_bytes > 0
+
+
+async def test_processes_that_cannot_be_measured_end_nothing(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every descriptor in use, say: what is shown stays as it was."""
+    one = room.servers.offer("one", "desk", _spec())
+    await one.told()
+
+    def fail() -> NoReturn:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("supervisor.tools.shared_servers.ProcessTable", fail)
+    room.servers._measure()
+    assert words(await call(one, "say", text="well")) == "well"
 
 
 async def test_a_server_that_is_killed_in_a_call_is_that_calls_error_alone(room: Room) -> None:
