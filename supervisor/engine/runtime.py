@@ -19,7 +19,7 @@ from supervisor.api import events as past
 from supervisor.api.automation import OpenRun, ScheduleMark
 from supervisor.api.engine import Engine
 from supervisor.api.errors import ConfigurationError, NotAccepting, UnknownAgent
-from supervisor.api.types import SessionKey
+from supervisor.api.types import Prompt, SessionKey
 from supervisor.automation.answer_links import QuestionLinks
 from supervisor.claude.contexts import ContextStore
 from supervisor.claude.options import MakeConnector, bundled_cli
@@ -181,10 +181,10 @@ class Runtime:
             if instance.scheduler is not tenant and instance.scheduler.waits_to_wake is not None:
                 instance.handle(stimuli.HostChanged())
 
-    def _provider_of(self, instance: str) -> str:
-        """Of turns of the instance that ask for none."""
+    def _provider_of(self, instance: str, prompt: Prompt) -> str:
+        """That a prompt would run with now."""
         found = self._instances.get(instance)
-        return found.core.provider if found is not None else ""
+        return found.core.plan_for(prompt).choice.provider if found is not None else prompt.provider
 
     @property
     def settings(self) -> Settings:

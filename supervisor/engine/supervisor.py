@@ -176,7 +176,8 @@ class Supervisor(Runtime):
         if prompt.user in self._forgotten:
             raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
         self._check_room(instance, session, prompt)
-        return self._purse.check(key, prompt, prompt.provider or instance.core.provider)
+        # Of the one that stands in for a parked one: its ceiling holds for whoever's turns it takes.
+        return self._purse.check(key, prompt, instance.core.plan_for(prompt).choice.provider)
 
     async def ticket(self, turn_id: str) -> Ticket:
         self._check_running()

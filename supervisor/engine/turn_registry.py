@@ -30,9 +30,10 @@ class TurnRegistry:
         view: View,
         *,
         on_end: Callable[[], None],
-        provider_of: Callable[[str], str] = lambda _: "",
+        provider_of: Callable[[str, Prompt], str] = lambda _, prompt: prompt.provider,
     ) -> None:
-        """`on_end` is called whenever a turn has ended. `provider_of` names the provider of an instance."""
+        """`on_end` is called whenever a turn has ended. `provider_of` names the provider that a prompt to an instance
+        would run with."""
         self._provider_of = provider_of
         self._places: dict[str, tuple[Place, ...]] = {}
         """Whose spending each of them is part of."""
@@ -63,7 +64,7 @@ class TurnRegistry:
         self._tickets[turn.id] = turn.ticket
         if turn.prompt.request:
             self._requests[turn.prompt.user, turn.prompt.request] = turn.ticket
-        provider = turn.prompt.provider or self._provider_of(turn.key.instance)
+        provider = self._provider_of(turn.key.instance, turn.prompt)
         self._places[turn.id] = places_of(turn.key, turn.prompt.user, provider)
         self._host.spending.begin(self._places[turn.id])
         turn.on_end(lambda: self._remove(turn))

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.api.budgets import Scope
 from supervisor.api.codec import pack
-from supervisor.api.errors import InvalidPrompt
+from supervisor.api.errors import InvalidPrompt, OverBudget
 from supervisor.api.events import ProviderParked, TurnStarted
 from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Prompt, SessionKey, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
@@ -200,6 +200,19 @@ async def test_a_fallback_provider_takes_the_turns_of_a_parked_one_and_says_so(s
         world.on_prompt = refuse(429)  # type: ignore[assignment]
         await supervisor.resume("desk")
         assert await ask(supervisor, replace(HELLO, text="three")) == "default", "back as soon as it may"
+
+
+async def test_a_provider_that_stands_in_for_another_keeps_its_own_ceiling(start: Start, world: FakeWorld) -> None:
+    """S5.12: what it may cost in a day was set for it, whoever's turns it takes."""
+    world.on_prompt = refuse(429, "default")  # type: ignore[assignment]
+    limits = {"provider": {"turns_per_day": 2}}
+    async with start(providers=SECOND | {"default": {"fallback": "second"}}, budgets=limits) as supervisor:
+        assert isinstance(await (await supervisor.submit(HELLO)).outcome(), Failed)
+        await until(lambda: supervisor.view.snapshot().instances[0].state is InstanceState.PARKED)
+        for _ in range(2):
+            assert await ask(supervisor) == "second"
+        with pytest.raises(OverBudget, match="the provider second reached the turns for today"):
+            await supervisor.submit(HELLO)
 
 
 async def test_a_fallback_model_is_used_while_the_limit_of_the_main_one_is_reached(
