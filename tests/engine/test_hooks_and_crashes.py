@@ -59,7 +59,7 @@ async def test_no_kill_comes_between_the_end_of_a_turn_and_what_is_due_because_o
     )
     async with start(hooks=hooks) as supervisor:
         assert isinstance(await (await supervisor.submit(Prompt("desk", "more", user="ana"))).outcome(), Done)
-        await until(lambda: len(lines_of(told)) == 2)
+        await until(lambda: len(lines_of(told)) == 2 and lines_of(lost))
     assert [one["text"] for one in lines_of(lost)] == ["more"], "nothing of a hook that makes no promise is kept"
 
 
