@@ -47,7 +47,8 @@ async def test_a_turn_that_a_kill_interrupted_is_replayed_with_its_prompt_sent_o
     """R2: also when it was the first of its session, with nothing before it to resume at."""
     if not is_first:
         assert ask(folder, "desk", "[[echo]] my number is 4711", "--user", "ana").returncode == 0
-    ask_and_kill(folder, "[[stream: 300 words, 0.02]] the one that was killed")
+    # To a pipe a block is written when it is whole: the first one is, and the turn is far from its end.
+    ask_and_kill(folder, "[[say: on my way to the answer]] [[stream: 300 words, 0.2]] the one that was killed")
     state = folder.parent / "state" / "rehearsal"
     async with Rehearsal(pace=0.01) as rehearsal:
         environment = rehearsal.environment(state / "claude")
