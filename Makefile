@@ -87,8 +87,9 @@ bench-contexts: $(VENV)/installed-test ## What is prepared once: its cost, and h
 bench-hooks: $(VENV)/installed-test ## What a hundred hooks cost a turn, and how many firings get done, into docs/benchmarks.md
 	$(BIN)/python -m benchmarks.hooks
 
-bench-temperatures: $(VENV)/installed-test ## What idle clients cost hot, asleep and hibernated, into docs/benchmarks.md: ten minutes, swap
+bench-temperatures: $(VENV)/installed-test ## What idle clients cost hot, asleep and hibernated, into docs/benchmarks.md: 20 minutes, swap
 	$(BIN)/python -m benchmarks.temperatures
+	$(BIN)/python -m benchmarks.live_sessions
 
 bench-servers: $(VENV)/installed-test ## What shared MCP servers save, into docs/benchmarks.md: two minutes
 	$(BIN)/python -m benchmarks.servers

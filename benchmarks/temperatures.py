@@ -162,9 +162,9 @@ def read_zswap() -> int:
 
 
 @contextlib.contextmanager
-def swap_file(folder: Path) -> Iterator[None]:
+def swap_file(folder: Path, size: int = SWAP_FILE) -> Iterator[None]:
     with tempfile.NamedTemporaryFile(dir=folder, prefix="bullpen-swap-") as file:
-        os.posix_fallocate(file.fileno(), 0, SWAP_FILE)
+        os.posix_fallocate(file.fileno(), 0, size)
         os.chmod(file.name, 0o600)
         subprocess.run(["mkswap", file.name], check=True, capture_output=True)
         subprocess.run(["swapon", file.name], check=True)

@@ -55,9 +55,18 @@ def test_a_start_of_the_program_is_measured_beside_an_empty_app(tmp_path: Path) 
     assert "an empty Textual app" in done.stdout
 
 
-def test_what_idle_clients_cost_is_measured(tmp_path: Path, swap: Swap) -> None:
+@pytest.mark.parametrize(
+    ("name", "options", "rows"),
+    [
+        ("temperatures", "--counts 1,2 --rounds 1", ("| hot |", "| asleep, swap on disk |", "| hibernated: started")),
+        ("live_sessions", "--sessions 3 --prompts 3", ("| first token, p50 / p95 |", "sessions with a process")),
+    ],
+)
+def test_what_idle_clients_cost_is_measured(
+    name: str, options: str, rows: tuple[str, ...], tmp_path: Path, swap: Swap
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.temperatures", "--print", "--counts", "1,2", "--rounds", "1"],
+        [sys.executable, "-m", f"benchmarks.{name}", "--print", *options.split()],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path), MARK: "benchmarks"},
         capture_output=True,
@@ -67,7 +76,7 @@ def test_what_idle_clients_cost_is_measured(tmp_path: Path, swap: Swap) -> None:
     if not swap.takes_memory:
         assert "not paged out here" in done.stderr
         return
-    for row in ("| hot |", "| asleep, swap on disk |", "| hibernated: started with resume |"):
+    for row in rows:
         assert row in done.stdout
 
 
