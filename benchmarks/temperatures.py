@@ -1,6 +1,6 @@
 """What an idle client costs, and how soon it answers: hot, asleep with its memory in swap, and hibernated.
 
-    python -m benchmarks.temperatures              # five minutes; writes its part of docs/benchmarks.md
+    python -m benchmarks.temperatures              # five minutes; docs/benchmarks.md and docs/memory.svg
     python -m benchmarks.temperatures --print      # only prints it
     python -m benchmarks.temperatures --swap DIR   # as root: with a file of swap in that folder while it runs
 
@@ -42,6 +42,7 @@ IDLE = 3.0
 """Seconds over which processor time is counted."""
 SWAP_FILE = 6 * 1024**3
 _ZSWAP = Path("/sys/module/zswap/parameters/enabled")
+_PICTURE = Path(__file__).parent.parent / "scripts" / "make_memory_picture.py"
 _WAKING = max(1, os.cpu_count() or 1)
 HOT, COLD = "hot", "hibernated: started with resume"
 
@@ -252,6 +253,7 @@ def main() -> int:
     print(text)
     if not chosen.print:
         write_section("temperatures", text)
+        subprocess.run([sys.executable, str(_PICTURE)], check=True)
     return 0
 
 

@@ -142,9 +142,10 @@ def test_the_requirements_name_the_tests_that_cite_them() -> None:
     assert script["fill"](page) == page
 
 
-def test_the_picture_of_memory_shows_the_figures_of_the_page() -> None:
+def test_the_picture_of_memory_shows_what_was_measured() -> None:
     """`python scripts/make_memory_picture.py` draws it anew."""
     script = runpy.run_path(str(ROOT / "scripts/make_memory_picture.py"))
+    assert len(script["read"]()) == len(script["SHOWN"])
     assert script["TARGET"].read_text("utf-8") == script["draw"]()
 
 
