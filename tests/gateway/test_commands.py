@@ -29,6 +29,7 @@ from tests.waiting import until
 from tui.cli import ask, exit_codes, looking, verbs
 from tui.cli import house as finding
 from tui.cli.examples import EXAMPLES
+from tui.cli.forget import forget_there
 from tui.cli.main import app
 from tui.cli.options import Common
 
@@ -339,6 +340,22 @@ async def test_ask_writes_the_whole_turn_as_json(
         world.on_prompt = lambda connection, text: connection.fail(500)
         assert await ask.ask_there(HELLO, engine, as_json=True) == 1
         assert json.loads(capsys.readouterr().out)["outcome"][0] == "failed"
+
+
+async def test_a_person_is_forgotten_in_the_bullpen_that_runs(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with house() as home, far(home) as engine:
+        assert await ask.ask_there(HELLO, engine) == 0
+        capsys.readouterr()
+        assert await forget_there("ana", engine, is_trial=True, is_sure=False) == exit_codes.DONE
+        assert capsys.readouterr().out == "of ana in the bullpen that runs: 1 session\n"
+        assert await forget_there("ana", engine, is_trial=False, is_sure=False) == exit_codes.REFUSED
+        assert len((await engine.snapshot()).sessions) == 1
+        assert await forget_there("ana", engine, is_trial=False, is_sure=True) == exit_codes.DONE
+        await until(lambda: not home.supervisor.view.snapshot().sessions)
+        with pytest.raises(Refused, match="no session of user ana"):
+            await forget_there("ana", engine, is_trial=False, is_sure=True)
 
 
 async def test_the_answer_of_a_call_that_leaves_nothing_behind_is_no_failure(

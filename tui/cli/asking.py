@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tui.cli import house
-from tui.cli.checking import tell_left_out
+from tui.cli.checking import tell_left_out, tell_where
 from tui.cli.opening import load, run, with_credentials
 from tui.cli.options import Common, ConfigOption, RehearsalOption, StateOption, TemplatesOption
 
@@ -65,7 +65,7 @@ def ask(
         raise typer.Exit(house.run_there(where, partial(ask_there, prompt, as_json=as_json)))
     settings, loaded = load(common)
     if agent not in {AUTO, *(template.name for template in loaded.templates)}:
-        tell_left_out(loaded)
+        tell_where(settings, loaded)
     settings = with_credentials(settings)
     settings.make_state_dir()
     log_to_file(settings.state_dir)
@@ -134,7 +134,7 @@ def chat(
         raise typer.Exit(house.run_there(where, partial(chat_there, talk)))
     settings, loaded = load(common)
     if agent and agent not in {template.name for template in loaded.templates}:
-        tell_left_out(loaded)
+        tell_where(settings, loaded)
     settings = with_credentials(settings)
     settings.make_state_dir()
     log_to_file(settings.state_dir)

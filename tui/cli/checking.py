@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -83,6 +84,16 @@ def tell_left_out(loaded: Loaded) -> None:
         tell(line)
 
 
+def tell_where(settings: Settings, loaded: Loaded) -> None:
+    """For an agent that was not found: which files were left out, and where all of them were looked for."""
+    from supervisor import shipped_templates
+
+    tell_left_out(loaded)
+    folder = settings.templates_dir
+    whose = "the agents that bullpen ships" if folder == shipped_templates() else f"the agents in {folder}"
+    tell(f"these are {whose}; --templates DIR names another folder")
+
+
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
@@ -117,8 +128,14 @@ def forget(
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
 ) -> None:
-    """Removes a person. Every session of that user, what was said in it, and its files, in rehearsal as well."""
-    from tui.cli.forget import forget_from_terminal
+    """Removes a person. Every session of that user, what was said in it, and its files, in rehearsal as well.
 
-    folder = settings_of(Common(templates, config, state, rehearsal).over(context.obj)).state_dir
-    raise typer.Exit(forget_from_terminal(folder, user, is_trial=dry_run, is_sure=yes))
+    Where a bullpen runs over the state directory, it is asked to do it."""
+    from tui.cli import house
+    from tui.cli.forget import forget_from_terminal, forget_there
+
+    common = Common(templates, config, state, rehearsal).over(context.obj)
+    if house.is_there(common):
+        work = partial(forget_there, user, is_trial=dry_run, is_sure=yes)
+        raise typer.Exit(house.run_there(house.Where(common, "", ""), work))
+    raise typer.Exit(forget_from_terminal(settings_of(common).state_dir, user, is_trial=dry_run, is_sure=yes))

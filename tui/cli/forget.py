@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import typer
 
-from supervisor import Forgotten, forget_user
+from supervisor import Engine, Forgotten, forget_user
 from tui.cli.exit_codes import DONE, FAILED, REFUSED
 from tui.cli.output import say, tell
 from tui.kept.drafts import draft_files
@@ -48,6 +49,24 @@ def forget_from_terminal(folder: Path, user: str, *, is_trial: bool, is_sure: bo
     if done.left:
         return FAILED
     say("searched again: nothing is left")
+    return DONE
+
+
+async def forget_there(user: str, engine: Engine, *, is_trial: bool, is_sure: bool) -> int:
+    """The same in a bullpen that runs: it ends the sessions first. Raises what `Engine.forget_user` raises."""
+    found = [row for row in (await engine.snapshot()).sessions if row.key.user == user]
+    if found:
+        turns = sum(bool(row.turn_id) + len(row.waiting) for row in found)
+        ends = f"; {some(turns, 'turn')} would be ended" if turns else ""
+        say(f"of {user} in the bullpen that runs: {some(len(found), 'session')}{ends}")
+    if is_trial:
+        if not found:
+            say(f"no session of {user} in the bullpen that runs; files that are left are seen when it has stopped")
+        return DONE
+    if found and not is_sure and not await anyio.to_thread.run_sync(_is_agreed, user):
+        return REFUSED
+    count = await engine.forget_user(user)
+    say(f"removing {some(count, 'session')} of {user}, what was said, and what is on disk")
     return DONE
 
 
