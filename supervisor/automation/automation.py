@@ -125,7 +125,7 @@ class Automation:
                     self.runner.drop(firing, f"{MOST_HEARD:,} events wait to be looked at")
             return
         kept = ""
-        if isinstance(event, TurnFinished) and self._must_be_told(event):
+        if isinstance(event, TurnFinished) and self._must_be_told(event, depth, prompt):
             kept = self.runner.keep_end(event)
         self._heard.append(Heard(event, names, depth, prompt, kept))
         if self._is_closing:
@@ -133,10 +133,13 @@ class Automation:
         else:
             self._news.set()
 
-    def _must_be_told(self, event: TurnFinished) -> bool:
-        """Whether a hook that survives a crash may be meant."""
-        found = self._may_be_meant(_ENDED, event.instance)
-        return any(hook.delivery is Delivery.AT_LEAST_ONCE for hook in found)
+    def _must_be_told(self, event: TurnFinished, depth: int, prompt: Prompt | None) -> bool:
+        """Whether a hook that survives a crash is meant: a row for each turn that none is for would cost every turn."""
+        found = [hook for hook in self._may_be_meant(_ENDED, event.instance) if hook.delivery is Delivery.AT_LEAST_ONCE]
+        if not found:
+            return False
+        payload = BY_NAME[_ENDED].payload(event, prompt, id="", depth=depth)
+        return any(holds(hook.tests, payload) for hook in found)
 
     async def run(
         self,

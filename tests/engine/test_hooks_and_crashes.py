@@ -13,6 +13,7 @@ from supervisor.api.hook_rows import RunState
 from supervisor.api.types import Done, Prompt
 from supervisor.automation.automation import Automation
 from supervisor.engine.supervisor import Supervisor
+from supervisor.journal import Note
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.journal_stage import read
@@ -61,6 +62,22 @@ async def test_no_kill_comes_between_the_end_of_a_turn_and_what_is_due_because_o
         assert isinstance(await (await supervisor.submit(Prompt("desk", "more", user="ana"))).outcome(), Done)
         await until(lambda: len(lines_of(told)) == 2 and lines_of(lost))
     assert [one["text"] for one in lines_of(lost)] == ["more"], "nothing of a hook that makes no promise is kept"
+
+
+async def test_a_turn_that_no_hook_is_for_costs_no_row(start: Start, tmp_path: Path) -> None:
+    hooks = [{"on": "prompt:after", "condition": {"outcome": "failed"}, "actions": [writing_to(tmp_path / "told")]}]
+    async with start(hooks=hooks) as supervisor:
+        steps: list[str] = []
+        add = supervisor._host.journal._writer.add
+
+        def note(one: Note) -> None:
+            steps.extend(step.sql for step in one.steps)
+            add(one)
+
+        supervisor._host.journal._writer.add = note  # type: ignore[method-assign]
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "hello"))).outcome(), Done)
+        await until(lambda: not supervisor.automation._heard)
+        assert not [sql for sql in steps if "hook_runs" in sql]
 
 
 async def test_a_turn_that_a_crash_interrupts_is_heard_of_as_any_other(
