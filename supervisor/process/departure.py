@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import anyio
+import anyio.lowlevel
 
 from supervisor.process.connection import Connection, ProcessTree
 from supervisor.process.patience import KILL, TERMINATE, Patience
@@ -53,18 +54,18 @@ class Departure:
 
     async def run(self, *, waits: bool, kills: bool = False) -> int:
         """Returns how many processes are left, which is 0 unless the system does not let them go. With `waits` the
-        process may leave by itself first; with `kills` it is killed before anything else."""
+        process may leave by itself first; with `kills` it is killed at once."""
         tree = self._connection.tree()
         tree.look()
-        if kills and tree.alive_count:
-            await self._kill(tree)
-            tree.look()
         self._tell_step("disconnect")
         left = anyio.Event()
         async with anyio.create_task_group() as group:
             # The SDK shields its disconnect, so it gets a task of its own: a process that does not leave is ended
             # underneath it, which lets the disconnect return.
             group.start_soon(self._disconnect, left)
+            if kills:
+                await anyio.lowlevel.checkpoint()  # first it stops listening: a death that is wanted is no failure
+                await self._end_at_once(tree)
             with self._patience.wait(self._deadlines.disconnect if waits else 0, until=TERMINATE):
                 await left.wait()
             tree.look()
@@ -88,9 +89,12 @@ class Departure:
             tree.terminate()
             with self._patience.wait(self._deadlines.terminate, until=KILL):
                 await tree.emptied(math.inf)
-            if tree.alive_count:
-                tree.look()
-                await self._kill(tree)
+            await self._end_at_once(tree)
+
+    async def _end_at_once(self, tree: ProcessTree) -> None:
+        if tree.alive_count:
+            tree.look()
+            await self._kill(tree)
 
     async def _kill(self, tree: ProcessTree) -> None:
         self._tell_step("kill")

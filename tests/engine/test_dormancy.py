@@ -145,8 +145,8 @@ async def test_one_that_sleeps_is_killed_and_not_woken_in_order_to_end(
             await until(lambda: not states(supervisor))
             told = feed.take().events
         assert [event.step for event in told if isinstance(event, past.ClientEnding)] == [
-            "kill",
             "disconnect",
+            "kill",
             "verify",
         ]
         assert not any(isinstance(event, past.ClientWoken) for event in told)
