@@ -21,7 +21,7 @@ from supervisor import (
     SharedServerRow,
 )
 from tui.wording import budgets
-from tui.wording.format import age
+from tui.wording.format import age, moment
 
 Rows = Iterable[Sequence[str]]
 
@@ -188,7 +188,7 @@ def _schedule_rows(schedules: Iterable[ScheduleRow]) -> Rows:
 
 
 def _time(at: float | None) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at is not None else "-"
+    return moment(at, time.time()) if at is not None else "-"
 
 
 SCHEDULES = Listing(
