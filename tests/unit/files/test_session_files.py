@@ -91,7 +91,9 @@ print(remove_workspace(sys.argv[1], Path(sys.argv[2])).failed)
 def remove_as_nobody(workspace: Path, root: Path) -> str:
     """Root may enter every folder: the removing is done by a user who may not."""
     top = root.parent.parent
-    shutil.copytree(Path(supervisor.__file__).parent, top / "source" / "supervisor")
+    # What other tests compile meanwhile comes and goes.
+    compiled = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(supervisor.__file__).parent, top / "source" / "supervisor", ignore=compiled)
     for path in (top, *top.rglob("*")):
         os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
     for path in top.parents:
