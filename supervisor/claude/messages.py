@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -259,6 +260,10 @@ def _system(subtype: str, given: object) -> Iterator[told.ClientEvent]:
             return
 
 
+_ADVICE = "Error output: Check stderr output for details"
+_EXIT_CODE = re.compile(r"Command failed with exit code (-?\d+) \(exit code: \1\)")
+
+
 def read_servers(status: object) -> tuple[Server, ...]:
     """What the CLI answers when it is asked how its MCP servers are."""
     found = []
@@ -279,7 +284,7 @@ def is_cut_refused(error: Exception, last_words: str) -> bool:
 
 def translate_connect_error(error: Exception, last_words: str) -> ConnectFailed:
     """Sorts out why a client could not be started. `last_words` is what it wrote to stderr."""
-    words = one_line(clean(f"{last_words} {error}"), 500)
+    words = one_line(clean("; ".join(filter(None, (last_words, _sdk_words(error))))), 500)
     if "No conversation found" in words or "requires a valid session ID" in words:
         return ResumeTargetMissing(words)
     if "already in use" in words:
@@ -296,6 +301,11 @@ def translate_death(error: Exception, last_words: str) -> ClientDied:
         case ProcessError(exit_code=code):
             return ClientDied(f"the process ended with exit code {code}{': ' + words if words else ''}", exit_code=code)
         case CLIConnectionError() | ResultError():
-            return ClientDied(one_line(clean(f"{error} {words}"), 500))
+            return ClientDied(one_line(clean(f"{_sdk_words(error)} {words}"), 500))
         case _:
-            return ClientDied(one_line(clean(f"{type(error).__name__}: {error} {words}"), 500))
+            return ClientDied(one_line(clean(f"{type(error).__name__}: {_sdk_words(error)} {words}"), 500))
+
+
+def _sdk_words(error: Exception) -> str:
+    """What the SDK says, without its advice to read what stands beside it here, and without saying the code twice."""
+    return _EXIT_CODE.sub(r"exit code \1", str(error).replace(_ADVICE, "")).strip()

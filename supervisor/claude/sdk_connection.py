@@ -282,7 +282,7 @@ class SdkConnection:
         from supervisor.claude.messages import read_servers
 
         try:
-            return read_servers(await self._client.get_mcp_status())
+            return self._compiled.tools.mark_troubled(read_servers(await self._client.get_mcp_status()))
         except Exception as error:
             raise ClientDied(f"it does not answer: {one_line(clean(str(error)), 300)}") from error
 

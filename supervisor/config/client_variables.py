@@ -164,6 +164,20 @@ def expand(value: object, environ: Mapping[str, str]) -> object:
             return value
 
 
+def unset_references(value: object, environ: Mapping[str, str]) -> list[str]:
+    """Names of variables that `expand` would leave as they stand, each once."""
+    match value:
+        case str():
+            found = [one[1] for one in _REFERENCE.finditer(value) if one[1] not in environ and one[2] is None]
+        case Mapping():
+            found = [name for item in value.values() for name in unset_references(item, environ)]
+        case list() | tuple():
+            found = [name for item in value for name in unset_references(item, environ)]
+        case _:
+            found = []
+    return list(dict.fromkeys(found))
+
+
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}", re.ASCII)
 
 

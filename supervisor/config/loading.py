@@ -14,6 +14,7 @@ from supervisor.api.errors import ConfigurationError, one_sentence
 from supervisor.api.types import Archetype
 from supervisor.config.automation import make_hooks, make_schedules, unknown_targets
 from supervisor.config.contradictions import contradictions
+from supervisor.config.host_notes import find_host_notes
 from supervisor.config.limits import Concurrency, QueueLimits
 from supervisor.config.providers import HOST
 from supervisor.config.restrictions import find_mistakes
@@ -133,6 +134,7 @@ def _as_it_runs(reading: Reading, settings: Settings) -> Reading:
     if (written := reading.template) is None:
         return reading
     reading = reading.with_mistakes(find_mistakes(written, os.environ))
+    reading = reading.with_notes(find_host_notes(written, os.environ))
     if sentence := _mistake_in_provider(written, settings):
         reading = reading.with_mistakes([(("provider",), f"provider {sentence}")])
     try:

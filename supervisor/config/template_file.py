@@ -60,6 +60,11 @@ class Reading:
         found = [(self.line_of(way), f"{dotted(way)} {sentence}") for way, sentence in more]
         return replace(self, mistakes=_in_order([*self.mistakes, *found]))
 
+    def with_notes(self, more: Iterable[tuple[Location, str]]) -> Reading:
+        """`more` are keys and whole sentences about them."""
+        found = [(self.line_of(way), sentence) for way, sentence in more]
+        return replace(self, notes=_in_order([*self.notes, *found])) if found else self
+
     def with_sentences(self, sentences: Iterable[str]) -> Reading:
         """Mistakes that no key of the file is to blame for alone."""
         return replace(self, mistakes=_in_order([*self.mistakes, *((NOWHERE, sentence) for sentence in sentences)]))

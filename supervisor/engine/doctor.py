@@ -15,6 +15,7 @@ import psutil
 from supervisor.api.errors import BullpenError, ConfigurationError
 from supervisor.claude.credentials import find_credentials
 from supervisor.clock import Clock
+from supervisor.config.host_notes import find_host_notes
 from supervisor.config.loading import load_for
 from supervisor.config.settings import Settings, providers_of
 from supervisor.files.disk_use import measure_disk
@@ -24,6 +25,7 @@ from supervisor.journal import examine_journal
 from supervisor.process.executable import find_bundled_cli
 from supervisor.process.host_memory import HostMemory, look_at_host
 from supervisor.quick_dataclass import dataclass
+from supervisor.text.cleaning import show_name
 from supervisor.text.urls import bare_url
 
 PER_CLIENT = 250_000_000
@@ -158,6 +160,9 @@ def _examine_templates(settings: Settings) -> Iterator[Finding]:
     else:
         mistakes = list(loaded.left_out)
         yield Finding("templates", True, f"{len(loaded.templates)} in {settings.templates_dir}")
+        for template in loaded.templates:
+            for _, sentence in find_host_notes(template, os.environ):
+                yield Finding("templates", False, f"{show_name(template.name)}: {sentence}")
     for mistake in mistakes:
         yield Finding("templates", False, mistake)
 

@@ -109,6 +109,7 @@ class Deadlines:
             pool = self._core.pool
             asking = pool.statistics().asking
             held = f", {asking} of {len(pool)} wait for the operator's answer" if asking else ""
+            held += f"; {remark}" if (remark := self._core.server_remark) else ""
             error = self._stopping.make_saturated(f"no client became free within {limit:.0f} s{held}")
             self._turns.drop(session, turn, Expired(str(error), error.retry_after))
 

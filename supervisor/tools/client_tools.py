@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor.api.tools import RunContext
+from supervisor.api.types import Server, ServerState
 from supervisor.late_imports import import_late
 from supervisor.quick_dataclass import dataclass
+from supervisor.text.cleaning import one_line
 
 if TYPE_CHECKING:
     from mcp import types
@@ -35,6 +37,10 @@ class ToolSource(Protocol):
     def settings(self) -> Mapping[str, Any]:
         """What else the CLI is told of the server: keys of its configuration."""
 
+    @property
+    def trouble(self) -> str:
+        """Why its tools are missing, on one line; mostly empty."""
+
     async def told(self) -> list[types.Tool]:
         """What a client that starts now is told."""
 
@@ -57,6 +63,15 @@ class ClientTools:
     def for_cli(self) -> dict[str, Any]:
         """Their part of the CLI's configuration of MCP servers: calls come back over the CLI's own pipes."""
         return {source.name: {**source.settings, "type": "sdk", "name": source.name} for source in self.sources}
+
+    def mark_troubled(self, servers: Iterable[Server]) -> tuple[Server, ...]:
+        """How a client's MCP servers are, as its CLI sees them: what it reaches through this process is always there
+        for it, also where the server behind has failed."""
+        troubles = {source.name: source.trouble for source in self.sources if source.trouble}
+        return tuple(
+            Server(one.name, ServerState.FAILED, one_line(troubles[one.name], 200)) if one.name in troubles else one
+            for one in servers
+        )
 
     async def for_client(self, whose: Whose) -> dict[str, Any]:
         """For the SDK: servers that know whose client it is."""

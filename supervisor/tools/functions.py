@@ -23,6 +23,7 @@ class Functions:
 
     name = SERVER
     settings: Mapping[str, Any] = {}
+    trouble = ""
 
     def __init__(self, tools: Sequence[FunctionTool], places: anyio.CapacityLimiter) -> None:
         self._tools = {tool.name: tool for tool in tools}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
@@ -21,6 +21,7 @@ from mcp import types
 from mcp.shared.message import SessionMessage
 
 from supervisor.config.client_variables import is_for_tools
+from supervisor.config.host_notes import find_program
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.process import guard
 from supervisor.process.process_tree import LOST, MARK, Tree
@@ -94,9 +95,8 @@ async def open_process(spec: SharedSpec, mark: str) -> AsyncIterator[Pipes]:
 
 def _find_program(spec: SharedSpec, path: str | None) -> str:
     """What has a slash in it counts from the folder that it runs in. Raises `ServerFailed`."""
-    named = os.path.expanduser(spec.command)
-    has_place = os.sep in named
-    found = shutil.which(os.path.join(spec.folder, named) if has_place else named, path=path)
+    has_place = os.sep in os.path.expanduser(spec.command)
+    found = find_program(spec.command, Path(spec.folder), path)
     if found is None:
         where = f"in {spec.folder}" if has_place else "on the PATH"
         raise ServerFailed(f"there is no program {one_line(clean(spec.command), 100)} {where}")

@@ -30,6 +30,8 @@ from supervisor.unlogged import unlogged
 
 CONNECT = 30.0
 """Seconds that a server may take from its start until its tools are known."""
+TELLS = 10.0
+"""Seconds for which a client that starts waits for the tools of a server that starts as well."""
 HEALTH = 30.0
 """Seconds between two pings of a server that is not asked anything."""
 ANSWERS = 10.0
@@ -96,6 +98,13 @@ class SharedServer:
     @property
     def breaker(self) -> BreakerState:
         return self._breaker.state(self._steady())
+
+    @property
+    def trouble(self) -> str:
+        """Why its tools are missing, on one line; empty where they are known, or still waited for."""
+        if self.tools is not None:
+            return ""
+        return self.note or ("it has not said yet what tools it has" if self._has_told_none else "")
 
     # Its connection
 
@@ -221,11 +230,11 @@ class SharedServer:
         return found
 
     async def tell_tools(self) -> list[types.Tool]:
-        """The tools as last known. Before they are known it waits for them, as a client waits for a server of its
-        own; then there are none, and clients are told later."""
-        if self.tools is None:
-            with anyio.move_on_after(CONNECT):
-                await self._is_listed.wait()
+        """The tools as last known. Before they are known it waits for the first attempt to start it, `TELLS` at most;
+        then there are none, and clients are told later. One that has failed holds up no client."""
+        if self.tools is None and not self.note:
+            with anyio.move_on_after(TELLS):
+                await _either(self._is_listed, self._settled)
         if self.tools is None:
             self._has_told_none = True
             return []

@@ -71,6 +71,11 @@ class SharedSource:
         """As it was when this was made: other tools are another version, and another source."""
         return self._version
 
+    @property
+    def trouble(self) -> str:
+        server = self._entry.server
+        return server.trouble if server is not None else ""
+
     async def told(self) -> list[types.Tool]:
         return await (await self._running()).tell_tools()
 

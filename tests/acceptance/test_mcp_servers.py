@@ -37,3 +37,22 @@ async def test_a_server_that_fails_is_told_and_one_that_hangs_is_named(open_hous
         }
         await supervisor.interrupt(ticket.key)
         await ticket.outcome()
+
+
+async def test_a_shared_server_that_is_not_there_costs_the_agent_its_tools_alone(open_house: Open) -> None:
+    """S4.7: the client starts, and the conversation and the instance name the program."""
+    shared = {"time": {"command": "no-such-program", "shared": True}}
+    async with open_house(keys={"mcpServers": shared, "queue": {"maxWait": 25}}) as house:
+        supervisor = house.supervisor
+        ticket = await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))
+        assert (await ticket.outcome()).text == "hi"
+        missing = "MCP server time failed (there is no program no-such-program on the PATH)"
+        await until(
+            lambda: any(
+                missing in one.text
+                for one in at_once(supervisor.conversation(ticket.key)).entries
+                if isinstance(one, Noticed)
+            ),
+            within=30,
+        )
+        assert missing in (await supervisor.snapshot()).instances[0].note

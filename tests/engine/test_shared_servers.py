@@ -21,9 +21,11 @@ from mcp import types
 
 from supervisor.api.shared_servers import BreakerState, SharedServerRow, SharedState
 from supervisor.api.tools import RunContext
+from supervisor.api.types import Server, ServerState
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.process.process_tree import LOST, MARK, iter_processes
 from supervisor.tools import server_process, shared_server
+from supervisor.tools.client_tools import ClientTools
 from supervisor.tools.shared_servers import SharedServers, SharedSource
 from tests.waiting import until, until_sync
 
@@ -336,12 +338,29 @@ async def test_a_server_that_nothing_names_any_more_ends(room: Room, monkeypatch
 async def test_clients_that_start_before_the_tools_are_known_are_told_later(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_server, "CONNECT", 0.01)
+    monkeypatch.setattr(shared_server, "TELLS", 0.0)
     one = room.servers.offer("one", "desk", _spec())
     assert await one.told() == []
-    monkeypatch.setattr(shared_server, "CONNECT", 30.0)
+    assert one.trouble == "it has not said yet what tools it has"
+    monkeypatch.setattr(shared_server, "TELLS", 30.0)
     await until(lambda: room.rolled)
     assert await one.told()
+
+
+async def test_one_that_cannot_be_started_holds_up_no_client(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt is waited for, and no longer; the client's servers tell of it."""
+    monkeypatch.setattr(shared_server, "TELLS", 600.0)
+    monkeypatch.setattr(shared_server, "FIRST_BACKOFF", 600.0)
+    source = room.servers.offer("time", "desk", SharedSpec("stdio", "no-such-program", folder=str(SCRIPT.parent)))
+    tools = ClientTools((source,))
+    with anyio.fail_after(60):
+        assert await source.told() == []
+        assert await source.told() == [], "while it waits to be started again"
+    shown = (Server("time", ServerState.CONNECTED), Server("own", ServerState.CONNECTED))
+    assert tools.mark_troubled(shown) == (
+        Server("time", ServerState.FAILED, "there is no program no-such-program on the PATH"),
+        shown[1],
+    )
 
 
 async def _listening(port: int) -> None:

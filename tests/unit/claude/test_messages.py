@@ -12,7 +12,7 @@ from typing import Any
 
 import claude_agent_sdk
 import pytest
-from claude_agent_sdk import AssistantMessage, RateLimitEvent, ResultMessage, SystemMessage, ToolUseBlock
+from claude_agent_sdk import AssistantMessage, ProcessError, RateLimitEvent, ResultMessage, SystemMessage, ToolUseBlock
 from claude_agent_sdk._internal.message_parser import parse_message
 from claude_agent_sdk.types import RateLimitInfo
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from supervisor.api.codec import pack_outcome
 from supervisor.api.errors import ClientDied
 from supervisor.api.types import Done
-from supervisor.claude.messages import Translator, join_fragments
+from supervisor.claude.messages import Translator, join_fragments, translate_connect_error
 from supervisor.process.reports import (
     MOST_NAME,
     CallMade,
@@ -221,3 +221,11 @@ def test_what_was_said_before_a_message_that_cannot_be_read_is_told() -> None:
     assert next(events) == TextDelta("ab")
     with pytest.raises(ClientDied, match="unreadable"):
         next(events)
+
+
+def test_why_a_client_could_not_be_started_is_said_once() -> None:
+    """Of the SDK's words only what is told nowhere else."""
+    error = ProcessError("Command failed with exit code 1", exit_code=1, stderr="Check stderr output for details")
+    assert str(translate_connect_error(error, "cannot be used as root")) == (
+        "the client could not be started: cannot be used as root; exit code 1"
+    )
