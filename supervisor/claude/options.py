@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisor.api.errors import ConfigurationError
+from supervisor.config.allowed import allow_rules
 from supervisor.config.client_variables import expand, is_of_a_provider, resolve
 from supervisor.config.providers import HOST, Provider
 from supervisor.config.restrictions import missing_skills, skills_looked_in
@@ -179,6 +180,8 @@ def compile_options(
     shared = shared_folder(template)
     if folders := [str(folder) for folder in (shared, skills) if folder is not None]:
         arguments["add_dirs"] = folders
+    if template.allow:
+        arguments["allowed_tools"] = allow_rules(template)
     arguments |= _thinking(template)
     base = {
         **FIXED_VARIABLES,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from supervisor.api.types import Archetype
-from supervisor.config import hooks, output_schema, shared_servers
+from supervisor.config import allowed, hooks, output_schema, shared_servers
 from supervisor.config.byte_sizes import spell_memory
 from supervisor.config.limits import PoolLimits
 from supervisor.config.template import FrontMatter, runs_commands
@@ -29,6 +29,7 @@ def contradictions(template: FrontMatter) -> list[tuple[str, str]]:
     found += [
         (dotted(("mcpServers", *way)), sentence) for way, sentence in shared_servers.find_mistakes(template.mcp_servers)
     ]
+    found += [("allow", sentence) for sentence in allowed.find_mistakes(template)]
     if template.output is not None:
         found += [
             (dotted(("output", *way)), sentence) for way, sentence in output_schema.find_mistakes(template.output)

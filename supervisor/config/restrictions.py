@@ -104,6 +104,8 @@ def describe_walls(template: Template) -> tuple[str, ...]:
             lines.append(f"MCP server {server}: only {', '.join(named) or 'nothing'}; other calls are refused")
     if template.functions:
         lines += describe_functions(read_functions(template.functions, template.path)[0])
+    if template.allow:
+        lines.append(f"without a question: {', '.join(template.allow)}")
     if events := [event for event in template.claude_hooks if event in EVENTS]:
         lines.append(f"hooks: {', '.join(events)}, run in {project_of(template.path)}")
     lines.append(f"settings read: {', '.join(template.settings) or 'none'}")

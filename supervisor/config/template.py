@@ -65,6 +65,11 @@ class FrontMatter(Limits):
     disallowed_tools: ToolWords = Field(
         default=(), description="Tools taken away, as a list or text with commas. `*` takes all of them."
     )
+    allow: ToolWords = Field(
+        default=(),
+        description="Functions and MCP tools that run without a question: `package.module:function` as in `tools`, "
+        "`mcp__SERVER` or `mcp__SERVER__TOOL`. Default: none.",
+    )
     permission_mode: Mode = Field(
         default="default",
         description="Which tool calls are put to a human: `default` asks before whatever changes something, "

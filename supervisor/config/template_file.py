@@ -22,7 +22,7 @@ FOREIGN = frozenset({"mode", "trigger", "tag", "tags", "type", "role", "title", 
 """Keys of other programs that look like ours."""
 MEANT = {"allowedtools": "tools", "allowtools": "tools", "permission": "permissionMode"}
 """Keys that are meant to keep something from the agent, without hyphens and capitals, and what they are called."""
-NOT_IN_PLUGINS = ("permissionMode", "mcpServers")
+NOT_IN_PLUGINS = ("permissionMode", "mcpServers", "allow")
 """Passed over in a plugin's agents, as in Claude Code: a plugin is other people's. Its hooks are not run either, and a
 file with a guard that does not run is refused."""
 

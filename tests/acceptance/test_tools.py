@@ -182,3 +182,26 @@ async def test_of_one_reply_functions_that_only_read_run_in_parallel_and_others_
         approving.cancel_scope.cancel()
     assert isinstance(outcome, Done)
     assert outcome.text == f"{most} at once" * 2
+
+
+@pytest.mark.parametrize("mode", ["default", "dontAsk"])
+async def test_what_a_template_allows_runs_without_a_question(open_house: Open, tmp_path: Path, mode: str) -> None:
+    """S3.17: another function of the same template is asked for as before, or refused where nothing is asked for."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "acceptance_tools.py").write_text(SOURCE)
+    look, who = "acceptance_tools:look", "acceptance_tools:who"
+    keys = {"tools": ["Read", look, who], "allow": [look], "permissionMode": mode}
+    async with open_house(keys=keys) as house, anyio.create_task_group() as approving:
+        asked = list[Question]()
+        approving.start_soon(_approve, house, asked)
+
+        async def say(text: str) -> str:
+            outcome = await (await house.supervisor.submit(Prompt("desk", text, user="ana"))).outcome()
+            assert isinstance(outcome, Done), outcome
+            return outcome.text
+
+        assert "looked" in await say('[[tool: mcp__bullpen__look {"seconds": 0}]]')
+        assert not asked
+        assert ("desk ana" in await say("[[tool: mcp__bullpen__who {}]]")) == (mode == "default")
+        assert [one.tool for one in asked] == (["mcp__bullpen__who"] if mode == "default" else [])
+        approving.cancel_scope.cancel()
