@@ -7,6 +7,7 @@
     [[recall]]                       every earlier prompt of the conversation that was sent
     [[slow: 2]]                      two seconds before what follows
     [[tool: Bash {"command": "ls"}]] calls a tool of the request, then goes on with what follows
+    [[output: {"urgent": true}]]     answers in the form that the template's `output` asks for
     [[ask: Which? | red | blue]]     calls AskUserQuestion with two to four options
     [[error: 429]]                   an HTTP error; after some text, an error event in the stream
     [[stall]]                        headers or what came before, then silence
@@ -30,6 +31,7 @@ from typing import Any
 
 from supervisor.quick_dataclass import dataclass
 from supervisor.rehearsal.reply import Charge, Cut, Fault, Refuse, Say, Stall, Step, Use, Wait, fragments
+from supervisor.rehearsal.request import FORM_TOOL
 
 MAX_WORDS = 20_000
 """Longest `[[stream]]`."""
@@ -134,7 +136,7 @@ def read_directions(prompt: str) -> Staged:
 
 def _end_of_argument(prompt: str, name: str, start: int) -> int:
     """Where the closing ]] stands; -1 when it is missing. JSON may hold brackets of its own."""
-    if name == "tool":
+    if name in ("tool", "output"):
         brace = prompt.find("{", start)
         closing = prompt.find("]]", start)
         if 0 <= brace < closing:
@@ -183,6 +185,12 @@ def _tool(argument: str) -> Direction:
     if not isinstance(given, dict):
         raise _Unreadable(f"the input of {match[1]} must be a JSON object")
     return Use(match[1], given)
+
+
+def _output(argument: str) -> Direction:
+    if not argument.startswith("{"):
+        raise _Unreadable('it needs the answer as a JSON object, as in [[output: {"urgent": true}]]')
+    return _tool(f"{FORM_TOOL} {argument}")
 
 
 def _ask(argument: str) -> Direction:
@@ -269,6 +277,7 @@ _READERS: dict[str, Callable[[str], Direction]] = {
     "recall": _alone(Recall()),
     "slow": _slow,
     "tool": _tool,
+    "output": _output,
     "ask": _ask,
     "error": _error,
     "reject": _reject,

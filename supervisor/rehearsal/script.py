@@ -17,9 +17,10 @@ from supervisor.rehearsal.directions import (
     read_directions,
 )
 from supervisor.rehearsal.essay import ESSAY
+from supervisor.rehearsal.example import example_of
 from supervisor.rehearsal.improvisation import improvise
 from supervisor.rehearsal.reply import Cut, Refuse, Reply, Say, Stall, Step, Use, fragments
-from supervisor.rehearsal.request import Request
+from supervisor.rehearsal.request import FORM_TOOL, Request
 
 ENDING = (Stall, Cut, Refuse, Use)
 """Steps after which nothing of the same reply is played."""
@@ -35,7 +36,10 @@ def decide(request: Request, *, seed: int, attempt: int = 1) -> Reply:
     staged = read_directions(request.prompt)
     if staged.directions:
         return _stage(staged, request, attempt)
-    return improvise(request, random.Random(f"{seed}:{request.user_texts}"))
+    dice = random.Random(f"{seed}:{request.user_texts}")
+    if request.form is not None:
+        return (_close(request),) if request.tool_results else (Use(FORM_TOOL, example_of(request.form, dice)),)
+    return improvise(request, dice)
 
 
 def salt(request: Request, seed: int) -> str:

@@ -216,6 +216,8 @@ async def test_effort_and_the_shape_of_the_answer_reach_the_request_and_the_call
     async with open_house(1, keys=keys) as house:
         answer = await use(house, "StructuredOutput", "ana", answer="42")
         assert json.loads(answer) == {"answer": "42"}
+        made_up = await say(house, "An ordinary prompt", "cleo")
+        assert isinstance(json.loads(made_up)["answer"], str)
         ticket = await house.supervisor.submit(Prompt("desk", "[[say: 42]]", user="bob"))
         failed = await ticket.outcome()
         assert isinstance(failed, Failed)
