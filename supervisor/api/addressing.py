@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from supervisor.api.ids import DEFAULT_SESSION, new_id, validate_id
+from supervisor.api.ids import DEFAULT_SESSION, ID_LENGTH, new_id, validate_id
 from supervisor.api.types import Archetype, Prompt, SessionKey
 
 EMPLOYEE_USER, EMPLOYEE_SESSION = "everyone", "desk"
 """An employee has one session that all callers share."""
+
+_CALL = "call-"
+
+
+def is_of_one_call(session: str) -> bool:
+    """Whether the session was made for a call that named none: it leaves nothing behind."""
+    return session.startswith(_CALL) and len(session) == len(_CALL) + ID_LENGTH
 
 
 def find_key(prompt: Prompt, archetype: Archetype) -> SessionKey:
@@ -17,6 +24,6 @@ def find_key(prompt: Prompt, archetype: Archetype) -> SessionKey:
         case Archetype.EMPLOYEE:
             return SessionKey(prompt.agent, EMPLOYEE_USER, EMPLOYEE_SESSION)
         case Archetype.TOOL:
-            return SessionKey(prompt.agent, user, session or f"call-{new_id()}")
+            return SessionKey(prompt.agent, user, session or f"{_CALL}{new_id()}")
         case Archetype.SERVICE:
             return SessionKey(prompt.agent, user, session or DEFAULT_SESSION)

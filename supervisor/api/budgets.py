@@ -54,7 +54,7 @@ class Budget:
     """What those are expected to add."""
     reached_at: float | None = None
     """Unix seconds: when the ceiling is reached at the rate of today; None when it is not before midnight,
-    or has been reached."""
+    has been reached, or nothing was spent lately."""
     resets_at: float = 0.0
     """Unix seconds: the next midnight."""
     is_estimate: bool = False

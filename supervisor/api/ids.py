@@ -20,7 +20,7 @@ DEFAULT_SESSION = "default"
 _ALLOWED = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9_@+:.-]*")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: digits sort before letters, and no two look alike."""
-_ID_LENGTH = 12
+ID_LENGTH = 12
 """12 × 5 bits: 45 of milliseconds since 1970 (enough until the year 3084), then 15 that tell apart."""
 
 
@@ -64,4 +64,4 @@ _clock = _Clock()
 def new_id() -> str:
     """Twelve characters that sort by time of making, are never made twice here, and hardly ever twice anywhere."""
     number = _clock.tick()
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range((_ID_LENGTH - 1) * 5, -1, -5))
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range((ID_LENGTH - 1) * 5, -1, -5))

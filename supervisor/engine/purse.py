@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from supervisor.api import events as past
+from supervisor.api.addressing import is_of_one_call
 from supervisor.api.budgets import AtCeiling, Budget, Measure, Scope
 from supervisor.api.errors import OverBudget
 from supervisor.api.types import Prompt, SessionKey
@@ -84,7 +85,12 @@ class Purse:
         elif scope is Scope.INSTANCE:
             yield from self._instances
         else:
-            yield from self._host.spending.names(scope, self._host.clock.wall())
+            spending, now = self._host.spending, self._host.clock.wall()
+            for name in spending.names(scope, now):
+                # The session of one call is over with it: no prompt can reach its ceiling any more.
+                is_over = scope is Scope.SESSION and is_of_one_call(name.rpartition("/")[2])
+                if not is_over or spending.of((scope, name), now)[1]:
+                    yield name
 
     def _ceilings(self, place: Place) -> Iterator[Ceiling]:
         scope, name = place
@@ -108,7 +114,7 @@ class Purse:
 
     def _spent(self, place: Place) -> Spent:
         found, under_way = self._host.spending.of(place, self._host.clock.wall())
-        return Spent(found.cost, found.tokens, found.turns, found.since, under_way)
+        return Spent(found.cost, found.tokens, found.turns, found.since, under_way, found.last)
 
 
 def tell(budget: Budget) -> str:

@@ -20,6 +20,10 @@ LEAST_RUN = 300.0
 """Seconds of spending that a forecast takes at least: one turn a minute ago is no rate."""
 
 
+LATELY = 600.0
+"""Seconds after the last turn for which its spending is a rate: of who does nothing any more, no time can be told."""
+
+
 class Spent(NamedTuple):
     """Of one user, session, instance or provider, or of the house, since midnight."""
 
@@ -30,6 +34,8 @@ class Spent(NamedTuple):
     """Unix seconds: the end of the first turn of the day; None before that."""
     under_way: int = 0
     """Turns that wait or run."""
+    last: float | None = None
+    """Unix seconds: the end of the last turn of the day, as far as it is known."""
 
     def of(self, measure: Measure) -> float:
         return {Measure.COST: self.cost, Measure.TOKENS: self.tokens, Measure.TURNS: self.turns}[measure]
@@ -62,7 +68,7 @@ def judge(ceiling: Ceiling, spent: Spent, house: Spent, now: float, *, is_estima
         at=ceiling.at,
         under_way=spent.under_way,
         expected=spent.under_way * usual,
-        reached_at=_forecast(value, ceiling.limit, spent.since, now, resets_at),
+        reached_at=_forecast(value, ceiling.limit, spent, now, resets_at),
         resets_at=resets_at,
         is_estimate=is_estimate and measure is Measure.COST,
     )
@@ -84,8 +90,9 @@ def next_midnight(now: float) -> float:
     return time.mktime((day.tm_year, day.tm_mon, day.tm_mday + 1, 0, 0, 0, 0, 0, -1))
 
 
-def _forecast(spent: float, limit: float, since: float | None, now: float, resets_at: float) -> float | None:
-    if spent >= limit or since is None or spent <= 0:
+def _forecast(value: float, limit: float, spent: Spent, now: float, resets_at: float) -> float | None:
+    is_at_it = spent.under_way or (spent.last is not None and now - spent.last <= LATELY)
+    if value >= limit or spent.since is None or value <= 0 or not is_at_it:
         return None
-    at = now + (limit - spent) * max(now - since, LEAST_RUN) / spent
+    at = now + (limit - value) * max(now - spent.since, LEAST_RUN) / value
     return at if at < resets_at else None

@@ -27,6 +27,8 @@ class Sum:
     turns: int = 0
     since: float | None = None
     """Unix seconds: the end of the first turn of the day."""
+    last: float | None = None
+    """Unix seconds: the end of the last turn of the day. Of what an earlier run has left, no later than the first."""
 
 
 def places_of(key: SessionKey, user: str, provider: str) -> tuple[Place, ...]:
@@ -70,6 +72,7 @@ class Spending:
             found.tokens += tokens
             found.turns += turns
             found.since = first if found.since is None else min(found.since, first)
+            found.last = first if found.last is None else max(found.last, first)
 
     def of(self, place: Place, now: float) -> tuple[Sum, int]:
         """The sum, and how many turns are under way."""

@@ -96,7 +96,10 @@ def test_files_that_were_left_out_are_counted_in_the_header_and_named_by_h(width
     assert "✕ 2 files left out (H)" in compose_header(host, [instance("a", questions=0, failed=0)], AT, width).plain
     told = host_facts(host, {}, AT)
     assert [text for _, text in told if text in lines] == list(lines)
-    assert ("left out", lines[0]) in told
+    assert ("templates", lines[0]) in told
+    edited = replace(instance("a", questions=0, failed=0), template_mistake=lines[0])
+    words = compose_header(host, [edited], AT, 200).plain
+    assert "✕ 1 broken edit, 1 file left out (H)" in words, "of the one the version before goes on"
 
 
 class StatusApp(App[None]):

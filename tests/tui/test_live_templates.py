@@ -54,7 +54,7 @@ async def test_contexts_are_listed_with_their_caches() -> None:
             assert words in text, words
 
 
-@pytest.mark.parametrize("size", [(80, 24), (160, 40)])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (160, 40)])
 async def test_drift_and_a_broken_edit_are_shown_also_on_a_small_screen(size: tuple[int, int]) -> None:
     """S3.1-2"""
     engine = fill(StageEngine())
@@ -72,9 +72,11 @@ async def test_drift_and_a_broken_edit_are_shown_also_on_a_small_screen(size: tu
         mistake = "helpdesk.md:4: maxTurns must be a whole number, not 'no'"
         engine.put(replace(row, template_mistake=mistake, note=mistake))
         engine.put_host(left_out=(f"{mistake} (the version before goes on)",))
-        await until(lambda: "1 file left out (H)" in screen_text(app))
+        await until(lambda: "1 broken edit (H)" in screen_text(app))
+        line = next(one for one in screen_text(app).splitlines() if "helpdesk" in one and "running" in one)
+        assert " edit" in line, "among what it needs, which is shown at any width"
         await pilot.press("H")
-        await until(lambda: "left out" in screen_text(app) and "maxTurns must be a whole number" in screen_text(app))
+        await until(lambda: "must be a whole number" in screen_text(app) and "templates" in screen_text(app))
 
 
 class Shrinking(StageEngine):

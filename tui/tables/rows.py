@@ -189,6 +189,8 @@ def instance_row(row: InstanceRow, now: float) -> Row:
         )
         if number
     )
+    if row.template_mistake:
+        needs = (*needs, Cell("edit", "error"))
     oldest = None if row.oldest_waiting_at is None else now - row.oldest_waiting_at
     hits = pool.hit_rate
     return Row(
@@ -212,7 +214,7 @@ def instance_row(row: InstanceRow, now: float) -> Row:
             row.name,
             row.state,
             row.archetype,
-            (row.questions, row.offers, row.failed, row.stalled),
+            (row.questions, row.offers, row.failed, row.stalled, bool(row.template_mistake)),
             pool.total,
             row.sessions,
             row.waiting,

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from supervisor import HostRow, InstanceRow, InstanceState, SessionState, SlotState
 from tui.themes import ASLEEP
 from tui.wording import dormancy
-from tui.wording.format import bar_parts, count, countdown, glyph, money, percent
+from tui.wording.format import bar_parts, count, countdown, glyph, money, percent, some
 from tui.wording.sanitize import clean_cell
 
 BAR_WIDTH = 6
@@ -100,7 +100,7 @@ def compose_header(
     """The line for a width in cells: badge and numbers on the left, memory and time on the right."""
     alarm = alarm_words(host, leaves=leaves, is_cut_off=is_cut_off)
     counts = _counts(instances, now, is_terse=bool(alarm) and width < ROOMY)
-    left = [_badge(host), *_alarm(alarm), *counts, *_left_out(host)]
+    left = [_badge(host), *_alarm(alarm), *counts, *_left_out(host, instances)]
     clock = Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted")
     right = [*_today(host), *_warm(instances), *_memory(host), Part(clock, 6)]
     while len(_joined(left)) + len(_joined(right)) + 3 > width:
@@ -139,14 +139,13 @@ def _alarm(words: str) -> list[Part]:
     return [Part(Content.styled(f" {words} ", ALARM))] if words else []
 
 
-def _left_out(host: HostRow | None) -> list[Part]:
-    """Files of templates that do not run; `H` says why."""
+def _left_out(host: HostRow | None, instances: Sequence[InstanceRow]) -> list[Part]:
+    """Files of templates that do not run, and edits of those that go on as they were; `H` says why."""
     files = {line.partition(":")[0] for line in host.left_out} if host else set()
-    return [Part(Content.styled(f"✕ {_files(len(files))} left out (H)", "bold $text-error"), 4)] if files else []
-
-
-def _files(count: int) -> str:
-    return f"{count} file" if count == 1 else f"{count} files"
+    edits = files & {row.template_mistake.partition(":")[0] for row in instances}
+    parts = [some(len(edits), "broken edit")] if edits else []
+    parts += [f"{some(len(files - edits), 'file')} left out"] if files - edits else []
+    return [Part(Content.styled(f"✕ {', '.join(parts)} (H)", "bold $text-error"), 4)] if parts else []
 
 
 def _counts(instances: Sequence[InstanceRow], now: float, *, is_terse: bool) -> list[Part]:

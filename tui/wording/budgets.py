@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 from supervisor import Budget, Measure, Scope
+from tui.wording.format import some
 
 
 def amount(budget: Budget, value: float) -> str:
-    """`$4.20`, `12,000 tokens`, `3 turns`; an estimate has `~` before it."""
+    """`$4.20`, `12,000 tokens`, `1 turn`; an estimate has `~` before it."""
     if budget.measure is Measure.COST:
         return f"{'~' if budget.is_estimate else ''}${value:,.2f}"
-    return f"{value:,.0f} {budget.measure.value}"
+    return some(round(value), budget.measure.value.removesuffix("s"))
 
 
 def whose(budget: Budget) -> str:

@@ -105,8 +105,8 @@ def host_facts(row: HostRow, limits: Mapping[str, str], now: float) -> Facts:
 
 
 def _left_out_facts(row: HostRow) -> Facts:
-    """Every mistake in a file of a template that does not run."""
-    shown = [("" if number else "left out", line) for number, line in enumerate(row.left_out[:MOST_LEFT_OUT])]
+    """Every mistake in a file of a template."""
+    shown = [("" if number else "templates", line) for number, line in enumerate(row.left_out[:MOST_LEFT_OUT])]
     more = len(row.left_out) - MOST_LEFT_OUT
     return [*shown, ("", f"and {more:,} more: bullpen check lists them all")] if more > 0 else shown
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from supervisor.api.budgets import AtCeiling, Measure, Scope
 from supervisor.config.budgets import parse_amount, spell_amount
-from supervisor.scheduling.budgets import LEAST_RUN, Ceiling, Spent, first_reached, judge, next_midnight
+from supervisor.scheduling.budgets import LATELY, LEAST_RUN, Ceiling, Spent, first_reached, judge, next_midnight
 
 NOON = time.mktime((2023, 11, 14, 12, 0, 0, 0, 0, -1))
 
@@ -39,12 +39,15 @@ def test_a_ceiling_of_turns_is_never_passed(limit: int, turns: int, under_way: i
 
 
 def test_a_forecast_goes_on_at_the_rate_of_the_day_and_not_beyond_it() -> None:
-    spent = Spent(cost=2.0, turns=2, since=NOON - 3600)
+    spent = Spent(cost=2.0, turns=2, since=NOON - 3600, last=NOON - 60)
     assert judge(ceiling(5.0), spent, spent, NOON).reached_at == pytest.approx(NOON + 1.5 * 3600)
     assert judge(ceiling(500.0), spent, spent, NOON).reached_at is None
     assert judge(ceiling(2.0), spent, spent, NOON).reached_at is None
     assert judge(ceiling(5.0), Spent(), Spent(), NOON).reached_at is None
-    quick = Spent(cost=2.0, turns=1, since=NOON - 1)
+    idle = spent._replace(last=NOON - LATELY - 1)
+    assert judge(ceiling(5.0), idle, idle, NOON).reached_at is None, "it would slide along with the clock"
+    assert judge(ceiling(5.0), idle._replace(under_way=1), idle, NOON).reached_at is not None
+    quick = Spent(cost=2.0, turns=1, since=NOON - 1, last=NOON - 1)
     assert judge(ceiling(4.0), quick, quick, NOON).reached_at == pytest.approx(NOON + LEAST_RUN)
 
 
