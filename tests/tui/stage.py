@@ -250,6 +250,7 @@ def asking() -> StageEngine:
 def resting() -> StageEngine:
     """Most of the helpdesk sleeps: the client of a session and a spare. One wakes for a turn; another turn waits."""
     stage = busy()
+    asleep: dict[str, Any]
     asleep = {"state": SlotState.DORMANT, "memory_bytes": 9 * MB, "swap_bytes": 34 * MB, "cpu_percent": 0.0,
               "memory_trend": (199, 199, 199, 199, 199, 9, 9, 9), "last_event_at": NOW - 250}  # fmt: skip
     wakes = SlotState.WAKING
