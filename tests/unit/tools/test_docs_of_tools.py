@@ -24,7 +24,7 @@ def test_the_examples_load_and_run(tmp_path: Path) -> None:
         (tmp_path / path).write_text(source)
     loaded = load_for(Settings(templates_dir=tmp_path))
     assert not loaded.left_out
-    assert not loaded.notes
+    assert all("mcpServers." in note for note in loaded.notes), "servers that this host has not"
     frontdesk = next(one for one in loaded.templates if one.name == "frontdesk")
     assert "tool reserve(room, day) of booking:reserve: at most 300 s" in describe_walls(frontdesk)
     (reserve, free_rooms), mistakes = read_functions(frontdesk.functions, frontdesk.path)
