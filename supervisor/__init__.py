@@ -155,6 +155,7 @@ if TYPE_CHECKING:
     from supervisor.config.gateway import Address as Address
     from supervisor.config.gateway import parse_address as parse_address
     from supervisor.config.loading import Loaded as Loaded
+    from supervisor.config.loading import count_declared as count_declared
     from supervisor.config.loading import load_for as load_for
     from supervisor.config.loading import templates_for as templates_for
     from supervisor.config.restrictions import describe_walls as describe_walls

@@ -19,6 +19,8 @@ class LinkedQuestion:
     """Who answered."""
     was_used: bool = False
     """It was answered by this very address."""
+    is_sample: bool = False
+    """Made up by `bullpen hooks test`: there is nothing to answer."""
 
 
 class AnswerLinks(Protocol):
@@ -27,7 +29,7 @@ class AnswerLinks(Protocol):
     base_url: str
     """Where the door is reached from outside; empty while that is not known."""
 
-    def make(self, question: Question) -> str:
+    def make(self, question: Question, *, is_sample: bool = False) -> str:
         """An address of its own for that question; empty while it is not known where the door is reached."""
 
     def look(self, token: str) -> LinkedQuestion | None:

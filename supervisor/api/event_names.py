@@ -101,7 +101,7 @@ _KEY: dict[str, Any] = {"instance": "helpdesk", "user": "ana", "session": "defau
 _TURN: dict[str, Any] = {**_KEY, "turn": "t-sample"}
 _AT = 1_764_230_400.0
 _SAMPLE_PROMPT = Prompt("helpdesk", "The printer is on fire.", user="ana")
-_SAMPLE_QUESTION = Question(
+SAMPLE_QUESTION = Question(
     id="q-sample",
     kind=QuestionKind.PERMISSION,
     key=SessionKey("helpdesk", "ana", "default"),
@@ -268,7 +268,7 @@ EVENT_NAMES: tuple[EventName, ...] = (
         "question:asked",
         "An agent asks for permission, or for a choice, and waits.",
         events.QuestionAsked,
-        events.QuestionAsked(at=_AT, question=_SAMPLE_QUESTION, client="helpdesk-1", **_TURN),
+        events.QuestionAsked(at=_AT, question=SAMPLE_QUESTION, client="helpdesk-1", **_TURN),
         _question,
     ),
     EventName(
@@ -276,7 +276,7 @@ EVENT_NAMES: tuple[EventName, ...] = (
         "A question was answered, has expired or was lost.",
         events.QuestionSettled,
         events.QuestionSettled(
-            at=_AT, question=_SAMPLE_QUESTION, outcome=QuestionOutcome.APPROVED, by="operator", **_TURN
+            at=_AT, question=SAMPLE_QUESTION, outcome=QuestionOutcome.APPROVED, by="operator", **_TURN
         ),
         lambda event: {**_question(event), "outcome": event.outcome.value, "by": event.by},
     ),
@@ -284,7 +284,7 @@ EVENT_NAMES: tuple[EventName, ...] = (
         "question:lost",
         "A question that was approved counts as lost after all: its call is not known to have run.",
         events.ApprovalLost,
-        events.ApprovalLost(at=_AT, question=_SAMPLE_QUESTION, **_TURN),
+        events.ApprovalLost(at=_AT, question=SAMPLE_QUESTION, **_TURN),
         _question,
     ),
     EventName(

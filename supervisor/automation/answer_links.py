@@ -33,12 +33,12 @@ class QuestionLinks:
         self._links: dict[str, LinkedQuestion] = {}
         """By the digest of the token, the oldest first."""
 
-    def make(self, question: Question) -> str:
+    def make(self, question: Question, *, is_sample: bool = False) -> str:
         if not self.base_url:
             return ""
         token = secrets.token_urlsafe(32)
         self._make_room()
-        self._links[_digest(token)] = LinkedQuestion(question)
+        self._links[_digest(token)] = LinkedQuestion(question, is_sample=is_sample)
         return f"{self.base_url.rstrip('/')}/{PATH}/{token}"
 
     def look(self, token: str) -> LinkedQuestion | None:
@@ -48,6 +48,8 @@ class QuestionLinks:
         found = self.look(token)
         if found is None:
             raise UnknownTarget("this address answers no question")
+        if found.is_sample:
+            raise AlreadyAnswered("this was a sample: there is nothing to answer")
         if found.outcome is not None:
             raise AlreadyAnswered(f"the question is {found.outcome} already")
         with acting(Actor(BY, "http")):

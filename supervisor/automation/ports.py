@@ -23,7 +23,7 @@ class RunBook(Protocol):
 class AnswerLinks(Protocol):
     """Makes the address of a page that answers one question."""
 
-    def make(self, question: Question) -> str:
+    def make(self, question: Question, *, is_sample: bool = False) -> str:
         """Empty when it is not known by which address bullpen is reached."""
 
 

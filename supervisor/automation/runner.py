@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from supervisor.api.automation import Action, ActionKind, Payload
 from supervisor.api.engine import Engine
 from supervisor.api.errors import BullpenError, Suspended
+from supervisor.api.event_names import SAMPLE_QUESTION
 from supervisor.api.events import Event, HookFailed, TurnFinished
 from supervisor.api.hook_rows import HookRun, RunState
 from supervisor.automation.agent_action import prompt_agent
@@ -205,7 +206,7 @@ class Runner:
                     async with self._requests:
                         link = self._link(firing) if action.link else ""
                         told = await send_notice(self.sender, action, attempt, {**payload, "id": attempt.id}, link)
-                    if action.link and not link and not firing.is_sample:
+                    if action.link and not link:
                         told += ", without a link: [gateway] has no public_url and no address to listen at"
                     return told
         except (ActionFailed, Suspended):
@@ -228,8 +229,10 @@ class Runner:
     def _link(self, firing: Firing) -> str:
         """The address at which the question is answered. Raises `ActionFailed` when there is nothing to answer."""
         links = self._around.links
-        if firing.is_sample or links is None:
+        if links is None:
             return ""
+        if firing.is_sample:
+            return links.make(SAMPLE_QUESTION, is_sample=True)
         question = self._around.find_question(str(firing.payload.get("question", "")))
         if question is None:
             raise ActionFailed("the question has been settled meanwhile")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from shutil import which
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from supervisor.api.automation import Hook, Schedule
+from supervisor.api.automation import ActionKind, Hook, Schedule, is_reference
 from supervisor.api.errors import ConfigurationError, one_sentence
 from supervisor.api.types import Archetype
 from supervisor.config.automation import make_hooks, make_schedules, unknown_targets
@@ -19,12 +20,15 @@ from supervisor.config.limits import Concurrency, QueueLimits
 from supervisor.config.providers import HOST
 from supervisor.config.restrictions import find_mistakes
 from supervisor.config.settings import Overrides, Settings, providers_of
+from supervisor.config.shared_servers import is_shared, read_spec
 from supervisor.config.template import Template
 from supervisor.config.template_file import Reading
 from supervisor.config.templates import read_templates
 from supervisor.config.validation import describe, nearest, section
 from supervisor.quick_dataclass import dataclass
-from supervisor.text.cleaning import show_name
+from supervisor.text.cleaning import clean, one_line, show_name
+
+CEILINGS = ("cost_per_day", "tokens_per_day", "turns_per_day")
 
 
 def apply_overrides(template: Template, settings: Settings) -> Template:
@@ -75,6 +79,43 @@ class Loaded:
     files_left_out: int = 0
 
 
+def find_missing_programs(doing: Iterable[Hook | Schedule]) -> list[str]:
+    """A line for each program that a hook or a schedule starts and that is not there."""
+    found = []
+    for one in doing:
+        kind = "the schedule" if isinstance(one, Schedule) else "the gate" if one.gate else "the hook"
+        for action in one.actions:
+            path = action.env.get("PATH", os.environ.get("PATH", ""))
+            if action.kind is not ActionKind.SHELL or is_reference(path):
+                continue
+            if which(action.command[0], path=path) is None:
+                program = one_line(clean(action.command[0]), 100)
+                found.append(f"{kind} {show_name(one.name)}: there is no program {program} here: each run of it fails")
+    return found
+
+
+def count_declared(settings: Settings, templates: Iterable[Template]) -> dict[str, int]:
+    """How many of each kind the settings and the templates declare, by what one of them is called."""
+    templates = tuple(templates)
+    hooks = hooks_for(settings, templates)
+    servers = {
+        read_spec(server, one.path.parent.absolute(), os.environ).digest
+        for one in templates
+        for server in one.mcp_servers.values()
+        if is_shared(server)
+    }
+    ceilings = [getattr(settings.budgets, scope) for scope in type(settings.budgets).model_fields]
+    ceilings += [one.budget for one in templates]
+    return {
+        "hook": sum(not one.gate for one in hooks),
+        "gate": sum(one.gate for one in hooks),
+        "schedule": len(schedules_for(settings)),
+        "provider": len(settings.providers),
+        "budget": sum(getattr(one, name) is not None for one in ceilings for name in CEILINGS),
+        "shared MCP server": len(servers),
+    }
+
+
 def hooks_for(settings: Settings, templates: Iterable[Template]) -> tuple[Hook, ...]:
     """Of the host, and then those of each template."""
     of_templates = (
@@ -107,6 +148,7 @@ def load_for(settings: Settings) -> Loaded:
     if not good or (strangers and not is_explained):
         raise ConfigurationError([*strangers, *left_out])
     notes = [line for reading in readings for line in reading.note_lines() if not _is_readme(reading)]
+    notes += find_missing_programs(doing)
     notes += [f"providers.{one.name} cannot be used: {one.mistake}" for one in providers_of(settings) if one.mistake]
     told = tuple(map(one_sentence, (*strangers, *left_out)))
     return Loaded(good, told, tuple(map(one_sentence, notes)), len(wrong))

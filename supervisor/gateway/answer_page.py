@@ -54,9 +54,17 @@ _TOLD = {
 }
 
 
+_SAMPLE = (
+    "<p><code>bullpen hooks test</code> has sent this address. That of a question shows what an agent asks for, and "
+    "takes the answer here.</p>"
+)
+
+
 def show_question(found: LinkedQuestion, proof: str, *, trouble: str = "") -> str:
     """The form, or what has become of the question. `trouble` is what was wrong with an answer that did not count."""
     question = found.question
+    if found.is_sample:
+        return _page("This was a sample", "", _SAMPLE)
     if found.outcome is not None:
         return _page(_heading(question), _who(question), f"<p>{_settled(found)}</p>", _matter(question))
     wrong = f'<p class="warning">{_text(trouble)}</p>' if trouble else ""

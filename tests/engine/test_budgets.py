@@ -382,3 +382,14 @@ async def test_a_clock_that_is_set_and_set_back_forgets_nothing_that_was_spent(s
             day.now -= days * 24 * 3600
             with pytest.raises(OverBudget):
                 await supervisor.submit(HELLO)
+
+
+async def test_the_session_of_a_call_that_is_over_is_not_listed(
+    start: Start, day: Day, make_template: MakeTemplate
+) -> None:
+    """Each call of a tool without a session has its own: none of them can be used again."""
+    tool = make_template(archetype="tool")
+    async with start(tool, clock=day.clock, budgets={"session": {"turns_per_day": 9}}) as supervisor:
+        await spend(supervisor, replace(HELLO, session=""))
+        await spend(supervisor, replace(HELLO, session="kept"))
+        assert [one.name for one in await supervisor.budgets()] == ["desk/ana/kept"]

@@ -350,3 +350,15 @@ async def test_a_real_browser_answers_on_a_phone_and_without_scripts(
         await until(lambda: given.verdicts)
         assert given.verdicts[0] is not None
         assert given.verdicts[0].outcome is QuestionOutcome.APPROVED
+
+
+async def test_a_sample_brings_an_address_that_answers_nothing(house: Open) -> None:
+    async with Webhook().open() as hook:
+        action = {"type": "notify", "url": f"{hook.url}/hook"}
+        async with house(hooks=[{"on": "question:asked", "actions": [action]}]) as home:
+            await home.supervisor.test_hook("question:asked")
+            [(_, _, told)] = hook.requests
+            page = await (await home.stranger()).get("/answer/" + told["answer_url"].rpartition("/")[2])
+            assert page.status_code == 200
+            assert "This was a sample" in page.text
+            assert "<form" not in page.text

@@ -42,6 +42,8 @@ def check(
     rehearsal: RehearsalOption = None,
 ) -> None:
     """Validates templates and configuration. Every mistake stands on a line of its own, with file and line."""
+    from supervisor import count_declared
+
     settings, loaded = load(Common(templates, config, state, rehearsal).over(context.obj))
     good = _count(len(loaded.templates), "template")
     where = show_name(settings.templates_dir)
@@ -49,6 +51,8 @@ def check(
         say(f"{good} in {where} can run, {_count(loaded.files_left_out, 'file')} cannot")
     else:
         say(f"{good} in {where}: all good")
+    declared = count_declared(settings, loaded.templates).items()
+    say(f"declared: {', '.join(_count(number, what) for what, number in declared if number) or 'nothing besides'}")
     _list_templates(settings, loaded)
     if loaded.left_out:
         flush()
