@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -19,7 +19,6 @@ from supervisor.api.checks import MOST_RECENT
 from supervisor.api.events import Event, QuestionAsked, QuestionSettled, TurnFinished
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
 from supervisor.api.types import Question, SessionKey
-from supervisor.quick_dataclass import dataclass
 
 T = TypeVar("T")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from supervisor.api.types import Answer, Question, QuestionOutcome
-from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from supervisor.api.hook_rows import Delivery, Fallback, Missed
 from supervisor.api.types import SessionKey
-from supervisor.quick_dataclass import dataclass
 
 MOST_DEPTH = 8
 """How deep hooks nest: what happens to a prompt that is so many hooks away from a caller fires nothing more (S1.28)."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from supervisor.api.events import Event
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
 from supervisor.api.types import Question, SessionKey
-from supervisor.quick_dataclass import dataclass
 
 Row = TypeVar("Row")
 Name = TypeVar("Name")

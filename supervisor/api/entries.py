@@ -5,10 +5,10 @@ A reader holds a `Cursor` and asks for what came since; nothing is queued for it
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from supervisor.api.types import Outcome, Question, QuestionOutcome, Source
-from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

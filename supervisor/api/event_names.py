@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from supervisor.api import events
@@ -27,7 +28,6 @@ from supervisor.api.types import (
     Source,
     outcome_word,
 )
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.values import in_words
 
 MOST_TEXT = 20_000

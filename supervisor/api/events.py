@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from supervisor.api.budgets import Budget
 from supervisor.api.types import FailureKind, InstanceState, Outcome, Question, QuestionOutcome, Route, Source
-from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,8 @@ Everything here crosses to readers, and holds no secret: only where one is found
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from supervisor.quick_dataclass import dataclass
 
 
 class Delivery(StrEnum):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from supervisor.api.types import FailureKind
-from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from supervisor.api.caches import CacheStatistics
 from supervisor.api.types import (
@@ -21,7 +21,6 @@ from supervisor.api.types import (
     Usage,
     WhyWaiting,
 )
-from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

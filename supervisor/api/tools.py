@@ -11,10 +11,9 @@ def count_tickets(context: RunContext, project: str) -> int:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-
-from supervisor.quick_dataclass import dataclass
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 

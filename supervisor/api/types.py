@@ -6,12 +6,11 @@ Everything here is a value. Nothing here imports another module of the package b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 from supervisor import bounds
-from supervisor.quick_dataclass import dataclass
 
 
 class SessionKey(NamedTuple):

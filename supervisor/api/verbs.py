@@ -6,9 +6,8 @@ one of the three is missing here, or here and not there.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from supervisor.quick_dataclass import dataclass
 
 
 class Subject(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from supervisor.api.automation import Action, Hook, OpenRun, Payload, Schedule
@@ -13,7 +13,6 @@ from supervisor.api.events import TurnFinished
 from supervisor.api.hook_rows import Delivery, HookRun, RunState
 from supervisor.api.types import SessionKey
 from supervisor.automation.attempt import Attempt
-from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(slots=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from supervisor.api.hook_rows import HookRun, RunState
-from supervisor.quick_dataclass import dataclass
 
 MOST_RUNS = 1_000
 """That are remembered."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import anyio
 
@@ -20,7 +21,6 @@ from supervisor.automation.firing import Firing
 from supervisor.automation.ports import Surroundings
 from supervisor.automation.runner import Runner
 from supervisor.automation.timetable import find_due, next_time
-from supervisor.quick_dataclass import dataclass
 
 LOOK = 15.0
 """Seconds between two looks at the clock, at most: it may be set, and a machine may sleep."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -16,7 +16,6 @@ from supervisor.clock import Clock
 from supervisor.config.agent_choice import describe_for_routing
 from supervisor.config.hooks import project_of
 from supervisor.config.template import Template
-from supervisor.quick_dataclass import dataclass
 from supervisor.routing.index import Described
 from supervisor.tools.cache import Cache, Key, Sources
 from supervisor.tools.content import canonical, content_hash

@@ -9,7 +9,7 @@ import logging
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,6 @@ from supervisor.permissions.server_tools import is_of_server, read_server_tools,
 from supervisor.process.cgroups import open_cgroups
 from supervisor.process.connection import Connector
 from supervisor.process.executable import UMASK, wrap_cli, wrap_tools
-from supervisor.quick_dataclass import dataclass
 from supervisor.tools.client_tools import ClientTools
 from supervisor.tools.registry import Tools
 

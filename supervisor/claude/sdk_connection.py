@@ -10,6 +10,7 @@ import logging
 import os
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,6 @@ from supervisor.process.guard import CGROUP, KEEP, SUPERVISOR
 from supervisor.process.process_tree import LOST, MARK, Measure, ProcessTable, Tree, find_descendant, find_top
 from supervisor.process.reports import ClientEvent
 from supervisor.process.suspension import Suspension
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import clean, one_line
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 from supervisor.files.private import make_private_dir
-from supervisor.quick_dataclass import dataclass
 
 FOLDER = "starting"
 """In the state directory."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from pydantic.alias_generators import to_snake
 
 from supervisor.config.limits import LIMITS
 from supervisor.config.validation import Location, nearest
-from supervisor.quick_dataclass import dataclass
 
 PREFIX = "BULLPEN_"
 

@@ -10,14 +10,13 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from supervisor.config.validation import Location, dotted
 from supervisor.config.yaml_reader import Mapping, NotYaml, parse_yaml
 from supervisor.files.reading import read_file
-from supervisor.quick_dataclass import dataclass
 
 TEMPLATE_BYTES = 4 * 1024**2
 """A file may have, most of it a prompt."""

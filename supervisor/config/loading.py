@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from shutil import which
 from typing import Any
 
@@ -25,7 +25,6 @@ from supervisor.config.template import Template
 from supervisor.config.template_file import Reading
 from supervisor.config.templates import read_templates
 from supervisor.config.validation import describe, nearest, section
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import clean, one_line, show_name
 
 CEILINGS = ("cost_per_day", "tokens_per_day", "turns_per_day")

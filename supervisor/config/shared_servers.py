@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,6 @@ from supervisor.config.durations import PositiveSeconds
 from supervisor.config.field_types import PositiveCount
 from supervisor.config.limits import Keys
 from supervisor.config.validation import Location, describe, dotted
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.values import in_words
 
 CALLS = 8

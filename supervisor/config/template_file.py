@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +14,6 @@ from supervisor.config.template import FrontMatter, Template
 from supervisor.config.template_folder import TemplateFile
 from supervisor.config.template_notes import find_notes
 from supervisor.config.validation import Location, describe, dotted, nearest, section, told, unknown_key
-from supervisor.quick_dataclass import dataclass
 
 NEAR = 0.8
 """How alike an unknown key and a real one are, from which on the unknown one is a mistake and not another program's."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from supervisor.files.reading import read_file
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import show_name
 from supervisor.text.values import in_words
 

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from pydantic.alias_generators import to_camel
 
 from supervisor.config.validation import Location
 from supervisor.files.reading import read_file
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import show_name
 
 FILE_NAME = "bullpen.toml"

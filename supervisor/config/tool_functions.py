@@ -11,7 +11,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -22,7 +22,6 @@ from supervisor.api.tools import MARK, Declared, RunContext
 from supervisor.config.schema_check import find_error
 from supervisor.config.tool_modules import ModuleMistake, functions_of, import_module
 from supervisor.config.validation import nearest
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import clean, one_line, show_name
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)

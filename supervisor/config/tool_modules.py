@@ -16,14 +16,13 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from supervisor.files.reading import find_below, read_file
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import clean, one_line
 
 FOLDER = "tools"

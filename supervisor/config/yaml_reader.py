@@ -8,14 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from yaml.reader import ReaderError
 
 from supervisor.config.validation import Location
-from supervisor.quick_dataclass import dataclass
 
 MOST_VALUES = 20_000
 """Values that front matter may have, aliases counted as often as they stand for something."""

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import psutil
 
@@ -24,7 +25,6 @@ from supervisor.files.session_files import CliStore
 from supervisor.journal import examine_journal
 from supervisor.process.executable import find_bundled_cli
 from supervisor.process.host_memory import HostMemory, look_at_host
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import show_name
 from supervisor.text.urls import bare_url
 

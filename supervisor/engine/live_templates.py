@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +34,6 @@ from supervisor.engine.view import View
 from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import show_name
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from supervisor.api.addressing import EMPLOYEE_USER
 from supervisor.api.errors import Refused, UnknownTarget
 from supervisor.api.ids import new_id, validate_id
 from supervisor.files.private_file import read_private, write_private
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import one_line
 
 FILE = "tokens.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -20,7 +20,6 @@ from supervisor.journal import Journal
 from supervisor.process.client import Client
 from supervisor.process.departure import ProcessDeadlines
 from supervisor.process.patience import Patience
-from supervisor.quick_dataclass import dataclass
 from supervisor.scheduling.admission import HostRoom
 from supervisor.scheduling.provider_parks import ProviderParks
 from supervisor.sessions.daily_usage import Today

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from supervisor.api.errors import JournalFailed
@@ -19,7 +20,6 @@ from supervisor.process.connection import Connector
 from supervisor.process.end_reason import EndReason
 from supervisor.process.process_tree import Measure
 from supervisor.process.reports import ClientEvent, Result
-from supervisor.quick_dataclass import dataclass
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 from supervisor.sessions.turn import Turn

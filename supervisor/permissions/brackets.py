@@ -10,6 +10,7 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,6 @@ from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.rules import COMMAND_TOOL
 from supervisor.permissions.server_tools import ServerTools, read_server_tools
 from supervisor.permissions.targets import PATHS, find_place, find_target, with_path
-from supervisor.quick_dataclass import dataclass
 
 _ALIASES = {"Task": "Agent"}
 """Older names of tools."""

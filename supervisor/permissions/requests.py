@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from supervisor.api.types import Answer, QuestionOutcome
-from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from supervisor.permissions.file_diff import WRITERS
 from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.targets import IN_DIRECTORIES, find_place, find_target, is_below, is_hidden
 from supervisor.permissions.targets import PATHS as PATHS
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.visible import show
 
 COMMAND_TOOL = "Bash"

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field
-
-from supervisor.quick_dataclass import dataclass
+from dataclasses import dataclass, field
 
 PREFIX = "mcp__"
 

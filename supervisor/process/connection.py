@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +12,6 @@ from supervisor.api.types import Server
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.process_tree import Measure, ProcessTable
 from supervisor.process.reports import ClientEvent
-from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import anyio
 import anyio.lowlevel
 
 from supervisor.process.connection import Connection, ProcessTree
 from supervisor.process.patience import KILL, TERMINATE, Patience
-from supervisor.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

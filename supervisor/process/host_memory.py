@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.process.cgroups import can_reclaim, find_delegated
 from supervisor.process.paging import may_page_out
-from supervisor.quick_dataclass import dataclass
 
 _MEMORY, _SWAPS = Path("/proc/meminfo"), Path("/proc/swaps")
 _ZSWAP = Path("/sys/module/zswap/parameters/enabled")

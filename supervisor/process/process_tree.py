@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -20,7 +21,6 @@ import psutil
 
 from supervisor.process import adopted, guard
 from supervisor.process.cgroups import Cgroup
-from supervisor.quick_dataclass import dataclass
 
 MARK = guard.MARK
 """The environment variable that every process of a client's tree inherits."""

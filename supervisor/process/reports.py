@@ -6,11 +6,10 @@ journal or a screen cannot take.
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from supervisor import bounds
 from supervisor.api.types import Usage
-from supervisor.quick_dataclass import dataclass
 
 MOST_NAME = 1_000
 """Characters of a tool's name, an id, or a reason."""

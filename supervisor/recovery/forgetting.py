@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio.to_thread
@@ -18,7 +18,6 @@ from supervisor.files.session_files import Belongings, CliStore, Tally, measure,
 from supervisor.files.user_folder import measure_user_folder, remove_user_folder
 from supervisor.journal import Journal, Removal, SessionRecord, lock
 from supervisor.journal.store import FILE, WORKSPACES
-from supervisor.quick_dataclass import dataclass
 from supervisor.recovery.orphans import end_orphans
 
 CHUNK = 1024**2

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import anyio
 
 from supervisor.api.engine import Engine, Ticket
 from supervisor.api.errors import BullpenError, NotAccepting, Refused, Saturated, UnknownAgent
 from supervisor.api.types import Priority, Prompt
-from supervisor.quick_dataclass import dataclass
 from supervisor.rehearsal.errands import ALARM, ERRANDS
 
 MAX_OUTSTANDING = 3

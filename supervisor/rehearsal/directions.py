@@ -27,9 +27,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from supervisor.quick_dataclass import dataclass
 from supervisor.rehearsal.reply import Charge, Cut, Fault, Refuse, Say, Stall, Step, Use, Wait, fragments
 from supervisor.rehearsal.request import FORM_TOOL
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from supervisor.quick_dataclass import dataclass
 from supervisor.rehearsal.directions import question_step
 from supervisor.rehearsal.repertoire import role_for, topic_for
 from supervisor.rehearsal.repertoire.topic import Role, Topic

@@ -6,10 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-
-from supervisor.quick_dataclass import dataclass
 
 Body = Mapping[str, Any]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from supervisor.quick_dataclass import dataclass
 from supervisor.rehearsal.reply import Charge, Reply, Say, Use, fragments, stop_reason
 from supervisor.rehearsal.request import Request
 

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from supervisor.api.types import FailureKind, InstanceState, SlotState, Source, WhyWaiting
-from supervisor.quick_dataclass import dataclass
 from supervisor.scheduling.admission import find_memory
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.session import Session

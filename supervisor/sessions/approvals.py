@@ -8,11 +8,11 @@ its turn is over, counts as lost.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from supervisor.api.types import Question
 from supervisor.clock import Clock
 from supervisor.permissions.file_diff import Signature, sign
-from supervisor.quick_dataclass import dataclass
 from supervisor.sessions.session import Session
 
 BEGUN_AFTER = 5.0

@@ -9,7 +9,7 @@ that is not known too little may be booked, and after two of them in a row too m
 
 from __future__ import annotations
 
-from supervisor.quick_dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)

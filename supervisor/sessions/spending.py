@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from supervisor.api.budgets import Scope
 from supervisor.api.types import Done, Failed, Interrupted, Outcome, SessionKey
-from supervisor.quick_dataclass import dataclass
 from supervisor.sessions.daily_usage import midnight
 
 HOST = "default"

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,7 +49,6 @@ from supervisor.process.reports import (
     Voided,
     Woke,
 )
-from supervisor.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from supervisor.claude.messages import Translator

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextvars import ContextVar
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import anyio
@@ -25,7 +25,6 @@ from cachetools import Cache as BaseCache
 from cachetools import LRUCache, TTLCache
 
 from supervisor.api.caches import CacheStatistics
-from supervisor.quick_dataclass import dataclass
 
 ValueT = TypeVar("ValueT")
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor.api.tools import RunContext
 from supervisor.api.types import Server, ServerState
 from supervisor.late_imports import import_late
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import one_line
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,6 @@ from supervisor.config.host_notes import find_program
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.process import guard
 from supervisor.process.process_tree import LOST, MARK, Tree
-from supervisor.quick_dataclass import dataclass
 from supervisor.text.cleaning import clean, one_line
 
 MOST_LINE = 16 * 1024 * 1024

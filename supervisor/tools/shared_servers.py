@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -20,7 +20,6 @@ from supervisor.api.shared_servers import SharedServerRow, SharedState
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.late_imports import import_late
 from supervisor.process.process_tree import LOST, Measure, ProcessTable
-from supervisor.quick_dataclass import dataclass
 from supervisor.tools.cache import Cache, Sources
 from supervisor.tools.client_tools import Whose
 
