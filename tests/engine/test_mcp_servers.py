@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor.api.entries import Noticed
-from supervisor.api.types import Prompt, Server, ServerState, SessionState
+from supervisor.api.types import Expired, Prompt, Server, ServerState, SessionState
 from supervisor.claude.messages import read_servers
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
@@ -68,3 +68,17 @@ def test_what_the_cli_answers_is_read_with_care() -> None:
         Server("b", ServerState.NEEDS_AUTH),
     )
     assert read_servers(None) == read_servers({"mcpServers": 3}) == ()
+
+
+async def test_a_refusal_names_the_server_that_its_clients_go_without(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S4.7: where nothing became free in time, that may be why."""
+    world.on_prompt, world.servers = hold, (FAILS,)
+    one_place = make_template(concurrency={"maxSessions": 1}, queue={"maxWait": 0.05})
+    async with start(one_place) as supervisor:
+        await supervisor.submit(Prompt("desk", "hello", user="ana"))
+        await until(lambda: "tickets failed" in supervisor.view.snapshot().instances[0].note)
+        outcome = await (await supervisor.submit(Prompt("desk", "hello", user="ben"))).outcome()
+        assert isinstance(outcome, Expired)
+        assert "no client became free within 0 s; MCP server tickets failed (Connection closed)" in outcome.message
