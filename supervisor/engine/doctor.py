@@ -17,7 +17,7 @@ from supervisor.api.errors import BullpenError, ConfigurationError
 from supervisor.claude.credentials import find_credentials
 from supervisor.clock import Clock
 from supervisor.config.host_notes import find_host_notes
-from supervisor.config.loading import load_for
+from supervisor.config.loading import find_missing_programs, hooks_for, load_for, schedules_for
 from supervisor.config.settings import Settings, providers_of
 from supervisor.files.disk_use import measure_disk
 from supervisor.files.private import claim, explain_os_error, is_replaceable
@@ -163,6 +163,8 @@ def _examine_templates(settings: Settings) -> Iterator[Finding]:
         for template in loaded.templates:
             for _, sentence in find_host_notes(template, os.environ):
                 yield Finding("templates", False, f"{show_name(template.name)}: {sentence}")
+        for sentence in find_missing_programs((*hooks_for(settings, loaded.templates), *schedules_for(settings))):
+            yield Finding("hooks", False, sentence)
     for mistake in mistakes:
         yield Finding("templates", False, mistake)
 

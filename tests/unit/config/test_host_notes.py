@@ -67,5 +67,8 @@ def test_check_notes_it_and_doctor_finds_it(tmp_path: Path) -> None:
     checked = CliRunner().invoke(app, ["check", "--templates", str(tmp_path)])
     assert checked.exit_code == 0
     assert "note: desk.md:5: mcpServers.time: there is no program no-such-program on the PATH" in checked.stdout
-    findings = [one for one in _examine_templates(Settings(templates_dir=tmp_path)) if not one.is_good]
-    assert ["no-such-program" in one.text for one in findings] == [True]
+    hook = {"on": "prompt:after", "actions": [{"type": "shell", "command": ["no-such-program"]}]}
+    settings = Settings.model_validate({"templates_dir": tmp_path, "hooks": [hook]})
+    findings = [one for one in _examine_templates(settings) if not one.is_good]
+    assert [one.subject for one in findings] == ["templates", "hooks"]
+    assert all("no-such-program" in one.text for one in findings)
