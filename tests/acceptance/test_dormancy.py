@@ -48,14 +48,21 @@ def is_stopped(pid: int) -> bool:
 async def test_an_idle_client_sleeps_and_its_next_prompt_wakes_it(open_house: Open, swap: Swap) -> None:
     async with open_house(keys=SOON) as house:
         with await house.supervisor.watch() as feed:
+            told: list[past.Event] = []
+
+            def has_slept() -> bool:
+                told.extend(one for one in feed.take().events if isinstance(one, past.ClientDormant | past.ClientWoken))
+                return bool(told)
+
             await ask(house, "[[echo]] my number is 4711")
             asleep = await fall_asleep(house)
+            await until(has_slept, within=60)
             if swap.takes_memory:
                 await until(lambda: house.supervisor.view.snapshot().clients[0].swap_bytes > 50_000_000, within=60)
                 assert house.supervisor.view.snapshot().clients[0].memory_bytes < asleep.awake_bytes / 2
             assert "4711" in await ask(house, "[[recall]]")
             assert house.pids == {asleep.pid}, "the same process"
-            told = [event for event in feed.take().events if isinstance(event, past.ClientDormant | past.ClientWoken)]
+            has_slept()
         assert [type(event) for event in told][:2] == [past.ClientDormant, past.ClientWoken]
 
 

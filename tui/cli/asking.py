@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tui.cli import house
-from tui.cli.checking import tell_left_out, tell_where
+from tui.cli.checking import refuse_unknown, tell_left_out
 from tui.cli.opening import load, run, with_credentials
 from tui.cli.options import Common, ConfigOption, RehearsalOption, StateOption, TemplatesOption
 
@@ -65,7 +65,7 @@ def ask(
         raise typer.Exit(house.run_there(where, partial(ask_there, prompt, as_json=as_json)))
     settings, loaded = load(common)
     if agent not in {AUTO, *(template.name for template in loaded.templates)}:
-        tell_where(settings, loaded)
+        refuse_unknown(agent, settings, loaded)
     settings = with_credentials(settings)
     settings.make_state_dir()
     log_to_file(settings.state_dir)
@@ -133,8 +133,8 @@ def chat(
         talk = replace(talk, user=user or ("" if url else "local"))
         raise typer.Exit(house.run_there(where, partial(chat_there, talk)))
     settings, loaded = load(common)
-    if agent and agent not in {template.name for template in loaded.templates}:
-        tell_where(settings, loaded)
+    if agent and agent.partition("/")[0] not in {template.name for template in loaded.templates}:
+        refuse_unknown(agent, settings, loaded)
     settings = with_credentials(settings)
     settings.make_state_dir()
     log_to_file(settings.state_dir)

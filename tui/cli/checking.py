@@ -52,7 +52,8 @@ def check(
     else:
         say(f"{good} in {where}: all good")
     declared = count_declared(settings, loaded.templates).items()
-    say(f"declared: {', '.join(_count(number, what) for what, number in declared if number) or 'nothing besides'}")
+    if counts := [_count(number, what) for what, number in declared if number]:
+        say(f"declared: {', '.join(counts)}")
     _list_templates(settings, loaded)
     if loaded.left_out:
         flush()
@@ -88,14 +89,14 @@ def tell_left_out(loaded: Loaded) -> None:
         tell(line)
 
 
-def tell_where(settings: Settings, loaded: Loaded) -> None:
-    """For an agent that was not found: which files were left out, and where all of them were looked for."""
-    from supervisor import shipped_templates
+def refuse_unknown(agent: str, settings: Settings, loaded: Loaded) -> None:
+    """For an agent that is not among them. Says which files were left out, and raises `UnknownAgent`."""
+    from supervisor import UnknownAgent
 
     tell_left_out(loaded)
-    folder = settings.templates_dir
-    whose = "the agents that bullpen ships" if folder == shipped_templates() else f"the agents in {folder}"
-    tell(f"these are {whose}; --templates DIR names another folder")
+    names = ", ".join(sorted(template.name for template in loaded.templates)) or "none"
+    where = show_name(settings.templates_dir)
+    raise UnknownAgent(f"no agent {show_name(agent)!r}; there are: {names} (in {where}: see --templates)")
 
 
 def _count(number: int, what: str) -> str:
