@@ -17,6 +17,9 @@ from supervisor.process.connection import Connection
 from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.process_tree import Measure, ProcessTable
 
+TICKS = 10
+"""Parts in which the deadline is waited for. Where this process itself stood still for a while, that is one of them."""
+
 
 class Sleep(Generic[PlaceT]):
     """`begin` and `wake` are synchronous; `obey` runs as long as the process is connected."""
@@ -47,6 +50,8 @@ class Sleep(Generic[PlaceT]):
         """It was put to sleep, or woken."""
         self._signed = asyncio.Event()
         """It has given a sign of life."""
+        self._falling: anyio.CancelScope | None = None
+        """Of the last time that it was put to sleep."""
         self._times_woken = 0
         self._woken_at = 0.0
 
@@ -63,6 +68,8 @@ class Sleep(Generic[PlaceT]):
         self._woken_at = anyio.current_time()
         self._signed = asyncio.Event()
         self._connection.wake()
+        if self._falling is not None:
+            self._falling.cancel()  # it may still wait for its turn to be stopped, behind many others
         self._wanted.set()
 
     # What is heard of it
@@ -90,7 +97,9 @@ class Sleep(Generic[PlaceT]):
             await self._wanted.wait()
             self._wanted = asyncio.Event()
             if self.is_down:
-                await self._fall_asleep()
+                with anyio.CancelScope() as self._falling:
+                    await self._fall_asleep()
+                self._falling = None
             if self.is_waking:
                 await self._wait_for_a_sign()
 
@@ -111,10 +120,12 @@ class Sleep(Generic[PlaceT]):
 
     async def _wait_for_a_sign(self) -> None:
         times = self._times_woken
-        with anyio.move_on_after(self._deadline) as limit:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._ask)
-                await self.has_signed()
-                group.cancel_scope.cancel()
-        if limit.cancelled_caught and self.is_waking and times == self._times_woken:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._ask)
+            for _ in range(TICKS):
+                with anyio.move_on_after(self._deadline / TICKS):
+                    await self.has_signed()
+                    break
+            group.cancel_scope.cancel()
+        if self.is_waking and times == self._times_woken:
             self._on_silence()
