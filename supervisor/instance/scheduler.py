@@ -123,8 +123,16 @@ class Scheduler:
 
     @property
     def is_place_wanted(self) -> bool:
-        """A session waits for a place that one of this instance's clients has."""
-        return self.lacks_client or self._host.room.is_wanted
+        """A session waits for a place, a turn or the memory that one of this instance's clients has."""
+        return self.lacks_client or self._host.room.is_wanted or self._is_kept_waiting
+
+    @property
+    def _is_kept_waiting(self) -> bool:
+        """A session waits though it has a client that is free: as many turns run as may, or there is no memory to wake
+        it."""
+        slots = [one.slot for one in self._able() if one.slot is not None]
+        is_soon = self.kept_asleep.why is WhyWaiting.WAKING
+        return any(slot.takes_prompts or (slot.is_dormant and not is_soon) for slot in slots)
 
     @property
     def has_found_room(self) -> bool:

@@ -77,6 +77,26 @@ async def asking(supervisor: Supervisor, world: FakeWorld, request: ToolRequest)
         yield ticket
 
 
+@pytest.mark.parametrize("dormant_after", ["none", "50ms"])
+async def test_a_client_that_asks_gives_its_turn_to_one_whose_own_client_waits_for_it(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, dormant_after: str
+) -> None:
+    """S1.14: with more clients than turns it is not a place that is missing."""
+    pool = {"spares": 0, "askingTtl": 0.02, "maxClients": 2, "dormantAfter": dormant_after}
+    template = make_template(concurrency={"maxSessions": 1}, pool=pool)
+    async with start(template, memory_interval=0.1) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "hello", user="boris"))).outcome()
+        wanted = SlotState.READY if dormant_after == "none" else SlotState.DORMANT
+        await until(lambda: [row.state for row in supervisor.view.snapshot().clients] == [wanted])
+        async with asking(supervisor, world, WRITE) as ticket:
+            await until(lambda: supervisor.view.session_row(ticket.key).why is WhyWaiting.QUESTION)  # type: ignore[union-attr]
+            assert world.connections[0].prompts == ["hello", "me too"]
+            (question,) = (await supervisor.snapshot()).questions
+            await supervisor.answer(question.id, Allow())
+            assert isinstance(await ticket.outcome(), Done)
+    assert world.violations == []
+
+
 async def test_a_client_that_asks_is_given_to_who_waits_and_the_turn_goes_on_when_answered(
     start: Start, world: FakeWorld, template: Template
 ) -> None:
