@@ -30,6 +30,8 @@ class Census:
         self.supervisor_bytes = self._self.memory_info().rss
         self.memory_available = psutil.virtual_memory().available
         self.swap_total, self.swap_free = read_swap()
+        self._swap_room = self.swap_free
+        """Bytes of swap that are free or filled by clients."""
 
     async def take(self, slots: Iterable[Slot]) -> None:
         """What cannot be measured now, because every descriptor is in use, say, stays as it was."""
@@ -41,29 +43,33 @@ class Census:
     async def _take(self, slots: Iterable[Slot]) -> None:
         by_id = {slot.id: slot for slot in slots}
         clients = {name: slot.client for name, slot in by_id.items() if slot.client is not None}
-        measures = await anyio.to_thread.run_sync(_measure, clients)
+        began = self._clock.steady()
+        swap, measures = await anyio.to_thread.run_sync(_measure, clients)
         now = self._clock.steady()
         seen: dict[str, tuple[float, float]] = {}
         for name, measure in measures.items():
             slot = by_id[name]
             if not measure.processes:
                 continue
-            slot.note_memory(measure.memory_bytes, now)
+            slot.note_memory(measure.memory_bytes, began)
             slot.processes, slot.swap_bytes = measure.processes, measure.swap_bytes
             then, cpu = self._cpu_seen.get(name, (now, measure.cpu_seconds))
-            # A child that has ended takes its seconds out of the sum: never below zero.
+            # One that has ended and was not waited for takes its seconds out of the sum: never below zero.
             slot.cpu_percent = max(0.0, measure.cpu_seconds - cpu) / (now - then) * 100 if now > then else 0.0
-            seen[name] = (now, measure.cpu_seconds)
+            slot.cpu_since, seen[name] = then, (now, measure.cpu_seconds)
         self._cpu_seen = seen
-        self.swap_total, self.swap_free = read_swap()
+        self.swap_total, self.swap_free = swap
+        theirs = sum(slot.swap_bytes for slot in by_id.values())
+        self._swap_room = self.swap_free + theirs if self.swap_total else 0
         self.supervisor_bytes = self._self.memory_info().rss
         self.memory_available = psutil.virtual_memory().available
 
     def swap_use(self, pools: Iterable[Pool], settings: Settings) -> SwapUse:
         """As of the last measurement."""
-        return measure_swap(pools, self.swap_total, self.swap_free, settings.dormant_budget)
+        return measure_swap(pools, self._swap_room, settings.dormant_budget)
 
 
-def _measure(clients: Mapping[str, Client[Slot]]) -> dict[str, Measure]:
+def _measure(clients: Mapping[str, Client[Slot]]) -> tuple[tuple[int, int], dict[str, Measure]]:
+    swap = read_swap()  # before them: who falls asleep meanwhile must not make it seem smaller than it is
     table = ProcessTable()
-    return {name: client.measure(table) for name, client in clients.items()}
+    return swap, {name: client.measure(table) for name, client in clients.items()}

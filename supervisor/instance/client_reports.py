@@ -131,7 +131,7 @@ class ClientReports:
         if session is None or session.own is None:
             return
         slot.turns += 1
-        slot.is_thin = False
+        slot.note_worked(self._clock.steady())
         turn = session.own
         self._host.pending_questions.approvals.note_result(session)
         if result is None:
@@ -146,7 +146,8 @@ class ClientReports:
     def client_result(self, slot: Slot, result: Result) -> None:
         slot.last_event_at = self._clock.wall()
         slot.turns += 1
-        slot.is_thin = slot.is_thin and result.terminal_reason == NEVER_WRITTEN
+        if result.terminal_reason != NEVER_WRITTEN:
+            slot.note_worked(self._clock.steady())
         slot.tool, slot.tool_started_at = "", None
         session = slot.session
         if session is None or session.mailbox.current is None:

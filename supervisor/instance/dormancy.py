@@ -26,7 +26,9 @@ class Dormancy:
         if after is None:
             return
         for slot in tuple(self._core.pool.in_state(SlotState.READY)):
-            if now - max(slot.idle_since, slot.woken_at) > after and self._may_sleep(slot):
+            # Its processor time has to be known of a time in which nothing but what it has started could use any.
+            is_known = slot.cpu_since >= slot.unused_since
+            if now - slot.unused_since > after and is_known and self._may_sleep(slot):
                 self.sleep(slot)
 
     def find_sleeper(self) -> Slot | None:
@@ -39,13 +41,14 @@ class Dormancy:
     def _may_sleep(self, slot: Slot) -> bool:
         """Nothing of it is at work, and it is worth keeping. Not before it was measured: what it needs when it wakes
         has to be known."""
-        is_at_work = slot.is_sleepless or slot.cpu_percent > AT_WORK or bool(slot.awaited_servers)
+        is_at_rest = slot.client is not None and slot.client.is_at_rest
+        is_at_work = slot.cpu_percent > AT_WORK or bool(slot.awaited_servers) or not is_at_rest
         is_wanted = slot.is_evictable and not slot.is_worthless and slot.memory_bytes > 0
-        return is_wanted and not is_at_work
+        return is_wanted and not (is_at_work or slot.is_sleepless or slot.is_unstoppable)
 
     def sleep(self, slot: Slot) -> None:
         assert slot.client is not None, "a READY slot has a client"
-        slot.awake_bytes = max(slot.memory_bytes, slot.awake_bytes if slot.is_thin else 0)
+        slot.awake_bytes = max(slot.memory_bytes, slot.awake_bytes if slot.measures_thin else 0)
         slot.is_thin = slot.is_falling_asleep = True
         slot.slept_at, slot.dormant_since = self._core.clock.steady(), self._core.clock.wall()
         slot.move(SlotState.DORMANT)
@@ -74,7 +77,7 @@ class Dormancy:
     def note_woken(self, slot: Slot, seconds: float) -> None:
         """It has given a sign of life; of one that was to sleep it is the first news that it does not."""
         if slot.is_dormant:
-            slot.is_sleepless = slot.is_sleepless or seconds == 0
+            slot.is_unstoppable = seconds == 0
             self._note_awake(slot)
         if not slot.is_waking:
             return

@@ -51,6 +51,8 @@ class Attribution(Generic[PlaceT]):
         """A turn that the CLI has begun by itself runs; set when it is over."""
         self.is_stirred = False
         """It woke although no prompt had been written: it may be about to begin a turn by itself."""
+        self.is_at_rest = True
+        """It has said that it is idle, and nothing since: also what its agents do in the background is over."""
         self.rested: asyncio.Event | None = None
         """Set when the idle sign after a Result has come; None while no Result waits for one."""
         self._place = place
@@ -141,6 +143,7 @@ class Attribution(Generic[PlaceT]):
 
     def hear(self, event: ClientEvent, group: TaskGroup) -> None:
         """`group` lives as long as the process is read."""
+        self.is_at_rest = isinstance(event, Rested) or (self.is_at_rest and isinstance(event, Limited))
         match event:
             case Result():
                 self._take_result(event, group)

@@ -119,6 +119,11 @@ class Client(Generic[PlaceT]):
         code = self.error.exit_code if isinstance(self.error, ClientDied) else None
         return None if code is None else code in SAVES
 
+    @property
+    def is_at_rest(self) -> bool:
+        """By its own word. A place may be READY without: an agent in the background works on."""
+        return self._turn.is_at_rest
+
     def measure(self, table: ProcessTable) -> Measure:
         """Blocking: call it in a thread."""
         return self._connection.measure(table)

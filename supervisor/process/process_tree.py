@@ -239,7 +239,7 @@ class Measure:
     """PSS where the system gives it, else RSS."""
     processes: int = 0
     cpu_seconds: float = 0.0
-    """User and system time used so far."""
+    """User and system time used so far, also by what has ended and was waited for."""
     swap_bytes: int = 0
     """What of its memory stands in swap, before compression; not a part of `memory_bytes`."""
 
@@ -268,7 +268,7 @@ class ProcessTable:
                 memory += resident
                 swap += swapped
                 times = process.cpu_times()
-                cpu += times.user + times.system
+                cpu += times.user + times.system + times.children_user + times.children_system
                 count += 1
         return Measure(memory, count, cpu, swap)
 

@@ -62,7 +62,7 @@ def charge(slot: Slot, measured: int, reserve: int) -> int:
     that sleeps counts for what it uses: it is asked for more before it is woken (`HostRoom.find_wake_shortage`)."""
     if slot.is_dormant and measured:
         return measured
-    needed = max(measured, slot.awake_bytes) if slot.is_thin else measured
+    needed = max(measured, slot.awake_bytes) if slot.measures_thin else measured
     return needed if needed and slot.turns > 0 else max(needed, reserve)
 
 

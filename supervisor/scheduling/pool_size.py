@@ -32,6 +32,6 @@ def find_surplus(
         slot
         for slot in pool
         # A spare that would be opened again is not closed.
-        if slot.is_evictable and now - slot.idle_since > idle_ttl and not (slot.is_spare and keeps_spares)
+        if slot.is_evictable and now - slot.unused_since > idle_ttl and not (slot.is_spare and keeps_spares)
     ]
-    return min(overdue, key=lambda slot: slot.idle_since, default=None)
+    return min(overdue, key=lambda slot: slot.unused_since, default=None)

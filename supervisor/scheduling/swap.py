@@ -17,16 +17,18 @@ class SwapUse(NamedTuple):
     """Bytes that they may have there: a share of what is free and what they have already; 0 without swap."""
 
 
-def measure_swap(pools: Iterable[Pool], total: int, free: int, share: float | None) -> SwapUse:
-    """`total` and `free`: bytes of the host's swap, measured together with the clients. Without a share all of it is
-    theirs."""
+def measure_swap(pools: Iterable[Pool], room: int, share: float | None) -> SwapUse:
+    """`room`: bytes of swap that were free or theirs when both were measured last. Who has ended or fallen asleep since
+    does not change it. Without a share all of it is theirs."""
     used = sum(slot.swap_bytes for pool in pools for slot in pool if not slot.is_leaving)
-    return SwapUse(used, int((free + used) * (1.0 if share is None else share)) if total else 0)
+    return SwapUse(used, int(room * (1.0 if share is None else share)))
 
 
 def find_longest_asleep(pools: Iterable[Pool], use: SwapUse) -> Slot | None:
-    """The client that has slept longest, when they have more in swap than they may."""
+    """The client that has slept longest of those with something in swap, when they have more there than they may."""
     if use.used <= use.budget:
         return None
     asleep = (slot for pool in pools for slot in pool.in_state(SlotState.DORMANT))
-    return min((slot for slot in asleep if slot.is_evictable), key=lambda slot: slot.slept_at, default=None)
+    return min(
+        (slot for slot in asleep if slot.is_evictable and slot.swap_bytes), key=lambda slot: slot.slept_at, default=None
+    )

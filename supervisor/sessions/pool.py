@@ -160,7 +160,7 @@ class Pool:
         """Of those, the idle one to replace first: a spare, which is of no use to anybody, then the one whose user has
         been away longest."""
         idle = (slot for slot in self._stale.values() if (slot.is_ready or slot.is_dormant) and slot.is_evictable)
-        return min(idle, key=lambda slot: (not slot.is_spare, slot.idle_since), default=None)
+        return min(idle, key=lambda slot: (not slot.is_spare, slot.unused_since), default=None)
 
     def statistics(self) -> PoolStatistics:
         count = {state: len(slots) for state, slots in self._by_state.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,7 @@ class Slot:
         self.created_at = at
         """Unix seconds."""
         self.idle_since = 0.0
-        """Steady seconds; what least-recently-used is judged by."""
+        """Steady seconds: its start, or the end of its last turn."""
         self.asking_since: float | None = None
         """Steady seconds; None while it does not wait for an answer."""
         self.last_event_at = at
@@ -73,6 +74,8 @@ class Slot:
         """Its MCP servers, as they were seen last."""
         self.processes = 0
         self.cpu_percent = 0.0
+        self.cpu_since = -math.inf
+        """Steady seconds: the beginning of the time that `cpu_percent` is the average of."""
         self.swap_bytes = 0
         """Of its process tree, as last measured."""
         self.awake_bytes = 0
@@ -82,7 +85,9 @@ class Slot:
         self.is_falling_asleep = False
         """DORMANT, and its memory has not been handed back yet."""
         self.is_sleepless = False
-        """It must not sleep: it could not be stopped, or waits for a time of its own choice."""
+        """It must not sleep: it waits for a time of its own choice."""
+        self.is_unstoppable = False
+        """It could not be stopped the last time, on a host that is too busy, say: tried again after its next turn."""
         self.dormant_since: float | None = None
         """Unix seconds; None while it is not dormant."""
         self.slept_at = self.woken_at = 0.0
@@ -93,6 +98,8 @@ class Slot:
         """BUSY though its turn is over: the idle sign after the Result has not come."""
         self.step = ""
         """Where on the ladder it is while CLOSING."""
+        self._worked_at = -math.inf
+        """Steady seconds: the end of the first turn since it slept last."""
         self._measured_at: deque[float] = deque(maxlen=MEMORY_SAMPLES)
         self._state = SlotState.RESERVED
 
@@ -153,6 +160,16 @@ class Slot:
     @property
     def memory_bytes(self) -> int:
         return self.memory_trend[-1] if self.memory_trend else 0
+
+    @property
+    def measures_thin(self) -> bool:
+        """What was measured last is less than it needs: nothing was measured since its first turn after a sleep."""
+        return self.is_thin or (bool(self._measured_at) and self._measured_at[-1] <= self._worked_at)
+
+    @property
+    def unused_since(self) -> float:
+        """Steady seconds; what least-recently-used is judged by. Waking one ahead of a prompt is a use of it."""
+        return max(self.idle_since, self.woken_at)
 
     @property
     def memory_growth(self) -> int:
@@ -244,7 +261,7 @@ class Slot:
     def value(self) -> tuple[bool, bool, bool, float]:
         """What is given up first is worth least: what gets no turn any more (outgrown or stale), then a spare, then one
         that sleeps, then the least recently used."""
-        return (not self.is_worthless, not self.is_spare, not self.is_dormant, self.idle_since)
+        return (not self.is_worthless, not self.is_spare, not self.is_dormant, self.unused_since)
 
     @property
     def is_worthless(self) -> bool:
@@ -252,9 +269,15 @@ class Slot:
         return self.is_outgrown or self.is_stale
 
     def note_memory(self, memory_bytes: int, at: float) -> None:
-        """Keeps a measurement. `at` in steady seconds."""
+        """Keeps a measurement. `at` in steady seconds: when it began."""
         self.memory_trend.append(memory_bytes)
         self._measured_at.append(at)
+
+    def note_worked(self, at: float) -> None:
+        """A turn of it is over: what it measures from now on is what it needs. `at` in steady seconds."""
+        self.is_unstoppable = False
+        if self.is_thin:
+            self.is_thin, self._worked_at = False, at
 
     def move(self, state: SlotState) -> None:
         if state is not self._state and state not in _ALLOWED[self._state]:

@@ -13,6 +13,7 @@ from supervisor.api.types import Done, Prompt, SessionKey, SessionState, SlotSta
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.end_reason import EndReason
 from supervisor.process.host_memory import HostMemory
+from supervisor.process.reports import Rested
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
@@ -31,11 +32,16 @@ def world() -> FakeWorld:
 
 
 @pytest.fixture(autouse=True)
-def host(monkeypatch: pytest.MonkeyPatch) -> HostMemory:
-    """It has 1 GiB of swap, of which 200 MiB are always free."""
-    memory = HostMemory(swap_total=1024 * MiB, swap_free=200 * MiB, pages_out=True)
+def host(monkeypatch: pytest.MonkeyPatch, world: FakeWorld) -> HostMemory:
+    """It has 1 GiB of swap, of which clients find 380 MiB free."""
+    memory = HostMemory(swap_total=1024 * MiB, swap_free=380 * MiB, pages_out=True)
+
+    def read_swap() -> tuple[int, int]:
+        filled = sum(one.memory_bytes * 9 // 10 for one in world.live if one.is_asleep)
+        return memory.swap_total, memory.swap_free - filled
+
     monkeypatch.setattr("supervisor.engine.runtime.look_at_host", lambda: memory)
-    monkeypatch.setattr("supervisor.engine.memory_sampler.read_swap", lambda: (memory.swap_total, memory.swap_free))
+    monkeypatch.setattr("supervisor.engine.memory_sampler.read_swap", read_swap)
     return memory
 
 
@@ -325,20 +331,77 @@ async def test_one_whose_commands_work_or_whose_timer_runs_stays_awake(
         instance = supervisor._instances["desk"]
         boris = instance.pool.get("desk-2")
         assert boris is not None
-        await until(lambda: boris.memory_bytes)
+        await until(lambda: boris.cpu_since >= boris.idle_since)
         boris.is_sleepless, boris.cpu_percent = False, 40.0
         instance._dormancy.advance(1e9)
         assert boris.is_ready
-        boris.cpu_percent = 0.0
+        boris.cpu_percent, known_since = 0.0, boris.cpu_since
+        boris.cpu_since = boris.idle_since - 1
+        instance._dormancy.advance(1e9)
+        assert boris.is_ready, "what it used while its turn ran says nothing"
+        boris.cpu_since = known_since
         instance._dormancy.advance(1e9)
         assert boris.is_dormant
+    assert world.violations == []
+
+
+async def test_one_that_sleeps_again_before_it_was_measured_is_known_by_what_it_needs(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """S2.29–31: what it measures asleep is not what the next one that wakes is admitted by."""
+    async with start(sleepy(), **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        await until_asleep(supervisor, world)
+        await until(lambda: supervisor.view.snapshot().clients[0].memory_bytes == 10 * MiB)
+        await supervisor.adjust("", "memory_interval", "1h")
+        await say(supervisor, "again", "ana")
+        (slot,) = supervisor._instances["desk"].pool
+        await until(lambda: slot.is_ready)
+        slot.note_memory(10 * MiB, slot.woken_at)  # as if it had been measured when it woke, and not since
+        supervisor._instances["desk"]._dormancy.sleep(slot)
+        assert slot.awake_bytes == 100 * MiB
+    assert world.violations == []
+
+
+async def test_one_that_could_not_be_stopped_is_tried_again_after_its_next_turn(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    world.can_suspend = False
+    async with start(sleepy(), **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        (slot,) = supervisor._instances["desk"].pool
+        await until(lambda: slot.slept_at and slot.is_ready and slot.cpu_since >= slot.unused_since)
+        supervisor._instances["desk"]._dormancy.advance(1e9)
+        assert slot.is_ready, "not again and again"
+        world.can_suspend = True
+        await say(supervisor, "again", "ana")
+        await until_asleep(supervisor, world)
+    assert world.violations == []
+
+
+async def test_one_with_an_agent_in_the_background_stays_awake(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its turn is over and the next one may begin, but it has not said that it is idle."""
+    monkeypatch.setattr("supervisor.process.attribution.REST", 0.05)
+    world.on_prompt = lambda connection, text: connection.reply("they work on it", rests=False)
+    async with start(sleepy(), **SOON) as supervisor:
+        await say(supervisor, "let others do it", "ana")
+        (slot,) = supervisor._instances["desk"].pool
+        await until(lambda: slot.is_ready and slot.cpu_since >= slot.idle_since)
+        instance = supervisor._instances["desk"]
+        instance._dormancy.advance(1e9)
+        assert instance._dormancy.find_sleeper() is None
+        assert slot.is_ready
+        world.connections[0].tell(Rested())
+        await until_asleep(supervisor, world)
     assert world.violations == []
 
 
 async def test_where_clients_fill_their_share_of_the_swap_the_one_that_slept_longest_hibernates(
     start: Start, world: FakeWorld, sleepy: Callable[..., Any]
 ) -> None:
-    """Half of what is free and what they have: 145 MiB for one that sleeps, 190 MiB for two, 235 MiB for three."""
+    """Half of what is free and what they have is 190 MiB: two that sleep fill 180 MiB of it."""
     async with start(sleepy(), **SOON) as supervisor:
         with await supervisor.watch() as feed:
             for count, user in enumerate(USERS[:2], start=1):
@@ -346,7 +409,8 @@ async def test_where_clients_fill_their_share_of_the_swap_the_one_that_slept_lon
                 await until_asleep(supervisor, world, count)
             await until(lambda: supervisor.view.snapshot().host.swap_bytes == 180 * MiB)
             host = supervisor.view.snapshot().host
-            assert (host.dormant, host.swap_budget) == (2, 190 * MiB)
+            assert host.dormant == 2
+            await until(lambda: supervisor.view.snapshot().host.swap_budget == 190 * MiB)
             await say(supervisor, "hello", "chen")
             await until(lambda: not world.connections[0].is_alive)
             await until_asleep(supervisor, world, 2)

@@ -162,7 +162,7 @@ def _worth(scene: Scene, slot: Slot) -> tuple[bool, bool, bool, float]:
     has_outgrown = slot.turns > 0 and slot.memory_level is not MemoryLevel.NORMAL
     is_stale = slot.digest != scene.wanted(slot.session)
     is_asleep = slot.state is SlotState.DORMANT
-    return not (has_outgrown or is_stale), slot.session is not None, not is_asleep, slot.idle_since
+    return not (has_outgrown or is_stale), slot.session is not None, not is_asleep, slot.unused_since
 
 
 def breaches_of_order(stage: Stage, book: Book, picture: Snapshot) -> Iterator[str]:

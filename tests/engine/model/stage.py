@@ -127,9 +127,9 @@ class Stage:
 
     @property
     def thin(self) -> set[str]:
-        """Ids of clients that have slept since their last turn."""
+        """Ids of clients that have slept since they were measured after a turn."""
         slots = (slot for instance in self.supervisor._instances.values() for slot in instance.pool)
-        return {slot.id for slot in slots if slot.is_thin}
+        return {slot.id for slot in slots if slot.measures_thin}
 
     @property
     def is_written(self) -> bool:

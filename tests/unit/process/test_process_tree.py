@@ -23,6 +23,7 @@ from supervisor.process.process_tree import (
     map_marked,
 )
 from supervisor.recovery.orphans import find_orphans
+from tests.unit.process.trees import guarded
 
 
 @pytest.fixture
@@ -77,3 +78,11 @@ def test_what_a_dead_run_has_left_is_found_by_its_name_whichever_part_of_it_it_w
     finally:
         for process in started:
             process.communicate(b"\n")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no guard")
+def test_the_time_of_what_has_ended_counts_as_used() -> None:
+    """A build, say, is a row of short commands: none of them lives long enough to be seen twice."""
+    work = f"{sys.executable} -I -S -c 'import time\nwhile time.process_time() < 0.5: pass'; echo ready; cat"
+    with guarded("/bin/sh", "-c", work) as process:
+        assert ProcessTable().measure(process.pid).cpu_seconds > 0.45

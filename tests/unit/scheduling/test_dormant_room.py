@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from supervisor.api.types import SlotState, WhyWaiting
 from supervisor.scheduling.admission import Victim
 from supervisor.scheduling.dispatcher import Evict, Open, Scene, Sleep, Wake, decide
 from supervisor.scheduling.memory_reserve import charge
+from supervisor.scheduling.pool_size import find_surplus
+from supervisor.scheduling.swap import find_longest_asleep, measure_swap
 from supervisor.sessions.slot import Slot
 from tests.unit.scheduling.slots import add_slot
 from tests.unit.scheduling.test_admission import Tenant, house
@@ -30,8 +33,45 @@ def test_one_that_sleeps_counts_for_what_it_uses_and_one_that_was_woken_for_what
     assert charge(slot, slot.memory_bytes, 50) == 100
     slot.move(SlotState.BUSY)
     assert charge(slot, slot.memory_bytes, 50) == 100
-    slot.is_thin = False
-    assert charge(slot, slot.memory_bytes, 50) == 10, "its turn is over: what it measures is what it needs"
+    slot.note_worked(5.0)
+    assert charge(slot, slot.memory_bytes, 50) == 100, "that was measured while it slept"
+    slot.note_memory(20, at=5.0)
+    assert charge(slot, slot.memory_bytes, 50) == 100, "or while it worked"
+    slot.note_memory(70, at=6.0)
+    assert charge(slot, slot.memory_bytes, 50) == 70, "its turn is over: what it measures is what it needs"
+
+
+def test_one_that_was_woken_ahead_is_not_the_next_to_go() -> None:
+    """S2.26: who opens a chat uses its client, though nothing is written yet."""
+    tenant = Tenant()
+    woken, idle = asleep(tenant), add_slot(tenant.pool, SlotState.READY, 100, idle_since=50.0)
+    woken.move(SlotState.WAKING)
+    woken.woken_at = 90.0
+    woken.move(SlotState.READY)
+    assert tenant.pool.find_victim() is idle
+
+    def surplus(now: float) -> Slot | None:
+        return find_surplus(tenant.pool, now=now, idle_ttl=45.0, min_clients=0, spares=0, short_at=-math.inf)
+
+    assert surplus(94.0) is None
+    assert surplus(96.0) is idle
+    assert surplus(136.0) is idle
+    idle.idle_since = 136.0
+    assert surplus(136.0) is woken
+
+
+def test_no_more_are_ended_for_the_swap_than_bring_it_below_its_share() -> None:
+    """What is free is measured now and then; what has been ended since has made room."""
+    tenant = Tenant()
+    slots = [asleep(tenant) for _ in range(4)]
+    for at, slot in enumerate(slots):
+        slot.slept_at, slot.swap_bytes = float(at), 100
+    asleep(tenant).slept_at = -1.0  # it has nothing there
+    ended = []
+    while (found := find_longest_asleep([tenant.pool], measure_swap([tenant.pool], 400, 0.5))) is not None:
+        found.move(SlotState.CLOSING)
+        ended.append(found)
+    assert ended == slots[:2]
 
 
 def test_what_is_opened_leaves_room_for_those_that_may_wake_at_once() -> None:
