@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.figures import Results, Slope, compute_figures, find_slope, paired_ratio, percentile, ratio_of_medians
-from benchmarks.report import write_page
+from benchmarks.report import NOTES, write_page
 
 
 def make_block(*firsts: float) -> dict[str, Any]:
@@ -70,3 +71,9 @@ def test_what_failed_or_was_not_measured_has_its_row_all_the_same(tmp_path: Any)
     assert text.count("not measured") == len(compute_figures(make_results()))
     assert "**The phase `soak` failed:** TimeoutError" in text
     assert text.endswith("## Why\n\nBecause.\n")
+
+
+def test_the_notes_of_the_page_are_those_that_its_next_run_puts_there() -> None:
+    """What is written into the page alone would be lost with the next measurement."""
+    docs = Path(__file__).parents[2] / "docs"
+    assert (docs / NOTES).read_text("utf-8") in (docs / "benchmarks.md").read_text("utf-8")
