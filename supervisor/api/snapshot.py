@@ -153,6 +153,12 @@ class ClientRow:
     """What it used when it was put to sleep last; 0 when it never was."""
     wake_seconds: float | None = None
     """From being woken to its first sign of life, the last time; None when it was never woken."""
+    peak_bytes: int = 0
+    """The most that was charged to its control group at once: pages of files count too, what is in swap does not. 0
+    where clients have no group of their own, or the controller of memory is not on cgroup v2."""
+    pressure: float | None = None
+    """Percent of the last ten seconds in which some process of its control group waited for memory; None without one.
+    """
 
 
 @dataclass(frozen=True, slots=True)

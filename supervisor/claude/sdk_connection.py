@@ -296,7 +296,7 @@ class SdkConnection:
             self._suspension.wake()
 
     def measure(self, table: ProcessTable) -> Measure:
-        return table.measure(self._top.pid if self._top is not None else 0)
+        return table.measure(self._top.pid if self._top is not None else 0, self._cgroup)
 
     def tree(self) -> Tree:
         return Tree(self._top, self._launch.mark, self._cgroup, has_guard=self._top is not self._root)

@@ -51,8 +51,7 @@ class Census:
             slot = by_id[name]
             if not measure.processes:
                 continue
-            slot.note_memory(measure.memory_bytes, began)
-            slot.processes, slot.swap_bytes = measure.processes, measure.swap_bytes
+            slot.note_measure(measure, began)
             then, cpu = self._cpu_seen.get(name, (now, measure.cpu_seconds))
             # One that has ended and was not waited for takes its seconds out of the sum: never below zero.
             slot.cpu_percent = max(0.0, measure.cpu_seconds - cpu) / (now - then) * 100 if now > then else 0.0

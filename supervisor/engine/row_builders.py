@@ -169,4 +169,6 @@ def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
         swap_bytes=slot.swap_bytes,
         awake_bytes=slot.awake_bytes,
         wake_seconds=slot.wake_seconds,
+        peak_bytes=slot.peak_bytes,
+        pressure=slot.pressure,
     )

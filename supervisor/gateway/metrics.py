@@ -21,7 +21,7 @@ from supervisor.api.events import (
     TurnStarted,
 )
 from supervisor.api.shared_servers import BreakerState, SharedServerRow, SharedState
-from supervisor.api.snapshot import Snapshot
+from supervisor.api.snapshot import ClientRow, Snapshot
 from supervisor.api.types import SlotState, Usage, outcome_word
 
 LAG_SECONDS = 1.0
@@ -74,6 +74,18 @@ class Metrics:
         self._waiting = Gauge("bullpen_waiting_turns", "Turns queued.", by, registry=registry)
         self._memory = Gauge("bullpen_client_memory_bytes", "Of all clients.", by, registry=registry)
         self._swap = Gauge("bullpen_client_swap_bytes", "Of all clients, in swap.", by, registry=registry)
+        self._peak = Gauge(
+            "bullpen_client_memory_peak_bytes",
+            "The most that was charged to the control group of one of its clients.",
+            by,
+            registry=registry,
+        )
+        self._pressure = Gauge(
+            "bullpen_client_memory_pressure_share",
+            "Of the last 10 s, in which the client that is worst off waited for memory.",
+            by,
+            registry=registry,
+        )
         self._swap_budget = Gauge(
             "bullpen_swap_budget_bytes", "That all clients together may have in swap.", registry=registry
         )
@@ -171,6 +183,14 @@ class Metrics:
         for what in ("hits", "misses", "stale", "evictions", "expiries", "failures"):
             self._lookups.labels(now.name, what).inc(max(0, getattr(now, what) - getattr(before, what)))
 
+    def _show_groups(self, name: str, clients: Iterable[ClientRow]) -> None:
+        """An instance whose clients have no control groups has no value: 0 would say that all is well."""
+        rows = tuple(clients)
+        if peak := max((row.peak_bytes for row in rows), default=0):
+            self._peak.labels(name).set(peak)
+        if (worst := max((row.pressure for row in rows if row.pressure is not None), default=None)) is not None:
+            self._pressure.labels(name).set(worst / 100)
+
     def expose(
         self, snapshot: Snapshot, budgets: Iterable[Budget] = (), shared: Iterable[SharedServerRow] = ()
     ) -> tuple[bytes, str]:
@@ -182,12 +202,15 @@ class Metrics:
                 self._budgets.labels(one.scope.value, one.name, one.measure.value).set(one.share)
         self._info.labels(snapshot.host.version).set(1)
         self._swap_budget.set(snapshot.host.swap_budget)
+        self._peak.clear()
+        self._pressure.clear()
         for cache in snapshot.host.caches:
             self._expose_cache(cache)
         for row in snapshot.instances:
             clients = [client for client in snapshot.clients if client.instance == row.name]
             states = [client.state for client in clients]
             self._swap.labels(row.name).set(sum(client.swap_bytes for client in clients))
+            self._show_groups(row.name, clients)
             for state in SlotState:
                 self._clients.labels(row.name, state.value).set(states.count(state))
             self._waiting.labels(row.name).set(row.waiting)

@@ -67,8 +67,7 @@ class Dormancy:
             return
         slot.is_falling_asleep = False
         if measure.processes:
-            slot.note_memory(measure.memory_bytes, self._core.clock.steady())
-            slot.swap_bytes = measure.swap_bytes
+            slot.note_measure(measure, self._core.clock.steady())
         self._core.publish(
             past.ClientDormant, slot.session, client=slot.id, before=slot.awake_bytes, after=slot.memory_bytes
         )

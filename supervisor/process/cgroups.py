@@ -5,14 +5,15 @@
         bullpen-RUN:desk-1       one client: the CLI and all that it has started
 
 A group hands the memory of its processes back without any privilege (`memory.reclaim`), and all of them are killed with
-one write, whatever they do meanwhile. Everything works without: what is missing here is done with signals, and
-with the guard.
+one write, whatever they do meanwhile. It also tells what its client used at most, and how long that waited for memory.
+Everything works without: what is missing here is done with signals, and with the guard.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ OWN = "supervisor"
 PIECE = 16 * 1024**2
 """Bytes handed back at once: one that is woken meanwhile is left alone after that."""
 
+_SOME = re.compile(r"some avg10=(\d+\.\d+) ")
 _MOUNTS, _SELF, _SYSTEMD = Path("/proc/self/mountinfo"), Path("/proc/self/cgroup"), Path("/run/systemd/system")
 
 
@@ -36,6 +38,20 @@ class Cgroup:
     @property
     def is_populated(self) -> bool:
         return "populated 1" in _read(self.path / "cgroup.events")
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that was charged to it at once: pages of files count too, what is in swap does not. 0 without the
+        controller of memory."""
+        peak = _read(self.path / "memory.peak").strip()
+        return int(peak) if peak.isdigit() else 0
+
+    @property
+    def pressure(self) -> float | None:
+        """Percent of the last ten seconds in which some process of it waited for memory; None where the kernel does not
+        count that."""
+        found = _SOME.match(_read(self.path / "memory.pressure"))
+        return float(found[1]) if found else None
 
     def reclaim(self, is_over: Callable[[], bool]) -> bool:
         """Hands the memory of its processes back, until nothing more can be or it is over. False where the kernel

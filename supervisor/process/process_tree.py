@@ -242,6 +242,10 @@ class Measure:
     """User and system time used so far, also by what has ended and was waited for."""
     swap_bytes: int = 0
     """What of its memory stands in swap, before compression; not a part of `memory_bytes`."""
+    peak_bytes: int = 0
+    """Of its control group (`Cgroup.peak_bytes`); 0 without."""
+    pressure: float | None = None
+    """Of its control group, in percent (`Cgroup.pressure`); None without."""
 
 
 class ProcessTable:
@@ -255,8 +259,8 @@ class ProcessTable:
         for pid, parent in psutil._ppid_map().items():  # type: ignore[attr-defined]
             self._children.setdefault(parent, []).append(pid)
 
-    def measure(self, root: int) -> Measure:
-        """The tree below and with that pid; nothing for 0, which is no process."""
+    def measure(self, root: int, cgroup: Cgroup | None = None) -> Measure:
+        """The tree below and with that pid, and the group that it has; nothing for 0, which is no process."""
         memory, count, cpu, swap = 0, 0, 0.0, 0
         pending = [root] if root else []
         while pending:
@@ -270,7 +274,9 @@ class ProcessTable:
                 times = process.cpu_times()
                 cpu += times.user + times.system + times.children_user + times.children_system
                 count += 1
-        return Measure(memory, count, cpu, swap)
+        if cgroup is None or not count:
+            return Measure(memory, count, cpu, swap)
+        return Measure(memory, count, cpu, swap, cgroup.peak_bytes, cgroup.pressure)
 
 
 def _memory_of(process: psutil.Process) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from supervisor.api.types import Choice, MemoryLevel, Server, ServerState, SlotS
 
 if TYPE_CHECKING:
     from supervisor.process.client import Client
+    from supervisor.process.process_tree import Measure
     from supervisor.sessions.session import Session
 
 MEMORY_SAMPLES = 30
@@ -78,6 +79,10 @@ class Slot:
         """Steady seconds: the beginning of the time that `cpu_percent` is the average of."""
         self.swap_bytes = 0
         """Of its process tree, as last measured."""
+        self.peak_bytes = 0
+        """Of its control group, as last measured; 0 without."""
+        self.pressure: float | None = None
+        """Percent of the last ten seconds in which its control group waited for memory; None without."""
         self.awake_bytes = 0
         """What it measured when it was put to sleep last; 0 when it never was."""
         self.is_thin = False
@@ -267,6 +272,12 @@ class Slot:
     def is_worthless(self) -> bool:
         """It gets no turn any more."""
         return self.is_outgrown or self.is_stale
+
+    def note_measure(self, measure: Measure, at: float) -> None:
+        """Keeps what its whole tree uses. `at` in steady seconds."""
+        self.note_memory(measure.memory_bytes, at)
+        self.processes, self.swap_bytes = measure.processes, measure.swap_bytes
+        self.peak_bytes, self.pressure = measure.peak_bytes, measure.pressure
 
     def note_memory(self, memory_bytes: int, at: float) -> None:
         """Keeps a measurement. `at` in steady seconds: when it began."""

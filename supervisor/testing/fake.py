@@ -195,6 +195,9 @@ class FakeConnection:
         """Answers nothing any more, as a stopped process. Only KILL ends it."""
         self.memory_bytes = world.expected_bytes
         """What the census finds while it is alive and awake; asleep, a tenth of it, and the rest in swap."""
+        self.peak_bytes = 0
+        self.pressure: float | None = None
+        """What its control group tells, had it one."""
         self.is_asleep = False
         """Its processes are stopped: it reads and says nothing, and only KILL ends it."""
         self.is_stuck_asleep = False
@@ -536,7 +539,7 @@ class FakeConnection:
         if not self.is_alive:
             return Measure()
         resident = self.memory_bytes // 10 if self.is_asleep else self.memory_bytes
-        return Measure(resident, 1, 0.0, self.memory_bytes - resident)
+        return Measure(resident, 1, 0.0, self.memory_bytes - resident, self.peak_bytes, self.pressure)
 
     def tree(self) -> FakeTree:
         return FakeTree(self)

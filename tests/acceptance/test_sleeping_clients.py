@@ -112,6 +112,9 @@ async def test_one_in_a_group_of_its_own_sleeps_and_ends_there(tmp_path: Path, c
         await agent.turn("[[echo]] my number is 4711")
         (group,) = list_groups(cgroup_base)
         assert members_of(group) == {process.pid for process in tree_of(agent)[1:]}
+        measure = agent.measure()
+        assert (measure.peak_bytes > 0) is (group / "memory.peak").exists()
+        assert (measure.pressure is not None) is (group / "memory.pressure").exists()
         assert await agent.connection.suspend()
         agent.connection.wake()
         assert "4711" in (await agent.turn("[[recall]]")).text

@@ -82,7 +82,10 @@ async def test_an_idle_client_sleeps_and_its_next_prompt_wakes_it(
             await say(supervisor, "hello", "ana")
             await until_asleep(supervisor, world)
             (connection,) = world.live
+            connection.peak_bytes, connection.pressure = 140 * MiB, 2.5
             await until(lambda: supervisor.view.snapshot().clients[0].memory_bytes == 10 * MiB)
+            await until(lambda: supervisor.view.snapshot().clients[0].peak_bytes == 140 * MiB)
+            assert supervisor.view.snapshot().clients[0].pressure == 2.5
             picture = supervisor.view.snapshot()
             (row,), pool = picture.clients, picture.instances[0].pool
             assert (row.awake_bytes, row.swap_bytes, row.dormant_since is not None) == (100 * MiB, 90 * MiB, True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from supervisor import ClientWoken
@@ -37,3 +39,22 @@ def test_metrics_tell_of_states_swap_and_how_long_waking_took() -> None:
     assert of_helpdesk("bullpen_client_wake_seconds", le="0.1") == 0
     assert of_helpdesk("bullpen_client_wake_seconds", le="0.25") == 1
     assert families["bullpen_swap_budget_bytes"].samples[0].value == 4_000 * MB
+
+
+def test_metrics_tell_of_the_client_that_is_worst_off_and_nothing_where_there_are_no_groups() -> None:
+    """0 would say that all is well."""
+    stage, metrics = resting(), Metrics()
+    fourth, fifth = stage.clients["helpdesk-4"], stage.clients["helpdesk-5"]
+    stage.put(replace(fourth, peak_bytes=400 * MB, pressure=2.5), replace(fifth, peak_bytes=300 * MB, pressure=12.5))
+
+    def shown() -> dict[str, list[tuple[str, float]]]:
+        families = text_string_to_metric_families(metrics.expose(stage.picture())[0].decode())
+        return {one.name: [(each.labels["instance"], each.value) for each in one.samples]
+                for one in families if "_memory_p" in one.name}  # fmt: skip
+
+    assert shown() == {
+        "bullpen_client_memory_peak_bytes": [("helpdesk", 400 * MB)],
+        "bullpen_client_memory_pressure_share": [("helpdesk", 0.125)],
+    }
+    stage.put(fourth, fifth)
+    assert not any(shown().values())

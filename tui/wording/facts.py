@@ -209,6 +209,7 @@ def client_facts(row: ClientRow, now: float) -> Facts:
         *_runs_with(row),
         ("memory", _tree_memory(row)),
         *([("", _trend_words(row))] if row.memory_trend else []),
+        *([("", group)] if (group := _group_words(row)) else []),
         *([("", f"{grown} a minute")] if (grown := format.growth(row.memory_growth)) else []),
         ("cpu", f"{row.cpu_percent:.0f}% of one core"),
         ("tool", tool),
@@ -244,6 +245,13 @@ def _tree_memory(row: ClientRow) -> str:
     if not row.memory_bytes:
         return "not measured yet"
     return f"{format.bytes_short(row.memory_bytes)}, the whole process tree{_level(row)}"
+
+
+def _group_words(row: ClientRow) -> str:
+    """What its control group tells; empty where it has none."""
+    peak = f"{format.bytes_short(row.peak_bytes)} at most, pages of files included" if row.peak_bytes else ""
+    waited = "" if row.pressure is None else f"waited for memory {row.pressure:.3g}% of the last 10 s"
+    return "; ".join(filter(None, (peak, waited)))
 
 
 def question_facts(row: Question, now: float) -> Facts:

@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.process import cgroups, guard
 from supervisor.process.cgroups import Cgroup, Cgroups, can_reclaim, find_delegated, open_cgroups
-from supervisor.process.process_tree import Tree, is_alive
+from supervisor.process.process_tree import Measure, ProcessTable, Tree, is_alive
 from supervisor.process.suspension import Suspension
 from tests.unit.process.trees import FAMILY, below, guarded
 from tests.waiting import until_sync
@@ -124,6 +124,31 @@ def test_this_process_moves_out_of_the_way_of_the_controller_of_memory(
         (given / "supervisor" / "cgroup.procs", str(os.getpid())),
         (given / "cgroup.subtree_control", "+memory"),
     ]
+
+
+def test_what_a_group_used_at_most_and_how_long_it_waited_is_read_where_the_kernel_tells_it(tmp_path: Path) -> None:
+    """S2.29"""
+    group, me = Cgroup(tmp_path), os.getpid()
+    measure = ProcessTable().measure(me, group)
+    assert (measure.peak_bytes, measure.pressure) == (0, None), "there is no controller of memory"
+    (tmp_path / "memory.peak").write_text("281018368\n")
+    lines = ("some avg10=12.34 avg60=2.00 avg300=0.51 total=4285734", "full avg10=7.00 avg60=1.00 avg300=0.10 total=9")
+    (tmp_path / "memory.pressure").write_text("\n".join(lines))
+    measure = ProcessTable().measure(me, group)
+    assert (measure.peak_bytes, measure.pressure) == (281018368, 12.34)
+    assert ProcessTable().measure(0, group) == Measure(), "nothing is told of a client that is not there"
+
+
+def test_a_real_group_tells_its_peak_and_its_pressure_where_the_host_counts_them(cgroup_base: Path) -> None:
+    group = Cgroups(cgroup_base).make("run:desk-1")
+    assert group is not None
+    with guarded("/bin/sh", "-c", FAMILY, **{guard.CGROUP: str(group.path)}) as process:
+        measure = ProcessTable().measure(process.pid, group)
+        assert (measure.peak_bytes > 0) is (group.path / "memory.peak").exists()
+        assert (measure.pressure is not None) is (group.path / "memory.pressure").exists()
+        assert 0 <= (measure.pressure or 0) <= 100
+    until_sync(lambda: not group.is_populated)
+    group.remove()
 
 
 def test_memory_is_handed_back_piece_by_piece_until_it_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

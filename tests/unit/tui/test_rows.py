@@ -139,6 +139,16 @@ def test_a_client_that_sleeps_says_for_how_long_and_what_it_uses() -> None:
     assert spare[1:3] == ["☾ dormant", "helpdesk spare"], "a spare that sleeps is both"
 
 
+def test_a_client_in_a_control_group_says_what_it_used_at_most_and_how_long_it_waited() -> None:
+    row = stage.client("a-1", None)
+    told = [text for _, text in facts.client_facts(replace(row, peak_bytes=402 * MB, pressure=12.34), NOW)]
+    assert "402M at most, pages of files included; waited for memory 12.3% of the last 10 s" in told
+    assert "waited for memory 0% of the last 10 s" in [
+        text for _, text in facts.client_facts(replace(row, pressure=0.0), NOW)
+    ]
+    assert "at most" not in str(facts.client_facts(row, NOW))
+
+
 def test_a_session_whose_client_sleeps_is_told_from_a_hot_and_from_a_hibernated_one() -> None:
     shown = {
         state: words(rows.session_row(stage.session(DORA, state=state), None, None, NOW).cells[0])
