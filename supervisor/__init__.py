@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     from supervisor.api.types import TurnState as TurnState
     from supervisor.api.types import TurnView as TurnView
     from supervisor.api.types import Usage as Usage
+    from supervisor.api.types import WhyAwake as WhyAwake
     from supervisor.api.types import WhyWaiting as WhyWaiting
     from supervisor.api.types import outcome_word as outcome_word
     from supervisor.claude.credentials import find_credentials as find_credentials

@@ -19,6 +19,7 @@ from supervisor.api.types import (
     SlotState,
     Source,
     Usage,
+    WhyAwake,
     WhyWaiting,
 )
 
@@ -153,6 +154,8 @@ class ClientRow:
     """What it used when it was put to sleep last; 0 when it never was."""
     wake_seconds: float | None = None
     """From being woken to its first sign of life, the last time; None when it was never woken."""
+    why_awake: WhyAwake | None = None
+    """Why it is not put to sleep while it is idle; None when nothing keeps it awake, or it is not idle."""
     peak_bytes: int = 0
     """The most that was charged to its control group at once: pages of files count too, what is in swap does not. 0
     where clients have no group of their own, or the controller of memory is not on cgroup v2."""

@@ -142,6 +142,22 @@ class SlotState(StrEnum):
     """The process tree was verified to be empty."""
 
 
+class WhyAwake(StrEnum):
+    """Why an idle client is not put to sleep."""
+
+    TIMER = "timer"
+    """Its agent has set a timer, which would not go off while it is stopped."""
+    IN_BACKGROUND = "in-background"
+    """It has not said that it is idle: an agent in the background works on."""
+    AT_WORK = "at-work"
+    """Something of it uses the processor."""
+    SERVERS = "servers"
+    """An MCP server of it is still connecting."""
+    NOT_STOPPED = "not-stopped"
+    """Something of it could not be stopped, such as a process of another user (`sudo`). Tried again after its next
+    turn."""
+
+
 class SessionState(StrEnum):
     """The one computed status of a session (`session.status`)."""
 

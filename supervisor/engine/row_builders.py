@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from supervisor.api.snapshot import ClientRow, InstanceRow, SessionRow, WaitingTurn
 from supervisor.api.types import InstanceState, SessionState, WhyWaiting
+from supervisor.instance.dormancy import find_why_awake
 from supervisor.instance.instance import Instance
 from supervisor.scheduling.dispatcher import explain
 from supervisor.sessions.session import Session
@@ -169,6 +170,7 @@ def make_client_row(slot: Slot, instance: Instance) -> ClientRow:
         swap_bytes=slot.swap_bytes,
         awake_bytes=slot.awake_bytes,
         wake_seconds=slot.wake_seconds,
+        why_awake=find_why_awake(slot) if slot.is_ready else None,
         peak_bytes=slot.peak_bytes,
         pressure=slot.pressure,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor.api import events as past
-from supervisor.api.types import SlotState
+from supervisor.api.types import SlotState, WhyAwake
 from supervisor.instance.core import InstanceCore
 from supervisor.process.process_tree import Measure
 from supervisor.sessions.slot import Slot
@@ -12,6 +12,19 @@ AT_WORK = 5.0
 """Percent of a core: an idle client that uses more has something to do that would be stopped."""
 TIMERS = frozenset({"CronCreate", "ScheduleWakeup", "Monitor"})
 """Tools that have the CLI wake by itself, which it could not do while it is stopped."""
+
+
+def find_why_awake(slot: Slot) -> WhyAwake | None:
+    """What keeps an idle client from sleeping, however long it is idle; None when nothing does."""
+    is_at_rest = slot.client is not None and slot.client.is_at_rest
+    reasons = {
+        WhyAwake.TIMER: slot.is_sleepless,
+        WhyAwake.IN_BACKGROUND: not is_at_rest,
+        WhyAwake.AT_WORK: slot.cpu_percent > AT_WORK,
+        WhyAwake.SERVERS: bool(slot.awaited_servers),
+        WhyAwake.NOT_STOPPED: slot.is_unstoppable,
+    }
+    return next((why for why, holds in reasons.items() if holds), None)
 
 
 class Dormancy:
@@ -41,10 +54,8 @@ class Dormancy:
     def _may_sleep(self, slot: Slot) -> bool:
         """Nothing of it is at work, and it is worth keeping. Not before it was measured: what it needs when it wakes
         has to be known."""
-        is_at_rest = slot.client is not None and slot.client.is_at_rest
-        is_at_work = slot.cpu_percent > AT_WORK or bool(slot.awaited_servers) or not is_at_rest
         is_wanted = slot.is_evictable and not slot.is_worthless and slot.memory_bytes > 0
-        return is_wanted and not (is_at_work or slot.is_sleepless or slot.is_unstoppable)
+        return is_wanted and find_why_awake(slot) is None
 
     def sleep(self, slot: Slot) -> None:
         assert slot.client is not None, "a READY slot has a client"

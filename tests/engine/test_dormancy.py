@@ -9,8 +9,9 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.errors import Saturated
-from supervisor.api.types import Done, Prompt, SessionKey, SessionState, SlotState, WhyWaiting
+from supervisor.api.types import Done, Prompt, SessionKey, SessionState, SlotState, WhyAwake, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
+from supervisor.instance.dormancy import find_why_awake
 from supervisor.process.end_reason import EndReason
 from supervisor.process.host_memory import HostMemory
 from supervisor.process.reports import Rested
@@ -51,6 +52,10 @@ def key(user: str) -> SessionKey:
 
 def states(supervisor: Supervisor) -> list[SlotState]:
     return [row.state for row in supervisor.view.snapshot().clients]
+
+
+def why_awake(supervisor: Supervisor, client: str) -> WhyAwake | None:
+    return next(row.why_awake for row in supervisor.view.snapshot().clients if row.id == client)
 
 
 async def say(supervisor: Supervisor, text: str, user: str, instance: str = "desk") -> Done:
@@ -335,9 +340,11 @@ async def test_one_whose_commands_work_or_whose_timer_runs_stays_awake(
         boris = instance.pool.get("desk-2")
         assert boris is not None
         await until(lambda: boris.cpu_since >= boris.idle_since)
+        assert why_awake(supervisor, "desk-2") is WhyAwake.TIMER
         boris.is_sleepless, boris.cpu_percent = False, 40.0
         instance._dormancy.advance(1e9)
         assert boris.is_ready
+        assert find_why_awake(boris) is WhyAwake.AT_WORK
         boris.cpu_percent, known_since = 0.0, boris.cpu_since
         boris.cpu_since = boris.idle_since - 1
         instance._dormancy.advance(1e9)
@@ -376,6 +383,7 @@ async def test_one_that_could_not_be_stopped_is_tried_again_after_its_next_turn(
         await until(lambda: slot.slept_at and slot.is_ready and slot.cpu_since >= slot.unused_since)
         supervisor._instances["desk"]._dormancy.advance(1e9)
         assert slot.is_ready, "not again and again"
+        await until(lambda: why_awake(supervisor, "desk-1") is WhyAwake.NOT_STOPPED)
         world.can_suspend = True
         await say(supervisor, "again", "ana")
         await until_asleep(supervisor, world)
@@ -396,6 +404,7 @@ async def test_one_with_an_agent_in_the_background_stays_awake(
         instance._dormancy.advance(1e9)
         assert instance._dormancy.find_sleeper() is None
         assert slot.is_ready
+        await until(lambda: why_awake(supervisor, "desk-1") is WhyAwake.IN_BACKGROUND)
         world.connections[0].tell(Rested())
         await until_asleep(supervisor, world)
     assert world.violations == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from supervisor import ClientRow, HostRow, InstanceRow, PoolStatistics
+from supervisor import ClientRow, HostRow, InstanceRow, PoolStatistics, WhyAwake
 from tui.wording import format
 
 
@@ -33,6 +33,21 @@ def sentence(row: ClientRow, now: float) -> str:
 def woke(row: ClientRow) -> str:
     """`woke in 0.2 s, the last time`; empty when it was never woken."""
     return "" if row.wake_seconds is None else f"woke in {format.duration(row.wake_seconds)}, the last time"
+
+
+_AWAKE = {
+    WhyAwake.TIMER: "its agent has set a timer",
+    WhyAwake.IN_BACKGROUND: "an agent of it works in the background",
+    WhyAwake.AT_WORK: "something of it is at work",
+    WhyAwake.SERVERS: "an MCP server of it is still connecting",
+    WhyAwake.NOT_STOPPED: "something of it could not be stopped (a process of another user, sudo?); "
+    "tried again after its next turn",
+}
+
+
+def awake(row: ClientRow) -> str:
+    """`stays awake: its agent has set a timer`; empty when nothing keeps it from sleeping."""
+    return "" if row.why_awake is None else f"stays awake: {_AWAKE[row.why_awake]}"
 
 
 def counts(pool: PoolStatistics) -> str:

@@ -203,6 +203,7 @@ def client_facts(row: ClientRow, now: float) -> Facts:
         ("instance", row.instance),
         ("process", f"{row.pid}, {row.processes} in its tree" if row.pid else "not started yet"),
         ("state", _state_words(row, now)),
+        *([("", awake)] if (awake := dormancy.awake(row)) else []),
         *([("", woke)] if (woke := dormancy.woke(row)) else []),
         ("session", "none: a spare" if row.key is None else str(row.key)),
         ("template", "an earlier version, until its turn is over" if row.is_outdated else "as it is now"),

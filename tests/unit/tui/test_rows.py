@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor import InstanceState, PoolStatistics, SessionKey, SessionState, SlotState, WhyWaiting
+from supervisor import InstanceState, PoolStatistics, SessionKey, SessionState, SlotState, WhyAwake, WhyWaiting
 from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN, CARO, DORA
 from tests.tui.stage_engine import MB, NOW
@@ -137,6 +137,13 @@ def test_a_client_that_sleeps_says_for_how_long_and_what_it_uses() -> None:
     assert dict(facts.client_facts(nothing, NOW))["state"] == "dormant for 4m05; 9.0M in memory, nothing in swap"
     spare = [words(cell) for cell in rows.client_row(stage.resting().clients["helpdesk-6"], NOW).cells]
     assert spare[1:3] == ["☾ dormant", "helpdesk spare"], "a spare that sleeps is both"
+
+
+@pytest.mark.parametrize("why", list(WhyAwake))
+def test_an_idle_client_that_stays_awake_says_why(why: WhyAwake) -> None:
+    awake = replace(stage.client("a-1", None), why_awake=why)
+    assert [text for _, text in facts.client_facts(awake, NOW) if text.startswith("stays awake: ")]
+    assert "stays awake" not in str(facts.client_facts(replace(awake, why_awake=None), NOW))
 
 
 def test_a_client_in_a_control_group_says_what_it_used_at_most_and_how_long_it_waited() -> None:
