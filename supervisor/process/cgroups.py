@@ -12,6 +12,7 @@ Everything works without: what is missing here is done with signals, and with th
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import sys
@@ -67,10 +68,20 @@ class Cgroup:
     def kill(self) -> None:
         _write(self.path / "cgroup.kill", "1")
 
+    def list_members(self) -> list[int]:
+        """Ids of the processes in it, and in groups that these have made below it."""
+        pids = [pid for folder in self._folders() for pid in _read(folder / "cgroup.procs").split()]
+        return [int(pid) for pid in pids if pid != "0"]  # one that this process cannot name
+
     def remove(self) -> None:
         """Once it is empty; does nothing while it is not."""
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
+        for folder in self._folders():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+    def _folders(self) -> list[Path]:
+        """Of the groups below it, and its own as the last."""
+        return [Path(folder) for folder, _, _ in os.walk(self.path, topdown=False)]
 
 
 class Cgroups:
@@ -90,6 +101,12 @@ class Cgroups:
         except OSError:
             return None
         return Cgroup(path)
+
+
+def list_groups(run: str) -> list[Cgroup]:
+    """Of the clients of one supervisor, which may be dead."""
+    base = find_delegated()
+    return [] if base is None else [Cgroup(path) for path in base.glob(f"{NAME}{glob.escape(run)}:*")]
 
 
 def open_cgroups() -> Cgroups | None:

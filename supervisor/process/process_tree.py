@@ -5,7 +5,7 @@ and lose its parent; the root of a client's tree is therefore its guard (`proces
 parent of everything below that has lost its own, and which ends only when there is nothing below it any more. What a
 guard that was killed leaves comes up to this process (`process.adopted`), and is a part of every tree. Without a
 guard (not on Linux), every process of a client carries the client's mark in its environment, and "gone" means that
-neither the listed tree nor the mark is found.
+neither the listed tree nor the mark is found. Where a client has a control group, it means that this is empty, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import anyio.to_thread
 import psutil
 
 from supervisor.process import adopted, guard
-from supervisor.process.cgroups import Cgroup
+from supervisor.process.cgroups import Cgroup, list_groups
 
 MARK = guard.MARK
 """The environment variable that every process of a client's tree inherits."""
@@ -85,13 +85,24 @@ def map_marked(marks: Set[str], *, with_guards: bool = True) -> dict[str, list[p
 
 def list_runs(runs: Set[str]) -> list[psutil.Process]:
     """Every process whose mark begins with that of one of these supervisors, and what hangs below it: of clients, of
-    shared MCP servers, of hooks. Costs a walk over all processes."""
+    shared MCP servers, of hooks. Also what is in the groups of its clients. Costs a walk over all processes."""
     found = []
     for process in list_heads():
         with contextlib.suppress(*LOST):
             run, colon, _ = process.environ().get(MARK, "").partition(":")
             if colon and run in runs:
                 found += list_tree(process)
+    for run in runs:
+        for group in list_groups(run):
+            found += _list_members(group)
+    return found
+
+
+def _list_members(group: Cgroup) -> list[psutil.Process]:
+    found = []
+    for pid in group.list_members():
+        with contextlib.suppress(*LOST):
+            found.append(psutil.Process(pid))
     return found
 
 
@@ -163,11 +174,16 @@ class Tree:
             self.add(list_tree(self._root))
 
     async def look_everywhere(self) -> None:
-        """Adds what carries the mark, re-parented processes included, and what hangs below that. Of a client with a
-        guard, other guards and what is below them are not looked at."""
-        self.add(await anyio.to_thread.run_sync(_list_marked_trees, self._mark, not self._is_guarded))
+        """Adds what carries the mark, re-parented processes included, what hangs below that, and what is in its group.
+        Of a client with a guard, other guards and what is below them are not looked at."""
+        self.add(await anyio.to_thread.run_sync(self._list_everywhere))
         if self._cgroup is not None and not self.alive:
             self._cgroup.remove()
+
+    def _list_everywhere(self) -> list[psutil.Process]:
+        marked = map_marked({self._mark}, with_guards=not self._is_guarded)
+        found = [process for each in marked.values() for root in each for process in list_tree(root)]
+        return found + (_list_members(self._cgroup) if self._cgroup is not None else [])
 
     @property
     def alive_count(self) -> int:
@@ -224,11 +240,6 @@ class Tree:
         for process in processes:
             with contextlib.suppress(*LOST):
                 self._seen.setdefault((process.pid, process.create_time()), process)
-
-
-def _list_marked_trees(mark: str, with_guards: bool) -> list[psutil.Process]:
-    marked = map_marked({mark}, with_guards=with_guards)
-    return [process for each in marked.values() for root in each for process in list_tree(root)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from supervisor.process import cgroups, guard
 from supervisor.process.cgroups import Cgroup, Cgroups, can_reclaim, find_delegated, open_cgroups
-from supervisor.process.process_tree import Measure, ProcessTable, Tree, is_alive
+from supervisor.process.process_tree import Measure, ProcessTable, Tree, is_alive, list_runs
 from supervisor.process.suspension import Suspension
 from tests.unit.process.trees import FAMILY, below, guarded
 from tests.waiting import until_sync
@@ -57,6 +59,52 @@ async def test_everybody_in_it_is_killed_at_once_and_it_is_removed(cgroup_base: 
         assert not [one for one in everybody if is_alive(one)]
         await tree.look_everywhere()
     assert not group.path.exists()
+
+
+@pytest.fixture
+def lost() -> Iterator[subprocess.Popen[bytes]]:
+    """It has none of a client's marks, and no guard above it."""
+    with subprocess.Popen(["sleep", "300"], env={}) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.anyio
+async def test_what_has_slipped_out_of_the_tree_is_found_in_the_group(
+    cgroup_base: Path, lost: subprocess.Popen[bytes]
+) -> None:
+    """R3: no parent, no mark. It may have made groups of its own there."""
+    group = Cgroups(cgroup_base).make("run:desk-1")
+    assert group is not None
+    nested = group.path / "made by a command"
+    nested.mkdir()
+    (nested / "cgroup.procs").write_text(str(lost.pid))
+    tree = Tree(None, "run:desk-1", group, has_guard=True)
+    assert tree.alive_count == 0
+    await tree.look_everywhere()
+    assert [one.pid for one in tree.alive] == [lost.pid]
+    tree.kill()
+    assert await tree.emptied(20)
+    lost.wait(20)
+    await tree.look_everywhere()
+    assert not group.path.exists()
+
+
+def test_a_restart_finds_what_clients_have_left_in_their_groups(
+    cgroup_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R2: their guards were killed with the supervisor."""
+    monkeypatch.setattr(cgroups, "find_delegated", lambda: cgroup_base)
+    groups = [Cgroup(cgroup_base / f"bullpen-{mark}") for mark in ("dead:desk-1", "alive:desk-1")]
+    with contextlib.ExitStack() as stack:
+        left = []
+        for group in groups:
+            group.path.mkdir()
+            stack.callback(group.remove)
+            left.append(stack.enter_context(subprocess.Popen(["sleep", "300"], env={})))
+            stack.callback(left[-1].kill)
+            (group.path / "cgroup.procs").write_text(str(left[-1].pid))
+        assert [one.pid for one in list_runs({"dead"})] == [left[0].pid]
 
 
 def test_a_group_that_cannot_be_joined_holds_nobody_up(tmp_path: Path) -> None:
