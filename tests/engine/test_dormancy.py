@@ -424,7 +424,7 @@ async def test_where_clients_fill_their_share_of_the_swap_the_one_that_slept_lon
             assert host.dormant == 2
             await until(lambda: supervisor.view.snapshot().host.swap_budget == 190 * MiB)
             await say(supervisor, "hello", "chen")
-            await until(lambda: not world.connections[0].is_alive)
+            await until(lambda: all(row.id != "desk-1" for row in supervisor.view.snapshot().clients))
             await until_asleep(supervisor, world, 2)
             ends = [event.reason for event in feed.take().events if isinstance(event, past.ClientGone)]
         assert ends == [str(EndReason.SWAPPED)]
