@@ -93,7 +93,7 @@ async def test_processes_that_fork_as_fast_as_they_can_do_not_outlive_a_killed_g
 async def test_the_children_of_the_program_and_their_orphans_are_left_alone() -> None:
     async with adopting():
         with (
-            start("/bin/sh", "-c", "sleep 300", guarded=False) as own,
+            start("/bin/sh", "-c", "exec sleep 300", guarded=False) as own,
             start("/bin/sh", "-c", DAEMON, guarded=False) as parent,
             start("/bin/sh", "-c", "exit 7", guarded=False) as ended,
         ):
