@@ -13,6 +13,7 @@ import anyio.to_thread
 import psutil
 
 from supervisor.journal import ClientRecord
+from supervisor.process.cgroups import list_groups
 from supervisor.process.process_tree import LOST, Tree, find_top, list_runs, list_tree
 
 TERMINATE_WITHIN = 1.0
@@ -37,6 +38,8 @@ async def end_orphans(records: Sequence[ClientRecord]) -> tuple[int, int]:
         tree.add(await anyio.to_thread.run_sync(find_orphans, records))
         tree.kill()
         await tree.emptied(KILL_WITHIN)
+    for group in (group for run in _runs_of(records) for group in list_groups(run)):
+        group.remove()
     return found, tree.alive_count
 
 
@@ -54,11 +57,15 @@ def find_orphans(records: Iterable[ClientRecord]) -> list[psutil.Process]:
     """Blocking: walks over all processes once. With those of shared MCP servers and of hooks of the same runs: where a
     guard was stopped when its supervisor was killed, nothing else ends them."""
     known = tuple(records)
-    found = list_runs({record.mark.partition(":")[0] for record in known})
+    found = list_runs(_runs_of(known))
     for record in known:
         if (root := _same_process(record)) is not None:
             found += list_tree(find_top(root))
     return found
+
+
+def _runs_of(records: Iterable[ClientRecord]) -> set[str]:
+    return {record.mark.partition(":")[0] for record in records}
 
 
 def _same_process(record: ClientRecord) -> psutil.Process | None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import psutil
 import pytest
 
+from supervisor.journal import ClientRecord
 from supervisor.process import cgroups, guard
 from supervisor.process.cgroups import Cgroup, Cgroups, can_reclaim, find_delegated, open_cgroups
-from supervisor.process.process_tree import Measure, ProcessTable, Tree, is_alive, list_runs
+from supervisor.process.process_tree import Measure, ProcessTable, Tree, is_alive
 from supervisor.process.suspension import Suspension
+from supervisor.recovery.orphans import end_orphans
 from tests.unit.process.trees import FAMILY, below, guarded
 from tests.waiting import until_sync
 
@@ -90,7 +94,7 @@ async def test_what_has_slipped_out_of_the_tree_is_found_in_the_group(
     assert not group.path.exists()
 
 
-def test_a_restart_finds_what_clients_have_left_in_their_groups(
+def test_a_restart_ends_what_clients_have_left_in_their_groups(
     cgroup_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R2: their guards were killed with the supervisor."""
@@ -104,7 +108,10 @@ def test_a_restart_finds_what_clients_have_left_in_their_groups(
             left.append(stack.enter_context(subprocess.Popen(["sleep", "300"], env={})))
             stack.callback(left[-1].kill)
             (group.path / "cgroup.procs").write_text(str(left[-1].pid))
-        assert [one.pid for one in list_runs({"dead"})] == [left[0].pid]
+        record = ClientRecord("desk-1", "dead:desk-1", 0, 0.0, "", None)
+        assert anyio.run(end_orphans, [record]) == (1, 0)
+        assert [one.poll() for one in left] == [-signal.SIGTERM, None]
+        assert [group.path.exists() for group in groups] == [False, True]
 
 
 def test_a_group_that_cannot_be_joined_holds_nobody_up(tmp_path: Path) -> None:
