@@ -234,7 +234,11 @@ class Book:
     def hear(self, event: past.Event, now: float) -> None:
         key = SessionKey(event.instance, event.user, event.session)
         self._heard += 1
-        if isinstance(event, past.ClientStarted | past.TurnFinished) and event.client:
+        is_use = isinstance(event, past.ClientStarted) or (
+            # What never began has used no client, though its session has one.
+            isinstance(event, past.TurnFinished) and not isinstance(event.outcome, Cancelled | Expired)
+        )
+        if is_use and event.client:
             self.last_used[event.client] = self._heard
         match event:
             case past.SessionOpened():
