@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import anyio
 import pytest
 
@@ -109,6 +111,19 @@ async def test_a_drain_past_its_deadline_interrupts_and_then_kills(start: Start,
         assert isinstance(await running.outcome(), Interrupted)
         await until(lambda: state_of(supervisor) is InstanceState.DRAINED)
         assert world.live == []
+
+
+async def test_a_drain_says_when_what_runs_is_interrupted(start: Start, world: FakeWorld) -> None:
+    world.on_prompt = hold
+    async with start() as supervisor:
+        running, _ = await one_runs_and_one_waits(supervisor, world)
+        await supervisor.drain("desk", deadline=60.0)
+        rows = supervisor.view.snapshot().instances
+        at = time.strftime("%H:%M", time.localtime(time.time() + 60))
+        soon = time.strftime("%H:%M", time.localtime(time.time() + 61))
+        assert f"interrupted at {at}" in rows[0].note or f"interrupted at {soon}" in rows[0].note
+        await supervisor.drain("desk", deadline=0.0)
+        assert isinstance(await running.outcome(), Interrupted)
 
 
 async def test_kill_cancels_what_waits_ends_what_runs_and_leaves_nothing(start: Start, world: FakeWorld) -> None:

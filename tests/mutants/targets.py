@@ -23,6 +23,8 @@ _SCHEDULING = (
     "tests/engine/test_failed_turns.py",
     "tests/engine/test_pause_drain_kill_scale.py",
     "tests/engine/test_memory_admission.py",
+    "tests/engine/test_warming.py",
+    "tests/engine/test_dormancy.py",
     "tests/engine/test_failures_and_backoff.py",
     "tests/engine/test_detached_turns.py",
     "tests/engine/test_restart.py",
@@ -50,15 +52,29 @@ _TALK = (
 )
 
 TARGETS = (
-    Target(("supervisor/scheduling/dispatcher.py",), ("tests/unit/scheduling/test_dispatcher.py", *_SCHEDULING)),
     Target(
-        ("supervisor/scheduling/admission.py",),
-        ("tests/unit/scheduling/test_admission.py", "tests/unit/scheduling/test_memory_reserve.py", *_SCHEDULING),
+        ("supervisor/scheduling/dispatcher.py",),
+        ("tests/unit/scheduling/test_dispatcher.py", "tests/unit/scheduling/test_dormant_room.py", *_SCHEDULING),
+    ),
+    Target(
+        (
+            "supervisor/scheduling/admission.py",
+            "supervisor/scheduling/memory_reserve.py",
+            "supervisor/scheduling/swap.py",
+        ),
+        (
+            "tests/unit/scheduling/test_admission.py",
+            "tests/unit/scheduling/test_memory_reserve.py",
+            "tests/unit/scheduling/test_dormant_room.py",
+            *_SCHEDULING,
+        ),
     ),
     Target(
         (
             "supervisor/instance/instance.py",
             "supervisor/instance/scheduler.py",
+            "supervisor/instance/beginnings.py",
+            "supervisor/instance/dormancy.py",
             "supervisor/instance/turns.py",
             "supervisor/instance/client_reports.py",
             "supervisor/instance/detached_turns.py",
@@ -87,8 +103,13 @@ TARGETS = (
         ),
     ),
     Target(
-        ("supervisor/process/client.py", "supervisor/process/attribution.py", "supervisor/process/departure.py"),
-        (*_CLIENTS, *_SCHEDULING),
+        (
+            "supervisor/process/client.py",
+            "supervisor/process/attribution.py",
+            "supervisor/process/departure.py",
+            "supervisor/process/sleep.py",
+        ),
+        ("tests/unit/process/test_sleep.py", *_CLIENTS, *_SCHEDULING),
     ),
     Target(
         ("supervisor/api/codec.py",),
