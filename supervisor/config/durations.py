@@ -93,7 +93,7 @@ IdleTtl = Annotated[
     BeforeValidator(parse_idle_ttl, json_schema_input_type=_AtLeastZero | _Text),
     AfterValidator(_bearable),
 ]
-"""A length of time in seconds, zero allowed; None, which nobody can write, is what the host makes of it."""
+"""A length of time in seconds, zero allowed; None stands where nothing is written: the host decides then."""
 
 PositiveLimit = Annotated[
     _MoreThanZero | None,
