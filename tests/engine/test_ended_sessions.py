@@ -201,6 +201,19 @@ async def test_a_removal_that_a_crash_cut_short_is_finished_by_the_next_start(
         await until(lambda: not transcripts(store) and not workspaces(tmp_path))
 
 
+async def test_a_conversation_that_goes_on_in_another_client_stays(
+    start: Start, make_template: MakeTemplate, tmp_path: Path, store: Path
+) -> None:
+    async with start(make_template(workspaceTtl="0")) as supervisor:
+        key = await say(supervisor)
+        before = transcripts(store)
+        await supervisor.hibernate(key)
+        await until(lambda: not supervisor.view.snapshot().clients)
+        await say(supervisor, "and again")
+        assert not supervisor._host.eraser.pending
+    assert transcripts(store) == before
+
+
 async def test_a_spare_that_nobody_used_takes_its_workspace_along(
     start: Start, make_template: MakeTemplate, tmp_path: Path, world: FakeWorld
 ) -> None:

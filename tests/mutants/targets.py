@@ -38,6 +38,7 @@ _CLIENTS = (
     "tests/engine/test_questions.py",
     "tests/engine/test_races.py",
     "tests/engine/test_hurried_end.py",
+    "tests/engine/test_outcome_at_result.py",
     "tests/engine/test_simultaneous_events.py",
     "tests/engine/test_cancellation.py",
     "tests/engine/test_approvals.py",

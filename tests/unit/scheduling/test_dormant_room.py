@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from supervisor.api.types import SlotState, WhyWaiting
-from supervisor.scheduling.admission import Victim
+from supervisor.scheduling.admission import Victim, find_memory
 from supervisor.scheduling.dispatcher import Evict, Open, Scene, Sleep, Wake, decide
 from supervisor.scheduling.memory_reserve import charge
 from supervisor.scheduling.pool_size import find_surplus
@@ -39,6 +39,16 @@ def test_one_that_sleeps_counts_for_what_it_uses_and_one_that_was_woken_for_what
     assert charge(slot, slot.memory_bytes, 50) == 100, "or while it worked"
     slot.note_memory(70, at=6.0)
     assert charge(slot, slot.memory_bytes, 50) == 70, "its turn is over: what it measures is what it needs"
+
+
+def test_where_none_can_be_put_to_sleep_one_that_is_awake_gives_its_memory_before_one_that_sleeps() -> None:
+    """What sleeps has hardly any to give."""
+    tenant = Tenant()
+    sleeper, idle = asleep(tenant), add_slot(tenant.pool, SlotState.READY, 100, idle_since=50.0)
+    assert tenant.pool.find_victim() is sleeper, "where places are short"
+    assert find_memory([tenant.pool], [lambda: None]) == Victim(idle)
+    idle.move(SlotState.CLOSING)
+    assert find_memory([tenant.pool], [lambda: None]) == Victim(sleeper)
 
 
 def test_one_that_was_woken_ahead_is_not_the_next_to_go() -> None:
@@ -151,6 +161,17 @@ def test_where_a_place_is_short_one_that_sleeps_is_ended_and_where_memory_is_one
     idle.move(SlotState.DORMANT)
     idle.is_falling_asleep = True
     assert decide(short) is None, "its memory is on the way"
+
+
+def test_room_is_made_for_one_that_is_to_wake_as_for_one_that_is_to_start() -> None:
+    stage = Stage(cap=3)
+    stage.slot(SlotState.DORMANT, stage.session("ana", "hello"))
+    idle = stage.slot(SlotState.READY, stage.session("boris"))
+    short = _with(stage.scene, find_wake_shortage=lambda slot: WhyWaiting.MEMORY)
+    assert decide(_with(short, find_sleeper=lambda: idle)) == Sleep(idle)
+    assert decide(_with(short, find_sleeper=lambda: None)) == Evict(idle)
+    idle.move(SlotState.CLOSING)
+    assert decide(short) is None, "room is on the way"
 
 
 def _with(scene: Scene, **changes: Any) -> Scene:
