@@ -270,6 +270,10 @@ class Book:
                 _hold(entry in self.waiting.get(key, []), f"{entry} was suspended and did not wait")
                 self.waiting[key].remove(entry)
                 entry.is_suspended = True
+            case past.ContextLost():
+                # With the conversation what the first in line was given is lost: it is sent again, into a new one.
+                for entry in self.waiting.get(key, [])[:1]:
+                    entry.is_delivered = False
             case past.OfferSettled(turn=turn, outcome=outcome, replayed=replayed):
                 self._settle_offer(key, turn, outcome, replayed, now)
             case past.ClientFailed():
