@@ -45,8 +45,17 @@ class Page:
     async def until(self, expression: str) -> None:
         """Waits until an expression of JavaScript is true."""
         with anyio.fail_after(20):
-            while not await self.run(f"async () => Boolean({expression})"):  # noqa: ASYNC110 - the page does not tell it
+            while not await self._holds(expression):  # noqa: ASYNC110 - the page does not tell it
                 await anyio.sleep(0.02)
+
+    async def _holds(self, expression: str) -> bool:
+        """False also where the page gives way to the next one while it is asked."""
+        try:
+            return bool(await self.run(f"async () => Boolean({expression})"))
+        except RuntimeError as error:
+            if any(words in str(error) for words in ("navigated", "Execution context", "Cannot find context")):
+                return False
+            raise
 
     async def send(self, method: str, **parameters: object) -> Any:
         """A command of the DevTools protocol, for this tab."""

@@ -17,7 +17,9 @@ from textual.widgets import Input, TextArea
 
 from tests.tui.stage_engine import NOW, StageEngine
 from tests.tui.theatre import FarAway, Frames, attend, engine_of, leave, settle
+from tests.waiting import until
 from tui.app import BullpenApp
+from tui.terminal.input_queue import ENGINE_WORK
 
 KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "TEXTUAL_SNAPSHOT_TEMPDIR", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER")
 """All that a picture, or the report about pictures, may learn of the machine."""
@@ -152,6 +154,9 @@ async def _all_sizes(app: BullpenApp, press: Iterable[str], before: Callable[[Bu
         for size in SIZES:
             if app.size != size:
                 await pilot.resize_terminal(*size)
+            await settle(app, pilot)
+            # What the larger size asks the engine for, such as the words of a preview, is on the picture too.
+            await until(lambda: not any(one.group == ENGINE_WORK and one.is_running for one in app.workers))
             await settle(app, pilot)
             await pilot.wait_for_scheduled_animations()
             await pilot.pause()
