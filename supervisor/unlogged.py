@@ -1,7 +1,7 @@
-"""Keeps what libraries log of requests out of the log: addresses may be secrets, and what servers say is nobody else's.
+"""Keeps what libraries log of requests out of the log: addresses may be secrets, servers' words private.
 
 httpx logs each address whole, with its path, at the level that is usual; mcp's client logs whole messages that it does
-not know. Both belong to whoever speaks with them: of a host program's own requests nothing is kept out.
+not know. Only their use by bullpen is concerned: of a host program's own requests nothing is kept out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Holds values against JSON Schemas in a bounded number of steps, whatever the schema is and whoever made the value.
+"""Holds values against JSON Schemas in a bounded number of steps, also for hostile schemas and values.
 
 The value is a model's, and so perhaps a user's: it is held against the schema on the loop that all sessions share.
 `jsonschema` searches patterns with Python's `re`, which takes exponential time on `(a+)+$`, compares all elements of

@@ -176,7 +176,7 @@ class Supervisor(Runtime):
         if prompt.user in self._forgotten:
             raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
         self._check_room(instance, session, prompt)
-        # Of the one that stands in for a parked one: its ceiling holds for whoever's turns it takes.
+        # Of the one that stands in for a parked one: its ceiling holds for all turns that it runs.
         return self._purse.check(key, prompt, instance.core.plan_for(prompt).choice.provider)
 
     async def ticket(self, turn_id: str) -> Ticket:

@@ -367,10 +367,9 @@ class Scheduler:
     def _note_waking(self, scene: Scene | None) -> None:
         """The same for those whose client sleeps; and has other instances look when one of its own wakes no more."""
         why = None
-        if self.pool.dormant and any(True for _ in self._asleep()):
+        if self.pool.dormant and (asleep := set(self._asleep())):
             scene = scene or self.scene()
             if self.pool.running < scene.max_sessions:
-                asleep = set(self._asleep())
                 first = next(session.slot for session in in_fair_order(scene) if session in asleep)
                 why = self._host.room.find_wake_shortage(self, first) if first is not None else None
         if self.kept_asleep.note(why, self._core.clock.steady()):

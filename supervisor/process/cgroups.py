@@ -136,7 +136,7 @@ def can_reclaim(base: Path) -> bool:
 
 
 def _is_given(base: Path) -> bool:
-    """Marked so by systemd, which else counts on nobody changing its hierarchy; without systemd, owned by this user.
+    """Marked so by systemd, which owns the hierarchy of every other group; without systemd, owned by this user.
     Root owns everything, which says nothing."""
     for name in ("user.delegate", "trusted.delegate"):
         with contextlib.suppress(OSError):

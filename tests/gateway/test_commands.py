@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import pytest
 import typer.testing
+from anyio.abc import TaskGroup
 
 from supervisor import NotReached, RemoteEngine
 from supervisor.api.engine import Engine
@@ -21,7 +22,7 @@ from supervisor.api.errors import Refused
 from supervisor.api.types import Prompt, SessionKey, SessionState
 from supervisor.files.socket_path import SOCKET
 from supervisor.gateway.tokens import Role
-from supervisor.permissions.requests import ToolRequest
+from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.testing import FakeConnection, FakeWorld
 from tests.engine.test_questions import asking
 from tests.gateway.conftest import House, MakeTemplate, Open
@@ -382,22 +383,25 @@ async def test_what_is_followed_says_when_the_line_breaks_and_when_it_is_back(
         group.cancel_scope.cancel()
 
 
+def ask_first(world: FakeWorld, group: TaskGroup, request: ToolRequest) -> list[Verdict]:
+    """Has each turn ask before it replies. Returns the verdicts, as they come."""
+    verdicts: list[Verdict] = []
+
+    async def put(connection: FakeConnection) -> None:
+        verdicts.append(await connection.ask(request))
+        connection.reply("done")
+
+    world.on_prompt = lambda connection, text: group.start_soon(put, connection)
+    return verdicts
+
+
 async def test_a_question_of_the_asked_turn_is_left_to_an_operator_without_a_terminal(
     house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from supervisor.api.types import Allow
 
-    verdicts: list[object] = []
-
-    def ask_first(connection: FakeConnection, text: str) -> None:
-        async def put() -> None:
-            verdicts.append(await connection.ask(ToolRequest("Bash", {"command": "ls"})))
-            connection.reply("done")
-
-        group.start_soon(put)
-
-    world.on_prompt = ask_first
     async with house() as home, far(home) as engine, anyio.create_task_group() as group:
+        verdicts = ask_first(world, group, ToolRequest("Bash", {"command": "ls"}))
         group.start_soon(ask.ask_there, HELLO, engine)
         says = Heard(capsys, "err")
         await until(lambda: says("waits for an operator: bullpen answer"))
@@ -412,15 +416,8 @@ async def test_a_choice_is_told_with_its_numbers_and_allow_is_no_answer_to_it(
 ) -> None:
     given = {"questions": [{"question": "Milk?", "options": [{"label": "oat"}, {"label": "cow"}]}]}
 
-    def ask_first(connection: FakeConnection, text: str) -> None:
-        async def put() -> None:
-            await connection.ask(ToolRequest("AskUserQuestion", given))
-            connection.reply("done")
-
-        group.start_soon(put)
-
-    world.on_prompt = ask_first
     async with house() as home, far(home) as engine, anyio.create_task_group() as group:
+        ask_first(world, group, ToolRequest("AskUserQuestion", given))
         group.start_soon(ask.ask_there, HELLO, engine)
         says = Heard(capsys, "err")
         await until(lambda: says("NUMBER (1 oat, 2 cow)"))
