@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -19,7 +19,7 @@ async def run_blocking(
     `on_begin` is called when it has one.
 
     Cancelled, it returns at once: a thread cannot be stopped, so it goes on, and keeps its place. It never holds up the
-    end of the process.
+    end of the process. What `work` then returns is given up: a coroutine is closed without having begun.
     """
     holder = object()
     await places.acquire_on_behalf_of(holder)
@@ -31,6 +31,7 @@ async def run_blocking(
     def tell(value: Any, error: BaseException | None) -> None:
         places.release_on_behalf_of(holder)
         if outcome.done():
+            _give_up(value)
             return
         if error is None:
             outcome.set_result(value)
@@ -45,15 +46,28 @@ async def run_blocking(
             # A future takes no StopIteration, and neither exit nor interrupt of a tool is this program's.
             is_plain = isinstance(error, Exception) and not isinstance(error, StopIteration)
             failure = error if is_plain else RuntimeError(_words(error))
-        with suppress(RuntimeError):  # the loop has ended meanwhile
+        try:
             loop.call_soon_threadsafe(tell, value, failure)
+        except RuntimeError:  # the loop has ended meanwhile
+            _give_up(value)
 
     try:
         threading.Thread(target=run, name=f"tool {name}", daemon=True).start()
     except RuntimeError:
         places.release_on_behalf_of(holder)
         raise
-    return await outcome
+    try:
+        return await outcome
+    except asyncio.CancelledError:
+        if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
+            _give_up(outcome.result())
+        raise
+
+
+def _give_up(value: object) -> None:
+    """Nothing awaits it any more; Python would complain of a coroutine that never began."""
+    if inspect.iscoroutine(value):
+        value.close()
 
 
 def _words(error: BaseException) -> str:
