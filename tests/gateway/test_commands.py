@@ -482,7 +482,11 @@ def test_help_says_in_one_short_sentence_what_each_command_does() -> None:
         assert line, name
         assert "..." not in each.get_short_help_str(66), f"{name}: {line}"
     help_text = typer.testing.CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).output
-    assert "..." not in help_text.partition("Commands:")[2]
+    listed = help_text.partition("Open it:")[2]
+    assert "..." not in listed
+    assert sorted(re.findall(r"^  ([a-z]+) ", listed.partition("Examples:")[0], re.M)) == sorted(
+        {name.split()[0] for name in commands()}
+    )
 
 
 def test_every_command_has_examples_that_can_be_typed() -> None:

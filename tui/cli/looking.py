@@ -345,7 +345,7 @@ async def servers(engine: Engine, as_json: JsonOption = False) -> None:
 
 @command(app)
 async def providers(engine: Engine, as_json: JsonOption = False) -> None:
-    """Providers of models: what may be asked for, and how they stand."""
+    """Providers of models: which models there are, and how each is."""
     show_listing("providers", await engine.providers(), as_json=as_json)
 
 

@@ -183,7 +183,9 @@ def _report(error: BaseException) -> int:
             tell("given up")
             return FAILED  # a question of ours was answered with the end of input
         case typer.TyperException():
-            tell(f"{error.format_message()} (bullpen --help says what there is)")
+            context = getattr(error, "ctx", None)
+            path = context.command_path if context is not None else "bullpen"
+            tell(f"{error.format_message()} ({path} --help says what there is)")
             return error.exit_code
         case _:
             tell(f"internal error: {f'{error!r}'[:500]}; the details are in {_keep_details(error)}")

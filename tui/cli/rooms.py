@@ -29,6 +29,15 @@ ROOMS = {
 }  # fmt: skip
 """Module of this package → its commands, in the order of `--help`."""
 
+_HEADINGS = {
+    "Open it": ("demo", "serve", "attach", "acp", "stop"),
+    "Ask": ROOMS["asking"],
+    "Look": (*ROOMS["looking"], "hooks"),
+    "Act": tuple(name for name in (*ROOMS["verbs"], "forget") if name != "stop"),
+    "Set up": ("check", "doctor", "token", "completion"),
+}
+"""Heading in `--help` → the commands below it, in order."""
+
 _ROOM_OF = {name: room for room, names in ROOMS.items() for name in names}
 
 
@@ -72,3 +81,13 @@ class RoomsGroup(TyperGroup):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.commands = _Commands(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """All of them, below headings."""
+        widest = max(map(len, self.commands))
+        for heading, names in _HEADINGS.items():
+            with formatter.section(heading):
+                room = formatter.width - 6 - widest
+                formatter.write_dl(
+                    [(f"{name:{widest}}", self.commands[name].get_short_help_str(room)) for name in names]
+                )

@@ -15,7 +15,7 @@ from tui.cli.output import say, tell
 
 app = typer.Typer(
     name="token",
-    no_args_is_help=True,
+    no_args_is_help=False,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

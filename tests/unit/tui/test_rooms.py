@@ -52,3 +52,16 @@ def test_a_command_that_asks_a_running_bullpen_imports_nothing_of_templates_and_
     later = {"supervisor.config.template", "supervisor.routing", "supervisor.engine", "yaml"}
     later |= {"textual", "rich", "pygments", "click", "httpx._main", "claude_agent_sdk", "mcp", "fastapi", "uvicorn"}
     assert later.isdisjoint(imported)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["hooks"], "Missing command. (bullpen hooks --help says what there is)"),
+        (["ask"], "Missing argument 'AGENT'. (bullpen ask --help says what there is)"),
+        (["statu"], "No such command 'statu'. Did you mean 'status'? (bullpen --help says what there is)"),
+    ],
+)
+def test_what_is_typed_wrong_is_one_line_that_names_the_help_of_its_command(typed: list[str], told: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "tui", *typed], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, f"bullpen: {told}\n")
