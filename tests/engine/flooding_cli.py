@@ -65,8 +65,10 @@ def retries(amount: int) -> None:
 
 
 def tools(amount: int) -> None:
+    """Each with an input of its own: an agent that repeats one call is stopped."""
     for number in range(amount):
-        call = {"type": "tool_use", "id": f"t{number}", "name": "Read" * 1_000, "input": {"x": "y" * 100_000}}
+        words = f"{number} {'y' * 100_000}"
+        call = {"type": "tool_use", "id": f"t{number}", "name": "Read" * 1_000, "input": {"x": words}}
         write(type="assistant", message={"role": "assistant", "model": "m", "content": [call]})
 
 

@@ -38,7 +38,7 @@ LEAST = 60.0
 class Tried:
     mutation: Mutation
     verdict: str
-    """killed, survived, or late: there was no time for it."""
+    """killed, survived, late (no time was left for it), unsure (the unchanged code took too long just then as well)."""
     change: str
     seconds: float = 0.0
     noticed_by: str = ""
@@ -78,16 +78,34 @@ class Bench:
             left = self._deadline - began
             if left <= 0:
                 return Tried(mutation, "late", change)
+            limit = self._limit
             file.write_text(after, encoding="utf-8")
-            code, output = self._run(copy, tests, min(left, self._limit))
+            code, output = self._run(copy, tests, min(left, limit))
             seconds = time.monotonic() - began
-            if self._deadline == 0 or (code is None and left < self._limit):
+            if self._deadline == 0 or (code is None and left < limit):
                 return Tried(mutation, "late", change)
-            verdict = "survived" if code == 0 else "killed"
-            return Tried(mutation, verdict, change, seconds, _first_failure(output) if code else "")
+            if code == 0:
+                return Tried(mutation, "survived", change, seconds)
+            noticed_by = _first_failure(output)
+            if took_too_long(code, output):
+                file.write_text(before, encoding="utf-8")
+                if not self._passes_now(copy, tests if code is None else (noticed_by,), limit):
+                    return Tried(mutation, "unsure", change, time.monotonic() - began, noticed_by)
+            return Tried(mutation, "killed", change, seconds, noticed_by)
         finally:
             file.write_text(before, encoding="utf-8")
             self._free.put(copy)
+
+    def _passes_now(self, copy: Path, tests: tuple[str, ...], limit: float) -> bool:
+        """Whether the unchanged code passes within `limit` seconds on a machine as busy as it is at this moment.
+
+        Mutants that come later have as much more time as it took.
+        """
+        began = time.monotonic()
+        code, _ = self._run(copy, tests, min(WORST * limit, self._deadline - began))
+        seconds = time.monotonic() - began
+        self._limit = max(self._limit, WORST * seconds)
+        return code == 0 and seconds < limit
 
     def stop(self) -> None:
         """What runs is ended, and what has not been tried is left out."""
@@ -141,6 +159,11 @@ def _copy(to: Path) -> None:
             shutil.copy2(source, to / name)
 
 
+def took_too_long(code: int | None, output: str) -> bool:
+    """Whether time is all that the mutant failed by: the whole run's, or that which pytest gives each test."""
+    return code is None or "Failed: Timeout" in output or "+ Timeout +" in output
+
+
 def _first_failure(output: str) -> str:
     lines = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return lines[0].split(" - ")[0].split(" ", 1)[1] if lines else output.strip().splitlines()[-1][:120]
@@ -192,7 +215,8 @@ def choose(groups: list[list[Mutation]], count: int, chance: random.Random) -> l
 def _tell(tried: Tried) -> Tried:
     mutation = tried.mutation
     words = f"{tried.verdict:8} {tried.seconds:4.0f} s  {mutation.module}:{mutation.place[0]} {mutation.operator}"
-    print(f"{words}  {tried.noticed_by}", flush=True)
+    # A survivor is shown at once: its test can be written while the others are tried.
+    print(f"{words}  {tried.noticed_by}{chr(10) + tried.change if tried.verdict == 'survived' else ''}", flush=True)
     return tried
 
 
@@ -204,6 +228,7 @@ def _sum_up(tried: list[Tried]) -> int:
     done = count("killed") + count("survived")
     share = f" ({count('killed') / done:.0%})" if done else ""
     print(f"\n{done} tried, {count('killed')} killed{share}, {count('survived')} survived", end="")
+    print(f", {count('unsure')} unsure: the machine was too busy" if count("unsure") else "", end="")
     print(f", {count('late')} left out: the time was over" if count("late") else "")
     return 0
 

@@ -51,6 +51,26 @@ _TALK = (
     "tests/engine/test_abandoned_attempts.py",
     "tests/engine/test_session_gist.py",
 )
+_REST = (
+    "tests/engine/test_accepted_and_begun.py",
+    "tests/engine/test_outcome_recorded_first.py",
+    "tests/engine/test_prompt_written_at_once.py",
+    "tests/engine/test_verbs_take_effect_at_once.py",
+    "tests/engine/test_requests_by_name.py",
+    "tests/engine/test_held_starts.py",
+    "tests/engine/test_cancelled_starts.py",
+    "tests/engine/test_interrupted_offers.py",
+    "tests/engine/test_internal_errors.py",
+    "tests/engine/test_structured_answers.py",
+    "tests/engine/test_tool_calls.py",
+    "tests/engine/test_doom_loop.py",
+    "tests/engine/test_gates.py",
+    "tests/engine/test_rolling.py",
+    "tests/engine/test_live_templates.py",
+    "tests/engine/test_budgets.py",
+    "tests/engine/test_any_client_reports.py",
+)
+"""Whatever else goes through an instance."""
 
 TARGETS = (
     Target(
@@ -84,7 +104,7 @@ TARGETS = (
             "supervisor/instance/verbs.py",
             "supervisor/instance/core.py",
         ),
-        ("tests/engine/test_one_entrance.py", *_SCHEDULING, *_CLIENTS, *_TALK),
+        ("tests/engine/test_one_entrance.py", *_SCHEDULING, *_CLIENTS, *_TALK, *_REST),
     ),
     Target(
         (
@@ -98,9 +118,11 @@ TARGETS = (
             "tests/unit/sessions/test_mailbox.py",
             "tests/unit/sessions/test_turn.py",
             "tests/unit/sessions/test_records.py",
+            "tests/unit/sessions/test_held_turns.py",
             *_TALK,
             *_CLIENTS,
             *_SCHEDULING,
+            *_REST,
         ),
     ),
     Target(
@@ -110,11 +132,22 @@ TARGETS = (
             "supervisor/process/departure.py",
             "supervisor/process/sleep.py",
         ),
-        ("tests/unit/process/test_sleep.py", *_CLIENTS, *_SCHEDULING),
+        (
+            "tests/unit/process/test_sleep.py",
+            "tests/unit/process/test_exit_causes.py",
+            *_CLIENTS,
+            *_SCHEDULING,
+            *_REST,
+        ),
     ),
     Target(
         ("supervisor/api/codec.py",),
-        ("tests/unit/api/test_codec.py", "tests/unit/journal/test_records.py", "tests/engine/test_restart.py"),
+        (
+            "tests/unit/api/test_codec.py",
+            "tests/unit/api/test_changes.py",
+            "tests/unit/journal/test_records.py",
+            "tests/engine/test_restart.py",
+        ),
     ),
     Target(
         (
@@ -132,6 +165,11 @@ TARGETS = (
             "tests/engine/test_session_gist.py",
             "tests/engine/test_forget_user.py",
             "tests/engine/test_value_bounds.py",
+            "tests/engine/test_accepted_and_begun.py",
+            "tests/engine/test_outcome_recorded_first.py",
+            "tests/engine/test_interrupted_offers.py",
+            "tests/engine/test_audit.py",
+            "tests/engine/test_hooks_and_crashes.py",
         ),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,31 @@ def test_each_mutant_is_one_change_of_what_runs(tmp_path: Path) -> None:
     assert len(removed) == 3, "the call, the sum and the change of the attribute"
     assert any('-                "größer",' in change and "+            pass" in change for change in removed)
     assert {operator for operator, _ in changes} >= {"ReplaceAndWithOr", "ReplaceComparisonOperator_IsNot_Is", "AddNot"}
+
+
+@pytest.mark.parametrize(("busy", "verdict"), [(False, "killed"), (True, "unsure")])
+@pytest.mark.parametrize(
+    ("code", "printed"), [(None, "it took too long"), (1, "FAILED a.py::b - Failed: Timeout (>60")]
+)
+def test_a_mutant_that_takes_too_long_is_noticed_only_where_the_unchanged_code_does_not(
+    tmp_path: Path, code: int | None, printed: str, busy: bool, verdict: str
+) -> None:
+    """On a machine that has become busy since the tests were timed, everything takes too long."""
+    main = pytest.importorskip("tests.mutants.__main__", reason="`make mutants` installs what it needs")
+    copy = tmp_path / "0"
+    copy.mkdir()
+    (copy / "module.py").write_text(MODULE)
+
+    class Bench(main.Bench):  # type: ignore[misc, name-defined]
+        def _run(self, copy: Path, tests: tuple[str, ...], seconds: float, **_: bool) -> tuple[int | None, str]:
+            is_changed = (copy / "module.py").read_text() != MODULE
+            ran.append((is_changed, tests))
+            return (code, printed) if is_changed or busy else (0, "")
+
+    ran: list[tuple[bool, tuple[str, ...]]] = []
+    bench = Bench(tmp_path, 1, math.inf)
+    bench._free.put(copy)
+    mutation = next(main.find_mutations(copy, "module.py"))
+    assert bench.try_out(mutation, ("a.py", "c.py")).verdict == verdict
+    assert ran == [(True, ("a.py", "c.py")), (False, ("a.py", "c.py") if code is None else ("a.py::b",))]
+    assert (copy / "module.py").read_text() == MODULE
