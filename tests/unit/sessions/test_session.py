@@ -33,6 +33,7 @@ from supervisor.process.reports import (
     TextDelta,
     ToolEnded,
     ToolStarted,
+    Trimmed,
     Voided,
 )
 from supervisor.sessions.outcomes import stopped
@@ -400,6 +401,57 @@ def test_a_good_result_has_all_blocks_the_time_and_the_cost_of_its_turn_alone(st
     assert stage.session.settle(bare, result("text", structured='{"a": 1}')).text == '{"a": 1}'  # type: ignore[union-attr]
     assert stage.session.settle(bare, result("text")).text == "text"  # type: ignore[union-attr]
     assert stage.session.meter.seen == 0.75
+
+
+def test_a_result_ends_what_the_next_resume_was_to_cut_unless_nothing_was_written(stage: Stage) -> None:
+    """The conversation goes on from that turn: what was cut before it stays cut."""
+    session = stage.session
+    turn = stage.begin()
+    session.drop_turns, session.drops_unjudged = ("x",), True
+    session.settle(turn, result(terminal_reason=NEVER_WRITTEN, is_error=True, was_aborted=True))
+    assert (session.drop_turns, session.drops_unjudged) == (("x",), True)
+    session.settle(turn, result())
+    assert (session.drop_turns, session.drops_unjudged) == ((), False)
+
+
+@pytest.mark.parametrize("event", [TextDelta("I"), TextBlock("I see"), ToolStarted("use-1", "Read", "notes.md", "")])
+def test_what_the_model_has_replied_to_is_not_cut_for_a_later_prompt(stage: Stage, event: Any) -> None:
+    session = stage.session
+    session.is_judged = False
+    rejected, turn = result(is_error=True, api_status=400), stage.begin()
+    for other in (ToolEnded("use-1", "the notes", False), Compacted(1_000, 200)):
+        session.hear(other)
+        assert session.may_be_rejected_for_another(turn, rejected)
+    session.hear(event)
+    assert not session.may_be_rejected_for_another(turn, rejected)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_judged"),
+    [
+        (Done(""), True),
+        (Interrupted("stopped"), False),
+        (Cancelled("withdrawn"), False),
+        (Failed(FailureKind.CRASHED, "exit 1"), False),
+        (Failed(FailureKind.REJECTED, "taken out"), True),
+    ],
+)
+def test_a_turn_without_its_answer_may_be_why_the_next_prompt_is_rejected(
+    stage: Stage, outcome: Any, is_judged: bool
+) -> None:
+    session = stage.session
+    session.drop(stage.queue("waits"), Cancelled("withdrawn"))
+    assert session.is_judged, "nothing of it was written"
+    stage.begin()
+    session.finish(outcome)
+    assert session.is_judged is is_judged
+    stage.place(SlotState.READY)
+    assert session.is_judged, "a new conversation has nothing in it"
+
+
+def test_that_more_was_said_than_is_kept_is_told_as_a_warning(stage: Stage) -> None:
+    stage.session.hear(Trimmed("the rest is not kept"))
+    assert (stage.entries[-1].text, stage.entries[-1].is_warning) == ("the rest is not kept", True)
 
 
 def test_a_prompt_that_was_never_written_leaves_no_history(stage: Stage) -> None:
