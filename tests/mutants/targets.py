@@ -134,6 +134,7 @@ TARGETS = (
         ),
         (
             "tests/unit/process/test_sleep.py",
+            "tests/unit/process/test_attribution.py",
             "tests/unit/process/test_exit_causes.py",
             *_CLIENTS,
             *_SCHEDULING,

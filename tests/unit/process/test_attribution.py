@@ -22,6 +22,7 @@ from supervisor.process.reports import (
     TextBlock,
     Woke,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -237,20 +238,46 @@ async def test_nothing_waits_for_one_that_has_died(stage: Stage) -> None:
     assert resting.told == [("ours", answer), "rested"]
 
 
-async def test_a_prompt_waits_until_it_cannot_be_merged_into_a_turn_of_its_own(stage: Stage) -> None:
-    stage.hear(SAID, result())
+@pytest.mark.parametrize("before", [(SAID, result()), (Woke(),)])
+@pytest.mark.parametrize("end", [Rested(), None])
+async def test_a_prompt_waits_until_it_cannot_be_merged_into_a_turn_of_its_own(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, before: tuple[Any, ...], end: Rested | None
+) -> None:
+    """Or until it is not wanted any more."""
+    monkeypatch.setattr("supervisor.process.attribution.REST", 3_600.0)
+    stage.hear(*before)
     stage.turn.expect("u1")
-    for event in (Rested(), None):
-        is_free = anyio.Event()
+    is_free = False
 
-        async def wait(is_free: anyio.Event = is_free) -> None:
-            await stage.turn.wait_for_quiet("u1")
-            is_free.set()
+    async def wait() -> None:
+        nonlocal is_free
+        await stage.turn.wait_for_quiet("u1")
+        is_free = True
 
-        async with anyio.create_task_group() as group:
-            group.start_soon(wait)
-            await anyio.wait_all_tasks_blocked()
-            assert not is_free.is_set()
-            stage.turn.disown() if event is None else stage.hear(event)
-            await is_free.wait()
-        stage.hear(SAID)
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        assert not is_free
+        stage.turn.disown() if end is None else stage.hear(end)
+    await stage.turn.wait_for_quiet("u1")
+
+
+async def test_the_answer_may_come_without_the_request_that_names_its_prompt(stage: Stage) -> None:
+    stage.hear(SAID)
+    stage.write("u1")
+    answer = result("u1")
+    assert stage.hear(answer) == [("own", None), ("ours", answer)]
+
+
+async def test_where_the_idle_sign_does_not_come_the_client_is_free_after_a_while(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.process.attribution.REST", 0.0)
+    async with anyio.create_task_group() as group:
+        group.start_soon(stage.turn.rest_at_last)
+        for uuid in ("u1", "u2"):
+            stage.write(uuid)
+            stage.hear(result(uuid))
+            assert stage.told[-1] != "rested"
+            await until(lambda: stage.told[-1] == "rested")
+        group.cancel_scope.cancel()
