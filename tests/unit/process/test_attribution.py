@@ -123,6 +123,12 @@ async def test_the_next_turn_may_begin_without_an_idle_sign_in_between(stage: St
     assert stage.hear(Requested()) == [*before, f"began: {BY_ITSELF}"]
 
 
+async def test_a_request_for_another_prompt_does_not_pick_up_ours(stage: Stage) -> None:
+    stage.write("u1")
+    request = Requested(("other",))
+    assert stage.hear(request, SAID) == [f"began: {BY_ITSELF}", request, SAID]
+
+
 async def test_its_own_turn_ends_with_its_own_result_where_the_prompt_comes_after_it(stage: Stage) -> None:
     stage.hear(SAID)
     stage.write("u1")
@@ -281,3 +287,19 @@ async def test_where_the_idle_sign_does_not_come_the_client_is_free_after_a_whil
             assert stage.told[-1] != "rested"
             await until(lambda: stage.told[-1] == "rested")
         group.cancel_scope.cancel()
+
+
+async def test_where_the_idle_sign_does_not_come_its_own_turn_is_over_after_a_while(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with its own Result: the wait for one does not end the next."""
+    monkeypatch.setattr("supervisor.process.attribution.REST", 0.0)
+    first, second = result(text="first"), result(text="second")
+    async with anyio.create_task_group() as group:
+        stage.hear(SAID)
+        stage.turn.hear(first, group)
+        stage.hear(Rested(), SAID, second)
+    assert stage.told[-1] == SAID
+    async with anyio.create_task_group() as group:
+        stage.turn.hear(second, group)
+    assert stage.told[-1] == ("own", second)
