@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 
 import anyio
 import pytest
 
 from supervisor.api.budgets import Budget, Measure, Scope
-from supervisor.api.errors import OverBudget, Refused
+from supervisor.api.errors import OverBudget, Refused, Suspended
 from supervisor.api.events import BudgetNeared, QuestionSettled
 from supervisor.api.types import (
     Allow,
@@ -249,6 +250,25 @@ async def test_after_a_restart_the_operator_is_asked_anew(start: Start, world: F
         assert (await supervisor.turn(ticket.turn_id)).why is WhyWaiting.BUDGET
         await supervisor.answer(question.id, Allow())
         assert isinstance(await again.outcome(), Done)
+
+
+async def test_a_stop_in_order_ends_the_question_and_the_next_start_asks_anew(start: Start, day: Day) -> None:
+    """R2: the turn is kept; an answer that came meanwhile would count for nothing."""
+    limits = {"user": {"turns_per_day": 0, "at": "ask"}}
+    with ExitStack() as stack:
+        async with start(clock=day.clock, budgets=limits) as supervisor:
+            ticket = await supervisor.submit(HELLO)
+            await until(lambda: bool(supervisor.view.open_questions()))
+            feed = stack.enter_context(await supervisor.watch())
+        settled = [one for one in feed.take().events if isinstance(one, QuestionSettled)]
+    assert [(one.turn, one.outcome) for one in settled] == [(ticket.turn_id, QuestionOutcome.LOST)]
+    with pytest.raises(Suspended):
+        await ticket.outcome()
+    async with start(clock=day.clock, budgets=limits) as supervisor:
+        [question] = supervisor.view.open_questions()
+        assert question.turn_id == ticket.turn_id
+        await supervisor.answer(question.id, Allow())
+        assert isinstance(await (await supervisor.ticket(ticket.turn_id)).outcome(), Done)
 
 
 async def test_four_fifths_and_the_whole_are_told_once_a_day(start: Start, day: Day) -> None:

@@ -25,7 +25,7 @@ from supervisor.api.codec import (
 from supervisor.api.engine import ConversationReader, Engine, FeedReader, Ticket
 from supervisor.api.entries import StartsAgain
 from supervisor.api.errors import BullpenError, ConfigurationError, Saturated
-from supervisor.api.types import Prompt, SessionKey
+from supervisor.api.types import Done, Failed, Outcome, Prompt, SessionKey
 from tests.unit.api.contract import fields_of, is_named, kinds
 
 QUICK = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
@@ -150,9 +150,16 @@ def test_a_type_that_cannot_be_told_from_another_has_no_place_in_the_contract() 
     class Odd:
         either: Prompt | SessionKey
 
-    for kind in (Odd, list, object):
+    for kind in (Odd, list, tuple, object):
         with pytest.raises(TypeError):
             reader_of(kind)
+
+
+def test_one_of_a_family_is_read_where_no_other_may_stand_and_no_other_is() -> None:
+    packed = pack(Done("fine"))
+    assert unpack(Done, packed) == unpack(Outcome, packed) == Done("fine")
+    with pytest.raises(ValueError, match=r"^object is wanted, not list$"):
+        unpack(Failed, packed)
 
 
 def test_every_value_that_the_contract_defines_is_looked_at() -> None:

@@ -136,6 +136,20 @@ def test_for_the_memory_of_one_that_is_to_wake_anothers_idle_client_is_put_to_sl
     assert room.find_victim() is None, "it may wake by itself"
 
 
+def test_for_a_place_one_is_ended_and_for_memory_one_is_put_to_sleep_while_enough_can_be_kept_to_wake() -> None:
+    """S2.29–31: one more that sleeps gives back no place, and until as many sleep as may wake at once what is kept free
+    for it is as much as it gives back."""
+    rich, waiting = Tenant(), Tenant(lacks_client=True)
+    idle = add_slot(rich.pool, SlotState.READY, 100, idle_since=50.0)
+    rich.sleeper = idle
+    room = house(rich, waiting, memory_budget=150)
+    assert room.find_victim() == Victim(idle)
+    sleepers = [asleep(rich, awake=11) for _ in range(2)]
+    assert room.find_victim() == Victim(idle, may_sleep=True)
+    room.max_agents, room.memory_budget = 3, 1_000
+    assert room.find_victim() == Victim(sleepers[0])
+
+
 def test_a_dormant_client_is_woken_with_its_turn_and_no_later_one_overtakes_the_first() -> None:
     stage = Stage(cap=3)
     large, small = stage.session("ana", "first"), stage.session("boris", "second")
