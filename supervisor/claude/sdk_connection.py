@@ -287,8 +287,10 @@ class SdkConnection:
             raise ClientDied(f"it does not answer: {one_line(clean(str(error)), 300)}") from error
 
     async def suspend(self) -> bool:
-        if self._suspension is None or self._suspension.is_over:
+        if self._suspension is None:
             self._suspension = Suspension(self._top, self._cgroup)
+        elif self._suspension.is_over:
+            self._suspension = self._suspension.again()
         return await self._suspension.run()
 
     def wake(self) -> None:

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Set
 
 import anyio
 import anyio.to_thread
@@ -21,7 +22,8 @@ from anyio.lowlevel import RunVar
 
 from supervisor.process.cgroups import Cgroup
 from supervisor.process.host_memory import has_swap
-from supervisor.process.paging import page_out
+from supervisor.process.paging import Pages, find_own, find_resident, page_out
+from supervisor.process.prefetch import Prefetch
 from supervisor.process.process_tree import LOST, is_guard, list_tree
 
 WITHIN = 5.0
@@ -41,15 +43,22 @@ _turn = RunVar[anyio.CapacityLimiter]("turns of suspensions")
 class Suspension:
     """One stopping of a tree. `wake` may come at any time and from any thread, and ends it for good."""
 
-    def __init__(self, root: psutil.Process | None, cgroup: Cgroup | None = None) -> None:
-        """A guard as the root stays awake: it must hear of the supervisor's death. `cgroup` is that of all below it."""
+    def __init__(
+        self, root: psutil.Process | None, cgroup: Cgroup | None = None, woken: Set[psutil.Process] = frozenset()
+    ) -> None:
+        """A guard as the root stays awake: it must hear of the supervisor's death. `cgroup` is that of all below it.
+        `woken` have been woken by an earlier suspension."""
         self._root = root
         self._cgroup = cgroup
+        self._woken = woken
         self._lock = threading.Lock()
         """Held while a process is stopped, so that `wake` misses none."""
         self._stopped: list[psutil.Process] = []
         """By this suspension, oldest first. What was stopped before is left to what has stopped it."""
         self._seen: set[psutil.Process] = set()
+        self._paged_out: dict[int, Pages] = {}
+        """What each process, by its id, is likely to need when it is woken."""
+        self._prefetch: Prefetch | None = None
         self._is_over = False
 
     @property
@@ -71,11 +80,34 @@ class Suspension:
             self._hand_over()
         return is_stopped and not self._is_over
 
+    def again(self) -> Suspension:
+        """The next one of the same tree."""
+        if self._prefetch is not None:
+            self._prefetch.end()
+        return Suspension(self._root, self._cgroup, self._seen)
+
     def _hand_over(self) -> None:
         """The memory of the guard as well: it runs only when it hears something."""
-        is_done = all(page_out(process.pid, self._ask_is_over) for process in self._list_all())
+        is_done = all(self._page_out(process) for process in self._list_all())
         if not is_done and self._cgroup is not None:
             self._cgroup.reclaim(self._ask_is_over)
+
+    def _page_out(self, process: psutil.Process) -> bool:
+        """False when that is not allowed."""
+        own = find_own(process.pid)
+        needed = find_resident(process.pid, own) if self._needs_on_waking(process) else None
+        if not page_out(process.pid, own, self._ask_is_over):
+            return False
+        with self._lock:
+            if needed is not None and not self._is_over:
+                self._paged_out[process.pid] = needed
+        return True
+
+    def _needs_on_waking(self, process: psutil.Process) -> bool:
+        """The CLI always needs most of what it had. An MCP server may not be called for long: what that needs shows the
+        first waking."""
+        stopped = self._stopped  # `wake` puts another in its place
+        return process in stopped and (process == stopped[0] or process in self._woken)
 
     def _ask_is_over(self) -> bool:
         return self._is_over
@@ -93,10 +125,15 @@ class Suspension:
         with self._lock:
             self._is_over = True
             stopped, self._stopped = self._stopped, []
+            paged_out, self._paged_out = self._paged_out, {}
+        prefetch = Prefetch(paged_out) if paged_out else None
         for process in reversed(stopped):
             # A stopped parent reaps no child: until it is continued, the pid belongs to the process that was stopped.
             with contextlib.suppress(OSError):
                 os.kill(process.pid, signal.SIGCONT)
+        if prefetch is not None:
+            self._prefetch = prefetch
+            prefetch.begin()
 
     def _stop_all(self) -> bool:
         deadline = time.monotonic() + WITHIN

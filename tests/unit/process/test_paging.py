@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import subprocess
 import sys
+import threading
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +17,7 @@ import pytest
 
 from supervisor.process import host_memory, paging, suspension
 from supervisor.process.host_memory import HostMemory, look_at_host
+from supervisor.process.paging import Pages, find_own, find_resident
 from supervisor.process.process_tree import ProcessTable, Tree, is_guard, list_runs, map_marked
 from supervisor.process.suspension import Suspension
 from tests.swap import Swap
@@ -113,17 +118,83 @@ async def test_one_that_is_woken_while_it_is_paged_out_is_left_alone(
     asleep = Suspension(psutil.Process(hoarder.pid))
     calls = []
 
-    def wake_at_the_second(*arguments: int) -> int:
-        calls.append(arguments)
+    def wake_at_the_second(process: int, ranges: array[int], advice: int) -> tuple[int, int]:
+        calls.append(ranges)
         if len(calls) == 2:
             asleep.wake()
-        return 0
+        return sum(ranges[1::2]), 0
 
     monkeypatch.setattr(paging, "_advise", wake_at_the_second)
     monkeypatch.setattr(suspension, "has_swap", lambda: True)
     assert not await asleep.run()
     assert len(calls) == 2
     until_sync(lambda: psutil.STATUS_STOPPED not in states(below(hoarder)))
+
+
+def faults(process: psutil.Process) -> int:
+    """How often it had to wait for a page that was read from swap."""
+    return int(Path(f"/proc/{process.pid}/stat").read_text("ascii").rpartition(")")[2].split()[9])
+
+
+def pidfds() -> set[str]:
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one of this look is closed by now
+            if "pidfd" in os.readlink(f"/proc/self/fd/{name}"):
+                found.add(name)
+    return found
+
+
+@pytest.mark.anyio
+async def test_what_it_had_in_memory_is_read_back_before_it_asks_for_it(
+    hoarder: subprocess.Popen[str], swap: Swap
+) -> None:
+    (cli,) = below(hoarder)
+    assert hoarder.stdin is not None
+    assert hoarder.stdout is not None
+    asleep, before = Suspension(psutil.Process(hoarder.pid)), pidfds()
+    assert find_resident(cli.pid, find_own(cli.pid)).size > 64 * MB
+    assert await asleep.run()
+    if swap.takes_memory:
+        assert find_resident(cli.pid, find_own(cli.pid)).size < MB
+    asleep.wake()
+    until_sync(lambda: "prefetch" not in [thread.name for thread in threading.enumerate()])
+    assert pidfds() == before
+    waited = faults(cli)
+    hoarder.stdin.write("\n")
+    hoarder.stdin.flush()
+    assert int(hoarder.stdout.readline()) == 64 * MB
+    assert faults(cli) - waited < 500, "of 16,384 pages, which are read eight at a time at most where it asks for them"
+
+
+def test_memory_is_handed_over_in_pieces() -> None:
+    """Of many ranges, of a long one, and of none."""
+    many = Pages(array("Q", [number for place in range(2500) for number in (place * 8192, 4096)]))
+    assert [len(piece.ranges) // 2 for piece in many.pieces()] == [1024, 1024, 452]
+    assert [list(piece.ranges) for piece in Pages(array("Q", [MB, 9 * MB])).pieces(4 * MB)] == [
+        [MB, 4 * MB],
+        [5 * MB, 4 * MB],
+        [9 * MB, MB],
+    ]
+    assert list(Pages(array("Q")).pieces()) == []
+
+
+def test_a_range_that_the_kernel_cannot_have_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends there, and says how far it came, or that it did not come anywhere."""
+    done = []
+
+    def advise(process: int, ranges: array[int], advice: int) -> tuple[int, int]:
+        if ranges[0] == 3:
+            return 0, errno.EINVAL
+        taken = list(zip(ranges[::2], ranges[1::2], strict=True))
+        taken = taken[: next((at for at, (start, _) in enumerate(taken) if start == 3), None)]
+        done.extend(start for start, _ in taken)
+        return sum(length for _, length in taken), 0
+
+    monkeypatch.setattr(paging, "_advise", advise)
+    paging.read_back(0, Pages(array("Q", [1, 10, 2, 10, 3, 10, 4, 10])))
+    paging.read_back(0, Pages(array("Q", [3, 10, 5, 10])))
+    assert done == [1, 2, 4, 5]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up what is missing here")

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import psutil
 import pytest
 
 from supervisor.journal import ClientRecord
 from supervisor.process import guard, suspension
+from supervisor.process.paging import Pages
 from supervisor.process.process_tree import Tree, is_alive
 from supervisor.process.suspension import Suspension
 from supervisor.recovery.orphans import end_orphans
@@ -121,6 +122,47 @@ def test_one_that_cannot_be_stopped_lets_all_of_them_run_on(
     monkeypatch.setattr(suspension, "_has_stopped", lambda process: process != last and real(process))
     assert not Suspension(psutil.Process(family.pid)).stop()
     until_sync(lambda: psutil.STATUS_STOPPED not in states(below(family)))
+
+
+class Read:
+    """In place of what reads memory back."""
+
+    def __init__(self, pages: Mapping[int, Pages]) -> None:
+        self.processes = set(pages)
+        self.has_begun = self.has_ended = False
+        reads.append(self)
+
+    def begin(self) -> None:
+        self.has_begun = True
+
+    def end(self) -> None:
+        self.has_ended = True
+
+
+reads: list[Read] = []
+
+
+@pytest.mark.anyio
+async def test_what_the_cli_had_is_read_back_and_what_its_servers_had_from_the_second_time_on(
+    family: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then it has shown what they need on waking. Falling asleep again ends the reading."""
+    reads.clear()
+    monkeypatch.setattr(suspension, "Prefetch", Read)
+    monkeypatch.setattr(suspension, "has_swap", lambda: True)
+    monkeypatch.setattr(suspension, "page_out", lambda pid, pages, is_over: True)
+    first = Suspension(psutil.Process(family.pid))
+    tree = [one.pid for one in below(family)]
+    assert await first.run()
+    first.wake()
+    second = first.again()
+    assert [read.processes for read in reads] == [{tree[0]}]
+    assert (reads[0].has_begun, reads[0].has_ended) == (True, True)
+    assert await second.run()
+    second.wake()
+    second.wake()
+    assert [read.processes for read in reads[1:]] == [set(tree)]
+    assert (reads[1].has_begun, reads[1].has_ended) == (True, False)
 
 
 def test_there_is_nothing_to_stop_in_a_tree_that_has_gone() -> None:
