@@ -208,7 +208,7 @@ async def test_the_real_cli_streams_writes_asks_and_remembers(tmp_path: Path) ->
                     streamed += message.event.get("delta", {}).get("text", "")
             return message, streamed
 
-        with anyio.fail_after(60):
+        with anyio.fail_after(180):
             async with sdk.ClaudeSDKClient(sdk.ClaudeAgentOptions(**options)) as client:
                 result, streamed = await turn(client, "[[say: Good morning, dear caller]]")
                 assert result.result == streamed == "Good morning, dear caller"

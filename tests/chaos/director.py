@@ -46,8 +46,8 @@ HOOK: dict[str, Any] = {"name": "note", "on": "prompt:after", "retry": {"attempt
 
 
 def note_into(path: Path) -> dict[str, Any]:
-    """A program that appends what it is told, in one write."""
-    return {"type": "shell", "command": ["sh", "-c", 'read -r line; printf "%s\\n" "$line" >> "$0"', str(path)]}
+    """A program that appends what it is told, in one write; nothing, where it has not been told all of it."""
+    return {"type": "shell", "command": ["sh", "-c", 'read -r line && printf "%s\\n" "$line" >> "$0"', str(path)]}
 
 
 @dataclass(frozen=True)

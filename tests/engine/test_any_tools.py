@@ -54,6 +54,8 @@ def made(context: RunContext, does: str) -> object:
 
 
 FUNCTIONS: tuple[Callable[..., Any], ...] = (later, at_once, made)
+QUICK, PATIENT = 0.2, 600.0
+"""Seconds of time-out of those that are to hang, and of all others: a busy machine lets none of these run into it."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def test_every_call_is_a_result_of_its_own(plans: list[Plan]) -> None:
 
 async def _run(plans: list[Plan], folder: Path) -> None:
     places = anyio.CapacityLimiter(len(plans))
-    source = Functions([_read(one) for one in FUNCTIONS], places)
+    source = Functions([_read(one, timeout) for one in FUNCTIONS for timeout in (QUICK, PATIENT)], places)
     results: dict[int, types.CallToolResult] = {}
     scopes = [anyio.CancelScope() for _ in plans]
 
@@ -98,7 +100,8 @@ async def _run(plans: list[Plan], folder: Path) -> None:
         context = RunContext("desk", plan.user, f"s{number}", f"t{number}", folder / plan.user)
         sent = {"context": {"user": plan.sends}} if plan.sends else {}
         with scopes[number]:
-            results[number] = await source.call_tool(plan.function, {"does": plan.does, **sent}, lambda: context)
+            name = _name(plan.function, QUICK if plan.does == "hang" else PATIENT)
+            results[number] = await source.call_tool(name, {"does": plan.does, **sent}, lambda: context)
 
     async with anyio.create_task_group() as group:
         for number in range(len(plans)):
@@ -120,6 +123,10 @@ async def _run(plans: list[Plan], folder: Path) -> None:
     await until(lambda: not places.borrowed_tokens)
 
 
-def _read(function: Callable[..., Any]) -> FunctionTool:
-    setattr(function, MARK, Declared(timeout=0.2))
+def _read(function: Callable[..., Any], timeout: float) -> FunctionTool:
+    setattr(function, MARK, Declared(name=_name(function.__name__, timeout), timeout=timeout))
     return _read_plain(f"m:{function.__name__}", function, "1")
+
+
+def _name(function: str, timeout: float) -> str:
+    return f"{function}_{timeout:.0f}"
