@@ -66,7 +66,8 @@ class BullpenApp(App[int]):
     started it may end it with `exit(return_code=…, message=…)` at any time.
     """
 
-    CSS_PATH = "app.tcss"
+    CSS_PATH = ["app.tcss", "screens/dashboard/dashboard.tcss"]
+    """With that of the first screen: Textual reads all of them again for each sheet that a screen brings."""
     SCREENS = {"help": HelpScreen}
     """Mounted once: it says the same each time, and opens in a fraction of the time after the first."""
     COMMANDS = App.COMMANDS | {lambda: VerbProvider, lambda: SessionProvider, lambda: _chat_provider()}

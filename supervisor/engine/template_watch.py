@@ -100,6 +100,7 @@ class TemplateWatch:
                 self.stir()
 
     async def _listen(self) -> None:
+        await self._moved.wait()  # before the first reading there is no folder, and a start has more urgent imports
         watchfiles = await import_late("watchfiles")
         while True:
             self._moved = anyio.Event()

@@ -11,7 +11,6 @@ Everything here is synchronous. Awaiting is done by the clients' own tasks, whic
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, TypeVar, overload
@@ -143,9 +142,7 @@ class Instance:
         """
         if self._is_handling:
             if isinstance(stimulus, Request):
-                raise AssertionError(
-                    f"{stimuli.describe(stimulus)} is asked of {self!r} in the middle of something else"
-                )
+                raise AssertionError(f"{stimulus!r} is asked of {self!r} in the middle of something else")
             self._next.append(stimulus)
             return None
         self._is_handling = True
@@ -169,8 +166,7 @@ class Instance:
         return answer
 
     def _handle(self, stimulus: Stimulus) -> object:
-        if stimuli.log.isEnabledFor(logging.DEBUG):
-            stimuli.log.debug("%s: %s", self.name, stimuli.describe(stimulus))
+        stimuli.log.debug("%s: %r", self.name, stimulus)
         answer = self._apply(stimulus)
         if stimulus.may_allow_a_step:
             self.scheduler.run()
@@ -277,5 +273,5 @@ class Instance:
             case stimuli.Tidy(now):
                 return self._deadlines.tidy(now)
             case _:
-                raise AssertionError(f"{self!r} takes no {stimuli.describe(stimulus)}")
+                raise AssertionError(f"{self!r} takes no {stimulus!r}")
         return None

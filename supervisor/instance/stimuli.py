@@ -30,7 +30,8 @@ AnswerT = TypeVar("AnswerT", covariant=True)
 
 
 class Stimulus:
-    """What `Instance.handle` takes."""
+    """What `Instance.handle` takes. No two are ever compared, so none has an `__eq__` of its own (a start makes them
+    all); `__repr__` is the same for all."""
 
     __slots__ = ()
 
@@ -40,6 +41,11 @@ class Stimulus:
     """True: it allows no step, but a session that could begin may have to wait, so places are counted again."""
     is_told: ClassVar[bool] = True
     """False: it comes so often that the instance's row is shown anew only for what has really changed."""
+
+    def __repr__(self) -> str:
+        """`ResultArrived desk-1`: its name, and the ids of what it is about."""
+        values = [getattr(self, field.name) for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return " ".join([type(self).__name__, *filter(None, map(_name, values))])
 
 
 class Fact(Stimulus):
@@ -57,7 +63,7 @@ class Request(Stimulus, Generic[AnswerT]):
 # What clients report
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClientStarting(Fact):
     """Its process is being started."""
 
@@ -66,7 +72,7 @@ class ClientStarting(Fact):
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClientConnected(Fact):
     """It can take a prompt, `seconds` after its place was reserved."""
 
@@ -74,7 +80,7 @@ class ClientConnected(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClientSpoke(Fact):
     """A part of its turn: text, tool calls, notes about the API."""
 
@@ -85,7 +91,7 @@ class ClientSpoke(Fact):
     event: ClientEvent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ResultArrived(Fact):
     """The turn that its prompt began has ended."""
 
@@ -93,14 +99,14 @@ class ResultArrived(Fact):
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClientRested(Fact):
     """It is idle after that turn, and can take the next prompt."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OwnTurnBegan(Fact):
     """The CLI has begun a turn by itself. What the client says from here on belongs to it."""
 
@@ -108,7 +114,7 @@ class OwnTurnBegan(Fact):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OwnResultArrived(Fact):
     """The turn that the CLI began by itself has ended; None when a prompt was merged into it."""
 
@@ -116,7 +122,7 @@ class OwnResultArrived(Fact):
     result: Result | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ServersChanged(Fact):
     """How its MCP servers are now."""
 
@@ -124,7 +130,7 @@ class ServersChanged(Fact):
     servers: tuple[Server, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClientSlept(Fact):
     """Its processes are stopped, and use that now."""
 
@@ -132,7 +138,7 @@ class ClientSlept(Fact):
     measure: Measure
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClientWoke(Fact):
     """It has given a sign of life, `seconds` after it was woken."""
 
@@ -140,7 +146,7 @@ class ClientWoke(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClientEnding(Fact):
     """It is on its way out, at that step of the ladder, which goes on whatever becomes of this."""
 
@@ -150,7 +156,7 @@ class ClientEnding(Fact):
     step: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClientGone(Fact):
     """Its process tree was verified to be empty, but for `left_over` processes."""
 
@@ -159,14 +165,14 @@ class ClientGone(Fact):
     left_over: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class QuestionPut(Fact):
     """Its turn waits for an answer."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class QuestionOver(Fact):
     """One question of its turn was answered, has expired or was lost."""
 
@@ -175,7 +181,7 @@ class QuestionOver(Fact):
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HoldOver(Fact):
     """The operator was asked whether a turn may run beyond a budget; `refused` says why not, in words."""
 
@@ -184,7 +190,7 @@ class HoldOver(Fact):
     refused: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class QuestionCameBack(Fact):
     """A question whose client was freed has ended. `call` is what was asked for (`tool_calls.call_of`)."""
 
@@ -197,7 +203,7 @@ class QuestionCameBack(Fact):
 # What the journal has done
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PromptRecorded(Fact):
     """The turn is durable, or was refused with that error."""
 
@@ -206,7 +212,7 @@ class PromptRecorded(Fact):
     error: JournalFailed | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StartLost(Fact):
     """No disk can hold the record that the turn begins: its prompt must not be written."""
 
@@ -215,7 +221,7 @@ class StartLost(Fact):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OutcomeReplaced(Fact):
     """No disk can hold the turn's outcome: this one is recorded instead."""
 
@@ -226,7 +232,7 @@ class OutcomeReplaced(Fact):
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OutcomeRecorded(Fact):
     """The turn's outcome is durable, so its caller may be told."""
 
@@ -239,7 +245,7 @@ class OutcomeRecorded(Fact):
 # What time and the host bring
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TimePassed(Fact):
     """Something may be due. `now` in steady seconds."""
 
@@ -248,19 +254,19 @@ class TimePassed(Fact):
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MemoryMeasured(Fact):
     """Every client's processes were measured. `HostChanged` follows when the host's memory is known as well."""
 
     may_allow_a_step: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HostChanged(Fact):
     """What all instances share has changed: a limit, the room for clients, or whether the journal can be written."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PlaceClaimed(Fact):
     """Another instance is to have the place of this idle client, or, where it may sleep, only its memory."""
 
@@ -271,7 +277,7 @@ class PlaceClaimed(Fact):
 # What is asked of it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SubmitPrompt(Request[Turn]):
     """Queues a prompt in its session, which is opened where there is none. It may begin from `PromptRecorded` on."""
 
@@ -288,7 +294,7 @@ class SubmitPrompt(Request[Turn]):
     """Why the operator is asked before it runs, in words; mostly empty."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class QueueTurn(Request[None]):
     """Queues a turn that an earlier run has left, or that sends an interrupted prompt again."""
 
@@ -296,7 +302,7 @@ class QueueTurn(Request[None]):
     turn: Turn
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StopTurn(Request[bool]):
     """Interrupts a turn that has begun, or takes one that waits out of its queue. False when it does neither."""
 
@@ -305,7 +311,7 @@ class StopTurn(Request[bool]):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WarmSession(Request[bool]):
     """Resumes a hibernated session, or wakes its client, ahead of its next prompt, when there is room and no turn
     waits."""
@@ -315,7 +321,7 @@ class WarmSession(Request[bool]):
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CompactSession(Request[Turn]):
     """Queues the command that shortens the conversation."""
 
@@ -325,21 +331,21 @@ class CompactSession(Request[Turn]):
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CloseSession(Request[None]):
     """Takes a session without turns off the books, once its client has gone."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ForgetSession(Request[None]):
     """Ends everything in the session, takes it off the books, and keeps nothing of it on disk."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EndClient(Request[None]):
     """Ends one client; what runs on it becomes interrupted."""
 
@@ -347,38 +353,38 @@ class EndClient(Request[None]):
     reason: EndReason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pause(Request[None]):
     """New prompts queue; what runs goes on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Resume(Request[None]):
     """Takes back pause, drain and stop."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Drain(Request[None]):
     """Closes the intake; what still runs after `deadline` seconds is interrupted. Asked again: at once."""
 
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Kill(Request[None]):
     """Cancels what waits, ends what runs and every process."""
 
     reason: EndReason = EndReason.KILLED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Scale(Request[None]):
     """Changes how many turns may run in parallel."""
 
     max_sessions: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Adjust(Request[None]):
     """Changes one limit until the next restart. `most`: clients that this host holds."""
 
@@ -387,7 +393,7 @@ class Adjust(Request[None]):
     most: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ApplyTemplate(Request[None]):
     """The same template with other limits; what is compiled into clients does not differ. `HostChanged` follows."""
 
@@ -396,7 +402,7 @@ class ApplyTemplate(Request[None]):
     template: Template
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ReplaceTemplate(Request[None]):
     """The template has changed: from the next idle boundary on clients have what `connector` starts them with.
     `missing`: what they go without, in words. `changed`: keys of the template, for the event that tells it."""
@@ -407,17 +413,17 @@ class ReplaceTemplate(Request[None]):
     changed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RemoveTemplate(Request[None]):
     """The template was removed: what was accepted runs to its end, and nothing more is taken in."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RestoreTemplate(Request[None]):
     """It is back: the instance is what it was before."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BlameTemplate(Request[None]):
     """What is wrong with the file as it was saved last; empty when nothing is. The version before goes on."""
 
@@ -426,14 +432,14 @@ class BlameTemplate(Request[None]):
     mistake: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClearQueue(Request[int]):
     """Cancels what waits in one session or in all (None). Answers how many."""
 
     session: Session | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Tidy(Request[bool]):
     """Ends a client that was idle too long, and forgets sessions that are not used. `now` in steady seconds.
 
@@ -445,12 +451,6 @@ class Tidy(Request[bool]):
 
 Handle = Callable[[Fact], None]
 """`Instance.handle`, as far as the parts of an instance may call it."""
-
-
-def describe(stimulus: Stimulus) -> str:
-    """`ResultArrived desk-1`: its name, and the ids of what it is about."""
-    values = [getattr(stimulus, field.name) for field in dataclasses.fields(stimulus)]  # type: ignore[arg-type]
-    return " ".join([type(stimulus).__name__, *filter(None, map(_name, values))])
 
 
 def _name(value: object) -> str:

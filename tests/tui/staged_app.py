@@ -27,7 +27,7 @@ from tui.terminal.driver import SafeDriver
 class StagedApp(BullpenApp):
     """Reports calls of the engine, the screen in front, what has the focus, and what stands in its text fields."""
 
-    CSS_PATH = Path(inspect.getfile(BullpenApp)).with_name("app.tcss")
+    CSS_PATH = [Path(inspect.getfile(BullpenApp)).parent / sheet for sheet in BullpenApp.CSS_PATH]
 
     def __init__(self, stage_engine: StageEngine, report: Path, seconds: float = 0.0) -> None:
         engine = FarEngine(stage_engine, line=Line(1, seconds * 0.8, seconds * 1.2)) if seconds else stage_engine
