@@ -51,8 +51,9 @@ lint-types: $(VENV)/installed-test
 lint-imports: $(VENV)/installed-test
 	$(BIN)/lint-imports
 
-soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool, run the screen over a far engine, and what `make test` leaves out
+soak: $(VENV)/installed-test ## Look for an order of events that breaks a law of the pool, try new examples of everything, run the screen over a far engine, and what `make test` leaves out
 	$(BIN)/python -m pytest tests/engine/model --hypothesis-profile=soak -q
+	$(BIN)/python -m pytest -m "hypothesis and not real" --hypothesis-profile=explore -q --numprocesses=$(WORKERS) --dist=worksteal
 	$(BIN)/python -m pytest tests/tui --engine=far -q --numprocesses=$(WORKERS) --dist=worksteal
 	$(BIN)/python -m pytest -m exhaustive -q --numprocesses=$(WORKERS) --dist=worksteal
 
