@@ -48,6 +48,15 @@ def test_what_is_mutated_and_the_tests_for_it_are_where_the_list_says() -> None:
     assert len(modules) == len(set(modules))
 
 
+def test_unit_tests_are_run_before_those_with_an_engine_and_none_is_left_out() -> None:
+    main = pytest.importorskip("tests.mutants.__main__", reason="`make mutants` installs what it needs")
+    unit, engine = "tests/unit/a.py", "tests/engine/b.py"
+    assert main.in_stages((engine, unit)) == [(unit,), (engine,)]
+    assert main.in_stages((engine,)) == [(engine,)]
+    for target in TARGETS:
+        assert sorted(sum(main.in_stages(target.tests), ())) == sorted(target.tests)
+
+
 def test_each_mutant_is_one_change_of_what_runs(tmp_path: Path) -> None:
     mutations = pytest.importorskip("tests.mutants.mutations", reason="`make mutants` installs what it needs")
     (tmp_path / "module.py").write_text(MODULE)
