@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from supervisor.api.types import Prompt
@@ -71,6 +71,7 @@ async def work(supervisor: Supervisor, world: FakeWorld, left: list[tuple[int, s
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(1, 500), ENDS), min_size=1, max_size=5), st.booleans())
+@example([(300, "die"), (400, "nothing")], True)  # only the next process knows whether the first has saved
 def test_the_sum_booked_is_the_sum_spent_in_every_order_of_ends(steps: list[tuple[int, str]], tells: bool) -> None:
     unknown = {"die", "crash"}  # the process had to be killed: whether it saved before is not known to the engine
     if not tells:

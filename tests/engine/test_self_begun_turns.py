@@ -209,6 +209,8 @@ async def test_one_follows_another_and_each_is_a_turn(start: Start, world: FakeW
         scene.agent._has_begun = False
         await until(lambda: len(scene.outcomes) == 3)
         assert [one.text for _, one in scene.outcomes[1:]] == ["one", "two"]  # type: ignore[attr-defined]
+        snapshot = await scene.supervisor.snapshot()
+        assert (snapshot.clients[0].turns, snapshot.sessions[0].turns) == (3, 3)
 
 
 async def test_waking_for_nothing_is_no_turn(start: Start, world: FakeWorld) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from supervisor.api.entries import Noticed
 from supervisor.api.errors import UnknownTarget
 from supervisor.api.types import Prompt, SessionKey, SessionState
 from supervisor.testing import FakeWorld, hold
@@ -34,6 +35,8 @@ async def test_the_next_turn_of_a_warmed_session_is_hot(
         assert pool.cold == before, "no start was waited for"
         uuid = supervisor.view.session_row(ANA).session_uuid  # type: ignore[union-attr]
         assert world.transcripts[uuid] == ["hello", "again"]
+        notices = [one.text for one in (await supervisor.conversation(ANA)).entries if isinstance(one, Noticed)]
+        assert notices == ["Resumed: the conversation was loaded into a new process"]
         with pytest.raises(UnknownTarget):
             await supervisor.warm(SessionKey("desk", "nobody", "x"))
     assert world.violations == []

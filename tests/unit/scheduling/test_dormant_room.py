@@ -146,6 +146,9 @@ def test_for_a_place_one_is_ended_and_for_memory_one_is_put_to_sleep_while_enoug
     assert room.find_victim() == Victim(idle)
     sleepers = [asleep(rich, awake=11) for _ in range(2)]
     assert room.find_victim() == Victim(idle, may_sleep=True)
+    idle.move(SlotState.DORMANT)
+    idle.is_falling_asleep = True
+    assert room.find_victim() is None, "its memory is on the way"
     room.max_agents, room.memory_budget = 3, 1_000
     assert room.find_victim() == Victim(sleepers[0])
 
