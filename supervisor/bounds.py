@@ -31,6 +31,7 @@ _FIRST_TIME = 946_684_800.0
 """1 January 2000, in Unix seconds. Earlier, and from 2100 on, is no time that the API means."""
 _LAST_TIME = 4_102_444_800.0
 _STATUS = range(100, 600)
+_TEXTS = frozenset({str})
 
 
 def is_too_deep(value: object) -> bool:
@@ -49,11 +50,15 @@ def _inside(value: Mapping[Any, Any] | Sequence[Any]) -> Iterable[Any]:
 
 def count(value: object) -> int:
     """A whole number from 0 to `MOST`."""
+    if type(value) is int and 0 <= value <= MOST:
+        return value  # as nearly always
     return int(_within(value, MOST))
 
 
 def dollars(value: object) -> float:
     """Finite, from 0 to `MOST_DOLLARS`."""
+    if type(value) is float and 0.0 <= value <= MOST_DOLLARS:
+        return value  # as nearly always
     return float(_within(value, MOST_DOLLARS))
 
 
@@ -102,7 +107,7 @@ def as_json(value: object) -> str:
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Empty for anything else; keys that are no text are left out."""
-    if type(value) is dict and all(type(key) is str for key in value):
+    if type(value) is dict and _TEXTS.issuperset(map(type, value)):
         return value  # as JSON always has it
     if not isinstance(value, Mapping):
         return {}

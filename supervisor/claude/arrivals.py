@@ -26,8 +26,9 @@ class Arrivals:
 
     async def put(self, message: dict[str, Any]) -> None:
         """Returns when there is room for the next one: at once, unless the reader is behind."""
+        if not self._messages:
+            self._arrived.set()
         self._messages.append(message)
-        self._arrived.set()
         if len(self._messages) >= MOST:
             self._taken.clear()
             await self._taken.wait()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from claude_agent_sdk import (
     AssistantMessage,
@@ -25,6 +25,7 @@ from claude_agent_sdk import (
     ToolUseBlock,
     UserMessage,
 )
+from claude_agent_sdk._internal.message_parser import parse_message
 
 from supervisor import bounds
 from supervisor.api.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
@@ -67,26 +68,52 @@ class Translator:
         self._context = 0
         """Tokens that the last reply was made from, and its own."""
 
-    def read(self, message: Message) -> list[told.ClientEvent]:
-        """What it tells. Raises `ClientDied` when it cannot be read at all: it may have been the Result that a turn
-        waits for, and that turn must not wait for ever."""
+    def read(self, lines: Iterable[dict[str, Any]]) -> Iterator[told.ClientEvent]:
+        """What messages tell that came at once, as the CLI wrote them. Fragments of text that follow one another are
+        put together: what came at once is shown at once, and cleaned at once.
+
+        Raises at one that cannot be read, when what was before it is told: it may have been the Result that a turn
+        waits for, and that turn must not wait for ever.
+        """
+        fragments: list[str] = []
+        for line in lines:
+            # Most messages are of a reply that streams: of each of them the SDK would make an object.
+            is_streamed = line.get("type") == "stream_event"
+            if is_streamed and line.get("parent_tool_use_id") is not None:
+                continue  # a sub-agent's words are not the reply
+            event = bounds.mapping(line.get("event")) if is_streamed else {}
+            if (text := _text_of(event)) is not None:
+                fragments.append(text)
+                continue
+            if fragments:
+                yield from self._share_out(self._say("".join(fragments)))
+                fragments.clear()
+            if is_streamed:
+                yield from self._share_out(self._note_streamed(event))
+            elif (message := parse_message(line)) is not None:
+                yield from self._read_one(message)
+        if fragments:
+            yield from self._share_out(self._say("".join(fragments)))
+
+    def _read_one(self, message: Message) -> list[told.ClientEvent]:
         try:
-            # Most messages are fragments, and take the shorter way.
-            events = self._fragment(message) if type(message) is StreamEvent else self.translate(message)
-            return [one for event in events for one in self._ration.share_out(event)]
+            return self._share_out(self.translate(message))
         except Exception as error:
             raise ClientDied(f"a message of the client could not be read: {type(error).__name__}") from error
+
+    def _share_out(self, events: Iterable[told.ClientEvent]) -> list[told.ClientEvent]:
+        return [one for event in events for one in self._ration.share_out(event)]
 
     def translate(self, message: Message) -> Iterator[told.ClientEvent]:
         match message:
             case StreamEvent():
-                yield from self._fragment(message)
+                yield from self._streamed(message)
             case AssistantMessage():
                 yield from self._assistant(message)
             case UserMessage():
                 yield from _tool_results(message)
             case ResultMessage():
-                result = dataclasses.replace(_result(message), context_tokens=self._context)
+                result = _result(message, self._context)
                 if result.structured:
                     yield told.TextBlock(result.structured)
                 yield result
@@ -100,19 +127,24 @@ class Translator:
             case _:
                 return
 
-    def _fragment(self, message: StreamEvent) -> Sequence[told.ClientEvent]:
+    def _streamed(self, message: StreamEvent) -> Sequence[told.ClientEvent]:
         if message.parent_tool_use_id is not None:
-            return ()  # a sub-agent's words are not the reply
+            return ()
         event = bounds.mapping(message.event)
-        kind = event.get("type")
-        if kind == "content_block_delta":
-            delta = bounds.mapping(event.get("delta"))
-            if delta.get("type") == "text_delta" and (text := self._cleaner.feed(bounds.text(delta.get("text")))):
-                self._is_streaming = True
-                return (told.TextDelta(text),)
-        elif kind in _BLOCK_ENDS:
-            self._cleaner = StreamCleaner()
-            return self._void()
+        return self._note_streamed(event) if (text := _text_of(event)) is None else self._say(text)
+
+    def _note_streamed(self, event: Mapping[str, Any]) -> Sequence[told.ClientEvent]:
+        """What a stream tells besides its fragments."""
+        if event.get("type") not in _BLOCK_ENDS:
+            return ()
+        self._cleaner = StreamCleaner()
+        return self._void()
+
+    def _say(self, text: str) -> Sequence[told.ClientEvent]:
+        """The next piece of the open block."""
+        if text := self._cleaner.feed(text):
+            self._is_streaming = True
+            return (told.TextDelta(text),)
         return ()
 
     def _void(self) -> Sequence[told.ClientEvent]:
@@ -144,6 +176,14 @@ class Translator:
                     pass
 
 
+def _text_of(event: Mapping[str, Any]) -> str | None:
+    """What it adds to the reply that streams; None when it is no fragment of text."""
+    if event.get("type") != "content_block_delta":
+        return None
+    delta = bounds.mapping(event.get("delta"))
+    return bounds.text(delta.get("text")) if delta.get("type") == "text_delta" else None
+
+
 def _call(block: ToolUseBlock, within: str = "") -> told.CallMade:
     """A call that is too deep to be written down is like no other."""
     whole = (
@@ -153,27 +193,6 @@ def _call(block: ToolUseBlock, within: str = "") -> told.CallMade:
     )
     name = clean(bounds.text(block.name, told.MOST_NAME))
     return told.CallMade(name, hashlib.sha256(f"{name}\0{whole}".encode("utf-8", "replace")).hexdigest(), within)
-
-
-def join_fragments(events: Iterable[told.ClientEvent]) -> Iterator[told.ClientEvent]:
-    """The same with fragments that follow one another put together: what came at once is shown at once. When `events`
-    raises, those before are still told."""
-    fragments: list[str] = []
-    try:
-        for event in events:
-            if type(event) is told.TextDelta:
-                fragments.append(event.text)
-                continue
-            if fragments:
-                yield told.TextDelta("".join(fragments))
-                fragments.clear()
-            yield event
-    except ClientDied:
-        if fragments:
-            yield told.TextDelta("".join(fragments))
-        raise
-    if fragments:
-        yield told.TextDelta("".join(fragments))
 
 
 def _tool_results(message: UserMessage) -> Iterator[told.ClientEvent]:
@@ -202,7 +221,7 @@ def _window(usage: object) -> int:
     return max((bounds.count(bounds.mapping(one).get("contextWindow")) for one in models), default=0)
 
 
-def _result(message: ResultMessage) -> told.Result:
+def _result(message: ResultMessage, context_tokens: int) -> told.Result:
     reason = bounds.text(message.terminal_reason, told.MOST_NAME)
     words = clean(bounds.text(message.result))
     uuids = message.user_message_uuids
@@ -230,6 +249,7 @@ def _result(message: ResultMessage) -> told.Result:
             cost_usd=message.total_cost_usd or 0.0,
         ),
         is_own=message.origin is None,
+        context_tokens=context_tokens,
         context_window=_window(message.model_usage),
         structured=clean(bounds.as_json(message.structured_output)),
     )

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -224,31 +224,17 @@ class SdkConnection:
 
     async def events(self) -> AsyncIterator[ClientEvent]:
         assert self._arrivals is not None, "connected"
-        from supervisor.claude.messages import join_fragments, translate_death
+        assert self._translator is not None, "connected"
+        from supervisor.claude.messages import translate_death
 
         try:
             while messages := await self._arrivals.take():
-                for event in join_fragments(self._read(messages)):
+                for event in self._translator.read(messages):
                     yield event
         except ClientDied:
             raise
         except Exception as error:
             raise translate_death(error, str(self._last_words)) from error
-
-    def _read(self, messages: Iterable[dict[str, Any]]) -> Iterator[ClientEvent]:
-        """Raises `ClientDied` at one that cannot be read."""
-        assert self._translator is not None, "connected"
-        from claude_agent_sdk._internal.message_parser import parse_message
-
-        from supervisor.claude.messages import translate_death
-
-        for given in messages:
-            try:
-                message = parse_message(given)
-            except Exception as error:
-                raise translate_death(error, str(self._last_words)) from error
-            if message is not None:
-                yield from self._translator.read(message)
 
     async def send(self, text: str, uuid: str) -> None:
         await self._write(_line_of(text, uuid, is_verbatim=True))

@@ -6,8 +6,8 @@ is no UTF-8: a process that goes on writing would stand still as soon as the pip
 
 And one whose output has ended counts as dead soon after, whether it ends or not.
 
-Only what the SDK answers or waits for itself goes through its queue: requests and their answers. All other messages go
-to `arrivals`.
+Only what the SDK answers or waits for itself goes through its queue: requests and their answers. All other messages
+that tell something go to `arrivals`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from supervisor.claude.arrivals import Arrivals
 
 CONTROL = ("control_response", "control_request", "control_cancel_request")
 """Types of messages that the SDK takes for itself."""
+UNHEARD = "command_lifecycle"
+"""The type of messages that tell the SDK and the connection nothing. Three come with every turn, each by itself: the
+connection would be woken for them."""
 DRAIN = 0.5
 """Seconds that the rest of a dead process's output is read and thrown away: a child of it may hold the pipe open."""
 ENDS_WITHIN = 5.0
@@ -84,6 +87,8 @@ class QuietTransport(SubprocessCLITransport):
                 kind = message.get("type")
                 if kind in CONTROL:
                     yield message
+                    continue
+                if kind == UNHEARD:
                     continue
                 if kind == "result" and not self.is_connected:
                     yield message

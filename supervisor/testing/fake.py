@@ -293,15 +293,12 @@ class FakeConnection:
     def write(self, line: object) -> None:
         """Writes one message as the CLI does, of any shape: it is parsed by the SDK and translated as that of a real
         process is, and one that cannot be read ends this client. The running turn's id is `prompt_uuid`."""
-        from claude_agent_sdk._internal.message_parser import parse_message
-
         from supervisor.claude.messages import Translator, translate_death
 
         try:
-            message = parse_message(line)  # type: ignore[arg-type]
             if self._translator is None:
                 self._translator = Translator(self.launch.workspace)
-            for event in self._translator.read(message) if message is not None else ():
+            for event in self._translator.read([line]):  # type: ignore[list-item]
                 if isinstance(event, Result) and self._uuid in (event.prompt_uuids or (self._uuid,)):
                     self._uuid = ""
                 self.tell(event)

@@ -88,7 +88,7 @@ async def divide(*messages: Message, is_connected: bool = True) -> tuple[list[Me
 async def test_the_sdk_is_given_what_it_answers_and_waits_for_and_the_connection_the_rest() -> None:
     control = [{"type": kind} for kind in ("control_response", "control_request", "control_cancel_request")]
     rest: list[Message] = [{"type": kind} for kind in ("stream_event", "assistant", "result", "system", "new")]
-    assert await divide(*control, *rest) == (control, rest)
+    assert await divide(*control, {"type": "command_lifecycle"}, *rest) == (control, rest)
 
 
 async def test_an_error_that_is_told_while_it_connects_is_for_the_sdk_too() -> None:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import time
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from supervisor.api.codec import pack_outcome
-from supervisor.api.errors import ClientDied
 from supervisor.api.types import Done
-from supervisor.claude.messages import Translator, join_fragments, translate_connect_error
+from supervisor.claude.messages import Translator, translate_connect_error
 from supervisor.process.reports import (
     MOST_NAME,
     CallMade,
-    ClientEvent,
     Compacted,
     Limited,
-    Rested,
     Result,
     Retrying,
     TextBlock,
     TextDelta,
     ToolStarted,
+    Voided,
     Woke,
 )
 from tests.unit.test_bounds import leaves
@@ -115,8 +112,9 @@ def test_every_line_that_the_sdk_can_parse_is_read(line: dict[str, Any]) -> None
         message = parse_message(line)
     except Exception:
         return  # it ends the client: `translate_death`
+    told = list(Translator(Path("/w")).read([line]))
     if message is not None:
-        list(Translator(Path("/w")).translate(message))
+        assert told == list(Translator(Path("/w")).translate(message)), "read as the SDK's object of it is"
 
 
 def result(**fields: Any) -> ResultMessage:
@@ -199,27 +197,50 @@ def test_a_retry_after_any_delay_can_be_written(delay: object) -> None:
     assert f"{event.delay:.0f}".isdigit()
 
 
+def fragment(text: str, within: str | None = None) -> dict[str, Any]:
+    """A line of the CLI's, as one of a reply that streams."""
+    event = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+    return {"type": "stream_event", "event": event, "parent_tool_use_id": within, "uuid": "u", "session_id": "s"}
+
+
+def state(of: str) -> dict[str, Any]:
+    return {"type": "system", "subtype": "session_state_changed", "state": of}
+
+
+def assistant(text: str) -> dict[str, Any]:
+    return {"type": "assistant", "message": {"model": "m", "content": [{"type": "text", "text": text}]}}
+
+
 def test_fragments_that_came_at_once_are_told_at_once_and_nothing_changes_places() -> None:
-    told = [TextDelta("a"), TextDelta("b"), Woke(), TextDelta("c"), TextBlock("abc"), Rested(), TextDelta("d")]
-    assert list(join_fragments(told)) == [
+    begins, ends = ({**fragment(""), "event": {"type": f"content_block_{when}"}} for when in ("start", "stop"))
+    lines = [begins, fragment("a"), fragment("b"), state("running"), fragment("c"), assistant("abc"), ends]
+    lines += [begins, fragment("d"), ends]
+    assert list(Translator(Path("/w")).read(lines)) == [
         TextDelta("ab"),
         Woke(),
         TextDelta("c"),
         TextBlock("abc"),
-        Rested(),
         TextDelta("d"),
+        Voided(),
     ]
 
 
-def test_what_was_said_before_a_message_that_cannot_be_read_is_told() -> None:
-    def come() -> Iterator[ClientEvent]:
-        yield TextDelta("a")
-        yield TextDelta("b")
-        raise ClientDied("unreadable")
+def test_fragments_are_cleaned_as_one_wherever_they_are_cut() -> None:
+    """An escape sequence that goes over from one to the next, and from what came before to what comes later."""
+    translator = Translator(Path("/w"))
+    first = list(translator.read([fragment("a\x1b"), fragment("[31mb\x1b[")]))
+    assert [*first, *translator.read([fragment("0m"), fragment("c")])] == [TextDelta("ab"), TextDelta("c")]
 
-    events = join_fragments(come())
+
+def test_fragments_of_a_sub_agent_are_not_the_reply() -> None:
+    assert list(Translator(Path("/w")).read([fragment("a"), fragment("b", "tool"), fragment("c")])) == [TextDelta("ac")]
+
+
+@pytest.mark.parametrize("unreadable", [{}, {"type": "assistant"}, {"type": "user"}, {"type": "result"}])
+def test_what_was_said_before_a_message_that_cannot_be_read_is_told(unreadable: dict[str, Any]) -> None:
+    events = Translator(Path("/w")).read([fragment("a"), fragment("b"), unreadable, fragment("c")])
     assert next(events) == TextDelta("ab")
-    with pytest.raises(ClientDied, match="unreadable"):
+    with pytest.raises(Exception, match="issing"):
         next(events)
 
 
