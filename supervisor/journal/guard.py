@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -77,10 +77,8 @@ def transact(
     connection: sqlite3.Connection,
     steps: Sequence[tuple[str, Sequence[Parameters]]],
     guard: Guard,
-    on_durable: Callable[[], object],
 ) -> None:
-    """All of it or nothing; without steps, tries whether anything could be written. `on_durable` is called right after
-    the commit and its count. Blocking.
+    """All of it or nothing; without steps, tries whether anything could be written. Blocking.
 
     Raises `sqlite3.Error`, or `StateLost` when it would go into files that are not in their place any more.
     """
@@ -103,4 +101,3 @@ def transact(
     if steps:
         # First counted, then told: what was acknowledged is missed when an older copy takes this file's place.
         guard.note_commit()
-    on_durable()

@@ -116,37 +116,38 @@ class Writer:
 
     async def _attempt(self) -> None:
         count = len(self._notes)
-        durable = _Once(partial(self._settle, count))
+        mistakes: list[Exception] = []
+
+        def settle() -> None:
+            try:
+                self._settle(count)
+            except Exception as error:
+                mistakes.append(error)
+
         try:
-            await self._write(self._notes[:count], durable)
+            await self._write(self._notes[:count], settle)
         except Exception as error:
             if (fault := faults.find_fault(error)) is None:
                 await self._write_singly(count)
             else:
                 self._fail(count, fault)
-        else:
-            durable.call()
-            if durable.mistake is not None:
-                raise durable.mistake
-        finally:
-            durable.is_done = True
+        if mistakes:
+            raise mistakes[0]
 
-    async def _write(self, notes: Sequence[Note], durable: _Once) -> None:
+    async def _write(self, notes: Sequence[Note], on_durable: Callable[[], object]) -> None:
         """All or nothing. After a failure, and while there is nothing to write, only tries whether it could. Has
-        `durable` called as soon as the loop hears of the commit, at the latest by the caller of this."""
+        `on_durable` called, which never raises, as soon as the loop hears of the commit."""
         steps = list(batches(notes))
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
         if not steps and not self.failing and not self._is_probing:
+            on_durable()
             return
         self._is_probing = False
-        # One trip to the database's thread for all of it, and aiosqlite has no public way to make one: with a trip for
-        # each statement it takes three times as long, and every prompt waits for two transactions. Its answer comes
-        # two turns of the loop after the commit; what waits for the commit is told by a call of our own, in one.
-        loop = asyncio.get_running_loop()
-        hear = partial(loop.call_soon_threadsafe, durable.call, context=_loop_context())
-        await self._connection._execute(transact, self._connection._conn, steps, self._guard, hear)  # type: ignore[no-untyped-call]
+        await call_in_thread(
+            self._connection, partial(transact, self._connection._conn, steps, self._guard), then=on_durable
+        )
 
     async def _write_singly(self, count: int) -> None:
         """One of them cannot be written and never will be. The others are saved from it, each in a transaction of its
@@ -169,7 +170,7 @@ class Writer:
     async def _write_first(self) -> Exception | None:
         """Writes the first note, or what stands in for it. Returns why neither could be written."""
         try:
-            await self._write(self._notes[:1], _Once(lambda: None))
+            await self._write(self._notes[:1], lambda: None)
         except Exception as error:
             note = self._notes[0]
             if note.stand_in is None or not faults.is_about_a_value(error):
@@ -220,26 +221,6 @@ class Writer:
         _call_all(calls)
 
 
-class _Once:
-    """A call that is made once, whoever comes first. It never raises: the loop would have nobody to tell."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        self.is_done = False
-        """Made, or not wanted any more."""
-        self.mistake: Exception | None = None
-        """What the call raised."""
-        self._call = call
-
-    def call(self) -> None:
-        if self.is_done:
-            return
-        self.is_done = True
-        try:
-            self._call()
-        except Exception as error:
-            self.mistake = error
-
-
 def _call_all(calls: Sequence[Callable[[], object]]) -> None:
     """Makes every call, and then raises the first mistake any of them made."""
     mistake: Exception | None = None
@@ -256,6 +237,38 @@ def tell_mistake(error: Exception) -> str:
     """One line about a value that cannot be stored."""
     words = " ".join(str(error).split())[:200]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+async def call_in_thread(
+    connection: aiosqlite.Connection, work: Callable[[], object], *, then: Callable[[], object]
+) -> None:
+    """Has the database's thread do `work`, and the loop call `then` as soon as it hears that it is done; not when this
+    was cancelled meanwhile. Raises what `work` raises."""
+    loop, context = asyncio.get_running_loop(), _loop_context()
+    heard: asyncio.Future[None] = loop.create_future()
+
+    def hear(error: BaseException | None) -> None:
+        if heard.done():
+            return
+        if error is not None:
+            heard.set_exception(error)
+        else:
+            then()
+            heard.set_result(None)
+
+    def do() -> None:
+        error: BaseException | None = None
+        try:
+            work()
+        except BaseException as raised:
+            error = raised
+        loop.call_soon_threadsafe(hear, error, context=context)
+
+    # aiosqlite has no public way to make one trip to its thread, and one back, for a whole transaction: with a trip for
+    # each statement it takes three times as long, and every prompt waits for two transactions. An answer of its own
+    # would come a turn of the loop later.
+    connection._tx.put_nowait((None, do))
+    await heard
 
 
 def _loop_context() -> Context:

@@ -17,7 +17,7 @@ import aiosqlite
 import anyio
 import anyio.lowlevel
 
-from supervisor.journal.writer import transact
+from supervisor.journal import writer
 
 T = TypeVar("T")
 
@@ -37,6 +37,7 @@ class Disk:
     def instead_of_threads(self) -> Iterator[None]:
         with (
             mock.patch.object(aiosqlite, "connect", self._connect),
+            mock.patch.object(writer, "call_in_thread", self._call_at_once),
             mock.patch.object(anyio.to_thread, "run_sync", _run_at_once),
         ):
             yield
@@ -52,20 +53,23 @@ class Disk:
         for connection in self._connections:
             connection.stop()
 
-    async def reached(self, call: Callable[..., object]) -> None:
-        """Returns when that may be done."""
+    async def _call_at_once(
+        self, connection: _Connection, work: Callable[[], object], *, then: Callable[[], object]
+    ) -> None:
+        """A transaction, when it may be made."""
         await anyio.lowlevel.checkpoint()
-        if call is not transact:
-            return
         if self.gate is not None:
             await self.gate.wait()
         if self.is_full:
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise error
+        connection.check()
+        work()
+        then()
 
     def _connect(self, path: Path, **settings: Any) -> _Connection:
-        made = _Connection(self, lambda: sqlite3.connect(path, **settings))
+        made = _Connection(lambda: sqlite3.connect(path, **settings))
         self._connections.append(made)
         return made
 
@@ -73,9 +77,8 @@ class Disk:
 class _Connection(aiosqlite.Connection):
     """Does at once what it would have its thread do."""
 
-    def __init__(self, disk: Disk, connector: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connector, iter_chunk_size=64)
-        self._disk = disk
 
     def __await__(self) -> Generator[Any, None, aiosqlite.Connection]:
         return self._open().__await__()
@@ -85,12 +88,16 @@ class _Connection(aiosqlite.Connection):
         return self
 
     async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        await self._disk.reached(fn)
+        await anyio.lowlevel.checkpoint()
+        self.check()
+        return fn(*args, **kwargs)
+
+    def check(self) -> None:
+        """Raises when it was cut off."""
         if self._connection is None:
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorcode = sqlite3.SQLITE_IOERR
             raise error
-        return fn(*args, **kwargs)
 
     async def close(self) -> None:
         await anyio.lowlevel.checkpoint()
