@@ -76,7 +76,7 @@ Read = Callable[[Any], Any]
 
 def pack(value: Any) -> str:
     """Any value of the contract as JSON."""
-    return storable(json.dumps(value, ensure_ascii=False, default=_plain))
+    return storable(_ENCODER.encode(value))
 
 
 def unpack(kind: Any, packed: str) -> Any:
@@ -172,6 +172,10 @@ def _plain(thing: Any) -> Any:
     if isinstance(thing, Mapping):
         return dict(thing)
     raise TypeError(f"{type(thing).__name__} is no value of the contract")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=_plain)
+"""Made once: `json.dumps` makes one for each value."""
 
 
 def _fields_of(thing: Any) -> dict[str, Any]:

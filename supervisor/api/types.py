@@ -260,7 +260,9 @@ class Usage:
 
     def __post_init__(self) -> None:
         for name in ("input_tokens", "output_tokens", "cache_tokens"):
-            object.__setattr__(self, name, bounds.count(getattr(self, name)))
+            given = getattr(self, name)
+            if (kept := bounds.count(given)) is not given:
+                object.__setattr__(self, name, kept)
         object.__setattr__(self, "cost_usd", bounds.dollars(self.cost_usd))
 
     @property

@@ -49,6 +49,8 @@ class Purse:
 
     def check(self, key: SessionKey, prompt: Prompt, provider: str) -> str:
         """Raises `OverBudget`. What is to be asked before it runs, in words; empty when it may."""
+        if self._has_none(key.instance):
+            return ""
         reached = self.find_reached(places_of(key, prompt.user, provider))
         if reached is None:
             return ""
@@ -65,6 +67,8 @@ class Purse:
 
     def look(self, places: tuple[Place, ...]) -> Iterator[past.BudgetNeared]:
         """What has come near since it was looked at last, or is reached: once for each and day."""
+        if self._has_none(*(name for scope, name in places if scope is Scope.INSTANCE)):
+            return
         if (until := next_midnight(self._host.clock.wall())) != self._told_until:
             self._told_until = until
             self._told.clear()
@@ -78,6 +82,12 @@ class Purse:
                     facts = {"instance": place[1]} if place[0] is Scope.INSTANCE else {}
                     facts |= {"user": place[1]} if place[0] is Scope.USER else {}
                     yield past.BudgetNeared(at=self._host.clock.wall(), budget=budget, **facts)
+
+    def _has_none(self, *instances: str) -> bool:
+        """No ceiling is written that a turn of those could reach. Each turn asks twice, and mostly it is so."""
+        found = (self._instances[name].template.budget for name in instances if name in self._instances)
+        written = any(one is not None and one.model_fields_set for one in found)
+        return not (written or self._host.settings.budgets.model_fields_set)
 
     def _names(self, scope: Scope) -> Iterator[str]:
         if scope is Scope.HOUSE:
@@ -97,7 +107,7 @@ class Purse:
         own: Ceilings = getattr(self._host.settings.budgets, scope.value)
         written = self._instances[name].template.budget if scope is Scope.INSTANCE and name in self._instances else None
         if not own.model_fields_set and (written is None or not written.model_fields_set):
-            return  # in every turn five times twice: mostly nothing is written
+            return
         for measure, field in FIELDS.items():
             source, key = own, f"budgets.{scope.value}.{field}"
             if written is not None and field in written.model_fields_set:

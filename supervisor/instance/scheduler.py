@@ -93,7 +93,7 @@ class Scheduler:
     @property
     def lacks_client(self) -> bool:
         """A session waits for a client that could be started for it now."""
-        return next(self._without_client(), None) is not None
+        return self._turns.any_ready and next(self._without_client(), None) is not None
 
     @property
     def waits_since(self) -> float | None:
@@ -338,6 +338,8 @@ class Scheduler:
 
     def _number_places(self, scene: Scene | None) -> None:
         """Counts again who is next, and has those looked at who have moved up or down."""
+        if not (self._places or self._turns.any_ready):
+            return
         order = self._turns.ready
         if len(order) > 1:
             order = tuple(in_fair_order(scene or self.scene())) if len(order) <= MOST_PLACED else ()
@@ -359,6 +361,8 @@ class Scheduler:
 
     def _note_shortage(self) -> None:
         """Keeps why its sessions find no room, for the rows that show it."""
+        if not (self._turns.any_ready or self.shortage.why):
+            return  # mostly nothing waits, and nothing did
         why = self._host.room.explain(self, has_free_turn=has_free_turn(self.pool, self.turn_limit))
         if self.shortage.note(why, self._core.clock.steady()):
             for session in self._turns.ready:
@@ -372,7 +376,7 @@ class Scheduler:
             if self.pool.running < scene.max_sessions:
                 first = next(session.slot for session in in_fair_order(scene) if session in asleep)
                 why = self._host.room.find_wake_shortage(self, first) if first is not None else None
-        if self.kept_asleep.note(why, self._core.clock.steady()):
+        if (why or self.kept_asleep.why) and self.kept_asleep.note(why, self._core.clock.steady()):
             for session in self._turns.ready:
                 self._core.touch(session)
         before, self._waking = self._waking, self.pool.waking

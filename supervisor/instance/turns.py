@@ -46,6 +46,10 @@ class Turns:
         return tuple(self._ready.values())
 
     @property
+    def any_ready(self) -> bool:
+        return bool(self._ready)
+
+    @property
     def running(self) -> tuple[Session, ...]:
         """Sessions with a turn running."""
         return tuple(self._running.values())

@@ -254,8 +254,9 @@ def find_kept(tenants: Iterable[Tenant], most_waking: int) -> int:
 def is_over_budget(tenant: Tenant) -> bool:
     """Its clients have grown above its own budget, and not all of that is on its way out. One alone may."""
     budget = tenant.memory_budget
-    staying = len(tenant.pool) - tenant.pool.closing
-    return budget is not None and _is_over(ledger_of(tenant), budget, staying)
+    if budget is None:
+        return False
+    return _is_over(ledger_of(tenant), budget, len(tenant.pool) - tenant.pool.closing)
 
 
 def _is_over(ledger: Ledger, budget: int, staying: int) -> bool:

@@ -99,9 +99,14 @@ class Pool:
     @property
     def running(self) -> int:
         """Turns that run, those on clients that are being ended included."""
-        active = len(self._by_state[SlotState.BUSY]) + len(self._by_state[SlotState.ASKING])
-        waking = sum(slot.has_turn for slot in self.in_state(SlotState.WAKING))
-        return active + waking + sum(slot.has_turn_to_end for slot in self.in_state(SlotState.CLOSING, SlotState.GONE))
+        filed = self._by_state
+        running = len(filed[SlotState.BUSY]) + len(filed[SlotState.ASKING])
+        # Each prompt asks several times, and mostly there are none of these.
+        if filed[SlotState.WAKING]:
+            running += sum(slot.has_turn for slot in self.in_state(SlotState.WAKING))
+        if filed[SlotState.CLOSING] or filed[SlotState.GONE]:
+            running += sum(slot.has_turn_to_end for slot in self.in_state(SlotState.CLOSING, SlotState.GONE))
+        return running
 
     @property
     def dormant(self) -> int:
@@ -125,7 +130,7 @@ class Pool:
     @property
     def spares(self) -> int:
         """Spares that are connected or coming."""
-        return sum(not slot.is_leaving for slot in self._spares.values())
+        return sum(not slot.is_leaving for slot in self._spares.values()) if self._spares else 0
 
     @property
     def has_spare_leaving(self) -> bool:
