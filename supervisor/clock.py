@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Clock:
+    """Both times; a test turns them."""
+
     wall: Callable[[], float] = time.time
     """Unix seconds: what people and records are shown."""
     steady: Callable[[], float] = time.monotonic

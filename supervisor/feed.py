@@ -43,6 +43,8 @@ class RowSource(Protocol):
 
 @dataclass(slots=True)
 class _Dirty:
+    """What a reader has not taken yet."""
+
     host: bool = False
     questions: bool = False
     instances: set[str] = field(default_factory=set)

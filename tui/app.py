@@ -30,10 +30,9 @@ from tui.kept.drafts import DraftFile
 from tui.kept.preferences import PreferenceFile, Preferences
 from tui.operator import consequences
 from tui.operator.operations import Operations
+from tui.screens import dialogs
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dashboard.palette import SessionProvider, VerbProvider
-from tui.screens.dialogs.help import HelpScreen
-from tui.screens.dialogs.quit import DetachScreen, DrainingScreen, Leave, QuitScreen
 from tui.terminal.clipboard import CopyFile
 from tui.terminal.control_filter import ControlFilter
 from tui.terminal.driver import SafeDriver
@@ -68,7 +67,7 @@ class BullpenApp(App[int]):
 
     CSS_PATH = ["app.tcss", "screens/dashboard/dashboard.tcss"]
     """With that of the first screen: Textual reads all of them again for each sheet that a screen brings."""
-    SCREENS = {"help": HelpScreen}
+    SCREENS = {"help": lambda: dialogs.HelpScreen()}
     """Mounted once: it says the same each time, and opens in a fraction of the time after the first."""
     COMMANDS = App.COMMANDS | {lambda: VerbProvider, lambda: SessionProvider, lambda: _chat_provider()}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -345,25 +344,25 @@ class BullpenApp(App[int]):
 
     async def action_quit(self) -> None:
         """Ends at once when nothing would be lost by it; asks first otherwise."""
-        if isinstance(self.screen, (QuitScreen, DrainingScreen, DetachScreen)):
+        if isinstance(self.screen, (dialogs.QuitScreen, dialogs.DrainingScreen, dialogs.DetachScreen)):
             return
         if self._leaving is not None:
             self._show_draining()
             return
         if self._attached_to:
-            asked = DetachScreen(consequences.of_detaching(self.bridge, self._attached_to))
-            self.push_screen(asked, lambda is_sure: self._leave(Leave.NOW if is_sure else None))
+            asked = dialogs.DetachScreen(consequences.of_detaching(self.bridge, self._attached_to))
+            self.push_screen(asked, lambda is_sure: self._leave(dialogs.Leave.NOW if is_sure else None))
         elif self.bridge.work().is_idle:
-            self._leave(Leave.NOW)
+            self._leave(dialogs.Leave.NOW)
         else:
-            self.push_screen(QuitScreen(lambda: consequences.of_quit(self.bridge)), self._leave)
+            self.push_screen(dialogs.QuitScreen(lambda: consequences.of_quit(self.bridge)), self._leave)
 
-    def _leave(self, answer: Leave | None) -> None:
-        if answer is Leave.NOW and self.verbs.is_idle:
+    def _leave(self, answer: dialogs.Leave | None) -> None:
+        if answer is dialogs.Leave.NOW and self.verbs.is_idle:
             self.exit(0)
-        elif answer is Leave.NOW:
+        elif answer is dialogs.Leave.NOW:
             self.run_worker(self._exit_when_told(), group=ENGINE_WORK)
-        elif answer is Leave.DRAIN:
+        elif answer is dialogs.Leave.DRAIN:
             self._drain_and_leave()
 
     async def _exit_when_told(self) -> None:
@@ -380,23 +379,25 @@ class BullpenApp(App[int]):
         self._show_draining()
 
     def _show_draining(self) -> None:
-        def decided(answer: Leave | None) -> None:
+        def decided(answer: dialogs.Leave | None) -> None:
             leaving = self._leaving
             if leaving is None:
                 return
-            if answer is Leave.LATER:
+            if answer is dialogs.Leave.LATER:
                 # Who holds the drain up may be waiting for an answer.
                 self.notify("leaves when all is drained; ctrl+q shows what is left, or takes it back", markup=False)
                 return
             leaving.cancel()
             self._leaving = None
-            if answer is Leave.NOW:
-                self._leave(Leave.NOW)
+            if answer is dialogs.Leave.NOW:
+                self._leave(dialogs.Leave.NOW)
             else:
                 states = self._states_before
                 self.verbs.attempt(lambda: self.operations.take_back_drain(states))
 
-        self.push_screen(DrainingScreen(self._what_is_left, consequences.until_interrupted(self.bridge)), decided)
+        self.push_screen(
+            dialogs.DrainingScreen(self._what_is_left, consequences.until_interrupted(self.bridge)), decided
+        )
 
     async def _exit_when_drained(self) -> None:
         await self.verbs.idle()

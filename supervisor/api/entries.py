@@ -13,6 +13,8 @@ from supervisor.api.types import Outcome, Question, QuestionOutcome, Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
+    """What every entry has."""
+
     at: float
     """Unix seconds."""
     turn_id: str = ""
@@ -36,6 +38,8 @@ class Replied(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCalled(Entry):
+    """The agent calls a tool."""
+
     tool_use_id: str
     tool: str
     summary: str
@@ -46,6 +50,8 @@ class ToolCalled(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolReturned(Entry):
+    """What the tool answered."""
+
     tool_use_id: str
     text: str
     """Cut to a length that can be shown."""
@@ -54,11 +60,15 @@ class ToolReturned(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionPosed(Entry):
+    """The turn waits for an answer."""
+
     question: Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionClosed(Entry):
+    """That question was answered, or needs no answer any more."""
+
     question_id: str
     outcome: QuestionOutcome
     answer: str
@@ -77,6 +87,8 @@ class Noticed(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnded(Entry):
+    """What became of the turn."""
+
     outcome: Outcome
 
 

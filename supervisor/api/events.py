@@ -10,6 +10,8 @@ from supervisor.api.types import FailureKind, InstanceState, Outcome, Question, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
+    """What every event has."""
+
     at: float
     """Unix seconds."""
     instance: str = ""
@@ -21,18 +23,20 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceChanged(Event):
+    """An instance is in another state, or has another note."""
+
     state: InstanceState
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOpened(Event):
-    pass
+    """A session is there that was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionClosed(Event):
-    pass
+    """A session is off the books."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,8 @@ class ContextLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnQueued(Event):
+    """A prompt was accepted."""
+
     source: Source
     route: Route | None = None
     """Why its agent was chosen; None when the prompt named it."""
@@ -49,6 +55,8 @@ class TurnQueued(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnStarted(Event):
+    """A turn has begun: its prompt goes to a client."""
+
     waited: float
     """Seconds from submit to start."""
     acquisition: str
@@ -68,6 +76,8 @@ class TurnPutBack(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnFinished(Event):
+    """A turn has ended."""
+
     outcome: Outcome
     first_token: float | None = None
     """Seconds from its start to its first word; None when it had none."""
@@ -102,11 +112,15 @@ class Restarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionAsked(Event):
+    """A turn waits for an answer."""
+
     question: Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionSettled(Event):
+    """That question was answered, or needs no answer any more."""
+
     question: Question
     outcome: QuestionOutcome
     by: str = ""

@@ -42,6 +42,8 @@ class DiskUse:
 
 @dataclass(frozen=True, slots=True)
 class WaitingTurn:
+    """A prompt that has not begun."""
+
     turn_id: str
     text: str
     """The first line of the prompt."""
@@ -57,6 +59,8 @@ class WaitingTurn:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
+    """One conversation of one user."""
+
     key: SessionKey
     state: SessionState
     why: WhyWaiting | None
@@ -111,6 +115,8 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class ClientRow:
+    """One Claude Code process, with those that it has started."""
+
     id: str
     """`helpdesk-3`: the instance and a number never used again."""
     instance: str
@@ -218,6 +224,8 @@ class PoolStatistics:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRow:
+    """One agent."""
+
     name: str
     description: str
     archetype: Archetype
@@ -271,6 +279,8 @@ class InstanceRow:
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
+    """What all instances share."""
+
     version: str
     rehearsal: bool
     endpoint: str
@@ -319,6 +329,8 @@ class HostRow:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """Everything at one moment."""
+
     host: HostRow
     instances: tuple[InstanceRow, ...]
     sessions: tuple[SessionRow, ...]

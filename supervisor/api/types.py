@@ -518,12 +518,16 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
+    """Lets the call run."""
+
     always: bool = False
     """Also allow what `Question.always` names, for the rest of this session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deny:
+    """Refuses the call; the agent is told why."""
+
     reason: str = ""
 
 

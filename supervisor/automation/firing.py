@@ -17,6 +17,8 @@ from supervisor.automation.attempt import Attempt
 
 @dataclass(slots=True)
 class Firing:
+    """One run of a hook or a schedule."""
+
     id: str
     doing: Hook | Schedule
     payload: Payload

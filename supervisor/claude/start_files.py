@@ -26,6 +26,8 @@ FOLDER = "starting"
 
 @dataclass(frozen=True, slots=True)
 class StartFiles:
+    """What a client reads when it starts."""
+
     prompt: Path
     settings: Path
     servers: Path | None

@@ -53,6 +53,8 @@ INSTANCE_KEYS: dict[str, tuple[str, ...]] = {to_snake(location[-1]).upper(): loc
 
 @dataclass
 class Variables:
+    """What the environment says of settings."""
+
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[Location, str] = field(default_factory=dict)
     """Which variable a value came from."""

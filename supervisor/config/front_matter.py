@@ -58,6 +58,8 @@ class NoFrontMatter(NotReadable):
 
 @dataclass(frozen=True)
 class Document:
+    """A file of a template: its keys, and what follows them."""
+
     data: dict[Any, Any]
     body: str
     """What follows the second `---`, without the blanks around it."""

@@ -27,6 +27,8 @@ _NOT_READ = (".git",)
 
 @dataclass(frozen=True)
 class TemplateFile:
+    """Where a template was found."""
+
     path: Path
     shown: str
     """Its way from the folder, for messages."""
@@ -36,6 +38,8 @@ class TemplateFile:
 
 @dataclass
 class Found:
+    """What a folder of templates holds."""
+
     files: list[TemplateFile] = field(default_factory=list)
     folders: set[str] = field(default_factory=set)
     """That were looked into, links followed."""

@@ -31,6 +31,8 @@ _GATEWAY_PATHS = ("tls_cert", "tls_key")
 
 @dataclass(frozen=True)
 class TomlFile:
+    """`bullpen.toml`, as it was read."""
+
     path: Path | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     """With relative paths resolved against the file's folder, and the keys of instances as templates spell them."""

@@ -43,6 +43,8 @@ class Voided:
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
+    """A call of a tool is on its way."""
+
     tool_use_id: str
     tool: str
     summary: str
@@ -79,6 +81,8 @@ class CallMade:
 
 @dataclass(frozen=True, slots=True)
 class ToolEnded:
+    """A call of a tool has a result."""
+
     tool_use_id: str
     text: str
     is_error: bool

@@ -22,6 +22,8 @@ Place = tuple[Scope, str]
 
 @dataclass(slots=True)
 class Sum:
+    """What was used in one day."""
+
     cost: float = 0.0
     tokens: int = 0
     turns: int = 0

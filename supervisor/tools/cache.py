@@ -107,6 +107,8 @@ class Sources:
 
 @dataclass(slots=True)
 class _Entry(Generic[ValueT]):
+    """A value that is kept, and what it was made from."""
+
     value: ValueT
     version: str
     sources: frozenset[str]

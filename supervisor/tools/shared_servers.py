@@ -38,6 +38,8 @@ LOOK = 5.0
 
 @dataclass(eq=False)
 class _Entry:
+    """A server, and what keeps it there."""
+
     spec: SharedSpec
     sources: WeakSet[SharedSource] = field(default_factory=WeakSet)
     """What clients and templates hold of it."""

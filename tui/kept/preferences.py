@@ -19,6 +19,8 @@ MOST_CHARACTERS = 1_000
 
 @dataclass(frozen=True)
 class Preferences:
+    """What an operator has chosen, for the next start."""
+
     theme: str = ""
     """Empty: the program's own."""
     sort: Mapping[str, tuple[str, bool]] = field(default_factory=dict)

@@ -15,6 +15,8 @@ from tui.wording import format
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
+    """What the operator is told before something ends."""
+
     title: str
     """The verb and its target, as a question."""
     facts: tuple[str, ...]

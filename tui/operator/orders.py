@@ -51,6 +51,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """What became of several orders."""
+
     done: int
     refused: tuple[str, ...]
     """One line for each target that could not be done."""

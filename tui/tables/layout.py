@@ -9,6 +9,8 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Column:
+    """What a table shows of each row, and where."""
+
     key: str
     title: str
     width: int

@@ -29,6 +29,8 @@ TABLE_COLUMNS = 24
 
 @dataclass(frozen=True, slots=True)
 class Piece:
+    """A part of a message that is drawn in one way."""
+
     kind: Literal["markdown", "code", "plain"]
     source: str
     language: str = ""

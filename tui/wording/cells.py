@@ -8,6 +8,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Cell:
+    """A text and how it is styled."""
+
     text: str
     style: str = ""
     """A role: `ok`, `busy`, `warn`, `error`, `dim`, `accent`, `asleep`, `strong`; empty is plain text."""
@@ -19,6 +21,8 @@ Cells = Cell | tuple[Cell, ...]
 
 @dataclass(frozen=True)
 class Row:
+    """One line of a table."""
+
     key: str
     cells: tuple[Cells, ...]
     sort: tuple[Any, ...] = ()

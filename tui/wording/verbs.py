@@ -31,6 +31,8 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verb:
+    """What an operator can do, as keys, help and palette tell it."""
+
     name: str
     """Also the Textual action: `action_<name>` of the screen that binds it."""
     key: str

@@ -15,7 +15,7 @@ from tui.operator.app import app_of
 from tui.operator.operations import Operations, tell_each
 from tui.screens.chat.panes import SIDE_BY_SIDE, TALL, PanesScreen
 from tui.screens.dialogs.ask_text import AskTextScreen
-from tui.screens.dialogs.confirm import confirm
+from tui.screens.dialogs.confirm import ask_first
 from tui.screens.dialogs.describe import DescribeScreen
 from tui.screens.dialogs.plain_text import PlainTextScreen
 from tui.tables.inbox_rows import inbox_order
@@ -154,7 +154,7 @@ class ChatScreen(PanesScreen):
         """Stops the turn that the question names, and no later one."""
         if (row := self.row) is not None and (turn := row.stoppable):
             key, verbs = self.key, app_of(self).verbs
-            confirm(
+            ask_first(
                 self.app,
                 consequences.of_interrupt(row),
                 lambda: verbs.attempt(lambda: self.operations.interrupt(key, turn)),

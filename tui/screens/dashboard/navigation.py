@@ -14,10 +14,8 @@ from tui.operator.app import app_of
 from tui.operator.listings import LISTINGS
 from tui.operator.operations import OPERATOR, Operations
 from tui.operator.orders import Thing
+from tui.screens import dialogs
 from tui.screens.dashboard.operator_verbs import OperatorScreen
-from tui.screens.dialogs.describe import DescribeScreen
-from tui.screens.dialogs.listing import ListingScreen
-from tui.screens.dialogs.whole_question import QuestionScreen
 from tui.tables.inbox_rows import Item, inbox_order, item_key
 from tui.tables.layout import Column
 from tui.tables.live_table import LiveTable
@@ -211,14 +209,12 @@ class LookingScreen(OperatorScreen):
 
     def begin_chat(self, instance: str | None, user: str = OPERATOR) -> None:
         """Asks for the name of a conversation, with `instance` and `user` chosen beforehand, and opens it."""
-        from tui.screens.dialogs.new_chat import NewChatScreen
-
         names = self.bridge.open_to_prompts()
         if not names:
             self.notify("no instance takes prompts now", severity="warning", markup=False)
             return
         agents = {name: self.bridge.instances[name].description for name in names}
-        screen = NewChatScreen(agents, self.bridge.sessions.keys(), agent=instance, user=user)
+        screen = dialogs.NewChatScreen(agents, self.bridge.sessions.keys(), agent=instance, user=user)
 
         def decided(key: SessionKey | None) -> None:
             if key is not None:
@@ -298,7 +294,7 @@ class LookingScreen(OperatorScreen):
     def action_describe(self) -> None:
         things = self.chosen()
         if len(things) == 1 and isinstance(question := things[0], Question) and not question.choices:
-            self.app.push_screen(QuestionScreen(question, may_answer=False))
+            self.app.push_screen(dialogs.QuestionScreen(question, may_answer=False))
         elif len(things) == 1:
             self._describe(*self._facts_of(things[0]))
         elif things:
@@ -328,10 +324,10 @@ class LookingScreen(OperatorScreen):
         self._describe("host", facts.host_facts(host, self.bridge.limits.get("", {}), self._clock()))
 
     def action_list(self, name: str, argument: str = "") -> None:
-        self.app.push_screen(ListingScreen(LISTINGS[name], argument, self.operations))
+        self.app.push_screen(dialogs.ListingScreen(LISTINGS[name], argument, self.operations))
 
     def _describe(self, title: str, shown: facts.Facts) -> None:
-        self.app.push_screen(DescribeScreen(title, shown))
+        self.app.push_screen(dialogs.DescribeScreen(title, shown))
 
     def action_help(self) -> None:
         self.app.push_screen("help")

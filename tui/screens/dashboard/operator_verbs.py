@@ -16,8 +16,7 @@ from tui.operator.app import app_of
 from tui.operator.consequences import Consequence
 from tui.operator.operations import Operations
 from tui.operator.orders import Order, Orders, Thing, carry_out, client_of, instance_of, session_of, tell_result
-from tui.screens.dialogs.confirm import confirm
-from tui.screens.dialogs.scale import ScaleScreen
+from tui.screens import dialogs
 
 ON_TARGETS = (
     "interrupt", "clear_queue", "drain", "undo_drain", "kill", "pause", "resume", "hibernate", "compact", "replay",
@@ -78,7 +77,7 @@ class OperatorScreen(Screen[None]):
 
     def confirm(self, consequence: Consequence, act: Act) -> None:
         """Does it when the operator says so, and only then."""
-        confirm(self.app, consequence, lambda: self.verbs.attempt(act))
+        dialogs.ask_first(self.app, consequence, lambda: self.verbs.attempt(act))
 
     def order(self, verb: str, things: Sequence[Thing], *, is_marked: bool) -> None:
         """Makes the orders of a verb now, asks where it has to be asked, and tells the engine."""
@@ -93,7 +92,7 @@ class OperatorScreen(Screen[None]):
             self._confirm_orders(verb, orders, self._consequence(verb, things[0]))
 
     def _confirm_orders(self, verb: str, orders: Sequence[Order], consequence: Consequence) -> None:
-        confirm(self.app, consequence, lambda: self._tell(verb, orders))
+        dialogs.ask_first(self.app, consequence, lambda: self._tell(verb, orders))
 
     def _tell(self, verb: str, orders: Sequence[Order]) -> None:
         if len(orders) == 1:
@@ -193,7 +192,7 @@ class OperatorScreen(Screen[None]):
             if line:
                 self._tell("scale", self.orders.scaled(rows, int(line)))
 
-        self.app.push_screen(ScaleScreen(rows), decided)
+        self.app.push_screen(dialogs.ScaleScreen(rows), decided)
 
     def action_replay(self) -> None:
         self._order_chosen("replay")
@@ -217,8 +216,6 @@ class OperatorScreen(Screen[None]):
 
     def broadcast(self, keys: Sequence[SessionKey]) -> None:
         """Asks for a text and sends it to each session, one by one. Words that were refused wait in their chat."""
-        from tui.screens.dialogs.broadcast import BroadcastScreen
-
         if not keys:
             return
 
@@ -227,7 +224,7 @@ class OperatorScreen(Screen[None]):
                 self._tell_all("broadcast", [self._send_order(key, text) for key in keys])
 
         rows = [self.bridge.sessions[key] for key in keys]
-        self.app.push_screen(BroadcastScreen(rows), decided)
+        self.app.push_screen(dialogs.BroadcastScreen(rows), decided)
 
     def _send_order(self, key: SessionKey, text: str) -> Order:
         async def act() -> str:

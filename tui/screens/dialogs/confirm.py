@@ -23,7 +23,7 @@ SHOWN_FACTS = 8
 """Lines that are in sight at once; the sheet says the same."""
 
 
-def confirm(app: App[Any], consequence: Consequence, do: Callable[[], object]) -> None:
+def ask_first(app: App[Any], consequence: Consequence, do: Callable[[], object]) -> None:
     """Does it when the operator says so, and only then."""
 
     def decided(answer: bool | None) -> None:

@@ -11,7 +11,7 @@ from tui.engine_link.acceptance import follow
 from tui.operator import consequences
 from tui.operator.app import app_of
 from tui.operator.operations import Operations
-from tui.screens.dialogs.confirm import confirm
+from tui.screens.dialogs.confirm import ask_first
 
 
 def ask_replay(app: App[Any], operations: Operations, offer: Offer) -> None:
@@ -19,9 +19,9 @@ def ask_replay(app: App[Any], operations: Operations, offer: Offer) -> None:
         follow(app, await operations.replay(offer.key))
         return f"{offer.key}: the interrupted turn is sent again"
 
-    confirm(app, consequences.of_replay(offer), lambda: app_of(app).verbs.attempt(replay))
+    ask_first(app, consequences.of_replay(offer), lambda: app_of(app).verbs.attempt(replay))
 
 
 def ask_drop(app: App[Any], operations: Operations, offer: Offer) -> None:
     verbs = app_of(app).verbs
-    confirm(app, consequences.of_drop(offer), lambda: verbs.attempt(lambda: operations.drop_offer(offer.key)))
+    ask_first(app, consequences.of_drop(offer), lambda: verbs.attempt(lambda: operations.drop_offer(offer.key)))
