@@ -72,13 +72,14 @@ REMOVAL = "RemoveStatement"
 def find_mutations(root: Path, module: str) -> Iterator[Mutation]:
     source = (root / module).read_text(encoding="utf-8")
     tree = ast.parse(source)
-    wanted, unwanted = _bodies(tree), _never_run(tree)
+    wanted, unwanted, named = _bodies(tree), _never_run(tree), _named_conditions(tree)
     nodes = list(ast_nodes(parso.parse(source)))
     for name in OPERATORS:
         operator = get_operator(f"core/{name}")()
         places = [place for node in nodes for place, _ in operator.mutation_positions(node)]
         for number, place in enumerate(places):
-            if _is_within(place, wanted) and not _is_within(place, unwanted):
+            is_code = name != "AddNot" or place not in named
+            if is_code and _is_within(place, wanted) and not _is_within(place, unwanted):
                 yield Mutation(module, name, number, place)
     for number, statement in enumerate(_removable(tree)):
         yield Mutation(module, REMOVAL, number, (statement.lineno, statement.col_offset))
@@ -109,6 +110,12 @@ def _never_run(tree: ast.AST) -> list[tuple[Place, Place]]:
             case ast.FunctionDef(name="__repr__"):
                 found.append(node)
     return [(_start(node), _end(node)) for node in found]
+
+
+def _named_conditions(tree: ast.AST) -> set[Place]:
+    """`if name := value`: with a `not` before it this is no Python, which any test would notice."""
+    tests = [node.test for node in ast.walk(tree) if isinstance(node, ast.If | ast.While)]
+    return {_start(test) for test in tests if isinstance(test, ast.NamedExpr)}
 
 
 def _removable(tree: ast.AST) -> list[ast.stmt]:
