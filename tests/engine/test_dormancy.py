@@ -257,7 +257,8 @@ async def test_where_memory_is_short_an_idle_one_sleeps_before_another_wakes(
 async def test_a_turn_that_finds_no_memory_to_wake_says_so(
     start: Start, world: FakeWorld, sleepy: Callable[..., Any]
 ) -> None:
-    async with start(sleepy(), memory_budget="280MiB", **SOON) as supervisor:
+    """And that all turns are in use, while they are: more memory would not help it."""
+    async with start(sleepy(maxClients=3), memory_budget="280MiB", **SOON) as supervisor:
         for user in USERS[:2]:
             await say(supervisor, "hello", user)
         await until_asleep(supervisor, world, 2)
@@ -269,6 +270,9 @@ async def test_a_turn_that_finds_no_memory_to_wake_says_so(
         waiting = await supervisor.submit(Prompt("desk", "again", user="ana"))
         await until(lambda: supervisor.view.session_row(key("ana")).why is WhyWaiting.MEMORY)  # type: ignore[union-attr]
         assert states(supervisor)[0] is SlotState.DORMANT
+        for most, why in (("1", WhyWaiting.NO_SLOT), ("2", WhyWaiting.MEMORY)):
+            await supervisor.adjust("desk", "maxSessions", most)
+            assert supervisor.view.session_row(key("ana")).why is why  # type: ignore[union-attr]
         world.on_prompt = lambda connection, text: connection.reply("well")
         world.connections[1].reply("at last")
         assert isinstance(await waiting.outcome(), Done)
