@@ -45,7 +45,8 @@ class PoolLimits(Keys):
     min_clients: Count = Field(default=0, description="Clients kept running even when there is nothing to do.")
     max_clients: PositiveCount | None = Field(
         default=None,
-        description="Clients there may be at most, busy, idle or asleep. Default: `concurrency.maxSessions`.",
+        description="Clients there may be at most, busy, idle or asleep. Default: `concurrency.maxSessions`; for a "
+        "service `max_agents` where the host takes back the memory of clients that sleep.",
     )
     spares: Count | None = Field(
         default=None,

@@ -160,11 +160,14 @@ def keep_adjustments(before: Template, running: Template, after: Template) -> Te
     return after if contradictions(result) else result
 
 
-def describe_limits(template: Template, idle_ttl: float = SHORT_IDLE) -> dict[str, str]:
+def describe_limits(
+    template: Template, idle_ttl: float = SHORT_IDLE, client_limit: int | None = None
+) -> dict[str, str]:
     """Every limit of an instance as it holds now, as people write it: what the template leaves open is worked out.
-    `idle_ttl`: seconds that clients of this host may be idle where no template says it."""
+    `idle_ttl`: seconds that clients of this host may be idle where no template says it. `client_limit`: clients that
+    the instance may have at most on this host."""
     worked_out = {
-        "pool.maxClients": template.client_limit,
+        "pool.maxClients": template.client_limit if client_limit is None else client_limit,
         "pool.spares": template.spares_wanted,
         "pool.idleTtl": idle_ttl if template.pool.idle_ttl is None else template.pool.idle_ttl,
         "queue.maxWait": template.max_wait,
@@ -178,8 +181,9 @@ def describe_limits(template: Template, idle_ttl: float = SHORT_IDLE) -> dict[st
     return found
 
 
-def describe_host_limits(settings: Settings) -> dict[str, str]:
-    """Every limit of the host as people write it. `max_wait` is `default` while every template says its own."""
+def describe_host_limits(settings: Settings, agent_ttl: float | None = None) -> dict[str, str]:
+    """Every limit of the host as people write it. `max_wait` is `default` while every template says its own.
+    `agent_ttl`: seconds that any client may be idle on this host."""
     found = {
         limit: _spell(Settings, limit, getattr(settings, limit)) for limit in HOST_LIMITS if limit not in BUDGET_LIMITS
     }
@@ -188,6 +192,8 @@ def describe_host_limits(settings: Settings) -> dict[str, str]:
         found[limit] = _spell(Ceilings, key, getattr(getattr(settings.budgets, scope), key))
     if "max_wait" not in settings.model_fields_set:
         found["max_wait"] = DEFAULT
+    if agent_ttl is not None:
+        found["agent_ttl"] = spell_duration(agent_ttl)
     return found
 
 

@@ -84,7 +84,9 @@ class Settings(BaseModel):
     )
     max_agents: PositiveCount = Field(default=100, description="Clients there may be at most, over all instances.")
     agent_ttl: PositiveSeconds = Field(
-        default=3600, description="How long any client may be idle, whatever its template's `pool.idleTtl` says."
+        default=3600,
+        description="How long any client may be idle, whatever its template's `pool.idleTtl` says. Default: 1h, or 4h "
+        "where the host takes back the memory of clients that sleep.",
     )
     cleanup_interval: PositiveSeconds = Field(
         default=300, description="How often idle clients and expired sessions are looked for."
@@ -226,6 +228,13 @@ def load_settings(
     settings._pool_sizes = variables.pool_sizes
     settings._folder = path.absolute().parent if path else working_directory()
     return settings
+
+
+def find_agent_ttl(settings: Settings, idle_ttl: float) -> float:
+    """Seconds that any client may be idle. What is said holds; where nothing is, those that sleep have their time,
+    which is `idle_ttl` on this host."""
+    is_said = "agent_ttl" in settings.model_fields_set
+    return settings.agent_ttl if is_said else max(settings.agent_ttl, idle_ttl)
 
 
 def providers_of(settings: Settings) -> Providers:

@@ -16,9 +16,11 @@ import psutil
 from supervisor.api.errors import BullpenError, ConfigurationError
 from supervisor.claude.credentials import find_credentials
 from supervisor.clock import Clock
+from supervisor.config.durations import spell_duration
 from supervisor.config.host_notes import find_host_notes
+from supervisor.config.limits import LONG_IDLE, SHORT_IDLE
 from supervisor.config.loading import find_missing_programs, hooks_for, load_for, schedules_for
-from supervisor.config.settings import Settings, providers_of
+from supervisor.config.settings import Settings, find_agent_ttl, providers_of
 from supervisor.files.disk_use import measure_disk
 from supervisor.files.private import claim, explain_os_error, is_replaceable
 from supervisor.files.session_files import CliStore
@@ -49,7 +51,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}")
     yield _examine_credentials(settings)
     yield _examine_memory(settings)
-    yield _examine_sleep(look_at_host())
+    yield _examine_sleep(look_at_host(), settings)
     yield _examine_state(settings)
     yield from _examine_providers(settings)
     yield from _examine_templates(settings)
@@ -84,7 +86,7 @@ def _examine_memory(settings: Settings) -> Finding:
     return Finding("memory", memory.available > 4 * PER_CLIENT, text)
 
 
-def _examine_sleep(host: HostMemory) -> Finding:
+def _examine_sleep(host: HostMemory, settings: Settings) -> Finding:
     """Whether an idle client that is put to sleep gives its memory back. Everything works where it does not."""
     if not sys.platform.startswith("linux"):
         text = "idle clients are stopped, and keep their memory: only Linux takes it back"
@@ -108,6 +110,10 @@ def _examine_sleep(host: HostMemory) -> Finding:
                 "once with CAP_SYS_NICE (systemd: AmbientCapabilities=CAP_SYS_NICE), or with Delegate=yes where the "
                 "controller of memory is on cgroup v2"
             )
+    ttl = LONG_IDLE if host.hands_back else SHORT_IDLE
+    kept = spell_duration(min(ttl, find_agent_ttl(settings, ttl)))
+    many = f"as many as the host may have ({settings.max_agents})" if host.hands_back else "as many as it runs turns"
+    text += f". Where no template says otherwise, they are kept for {kept}, and a service keeps {many}"
     return Finding("idle clients", True, text)
 
 

@@ -291,8 +291,9 @@ class Supervisor(Runtime):
 
     async def limits(self, instance: str = "") -> dict[str, str]:
         if instance == "":
-            return describe_host_limits(self.settings)
-        return describe_limits(self._instance(instance).template, self._host.idle_ttl)
+            return describe_host_limits(self.settings, self._host.agent_ttl)
+        host, template = self._host, self._instance(instance).template
+        return describe_limits(template, min(host.idle_ttl, host.agent_ttl), host.limit_clients(template))
 
     async def adjust(self, instance: str, limit: str, value: str) -> None:
         limit, value = check_words(limit, "the name of a limit"), check_words(value, "the value of a limit")

@@ -79,7 +79,7 @@ class View:
             transcripts_dir=str(host.eraser.transcripts_dir),
             drain_deadline=host.settings.drain_deadline,
             max_agents=host.settings.max_agents,
-            agent_ttl=host.settings.agent_ttl,
+            agent_ttl=host.agent_ttl,
             dormant=sum(pool.dormant for pool in pools),
             swap_bytes=swap.used,
             swap_budget=swap.budget,

@@ -59,7 +59,7 @@ class InstanceCore:
         self.walls = (*describe_walls(template), *missing)
         """What its clients cannot reach, in words."""
         self.name = template.name
-        self.pool = Pool(template.client_limit)
+        self.pool = Pool(host.limit_clients(template))
         self.sessions: dict[SessionKey, Session] = {}
         self.state = InstanceState.RUNNING
         self.note = missing[0] if missing else ""
@@ -181,7 +181,7 @@ class InstanceCore:
     def idle_ttl(self) -> float:
         """Seconds a client may be idle before its session hibernates."""
         own = self.template.pool.idle_ttl
-        return min(self.host.idle_ttl if own is None else own, self.host.settings.agent_ttl)
+        return min(self.host.idle_ttl if own is None else own, self.host.agent_ttl)
 
     @property
     def is_accepting(self) -> bool:
@@ -224,8 +224,15 @@ class InstanceCore:
     def apply(self, template: Template) -> None:
         """The same template with other limits."""
         self.template = template
-        self.pool.max_clients = template.client_limit
+        self.limit_clients()
         self.host.feed.touch_instance(self.name)
+
+    def limit_clients(self) -> None:
+        """The template, the host or its settings may say another number now."""
+        limit = self.host.limit_clients(self.template)
+        if limit != self.pool.max_clients:
+            self.pool.max_clients = limit
+            self.host.feed.touch_instance(self.name)
 
     def set_drain_deadline(self, steady: float | None, left: float = 0.0) -> None:
         self.drain_deadline = steady

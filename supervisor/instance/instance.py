@@ -223,7 +223,7 @@ class Instance:
             case stimuli.MemoryMeasured():
                 self._ceilings.judge()
             case stimuli.HostChanged():
-                pass  # what follows is for the scheduler
+                self.core.limit_clients()  # what follows is for the scheduler
             case stimuli.PlaceClaimed(slot, may_sleep):
                 self._dormancy.sleep(slot) if may_sleep else self.clients.evict(slot)
             case stimuli.HoldOver(session, turn, refused):

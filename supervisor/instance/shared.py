@@ -10,10 +10,12 @@ import anyio
 
 from supervisor.api.events import Event
 from supervisor.api.snapshot import DiskUse
+from supervisor.api.types import Archetype
 from supervisor.clock import Clock
 from supervisor.config.limits import LONG_IDLE, SHORT_IDLE
 from supervisor.config.providers import Providers
-from supervisor.config.settings import Settings
+from supervisor.config.settings import Settings, find_agent_ttl
+from supervisor.config.template import Template
 from supervisor.feed import Feed
 from supervisor.instance.erasing import Eraser
 from supervisor.journal import Journal
@@ -82,6 +84,20 @@ class HostContext:
     def idle_ttl(self) -> float:
         """Seconds that a client may be idle where its template does not say it."""
         return LONG_IDLE if self.hands_back else SHORT_IDLE
+
+    @property
+    def agent_ttl(self) -> float:
+        """Seconds that any client may be idle."""
+        return find_agent_ttl(self.settings, self.idle_ttl)
+
+    def limit_clients(self, template: Template) -> int:
+        """Clients that an instance may have at most. Where sleeping ones cost nearly nothing, those of a service need
+        not make room for each other: as many as the host may have, unless its template says a number."""
+        own = template.client_limit
+        sleeps = self.hands_back and template.pool.dormant_after is not None
+        if template.pool.max_clients is not None or template.archetype is not Archetype.SERVICE or not sleeps:
+            return own
+        return max(own, self.settings.max_agents)
 
     @property
     def journal(self) -> Journal:

@@ -156,11 +156,12 @@ class Verbs:
         core, template = self._core, self._core.template
         if not 1 <= max_sessions <= 1_000:
             raise Refused(f"{core.name} cannot be scaled to {max_sessions}: give a number from 1 to 1000")
-        extra = max(0, core.pool.max_clients - core.max_sessions)
-        changes = {
-            "concurrency": template.concurrency.model_copy(update={"max_sessions": max_sessions}),
-            "pool": template.pool.model_copy(update={"max_clients": max_sessions + extra}),
+        changes: dict[str, object] = {
+            "concurrency": template.concurrency.model_copy(update={"max_sessions": max_sessions})
         }
+        if template.pool.max_clients is not None:
+            extra = max(0, template.pool.max_clients - core.max_sessions)
+            changes["pool"] = template.pool.model_copy(update={"max_clients": max_sessions + extra})
         core.apply(template.model_copy(update=changes))
 
     def adjust(self, limit: str, value: str, *, most: int) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
+import anyio
 import psutil
 import pytest
 
 from supervisor.api import events as past
 from supervisor.api.snapshot import ClientRow
-from supervisor.api.types import Done, Prompt, SlotState
+from supervisor.api.types import Done, Prompt, SessionKey, SlotState
+from supervisor.process.process_tree import find_top, list_tree
 from tests.acceptance.conftest import House, Open, find_clients
+from tests.acceptance.test_sleeping_clients import SERVER
+from tests.opened_files import NO_MEMORY, files_of
 from tests.swap import Swap
 from tests.waiting import until
 
@@ -23,10 +28,15 @@ pytestmark = [
 ]
 
 SOON = {"pool": {"spares": 0, "dormantAfter": 0.5}}
+LONG = 600.0
+"""Seconds that clients sleep in the test of that."""
+SLEEPERS = ("ana", "boris", "chen")
+A_FEW_PAGES = 64 * 1024
+"""Of each process: other tests on this machine may read arguments and environments of all processes."""
 
 
-async def ask(house: House, text: str) -> str:
-    outcome = await (await house.supervisor.submit(Prompt("desk", text, user="ana"))).outcome()
+async def ask(house: House, text: str, user: str = "ana") -> str:
+    outcome = await (await house.supervisor.submit(Prompt("desk", text, user=user))).outcome()
     assert isinstance(outcome, Done), outcome
     return outcome.text
 
@@ -34,11 +44,19 @@ async def ask(house: House, text: str) -> str:
 async def fall_asleep(house: House) -> ClientRow:
     """Its only client, once it has been put to sleep and measured."""
 
-    def sleeping() -> list[ClientRow]:
-        return [row for row in house.supervisor.view.snapshot().clients if row.state is SlotState.DORMANT]
+    await until(lambda: sleeping(house), within=60)
+    return sleeping(house)[0]
 
-    await until(lambda: sleeping() and is_stopped(sleeping()[0].pid), within=60)
-    return sleeping()[0]
+
+def sleeping(house: House) -> list[ClientRow]:
+    """Whose processes are stopped."""
+    rows = [row for row in house.supervisor.view.snapshot().clients if row.state is SlotState.DORMANT]
+    return [row for row in rows if is_stopped(row.pid)]
+
+
+def swapped(process: psutil.Process) -> int:
+    """Bytes. The kernel counts no fault of a process where its pages are read by another."""
+    return int(process.memory_full_info().swap)
 
 
 def is_stopped(pid: int) -> bool:
@@ -107,3 +125,62 @@ async def test_what_sleeps_ends_with_the_supervisor(open_house: Open, tmp_path: 
         await house.supervisor.drain("desk")
         await until(lambda: not house.pids, within=30)
         assert find_clients(tmp_path) == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(LONG + 600)
+async def test_who_has_slept_for_ten_minutes_knows_all_and_has_its_servers(
+    open_house: Open, swap: Swap, opened: list[str]
+) -> None:
+    """Meanwhile another session works, its client departs each time, and all are measured: not a page of those that
+    sleep is read back."""
+    keys = {
+        "tools": ["Read", "mcp__office__find"],
+        "allow": ["mcp__office__find"],
+        "mcpServers": {"office": {"command": sys.executable, "args": [str(SERVER)]}},
+        "pool": {"spares": 0, "dormantAfter": 1, "idleTtl": "1h"},
+    }
+    async with open_house(len(SLEEPERS) + 1, keys=keys) as house:
+        with await house.supervisor.watch() as feed:
+            asleep: set[str] = set()
+
+            def have_slept() -> bool:
+                asleep.update(one.client for one in feed.take().events if isinstance(one, past.ClientDormant))
+                return len(asleep) == len(SLEEPERS)
+
+            for number, user in enumerate(SLEEPERS):
+                await ask(house, f"[[echo]] my number is {4711 + number}", user)
+            await until(have_slept, within=60)
+        before = {row.pid: row for row in sleeping(house)}
+        trees = {pid: list_tree(find_top(psutil.Process(pid))) for pid in before}
+        assert {len(tree) for tree in trees.values()} == {3}, "a guard, the CLI and the server"
+        in_swap = {process: swapped(process) for tree in trees.values() for process in tree}
+        if swap.takes_memory:
+            assert all(row.swap_bytes > 50_000_000 for row in sleeping(house))
+        opened.clear()
+        awake_again = time.monotonic() + LONG
+        while time.monotonic() < awake_again:
+            assert "still here" in await ask(house, "[[say: still here]]", "dora")
+            await house.supervisor.hibernate(SessionKey("desk", "dora", "default"))
+            await until(lambda: len(house.pids) == len(SLEEPERS), within=60)
+            assert {row.pid for row in sleeping(house)} == before.keys()
+        looked_at = {file for process in in_swap for file in files_of(process.pid, opened)}
+        assert looked_at <= NO_MEMORY, "the supervisor reads nothing that lies in their memory"
+        assert {"stat", "smaps_rollup"} <= looked_at, "it has measured them"
+        for process, swapped_before in in_swap.items():
+            assert swapped(process) >= swapped_before - A_FEW_PAGES, "nothing of it has been read back"
+        async with anyio.create_task_group() as group:
+            for number, user in enumerate(SLEEPERS):
+                group.start_soon(wake_and_check, house, user, 4711 + number)
+        assert before.keys() <= house.pids, "the same processes"
+        for pid, tree in trees.items():
+            assert list_tree(find_top(psutil.Process(pid))) == tree, "their servers are those that they had"
+
+
+async def wake_and_check(house: House, user: str, number: int) -> None:
+    """Its earlier word is in what the model is asked, and its server answers."""
+    assert str(number) in await ask(house, f"[[recall]] {user} wakes", user)
+    (request,) = house.requests_of(f"{user} wakes")
+    assert f"my number is {number}" in request
+    await ask(house, f"[[tool: mcp__office__find {{}}]] [[say: done]] {user} calls", user)
+    assert any("find ran" in text for text in house.requests_of(f"{user} calls"))

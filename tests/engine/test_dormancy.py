@@ -132,6 +132,62 @@ async def test_one_that_gives_no_sign_of_life_is_replaced_and_its_turn_is_sent_o
     assert world.violations == []
 
 
+async def test_sessions_that_sleep_keep_their_clients_where_nothing_else_is_said(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """One turn at a time, and as many clients as the host may have; what is said is exact, live as well."""
+    async with start(sleepy(sessions=1), sleepy("shop", sessions=1, maxClients=2), max_agents=8, **SOON) as supervisor:
+        for count, user in enumerate(USERS, 1):
+            await say(supervisor, "hello", user)
+            await until_asleep(supervisor, world, count)
+        assert (await supervisor.limits("desk"))["pool.maxClients"] == "8"
+        assert {row.name: row.pool.max_clients for row in supervisor.view.snapshot().instances} == {
+            "desk": 8,
+            "shop": 2,
+        }
+        await supervisor.adjust("", "max_agents", "6")
+        assert (await supervisor.limits("desk"))["pool.maxClients"] == "6"
+        await supervisor.scale("desk", 2)
+        assert (await supervisor.limits("desk"))["pool.maxClients"] == "6"
+        await supervisor.adjust("desk", "dormantAfter", "none")
+        assert (await supervisor.limits("desk"))["pool.maxClients"] == "2", "who is awake costs what it did"
+        await until(lambda: len(world.live) == 2)
+        await supervisor.adjust("desk", "maxClients", "3")
+        await supervisor.scale("desk", 3)
+        assert (await supervisor.limits("desk"))["pool.maxClients"] == "4"
+    assert world.violations == []
+
+
+@pytest.mark.parametrize(
+    ("said", "ttl", "idle"),
+    [({}, "4h", "4h"), ({"agent_ttl": "1h"}, "1h", "1h"), ({"agent_ttl": "9h"}, "9h", "4h")],
+    ids=["nothing", "its-usual-value", "more"],
+)
+async def test_what_sleeps_has_four_hours_unless_the_settings_say_how_long_any_client_may_be_idle(
+    start: Start, sleepy: Callable[..., Any], said: dict[str, str], ttl: str, idle: str
+) -> None:
+    """S5.7: what is said holds, the usual value too."""
+    async with start(sleepy(), **said, **SOON) as supervisor:
+        assert (await supervisor.limits())["agent_ttl"] == ttl
+        assert (await supervisor.limits("desk"))["pool.idleTtl"] == idle
+        assert supervisor.view.snapshot().host.agent_ttl == float(ttl[:-1]) * 3600
+
+
+async def test_where_sleeping_gives_no_memory_back_there_are_as_many_clients_as_turns(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S5.7, S2.4"""
+    monkeypatch.setattr("supervisor.engine.runtime.look_at_host", HostMemory)
+    async with start(sleepy(sessions=1), **SOON) as supervisor:
+        for user in USERS:
+            await say(supervisor, "hello", user)
+        assert len(world.live) == 1
+        limits = await supervisor.limits("desk")
+        assert (limits["pool.maxClients"], limits["pool.idleTtl"]) == ("1", "15m")
+        assert (await supervisor.limits())["agent_ttl"] == "1h"
+    assert world.violations == []
+
+
 async def _kill(supervisor: Supervisor) -> None:
     await supervisor.kill("desk")
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from supervisor.config.settings import Settings
 from supervisor.engine.doctor import _examine_sleep
 from supervisor.process.host_memory import HostMemory
 
@@ -24,8 +25,12 @@ GB = 10**9
     ],
 )
 def test_it_says_what_becomes_of_the_memory_of_idle_clients(host: HostMemory, words: list[str]) -> None:
-    finding = _examine_sleep(host)
+    finding = _examine_sleep(host, Settings(max_agents=40))
     assert finding.is_good, "everything works without"
     for word in words:
         assert word in finding.text
+    kept = "kept for 4h, and a service keeps as many as the host may have (40)"
+    assert (kept in finding.text) is host.hands_back
+    assert ("kept for 15m" in finding.text) is not host.hands_back
+    assert "kept for 10m" in _examine_sleep(host, Settings(agent_ttl=600)).text, "what is said holds"
     assert ("CAP_SYS_NICE" in finding.text) is (host.swap_total > 0 and not host.pages_out)

@@ -20,6 +20,7 @@ from supervisor.process.host_memory import HostMemory, look_at_host
 from supervisor.process.paging import Pages, find_own, find_resident
 from supervisor.process.process_tree import ProcessTable, Tree, is_guard, list_runs, map_marked
 from supervisor.process.suspension import Suspension
+from tests.opened_files import NO_MEMORY, files_of
 from tests.swap import Swap
 from tests.unit.process.trees import below, guarded, states
 from tests.waiting import until_sync
@@ -42,10 +43,6 @@ def hoarder() -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-NO_MEMORY = {"comm", "smaps", "smaps_rollup", "stat", "statm", "status"}
-"""Files of a process in `/proc` that the kernel fills from its own tables; others may lie in the process's pages."""
-
-
 def swapped(process: psutil.Process) -> int:
     """Bytes. The kernel counts no fault of a process where its pages are read by another."""
     return int(process.memory_full_info().swap)
@@ -53,25 +50,6 @@ def swapped(process: psutil.Process) -> int:
 
 A_FEW_PAGES = 64 * 1024
 """Other tests on this machine may read arguments and environments of all processes."""
-
-
-@pytest.fixture
-def opened() -> Iterator[list[str]]:
-    """Paths of the files that this process opens."""
-    paths: list[str] = []
-    is_over = False
-
-    def hear(event: str, arguments: tuple[object, ...]) -> None:
-        if event == "open" and not is_over:
-            paths.append(str(arguments[0]))
-
-    sys.addaudithook(hear)  # for good
-    yield paths
-    is_over = True
-
-
-def files_of(process: psutil.Process, paths: list[str]) -> set[str]:
-    return {Path(path).name for path in paths if path.startswith(f"/proc/{process.pid}/")}
 
 
 @pytest.mark.anyio
@@ -96,12 +74,12 @@ async def test_what_is_asleep_is_in_swap_and_stays_there_whatever_looks_at_it(
     # Another client departs, one that has died as well.
     await Tree(top, "run:desk-2").look_everywhere()
     await Tree(dead, "run:desk-3", has_guard=True).look_everywhere()
-    assert files_of(top, opened) <= NO_MEMORY
+    assert files_of(top.pid, opened) <= NO_MEMORY
     # Another supervisor looks for what is its own: it reads the mark of the guard, which is that of all below.
     map_marked({"run:desk-2"})
     list_runs({"other"})
-    assert files_of(cli, opened) <= NO_MEMORY
-    assert "environ" in files_of(top, opened)
+    assert files_of(cli.pid, opened) <= NO_MEMORY
+    assert "environ" in files_of(top.pid, opened)
     assert swapped(cli) >= before - A_FEW_PAGES
     asleep.wake()
     assert hoarder.stdin is not None

@@ -23,8 +23,8 @@ class ScaleScreen(AskTextScreen):
             note = (
                 f"Turns that may run in parallel; now {first.max_sessions}, of which {first.active_sessions} "
                 f"{'runs' if first.active_sessions == 1 else 'run'}. {format.some(pool.total, 'client')} "
-                f"{'lives' if pool.total == 1 else 'live'}, {pool.max_clients} at most: that changes with it. Fewer: "
-                "what runs goes on, idle clients end."
+                f"{'lives' if pool.total == 1 else 'live'}, {pool.max_clients} at most. Fewer turns: what runs goes "
+                "on, and idle clients end where fewer may live, too."
             )
         else:
             title = f"Scale {len(rows)} marked"
