@@ -154,7 +154,7 @@ class ClientDormant(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientWoken(Event):
-    """It has given a sign of life after it was woken."""
+    """It has given a sign of life after it was woken. Not of one that was woken before its sleep was told."""
 
     slept: float
     """Seconds from being put to sleep to being woken."""

@@ -61,6 +61,7 @@ class Dormancy:
         assert slot.client is not None, "a READY slot has a client"
         slot.awake_bytes = max(slot.memory_bytes, slot.awake_bytes if slot.measures_thin else 0)
         slot.is_thin = slot.is_falling_asleep = True
+        slot.is_sleep_told = False
         slot.slept_at, slot.dormant_since = self._core.clock.steady(), self._core.clock.wall()
         slot.move(SlotState.DORMANT)
         slot.client.sleep()
@@ -76,7 +77,7 @@ class Dormancy:
     def note_slept(self, slot: Slot, measure: Measure) -> None:
         if not slot.is_dormant:
             return
-        slot.is_falling_asleep = False
+        slot.is_falling_asleep, slot.is_sleep_told = False, True
         if measure.processes:
             slot.note_measure(measure, self._core.clock.steady())
         self._core.publish(
@@ -93,8 +94,9 @@ class Dormancy:
             return
         slot.wake_seconds = seconds or slot.wake_seconds
         slot.move(SlotState.BUSY if slot.has_turn else SlotState.READY)
-        slept = max(0.0, slot.woken_at - slot.slept_at)
-        self._core.publish(past.ClientWoken, slot.session, client=slot.id, slept=slept, seconds=seconds)
+        if slot.is_sleep_told:  # else it was woken before it slept: nobody has heard of that
+            slept = max(0.0, slot.woken_at - slot.slept_at)
+            self._core.publish(past.ClientWoken, slot.session, client=slot.id, slept=slept, seconds=seconds)
         self._touch(slot)
 
     def _note_awake(self, slot: Slot) -> None:

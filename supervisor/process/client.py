@@ -22,6 +22,7 @@ from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.patience import TERMINATE, Patience
 from supervisor.process.process_tree import Measure, ProcessTable
 from supervisor.process.sleep import Sleep
+from supervisor.process.standstill import happens_within
 
 _log = logging.getLogger(__name__)
 
@@ -319,15 +320,17 @@ class Client(Generic[PlaceT]):
             await anyio.sleep(self._deadlines.health)
             if self._turn.uuid or self._turn.own_over is not None or self._turn.rested is not None or self._is_away:
                 continue
-            with anyio.move_on_after(self._deadlines.control) as limit:
-                try:
-                    await self._ping()
-                except ClientDied as error:
-                    self._die(error)
+            has_answered = await happens_within(self._deadlines.control, self._look_after)
             is_idle = not self._turn.uuid and self._turn.own_over is None and not self._is_away
-            if limit.cancelled_caught and is_idle:
+            if is_idle and not has_answered:
                 self.error = ClientDied(f"it did not answer a ping within {self._deadlines.control:g} s")
                 self.end(EndReason.UNRESPONSIVE)
+
+    async def _look_after(self) -> None:
+        try:
+            await self._ping()
+        except ClientDied as error:
+            self._die(error)
 
     @property
     def _is_away(self) -> bool:

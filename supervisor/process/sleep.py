@@ -16,9 +16,7 @@ import anyio.to_thread
 from supervisor.process.connection import Connection
 from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.process_tree import Measure, ProcessTable
-
-TICKS = 10
-"""Parts in which the deadline is waited for. Where this process itself stood still for a while, that is one of them."""
+from supervisor.process.standstill import happens_within
 
 
 class Sleep(Generic[PlaceT]):
@@ -122,10 +120,7 @@ class Sleep(Generic[PlaceT]):
         times = self._times_woken
         async with anyio.create_task_group() as group:
             group.start_soon(self._ask)
-            for _ in range(TICKS):
-                with anyio.move_on_after(self._deadline / TICKS):
-                    await self.has_signed()
-                    break
+            await happens_within(self._deadline, self.has_signed)
             group.cancel_scope.cancel()
         if self.is_waking and times == self._times_woken:
             self._on_silence()

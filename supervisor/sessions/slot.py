@@ -89,6 +89,8 @@ class Slot:
         """It has slept since its last turn: it measures less than it will need for the next one."""
         self.is_falling_asleep = False
         """DORMANT, and its memory has not been handed back yet."""
+        self.is_sleep_told = False
+        """That it was put to sleep last was told, once its memory had been handed back."""
         self.is_sleepless = False
         """It must not sleep: it waits for a time of its own choice."""
         self.is_unstoppable = False

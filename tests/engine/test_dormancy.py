@@ -450,6 +450,29 @@ async def test_one_that_could_not_be_stopped_is_tried_again_after_its_next_turn(
     assert world.violations == []
 
 
+async def test_that_one_was_woken_is_told_where_its_sleep_was(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """Of one that is woken before its memory was handed back neither is."""
+    async with start(sleepy(dormantAfter="1h"), **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        (slot,) = supervisor._instances["desk"].pool
+        await until(lambda: slot.is_ready and slot.memory_bytes)
+        dormancy = supervisor._instances["desk"]._dormancy
+        with await supervisor.watch() as feed:
+            dormancy.sleep(slot)
+            dormancy.wake(slot)
+            await until(lambda: slot.is_ready)
+            told = [event for event in feed.take().events if isinstance(event, past.ClientDormant | past.ClientWoken)]
+            assert told == []
+            dormancy.sleep(slot)
+            await until(lambda: not slot.is_falling_asleep)
+            await say(supervisor, "later", "ana")
+            told = [event for event in feed.take().events if isinstance(event, past.ClientDormant | past.ClientWoken)]
+            assert [type(event) for event in told] == [past.ClientDormant, past.ClientWoken]
+    assert world.violations == []
+
+
 async def test_one_with_an_agent_in_the_background_stays_awake(
     start: Start, world: FakeWorld, sleepy: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from supervisor.api import events as past
 from supervisor.api.errors import ConnectFailed
 from supervisor.api.snapshot import InstanceRow
-from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Prompt, SessionState, WhyWaiting
+from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Prompt, Server, SessionState, WhyWaiting
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import ClientRecord
@@ -209,6 +211,28 @@ async def test_an_idle_client_that_answers_no_ping_is_replaced(start: Start, wor
         assert dict(row_of(supervisor).pool.failures) == {FailureKind.STALLED: 1}
         assert isinstance(await (await supervisor.submit(Prompt("desk", "two", user="ana"))).outcome(), Done)
         assert world.connections[1].launch.resume
+
+
+async def test_time_in_which_the_supervisor_itself_stood_still_is_no_silence_of_a_client(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S2.33, as after Ctrl+Z and `fg`: the answer has come meanwhile, and is read only now."""
+    answered: list[FakeConnection] = []
+
+    async def ping(connection: FakeConnection) -> tuple[Server, ...]:
+        if not answered:
+            time.sleep(0.5)  # noqa: ASYNC251 - that is what it is about
+            for _ in range(3):
+                await anyio.lowlevel.checkpoint()
+        answered.append(connection)
+        return ()
+
+    async with start(health_interval=0.02, control_timeout=0.2) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
+        monkeypatch.setattr(FakeConnection, "ping", ping)
+        await until(lambda: len(answered) > 1)
+        assert world.live == world.connections
+        assert len(world.live) == 1
 
 
 async def test_silence_is_shown_and_ends_nothing(start: Start, world: FakeWorld) -> None:
