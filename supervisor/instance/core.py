@@ -116,7 +116,7 @@ class InstanceCore:
         return self.connector_of(self.plan_of(session).choice)
 
     def connector_of(self, choice: Choice) -> Connector:
-        if choice == Choice(self.provider):
+        if choice.provider == self.provider and not choice.model:
             return self.connector
         if (found := self._variants.get(choice)) is None:
             while len(self._variants) >= MOST_VARIANTS:

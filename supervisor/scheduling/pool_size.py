@@ -14,6 +14,8 @@ CALM = 30.0
 
 def count_spares_wanted(pool: Pool, spares: int, min_clients: int) -> int:
     """Spares to keep: those asked for, and as many as fill the pool up to `min_clients`."""
+    if not min_clients:
+        return spares
     in_use = len(pool) - pool.closing - pool.spares
     return max(spares, min_clients - in_use)
 
