@@ -253,11 +253,16 @@ class FarEngine:
 
         return await self.line.ask(kind, there)
 
+    @property
+    def is_calm(self) -> bool:
+        """Nothing is on the line, nor waits for it."""
+        return not self.line.crossing and not any(reader.is_behind for reader in self._open())
+
     async def quiet(self) -> None:
         """Returns when nothing is on the line, and whatever has arrived has had its effect."""
         turns = 0
         while turns < QUIET:
-            is_calm = not self.line.crossing and not any(reader.is_behind for reader in self._open())
+            is_calm = self.is_calm
             turns = turns + 1 if is_calm else 0
             await asyncio.sleep(0 if is_calm else 0.001)
 

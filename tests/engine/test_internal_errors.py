@@ -155,7 +155,7 @@ async def test_a_client_that_is_ended_by_a_mistake_holds_its_session_back_as_a_c
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["its process ends", "the operator ends it"])
 async def test_a_mistake_in_the_scheduler_leaves_no_process_behind(
-    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch, nothing_comes_due: None, is_killed: bool
 ) -> None:
     """The steps of a client's end go on whatever becomes of the rest (R3)."""
     monkeypatch.setattr(runtime, "LAST_RESORT", 0.5)
@@ -170,7 +170,7 @@ async def end_a_client_without_a_scheduler(
     def fail(scene: Any) -> None:
         raise ZeroDivisionError("in decide")
 
-    async with start(memory_interval=1_000, cleanup_interval=1_000) as supervisor:
+    async with start() as supervisor:
         await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
         await anyio.wait_all_tasks_blocked()
         (slot,) = supervisor._instances["desk"].pool
@@ -183,6 +183,13 @@ async def end_a_client_without_a_scheduler(
         with anyio.move_on_after(3):
             await supervisor._stopped.wait()
     assert supervisor.failure is not None
+
+
+@pytest.fixture
+def nothing_comes_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler runs because of what the test does alone, not because something was measured meanwhile."""
+    for name in ("watch_the_clock", "take_census", "measure_disk", "watch_state"):
+        monkeypatch.setattr(housekeeping.Housekeeping, name, lambda self: anyio.sleep_forever())
 
 
 class FailOnce:
@@ -200,12 +207,12 @@ class FailOnce:
 
 
 async def test_a_caller_is_not_told_of_a_mistake_that_comes_after_the_prompt_was_taken_in(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, monkeypatch: pytest.MonkeyPatch, nothing_comes_due: None
 ) -> None:
     """The prompt is in its queue and on its way to the journal (R1)."""
     told: list[Exception] = []
     with suppress(ExceptionGroup, ZeroDivisionError):
-        async with start(memory_interval=1_000, cleanup_interval=1_000) as supervisor:
+        async with start() as supervisor:
             await anyio.wait_all_tasks_blocked()
             monkeypatch.setattr(scheduler, "decide", FailOnce())
             try:
@@ -218,13 +225,12 @@ async def test_a_caller_is_not_told_of_a_mistake_that_comes_after_the_prompt_was
 
 
 async def test_an_approval_reaches_its_client_whatever_the_scheduler_makes_of_it(
-    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch, nothing_comes_due: None
 ) -> None:
     """It is recorded as approved when the verdict goes to the client: then it has to arrive there (D4)."""
-    monkeypatch.setattr(housekeeping, "TICK", 1_000.0)
     world.on_prompt = hold
     verdicts: list[Any] = []
-    async with start(memory_interval=1_000, cleanup_interval=1_000) as supervisor:
+    async with start() as supervisor:
         await supervisor.submit(Prompt("desk", "one", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
 

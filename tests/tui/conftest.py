@@ -16,7 +16,7 @@ from textual.css.stylesheet import Stylesheet
 from textual.widgets import Input, TextArea
 
 from tests.tui.stage_engine import NOW, StageEngine
-from tests.tui.theatre import FarAway, Frames, attend, engine_of, leave, settle
+from tests.tui.theatre import FarAway, Frames, attend, engine_of, leave, rest, settle
 from tests.waiting import until
 from tui.app import BullpenApp
 from tui.terminal.input_queue import ENGINE_WORK
@@ -70,6 +70,15 @@ def _frames_are_drawn_when_looked_at(request: pytest.FixtureRequest) -> Generato
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Frames, "are_drawn", request.config.getoption("--engine") == "far")
         patch.setattr(Compositor, "render_update", lambda *given, **named: Frames.render_update(*given, **named))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _a_step_has_its_whole_effect() -> Generator[None]:
+    """However little of the processor this process is given."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("textual.pilot.wait_for_idle", rest)
+        patch.setattr("textual.app.wait_for_idle", rest)
         yield
 
 

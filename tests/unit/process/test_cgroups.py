@@ -20,7 +20,7 @@ from supervisor.process.cgroups import Cgroup, Cgroups, can_reclaim, find_delega
 from supervisor.process.process_tree import Measure, ProcessTable, Tree, is_alive
 from supervisor.process.suspension import Suspension
 from supervisor.recovery.orphans import end_orphans
-from tests.unit.process.trees import FAMILY, below, guarded
+from tests.unit.process.trees import FAMILY, RUN, below, guarded
 from tests.waiting import until_sync
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="control groups are Linux's own")
@@ -34,7 +34,7 @@ def members(group: Cgroup) -> set[int]:
 
 
 def test_the_cli_and_all_that_it_starts_are_in_the_group_and_the_guard_is_not(cgroup_base: Path) -> None:
-    group = Cgroups(cgroup_base).make("run:desk-1")
+    group = Cgroups(cgroup_base).make(f"{RUN}:desk-1")
     assert group is not None
     with guarded("/bin/sh", "-c", FAMILY, **{guard.CGROUP: str(group.path)}) as process:
         until_sync(lambda: len(below(process)) == 6)
@@ -50,13 +50,13 @@ def test_the_cli_and_all_that_it_starts_are_in_the_group_and_the_guard_is_not(cg
 @pytest.mark.anyio
 @pytest.mark.parametrize("is_asleep", [False, True])
 async def test_everybody_in_it_is_killed_at_once_and_it_is_removed(cgroup_base: Path, is_asleep: bool) -> None:
-    group = Cgroups(cgroup_base).make("run:desk-1")
+    group = Cgroups(cgroup_base).make(f"{RUN}:desk-1")
     assert group is not None
     with guarded("/bin/sh", "-c", ESCAPED, **{guard.CGROUP: str(group.path)}) as process:
         until_sync(lambda: len(below(process)) == 4)
         everybody, root = below(process), psutil.Process(process.pid)
         assert not is_asleep or Suspension(root, group).stop()
-        tree = Tree(root, "run:desk-1", group)
+        tree = Tree(root, f"{RUN}:desk-1", group)
         tree.look()
         tree.kill()
         assert await tree.emptied(20)
@@ -78,12 +78,12 @@ async def test_what_has_slipped_out_of_the_tree_is_found_in_the_group(
     cgroup_base: Path, lost: subprocess.Popen[bytes]
 ) -> None:
     """R3: no parent, no mark. It may have made groups of its own there."""
-    group = Cgroups(cgroup_base).make("run:desk-1")
+    group = Cgroups(cgroup_base).make(f"{RUN}:desk-1")
     assert group is not None
     nested = group.path / "made by a command"
     nested.mkdir()
     (nested / "cgroup.procs").write_text(str(lost.pid))
-    tree = Tree(None, "run:desk-1", group, has_guard=True)
+    tree = Tree(None, f"{RUN}:desk-1", group, has_guard=True)
     assert tree.alive_count == 0
     await tree.look_everywhere()
     assert [one.pid for one in tree.alive] == [lost.pid]
@@ -99,7 +99,7 @@ def test_a_restart_ends_what_clients_have_left_in_their_groups(
 ) -> None:
     """R2: their guards were killed with the supervisor."""
     monkeypatch.setattr(cgroups, "find_delegated", lambda: cgroup_base)
-    groups = [Cgroup(cgroup_base / f"bullpen-{mark}") for mark in ("dead:desk-1", "alive:desk-1")]
+    groups = [Cgroup(cgroup_base / f"bullpen-{mark}") for mark in (f"{RUN}:desk-1", f"{RUN}-alive:desk-1")]
     with contextlib.ExitStack() as stack:
         left = []
         for group in groups:
@@ -108,7 +108,7 @@ def test_a_restart_ends_what_clients_have_left_in_their_groups(
             left.append(stack.enter_context(subprocess.Popen(["sleep", "300"], env={})))
             stack.callback(left[-1].kill)
             (group.path / "cgroup.procs").write_text(str(left[-1].pid))
-        record = ClientRecord("desk-1", "dead:desk-1", 0, 0.0, "", None)
+        record = ClientRecord("desk-1", f"{RUN}:desk-1", 0, 0.0, "", None)
         assert anyio.run(end_orphans, [record]) == (1, 0)
         assert [one.poll() for one in left] == [-signal.SIGTERM, None]
         assert [group.path.exists() for group in groups] == [False, True]
@@ -195,7 +195,7 @@ def test_what_a_group_used_at_most_and_how_long_it_waited_is_read_where_the_kern
 
 
 def test_a_real_group_tells_its_peak_and_its_pressure_where_the_host_counts_them(cgroup_base: Path) -> None:
-    group = Cgroups(cgroup_base).make("run:desk-1")
+    group = Cgroups(cgroup_base).make(f"{RUN}:desk-1")
     assert group is not None
     with guarded("/bin/sh", "-c", FAMILY, **{guard.CGROUP: str(group.path)}) as process:
         measure = ProcessTable().measure(process.pid, group)

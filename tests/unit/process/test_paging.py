@@ -22,7 +22,7 @@ from supervisor.process.process_tree import ProcessTable, Tree, is_guard, list_r
 from supervisor.process.suspension import Suspension
 from tests.opened_files import NO_MEMORY, files_of
 from tests.swap import Swap
-from tests.unit.process.trees import below, guarded, states
+from tests.unit.process.trees import RUN, below, guarded, states
 from tests.waiting import until_sync
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the call is Linux's own")
@@ -39,7 +39,7 @@ HOARD = (
 
 @pytest.fixture
 def hoarder() -> Iterator[subprocess.Popen[str]]:
-    with guarded(sys.executable, "-I", "-S", "-c", HOARD, mark="run:desk-1") as process:
+    with guarded(sys.executable, "-I", "-S", "-c", HOARD, mark=f"{RUN}:desk-1") as process:
         yield process
 
 
@@ -72,11 +72,11 @@ async def test_what_is_asleep_is_in_swap_and_stays_there_whatever_looks_at_it(
     ProcessTable().measure(top.pid)
     is_guard(cli)
     # Another client departs, one that has died as well.
-    await Tree(top, "run:desk-2").look_everywhere()
-    await Tree(dead, "run:desk-3", has_guard=True).look_everywhere()
+    await Tree(top, f"{RUN}:desk-2").look_everywhere()
+    await Tree(dead, f"{RUN}:desk-3", has_guard=True).look_everywhere()
     assert files_of(top.pid, opened) <= NO_MEMORY
     # Another supervisor looks for what is its own: it reads the mark of the guard, which is that of all below.
-    map_marked({"run:desk-2"})
+    map_marked({f"{RUN}:desk-2"})
     list_runs({"other"})
     assert files_of(cli.pid, opened) <= NO_MEMORY
     assert "environ" in files_of(top.pid, opened)

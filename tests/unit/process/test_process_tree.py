@@ -23,7 +23,7 @@ from supervisor.process.process_tree import (
     map_marked,
 )
 from supervisor.recovery.orphans import find_orphans
-from tests.unit.process.trees import guarded
+from tests.unit.process.trees import RUN, guarded
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def test_a_pid_that_is_in_use_again_by_the_second_look_is_one_that_has_gone(
 @pytest.mark.skipif(sys.platform != "linux", reason="other users' environments are not told elsewhere")
 def test_what_a_dead_run_has_left_is_found_by_its_name_whichever_part_of_it_it_was() -> None:
     """R2: a shared MCP server, or a program of a hook, stands in no record of a client."""
-    records = [ClientRecord("desk-1", "dead:desk-1", 0, 0.0, "", None)]
-    marks = ["dead:shared-1", "dead:hook", "dead:desk-7", "living:hook", "deadly:hook", "dead"]
+    records = [ClientRecord("desk-1", f"{RUN}:desk-1", 0, 0.0, "", None)]
+    marks = [f"{RUN}:shared-1", f"{RUN}:hook", f"{RUN}:desk-7", f"x{RUN}:hook", f"{RUN}ly:hook", RUN]
     command = [sys.executable, "-I", "-S", "-c", "print(flush=True); input()"]
     started = []
     try:

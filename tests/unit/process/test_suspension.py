@@ -17,7 +17,7 @@ from supervisor.process.paging import Pages
 from supervisor.process.process_tree import Tree, is_alive
 from supervisor.process.suspension import Suspension
 from supervisor.recovery.orphans import end_orphans
-from tests.unit.process.trees import FAMILY, below, guarded, states
+from tests.unit.process.trees import FAMILY, RUN, below, guarded, states
 from tests.waiting import until, until_sync
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no guard")
@@ -203,10 +203,10 @@ async def test_a_stopped_tree_can_be_killed(family: subprocess.Popen[str]) -> No
 
 @pytest.mark.anyio
 async def test_stopped_orphans_are_found_and_ended() -> None:
-    with guarded("/bin/sh", "-c", FAMILY, mark="run:desk-1") as process:
+    with guarded("/bin/sh", "-c", FAMILY, mark=f"{RUN}:desk-1") as process:
         until_sync(lambda: len(below(process)) == 6)
         tree = below(process)
         assert Suspension(psutil.Process(process.pid)).stop()
-        record = ClientRecord("desk-1", "run:desk-1", tree[0].pid, tree[0].create_time(), "", None)
+        record = ClientRecord("desk-1", f"{RUN}:desk-1", tree[0].pid, tree[0].create_time(), "", None)
         assert await end_orphans([record]) == (7, 0)
         await until(lambda: not [one for one in tree if is_alive(one)])

@@ -13,6 +13,9 @@ import psutil
 from supervisor.process import guard
 from supervisor.process.process_tree import list_tree
 
+RUN = f"of-{os.getpid()}"
+"""What stands for one supervisor in the marks of these processes. Other tests run beside these on the same machine: a
+test that ends what a run has left must not find theirs."""
 GUARD = [sys.executable, "-I", "-S", guard.__file__]
 FAMILY = "echo ready; setsid sh -c 'sleep 300 & sleep 300' & sleep 300 & cat"
 """A shell, a child in a session of its own with two children, a child, and one that echoes."""
