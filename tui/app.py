@@ -40,6 +40,7 @@ from tui.terminal.input_queue import ENGINE_WORK, INPUT, InputQueue
 from tui.terminal.notifications import Notices
 from tui.terminal.partial_repaint import crop
 from tui.terminal.pastes import PasteCut, on_one_line
+from tui.terminal.workers import start_worker
 from tui.themes import OURS
 from tui.wording import format
 
@@ -361,7 +362,7 @@ class BullpenApp(App[int]):
         if answer is dialogs.Leave.NOW and self.verbs.is_idle:
             self.exit(0)
         elif answer is dialogs.Leave.NOW:
-            self.run_worker(self._exit_when_told(), group=ENGINE_WORK)
+            start_worker(self, self._exit_when_told, group=ENGINE_WORK)
         elif answer is dialogs.Leave.DRAIN:
             self._drain_and_leave()
 
@@ -375,7 +376,7 @@ class BullpenApp(App[int]):
         self._states_before = {name: row.state for name, row in self.bridge.instances.items()}
         names = self.bridge.open_to_prompts()
         self.verbs.attempt(lambda: self.operations.drain_all(names))
-        self._leaving = self.run_worker(self._exit_when_drained(), exit_on_error=False, group=ENGINE_WORK)
+        self._leaving = start_worker(self, self._exit_when_drained, exit_on_error=False, group=ENGINE_WORK)
         self._show_draining()
 
     def _show_draining(self) -> None:

@@ -95,13 +95,16 @@ class Signals:
         import anyio
 
         loop, heeded = asyncio.get_running_loop(), 0
-        while True:
-            arrived = anyio.Event()
-            self._notify = lambda event=arrived: loop.call_soon_threadsafe(event.set)
-            while heeded < len(self._heard):
-                heeded += 1
-                (first if heeded == 1 else further)()
-            await arrived.wait()
+        try:
+            while True:
+                arrived = anyio.Event()
+                self._notify = lambda event=arrived: loop.call_soon_threadsafe(event.set)
+                while heeded < len(self._heard):
+                    heeded += 1
+                    (first if heeded == 1 else further)()
+                await arrived.wait()
+        finally:
+            self._notify = None  # a loop that is closed raises when it is woken
 
     def _hear(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGINT and self._on_interrupt is not None:

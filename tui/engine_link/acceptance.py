@@ -9,6 +9,7 @@ from textual.app import App
 
 from supervisor import BullpenError, Refused, Ticket
 from tui.terminal.input_queue import ENGINE_WORK
+from tui.terminal.workers import start_worker
 
 
 def follow(app: App[Any], ticket: Ticket, on_refused: Callable[[], object] | None = None) -> None:
@@ -28,4 +29,4 @@ def follow(app: App[Any], ticket: Ticket, on_refused: Callable[[], object] | Non
         except BullpenError as error:
             app.notify(str(error), severity="error", timeout=10, markup=False)
 
-    app.run_worker(wait(), group=ENGINE_WORK)
+    start_worker(app, wait, group=ENGINE_WORK)

@@ -10,6 +10,7 @@ from textual.dom import DOMNode
 
 from supervisor import BullpenError
 from tui.terminal.input_queue import ENGINE_WORK
+from tui.terminal.workers import start_worker
 
 Wanted = TypeVar("Wanted")
 Found = TypeVar("Found")
@@ -38,7 +39,7 @@ class Newest(Generic[Wanted, Found]):
         self._wanted = [wanted]
         if not self._is_asking:
             self._is_asking = True
-            self._node.app.run_worker(self._ask_all(), group=ENGINE_WORK)
+            start_worker(self._node.app, self._ask_all, group=ENGINE_WORK)
 
     async def _ask_all(self) -> None:
         try:

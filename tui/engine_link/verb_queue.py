@@ -11,6 +11,7 @@ from textual.app import App
 
 from supervisor import BullpenError, Refused
 from tui.terminal.input_queue import ENGINE_WORK
+from tui.terminal.workers import start_worker
 
 Act = Callable[[], Awaitable[str]]
 """Tells the engine, and returns the sentence that says what was done. Raises `BullpenError`."""
@@ -41,7 +42,7 @@ class VerbQueue:
         self._waiting.append(verb)
         if not self._is_telling:
             self._is_telling, self._told = True, anyio.Event()
-            self._app.run_worker(self._tell_all(), group=ENGINE_WORK)
+            start_worker(self._app, self._tell_all, group=ENGINE_WORK)
 
     def attempt(self, act: Act, *, timeout: float = 4) -> None:
         """Does it and says so for `timeout` seconds, or says why it was refused."""

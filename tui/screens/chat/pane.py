@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -23,6 +24,7 @@ from tui.screens.chat.queue import waiting_lines
 from tui.screens.chat.title import STYLES as ROLE_STYLES
 from tui.screens.chat.title import chat_title
 from tui.terminal.input_queue import ENGINE_WORK
+from tui.terminal.workers import start_worker
 from tui.themes import MUTED
 from tui.transcript.transcript import Transcript
 from tui.widgets.prompt import PromptInput
@@ -176,7 +178,7 @@ class ChatPane(Vertical):
         if self._born is None:
             if self._may_open and not self._is_opening:
                 self._is_opening = True
-                self.app.run_worker(self._open_conversation(self.key, row), group=ENGINE_WORK)
+                start_worker(self.app, partial(self._open_conversation, self.key, row), group=ENGINE_WORK)
         elif self.transcript.refresh_from_engine() and self.transcript.finder is not None:
             self._show_place()
 

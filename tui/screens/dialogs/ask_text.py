@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 
 from tui.operator.app import app_of
 from tui.screens.dialogs.dialog import Dialog
+from tui.terminal.workers import start_worker
 
 PROMPT_ANSWER = 0.2
 """Seconds that a line is kept in sight while the engine has not answered. Keys wait a little longer for the work that a
@@ -117,7 +118,7 @@ class AskTextScreen(Dialog[str | None]):
 
         app_of(self).verbs.put(tell)
         # In no group of its own: the keys behind this one wait as long as the dialog does, and no longer.
-        self.run_worker(close())
+        start_worker(self, close)
 
     def _close(self, line: str) -> None:
         """Unless it was left meanwhile."""

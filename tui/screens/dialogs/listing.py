@@ -17,6 +17,7 @@ from tui.operator.operations import Operations
 from tui.screens.dialogs.describe import DescribeScreen
 from tui.screens.dialogs.dialog import SHEET, Dialog
 from tui.terminal.input_queue import ENGINE_WORK
+from tui.terminal.workers import start_worker
 from tui.wording.columns import fit
 from tui.wording.sanitize import clean_text
 
@@ -64,7 +65,7 @@ class ListingScreen(Dialog[None]):
         self.call_after_refresh(self._draw)
 
     def _look(self) -> None:
-        self.run_worker(self._read(), group=ENGINE_WORK, exclusive=False)
+        start_worker(self, self._read, group=ENGINE_WORK)
 
     async def _read(self) -> None:
         try:
