@@ -55,8 +55,11 @@ class QuestionLinks:
         with acting(Actor(BY, "http")):
             await self._engine.answer(found.question.id, answer, by=BY)
         digest = _digest(token)
-        self._links[digest] = replace(self._links[digest], was_used=True)
-        return self._links[digest]
+        # It may have been given up meanwhile: its user was forgotten, or later links took its place.
+        used = replace(self._links.get(digest, found), was_used=True)
+        if digest in self._links:
+            self._links[digest] = used
+        return used
 
     def hear(self, event: Event) -> None:
         """What becomes of questions. Called with every event, at once."""

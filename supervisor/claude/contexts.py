@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ TTL = 1800.0
 """Seconds after its last use (S4.14)."""
 CAPACITY = 256
 """Contexts that are held: one for each template, mostly."""
+MOST_PREPARED = 4
+"""Versions of one instance that are not held yet: two at once where a template and the tools of a server change."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +95,26 @@ class ContextStore:
         self._versions: dict[str, str] = {}
         """Instance → the version that its clients are started with."""
         self._prepared: dict[tuple[str, str], _Prepared] = {}
-        """(Instance, version) → what is not held yet."""
+        """(Instance, version) → what is not held yet, the latest last."""
+        self._lock = threading.Lock()
+        """Versions are prepared in threads, several at once."""
         self._uses: dict[Key, _Use] = {}
 
     def prepare(self, template: Template, compile_options: Compile, sources: Iterable[str]) -> AgentContext:
         """Compiles a version of the template; its clients have it once it is `hold`. Blocking. Raises
         `ConfigurationError`."""
         context = self._make(template, compile_options)
-        self._prepared[template.name, context.version] = _Prepared(find_key(template), context, tuple(sources))
+        with self._lock:
+            self._prepared.pop((template.name, context.version), None)
+            self._prepared[template.name, context.version] = _Prepared(find_key(template), context, tuple(sources))
+            for earlier in [one for one in self._prepared if one[0] == template.name][:-MOST_PREPARED]:
+                del self._prepared[earlier]
         return context
 
     def hold(self, instance: str, version: str) -> None:
         """That version, which was prepared, is the one that clients of the instance are started with from now on."""
-        found = self._prepared.pop((instance, version), None)
-        for other in [one for one in self._prepared if one[0] == instance]:
-            del self._prepared[other]
+        with self._lock:
+            found = self._prepared.pop((instance, version), None)
         if found is None or self._versions.get(instance) == version:
             return
         self._versions[instance] = version
@@ -136,6 +144,9 @@ class ContextStore:
         """There is no such instance any more."""
         self._cache.drop_tenant(instance)
         self._versions.pop(instance, None)
+        with self._lock:
+            for unused in [one for one in self._prepared if one[0] == instance]:
+                del self._prepared[unused]
         self._uses = {key: use for key, use in self._uses.items() if key.tenant != instance}
 
     def describe(self) -> Contexts:

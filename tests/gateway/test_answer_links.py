@@ -10,12 +10,15 @@ from contextlib import asynccontextmanager
 from html import unescape
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import anyio
 import httpx
 import pytest
 
-from supervisor.api.types import Prompt, QuestionOutcome
+from supervisor.api.event_names import SAMPLE_QUESTION
+from supervisor.api.types import Allow, Prompt, QuestionOutcome
+from supervisor.automation.answer_links import QuestionLinks
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.gateway.browser import CHROMIUM, chromium
@@ -362,3 +365,14 @@ async def test_a_sample_brings_an_address_that_answers_nothing(house: Open) -> N
             assert page.status_code == 200
             assert "This was a sample" in page.text
             assert "<form" not in page.text
+
+
+async def test_an_address_that_is_given_up_while_it_answers_has_answered_all_the_same() -> None:
+    """Its user is forgotten in that moment."""
+    engine = AsyncMock()
+    links = QuestionLinks(engine)
+    links.base_url = "http://127.0.0.1"
+    token = links.make(SAMPLE_QUESTION).rpartition("/")[2]
+    engine.answer.side_effect = lambda *answer, by: links.forget(SAMPLE_QUESTION.key.user)
+    assert (await links.answer(token, Allow())).was_used
+    assert links.look(token) is None

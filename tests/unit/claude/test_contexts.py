@@ -102,6 +102,16 @@ async def test_an_edit_is_another_context_and_the_earlier_one_is_not_used_any_mo
     assert await house.use(house.template()) is None, "nothing is built for a client that runs no turn"
 
 
+async def test_of_two_versions_that_are_prepared_at_once_each_can_be_held(house: House) -> None:
+    """A template is saved while a shared server's other tools are compiled into the one before."""
+    versions = [house.template(system_prompt=words) for words in ("of the edit", "of the tools")]
+    contexts = [house.store.prepare(one, house.compile, find_sources(one, {})) for one in versions]
+    for template, context in zip(reversed(versions), reversed(contexts), strict=True):
+        house.store.hold("desk", context.version)
+        assert await house.use(template) is context
+    assert [row.version for row in house.store.describe().contexts] == [contexts[0].version]
+
+
 async def test_what_is_prepared_for_one_instance_is_used_for_no_other(house: House) -> None:
     """S4.24: the instance is the tenant, also where everything but its name is the same."""
     one, other = house.template("desk"), house.template("clerk")
