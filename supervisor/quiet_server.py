@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+BACKLOG = 2_048
 
 
 class QuietServer(uvicorn.Server):
     """Serves one ASGI application on sockets that are bound already, until `should_exit` is set."""
 
-    def __init__(self, app: Any, **options: Any) -> None:
+    def __init__(self, app: Any, *, most: float = math.inf, **options: Any) -> None:
+        """`most`: connections at once. One more takes the place of the one that has been without a request for longest;
+        where each has one, it is refused. So nobody keeps others out, or takes every descriptor of this process, with
+        connections that ask for nothing."""
+
+        class Connection(_Connection):
+            limit = most
+
         super().__init__(
             uvicorn.Config(
                 app,
                 log_config=None,
                 lifespan="off",
                 access_log=False,
-                log_level="warning",
+                log_level="error",  # not what strangers say wrongly
                 ws="none",
-                http="h11",
+                http=Connection,
                 server_header=False,
                 # A client that comes back after a pause shall not find its connection just being closed.
                 timeout_keep_alive=3_600,
                 timeout_graceful_shutdown=1,
+                # So many are let in before any that is one too many is given up.
+                backlog=int(min(BACKLOG, max(16, most // 4))),
                 **options,
             )
         )
@@ -55,3 +69,28 @@ class QuietServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if address is None or getattr(connection, "client", None) == address:
                 connection.transport.abort()
+
+
+class _Connection(H11Protocol):
+    """Knows since when it has no request."""
+
+    limit = math.inf
+    rests_since = 0.0
+    """Seconds of the loop's clock."""
+
+    @property
+    def is_resting(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.rests_since = self.loop.time()
+        if len(self.connections) > self.limit:
+            resting = (one for one in self.connections if isinstance(one, _Connection) and one.is_resting)
+            first = min(resting, key=lambda one: one.rests_since)  # this one, if no other
+            first.connections.discard(first)  # it is lost a turn of the loop later
+            first.transport.abort()
+
+    def on_response_complete(self) -> None:
+        self.rests_since = self.loop.time()
+        super().on_response_complete()

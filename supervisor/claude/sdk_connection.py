@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
 import json
@@ -48,7 +47,7 @@ from supervisor.process.cgroups import Cgroup, Cgroups
 from supervisor.process.connection import Connection, Connector, Launch
 from supervisor.process.executable import WITHHELD
 from supervisor.process.guard import CGROUP, KEEP, SUPERVISOR
-from supervisor.process.process_tree import LOST, MARK, Measure, ProcessTable, Tree, find_descendant, find_top
+from supervisor.process.process_tree import MARK, Measure, ProcessTable, Tree, find_descendant, find_top, if_there
 from supervisor.process.reports import ClientEvent
 from supervisor.process.suspension import Suspension
 from supervisor.text.cleaning import clean, one_line
@@ -195,7 +194,7 @@ class SdkConnection:
         self._transport, self._arrivals = transport, transport.arrivals
         info = await self._client.get_server_info() or {}
         self._pid = find_descendant(transport.pid, info.get("pid")) or transport.pid
-        with contextlib.suppress(*LOST):
+        with if_there():
             self._root = psutil.Process(self._pid)
             self._top = find_top(self._root)
 

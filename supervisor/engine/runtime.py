@@ -19,7 +19,7 @@ from supervisor.api import events as past
 from supervisor.api.automation import OpenRun, ScheduleMark
 from supervisor.api.engine import Engine
 from supervisor.api.errors import ConfigurationError, NotAccepting, UnknownAgent
-from supervisor.api.types import Prompt, SessionKey
+from supervisor.api.types import InstanceState, Prompt, SessionKey
 from supervisor.automation.answer_links import QuestionLinks
 from supervisor.claude.contexts import ContextStore
 from supervisor.claude.options import MakeConnector, bundled_cli
@@ -67,6 +67,8 @@ from supervisor.tools.registry import Tools
 
 LAST_REMOVAL = 5.0
 """Seconds that removing what ended sessions have on disk may take at the end; the next start does the rest."""
+AGAIN = 1.0
+"""Seconds after which all is told once more to end."""
 LAST_RESORT = 60.0
 """Limit, in seconds, for a shutdown after an internal error."""
 
@@ -378,8 +380,9 @@ class Runtime:
             while True:
                 # Again and again: what was on its way between two states the last time is caught the next.
                 for instance in self._instances.values():
-                    instance.handle(stimuli.Kill(EndReason.STOPPING))
-                with anyio.move_on_after(1.0):
+                    if not (instance.is_empty and instance.state is InstanceState.STOPPED):
+                        instance.handle(stimuli.Kill(EndReason.STOPPING))
+                with anyio.move_on_after(AGAIN):
                     await self.drained()
                     return
 

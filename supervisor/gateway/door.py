@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
+import resource
 import socket
 import ssl
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -22,9 +26,15 @@ from supervisor.files.socket_path import SOCKET, short_path
 from supervisor.gateway.access import LOOPBACK, Access
 from supervisor.gateway.app import AtTheSocket, compose_app
 from supervisor.gateway.tokens import USED_EVERY, TokenFile
-from supervisor.quiet_server import QuietServer
+from supervisor.quiet_server import BACKLOG, QuietServer
 
-BACKLOG = 2_048
+MOST_CONNECTIONS = 4_096
+"""Of the socket, and of the address, where this process may hold so many."""
+TELLS = 60.0
+"""Seconds between two errors in the log that say that a connection cannot be let in. asyncio tells of it thousands of
+times a second where no descriptor is left."""
+DESCRIPTORS = 16_384
+"""That it asks the system for. More than a quarter of them is left to clients and files, whoever connects."""
 ANYWHERE = ("0.0.0.0", "::")
 LOOKS = 2.0
 """Seconds between two looks whether the socket is still there."""
@@ -86,14 +96,17 @@ class Door:
         """Serves until it is cancelled; then every stream is hung up and the socket is gone. Raises `CannotOpen` before
         anything is served, and `DoorLost` when another program has removed the socket."""
         with ExitStack() as stack:
-            servers = [(QuietServer(AtTheSocket(self.app)), stack.enter_context(bound_socket(self._state_dir)))]
+            stack.enter_context(_seldom_told(asyncio.get_running_loop()))
+            most = find_most_connections()
+            at_the_socket = QuietServer(AtTheSocket(self.app), most=most)
+            servers = [(at_the_socket, stack.enter_context(bound_socket(self._state_dir)))]
             path = self._state_dir / SOCKET
             own = _inode(path)
             if self._listen is not None:
                 listener = stack.enter_context(_bound_address(*self._listen))
                 host, port = listener.getsockname()[:2]
                 self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-                servers.append((QuietServer(self.app, **_tls_options(self._tls)), listener))
+                servers.append((QuietServer(self.app, most=most, **_tls_options(self._tls)), listener))
             if self._links is not None:
                 can_be_reached = self._listen is not None and self._listen[0] not in ANYWHERE
                 self._links.base_url = self._public_url or (self.url if can_be_reached else "")
@@ -121,6 +134,40 @@ class Door:
         """Breaks every connection. Readers come back by new ones."""
         for server in self._servers:
             server.hang_up()
+
+
+def find_most_connections() -> int:
+    """At one place. Raises this process's own limit of descriptors, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(MOST_CONNECTIONS, soft * 3 // 8)
+
+
+@contextmanager
+def _seldom_told(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    before = loop.get_exception_handler()
+    handle, told_at = before or type(loop).default_exception_handler, -math.inf
+
+    def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal told_at
+        if str(context.get("message", "")).startswith("socket.accept() out of system resource"):
+            if loop.time() - told_at < TELLS:
+                return
+            told_at = loop.time()
+        handle(loop, context)
+
+    loop.set_exception_handler(tell)
+    try:
+        yield
+    finally:
+        if loop.get_exception_handler() is tell:
+            loop.set_exception_handler(before)
 
 
 async def _watch(path: Path, own: int | None) -> None:

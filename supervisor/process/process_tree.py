@@ -11,6 +11,8 @@ neither the listed tree nor the mark is found. Where a client has a control grou
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,28 @@ LOST = (psutil.Error, OSError)
 """What a look at a process raises that is not there any more, or not ours. psutil lets `FileNotFoundError` through when
 the pid is in use again by the time it asks whether the process has gone."""
 
+LOOKS, BETWEEN = 50, 0.1
+"""How often it is looked for what has slipped out of a tree, and seconds from one look to the next, where none can be
+taken."""
+
+_log = logging.getLogger(__name__)
+
+
+def is_blind(error: BaseException) -> bool:
+    """It says nothing of the process that was looked at: this one had no descriptor, or no memory, left to look with.
+    What cannot be seen is not gone."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+@contextlib.contextmanager
+def if_there() -> Iterator[None]:
+    """Ends the block where the process has gone. Raises `OSError` where that cannot be seen."""
+    try:
+        yield
+    except LOST as error:
+        if is_blind(error):
+            raise
+
 
 def iter_processes() -> Iterator[psutil.Process]:
     """Every process of this machine. `psutil.process_iter` ends with an error where one of them ends in the moment it
@@ -44,11 +68,12 @@ def iter_processes() -> Iterator[psutil.Process]:
 
 
 def list_tree(root: psutil.Process) -> list[psutil.Process]:
-    """The process and all its descendants, parents first; empty when it does not run any more."""
+    """The process and all its descendants, parents first; empty when it does not run any more. Where they cannot be
+    seen, the process alone."""
     try:
         return [root, *root.children(recursive=True)] if root.is_running() else []
-    except LOST:
-        return []
+    except LOST as error:
+        return [root] if is_blind(error) else []
 
 
 def list_heads(*, with_guards: bool = True) -> list[psutil.Process]:
@@ -67,7 +92,7 @@ def list_heads(*, with_guards: bool = True) -> list[psutil.Process]:
             seen.add(above)
             above = parents[above]
         if above not in guards and (with_guards or pid not in guards):
-            with contextlib.suppress(*LOST):
+            with if_there():
                 found.append(psutil.Process(pid))
     return found
 
@@ -77,7 +102,7 @@ def map_marked(marks: Set[str], *, with_guards: bool = True) -> dict[str, list[p
     them, all that does. Costs a walk over all processes."""
     found: dict[str, list[psutil.Process]] = {}
     for process in list_heads(with_guards=with_guards):
-        with contextlib.suppress(*LOST):
+        with if_there():
             if (mark := process.environ().get(MARK)) in marks and mark is not None:
                 found.setdefault(mark, []).append(process)
     return found
@@ -88,7 +113,7 @@ def list_runs(runs: Set[str]) -> list[psutil.Process]:
     shared MCP servers, of hooks. Also what is in the groups of its clients. Costs a walk over all processes."""
     found = []
     for process in list_heads():
-        with contextlib.suppress(*LOST):
+        with if_there():
             run, colon, _ = process.environ().get(MARK, "").partition(":")
             if colon and run in runs:
                 found += list_tree(process)
@@ -123,7 +148,9 @@ def find_top(cli: psutil.Process) -> psutil.Process:
     try:
         parent = cli.parent()
         return parent if parent is not None and is_guard(parent) else cli
-    except LOST:
+    except LOST as error:
+        if is_blind(error):
+            raise
         return cli
 
 
@@ -144,11 +171,12 @@ def _is_named_guard(pid: int) -> bool:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Alive, the same process (pid and start time), and not a zombie waiting to be reaped."""
+    """Alive, the same process (pid and start time), and not a zombie waiting to be reaped. Also where that cannot be
+    seen."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except LOST:
-        return False
+    except LOST as error:
+        return is_blind(error)
 
 
 class Tree:
@@ -161,9 +189,11 @@ class Tree:
         was, a guard. The group, where it has one, is removed when a look finds nothing alive."""
         self._root = root
         self._mark = mark
-        self._seen: dict[tuple[int, float], psutil.Process] = {}
+        self._seen: dict[psutil.Process, None] = {}
         self._told_to_end: set[psutil.Process] = set()
         """Guards that have been told to end everything at once."""
+        self._not_told: set[psutil.Process] = set()
+        """Those that could not be killed: psutil looks first whether it is the same process still."""
         self._is_killing = False
         self._is_guarded = has_guard or (root is not None and is_guard(root))
         self._cgroup = cgroup
@@ -176,7 +206,16 @@ class Tree:
     async def look_everywhere(self) -> None:
         """Adds what carries the mark, re-parented processes included, what hangs below that, and what is in its group.
         Of a client with a guard, other guards and what is below them are not looked at."""
-        self.add(await anyio.to_thread.run_sync(self._list_everywhere))
+        for _ in range(LOOKS):
+            try:
+                self.add(await anyio.to_thread.run_sync(self._list_everywhere))
+                break
+            except OSError as error:
+                if not is_blind(error):
+                    raise
+                await anyio.sleep(BETWEEN)
+        else:
+            _log.warning("it cannot be seen whether anything is left of %s", self._mark)
         if self._cgroup is not None and not self.alive:
             self._cgroup.remove()
 
@@ -193,12 +232,14 @@ class Tree:
     def alive(self) -> list[psutil.Process]:
         """Those that were seen, and all that dead guards have left, whichever client's they were: a process that has
         lost its guard is to be ended in any case."""
-        orphans = {*adopted.list_adopted()}
+        orphans: set[int] = set()
+        with if_seen():
+            orphans.update(adopted.list_adopted())
         for pid in orphans:
             with contextlib.suppress(*LOST):
                 self.add([psutil.Process(pid)])
         # One that forks and exits all the time may be dead by now, and yet its successor lives.
-        return [process for process in self._seen.values() if process.pid in orphans or is_alive(process)]
+        return [process for process in self._seen if process.pid in orphans or is_alive(process)]
 
     def terminate(self) -> None:
         for process in self.alive:
@@ -212,20 +253,34 @@ class Tree:
         if self._cgroup is not None:
             self._cgroup.kill()
         for process in self.alive:
-            with contextlib.suppress(*LOST):
-                if is_guard(process) and process not in self._told_to_end:
-                    self._told_to_end.add(process)
-                    process.send_signal(guard.END_NOW)
-                else:
-                    process.kill()
+            self._kill_one(process)
         self._kill_on()
+
+    def _kill_one(self, process: psutil.Process) -> None:
+        self._not_told.discard(process)
+        try:
+            if (is_guard(process) or self._is_own_guard(process)) and process not in self._told_to_end:
+                process.send_signal(guard.END_NOW)
+                self._told_to_end.add(process)
+            else:
+                process.kill()
+        except LOST as error:
+            if is_blind(error):
+                self._not_told.add(process)
+
+    def _is_own_guard(self, process: psutil.Process) -> bool:
+        """Needs no look."""
+        return self._is_guarded and process == self._root
 
     def _kill_on(self) -> None:
         """A guard may have been stopped, and be stopped again by what has not been ended yet."""
+        for process in tuple(self._not_told):
+            self._kill_one(process)
         for process in self._told_to_end:
             with contextlib.suppress(*LOST):
                 process.resume()
-        adopted.kill_adopted()
+        with if_seen():
+            adopted.kill_adopted()
 
     async def emptied(self, within: float) -> bool:
         """Waits until nothing seen is alive, at most `within` seconds."""
@@ -238,8 +293,17 @@ class Tree:
 
     def add(self, processes: Iterable[psutil.Process]) -> None:
         for process in processes:
-            with contextlib.suppress(*LOST):
-                self._seen.setdefault((process.pid, process.create_time()), process)
+            self._seen.setdefault(process)
+
+
+@contextlib.contextmanager
+def if_seen() -> Iterator[None]:
+    """Ends the block where nothing can be seen."""
+    try:
+        yield
+    except OSError as error:
+        if not is_blind(error):
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,13 +335,14 @@ class ProcessTable:
             self._children.setdefault(parent, []).append(pid)
 
     def measure(self, root: int, cgroup: Cgroup | None = None) -> Measure:
-        """The tree below and with that pid, and the group that it has; nothing for 0, which is no process."""
+        """The tree below and with that pid, and the group that it has; nothing for 0, which is no process. Raises
+        `OSError` where it cannot be seen: a part of it would pass for all."""
         memory, count, cpu, swap = 0, 0, 0.0, 0
         pending = [root] if root else []
         while pending:
             pid = pending.pop()
             pending.extend(self._children.get(pid, ()))
-            with contextlib.suppress(*LOST):
+            with if_there():
                 process = psutil.Process(pid)
                 resident, swapped = _memory_of(process)
                 memory += resident

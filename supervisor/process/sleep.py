@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from supervisor.process.connection import Connection
 from supervisor.process.listener import Listener, PlaceT
-from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.process_tree import LOST, Measure, ProcessTable
 from supervisor.process.standstill import happens_within
 
 
@@ -114,7 +114,11 @@ class Sleep(Generic[PlaceT]):
             self._listener.client_woke(self._place, 0.0)
 
     def _measure(self) -> Measure:
-        return self._connection.measure(ProcessTable())
+        """Nothing where it cannot be measured now."""
+        try:
+            return self._connection.measure(ProcessTable())
+        except LOST:
+            return Measure()
 
     async def _wait_for_a_sign(self) -> None:
         times = self._times_woken

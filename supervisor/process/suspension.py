@@ -24,7 +24,7 @@ from supervisor.process.cgroups import Cgroup
 from supervisor.process.host_memory import has_swap
 from supervisor.process.paging import Pages, find_own, find_resident, page_out
 from supervisor.process.prefetch import Prefetch
-from supervisor.process.process_tree import LOST, is_guard, list_tree
+from supervisor.process.process_tree import LOST, is_alive, is_blind, is_guard, list_tree
 
 WITHIN = 5.0
 """Seconds for a whole tree to stop. It takes milliseconds, unless the host is busy, or a process waits for a disk."""
@@ -70,6 +70,9 @@ class Suspension:
         """Stops the tree and hands over its memory, in a thread. Cancelled, it is as if it had been woken."""
         try:
             return await anyio.to_thread.run_sync(self._run, abandon_on_cancel=True, limiter=_turns())
+        except OSError:  # it cannot be seen whether everything has stopped
+            self.wake()
+            return False
         except BaseException:
             self.wake()
             raise
@@ -185,15 +188,18 @@ def _has_stopped(process: psutil.Process) -> bool:
         tasks = f"/proc/{process.pid}/task"
         return all(_state_of(f"{tasks}/{thread}/stat") in _AT_REST for thread in os.listdir(tasks))
     except LOST:
-        return not process.is_running()
+        return not is_alive(process)
 
 
 def _state_of(stat: str) -> str:
+    """Raises `OSError` when it cannot be seen."""
     try:
         with open(stat, encoding="ascii", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[0]
-    except OSError:  # the thread has ended
-        return "X"
+    except OSError as error:
+        if is_blind(error):
+            raise
+        return "X"  # the thread has ended
 
 
 def _turns() -> anyio.CapacityLimiter:

@@ -14,7 +14,7 @@ import psutil
 
 from supervisor.journal import ClientRecord
 from supervisor.process.cgroups import list_groups
-from supervisor.process.process_tree import LOST, Tree, find_top, list_runs, list_tree
+from supervisor.process.process_tree import LOST, Tree, find_top, is_blind, list_runs, list_tree
 
 TERMINATE_WITHIN = 1.0
 """Seconds between TERM and KILL."""
@@ -73,5 +73,7 @@ def _same_process(record: ClientRecord) -> psutil.Process | None:
     try:
         process = psutil.Process(record.pid) if record.pid > 0 else None
         return process if process is not None and process.create_time() == record.started else None
-    except LOST:
+    except LOST as error:
+        if is_blind(error):
+            raise
         return None

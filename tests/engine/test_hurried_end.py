@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import anyio
 import pytest
 
 from supervisor.api import events as past
-from supervisor.api.types import Interrupted, Prompt
+from supervisor.api.types import InstanceState, Interrupted, Prompt
+from supervisor.engine import runtime
+from supervisor.instance import stimuli
+from supervisor.instance.instance import Instance
 from supervisor.process.patience import KILL, PATIENT, TERMINATE, Patience
 from supervisor.testing import FakeWorld, hold
-from tests.engine.conftest import Start
+from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -81,3 +85,34 @@ async def test_a_hurried_end_skips_the_waiting_and_nothing_else(start: Start, wo
         assert [event.left_over for event in told if isinstance(event, past.ClientGone)] == [0]
         assert isinstance(ticket.finished, Interrupted)
         assert world.live == []
+
+
+async def test_what_is_stopped_already_is_not_told_again_while_another_takes_its_time(
+    start: Start, make_template: MakeTemplate, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "AGAIN", 0.001)
+    world.on_prompt = hold
+    async with start(make_template("desk"), make_template("clerk")) as supervisor:
+        await supervisor.submit(Prompt("desk", "a", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+        world.connections[0].is_hanging = True
+        kills: list[stimuli.Kill] = []
+        handle = Instance.handle
+
+        def count(instance: Instance, stimulus: Any) -> Any:
+            if instance.name == "desk" and isinstance(stimulus, stimuli.Kill):
+                kills.append(stimulus)
+            return handle(instance, stimulus)
+
+        monkeypatch.setattr(Instance, "handle", count)
+        with await supervisor.watch() as feed:
+            async with anyio.create_task_group() as group:
+                group.start_soon(supervisor.stop)
+                await until(lambda: len(kills) > 5)
+                supervisor.hurry()
+                supervisor.hurry()
+            told = [*feed.take().events]
+        states = [
+            event.state for event in told if isinstance(event, past.InstanceChanged) and event.instance == "clerk"
+        ]
+        assert states == [InstanceState.KILLING, InstanceState.STOPPED]
