@@ -11,19 +11,19 @@ import threading
 from types import ModuleType
 from typing import Any
 
-import anyio.to_thread
+from supervisor.in_thread import run_in_thread
 
 _ONE_AT_A_TIME = threading.Lock()
 
 
 async def import_late(name: str) -> ModuleType:
     """The module of that name."""
-    return await anyio.to_thread.run_sync(_import, name)
+    return await run_in_thread(_import, name)
 
 
 async def load(name: str) -> Any:
     """A public name of this package, with what it is made of."""
-    return await anyio.to_thread.run_sync(_load, name)
+    return await run_in_thread(_load, name)
 
 
 def _import(name: str) -> ModuleType:

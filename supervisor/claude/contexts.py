@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-import anyio.to_thread
-
 from supervisor.api.caches import CacheStatistics, ContextRow, Contexts
 from supervisor.claude.options import CompiledOptions
 from supervisor.clock import Clock
 from supervisor.config.agent_choice import describe_for_routing
 from supervisor.config.hooks import project_of
 from supervisor.config.template import Template
+from supervisor.in_thread import run_in_thread
 from supervisor.routing.index import Described
 from supervisor.tools.cache import Cache, Key, Sources
 from supervisor.tools.content import canonical, content_hash
@@ -132,7 +131,7 @@ class ContextStore:
         key = find_key(template)
 
         async def build() -> AgentContext:
-            return await anyio.to_thread.run_sync(partial(self._make, template, compile_options))
+            return await run_in_thread(partial(self._make, template, compile_options))
 
         named = [*sources, source_of(template.name)]
         context = await self._cache.get(key, build, version=version, sources=named)

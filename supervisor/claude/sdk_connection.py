@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
-import anyio.to_thread
 import psutil
 
 from supervisor import bounds
@@ -38,6 +36,7 @@ from supervisor.config.restrictions import client_settings
 from supervisor.config.template import reads_anywhere
 from supervisor.files.paths import find_config_dir
 from supervisor.files.private import make_private_dir
+from supervisor.in_thread import run_in_thread
 from supervisor.late_imports import import_late
 from supervisor.permissions.brackets import as_denial, as_question
 from supervisor.permissions.requests import ToolRequest, Verdict
@@ -167,7 +166,7 @@ class SdkConnection:
             context = await self._use() if self._use is not None else None
             if context is not None and context.version == self._compiled.digest:
                 self._compiled = context.options
-            await anyio.to_thread.run_sync(self._prepare)
+            await run_in_thread(self._prepare)
             compiled, folder = self._compiled, self._place.state_dir / FOLDER
             servers = keep_own(compiled.servers) if self._place.tools is not None else compiled.servers
             servers = {**servers, **compiled.tools.for_cli()}
@@ -313,11 +312,11 @@ class SdkConnection:
         anew = dataclasses.replace(options, session_id=launch.session_uuid)
         if not launch.resume:
             return anew
-        self._spent_before = await anyio.to_thread.run_sync(self._find_spent)
+        self._spent_before = await run_in_thread(self._find_spent)
         resumed = dataclasses.replace(options, resume=launch.session_uuid)
         if not launch.drop_turns:
             return resumed
-        cut = await anyio.to_thread.run_sync(self._find_cut)
+        cut = await run_in_thread(self._find_cut)
         if cut is None:
             return anew if launch.is_unanswered else resumed
         match cut.kind:
@@ -375,7 +374,7 @@ class SdkConnection:
             cwd = Path(call["cwd"]) if call.get("cwd") else None
             arguments = dict(call.get("tool_input") or {})
             request = ToolRequest(str(call.get("tool_name")), arguments, folders=folders, cwd=cwd)
-            return await anyio.to_thread.run_sync(decide, request)
+            return await run_in_thread(decide, request)
 
         return {"PreToolUse": [HookMatcher(hooks=[judge], on_failure="block")]}
 

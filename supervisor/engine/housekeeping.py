@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import anyio
-import anyio.to_thread
 
 from supervisor.engine.held_turns import HeldTurns
 from supervisor.engine.memory_sampler import Census
 from supervisor.files.private import tighten
 from supervisor.files.session_files import Belongings
+from supervisor.in_thread import run_in_thread
 from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
@@ -30,6 +32,17 @@ MEASURING = 900.0
 """Seconds between two measurements of what is on disk."""
 TICK = 0.2
 """Seconds between two looks at what time has made due."""
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _not_now(what: str) -> Iterator[None]:
+    """What only looks, or tidies, ends nothing where the system does not let it: a descriptor is missing, a folder."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("%s now: %s", what, error)
 
 
 class Housekeeping:
@@ -97,7 +110,8 @@ class Housekeeping:
 
     async def make_private(self) -> None:
         """What earlier runs, and the clients of other versions, have left open to other users of this machine."""
-        await anyio.to_thread.run_sync(tighten, self._host.settings.state_dir, abandon_on_cancel=True)
+        with _not_now("the state directory cannot be looked at"):
+            await run_in_thread(tighten, self._host.settings.state_dir, abandon_on_cancel=True)
 
     async def measure_disk(self) -> None:
         """Also what a session has on disk is shown as it was then."""
@@ -106,10 +120,9 @@ class Housekeeping:
             belongings = [
                 Belongings(session.uuid, str(session.workspace or "")) for session in sessions if session.uuid
             ]
-            self._host.disk = await anyio.to_thread.run_sync(
-                self._host.eraser.measure, belongings, abandon_on_cancel=True
-            )
-            self._host.disk_measured_at = self._host.clock.wall()
+            with _not_now("what is on disk cannot be measured"):
+                self._host.disk = await run_in_thread(self._host.eraser.measure, belongings, abandon_on_cancel=True)
+                self._host.disk_measured_at = self._host.clock.wall()
             self._host.feed.touch_host()
             for session in sessions:
                 self._host.feed.touch_session(session.key)
@@ -118,7 +131,8 @@ class Housekeeping:
     async def remove_what_is_over(self) -> None:
         templates = [instance.template for instance in self._instances.values()]
         ttls = {template.slug: template.workspace_ttl for template in templates}
-        await self._host.eraser.sweep(ttls)
+        with _not_now("workspaces that no session knows are not looked for"):
+            await self._host.eraser.sweep(ttls)
         await self._host.eraser.run()
 
     async def prune_journal(self) -> None:

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 
 from supervisor.api import events as past
 from supervisor.api.errors import ConfigurationError, one_sentence
@@ -31,6 +30,7 @@ from supervisor.config.templates import read_found
 from supervisor.engine.roster import Compiled, Roster
 from supervisor.engine.template_watch import Folder, TemplateWatch, find_folders
 from supervisor.engine.view import View
+from supervisor.in_thread import run_in_thread
 from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
@@ -142,7 +142,7 @@ class LiveTemplates:
 
     async def _read(self) -> _Fresh:
         paths = [str(template.path) for template in self._files.values()]
-        return await anyio.to_thread.run_sync(
+        return await run_in_thread(
             partial(_read_everything, self._settings, self._roster.environment, paths, self._readings),
             abandon_on_cancel=True,
         )
@@ -200,7 +200,7 @@ class LiveTemplates:
             self._made_from[name] = sources
             return []
         try:
-            compiled: Compiled = await anyio.to_thread.run_sync(self._roster.compile, template)
+            compiled: Compiled = await run_in_thread(self._roster.compile, template)
         except ConfigurationError as error:
             return error.mistakes
         running = self._instances.get(name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
-import anyio.to_thread
 import psutil
 
 from supervisor.clock import Clock
 from supervisor.config.settings import Settings
+from supervisor.in_thread import run_in_thread
 from supervisor.process.client import Client
 from supervisor.process.host_memory import read_swap
 from supervisor.process.process_tree import LOST, Measure, ProcessTable
@@ -44,7 +44,7 @@ class Census:
         by_id = {slot.id: slot for slot in slots}
         clients = {name: slot.client for name, slot in by_id.items() if slot.client is not None}
         began = self._clock.steady()
-        swap, measures = await anyio.to_thread.run_sync(_measure, clients)
+        swap, measures = await run_in_thread(_measure, clients)
         now = self._clock.steady()
         seen: dict[str, tuple[float, float]] = {}
         for name, measure in measures.items():

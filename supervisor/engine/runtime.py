@@ -43,6 +43,7 @@ from supervisor.engine.turn_registry import TurnRegistry
 from supervisor.engine.view import View
 from supervisor.feed import Feed
 from supervisor.files.session_files import CliStore
+from supervisor.in_thread import run_in_thread
 from supervisor.instance import stimuli
 from supervisor.instance.erasing import Eraser
 from supervisor.instance.instance import Instance
@@ -219,7 +220,7 @@ class Runtime:
                 )
                 # From here on a client may be started, so from here on everything has to be ended.
                 try:
-                    self._host.hands_back = (await anyio.to_thread.run_sync(look_at_host)).hands_back
+                    self._host.hands_back = (await run_in_thread(look_at_host)).hands_back
                     await self._take_over(journal)
                     self._is_up = True
                     chores.start_soon(self._guard, housekeeping.watch_the_clock)
@@ -260,7 +261,7 @@ class Runtime:
         """The template of an instance has changed: it reaches every session at its next idle boundary. Raises
         `ConfigurationError` when clients cannot be started with it, and changes nothing then."""
         running = self._running_instance(template.name).template
-        compiled = await anyio.to_thread.run_sync(self._roster.compile, template)
+        compiled = await run_in_thread(self._roster.compile, template)
         self._roster.replace(template, compiled, find_changes(running, template))
 
     def _compile_anew(self, agents: frozenset[str]) -> None:
@@ -274,7 +275,7 @@ class Runtime:
         while (instance := self._instances.get(name)) is not None:
             template = instance.template
             try:
-                compiled = await anyio.to_thread.run_sync(self._roster.compile, template)
+                compiled = await run_in_thread(self._roster.compile, template)
             except ConfigurationError:
                 return  # the clients that run go on with what they know
             if self._instances.get(name) is instance and instance.template is template:
@@ -293,7 +294,7 @@ class Runtime:
                 if client.key is None:
                     self._host.eraser.discard_spare(client)
         self._roster.note_strangers(loaded)
-        await anyio.to_thread.run_sync(clear_start_files, self.settings.state_dir / FOLDER)
+        await run_in_thread(clear_start_files, self.settings.state_dir / FOLDER)
         earlier = await journal.past(midnight(self._clock.wall()))
         self._host.today.add(earlier.used, self._clock.wall())
         for sums in earlier.spent:

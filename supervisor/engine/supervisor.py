@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 
 import anyio
-import anyio.to_thread
 
 from supervisor.api import events as past
 from supervisor.api.actor import current_actor
@@ -53,6 +52,7 @@ from supervisor.engine.turn_registry import digest_of
 from supervisor.engine.view import find_client
 from supervisor.feed import Subscription
 from supervisor.files.user_folder import has_user_folder, remove_user_folder
+from supervisor.in_thread import run_in_thread
 from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance
 from supervisor.journal import OfferOutcome
@@ -447,7 +447,7 @@ class Supervisor(Runtime):
             with anyio.move_on_after(LAST_REMOVAL):
                 await written.wait()
                 await self._host.journal.scrub()
-            tally = await anyio.to_thread.run_sync(remove_user_folder, self.settings.state_dir, user)
+            tally = await run_in_thread(remove_user_folder, self.settings.state_dir, user)
             for failure in tally.failed:
                 _log.warning("of a user that was forgotten is left: %s", failure)
         finally:

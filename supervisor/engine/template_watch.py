@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import anyio
-import anyio.to_thread
 
 from supervisor.config.template_sources import Stamp, take_stamps
+from supervisor.in_thread import run_in_thread
 from supervisor.late_imports import import_late
 
 LOOK = 1.0
@@ -94,7 +94,7 @@ class TemplateWatch:
         while True:
             await anyio.sleep(pause)
             stamps, began = self._stamps, time.monotonic()
-            now = await anyio.to_thread.run_sync(take_stamps, tuple(stamps), abandon_on_cancel=True)
+            now = await run_in_thread(take_stamps, tuple(stamps), abandon_on_cancel=True)
             pause = max(LOOK, CALM * (time.monotonic() - began))
             if now != stamps and stamps is self._stamps:
                 self.stir()

@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
-import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from supervisor.api.answer_links import AnswerLinks
@@ -26,6 +25,7 @@ from supervisor.files.socket_path import SOCKET, short_path
 from supervisor.gateway.access import LOOPBACK, Access
 from supervisor.gateway.app import AtTheSocket, compose_app
 from supervisor.gateway.tokens import USED_EVERY, TokenFile
+from supervisor.in_thread import run_in_thread
 from supervisor.quiet_server import BACKLOG, QuietServer
 
 MOST_CONNECTIONS = 4_096
@@ -126,7 +126,7 @@ class Door:
         try:
             while True:
                 await anyio.sleep(USED_EVERY)
-                await anyio.to_thread.run_sync(self.tokens.write_used)
+                await run_in_thread(self.tokens.write_used)
         finally:
             self.tokens.write_used()
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 import anyio
-import anyio.to_thread
 
 from supervisor.api.snapshot import DiskUse
 from supervisor.api.types import SessionKey
@@ -24,6 +23,7 @@ from supervisor.config.settings import Settings
 from supervisor.feed import Feed
 from supervisor.files.disk_use import measure_disk
 from supervisor.files.session_files import Belongings, CliStore, Tally, find_workspaces, remove_workspace
+from supervisor.in_thread import run_in_thread
 from supervisor.journal import ClientRecord, Journal, Removal
 
 PAUSE = 0.5
@@ -121,7 +121,7 @@ class Eraser:
     async def sweep(self, ttls: Mapping[str, float | None]) -> None:
         """Notes workspaces that no session knows, such as a crash leaves, once they are older than their instance keeps
         them. `ttls` are those of the instances there are, by slug and in seconds; others' are left alone."""
-        found = await anyio.to_thread.run_sync(lambda: list(find_workspaces(self._host.workspaces)))
+        found = await run_in_thread(lambda: list(find_workspaces(self._host.workspaces)))
         known = {*self._in_use(), *(removal.workspace for removal in self.pending)}
         now = self._host.clock.wall()
         for path, changed_at in found:
@@ -169,7 +169,12 @@ class Eraser:
             self._settle(mistaken)
         workspaces = [one for one in due if one.workspace and _is_due(one.workspace_due_at, now)]
         conversations = [one for one in due if one.has_files]
-        tally = await anyio.to_thread.run_sync(self._remove, conversations, workspaces, abandon_on_cancel=True)
+        try:
+            tally = await run_in_thread(self._remove, conversations, workspaces, abandon_on_cancel=True)
+        except OSError as error:  # it cannot be seen what there is to be removed
+            _log.warning("what is due cannot be removed now: %s", error)
+            self._not_before.update({(one.uuid, one.workspace): now + RETRY for one in due})
+            return
         for removal in due:
             place = removal.uuid, removal.workspace
             if any(_concerns(failure, removal) for failure in tally.failed):

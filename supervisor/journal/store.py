@@ -13,7 +13,6 @@ from pathlib import Path
 
 import aiosqlite
 import anyio
-import anyio.to_thread
 
 from supervisor import bounds
 from supervisor.api.codec import pack_entry, pack_outcome, pack_question
@@ -30,6 +29,7 @@ from supervisor.api.types import (
     outcome_word,
 )
 from supervisor.clock import Clock
+from supervisor.in_thread import run_in_thread
 from supervisor.journal import lock, notes, reader, schema
 from supervisor.journal.faults import StateLost
 from supervisor.journal.guard import Guard
@@ -95,7 +95,7 @@ class Journal:
         path = folder / FILE
         with lock.hold(folder, clock, name) as held:
             prepare = partial(schema.prepare, path, mark=held.mark, is_new=not has_workspaces(folder))
-            mark = await anyio.to_thread.run_sync(prepare)
+            mark = await run_in_thread(prepare)
             async with _connect(path) as connection:
                 with closing(Reader(path)) as reading:
                     journal = cls(path, connection, reading, Guard(path, held, mark))
@@ -134,7 +134,7 @@ class Journal:
     async def verify(self) -> None:
         """Looks whether the files in use are still those that the next run will find; `failing` tells."""
         try:
-            await anyio.to_thread.run_sync(self._guard.check)
+            await run_in_thread(self._guard.check)
         except StateLost:
             if not self.failing:
                 self._writer.probe()

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import psutil
 
+from supervisor.in_thread import run_in_thread
 from supervisor.process import adopted, guard
 from supervisor.process.cgroups import Cgroup, list_groups
 
@@ -208,7 +208,7 @@ class Tree:
         Of a client with a guard, other guards and what is below them are not looked at."""
         for _ in range(LOOKS):
             try:
-                self.add(await anyio.to_thread.run_sync(self._list_everywhere))
+                self.add(await run_in_thread(self._list_everywhere))
                 break
             except OSError as error:
                 if not is_blind(error):

@@ -11,8 +11,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic
 
 import anyio
-import anyio.to_thread
 
+from supervisor.in_thread import run_in_thread
 from supervisor.process.connection import Connection
 from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.process_tree import LOST, Measure, ProcessTable
@@ -105,7 +105,7 @@ class Sleep(Generic[PlaceT]):
         before = self._times_woken
         is_asleep = await self._connection.suspend()
         if is_asleep and before == self._times_woken:
-            measure = await anyio.to_thread.run_sync(self._measure, abandon_on_cancel=True)
+            measure = await run_in_thread(self._measure, abandon_on_cancel=True)
             if before == self._times_woken:
                 self._listener.client_slept(self._place, measure)
         elif before == self._times_woken:

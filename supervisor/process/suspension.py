@@ -16,10 +16,10 @@ import time
 from collections.abc import Set
 
 import anyio
-import anyio.to_thread
 import psutil
 from anyio.lowlevel import RunVar
 
+from supervisor.in_thread import run_in_thread
 from supervisor.process.cgroups import Cgroup
 from supervisor.process.host_memory import has_swap
 from supervisor.process.paging import Pages, find_own, find_resident, page_out
@@ -69,7 +69,7 @@ class Suspension:
     async def run(self) -> bool:
         """Stops the tree and hands over its memory, in a thread. Cancelled, it is as if it had been woken."""
         try:
-            return await anyio.to_thread.run_sync(self._run, abandon_on_cancel=True, limiter=_turns())
+            return await run_in_thread(self._run, abandon_on_cancel=True, limiter=_turns())
         except OSError:  # it cannot be seen whether everything has stopped
             self.wake()
             return False

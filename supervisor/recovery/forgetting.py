@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import anyio.to_thread
-
 from supervisor.api.ids import validate_id
 from supervisor.clock import Clock
 from supervisor.files.session_files import Belongings, CliStore, Tally, measure, remove_workspace
 from supervisor.files.user_folder import measure_user_folder, remove_user_folder
+from supervisor.in_thread import run_in_thread
 from supervisor.journal import Journal, Removal, SessionRecord, lock
 from supervisor.journal.store import FILE, WORKSPACES
 from supervisor.recovery.orphans import end_orphans
@@ -80,15 +79,15 @@ async def _forget_in(folder: Path, store: CliStore, user: str, is_trial: bool) -
         uuids = {one.uuid for one in removals if one.uuid}
         found = Forgotten(await journal.count_user(user), shared_with=await journal.find_shared(user))
         if is_trial:
-            tally = await anyio.to_thread.run_sync(_measure, store, belongings)
-            tally += await anyio.to_thread.run_sync(measure_user_folder, folder, user)
+            tally = await run_in_thread(_measure, store, belongings)
+            tally += await run_in_thread(measure_user_folder, folder, user)
         else:
             # A process that still runs would write its files again.
             await end_orphans([one for one in loaded.clients if one.key is not None and one.key.user == user])
             journal.forget_user(user, removals)
             await journal.flush()
-            tally = await anyio.to_thread.run_sync(_remove, store, belongings, root)
-            tally += await anyio.to_thread.run_sync(remove_user_folder, folder, user)
+            tally = await run_in_thread(_remove, store, belongings, root)
+            tally += await run_in_thread(remove_user_folder, folder, user)
             if not tally.failed:
                 for removal in removals:
                     journal.settle_removal(removal)
@@ -97,7 +96,7 @@ async def _forget_in(folder: Path, store: CliStore, user: str, is_trial: bool) -
             rows = await journal.count_user(user)
             found.left += [f"{count} {name} in {folder / FILE}" for name, count in rows.items() if count]
             if not tally.failed:
-                found.left += await anyio.to_thread.run_sync(_search, folder, store, belongings, uuids)
+                found.left += await run_in_thread(_search, folder, store, belongings, uuids)
     found.files, found.bytes = tally.files, tally.bytes
     found.left += tally.failed
     return found

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-import anyio.to_thread
 import psutil
 
+from supervisor.in_thread import run_in_thread
 from supervisor.journal import ClientRecord
 from supervisor.process.cgroups import list_groups
 from supervisor.process.process_tree import LOST, Tree, find_top, is_blind, list_runs, list_tree
@@ -27,7 +27,7 @@ async def end_orphans(records: Sequence[ClientRecord]) -> tuple[int, int]:
     if not records:
         return 0, 0
     tree = Tree(None, "")
-    tree.add(await anyio.to_thread.run_sync(find_orphans, records))
+    tree.add(await run_in_thread(find_orphans, records))
     found = tree.alive_count
     if found:
         tree.terminate()
@@ -35,7 +35,7 @@ async def end_orphans(records: Sequence[ClientRecord]) -> tuple[int, int]:
             tree.kill()
             await tree.emptied(KILL_WITHIN)
         # What was started while the others were being ended.
-        tree.add(await anyio.to_thread.run_sync(find_orphans, records))
+        tree.add(await run_in_thread(find_orphans, records))
         tree.kill()
         await tree.emptied(KILL_WITHIN)
     for group in (group for run in _runs_of(records) for group in list_groups(run)):
@@ -46,7 +46,7 @@ async def end_orphans(records: Sequence[ClientRecord]) -> tuple[int, int]:
 async def end_marked(run: str, *, kills: bool) -> None:
     """Tells every process of one supervisor to end (TERM), or kills them. Does not wait for it."""
     tree = Tree(None, "")
-    tree.add(await anyio.to_thread.run_sync(partial(list_runs, {run})))
+    tree.add(await run_in_thread(partial(list_runs, {run})))
     if kills:
         tree.kill()
     else:

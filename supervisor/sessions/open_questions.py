@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import anyio
-import anyio.to_thread
 
 from supervisor.api.errors import AlreadyAnswered, Refused, UnknownTarget
 from supervisor.api.ids import new_id
 from supervisor.api.types import Allow, Answer, Choose, Deny, Question, QuestionKind, QuestionOutcome
 from supervisor.clock import Clock
+from supervisor.in_thread import run_in_thread
 from supervisor.permissions.call_details import MOST_SHOWN, Particulars, describe, examine
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.permissions.targets import PATHS, find_target
@@ -137,10 +137,10 @@ class OpenQuestions:
         if self._readers is None:
             self._readers = anyio.CapacityLimiter(_READERS)
         with anyio.move_on_after(DISK_TIME):
-            return await anyio.to_thread.run_sync(
+            return await run_in_thread(
                 examine, request, workspace, allowed, abandon_on_cancel=True, limiter=self._readers
             )
-        return await anyio.to_thread.run_sync(describe, request, abandon_on_cancel=True)
+        return await run_in_thread(describe, request, abandon_on_cancel=True)
 
     async def _leads_elsewhere(self, pending: _Pending) -> bool:
         """Whether the path of the call leads to another file than was shown, or that cannot be found out."""
@@ -149,9 +149,7 @@ class OpenQuestions:
             return False
         now = None
         with anyio.move_on_after(DISK_TIME):
-            now = await anyio.to_thread.run_sync(
-                find_target, request, workspace, abandon_on_cancel=True, limiter=self._readers
-            )
+            now = await run_in_thread(find_target, request, workspace, abandon_on_cancel=True, limiter=self._readers)
         return now != pending.found.place
 
     def _deny(self, session: Session, words: str) -> Verdict:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import anyio
-import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from supervisor.api.shared_servers import SharedServerRow, SharedState
 from supervisor.config.shared_servers import SharedSpec
+from supervisor.in_thread import run_in_thread
 from supervisor.late_imports import import_late
 from supervisor.process.process_tree import LOST, Measure, ProcessTable
 from supervisor.tools.cache import Cache, Sources
@@ -138,7 +138,7 @@ class SharedServers:
                 while True:
                     self._has_fresh.clear()
                     await self._start_and_stop(group)
-                    await anyio.to_thread.run_sync(self._measure, abandon_on_cancel=True)
+                    await run_in_thread(self._measure, abandon_on_cancel=True)
                     with anyio.move_on_after(LOOK if self._entries else None):
                         await self._has_fresh.wait()
         finally:

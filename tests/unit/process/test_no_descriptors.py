@@ -18,6 +18,7 @@ from supervisor.process import adopted, process_tree, suspension
 from supervisor.process.process_tree import ProcessTable, Tree, find_top, is_alive
 from supervisor.process.suspension import Suspension
 from supervisor.recovery.orphans import find_orphans
+from tests.scarcity import no_descriptors
 from tests.unit.process.trees import FAMILY, RUN, below, guarded, states
 from tests.waiting import until_sync
 
@@ -25,17 +26,6 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what is seen of processes lies in files there"),
 ]
-
-
-@contextlib.contextmanager
-def no_descriptors() -> Iterator[None]:
-    """Nothing can be opened; what is open stays so."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
