@@ -116,7 +116,7 @@ class Runner:
         now = self.wall()
         self.log.note(firing.run(RunState.DROPPED, at=now, detail=why))
         name = firing.doing.name
-        if now - self._told_dropped.get(name, 0.0) >= TOLD_EVERY:
+        if not 0 <= now - self._told_dropped.get(name, 0.0) < TOLD_EVERY:  # a clock may be set back
             self._told_dropped[name] = now
             self.tell_failed(firing, f"left out: {why}")
 
