@@ -158,6 +158,7 @@ if TYPE_CHECKING:
     from supervisor.config.loading import Loaded as Loaded
     from supervisor.config.loading import count_declared as count_declared
     from supervisor.config.loading import load_for as load_for
+    from supervisor.config.loading import load_host as load_host
     from supervisor.config.loading import templates_for as templates_for
     from supervisor.config.restrictions import describe_walls as describe_walls
     from supervisor.config.restrictions import missing_skills as missing_skills

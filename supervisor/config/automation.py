@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from supervisor.api.automation import Action, ActionKind, Comparison, Flavour, Hook, How, Schedule, Value, is_reference
 from supervisor.api.event_names import BY_NAME, COMMON
@@ -249,7 +249,9 @@ class HookSettings(_Doing):
         default=False, description="With `prompt:before`: the actions decide whether the prompt is accepted."
     )
     fallback: Literal["allow", "refuse"] | None = Field(
-        default=None, description="What a gate that fails, or takes too long, stands for. A gate must say it."
+        default=None,
+        validate_default=True,
+        description="What a gate that fails, or takes too long, stands for. A gate must say it.",
     )
 
     @field_validator("on")
@@ -257,10 +259,21 @@ class HookSettings(_Doing):
     def _is_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _on_is_known(value)
 
+    @field_validator("fallback")
+    @classmethod
+    def _goes_with_a_gate(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # Looked at with the field, so that a mistake in another key does not hide it.
+        is_gate = info.data.get("gate")
+        if is_gate and value is None:
+            raise ValueError("is missing: a gate must say allow or refuse, which counts when it gives no verdict")
+        if is_gate is False and value is not None:
+            raise ValueError("is for a gate")
+        return value
+
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        for sentence in self._mistakes():
-            raise ValueError(sentence)
+        if sentences := [*self._mistakes()]:
+            raise ValueError("; it ".join(sentences))
         return self
 
     def _mistakes(self) -> Iterator[str]:
@@ -278,13 +291,9 @@ class HookSettings(_Doing):
 
     def _gate_mistakes(self) -> Iterator[str]:
         if not self.gate:
-            if self.fallback is not None:
-                yield "has fallback, which is for a gate"
             return
         if self.on != (GATED,):
             yield f"is a gate, which is for {GATED} alone"
-        if self.fallback is None:
-            yield "is a gate and needs fallback: allow or refuse, when it gives no verdict"
         if strange := [one.type for one in self.actions if one.type not in ("shell", "http")]:
             yield f"is a gate, whose actions must be shell or http, not {strange[0]}"
         if "timeout" in self.model_fields_set and self.timeout is None:
@@ -325,9 +334,13 @@ class ScheduleSettings(_Doing):
             raise ValueError("needs either cron or every")
         if sentence := find_timetable_mistake(self.cron or "", self.every or 0.0, self.timezone):
             raise ValueError(sentence)
-        for number, action in enumerate(self.actions):
-            for key, found in action.find_mistakes((_SCHEDULED,)):
-                raise ValueError(f"has actions[{number}].{key} that {found}")
+        found = [
+            f"has actions[{number}].{key} that {sentence}"
+            for number, action in enumerate(self.actions)
+            for key, sentence in action.find_mistakes((_SCHEDULED,))
+        ]
+        if found:
+            raise ValueError("; it ".join(found))
         return self
 
     def as_schedule(self, *, name: str, folder: Path = Path()) -> Schedule:

@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from supervisor.text.cleaning import one_line
+
+HIGHEST_PORT = 65_535
+
 
 class Address(NamedTuple):
     host: str
@@ -19,6 +23,9 @@ class Address(NamedTuple):
 
 def parse_address(text: str) -> Address:
     """`127.0.0.1:8420` or `[::1]:8420`. Port 0 takes any that is free. Raises `ValueError`."""
+    _, colon, port_text = text.strip().rpartition(":")
+    if colon and port_text.isdecimal() and int(port_text[:10]) > HIGHEST_PORT:
+        raise ValueError(f"must have a port from 0 to {HIGHEST_PORT}, not {one_line(port_text, 20)}")
     try:
         found = urlsplit(f"//{text.strip()}")
         host, port = found.hostname, found.port

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from shutil import which
 from typing import Any
 
@@ -19,12 +20,12 @@ from supervisor.config.host_notes import find_host_notes
 from supervisor.config.limits import Concurrency, QueueLimits
 from supervisor.config.providers import HOST
 from supervisor.config.restrictions import find_mistakes
-from supervisor.config.settings import Overrides, Settings, providers_of
+from supervisor.config.settings import Overrides, Settings, providers_of, read_settings
 from supervisor.config.shared_servers import is_shared, read_spec
 from supervisor.config.template import Template
 from supervisor.config.template_file import Reading
 from supervisor.config.templates import read_templates
-from supervisor.config.validation import describe, nearest, section
+from supervisor.config.validation import Location, describe, nearest, section
 from supervisor.text.cleaning import clean, one_line, show_name
 
 CEILINGS = ("cost_per_day", "tokens_per_day", "turns_per_day")
@@ -129,6 +130,26 @@ def schedules_for(settings: Settings) -> tuple[Schedule, ...]:
     return make_schedules(settings.schedules, folder=settings._folder)
 
 
+def load_host(
+    config: Path | None = None, *, environ: Mapping[str, str] | None = None, **overrides: object
+) -> tuple[Settings, Loaded]:
+    """The settings (`load_settings`) and what the folder of templates gives them.
+
+    Raises `ConfigurationError` with a line for every mistake in both: with mistakes in the settings, the templates are
+    looked at as far as what is right in the settings allows.
+    """
+    reading = read_settings(config, environ=environ, **overrides)
+    if reading.settings is not None and not reading.mistakes:
+        return reading.settings, load_for(reading.settings)
+    mistakes = [*reading.mistakes]
+    if reading.settings is not None:
+        try:
+            mistakes += load_for(reading.settings).left_out
+        except ConfigurationError as error:
+            mistakes += error.mistakes
+    raise ConfigurationError(mistakes)
+
+
 def load_for(settings: Settings) -> Loaded:
     """Every template that can run here; what is wrong with the others is told.
 
@@ -141,7 +162,7 @@ def load_for(settings: Settings) -> Loaded:
     left_out = [line for reading in wrong for line in reading.mistake_lines()]
     found = [one.template for one in readings if one.template is not None]
     doing: list[Hook | Schedule] = [*hooks_for(settings, found), *schedules_for(settings)]
-    strangers = [*unknown_instances(settings, found), *unknown_targets(doing, {one.name: one for one in found})]
+    strangers = [*unknown_instances(settings, found), *_unknown_targets_in(settings, found)]
     # The instance may be that of a file which cannot be read.
     is_explained = any(not reading.is_named for reading in wrong)
     if not good or (strangers and not is_explained):
@@ -211,21 +232,44 @@ def _is_readme(reading: Reading) -> bool:
 
 
 def unknown_instances(settings: Settings, templates: Iterable[Template]) -> list[str]:
-    """A line for every instance that settings name and no template describes."""
+    """A line for every instance that settings name and no template describes, with the place where they name it."""
     templates = list(templates)
     names = {name: template for template in templates for name in (template.name, template.slug)}
     default, own = settings.routing.default, {template.name: template for template in templates}
-    strangers = [
-        f"routing.default: there is no template {show_name(default)}" + (f"; did you mean {near}?" if near else "")
-        for near in [nearest(default, own)]
-        if default and default not in own
-    ]
-    return strangers + [
-        f"instances.{show_name(name)}: there is no template of that name" + (f"; did you mean {near}?" if near else "")
-        for name in settings.instances
-        if name not in names
-        for near in [nearest(name, names)]
-    ]
+    strangers = []
+    if default and default not in own:
+        sentence = f"routing.default: there is no template {show_name(default)}{_did_you_mean(default, own)}"
+        strangers.append(_placed(settings, ("routing", "default"), sentence))
+    for name in settings.instances:
+        if name not in names:
+            sentence = f"instances.{show_name(name)}: there is no template of that name{_did_you_mean(name, names)}"
+            strangers.append(_placed(settings, ("instances", name), sentence))
+    return strangers
+
+
+def _unknown_targets_in(settings: Settings, templates: Iterable[Template]) -> list[str]:
+    """A line for every agent that a hook or a schedule prompts and that no template describes."""
+    templates = tuple(templates)
+    agents = {one.name: one for one in templates}
+    found = []
+    tables: dict[str, tuple[Hook | Schedule, ...]] = {
+        "hooks": hooks_for(settings, ()),
+        "schedules": schedules_for(settings),
+    }
+    for table, doing in tables.items():
+        for number, one in enumerate(doing):
+            found += [_placed(settings, (table, number), line) for line in unknown_targets([one], agents)]
+    of_templates = [hook for hook in hooks_for(settings, templates) if hook.instance]
+    return [*found, *unknown_targets(of_templates, agents)]
+
+
+def _placed(settings: Settings, location: Location, sentence: str) -> str:
+    place = settings._origins.of_table(location)
+    return f"{place}: {sentence}" if place else sentence
+
+
+def _did_you_mean(name: str, names: Mapping[str, object]) -> str:
+    return f"; did you mean {near}?" if (near := nearest(name, names)) else ""
 
 
 def _pool_size(variable: str, value: str) -> int:

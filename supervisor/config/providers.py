@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from supervisor.api.errors import InvalidPrompt
 from supervisor.config.client_variables import resolve
 from supervisor.config.field_types import OF_BULLPEN, VARIABLE
-from supervisor.config.validation import nearest
+from supervisor.config.validation import Location, nearest
 from supervisor.text.cleaning import show_name
 
 HOST = "default"
@@ -221,15 +221,19 @@ class Providers:
             current = self._all[current].settings.fallback
 
 
-def provider_mistakes(settings: Mapping[str, ProviderSettings]) -> Iterator[str]:
-    """What hangs together wrongly, a line for each."""
+def provider_mistakes(settings: Mapping[str, ProviderSettings]) -> Iterator[tuple[Location, str]]:
+    """What hangs together wrongly: the key, and a sentence about it."""
     names = {HOST, *settings}
     for name, one in settings.items():
         if not NAME.fullmatch(name):
-            yield f"providers.{show_name(name[:60])}: a provider is named by lowercase letters, digits and _ . -"
+            yield (
+                ("providers", name),
+                f"providers.{show_name(name[:60])}: a provider is named by lowercase letters, digits and _ . -",
+            )
         if one.fallback == name:
-            yield f"providers.{name}.fallback names itself"
+            yield ("providers", name, "fallback"), f"providers.{name}.fallback names itself"
         elif one.fallback is not None and one.fallback not in names:
             near = nearest(one.fallback, dict.fromkeys(names))
             remedy = f"did you mean {near}?" if near else f"there are {', '.join(sorted(names))}"
-            yield f"providers.{name}.fallback: there is no provider {one.fallback}; {remedy}"
+            sentence = f"providers.{name}.fallback: there is no provider {one.fallback}; {remedy}"
+            yield ("providers", name, "fallback"), sentence

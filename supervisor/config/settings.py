@@ -6,7 +6,8 @@ Sources, each stronger than the one before: the template, `bullpen.toml`, the en
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,13 +23,17 @@ from supervisor.config.environment import read_variables
 from supervisor.config.field_types import Count, PositiveCount
 from supervisor.config.gateway import GatewaySettings
 from supervisor.config.limits import Limits
+from supervisor.config.origins import Origins
 from supervisor.config.providers import Providers, ProviderSettings, provider_mistakes
 from supervisor.config.routing import RoutingSettings
 from supervisor.config.template_folder import find_template_files, shipped_templates
 from supervisor.config.toml_file import TomlFile, find_toml, read_toml, working_directory
-from supervisor.config.validation import Location, describe, told
+from supervisor.config.validation import Location, describe, dotted, told
 from supervisor.files.paths import expand_home
 from supervisor.files.private import claim, make_private_dir
+
+_OPTIONS = {"state_dir": "--state", "templates_dir": "--templates", "listen": "--listen"}
+"""Settings that the command line can say wrongly, and its options."""
 
 
 def _default_state_dir() -> Path:
@@ -161,6 +166,7 @@ class Settings(BaseModel):
 
     _folder: Path = PrivateAttr(default_factory=Path)
     """Of the file that was read: where relative references of hooks start."""
+    _origins: Origins = PrivateAttr(default_factory=Origins)
     _pool_sizes: dict[str, tuple[str, str]] = PrivateAttr(default_factory=dict)
     """Instance → (variable, value) of `<INSTANCE>_CLIENT_POOL_SIZE`. Such a variable may belong to another program: it
     is looked at only when there is a template of that name."""
@@ -198,6 +204,17 @@ class Settings(BaseModel):
         return claim(self.state_dir)
 
 
+@dataclass(frozen=True)
+class SettingsReading:
+    """What all sources of settings say together."""
+
+    settings: Settings | None
+    """Without what is wrong in them; None where the rest would mislead: the folder of templates, or a provider that
+    templates name, may be what is missing."""
+    mistakes: tuple[str, ...] = ()
+    """With the place of each."""
+
+
 def load_settings(
     config: Path | None = None, *, environ: Mapping[str, str] | None = None, **overrides: object
 ) -> Settings:
@@ -206,28 +223,81 @@ def load_settings(
     `overrides` are settings by name, from the command line; None means that it was not given. Creates nothing.
     Raises `ConfigurationError` with a line for every mistake in any of the sources.
     """
+    reading = read_settings(config, environ=environ, **overrides)
+    if reading.settings is None or reading.mistakes:
+        raise ConfigurationError([*reading.mistakes])
+    return reading.settings
+
+
+def read_settings(
+    config: Path | None = None, *, environ: Mapping[str, str] | None = None, **overrides: object
+) -> SettingsReading:
+    """The same, with what is left of the settings when there are mistakes."""
     variables = read_variables(os.environ if environ is None else environ, Settings)
     named = config or variables.config
     path = named or find_toml()
     file = read_toml(path) if path else TomlFile()
     given = {name: value for name, value in overrides.items() if value is not None}
-    merged = {**_merge(file.data, variables.data), **given}
+    origins = Origins(file, variables.origins, dict(_options_in(given)))
+    merged = _merge(_merge(file.data, variables.data), given)
     mistakes = [*file.mistakes, *variables.mistakes]
+    settings: Settings | None = None
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         instances = merged.get("instances")
         names = list(map(str, instances)) if isinstance(instances, dict) else []
         for details in error.errors():
-            origin = _origin(told(details["loc"]), file, variables.origins, given)
-            mistakes.append(f"{origin}: {describe(details, Settings, names)}")
+            location = told(details["loc"])
+            sentence = describe(details, Settings, names)
+            if option := origins.option_of(location):
+                mistakes.append(f"{option} {sentence.removeprefix(dotted(location)).lstrip(': ')}")
+            else:
+                mistakes.append(f"{origins.of(location)}: {sentence}")
+        settings, origins = _settle_without(merged, [told(details["loc"]) for details in error.errors()], origins)
     else:
-        mistakes += provider_mistakes(settings.providers)
-    if mistakes:
-        raise ConfigurationError(mistakes)
-    settings._pool_sizes = variables.pool_sizes
-    settings._folder = path.absolute().parent if path else working_directory()
-    return settings
+        mistakes += [
+            f"{origins.of_table(location)}: {sentence}" for location, sentence in provider_mistakes(settings.providers)
+        ]
+    if settings is not None:
+        settings._pool_sizes = variables.pool_sizes
+        settings._folder = path.absolute().parent if path else working_directory()
+        settings._origins = origins
+    return SettingsReading(None if file.mistakes else settings, tuple(mistakes))
+
+
+def _settle_without(
+    merged: Mapping[str, Any], wrong: Iterable[Location], origins: Origins
+) -> tuple[Settings | None, Origins]:
+    """The settings without the values that are wrong, of which whole items of tables are left out. An instance keeps
+    its name: whether there is a template of that name can still be told."""
+    data = dict(merged)
+    dropped: dict[str, set[int]] = {}
+    for location in wrong:
+        match location:
+            case () | ("providers" | "templates_dir", *_):
+                return None, origins
+            case ("instances", name, *_) if isinstance(data.get("instances"), dict):
+                data["instances"] = {**data["instances"], name: {}}
+            case (str(table), int(index), *_):
+                dropped.setdefault(table, set()).add(index)
+            case (name, *_):
+                data.pop(str(name), None)
+    for table, indices in dropped.items():
+        if table in data:
+            data[table] = [one for index, one in enumerate(data[table]) if index not in indices]
+            origins = origins.without_items(table, indices)
+    try:
+        return Settings.model_validate(data), origins
+    except ValidationError:
+        return None, origins
+
+
+def _options_in(given: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
+    for name, value in given.items():
+        for key in value if isinstance(value, dict) else ("",):
+            if option := _OPTIONS.get(key or name):
+                yield ((name, key) if key else (name,)), option
 
 
 def find_agent_ttl(settings: Settings, idle_ttl: float) -> float:
@@ -249,10 +319,3 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         inside = merged.get(key)
         merged[key] = _merge(inside, value) if isinstance(inside, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _origin(location: Location, file: TomlFile, origins: Mapping[Location, str], given: Mapping[str, object]) -> str:
-    """Where the value came from, as its writer would look for it."""
-    if location[0] in given:
-        return f"--{str(location[0]).replace('_', '-')}"
-    return origins.get(location) or file.origin(location)

@@ -93,7 +93,9 @@ def import_module(name: str, template: Path) -> tuple[ModuleType, str]:
         folder = _open(template.parent / FOLDER)
         top = name.partition(".")[0]
         if folder is not None and top not in folder.names and _is_in(top, folder.path):
-            raise ModuleMistake(f"is also the name of a module that Python finds elsewhere: rename {folder.path / top}")
+            raise ModuleMistake(
+                f"is also the name of a module that Python finds elsewhere: rename {_place_of(top, folder.path)}"
+            )
         if folder is not None and top in folder.names:
             _give_way(top, folder)
         try:
@@ -106,7 +108,9 @@ def import_module(name: str, template: Path) -> tuple[ModuleType, str]:
             raise ModuleMistake(f"cannot be imported: {_words(error)}") from error
         if folder is not None and top in folder.names:
             if not folder._holds(module):
-                raise ModuleMistake(f"is also the name of a module that is in use: rename {folder.path / top}")
+                raise ModuleMistake(
+                    f"is also the name of a module that is in use: rename {_place_of(top, folder.path)}"
+                )
             return module, folder.version
         return module, _version_of_file(getattr(module, "__file__", None))
 
@@ -165,6 +169,12 @@ def _names_in(folder: Path) -> list[str]:
 
 def _is_in(name: str, folder: Path) -> bool:
     return (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
+
+
+def _place_of(name: str, folder: Path) -> Path:
+    """The file, or the directory of a package."""
+    file = folder / f"{name}.py"
+    return file if file.is_file() else folder / name
 
 
 def _tell_missing(name: str, folder: Path) -> str:

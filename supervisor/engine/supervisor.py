@@ -42,7 +42,7 @@ from supervisor.api.ids import new_id, validate_id
 from supervisor.api.providers import ProviderRow
 from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Answer, Archetype, Prompt, Route, SessionKey, TurnView
+from supervisor.api.types import Answer, Archetype, Deny, Prompt, Route, SessionKey, TurnView
 from supervisor.automation.run_log import MOST_RUNS
 from supervisor.config.live_limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
 from supervisor.conversation import Conversation
@@ -60,13 +60,15 @@ from supervisor.journal.past_events import ANSWERED, tell_action
 from supervisor.process.end_reason import EndReason
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
-from supervisor.text.cleaning import one_line
+from supervisor.text.cleaning import clean, one_line
 
 FORGETTING = 0.1
 """Seconds between two looks whether the last session of a user has ended."""
 
 MOST_ACTIONS = 10_000
 """Of operators, that are read back at once."""
+MOST_REASON = 200
+"""Characters of a denial's reason in the audit."""
 MOST_WAITING_TEXT = 16 * 1024 * 1024
 """Characters of all the prompts that wait in one instance, however many may wait (`queue.maxWaiting`)."""
 
@@ -241,6 +243,8 @@ class Supervisor(Runtime):
         name, given, who = check_name(question_id, "the id of a question"), check_answer(answer), check_signature(by)
         question = self._host.pending_questions.answer(name, given, who)
         detail = f"{question.tool}: {ANSWER_WORDS[type(given)]}"
+        if isinstance(given, Deny) and given.reason:
+            detail += f" ({one_line(clean(given.reason), MOST_REASON)})"
         # Of the feed, `QuestionSettled` is the event that tells it.
         self._host.journal.note_action(
             self._clock.wall(), ANSWERED, str(question.key), detail, who, current_actor().via
@@ -415,7 +419,10 @@ class Supervisor(Runtime):
             if session.key.user == user
         ]
         if not sessions and not has_user_folder(self.settings.state_dir, user):
-            raise UnknownTarget(f"no session of user {user}; `bullpen forget {user}` also looks for what is left")
+            raise UnknownTarget(
+                f"no session of user {user}, and no file; once bullpen has stopped, `bullpen forget {user}` also looks "
+                "through what earlier sessions have left"
+            )
         if not self._is_up or self._tasks is None:
             raise NotAccepting("bullpen does not run")
         self._forgotten.add(user)

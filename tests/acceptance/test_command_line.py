@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -112,7 +113,12 @@ def test_ask_without_a_terminal_denies_questions_and_says_so(folder: Path) -> No
     assert answer.returncode == 0
     assert answer.stdout == "over\n"
     assert "denied Write (x.txt)" in answer.stderr
+    assert "list it below `allow` in the template of desk; while a bullpen runs" in answer.stderr
     assert not list(folder.parent.rglob("x.txt"))
+    with closing(sqlite3.connect(folder.parent / "state" / "rehearsal" / "journal.db")) as journal:
+        [(who, via, detail)] = journal.execute('SELECT "by", via, detail FROM actions').fetchall()
+    assert (who, via) == ("no terminal", "command")
+    assert detail.startswith("Write: deny (Nobody can answer here")
 
 
 def test_an_unknown_agent_is_one_line_that_names_the_known_ones(folder: Path) -> None:

@@ -45,15 +45,15 @@ async def test_every_verb_is_recorded_with_who_from_where_and_when(start: Start)
 
 
 async def test_an_answer_is_recorded_when_it_counted(start: Start, world: FakeWorld) -> None:
-    """D4"""
+    """D4: with what was decided, and why where a reason was given."""
     asked = ToolRequest("Bash", {"command": "ls"})
     async with start() as supervisor, asking(supervisor, world, asked) as verdicts:
         with pytest.raises(UnknownTarget):
             await supervisor.answer("q-1", Allow())
         with acting(Actor("night shift", "http")):
-            await supervisor.answer(only_question(supervisor).id, Deny("no"), by="night shift")
+            await supervisor.answer(only_question(supervisor).id, Deny("use the\nstaging host"), by="night shift")
         await until(lambda: verdicts)
         told = await supervisor.audit()
         assert [(one.verb, one.by, one.via, one.detail) for one in told] == [
-            ("answer", "night shift", "http", "Bash: deny")
+            ("answer", "night shift", "http", "Bash: deny (use the staging host)")
         ]

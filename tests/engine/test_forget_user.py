@@ -226,7 +226,7 @@ async def test_forgetting_while_it_runs_ends_and_removes_everything_of_that_user
 
 async def test_a_user_that_nothing_is_known_of_is_told_so(start: Start) -> None:
     async with start() as supervisor:
-        with pytest.raises(UnknownTarget, match="no session of user ana; `bullpen forget ana`"):
+        with pytest.raises(UnknownTarget, match="no session of user ana, and no file; once bullpen has stopped"):
             await supervisor.forget_user("ana")
         with pytest.raises(InvalidId):
             await supervisor.forget_user("../ana")

@@ -15,6 +15,7 @@ import anyio
 
 from supervisor import (
     AUTO,
+    Actor,
     Answer,
     BullpenError,
     Cursor,
@@ -35,6 +36,7 @@ from supervisor import (
     Supervisor,
     Ticket,
     UnknownTarget,
+    acting,
     choose_agent,
     clean,
 )
@@ -54,6 +56,11 @@ if TYPE_CHECKING:
 
 WITHDRAWN_WITHIN = 3.0
 """Seconds that the end of `ask` waits for the bullpen to take its turn back."""
+
+UNATTENDED = "no terminal"
+"""Who denied a question of a command that had nobody to ask, in the audit."""
+
+BY_COMMAND = Actor(via="command")
 
 SILENT_SECONDS = 2.0
 """After which a terminal is told that the answer is waited for."""
@@ -155,6 +162,13 @@ def told_if_slow(agent: str) -> Iterator[Callable[[], None]]:
 
 
 async def _ask(supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None], *, as_json: bool) -> Outcome:
+    with acting(BY_COMMAND):
+        return await _submit_and_show(supervisor, prompt, heard, as_json=as_json)
+
+
+async def _submit_and_show(
+    supervisor: Supervisor, prompt: Prompt, heard: Callable[[], None], *, as_json: bool
+) -> Outcome:
     async with anyio.create_task_group() as group:
         group.start_soon(_answer_questions, supervisor, heard)
         offers = {row.key: row.offer for row in (await supervisor.snapshot()).sessions if row.offer is not None}
@@ -208,7 +222,7 @@ async def _answer_questions(supervisor: Supervisor, heard: Callable[[], None]) -
                 is_attended = sys.stdin.isatty() and sys.stderr.isatty()
                 answer = await put(question) if is_attended else deny_unattended(question)
                 try:
-                    await supervisor.answer(question.id, answer, by="terminal" if is_attended else "nobody")
+                    await supervisor.answer(question.id, answer, by="terminal" if is_attended else UNATTENDED)
                 except Refused as error:
                     tell(str(error))
 
@@ -245,5 +259,8 @@ async def _answer_own(engine: RemoteEngine, ticket: Ticket, heard: Callable[[], 
 
 
 def deny_unattended(question: Question) -> Answer:
-    tell(f"denied {question.tool} ({question.summary}): nobody is at the terminal to ask")
+    remedy = "while a bullpen runs (`bullpen serve`), it waits for an operator instead"
+    if not question.choices:
+        remedy = f"list it below `allow` in the template of {question.key.instance}; {remedy}"
+    tell(f"denied {question.tool} ({question.summary}): nobody is at the terminal to ask; {remedy}")
     return Deny("Nobody can answer here: this is a one-shot command without a terminal")

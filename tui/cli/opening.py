@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from tui.cli.exit_codes import REFUSED
-from tui.cli.options import Common, settings_of
+from tui.cli.options import Common
 from tui.cli.output import tell
 from tui.cli.signals import SIGNALS
 from tui.cli.threads import leave
@@ -33,10 +33,10 @@ def check_terminal() -> None:
 
 
 def load(common: Common) -> tuple[Settings, Loaded]:
-    from supervisor import load_for
+    """Raises `ConfigurationError` with every mistake in the settings and in the templates."""
+    from supervisor import load_host
 
-    settings = settings_of(common)
-    return settings, load_for(settings)
+    return load_host(common.config, environ=os.environ, **common.overrides)
 
 
 def with_credentials(settings: Settings) -> Settings:

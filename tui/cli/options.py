@@ -61,17 +61,20 @@ class Common:
             self.listen or other.listen,
         )
 
+    @property
+    def overrides(self) -> dict[str, object]:
+        """Settings that these options say, by their names."""
+        given: dict[str, object] = {
+            "templates_dir": self.templates,
+            "state_dir": self.state,
+            "rehearsal": self.rehearsal,
+            "gateway": {"listen": self.listen} if self.listen else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
 
 def settings_of(common: Common) -> Settings:
     """Raises `ConfigurationError`."""
     from supervisor import load_settings
 
-    given: dict[str, object] = {
-        "templates_dir": common.templates,
-        "state_dir": common.state,
-        "rehearsal": common.rehearsal,
-    }
-    if common.listen:
-        given["gateway"] = {"listen": common.listen}
-    overrides = {name: value for name, value in given.items() if value is not None}
-    return load_settings(common.config, environ=os.environ, **overrides)
+    return load_settings(common.config, environ=os.environ, **common.overrides)

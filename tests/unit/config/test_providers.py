@@ -79,10 +79,12 @@ def test_a_literal_secret_is_refused_with_the_remedy_and_never_told(tmp_path: Pa
 def test_what_hangs_together_wrongly_is_told(tmp_path: Path) -> None:
     lines = ["[providers.second]", 'api_key = "env:K"', 'fallback = "seccond"', '[providers."Wrong Name"]']
     assert mistakes(tmp_path, *lines) == [
-        "providers.second.fallback: there is no provider seccond; did you mean second?",
-        "providers.Wrong Name: a provider is named by lowercase letters, digits and _ . -",
+        "bullpen.toml:3: providers.second.fallback: there is no provider seccond; did you mean second?",
+        "bullpen.toml:4: providers.Wrong Name: a provider is named by lowercase letters, digits and _ . -",
     ]
-    assert mistakes(tmp_path, "[providers.second]", 'fallback = "second"') == ["providers.second.fallback names itself"]
+    assert mistakes(tmp_path, "[providers.second]", 'fallback = "second"') == [
+        "bullpen.toml:2: providers.second.fallback names itself"
+    ]
 
 
 def test_a_template_with_a_provider_that_cannot_be_used_does_not_run(

@@ -12,7 +12,7 @@ from supervisor.api.types import Archetype
 from supervisor.config.byte_sizes import host_memory, parse_budget, parse_memory
 from supervisor.config.environment import INSTANCE_KEYS
 from supervisor.config.limits import Concurrency, PoolLimits, QueueLimits
-from supervisor.config.loading import apply_overrides, templates_for, unknown_instances
+from supervisor.config.loading import apply_overrides, load_host, templates_for, unknown_instances
 from supervisor.config.settings import Settings, load_settings
 from supervisor.config.template import Template
 from supervisor.config.templates import shipped_templates
@@ -263,7 +263,7 @@ def test_an_instance_nobody_describes_is_named_with_its_nearest() -> None:
     settings = load_settings(environ={"BULLPEN_HELPDSK_MAX_SESSIONS": "2"})
 
     assert unknown_instances(settings, [make_template(), make_template("admin")]) == [
-        "instances.helpdsk: there is no template of that name; did you mean helpdesk?"
+        "BULLPEN_HELPDSK_MAX_SESSIONS: instances.helpdsk: there is no template of that name; did you mean helpdesk?"
     ]
 
 
@@ -278,7 +278,78 @@ def test_the_templates_of_a_host_come_with_its_changes_or_with_every_mistake() -
         templates_for(settings)
 
     assert {one.name: one.max_wait for one in templates} == {"admin": 3, "clerk": None, "helpdesk": 3, "lookup": 3}
-    assert [mistake.split()[0] for mistake in raised.value.mistakes] == ["instances.clark:", "admin,", "clerk,"]
+    assert [mistake.split()[0] for mistake in raised.value.mistakes] == ["BULLPEN_CLARK_SPARES:", "admin,", "clerk,"]
+
+
+def test_mistakes_of_settings_and_templates_are_told_together_with_their_lines(tmp_path: Path) -> None:
+    """S1.13: mending one mistake shows no further one that was there before. A wrong hook is passed over: the lines of
+    those after it stay right."""
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "desk.md").write_text("---\nname: desk\ndescription: d\nmodle: opus\n---\nHelp.\n")
+    (folder / "lobby.md").write_text("---\nname: lobby\ndescription: d\n---\nHelp.\n")
+    lines = [
+        "max_agents = 'many'",
+        "[instances.lobbi]",
+        "maxWaiting = 2",
+        "[instances.lobby.pool]",
+        "spares = 'many'",
+        "[routing]",
+        "default = 'loby'",
+        "[[hooks]]",
+        "on = 'prompt:before'",
+        "gate = true",
+        "actions = [{ type = 'shell', command = [] }]",
+        "[[hooks]]",
+        "name = 'tell'",
+        "on = 'prompt:after'",
+        "actions = [{ type = 'agent', target = 'lobbi', text = 'x' }]",
+    ]
+
+    with pytest.raises(ConfigurationError) as raised:
+        load_host(write(tmp_path, *lines), environ={}, templates_dir=folder)
+
+    assert raised.value.mistakes == [
+        "bullpen.toml:1: max_agents must be a whole number, not 'many'",
+        "bullpen.toml:11: hooks[0].actions[0].command must be a list: a program and its arguments",
+        "bullpen.toml:8: hooks[0].fallback is missing: a gate must say allow or refuse, which counts when it gives no "
+        "verdict",
+        "bullpen.toml:3: instances.lobbi.maxWaiting is not a key; did you mean instances.lobbi.queue.maxWaiting?",
+        "bullpen.toml:5: instances.lobby.pool.spares must be a whole number, not 'many'",
+        "bullpen.toml:7: routing.default: there is no template loby; did you mean lobby?",
+        "bullpen.toml:2: instances.lobbi: there is no template of that name; did you mean lobby?",
+        "bullpen.toml:12: hooks tell: there is no agent 'lobbi'; did you mean lobby?",
+        "desk.md:4: modle is not a key; did you mean model?",
+    ]
+
+
+def test_without_its_folder_or_its_providers_no_template_is_blamed(tmp_path: Path) -> None:
+    """A template that names a provider whose table is wrong is not told that there is no such provider."""
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "desk.md").write_text("---\nname: desk\ndescription: d\nprovider: second\n---\nHelp.\n")
+    wrong = write(tmp_path, "[providers.second]", "modls = []")
+
+    with pytest.raises(ConfigurationError) as raised:
+        load_host(wrong, environ={}, templates_dir=folder)
+
+    assert raised.value.mistakes == ["bullpen.toml:2: providers.second.modls is not a key; did you mean models?"]
+
+
+def test_an_option_is_named_as_it_was_typed_and_leaves_the_rest_of_its_table(tmp_path: Path) -> None:
+    """`--listen` changes where the door listens, and neither its names nor its certificate."""
+    config = write(tmp_path, "[gateway]", "listen = '127.0.0.1:1'", "hosts = ['bullpen.lan']")
+
+    settings = load_settings(config, environ={}, gateway={"listen": "127.0.0.1:8420"})
+
+    assert (settings.gateway.listen, settings.gateway.hosts) == ("127.0.0.1:8420", ("bullpen.lan",))
+    for typed, sentence in {
+        "127.0.0.1:99999": "--listen must have a port from 0 to 65535, not 99999",
+        "here": "--listen must be HOST:PORT, such as 127.0.0.1:8420 or [::1]:8420",
+    }.items():
+        with pytest.raises(ConfigurationError) as raised:
+            load_settings(config, environ={}, gateway={"listen": typed})
+        assert raised.value.mistakes == [sentence]
 
 
 def test_the_state_directory_is_made_for_its_owner_only(tmp_path: Path) -> None:

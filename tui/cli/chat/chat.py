@@ -43,7 +43,7 @@ from supervisor import (
     WhyWaiting,
     new_id,
 )
-from tui.cli.ask import WITHDRAWN_WITHIN, deny_unattended, describe_offer, tell_outcome, told_if_slow
+from tui.cli.ask import UNATTENDED, WITHDRAWN_WITHIN, deny_unattended, describe_offer, tell_outcome, told_if_slow
 from tui.cli.block_text import Piece
 from tui.cli.chat.lines import GivenUp, Lines, without_echo
 from tui.cli.chat.text import ChatText, last_exchange
@@ -388,7 +388,7 @@ class Chat:
         if is_mine and self._lines.is_attended:
             self._listeners.start_soon(self._put, question)
         elif is_mine and self._is_own:
-            await self._engine.answer(question.id, deny_unattended(question), by="nobody")
+            await self._engine.answer(question.id, deny_unattended(question), by=UNATTENDED)
         else:
             what = f"{question.tool} ({question.summary}) waits for an answer"
             await self._say(f"{what}: bullpen answer {question.id} allow, or deny")

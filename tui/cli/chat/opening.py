@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from supervisor import NotAccepting, Prompt, Refused, SessionKey, find_key, reveal_line
-from tui.cli.ask import with_one_client
+from supervisor import NotAccepting, Prompt, Refused, SessionKey, acting, find_key, reveal_line
+from tui.cli.ask import BY_COMMAND, with_one_client
 from tui.cli.chat.chat import Chat
 from tui.cli.chat.lines import GivenUp, Lines, open_lines
 from tui.cli.exit_codes import FAILED
@@ -56,7 +56,9 @@ async def chat_here(templates: Sequence[Template], settings: Settings, talk: Tal
             async with prepare(wanted or templates, settings, name="chat", keeps_queue=False) as supervisor:
                 running.append(supervisor)
                 async with supervisor:
-                    code = await _begin(supervisor, replace(talk, user=talk.user or "local"), lines, is_own=True)
+                    talk = replace(talk, user=talk.user or "local")
+                    with acting(BY_COMMAND):
+                        code = await _begin(supervisor, talk, lines, is_own=True)
     return SIGNALS.exit_code or code
 
 
