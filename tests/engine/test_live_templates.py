@@ -459,8 +459,9 @@ async def test_a_file_that_has_not_changed_is_not_read_again(house: House, monke
     original = live_templates.read_template
 
     def read_and_note(file: TemplateFile) -> Reading:
-        read.append(file.shown)
-        return original(file)
+        reading = original(file)
+        read.append(file.shown)  # not before: what is saved below is another reading
+        return reading
 
     monkeypatch.setattr(live_templates, "read_template", read_and_note)
     for name in ("desk", "clerk"):
