@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,29 +80,49 @@ def test_each_mutant_is_one_change_of_what_runs(tmp_path: Path) -> None:
     assert {operator for operator, _ in changes} >= {"ReplaceAndWithOr", "ReplaceComparisonOperator_IsNot_Is", "AddNot"}
 
 
-@pytest.mark.parametrize(("busy", "verdict"), [(False, "killed"), (True, "unsure")])
-@pytest.mark.parametrize(
-    ("code", "printed"), [(None, "it took too long"), (1, "FAILED a.py::b - Failed: Timeout (>60")]
-)
+class Machine:
+    """Says what each run of the tests does, in place of running them."""
+
+    def __init__(self, folder: Path, main: Any, *results: tuple[int | None, str]) -> None:
+        self.ran: list[tuple[bool, tuple[str, ...]]] = []
+        """Whether the code was changed, and the tests."""
+        self.left = list(results)
+        copy = folder / "0"
+        copy.mkdir()
+        (copy / "module.py").write_text(MODULE)
+        machine = self
+
+        class Bench(main.Bench):  # type: ignore[misc, name-defined]
+            def _run(self, copy: Path, tests: tuple[str, ...], seconds: float, **_: bool) -> tuple[int | None, str]:
+                machine.ran.append(((copy / "module.py").read_text() != MODULE, tests))
+                return machine.left.pop(0)
+
+        bench = Bench(folder, 1, math.inf)
+        bench._free.put(copy)
+        mutation = next(main.find_mutations(copy, "module.py"))
+        self.verdict: str = bench.try_out(mutation, ("a.py", "c.py")).verdict
+        assert (copy / "module.py").read_text() == MODULE
+        assert not self.left
+
+
+@pytest.mark.parametrize(("unchanged", "verdict"), [((0, ""), "killed"), ((None, ""), "unsure"), ((1, ""), "unsure")])
+@pytest.mark.parametrize("result", [(None, "it took too long"), (1, "FAILED tests/a.py::b - Failed: Timeout (>60")])
 def test_a_mutant_that_takes_too_long_is_noticed_only_where_the_unchanged_code_does_not(
-    tmp_path: Path, code: int | None, printed: str, busy: bool, verdict: str
+    tmp_path: Path, result: tuple[int | None, str], unchanged: tuple[int | None, str], verdict: str
 ) -> None:
     """On a machine that has become busy since the tests were timed, everything takes too long."""
     main = pytest.importorskip("tests.mutants.__main__", reason="`make mutants` installs what it needs")
-    copy = tmp_path / "0"
-    copy.mkdir()
-    (copy / "module.py").write_text(MODULE)
+    machine = Machine(tmp_path, main, result, unchanged)
+    assert machine.verdict == verdict
+    again = ("a.py", "c.py") if result[0] is None else ("tests/a.py::b",)
+    assert machine.ran == [(True, ("a.py", "c.py")), (False, again)]
 
-    class Bench(main.Bench):  # type: ignore[misc, name-defined]
-        def _run(self, copy: Path, tests: tuple[str, ...], seconds: float, **_: bool) -> tuple[int | None, str]:
-            is_changed = (copy / "module.py").read_text() != MODULE
-            ran.append((is_changed, tests))
-            return (code, printed) if is_changed or busy else (0, "")
 
-    ran: list[tuple[bool, tuple[str, ...]]] = []
-    bench = Bench(tmp_path, 1, math.inf)
-    bench._free.put(copy)
-    mutation = next(main.find_mutations(copy, "module.py"))
-    assert bench.try_out(mutation, ("a.py", "c.py")).verdict == verdict
-    assert ran == [(True, ("a.py", "c.py")), (False, ("a.py", "c.py") if code is None else ("a.py::b",))]
-    assert (copy / "module.py").read_text() == MODULE
+@pytest.mark.parametrize(("again", "verdict"), [((1, ""), "killed"), ((0, ""), "unsure")])
+def test_a_mutant_is_noticed_by_a_test_that_fails_again(tmp_path: Path, again: tuple[int, str], verdict: str) -> None:
+    """One that fails now and then, on a busy machine, fails for any mutant."""
+    main = pytest.importorskip("tests.mutants.__main__", reason="`make mutants` installs what it needs")
+    output = "ERROR    supervisor.log:1 it failed\nFAILED tests/engine/a.py::b[x - y] - assert 1"
+    machine = Machine(tmp_path, main, (1, output), again)
+    assert machine.verdict == verdict
+    assert machine.ran[1] == (True, ("tests/engine/a.py::b[x - y]",))
