@@ -163,6 +163,7 @@ async def _all_sizes(app: BullpenApp, press: Iterable[str], before: Callable[[Bu
         for size in SIZES:
             if app.size != size:
                 await pilot.resize_terminal(*size)
+            await until(lambda size=size: app.screen._compositor.size == size)
             await settle(app, pilot)
             # What the larger size asks the engine for, such as the words of a preview, is on the picture too.
             await until(lambda: not any(one.group == ENGINE_WORK and one.is_running for one in app.workers))

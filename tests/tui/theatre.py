@@ -19,6 +19,7 @@ from textual.widgets import Input
 
 from tests.far_engine import QUIET, FarEngine
 from tests.tui.stage_engine import NOW, StageEngine
+from tests.waiting import until
 from tui.app import BullpenApp
 from tui.kept.drafts import DraftFile
 from tui.kept.preferences import PreferenceFile
@@ -165,6 +166,7 @@ async def arrived(app: BullpenApp) -> None:
 
 async def settle(app: BullpenApp, pilot: Pilot[Any]) -> None:
     """What the flush timer would do, now; then lets the screen catch up."""
+    await until(lambda: app._resize_event is None)  # Textual hands a new size on by a timer of its own
     await arrived(app)
     app.flush()
     await pilot.pause()
