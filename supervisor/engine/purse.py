@@ -67,7 +67,7 @@ class Purse:
 
     def look(self, places: tuple[Place, ...]) -> Iterator[past.BudgetNeared]:
         """What has come near since it was looked at last, or is reached: once for each and day."""
-        if self._has_none(*(name for scope, name in places if scope is Scope.INSTANCE)):
+        if self._has_none(next((name for scope, name in places if scope is Scope.INSTANCE), "")):
             return
         if (until := next_midnight(self._host.clock.wall())) != self._told_until:
             self._told_until = until
@@ -83,11 +83,12 @@ class Purse:
                     facts |= {"user": place[1]} if place[0] is Scope.USER else {}
                     yield past.BudgetNeared(at=self._host.clock.wall(), budget=budget, **facts)
 
-    def _has_none(self, *instances: str) -> bool:
-        """No ceiling is written that a turn of those could reach. Each turn asks twice, and mostly it is so."""
-        found = (self._instances[name].template.budget for name in instances if name in self._instances)
-        written = any(one is not None and one.model_fields_set for one in found)
-        return not (written or self._host.settings.budgets.model_fields_set)
+    def _has_none(self, instance: str) -> bool:
+        """No ceiling is written that a turn of it could reach. Each turn asks twice, and mostly it is so."""
+        if self._host.settings.budgets.model_fields_set:
+            return False
+        found = self._instances.get(instance)
+        return found is None or found.template.budget is None or not found.template.budget.model_fields_set
 
     def _names(self, scope: Scope) -> Iterator[str]:
         if scope is Scope.HOUSE:

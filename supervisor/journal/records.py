@@ -165,7 +165,7 @@ def session_to_row(record: SessionRecord) -> Row:
         record.turns,
         record.note,
         record.has_failed,
-        json.dumps(sorted(record.allowed)),
+        json.dumps(sorted(record.allowed)) if record.allowed else "[]",
         record.leaves_none_behind,
         record.is_offered,
         record.cost_saved,
