@@ -43,6 +43,7 @@ class Clients:
             resume=resume,
             at=self._host.clock.wall(),
         )
+        slot.opened_at = self._host.clock.steady()
         slot.provider = choice.provider
         slot.choice = choice if choice != Choice(self._core.provider) else Choice("")
 

@@ -112,6 +112,10 @@ class Scene:
     """User → number of the instance's latest start that was theirs; absent: never."""
 
 
+KEPT_FOR = 5.0
+"""Seconds from the start of a client during which a turn is kept for the session that it was started for, when others
+are warm but come after it. A start takes half a second to seconds; one that hangs does not hold up all others."""
+
 _ON_DUTY = (SlotState.RESERVED, SlotState.STARTING, SlotState.WAKING, SlotState.BUSY, SlotState.ASKING)
 _STARTING_ALLOWED = (InstanceState.RUNNING, InstanceState.DRAINING)
 
@@ -133,18 +137,21 @@ def decide(scene: Scene) -> Decision | None:
         return None
     waiting_for_room = 0
     is_one_kept_asleep = False
+    kept_turns = 0
     if pool.running < scene.max_sessions:
-        order = in_fair_order(scene)
-        if (is_held := scene.is_held) is not None:
-            order = [session for session in order if not is_held(session)]
+        order = _may_begin(scene, in_fair_order(scene))
         for position, session in enumerate(order):
             slot = session.slot
+            # Turns that are kept for those before whose client is on its way: nothing that is warm overtakes them.
+            is_kept_for_others = pool.running + kept_turns >= scene.max_sessions
             if slot is not None:
                 # 3. Its own client, warm or on its way, has options that are not wanted any more: no turn begins there.
                 is_idle = slot.is_coming or slot.is_dormant or slot.takes_prompts
                 if is_idle and slot.digest != scene.wanted(session):
                     return Roll(slot)
-                if slot.is_dormant and not is_one_kept_asleep:
+                if slot.is_coming and scene.now - slot.opened_at < KEPT_FOR:
+                    kept_turns += 1
+                if slot.is_dormant and not is_one_kept_asleep and not is_kept_for_others:
                     # Its own client sleeps: one signal and one write. None is woken before one that waits longer.
                     if (why := scene.find_wake_shortage(slot)) is None:
                         return Wake(session, slot)
@@ -154,7 +161,7 @@ def decide(scene: Scene) -> Decision | None:
                         step = _make_room(scene, waiting_for_room, order[position + 1 :], frees_by_sleep=True)
                         if step is not None:
                             return step
-                if not slot.takes_prompts:
+                if not slot.takes_prompts or is_kept_for_others:
                     continue
                 # 4. Its own client is warm, and has outgrown its soft ceiling: a fresh one goes on.
                 if slot.is_outgrown:
@@ -177,15 +184,19 @@ def decide(scene: Scene) -> Decision | None:
             later = order[position + 1 :]
             if step := _make_room(scene, waiting_for_room, later, frees_by_sleep=scene.frees_by_sleep):
                 return step
+            if _is_room_coming(scene, waiting_for_room, frees_by_sleep=scene.frees_by_sleep):
+                kept_turns += 1
     # What follows is for turns that are still to come: it waits until none waits for room.
     if waiting_for_room > 0 or scene.state is not InstanceState.RUNNING:
         return None
     has_room = pool.has_room and scene.may_open
-    # 9. Whose idle client was rolled gets the next one, as warm as the last.
-    if (heir := scene.successor) is not None and has_room and not heir.backoff.holds(scene.now):
+    lacking = _count_without_client(scene) if has_room else 0
+    # 9. Whose idle client was rolled gets the next one, as warm as the last; not in the place of one that waits.
+    heir = scene.successor
+    if heir is not None and has_room and not heir.backoff.holds(scene.now) and pool.free_places > lacking:
         return Open(heir)
-    # 10. Keep spares warm for the next ones.
-    if has_room and pool.spares < scene.spares_wanted:
+    # 10. Keep spares warm for the next ones; not while one waits that a spare does not serve.
+    if has_room and not lacking and pool.spares < scene.spares_wanted:
         return OpenSpare()
     # 11. Idle clients with options that are not wanted any more are replaced, one after the other.
     if scene.may_roll and (stale := pool.find_stale()) is not None:
@@ -197,7 +208,7 @@ def _make_room(scene: Scene, waiting: int, later: list[Session], *, frees_by_sle
     """For the last of so many sessions that wait for room; `later` are those whose turn comes after. Clients that leave
     already, or fall asleep, make room for the first of them."""
     pool = scene.pool
-    if waiting <= pool.closing + (pool.falling_asleep if frees_by_sleep else 0):
+    if _is_room_coming(scene, waiting, frees_by_sleep=frees_by_sleep):
         return None
     step = _free_memory(scene) if frees_by_sleep else _free_place(pool)
     # Also a warm client whose session has more to say, when that session's turn is later than this one: otherwise one
@@ -206,6 +217,29 @@ def _make_room(scene: Scene, waiting: int, later: list[Session], *, frees_by_sle
     if step is None and (last := _last_ready(later)) is not None:
         return Evict(last)
     return step
+
+
+def _is_room_coming(scene: Scene, waiting: int, *, frees_by_sleep: bool) -> bool:
+    """For the last of so many sessions that wait for room."""
+    pool = scene.pool
+    return waiting <= pool.closing + (pool.falling_asleep if frees_by_sleep else 0)
+
+
+def _may_begin(scene: Scene, sessions: Iterable[Session]) -> list[Session]:
+    """Those whose provider takes turns."""
+    is_held = scene.is_held
+    return [session for session in sessions if is_held is None or not is_held(session)]
+
+
+def _count_without_client(scene: Scene) -> int:
+    """Sessions that wait for a client of their own, now or as soon as a turn is free; not those that a spare serves."""
+    spare = scene.wanted(None)
+    return sum(
+        session.slot is None
+        and not session.backoff.holds(scene.now)
+        and (session.has_history or scene.wanted(session) != spare)
+        for session in _may_begin(scene, scene.ready)
+    )
 
 
 def _free_place(pool: Pool) -> Evict | Sleep | None:

@@ -93,6 +93,10 @@ class Pool:
         return len(self._slots) < self.max_clients
 
     @property
+    def free_places(self) -> int:
+        return max(0, self.max_clients - len(self._slots))
+
+    @property
     def closing(self) -> int:
         return len(self._by_state[SlotState.CLOSING]) + len(self._by_state[SlotState.GONE])
 

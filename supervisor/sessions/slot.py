@@ -61,6 +61,8 @@ class Slot:
         self.client: Client[Slot] | None = None
         self.created_at = at
         """Unix seconds."""
+        self.opened_at = 0.0
+        """The same in steady seconds."""
         self.idle_since = 0.0
         """Steady seconds: its start, or the end of its last turn."""
         self.asking_since: float | None = None

@@ -73,3 +73,22 @@ async def test_who_waits_is_told_when_it_waits_for_something_else(
             await supervisor.adjust("desk", "memoryBudget", "none")
             await until(lambda: len(world.written) == 2)
             assert rows[BORIS].why is None  # type: ignore[attr-defined]
+
+
+async def test_a_turn_without_a_client_is_not_overtaken_by_warm_ones_for_ever(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S3.13–16: its place is neither filled with a spare, nor its turn given to others while its client starts."""
+    pool = {"spares": 1, "maxClients": 2}
+    async with start(make_template(concurrency={"maxSessions": 1}, pool=pool)) as desk:
+        for user in ("chen", "ana", "boris"):
+            await (await desk.submit(Prompt("desk", f"first of {user}", user=user))).outcome()
+        world.on_prompt = hold
+        running = await desk.submit(Prompt("desk", "now", user="ana"))
+        await until(lambda: world.written[-1].text == "now")
+        for user in ("chen", "boris", "ana"):
+            await (await desk.submit(Prompt("desk", f"next of {user}", user=user))).accepted()
+        world.holder_of("now").reply("done")
+        await running.outcome()
+        await until(lambda: world.written[-1].text != "now")
+        assert world.written[-1].text == "next of chen"

@@ -15,6 +15,7 @@ from supervisor.instance.instance import Instance
 from supervisor.instance.scheduler import MOST_PLACED
 from supervisor.process.end_reason import EndReason
 from supervisor.scheduling.dispatcher import (
+    KEPT_FOR,
     Adopt,
     Begin,
     Decision,
@@ -54,6 +55,10 @@ def _may_wait(step: Decision, instance: Instance, patience: float) -> bool:
     now = instance.core.clock.steady()
     backoffs = [instance.core.spare_backoff, *(session.backoff for session in instance.sessions.values())]
     if any(now - patience <= backoff.until <= now for backoff in backoffs):
+        return True
+    # A turn was kept for a session whose client takes long to start: now others may have it.
+    kept = [slot.opened_at + KEPT_FOR for slot in instance.pool if slot.state in _COMING and _is_needed(slot)]
+    if isinstance(step, Begin | Wake) and any(now - patience <= until <= now for until in kept):
         return True
     match step:
         case Open(session):

@@ -18,6 +18,7 @@ from supervisor.api.types import (
 )
 from supervisor.clock import Clock
 from supervisor.scheduling.dispatcher import (
+    KEPT_FOR,
     Adopt,
     Begin,
     Decision,
@@ -229,6 +230,37 @@ def test_5_a_session_never_gets_a_second_client(state: SlotState) -> None:
     assert stage.decide() is None
 
 
+def test_5_a_warm_client_does_not_overtake_one_that_is_started_for_an_earlier_turn() -> None:
+    stage = Stage(cap=3, max_sessions=1)
+    stage.slot(SlotState.STARTING, stage.session("ana", "first"))
+    warm = stage.slot(SlotState.READY, boris := stage.session("boris", "second"))
+    stage.now = KEPT_FOR - 1
+    assert stage.decide() is None
+    stage.now = KEPT_FOR
+    assert stage.decide() == Begin(boris, warm), "a start that hangs does not hold up all others"
+    stage.now, stage.max_sessions = 0.0, 2
+    assert stage.decide() == Begin(boris, warm), "only that one turn is kept"
+
+
+def test_5_a_warm_client_that_comes_first_does_not_wait_for_one_that_is_started() -> None:
+    stage = Stage(cap=3, max_sessions=1)
+    warm = stage.slot(SlotState.READY, boris := stage.session("boris", "first"))
+    stage.slot(SlotState.STARTING, stage.session("ana", "second"))
+    assert stage.decide() == Begin(boris, warm)
+
+
+def test_5_a_warm_client_does_not_overtake_one_for_whom_room_is_made() -> None:
+    stage = Stage(cap=2, max_sessions=1)
+    stage.session("ana", "first", has_history=True)
+    warm = stage.slot(SlotState.READY, boris := stage.session("boris", "second"))
+    idle = stage.slot(SlotState.READY, stage.session("chen"))
+    assert stage.decide() == Evict(idle)
+    idle.move(SlotState.CLOSING)
+    assert stage.decide() is None
+    stage.max_sessions = 2
+    assert stage.decide() == Begin(boris, warm), "only that one turn is kept"
+
+
 def test_6_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
     """S2.11"""
     stage = Stage(cap=3)
@@ -351,6 +383,17 @@ def test_10_spares_are_opened_when_nobody_waits() -> None:
     assert stage.decide() == OpenSpare()
     stage.slot(SlotState.RESERVED)
     assert stage.decide() is None
+
+
+def test_10_no_spare_takes_the_place_of_one_that_waits_for_a_turn() -> None:
+    """Only the session that has a conversation: a new one takes the spare."""
+    for has_history, step in ((True, None), (False, OpenSpare())):
+        stage = Stage(cap=2, spares=1, max_sessions=1)
+        stage.slot(SlotState.BUSY, stage.session("ana"))
+        boris = stage.session("boris", "hello", has_history=has_history)
+        assert stage.decide() == step
+        boris.backoff.fail(0.0)
+        assert stage.decide() == OpenSpare(), "one that backs off waits for something else"
 
 
 def test_10_no_spare_is_opened_when_bytes_are_short() -> None:
@@ -552,6 +595,16 @@ def test_9_no_place_is_made_for_it() -> None:
     stage.may_open = False
     stage.successor = stage.session("ana", has_history=True)
     assert stage.decide() is None
+
+
+def test_9_it_does_not_get_the_last_place_while_another_waits_for_one() -> None:
+    stage = Stage(cap=2, max_sessions=1)
+    stage.successor = stage.session("ana", has_history=True)
+    stage.slot(SlotState.BUSY, stage.session("chen"))
+    stage.session("boris", "hello", has_history=True)
+    assert stage.decide() is None
+    stage.pool.max_clients = 3
+    assert stage.decide() == Open(stage.successor)
 
 
 def test_11_stale_spares_are_replaced_first_and_then_who_has_been_idle_longest() -> None:
