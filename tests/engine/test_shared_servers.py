@@ -385,19 +385,19 @@ async def test_a_server_at_an_address_is_shared_as_well(room: Room, tmp_path: Pa
     )
     far = room.servers.offer("far", "desk", SharedSpec("http", url=f"http://127.0.0.1:{port}/mcp"))
     await until(lambda: room.row("far").note == "it cannot be reached")
-    null = subprocess.DEVNULL
+    null, restarts = subprocess.DEVNULL, 0
     # The second knows nothing of what was begun with the first, and says so to the call that comes then.
     for number in range(2):
         process = await anyio.open_process([sys.executable, "-c", source], stdout=null, stderr=null)
         try:
             await _listening(port)
             if number:
-                restarts = room.row("far").restarts
                 await call(far, "say", text="do you know me?")
                 await until(lambda: room.row("far").restarts > restarts)  # noqa: B023
             await until(lambda: room.row("far").state is SharedState.CONNECTED, within=60)
             assert words(await call(far, "say", text="over there")) == "over there"
             assert room.row("far").what == "127.0.0.1"
+            restarts = room.row("far").restarts
         finally:
             process.kill()
             await process.aclose()
