@@ -166,6 +166,7 @@ if TYPE_CHECKING:
     from supervisor.config.settings import load_settings as load_settings
     from supervisor.config.template_folder import shipped_templates as shipped_templates
     from supervisor.config.templates import Template as Template
+    from supervisor.config.validation import nearest as nearest
     from supervisor.conversation import Conversation as Conversation
     from supervisor.engine.doctor import Finding as Finding
     from supervisor.engine.doctor import examine as examine
@@ -190,6 +191,7 @@ if TYPE_CHECKING:
     from supervisor.rehearsal import stand_in as stand_in
     from supervisor.remote.engine import RemoteEngine as RemoteEngine
     from supervisor.remote.line import NotReached as NotReached
+    from supervisor.remote.line import check_url as check_url
     from supervisor.text.characters import FORBIDDEN as FORBIDDEN
     from supervisor.text.characters import SELECTORS as SELECTORS
     from supervisor.text.characters import TONES as TONES

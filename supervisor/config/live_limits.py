@@ -26,6 +26,8 @@ from supervisor.text.values import in_words
 
 DEFAULT = "default"
 """In place of a value: the limit's documented default, as if neither a template nor the settings said anything."""
+CONFIGURED = "configured"
+"""In place of a value: what the template and the settings say, without what an operator has changed since."""
 
 _READ_AT_THE_START = {
     "state_dir": "sessions and workspaces are already there",
@@ -80,17 +82,17 @@ _SPELLERS: dict[object, Callable[[Any], str]] = {
 """What writes a value so that its reader gives the same value again."""
 
 
-def adjust_template(template: Template, name: str, value: str) -> Template:
-    """The template with one limit changed: `pool.idleTtl`, or `idleTtl`, or `idle_ttl`.
+def adjust_template(template: Template, name: str, value: str, configured: Template | None = None) -> Template:
+    """The template with one limit changed: `pool.idleTtl`, or `idleTtl`, or `idle_ttl`. `configured` is the template as
+    it was before all changes (default: this one).
 
     Raises `Refused` with one line when the name, the value or what results from it is wrong.
     """
     limit = _instance_limit(name)
     section, _, key = limit.rpartition(".")
-    written = template.model_dump(
-        by_alias=True, exclude_unset=True, include={*Limits.model_fields, "name", "description", "archetype"}
-    )
-    _put(written.setdefault(section, {}) if section else written, key, value)
+    written, as_configured = _dump(template), _dump(configured or template)
+    before = as_configured.get(section, {}) if section else as_configured
+    _put(written.setdefault(section, {}) if section else written, key, value, before)
     read = _validate(FrontMatter, written)
     changed = to_snake(section or key)
     result = template.model_copy(update={changed: getattr(read, changed)})
@@ -101,13 +103,15 @@ def adjust_template(template: Template, name: str, value: str) -> Template:
     return result
 
 
-def adjust_settings(settings: Settings, name: str, value: str) -> Settings:
+def adjust_settings(settings: Settings, name: str, value: str, configured: Settings | None = None) -> Settings:
     """The settings with one limit of the host changed. Raises `Refused` like `adjust_template`."""
-    limit = _host_limit(name)
+    limit, configured = _host_limit(name), configured or settings
     if limit in BUDGET_LIMITS:
-        return _adjust_budget(settings, limit, value)
-    written: dict[str, Any] = {one: getattr(settings, one) for one in settings.model_fields_set}
-    _put(written, limit, value)
+        return _adjust_budget(settings, limit, value, configured)
+    written, as_configured = (
+        {one: getattr(given, one) for one in given.model_fields_set} for given in (settings, configured)
+    )
+    _put(written, limit, value, as_configured)
     read = _validate(Settings, written)
     result = settings.model_copy(update={limit: getattr(read, limit)})
     if limit not in read.model_fields_set:
@@ -115,11 +119,13 @@ def adjust_settings(settings: Settings, name: str, value: str) -> Settings:
     return result
 
 
-def _adjust_budget(settings: Settings, limit: str, value: str) -> Settings:
+def _adjust_budget(settings: Settings, limit: str, value: str, configured: Settings) -> Settings:
     _, scope, key = limit.split(".")
-    budgets = settings.budgets
-    written = {name: getattr(budgets, name).model_dump(exclude_unset=True) for name in budgets.model_fields_set}
-    _put(written.setdefault(scope, {}), key, value)
+    written, as_configured = (
+        {name: getattr(given.budgets, name).model_dump(exclude_unset=True) for name in given.budgets.model_fields_set}
+        for given in (settings, configured)
+    )
+    _put(written.setdefault(scope, {}), key, value, as_configured.get(scope, {}))
     try:
         read = BudgetSettings.model_validate(written)
     except ValidationError as error:
@@ -197,8 +203,18 @@ def describe_host_limits(settings: Settings, agent_ttl: float | None = None) -> 
     return found
 
 
-def _put(place: dict[str, Any], key: str, value: str) -> None:
-    if value.strip().lower() == DEFAULT:
+def _dump(template: Template) -> dict[str, Any]:
+    """What the template says of its limits, and what they depend on; without what it leaves open."""
+    return template.model_dump(
+        by_alias=True, exclude_unset=True, include={*Limits.model_fields, "name", "description", "archetype"}
+    )
+
+
+def _put(place: dict[str, Any], key: str, value: str, configured: Mapping[str, Any]) -> None:
+    word = value.strip().lower()
+    if word == CONFIGURED and key in configured:
+        place[key] = configured[key]
+    elif word in (DEFAULT, CONFIGURED):
         place.pop(key, None)
     else:
         place[key] = value.strip()
@@ -248,9 +264,23 @@ def _host_limit(name: str) -> str:
 
 
 def _unknown(name: str, limits: Mapping[str, str]) -> str:
-    near = nearest(name.rpartition(".")[2], limits, cutoff=0.9) or nearest(name, limits)
-    remedy = f"did you mean {limits[near]}?" if near else f"the limits are {', '.join(dict.fromkeys(limits.values()))}"
-    return f"{_shown(name)} is not a limit; {remedy}"
+    begun = to_snake(name.strip()).replace("_", "")
+    surely = nearest(name.rpartition(".")[2], limits, cutoff=0.9)
+    found = [surely] if surely else [one for one in limits if begun and _begins(one, begun)]
+    if not found and (near := nearest(name, limits)):
+        found = [near]
+    meant = [*dict.fromkeys(limits[one] for one in found)]
+    if len(meant) == 1:
+        return f"{_shown(name)} is not a limit; did you mean {meant[0]}?"
+    if meant:
+        return f"{_shown(name)} is not a limit; did you mean one of {', '.join(sorted(meant))}?"
+    return f"{_shown(name)} is not a limit; the limits are {', '.join(dict.fromkeys(limits.values()))}"
+
+
+def _begins(limit: str, begun: str) -> bool:
+    """Whether a name, or what follows its section, begins with these letters."""
+    whole = limit.replace("_", "")
+    return whole.startswith(begun) or whole.rpartition(".")[2].startswith(begun)
 
 
 def _shown(text: str) -> str:

@@ -101,6 +101,7 @@ class LiveTemplates:
         roster: Roster,
         view: View,
         watch: TemplateWatch,
+        files: dict[str, Template],
     ) -> None:
         self._instances = instances
         self._host = host
@@ -109,8 +110,9 @@ class LiveTemplates:
         self._roster = roster
         self._view = view
         self._watch = watch
-        self._files = {name: instance.template for name, instance in instances.items()}
-        """Name → the template as its file says it, with what the host changes: an operator's changes not among it."""
+        self._files = files
+        """Name → the template as its file says it, with what the host changes: an operator's changes not among it.
+        Kept current for the engine."""
         self._readings = _Readings()
         self._made_from: dict[str, Mapping[str, Stamp | None]] = {}
         """Name → the stamps of its sources when its clients were compiled last."""

@@ -28,6 +28,7 @@ from supervisor.clock import Clock
 from supervisor.config.loading import hooks_for, schedules_for
 from supervisor.config.settings import Settings, providers_of
 from supervisor.config.templates import Template
+from supervisor.config.validation import nearest
 from supervisor.engine.agent_choice import AgentChoice
 from supervisor.engine.automation import AutomationTask, compose
 from supervisor.engine.held_turns import HeldTurns
@@ -176,8 +177,13 @@ class Runtime:
         self._threshold = Threshold()
         for template in templates:
             self._roster.open(template, self._roster.compile(template))
+        self._configured = {name: instance.template for name, instance in self._instances.items()}
+        """Name → the template as its file says it, with what the host changes: an operator's changes not among it."""
+        self._settings_at_start = settings
         self._live = (
-            LiveTemplates(self._instances, self._host, self._roster, self.view, TemplateWatch()) if is_live else None
+            LiveTemplates(self._instances, self._host, self._roster, self.view, TemplateWatch(), self._configured)
+            if is_live
+            else None
         )
 
     def _ask_others(self, tenant: object) -> None:
@@ -449,5 +455,7 @@ class Runtime:
 
     def _instance(self, name: str) -> Instance:
         if not isinstance(name, str) or (instance := self._instances.get(name)) is None:
-            raise UnknownAgent(f"no agent {in_words(name)}; there are: {', '.join(sorted(self._instances)) or 'none'}")
+            near = nearest(name, self._instances) if isinstance(name, str) else None
+            remedy = f"did you mean {near}?" if near else f"there are: {', '.join(sorted(self._instances)) or 'none'}"
+            raise UnknownAgent(f"no agent {in_words(name)}; {remedy}")
         return instance

@@ -303,14 +303,16 @@ class Supervisor(Runtime):
         limit, value = check_words(limit, "the name of a limit"), check_words(value, "the value of a limit")
         self._check_running()
         if instance != "":
-            self._running_instance(instance).handle(stimuli.Adjust(limit, value, self.settings.max_agents))
+            found = self._running_instance(instance)
+            configured = self._configured.get(found.name, found.template)
+            found.handle(stimuli.Adjust(limit, value, self.settings.max_agents, configured))
         else:
             self._adjust_host(limit, value)
         self._held.look()
         self._log_action("set", instance or "host", f"{limit} {value}")
 
     def _adjust_host(self, limit: str, value: str) -> None:
-        settings = adjust_settings(self.settings, limit, value)
+        settings = adjust_settings(self.settings, limit, value, self._settings_at_start)
         host = self._host
         changed = {
             name: take_max_wait(instance.template, self.settings, settings)

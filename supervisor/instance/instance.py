@@ -258,8 +258,8 @@ class Instance:
                 verbs.kill(end_reason)
             case stimuli.Scale(max_sessions):
                 verbs.scale(max_sessions)
-            case stimuli.Adjust(limit, value, most):
-                verbs.adjust(limit, value, most=most)
+            case stimuli.Adjust(limit, value, most, configured):
+                verbs.adjust(limit, value, most=most, configured=configured)
             case stimuli.ApplyTemplate(template):
                 self.core.apply(template)
             case stimuli.ReplaceTemplate(template, connector, missing, changed):

@@ -386,11 +386,13 @@ class Scale(Request[None]):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Adjust(Request[None]):
-    """Changes one limit until the next restart. `most`: clients that this host holds."""
+    """Changes one limit until the next restart. `most`: clients that this host holds. `configured`: the template as its
+    file and the host's settings have it, for the value that is called `configured`."""
 
     limit: str
     value: str
     most: int
+    configured: Template
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

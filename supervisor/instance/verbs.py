@@ -8,6 +8,7 @@ from supervisor.api.errors import Refused
 from supervisor.api.ids import new_id
 from supervisor.api.types import InstanceState, Prompt, SessionKey
 from supervisor.config.live_limits import adjust_template
+from supervisor.config.template import Template
 from supervisor.instance.circuit_breaker import CircuitBreaker
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
@@ -164,10 +165,10 @@ class Verbs:
             changes["pool"] = template.pool.model_copy(update={"max_clients": max_sessions + extra})
         core.apply(template.model_copy(update=changes))
 
-    def adjust(self, limit: str, value: str, *, most: int) -> None:
-        """Changes one limit. `most`: clients this host holds."""
+    def adjust(self, limit: str, value: str, *, most: int, configured: Template) -> None:
+        """Changes one limit; see `stimuli.Adjust`."""
         core = self._core
-        template = adjust_template(core.template, limit, value)
+        template = adjust_template(core.template, limit, value, configured)
         if template.concurrency.max_sessions > most:
             raise Refused(
                 f"{core.name} cannot have {template.concurrency.max_sessions} turns in parallel: this host holds "

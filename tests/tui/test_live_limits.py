@@ -35,6 +35,23 @@ async def test_a_limit_is_set_by_a_line(line: str, call: tuple[str, ...]) -> Non
 
 
 @pytest.mark.far
+async def test_a_word_in_place_of_a_value_is_told_with_its_number() -> None:
+    """A name before the dot that is no agent's and no section's is answered with the nearest agent."""
+    engine = troubles.parked()
+    engine.live_limits = {"helpdesk": {"pool.maxClients": "5"}, "": {"budgets.user.cost_per_day": "none"}}
+    async with playing(engine) as (app, pilot):
+        await pilot.press(":", *"set helpdesk.maxClients configured", "enter")
+        await settle(app, pilot)
+        assert "helpdesk.pool.maxClients is 5 again, as configured" in told(app)
+        await pilot.press(":", *"set budgets.user.cost_per_day default", "enter")
+        await settle(app, pilot)
+        assert "budgets.user.cost_per_day is none, the default, until the next restart" in told(app)
+        await pilot.press(":", *"set helpdsk.maxClients 3", "enter")
+        await pilot.pause()
+        assert "no agent helpdsk; did you mean helpdesk?" in screen_text(app)
+
+
+@pytest.mark.far
 async def test_a_refused_limit_is_answered_in_place_and_the_line_stays() -> None:
     engine = troubles.parked()
     async with playing(engine) as (app, pilot):

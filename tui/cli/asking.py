@@ -57,11 +57,11 @@ def ask(
     from tui.cli.logs import log_to_file
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
-    where = house.Where(common, url, token)
+    where = house.where_of(common, url, token)
     asked = Prompt(agent, "", user or "local", session, depth=_depth(), provider=provider, model=model)
-    if url or (common.templates is None and house.is_there(common)):
+    if where.url or (common.templates is None and house.is_there(common)):
         words = _read_input() if text == "-" else _as_text(text)
-        prompt = replace(asked, text=words, user=user or ("" if url else "local"))
+        prompt = replace(asked, text=words, user=user or ("" if where.url else "local"))
         raise typer.Exit(house.run_there(where, partial(ask_there, prompt, as_json=as_json)))
     settings, loaded = load(common)
     if agent not in {AUTO, *(template.name for template in loaded.templates)}:
@@ -93,8 +93,8 @@ def route(
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
     words = _read_input() if text == "-" else _as_text(text)
-    if url or (common.templates is None and house.is_there(common)):
-        where = house.Where(common, url, token)
+    where = house.where_of(common, url, token)
+    if where.url or (common.templates is None and house.is_there(common)):
         raise typer.Exit(house.run_there(where, partial(show_route_there, words, as_json)))
     settings, loaded = load(common)
     tell_left_out(loaded)
@@ -127,10 +127,10 @@ def chat(
     from tui.cli.logs import log_to_file
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
-    where = house.Where(common, url, token)
+    where = house.where_of(common, url, token)
     talk = Talk(agent, user, session, house.way_to(where), provider, model)
-    if url or (common.templates is None and house.is_there(common)):
-        talk = replace(talk, user=user or ("" if url else "local"))
+    if where.url or (common.templates is None and house.is_there(common)):
+        talk = replace(talk, user=user or ("" if where.url else "local"))
         raise typer.Exit(house.run_there(where, partial(chat_there, talk)))
     settings, loaded = load(common)
     if agent and agent.partition("/")[0] not in {template.name for template in loaded.templates}:

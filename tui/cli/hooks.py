@@ -8,6 +8,7 @@ import typer
 
 from tui.cli.exit_codes import FAILED
 from tui.cli.house import JsonOption, command
+from tui.cli.lists_by_default import ListsByDefault
 from tui.cli.tables import show_listing
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="hooks",
+    cls=ListsByDefault,
     no_args_is_help=False,
     add_completion=False,
     rich_markup_mode=None,

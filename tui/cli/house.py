@@ -58,6 +58,14 @@ class Where:
     token: str = ""
 
 
+def where_of(common: Common, url: str, token: str) -> Where:
+    """With `--url` and `--token` as they stand behind the command, else before it, else in the environment. An option
+    that was typed is stronger than a variable."""
+    typed_url = common.url if url in ("", os.environ.get("BULLPEN_URL", "")) else ""
+    typed_token = common.token if token in ("", os.environ.get("BULLPEN_TOKEN", "")) else ""
+    return Where(common, typed_url or url, typed_token or token)
+
+
 def way_to(where: Where) -> list[str]:
     """The options that lead there again. Never the token."""
     if where.url:
@@ -71,10 +79,11 @@ def way_to(where: Where) -> list[str]:
 @asynccontextmanager
 async def reach(where: Where, *, via: str = "command") -> AsyncIterator[RemoteEngine]:
     """The engine of the bullpen that runs there. Raises `NotReached` when none does, `Refused` for a bad address."""
-    from supervisor import Refused, RemoteEngine
+    from supervisor import Refused, RemoteEngine, check_url
 
     forgive_late_reads(asyncio.get_running_loop())
     if where.url:
+        check_url(where.url)
         if not where.token:
             raise Refused(f"{where.url} takes a token: give it in BULLPEN_TOKEN (`bullpen token new` makes one there)")
         async with RemoteEngine(url=where.url, token=where.token, via=via) as engine:
@@ -139,7 +148,7 @@ def command(app: typer.Typer, name: str = "") -> Callable[[Work], Work]:
         def run(context: typer.Context, **given: Any) -> None:
             names = [one.name for one in _WHERE]
             url, token, state, config, rehearsal = (given.pop(each) for each in names)
-            where = Where(Common(None, config, state, rehearsal).over(context.obj or Common()), url, token)
+            where = where_of(Common(None, config, state, rehearsal).over(context.obj or Common()), url, token)
             raise typer.Exit(run_there(where, partial(_call, work, given)))
 
         first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)

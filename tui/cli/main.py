@@ -30,6 +30,9 @@ from tui.cli.rooms import RoomsGroup
 from tui.cli.signals import SIGNALS
 from tui.cli.threads import leave
 
+ONLY_HERE = ("demo", "serve", "check", "doctor", "forget", "token", "completion")
+"""Commands that look at this machine, or open a bullpen here."""
+
 app = typer.Typer(
     name="bullpen",
     cls=RoomsGroup,
@@ -51,6 +54,10 @@ def dashboard(
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
     listen: ListenOption = "",
+    url: Annotated[
+        str, typer.Option("--url", metavar="URL", help="For the command that follows: a bullpen elsewhere.")
+    ] = "",
+    token: Annotated[str, typer.Option("--token", metavar="T", help="For --url. Better in BULLPEN_TOKEN.")] = "",
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
     """Without a command: opens the dashboard, with the supervisor inside it."""
@@ -59,7 +66,11 @@ def dashboard(
 
         say(f"bullpen {__version__}")
         raise typer.Exit
-    context.obj = Common(templates, config, state, rehearsal, listen)
+    context.obj = Common(templates, config, state, rehearsal, listen, url, token)
+    if (url or token) and context.invoked_subcommand in (None, *ONLY_HERE):
+        raise typer.BadParameter(
+            f"{'--url' if url else '--token'} is for commands that ask a running bullpen, and for bullpen attach"
+        )
     if context.invoked_subcommand is None:
         _open_dashboard(context.obj)
 
@@ -126,7 +137,7 @@ def attach(
     check_terminal()
     settings.make_state_dir()
     log_to_file(settings.state_dir, LOG)
-    raise typer.Exit(attach_from_terminal(house.Where(common, url, token), settings))
+    raise typer.Exit(attach_from_terminal(house.where_of(common, url, token), settings))
 
 
 def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in: bool = False) -> None:

@@ -50,6 +50,9 @@ class Common:
     state: Path | None = None
     rehearsal: bool | None = None
     listen: str = ""
+    url: str = ""
+    """Which bullpen is meant, where the option stands before the command; see `house.where_of`."""
+    token: str = ""
 
     def over(self, other: Common) -> Common:
         """These, and the other's where these were not given."""
@@ -59,6 +62,8 @@ class Common:
             self.state or other.state,
             other.rehearsal if self.rehearsal is None else self.rehearsal,
             self.listen or other.listen,
+            self.url or other.url,
+            self.token or other.token,
         )
 
     @property

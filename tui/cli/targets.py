@@ -40,10 +40,11 @@ def find_question(name: str, snapshot: Snapshot) -> str:
 def check_agent(name: str, snapshot: Snapshot) -> str:
     """Raises `Refused`."""
     from supervisor import Refused
+    from tui.operator.limit_line import tell_unknown_agent
 
     names = [row.name for row in snapshot.instances]
     if name not in names:
-        raise Refused(f"no agent {name}; there are: {', '.join(sorted(names))}")
+        raise Refused(tell_unknown_agent(name, names))
     return name
 
 

@@ -10,11 +10,13 @@ import typer
 
 from supervisor import Role, Token, TokenFile
 from tui.cli.exit_codes import REFUSED
+from tui.cli.lists_by_default import ListsByDefault
 from tui.cli.options import Common, ConfigOption, RehearsalOption, StateOption, settings_of
 from tui.cli.output import say, tell
 
 app = typer.Typer(
     name="token",
+    cls=ListsByDefault,
     no_args_is_help=False,
     add_completion=False,
     rich_markup_mode=None,

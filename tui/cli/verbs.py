@@ -24,6 +24,7 @@ SessionArgument = Annotated[
     str, typer.Argument(metavar="SESSION", help="AGENT/USER/SESSION, or a part that only one has.")
 ]
 PROGRESS_SECONDS = 0.5
+VALUE_HELP = "As people write it: 5, 10m, 2GiB, none; default; configured brings back the value of the files."
 
 
 @command(app)
@@ -167,15 +168,18 @@ async def scale(
 async def set_(
     engine: Engine,
     limit: Annotated[str, typer.Argument(metavar="LIMIT", help="AGENT.LIMIT, or a limit of the host.")],
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="As people write it: 5, 10m, 2GiB, none, default.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help=VALUE_HELP)],
 ) -> None:
     """Changes one limit until the next restart. Such as `set helpdesk.maxClients 8`, or `set max_agents 40`."""
-    from tui.operator.limit_line import read_limit
+    from supervisor import Refused
+    from tui.operator.limit_line import WORDS, mistake_in_limit, read_limit, tell_change
 
     names = [row.name for row in (await engine.snapshot()).instances]
     line = read_limit(f"{limit} {value}", names)
+    if mistake := mistake_in_limit(f"{limit} {value}", names):
+        raise Refused(mistake)
     await engine.adjust(line.instance, line.limit, line.value)
-    say(f"{limit} is {line.value} until the next restart")
+    say(tell_change(line, await engine.limits(line.instance) if line.value.lower() in WORDS else {}))
 
 
 @command(app)

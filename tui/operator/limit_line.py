@@ -17,8 +17,11 @@ class LimitLine(NamedTuple):
     value: str
 
 
-GROUPS = frozenset({"pool", "queue", "concurrency"})
-"""What stands before the dot in the whole name of an instance's limit."""
+DEFAULT, CONFIGURED = WORDS = ("default", "configured")
+"""In place of a value: the documented one, or that of the files."""
+
+GROUPS = frozenset({"pool", "queue", "concurrency", "budget", "budgets"})
+"""What stands before the first dot in the whole name of a limit."""
 
 
 def read_limit(rest: str, instances: Iterable[str]) -> LimitLine:
@@ -47,8 +50,17 @@ def mistake_in_limit(rest: str, instances: Iterable[str]) -> str:
         return "set what? Such as set helpdesk.maxClients 8, or set max_agents 40: → takes the suggestion"
     owner, dot, _ = line.limit.partition(".")
     if dot and not line.instance and owner not in GROUPS:
-        return f"no agent {owner!r}; there are: {', '.join(sorted(instances))}"
+        return tell_unknown_agent(owner, instances)
     return "" if line.value else f"set {line.limit} to what?"
+
+
+def tell_unknown_agent(name: str, agents: Iterable[str]) -> str:
+    from supervisor import nearest, show_name
+
+    agents = sorted(agents)
+    near = nearest(name, dict.fromkeys(agents))
+    remedy = f"did you mean {show_name(near)}?" if near else f"there are: {', '.join(map(show_name, agents)) or 'none'}"
+    return f"no agent {show_name(name[:100])}; {remedy}"
 
 
 def tell_limit(rest: str, instances: Iterable[str], limits: Limits) -> str:
@@ -58,6 +70,18 @@ def tell_limit(rest: str, instances: Iterable[str], limits: Limits) -> str:
     if (name := find_limit(line.limit, known)) is None:
         return ""
     return f"{f'{line.instance}.' if line.instance else ''}{name} is {known[name]} now"
+
+
+def tell_change(line: LimitLine, limits: Mapping[str, str]) -> str:
+    """What a change has made of a limit, for the operator who made it. `limits` are those that hold now."""
+    owner = f"{line.instance}." if line.instance else ""
+    name = find_limit(line.limit, limits)
+    if line.value.lower() not in WORDS or name is None:
+        return f"{owner}{line.limit} is {line.value} until the next restart"
+    if line.value.lower() == CONFIGURED:
+        return f"{owner}{name} is {limits[name]} again, as configured"
+    value = limits[name] if limits[name] == DEFAULT else f"{limits[name]}, the default,"
+    return f"{owner}{name} is {value} until the next restart"
 
 
 def complete_limits(typed: str, instances: Iterable[str], limits: Limits) -> Iterator[str]:

@@ -25,6 +25,7 @@ from supervisor import (
     Source,
     Ticket,
 )
+from tui.operator.limit_line import WORDS, LimitLine, tell_change
 from tui.operator.listings import Listing
 from tui.wording import format
 
@@ -94,7 +95,8 @@ class Operations:
 
     async def adjust(self, instance: str, limit: str, value: str) -> str:
         await self._engine.adjust(instance, limit, value)
-        return f"{f'{instance}.' if instance else ''}{limit} is {value} until the next restart"
+        line = LimitLine(instance, limit, value)
+        return tell_change(line, await self._engine.limits(instance) if value.lower() in WORDS else {})
 
     async def clear_queue(self, instance: str, key: SessionKey | None = None) -> str:
         cancelled = await self._engine.clear_queue(instance, key)

@@ -319,3 +319,40 @@ def _who() -> dict[str, object]:
 
 def _field(key: str) -> str:
     return {one.alias or name: name for name, one in Template.model_fields.items()}[key]
+
+
+def test_configured_brings_back_what_the_files_say_after_any_number_of_changes() -> None:
+    """S2.27: of what the template leaves open, that it is open again."""
+    changed = adjust_template(adjust_template(BUSY, "turnTimeout", "1m"), "turnTimeout", "default")
+    assert changed.turn_timeout != BUSY.turn_timeout
+
+    assert adjust_template(changed, "turnTimeout", "Configured", BUSY).turn_timeout == 600
+    assert adjust_template(adjust_template(BUSY, "softMemory", "1GiB"), "softMemory", "configured", BUSY) == BUSY
+    opened = adjust_template(adjust_template(PLAIN, "maxClients", "9"), "maxClients", "configured", PLAIN)
+    assert (opened, opened.pool.model_fields_set) == (PLAIN, PLAIN.pool.model_fields_set)
+
+    for limit, value in {"max_agents": "3", "max_wait": "default", "agent_ttl": "9s", "memory_budget": "1GiB"}.items():
+        restored = adjust_settings(adjust_settings(HOST, limit, value), limit, "configured", HOST)
+        assert (restored, restored.model_fields_set) == (HOST, HOST.model_fields_set), limit
+    capped = adjust_settings(HOST, "budgets.user.cost_per_day", "5")
+    lower = adjust_settings(capped, "budgets.user.cost_per_day", "1")
+    assert adjust_settings(lower, "budgets.user.cost_per_day", "configured", capped).budgets == capped.budgets
+    assert adjust_settings(lower, "budgets.user.cost_per_day", "configured", HOST).budgets.user.cost_per_day is None
+
+
+@pytest.mark.parametrize(
+    ("begun", "told"),
+    [
+        ("dorm", "dorm is not a limit; did you mean pool.dormantAfter?"),
+        ("pool.dorm", "pool.dorm is not a limit; did you mean pool.dormantAfter?"),
+        ("maxWaiting_", "maxWaiting_ is not a limit; did you mean queue.maxWaiting?"),
+        (
+            "maxW",
+            "maxW is not a limit; did you mean one of queue.maxWait, queue.maxWaiting, queue.maxWaitingPerSession?",
+        ),
+    ],
+)
+def test_the_beginning_of_a_name_suggests_those_that_begin_so(begun: str, told: str) -> None:
+    with pytest.raises(Refused) as raised:
+        adjust_template(PLAIN, begun, "1m")
+    assert str(raised.value) == told

@@ -57,7 +57,16 @@ def test_a_command_that_asks_a_running_bullpen_imports_nothing_of_templates_and_
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        (["hooks"], "Missing command. (bullpen hooks --help says what there is)"),
+        (["hooks", "lst"], "No such command 'lst'. Did you mean 'list'? (bullpen hooks --help says what there is)"),
+        (
+            ["--url", "https://pool.example", "check"],
+            "Invalid value: --url is for commands that ask a running bullpen, and for bullpen attach (bullpen --help "
+            "says what there is)",
+        ),
+        (
+            ["--url", "http://pool.example", "status"],
+            "http://pool.example would show the token to the network: use https, or an ssh tunnel to 127.0.0.1",
+        ),
         (["ask"], "Missing argument 'AGENT'. (bullpen ask --help says what there is)"),
         (["statu"], "No such command 'statu'. Did you mean 'status'? (bullpen --help says what there is)"),
     ],
