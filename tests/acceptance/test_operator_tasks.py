@@ -32,7 +32,7 @@ name: desk
 description: a test agent
 tools: Read, Write, Bash
 concurrency: {maxSessions: 4}
-pool: {spares: 0}
+pool: {spares: 0, maxClients: 4}
 ---
 You help.
 """

@@ -23,8 +23,8 @@ class Figures:
     """What differs from one example to the next."""
 
     sessions: int
-    """Turns in parallel at the desk; `more` clients than that."""
-    more: int
+    """Turns in parallel at the desk; `more` clients than that, or, with None, as many as the host decides."""
+    more: int | None
     spares: int
     min_clients: int
     asking_ttl: str | int
@@ -42,8 +42,8 @@ def make_house(figures: Figures) -> House:
     desk = {
         "concurrency": {"maxSessions": figures.sessions},
         "pool": pool
+        | ({} if figures.more is None else {"maxClients": figures.sessions + figures.more})
         | {
-            "maxClients": figures.sessions + figures.more,
             "spares": figures.spares,
             "minClients": figures.min_clients,
             "memoryBudget": figures.desk_budget,
@@ -71,7 +71,7 @@ def make_house(figures: Figures) -> House:
 HOUSES = st.builds(
     Figures,
     sessions=st.integers(1, 3),
-    more=st.integers(0, 1),
+    more=st.sampled_from([0, 1, None]),
     spares=st.integers(0, 1),
     min_clients=st.integers(0, 1),
     asking_ttl=st.sampled_from(["none", 5]),
