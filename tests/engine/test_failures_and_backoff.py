@@ -111,8 +111,13 @@ async def test_a_client_that_never_became_ready_is_not_started_again_for_the_sam
         assert dict(row_of(supervisor).pool.failures) == {FailureKind.START_FAILED: 1}
 
 
-async def test_a_prompt_that_did_not_reach_a_dead_client_is_given_to_another(start: Start, world: FakeWorld) -> None:
-    """R1: an idle client died unnoticed; the prompt is not its victim."""
+@pytest.mark.parametrize("is_at_once", [True, False])
+async def test_a_prompt_that_did_not_reach_a_dead_client_is_given_to_another(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch, is_at_once: bool
+) -> None:
+    """R1: an idle client died unnoticed; the prompt is not its victim, whether it is written at once or has to wait."""
+    if not is_at_once:
+        monkeypatch.setattr(FakeConnection, "send_at_once", lambda self, text, uuid: False)
     async with start() as supervisor:
         await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
         world.connections[0].is_alive = False
@@ -209,6 +214,17 @@ async def test_an_idle_client_that_answers_no_ping_is_replaced(start: Start, wor
         world.connections[0].hang()
         await until(lambda: not supervisor.view.snapshot().clients)
         assert dict(row_of(supervisor).pool.failures) == {FailureKind.STALLED: 1}
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "two", user="ana"))).outcome(), Done)
+        assert world.connections[1].launch.resume
+
+
+async def test_an_idle_client_that_is_found_dead_is_replaced(start: Start, world: FakeWorld) -> None:
+    """S2.33: nothing was read of its end."""
+    async with start(health_interval=0.02) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
+        world.connections[0].is_alive = False
+        await until(lambda: not supervisor.view.snapshot().clients)
+        assert dict(row_of(supervisor).pool.failures) == {FailureKind.CRASHED_IDLE: 1}
         assert isinstance(await (await supervisor.submit(Prompt("desk", "two", user="ana"))).outcome(), Done)
         assert world.connections[1].launch.resume
 
