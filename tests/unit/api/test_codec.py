@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from dataclasses import FrozenInstanceError, dataclass, is_dataclass
+from types import MappingProxyType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -160,6 +161,12 @@ def test_one_of_a_family_is_read_where_no_other_may_stand_and_no_other_is() -> N
     assert unpack(Done, packed) == unpack(Outcome, packed) == Done("fine")
     with pytest.raises(ValueError, match=r"^object is wanted, not list$"):
         unpack(Failed, packed)
+
+
+def test_a_mapping_that_cannot_be_changed_is_written_as_any_other_and_what_is_no_value_is_refused() -> None:
+    assert json.loads(pack(MappingProxyType({"a": frozenset({2, 1})}))) == {"a": [1, 2]}
+    with pytest.raises(TypeError, match=r"^list_iterator is no value of the contract$"):
+        pack(iter([]))
 
 
 def test_every_value_that_the_contract_defines_is_looked_at() -> None:
