@@ -166,6 +166,7 @@ if TYPE_CHECKING:
     from supervisor.config.settings import load_settings as load_settings
     from supervisor.config.template_folder import shipped_templates as shipped_templates
     from supervisor.config.templates import Template as Template
+    from supervisor.config.validation import describe_value as describe_value
     from supervisor.config.validation import nearest as nearest
     from supervisor.conversation import Conversation as Conversation
     from supervisor.engine.doctor import Finding as Finding

@@ -24,6 +24,7 @@ from supervisor.config.settings import Overrides, Settings, providers_of, read_s
 from supervisor.config.shared_servers import is_shared, read_spec
 from supervisor.config.template import Template
 from supervisor.config.template_file import Reading
+from supervisor.config.template_notes import find_limit_notes
 from supervisor.config.templates import read_templates
 from supervisor.config.validation import Location, describe, nearest, section
 from supervisor.text.cleaning import clean, one_line, show_name
@@ -200,11 +201,12 @@ def _as_it_runs(reading: Reading, settings: Settings) -> Reading:
     if sentence := _mistake_in_provider(written, settings):
         reading = reading.with_mistakes([(("provider",), f"provider {sentence}")])
     try:
-        return replace(reading, template=apply_overrides(written, settings))
+        template = apply_overrides(written, settings)
     except ConfigurationError as error:
         # What contradicts itself without the host's settings has been told with the file's own mistakes.
         is_told = bool(contradictions(written))
         return reading if is_told else reading.with_sentences(error.mistakes)
+    return replace(reading, template=template).with_notes(find_limit_notes(template))
 
 
 def _mistake_in_provider(template: Template, settings: Settings) -> str:

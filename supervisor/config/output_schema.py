@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from supervisor.config.schema_check import find_error
-from supervisor.config.validation import Location
+from supervisor.config.validation import Location, nearest
 from supervisor.text.cleaning import clean, one_line
 from supervisor.text.patterns import compile_pattern
 from supervisor.text.values import in_words
@@ -43,6 +43,25 @@ def find_mistakes(schema: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
         return
     yield from _references(schema, schema, ())
     yield from _patterns(schema, ())
+
+
+def find_unlisted(schema: object, way: Location = ()) -> Iterator[tuple[Location, str]]:
+    """(the way below `output`, the sentence that follows it) for required properties that no part of the schema
+    describes: allowed, and mostly a slip."""
+    if not isinstance(schema, Mapping):
+        return
+    properties, required = schema.get("properties"), schema.get("required")
+    if isinstance(properties, Mapping) and isinstance(required, list | tuple) and "patternProperties" not in schema:
+        for name in required:
+            if isinstance(name, str) and name not in properties:
+                near = nearest(name, properties)
+                remedy = f"; did you mean {in_words(near)}?" if near else ""
+                yield (*way, "required"), f"names {in_words(name)}, which is not among the properties{remedy}"
+    for key in ("properties", "$defs"):
+        if isinstance(inner := schema.get(key), Mapping):
+            for name, one in inner.items():
+                yield from find_unlisted(one, (*way, key, str(name)))
+    yield from find_unlisted(schema.get("items"), (*way, "items"))
 
 
 def find_objection(schema: Mapping[str, Any], answer: str) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from supervisor.config.hooks import unknown_events
+from supervisor.config.output_schema import find_unlisted
 from supervisor.config.template import Template, bare, shared_folder
-from supervisor.config.validation import Location, nearest
+from supervisor.config.validation import Location, dotted, nearest
 from supervisor.permissions.brackets import is_enforceable
 from supervisor.permissions.server_tools import read_server_tools
 from supervisor.text.values import in_words
@@ -53,9 +54,22 @@ def find_notes(template: Template, data: Mapping[str, Any]) -> Iterator[tuple[Lo
         if "(" in tool:
             yield ("disallowedTools",), f"disallowedTools takes {bare(tool)} away altogether, as in Claude Code: {tool}"
     yield from _unknown("disallowedTools", template.disallowed_tools)
+    for way, sentence in find_unlisted(template.output or {}):
+        yield ("output", *way), f"{dotted(('output', *way))} {sentence}"
     folder = shared_folder(template)
     if folder is not None and not os.path.lexists(folder):
         yield ("workspace",), f"workspace {folder} does not exist; it is made when the first client starts"
+
+
+def find_limit_notes(template: Template) -> Iterator[tuple[Location, str]]:
+    """The same about limits, which the host may have changed."""
+    clients, turns = template.client_limit, template.concurrency.max_sessions
+    if clients < turns:
+        sentence = (
+            f"pool.maxClients is {clients}, fewer than concurrency.maxSessions ({turns}): "
+            f"no more than {clients} of its turns can run at once"
+        )
+        yield ("pool", "maxClients"), sentence
 
 
 def _about_tools(template: Template, written: object) -> Iterator[tuple[Location, str]]:

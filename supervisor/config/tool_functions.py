@@ -84,7 +84,16 @@ def read_function(reference: str, template: Path) -> FunctionTool:
         hint = f"; did you mean {module_name}:{near}?" if near else ""
         raise FunctionMistake(f"names no function: {module_name} has no {name}{hint}")
     read = _read_sdk_tool if type(value).__name__ == "SdkMcpTool" else _read_plain
-    return read(reference, value, version)
+    try:
+        return read(reference, value, version)
+    except FunctionMistake as error:
+        raise FunctionMistake(f"{error}{_place_of(value)}") from error
+
+
+def _place_of(function: Any) -> str:
+    """` (booking.py:12)`, after what is wrong with it; empty for what is not written in Python."""
+    code = getattr(inspect.unwrap(getattr(function, "handler", function)), "__code__", None)
+    return f" ({show_name(Path(code.co_filename).name)}:{code.co_firstlineno})" if code is not None else ""
 
 
 def _read_plain(reference: str, function: Any, version: str) -> FunctionTool:

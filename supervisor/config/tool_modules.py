@@ -15,6 +15,7 @@ import importlib.util
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -103,9 +104,9 @@ def import_module(name: str, template: Path) -> tuple[ModuleType, str]:
         except ModuleNotFoundError as error:
             if error.name is not None and f"{name}.".startswith(f"{error.name}."):
                 raise ModuleMistake(_tell_missing(name, template.parent / FOLDER)) from error
-            raise ModuleMistake(f"cannot be imported: {_words(error)}") from error
+            raise ModuleMistake(f"cannot be imported: {_words(error, folder)}") from error
         except (Exception, SystemExit) as error:
-            raise ModuleMistake(f"cannot be imported: {_words(error)}") from error
+            raise ModuleMistake(f"cannot be imported: {_words(error, folder)}") from error
         if folder is not None and top in folder.names:
             if not folder._holds(module):
                 raise ModuleMistake(
@@ -207,8 +208,13 @@ def _bytes(path: Path) -> bytes:
         return b""
 
 
-def _words(error: BaseException) -> str:
+def _words(error: BaseException, folder: _Folder | None) -> str:
+    """With the line of a `tools` folder that raised it, or led there."""
     where = ""
+    frames = traceback.extract_tb(error.__traceback__) if folder is not None else []
+    own = [one for one in frames if folder is not None and Path(one.filename).is_relative_to(folder.path)]
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         where = f" ({Path(error.filename).name}:{error.lineno})"
+    elif own:
+        where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})"
     return one_line(clean(f"{type(error).__name__}: {error.args[0] if error.args else error}"), 200) + where

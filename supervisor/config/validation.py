@@ -91,6 +91,11 @@ def describe(error: ErrorDetails, root: type[BaseModel], names: Sequence[str] = 
     return f"{name}: {error['msg']}"
 
 
+def describe_value(error: ErrorDetails) -> str:
+    """What is wrong with one value that has no key: `must be a whole number, not 'zero'`."""
+    return describe(error, BaseModel).lstrip(": ")
+
+
 def unknown_key(location: Location, root: type[BaseModel], names: Sequence[str] = ()) -> str:
     """Says that a key does not exist, and which valid one is nearest: first beside it, then anywhere in the file.
     `names` are those that its writer has chosen for tables, such as instances."""

@@ -38,6 +38,16 @@ _KINDS = {
 disagree about its number, and its author means the digits."""
 
 
+_OTHER_INDENT = ": this line is indented otherwise than those beside it"
+_HINTS = {
+    "mapping values are not allowed here": f"{_OTHER_INDENT}, or its text holds a colon and wants quotes",
+    "did not find expected key": f"{_OTHER_INDENT}, or a quote is not closed",
+    "expected <block end>, but found '<block mapping start>'": _OTHER_INDENT,
+    "expected <block end>, but found '<block sequence start>'": _OTHER_INDENT,
+}
+"""What mostly is the cause, after PyYAML's words."""
+
+
 class NotYaml(Exception):
     """Raised when a text is not YAML that holds keys. `line` counts from 1 in the file."""
 
@@ -121,7 +131,8 @@ def parse_yaml(text: str) -> Mapping:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + FIRST_LINE if mark else FIRST_LINE
-        raise NotYaml(line, f"is not valid YAML: {error.problem or error.context}") from error
+        problem = error.problem or error.context or ""
+        raise NotYaml(line, f"is not valid YAML: {problem}{_HINTS.get(problem, '')}") from error
     except (ValueError, RecursionError) as error:
         raise NotYaml(FIRST_LINE, f"is not valid YAML: {error}") from error
     except (LookupError, TypeError, AttributeError) as error:  # PyYAML's, for a tag on what is of another kind

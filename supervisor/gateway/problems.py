@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from supervisor.api import errors
 from supervisor.api.errors import BullpenError
 from supervisor.gateway.json_answers import JsonAnswer
+from supervisor.text.values import in_words
 
 MEDIA_TYPE = "application/problem+json"
 STALE_RETRY = 5
@@ -28,6 +29,22 @@ STALE_RETRY = 5
 NO_RETRY = {"X-Should-Retry": "false"}
 OPENAI = "/v1/"
 _KEPT = ("allow", "retry-after", "x-should-retry", "www-authenticate")
+
+_KINDS = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "an object",
+    "model_attributes_type": "an object",
+}
+"""Pydantic's name of a mistake → what the value must be."""
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +151,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JsonAnswer:
-        found = [_tell_mistake(one) for one in error.errors()[:20]]
+        found = [_tell_mistake(one, request) for one in error.errors()[:20]]
         detail = "; ".join(f"{one['field']}: {one['message']}" for one in found)
         return _like_openai(request, problem(422, "invalid-request", detail, errors=found))
 
@@ -166,17 +183,27 @@ def _allowed(app: FastAPI, path: str) -> list[str]:
     return sorted(found)
 
 
-def _tell_mistake(found: dict[str, Any]) -> dict[str, str]:
+def _tell_mistake(found: dict[str, Any], request: Request) -> dict[str, str]:
     """One mistake of a request, in our words where pydantic's are for its programmer."""
     kind, message = found["type"], str(found["msg"])
     if kind == "json_invalid":
         reason = str(found.get("ctx", {}).get("error", "")).lower() or "it cannot be read"
         return {"field": "body", "message": f"not JSON at character {found['loc'][-1]} ({reason})"}
-    if kind == "extra_forbidden":
+    if found["loc"] == ("body",) and not _is_json(request):
+        # The body was not read as JSON at all: whatever is wrong with it otherwise, this comes first.
+        return {"field": "body", "message": "is not read as JSON: send it with Content-Type: application/json"}
+    if kind in _KINDS:
+        message = f"must be {_KINDS[kind]}, not {in_words(found.get('input'))}"
+    elif kind == "extra_forbidden":
         message = "not a field of this request, or given in both spellings"
     elif kind == "missing":
         message = "missing"
     return {"field": _field(found["loc"]), "message": message}
+
+
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _field(location: tuple[int | str, ...]) -> str:

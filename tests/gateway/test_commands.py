@@ -195,6 +195,22 @@ async def test_a_turn_says_how_it_ended_and_fails_with_it(
         assert await verbs.withdraw(engine, failed.turn_id, yes=True) == 1, "it has ended"
 
 
+async def test_an_interrupted_turn_names_the_commands_that_decide_about_it(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.on_prompt = hold
+    async with house() as home:
+        turn = await running(world, home.supervisor)
+    async with house() as home, far(home) as engine:
+        assert await looking.turn(engine, turn) == 1
+        assert (
+            "bullpen replay desk/ana/default sends it again; bullpen drop desk/ana/default" in capsys.readouterr().out
+        )
+        await engine.drop_offer(KEY)
+        assert await looking.turn(engine, turn) == 1
+        assert "replay" not in capsys.readouterr().out, "it is decided"
+
+
 async def test_a_verb_does_it_and_says_so(house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]) -> None:
     world.on_prompt = hold
     async with house() as home, far(home) as engine:

@@ -272,6 +272,14 @@ async def test_a_body_that_cannot_be_read_says_where(house: Open) -> None:
         broken = await client.post("/turns", content='{"agentId": "desk", nonsense', **send)
         assert (broken.status_code, broken.json()["errors"][0]["field"]) == (422, "body")
         assert "not JSON at character 20" in broken.json()["detail"]
+        bare = await client.post("/turns", content='{"agentId": "desk", "message": "hi"}')
+        assert (bare.status_code, bare.json()["detail"]) == (
+            422,
+            "body: is not read as JSON: send it with Content-Type: application/json",
+        )
+        assert (await client.post("/turns", json=[])).json()["detail"] == "body: must be an object, not a list"
+        worded = await client.get("/audit", params={"count": "many"})
+        assert worded.json()["detail"] == "count: must be a whole number, not 'many'"
         twice = await client.post("/turns", json=HELLO | {"agent_id": "lookup"})
         assert "agent_id: not a field of this request, or given in both spellings" in twice.json()["detail"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -210,6 +211,7 @@ async def turn(engine: Engine, turn: TurnArgument, follow: FollowOption = False,
         show_json(view)
     else:
         _show_turn(view)
+        await _show_offer(engine, view)
     return _code_of(view)
 
 
@@ -232,6 +234,18 @@ def _show_turn(view: TurnView) -> None:
             say("")
             for line in text.splitlines():
                 say(line)
+
+
+async def _show_offer(engine: Engine, view: TurnView) -> None:
+    """What can be done about a turn that a restart interrupted, while that is still to be decided."""
+    from supervisor import Interrupted, Refused
+
+    if not isinstance(view.outcome, Interrupted):
+        return
+    with suppress(Refused):  # a user's token sees no sessions
+        offers = [row.offer for row in (await engine.snapshot()).sessions if row.key == view.key]
+        if any(offer is not None and offer.turn_id == view.id for offer in offers):
+            say(f"  bullpen replay {view.key} sends it again; bullpen drop {view.key} leaves it as it is")
 
 
 def _code_of(view: TurnView) -> int:

@@ -196,12 +196,21 @@ def _report(error: BaseException) -> int:
         case typer.TyperException():
             context = getattr(error, "ctx", None)
             path = context.command_path if context is not None else "bullpen"
+            _say_plainly(error)
             tell(f"{error.format_message()} ({path} --help says what there is)")
             return error.exit_code
         case _:
             tell(f"internal error: {f'{error!r}'[:500]}; the details are in {_keep_details(error)}")
             return INTERNAL_ERROR
     return REFUSED
+
+
+def _say_plainly(error: typer.TyperException) -> None:
+    """A value of the wrong kind is told as one in a file is, in place of pydantic's words."""
+    if (details := getattr(error.__cause__, "errors", None)) is not None:
+        from supervisor import describe_value
+
+        error.message = describe_value(details()[0])
 
 
 def _keep_details(error: BaseException) -> str:

@@ -150,6 +150,10 @@ def test_a_wrong_value_is_refused_in_plain_words(tmp_path: Path, written: str, s
         ("---\nname: a\n", "agent.md:1: has front matter without an end: a second line of --- is missing"),
         ("---\n- a\n---\n", "agent.md:2: must hold keys with values between the two lines of ---"),
         ("---\nname: a\ntools: [Read\n---\n", "agent.md:3: is not valid YAML: "),
+        (
+            "---\nname: a\npool:\n  spares: 1\n   maxClients: 2\n---\n",
+            "agent.md:5: is not valid YAML: mapping values are not allowed here: this line is indented otherwise",
+        ),
         ("---\nname: a\ndescription: \x01\n---\n", "agent.md:3: is not valid YAML: it holds the control"),
         ("---\nname: a\n? {x: y}\n: z\n---\n", "agent.md:3: is not valid YAML: "),
         ("---\nname: a\nname: b\ndescription: c\n---\n", "agent.md:3: name is written twice"),

@@ -95,7 +95,7 @@ def test_a_time_out_is_a_positive_number_of_seconds(timeout: Any) -> None:
     [
         ("bokking:reserve", "cannot be used: bokking is no module; did you mean booking?"),
         ("booking:reserv", "names no function: booking has no reserv; did you mean booking:reserve?"),
-        ("booking:untyped", "has no type hint for room"),
+        ("booking:untyped", r"has no type hint for room: .* \(booking.py:\d+\)$"),
         ("booking:starred", r"takes \*rooms: name every argument"),
         ("booking:odd", "has type hints that cannot be read: name 'Nowhere' is not defined"),
         ("booking:strange", "has a type hint that no JSON can be read as"),
@@ -113,9 +113,12 @@ def test_a_module_that_fails_is_told_with_what_it_raised(agents: Path) -> None:
     (agents / "tools" / "broken_tool.py").write_text("def f(:\n")
     (agents / "tools" / "leaving_tool.py").write_text("raise SystemExit(3)\n")
     (agents / "tools" / "lacking_tool.py").write_text("import no_such_library\n")
+    (agents / "tools" / "dividing_tool.py").write_text("import json\n\nfraction = 1 / 0\n")
+    with pytest.raises(FunctionMistake, match=r"ZeroDivisionError: division by zero \(dividing_tool.py:3\)$"):
+        _read(agents, "dividing_tool:f")
     with pytest.raises(FunctionMistake, match=r"cannot be imported: SyntaxError: .*\(broken_tool.py:1\)"):
         _read(agents, "broken_tool:f")
-    with pytest.raises(FunctionMistake, match="cannot be imported: SystemExit: 3"):
+    with pytest.raises(FunctionMistake, match=r"cannot be imported: SystemExit: 3 \(leaving_tool.py:1\)$"):
         _read(agents, "leaving_tool:f")
     with pytest.raises(FunctionMistake, match=r"cannot be imported: ModuleNotFoundError: .*no_such_library"):
         _read(agents, "lacking_tool:f")

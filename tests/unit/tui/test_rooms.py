@@ -68,9 +68,23 @@ def test_a_command_that_asks_a_running_bullpen_imports_nothing_of_templates_and_
             "http://pool.example would show the token to the network: use https, or an ssh tunnel to 127.0.0.1",
         ),
         (["ask"], "Missing argument 'AGENT'. (bullpen ask --help says what there is)"),
+        (
+            ["scale", "desk", "zero"],
+            "Invalid value for 'N': must be a whole number, not 'zero' (bullpen scale --help says what there is)",
+        ),
+        (
+            ["audit", "--count", "0"],
+            "Invalid value for '--count' / '-n': must be at least 1, not '0' (bullpen audit --help says what there is)",
+        ),
         (["statu"], "No such command 'statu'. Did you mean 'status'? (bullpen --help says what there is)"),
     ],
 )
 def test_what_is_typed_wrong_is_one_line_that_names_the_help_of_its_command(typed: list[str], told: str) -> None:
     done = subprocess.run([sys.executable, "-m", "tui", *typed], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (2, f"bullpen: {told}\n")
+
+
+def test_a_group_alone_lists_what_there_is(tmp_path: Path) -> None:
+    typed = ["token", "--state", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-m", "tui", *typed], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "bullpen: there are no tokens: bullpen token new makes one\n")
