@@ -65,7 +65,13 @@ async def end_all() -> Tree:
     return tree
 
 
-async def test_what_a_killed_guard_leaves_is_ended_and_reaped() -> None:
+@pytest.fixture
+def others() -> set[int]:
+    """Children that earlier tests have given this process."""
+    return {*guard.list_children()}
+
+
+async def test_what_a_killed_guard_leaves_is_ended_and_reaped(others: set[int]) -> None:
     async with adopting():
         with start("/bin/sh", "-c", f"{DAEMON}; sleep 300") as process:
             escaped = psutil.Process(read_pid(process))
@@ -75,10 +81,10 @@ async def test_what_a_killed_guard_leaves_is_ended_and_reaped() -> None:
             await until(lambda: escaped.environ() == {}, within=20)
             assert (await end_all()).alive_count == 0
         assert not psutil.pid_exists(escaped.pid)
-        assert guard.list_children() == []
+        assert {*guard.list_children()} <= others
 
 
-async def test_processes_that_fork_as_fast_as_they_can_do_not_outlive_a_killed_guard() -> None:
+async def test_processes_that_fork_as_fast_as_they_can_do_not_outlive_a_killed_guard(others: set[int]) -> None:
     async with adopting():
         with start(sys.executable, "-IS", "-c", CHAINS) as process:
             read_pid(process)
@@ -87,7 +93,7 @@ async def test_processes_that_fork_as_fast_as_they_can_do_not_outlive_a_killed_g
             assert (await end_all()).alive_count == 0
         for _ in range(50):
             assert list_adopted() == []
-        assert guard.list_children() == []
+        assert {*guard.list_children()} <= others
 
 
 async def test_the_children_of_the_program_and_their_orphans_are_left_alone() -> None:
