@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from supervisor.api.snapshot import ClientRow as ClientRow
     from supervisor.api.snapshot import HostRow as HostRow
     from supervisor.api.snapshot import InstanceRow as InstanceRow
+    from supervisor.api.snapshot import Limit as Limit
     from supervisor.api.snapshot import PoolStatistics as PoolStatistics
     from supervisor.api.snapshot import SessionRow as SessionRow
     from supervisor.api.snapshot import Snapshot as Snapshot

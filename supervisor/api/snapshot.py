@@ -41,6 +41,23 @@ class DiskUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit that is reached, for which turns wait. `str()` is how people read it."""
+
+    setting: str
+    """`maxSessions` counts turns; `maxClients` counts clients of the instance, `max_agents` those of all instances."""
+    used: int
+    most: int
+
+    def __str__(self) -> str:
+        if self.setting == "maxSessions":
+            return f"{self.used} of {self.most} {'turn runs' if self.most == 1 else 'turns run'} (maxSessions)"
+        whose = " of all instances" if self.setting == "max_agents" else ""
+        clients = "client is" if self.most == 1 else "clients are"
+        return f"{self.used} of {self.most} {clients} taken{whose} ({self.setting})"
+
+
+@dataclass(frozen=True, slots=True)
 class WaitingTurn:
     """A prompt that has not begun."""
 
@@ -249,7 +266,7 @@ class InstanceRow:
     """Seconds from start of the turn to the first text, median of the last 100 turns."""
     questions: int
     failed: int
-    """Sessions whose last turn failed."""
+    """Sessions whose last turn failed, or was refused after it had waited for too long."""
     offers: int = 0
     """Sessions with an interrupted turn that waits for a decision."""
     stalled: int = 0
@@ -275,6 +292,12 @@ class InstanceRow:
     """What is wrong with its file as it was saved last, with file and line: the version before goes on."""
     is_removed: bool = False
     """Its template is not in the folder any more: it drains, and is gone when it is empty."""
+    limit: Limit | None = None
+    """Why the next of its turns finds no place (`WhyWaiting.NO_SLOT`); None when no limit keeps it."""
+    refused: int = 0
+    """Prompts that found no room since bullpen started: the queue was full, or they waited longer than `maxWait`."""
+    refused_at: float | None = None
+    """Unix seconds, of the last of them; None when there was none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,7 +194,7 @@ class Supervisor(Runtime):
         turn = self._turns.get(check_name(turn_id, "the id of a turn"))
         if turn is None:
             raise UnknownTarget(f"no turn {turn_id} waits or runs")
-        self._stop_turn(self._session(turn.key), turn, "withdrawn by its caller")
+        self._stop_turn(self._session(turn.key), turn, "withdrawn")
 
     async def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
         self._check_running()
@@ -222,19 +222,21 @@ class Supervisor(Runtime):
         queue, size, before = instance.template.queue, len(prompt.text), self._threshold
         own = self._turns.count_prompts(instance.name, prompt.user) + before.count(instance.name, prompt.user)
         if own >= queue.max_per_user:
-            raise OverShare(
+            words = (
                 f"{prompt.user} has {own} prompts waiting and running with {instance.name}, which is one user's share "
-                "(queue.maxPerUser): wait for one of them",
-                retry_after=instance.make_saturated("").retry_after,
+                "(queue.maxPerUser): wait for one of them"
             )
+            raise OverShare(words, retry_after=instance.handle(stimuli.RefusePrompt(words)).retry_after)
         waiting = instance.turns.waiting + before.count(instance.name)
         if waiting >= queue.max_waiting:
-            raise instance.make_saturated(f"{waiting} prompts wait, no more are taken")
-        if instance.turns.waiting_text + size > MOST_WAITING_TEXT:
+            words = f"{waiting} prompts wait, no more are taken (queue.maxWaiting)"
+        elif instance.turns.waiting_text + size > MOST_WAITING_TEXT:
             words = f"the prompts that wait have {instance.turns.waiting_text:,} characters, no more are taken"
-            raise instance.make_saturated(words)
-        if session is not None and len(session.mailbox) >= queue.max_waiting_per_session:
-            raise instance.make_saturated(f"{len(session.mailbox)} prompts wait in this session alone")
+        elif session is not None and len(session.mailbox) >= queue.max_waiting_per_session:
+            words = f"{len(session.mailbox)} prompts wait in this session alone (queue.maxWaitingPerSession)"
+        else:
+            return
+        raise instance.handle(stimuli.RefusePrompt(words))
 
     # Questions
 

@@ -89,6 +89,10 @@ class InstanceCore:
         self.park = Park()
         self.parked_until_at: float | None = None
         """Unix seconds, for people."""
+        self.refused = 0
+        """Prompts that found no room: the queue was full, or they waited longer than `maxWait`."""
+        self.refused_at: float | None = None
+        """Unix seconds, of the last of them."""
         self.drain_deadline: float | None = None
         """Steady seconds; what still runs then is interrupted."""
         self.drain_deadline_at: float | None = None

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import time
 
-from supervisor.api.types import Expired, FailureKind, InstanceState, Source
+from supervisor.api.types import Expired, FailureKind, InstanceState, Source, WhyWaiting
 from supervisor.instance.circuit_breaker import CircuitBreaker
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.detached_turns import DetachedTurns
 from supervisor.instance.dormancy import Dormancy
+from supervisor.instance.limits import find_limit
 from supervisor.instance.scheduler import Scheduler
 from supervisor.instance.stopping import Stopping
 from supervisor.instance.turns import Turns
 from supervisor.process.end_reason import EndReason
+from supervisor.scheduling.dispatcher import explain
 from supervisor.scheduling.pool_size import find_surplus
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
+
+WAITED_FOR = {
+    WhyWaiting.MEMORY: "there was no memory for another client",
+    WhyWaiting.STARTING: "its client was still starting",
+    WhyWaiting.WAKING: "its client slept, and as many as may wake at once did",
+    WhyWaiting.BACKING_OFF: "its client had crashed",
+}
+"""Why a turn has not begun in time, where no limit of a number is why."""
 
 
 class Deadlines:
@@ -106,12 +116,21 @@ class Deadlines:
             if head is not None and head.eligible_steady is not None and now - head.eligible_steady > limit:
                 overdue.append((session, head))
         for session, turn in overdue:
-            pool = self._core.pool
-            asking = pool.statistics().asking
-            held = f", {asking} of {len(pool)} wait for the operator's answer" if asking else ""
-            held += f"; {remark}" if (remark := self._core.server_remark) else ""
-            error = self._stopping.make_saturated(f"no client became free within {limit:.0f} s{held}")
+            error = self._stopping.refuse(f"no turn could begin within {limit:.0f} s{self._what_kept(session)}")
             self._turns.drop(session, turn, Expired(str(error), error.retry_after))
+
+    def _what_kept(self, session: Session) -> str:
+        """What the session's next turn has waited for, to stand behind a sentence."""
+        why = explain(session, self._scheduler.outlook)
+        if why is None:
+            kept = ""
+        elif why is WhyWaiting.NO_SLOT and (limit := find_limit(self._core, self._turns)) is not None:
+            kept = f": {limit}"
+            if asking := self._core.pool.statistics().asking:
+                kept += f", {asking} of them wait{'s' if asking == 1 else ''} for the operator's answer"
+        else:
+            kept = f": {WAITED_FOR.get(why, why)}"
+        return kept + (f"; {remark}" if (remark := self._core.server_remark) else "")
 
     def _stop_overdue(self, now: float) -> None:
         longest, quietest = self._core.template.turn_timeout, self._core.template.stall_timeout

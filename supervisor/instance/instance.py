@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
-from supervisor.api.errors import Saturated
 from supervisor.api.types import Archetype, InstanceState, SessionKey
 from supervisor.config.templates import Template
 from supervisor.instance import stimuli
@@ -124,10 +123,6 @@ class Instance:
         self.core.waiting_trend.append(self.turns.waiting)
         self.core.touch(None)
 
-    def make_saturated(self, why: str) -> Saturated:
-        """The refusal of a prompt for which there is no room, with the pool's counts."""
-        return self._stopping.make_saturated(why)
-
     # The entrance
 
     @overload
@@ -232,6 +227,8 @@ class Instance:
                 return verbs.submit(
                     key, prompt, leaves_none_behind=leaves_none_behind, turn_id=turn_id, held_for=held_for
                 )
+            case stimuli.RefusePrompt(why):
+                return self._stopping.refuse(why)
             case stimuli.QueueTurn(session, turn):
                 self.turns.put(session, turn)
             case stimuli.StopTurn(session, turn, reason):

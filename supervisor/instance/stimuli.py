@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
-from supervisor.api.errors import JournalFailed
+from supervisor.api.errors import JournalFailed, Saturated
 from supervisor.api.types import Outcome, Prompt, Question, Server, SessionKey
 from supervisor.config.templates import Template
 from supervisor.permissions.requests import Verdict
@@ -309,6 +309,15 @@ class StopTurn(Request[bool]):
     session: Session
     turn: Turn
     reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RefusePrompt(Request[Saturated]):
+    """Counts a prompt for which there is no room. The answer is its refusal, with the pool's counts."""
+
+    may_allow_a_step: ClassVar[bool] = False
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

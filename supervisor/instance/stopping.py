@@ -46,7 +46,13 @@ class Stopping:
                 self._turns.drop(session, turn, Cancelled(reason))
         return len(turns)
 
-    def make_saturated(self, why: str) -> Saturated:
+    def refuse(self, why: str) -> Saturated:
+        """Counts one more prompt that found no room. Returns the refusal for its caller."""
+        core = self._core
+        core.refused, core.refused_at = core.refused + 1, core.clock.wall()
+        return self._make_saturated(why)
+
+    def _make_saturated(self, why: str) -> Saturated:
         """The refusal with the pool's counts, and a retry time: the queue's length in rounds of the median turn, and
         not before a pool that has parked itself tries again."""
         core, waiting = self._core, self._turns.waiting

@@ -419,7 +419,7 @@ class Session:
         self.turns += 1
         if isinstance(outcome, Done | Failed | Interrupted):
             self.usage = self.usage + outcome.usage
-        self.has_failed = isinstance(outcome, Failed)
+        self.has_failed = isinstance(outcome, Failed | Expired)
         is_cut = turn.is_prompt and isinstance(outcome, Failed) and outcome.kind in REJECTIONS
         if turn.started_at is not None and not is_cut and not isinstance(outcome, Done):
             self.is_judged = False
@@ -427,7 +427,7 @@ class Session:
             case Failed(kind, message):
                 self.note = f"{kind}: {message.splitlines()[0] if message else ''}"
             case Expired(message, _):
-                self.note = message
+                self.note = f"refused: {message.removeprefix(f'{self.key.instance} is saturated: ')}"
             case Done():
                 self.note = ""
                 self.rejections = 0

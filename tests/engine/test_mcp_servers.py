@@ -81,4 +81,4 @@ async def test_a_refusal_names_the_server_that_its_clients_go_without(
         await until(lambda: "tickets failed" in supervisor.view.snapshot().instances[0].note)
         outcome = await (await supervisor.submit(Prompt("desk", "hello", user="ben"))).outcome()
         assert isinstance(outcome, Expired)
-        assert "no client became free within 0 s; MCP server tickets failed (Connection closed)" in outcome.message
+        assert "turn runs (maxSessions); MCP server tickets failed (Connection closed)" in outcome.message

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from supervisor.api.errors import InvalidId, InvalidPrompt, Saturated, UnknownAgent
+from supervisor.api.snapshot import Limit
 from supervisor.api.types import (
     Done,
     Expired,
@@ -155,10 +156,59 @@ async def test_a_turn_that_waits_too_long_expires_with_the_counts(
         await until(lambda: prompts_of(world))
         late = await supervisor.submit(Prompt("desk", "b", user="boris"))
         outcome = await late.outcome()
+        snapshot = await supervisor.snapshot()
+    session = next(row for row in snapshot.sessions if row.key.user == "boris")
+    assert session.state is SessionState.FAILED, "the operator finds it among those that failed"
+    assert session.note.startswith("refused: no turn could begin within 0 s: 1 of 1 turn runs (maxSessions) (")
+    instance = snapshot.instances[0]
+    assert (instance.failed, instance.refused) == (1, 1)
+    assert instance.refused_at is not None
     assert isinstance(outcome, Expired)
+    assert "no turn could begin within 0 s: 1 of 1 turn runs (maxSessions) (" in outcome.message
     assert "total=1 active=1 idle=0 waiting=1" in outcome.message
     assert outcome.retry_after > 0
     assert "b" not in prompts_of(world)
+
+
+async def test_a_refusal_names_the_limit_that_binds_though_clients_are_idle(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S2.25: all turns run, one of them asks, and two clients have nothing to do: more clients would not help."""
+    template = make_template(concurrency={"maxSessions": 2}, pool={"maxClients": 4}, queue={"maxWait": "none"})
+    async with start(template) as supervisor:
+        for user in ("ana", "boris", "chen", "dora"):
+            await (await supervisor.submit(Prompt("desk", "hello", user=user))).outcome()
+        world.on_prompt = hold
+        for user in ("ana", "boris"):
+            await supervisor.submit(Prompt("desk", "hold", user=user))
+        await until(lambda: prompts_of(world).count("hold") == 2)
+        late = await supervisor.submit(Prompt("desk", "b", user="chen"))
+        await late.accepted()
+        row = (await supervisor.snapshot()).instances[0]
+        assert (row.limit, row.pool.idle) == (Limit("maxSessions", 2, 2), 2)
+        await supervisor.adjust("desk", "maxWait", "0.01s")
+        outcome = await late.outcome()
+        assert isinstance(outcome, Expired)
+        assert "2 of 2 turns run (maxSessions) (total=4 active=2 idle=2 waiting=1)" in outcome.message
+        assert (await supervisor.snapshot()).instances[0].limit is None, "nothing waits any more"
+
+
+async def test_a_prompt_for_which_there_is_no_client_names_the_limit_of_clients(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S2.25, S5.7: of the instance, or of all of them."""
+    world.on_prompt = hold
+    more, few = ({"pool": {"spares": 0, "maxClients": most}, "queue": {"maxWait": "none"}} for most in (3, 1))
+    templates = [make_template(name, concurrency={"maxSessions": 3}, **own) for name, own in (("a", few), ("b", more))]
+    async with start(*templates) as supervisor:
+        await supervisor.adjust("", "max_agents", "3")
+        for agent, user in (("a", "ana"), ("b", "ana"), ("b", "boris")):
+            await supervisor.submit(Prompt(agent, "hold", user=user))
+        await until(lambda: len(prompts_of(world)) == 3)
+        for agent in ("a", "b"):
+            await (await supervisor.submit(Prompt(agent, "waits", user="chen"))).accepted()
+        limits = {row.name: row.limit for row in (await supervisor.snapshot()).instances}
+        assert limits == {"a": Limit("maxClients", 1, 1), "b": Limit("max_agents", 3, 3)}
 
 
 async def test_the_operators_prompt_does_not_expire(
@@ -182,7 +232,8 @@ async def test_a_full_queue_refuses_at_once(start: Start, world: FakeWorld, make
             await supervisor.submit(Prompt("desk", text, user="ana"))
         with pytest.raises(Saturated, match="waiting=2"):
             await supervisor.submit(Prompt("desk", "d", user="ana"))
-        assert (await supervisor.snapshot()).instances[0].waiting == 2, "a refusal changes nothing"
+        row = (await supervisor.snapshot()).instances[0]
+        assert (row.waiting, row.refused) == (2, 1), "a refusal changes nothing, and is counted"
 
 
 async def test_a_user_with_many_prompts_does_not_starve_the_others(

@@ -12,6 +12,7 @@ from supervisor import (
     Conversation,
     InstanceRow,
     InstanceState,
+    Limit,
     PoolStatistics,
     Question,
     QuestionKind,
@@ -169,7 +170,7 @@ def busy() -> StageEngine:
             "helpdesk", description="Answers staff questions", sessions=5, active_sessions=2, waiting=3,
             pool=PoolStatistics(busy=2, idle=1, spare=1, starting=1, max_clients=5, hot=41, adopted=9, cold=4),
             max_sessions=5, oldest_waiting_at=NOW - 42, waiting_trend=trend, memory_bytes=1_024 * MB,
-            first_token_p50=0.84,
+            first_token_p50=0.84, limit=Limit("maxClients", 5, 5),
         ),
         instance(
             "admin", description="Keeps the machines", sessions=2, active_sessions=1, max_sessions=2,

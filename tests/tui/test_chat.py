@@ -265,8 +265,8 @@ async def test_a_prompt_without_a_slot_says_who_has_them() -> None:
     async with playing(engine, size=(160, 36)) as (app, pilot):
         app.screen.open_chat(waiting.key)
         await settle(app, pilot)
-        pool = engine.instances[waiting.key.instance].pool
-        assert f"{pool.total} of {pool.max_clients} clients taken, {pool.asking} by questions" in screen_text(app)
+        words = "5 of 5 clients are taken (maxClients), 1 of them waits for you: :set helpdesk.maxClients raises it"
+        assert words in screen_text(app)
 
 
 async def test_a_command_of_the_dashboard_typed_as_a_message_is_held_until_enter_says_it_again() -> None:

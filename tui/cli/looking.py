@@ -140,7 +140,7 @@ async def queue(engine: Engine, agent: AgentFilter = "", as_json: JsonOption = F
             turn.turn_id,
             str(key),
             format.age(now - turn.queued_at),
-            ", ".join(filter(None, (turn.why, reasons.wait_words(turn, instances.get(key.instance), now)))),
+            reasons.queue_words(turn, instances.get(key.instance), now),
             turn.text,
         )
         for key, turn in found

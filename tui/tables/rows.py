@@ -321,6 +321,8 @@ def _instance_note(row: InstanceRow, now: float) -> Cell:
     if row.template_mistake and row.note == row.template_mistake:
         return Cell(row.note, "error")
     if row.state is InstanceState.RUNNING:
+        if (refused := reasons.recently_refused(row, now)) and refused == reasons.standing(row, now):
+            return Cell(refused, "error")
         return Cell(reasons.standing(row, now) or row.description, "dim")
     return Cell(reasons.standing(row, now) or row.description, format.role(row.state))
 

@@ -195,7 +195,12 @@ def _ending(outcome: Outcome) -> Line:
         case Done(seconds=seconds):
             return f"turn done in {duration(seconds)}", "ok"
         case Failed(kind=kind, message=message):
-            return f"turn failed ({kind.value}): {first_line(message)}", "error"
+            return _because(f"turn failed ({kind.value})", message), "error"
         case Expired(message=message):
-            return f"turn expired: {first_line(message)}", "error"
-    return f"turn {outcome_word(outcome)}: {first_line(outcome.reason)}", "accent"
+            return _because("turn expired", message), "error"
+    return _because(f"turn {outcome_word(outcome)}", outcome.reason), "accent"
+
+
+def _because(what: str, words: str) -> str:
+    """Of a call of a tool that is over, the words are not kept."""
+    return f"{what}: {line}" if (line := first_line(words)) else what

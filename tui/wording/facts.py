@@ -9,11 +9,13 @@ from supervisor import (
     ClientRow,
     HostRow,
     InstanceRow,
+    InstanceState,
     MemoryLevel,
     Offer,
     Question,
     SessionRow,
     SessionState,
+    WhyWaiting,
 )
 from tui.wording import dormancy, format, reasons
 
@@ -35,6 +37,8 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> F
         ("description", row.description),
         ("turns", f"{row.active_sessions} running of {row.max_sessions} in parallel, {row.stalled} stalled"),
         ("queue", f"{row.waiting} waiting{_oldest(row.oldest_waiting_at, now)}"),
+        *([("", full)] if (full := _full_instance(row)) else []),
+        *([("refused", refused)] if (refused := reasons.refused_words(row, now)) else []),
         ("sessions", f"{row.sessions} known, {row.active_sessions} active, {row.failed} failed"),
         ("for you", f"{format.some(row.questions, 'question')}, {format.some(row.offers, 'interrupted turn')}"),
         (
@@ -50,6 +54,10 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> F
         *(("walls" if index == 0 else "", line) for index, line in enumerate(row.walls)),
         *limits_facts(limits, f"{row.name}."),
     ]
+
+
+def _full_instance(row: InstanceRow) -> str:
+    return reasons.full_words(row) if row.state is InstanceState.RUNNING else ""
 
 
 def _template_words(row: InstanceRow) -> str:
@@ -154,6 +162,7 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
         ("session", row.key.session),
         ("state", row.state + (f", waits: {row.why}" if row.why else "")),
         *([("waits for", f"MCP server {', '.join(row.awaited_servers)}")] if row.awaited_servers else []),
+        *([("waits for", full)] if (full := _full(row, instance)) else []),
         ("note", row.note or "none"),
         *([] if row.offer is None else [("interrupted", reasons.offer_sentence(row.offer, now))]),
         ("turn", _turn(row, now)),
@@ -182,6 +191,10 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
         why = f"{turn.why}, {format.age(now - turn.queued_at)}" + (f", {more}" if more else "")
         facts.append(("", f"{turn.position}. {why}, from {turn.source}: {turn.text}"))
     return facts
+
+
+def _full(row: SessionRow, instance: InstanceRow | None) -> str:
+    return reasons.full_words(instance) if row.why is WhyWaiting.NO_SLOT and instance is not None else ""
 
 
 def _runs_with(row: SessionRow | ClientRow) -> Facts:

@@ -30,7 +30,7 @@ PARKED_FOR: dict[FailureKind, str] = {
 WAITS: dict[WhyWaiting, str] = {
     WhyWaiting.SESSION_BUSY: "an earlier turn of this session runs",
     WhyWaiting.SELF_BEGUN: "the agent runs a turn that it began by itself",
-    WhyWaiting.NO_SLOT: "every client is busy",
+    WhyWaiting.NO_SLOT: "as many turns run, or as many clients are there, as may",
     WhyWaiting.MEMORY: "there is no memory for another client",
     WhyWaiting.PAUSED: "the agent is paused",
     WhyWaiting.DRAINING: "the agent is being drained",
@@ -199,12 +199,32 @@ def retry_words(row: InstanceRow, now: float) -> str:
 
 def standing(row: InstanceRow, now: float) -> str:
     """Why an instance does not run as it should; its note, or what is better than its note. Empty when all is well."""
-    return parked_words(row, now) or row.note or held_words(row)
+    return parked_words(row, now) or row.note or held_words(row) or recently_refused(row, now)
 
 
 def alarm(row: InstanceRow, now: float) -> str:
     """What an operator can do something about: why an instance does not run, or what holds up one that does."""
-    return held_words(row) if row.state is InstanceState.RUNNING else standing(row, now)
+    if row.state is InstanceState.RUNNING:
+        return " · ".join(filter(None, (held_words(row), recently_refused(row, now))))
+    return standing(row, now)
+
+
+RECENT = 600.0
+"""Seconds for which a refusal is news."""
+
+
+def recently_refused(row: InstanceRow, now: float) -> str:
+    """`3 prompts refused, the last 40s ago`; empty when the last is no news any more. `d` keeps the number."""
+    if row.refused_at is None or now - row.refused_at > RECENT:
+        return ""
+    return refused_words(row, now)
+
+
+def refused_words(row: InstanceRow, now: float) -> str:
+    """Of a caller that found no room nothing else is left but a line in the log. Empty when there was none."""
+    if row.refused_at is None:
+        return ""
+    return f"{format.some(row.refused, 'prompt')} refused, the last {format.age(now - row.refused_at)} ago"
 
 
 def held_words(row: InstanceRow) -> str:
@@ -228,6 +248,24 @@ def place_words(turn: WaitingTurn, instance: InstanceRow | None) -> str:
     if instance is None or instance.waiting < turn.place:
         return f"{format.ordinal(turn.place)} in the queue"
     return f"{format.ordinal(turn.place)} of {instance.waiting} in the queue"
+
+
+def full_words(instance: InstanceRow) -> str:
+    """`3 of 3 turns run (maxSessions), 2 of them wait for you: s raises it`: which limit a turn without a place waits
+    for, who may be asked, and what changes it. Empty when no limit is reached."""
+    limit, asking = instance.limit, instance.pool.asking
+    if limit is None:
+        return ""
+    waits = f", {asking} of them wait{'s' if asking == 1 else ''} for you" if asking else ""
+    name = "max_agents" if limit.setting == "max_agents" else f"{instance.name}.{limit.setting}"
+    remedy = key_of("scale") if limit.setting == "maxSessions" else f":set {name}"
+    return f"{limit}{waits}: {remedy} raises it"
+
+
+def queue_words(turn: WaitingTurn, instance: InstanceRow | None, now: float) -> str:
+    """`no-slot, 3 of 3 turns run (maxSessions), 2nd of 7 in the queue`: all of it, where no key can be pressed."""
+    limit = instance.limit if instance is not None and turn.why is WhyWaiting.NO_SLOT else None
+    return ", ".join(filter(None, (turn.why, str(limit or ""), wait_words(turn, instance, now))))
 
 
 def wait_words(turn: WaitingTurn, instance: InstanceRow | None, now: float) -> str:

@@ -54,7 +54,7 @@ class Callers(Play):
     @rule(number=PICK, pace=PACE)
     def withdraw(self, number: int, pace: int | None) -> None:
         entry = pick(self.book.open, number)
-        entry.grounds.add("withdrawn by its caller")
+        entry.grounds.add("withdrawn")
         self.attempt(lambda: at_once(self.engine.withdraw(entry.turn_id)))
         self.go(pace)
 

@@ -235,7 +235,11 @@ def test_what_waits_and_is_dropped_is_asked_and_ended_in_one_go(stage: Stage) ->
     waiting, running = stage.queue("one"), stage.turn("two")
     stage.session.drop(waiting, Expired("no client", 3.0))
     assert [type(one) for one in stage.entries] == [Asked, TurnEnded]
-    assert (stage.session.note, stage.session.turns, waiting.finished) == ("no client", 1, Expired("no client", 3.0))
+    assert (stage.session.note, stage.session.turns, waiting.finished) == (
+        "refused: no client",
+        1,
+        Expired("no client", 3.0),
+    )
     with pytest.raises(AssertionError, match="does not wait"):
         stage.session.drop(running, Cancelled("x"))
 

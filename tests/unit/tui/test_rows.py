@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor import InstanceState, PoolStatistics, SessionKey, SessionState, SlotState, WhyAwake, WhyWaiting
+from supervisor import (
+    InstanceState,
+    Limit,
+    PoolStatistics,
+    SessionKey,
+    SessionState,
+    SlotState,
+    WhyAwake,
+    WhyWaiting,
+)
 from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN, CARO, DORA
 from tests.tui.stage_engine import MB, NOW
@@ -79,6 +88,46 @@ def test_an_interrupted_session_says_what_can_be_done_and_how_long() -> None:
     assert row.offer is not None
     sentence = reasons.offer_sentence(row.offer, NOW)
     assert sentence.startswith(f"interrupted by a restart at {at}: R replays, Z drops · “Can you do it for me?”")
+
+
+@pytest.mark.parametrize(
+    ("limit", "asking", "told"),
+    [
+        (Limit("maxSessions", 3, 3), 0, "3 of 3 turns run (maxSessions): s raises it"),
+        (Limit("maxSessions", 1, 1), 1, "1 of 1 turn runs (maxSessions), 1 of them waits for you: s raises it"),
+        (Limit("maxClients", 8, 8), 2,
+         "8 of 8 clients are taken (maxClients), 2 of them wait for you: :set helpdesk.maxClients raises it"),
+        (Limit("max_agents", 40, 40), 0,
+         "40 of 40 clients are taken of all instances (max_agents): :set max_agents raises it"),
+        (None, 2, ""),
+    ],
+)  # fmt: skip
+def test_a_turn_without_a_place_names_the_limit_that_binds_and_what_raises_it(
+    limit: Limit | None, asking: int, told: str
+) -> None:
+    """Design §4: idle clients help none while all turns run, and the other way round."""
+    row = stage.instance("helpdesk", limit=limit, pool=PoolStatistics(idle=4, asking=asking, max_clients=8), waiting=1)
+    assert reasons.full_words(row) == told
+    assert (("", told) in facts.instance_facts(row, {}, NOW)) is bool(told)
+    parked = replace(row, state=InstanceState.PARKED)
+    assert ("", told) not in facts.instance_facts(parked, {}, NOW), "that is not why"
+    turn = replace(stage.waiting(1, WhyWaiting.NO_SLOT, 42, "print it"), place=1)
+    queue = reasons.queue_words(turn, row, NOW)
+    assert queue == ", ".join(filter(None, ("no-slot", str(limit or ""), "1st of 1 in the queue")))
+    assert reasons.queue_words(replace(turn, why=WhyWaiting.MEMORY), row, NOW) == "memory, 1st of 1 in the queue"
+
+
+def test_refused_prompts_are_told_in_the_row_and_the_title_while_they_are_news() -> None:
+    """S2.25: nothing else is left of a caller that found no room."""
+    row = stage.instance("helpdesk", description="Answers", refused=3, refused_at=NOW - 40)
+    told = "3 prompts refused, the last 40s ago"
+    assert words(rows.instance_row(row, NOW).cells[-1]) == told == reasons.alarm(row, NOW)
+    assert ("refused", told) in facts.instance_facts(row, {}, NOW)
+    later = NOW + reasons.RECENT
+    assert words(rows.instance_row(row, later).cells[-1]) == "Answers"
+    assert reasons.alarm(row, later) == ""
+    assert ("refused", "3 prompts refused, the last 10m ago") in facts.instance_facts(row, {}, later)
+    assert not [fact for fact in facts.instance_facts(stage.instance("helpdesk"), {}, NOW) if fact[0] == "refused"]
 
 
 def test_a_place_in_the_queue_is_told_where_there_is_one() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from supervisor import InstanceRow, WaitingTurn
+from supervisor import InstanceRow, WaitingTurn, WhyWaiting
 from tui.themes import MUTED
 from tui.wording import format, reasons
 from tui.wording.sanitize import clean_cell
@@ -16,7 +16,7 @@ SHOWN_WAITING = 3
 
 
 def waiting_lines(turns: Sequence[WaitingTurn], instance: InstanceRow | None, now: float) -> Content:
-    """Each with its reason, its age and, where the pool holds it up, its place."""
+    """Each with its place in this session, its reason and age and, where the pool holds it up, its place there."""
     lines = [_line(turn, instance, now) for turn in turns[:SHOWN_WAITING]]
     if len(turns) > SHOWN_WAITING:
         lines.append(Content.styled(f"  and {len(turns) - SHOWN_WAITING} more", MUTED))
@@ -26,9 +26,14 @@ def waiting_lines(turns: Sequence[WaitingTurn], instance: InstanceRow | None, no
 def _line(turn: WaitingTurn, instance: InstanceRow | None, now: float) -> Content:
     more = reasons.wait_words(turn, instance, now)
     return Content.assemble(
-        (f"{format.glyph('waiting')} {turn.position} ", "$text-accent"),
-        (f"{turn.why} {format.age(now - turn.queued_at)}", "$text-accent"),
+        (f"{format.glyph('waiting')} {format.ordinal(turn.position)} · ", "$text-accent"),
+        (f"{_reason(turn)} {format.age(now - turn.queued_at)}", "$text-accent"),
         (f" · {more}" if more else "", "$text-accent"),
         (f"  {turn.source}  ", MUTED),
         clean_cell(turn.text, 400),
     )
+
+
+def _reason(turn: WaitingTurn) -> str:
+    """The word that every screen has; a bare `question` would read as a number of them."""
+    return "waits for the question above" if turn.why is WhyWaiting.QUESTION else str(turn.why)

@@ -70,20 +70,13 @@ def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | No
         words.append(f"{clean_cell(format.tool_name(client.tool), 40)}{since}")
     if row.why is not None:
         words.append(f"{len(row.waiting)} queued" if row.turn_id else f"waits: {row.why}")
-        if row.why is WhyWaiting.NO_SLOT and instance is not None:
-            words.append(_who_has_the_slots(instance))
+        if row.why is WhyWaiting.NO_SLOT and instance is not None and (full := reasons.full_words(instance)):
+            words.append(full)
         if row.waiting and (more := reasons.wait_words(row.waiting[0], instance, now)):
             words.append(more)
     if row.note and not row.turn_id:  # it tells of the last turn
         words.append(clean_cell(row.note, 80))
     return "".join(f" · {word}" for word in words)
-
-
-def _who_has_the_slots(instance: InstanceRow) -> str:
-    """The reason behind the reason: often it is the operator who is waited for."""
-    pool = instance.pool
-    taken = f"{pool.total} of {pool.max_clients} client{'' if pool.max_clients == 1 else 's'} taken"
-    return f"{taken}, {pool.asking} by questions that wait for you" if pool.asking else taken
 
 
 def _cost(row: SessionRow, client: ClientRow | None) -> list[str]:
