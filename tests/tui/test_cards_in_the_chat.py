@@ -15,8 +15,9 @@ from supervisor import (
     SessionState,
 )
 from tests.tui import stage
-from tests.tui.stage import EMIL, ROOT
+from tests.tui.stage import DORA, EMIL, ROOT
 from tests.tui.theatre import playing, screen_text, settle
+from tui.transcript.transcript import Transcript
 from tui.widgets.question_card import QuestionCard
 
 pytestmark = pytest.mark.anyio
@@ -167,6 +168,24 @@ async def test_words_typed_on_a_card_go_to_the_message_from_their_first_letter_t
         await pilot.pause()
         assert engine.calls == []
         assert app.screen.prompt.text == "hello Adam and 2 more"
+
+
+async def test_words_typed_on_the_conversation_go_to_the_message_from_their_first_letter_that_is_none_of_its_keys() -> (
+    None
+):
+    """`t` and `G` are commands there, and stay so."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(DORA)
+        await settle(app, pilot)
+        transcript = app.screen.query_one(Transcript)
+        transcript.focus()
+        await pilot.press("t", "G")
+        assert transcript.has_focus
+        await pilot.press(*"hi, tell me")
+        await pilot.pause()
+        assert app.screen.prompt.has_focus
+        assert app.screen.prompt.text == "hi, tell me"
 
 
 async def test_an_enter_meant_for_something_else_answers_no_choice() -> None:

@@ -175,6 +175,15 @@ async def test_an_empty_inbox_says_so() -> None:
             assert app.focused is app.screen.sessions
 
 
+async def test_a_notice_on_a_small_screen_is_seen_to_its_last_word_and_the_way_out_stays() -> None:
+    async with playing(stage.asking(), size=(80, 24)) as (app, pilot):
+        app.notify("the inbox is empty: no agent asks and no interrupted turn waits for you", markup=False)
+        await settle(app, pilot)
+        *above, footer = screen_text(app).rstrip("\n").splitlines()
+        assert any(line.rstrip().endswith(" you") or " you " in line for line in above[-2:])
+        assert "^q quit" in footer
+
+
 async def test_the_headers_show_the_letters_that_sort() -> None:
     async with playing(stage.busy(), size=(150, 40)) as (app, pilot):
         await settle(app, pilot)

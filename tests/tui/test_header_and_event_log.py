@@ -157,6 +157,14 @@ def test_a_client_that_sleeps_has_one_line_in_the_log() -> None:
     assert thing_of(asleep) == thing_of(woken) is not None, "the second takes the place of the first"
 
 
+def test_an_ending_without_words_has_no_colon() -> None:
+    """Of a call of a tool that is over, no words are kept."""
+    bare = TurnFinished(at=AT, instance="sorter", outcome=Failed(FailureKind.OUTPUT_INVALID, ""))
+    told = replace(bare, outcome=Failed(FailureKind.OUTPUT_INVALID, "it does not fit"))
+    assert line_of(bare)[0] == "sorter  turn failed (output-invalid)"
+    assert line_of(told)[0] == "sorter  turn failed (output-invalid): it does not fit"
+
+
 def test_a_process_left_behind_is_an_alarm() -> None:
     """R3."""
     gone = ClientGone(at=AT, client="a-1", reason="kill", seconds=0.4)

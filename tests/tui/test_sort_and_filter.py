@@ -120,3 +120,19 @@ async def test_the_instance_that_the_panes_are_narrowed_to_is_not_left_by_itself
         await settle(app, pilot)
         assert app.screen.instances.cursor_key == "helpdesk"
         assert "only helpdesk" in screen_text(app)
+
+
+async def test_esc_clears_the_filter_that_the_screen_shows_whichever_pane_has_the_focus() -> None:
+    """`ctrl+z` filters sessions from any pane; each pane's own filter goes first."""
+    async with playing(stage.busy()) as (app, pilot):
+        screen = app.screen
+        assert isinstance(screen, DashboardScreen)
+        sessions, log = screen.sessions, screen.log_of_events
+        await pilot.press("5", "ctrl+z")
+        assert (sessions.filter_text, log.filter_text) == ("failed", "")
+        await pilot.press("escape")
+        assert sessions.filter_text == ""
+        await pilot.press("5", "/", *"turn", "enter", "ctrl+z", "escape")
+        assert (sessions.filter_text, log.filter_text) == ("failed", "")
+        await pilot.press("2", "escape", "5", "/", *"turn", "enter", "2", "escape")
+        assert (sessions.filter_text, log.filter_text) == ("", "")

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from supervisor import (
+    Cancelled,
     Conversation,
     Failed,
     FailureKind,
@@ -227,3 +228,26 @@ async def test_another_conversation_starts_afresh() -> None:
         assert "answer" not in text
         app.transcript.show(None)
         assert any("Nothing has been said yet." in line for line in app.lines)
+
+
+async def test_a_withdrawn_prompt_does_not_look_like_what_was_replied_to_and_the_running_tool_runs_on() -> None:
+    """It stands between the prompt that runs and the reply to that one."""
+    conversation = Conversation()
+    conversation.append(asked("first"))
+    conversation.append(
+        ToolCalled(at=AT, turn_id="t1", tool_use_id="u1", tool="Bash", summary="ls", detail='{"command": "ls"}')
+    )
+    second = asked("second", "t2", source=Source.OPERATOR)
+    conversation.append(second)
+    conversation.append(TurnEnded(at=AT, turn_id=second.turn_id, outcome=Cancelled("withdrawn")))
+    app = TranscriptApp(conversation)
+    async with app.run_test(size=(80, 20)) as pilot:
+        await pilot.pause()
+        text = "\n".join(app.lines)
+        assert "Bash  ls  … running" in text
+        assert "not sent: second · withdrawn" in text
+        assert "── cancelled" not in text
+        conversation.append(replied("the answer to the first"))
+        conversation.append(ended())
+        app.transcript.refresh_from_engine()
+        assert "── done" in "\n".join(app.lines)

@@ -12,7 +12,7 @@ from textual import events
 from supervisor import Allow, Deny, Question, SessionState
 from tests.tui import stage
 from tests.tui.stage import EMIL, ROOT
-from tests.tui.theatre import arrived, playing, settle, told
+from tests.tui.theatre import arrived, playing, screen_text, settle, told
 from tests.waiting import until
 from tui.app import BullpenApp
 
@@ -135,6 +135,7 @@ async def test_words_for_a_question_that_is_settled_meanwhile_are_not_lost() -> 
         await pilot.press("i", "d", *"too late")
         engine.remove_question("q-1")
         await settle(app, pilot)
+        assert "It was settled meanwhile" in screen_text(app), "the dialog stays: letters are on their way to it"
         await pilot.press("enter")
         await settle(app, pilot)
         assert app.screen.prompt.text == "too late"
@@ -142,6 +143,7 @@ async def test_words_for_a_question_that_is_settled_meanwhile_are_not_lost() -> 
         await pilot.press("escape", "i", "o", *"blue")
         engine.remove_question("q-2")
         await settle(app, pilot)
+        assert "It was settled meanwhile" in screen_text(app)
         await pilot.press("enter")
         await settle(app, pilot)
         assert app.screen.key == EMIL

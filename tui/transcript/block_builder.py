@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 from supervisor import (
     Asked,
+    Cancelled,
     Entry,
+    Expired,
     Noticed,
     Question,
     QuestionClosed,
@@ -88,11 +90,20 @@ class Record:
                     self._hold(posed.question, False)
             case Noticed():
                 self._add(Notice(entry))
+            case TurnEnded(outcome=Cancelled(reason=reason)) if (unsent := self._never_begun(entry)) is not None:
+                unsent.note_unsent(reason or "cancelled")
+            case TurnEnded(outcome=Expired()) if self._never_begun(entry) is not None:
+                self._add(Ending(entry))
             case TurnEnded():
                 for unfinished in self._tools.values():
                     unfinished.cut_off()
                 self._tools.clear()
                 self._add(Ending(entry))
+
+    def _never_begun(self, ending: TurnEnded) -> Prompted | None:
+        """The prompt of a turn in which nothing was said: the turn that runs meanwhile, if any, goes on."""
+        last = self.blocks[-1] if self.blocks else None
+        return last if isinstance(last, Prompted) and last.entry.turn_id == ending.turn_id else None
 
     def _hold(self, question: Question, is_held: bool) -> None:
         """A tool that waits for permission does not run: it is not shown as if it did."""

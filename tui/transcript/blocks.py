@@ -24,7 +24,7 @@ from supervisor import (
 )
 from tui.transcript.markdown_split import Piece, cut_pieces
 from tui.transcript.text_drawing import Paint
-from tui.wording.format import count, duration, money
+from tui.wording.format import count, duration, first_line, money
 from tui.wording.sanitize import clean_cell, clean_text
 
 LONG_PROMPT = 24
@@ -101,6 +101,14 @@ class Prompted(Block):
         self.entry = entry
         self.rail = entry.source.value
         self.can_fold = entry.text.count("\n") >= LONG_PROMPT
+        self._why_not = ""
+
+    def note_unsent(self, why: str) -> None:
+        """Its turn ended before it began: it stands between another prompt and the reply to that one, and must not look
+        like what was replied to."""
+        self._why_not, self.can_fold = why, False
+        self.ground, self.rail = "", "dim"
+        self.redraw()
 
     def compose(self, paint: Paint) -> list[Strip]:
         entry = self.entry
@@ -116,6 +124,9 @@ class Prompted(Block):
                 Segment("  " + clock_time(entry.at), paint.ink("dim")),
             ]
         )
+        if self._why_not:
+            told = f"not sent: {first_line(entry.text)} · {first_line(clean_text(self._why_not))}"
+            return [head, *paint.text(clean_text(told), paint.ink("dim"))]
         lines = paint.text(clean_text(entry.text).rstrip("\n"))
         if self.can_fold and self.is_folded:
             more = f"▸ {len(lines) - FOLDED_PROMPT} more lines"

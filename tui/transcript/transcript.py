@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from time import monotonic
 from typing import ClassVar
 
@@ -105,6 +106,11 @@ class Transcript(BlockView, can_focus=True):
         Binding("n", "match(1)", "Next match", show=False),
         Binding("N", "match(-1)", "Previous match", show=False),
     ]
+
+    @property
+    def own_keys(self) -> Collection[str]:
+        """Keys that are commands here."""
+        return self._bindings.key_to_bindings.keys()
 
     class Followed(Message):
         """The end came into sight, or went out of it."""

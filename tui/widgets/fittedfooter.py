@@ -121,7 +121,9 @@ class FittedFooter(Widget):
         edge = 0 if palette is None else palette.cells + 2  # the line before it, the blank behind it
         blank = Style(bgcolor=self.rich_style.bgcolor)
         self._places, at = [], 0
-        for key in fit(self._keys, width - edge, lambda key: key.cells + 1, lambda key: key.action in FIRST):
+        # Where no key leads back, the way out is that of the program.
+        first = FIRST if any(key.action == "go_back" for key in self._keys) else FIRST | {"quit"}
+        for key in fit(self._keys, width - edge, lambda key: key.cells + 1, lambda key: key.action in first):
             if at:
                 yield Segment(" ", blank)
                 at += 1

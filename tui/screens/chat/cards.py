@@ -23,6 +23,9 @@ from tui.wording.sanitize import clean_cell
 SHOWN_LINES = 2
 """Of the questions behind the one that is open; the last line tells how many more there are."""
 
+SETTLED = "It was settled meanwhile, elsewhere or by its time. Enter puts your words into the message, esc drops them."
+"""In a dialog that asks for words about a question."""
+
 
 class CardDock(Vertical):
     """Shows the cards and does what they say.
@@ -41,6 +44,8 @@ class CardDock(Vertical):
         self._message = message
         self._opened: DockedCard | None = None
         self._now = 0.0
+        self._dialogs: dict[object, AskTextScreen] = {}
+        """Subject of a card → the dialog that asks for words about it."""
 
     @property
     def oldest(self) -> DockedCard | None:
@@ -77,6 +82,8 @@ class CardDock(Vertical):
                     self.screen.set_focus(self._message)
                 card.is_settled = True
                 card.remove()
+                if (dialog := self._dialogs.get(card.subject)) is not None:
+                    dialog.show_mistake(SETTLED)
         new = [OfferCard(each) if isinstance(each, Offer) else card_for(each) for each in wanted.values()]
         if new:
             self.mount(*new)
@@ -160,6 +167,7 @@ class CardDock(Vertical):
         question = event.question
 
         def decided(reason: str | None) -> None:
+            self._dialogs.pop(question.id, None)
             if reason is None:
                 return
             if not any(card.subject == question.id and not card.is_settled for card in self.cards()):
@@ -167,14 +175,12 @@ class CardDock(Vertical):
             else:
                 self.answer(QuestionCard.Answered(question, Deny(reason)), reason)
 
-        self.app.push_screen(
-            AskTextScreen(
-                f"Deny {clean_cell(tool_name(question.tool), 40)} · {clean_cell(str(question.key), 80)}",
-                "The agent is told your reason; it may be left empty.",
-                may_be_empty=True,
-            ),
-            decided,
+        dialog = self._dialogs[question.id] = AskTextScreen(
+            f"Deny {clean_cell(tool_name(question.tool), 40)} · {clean_cell(str(question.key), 80)}",
+            "The agent is told your reason; it may be left empty.",
+            may_be_empty=True,
         )
+        self.app.push_screen(dialog, decided)
 
     @on(PermissionCard.Enlarged)
     def enlarge(self, event: PermissionCard.Enlarged) -> None:
@@ -193,12 +199,14 @@ class CardDock(Vertical):
         card, item = event.card, event.item
 
         def decided(text: str | None) -> None:
+            self._dialogs.pop(card.subject, None)
             if text and card.is_settled:
                 self._give_back(text)
             elif text:
                 card.answer_item(text)
 
-        self.app.push_screen(AskTextScreen(clean_cell(item.header or "Answer", 40), item.question), decided)
+        dialog = self._dialogs[card.subject] = AskTextScreen(clean_cell(item.header or "Answer", 40), item.question)
+        self.app.push_screen(dialog, decided)
 
     # A turn that a restart interrupted
 

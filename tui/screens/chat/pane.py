@@ -117,6 +117,14 @@ class ChatPane(Vertical):
             self._focus_card()
         self.call_after_refresh(self.refresh_transcript)
 
+    def on_key(self, event: events.Key) -> None:
+        """A letter typed on the conversation that is none of its keys begins words, as on a card."""
+        is_word = event.character and event.is_printable and event.key not in self.transcript.own_keys
+        if is_word and event.character is not None and self.transcript.has_focus:
+            event.stop()
+            self.screen.set_focus(self.prompt)
+            self.prompt.insert(event.character)
+
     def on_resize(self) -> None:
         height = self.size.height
         self.set_class(height < SHORT, "-short")

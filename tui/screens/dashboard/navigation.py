@@ -388,7 +388,9 @@ class LookingScreen(OperatorScreen):
             active = self._active_table()
             (active if active in marked else marked[0]).clear_marks()
         else:
-            self._filters_log = isinstance(self.focused, EventLog)
+            # The filter of this pane; where it has none, the other one: the screen shows it, and says that esc clears.
+            has_log, has_rows = bool(self.log_of_events.filter_text), bool(self.sessions.filter_text)
+            self._filters_log = has_log and (isinstance(self.focused, EventLog) or not has_rows)
             line.value = ""
             self.filter_rows("")
 

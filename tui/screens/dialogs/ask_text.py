@@ -82,13 +82,14 @@ class AskTextScreen(Dialog[str | None]):
         if not line and not self._may_be_empty:
             return
         if mistake := self._mistake_in(line):
-            self._show_mistake(mistake)
+            self.show_mistake(mistake)
         elif (telling := self._refusal_of(line)) is not None:
             self._tell(line, telling)
         else:
             self.dismiss(line)
 
-    def _show_mistake(self, mistake: str) -> None:
+    def show_mistake(self, mistake: str) -> None:
+        """Why the line is not taken, or has come too late."""
         shown = self.query_one(".mistake", Static)
         shown.update(Content(mistake))
         shown.add_class("-shown")
@@ -105,7 +106,7 @@ class AskTextScreen(Dialog[str | None]):
             if not refusal:
                 self._close(line)
             elif self in app.screen_stack:
-                self._show_mistake(refusal)
+                self.show_mistake(refusal)
             else:
                 self._keep(line)
                 app.notify(refusal, severity="warning", markup=False)
