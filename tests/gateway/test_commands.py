@@ -299,6 +299,17 @@ async def test_a_question_is_shown_whole_and_answered_by_the_session_that_asks(
         await until(lambda: verdicts)
 
 
+async def test_a_tool_of_a_server_is_called_as_on_the_screen(
+    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = ToolRequest("mcp__bullpen__reserve", {"room": 9})
+    async with house() as home, far(home) as engine, asking(home.supervisor, world, request):
+        await looking.questions(engine)
+        await looking.questions(engine, str(KEY))
+        told = capsys.readouterr().out
+        assert told.count("reserve (bullpen)") >= 2
+
+
 @pytest.mark.parametrize("verb", [verbs.kill, verbs.close, verbs.interrupt, verbs.clear])
 async def test_what_ends_something_is_not_done_unasked(house: Open, world: FakeWorld, verb: Any) -> None:
     world.on_prompt = hold
@@ -450,7 +461,7 @@ async def test_the_house_is_found_by_its_state_directory(house: Open, tmp_path: 
         await finding.find_socket(common)
     async with house() as home:
         assert await finding.find_socket(common) == home.folder / SOCKET
-        with pytest.raises(NotReached):
+        with pytest.raises(NotReached, match=r"in rehearsal over .*`bullpen serve --rehearsal`"):
             await finding.find_socket(Common(state=tmp_path / "state", rehearsal=True))
         above = home.folder.rename(tmp_path / "rehearsal")
         assert await finding.find_socket(Common(state=tmp_path)) == above / SOCKET

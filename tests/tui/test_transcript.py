@@ -9,6 +9,7 @@ import pytest
 from supervisor import (
     Cancelled,
     Conversation,
+    Done,
     Failed,
     FailureKind,
     Noticed,
@@ -19,6 +20,7 @@ from supervisor import (
     ToolCalled,
     ToolReturned,
     TurnEnded,
+    Usage,
 )
 from tests.tui.talk import AT, REPLY, TranscriptApp, a_history, a_question, asked, ended, replied
 from tui.transcript.tool_blocks import RESULT_LINES
@@ -34,6 +36,8 @@ async def test_what_was_said_is_shown_with_who_said_it_and_how_it_ended() -> Non
     conversation.append(Noticed(at=AT, turn_id="t1", text="resumed", is_warning=True))
     conversation.append(replied("Because **so**."))
     conversation.append(ended())
+    cached = Done("", Usage(189, 20, 3_800, 0.0), 1.0)
+    conversation.append(TurnEnded(at=AT, turn_id="t1", outcome=cached))
     conversation.append(asked("help", source=Source.OPERATOR))
     conversation.append(TurnEnded(at=AT, turn_id="t2", outcome=Failed(FailureKind.RATE_LIMIT, "resets at noon")))
     app = TranscriptApp(conversation)
@@ -47,6 +51,7 @@ async def test_what_was_said_is_shown_with_who_said_it_and_how_it_ended() -> Non
             "Because so.",
             "── done · ",
             "2.0 s · 1.2k in, 34 out · $0.012 ──",
+            "1.0 s · 189 in + 3.8k cached, 20 out ──",
             "✕ rate-limit: resets at noon",
             "── failed · ",
         ):

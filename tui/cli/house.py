@@ -105,8 +105,10 @@ async def find_socket(common: Common) -> Path:
         except NotReached:
             continue  # a program that was killed has left it
         return path
+    how = " --rehearsal" if common.rehearsal else ""
     raise NotReached(
-        f"no bullpen runs over {folder}: start one (`bullpen`, `bullpen serve`), or name another with --state or --url"
+        f"no bullpen runs{' in rehearsal' if how else ''} over {folder}: start one (`bullpen{how}`, "
+        f"`bullpen serve{how}`), or name another with --state or --url"
     )
 
 

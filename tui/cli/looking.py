@@ -175,7 +175,7 @@ async def questions(
                 str(one.key),
                 format.age(now - one.asked_at),
                 format.countdown(one.expires_at - now),
-                one.tool,
+                format.tool_name(one.tool),
                 one.summary,
             )
             for one in found
@@ -188,7 +188,8 @@ def _show_whole(question: Question, now: float) -> None:
     from tui.wording import format
     from tui.wording.question_lines import lines_of
 
-    say(f"{question.key} asks for {question.tool}; expires in {format.countdown(question.expires_at - now)}")
+    left = format.countdown(question.expires_at - now)
+    say(f"{question.key} asks for {format.tool_name(question.tool)}; expires in {left}")
     for line in lines_of(question):
         say(line.text)
     for item in question.choices:

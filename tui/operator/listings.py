@@ -17,11 +17,15 @@ from supervisor import (
     HookRun,
     ProviderRow,
     Route,
+    RunState,
     ScheduleRow,
     SharedServerRow,
 )
 from tui.wording import budgets
-from tui.wording.format import age, moment
+from tui.wording.format import age, first_line, moment
+
+MOST_DETAIL = 80
+"""Cells that a list shows of what an action has answered; `--json` has all of it. Why one failed is shown whole."""
 
 Rows = Iterable[Sequence[str]]
 
@@ -109,7 +113,7 @@ def _run_rows(runs: Iterable[HookRun]) -> Rows:
             one.action,
             one.state.value + (f", try {one.attempt}" if one.attempt > 1 else ""),
             f"{one.seconds:.2f} s",
-            one.detail,
+            first_line(one.detail, MOST_DETAIL) if one.state is RunState.DONE else one.detail,
         )
 
 

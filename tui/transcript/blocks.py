@@ -257,7 +257,8 @@ def _costs(entry: TurnEnded) -> list[str]:
     if isinstance(outcome, Done | Failed | Interrupted):
         usage = outcome.usage
         if usage.input_tokens or usage.output_tokens:
-            facts.append(f"{count(usage.input_tokens + usage.cache_tokens)} in, {count(usage.output_tokens)} out")
+            cached = f" + {count(usage.cache_tokens)} cached" if usage.cache_tokens else ""
+            facts.append(f"{count(usage.input_tokens)} in{cached}, {count(usage.output_tokens)} out")
         if usage.cost_usd:
             facts.append(money(usage.cost_usd))
     return facts
