@@ -134,3 +134,13 @@ def test_a_dashboard_attaches_chats_outlives_a_restart_and_leaves_all_as_it_is(s
     assert served.run("ask", "desk", "hello").returncode == 2, "it is drained"
     last = json.loads(served.run("audit", "--json").stdout)[-1][1]
     assert (last["verb"], last["via"]) == ("drain", "command")
+
+
+def test_attach_says_at_once_what_it_waits_for(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "BULLPEN_URL": ""}
+    terminal = Terminal([*BULLPEN, "attach", "--state", str(tmp_path)], environ=environ)
+    try:
+        terminal.wait_for("connecting to the bullpen over", "no bullpen runs over")
+        assert terminal.wait() == 69
+    finally:
+        terminal.close()

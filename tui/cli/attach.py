@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from supervisor import show_name
 from tui.cli.exit_codes import FAILED, NO_HOUSE, REFUSED
 from tui.cli.house import Where, reach
 from tui.cli.output import tell
@@ -19,7 +20,9 @@ LOG = "attach.log"
 
 
 def attach_from_terminal(where: Where, settings: Settings) -> int:
-    """Runs until the operator leaves. Returns the exit code; the terminal is as it was before."""
+    """Runs until the operator leaves. Returns the exit code; the terminal is as it was before, below one line that
+    stands there until the dashboard is drawn."""
+    tell(f"connecting to {where.url or f'the bullpen over {show_name(settings.state_dir)}'} …")
     code = SIGNALS.run(partial(_attach, where, settings))
     leave(code)
     return code
