@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervisor import InstanceState, NotAccepting, Refused, SessionKey, SessionState
+from supervisor import InstanceState, NotAccepting, Refused, SessionKey, SessionState, new_id
 from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN, CARO, CLERK, DORA, LOOKUP, ROOT
 from tests.tui.theatre import playing, screen_text, settle, told
@@ -225,6 +225,22 @@ async def test_a_message_goes_to_three_marked_sessions_in_six_keys() -> None:
         assert len({(prompt.user, prompt.session) for prompt in sent}) == 3
         assert {prompt.text for prompt in sent} == {"stop now"}
         assert "broadcast: all 3 sent" in told(app)
+
+
+async def test_a_one_time_call_of_a_tool_is_left_out_of_a_broadcast_and_named() -> None:
+    """A second turn would keep it alive, and hold one of the tool's clients."""
+    engine = stage.busy()
+    call = SessionKey("lookup", "ben", f"call-{new_id()}")
+    engine.put(stage.session(call))
+    async with playing(engine) as (app, pilot):
+        await mark(app, pilot, ANA, call)
+        await pilot.press("B")
+        await pilot.pause()
+        assert isinstance(app.screen, BroadcastScreen)
+        assert "left out: lookup/ben/call-" in told(app)
+        await pilot.press(*"stop", "enter")
+        await pilot.pause()
+        assert [call[1].user for call in engine.calls if call[0] == "submit"] == [ANA.user]
 
 
 async def test_words_that_one_session_refuses_wait_in_its_chat() -> None:

@@ -18,7 +18,9 @@ from supervisor import (
     InstanceChanged,
     InstanceState,
     QuestionAsked,
+    QuestionClosed,
     QuestionOutcome,
+    QuestionPosed,
     QuestionSettled,
     Replied,
     SessionKey,
@@ -151,6 +153,24 @@ async def test_the_preview_follows_the_cursor_and_the_reply() -> None:
         app.screen.sessions.move_to(session_id(DORA))
         await settle(app, pilot)
         assert "nothing has been said yet" in screen_text(app)
+
+
+async def test_the_preview_tells_an_answered_question_from_an_open_one() -> None:
+    engine = talking()
+    talk = engine.conversations[ANA]
+    for name in ("q-old", "q-new"):
+        talk.append(QuestionPosed(at=NOW, turn_id="t-12", question=replace(stage.PERMISSION, id=name, key=ANA)))
+    talk.append(
+        QuestionClosed(
+            at=NOW, turn_id="t-12", question_id="q-old", outcome=QuestionOutcome.DENIED, answer="not today", by="rita"
+        )
+    )
+    async with playing(engine, size=(200, 50)) as (app, pilot):
+        app.screen.sessions.move_to(session_id(ANA))
+        await settle(app, pilot)
+        shown = screen_text(app)
+        assert "→ denied: not today" in shown
+        assert shown.count("◐ asks: ") == 1
 
 
 async def test_the_preview_asks_only_when_something_has_changed() -> None:

@@ -15,6 +15,10 @@ from supervisor import (
     Entry,
     Glimpse,
     Noticed,
+    Question,
+    QuestionClosed,
+    QuestionKind,
+    QuestionOutcome,
     QuestionPosed,
     Replied,
     ToolCalled,
@@ -24,7 +28,7 @@ from supervisor import (
 from tui.tables.line_view import LineView
 from tui.transcript.markdown_split import cut_pieces
 from tui.transcript.text_drawing import Paint
-from tui.wording.format import duration
+from tui.wording.format import duration, tool_name
 from tui.wording.sanitize import clean_cell, clean_text
 
 SHOWN_TEXT = 3_000
@@ -133,11 +137,22 @@ def _drawn(paint: Paint, text: str, role: str) -> list[Strip]:
 
 
 def _lines(glimpse: Glimpse) -> Iterator[Line]:
+    closed = {entry.question_id: entry for entry in glimpse.entries if isinstance(entry, QuestionClosed)}
     for entry in glimpse.entries:
-        if (line := _line_of(entry)) is not None:
+        if isinstance(entry, QuestionPosed) and (ending := closed.get(entry.question.id)) is not None:
+            yield _settled(entry.question, ending), "dim"
+        elif (line := _line_of(entry)) is not None:
             yield line
     if glimpse.open_text:
         yield glimpse.open_text[-SHOWN_TEXT:], REPLY
+
+
+def _settled(question: Question, ending: QuestionClosed) -> str:
+    """What was asked, and what became of it."""
+    is_choice = question.kind is QuestionKind.CHOICE and ending.outcome is QuestionOutcome.APPROVED
+    answer = f": {ending.answer[:200]}" if ending.answer else ""
+    what = tool_name(question.tool)
+    return f"◐ {what} {question.summary[:200]} → {'answered' if is_choice else ending.outcome}{answer}"
 
 
 def _line_of(entry: Entry) -> Line | None:
@@ -149,7 +164,7 @@ def _line_of(entry: Entry) -> Line | None:
         case ToolCalled(tool=tool, summary=summary):
             return f"● {tool} {summary[:200]}", "dim"
         case QuestionPosed(question=question):
-            return f"◐ asks: {question.tool} {question.summary[:200]}", "warn"
+            return f"◐ asks: {tool_name(question.tool)} {question.summary[:200]}", "warn"
         case Noticed(text=text, is_warning=is_warning):
             return text[:400], "error" if is_warning else "dim"
         case TurnEnded(outcome=Done(seconds=seconds)):

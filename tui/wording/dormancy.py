@@ -21,13 +21,15 @@ def short(row: ClientRow, now: float) -> str:
 
 
 def sentence(row: ClientRow, now: float) -> str:
-    """`for 4m05; 9.0M in memory, 34M in swap; it used 141M awake`; empty while it is awake."""
+    """`for 4m05; 9.0M in memory, 34M in swap; it used 141M awake; its next prompt wakes it`; empty while it is
+    awake."""
     if row.dormant_since is None:
         return ""
     swap = f", {format.bytes_short(row.swap_bytes)} in swap" if row.swap_bytes else ", nothing in swap"
     awake = f"; it used {format.bytes_short(row.awake_bytes)} awake" if row.awake_bytes else ""
     asleep = format.duration(now - row.dormant_since)
-    return f"for {asleep}; {format.bytes_short(row.memory_bytes)} in memory{swap}{awake}"
+    wakes = "a prompt that needs a client wakes it" if row.key is None else "its next prompt wakes it"
+    return f"for {asleep}; {format.bytes_short(row.memory_bytes)} in memory{swap}{awake}; {wakes}"
 
 
 def woke(row: ClientRow) -> str:

@@ -240,7 +240,7 @@ def _state_words(row: ClientRow, now: float) -> str:
 
 def _client_words(row: SessionRow, client: ClientRow | None, now: float) -> str:
     if not row.client_id:
-        return "none: hibernated or new"
+        return "none: the next prompt starts one" + (" and resumes the conversation" if row.session_uuid else "")
     asleep = "" if client is None else dormancy.sentence(client, now)
     return f"{row.client_id}, dormant {asleep}" if asleep else row.client_id
 

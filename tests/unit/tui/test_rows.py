@@ -180,10 +180,13 @@ def test_a_client_that_sleeps_says_for_how_long_and_what_it_uses() -> None:
     assert (cells[1], cells[3], cells[5]) == ("☾ dormant", "9.0M", "·")
     assert cells[9] == "4m · 34M in swap · 199M awake"
     told = dict(facts.client_facts(dora, NOW))
-    assert told["state"] == "dormant for 4m05; 9.0M in memory, 34M in swap; it used 199M awake"
+    assert (
+        told["state"] == "dormant for 4m05; 9.0M in memory, 34M in swap; it used 199M awake; its next prompt wakes it"
+    )
     assert "woke in 0.2 s, the last time" in [text for _, text in facts.client_facts(dora, NOW)]
     nothing = replace(dora, swap_bytes=0, awake_bytes=0, wake_seconds=None)
-    assert dict(facts.client_facts(nothing, NOW))["state"] == "dormant for 4m05; 9.0M in memory, nothing in swap"
+    asleep = "dormant for 4m05; 9.0M in memory, nothing in swap; its next prompt wakes it"
+    assert dict(facts.client_facts(nothing, NOW))["state"] == asleep
     spare = [words(cell) for cell in rows.client_row(stage.resting().clients["helpdesk-6"], NOW).cells]
     assert spare[1:3] == ["☾ dormant", "helpdesk spare"], "a spare that sleeps is both"
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from textual.screen import Screen
 
-from supervisor import InstanceState, Refused, SessionKey
+from supervisor import Archetype, InstanceState, Refused, SessionKey, is_of_one_call
 from tui.engine_link.acceptance import follow
 from tui.engine_link.bridge import Bridge
 from tui.engine_link.verb_queue import Act, VerbQueue
@@ -215,7 +215,17 @@ class OperatorScreen(Screen[None]):
         self.broadcast(self.target_sessions())
 
     def broadcast(self, keys: Sequence[SessionKey]) -> None:
-        """Asks for a text and sends it to each session, one by one. Words that were refused wait in their chat."""
+        """Asks for a text and sends it to each session, one by one. Words that were refused wait in their chat.
+
+        A call of a tool is left out: the message would be a second turn, which keeps it alive.
+        """
+        calls = [key for key in keys if self._is_one_call(key)]
+        keys = [key for key in keys if key not in calls]
+        if calls:
+            what = (
+                "a call of a tool takes no message: it ends" if len(calls) == 1 else "calls of a tool take no message"
+            )
+            self.notify(f"{what}; left out: {', '.join(map(str, calls))}", markup=False, timeout=6)
         if not keys:
             return
 
@@ -225,6 +235,10 @@ class OperatorScreen(Screen[None]):
 
         rows = [self.bridge.sessions[key] for key in keys]
         self.app.push_screen(dialogs.BroadcastScreen(rows), decided)
+
+    def _is_one_call(self, key: SessionKey) -> bool:
+        row = self.bridge.instances.get(key.instance)
+        return row is not None and row.archetype is Archetype.TOOL and is_of_one_call(key.session)
 
     def _send_order(self, key: SessionKey, text: str) -> Order:
         async def act() -> str:
