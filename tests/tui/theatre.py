@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from rich.console import RenderableType
 from textual._compositor import Compositor
 from textual._context import active_app, visible_screen_stack
+from textual._wait import SLEEP_GRANULARITY, wait_for_idle
 from textual.app import App
 from textual.message_pump import MessagePump
 from textual.pilot import Pilot
@@ -55,10 +56,11 @@ async def playing(
     leave(app)
 
 
-async def rest(min_sleep: float = 0, max_sleep: float = 0) -> None:
+async def rest(min_sleep: float = SLEEP_GRANULARITY, max_sleep: float = 1) -> None:
     """Returns when the active app has done all that was set off. In the place of Textual's `wait_for_idle`, which looks
     how much processor time this process uses: one that is given none looks idle, whatever it still has to do. Both
-    arguments are that function's, and mean nothing here."""
+    arguments are that function's, which is called first: short timers of Textual's own run out meanwhile."""
+    await wait_for_idle(min_sleep, max_sleep)
     app = active_app.get()
     for turn in range(PATIENCE):
         if not app.is_running or app._exception is not None:
