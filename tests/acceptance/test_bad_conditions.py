@@ -361,7 +361,7 @@ def test_what_is_no_file_of_settings_or_templates_is_told_at_once(quick_place: P
 @pytest.mark.parametrize(
     "text",
     ['state_dir = "a\\u0000b"', "max_agents = " + "9" * 5000, "x = " + "[" * 5000, '"\\u001b[2J\\n" = 1', "\x00",
-     "[instances.\"a\\u202e\"]\nmaxSessions = 1"],
+     "[instances.\"a\\u202e\"]\nturnTimeout = 60"],
     ids=["nul", "digits", "nested", "key", "binary", "name"],
 )  # fmt: skip
 def test_settings_that_cannot_be_used_are_one_line(quick_place: Place, text: str) -> None:
