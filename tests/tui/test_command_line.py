@@ -187,6 +187,9 @@ async def test_a_notice_on_a_small_screen_is_seen_to_its_last_word_and_the_way_o
 async def test_the_headers_show_the_letters_that_sort() -> None:
     async with playing(stage.busy(), size=(150, 40)) as (app, pilot):
         await settle(app, pilot)
-        header = next(line for line in screen_text(app).splitlines() if "tokeNs" in line)
-        for title in ("State", "Instance", "User", "Turns", "tokeNs", "Cost", "Memory", "Last"):
-            assert title in header
+        table = app.screen.sessions
+        header = table.render_line(0)
+        underlined = "".join(part.text for part in header if part.style and part.style.underline)
+        assert underlined.upper() == "".join(column.sort_letter for column in table.columns)
+        for title in ("state", "instance", "user", "turns", "tokens", "cost", "memory", "last"):
+            assert title in header.text

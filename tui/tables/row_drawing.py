@@ -13,6 +13,8 @@ from tui.wording.cells import Row, parts_of
 from tui.wording.format import cut_middle
 from tui.wording.sanitize import clean_cell
 
+UNDERLINED = Style(underline=True)
+
 
 def compose_cells(
     row: Row, columns: Sequence[Column], placed: Sequence[Placed], base: Style, ink: Callable[[str], Style]
@@ -49,7 +51,7 @@ def compose_titles(
     sorted_ink: Style,
     letter_ink: Style,
 ) -> list[Segment]:
-    """The header's titles, with the letter that sorts by a column as a capital. The arrow of the sorted column may
+    """The header's titles, with the letter that sorts by a column underlined. The arrow of the sorted column may
     stand in the gap beside it."""
     column_sorted, is_reversed = sorting
     segments: list[Segment] = []
@@ -75,5 +77,5 @@ def _with_letter(text: str, letter: str, style: Style, letter_style: Style) -> l
     at = text.lower().find(letter.lower()) if letter else -1
     if at < 0:
         return [Segment(text, style)]
-    parts = (text[:at], style), (letter, letter_style), (text[at + 1 :], style)
+    parts = (text[:at], style), (text[at], letter_style + UNDERLINED), (text[at + 1 :], style)
     return [Segment(part, ink) for part, ink in parts if part]

@@ -19,7 +19,7 @@ from tui.wording import format
 from tui.wording.verbs import ANSWER, LOOK, PROGRAM, STEER, STOP, VERBS, WRITE, key_caption
 
 WIDGET_KEYS: dict[str, list[tuple[str, str]]] = {
-    "In a table": [("↑↓ j k", "move"), ("space", "mark"), ("⇧letter", "sort by a column; again reverses")],
+    "In a table": [("↑↓ j k", "move"), ("space", "mark"), ("⇧letter", "sort by the underlined letter; again reverses")],
     "In a conversation": [
         ("t", "fold or unfold a tool call"),
         ("T", "fold or unfold all of them"),
