@@ -13,12 +13,14 @@ import pytest
 from textual._compositor import Compositor
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
+from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
 from tests.tui.stage_engine import NOW, StageEngine
 from tests.tui.theatre import FarAway, Frames, attend, engine_of, leave, rest, settle
 from tests.waiting import until
 from tui.app import BullpenApp
+from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.terminal.input_queue import ENGINE_WORK
 
 KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "TEXTUAL_SNAPSHOT_TEMPDIR", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER")
@@ -150,6 +152,11 @@ def looks_as_before(
     return draw
 
 
+def _in_sight(app: BullpenApp) -> tuple[Screen[Any], ...]:
+    """The screen in front, and those seen behind a dialog: each learns of a new size by a message of its own."""
+    return (app.screen, *app._background_screens)
+
+
 async def _all_sizes(app: BullpenApp, press: Iterable[str], before: Callable[[BullpenApp], None] | None) -> Picture:
     drawn = {}
     async with app.run_test(size=SIZES[0]) as pilot:
@@ -163,7 +170,12 @@ async def _all_sizes(app: BullpenApp, press: Iterable[str], before: Callable[[Bu
         for size in SIZES:
             if app.size != size:
                 await pilot.resize_terminal(*size)
-            await until(lambda size=size: app.screen._compositor.size == size)
+            await until(lambda size=size: all(one._compositor.size == size for one in _in_sight(app)))
+            await settle(app, pilot)
+            # Behind a dialog the dashboard divides its lines anew with the next refresh, whenever that is.
+            for screen in _in_sight(app):
+                if isinstance(screen, DashboardScreen):
+                    screen.fit()
             await settle(app, pilot)
             # What the larger size asks the engine for, such as the words of a preview, is on the picture too.
             await until(lambda: not any(one.group == ENGINE_WORK and one.is_running for one in app.workers))
