@@ -10,7 +10,6 @@ from supervisor.api.snapshot import ClientRow, InstanceRow, SessionRow, WaitingT
 from supervisor.api.types import InstanceState, SessionState, WhyWaiting
 from supervisor.instance.dormancy import find_why_awake
 from supervisor.instance.instance import Instance
-from supervisor.instance.limits import find_limit
 from supervisor.scheduling.dispatcher import explain
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
@@ -69,7 +68,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         to_roll=instance.rollout.total,
         template_mistake=core.template_mistake,
         is_removed=core.is_removed,
-        limit=find_limit(core, instance.turns),
+        limit=instance.scheduler.limit,
         refused=core.refused,
         refused_at=core.refused_at,
     )

@@ -1,4 +1,5 @@
-"""Which limit an instance's turns wait for, for those who are told why. It decides nothing."""
+"""Which limit an instance's turns wait for, for those who are told why. It decides nothing. The scheduler keeps what it
+found last, for the instance's row."""
 
 from __future__ import annotations
 

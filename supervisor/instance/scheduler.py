@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from supervisor.api.snapshot import Limit
 from supervisor.api.types import InstanceState, SessionKey, WhyWaiting
 from supervisor.instance.beginnings import Beginnings
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.dormancy import Dormancy
+from supervisor.instance.limits import find_limit
 from supervisor.instance.rollout import Rollout
 from supervisor.instance.stimuli import Handle
 from supervisor.instance.turns import Turns
@@ -63,6 +65,8 @@ class Scheduler:
         self.shortage = Shortage()
         self.kept_asleep = Shortage()
         """Why the first of its clients that sleep with a turn waiting is not woken."""
+        self.limit: Limit | None = None
+        """Which limit its turns wait for (`limits.find_limit`)."""
         self._waking = 0
         """Clients that woke when it was looked last."""
         self._core = core
@@ -283,6 +287,7 @@ class Scheduler:
         self._number_places(scene)
         self._note_backoff()
         self._note_shortage()
+        self._note_limit()
         self._note_waking(scene)
         self._rollout.note_end()
         self._close_when_empty()
@@ -367,6 +372,13 @@ class Scheduler:
         if self.shortage.note(why, self._core.clock.steady()):
             for session in self._turns.ready:
                 self._core.touch(session)
+
+    def _note_limit(self) -> None:
+        """Keeps which limit its turns wait for, for its row: other instances change what all of them have together."""
+        limit = find_limit(self._core, self._turns) if self._turns.any_ready else None
+        if limit != self.limit:
+            self.limit = limit
+            self._core.touch(None)
 
     def _note_waking(self, scene: Scene | None) -> None:
         """The same for those whose client sleeps; and has other instances look when one of its own wakes no more."""
