@@ -6,6 +6,7 @@ names: a workspace directly below `workspaces/INSTANCE`, and files of the CLI th
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -238,12 +239,13 @@ def find_workspaces(root: Path) -> Iterator[tuple[str, float]]:
 
 
 def measure(paths: Iterable[Path | str]) -> Tally:
-    """Files and bytes of these, and of everything below them. Blocking."""
+    """Files and bytes of these, and of everything below them. Blocking. Raises `OSError` where this process has no
+    descriptor or no memory left to look with: what cannot be seen is not nothing."""
     tally = Tally()
     left = [os.fspath(path) for path in paths]
     while left:
         path = left.pop()
-        with suppress(OSError):
+        try:
             found = os.lstat(path)
             if stat.S_ISDIR(found.st_mode):
                 with os.scandir(path) as entries:
@@ -251,6 +253,9 @@ def measure(paths: Iterable[Path | str]) -> Tally:
             else:
                 tally.files += 1
                 tally.bytes += found.st_size
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                raise
     return tally
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import supervisor
 from supervisor.files.session_files import Belongings, CliStore, find_workspaces, measure, remove_workspace
+from tests.scarcity import no_descriptors
 
 NOBODY = 65534
 
@@ -263,3 +264,10 @@ def test_a_workspace_behind_a_link_is_left_alone_and_that_is_told(tmp_path: Path
     assert failure.startswith(f"{workspace}: ")
     assert workspace.is_dir()
     assert not remove_workspace(str(root / "desk" / "never"), root).failed
+
+
+def test_what_cannot_be_seen_for_want_of_descriptors_is_not_nothing(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("four", "utf-8")
+    with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        measure([tmp_path])
+    assert measure([tmp_path, tmp_path / "missing"]).bytes == 4
