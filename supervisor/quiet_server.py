@@ -20,8 +20,8 @@ class QuietServer(uvicorn.Server):
 
     def __init__(self, app: Any, *, most: float = math.inf, **options: Any) -> None:
         """`most`: connections at once. One more takes the place of the one that has been without a request for longest;
-        where each has one, it is refused. So nobody keeps others out, or takes every descriptor of this process, with
-        connections that ask for nothing."""
+        where each has one, it is refused. So connections that ask for nothing keep no others
+        out, and do not take every descriptor of this process."""
 
         class Connection(_Connection):
             limit = most

@@ -6,7 +6,6 @@ names: a workspace directly below `workspaces/INSTANCE`, and files of the CLI th
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.files.paths import find_config_dir
+from supervisor.scarcity import is_blind
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST_SLUG = 200
@@ -216,10 +216,12 @@ def _note(shown: str, error: OSError, tally: Tally) -> None:
 
 @contextmanager
 def _opened(path: Path | str, parent: int | None = None) -> Iterator[int | None]:
-    """None when there is no such folder, or a link in its place."""
+    """None when there is no such folder, or a link in its place. Raises `OSError` where that cannot be seen."""
     try:
         descriptor = os.open(path, _OPEN, dir_fd=parent) if parent is not None or isinstance(path, Path) else None
-    except OSError:
+    except OSError as error:
+        if is_blind(error):
+            raise
         descriptor = None
     try:
         yield descriptor
@@ -254,7 +256,7 @@ def measure(paths: Iterable[Path | str]) -> Tally:
                 tally.files += 1
                 tally.bytes += found.st_size
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            if is_blind(error):
                 raise
     return tally
 
@@ -281,7 +283,9 @@ def _is_ours(folder: Path) -> bool:
 def _names(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)
-    except OSError:
+    except OSError as error:
+        if is_blind(error):
+            raise
         return []
 
 
@@ -290,5 +294,7 @@ def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             return [folder / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
+    except OSError as error:
+        if is_blind(error):
+            raise
         return []

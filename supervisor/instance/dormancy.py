@@ -94,7 +94,7 @@ class Dormancy:
             return
         slot.wake_seconds = seconds or slot.wake_seconds
         slot.move(SlotState.BUSY if slot.has_turn else SlotState.READY)
-        if slot.is_sleep_told:  # else it was woken before it slept: nobody has heard of that
+        if slot.is_sleep_told:  # else it was woken before it slept, and no event has told that it did
             slept = max(0.0, slot.woken_at - slot.slept_at)
             self._core.publish(past.ClientWoken, slot.session, client=slot.id, slept=slept, seconds=seconds)
         self._touch(slot)

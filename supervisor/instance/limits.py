@@ -11,7 +11,7 @@ from supervisor.instance.turns import Turns
 def find_limit(core: InstanceCore, turns: Turns) -> Limit | None:
     """The first that is reached of: its turns, its clients, the clients of all instances. None when no turn waits for a
     place, or none of them is reached."""
-    if not turns.ready:
+    if not turns.any_ready:
         return None
     pool, room = core.pool, core.host.room
     # A client that starts for a turn has that turn's place already.

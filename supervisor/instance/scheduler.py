@@ -375,7 +375,7 @@ class Scheduler:
 
     def _note_limit(self) -> None:
         """Keeps which limit its turns wait for, for its row: other instances change what all of them have together."""
-        limit = find_limit(self._core, self._turns) if self._turns.any_ready else None
+        limit = find_limit(self._core, self._turns)
         if limit != self.limit:
             self.limit = limit
             self._core.touch(None)

@@ -11,7 +11,6 @@ neither the listed tree nor the mark is found. Where a client has a control grou
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import psutil
 from supervisor.in_thread import run_in_thread
 from supervisor.process import adopted, guard
 from supervisor.process.cgroups import Cgroup, list_groups
+from supervisor.scarcity import is_blind
 
 MARK = guard.MARK
 """The environment variable that every process of a client's tree inherits."""
@@ -38,12 +38,6 @@ LOOKS, BETWEEN = 50, 0.1
 taken."""
 
 _log = logging.getLogger(__name__)
-
-
-def is_blind(error: BaseException) -> bool:
-    """It says nothing of the process that was looked at: this one had no descriptor, or no memory, left to look with.
-    What cannot be seen is not gone."""
-    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,8 @@ from supervisor.process.cgroups import Cgroup
 from supervisor.process.host_memory import has_swap
 from supervisor.process.paging import Pages, find_own, find_resident, page_out
 from supervisor.process.prefetch import Prefetch
-from supervisor.process.process_tree import LOST, is_alive, is_blind, is_guard, list_tree
+from supervisor.process.process_tree import LOST, is_alive, is_guard, list_tree
+from supervisor.scarcity import is_blind
 
 WITHIN = 5.0
 """Seconds for a whole tree to stop. It takes milliseconds, unless the host is busy, or a process waits for a disk."""

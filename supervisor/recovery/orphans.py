@@ -14,7 +14,8 @@ import psutil
 from supervisor.in_thread import run_in_thread
 from supervisor.journal import ClientRecord
 from supervisor.process.cgroups import list_groups
-from supervisor.process.process_tree import LOST, Tree, find_top, is_blind, list_runs, list_tree
+from supervisor.process.process_tree import LOST, Tree, find_top, list_runs, list_tree
+from supervisor.scarcity import is_blind
 
 TERMINATE_WITHIN = 1.0
 """Seconds between TERM and KILL."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -190,13 +190,13 @@ def decide(scene: Scene) -> Decision | None:
     if waiting_for_room > 0 or scene.state is not InstanceState.RUNNING:
         return None
     has_room = pool.has_room and scene.may_open
-    lacking = _count_without_client(scene) if has_room else 0
     # 9. Whose idle client was rolled gets the next one, as warm as the last; not in the place of one that waits.
     heir = scene.successor
-    if heir is not None and has_room and not heir.backoff.holds(scene.now) and pool.free_places > lacking:
+    may_follow = heir is not None and has_room and not heir.backoff.holds(scene.now)
+    if heir is not None and may_follow and pool.free_places > sum(1 for _ in _without_client(scene)):
         return Open(heir)
     # 10. Keep spares warm for the next ones; not while one waits that a spare does not serve.
-    if has_room and not lacking and pool.spares < scene.spares_wanted:
+    if has_room and pool.spares < scene.spares_wanted and next(_without_client(scene), None) is None:
         return OpenSpare()
     # 11. Idle clients with options that are not wanted any more are replaced, one after the other.
     if scene.may_roll and (stale := pool.find_stale()) is not None:
@@ -231,15 +231,12 @@ def _may_begin(scene: Scene, sessions: Iterable[Session]) -> list[Session]:
     return [session for session in sessions if is_held is None or not is_held(session)]
 
 
-def _count_without_client(scene: Scene) -> int:
+def _without_client(scene: Scene) -> Iterator[Session]:
     """Sessions that wait for a client of their own, now or as soon as a turn is free; not those that a spare serves."""
-    spare = scene.wanted(None)
-    return sum(
-        session.slot is None
-        and not session.backoff.holds(scene.now)
-        and (session.has_history or scene.wanted(session) != spare)
-        for session in _may_begin(scene, scene.ready)
-    )
+    for session in _may_begin(scene, scene.ready):
+        lacks_client = session.slot is None and not session.backoff.holds(scene.now)
+        if lacks_client and (session.has_history or scene.wanted(session) != scene.wanted(None)):
+            yield session
 
 
 def _free_place(pool: Pool) -> Evict | Sleep | None:

@@ -271,3 +271,25 @@ def test_what_cannot_be_seen_for_want_of_descriptors_is_not_nothing(tmp_path: Pa
     with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
         measure([tmp_path])
     assert measure([tmp_path, tmp_path / "missing"]).bytes == 4
+
+
+def test_what_cannot_be_seen_for_want_of_descriptors_is_not_removed_already(tmp_path: Path) -> None:
+    """Else its removal would be settled, and it would stay for ever."""
+    uuid, workspace = str(uuid4()), tmp_path / "workspaces" / "desk" / "one"
+    transcript = tmp_path / "projects" / "somewhere" / f"{uuid}.jsonl"
+    for folder in (workspace, transcript.parent):
+        folder.mkdir(parents=True)
+    transcript.write_text("{}", "utf-8")
+    store = CliStore(tmp_path, tmp_path / "scratch")
+    with no_descriptors():
+        for remove in (
+            lambda: store.remove([Belongings(uuid, "")]),
+            lambda: remove_workspace(str(workspace), tmp_path / "workspaces"),
+            lambda: list(find_workspaces(tmp_path / "workspaces")),
+        ):
+            with pytest.raises(OSError, match="Too many open files"):
+                remove()
+    assert store.remove([Belongings(uuid, "")]).files == 1
+    assert not remove_workspace(str(workspace), tmp_path / "workspaces").failed
+    assert not transcript.exists()
+    assert not workspace.exists()
