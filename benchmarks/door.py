@@ -26,7 +26,7 @@ import anyio.to_thread
 import httpx
 import psutil
 
-from benchmarks.door_house import HOLD, RELEASE, reply_of
+from benchmarks.gateway_process import HOLD, RELEASE, reply_of
 from benchmarks.sections import PAGE, write_section
 from benchmarks.users import memory_of_children
 from benchmarks.worker import Child
@@ -109,7 +109,7 @@ async def read_stream(client: httpx.AsyncClient, user: str, text: str) -> AsyncI
                 yield name, json.loads(line[6:])
 
 
-async def measure_overhead(plan: Plan, house: Child, client: httpx.AsyncClient, folder: Path) -> dict[str, float]:
+async def measure_overhead(plan: Plan, server: Child, client: httpx.AsyncClient, folder: Path) -> dict[str, float]:
     """Seconds of a turn at the median: inside, by the raw client, by httpx."""
     raw = RawClient(folder / "bullpen.sock")
     times: dict[str, list[float]] = {"inside": [], "raw": [], "httpx": []}
@@ -121,7 +121,7 @@ async def measure_overhead(plan: Plan, house: Child, client: httpx.AsyncClient, 
             times["raw"].append(time.perf_counter() - begun)
 
     for _ in range(plan.turns // BLOCK):
-        times["inside"] += await house.ask({"count": BLOCK, "at_once": 1}, within=60)
+        times["inside"] += await server.ask({"count": BLOCK, "at_once": 1}, within=60)
         await anyio.to_thread.run_sync(send_raw)
         for number in range(BLOCK):
             begun = time.perf_counter()
@@ -131,7 +131,7 @@ async def measure_overhead(plan: Plan, house: Child, client: httpx.AsyncClient, 
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-async def measure_short(plan: Plan, house: Child, folder: Path) -> dict[str, float]:
+async def measure_short(plan: Plan, server: Child, folder: Path) -> dict[str, float]:
     """Turns in a second over HTTP, by raw clients, and inside; and how many replies were not their prompt's."""
     wrong: list[str] = []
 
@@ -150,7 +150,7 @@ async def measure_short(plan: Plan, house: Child, folder: Path) -> dict[str, flo
             group.start_soon(partial(anyio.to_thread.run_sync, work, worker, limiter=limiter))
     http = plan.short / (time.perf_counter() - begun)
     begun = time.perf_counter()
-    await house.ask({"count": plan.short, "at_once": plan.callers}, within=300)
+    await server.ask({"count": plan.short, "at_once": plan.callers}, within=300)
     return {"http": http, "inside": plan.short / (time.perf_counter() - begun), "wrong": len(wrong)}
 
 
@@ -185,8 +185,8 @@ async def measure_real(plan: Plan, module: str, arguments: list[str], folder: Pa
     bytes of what was started. The first turn of each, which begins its session, is not counted."""
     times: list[float] = []
     peak = 0
-    async with Child(module, *arguments) as house:
-        pid = house._process.pid
+    async with Child(module, *arguments) as server:
+        pid = server._process.pid
         with anyio.fail_after(60):
             while not (folder / "bullpen.sock").exists():  # noqa: ASYNC110
                 await anyio.sleep(0.05)
@@ -236,17 +236,17 @@ async def run(plan: Plan, page: Path) -> None:
         for folder in folders:
             folder.mkdir()
         fake, real, naive = folders
-        async with Child("benchmarks.door_house", "fake", str(fake)) as house:
-            await house.read_line(within=60)
+        async with Child("benchmarks.gateway_process", "fake", str(fake)) as server:
+            await server.read_line(within=60)
             async with open_client(fake) as client:
-                turn = await measure_overhead(plan, house, client, fake)
-                short = await measure_short(plan, house, fake)
-                streams = await measure_streams(plan, psutil.Process(house._process.pid), client)
+                turn = await measure_overhead(plan, server, client, fake)
+                short = await measure_short(plan, server, fake)
+                streams = await measure_streams(plan, psutil.Process(server._process.pid), client)
         async with Child("benchmarks.endpoint") as endpoint:
             url, users = await endpoint.read_line(within=30), str(plan.users)
             app = await measure_real(plan, "benchmarks.naive_app", [str(naive), url, users], naive)
             own = await measure_real(
-                plan, "benchmarks.door_house", ["real", str(real), url, users, "90%", "none"], real
+                plan, "benchmarks.gateway_process", ["real", str(real), url, users, "90%", "none"], real
             )
     text = describe(plan, turn, short, streams, own, app)
     print(text)
@@ -298,7 +298,7 @@ def describe(
     facts = f"{time.strftime('%Y-%m-%d')} · {psutil.cpu_count()} cores · load {psutil.getloadavg()[0]:.1f} at the end"
     return f"""## The door
 
-Made by `make bench-door`: {facts}. Over the socket of the state directory; who asks shares the cores with the house.
+Made by `make bench-door`: {facts}. Over the socket of the state directory; who asks shares the cores with the server.
 A fake client answers at once and has no process, so what is left is bullpen's own. The smallest web app that starts a
 client for each request (`benchmarks/naive_app.py`) has real Claude Code processes on the rehearsal endpoint, and so has
 bullpen beside it.

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from benchmarks.dashboard_process import SESSIONS
 from benchmarks.panes import measure_all
 from benchmarks.sections import write_section
-from benchmarks.ui_house import SESSIONS
 
 WIDTH, HEIGHT = 160, 50
 SETTLING = 6.0
@@ -60,7 +60,7 @@ class Screen:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.ui_house", *arguments],
+            [sys.executable, "-m", "benchmarks.dashboard_process", *arguments],
             stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
         )  # fmt: skip
         os.close(slave)

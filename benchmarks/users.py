@@ -92,9 +92,11 @@ async def measure(plan: Run, url: str, folder: Path) -> Run:
     users = range(plan.users)
     order = [*chance.sample(users, plan.users), *chance.sample(users, plan.users)]
     order += [chance.randrange(plan.users) for _ in range(plan.turns - len(order))]
-    async with Child("benchmarks.door_house", "real", str(folder), url, str(plan.users), BUDGET, f"{WAIT}s") as house:
-        await house.read_line(within=60)
-        pid = house._process.pid
+    async with Child(
+        "benchmarks.gateway_process", "real", str(folder), url, str(plan.users), BUDGET, f"{WAIT}s"
+    ) as server:
+        await server.read_line(within=60)
+        pid = server._process.pid
         transport = httpx.AsyncHTTPTransport(
             uds=str(folder / "bullpen.sock"), limits=httpx.Limits(max_connections=None)
         )

@@ -40,7 +40,7 @@ class Budget:
 
     scope: Scope
     name: str
-    """Of the user, session, instance or provider; empty for the house."""
+    """Of the user, session, instance or provider; empty for all agents together."""
     measure: Measure
     spent: float
     """Since midnight, local time."""

@@ -122,7 +122,7 @@ def check_key(value: object) -> SessionKey:
 
 
 def check_answer(answer: object) -> Answer:
-    """Of the right shape and size; whether it fits its question is for the desk to say."""
+    """Of the right shape and size; whether it fits its question only `OpenQuestions` can say."""
     match answer:
         case Allow(always=bool()):
             return answer

@@ -100,7 +100,7 @@ class Engine(Protocol):
 
     Cancelling the wait for a verb does not take it back: it may have reached the engine."""
 
-    # Looking
+    # Queries
 
     async def watch(self, recent: int = 0) -> FeedReader:
         """A snapshot, then what changed: `with await engine.watch() as feed`. The snapshot is there when it returns.

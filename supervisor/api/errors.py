@@ -147,7 +147,7 @@ class ConnectFailed(BullpenError):
     """Raised when a client could not be started. The message ends with the process's last words."""
 
 
-class HearingFailed(BullpenError):
+class ClientReportFailed(BullpenError):
     """Never raised: the reason of a client that was ended because of a bug in handling its messages."""
 
 

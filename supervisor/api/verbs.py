@@ -13,7 +13,7 @@ from enum import StrEnum
 class Subject(StrEnum):
     """What a verb is about."""
 
-    HOUSE = "the house"
+    BULLPEN = "bullpen"
     INSTANCE = "an instance"
     SESSION = "a session"
     TURN = "a turn"
@@ -44,8 +44,8 @@ class Verb:
 _SESSION = "/sessions/{instance}/{user}/{session}"
 
 VERBS: tuple[Verb, ...] = (
-    Verb("watch", Subject.HOUSE, "Tells the state, then everything that changes.", "GET /feed", "events", "log"),
-    Verb("snapshot", Subject.HOUSE, "Tells the state as it is now.", "GET /snapshot", "status", "describe_host"),
+    Verb("watch", Subject.BULLPEN, "Tells the state, then everything that changes.", "GET /feed", "events", "log"),
+    Verb("snapshot", Subject.BULLPEN, "Tells the state as it is now.", "GET /snapshot", "status", "describe_host"),
     Verb(
         "conversation",
         Subject.SESSION,
@@ -57,16 +57,16 @@ VERBS: tuple[Verb, ...] = (
     Verb("glimpse", Subject.SESSION, "Tells the end of a conversation.", f"GET {_SESSION}/glimpse", "logs", "open"),
     Verb(
         "contexts",
-        Subject.HOUSE,
+        Subject.BULLPEN,
         "Tells what is prepared once for all clients of an agent, and how its caches do.",
         "GET /contexts",
         "contexts",
         "list('contexts')",
     ),
-    Verb("past", Subject.HOUSE, "Tells what earlier runs did.", "GET /events", "events", "log"),
+    Verb("past", Subject.BULLPEN, "Tells what earlier runs did.", "GET /events", "events", "log"),
     Verb(
         "audit",
-        Subject.HOUSE,
+        Subject.BULLPEN,
         "Tells what operators did: who, from where, when and to what.",
         "GET /audit",
         "audit",
@@ -74,7 +74,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "budgets",
-        Subject.HOUSE,
+        Subject.BULLPEN,
         "Tells what may be spent in a day, and what has been.",
         "GET /budgets",
         "budgets",
@@ -82,13 +82,15 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "providers",
-        Subject.HOUSE,
+        Subject.BULLPEN,
         "Tells which providers there are, and how they stand.",
         "GET /providers",
         "providers",
         "list('providers')",
     ),
-    Verb("route", Subject.HOUSE, "Tells which agent a prompt is for, and why.", "GET /route", "route", "list('route')"),
+    Verb(
+        "route", Subject.BULLPEN, "Tells which agent a prompt is for, and why.", "GET /route", "route", "list('route')"
+    ),
     Verb("submit", Subject.SESSION, "Takes a prompt in.", "POST /turns", "ask", "new_chat"),
     Verb("turn", Subject.TURN, "Tells how far a turn is, or how it ended.", "GET /turns/{turn_id}", "turn", "facts"),
     Verb("ticket", Subject.TURN, "Follows a turn to its end.", "GET /turns/{turn_id}/events", "turn", "open"),
@@ -142,11 +144,13 @@ VERBS: tuple[Verb, ...] = (
         "drop",
         "drop_offer",
     ),
-    Verb("hooks", Subject.HOUSE, "Tells what is done when something happens.", "GET /hooks", "hooks", "list('hooks')"),
-    Verb("hook_runs", Subject.HOUSE, "Tells what hooks did last.", "GET /hooks/runs", "hooks", "list('hook-runs')"),
+    Verb(
+        "hooks", Subject.BULLPEN, "Tells what is done when something happens.", "GET /hooks", "hooks", "list('hooks')"
+    ),
+    Verb("hook_runs", Subject.BULLPEN, "Tells what hooks did last.", "GET /hooks/runs", "hooks", "list('hook-runs')"),
     Verb(
         "test_hook",
-        Subject.HOUSE,
+        Subject.BULLPEN,
         "Does what hooks do on an event, with a sample.",
         "POST /hooks/test/{event}",
         "hooks",
@@ -154,7 +158,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "schedules",
-        Subject.HOUSE,
+        Subject.BULLPEN,
         "Tells what is done at certain times.",
         "GET /schedules",
         "schedules",
@@ -162,7 +166,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "servers",
-        Subject.HOUSE,
+        Subject.BULLPEN,
         "Tells how the MCP servers are that all clients share.",
         "GET /servers",
         "servers",
@@ -272,12 +276,12 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "drained",
-        Subject.HOUSE,
+        Subject.BULLPEN,
         "Waits until an instance, or every one, is empty.",
         "GET /drained",
         "drain",
         "drain_all",
     ),
-    Verb("stop", Subject.HOUSE, "Ends everything now.", "POST /stop", "stop", "app.quit", asks=True),
+    Verb("stop", Subject.BULLPEN, "Ends everything now.", "POST /stop", "stop", "app.quit", asks=True),
 )
 """In the order of `Engine`."""

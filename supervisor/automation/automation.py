@@ -241,7 +241,7 @@ class Automation:
     def _firing(self, hook: Hook, payload: Payload, depth: int, *, is_sample: bool = False) -> Firing:
         return Firing(new_id(), hook, payload, depth, self._around.wall(), is_sample=is_sample)
 
-    # Looking
+    # Queries
 
     def rows(self) -> tuple[HookRow, ...]:
         return tuple(map(self._row, self.hooks))

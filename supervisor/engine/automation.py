@@ -28,7 +28,7 @@ from supervisor.automation.automation import Automation
 from supervisor.automation.ports import AnswerLinks, RunBook, Surroundings
 from supervisor.config.client_variables import resolve
 from supervisor.config.loading import hooks_for
-from supervisor.engine.threshold import Threshold
+from supervisor.engine.gated_prompts import GatedPrompts
 from supervisor.engine.turn_registry import TurnRegistry
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
@@ -117,9 +117,9 @@ def _guard() -> tuple[str, ...]:
 class AutomationTask:
     """The task in which hooks and schedules run, from the start of a supervisor until its end begins."""
 
-    def __init__(self, automation: Automation, threshold: Threshold, host: HostContext) -> None:
+    def __init__(self, automation: Automation, prompts: GatedPrompts, host: HostContext) -> None:
         self._automation = automation
-        self._threshold = threshold
+        self._gated_prompts = prompts
         self._host = host
         self._scope = anyio.CancelScope()
         self._ended: anyio.Event | None = None
@@ -131,7 +131,7 @@ class AutomationTask:
     async def end(self) -> None:
         """Returns when no action runs any more. What had not ended is done by the next start."""
         self._scope.cancel()
-        self._threshold.close()
+        self._gated_prompts.close()
         await self._automation.runner.sender.close()
         if self._ended is not None:
             await self._ended.wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor.api.types import Allow, Question, QuestionKind
-from supervisor.engine.purse import Purse
+from supervisor.engine.spending_limits import SpendingLimits
 from supervisor.engine.turn_registry import TurnRegistry
 from supervisor.instance.shared import HostContext
 from supervisor.sessions.turn import Turn
@@ -15,10 +15,10 @@ BY = "the budget itself"
 class HeldTurns:
     """Answers bullpen's own questions about them; those that a person has answered are none of its business."""
 
-    def __init__(self, host: HostContext, turns: TurnRegistry, purse: Purse) -> None:
+    def __init__(self, host: HostContext, turns: TurnRegistry, limits: SpendingLimits) -> None:
         self._host = host
         self._turns = turns
-        self._purse = purse
+        self._spending_limits = limits
 
     def look(self) -> None:
         """The first that was taken in runs first, and counts then for those behind it."""
@@ -36,7 +36,7 @@ class HeldTurns:
         for _, places in waiting:
             spending.leave(places)
         for question, places in waiting:
-            if self._purse.find_reached(places) is None:
+            if self._spending_limits.find_reached(places) is None:
                 free.append(question)
             spending.begin(places)
         return free

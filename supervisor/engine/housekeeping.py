@@ -18,7 +18,7 @@ from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.process.end_reason import EndReason
-from supervisor.recovery.offers import OfferDesk
+from supervisor.recovery.offers import OpenOffers
 from supervisor.scheduling.swap import find_longest_asleep
 
 RETENTION = 30 * 86400.0
@@ -54,7 +54,7 @@ class Housekeeping:
         *,
         host: HostContext,
         census: Census,
-        offers: OfferDesk,
+        offers: OpenOffers,
         held: HeldTurns,
     ) -> None:
         self._instances = instances

@@ -14,7 +14,7 @@ from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.journal import Loaded
 from supervisor.process.connection import Connector
-from supervisor.recovery.offers import OfferDesk
+from supervisor.recovery.offers import OpenOffers
 from supervisor.recovery.takeover import Restart
 from supervisor.sessions.turn import Turn
 
@@ -29,7 +29,7 @@ class Roster:
         self,
         instances: dict[str, Instance],
         host: HostContext,
-        offers: OfferDesk,
+        offers: OpenOffers,
         *,
         make_connector: MakeConnector,
         environment: Mapping[str, str],

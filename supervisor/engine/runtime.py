@@ -31,15 +31,15 @@ from supervisor.config.templates import Template
 from supervisor.config.validation import nearest
 from supervisor.engine.agent_choice import AgentChoice
 from supervisor.engine.automation import AutomationTask, compose
+from supervisor.engine.gated_prompts import GatedPrompts
 from supervisor.engine.held_turns import HeldTurns
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.engine.live_templates import LiveTemplates, find_changes
 from supervisor.engine.memory_sampler import Census
-from supervisor.engine.purse import Purse
 from supervisor.engine.question_log import QuestionBook
 from supervisor.engine.roster import Roster
+from supervisor.engine.spending_limits import SpendingLimits
 from supervisor.engine.template_watch import TemplateWatch
-from supervisor.engine.threshold import Threshold
 from supervisor.engine.turn_registry import TurnRegistry
 from supervisor.engine.view import View
 from supervisor.feed import Feed
@@ -56,7 +56,7 @@ from supervisor.process.client import Client
 from supervisor.process.end_reason import EndReason
 from supervisor.process.host_memory import look_at_host
 from supervisor.process.patience import KILL
-from supervisor.recovery.offers import OfferDesk
+from supervisor.recovery.offers import OpenOffers
 from supervisor.recovery.orphans import end_marked, end_orphans
 from supervisor.recovery.takeover import Restart
 from supervisor.scheduling.admission import HostRoom
@@ -142,12 +142,14 @@ class Runtime:
         self._host.eraser = Eraser(self._host, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
         self._name = name
         self._turns = TurnRegistry(self._host, self.view, on_end=self._notice_emptiness, provider_of=self._provider_of)
-        self._purse = Purse(self._instances, self._host, is_estimate=endpoint not in ("", "api.anthropic.com"))
-        self._host.look_at_budgets = self._purse.look
-        self._held = HeldTurns(self._host, self._turns, self._purse)
+        self._spending_limits = SpendingLimits(
+            self._instances, self._host, is_estimate=endpoint not in ("", "api.anthropic.com")
+        )
+        self._host.look_at_budgets = self._spending_limits.look
+        self._held = HeldTurns(self._host, self._turns, self._spending_limits)
         self._host.when_woken = self._ask_others
         self._choice = AgentChoice(self._instances, self._host)
-        self._offers = OfferDesk(self._instances, self._host, self._turns.add)
+        self._offers = OpenOffers(self._instances, self._host, self._turns.add)
         self._tools = Tools(self._host.mark, self._compile_anew, self._host.caches)
         templates = tuple(templates)
         hooks = hooks_for(settings, templates)
@@ -174,7 +176,7 @@ class Runtime:
             take_in=self._turns.add,
             may_open=lambda: self._is_up and not self._stopping.is_set(),
         )
-        self._threshold = Threshold()
+        self._gated_prompts = GatedPrompts()
         for template in templates:
             self._roster.open(template, self._roster.compile(template))
         self._configured = {name: instance.template for name, instance in self._instances.items()}
@@ -220,7 +222,7 @@ class Runtime:
                 self._host.log = journal
                 journal.watch_failing(self._heed_the_journal)
                 journal.watch_lost(self._tell_lost)
-                doing = AutomationTask(self.automation, self._threshold, self._host)
+                doing = AutomationTask(self.automation, self._gated_prompts, self._host)
                 housekeeping = Housekeeping(
                     self._instances, host=self._host, census=self._census, offers=self._offers, held=self._held
                 )

@@ -83,7 +83,7 @@ class Supervisor(Runtime):
     # its coroutine ran once, so that two verbs awaited one after the other are applied in that order, and cancelling
     # the caller leaves a verb either whole or undone.
 
-    # Looking
+    # Queries
 
     async def watch(self, recent: int = 0) -> Subscription:
         return self._feed.watch(check_recent(recent))
@@ -109,7 +109,7 @@ class Supervisor(Runtime):
         return self._past
 
     async def budgets(self) -> tuple[Budget, ...]:
-        return self._purse.budgets()
+        return self._spending_limits.budgets()
 
     async def providers(self) -> tuple[ProviderRow, ...]:
         return tell_providers(self._instances, self._host)
@@ -135,20 +135,20 @@ class Supervisor(Runtime):
         if prompt.request and (known := await self._turns.find_request(prompt)) is not None:
             return known
         gates = self.automation.gates
-        if gates and (self._threshold.is_before(key) or gates.concern(prompt, key)):
+        if gates and (self._gated_prompts.is_before(key) or gates.concern(prompt, key)):
             return await self._pass_gates(instance, key, prompt)
         return self._take_in(instance, key, prompt)
 
     async def _pass_gates(self, instance: Instance, key: SessionKey, prompt: Prompt) -> Ticket:
         """Accepts the prompt once every gate has let it through and those that came before it in its session are
         accepted or refused. Nothing of it is there until then."""
-        while await self._threshold.wait_for_twin(prompt):
+        while await self._gated_prompts.wait_for_twin(prompt):
             if (known := await self._turns.find_request(prompt)) is not None:
                 return known
         self._check_acceptance(instance, key, prompt)
         turn_id = new_id()
-        with self._threshold.named(prompt):
-            async with self._threshold.stand(prompt, key) as is_first:
+        with self._gated_prompts.named(prompt):
+            async with self._gated_prompts.stand(prompt, key) as is_first:
                 text = await self.automation.gates.pass_through(prompt, key, turn_id)
                 await is_first.wait()
             if text != prompt.text:
@@ -179,7 +179,7 @@ class Supervisor(Runtime):
             raise NotAccepting(f"user {prompt.user} is being forgotten; ask again in a moment")
         self._check_room(instance, session, prompt)
         # Of the one that stands in for a parked one: its ceiling holds for all turns that it runs.
-        return self._purse.check(key, prompt, instance.core.plan_for(prompt).choice.provider)
+        return self._spending_limits.check(key, prompt, instance.core.plan_for(prompt).choice.provider)
 
     async def ticket(self, turn_id: str) -> Ticket:
         self._check_running()
@@ -219,7 +219,7 @@ class Supervisor(Runtime):
         return count
 
     def _check_room(self, instance: Instance, session: Session | None, prompt: Prompt) -> None:
-        queue, size, before = instance.template.queue, len(prompt.text), self._threshold
+        queue, size, before = instance.template.queue, len(prompt.text), self._gated_prompts
         own = self._turns.count_prompts(instance.name, prompt.user) + before.count(instance.name, prompt.user)
         if own >= queue.max_per_user:
             words = (

@@ -1,4 +1,4 @@
-"""How the house is: for monitors, load balancers and scrapers, and the clean-up that can be asked for."""
+"""How bullpen is doing: for monitors, load balancers and scrapers, and the clean-up that can be asked for."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def end_agent(request: Request, caller: Operator, session_id: str) -> dict
 
 
 @router.get(
-    "/agent-health", summary="Whether something is wrong (S5.30). An idle house is healthy.", responses=problems()
+    "/agent-health", summary="Whether something is wrong (S5.30). An idle bullpen is healthy.", responses=problems()
 )
 async def agent_health(request: Request, caller: Operator) -> dict[str, Any]:
     snapshot = mirror_of(request).snapshot()

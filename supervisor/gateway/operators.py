@@ -44,7 +44,7 @@ SEEN = problems(404, 422, 500, 503)
 DONE = problems(404, 409, 422, 500, 503)
 
 
-# Looking
+# Queries
 
 
 @router.get("/snapshot", summary="The state now.", response_class=Packed, responses=PACKED | SEEN)

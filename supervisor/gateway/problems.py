@@ -1,6 +1,6 @@
 """What went wrong, as HTTP says it: `application/problem+json` (RFC 9457), one sentence, and when to come again.
 
-No traceback and no word of another caller leaves the house. A prompt of which it is not known whether it was taken in
+No traceback and no word of another caller is sent. A prompt of which it is not known whether it was taken in
 is never called refused.
 """
 

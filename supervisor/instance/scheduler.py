@@ -145,7 +145,7 @@ class Scheduler:
         if asleep is not None and self._host.room.find_wake_shortage(self, asleep[1]) is None:
             return True
         is_short = self.waits_since is not None or self._wants_spare or self._rollout.successor is not None
-        return is_short and self._host.room.find_house_shortage(self) is None
+        return is_short and self._host.room.find_host_shortage(self) is None
 
     @property
     def _wants_spare(self) -> bool:

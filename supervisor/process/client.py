@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple
 import anyio
 from anyio.abc import TaskGroup
 
-from supervisor.api.errors import ClientDied, ConnectFailed, HearingFailed
+from supervisor.api.errors import ClientDied, ClientReportFailed, ConnectFailed
 from supervisor.api.types import Server, ServerState
 from supervisor.process import attribution
 from supervisor.process.attribution import Attribution
@@ -406,7 +406,7 @@ class Client(Generic[PlaceT]):
         while isinstance(first, ExceptionGroup):
             first = first.exceptions[0]
         if self.reason is None:
-            self.error = HearingFailed(f"bullpen could not handle what its client did ({first!r}); see its log")
+            self.error = ClientReportFailed(f"bullpen could not handle what its client did ({first!r}); see its log")
         self.end(EndReason.MISTAKE)
 
     def _die(self, error: ClientDied) -> None:

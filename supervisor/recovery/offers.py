@@ -30,7 +30,7 @@ class _Open(NamedTuple):
     """In full: what a replay sends."""
 
 
-class OfferDesk:
+class OpenOffers:
     """Holds the offers that wait for a decision, at most one of each session."""
 
     def __init__(self, instances: Mapping[str, Instance], host: HostContext, take_in: Callable[[Turn], None]) -> None:

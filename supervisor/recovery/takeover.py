@@ -25,7 +25,7 @@ from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.instance.stimuli import QueueTurn
 from supervisor.journal import Loaded, OfferOutcome, OfferRecord, TurnRecord, Unreadable
-from supervisor.recovery.offers import OfferDesk
+from supervisor.recovery.offers import OpenOffers
 from supervisor.sessions.records import record_session, revive_session, revive_turn
 from supervisor.sessions.session import Session
 from supervisor.sessions.spending import places_of
@@ -50,7 +50,7 @@ class Restart:
     """One start's taking over."""
 
     def __init__(
-        self, instances: Mapping[str, Instance], host: HostContext, offers: OfferDesk, take_in: Callable[[Turn], None]
+        self, instances: Mapping[str, Instance], host: HostContext, offers: OpenOffers, take_in: Callable[[Turn], None]
     ) -> None:
         self._instances = instances
         self._host = host

@@ -31,8 +31,8 @@ BETWEEN_ALARMS = (70.0, 130.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """Where a person goes, and under which session."""
+class Contact:
+    """An agent that a person talks to, and in which session."""
 
     agent: str
     session: str = ""
@@ -41,7 +41,7 @@ class Desk:
 @dataclass(frozen=True, slots=True)
 class Person:
     name: str
-    desks: tuple[Desk, ...]
+    contacts: tuple[Contact, ...]
     pause: tuple[float, float]
     """Seconds of thinking between two prompts, from and to."""
     hurry: float = 0.0
@@ -49,13 +49,13 @@ class Person:
 
 
 PEOPLE = (
-    Person("ana", (Desk("helpdesk"), Desk("helpdesk", "travel"), Desk("lookup")), (4, 12)),
-    Person("boris", (Desk("helpdesk", "laptop"), Desk("clerk"), Desk("lookup")), (6, 18), hurry=0.25),
-    Person("chiara", (Desk("admin", "wiki"), Desk("admin", "access"), Desk("helpdesk")), (6, 16)),
-    Person("dmitri", (Desk("helpdesk"), Desk("helpdesk", "onboarding")), (3, 9), hurry=0.15),
-    Person("emeka", (Desk("clerk"), Desk("lookup"), Desk("helpdesk")), (5, 14), hurry=0.5),
-    Person("freya", (Desk("admin", "rollout"), Desk("helpdesk", "phone"), Desk("lookup")), (8, 20)),
-    Person("goran", (Desk("helpdesk"), Desk("clerk"), Desk("lookup")), (4, 22), hurry=0.3),
+    Person("ana", (Contact("helpdesk"), Contact("helpdesk", "travel"), Contact("lookup")), (4, 12)),
+    Person("boris", (Contact("helpdesk", "laptop"), Contact("clerk"), Contact("lookup")), (6, 18), hurry=0.25),
+    Person("chiara", (Contact("admin", "wiki"), Contact("admin", "access"), Contact("helpdesk")), (6, 16)),
+    Person("dmitri", (Contact("helpdesk"), Contact("helpdesk", "onboarding")), (3, 9), hurry=0.15),
+    Person("emeka", (Contact("clerk"), Contact("lookup"), Contact("helpdesk")), (5, 14), hurry=0.5),
+    Person("freya", (Contact("admin", "rollout"), Contact("helpdesk", "phone"), Contact("lookup")), (8, 20)),
+    Person("goran", (Contact("helpdesk"), Contact("clerk"), Contact("lookup")), (4, 22), hurry=0.3),
 )
 
 
@@ -115,29 +115,29 @@ class _Caller:
 
     async def live(self) -> None:
         await anyio.sleep(self._number * self._dice.uniform(0.4, 1.2) * self._pace)
-        while desks := [desk for desk in self._person.desks if desk.agent not in self._closed]:
+        while contacts := [contact for contact in self._person.contacts if contact.agent not in self._closed]:
             if self._dice.random() < self._person.hurry:
-                await self._bring_several(desks)
+                await self._bring_several(contacts)
             else:
-                desk = self._dice.choice(desks)
-                await self._converse(desk, self._dice.choice(ERRANDS[desk.agent]))
+                contact = self._dice.choice(contacts)
+                await self._converse(contact, self._dice.choice(ERRANDS[contact.agent]))
             await self._think()
 
-    async def _converse(self, desk: Desk, errand: Sequence[str]) -> None:
+    async def _converse(self, contact: Contact, errand: Sequence[str]) -> None:
         for number, text in enumerate(errand):
             if number:
                 await self._think()
-            ticket = await self._submit(desk, text)
+            ticket = await self._submit(contact, text)
             if ticket is None:
                 return
             await _wait_for(ticket)
 
-    async def _bring_several(self, desks: Sequence[Desk]) -> None:
+    async def _bring_several(self, contacts: Sequence[Contact]) -> None:
         """Sends several prompts at once, perhaps to one instance, and waits for all outcomes."""
         tickets: list[Ticket] = []
         for _ in range(self._dice.randint(2, MAX_OUTSTANDING)):
-            desk = self._dice.choice(desks)
-            ticket = await self._submit(desk, self._dice.choice(ERRANDS[desk.agent])[0])
+            contact = self._dice.choice(contacts)
+            ticket = await self._submit(contact, self._dice.choice(ERRANDS[contact.agent])[0])
             if ticket is not None:
                 tickets.append(ticket)
         for ticket in tickets:
@@ -146,16 +146,16 @@ class _Caller:
     async def _think(self) -> None:
         seconds = self._dice.uniform(*self._person.pause) * self._pace
         if await self._alarm.is_heard_within(seconds) and "helpdesk" not in self._closed:
-            await self._converse(Desk("helpdesk"), [ALARM[self._number % len(ALARM)]])
+            await self._converse(Contact("helpdesk"), [ALARM[self._number % len(ALARM)]])
 
-    async def _submit(self, desk: Desk, text: str) -> Ticket | None:
+    async def _submit(self, contact: Contact, text: str) -> Ticket | None:
         """Brings one prompt, again and again if need be. None when it was given up."""
-        prompt = Prompt(desk.agent, text, self._person.name, desk.session, priority=self._priority(desk))
+        prompt = Prompt(contact.agent, text, self._person.name, contact.session, priority=self._priority(contact))
         for attempt in range(1, MAX_TRIES + 1):
             try:
                 return await self._engine.submit(prompt)
             except UnknownAgent:
-                self._closed.add(desk.agent)
+                self._closed.add(contact.agent)
                 return None
             except Saturated as refusal:
                 wait = min(refusal.retry_after, LONGEST_BACK_OFF) * attempt
@@ -166,6 +166,6 @@ class _Caller:
             await anyio.sleep(wait * self._dice.uniform(0.8, 1.4) * self._pace)
         return None
 
-    def _priority(self, desk: Desk) -> Priority:
+    def _priority(self, contact: Contact) -> Priority:
         """A colleague's queue has priorities; most things are normal."""
-        return self._dice.choices(list(Priority), [2, 15, 70, 13])[0] if desk.agent == "clerk" else Priority.NORMAL
+        return self._dice.choices(list(Priority), [2, 15, 70, 13])[0] if contact.agent == "clerk" else Priority.NORMAL

@@ -78,7 +78,7 @@ class RemoteEngine:
         """`name`, `role`, `user` and `agent` of the token; raises when the other side cannot be reached."""
         return await self._read(dict[str, str], "/whoami")
 
-    # Looking
+    # Queries
 
     async def watch(self, recent: int = 0) -> RemoteFeed:
         return await RemoteFeed.open(self._line, self._readers, checks.check_recent(recent))

@@ -112,9 +112,9 @@ class HostRoom:
 
     def find_shortage(self, tenant: Tenant) -> WhyWaiting | None:
         """What keeps the tenant from one more client: NO_SLOT, MEMORY, or None when it may have one."""
-        return find_own_shortage(tenant, self.most_waking) or self.find_house_shortage(tenant)
+        return find_own_shortage(tenant, self.most_waking) or self.find_host_shortage(tenant)
 
-    def find_house_shortage(self, tenant: Tenant) -> WhyWaiting | None:
+    def find_host_shortage(self, tenant: Tenant) -> WhyWaiting | None:
         """The same, as far as the other tenants or the host are to blame.
 
         A place is kept for each tenant that waits longer: one with a long queue would otherwise take every place that
@@ -182,7 +182,7 @@ class HostRoom:
         opening = [
             why
             for tenant in self._tenants
-            if tenant.waits_since is not None and (why := self.find_house_shortage(tenant))
+            if tenant.waits_since is not None and (why := self.find_host_shortage(tenant))
         ]
         waking = sum(self._is_kept_asleep(tenant) for tenant in self._tenants)
         closing = sum(tenant.pool.closing for tenant in self._tenants)

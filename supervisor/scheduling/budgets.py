@@ -25,7 +25,7 @@ LATELY = 600.0
 
 
 class Spent(NamedTuple):
-    """Of one user, session, instance or provider, or of the house, since midnight."""
+    """Of one user, session, instance or provider, or of all of them together, since midnight."""
 
     cost: float = 0.0
     tokens: float = 0.0
@@ -51,12 +51,12 @@ class Ceiling(NamedTuple):
     """Where it is set, as people write it: `budgets.user.cost_per_day`."""
 
 
-def judge(ceiling: Ceiling, spent: Spent, house: Spent, now: float, *, is_estimate: bool = False) -> Budget:
-    """How a ceiling stands at `now` (Unix seconds). `house` tells the usual size of a turn where this one has none."""
+def judge(ceiling: Ceiling, spent: Spent, overall: Spent, now: float, *, is_estimate: bool = False) -> Budget:
+    """How a ceiling stands at `now` (Unix seconds). `overall` gives the usual size of a turn if this has none."""
     measure = ceiling.measure
     value, usual = spent.of(measure), 1.0
     if measure is not Measure.TURNS:
-        known = spent if spent.turns else house
+        known = spent if spent.turns else overall
         usual = known.of(measure) / known.turns if known.turns else 0.0
     resets_at = next_midnight(now)
     return Budget(

@@ -1,4 +1,4 @@
-"""The desk where agents' questions lie until they are answered, expire, or are lost with their turn.
+"""Agents' questions until they are answered, expire, or are lost with their turn.
 
 A question is data: it has an id, stands in the snapshot, and is answered by that id. The agent's side of it only waits.
 

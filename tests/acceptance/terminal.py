@@ -57,7 +57,7 @@ class Terminal:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    # Looking
+    # Queries
 
     @property
     def text(self) -> str:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from supervisor.rehearsal import Cut, Refuse, Rehearsal, Stall
-from tui.cli.rooms import ROOMS
+from tui.cli.command_modules import COMMAND_MODULES
 
 pytestmark = pytest.mark.anyio
 
@@ -244,7 +244,7 @@ def test_the_first_frame_waits_for_no_import_of_what_is_not_in_it() -> None:
 
     later = {"uvicorn", "starlette", "claude_agent_sdk", "mcp", "markdown_it", "tui.screens.chat", "httpx", "fastapi"}
     later |= {"pygments", "supervisor.remote", "supervisor.gateway"}
-    later |= {f"tui.cli.{room}" for room in ROOMS}
+    later |= {f"tui.cli.{module}" for module in COMMAND_MODULES}
     later |= {f"supervisor.rehearsal.{name}" for name in ("server", "script", "callers", "colleague")}
     imported = done.stdout.split()
     assert "supervisor.rehearsal.endpoint" in imported

@@ -121,7 +121,7 @@ async def test_prompts_of_one_session_stay_in_order_and_no_other_session_waits(
         for text in ("one", "two", "three"):
             group.start_soon(hand_in, text, "ana")
             await anyio.lowlevel.checkpoint()
-        await until(lambda: supervisor._threshold.count("desk") == 3)
+        await until(lambda: supervisor._gated_prompts.count("desk") == 3)
         await hand_in("two", "ben")
         assert accepted == ["two"]
         await until(lambda: len([run for run in runs_of(supervisor) if run.state is RunState.DONE]) == 1)
@@ -157,7 +157,7 @@ async def test_a_caller_that_leaves_lets_the_next_one_in_and_what_was_asked_is_e
         await until(lambda: second)
         await until(lambda: not Path(f"/proc/{pid.read_text()}").exists())
         assert await second[0].outcome()
-        assert supervisor._threshold.count("desk") == 0
+        assert supervisor._gated_prompts.count("desk") == 0
     assert [one.text for one in world.written] == ["two"]
 
 
@@ -218,11 +218,11 @@ async def test_what_stands_before_a_gate_counts_for_the_queue(
         async with anyio.create_task_group() as group:
             for user in ("ana", "ben"):
                 group.start_soon(supervisor.submit, Prompt("desk", "hello", user=user))
-            await until(lambda: supervisor._threshold.count("desk") == 2)
+            await until(lambda: supervisor._gated_prompts.count("desk") == 2)
             with pytest.raises(Saturated):
                 await supervisor.submit(Prompt("desk", "hello", user="cia"))
             group.cancel_scope.cancel()
-        assert supervisor._threshold.count("desk") == 0
+        assert supervisor._gated_prompts.count("desk") == 0
 
 
 async def test_a_gate_of_a_template_decides_about_that_agent_alone_and_can_be_tried(

@@ -21,7 +21,7 @@ from supervisor.files.socket_path import SOCKET, short_path
 from supervisor.gateway.door import Door
 from supervisor.gateway.tokens import Role, TokenFile
 from supervisor.testing import FakeWorld
-from tui.cli.house import forgive_late_reads
+from tui.cli.running_engine import forgive_late_reads
 
 ORIGIN = "https://chat.example.org"
 

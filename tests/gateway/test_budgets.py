@@ -12,7 +12,7 @@ from supervisor.testing import FakeConnection, FakeWorld
 from tests.gateway.conftest import Open
 from tests.gateway.test_commands import far
 from tests.waiting import until
-from tui.cli import ask, looking
+from tui.cli import ask, queries
 
 pytestmark = pytest.mark.anyio
 
@@ -51,11 +51,11 @@ async def test_a_refusal_says_when_the_day_turns_in_the_form_of_each_api(
         assert other.status_code == 429
         assert "$" not in other.text, "what all others have spent is not told"
         capsys.readouterr()
-        await looking.budgets(engine)
+        await queries.budgets(engine)
         shown = capsys.readouterr().out
         assert "user ana" in shown
         assert "$4.00 of $4.00" in shown
-        await looking.budgets(engine, as_json=True)
+        await queries.budgets(engine, as_json=True)
         found = json.loads(capsys.readouterr().out)
         assert {one["scope"] for one in found} == {"house", "user"}
         operator = await home.operator()

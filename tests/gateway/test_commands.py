@@ -27,8 +27,8 @@ from supervisor.testing import FakeConnection, FakeWorld
 from tests.engine.test_questions import asking
 from tests.gateway.conftest import House, MakeTemplate, Open
 from tests.waiting import until
-from tui.cli import ask, exit_codes, looking, verbs
-from tui.cli import house as finding
+from tui.cli import ask, exit_codes, queries, verbs
+from tui.cli import running_engine as finding
 from tui.cli.examples import EXAMPLES
 from tui.cli.forget import forget_there
 from tui.cli.main import app
@@ -82,7 +82,7 @@ async def test_tables_for_people_are_aligned_and_json_is_for_programs(
         await engine.submit(Prompt("desk", "second", user="ana"))
         await engine.pause("desk")
         capsys.readouterr()
-        for show in (looking.status, looking.sessions, looking.clients, looking.queue, looking.audit, looking.contexts):
+        for show in (queries.status, queries.sessions, queries.clients, queries.queue, queries.audit, queries.contexts):
             await show(engine)
             told = capsys.readouterr()
             assert "\x1b" not in told.out
@@ -93,11 +93,11 @@ async def test_tables_for_people_are_aligned_and_json_is_for_programs(
             told = capsys.readouterr()
             assert told.out.isascii()
             assert json.loads(told.out)
-        await looking.limits(engine, "desk")
+        await queries.limits(engine, "desk")
         assert "queue.maxWait" in capsys.readouterr().out
-        await looking.questions(engine)
+        await queries.questions(engine)
         assert capsys.readouterr().err == "bullpen: nobody asks anything\n"
-        await looking.events(engine)
+        await queries.events(engine)
         assert "operator by command: pause" in capsys.readouterr().out
 
 
@@ -106,11 +106,11 @@ async def test_a_conversation_is_printed_and_followed(
 ) -> None:
     async with house() as home, far(home) as engine:
         await (await engine.submit(HELLO)).outcome()
-        await looking.logs(engine, "ana")
+        await queries.logs(engine, "ana")
         assert re.findall(r"\d\d:\d\d:\d\d  (.*)", capsys.readouterr().out) == ["ana: hello", "You said: hello"]
         said = Heard(capsys, "out")
         async with anyio.create_task_group() as group:
-            group.start_soon(looking.logs, engine, "desk/ana/default", True)
+            group.start_soon(queries.logs, engine, "desk/ana/default", True)
             await until(lambda: said("You said: hello"))
             await (await engine.submit(Prompt("desk", "more", user="ana"))).outcome()
             await until(lambda: said("You said: more"))
@@ -124,7 +124,7 @@ async def test_words_are_followed_as_they_are_written(
     monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True)
     async with house() as home, far(home) as engine, anyio.create_task_group() as group:
         await running(world, engine)
-        group.start_soon(looking.logs, engine, "ana", True)
+        group.start_soon(queries.logs, engine, "ana", True)
         said = Heard(capsys, "out")
         world.connections[0].say("Half a sen")
         await until(lambda: said("Half a sen"))
@@ -141,11 +141,11 @@ async def test_events_begin_with_what_is_remembered_and_go_on_without_a_gap(
     """Also across a break of the line."""
     async with house() as home, far(home) as engine:
         await (await engine.submit(HELLO)).outcome()
-        await looking.events(engine, 50, False, True)
+        await queries.events(engine, 50, False, True)
         told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         kinds = [kind for kind, _ in told]
         assert kinds.index("turn-queued") < kinds.index("turn-started") < kinds.index("turn-finished")
-        await looking.events(engine, 1, False, True)
+        await queries.events(engine, 1, False, True)
         assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == told[-1:]
         lines: list[Any] = []
 
@@ -154,7 +154,7 @@ async def test_events_begin_with_what_is_remembered_and_go_on_without_a_gap(
             return any(kind == "turn-finished" and one["turn"] == turn for kind, one in lines)
 
         async with anyio.create_task_group() as group:
-            group.start_soon(looking.events, engine, 50, True, True)
+            group.start_soon(queries.events, engine, 50, True, True)
             await until(lambda: tells("") or lines[: len(told)] == told)
             away = home.folder / "away.sock"
             (home.folder / SOCKET).rename(away)
@@ -186,11 +186,11 @@ async def test_a_turn_says_how_it_ended_and_fails_with_it(
 ) -> None:
     async with house() as home, far(home) as engine:
         done = await engine.submit(HELLO)
-        assert await looking.turn(engine, done.turn_id, follow=True) == 0
+        assert await queries.turn(engine, done.turn_id, follow=True) == 0
         assert "You said: hello" in capsys.readouterr().out
         world.on_prompt = lambda connection, text: connection.fail(500)
         failed = await engine.submit(Prompt("desk", "hello", user="ben"))
-        assert await looking.turn(engine, failed.turn_id, follow=True) == 1
+        assert await queries.turn(engine, failed.turn_id, follow=True) == 1
         assert "turn failed" in capsys.readouterr().out
         assert await verbs.withdraw(engine, failed.turn_id, yes=True) == 1, "it has ended"
 
@@ -202,12 +202,12 @@ async def test_an_interrupted_turn_names_the_commands_that_decide_about_it(
     async with house() as home:
         turn = await running(world, home.supervisor)
     async with house() as home, far(home) as engine:
-        assert await looking.turn(engine, turn) == 1
+        assert await queries.turn(engine, turn) == 1
         assert (
             "bullpen replay desk/ana/default sends it again; bullpen drop desk/ana/default" in capsys.readouterr().out
         )
         await engine.drop_offer(KEY)
-        assert await looking.turn(engine, turn) == 1
+        assert await queries.turn(engine, turn) == 1
         assert "replay" not in capsys.readouterr().out, "it is decided"
 
 
@@ -291,7 +291,7 @@ async def test_a_question_is_shown_whole_and_answered_by_the_session_that_asks(
     request = ToolRequest("Bash", {"command": "ls"})
     async with house() as home, far(home) as engine, asking(home.supervisor, world, request) as verdicts:
         (question,) = (await engine.snapshot()).questions
-        await looking.questions(engine, str(question.key))
+        await queries.questions(engine, str(question.key))
         assert f"bullpen answer {question.id} allow" in capsys.readouterr().out
         with pytest.raises(Refused, match="allow or deny"):
             await verbs.answer(engine, question.id[:6], ["maybe"], False, "")
@@ -304,8 +304,8 @@ async def test_a_tool_of_a_server_is_called_as_on_the_screen(
 ) -> None:
     request = ToolRequest("mcp__bullpen__reserve", {"room": 9})
     async with house() as home, far(home) as engine, asking(home.supervisor, world, request):
-        await looking.questions(engine)
-        await looking.questions(engine, str(KEY))
+        await queries.questions(engine)
+        await queries.questions(engine, str(KEY))
         told = capsys.readouterr().out
         assert told.count("reserve (bullpen)") >= 2
 
@@ -327,10 +327,10 @@ async def test_a_name_that_may_mean_several_is_refused_with_them(
         for user in ("ana", "anabel"):
             await (await engine.submit(Prompt("desk", "hello", user=user))).outcome()
         with pytest.raises(Refused, match="may mean 2: desk/ana/default, desk/anabel/default"):
-            await looking.logs(engine, "desk")
-        await looking.logs(engine, "ana")
+            await queries.logs(engine, "desk")
+        await queries.logs(engine, "ana")
         with pytest.raises(Refused, match="no session nobody: `bullpen sessions`"):
-            await looking.logs(engine, "nobody")
+            await queries.logs(engine, "nobody")
         with pytest.raises(Refused, match="no agent nobody; there are: desk"):
             await verbs.drain(engine, "nobody", deadline=None, wait=True, yes=True)
 
@@ -402,7 +402,7 @@ async def test_what_is_followed_says_when_the_line_breaks_and_when_it_is_back(
     monkeypatch.setattr(finding, "LOOK_SECONDS", 0.01)
     says = Heard(capsys, "err")
     async with house() as home, far(home) as engine, anyio.create_task_group() as group:
-        group.start_soon(looking.events, engine, 50, True)
+        group.start_soon(queries.events, engine, 50, True)
         await until(lambda: says("following"))
         home.door.hang_up()
         await until(lambda: says("the line to bullpen at") or says("waiting for it to come back"))

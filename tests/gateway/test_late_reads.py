@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tui.cli.house import forgive_late_reads
+from tui.cli.running_engine import forgive_late_reads
 
 
 async def give_up_a_read_as_a_byte_arrives(folder: Path) -> None:

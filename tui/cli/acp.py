@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import anyio
 import typer
 
-from tui.cli.house import command
+from tui.cli.running_engine import command
 from tui.cli.targets import check_agent
 
 if TYPE_CHECKING:

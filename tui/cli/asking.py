@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tui.cli import house
+from tui.cli import running_engine
 from tui.cli.checking import refuse_unknown, tell_left_out
 from tui.cli.opening import load, run, with_credentials
 from tui.cli.options import Common, ConfigOption, RehearsalOption, StateOption, TemplatesOption
@@ -40,9 +40,9 @@ def ask(
     session: SessionOption = "",
     provider: ProviderOption = "",
     model: ModelOption = "",
-    as_json: house.JsonOption = False,
-    url: house.UrlOption = "",
-    token: house.TokenOption = "",
+    as_json: running_engine.JsonOption = False,
+    url: running_engine.UrlOption = "",
+    token: running_engine.TokenOption = "",
     templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -57,12 +57,12 @@ def ask(
     from tui.cli.logs import log_to_file
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
-    where = house.where_of(common, url, token)
+    where = running_engine.where_of(common, url, token)
     asked = Prompt(agent, "", user or "local", session, depth=_depth(), provider=provider, model=model)
-    if where.url or (common.templates is None and house.is_there(common)):
+    if where.url or (common.templates is None and running_engine.is_there(common)):
         words = _read_input() if text == "-" else _as_text(text)
         prompt = replace(asked, text=words, user=user or ("" if where.url else "local"))
-        raise typer.Exit(house.run_there(where, partial(ask_there, prompt, as_json=as_json)))
+        raise typer.Exit(running_engine.run_there(where, partial(ask_there, prompt, as_json=as_json)))
     settings, loaded = load(common)
     if agent not in {AUTO, *(template.name for template in loaded.templates)}:
         refuse_unknown(agent, settings, loaded)
@@ -77,9 +77,9 @@ def ask(
 def route(
     context: typer.Context,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What would be asked; - reads it from standard input.")],
-    as_json: house.JsonOption = False,
-    url: house.UrlOption = "",
-    token: house.TokenOption = "",
+    as_json: running_engine.JsonOption = False,
+    url: running_engine.UrlOption = "",
+    token: running_engine.TokenOption = "",
     templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -93,9 +93,9 @@ def route(
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
     words = _read_input() if text == "-" else _as_text(text)
-    where = house.where_of(common, url, token)
-    if where.url or (common.templates is None and house.is_there(common)):
-        raise typer.Exit(house.run_there(where, partial(show_route_there, words, as_json)))
+    where = running_engine.where_of(common, url, token)
+    if where.url or (common.templates is None and running_engine.is_there(common)):
+        raise typer.Exit(running_engine.run_there(where, partial(show_route_there, words, as_json)))
     settings, loaded = load(common)
     tell_left_out(loaded)
     show_route(choose_agent(words, loaded.templates, default=settings.routing.default), as_json)
@@ -111,8 +111,8 @@ def chat(
     session: SessionOption = "",
     provider: ProviderOption = "",
     model: ModelOption = "",
-    url: house.UrlOption = "",
-    token: house.TokenOption = "",
+    url: running_engine.UrlOption = "",
+    token: running_engine.TokenOption = "",
     templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -127,11 +127,11 @@ def chat(
     from tui.cli.logs import log_to_file
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
-    where = house.where_of(common, url, token)
-    talk = Talk(agent, user, session, house.way_to(where), provider, model)
-    if where.url or (common.templates is None and house.is_there(common)):
+    where = running_engine.where_of(common, url, token)
+    talk = Talk(agent, user, session, running_engine.way_to(where), provider, model)
+    if where.url or (common.templates is None and running_engine.is_there(common)):
         talk = replace(talk, user=user or ("" if where.url else "local"))
-        raise typer.Exit(house.run_there(where, partial(chat_there, talk)))
+        raise typer.Exit(running_engine.run_there(where, partial(chat_there, talk)))
     settings, loaded = load(common)
     if agent and agent.partition("/")[0] not in {template.name for template in loaded.templates}:
         refuse_unknown(agent, settings, loaded)

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from supervisor import show_name
-from tui.cli.exit_codes import FAILED, NO_HOUSE, REFUSED
-from tui.cli.house import Where, reach
+from tui.cli.exit_codes import FAILED, NOT_RUNNING, REFUSED
 from tui.cli.output import tell
+from tui.cli.running_engine import Where, reach
 from tui.cli.signals import SIGNALS
 from tui.cli.threads import leave
 
@@ -36,7 +36,7 @@ async def _attach(where: Where, settings: Settings) -> int:
             return await _show(engine, settings)
     except NotReached as error:
         tell(str(error))
-        return NO_HOUSE
+        return NOT_RUNNING
     except BullpenError as error:
         tell(str(error))
         return REFUSED if isinstance(error, Refused) else FAILED

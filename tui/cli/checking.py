@@ -136,11 +136,11 @@ def forget(
     """Removes a person. Every session of that user, what was said in it, and its files, in rehearsal as well.
 
     Where a bullpen runs over the state directory, it is asked to do it."""
-    from tui.cli import house
+    from tui.cli import running_engine
     from tui.cli.forget import forget_from_terminal, forget_there
 
     common = Common(templates, config, state, rehearsal).over(context.obj)
-    if house.is_there(common):
+    if running_engine.is_there(common):
         work = partial(forget_there, user, is_trial=dry_run, is_sure=yes)
-        raise typer.Exit(house.run_there(house.Where(common, "", ""), work))
+        raise typer.Exit(running_engine.run_there(running_engine.Where(common, "", ""), work))
     raise typer.Exit(forget_from_terminal(settings_of(common).state_dir, user, is_trial=dry_run, is_sure=yes))

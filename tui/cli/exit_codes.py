@@ -8,7 +8,7 @@ FAILED = 1
 """The work failed, nothing was done, or it is not known whether it was."""
 REFUSED = 2
 """It was refused, or the input is bad. Nothing was changed."""
-NO_HOUSE = 69
+NOT_RUNNING = 69
 """No bullpen can be reached (EX_UNAVAILABLE)."""
 INTERNAL_ERROR = 70
 """A mistake of bullpen's own (EX_SOFTWARE)."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui.cli.exit_codes import FAILED
-from tui.cli.house import JsonOption, command
 from tui.cli.lists_by_default import ListsByDefault
+from tui.cli.running_engine import JsonOption, command
 from tui.cli.tables import show_listing
 
 if TYPE_CHECKING:

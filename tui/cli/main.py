@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from tui.cli import house
+from tui.cli import running_engine
+from tui.cli.command_modules import CommandsGroup
 from tui.cli.errors import only
 from tui.cli.examples import add_examples, show_examples
 from tui.cli.exit_codes import FAILED, INTERNAL_ERROR, READER_GONE, REFUSED
@@ -26,7 +27,6 @@ from tui.cli.options import (
     settings_of,
 )
 from tui.cli.output import OutputFailed, ReaderGone, flush, give_up, open_streams, say, tell
-from tui.cli.rooms import RoomsGroup
 from tui.cli.signals import SIGNALS
 from tui.cli.threads import leave
 
@@ -35,7 +35,7 @@ ONLY_HERE = ("demo", "serve", "check", "doctor", "forget", "token", "completion"
 
 app = typer.Typer(
     name="bullpen",
-    cls=RoomsGroup,
+    cls=CommandsGroup,
     no_args_is_help=False,
     add_completion=False,
     rich_markup_mode=None,
@@ -122,8 +122,8 @@ def serve(
 @app.command()
 def attach(
     context: typer.Context,
-    url: house.UrlOption = "",
-    token: house.TokenOption = "",
+    url: running_engine.UrlOption = "",
+    token: running_engine.TokenOption = "",
     config: ConfigOption = None,
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
@@ -137,7 +137,7 @@ def attach(
     check_terminal()
     settings.make_state_dir()
     log_to_file(settings.state_dir, LOG)
-    raise typer.Exit(attach_from_terminal(house.where_of(common, url, token), settings))
+    raise typer.Exit(attach_from_terminal(running_engine.where_of(common, url, token), settings))
 
 
 def _open_dashboard(common: Common, *, with_callers: bool = False, with_stand_in: bool = False) -> None:

@@ -51,7 +51,7 @@ class Common:
     rehearsal: bool | None = None
     listen: str = ""
     url: str = ""
-    """Which bullpen is meant, where the option stands before the command; see `house.where_of`."""
+    """Which bullpen is meant, where the option stands before the command; see `running_engine.where_of`."""
     token: str = ""
 
     def over(self, other: Common) -> Common:

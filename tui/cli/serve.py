@@ -1,4 +1,4 @@
-"""`bullpen serve`: the same house without a screen, and what it says to systemd and to its log."""
+"""`bullpen serve`: the same bullpen without a screen, and what it says to systemd and to its log."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import anyio
 import typer
 
 from tui.cli.exit_codes import FAILED
-from tui.cli.house import YesOption, command, is_agreed
 from tui.cli.output import say, tell
+from tui.cli.running_engine import YesOption, command, is_agreed
 from tui.cli.targets import check_agent, find_question, find_session
 
 if TYPE_CHECKING:

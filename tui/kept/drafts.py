@@ -89,9 +89,9 @@ class SharedDraftFile(DraftFile):
         self._known = dict(drafts)
 
 
-def attached_drafts(folder: Path, house: str) -> DraftFile:
-    """What was written to the sessions of a bullpen elsewhere: `house` is its address, or the path of its socket."""
-    return SharedDraftFile(folder, f"{ATTACHED}{sha256(house.encode()).hexdigest()[:16]}.json")
+def attached_drafts(folder: Path, address: str) -> DraftFile:
+    """What was written to the sessions of a bullpen elsewhere: `address` is its URL, or the path of its socket."""
+    return SharedDraftFile(folder, f"{ATTACHED}{sha256(address.encode()).hexdigest()[:16]}.json")
 
 
 def draft_files(folder: Path) -> list[DraftFile]:

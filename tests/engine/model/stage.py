@@ -119,7 +119,7 @@ class Stage:
         task.add_done_callback(self._errands.discard)
         return task
 
-    # Looking
+    # Queries
 
     @property
     def is_running(self) -> bool:

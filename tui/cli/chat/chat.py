@@ -48,9 +48,9 @@ from tui.cli.block_text import Piece
 from tui.cli.chat.lines import GivenUp, Lines, without_echo
 from tui.cli.chat.text import ChatText, last_exchange
 from tui.cli.exit_codes import DONE, FAILED, REFUSED, SIGNAL
-from tui.cli.house import telling_of_the_line
 from tui.cli.output import ask_line, tell, write
 from tui.cli.questions import put
+from tui.cli.running_engine import telling_of_the_line
 from tui.cli.signals import SIGNALS
 from tui.cli.threads import run_apart
 from tui.wording import reasons

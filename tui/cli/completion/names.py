@@ -26,14 +26,14 @@ def find_names(kinds: Sequence[str], current: str, given: Mapping[str, str]) -> 
         return []  # names of this machine's would be those of another
     for path in _sockets(given):
         try:
-            asked = _House(path)
+            asked = _RunningBullpen(path)
             return [name for kind in kinds for name in _FINDERS[kind](asked, current)][:MOST]
         except (OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError):
             continue
     return []
 
 
-class _House:
+class _RunningBullpen:
     """Answers of one bullpen, each asked for once."""
 
     def __init__(self, path: Path) -> None:
@@ -51,51 +51,51 @@ class _House:
             return json.loads(connection.getresponse().read())
 
 
-def _agents(house: _House, _: str) -> Iterator[Name]:
-    for row in house.get("/instances"):
+def _agents(bullpen: _RunningBullpen, _: str) -> Iterator[Name]:
+    for row in bullpen.get("/instances"):
         yield row["name"], row["state"]
 
 
-def _sessions(house: _House, _: str) -> Iterator[Name]:
-    for row in house.get("/sessions"):
+def _sessions(bullpen: _RunningBullpen, _: str) -> Iterator[Name]:
+    for row in bullpen.get("/sessions"):
         yield "/".join(row["key"]), row["state"]
 
 
-def _session_names(house: _House, _: str) -> Iterator[Name]:
-    yield from dict.fromkeys((row["key"][2], "") for row in house.get("/sessions"))
+def _session_names(bullpen: _RunningBullpen, _: str) -> Iterator[Name]:
+    yield from dict.fromkeys((row["key"][2], "") for row in bullpen.get("/sessions"))
 
 
-def _users(house: _House, _: str) -> Iterator[Name]:
-    yield from sorted({(row["key"][1], "") for row in house.get("/sessions")})
+def _users(bullpen: _RunningBullpen, _: str) -> Iterator[Name]:
+    yield from sorted({(row["key"][1], "") for row in bullpen.get("/sessions")})
 
 
-def _clients(house: _House, _: str) -> Iterator[Name]:
-    for row in house.get("/clients"):
+def _clients(bullpen: _RunningBullpen, _: str) -> Iterator[Name]:
+    for row in bullpen.get("/clients"):
         yield row["id"], "/".join(row["key"] or ["spare"])
 
 
-def _questions(house: _House, _: str) -> Iterator[Name]:
-    for row in house.get("/questions"):
+def _questions(bullpen: _RunningBullpen, _: str) -> Iterator[Name]:
+    for row in bullpen.get("/questions"):
         yield row["id"], f"{'/'.join(row['key'])} {row['tool']}"
 
 
-def _turns(house: _House, _: str) -> Iterator[Name]:
-    for row in house.get("/sessions"):
+def _turns(bullpen: _RunningBullpen, _: str) -> Iterator[Name]:
+    for row in bullpen.get("/sessions"):
         if row["turn_id"]:
             yield row["turn_id"], f"{'/'.join(row['key'])} runs"
         for turn in row["waiting"]:
             yield turn["turn_id"], f"{'/'.join(row['key'])} waits"
 
 
-def _limits(house: _House, current: str) -> Iterator[Name]:
+def _limits(bullpen: _RunningBullpen, current: str) -> Iterator[Name]:
     """Those of the host, and once an agent's name and a dot are typed its own."""
     from tui.operator.limit_line import complete_limits
 
-    agents = [name for name, _state in _agents(house, "")]
+    agents = [name for name, _state in _agents(bullpen, "")]
     if "." not in current:
         yield from ((f"{name}.", "") for name in agents)
         agents = []
-    for line in complete_limits(current, agents, lambda name: house.get("/limits", instance=name)):
+    for line in complete_limits(current, agents, lambda name: bullpen.get("/limits", instance=name)):
         limit, _, value = line.rpartition(" ")
         yield limit, value
 

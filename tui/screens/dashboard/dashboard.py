@@ -20,7 +20,7 @@ from tui.engine_link.bridge import Touched
 from tui.engine_link.newest import Newest
 from tui.operator.app import app_of
 from tui.operator.orders import session_of
-from tui.screens.dashboard.navigation import LookingScreen
+from tui.screens.dashboard.navigation import NavigationScreen
 from tui.tables import inbox_rows, rows
 from tui.tables.live_table import LiveTable
 from tui.tables.table import Row
@@ -46,7 +46,7 @@ LEFT, RIGHT = ("inbox", "instances", "sessions"), ("preview", "clients", "events
 """Panes by their column."""
 
 
-class DashboardScreen(LookingScreen):
+class DashboardScreen(NavigationScreen):
     CSS_PATH = "dashboard.tcss"
     AUTO_FOCUS = "#sessions"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]

@@ -30,7 +30,7 @@ CHANGING = ("interrupt", "drain", "undo_drain", "kill", "pause", "resume", "scal
 PANES = ("inbox", "instances", "sessions", "clients", "preview", "events")
 
 
-class LookingScreen(OperatorScreen):
+class NavigationScreen(OperatorScreen):
     """Four live tables and a cursor in each. The screen that lays them out also fills them."""
 
     def __init__(
@@ -157,7 +157,7 @@ class LookingScreen(OperatorScreen):
         for table in (self.sessions, self.clients):
             table.filter_text = remembered.filter
 
-    # Looking
+    # Queries
 
     @on(LineTable.CursorMoved, "#instances")
     def follow_scope(self) -> None:

@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 import typer
 
+from tui.cli.command_modules import COMMAND_MODULES, read_module
 from tui.cli.main import app
-from tui.cli.rooms import ROOMS, read_room
 
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_the_table_names_every_command_of_its_module(room: str) -> None:
-    assert tuple(read_room(room)) == ROOMS[room]
+@pytest.mark.parametrize("module", COMMAND_MODULES)
+def test_the_table_names_every_command_of_its_module(module: str) -> None:
+    assert tuple(read_module(module)) == COMMAND_MODULES[module]
 
 
 def test_all_commands_are_listed_and_each_is_there() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    named = [name for names in ROOMS.values() for name in names]
+    named = [name for names in COMMAND_MODULES.values() for name in names]
     assert list(commands) == ["demo", "serve", "attach", *named]
     assert [commands[name].name for name in commands] == list(commands)
     assert "nothing" not in commands
@@ -34,9 +34,9 @@ def test_one_command_imports_no_module_of_others() -> None:
         "print([name for name in sys.modules if name.startswith('tui.cli.')], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert "'tui.cli.looking'" in done.stderr
-    for room in set(ROOMS) - {"looking"}:
-        assert f"'tui.cli.{room}'" not in done.stderr
+    assert "'tui.cli.queries'" in done.stderr
+    for module in set(COMMAND_MODULES) - {"queries"}:
+        assert f"'tui.cli.{module}'" not in done.stderr
 
 
 def test_a_command_that_asks_a_running_bullpen_imports_nothing_of_templates_and_of_screens(tmp_path: Path) -> None:

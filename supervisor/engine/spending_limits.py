@@ -25,7 +25,7 @@ OWN = (Scope.USER, Scope.SESSION)
 """Of which a caller is told the amounts: what all others spend is the operator's to know."""
 
 
-class Purse:
+class SpendingLimits:
     """Knows the settings and what was spent; changes neither."""
 
     def __init__(self, instances: Mapping[str, Instance], host: HostContext, *, is_estimate: bool) -> None:
@@ -120,8 +120,8 @@ class Purse:
 
     def _judge(self, ceiling: Ceiling) -> Budget:
         now = self._host.clock.wall()
-        spent, house = self._spent((ceiling.scope, ceiling.name)), self._spent((Scope.HOUSE, ""))
-        return judge(ceiling, spent, house, now, is_estimate=self._is_estimate)
+        spent, overall = self._spent((ceiling.scope, ceiling.name)), self._spent((Scope.HOUSE, ""))
+        return judge(ceiling, spent, overall, now, is_estimate=self._is_estimate)
 
     def _spent(self, place: Place) -> Spent:
         found, under_way = self._host.spending.of(place, self._host.clock.wall())

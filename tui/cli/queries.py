@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui.cli.exit_codes import FAILED
-from tui.cli.house import JsonOption, command, telling_of_the_line
 from tui.cli.output import say, tell, write
+from tui.cli.running_engine import JsonOption, command, telling_of_the_line
 from tui.cli.tables import show_json, show_listing, show_table
 from tui.cli.targets import check_agent, find_question, find_session
 

@@ -17,7 +17,7 @@ import anyio
 import typer
 
 from tui.cli.errors import only
-from tui.cli.exit_codes import DONE, FAILED, NO_HOUSE, REFUSED
+from tui.cli.exit_codes import DONE, FAILED, NOT_RUNNING, REFUSED
 from tui.cli.options import Common, ConfigOption, RehearsalOption, StateOption, settings_of
 from tui.cli.output import ask_line, tell
 from tui.cli.signals import SIGNALS
@@ -228,7 +228,7 @@ async def _attempt(where: Where, work: Callable[[RemoteEngine], Awaitable[int]],
         for line in str(error).splitlines():
             tell(line)
         if isinstance(error, NotReached):
-            return NO_HOUSE
+            return NOT_RUNNING
         return REFUSED if isinstance(error, Refused | ConfigurationError) else FAILED
 
 

@@ -25,7 +25,7 @@ class _Standing:
         self.refusal: GateRefused | None = None
 
 
-class Threshold:
+class GatedPrompts:
     def __init__(self) -> None:
         self._lines: dict[SessionKey, deque[anyio.Event]] = {}
         self._requests: dict[tuple[str, str], _Standing] = {}

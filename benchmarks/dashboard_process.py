@@ -1,6 +1,6 @@
 """The dashboard over a thousand canned sessions, in the terminal it is started in: what `benchmarks.ui` measures.
 
-python -m benchmarks.ui_house idle|busy [EVENTS_PER_SECOND]
+python -m benchmarks.dashboard_process idle|busy [EVENTS_PER_SECOND]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A running engine with its door open, in a process of its own: on fake clients, or on real ones.
 
-    python -m benchmarks.door_house fake FOLDER
-    python -m benchmarks.door_house real FOLDER URL USERS BUDGET WAIT
+    python -m benchmarks.gateway_process fake FOLDER
+    python -m benchmarks.gateway_process real FOLDER URL USERS BUDGET WAIT
 
 It serves on FOLDER/bullpen.sock until its input ends, and answers a line of JSON that asks for turns with what they
 took a caller inside.

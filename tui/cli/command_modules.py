@@ -11,10 +11,10 @@ from typer.core import TyperGroup
 
 from tui.cli.examples import add_examples
 
-ROOMS = {
+COMMAND_MODULES = {
     "asking": ("ask", "route", "chat"),
     "checking": ("check", "doctor", "forget"),
-    "looking": (
+    "queries": (
         "status", "sessions", "clients", "queue", "questions", "turn", "logs", "events", "contexts", "audit",
         "budgets", "schedules", "servers", "providers", "limits",
     ),
@@ -31,19 +31,19 @@ ROOMS = {
 
 _HEADINGS = {
     "Open it": ("demo", "serve", "attach", "acp", "stop"),
-    "Ask": ROOMS["asking"],
-    "Look": (*ROOMS["looking"], "hooks"),
-    "Act": tuple(name for name in (*ROOMS["verbs"], "forget") if name != "stop"),
+    "Ask": COMMAND_MODULES["asking"],
+    "Look": (*COMMAND_MODULES["queries"], "hooks"),
+    "Act": tuple(name for name in (*COMMAND_MODULES["verbs"], "forget") if name != "stop"),
     "Set up": ("check", "doctor", "token", "completion"),
 }
 """Heading in `--help` → the commands below it, in order."""
 
-_ROOM_OF = {name: room for room, names in ROOMS.items() for name in names}
+_MODULE_OF = {name: module for module, names in COMMAND_MODULES.items() for name in names}
 
 
-def read_room(room: str) -> dict[str, Any]:
+def read_module(module: str) -> dict[str, Any]:
     """Its commands by their names, as Typer makes them of its `app`."""
-    app: typer.Typer = importlib.import_module(f"tui.cli.{room}").app
+    app: typer.Typer = importlib.import_module(f"tui.cli.{module}").app
     group = str(app.info.name or "")
     add_examples(app, group)
     made = typer.main.get_group(app)
@@ -51,15 +51,15 @@ def read_room(room: str) -> dict[str, Any]:
 
 
 class _Commands(MutableMapping[str, Any]):
-    """Those of the program itself, and those of each room once they are wanted."""
+    """Those of the program itself, and those of each module once they are wanted."""
 
     def __init__(self, own: MutableMapping[str, Any]) -> None:
         self._known = dict(own)
         self._own = tuple(own)
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._known and name in _ROOM_OF:
-            self._known |= read_room(_ROOM_OF[name])
+        if name not in self._known and name in _MODULE_OF:
+            self._known |= read_module(_MODULE_OF[name])
         return self._known[name]
 
     def __setitem__(self, name: str, command: Any) -> None:
@@ -69,13 +69,13 @@ class _Commands(MutableMapping[str, Any]):
         del self._known[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*self._own, *_ROOM_OF))
+        return iter((*self._own, *_MODULE_OF))
 
     def __len__(self) -> int:
-        return len(self._own) + len(_ROOM_OF)
+        return len(self._own) + len(_MODULE_OF)
 
 
-class RoomsGroup(TyperGroup):
+class CommandsGroup(TyperGroup):
     """The program's commands."""
 
     def __init__(self, **given: Any) -> None:
