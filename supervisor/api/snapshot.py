@@ -123,6 +123,10 @@ class SessionRow:
     """That its client was started for; empty when it has none."""
     model: str = ""
     """The same; empty for the template's."""
+    client_end: str = ""
+    """Why its last client ended, in the words of the event; empty before one has since bullpen started."""
+    client_ended_at: float | None = None
+    """Unix seconds, of the same."""
 
     @property
     def stoppable(self) -> str:

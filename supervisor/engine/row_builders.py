@@ -117,6 +117,8 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         provider=slot.provider if slot else "",
         model=slot.choice.model if slot else "",
         silent_since=session.last_activity_at if session.status is SessionState.STALLED else None,
+        client_end=session.client_end,
+        client_ended_at=session.client_ended_at,
     )
 
 

@@ -264,7 +264,7 @@ class ClientReports:
         if session is None:
             self._core.discard(slot)
         if session is not None:
-            session.slot = None
+            session.lose_client(str(reason))
             session.meter.end(is_saved=client.has_saved)
             if session.key in self._core.sessions:
                 self._core.save(session)

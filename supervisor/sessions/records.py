@@ -44,6 +44,8 @@ REBUILT_OF_SESSION = {
 """Field → of what it is made anew."""
 FORGOTTEN_OF_SESSION = {
     "slot": "its processes have been ended",
+    "client_end": "tells of clients of one run; the log of events goes further back",
+    "client_ended_at": "the same",
     "own": "what the CLI had begun by itself is interrupted",
     "questions": "they are lost with the processes that asked",
     "holds": "the operator is asked anew, turn by turn (`Turn.is_held`)",

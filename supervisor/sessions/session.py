@@ -70,6 +70,10 @@ class Session:
         self.key = key
         self.mailbox = Mailbox()
         self.slot: Slot | None = None
+        self.client_end = ""
+        """Why its last client ended; empty before one has in this run."""
+        self.client_ended_at: float | None = None
+        """Unix seconds, of the same."""
         self.uuid = ""
         """Claude Code's id of the conversation; empty until a client was assigned."""
         self.workspace: Path | None = None
@@ -391,6 +395,11 @@ class Session:
         )
         if is_warning:
             self.note = text
+
+    def lose_client(self, why: str) -> None:
+        """Its client has ended."""
+        self.slot = None
+        self.client_end, self.client_ended_at = why, self._clock.wall()
 
     def tell_broken(self, servers: Iterable[Server]) -> None:
         """Says in the conversation which MCP servers it goes on without."""

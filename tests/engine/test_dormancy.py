@@ -511,5 +511,8 @@ async def test_where_clients_fill_their_share_of_the_swap_the_one_that_slept_lon
             await until_asleep(supervisor, world, 2)
             ends = [event.reason for event in feed.take().events if isinstance(event, past.ClientGone)]
         assert ends == [str(EndReason.SWAPPED)]
-        assert supervisor.view.session_row(key("ana")).state is SessionState.HIBERNATED  # type: ignore[union-attr]
+        row = supervisor.view.session_row(key("ana"))
+        assert row is not None
+        assert (row.state, row.client_end) == (SessionState.HIBERNATED, EndReason.SWAPPED)
+        assert row.client_ended_at is not None
     assert world.violations == []

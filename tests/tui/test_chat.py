@@ -21,6 +21,7 @@ from tests.tui.stage import ANA, CARO, DORA, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tests.waiting import until
 from tui.screens.chat.chat import ChatScreen
+from tui.screens.chat.readiness import AGAIN
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.tables.rows import session_id
 
@@ -64,6 +65,23 @@ async def test_a_client_that_sleeps_is_woken_by_opening_its_chat_and_by_nothing_
         assert engine.warmed == []
         await pilot.press("2", "enter")
         await until(lambda: engine.warmed == [DORA])
+
+
+async def test_a_client_that_falls_asleep_while_its_chat_is_open_is_woken_by_the_first_letter() -> None:
+    engine, clock = stage.resting(), HandClock()
+    engine.conversations[DORA] = Conversation()
+    async with playing(engine, clock=clock) as (app, pilot):
+        app.screen.open_chat(DORA)
+        await until(lambda: engine.warmed == [DORA])
+        clock.now += AGAIN
+        await pilot.press("h", "i")
+        await until(lambda: engine.warmed == [DORA, DORA])
+        engine.put(replace(engine.sessions[DORA], state=SessionState.IDLE))
+        clock.now += AGAIN
+        await settle(app, pilot)
+        await pilot.press("!")
+        await settle(app, pilot)
+        assert engine.warmed == [DORA, DORA], "it is awake"
 
 
 async def test_a_refused_prompt_stays_in_the_input() -> None:

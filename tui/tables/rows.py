@@ -59,7 +59,7 @@ SESSION_COLUMNS = (
 CLIENT_COLUMNS = (
     Column("pid", "pid", 7, "right", priority=4, sort_letter="P"),
     Column("state", "state", 10, sort_letter="S"),
-    Column("session", "session", 16, flex=3, sort_letter="E", is_name=True),
+    Column("session", "client · session", 16, flex=3, sort_letter="E", is_name=True),
     Column("memory", "memory", 6, "right", sort_letter="M"),
     Column("trend", "0–1G", 8, priority=3),
     Column("growth", "growth", 6, "right", priority=5, sort_letter="W"),
@@ -283,7 +283,7 @@ def client_row(row: ClientRow, now: float) -> Row:
         (
             Cell(str(row.pid) if row.pid else "·", "dim"),
             Cell(f"{mark} {word}", "dim" if mark == SPARE_GLYPH else format.role(row.state)),
-            (Cell(f"{row.instance} ", "dim"), whose),
+            (Cell(f"{row.id} ", "dim"), whose),
             _memory(row.memory_bytes, row.memory_level),
             Cell(_trend(row.memory_trend), "dim"),
             _growth(row, now),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from supervisor import ClientRow, HostRow, InstanceRow, PoolStatistics, WhyAwake
+from supervisor import ClientRow, HostRow, InstanceRow, PoolStatistics, SlotState, WhyAwake
 from tui.wording import format
 
 
@@ -21,15 +21,26 @@ def short(row: ClientRow, now: float) -> str:
 
 
 def sentence(row: ClientRow, now: float) -> str:
-    """`for 4m05; 9.0M in memory, 34M in swap; it used 141M awake; its next prompt wakes it`; empty while it is
-    awake."""
+    """`for 4m05; 9.0M in memory, 34M in swap; it used 141M awake; its next prompt wakes it, or a
+    word typed in its chat`; empty while it is awake."""
     if row.dormant_since is None:
         return ""
     swap = f", {format.bytes_short(row.swap_bytes)} in swap" if row.swap_bytes else ", nothing in swap"
     awake = f"; it used {format.bytes_short(row.awake_bytes)} awake" if row.awake_bytes else ""
     asleep = format.duration(now - row.dormant_since)
-    wakes = "a prompt that needs a client wakes it" if row.key is None else "its next prompt wakes it"
+    wakes = "a prompt that needs a client wakes it"
+    if row.key is not None:
+        wakes = "its next prompt wakes it, or a word typed in its chat"
     return f"for {asleep}; {format.bytes_short(row.memory_bytes)} in memory{swap}{awake}; {wakes}"
+
+
+def when(row: ClientRow | None, limits: Mapping[str, str]) -> str:
+    """`sleeps when idle for 60s (pool.dormantAfter)`; empty where it never does, and while it works. `limits` of its
+    instance, by name."""
+    after = limits.get("pool.dormantAfter", "none")
+    if after == "none" or row is None or row.state not in (SlotState.READY, SlotState.DORMANT):
+        return ""
+    return f"sleeps when idle for {after} (pool.dormantAfter)"
 
 
 def woke(row: ClientRow) -> str:

@@ -32,7 +32,7 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> F
     reserve = f"; one more client is expected to need {format.bytes_short(row.memory_reserve)}"
     return [
         ("archetype", row.archetype),
-        ("state", row.state + (f": {row.note}" if row.note else "")),
+        ("state", row.state + (f": {note}" if (note := reasons.note_words(row)) else "")),
         *([("parked", parked)] if (parked := reasons.parked_words(row, now)) else []),
         ("description", row.description),
         ("turns", f"{row.active_sessions} running of {row.max_sessions} in parallel, {row.stalled} stalled"),
@@ -153,8 +153,10 @@ def limits_facts(limits: Mapping[str, str], owner: str) -> Facts:
     return [("limits" if index == 0 else "", line) for index, line in enumerate(lines)]
 
 
-def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float) -> Facts:
-    """`client` is the one that serves it, `instance` the one it belongs to."""
+def session_facts(
+    row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, limits: Mapping[str, str], now: float
+) -> Facts:
+    """`client` is the one that serves it, `instance` the one it belongs to, `limits` those of that instance."""
     usage = row.usage
     facts: Facts = [
         ("instance", row.key.instance),
@@ -176,6 +178,7 @@ def session_facts(row: SessionRow, client: ClientRow | None, instance: InstanceR
         ("cost", format.money(usage.cost_usd)),
         *([] if row.context_share is None else [("context", f"{row.context_share:.0%} full")]),
         ("client", _client_words(row, client, now)),
+        *([("", when)] if (when := dormancy.when(client, limits)) else []),
         *_runs_with(row),
         ("memory", _session_memory(row)),
         ("workspace", row.workspace or "none yet"),
@@ -207,7 +210,8 @@ def chosen_words(row: SessionRow | ClientRow) -> str:
     return ", ".join(filter(None, (f"provider {provider}" if provider else "", row.model and f"model {row.model}")))
 
 
-def client_facts(row: ClientRow, now: float) -> Facts:
+def client_facts(row: ClientRow, limits: Mapping[str, str], now: float) -> Facts:
+    """`limits` of its instance, by name."""
     tool = "none in flight"
     if row.tool:
         since = "" if row.tool_started_at is None else f", {format.age(now - row.tool_started_at)}"
@@ -216,6 +220,7 @@ def client_facts(row: ClientRow, now: float) -> Facts:
         ("instance", row.instance),
         ("process", f"{row.pid}, {row.processes} in its tree" if row.pid else "not started yet"),
         ("state", _state_words(row, now)),
+        *([("", when)] if (when := dormancy.when(row, limits)) else []),
         *([("", awake)] if (awake := dormancy.awake(row)) else []),
         *([("", woke)] if (woke := dormancy.woke(row)) else []),
         ("session", "none: a spare" if row.key is None else str(row.key)),
@@ -240,7 +245,10 @@ def _state_words(row: ClientRow, now: float) -> str:
 
 def _client_words(row: SessionRow, client: ClientRow | None, now: float) -> str:
     if not row.client_id:
-        return "none: the next prompt starts one" + (" and resumes the conversation" if row.session_uuid else "")
+        starts = "the next prompt starts one" + (" and resumes the conversation" if row.session_uuid else "")
+        if row.client_ended_at is None:
+            return f"none: {starts}"
+        return f"none since {format.moment(row.client_ended_at, now)}: {row.client_end}; {starts}"
     asleep = "" if client is None else dormancy.sentence(client, now)
     return f"{row.client_id}, dormant {asleep}" if asleep else row.client_id
 

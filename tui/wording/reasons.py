@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from supervisor import (
     ClientRow,
     FailureKind,
@@ -199,7 +201,17 @@ def retry_words(row: InstanceRow, now: float) -> str:
 
 def standing(row: InstanceRow, now: float) -> str:
     """Why an instance does not run as it should; its note, or what is better than its note. Empty when all is well."""
-    return parked_words(row, now) or row.note or held_words(row) or recently_refused(row, now)
+    return parked_words(row, now) or note_words(row) or held_words(row) or recently_refused(row, now)
+
+
+_TAKEN_BACK = re.compile(r"\bresume (?=(opens|starts) it)")
+
+
+def note_words(row: InstanceRow) -> str:
+    """Its note, with the key in the place of the verb that takes a stop back: `p opens it again`."""
+    if row.state not in (InstanceState.DRAINED, InstanceState.STOPPED):
+        return row.note
+    return _TAKEN_BACK.sub(f"{key_of('resume')} ", row.note)
 
 
 def alarm(row: InstanceRow, now: float) -> str:

@@ -117,6 +117,14 @@ def test_a_turn_without_a_place_names_the_limit_that_binds_and_what_raises_it(
     assert reasons.queue_words(replace(turn, why=WhyWaiting.MEMORY), row, NOW) == "memory, 1st of 1 in the queue"
 
 
+@pytest.mark.parametrize("note", ["resume opens it again", "not started: resume starts it"])
+def test_a_stopped_instance_names_the_key_that_opens_it(note: str) -> None:
+    row = stage.instance("helpdesk", state=InstanceState.STOPPED, note=note)
+    told = note.replace("resume", "p")
+    assert words(rows.instance_row(row, NOW).cells[-1]) == told
+    assert dict(facts.instance_facts(row, {}, NOW))["state"] == f"stopped: {told}"
+
+
 def test_refused_prompts_are_told_in_the_row_and_the_title_while_they_are_news() -> None:
     """S2.25: nothing else is left of a caller that found no room."""
     row = stage.instance("helpdesk", description="Answers", refused=3, refused_at=NOW - 40)
@@ -179,33 +187,49 @@ def test_a_client_that_sleeps_says_for_how_long_and_what_it_uses() -> None:
     cells = [words(cell) for cell in rows.client_row(replace(dora, memory_growth=-190 * MB), NOW).cells]
     assert (cells[1], cells[3], cells[5]) == ("☾ dormant", "9.0M", "·")
     assert cells[9] == "4m · 34M in swap · 199M awake"
-    told = dict(facts.client_facts(dora, NOW))
-    assert (
-        told["state"] == "dormant for 4m05; 9.0M in memory, 34M in swap; it used 199M awake; its next prompt wakes it"
-    )
-    assert "woke in 0.2 s, the last time" in [text for _, text in facts.client_facts(dora, NOW)]
+    told = dict(facts.client_facts(dora, {}, NOW))
+    wakes = "its next prompt wakes it, or a word typed in its chat"
+    assert told["state"] == f"dormant for 4m05; 9.0M in memory, 34M in swap; it used 199M awake; {wakes}"
+    assert "woke in 0.2 s, the last time" in [text for _, text in facts.client_facts(dora, {}, NOW)]
     nothing = replace(dora, swap_bytes=0, awake_bytes=0, wake_seconds=None)
-    asleep = "dormant for 4m05; 9.0M in memory, nothing in swap; its next prompt wakes it"
-    assert dict(facts.client_facts(nothing, NOW))["state"] == asleep
+    asleep = f"dormant for 4m05; 9.0M in memory, nothing in swap; {wakes}"
+    assert dict(facts.client_facts(nothing, {}, NOW))["state"] == asleep
     spare = [words(cell) for cell in rows.client_row(stage.resting().clients["helpdesk-6"], NOW).cells]
-    assert spare[1:3] == ["☾ dormant", "helpdesk spare"], "a spare that sleeps is both"
+    assert spare[1:3] == ["☾ dormant", "helpdesk-6 spare"], "a spare that sleeps is both"
+
+
+def test_a_client_says_when_it_sleeps_and_a_session_without_one_since_when_and_why() -> None:
+    """The words of the log, where the row is looked at."""
+    limits, dora = {"pool.dormantAfter": "60s"}, stage.busy().sessions[DORA]
+    client = stage.client("helpdesk-5", DORA)
+    when = ("", "sleeps when idle for 60s (pool.dormantAfter)")
+    assert when in facts.client_facts(client, limits, NOW)
+    assert when in facts.session_facts(dora, client, None, limits, NOW)
+    assert when not in facts.client_facts(replace(client, state=SlotState.BUSY), limits, NOW)
+    assert when not in facts.client_facts(client, {"pool.dormantAfter": "none"}, NOW)
+    starts = "the next prompt starts one and resumes the conversation"
+    gone = replace(dora, client_id="", client_end="gave up its place", client_ended_at=NOW - 60)
+    told = dict(facts.session_facts(gone, None, None, limits, NOW))
+    assert told["client"] == f"none since {format.moment(NOW - 60, NOW)}: gave up its place; {starts}"
+    told = dict(facts.session_facts(replace(dora, client_id=""), None, None, limits, NOW))
+    assert told["client"] == f"none: {starts}"
 
 
 @pytest.mark.parametrize("why", list(WhyAwake))
 def test_an_idle_client_that_stays_awake_says_why(why: WhyAwake) -> None:
     awake = replace(stage.client("a-1", None), why_awake=why)
-    assert [text for _, text in facts.client_facts(awake, NOW) if text.startswith("stays awake: ")]
-    assert "stays awake" not in str(facts.client_facts(replace(awake, why_awake=None), NOW))
+    assert [text for _, text in facts.client_facts(awake, {}, NOW) if text.startswith("stays awake: ")]
+    assert "stays awake" not in str(facts.client_facts(replace(awake, why_awake=None), {}, NOW))
 
 
 def test_a_client_in_a_control_group_says_what_it_used_at_most_and_how_long_it_waited() -> None:
     row = stage.client("a-1", None)
-    told = [text for _, text in facts.client_facts(replace(row, peak_bytes=402 * MB, pressure=12.34), NOW)]
+    told = [text for _, text in facts.client_facts(replace(row, peak_bytes=402 * MB, pressure=12.34), {}, NOW)]
     assert "402M at most, pages of files included; waited for memory 12.3% of the last 10 s" in told
     assert "waited for memory 0% of the last 10 s" in [
-        text for _, text in facts.client_facts(replace(row, pressure=0.0), NOW)
+        text for _, text in facts.client_facts(replace(row, pressure=0.0), {}, NOW)
     ]
-    assert "at most" not in str(facts.client_facts(row, NOW))
+    assert "at most" not in str(facts.client_facts(row, {}, NOW))
 
 
 def test_a_session_whose_client_sleeps_is_told_from_a_hot_and_from_a_hibernated_one() -> None:

@@ -192,7 +192,8 @@ class ChatScreen(PanesScreen):
     def action_facts(self) -> None:
         if (row := self.row) is not None:
             client, instance = self.bridge.client_of(row), self.bridge.instance_of(row)
-            shown = facts.session_facts(row, client, instance, self._clock())
+            limits = self.bridge.limits.get(row.key.instance, {})
+            shown = facts.session_facts(row, client, instance, limits, self._clock())
             self.app.push_screen(DescribeScreen(str(row.key), shown))
 
     def action_help(self) -> None:

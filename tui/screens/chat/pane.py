@@ -21,6 +21,7 @@ from tui.operator.completion import is_command
 from tui.operator.operations import Operations
 from tui.screens.chat.cards import CardDock
 from tui.screens.chat.queue import waiting_lines
+from tui.screens.chat.readiness import Readiness
 from tui.screens.chat.title import STYLES as ROLE_STYLES
 from tui.screens.chat.title import chat_title
 from tui.terminal.input_queue import ENGINE_WORK
@@ -76,6 +77,7 @@ class ChatPane(Vertical):
         self._has_left = False
         """Whether its draft was taken out: nothing may be written into it any more."""
         self._ticked_at = float("-inf")
+        self._readiness = Readiness()
         self._is_at = True
         self._wants_question = False
         """Whether a card shall have the focus as soon as the pane is there."""
@@ -210,7 +212,15 @@ class ChatPane(Vertical):
             said = reader.read().entries
             mine = [entry.text for entry in said if isinstance(entry, Asked) and entry.source is Source.OPERATOR]
             self.prompt.sent.extend(mine[-RECALLED:])
+        self._readiness.note(self._clock())
         await self.operations.warm(key)
+
+    @on(PromptInput.Changed)
+    def get_ready(self) -> None:
+        """A client that has fallen asleep, or has ended, while its chat stood open is ready when the words are."""
+        if self.prompt.text and self._readiness.is_due(self.row, now := self._clock()):
+            self._readiness.note(now)
+            start_worker(self.app, partial(self.operations.warm, self.key), group=ENGINE_WORK)
 
     def _show_reader(self, reader: ConversationReader | None) -> None:
         if self._reader is not None:
@@ -244,7 +254,8 @@ class ChatPane(Vertical):
         self._show_waiting(row, now)
         self._show_cards(row, now)
         if row is not None and self._side.display:
-            self._facts.show(_facts_content(facts.session_facts(row, client, instance, now)))
+            limits = self.bridge.limits.get(self.key.instance, {})
+            self._facts.show(_facts_content(facts.session_facts(row, client, instance, limits, now)))
 
     def _is_concerned(self, touched: Touched, row: SessionRow | None) -> bool:
         return bool(

@@ -311,9 +311,10 @@ class NavigationScreen(OperatorScreen):
                 return row.name, facts.instance_facts(row, bridge.limits.get(row.name, {}), now)
             case SessionRow() as row:
                 client, instance = bridge.client_of(row), bridge.instance_of(row)
-                return str(row.key), facts.session_facts(row, client, instance, now)
+                limits = bridge.limits.get(row.key.instance, {})
+                return str(row.key), facts.session_facts(row, client, instance, limits, now)
             case ClientRow() as row:
-                return row.id, facts.client_facts(row, now)
+                return row.id, facts.client_facts(row, bridge.limits.get(row.instance, {}), now)
             case Question() as row:
                 return f"{format.tool_name(row.tool)} for {row.key}", facts.question_facts(row, now)
             case Offer() as row:
