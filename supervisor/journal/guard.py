@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,15 +17,20 @@ from supervisor.journal.schema import APPLICATION, Mark
 
 COUNT = "UPDATE identity SET commits = commits + 1"
 
+SETTLED = 2.0
+"""Seconds after a change of the folder until it can be told from one more: its time of change is counted in ticks of
+the disk's clock, on some in whole seconds, and within one tick another file may stand under a name."""
 
 _Identity = tuple[int, int]
 """Device and inode."""
 
 
 class Guard:
-    """Remembers which files are in use, and compares them with what stands under their names.
+    """Remembers which files are in use, and compares them with what stands under their names: five looks at the file
+    system. One is enough where the folder has not changed since then, because no name in it can come to mean another
+    file without that; what is mounted over a file is found by the next whole look.
 
-    Five looks at the file system, about 30 µs together. Called in the database's thread.
+    Called in the database's thread, and once a second in another.
     """
 
     def __init__(self, path: Path, held: Hold, mark: Mark) -> None:
@@ -35,20 +41,38 @@ class Guard:
         self._folder_name, self._lock_name = str(path.parent), str(held.path)
         self._folder = _identify(self._folder_name)
         self._files = {name: _identify(name) for name in (str(path), f"{path}-wal", f"{path}-shm")}
+        self._changed_at: int | None = None
+        """When the folder had changed last as all was found in its place, in nanoseconds of the disk's clock; None
+        while that cannot be told from a later change (`SETTLED`)."""
         held.note(mark)
 
-    def check(self) -> None:
-        """Raises `StateLost`."""
-        if (fault := self._find_fault()) is not None:
+    def check(self, *, wholly: bool = False) -> None:
+        """Raises `StateLost`. `wholly` looks at each file, also where the folder is as it was."""
+        if (fault := self._find_fault(wholly=wholly)) is not None:
             raise StateLost(fault)
 
     def note_commit(self) -> None:
-        self._mark = self._mark._replace(commits=self._mark.commits + 1)
+        self._mark = Mark(self._mark.journal, self._mark.commits + 1)
         self._held.note(self._mark)
 
-    def _find_fault(self) -> Fault | None:
-        if (fault := _compare(self._folder_name, self._folder, faults.FOLDER_GONE, faults.FOLDER_REPLACED)) is not None:
-            return fault
+    def _find_fault(self, *, wholly: bool) -> Fault | None:
+        now = time.time_ns()
+        try:
+            folder = os.stat(self._folder_name)
+        except OSError:
+            return faults.FOLDER_GONE
+        if (folder.st_dev, folder.st_ino) != self._folder:
+            return faults.FOLDER_REPLACED
+        # Of change, not of modification: that can be set back, as copies do that keep times.
+        changed_at = folder.st_ctime_ns
+        if not wholly and changed_at == self._changed_at:
+            return None
+        fault = self._find_fault_in_files()
+        is_settled = fault is None and now - changed_at > SETTLED * 1e9
+        self._changed_at = changed_at if is_settled else None
+        return fault
+
+    def _find_fault_in_files(self) -> Fault | None:
         for file, known in self._files.items():
             if known is None:
                 self._files[file] = _identify(file)  # SQLite makes it when it first needs it

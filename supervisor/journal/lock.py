@@ -44,23 +44,35 @@ class Hold:
         """As an earlier run left it, and since then as `note` was told."""
         self.descriptor = descriptor
         self._introduction = introduction
+        self._form = _compose(introduction, mark.journal)
+        """All that the file says, but for the number of commits."""
 
     def note(self, mark: Mark) -> None:
-        """Keeps it for the next run. Takes some 10 µs, without a sync: it may lag behind the journal, never lead."""
+        """Keeps it for the next run, without a sync: it may lag behind the journal, never lead. Called after every
+        commit, of which only the number is new."""
+        if mark.journal != self.mark.journal:
+            self._form = _compose(self._introduction, mark.journal)
         self.mark = mark
-        self._write(self._introduction)
+        self._write()
 
     def leave(self) -> None:
-        self._write({})
+        self._form = _compose({}, self.mark.journal)
+        self._write()
 
-    def _write(self, introduction: dict[str, Any]) -> None:
-        said = introduction | (
-            {"journal": self.mark.journal, "commits": self.mark.commits} if self.mark.journal else {}
-        )
+    def _write(self) -> None:
+        said = self._form % self.mark.commits if self.mark.journal else self._form
         # The names are a courtesy: a full disk must not keep the supervisor from starting and saying so in its own
         # words.
         with suppress(OSError):
-            os.pwrite(self.descriptor, json.dumps(said).encode().ljust(_WIDTH), 0)
+            os.pwrite(self.descriptor, said.ljust(_WIDTH), 0)
+
+
+def _compose(introduction: dict[str, Any], journal: str) -> bytes:
+    """The JSON of the file. With a journal, `%` puts in the number of its commits."""
+    if not journal:
+        return json.dumps(introduction).encode()
+    said = json.dumps(introduction | {"journal": journal})
+    return f'{said[:-1].replace("%", "%%")}, "commits": %d}}'.encode()
 
 
 @contextmanager

@@ -134,7 +134,7 @@ class Journal:
     async def verify(self) -> None:
         """Looks whether the files in use are still those that the next run will find; `failing` tells."""
         try:
-            await run_in_thread(self._guard.check)
+            await run_in_thread(partial(self._guard.check, wholly=True))
         except StateLost:
             if not self.failing:
                 self._writer.probe()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -16,6 +17,7 @@ from supervisor import Done, JournalFailed, JournalUnusable, Prompt, StateInUse
 from supervisor.api.types import WhyWaiting
 from supervisor.clock import Clock
 from supervisor.journal import Journal, examine_journal, lock
+from supervisor.journal import guard as guarding
 from supervisor.journal import writer as writing
 from supervisor.journal.records import TURN_COLUMNS, turn_to_row
 from supervisor.journal.schema import MIGRATIONS, prepare
@@ -92,6 +94,63 @@ async def test_a_prompt_is_not_accepted_into_files_that_the_next_run_does_not_fi
         assert journal.failing == LOSSES[loss]
         assert await journal.find_turn("after") is None
         journal._writer._notes.clear()
+
+
+def lose_keeping_times(folder: Path, loss: Callable[[Path], None]) -> None:
+    before = folder.stat()
+    loss(folder)
+    if folder.exists():
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def let_the_disks_clock_go_on(folder: Path) -> None:
+    """What is changed in the folder after that is changed at another time, as the disk tells it."""
+    probe = folder.with_name("probe")
+    probe.touch()
+    while probe.stat().st_ctime_ns <= folder.stat().st_ctime_ns:
+        probe.touch()
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
+async def test_it_is_noticed_also_where_a_folder_that_has_not_changed_is_not_looked_through(
+    folder: Path, loss: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the time of the folder's modification is set back, as by a copy that keeps times."""
+    looked_at: list[str] = []
+    identify = guarding._identify
+    monkeypatch.setattr(guarding, "SETTLED", -1)
+    monkeypatch.setattr(guarding, "_identify", lambda path: looked_at.append(path) or identify(path))
+    async with opened(folder) as journal:
+        assert await accept(journal, make_turn("first")) is None
+        looked_at.clear()
+        assert await accept(journal, make_turn("before")) is None
+        assert looked_at == []
+        let_the_disks_clock_go_on(folder)
+        lose_keeping_times(folder, loss)
+        assert isinstance(await accept(journal, make_turn("after")), JournalFailed)
+        assert journal.failing == LOSSES[loss]
+        journal._writer._notes.clear()
+
+
+async def test_a_folder_that_has_just_changed_is_looked_through_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a tick of the disk's clock a second change does not show in the folder's time; nor does a mount, which the
+    look of each second finds."""
+    looked_at: list[str] = []
+    identify = guarding._identify
+    monkeypatch.setattr(guarding, "SETTLED", 1e9)
+    monkeypatch.setattr(guarding, "_identify", lambda path: looked_at.append(path) or identify(path))
+    async with opened(folder) as journal:
+        for name in ("first", "second"):
+            looked_at.clear()
+            assert await accept(journal, make_turn(name)) is None
+            assert {Path(path).name for path in looked_at} >= {"journal.db", "journal.db-wal", lock.FILE}
+        monkeypatch.setattr(guarding, "SETTLED", -1)
+        assert await accept(journal, make_turn("third")) is None
+        looked_at.clear()
+        await journal.verify()
+        assert {Path(path).name for path in looked_at} >= {"journal.db", "journal.db-wal", lock.FILE}
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
@@ -227,6 +286,19 @@ async def test_workspaces_alone_say_that_there_was_a_journal(folder: Path, harm:
     harm(folder)
     with pytest.raises(JournalUnusable, match="was used before"):
         await use(folder)
+
+
+async def test_the_locks_file_counts_every_commit_beside_what_it_says_of_the_holder(folder: Path) -> None:
+    """Also a name with the sign that its number is put in by."""
+    async with Journal.open(folder, clock=Clock(), name="100% %d") as journal:
+        for name in "ab":
+            assert await accept(journal, make_turn(name)) is None
+            said = json.loads((folder / lock.FILE).read_bytes())
+            assert said["what"] == "100% %d"
+            assert said["pid"] == os.getpid()
+            assert [(said["journal"], said["commits"])] == read(folder, "SELECT id, commits FROM identity")
+    said = json.loads((folder / lock.FILE).read_bytes())
+    assert [tuple(said.values())] == read(folder, "SELECT id, commits FROM identity")
 
 
 async def test_the_commits_of_a_killed_run_that_were_in_a_lost_log_are_missed(folder: Path, tmp_path: Path) -> None:
