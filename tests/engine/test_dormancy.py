@@ -17,6 +17,7 @@ from supervisor.process.host_memory import HostMemory
 from supervisor.process.reports import Rested
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.test_recorded_orders import reading
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -313,7 +314,7 @@ async def test_where_memory_is_short_an_idle_one_sleeps_before_another_wakes(
 async def test_a_turn_that_finds_no_memory_to_wake_says_so(
     start: Start, world: FakeWorld, sleepy: Callable[..., Any]
 ) -> None:
-    """And that all turns are in use, while they are: more memory would not help it."""
+    """And that all turns are in use, while they are: more memory would not help it. A reader hears of either (D1)."""
     async with start(sleepy(maxClients=3), memory_budget="280MiB", **SOON) as supervisor:
         for user in USERS[:2]:
             await say(supervisor, "hello", user)
@@ -326,9 +327,10 @@ async def test_a_turn_that_finds_no_memory_to_wake_says_so(
         waiting = await supervisor.submit(Prompt("desk", "again", user="ana"))
         await until(lambda: supervisor.view.session_row(key("ana")).why is WhyWaiting.MEMORY)  # type: ignore[union-attr]
         assert states(supervisor)[0] is SlotState.DORMANT
-        for most, why in (("1", WhyWaiting.NO_SLOT), ("2", WhyWaiting.MEMORY)):
-            await supervisor.adjust("desk", "maxSessions", most)
-            assert supervisor.view.session_row(key("ana")).why is why  # type: ignore[union-attr]
+        with reading(supervisor) as rows:
+            for most, why in (("1", WhyWaiting.NO_SLOT), ("2", WhyWaiting.MEMORY)):
+                await supervisor.adjust("desk", "maxSessions", most)
+                assert rows[key("ana")].why is why  # type: ignore[attr-defined]
         world.on_prompt = lambda connection, text: connection.reply("well")
         world.connections[1].reply("at last")
         assert isinstance(await waiting.outcome(), Done)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from supervisor.api.snapshot import Limit
 from supervisor.api.types import Prompt, WhyWaiting
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
@@ -73,6 +74,29 @@ async def test_who_waits_is_told_when_it_waits_for_something_else(
             await supervisor.adjust("desk", "memoryBudget", "none")
             await until(lambda: len(world.written) == 2)
             assert rows[BORIS].why is None  # type: ignore[attr-defined]
+
+
+async def test_a_reader_hears_of_a_limit_that_another_instance_has_reached(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """D1, S2.25: nothing has happened in the instance itself, and time alone shows no row anew."""
+    world.on_prompt = hold
+    world.expected_bytes = 100 * MiB
+    budgets = {"a": "150MiB", "b": "none"}
+    templates = [
+        make_template(name, concurrency={"maxSessions": 3}, pool={"spares": 0, "memoryBudget": budget})
+        for name, budget in budgets.items()
+    ]
+    async with start(*templates, clock=TurnedClock().clock, memory_interval=1_000) as supervisor:
+        await supervisor.adjust("", "max_agents", "3")
+        await supervisor.submit(Prompt("a", "runs", user="ana"))
+        await until(lambda: world.written)
+        await (await supervisor.submit(Prompt("a", "waits for memory", user="boris"))).accepted()
+        with reading(supervisor) as rows:
+            assert rows["a"].limit is None  # type: ignore[attr-defined]
+            for user in ("ana", "boris"):
+                await supervisor.submit(Prompt("b", "runs", user=user))
+            await until(lambda: rows["a"].limit == Limit("max_agents", 3, 3))  # type: ignore[attr-defined]
 
 
 async def test_a_turn_without_a_client_is_not_overtaken_by_warm_ones_for_ever(
