@@ -25,8 +25,8 @@ import psutil
 from benchmarks.sections import PAGE, write_section
 from supervisor.api.caches import CacheStatistics
 from supervisor.api.types import Done, Prompt
+from supervisor.claude.connector import MakeConnector, bundled_cli
 from supervisor.claude.contexts import ContextStore
-from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.sdk_connection import SdkConnector
 from supervisor.config.settings import Settings
 from supervisor.config.template import Template

@@ -10,6 +10,8 @@ import importlib
 import re
 from typing import TYPE_CHECKING, Any
 
+from supervisor._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from supervisor.api.actor import Actor as Actor
     from supervisor.api.actor import acting as acting
@@ -186,7 +188,6 @@ if TYPE_CHECKING:
     from supervisor.gateway.tokens import Token as Token
     from supervisor.gateway.tokens import TokenFile as TokenFile
     from supervisor.late_imports import import_late as import_late
-    from supervisor.late_imports import load as load
     from supervisor.recovery.forgetting import Forgotten as Forgotten
     from supervisor.recovery.forgetting import forget_user as forget_user
     from supervisor.rehearsal import Rehearsal as Rehearsal
@@ -209,8 +210,6 @@ if TYPE_CHECKING:
     from supervisor.text.cleaning import show_name as show_name
     from supervisor.text.urls import bare_host as bare_host
 
-__version__ = "0.1.0"
-
 
 def _find_homes() -> dict[str, str]:
     """Public name → module, from the imports above: each name is written once."""
@@ -220,7 +219,14 @@ def _find_homes() -> dict[str, str]:
 
 _HOME_OF = _find_homes()
 
-__all__ = sorted(_HOME_OF)
+__all__ = sorted([*_HOME_OF, "load"])
+
+
+async def load(name: str) -> Any:
+    """A public name of this package, with what it is made of: imported in a thread while the loop goes on."""
+    from supervisor.late_imports import load_late
+
+    return await load_late(__name__, name)
 
 
 def __getattr__(name: str) -> Any:

@@ -21,9 +21,9 @@ async def import_late(name: str) -> ModuleType:
     return await run_in_thread(_import, name)
 
 
-async def load(name: str) -> Any:
-    """A public name of this package, with what it is made of."""
-    return await run_in_thread(_load, name)
+async def load_late(module: str, name: str) -> Any:
+    """What has that name in that module, with all that the module takes to get it."""
+    return await run_in_thread(_load, module, name)
 
 
 def _import(name: str) -> ModuleType:
@@ -31,6 +31,6 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
 
 
-def _load(name: str) -> Any:
+def _load(module: str, name: str) -> Any:
     with _ONE_AT_A_TIME:
-        return getattr(importlib.import_module("supervisor"), name)
+        return getattr(importlib.import_module(module), name)

@@ -8,36 +8,26 @@ import json
 import logging
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from supervisor.api.errors import ConfigurationError
 from supervisor.config.allowed import allow_rules
 from supervisor.config.client_variables import expand, is_of_a_provider, resolve
-from supervisor.config.providers import HOST, Provider
-from supervisor.config.restrictions import missing_skills, skills_looked_in
-from supervisor.config.settings import Settings, providers_of
+from supervisor.config.providers import Provider
+from supervisor.config.settings import Settings
 from supervisor.config.shared_servers import is_shared
-from supervisor.config.skills import PLUGIN, find_skills, gather_skills
+from supervisor.config.skills import PLUGIN
 from supervisor.config.template import Template, bare, is_confined, reads_anywhere, shared_folder
-from supervisor.config.template_sources import find_sources
 from supervisor.files.private import host_umask
 from supervisor.permissions.server_tools import is_of_server, read_server_tools, spelled
-from supervisor.process.cgroups import open_cgroups
-from supervisor.process.connection import Connector
-from supervisor.process.executable import UMASK, wrap_cli, wrap_tools
+from supervisor.process.executable import UMASK
 from supervisor.tools.client_tools import ClientTools
-from supervisor.tools.registry import Tools
-
-if TYPE_CHECKING:
-    from supervisor.claude.contexts import ContextStore
 
 _log = logging.getLogger(__name__)
-
-MakeConnector = Callable[[Template], Connector]
 
 PEER_TOOLS = ("ListAgents", "SendMessage")
 """With a shared configuration directory these show one session all the others: never offered (sdk-facts §6)."""
@@ -239,49 +229,3 @@ def _taken(template: Template) -> Iterator[str]:
 def _unwanted(template: Template) -> Iterator[str]:
     named = {tool.partition("(")[0] for tool in template.cli_tools or ()}
     return (tool for tool in SELF_STARTING_TOOLS if tool not in named)
-
-
-def bundled_cli(
-    settings: Settings, environment: Mapping[str, str], tools: Tools, contexts: ContextStore
-) -> MakeConnector:
-    """Makes connectors to the CLI that comes with the SDK, with `environment` on top of the inherited one. What is
-    compiled for them is kept in `contexts`."""
-
-    # Written once, before anything is started: a script that is open for writing cannot be run.
-    cli, shell = wrap_cli(settings.state_dir), wrap_tools(settings.state_dir)
-    cgroups = open_cgroups()
-
-    providers = providers_of(settings)
-
-    def serving(options: CompiledOptions, provider: str, model: str) -> CompiledOptions:
-        return serve(options, providers.get(provider), model, rehearses=settings.rehearsal)
-
-    def compile_now(template: Template) -> CompiledOptions:
-        skills = _gather(template, settings, environment)
-        options = compile_options(template, settings, environment, skills=skills, tools=tools.prepare(template))
-        return serving(options, template.provider or HOST, "")
-
-    def make(template: Template) -> Connector:
-        from supervisor.claude.sdk_connection import Place, SdkConnector
-
-        sources = find_sources(template, environment)
-        context = contexts.prepare(template, compile_now, sources)
-        use = partial(contexts.use, template, compile_now, sources, context.version)
-        place = Place(settings.state_dir, cli, shell, cgroups)
-
-        def vary(provider: str, model: str) -> Connector:
-            return SdkConnector(serving(context.options, provider, model), place, use, vary)
-
-        return SdkConnector(context.options, place, use, vary)
-
-    return make
-
-
-def _gather(template: Template, settings: Settings, environment: Mapping[str, str]) -> Path | None:
-    found, _ = find_skills(template.skills, skills_looked_in(template, environment))
-    for line in missing_skills(template, environment):
-        _log.warning("%s: %s", template.name, line)
-    try:
-        return gather_skills(found, settings.state_dir / "skills") if found else None
-    except OSError as error:
-        raise ConfigurationError([f"{template.name}: its skills cannot be copied: {error}"]) from error

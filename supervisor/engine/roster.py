@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from supervisor.api import events as past
+from supervisor.claude.connector import MakeConnector
 from supervisor.claude.contexts import ContextStore
-from supervisor.claude.options import MakeConnector
 from supervisor.config.restrictions import missing_skills
 from supervisor.config.templates import Template
 from supervisor.instance import stimuli

@@ -21,8 +21,8 @@ from supervisor.api.engine import Engine
 from supervisor.api.errors import ConfigurationError, NotAccepting, UnknownAgent
 from supervisor.api.types import InstanceState, Prompt, SessionKey
 from supervisor.automation.answer_links import QuestionLinks
+from supervisor.claude.connector import MakeConnector, bundled_cli
 from supervisor.claude.contexts import ContextStore
-from supervisor.claude.options import MakeConnector, bundled_cli
 from supervisor.claude.start_files import FOLDER, clear_start_files
 from supervisor.clock import Clock
 from supervisor.config.loading import hooks_for, schedules_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from supervisor import __version__
+from supervisor._version import __version__
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
 from supervisor.api.types import Question, SessionKey
 from supervisor.engine.memory_sampler import Census

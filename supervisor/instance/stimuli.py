@@ -20,6 +20,7 @@ from supervisor.process.connection import Connector
 from supervisor.process.end_reason import EndReason
 from supervisor.process.process_tree import Measure
 from supervisor.process.reports import ClientEvent, Result
+from supervisor.sessions.place import Place
 from supervisor.sessions.session import Session
 from supervisor.sessions.slot import Slot
 from supervisor.sessions.turn import Turn
@@ -466,7 +467,7 @@ Handle = Callable[[Fact], None]
 
 def _name(value: object) -> str:
     match value:
-        case Slot() | Turn() | Question():
+        case Place() | Turn() | Question():
             return value.id
         case Session():
             return str(value.key)

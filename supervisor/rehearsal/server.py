@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import anyio
 from starlette.applications import Starlette
@@ -18,10 +18,6 @@ from supervisor.rehearsal import wire
 from supervisor.rehearsal.reply import Charge, Cut, Refuse, Reply, Say, Stall, Use, Wait
 from supervisor.rehearsal.request import Request, parse_request
 
-if TYPE_CHECKING:
-    from supervisor.rehearsal.endpoint import Rehearsal
-
-
 FLUSHED = 0.1
 """Seconds after which what was written has left: a connection that breaks at once takes it along."""
 
@@ -34,7 +30,17 @@ class RehearsalServer(QuietServer):
         app.state.server = self
 
 
-def compose_app(rehearsal: Rehearsal) -> Starlette:
+class Answerer(Protocol):
+    """Who decides the replies."""
+
+    pace: float
+    """Multiplies every scripted delay."""
+
+    def reply_to(self, request: Request) -> tuple[Reply, str]:
+        """The reply, and a text for the ids in it."""
+
+
+def compose_app(rehearsal: Answerer) -> Starlette:
     async def messages(http: HttpRequest) -> Response:
         try:
             request = await _read(http)
@@ -81,7 +87,7 @@ async def _read(http: HttpRequest) -> Request:
 class Performance(Response):
     """Plays one reply. It ends early, and quietly, when the client goes away."""
 
-    def __init__(self, rehearsal: Rehearsal, request: Request, reply: Reply, salt: str) -> None:
+    def __init__(self, rehearsal: Answerer, request: Request, reply: Reply, salt: str) -> None:
         super().__init__()
         self._rehearsal = rehearsal
         self._reply = reply

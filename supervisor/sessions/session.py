@@ -45,7 +45,7 @@ from supervisor.sessions.held_conversation import HeldConversation
 from supervisor.sessions.loop_detector import TurnLoops
 from supervisor.sessions.mailbox import Mailbox
 from supervisor.sessions.outcomes import REJECTIONS, find_rejection, name_failure, stopped, tell_rejection
-from supervisor.sessions.slot import Slot
+from supervisor.sessions.place import Place
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import clean
 
@@ -69,7 +69,7 @@ class Session:
     def __init__(self, key: SessionKey, clock: Clock, journal: Journal | None = None) -> None:
         self.key = key
         self.mailbox = Mailbox()
-        self.slot: Slot | None = None
+        self.slot: Place[Session] | None = None
         self.client_end = ""
         """Why its last client ended; empty before one has in this run."""
         self.client_ended_at: float | None = None
@@ -197,7 +197,7 @@ class Session:
         opened = self.conversation.open_text if self.conversation.open_turn == turn.id else ""
         return "\n\n".join([*turn.blocks, *filter(None, [opened])])
 
-    def adopt(self, slot: Slot) -> None:
+    def adopt(self, slot: Place[Session]) -> None:
         """Makes that place the session's own; a place that does not resume brings its id and workspace along."""
         if self.slot is not None or slot.session is not None:
             raise AssertionError(f"{self!r} cannot take {slot!r}: one writer per session")

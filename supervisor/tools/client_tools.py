@@ -5,47 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from supervisor.api.tools import RunContext
 from supervisor.api.types import Server, ServerState
 from supervisor.late_imports import import_late
 from supervisor.text.cleaning import one_line
-
-if TYPE_CHECKING:
-    from mcp import types
-
-Whose = Callable[[], RunContext | None]
-"""Whose turn runs on a client now."""
-
-
-class ToolSource(Protocol):
-    """The tools of one MCP server, for all clients at once."""
-
-    @property
-    def name(self) -> str:
-        """Of the server."""
-
-    @property
-    def version(self) -> str:
-        """Changes with what is offered."""
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """What else the CLI is told of the server: keys of its configuration."""
-
-    @property
-    def trouble(self) -> str:
-        """Why its tools are missing, on one line; mostly empty."""
-
-    async def told(self) -> list[types.Tool]:
-        """What a client that starts now is told."""
-
-    async def call_tool(self, name: str, arguments: Mapping[str, Any], whose: Whose) -> types.CallToolResult:
-        """Never raises but for a cancel."""
+from supervisor.tools.source import ToolSource, Whose
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import anyio
 
 from supervisor.config.tool_functions import FunctionTool
 from supervisor.config.tool_references import SERVER
-from supervisor.tools.client_tools import Whose
+from supervisor.tools.source import Whose
 
 if TYPE_CHECKING:
     from mcp import types

@@ -13,9 +13,10 @@ from supervisor.config.shared_servers import OF_THE_CLI, is_shared, read_spec
 from supervisor.config.template import Template
 from supervisor.config.tool_functions import read_functions
 from supervisor.tools.cache import Sources
-from supervisor.tools.client_tools import ClientTools, ToolSource
+from supervisor.tools.client_tools import ClientTools
 from supervisor.tools.functions import Functions
 from supervisor.tools.shared_servers import SharedServers
+from supervisor.tools.source import ToolSource
 
 BLOCKING = 32
 """Calls of blocking functions that run at once, in all sessions together."""

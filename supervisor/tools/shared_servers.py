@@ -21,7 +21,7 @@ from supervisor.in_thread import run_in_thread
 from supervisor.late_imports import import_late
 from supervisor.process.process_tree import LOST, Measure, ProcessTable
 from supervisor.tools.cache import Cache, Sources
-from supervisor.tools.client_tools import Whose
+from supervisor.tools.source import Whose
 
 if TYPE_CHECKING:
     from mcp import types

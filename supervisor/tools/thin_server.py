@@ -15,7 +15,7 @@ from supervisor.tools.results import as_error, say
 if TYPE_CHECKING:
     from mcp.server import Server
 
-    from supervisor.tools.client_tools import ToolSource, Whose
+    from supervisor.tools.source import ToolSource, Whose
 
 _log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from anyio.abc import TaskGroup
 from supervisor.api import events as past
 from supervisor.api.errors import AcceptanceUnknown, BullpenError, Refused
 from supervisor.api.types import Allow, InstanceState, Outcome, Prompt, SessionKey, outcome_word
-from supervisor.claude import options
+from supervisor.claude import connector
 from supervisor.config.loading import load_for
 from supervisor.config.settings import Settings
 from supervisor.engine.supervisor import Supervisor
@@ -204,7 +204,7 @@ async def main() -> int:
     settings = Settings(state_dir=state, templates_dir=Path(order["templates"]), rehearsal=True, **order["settings"])
     if order["orphans"]:
         # As where there is no parent-death signal: busy clients outlive this process, and the next one must end them.
-        options.wrap_cli = lambda folder: None
+        connector.wrap_cli = lambda folder: None
         order["environment"]["UNGUARDED"] = "yes"
     supervisor = Supervisor(load_for(settings).templates, settings, environment=order["environment"], is_live=True)
     scope = anyio.CancelScope()

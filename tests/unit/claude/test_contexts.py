@@ -8,8 +8,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from supervisor.claude.connector import bundled_cli
 from supervisor.claude.contexts import TTL, AgentContext, ContextStore
-from supervisor.claude.options import CompiledOptions, bundled_cli, compile_options
+from supervisor.claude.options import CompiledOptions, compile_options
 from supervisor.claude.sdk_connection import SdkConnector
 from supervisor.clock import Clock
 from supervisor.config.settings import Settings

@@ -39,7 +39,7 @@ from tui.operator.orders import Thing
 from tui.screens.dialogs.ask_text import AskTextScreen
 
 if TYPE_CHECKING:
-    from tui.screens.dashboard.navigation import NavigationScreen
+    from tui.screens.dashboard.operator_verbs import OperatorScreen
 
 EXAMPLES = (
     "a verb and its target: drain helpdesk · open printer · sort memory · set helpdesk.maxClients 8 · tab completes"
@@ -64,7 +64,7 @@ BY_WORD = {
 """The typed verbs that take marked rows when no target is typed, and their actions."""
 
 
-def ask_command(screen: NavigationScreen, typed: str = "") -> None:
+def ask_command(screen: OperatorScreen, typed: str = "") -> None:
     """Asks for a line and runs it; a line that cannot be run is answered in place."""
 
     def decided(line: str | None) -> None:
@@ -89,7 +89,7 @@ class CommandScreen(AskTextScreen):
     }
     """
 
-    def __init__(self, screen: NavigationScreen, typed: str = "") -> None:
+    def __init__(self, screen: OperatorScreen, typed: str = "") -> None:
         self._mirror = mirror = mirror_of(screen)
         super().__init__(
             "Command",
@@ -177,7 +177,7 @@ class LineSuggester(Suggester):
         return next((line for line in complete(value, self._mirror) if value and line.startswith(value)), None)
 
 
-def mirror_of(screen: NavigationScreen) -> Mirror:
+def mirror_of(screen: OperatorScreen) -> Mirror:
     """What the screen holds now."""
     columns = {column.title: column.key for column in screen.active_columns() if column.sort_letter}
     return Mirror(screen.bridge, screen.bridge.limits, columns, sorted(screen.app.available_themes))
@@ -194,7 +194,7 @@ def hint_for(mirror: Mirror, line: str) -> str:
     return tell_limit(rest, mirror.bridge.instances, lambda name: known.get(name, {})) if verb in ON_LIMIT else ""
 
 
-async def refusal_of(screen: NavigationScreen, line: str) -> str:
+async def refusal_of(screen: OperatorScreen, line: str) -> str:
     """Changes a limit as the line says. Whether a value will do only the engine knows, so what it refuses stands beside
     the line that was typed; empty when it was done."""
     limit = read_limit(split_line(line)[1], screen.bridge.instances)
@@ -205,7 +205,7 @@ async def refusal_of(screen: NavigationScreen, line: str) -> str:
     return ""
 
 
-def mistake_in(screen: NavigationScreen, line: str) -> str:
+def mistake_in(screen: OperatorScreen, line: str) -> str:
     """What is wrong with a line; empty when it can be run."""
     verb, rest = split_line(line)
     bridge = screen.bridge
@@ -242,12 +242,12 @@ def mistake_in(screen: NavigationScreen, line: str) -> str:
     return f"{verb}: nothing is called {target!r}"
 
 
-def mirror_names(screen: NavigationScreen) -> Mirror:
+def mirror_names(screen: OperatorScreen) -> Mirror:
     """Only what a target may be called."""
     return Mirror(screen.bridge, {}, {}, ())
 
 
-def _mistake_about_view(screen: NavigationScreen, verb: str, rest: str) -> str:
+def _mistake_about_view(screen: OperatorScreen, verb: str, rest: str) -> str:
     if verb == "sort" and _column_named(screen, rest) is None and rest != NEED:
         titles = [column.title for column in screen.active_columns() if column.sort_letter]
         return f"sort by what? There are {', '.join((*titles, NEED))}"
@@ -256,7 +256,7 @@ def _mistake_about_view(screen: NavigationScreen, verb: str, rest: str) -> str:
     return ""
 
 
-def _column_named(screen: NavigationScreen, name: str) -> str | None:
+def _column_named(screen: OperatorScreen, name: str) -> str | None:
     """The key of a column by its title, its key, or the first letters of either when only one begins so."""
     columns = [column for column in screen.active_columns() if column.sort_letter]
     small = name.casefold()
@@ -267,7 +267,7 @@ def _column_named(screen: NavigationScreen, name: str) -> str | None:
     return next(iter(whole or (begun if len(begun) == 1 else [])), None)
 
 
-def _mistake_in_open(screen: NavigationScreen, part: str) -> str:
+def _mistake_in_open(screen: OperatorScreen, part: str) -> str:
     if not part:
         return "open what? Any part of a session's name: tab shows them"
     found = find_sessions(part, screen.bridge.sessions)
@@ -279,7 +279,7 @@ def _mistake_in_open(screen: NavigationScreen, part: str) -> str:
     return ""
 
 
-def _mistake_about_session(screen: NavigationScreen, verb: str, key: SessionKey, number: str) -> str:
+def _mistake_about_session(screen: OperatorScreen, verb: str, key: SessionKey, number: str) -> str:
     if verb in ("replay", "drop") and key not in screen.bridge.offers:
         return f"{verb}: {key} has no interrupted turn"
     row = screen.bridge.sessions[key]
@@ -298,11 +298,11 @@ def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and int(text) >= 1
 
 
-def _session_named(screen: NavigationScreen, name: str) -> SessionKey | None:
+def _session_named(screen: OperatorScreen, name: str) -> SessionKey | None:
     return next((key for key in screen.bridge.sessions if str(key) == name), None)
 
 
-def run(screen: NavigationScreen, line: str) -> None:
+def run(screen: OperatorScreen, line: str) -> None:
     """Runs a line without mistakes, asking first where the key would have asked."""
     verb, rest = split_line(line)
     bridge, operations = screen.bridge, screen.operations
