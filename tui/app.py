@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 from rich.console import RenderableType
@@ -117,6 +117,7 @@ class BullpenApp(App[int]):
         self._limits: Newest[None, None] = Newest(self, lambda _: self.bridge.refresh_limits(), lambda *_: None)
         self.operations = Operations(engine)
         self._chats: ChatScreen | None = None
+        self._dashboard: DashboardScreen | None = None
         self.operations.on_forgotten = self._forget
         for each in OURS:
             self.register_theme(each)
@@ -183,18 +184,35 @@ class BullpenApp(App[int]):
         yield SystemCommand("Keys", "All keys.", lambda: self.push_screen("help"))
         yield SystemCommand("Quit", "Leave; says first what would end.", self.action_quit)
 
-    async def on_mount(self) -> None:
+    async def on_load(self) -> None:
+        """The terminal is not the screen's yet: an engine that is out of reach is a line below the command."""
         # The one time that the screen waits for the engine: before the first rows there is nothing to be shown.
         try:
             await self.bridge.open()
         except BullpenError as error:
             self.exit(return_code=1, message=Content(str(error)))
             return
+        self._dashboard = DashboardScreen(self.bridge, self.operations, self._clock, self._remembered)
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The dashboard: below it would be an empty screen that is laid out, gets its styles, and is never seen."""
+        if self._dashboard is None:
+            return super().get_default_screen()
+        self._dashboard.fit_to(self.size)
+        return self._dashboard
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Before there is a screen no style was asked for: the sheets are read once, with these colours."""
+        if self.screen_stack:
+            super().refresh_css(animate)
+        else:
+            self.stylesheet.set_variables(self.get_css_variables())
+
+    def on_mount(self) -> None:
+        if self._dashboard is None:
+            return
         self._limits.want(None)
-        dashboard = DashboardScreen(self.bridge, self.operations, self._clock, self._remembered)
-        dashboard.fit_to(self.size)
-        self.push_screen(dashboard)
-        dashboard.call_after_refresh(self.painted.set)
+        self._dashboard.call_after_refresh(self.painted.set)
         if self._mistake:
             self.notify(self._mistake, severity="warning", timeout=10, markup=False)
         self.set_interval(FLUSH_SECONDS, self.flush)
