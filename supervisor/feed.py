@@ -95,15 +95,16 @@ class Subscription:
 
     def wake(self) -> None:
         self._has_news = True
-        if self._wakeup is not None:
-            self._wakeup.set()
+        wakeup, self._wakeup = self._wakeup, None
+        if wakeup is not None:
+            wakeup.set()
 
     async def wait(self) -> None:
         """Returns as soon as `take` has something to give."""
         while not self._has_news:
-            self._wakeup = asyncio.Event()
+            if self._wakeup is None:
+                self._wakeup = asyncio.Event()  # one for all that wait: two tasks may read
             await self._wakeup.wait()
-        self._wakeup = None
 
     def take(self) -> Changes:
         """What changed since the last call, without waiting. Rows are as they are now."""

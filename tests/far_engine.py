@@ -127,7 +127,8 @@ class FarFeed:
 
     async def wait(self) -> None:
         while self._arrived is None:
-            self._news = anyio.Event()
+            if self._news.is_set():
+                self._news = anyio.Event()
             await self._news.wait()
 
     def take(self) -> Changes:

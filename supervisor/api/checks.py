@@ -6,6 +6,9 @@ what it should be. None of them changes anything.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from supervisor.api.automation import MOST_DEPTH
 from supervisor.api.errors import InvalidPrompt, Refused, UnknownTarget
 from supervisor.api.types import Allow, Answer, Choose, Deny, Priority, Prompt, SessionKey, Source
@@ -129,14 +132,14 @@ def check_answer(answer: object) -> Answer:
         case Deny(reason=str(reason)):
             _check_length(reason)
             return answer
-        case Choose(answers=dict(answers)) if all(
+        case Choose(answers=Mapping() as answers) if all(
             isinstance(one, str) and isinstance(other, str) for one, other in answers.items()
         ):
             if len(answers) > MAX_ANSWERS:
                 raise Refused(f"the answer has {len(answers):,} parts; at most {MAX_ANSWERS} are accepted")
             for text in (*answers, *answers.values()):
                 _check_length(text)
-            return Choose(dict(answers))
+            return Choose(MappingProxyType(dict(answers)))
         case Allow() | Deny() | Choose():
             raise Refused(f"{type(answer).__name__} must hold texts (Allow: true or false), and does not")
     raise Refused(f"an answer must be Allow, Deny or Choose, not {in_words(answer)}")

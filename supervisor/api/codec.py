@@ -202,7 +202,7 @@ def reader_of(kind: Any) -> Read:
     if origin is frozenset:
         return _read_list(inner[0], frozenset)
     if origin in (dict, Mapping):
-        return _read_mapping(*inner)
+        return _read_mapping(inner[0], inner[1], dict if origin is dict else types.MappingProxyType)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _read_enum(kind)
     if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields"):
@@ -260,7 +260,7 @@ def _read_fixed(kind: Any, inner: Any, make: Callable[[list[Any]], Any]) -> Read
     return read
 
 
-def _read_mapping(key: Any, value: Any) -> Read:
+def _read_mapping(key: Any, value: Any, make: Callable[[dict[str, Any]], Any]) -> Read:
     if key is not str:
         raise TypeError("JSON has texts for keys")
     one = reader_of(value)
@@ -268,7 +268,7 @@ def _read_mapping(key: Any, value: Any) -> Read:
     def read(found: Any) -> Any:
         if type(found) is not dict:
             raise _unfit("object", found)
-        return {name: one(each) for name, each in found.items()}
+        return make({name: one(each) for name, each in found.items()})
 
     return read
 

@@ -56,7 +56,7 @@ class FeedReader(Protocol):
     ) -> None: ...
 
     async def wait(self) -> None:
-        """Returns as soon as `take` has something to give."""
+        """Returns as soon as `take` has something to give. Several tasks may wait; the first that takes has it."""
 
     def take(self) -> Changes:
         """What has arrived since the last call, without waiting."""

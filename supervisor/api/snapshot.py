@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from supervisor.api.caches import CacheStatistics
 from supervisor.api.types import (
@@ -36,7 +37,7 @@ class DiskUse:
     """Transcripts, and what the CLI keeps beside them."""
     free: int = 0
     """On the disk of the state directory."""
-    of_session: Mapping[str, int] = field(default_factory=dict)
+    of_session: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """Workspace and conversation, by the conversation's id."""
 
 

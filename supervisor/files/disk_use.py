@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from types import MappingProxyType
 
 from supervisor.api.snapshot import DiskUse
 from supervisor.files.session_files import UUID, Belongings, CliStore, measure
@@ -29,4 +30,4 @@ def measure_disk(folder: Path, store: CliStore, sessions: Collection[Belongings]
         free = shutil.disk_usage(folder).free
     except OSError:
         free = 0
-    return DiskUse(total, journal, workspaces, conversations, free, of_session)
+    return DiskUse(total, journal, workspaces, conversations, free, MappingProxyType(of_session))

@@ -74,7 +74,8 @@ class RemoteFeed(Reader):
 
     async def wait(self) -> None:
         while self._arrived is None:
-            self._news = anyio.Event()
+            if self._news.is_set():
+                self._news = anyio.Event()
             await self._news.wait()
 
     def take(self) -> Changes:

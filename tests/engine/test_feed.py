@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import anyio
 import pytest
 
 from supervisor.api import events as past
+from supervisor.api.changes import Changes
+from supervisor.api.codec import pack
+from supervisor.api.engine import FeedReader
 from supervisor.api.events import Event
+from supervisor.api.snapshot import HostRow, Snapshot
 from supervisor.api.types import Done, Prompt
-from supervisor.feed import EVENT_BUFFER, TEXT_BUFFER
+from supervisor.feed import EVENT_BUFFER, TEXT_BUFFER, Feed, RowSource
+from supervisor.remote.feed import RemoteFeed
+from supervisor.remote.line import Line
+from supervisor.remote.server_events import ServerEvent
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.waiting import until
@@ -63,6 +73,51 @@ async def test_a_reader_that_is_too_slow_is_cut_and_comes_back_with_a_snapshot(s
             assert changes.events[-1].at == EVENT_BUFFER + 9
             assert slow.take().snapshot is None
             assert quick.take().snapshot is None
+
+
+def local_reader() -> tuple[FeedReader, Callable[[], object]]:
+    feed = Feed(NoRows())
+    return feed.watch(), lambda: feed.publish(Event(at=1.0))
+
+
+def remote_reader() -> tuple[FeedReader, Callable[[], object]]:
+    reader = RemoteFeed(Line(url="http://127.0.0.1:1"))
+    news = ServerEvent("changes", pack(Changes(events=(Event(at=1.0),))))
+    return reader, lambda: asyncio.create_task(reader.hear(news, is_fresh=False))
+
+
+class NoRows(RowSource):
+    def snapshot(self) -> Snapshot:
+        return Snapshot(HostRow("", True, "", 0.0, 0, 0, 0, 0), (), (), (), ())
+
+
+@pytest.mark.parametrize("cancelled", [None, 0, 2])
+@pytest.mark.parametrize("make", [local_reader, remote_reader])
+async def test_all_tasks_that_wait_for_one_reader_hear_of_the_next_change(
+    make: Callable[[], tuple[FeedReader, Callable[[], object]]], cancelled: int | None
+) -> None:
+    """Also when one of them is cancelled before it comes."""
+    reader, change = make()
+    scopes = [anyio.CancelScope() for _ in range(3)]
+    heard = []
+
+    async def wait(number: int) -> None:
+        with scopes[number]:
+            await reader.wait()
+            heard.append(number)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            for number in range(3):
+                group.start_soon(wait, number)
+                await anyio.wait_all_tasks_blocked()
+            if cancelled is not None:
+                scopes[cancelled].cancel()
+                await anyio.wait_all_tasks_blocked()
+            assert heard == []
+            change()
+    assert sorted(heard) == [number for number in range(3) if number != cancelled]
+    assert reader.take().events == (Event(at=1.0),)
 
 
 async def test_a_closed_reader_costs_nothing_any_more(start: Start) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, dataclass, is_dataclass
 from types import MappingProxyType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from supervisor.api import errors
+from supervisor.api.checks import check_answer
 from supervisor.api.codec import (
     FAMILIES,
     pack,
@@ -26,8 +28,9 @@ from supervisor.api.codec import (
 from supervisor.api.engine import ConversationReader, Engine, FeedReader, Ticket
 from supervisor.api.entries import StartsAgain
 from supervisor.api.errors import BullpenError, ConfigurationError, Saturated
-from supervisor.api.types import Done, Failed, Outcome, Prompt, SessionKey
-from tests.unit.api.contract import fields_of, is_named, kinds
+from supervisor.api.snapshot import DiskUse
+from supervisor.api.types import Choose, Done, Failed, Outcome, Prompt, SessionKey
+from tests.unit.api.contract import MODULES, STAYS, fields_of, is_named, kinds
 
 QUICK = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -55,6 +58,32 @@ def test_no_type_of_the_contract_can_be_changed_once_it_is_made(kind: type) -> N
             setattr(kind.__new__(kind), next(iter(get_type_hints(kind)), "name"), None)
     for name, hint in get_type_hints(kind).items():
         assert not any(origin in (list, dict, set) for origin in origins(hint)), f"{name} can be changed in place"
+
+
+def test_only_what_is_there_is_said_to_stay() -> None:
+    there = {name for module in MODULES for name, kind in vars(module).items() if is_dataclass(kind)}
+    assert there >= STAYS.keys()
+
+
+def test_what_is_in_a_value_that_has_crossed_cannot_be_changed_either() -> None:
+    for value in (Choose({"Which colour?": "green"}), DiskUse(1, 1, 1, 1, 1, {"a": 1})):
+        back = unpack(type(value), pack(value))
+        held = next(one for one in (getattr(back, name) for name in vars_of(back)) if isinstance(one, Mapping))
+        with pytest.raises(TypeError):
+            held["another"] = 2
+
+
+def test_an_answer_is_taken_as_any_mapping_and_does_not_change_with_it() -> None:
+    given = {"Which colour?": "green"}
+    for answers in (given, MappingProxyType(given)):
+        checked = check_answer(Choose(answers))
+        assert checked == Choose({"Which colour?": "green"})
+    given["Which colour?"] = "red"
+    assert checked == Choose({"Which colour?": "green"})
+
+
+def vars_of(value: Any) -> tuple[str, ...]:
+    return tuple(value.__dataclass_fields__)
 
 
 def origins(hint: Any) -> set[Any]:
