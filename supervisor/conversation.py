@@ -97,6 +97,8 @@ class Conversation:
         self.wake()
 
     def _let_go_of_old(self) -> None:
+        if len(self._entries) <= 2 * MOST_HELD and self._weight <= MOST_TEXT_HELD:
+            return
         count = len(self._entries) - MOST_HELD if len(self._entries) > 2 * MOST_HELD else 0
         weight = sum(map(weigh, self._entries[:count]))
         if self._weight > MOST_TEXT_HELD:

@@ -24,14 +24,18 @@ class Arrivals:
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
 
-    async def put(self, message: dict[str, Any]) -> None:
-        """Returns when there is room for the next one: at once, unless the reader is behind."""
+    def put(self, message: dict[str, Any]) -> bool:
+        """Whether there is room for the next one, as nearly always; else wait for it (`wait_for_room`) before that is
+        put. Waits for nothing itself: a reply comes in dozens of messages."""
         if not self._messages:
             self._arrived.set()
         self._messages.append(message)
-        if len(self._messages) >= MOST:
-            self._taken.clear()
-            await self._taken.wait()
+        return len(self._messages) < MOST
+
+    async def wait_for_room(self) -> None:
+        """Until the reader has taken what has come."""
+        self._taken.clear()
+        await self._taken.wait()
 
     def close(self, error: Exception | None = None) -> None:
         """Nothing more will come; `error` is why, when the process did not end well."""

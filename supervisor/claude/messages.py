@@ -81,7 +81,7 @@ class Translator:
             is_streamed = line.get("type") == "stream_event"
             if is_streamed and line.get("parent_tool_use_id") is not None:
                 continue  # a sub-agent's words are not the reply
-            event = bounds.mapping(line.get("event")) if is_streamed else {}
+            event = line.get("event") if is_streamed else None
             if (text := _text_of(event)) is not None:
                 fragments.append(text)
                 continue
@@ -89,7 +89,7 @@ class Translator:
                 yield from self._share_out(self._say("".join(fragments)))
                 fragments.clear()
             if is_streamed:
-                yield from self._share_out(self._note_streamed(event))
+                yield from self._share_out(self._note_streamed(bounds.mapping(event)))
             elif (message := parse_message(line)) is not None:
                 yield from self._read_one(message)
         if fragments:
@@ -130,8 +130,8 @@ class Translator:
     def _streamed(self, message: StreamEvent) -> Sequence[told.ClientEvent]:
         if message.parent_tool_use_id is not None:
             return ()
-        event = bounds.mapping(message.event)
-        return self._note_streamed(event) if (text := _text_of(event)) is None else self._say(text)
+        text = _text_of(message.event)
+        return self._note_streamed(bounds.mapping(message.event)) if text is None else self._say(text)
 
     def _note_streamed(self, event: Mapping[str, Any]) -> Sequence[told.ClientEvent]:
         """What a stream tells besides its fragments."""
@@ -176,12 +176,14 @@ class Translator:
                     pass
 
 
-def _text_of(event: Mapping[str, Any]) -> str | None:
-    """What it adds to the reply that streams; None when it is no fragment of text."""
-    if event.get("type") != "content_block_delta":
+def _text_of(event: object) -> str | None:
+    """What an event of the API's stream adds to the reply; None when it is no fragment of text."""
+    if not isinstance(event, dict) or event.get("type") != "content_block_delta":
         return None
-    delta = bounds.mapping(event.get("delta"))
-    return bounds.text(delta.get("text")) if delta.get("type") == "text_delta" else None
+    delta = event.get("delta")
+    if not isinstance(delta, dict) or delta.get("type") != "text_delta":
+        return None
+    return bounds.text(delta.get("text"))
 
 
 def _call(block: ToolUseBlock, within: str = "") -> told.CallMade:

@@ -93,8 +93,8 @@ class QuietTransport(SubprocessCLITransport):
                 if kind == "result" and not self.is_connected:
                     yield message
                 # Of the state of the session it tells the SDK a second time.
-                if message.get("sdk_host_only") is not True:
-                    await arrivals.put(message)
+                if message.get("sdk_host_only") is not True and not arrivals.put(message):
+                    await arrivals.wait_for_room()
         except Exception as error:
             arrivals.close(error)
             raise

@@ -439,7 +439,7 @@ class Runtime:
         """Something cannot be recorded because of a value in it: that is told, and stops nothing."""
         key = note.key or SessionKey("", "", "")
         facts = {"instance": key.instance, "user": key.user, "session": key.session, "turn": note.turn_id}
-        message = f"{note.what or 'a note'} cannot be recorded ({why})"
+        message = f"{note.what()} cannot be recorded ({why})"
         self._feed.publish(past.RecordLost(at=self._clock.wall(), message=message, **facts))
 
     def _notice_emptiness(self) -> None:

@@ -316,12 +316,11 @@ class InstanceCore:
     def publish(
         self, what: type[past.Event], /, session: Session | None = None, turn: Turn | None = None, **facts: object
     ) -> None:
-        """Tells an event with the ids of what it is about."""
-        ids: dict[str, object] = {"instance": self.name}
+        """Tells an event with the ids of what it is about; `facts` may name another client."""
         if session is not None:
-            ids |= {"user": session.key.user, "session": session.key.session}
+            facts["user"], facts["session"] = session.key.user, session.key.session
             if session.slot is not None:
-                ids["client"] = session.slot.id
+                facts.setdefault("client", session.slot.id)
         if turn is not None:
-            ids["turn"] = turn.id
-        self.host.feed.publish(what(at=self.clock.wall(), **{**ids, **facts}))  # type: ignore[arg-type]
+            facts["turn"] = turn.id
+        self.host.feed.publish(what(at=self.clock.wall(), instance=self.name, **facts))  # type: ignore[arg-type]

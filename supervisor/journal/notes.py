@@ -28,8 +28,8 @@ class Note(NamedTuple):
     """Called when it is durable."""
     on_refused: Callable[[JournalFailed], object] | None = None
     """Called when it could not be written. A note without it is given up only when no disk could ever hold it."""
-    what: str = ""
-    """What the note records, in words, for the error that says it could not be written."""
+    what: Callable[[], str] = lambda: "a note"
+    """What the note records, in words, for the error that says it could not be written. Nearly always it can."""
     stand_in: Callable[[str], Note] | None = None
     """Makes what is written in its place when it can never be written, because of a value in it: of the reason."""
     on_lost: Callable[[str], object] | None = None

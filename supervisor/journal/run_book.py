@@ -71,7 +71,7 @@ class RunBook:
         self, *steps: Step, what: str, on_written: Callable[[], object] | None = None, may_wait: bool = False
     ) -> None:
         if not self._is_closed():
-            self._add(Note(tuple(steps), what=what, on_written=on_written, may_wait=may_wait))
+            self._add(Note(tuple(steps), what=lambda: what, on_written=on_written, may_wait=may_wait))
 
 
 def _keep(run: OpenRun) -> Step:

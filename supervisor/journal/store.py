@@ -60,6 +60,12 @@ _TRIAL = 1024**2
 LARGEST = 2**63 - 1
 """The largest whole number that SQLite holds."""
 
+StandIn = Callable[[str], Note]
+"""Makes what is written in the place of what cannot be: of the reason."""
+
+_MAY_WAIT = (Asked, Replied, ToolCalled, ToolReturned)
+"""Entries that need not be durable at once."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -175,7 +181,7 @@ class Journal:
                 tuple(steps),
                 on_written=lambda: on_settled(None),
                 on_refused=on_settled,
-                what=f"prompt {record.id} of {record.key}",
+                what=lambda: f"prompt {record.id} of {record.key}",
                 turn_id=record.id,
                 change=lambda turn: turn or record,
             )
@@ -195,7 +201,7 @@ class Journal:
                 (step(notes.START_TURN, at, turn_id),),
                 on_written=on_durable,
                 on_lost=on_lost,
-                what=f"the start of turn {turn_id}",
+                what=lambda: f"the start of turn {turn_id}",
                 turn_id=turn_id,
                 change=lambda turn: turn and turn._replace(started_at=at),
             )
@@ -236,7 +242,10 @@ class Journal:
         it is durable. An outcome that no disk could hold is recorded as a failure of the engine: `on_replaced` is told
         of that one before `on_durable`."""
 
-        def make(ending: Outcome) -> Note:
+        def what() -> str:
+            return f"the outcome of turn {turn_id}"
+
+        def make(ending: Outcome, stand_in: StandIn | None = None) -> Note:
             def change(turn: TurnRecord | None) -> TurnRecord | None:
                 return (
                     turn._replace(ended_at=at, outcome=ending, served=served) if turn and turn.outcome is None else turn
@@ -249,7 +258,8 @@ class Journal:
                     ),
                 ),
                 on_written=on_durable,
-                what=f"the outcome of turn {turn_id}",
+                what=what,
+                stand_in=stand_in,
                 turn_id=turn_id,
                 change=change,
             )
@@ -260,7 +270,7 @@ class Journal:
                 on_replaced(failed)
             return make(failed)
 
-        self._add_or(lambda: make(outcome), stand_in, f"the outcome of turn {turn_id}")
+        self._add_or(lambda: make(outcome, stand_in), stand_in, what)
 
     def offer_turn(self, turn_id: str, key: SessionKey, made_at: float, expires_at: float) -> None:
         """Puts an interrupted turn up for a decision."""
@@ -325,18 +335,23 @@ class Journal:
         self._last_entry += 1
         number = self._last_entry
 
-        def make(one: Entry) -> Note:
+        def make(one: Entry, stand_in: StandIn | None = None) -> Note:
             kind, body = pack_entry(one)
-            written = step(notes.ADD_ENTRY, number, *key, one.at, kind, body)
-            may_wait = isinstance(one, Asked | Replied | ToolCalled | ToolReturned)
-            what = f"an entry ({kind}) of {key}"
-            return Note((written,), key=key, number=number, entry=one, what=what, may_wait=may_wait)
+            return Note(
+                (step(notes.ADD_ENTRY, number, *key, one.at, kind, body),),
+                what=lambda: f"an entry ({kind}) of {key}",
+                stand_in=stand_in,
+                key=key,
+                number=number,
+                entry=one,
+                may_wait=isinstance(one, _MAY_WAIT),
+            )
 
         def stand_in(why: str) -> Note:
             words = f"What was said here cannot be recorded ({why})"
             return make(Noticed(at=bounds.moment(entry.at), text=words, is_warning=True))
 
-        self._add_or(lambda: make(entry), stand_in, f"an entry of {key}")
+        self._add_or(lambda: make(entry, stand_in), stand_in, lambda: f"an entry of {key}")
 
     # Questions, actions, clients
 
@@ -429,16 +444,17 @@ class Journal:
         await done.wait()
 
     def _note(self, sql: str, *row: object) -> None:
-        self._add(Note((step(sql, *row),), what=_describe(sql)))
+        self._add(Note((step(sql, *row),), what=partial(_describe, sql)))
 
-    def _add_or(self, make: Callable[[], Note], stand_in: Callable[[str], Note], what: str) -> None:
-        """Adds what `make` makes, or what stands in for it: when it cannot be made, or cannot be written."""
+    def _add_or(self, make: Callable[[], Note], stand_in: StandIn, what: Callable[[], str]) -> None:
+        """Adds what `make` makes, or what stands in for it: when it cannot be made, or cannot be written, which the
+        note that is made says itself (`Note.stand_in`)."""
         try:
-            note = make()._replace(stand_in=stand_in)
+            note = make()
         except Exception as error:
             why = tell_mistake(error)
             note = stand_in(why)
-            _log.error("%s cannot be recorded: %s", what, why)
+            _log.error("%s cannot be recorded: %s", what(), why)
             self._writer.on_lost(note, why)
         self._add(note)
 

@@ -191,7 +191,7 @@ class Writer:
             note.on_lost(why)
 
     def _tell_lost(self, note: Note, why: str) -> None:
-        _log.error("%s cannot be recorded: %s", note.what or "a note", why)
+        _log.error("%s cannot be recorded: %s", note.what(), why)
         self.on_lost(note, why)
 
     def _settle(self, count: int) -> None:

@@ -74,8 +74,7 @@ class Roll(NamedTuple):
 Decision = Begin | Wake | Sleep | Adopt | Open | OpenSpare | Evict | Recycle | Roll
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(NamedTuple):
     """All that a decision depends on."""
 
     state: InstanceState

@@ -150,7 +150,7 @@ async def test_a_note_that_can_never_be_written_stops_no_other(folder: Path) -> 
     settled: list[JournalFailed | None] = []
     lost: list[str] = []
     async with opened(folder) as journal:
-        journal.watch_lost(lambda note, why: lost.append(f"{note.what}: {why}"))
+        journal.watch_lost(lambda note, why: lost.append(f"{note.what()}: {why}"))
         journal.accept_turn(make_turn("a"), settled.append)
         journal.note_action(None, "no time", "", "")  # type: ignore[arg-type]
         journal.note_action(2**63, "no such time", "", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -192,4 +191,4 @@ def test_room_is_made_for_one_that_is_to_wake_as_for_one_that_is_to_start() -> N
 
 
 def _with(scene: Scene, **changes: Any) -> Scene:
-    return dataclasses.replace(scene, **changes)
+    return scene._replace(**changes)
