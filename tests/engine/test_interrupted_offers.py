@@ -9,12 +9,13 @@ import pytest
 from supervisor.api.types import SessionState
 from tests.engine.conftest import Start
 from tests.engine.journal_stage import KEY, accept, make_session, make_turn, opened
+from tests.engine.test_recorded_orders import reading
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_an_offer_stands_in_the_rows_of_its_session_and_its_instance(tmp_path: Path, start: Start) -> None:
-    """R2"""
+    """R2: and a reader hears that it does no more."""
     async with opened(tmp_path / "state") as journal:
         journal.keep_session(make_session())
         await accept(journal, make_turn("ran"))
@@ -25,6 +26,6 @@ async def test_an_offer_stands_in_the_rows_of_its_session_and_its_instance(tmp_p
         assert session.state is SessionState.INTERRUPTED
         assert session.offer is not None
         assert (session.offer.turn_id, session.offer.text) == ("ran", "Hello")
-        await supervisor.drop_offer(KEY)
-        (instance,), (session,) = (await supervisor.snapshot()).instances, (await supervisor.snapshot()).sessions
-        assert (instance.offers, session.offer) == (0, None)
+        with reading(supervisor) as rows:
+            await supervisor.drop_offer(KEY)
+            assert (rows["desk"].offers, rows[KEY].offer) == (0, None)  # type: ignore[attr-defined]

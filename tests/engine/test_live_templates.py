@@ -223,6 +223,27 @@ async def test_a_removed_template_drains_its_instance_which_is_gone_when_it_is_e
         assert house.world.holder_of("two").remembers == ["one", "two"]
 
 
+async def test_what_a_restart_interrupted_is_on_offer_again_when_its_instance_is(house: House) -> None:
+    """R2, S3.2: while it is gone nobody decides, and nothing of it is lost."""
+    path = house.save("desk")
+    house.save("clerk")
+    house.world.on_prompt = hold
+    async with house.open():
+        await house.supervisor.submit(Prompt("desk", "one", user="ana"))
+        await until(lambda: bool(house.world.written))
+    async with house.open():
+        path.unlink()
+        await house.until_told(past.InstanceClosed)
+        assert house.supervisor.view.snapshot().sessions == ()
+        house.save("desk")
+        await house.until_told(past.InstanceOpened)
+        (row,) = house.supervisor.view.snapshot().sessions
+        assert row.offer is not None
+        assert row.offer.text == "one"
+        await house.supervisor.drop_offer(ANA)
+        assert house.supervisor.failure is None
+
+
 async def test_a_template_that_is_put_back_before_its_instance_is_empty_resumes_it(house: House) -> None:
     path = house.save("desk")
     async with house.open():

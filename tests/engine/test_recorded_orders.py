@@ -73,6 +73,7 @@ async def test_an_offer_goes_with_its_session(start: Start, world: FakeWorld, ma
         turned.seconds = 80
         await until_looked_after(supervisor)
         assert supervisor.failure is None
+        assert not supervisor._offers._open, "its prompt is let go of as well"
 
 
 async def test_a_turn_that_ends_well_while_bullpen_stops_is_not_sent_again(
@@ -199,6 +200,8 @@ async def test_a_sessions_row_is_told_when_it_may_be_tried_again(
             assert isinstance(await failed.outcome(), Failed)
             await until(lambda: told[ANA].why is WhyWaiting.BACKING_OFF)  # type: ignore[attr-defined]
             await until(lambda: world.written)
+            await (await supervisor.submit(Prompt("desk", "waits as well", user="chen"))).accepted()
+            assert told[ANA].why is WhyWaiting.BACKING_OFF  # type: ignore[attr-defined]
             turned.seconds = 2
             await until(lambda: told[ANA].why is WhyWaiting.NO_SLOT)  # type: ignore[attr-defined]
 

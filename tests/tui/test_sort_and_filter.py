@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor import SessionState
+from supervisor import SessionKey, SessionState
 from tests.tui import stage
 from tests.tui.stage import ANA, BEN, CARO, DORA, ROOT
 from tests.tui.test_dashboard_keys import on_session
@@ -35,6 +35,16 @@ async def test_rows_do_not_move_under_the_hand_of_the_operator() -> None:
         assert sessions.keys[0] == session_id(DORA)
         assert sessions.cursor_key == under
 
+        await pilot.click(sessions, offset=(5, 3))
+        engine.put(replace(engine.sessions[BEN], state=SessionState.FAILED, note="crashed"))
+        clock.now += 1.5
+        await settle(app, pilot)
+        assert sessions.is_disordered, "a click is the hand as well"
+        await pilot.press("1")
+        clock.now += 1.5
+        await settle(app, pilot)
+        assert not sessions.is_disordered, "the hand has gone to another table"
+
 
 async def test_equals_sorts_at_once() -> None:
     engine, clock = stage.busy(), HandClock()
@@ -43,7 +53,7 @@ async def test_equals_sorts_at_once() -> None:
         engine.put(replace(engine.sessions[DORA], state=SessionState.FAILED, note="crashed"))
         await settle(app, pilot)
         await pilot.press("=")
-        assert app.screen.sessions.keys[0] == session_id(DORA)
+        assert app.screen.sessions.keys[0] == app.screen.sessions.cursor_key == session_id(DORA)
 
 
 async def test_a_shifted_letter_sorts_by_a_column_and_again_reverses() -> None:
@@ -106,6 +116,31 @@ async def test_a_table_that_nobody_touches_shows_its_top() -> None:
         clock.now += 2
         await settle(app, pilot)
         assert app.screen.sessions.cursor_key == session_id(BEN)
+
+
+async def test_a_row_that_was_chosen_is_kept_until_nobody_has_touched_the_table_for_a_minute() -> None:
+    """D1: any key keeps it. Whoever goes to the top wants the top, whichever row that is."""
+    engine, clock = stage.busy(), HandClock()
+
+    async def fail(row: SessionKey) -> None:
+        engine.put(replace(engine.sessions[row], state=SessionState.FAILED, note="crashed"))
+        for seconds in (10, 2):
+            clock.now += seconds
+            await settle(app, pilot)
+        assert sessions.keys[0] == session_id(row)
+
+    async with playing(engine, clock=clock) as (app, pilot):
+        sessions = app.screen.sessions
+        await pilot.press("down")
+        chosen = sessions.cursor_key
+        clock.now += 50
+        await pilot.press("f12")
+        clock.now += 40
+        await fail(DORA)
+        assert sessions.cursor_key == chosen
+        await pilot.press("g")
+        await fail(BEN)
+        assert sessions.cursor_key == session_id(BEN)
 
 
 async def test_the_instance_that_the_panes_are_narrowed_to_is_not_left_by_itself() -> None:

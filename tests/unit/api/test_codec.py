@@ -175,6 +175,12 @@ def test_a_mistake_names_its_field_and_not_what_stands_in_it() -> None:
         unpack(Prompt, '{"agent": "secret"}')
 
 
+def test_a_verb_that_answers_nothing_has_nothing_to_read() -> None:
+    assert unpack(type(None), pack(None)) is None
+    with pytest.raises(ValueError, match=r"^null is wanted, not int$"):
+        unpack(type(None), "0")
+
+
 def test_a_type_that_cannot_be_told_from_another_has_no_place_in_the_contract() -> None:
     @dataclass(frozen=True)
     class Odd:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import mmap
 import os
 import subprocess
 import sys
@@ -97,6 +99,7 @@ async def test_one_that_is_woken_while_it_is_paged_out_is_left_alone(
     calls = []
 
     def wake_at_the_second(process: int, ranges: array[int], advice: int) -> tuple[int, int]:
+        assert advice == paging._PAGE_OUT
         calls.append(ranges)
         if len(calls) == 2:
             asleep.wake()
@@ -106,6 +109,8 @@ async def test_one_that_is_woken_while_it_is_paged_out_is_left_alone(
     monkeypatch.setattr(suspension, "has_swap", lambda: True)
     assert not await asleep.run()
     assert len(calls) == 2
+    monkeypatch.setattr(suspension, "Prefetch", lambda pages: pytest.fail("it has had its memory back"))
+    asleep.wake()
     until_sync(lambda: psutil.STATUS_STOPPED not in states(below(hoarder)))
 
 
@@ -162,6 +167,7 @@ def test_a_range_that_the_kernel_cannot_have_is_left_out(monkeypatch: pytest.Mon
     done = []
 
     def advise(process: int, ranges: array[int], advice: int) -> tuple[int, int]:
+        assert advice == paging._WILL_NEED
         if ranges[0] == 3:
             return 0, errno.EINVAL
         taken = list(zip(ranges[::2], ranges[1::2], strict=True))
@@ -173,6 +179,22 @@ def test_a_range_that_the_kernel_cannot_have_is_left_out(monkeypatch: pytest.Mon
     paging.read_back(0, Pages(array("Q", [1, 10, 2, 10, 3, 10, 4, 10])))
     paging.read_back(0, Pages(array("Q", [3, 10, 5, 10])))
     assert done == [1, 2, 4, 5]
+
+
+def test_what_is_shared_with_others_is_not_its_own() -> None:
+    """It is in use by those, as the code of the CLI is."""
+    own, shared = ctypes.create_string_buffer(MB), mmap.mmap(-1, MB)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(shared))
+    found = find_own(os.getpid()).ranges
+    spans = [range(begin, begin + length) for begin, length in zip(found[::2], found[1::2], strict=True)]
+    assert any(ctypes.addressof(own) in span for span in spans)
+    assert not any(start in span for span in spans)
+
+
+def test_what_has_ended_meanwhile_is_no_failure() -> None:
+    none = 2**22 + 1  # no process of Linux has such an id
+    assert paging.page_out(none, Pages(array("Q", [MB, MB])), is_over=lambda: False)
+    assert not find_own(none).ranges
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up what is missing here")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
 
+import anyio
 import psutil
 import pytest
 
 from supervisor.journal import ClientRecord
 from supervisor.process import guard, suspension
+from supervisor.process.cgroups import Cgroup
 from supervisor.process.paging import Pages
 from supervisor.process.process_tree import Tree, is_alive
 from supervisor.process.suspension import Suspension
@@ -129,6 +134,7 @@ class Read:
 
     def __init__(self, pages: Mapping[int, Pages]) -> None:
         self.processes = set(pages)
+        self.were_stopped = all(psutil.Process(pid).status() == psutil.STATUS_STOPPED for pid in pages)
         self.has_begun = self.has_ended = False
         reads.append(self)
 
@@ -146,14 +152,22 @@ reads: list[Read] = []
 async def test_what_the_cli_had_is_read_back_and_what_its_servers_had_from_the_second_time_on(
     family: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By then it has shown what they need on waking. Falling asleep again ends the reading."""
+    """By then it has shown what they need on waking. Falling asleep again ends the reading. Until they are continued,
+    their ids are surely theirs."""
     reads.clear()
     monkeypatch.setattr(suspension, "Prefetch", Read)
     monkeypatch.setattr(suspension, "has_swap", lambda: True)
-    monkeypatch.setattr(suspension, "page_out", lambda pid, pages, is_over: True)
+    paged_out = []
+
+    def page_out(pid: int, pages: Pages, is_over: Callable[[], bool]) -> bool:
+        paged_out.append(pid)
+        return True
+
+    monkeypatch.setattr(suspension, "page_out", page_out)
     first = Suspension(psutil.Process(family.pid))
     tree = [one.pid for one in below(family)]
     assert await first.run()
+    assert set(paged_out) == {family.pid, *tree}, "the guard's too, though it stays awake"
     first.wake()
     second = first.again()
     assert [read.processes for read in reads] == [{tree[0]}]
@@ -163,6 +177,76 @@ async def test_what_the_cli_had_is_read_back_and_what_its_servers_had_from_the_s
     second.wake()
     assert [read.processes for read in reads[1:]] == [set(tree)]
     assert (reads[1].has_begun, reads[1].has_ended) == (True, False)
+    assert [read.were_stopped for read in reads] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("has_swap", "may_page_out", "expected"),
+    [(True, True, ["pages"]), (True, False, ["pages", "group"]), (False, True, [])],
+)
+@pytest.mark.anyio
+async def test_where_it_may_not_page_out_the_control_group_is_asked_to(
+    family: subprocess.Popen[str],
+    monkeypatch: pytest.MonkeyPatch,
+    has_swap: bool,
+    may_page_out: bool,
+    expected: list[str],
+) -> None:
+    """And neither where there is nowhere to put it."""
+    asked = set()
+
+    class Group:
+        def reclaim(self, is_over: Callable[[], bool]) -> None:
+            assert not is_over()
+            asked.add("group")
+
+    def page_out(pid: int, pages: Pages, is_over: Callable[[], bool]) -> bool:
+        asked.add("pages")
+        return may_page_out
+
+    monkeypatch.setattr(suspension, "has_swap", lambda: has_swap)
+    monkeypatch.setattr(suspension, "page_out", page_out)
+    asleep = Suspension(psutil.Process(family.pid), cast(Cgroup, Group()))
+    assert await asleep.run()
+    asleep.wake()
+    assert asked == set(expected)
+
+
+@pytest.mark.anyio
+async def test_one_whose_stopping_is_cancelled_runs_on(
+    family: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client ends meanwhile: what is left of it must not stop in the middle of leaving."""
+    asleep = Suspension(psutil.Process(family.pid))
+    real, has_come, may_go_on = suspension._has_stopped, threading.Event(), threading.Event()
+
+    def has_stopped(process: psutil.Process) -> bool:
+        has_come.set()
+        may_go_on.wait(20)
+        return real(process)
+
+    monkeypatch.setattr(suspension, "_has_stopped", has_stopped)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(asleep.run)
+            await until(has_come.is_set)
+            group.cancel_scope.cancel()
+        assert asleep.is_over
+    finally:
+        may_go_on.set()
+    await until(lambda: psutil.STATUS_STOPPED not in states(below(family)))
+
+
+@pytest.mark.anyio
+async def test_where_it_cannot_be_seen_whether_one_has_stopped_all_of_them_run_on(
+    family: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has_stopped(process: psutil.Process) -> bool:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(suspension, "_has_stopped", has_stopped)
+    assert not await Suspension(psutil.Process(family.pid)).run()
+    await until(lambda: psutil.STATUS_STOPPED not in states(below(family)))
 
 
 def test_there_is_nothing_to_stop_in_a_tree_that_has_gone() -> None:
