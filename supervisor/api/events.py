@@ -10,7 +10,7 @@ from supervisor.api.types import FailureKind, InstanceState, Outcome, Question, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What every event has."""
+    """What every event has. One without fields of its own needs no decorator: whatever a dataclass has it inherits."""
 
     at: float
     """Unix seconds."""
@@ -29,19 +29,22 @@ class InstanceChanged(Event):
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOpened(Event):
     """A session is there that was not."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class SessionClosed(Event):
     """A session is off the books."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class ContextLost(Event):
     """The session's conversation was not found on disk; it goes on as a new one."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +86,10 @@ class TurnFinished(Event):
     """Seconds from its start to its first word; None when it had none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnSuspended(Event):
     """bullpen stops: the prompt is kept and runs when it starts again."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,19 +223,22 @@ class TemplateBroken(Event):
     """With file and line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateMended(Event):
     """No mistake is left in the files of templates."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class InstanceOpened(Event):
     """There is a new template."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class InstanceClosed(Event):
     """Its template was removed, and neither turns nor clients of it are left. Its sessions are kept on disk."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -66,6 +65,8 @@ def working_directory() -> Path:
 
 def read_toml(path: Path) -> TomlFile:
     """Reads the file; what is wrong with it as a whole is in `mistakes`."""
+    import tomllib  # most starts find no file, and need none of it
+
     try:
         text = read_file(path).decode("utf-8-sig").replace("\r\n", "\n")
         data = tomllib.loads(text)
@@ -146,6 +147,8 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _unquote(part: str) -> str:
+    import tomllib
+
     try:
         return str(tomllib.loads(f"key = {part}")["key"]) if part[0] in "\"'" else part
     except tomllib.TOMLDecodeError:

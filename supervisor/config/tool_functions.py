@@ -12,6 +12,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -99,6 +100,13 @@ def _place_of(function: Any) -> str:
 def _read_plain(reference: str, function: Any, version: str) -> FunctionTool:
     if not inspect.isroutine(function):
         raise FunctionMistake(f"names no function, but {_article(type(function).__name__)}")
+    return _read_routine(reference, function, version, _declared(function))
+
+
+@lru_cache(maxsize=256)
+def _read_routine(reference: str, function: Any, version: str, declared: Declared) -> FunctionTool:
+    """Kept: a template is checked, its walls are described and its clients are prepared with the same functions, and
+    each reading makes a validator and a schema."""
     try:
         hints = typing.get_type_hints(function, include_extras=True)
         signature = inspect.signature(function)
@@ -116,7 +124,6 @@ def _read_plain(reference: str, function: Any, version: str) -> FunctionTool:
             parameters[parameter.name] = (hints[parameter.name], parameter.default)
     adapter = _adapter(parameters)
     schema = _schema(adapter)
-    declared = _declared(function)
 
     def validate(given: Mapping[str, Any]) -> dict[str, Any]:
         # What the model sends under the name of the context is dropped: it neither counts nor fails the call.

@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 AnswerT = TypeVar("AnswerT", covariant=True)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Stimulus:
-    """What `Instance.handle` takes. No two are ever compared, so none has an `__eq__` of its own (a start makes them
-    all); `__repr__` is the same for all."""
-
-    __slots__ = ()
+    """What `Instance.handle` takes. No two are ever compared, and nothing writes into one: neither `__eq__` nor what
+    keeps a frozen value from being changed is made for each, since every start makes them all. `__repr__` is the same
+    for all. One without fields of its own needs no decorator."""
 
     may_allow_a_step: ClassVar[bool] = True
     """False: nothing that a decision depends on changes with it, so the scheduler is not asked."""
@@ -45,7 +45,7 @@ class Stimulus:
 
     def __repr__(self) -> str:
         """`ResultArrived desk-1`: its name, and the ids of what it is about."""
-        values = [getattr(self, field.name) for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        values = [getattr(self, field.name) for field in dataclasses.fields(self)]
         return " ".join([type(self).__name__, *filter(None, map(_name, values))])
 
 
@@ -64,7 +64,7 @@ class Request(Stimulus, Generic[AnswerT]):
 # What clients report
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ClientStarting(Fact):
     """Its process is being started."""
 
@@ -73,7 +73,7 @@ class ClientStarting(Fact):
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ClientConnected(Fact):
     """It can take a prompt, `seconds` after its place was reserved."""
 
@@ -81,7 +81,7 @@ class ClientConnected(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ClientSpoke(Fact):
     """A part of its turn: text, tool calls, notes about the API."""
 
@@ -92,7 +92,7 @@ class ClientSpoke(Fact):
     event: ClientEvent
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ResultArrived(Fact):
     """The turn that its prompt began has ended."""
 
@@ -100,14 +100,14 @@ class ResultArrived(Fact):
     result: Result
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ClientRested(Fact):
     """It is idle after that turn, and can take the next prompt."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class OwnTurnBegan(Fact):
     """The CLI has begun a turn by itself. What the client says from here on belongs to it."""
 
@@ -115,7 +115,7 @@ class OwnTurnBegan(Fact):
     why: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class OwnResultArrived(Fact):
     """The turn that the CLI began by itself has ended; None when a prompt was merged into it."""
 
@@ -123,7 +123,7 @@ class OwnResultArrived(Fact):
     result: Result | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ServersChanged(Fact):
     """How its MCP servers are now."""
 
@@ -131,7 +131,7 @@ class ServersChanged(Fact):
     servers: tuple[Server, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ClientSlept(Fact):
     """Its processes are stopped, and use that now."""
 
@@ -139,7 +139,7 @@ class ClientSlept(Fact):
     measure: Measure
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ClientWoke(Fact):
     """It has given a sign of life, `seconds` after it was woken."""
 
@@ -147,7 +147,7 @@ class ClientWoke(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ClientEnding(Fact):
     """It is on its way out, at that step of the ladder, which goes on whatever becomes of this."""
 
@@ -157,7 +157,7 @@ class ClientEnding(Fact):
     step: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ClientGone(Fact):
     """Its process tree was verified to be empty, but for `left_over` processes."""
 
@@ -166,14 +166,14 @@ class ClientGone(Fact):
     left_over: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class QuestionPut(Fact):
     """Its turn waits for an answer."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class QuestionOver(Fact):
     """One question of its turn was answered, has expired or was lost."""
 
@@ -182,7 +182,7 @@ class QuestionOver(Fact):
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class HoldOver(Fact):
     """The operator was asked whether a turn may run beyond a budget; `refused` says why not, in words."""
 
@@ -191,7 +191,7 @@ class HoldOver(Fact):
     refused: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class QuestionCameBack(Fact):
     """A question whose client was freed has ended. `call` is what was asked for (`tool_calls.call_of`)."""
 
@@ -204,7 +204,7 @@ class QuestionCameBack(Fact):
 # What the journal has done
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class PromptRecorded(Fact):
     """The turn is durable, or was refused with that error."""
 
@@ -213,7 +213,7 @@ class PromptRecorded(Fact):
     error: JournalFailed | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class StartLost(Fact):
     """No disk can hold the record that the turn begins: its prompt must not be written."""
 
@@ -222,7 +222,7 @@ class StartLost(Fact):
     why: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class OutcomeReplaced(Fact):
     """No disk can hold the turn's outcome: this one is recorded instead."""
 
@@ -233,7 +233,7 @@ class OutcomeReplaced(Fact):
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class OutcomeRecorded(Fact):
     """The turn's outcome is durable, so its caller may be told."""
 
@@ -246,7 +246,7 @@ class OutcomeRecorded(Fact):
 # What time and the host bring
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class TimePassed(Fact):
     """Something may be due. `now` in steady seconds."""
 
@@ -255,19 +255,21 @@ class TimePassed(Fact):
     now: float
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MemoryMeasured(Fact):
     """Every client's processes were measured. `HostChanged` follows when the host's memory is known as well."""
+
+    __slots__ = ()
 
     may_allow_a_step: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HostChanged(Fact):
     """What all instances share has changed: a limit, the room for clients, or whether the journal can be written."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+
+@dataclass(slots=True, eq=False, repr=False)
 class PlaceClaimed(Fact):
     """Another instance is to have the place of this idle client, or, where it may sleep, only its memory."""
 
@@ -278,7 +280,7 @@ class PlaceClaimed(Fact):
 # What is asked of it
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class SubmitPrompt(Request[Turn]):
     """Queues a prompt in its session, which is opened where there is none. It may begin from `PromptRecorded` on."""
 
@@ -295,7 +297,7 @@ class SubmitPrompt(Request[Turn]):
     """Why the operator is asked before it runs, in words; mostly empty."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class QueueTurn(Request[None]):
     """Queues a turn that an earlier run has left, or that sends an interrupted prompt again."""
 
@@ -303,7 +305,7 @@ class QueueTurn(Request[None]):
     turn: Turn
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class StopTurn(Request[bool]):
     """Interrupts a turn that has begun, or takes one that waits out of its queue. False when it does neither."""
 
@@ -312,7 +314,7 @@ class StopTurn(Request[bool]):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class RefusePrompt(Request[Saturated]):
     """Counts a prompt for which there is no room. The answer is its refusal, with the pool's counts."""
 
@@ -321,7 +323,7 @@ class RefusePrompt(Request[Saturated]):
     why: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class WarmSession(Request[bool]):
     """Resumes a hibernated session, or wakes its client, ahead of its next prompt, when there is room and no turn
     waits."""
@@ -331,7 +333,7 @@ class WarmSession(Request[bool]):
     session: Session
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class CompactSession(Request[Turn]):
     """Queues the command that shortens the conversation."""
 
@@ -341,21 +343,21 @@ class CompactSession(Request[Turn]):
     session: Session
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class CloseSession(Request[None]):
     """Takes a session without turns off the books, once its client has gone."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ForgetSession(Request[None]):
     """Ends everything in the session, takes it off the books, and keeps nothing of it on disk."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class EndClient(Request[None]):
     """Ends one client; what runs on it becomes interrupted."""
 
@@ -363,38 +365,40 @@ class EndClient(Request[None]):
     reason: EndReason
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pause(Request[None]):
     """New prompts queue; what runs goes on."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+
 class Resume(Request[None]):
     """Takes back pause, drain and stop."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+
+@dataclass(slots=True, eq=False, repr=False)
 class Drain(Request[None]):
     """Closes the intake; what still runs after `deadline` seconds is interrupted. Asked again: at once."""
 
     deadline: float
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Kill(Request[None]):
     """Cancels what waits, ends what runs and every process."""
 
     reason: EndReason = EndReason.KILLED
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Scale(Request[None]):
     """Changes how many turns may run in parallel."""
 
     max_sessions: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Adjust(Request[None]):
     """Changes one limit until the next restart. `most`: clients that this host holds. `configured`: the template as its
     file and the host's settings have it, for the value that is called `configured`."""
@@ -405,7 +409,7 @@ class Adjust(Request[None]):
     configured: Template
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ApplyTemplate(Request[None]):
     """The same template with other limits; what is compiled into clients does not differ. `HostChanged` follows."""
 
@@ -414,7 +418,7 @@ class ApplyTemplate(Request[None]):
     template: Template
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ReplaceTemplate(Request[None]):
     """The template has changed: from the next idle boundary on clients have what `connector` starts them with.
     `missing`: what they go without, in words. `changed`: keys of the template, for the event that tells it."""
@@ -425,17 +429,19 @@ class ReplaceTemplate(Request[None]):
     changed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RemoveTemplate(Request[None]):
     """The template was removed: what was accepted runs to its end, and nothing more is taken in."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+
 class RestoreTemplate(Request[None]):
     """It is back: the instance is what it was before."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+
+@dataclass(slots=True, eq=False, repr=False)
 class BlameTemplate(Request[None]):
     """What is wrong with the file as it was saved last; empty when nothing is. The version before goes on."""
 
@@ -444,14 +450,14 @@ class BlameTemplate(Request[None]):
     mistake: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ClearQueue(Request[int]):
     """Cancels what waits in one session or in all (None). Answers how many."""
 
     session: Session | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Tidy(Request[bool]):
     """Ends a client that was idle too long, and forgets sessions that are not used. `now` in steady seconds.
 

@@ -231,7 +231,7 @@ async def test_the_real_cli_streams_writes_asks_and_remembers(tmp_path: Path) ->
 
 
 def test_the_first_frame_waits_for_no_import_of_what_is_not_in_it() -> None:
-    """Neither for the server, script and callers of a rehearsal, nor for the SDK, conversations and Markdown."""
+    """Neither for the server, script and callers of a rehearsal, nor for the SDK, conversations, Markdown and TOML."""
     code = (
         "import asyncio, sys, supervisor, tui.app, tui.cli.main, tui.cli.run\n"
         "async def main():\n"
@@ -243,7 +243,7 @@ def test_the_first_frame_waits_for_no_import_of_what_is_not_in_it() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     later = {"uvicorn", "starlette", "claude_agent_sdk", "mcp", "markdown_it", "tui.screens.chat", "httpx", "fastapi"}
-    later |= {"pygments", "supervisor.remote", "supervisor.gateway"}
+    later |= {"pygments", "tomllib", "supervisor.remote", "supervisor.gateway"}
     later |= {f"tui.cli.{module}" for module in COMMAND_MODULES}
     later |= {f"supervisor.rehearsal.{name}" for name in ("server", "script", "callers", "colleague")}
     imported = done.stdout.split()

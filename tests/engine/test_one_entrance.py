@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import logging
 import re
@@ -37,6 +38,13 @@ def test_every_stimulus_there_is_is_taken_by_a_part() -> None:
     source = inspect.getsource(sys.modules[Instance.__module__])
     taken = re.findall(r"^ +case stimuli\.(\w+)\(.*\):$", source, re.MULTILINE)
     assert sorted(taken) == sorted({kind.__name__ for kind in all_kinds(stimuli.Stimulus)}), "each of them once"
+
+
+def test_what_a_stimulus_is_annotated_with_is_a_field_of_it() -> None:
+    for kind in all_kinds(stimuli.Stimulus):
+        assert "__dict__" not in dir(kind), kind
+        own = {name for name, hint in inspect.get_annotations(kind).items() if "ClassVar" not in hint}
+        assert own <= {field.name for field in dataclasses.fields(kind)}, kind
 
 
 def test_the_scheduler_is_run_in_one_place() -> None:

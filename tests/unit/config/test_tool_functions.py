@@ -59,6 +59,14 @@ def _mistakes(agents: Path) -> list[str]:
     return list(caught.value.mistakes)
 
 
+def test_a_function_is_read_once_until_its_module_changes(agents: Path) -> None:
+    """Its template is checked, described and prepared with it."""
+    first = _read(agents, "booking:reserve")
+    assert _read(agents, "booking:reserve") is first
+    (agents / "tools" / "booking.py").write_text(SOURCE.replace("Reserves a room", "Holds a room"))
+    assert (first.description, _read(agents, "booking:reserve").description) == ("Reserves a room.", "Holds a room.")
+
+
 def test_the_schema_has_every_argument_but_the_context(agents: Path) -> None:
     """The model is told types, defaults and descriptions, and can neither see nor set whose call it is (S3.6)."""
     found = _read(agents, "booking:reserve")
