@@ -47,7 +47,7 @@ def held(world: FakeWorld) -> FakeWorld:
 async def until_written(world: FakeWorld, *texts: str) -> None:
     """In time, and in this order."""
     try:
-        await until(lambda: [one.text for one in world.written][-len(texts) :] == list(texts), within=3.0)
+        await until(lambda: [one.text for one in world.written][-len(texts) :] == list(texts))
     except TimeoutError:
         pytest.fail(f"written: {[one.text for one in world.written]}, not {texts}: nobody took the step")
 

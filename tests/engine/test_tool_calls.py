@@ -6,7 +6,6 @@ import asyncio
 import base64
 import math
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -361,18 +360,17 @@ async def test_what_a_tool_of_the_sdk_returns_is_taken_as_it_is() -> None:
 
 async def test_calls_of_many_run_at_once(caller: Caller) -> None:
     """One function, registered once, for all sessions (S3.6)."""
-    running = most = 0
+    running, all_run = 0, anyio.Event()
 
-    async def count() -> None:
-        nonlocal running, most
+    async def wait_for_all() -> None:
+        nonlocal running
         running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.02)
-        running -= 1
+        if running == 50:
+            all_run.set()
+        await all_run.wait()
 
-    began = time.monotonic()
-    async with anyio.create_task_group() as group:
-        for _ in range(50):
-            group.start_soon(caller.call, count)
-    assert most == 50
-    assert time.monotonic() - began < 50 * 0.02
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            for _ in range(50):
+                group.start_soon(caller.call, wait_for_all)
+    assert running == 50
