@@ -210,7 +210,7 @@ def test_ask_that_is_told_to_go_leaves_no_process(folder: Path, number: signal.S
         process.send_signal(number)
         process.communicate(timeout=30)
         assert process.returncode == 128 + number
-    assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [one for one in family if is_alive(one)] == []
 
 
 def test_a_reader_who_leaves_in_the_middle_of_an_answer_is_no_traceback(folder: Path) -> None:

@@ -61,7 +61,8 @@ def kill_tagged(tag: str) -> bool:
     looked for among the newest pids, again and again."""
     found = find_tagged(tag)
     for process in found:
-        process.kill()
+        with contextlib.suppress(*LOST):
+            process.kill()
     for _ in range(200):
         newest = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[-1])
         for pid in range(newest + 2, newest - 20, -1):

@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.types import Allow, Done, Failed, FailureKind, InstanceState, Interrupted, Prompt
-from supervisor.process.process_tree import LOST, list_tree
+from supervisor.process.process_tree import LOST, is_alive, list_tree
 from tests.acceptance.conftest import House, Open, find_clients
 from tests.waiting import at_once, until
 
@@ -42,7 +42,7 @@ def names_below(root: psutil.Process) -> list[str]:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in processes if is_alive(one)]
 
 
 async def test_kill_leaves_no_process_of_the_tree(open_house: Open, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from supervisor.process.process_tree import is_alive
 from tests.acceptance.conftest import find_clients
 from tests.acceptance.terminal import Terminal, run_bullpen
 
@@ -63,7 +64,7 @@ def children_of(terminal: Terminal) -> list[psutil.Process]:
 
 
 def assert_all_gone(processes: list[psutil.Process], tmp_path: Path) -> None:
-    assert [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+    assert [one for one in processes if is_alive(one)] == []
     assert find_clients(tmp_path) == []
 
 

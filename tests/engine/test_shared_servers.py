@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -297,7 +297,8 @@ async def test_secrets_are_neither_arguments_nor_shown(room: Room, monkeypatch: 
     assert environment["TOKEN"] == "secret-of-the-server"
     assert "ANTHROPIC_API_KEY" not in environment
     for process in room.processes():
-        assert "secret-of-the-server" not in " ".join(process.cmdline())
+        with suppress(*LOST):  # the one that fails is started again and again
+            assert "secret-of-the-server" not in " ".join(process.cmdline())
     assert "secret-of-the-server" not in repr(room.servers.rows({}))
     assert "is not there: " in words(await call(bad, "say"))
 
