@@ -62,7 +62,7 @@ _log = logging.getLogger(__name__)
 class BullpenApp(App[int]):
     """Runs until the operator leaves; `return_code` says how it ended.
 
-    The engine runs in a task group outside of the app. The app ends by itself only through `ctrl+q`; whoever
+    The engine runs in a task group outside of the app. The app ends by itself only through `ctrl+q`; code that
     started it may end it with `exit(return_code=…, message=…)` at any time.
     """
 

@@ -128,7 +128,7 @@ class LiveTemplates:
                 try:
                     await self._look()
                 except Exception as error:
-                    # Whatever it is about a file that nobody has thought of: what runs goes on.
+                    # A mistake of a kind that was not thought of: what runs goes on.
                     _log.exception("the templates cannot be followed")
                     self._tell([f"the templates cannot be followed, see the log: {type(error).__name__}"])
 

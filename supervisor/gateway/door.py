@@ -201,8 +201,8 @@ async def _serve(server: QuietServer, listener: socket.socket) -> None:
 
 @contextmanager
 def bound_socket(folder: Path) -> Iterator[socket.socket]:
-    """The folder's socket, for its owner only. One that an earlier run has left is replaced: whoever binds it holds the
-    folder. Raises `CannotOpen`."""
+    """The folder's socket, for its owner only. One that an earlier run has left is replaced: the process
+    that binds it holds the folder. Raises `CannotOpen`."""
     path = folder / SOCKET
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -93,7 +93,7 @@ def _tell(question: Question, verdict: Verdict) -> str:
             lines = [f"- {asked} → {answer}" for asked, answer in answers.items()]
             return "\n".join(["Your question was answered:", *lines])
         case Deny() if verdict.outcome is QuestionOutcome.EXPIRED:
-            return f"Nobody decided in time whether {call} may run. It was not run."
+            return f"Your call of {call} was not answered in time. It was not run."
         case Deny():
             return f"Your call of {call} was denied: {verdict.message}"
         case _:

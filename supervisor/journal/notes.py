@@ -165,7 +165,7 @@ SELECT day, instance, '', '', '', provider, sum(cost), sum(tokens), sum(turns), 
 WHERE {OF_USER["spending"]} GROUP BY day, instance, provider
 ON CONFLICT DO UPDATE SET cost = cost + excluded.cost, tokens = tokens + excluded.tokens,
 turns = turns + excluded.turns, first_at = min(first_at, excluded.first_at)"""
-"""What a person has spent is nobody's from then on, and stays in the sums of the others."""
+"""What a person has spent is in no one person's sum from then on, and stays in all other sums."""
 FORGET_USER = (_KEEP_SUMS, *(f"DELETE FROM {table} WHERE {which}" for table, which in OF_USER.items()))
 COUNT_USER = {table: f"SELECT count(*) FROM {table} WHERE {which}" for table, which in OF_USER.items()}
 SHARED_WITH = "SELECT DISTINCT instance FROM turns WHERE prompt_user = :user AND user <> :user ORDER BY instance"

@@ -358,14 +358,14 @@ def _tell_refusal(question: Question, outcome: QuestionOutcome, answer: Answer |
         return ""
     words = question.detail.partition("\n")[2]
     if outcome is QuestionOutcome.EXPIRED:
-        return f"{words}; nobody said in time that it may run beyond it"
+        return f"{words}; the question whether it may run beyond it was not answered in time"
     reason = answer.reason if isinstance(answer, Deny) else ""
     return f"{words}; the operator did not let it run beyond it" + (f": {one_line(reason, 200)}" if reason else "")
 
 
 def _judge(answer: Answer | None, ttl: float) -> Verdict:
     if answer is None:
-        words = f"Nobody answered within {ttl:.0f} s; the tool was not run"
+        words = f"No answer within {ttl:.0f} s; the tool was not run"
         return Verdict(Deny(), words, QuestionOutcome.EXPIRED)
     if isinstance(answer, Deny):
         return Verdict(answer, answer.reason or "The operator denied this", QuestionOutcome.DENIED)

@@ -166,7 +166,7 @@ class Pool:
         return len(self._stale)
 
     def find_stale(self) -> Slot | None:
-        """Of those, the idle one to replace first: a spare, which is of no use to anybody, then the one whose user has
+        """Of those, the idle one to replace first: a spare, which no session uses, then the one whose user has
         been away longest."""
         idle = (slot for slot in self._stale.values() if (slot.is_ready or slot.is_dormant) and slot.is_evictable)
         return min(idle, key=lambda slot: (not slot.is_spare, slot.unused_since), default=None)

@@ -1,4 +1,7 @@
-"""What everybody has spent since midnight, and what is under way. The journal keeps the same sums by itself."""
+"""What was spent since midnight, by user, session, instance and provider, and what is under way.
+
+The journal keeps the same sums by itself.
+"""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class FakeWorld:
 
     def lose_parent(self) -> None:
         """The supervisor was killed: idle processes leave at the end of their input, busy ones go on (measured), and
-        nobody reads what they say."""
+        what they say is not read."""
         for index, connection in enumerate(self.connections):
             if connection.is_alive and connection.is_in_turn:
                 self.connections[index] = connection.orphaned()

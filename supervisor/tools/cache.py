@@ -117,7 +117,7 @@ class _Entry(Generic[ValueT]):
 
 @dataclass(slots=True, eq=False)
 class _Flight:
-    """A build that runs, for whoever wants its value."""
+    """A build that runs, for all callers that want its value."""
 
     version: str
     over: anyio.Event = field(default_factory=anyio.Event)

@@ -118,7 +118,7 @@ def test_ask_without_a_terminal_denies_questions_and_says_so(folder: Path) -> No
     with closing(sqlite3.connect(folder.parent / "state" / "rehearsal" / "journal.db")) as journal:
         [(who, via, detail)] = journal.execute('SELECT "by", via, detail FROM actions').fetchall()
     assert (who, via) == ("no terminal", "command")
-    assert detail.startswith("Write: deny (Nobody can answer here")
+    assert detail.startswith("Write: deny (Denied without asking: the command")
 
 
 def test_an_unknown_agent_is_one_line_that_names_the_known_ones(folder: Path) -> None:

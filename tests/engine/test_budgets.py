@@ -232,7 +232,7 @@ async def test_a_question_about_the_budget_ends_with_its_turn(start: Start, day:
         with anyio.fail_after(5):
             outcome = await late.outcome()
         assert isinstance(outcome, Cancelled)
-        assert "nobody said in time" in outcome.reason
+        assert "was not answered in time" in outcome.reason
 
 
 async def test_after_a_restart_the_operator_is_asked_anew(start: Start, world: FakeWorld, day: Day) -> None:

@@ -215,7 +215,7 @@ async def test_a_question_that_nobody_answers_expires_and_the_turn_goes_on(
                 assert isinstance(await ticket.outcome(), Done)
             settled = [event.outcome for event in feed.take().events if isinstance(event, past.QuestionSettled)]
         assert settled == [QuestionOutcome.EXPIRED]
-        assert "Nobody decided in time" in world.connections[-1].prompts[-1]
+        assert "was not answered in time. It was not run" in world.connections[-1].prompts[-1]
 
 
 @pytest.mark.parametrize("how", ["interrupt", "withdraw", "kill", "clear"])

@@ -96,7 +96,7 @@ async def test_tables_for_people_are_aligned_and_json_is_for_programs(
         await queries.limits(engine, "desk")
         assert "queue.maxWait" in capsys.readouterr().out
         await queries.questions(engine)
-        assert capsys.readouterr().err == "bullpen: nobody asks anything\n"
+        assert capsys.readouterr().err == "bullpen: no question is open\n"
         await queries.events(engine)
         assert "operator by command: pause" in capsys.readouterr().out
 

@@ -1,7 +1,7 @@
 """`bullpen acp`: the Agent Client Protocol on standard input and output, for editors and other front ends.
 
 Each of the editor's sessions is one of the running bullpen's: seen on the dashboard, kept in the journal, loaded again
-later. Permission questions are put to the editor; whoever answers first, the editor or an operator, has answered.
+later. Permission questions are put to the editor; the first answer counts, the editor's or an operator's.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class EditorAgent:
         )
 
     async def authenticate(self, method_id: str, **_: Any) -> None:
-        """Nothing: whoever reached the bullpen has been let in."""
+        """Nothing: a caller that reached the bullpen has been let in."""
 
     async def new_session(self, cwd: str, **_: Any) -> schema.NewSessionResponse:
         from acp import schema

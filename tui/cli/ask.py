@@ -58,7 +58,7 @@ WITHDRAWN_WITHIN = 3.0
 """Seconds that the end of `ask` waits for the bullpen to take its turn back."""
 
 UNATTENDED = "no terminal"
-"""Who denied a question of a command that had nobody to ask, in the audit."""
+"""Who denied a question of a command that had no terminal to ask on, in the audit."""
 
 BY_COMMAND = Actor(via="command")
 
@@ -262,5 +262,5 @@ def deny_unattended(question: Question) -> Answer:
     remedy = "while a bullpen runs (`bullpen serve`), it waits for an operator instead"
     if not question.choices:
         remedy = f"list it below `allow` in the template of {question.key.instance}; {remedy}"
-    tell(f"denied {question.tool} ({question.summary}): nobody is at the terminal to ask; {remedy}")
-    return Deny("Nobody can answer here: this is a one-shot command without a terminal")
+    tell(f"denied {question.tool} ({question.summary}): this command has no terminal to ask on; {remedy}")
+    return Deny("Denied without asking: the command that sent this prompt has no terminal to ask on")

@@ -60,7 +60,7 @@ async def keep_door_open(
 
 @asynccontextmanager
 async def open_door(supervisor: Supervisor, settings: Settings, leave: Callable[[], object]) -> AsyncIterator[Door]:
-    """The door is open inside the block; `leave` is called when somebody outside asks for the end.
+    """The door is open inside the block; `leave` is called when a request from outside asks for the end.
 
     Raises `Refused` when it cannot be opened, and in a group what ends it later.
     """

@@ -180,7 +180,7 @@ async def questions(
             )
             for one in found
         ]
-        show_table(("QUESTION", "SESSION", "ASKED", "EXPIRES", "TOOL", "WHAT"), rows, none="nobody asks anything")
+        show_table(("QUESTION", "SESSION", "ASKED", "EXPIRES", "TOOL", "WHAT"), rows, none="no question is open")
 
 
 def _show_whole(question: Question, now: float) -> None:

@@ -44,7 +44,7 @@ async def _put_choices(question: Question, read: Read) -> Answer:
         _show([f"  {number}. {label}  {about}" for number, (label, about) in enumerate(item.options, start=1)])
         reply = await read("  numbers, such as 1,3, or text: " if item.multiple else "  number or text: ")
         if reply == END_OF_INPUT:
-            return Deny("Nobody answered")
+            return Deny("The question was left without an answer")
         answers[item.question] = read_choice(item, reply) or "no answer"
     return Choose(answers)
 

@@ -269,7 +269,7 @@ async def is_agreed(question: str, facts: list[str], *, is_sure: bool) -> bool:
     if is_sure:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Refused("nothing was done: this ends something, so it takes --yes where nobody can be asked")
+        raise Refused("nothing was done: this ends something, and there is no terminal to ask on: repeat it with --yes")
     ask_line("".join(f"  {reveal_line(fact)}\n" for fact in facts if fact))
     if (await read_line(f"{reveal_line(question)} [y/N] ")).lower() in ("y", "yes"):
         return True

@@ -181,6 +181,6 @@ _ROLES = {"warn": "error", "note": "warn", "heading": "strong", "hunk": "link", 
 _ENDINGS = {
     QuestionOutcome.APPROVED: ("✓ approved", "ok"),
     QuestionOutcome.DENIED: ("✕ denied", "error"),
-    QuestionOutcome.EXPIRED: ("◌ expired, nobody answered", "warn"),
+    QuestionOutcome.EXPIRED: ("◌ expired without an answer", "warn"),
     QuestionOutcome.LOST: ("◌ lost, the turn ended first", "dim"),
 }

@@ -1,4 +1,4 @@
-"""When a session's client is asked for ahead of a prompt. Pure: it asks nobody itself."""
+"""When a session's client is asked for ahead of a prompt. Pure: it sends nothing itself."""
 
 from __future__ import annotations
 
