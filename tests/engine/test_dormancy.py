@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import pytest
 
 from supervisor.api import events as past
 from supervisor.api.errors import Saturated
-from supervisor.api.types import Done, Prompt, SessionKey, SessionState, SlotState, WhyAwake, WhyWaiting
+from supervisor.api.types import (
+    Done,
+    Interrupted,
+    Prompt,
+    SessionKey,
+    SessionState,
+    SlotState,
+    WhyAwake,
+    WhyWaiting,
+)
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance.dormancy import find_why_awake
 from supervisor.process.end_reason import EndReason
@@ -331,9 +341,50 @@ async def test_a_turn_that_finds_no_memory_to_wake_says_so(
             for most, why in (("1", WhyWaiting.NO_SLOT), ("2", WhyWaiting.MEMORY)):
                 await supervisor.adjust("desk", "maxSessions", most)
                 assert rows[key("ana")].why is why  # type: ignore[attr-defined]
+        behind = await supervisor.submit(Prompt("desk", "and again", user="ana"))
         world.on_prompt = lambda connection, text: connection.reply("well")
         world.connections[1].reply("at last")
         assert isinstance(await waiting.outcome(), Done)
+        assert isinstance(await behind.outcome(), Done)
+    assert world.violations == []
+
+
+async def test_one_that_wakes_is_interrupted_when_it_has_shown_that_it_has(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """R1: it reads nothing before, and silence on an interrupt would be its end."""
+    async with start(sleepy(), **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        await until_asleep(supervisor, world)
+        (client,) = world.live
+        client.is_stuck_asleep = True
+        world.on_prompt = hold
+        ticket = await supervisor.submit(Prompt("desk", "again", user="ana"))
+        await until(lambda: states(supervisor) == [SlotState.WAKING] and client.prompts[-1] == "again")
+        assert await supervisor.interrupt(key("ana"))
+        await anyio.wait_all_tasks_blocked()
+        assert client.interrupts == 0
+        client.is_stuck_asleep = False
+        client.wake()
+        assert isinstance(await ticket.outcome(), Interrupted)
+        assert client.interrupts
+        assert world.live == [client]
+    assert world.violations == []
+
+
+async def test_a_client_that_slept_is_not_started_again_because_its_template_has_changed(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """S3.1-2: nobody has needed it for some time; its next prompt starts one."""
+    template = sleepy()
+    async with start(template, **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        await until_asleep(supervisor, world)
+        await supervisor.replace_template(template.model_copy(update={"system_prompt": "Help in verse."}))
+        await until(lambda: states(supervisor) == [])
+        await anyio.wait_all_tasks_blocked()
+        assert len(world.connections) == 1
+        assert supervisor.view.session_row(key("ana")).state is SessionState.HIBERNATED  # type: ignore[union-attr]
     assert world.violations == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor.api.entries import Noticed
-from supervisor.api.types import Expired, Prompt, Server, ServerState, SessionState
+from supervisor.api.types import Expired, Prompt, Server, ServerState, SessionState, Source
 from supervisor.claude.messages import read_servers
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
@@ -77,7 +77,7 @@ async def test_a_refusal_names_the_server_that_its_clients_go_without(
     world.on_prompt, world.servers = hold, (FAILS,)
     one_place = make_template(concurrency={"maxSessions": 1}, queue={"maxWait": 0.05})
     async with start(one_place) as supervisor:
-        await supervisor.submit(Prompt("desk", "hello", user="ana"))
+        await supervisor.submit(Prompt("desk", "hello", user="ana", source=Source.OPERATOR))
         await until(lambda: "tickets failed" in supervisor.view.snapshot().instances[0].note)
         outcome = await (await supervisor.submit(Prompt("desk", "hello", user="ben"))).outcome()
         assert isinstance(outcome, Expired)

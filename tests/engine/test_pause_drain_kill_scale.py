@@ -29,6 +29,7 @@ from supervisor.permissions.requests import ToolRequest
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.turned_clock import TurnedClock
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -337,13 +338,14 @@ async def test_a_turn_that_waits_for_an_answer_is_not_stalled(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     world.on_prompt = hold
-    async with start(make_template(stallTimeout=0.05)) as supervisor:
+    turned = TurnedClock()
+    async with start(make_template(stallTimeout=30), clock=turned.clock) as supervisor:
         ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         async with anyio.create_task_group() as group:
             group.start_soon(world.connections[0].ask, ToolRequest("Write", {"file_path": "x"}))
             await until(lambda: supervisor.view.snapshot().questions)
-            supervisor._instances["desk"].handle(TimePassed(anyio.current_time() + 60))
+            supervisor._instances["desk"].handle(TimePassed(60.0))
             await anyio.wait_all_tasks_blocked()
             assert ticket.finished is None
             group.cancel_scope.cancel()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -24,8 +26,9 @@ from supervisor.api.types import (
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
 from supervisor.sessions.turn import Turn
-from supervisor.testing import FakeWorld, hold
+from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.journal_stage import read
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +73,43 @@ async def crash_with_one_running_and_one_waiting(start: Start, world: FakeWorld,
         await waiting.accepted()
     world.on_prompt = lambda connection, text: connection.reply(f"You said: {text}")
     return [first, running, waiting]
+
+
+async def test_a_conversation_goes_on_though_its_very_first_turn_was_cut_by_a_crash(
+    start: Start, world: FakeWorld
+) -> None:
+    """R2: which conversation is the session's own is on record before its first prompt is written."""
+    world.on_prompt = hold
+    async with crashing(start(), world) as supervisor:
+        await supervisor.submit(Prompt("desk", "first", user="ana"))
+        await until(lambda: world.written)
+    world.on_prompt = lambda connection, text: connection.reply("fine")
+    async with start() as supervisor:
+        await (await supervisor.submit(Prompt("desk", "second", user="ana"))).outcome()
+    assert len({one.session_uuid for one in world.written}) == 1
+
+
+async def test_a_process_is_on_record_before_it_runs_and_whose_it_is_when_it_is_somebodys(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R2, R4: whatever becomes of it, the next run finds it and ends it."""
+    monkeypatch.setattr(FakeConnection, "pid", property(lambda one: 4711 if one.is_alive else 0))
+    world.gate, world.on_prompt = anyio.Event(), hold
+    async with start(make_template(pool={"spares": 1})) as supervisor:
+
+        async def recorded() -> list[Any]:
+            await supervisor._host.journal.flush()
+            return read(tmp_path / "state", "SELECT mark, pid, user FROM clients WHERE id = 'desk-1'")
+
+        await until(lambda: world.starting)
+        ((mark, *facts),) = await recorded()
+        assert (mark, facts) == (world.connections[0].launch.mark, [0, ""])
+        world.gate.set()
+        await until(lambda: supervisor.view.snapshot().instances[0].pool.spare == 1)
+        assert await recorded() == [(mark, 4711, "")]
+        await supervisor.submit(Prompt("desk", "hello", user="ana"))
+        await until(lambda: world.written)
+        assert await recorded() == [(mark, 4711, "ana")]
 
 
 async def test_what_waited_runs_by_itself_and_what_ran_is_interrupted_and_offered(

@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.errors import ConnectFailed
-from supervisor.api.types import Allow, Done, Prompt, SlotState
+from supervisor.api.types import Allow, Done, Failed, Prompt, SlotState
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription
@@ -15,6 +15,7 @@ from supervisor.instance import stimuli
 from supervisor.permissions.requests import ToolRequest
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.turned_clock import TurnedClock, until_looked_after
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -182,3 +183,24 @@ async def test_a_prompt_that_is_recorded_while_its_template_changes_begins_on_th
         assert isinstance(await ticket.outcome(), Done)
         assert prompt_of(world.holder_of("two")) == NEW
     assert world.violations == []
+
+
+async def test_a_client_that_took_the_place_of_a_rolled_one_and_failed_at_work_is_not_started_again(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.18: only one that never worked shows that the new version cannot be started."""
+    turned = TurnedClock()
+    template = make_template(pool={"spares": 0})
+    async with start(template, clock=turned.clock) as supervisor:
+        await ask(supervisor, "one", "ana")
+        await supervisor.replace_template(edited(template))
+        await until_rolled(supervisor)
+        await ask(supervisor, "two", "ana")
+        world.on_prompt = hold
+        ticket = await supervisor.submit(Prompt("desk", "three", user="ana"))
+        await until(lambda: len(world.written) == 3)
+        world.holder_of("three").die()
+        assert isinstance(await ticket.outcome(), Failed)
+        turned.seconds = 5
+        await until_looked_after(supervisor)
+        assert len(world.connections) == 2

@@ -163,6 +163,16 @@ async def test_it_is_noticed_while_nobody_sends_a_prompt(
         await until(lambda: supervisor.view.snapshot().host.journal_failing == LOSSES[loss])
 
 
+async def test_it_is_noticed_by_looking_where_nothing_at_all_is_written(folder: Path) -> None:
+    async with opened(folder) as journal:
+        assert await accept(journal, make_turn("accepted")) is None
+        await journal.flush()
+        move(folder)
+        await journal.verify()
+        await until(lambda: journal.failing)
+        folder.with_name("moved").rename(folder)
+
+
 async def test_a_directory_that_is_moved_back_is_used_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "FIRST_DELAY", 0.01)
     async with opened(folder) as journal:

@@ -152,7 +152,8 @@ async def test_a_turn_that_waits_too_long_expires_with_the_counts(
     world.on_prompt = hold
     template = make_template(concurrency={"maxSessions": 1}, queue={"maxWait": 0.05})
     async with start(template) as supervisor:
-        await supervisor.submit(Prompt("desk", "a", user="ana"))
+        # The operator's waits for its client as long as that takes.
+        await supervisor.submit(Prompt("desk", "a", user="ana", source=Source.OPERATOR))
         await until(lambda: prompts_of(world))
         late = await supervisor.submit(Prompt("desk", "b", user="boris"))
         outcome = await late.outcome()
@@ -216,7 +217,7 @@ async def test_the_operators_prompt_does_not_expire(
 ) -> None:
     world.on_prompt = hold
     async with start(make_template(queue={"maxWait": 0.05})) as supervisor:
-        await supervisor.submit(Prompt("desk", "a", user="ana"))
+        await supervisor.submit(Prompt("desk", "a", user="ana", source=Source.OPERATOR))
         await until(lambda: prompts_of(world))
         mine = await supervisor.submit(Prompt("desk", "b", user="boris", source=Source.OPERATOR))
         assert isinstance(await (await supervisor.submit(Prompt("desk", "c", user="chen"))).outcome(), Expired)
@@ -291,7 +292,7 @@ async def test_a_tool_call_that_never_got_a_client_leaves_none_behind_either(
     """S1.2"""
     world.on_prompt = hold
     async with start(make_template("lookup", archetype="tool", queue={"maxWait": 0.05})) as supervisor:
-        await supervisor.submit(Prompt("lookup", "one", user="ana"))
+        await supervisor.submit(Prompt("lookup", "one", user="ana", source=Source.OPERATOR))
         await until(lambda: prompts_of(world))
         refused = await (await supervisor.submit(Prompt("lookup", "two", user="boris"))).outcome()
         assert isinstance(refused, Expired)

@@ -123,6 +123,9 @@ async def test_marks_survive_refresh_sort_filter_and_scope_and_vanish_with_their
         await pilot.press("M", "/", *"rita", "enter")
         assert sessions.marked == both
         assert "✓ 2 marked (1 not shown)" in screen_text(app)
+        assert [one.key for one in sessions.marked_things] == [ROOT, ANA], (
+            "a verb applies to what the filter hides as well"
+        )
         app.screen.instances.move_to("admin")
         await pilot.press("0")
         assert sessions.marked == both

@@ -12,7 +12,7 @@ from tests.tui.stage import ANA, BEN, CARO, DORA, ROOT
 from tests.tui.test_dashboard_keys import on_session
 from tests.tui.theatre import HandClock, playing, screen_text, settle
 from tui.screens.dashboard.dashboard import DashboardScreen
-from tui.tables.rows import session_id
+from tui.tables.rows import session_id, session_key
 
 pytestmark = pytest.mark.anyio
 
@@ -94,6 +94,11 @@ async def test_zero_narrows_to_one_instance_and_widens_again() -> None:
         await pilot.press("0")
         assert set(app.screen.sessions.keys) == {session_id(ROOT), session_id(stage.MIRA)}
         assert app.screen.clients.keys == ("admin-2",)
+        app.screen.instances.move_to("helpdesk")
+        await pilot.pause()
+        assert {session_key(row).instance for row in app.screen.sessions.keys} == {"helpdesk"}, (
+            "it goes with the cursor"
+        )
         await pilot.press("0")
         assert app.screen.sessions.row_count == 9
 

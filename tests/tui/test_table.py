@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from time import monotonic
 
 import pytest
 from rich.segment import Segment
@@ -141,6 +142,14 @@ async def test_one_changed_row_repaints_one_line() -> None:
         await pilot.pause()
         assert "busy" in app.line(4)
         assert app.table.keys[900] == "row-0900"
+        now = monotonic()
+        assert [
+            app.table.was_seen(key, at) for key, at in (("row-0003", now), ("row-0003", 0.0), ("row-0900", now))
+        ] == [
+            True,
+            False,
+            False,
+        ], "only what was drawn, and before that time"
 
 
 async def test_what_is_drawn_before_the_message_of_a_resize_is_laid_out_for_the_new_width(
@@ -180,8 +189,11 @@ async def test_keys_move_the_cursor_and_the_view_follows() -> None:
 async def test_the_mouse_selects_opens_and_names_the_header() -> None:
     app = TableApp(some_rows(5))
     async with app.run_test(size=(60, 10)) as pilot:
+        app.table.repainted = set()
         await pilot.click(Table, offset=(5, 3))
         assert app.table.cursor_key == "row-0002"
+        assert app.table.repainted >= {1, 3}, "the row that it leaves, too"
+        assert not any(words.startswith("opened") for words in app.said)
         await pilot.click(Table, offset=(5, 4), times=2)
         await pilot.click(Table, offset=(4, 0))
         await pilot.pause()

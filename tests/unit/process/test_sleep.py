@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import anyio
+import psutil
 import pytest
 
 from supervisor.process.connection import Connection
 from supervisor.process.listener import Listener, Place
+from supervisor.process.process_tree import Measure, ProcessTable
 from supervisor.process.sleep import Sleep
 from tests.waiting import until
 
@@ -26,15 +28,25 @@ class Stage:
     def __init__(self) -> None:
         self.suspending = self.suspensions = self.asked = self.woke = self.silences = 0
         self.deadline = 60.0
+        self.becomes_asleep: bool | None = None
+        """What comes of stopping it; None: others are being stopped, and it is not its turn."""
+        self.slept: list[Measure] = []
 
     async def suspend(self) -> bool:
         self.suspending += 1
         self.suspensions += 1
         try:
-            await anyio.sleep_forever()  # others are being stopped
+            if self.becomes_asleep is None:
+                await anyio.sleep_forever()
         finally:
             self.suspending -= 1
-        return True
+        return bool(self.becomes_asleep)
+
+    def measure(self, table: ProcessTable) -> Measure:
+        raise psutil.NoSuchProcess(1)
+
+    def client_slept(self, place: Place, measure: Measure) -> None:
+        self.slept.append(measure)
 
     def wake(self) -> None:
         pass
@@ -73,6 +85,50 @@ async def test_one_that_is_woken_before_its_turn_to_be_stopped_has_come_is_asked
         sleep.begin()
         await until(lambda: stage.suspending == 1)
     assert (stage.suspensions, stage.woke, stage.silences) == (2, 1, 0)
+
+
+async def test_what_it_has_said_before_it_was_stopped_wakes_it() -> None:
+    """It is not idle."""
+    stage = Stage()
+    async with stage.sleep() as sleep:
+        sleep.begin()
+        await until(lambda: stage.suspending == 1)
+        sleep.note_sign()
+        assert (sleep.is_down, sleep.is_waking, stage.woke) == (False, False, 1)
+        await until(lambda: stage.suspending == 0)
+
+
+async def test_one_that_could_not_be_stopped_is_awake_and_need_not_show_it() -> None:
+    stage = Stage()
+    stage.becomes_asleep = False
+    async with stage.sleep() as sleep:
+        sleep.begin()
+        await until(lambda: stage.woke == 1)
+        assert (sleep.is_down, sleep.is_waking) == (False, False)
+        await _let_others_run()
+        assert (stage.asked, stage.slept) == (0, [])
+
+
+async def test_one_that_has_slept_again_meanwhile_has_its_whole_time_to_give_a_sign() -> None:
+    stage = Stage()
+    async with stage.sleep() as sleep:
+        sleep.wake()
+        await until(lambda: stage.asked == 1)
+        sleep.note_sign()
+        sleep.begin()
+        sleep.wake()
+        await until(lambda: stage.asked == 2)
+        await _let_others_run()
+        assert (stage.woke, stage.silences) == (1, 0)
+
+
+async def test_where_it_cannot_be_measured_it_sleeps_all_the_same() -> None:
+    stage = Stage()
+    stage.becomes_asleep = True
+    async with stage.sleep() as sleep:
+        sleep.begin()
+        await until(lambda: stage.slept == [Measure()])
+        assert sleep.is_down
 
 
 @pytest.mark.parametrize("is_alive", [True, False])

@@ -30,6 +30,19 @@ async def test_what_never_comes_is_given_up() -> None:
     assert given_up.is_set()
 
 
+async def test_its_parts_are_as_long_as_the_whole_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    real = anyio.move_on_after
+
+    def move_on_after(seconds: float) -> anyio.CancelScope:
+        waited.append(seconds)
+        return real(0)
+
+    monkeypatch.setattr("supervisor.process.standstill.anyio.move_on_after", move_on_after)
+    assert not await happens_within(60, anyio.sleep_forever)
+    assert sum(waited) == pytest.approx(60)
+
+
 async def test_time_in_which_this_process_stood_still_does_not_count() -> None:
     async def wait() -> None:
         time.sleep(0.3)  # noqa: ASYNC251 - that is what it is about

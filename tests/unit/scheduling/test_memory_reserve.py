@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.api.types import SlotState
 from supervisor.claude.sdk_connection import PLANNING_FIGURE
+from supervisor.config.limits import PoolLimits
+from supervisor.instance.clients import Clients
+from supervisor.instance.core import InstanceCore
+from supervisor.instance.memory_ceilings import MemoryCeilings
 from supervisor.scheduling.memory_reserve import ENOUGH, WINDOW, Ledger, Reserve, count_up
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
@@ -104,3 +111,17 @@ def test_what_a_client_takes_back_after_it_was_woken_is_no_growth() -> None:
     assert slot.memory_growth == 120, "from what was measured a minute after that"
     slot.move(SlotState.DORMANT)
     assert slot.memory_growth == 0
+
+
+def test_what_has_slept_says_nothing_of_what_the_next_one_needs_until_it_has_worked_again() -> None:
+    """S2.29-31: it is smaller for a while, and never quite what it was."""
+    pool = Pool(4)
+    for thin, awake in ((True, 0), (False, 300 * MiB), (False, 0)):
+        slot = add_slot(pool, SlotState.READY, 100 * MiB)
+        slot.turns, slot.is_thin, slot.awake_bytes = 1, thin, awake
+    add_slot(pool, SlotState.READY, 50 * MiB)
+    taken: list[int] = []
+    reserve = cast(Reserve, SimpleNamespace(take=taken.extend))
+    core = cast(InstanceCore, SimpleNamespace(pool=pool, template=SimpleNamespace(pool=PoolLimits())))
+    MemoryCeilings(core, cast(Clients, None), reserve).judge()
+    assert taken == [300 * MiB, 100 * MiB]
