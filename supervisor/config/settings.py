@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
@@ -204,8 +203,7 @@ class Settings(BaseModel):
         return claim(self.state_dir)
 
 
-@dataclass(frozen=True)
-class SettingsReading:
+class SettingsReading(NamedTuple):
     """What all sources of settings say together."""
 
     settings: Settings | None

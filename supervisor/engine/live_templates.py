@@ -10,9 +10,9 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 
@@ -50,8 +50,7 @@ GOES_ON = " (the version before goes on)"
 _KEPT = "the folder cannot be read ({why}): the templates go on as they were read last"
 
 
-@dataclass(frozen=True, slots=True)
-class _Fresh:
+class _Fresh(NamedTuple):
     """One reading of everything."""
 
     readings: tuple[Reading, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor.api.types import Answer, QuestionOutcome
 
@@ -24,8 +24,7 @@ class ToolRequest:
     """What a relative path counts from, where the CLI says; it changes with `cd` in the agent's shell."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What the CLI is told."""
 
     answer: Answer

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from supervisor.api.tools import RunContext
 from supervisor.api.types import Server
@@ -14,8 +13,7 @@ from supervisor.process.process_tree import Measure, ProcessTable
 from supervisor.process.reports import ClientEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """What one process needs to know before it starts."""
 
     client_id: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -13,8 +13,7 @@ from supervisor.process.connection import Connection, ProcessTree
 from supervisor.process.patience import KILL, TERMINATE, Patience
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessDeadlines:
+class ProcessDeadlines(NamedTuple):
     """Seconds. Nothing waits for a process without one of these."""
 
     connect: float = 60.0

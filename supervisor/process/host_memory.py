@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from supervisor.process.cgroups import can_reclaim, find_delegated
 from supervisor.process.paging import may_page_out
@@ -12,8 +12,7 @@ _MEMORY, _SWAPS = Path("/proc/meminfo"), Path("/proc/swaps")
 _ZSWAP = Path("/sys/module/zswap/parameters/enabled")
 
 
-@dataclass(frozen=True, slots=True)
-class HostMemory:
+class HostMemory(NamedTuple):
     """Bytes, and what is possible. All of it zero and false where there is no `/proc`."""
 
     swap_total: int = 0

@@ -13,8 +13,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import psutil
@@ -300,8 +300,7 @@ def if_seen() -> Iterator[None]:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(NamedTuple):
     """One client's whole tree at one moment."""
 
     memory_bytes: int = 0

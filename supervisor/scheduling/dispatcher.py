@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from supervisor.api.types import FailureKind, InstanceState, SlotState, Source, WhyWaiting
@@ -284,8 +283,7 @@ def in_fair_order(scene: Scene) -> list[Session]:
     return sorted(ready, key=rank)
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(NamedTuple):
     """What, besides the session itself, may keep a turn waiting."""
 
     state: InstanceState

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from supervisor import (
     ClientRow,
@@ -22,8 +22,7 @@ from supervisor import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Touched:
+class Touched(NamedTuple):
     """Which rows changed since the last refresh; rows that are gone are named too."""
 
     everything: bool = False
@@ -49,8 +48,7 @@ class Touched:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What the whole host is doing now, in numbers."""
 
     running: int

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from supervisor import ClientRow, Offer, SessionRow
 from tui.engine_link.bridge import Bridge, Work
@@ -13,8 +13,7 @@ from tui.operator.orders import Order, count_words
 from tui.wording import format
 
 
-@dataclass(frozen=True, slots=True)
-class Consequence:
+class Consequence(NamedTuple):
     """What the operator is told before something ends."""
 
     title: str

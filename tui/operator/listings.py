@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor import (
     ActionTaken,
@@ -30,8 +29,7 @@ MOST_DETAIL = 80
 Rows = Iterable[Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """One list: what the engine is asked, and how its answer is written."""
 
     name: str

@@ -4,7 +4,7 @@ is what is told to the engine, whatever the rows do in the meantime."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from supervisor import (
     ClientRow,
@@ -34,8 +34,7 @@ MOST_TOLD = 8
 """Lines of a result about targets that could not be done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """A verb for one target."""
 
     name: str
@@ -49,8 +48,7 @@ class Order:
     """Turns in flight."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of several orders."""
 
     done: int

@@ -7,9 +7,8 @@ one has begun with a complete line. No widgets, no styles.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tui.wording.sanitize import clean_text
 
@@ -27,8 +26,7 @@ TABLE_COLUMNS = 24
 """A table with more columns is shown as plain text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A part of a message that is drawn in one way."""
 
     kind: Literal["markdown", "code", "plain"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from textual.content import Content
 from textual.widgets import Static
@@ -27,8 +27,7 @@ ALARM = "bold $background on $error"
 """How an alarm is written, on every screen."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Something the line says; those with the highest `rank` go first when it is too long, those with 0 never."""
 
     text: Content

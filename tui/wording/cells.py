@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A text and how it is styled."""
 
     text: str
@@ -19,8 +17,7 @@ Cells = Cell | tuple[Cell, ...]
 """What stands in one column of a row: one text, or several styled apart."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One line of a table."""
 
     key: str
