@@ -9,8 +9,8 @@ from enum import StrEnum
 class Scope(StrEnum):
     """Whose spending a ceiling counts."""
 
-    HOUSE = "house"
-    """All of it."""
+    ALL = "all"
+    """All agents together."""
     USER = "user"
     SESSION = "session"
     INSTANCE = "instance"

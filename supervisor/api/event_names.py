@@ -80,7 +80,7 @@ MEANINGS: Mapping[str, str] = {
     "sessions": "How many sessions.",
     "waiting": "How many turns wait.",
     "interrupted": "How many turns were interrupted.",
-    "scope": "Whose spending the ceiling counts: `house`, `user`, `session`, `instance` or `provider`.",
+    "scope": "Whose spending the ceiling counts: `all`, `user`, `session`, `instance` or `provider`.",
     "name": "Of that user, session, instance or provider.",
     "measure": "`cost`, `tokens` or `turns`.",
     "spent": "Since midnight.",

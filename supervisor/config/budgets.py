@@ -81,7 +81,7 @@ class BudgetSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    house: Ceilings = Field(default_factory=Ceilings.model_construct, description="All agents together.")
+    all: Ceilings = Field(default_factory=Ceilings.model_construct, description="All agents together.")
     user: Ceilings = Field(default_factory=Ceilings.model_construct, description="Each user, with all agents.")
     session: Ceilings = Field(default_factory=Ceilings.model_construct, description="Each session.")
     instance: Ceilings = Field(

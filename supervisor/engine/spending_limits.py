@@ -91,7 +91,7 @@ class SpendingLimits:
         return found is None or found.template.budget is None or not found.template.budget.model_fields_set
 
     def _names(self, scope: Scope) -> Iterator[str]:
-        if scope is Scope.HOUSE:
+        if scope is Scope.ALL:
             yield ""
         elif scope is Scope.INSTANCE:
             yield from self._instances
@@ -120,7 +120,7 @@ class SpendingLimits:
 
     def _judge(self, ceiling: Ceiling) -> Budget:
         now = self._host.clock.wall()
-        spent, overall = self._spent((ceiling.scope, ceiling.name)), self._spent((Scope.HOUSE, ""))
+        spent, overall = self._spent((ceiling.scope, ceiling.name)), self._spent((Scope.ALL, ""))
         return judge(ceiling, spent, overall, now, is_estimate=self._is_estimate)
 
     def _spent(self, place: Place) -> Spent:
@@ -133,7 +133,7 @@ def tell(budget: Budget) -> str:
     until = time.strftime("%H:%M", time.localtime(budget.resets_at))
     unit = {Measure.COST: "cost", Measure.TOKENS: "tokens", Measure.TURNS: "turns"}[budget.measure]
     whose = {
-        Scope.HOUSE: "all agents together",
+        Scope.ALL: "all agents together",
         Scope.USER: budget.name,
         Scope.SESSION: f"the session {budget.name}",
         Scope.INSTANCE: budget.name,

@@ -38,7 +38,7 @@ class Sum:
 
 def places_of(key: SessionKey, user: str, provider: str) -> tuple[Place, ...]:
     """All whose spending a turn is part of. Of a person who was forgotten, `user` is empty."""
-    shared = (Scope.HOUSE, ""), (Scope.INSTANCE, key.instance), (Scope.PROVIDER, provider or HOST)
+    shared = (Scope.ALL, ""), (Scope.INSTANCE, key.instance), (Scope.PROVIDER, provider or HOST)
     return (*shared, (Scope.USER, user), (Scope.SESSION, str(key))) if user else shared
 
 

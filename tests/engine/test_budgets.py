@@ -133,7 +133,7 @@ async def test_turns_in_flight_count_so_that_many_at_once_do_not_pass_a_ceiling_
 ) -> None:
     """Of turns exactly; of dollars by the usual cost of a turn."""
     wide = make_template(concurrency={"maxSessions": 4}, pool={"spares": 0}, queue={"maxWaiting": 100})
-    limits = {"house": {"turns_per_day": 6}, "user": {"cost_per_day": 9}}
+    limits = {"all": {"turns_per_day": 6}, "user": {"cost_per_day": 9}}
     async with start(wide, clock=day.clock, budgets=limits) as supervisor:
         await spend(supervisor)
         world.on_prompt = hold
@@ -150,10 +150,10 @@ async def test_turns_in_flight_count_so_that_many_at_once_do_not_pass_a_ceiling_
 
 
 async def test_what_was_taken_in_runs_and_what_runs_is_never_cut(start: Start, world: FakeWorld, day: Day) -> None:
-    async with start(clock=day.clock, budgets={"house": {"turns_per_day": 2}}) as supervisor:
+    async with start(clock=day.clock, budgets={"all": {"turns_per_day": 2}}) as supervisor:
         world.on_prompt = hold
         first, second = await supervisor.submit(HELLO), await supervisor.submit(HELLO)
-        await supervisor.adjust("", "budgets.house.turns_per_day", "0")
+        await supervisor.adjust("", "budgets.all.turns_per_day", "0")
         with pytest.raises(OverBudget):
             await supervisor.submit(HELLO)
         for number, ticket in enumerate((first, second), start=1):

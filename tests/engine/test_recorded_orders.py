@@ -1,4 +1,4 @@
-"""Orders of events that the model has found, each as short as it gets."""
+"""Orders of events in which a law of the model could be broken, each as short as it gets."""
 
 from __future__ import annotations
 

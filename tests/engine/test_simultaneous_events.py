@@ -1,4 +1,4 @@
-"""Two things at once: what was found by reading the engine as an attacker, held by a test each (R1, S2.20, D4)."""
+"""Two things at once, in the order that is worst for the engine (R1, S2.20, D4)."""
 
 from __future__ import annotations
 

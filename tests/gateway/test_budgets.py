@@ -17,7 +17,7 @@ from tui.cli import ask, queries
 pytestmark = pytest.mark.anyio
 
 HELLO = {"agentId": "desk", "message": "hello"}
-OVER = {"user": {"turns_per_day": 1}, "house": {"cost_per_day": 4}}
+OVER = {"user": {"turns_per_day": 1}, "all": {"cost_per_day": 4}}
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +57,12 @@ async def test_a_refusal_says_when_the_day_turns_in_the_form_of_each_api(
         assert "$4.00 of $4.00" in shown
         await queries.budgets(engine, as_json=True)
         found = json.loads(capsys.readouterr().out)
-        assert {one["scope"] for one in found} == {"house", "user"}
+        assert {one["scope"] for one in found} == {"all", "user"}
         operator = await home.operator()
         assert (await operator.get("/budgets")).json() == found
         assert (await client.get("/budgets")).status_code == 403
         metrics = (await operator.get("/metrics")).text
-        assert 'bullpen_budget_share{measure="cost",name="",scope="house"} 1.0' in metrics
+        assert 'bullpen_budget_share{measure="cost",name="",scope="all"} 1.0' in metrics
         assert "ana" not in metrics
 
 

@@ -16,7 +16,7 @@ def amount(budget: Budget, value: float) -> str:
 
 
 def whose(budget: Budget) -> str:
-    return "house" if budget.scope is Scope.HOUSE else f"{budget.scope.value} {budget.name}"
+    return "all agents" if budget.scope is Scope.ALL else f"{budget.scope.value} {budget.name}"
 
 
 def spent(budget: Budget) -> str:

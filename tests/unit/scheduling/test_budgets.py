@@ -25,7 +25,7 @@ def test_what_is_under_way_counts_as_turns_of_the_usual_size() -> None:
     assert judge(ceiling(7.0), spent, spent, NOON).is_reached
     assert not judge(ceiling(7.1), spent, spent, NOON).is_reached
     new = Spent(under_way=3)
-    assert judge(ceiling(3.0), new, spent, NOON).is_reached, "of whoever has spent nothing, that of the house"
+    assert judge(ceiling(3.0), new, spent, NOON).is_reached, "of one that has spent nothing, that of all together"
     assert not judge(ceiling(3.0), new, Spent(), NOON).is_reached, "nothing is known of the first turns of a day"
 
 
