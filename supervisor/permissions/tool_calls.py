@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,8 @@ def summarize(tool: str, arguments: Mapping[str, Any], workspace: Path | None = 
     if not telling:
         if bounds.is_too_deep(arguments):
             return TOO_DEEP
-        return (
-            one_line(show(json.dumps(arguments, ensure_ascii=False, default=str)), _SUMMARY_LIMIT) if arguments else ""
-        )
+        words = ", ".join(f"{_in_words(str(name))}: {_in_words(value)}" for name, value in arguments.items())
+        return one_line(show(words), _SUMMARY_LIMIT)
     words = " ".join(_localise(arguments[name], workspace if name == PATHS.get(tool) else None) for name in telling)
     # A switch that is off says nothing.
     others = [str(name) for name, value in arguments.items() if name not in (*telling, *_UNTOLD) and value is not False]
@@ -110,6 +110,17 @@ def summarize(tool: str, arguments: Mapping[str, Any], workspace: Path | None = 
     more = f" (with {', '.join(others)})" if others else ""
     more = one_line(show(more), _SUMMARY_LIMIT // 2)
     return one_line(show(words), _SUMMARY_LIMIT - len(more) - 1) + (f" {more}" if more else "")
+
+
+_PLAIN = re.compile(r"(?:[^\s,:\"{}\[\]]|:(?=\S))+(?: (?:[^\s,:\"{}\[\]]|:(?=\S))+)*")
+"""Words in which nothing reads like the end of an argument, or like the beginning of one."""
+
+
+def _in_words(value: object) -> str:
+    """A name or a value: as it stands where it is plain words, else as JSON, so that none passes for several."""
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def detail(arguments: Mapping[str, Any]) -> str:

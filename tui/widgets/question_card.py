@@ -108,7 +108,9 @@ class PermissionCard(QuestionCard):
 
     def on_question_view_scrolled(self) -> None:
         if self.query(QuestionView) and self.query(".place"):  # not while the card is being removed
-            self.query_one(".place", Static).update(Content(f"{self.view.place} · j k space b g G scroll"))
+            line, place = self.query_one(".place", Static), self.view.place
+            line.update(Content(f"{place} · j k space b g G scroll" if place else ""))
+            line.display = bool(place)
 
     @property
     def view(self) -> QuestionView:

@@ -53,8 +53,10 @@ class QuestionView(LineView):
 
     @property
     def place(self) -> str:
-        """`lines 1–12 of 340 · 328 more below`."""
+        """`lines 1–12 of 340 · 328 more below`; empty while all of it is in sight."""
         total, first = len(self._rows), self.scroll_offset.y
+        if total <= self.size.height:
+            return ""
         last = min(total, first + self.size.height)
         below = total - last
         return f"lines {first + 1}–{last} of {total:,}" + (f" · {below:,} more below" if below else " · the end")

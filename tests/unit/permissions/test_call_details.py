@@ -108,6 +108,14 @@ def test_a_description_never_stands_for_the_command_and_no_argument_hides_anothe
     assert cut.endswith("… (with timeout)")
 
 
+def test_a_call_of_any_other_tool_is_told_in_words_and_no_value_passes_for_another_argument() -> None:
+    told = summarize("mcp__bullpen__reserve", {"room": "Room 9", "seats": 4, "at": "09:30", "for": ["ana", "ben"]})
+    assert told == 'room: Room 9, seats: 4, at: 09:30, for: ["ana", "ben"]'
+    assert summarize("mcp__ops__pay", {"to": "ana, amount: 5", "amount": 900}) == 'to: "ana, amount: 5", amount: 900'
+    assert summarize("mcp__ops__pay", {"a: 1, b": " x ", "to:": "to:"}) == '"a: 1, b": " x ", "to:": "to:"'
+    assert summarize("mcp__ops__now", {}) == ""
+
+
 def test_a_write_is_shown_as_content_and_as_a_diff(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one\ntwo\nthree\n")
     found = look("Write", tmp_path, file_path=str(tmp_path / "a"), content="one\n2\u200b\nthree\n")

@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
+from supervisor import PoolStatistics
+from tests.tui import stage
 from tui.screens import dialogs
+from tui.screens.dialogs.scale import tell_clients
 
 pytestmark = pytest.mark.unit
 
@@ -16,6 +19,23 @@ pytestmark = pytest.mark.unit
 def test_each_name_is_found_in_the_module_that_the_table_names(name: str) -> None:
     found = getattr(dialogs, name)
     assert (found.__name__, found.__module__) == (name, f"tui.screens.dialogs.{dialogs._MODULE_OF[name]}")
+
+
+@pytest.mark.parametrize(
+    ("sessions", "clients", "line", "told"),
+    [
+        (3, 8, "5", "5 turns in parallel, 10 clients at most"),
+        (3, 3, "1", "1 turn in parallel, 1 client at most"),
+        (3, 100, "7", "7 turns in parallel, 100 clients at most"),
+        (3, 8, "many", ""),
+    ],
+)
+def test_a_number_of_turns_is_told_with_the_clients_that_it_allows(
+    sessions: int, clients: int, line: str, told: str
+) -> None:
+    """As the engine changes them: clients beyond the turns stay, a hundred for all of a host are not counted up."""
+    row = stage.instance("helpdesk", max_sessions=sessions, pool=PoolStatistics(max_clients=clients))
+    assert tell_clients(row, 100, line) == told
 
 
 def test_another_name_is_an_attribute_error() -> None:

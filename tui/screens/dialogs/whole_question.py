@@ -47,9 +47,12 @@ class QuestionScreen(Dialog[str | None]):
                 yield Static(permission_keys(question), classes="keys", markup=False)
 
     def on_question_view_scrolled(self) -> None:
-        how = "j k space b g G scroll · esc closes"
+        scrolls = "j k space b g G scroll · "
         if self.query(QuestionView) and self.query(".place"):  # not while the screen is being left
-            self.query_one(".place", Static).update(Content(f"{self._view.place} · {how}"))
+            place = self._view.place
+            self.query_one(".place", Static).update(
+                Content(f"{place} · {scrolls}esc closes" if place else "esc closes")
+            )
 
     @property
     def _view(self) -> QuestionView:
