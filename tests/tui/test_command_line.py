@@ -16,7 +16,9 @@ from tests.tui.theatre import playing, screen_text, settle, told
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dialogs.ask_text import AskTextScreen
 from tui.screens.dialogs.confirm import ConfirmScreen
+from tui.screens.dialogs.help import HelpScreen
 from tui.screens.dialogs.new_chat import NewChatScreen
+from tui.screens.dialogs.quit import QuitScreen
 from tui.tables.rows import session_id
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +70,8 @@ async def test_completing_asks_the_engine_nothing() -> None:
         await pilot.press(*"set helpdesk.max", "tab", "tab")
         await pilot.pause()
         assert typed(app) == "set helpdesk.maxClients 5"
+        await pilot.press("8")
+        assert typed(app) == "set helpdesk.maxClients 8", "the present value is there to be typed over"
         assert engine.asked == 0
         assert engine.calls == watched
 
@@ -155,6 +159,19 @@ async def test_a_verb_without_a_target_takes_the_marked_rows() -> None:
         await pilot.press("right", "enter")
         await pilot.pause()
         assert sorted(engine.calls) == [("interrupt", ROOT, "t-31"), ("interrupt", ANA, "t-12")]
+
+
+async def test_help_and_the_way_out_can_be_typed() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press(":", *"help", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, HelpScreen)
+        await pilot.press("escape", ":", *"q", "enter")
+        await settle(app, pilot)
+        assert isinstance(app.screen, QuitScreen)
+        await pilot.press("escape", ":", *"quit now", "enter")
+        await pilot.pause()
+        assert "nothing stands behind it" in screen_text(app)
 
 
 async def test_names_with_spaces_can_be_typed_and_completed() -> None:

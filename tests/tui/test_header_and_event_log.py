@@ -94,7 +94,7 @@ def test_files_that_were_left_out_are_counted_in_the_header_and_named_by_h(width
     host = replace(HOST, left_out=lines)
 
     assert "✕ 2 files left out (H)" in compose_header(host, [instance("a", questions=0, failed=0)], AT, width).plain
-    told = host_facts(host, {}, AT)
+    told = host_facts(host, [], {}, AT)
     assert [text for _, text in told if text in lines] == list(lines)
     assert ("templates", lines[0]) in told
     edited = replace(instance("a", questions=0, failed=0), template_mistake=lines[0])
@@ -141,10 +141,28 @@ def test_clients_that_sleep_are_counted_in_the_header_and_weighed_by_h(width: in
     assert "3/6 clients  ☾ 3 dormant  5 queued" in line.plain, "who wakes is about to work"
     asleep = replace(HOST, dormant=3, swap_bytes=133_000_000, swap_budget=4_000_000_000)
     words = "3 clients asleep; clients have 133M in swap of the 4.0G that they may (dormant_budget)"
-    assert ("dormant", words) in host_facts(asleep, {}, AT)
+    assert ("dormant", words) in host_facts(asleep, [], {}, AT)
     assert ("dormant", "0 clients asleep; this host has no swap: those that sleep keep their memory") in host_facts(
-        HOST, {}, AT
+        HOST, [], {}, AT
     )
+
+
+def test_h_says_what_the_numbers_of_the_header_mean_and_names_no_budget_that_is_not_set() -> None:
+    pool = PoolStatistics(busy=2, idle=1, asking=1, max_clients=8, hot=41, woken=5, adopted=9, cold=5)
+    rows = [replace(instance("a", questions=0, failed=0), pool=pool)]
+    line = compose_header(HOST, rows, AT, 200).plain
+    assert "3/4 clients" in line
+    assert "92% warm" in line
+    limits = {"max_agents": "20", "budgets.user.cost_per_day": "none", "budgets.agent.turns_per_day": "9",
+              "budgets.session.cost_per_day": "none", "budgets.session.at": "refuse"}  # fmt: skip
+    told = host_facts(HOST, rows, limits, AT)
+    assert ("clients", "3 of 4 have a turn that runs or asks; 100 there may be (max_agents)") in told
+    began = "92% warm, on a client that was there: 41 hot, 5 woken, 9 on a spare; 5 cold"
+    assert ("turns began", began) in told
+    assert [text for _, text in told if text.startswith("budgets")] == [
+        "budgets.agent: turns_per_day 9", "budgets: none for user, session"
+    ]  # fmt: skip
+    assert "turns began" not in dict(host_facts(HOST, [], {}, AT))
 
 
 def test_a_client_that_sleeps_has_one_line_in_the_log() -> None:

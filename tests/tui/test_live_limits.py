@@ -87,7 +87,9 @@ async def test_a_line_is_completed_with_its_present_value(typed: str, line: str)
         await settle(app, pilot)
         await pilot.press("right")
         await pilot.pause()
-        assert app.screen.query_one("#line", Input).value == line
+        field = app.screen.query_one("#line", Input)
+        assert field.value == line
+        assert field.selected_text == (line.split()[-1] if line.startswith("set") else ""), "it is typed over"
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import pytest
 from supervisor import SessionKey, SessionState
 from tests.tui import stage
 from tests.tui.stage import ANA, BEN, CARO, DORA, ROOT
+from tests.tui.stage_engine import NOW
 from tests.tui.test_dashboard_keys import on_session
 from tests.tui.theatre import HandClock, playing, screen_text, settle
 from tui.screens.dashboard.dashboard import DashboardScreen
-from tui.tables.rows import session_id, session_key
+from tui.tables.row_set import RowBook
+from tui.tables.rows import SESSION_COLUMNS, session_id, session_key, session_row
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +80,24 @@ async def test_filter_shows_matches_and_its_inverse_the_rest() -> None:
         assert app.screen.sessions.row_count == 7
         await pilot.press("escape")
         assert app.screen.sessions.row_count == 9
+        await pilot.press("3", "/", *"admin", "enter")
+        assert app.screen.clients.has_focus, "it was begun there"
+        assert app.screen.clients.row_count == 1
+
+
+def test_a_filter_that_is_a_state_finds_that_state_and_names_and_no_text() -> None:
+    """What a row is about may be out of sight: it would stand there without a reason."""
+    engine = stage.busy()
+    waits, talks = engine.sessions[CARO], replace(engine.sessions[DORA], about="I am still waiting for my laptop")
+    named = replace(engine.sessions[BEN], key=BEN._replace(session="waiting-list"))
+    book = RowBook(SESSION_COLUMNS)
+    book.replace([session_row(row, None, None, NOW) for row in (waits, talks, named)])
+    book.filter_by("Waiting")
+    assert [row.key for row in book.shown] == [session_id(waits.key), session_id(named.key)]
+    book.filter_by("!waiting")
+    assert [row.key for row in book.shown] == [session_id(talks.key)]
+    book.filter_by("waiting for")
+    assert [row.key for row in book.shown] == [session_id(talks.key)]
 
 
 async def test_typing_a_filter_triggers_no_verb() -> None:

@@ -17,9 +17,12 @@ ON_LIMIT = ("set",)
 ON_USER = ("forget",)
 ON_VIEW = ("sort", "filter", "theme", *LISTINGS)
 ON_MARKS = ("broadcast",)
-VERBS = sorted({*ON_INSTANCE, *ON_SESSION, *ON_LIMIT, *ON_USER, *ON_VIEW, *ON_MARKS})
+ON_PROGRAM = ("help", "quit")
+VERBS = sorted({*ON_INSTANCE, *ON_SESSION, *ON_LIMIT, *ON_USER, *ON_VIEW, *ON_MARKS, *ON_PROGRAM})
 
-ALONE = ("new", "chat", "filter", *LISTINGS, *ON_MARKS)
+SHORT = {"q": "quit"}
+"""What is typed from habit, and the verb that it means."""
+ALONE = ("new", "chat", "filter", *LISTINGS, *ON_MARKS, *ON_PROGRAM)
 """Verbs that mean something without a target."""
 
 MOST_FITS = 200
@@ -47,7 +50,7 @@ def is_command(text: str) -> bool:
 def split_line(line: str) -> tuple[str, str]:
     """The verb and the rest of a line."""
     verb, _, rest = line.removeprefix(":").lstrip().partition(" ")
-    return verb, rest.strip()
+    return SHORT.get(verb, verb), rest.strip()
 
 
 def split_target(rest: str, names: Iterable[str]) -> tuple[str, str]:
@@ -87,7 +90,7 @@ def complete(line: str, mirror: Mirror) -> list[str]:
     mark = ":" if line.startswith(":") else ""
     verb, has_verb, typed = line.removeprefix(":").partition(" ")
     if not has_verb:
-        return [f"{mark}{name}{'' if name in ON_MARKS else ' '}" for name in _fitting(verb, VERBS)]
+        return [f"{mark}{name}{'' if name in (*ON_MARKS, *ON_PROGRAM) else ' '}" for name in _fitting(verb, VERBS)]
     typed = typed.lstrip()
     if verb in ON_LIMIT:
         found = complete_limits(typed, mirror.bridge.instances, lambda name: mirror.limits.get(name, {}))

@@ -23,6 +23,8 @@ class Column(NamedTuple):
     """The key an app may bind to sorting by this column."""
     narrowest: int = 0
     """Cells down to which it gives way to names; 0 keeps it at `width`."""
+    words: frozenset[str] = frozenset()
+    """All that its cells may say, signs aside: a filter that is one of these means this column, and names."""
     is_name: bool = False
     """It holds names: it is made as wide as they are, before anything else gets the room, and one that is still too
     long is cut in its middle."""

@@ -14,6 +14,8 @@ class RowBook:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = [column.key for column in columns]
+        self._states = {word for column in columns for word in column.words}
+        self._named = [index for index, column in enumerate(columns) if column.words or column.is_name]
         self._rows: dict[str, Row] = {}
         self._needle = ""
         self._indexes: dict[str, int] = {}
@@ -63,7 +65,8 @@ class RowBook:
         shown = list(self._rows.values())
         if needle := self._needle.removeprefix("!"):
             wanted = not self._needle.startswith("!")
-            shown = [row for row in shown if (needle in text_of(row).casefold()) is wanted]
+            columns = self._named if needle in self._states else None
+            shown = [row for row in shown if (needle in text_of(row, columns).casefold()) is wanted]
         if self.sort_column is not None:
             shown = _sorted(shown, self._columns.index(self.sort_column), self.is_reversed)
         self.shown = shown

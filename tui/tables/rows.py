@@ -44,7 +44,7 @@ INSTANCE_COLUMNS = (
 )
 
 SESSION_COLUMNS = (
-    Column("state", "state", 13, sort_letter="S"),
+    Column("state", "state", 13, sort_letter="S", words=frozenset(SessionState)),
     Column("instance", "instance", 8, flex=1, priority=1, sort_letter="I", is_name=True),
     Column("user", "user", 8, flex=1, sort_letter="U", is_name=True),
     Column("session", "session", 11, flex=2, sort_letter="E", is_name=True),
@@ -58,7 +58,7 @@ SESSION_COLUMNS = (
 
 CLIENT_COLUMNS = (
     Column("pid", "pid", 7, "right", priority=4, sort_letter="P"),
-    Column("state", "state", 10, sort_letter="S"),
+    Column("state", "state", 10, sort_letter="S", words=frozenset(SlotState)),
     Column("session", "client · session", 16, flex=3, sort_letter="E", is_name=True),
     Column("memory", "memory", 6, "right", sort_letter="M"),
     Column("trend", "0–1G", 8, priority=3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
@@ -30,6 +31,7 @@ def parts_of(cells: Cells) -> tuple[Cell, ...]:
     return (cells,) if isinstance(cells, Cell) else cells
 
 
-def text_of(row: Row) -> str:
-    """The row as a person would search for it."""
-    return " ".join("".join(part.text for part in parts_of(cells)) for cells in row.cells)
+def text_of(row: Row, columns: Sequence[int] | None = None) -> str:
+    """The row as a person would search for it; of some of its columns only, where they are given."""
+    shown = row.cells if columns is None else [row.cells[index] for index in columns]
+    return " ".join("".join(part.text for part in parts_of(cells)) for cells in shown)

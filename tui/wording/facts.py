@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from supervisor import (
     ClientRow,
@@ -12,6 +12,7 @@ from supervisor import (
     InstanceState,
     MemoryLevel,
     Offer,
+    PoolStatistics,
     Question,
     SessionRow,
     SessionState,
@@ -91,7 +92,9 @@ def _percentiles(p50: float | None, p95: float | None, of: str) -> str:
     return f"{' · '.join(known)}, {of}" if known else "none yet"
 
 
-def host_facts(row: HostRow, limits: Mapping[str, str], now: float) -> Facts:
+def host_facts(row: HostRow, instances: Iterable[InstanceRow], limits: Mapping[str, str], now: float) -> Facts:
+    """`limits` of the host, by name."""
+    pools = [one.pool for one in instances]
     return [
         ("bullpen", f"{row.version}, up {format.duration(now - row.started_at)}"),
         ("endpoint", row.endpoint),
@@ -105,11 +108,29 @@ def host_facts(row: HostRow, limits: Mapping[str, str], now: float) -> Facts:
         ),
         ("", f"{format.bytes_short(row.memory_available)} available on the host"),
         ("", f"{format.bytes_short(row.supervisor_bytes)} used by bullpen itself"),
+        ("clients", _all_clients(pools, row.max_agents)),
+        *([("turns began", began)] if (began := _began_words(pools)) else []),
         ("dormant", dormancy.host_words(row)),
         *_disk_facts(row, now),
         *_left_out_facts(row),
         *limits_facts(limits, ""),
     ]
+
+
+def _all_clients(pools: Sequence[PoolStatistics], most: int) -> str:
+    """What the two numbers of the header are."""
+    active, total = sum(pool.active for pool in pools), sum(pool.total for pool in pools)
+    return f"{active} of {total} have a turn that runs or asks; {most} there may be (max_agents)"
+
+
+def _began_words(pools: Sequence[PoolStatistics]) -> str:
+    """What `warm` in the header counts; empty before the first turn."""
+    hot, woken = sum(pool.hot for pool in pools), sum(pool.woken for pool in pools)
+    adopted, cold = sum(pool.adopted for pool in pools), sum(pool.cold for pool in pools)
+    if not (total := hot + woken + adopted + cold):
+        return ""
+    warm = format.percent((total - cold) / total)
+    return f"{warm} warm, on a client that was there: {hot} hot, {woken} woken, {adopted} on a spare; {cold} cold"
 
 
 def _left_out_facts(row: HostRow) -> Facts:
@@ -145,12 +166,22 @@ def limits_facts(limits: Mapping[str, str], owner: str) -> Facts:
     for name, value in limits.items():
         section, _, key = name.rpartition(".")
         sections.setdefault(section, []).append(f"{key} {value}")
+    unset = [one for one in sections if one.startswith("budgets.") and _is_unset(sections[one])]
+    for section in unset:
+        del sections[section]
+    if unset:
+        sections["budgets"] = [f"none for {', '.join(one.removeprefix('budgets.') for one in unset)}"]
     lines = [f"{section}: {', '.join(each)}" if section else ", ".join(each) for section, each in sections.items()]
     if not lines:
         return []
     first = next(iter(limits))
     lines.append(f":set {owner}{first} {limits[first]} changes one until the next restart")
     return [("limits" if index == 0 else "", line) for index, line in enumerate(lines)]
+
+
+def _is_unset(limits: Iterable[str]) -> bool:
+    """Whether no ceiling of a budget is set; what is done at one (`at refuse`) means nothing without."""
+    return all(limit.endswith(" none") or limit.startswith("at ") for limit in limits)
 
 
 def session_facts(

@@ -116,7 +116,7 @@ VERBS: tuple[Verb, ...] = (
          Target.INSTANCE, STOP, words="resume INSTANCE", shown=True),
     Verb("kill", "K", "kill", "End the processes now: of the instance, or of the client under the cursor.",
          Target.INSTANCE, STOP, words="kill TARGET", confirms=True, shown=True),
-    Verb("help", "question_mark", "help", "All keys.", Target.VIEW, PROGRAM, key_display="?", shown=True),
+    Verb("help", "question_mark", "help", "All keys.", Target.VIEW, PROGRAM, words="help", key_display="?", shown=True),
     Verb("describe", "d", "describe", "Show every fact about the row under the cursor.", Target.VIEW, LOOK),
     Verb("describe_host", "H", "host", "Show every fact about the host: memory, journal, limits.", Target.VIEW, LOOK),
     Verb("pause", "p", "pause", "New prompts queue; what runs goes on.", Target.INSTANCE, STEER,
@@ -200,7 +200,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("app.command_palette", "ctrl+p", "palette", "Find any verb or session by name.", Target.VIEW, PROGRAM,
          Place.ANYWHERE, key_display="^p"),
     Verb("app.quit", "ctrl+q", "quit", "Leave; says first what would end, and offers to drain.", Target.HOST,
-         PROGRAM, Place.ANYWHERE, key_display="^q"),
+         PROGRAM, Place.ANYWHERE, words="quit", key_display="^q"),
 )  # fmt: skip
 
 

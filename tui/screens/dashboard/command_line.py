@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
+from textual.widgets.input import Selection
 
 from supervisor import Archetype, BullpenError, InstanceState, SessionKey, show_name
 from tui.engine_link.newest import Newest
@@ -19,6 +21,7 @@ from tui.operator.completion import (
     ON_INSTANCE,
     ON_LIMIT,
     ON_MARKS,
+    ON_PROGRAM,
     ON_SESSION,
     ON_USER,
     ON_VIEW,
@@ -74,6 +77,21 @@ def ask_command(screen: OperatorScreen, typed: str = "") -> None:
     screen.app.push_screen(CommandScreen(screen, typed), decided)
 
 
+class CommandLine(Input):
+    """Says when the suggestion behind the cursor was taken."""
+
+    class Completed(Message):
+        def __init__(self, line: CommandLine) -> None:
+            super().__init__()
+            self.line = line
+
+    def action_cursor_right(self, select: bool = False) -> None:
+        before = self.value
+        super().action_cursor_right(select)
+        if self.value != before:
+            self.post_message(self.Completed(self))
+
+
 class CommandScreen(AskTextScreen):
     """Tab completes as far as all that fits agrees, then walks through it."""
 
@@ -95,8 +113,6 @@ class CommandScreen(AskTextScreen):
             "Command",
             EXAMPLES,
             value=typed,
-            placeholder="verb target",
-            suggester=LineSuggester(mirror),
             mistake_in=lambda line: mistake_in(screen, line),
             refusal_of=lambda line: refusal_of(screen, line) if is_about_limits(line) else None,
             hint_for=lambda line: hint_for(mirror, line),
@@ -163,6 +179,23 @@ class CommandScreen(AskTextScreen):
     def _replace(self, line: Input, text: str) -> None:
         self._put = line.value = text
         line.cursor_position = len(text)
+        if text in self._fits:
+            self.select_value(line)
+
+    def select_value(self, line: Input) -> None:
+        """The value that a limit has now is there to be typed over."""
+        verb, rest = split_line(line.value)
+        if verb in ON_LIMIT and (value := read_limit(rest, self._mirror.bridge.instances).value):
+            line.selection = Selection(len(line.value) - len(value), len(line.value))
+
+    def make_line(self, value: str) -> Input:
+        return CommandLine(
+            value, placeholder="verb target", id="line", suggester=LineSuggester(self._mirror), max_length=2000
+        )
+
+    @on(CommandLine.Completed)
+    def take_suggestion(self, event: CommandLine.Completed) -> None:
+        self.select_value(event.line)
 
 
 class LineSuggester(Suggester):
@@ -211,6 +244,8 @@ def mistake_in(screen: OperatorScreen, line: str) -> str:
     bridge = screen.bridge
     if verb not in VERBS:
         return f"no verb {verb!r}; there are {', '.join(VERBS)}"
+    if verb in ON_PROGRAM:
+        return f"{verb} is about the whole program: nothing stands behind it" if rest else ""
     if verb in ON_LIMIT:
         return mistake_in_limit(rest, bridge.instances)
     if verb in ON_VIEW:
@@ -324,6 +359,10 @@ def run(screen: OperatorScreen, line: str) -> None:
             screen.action_list(name, rest)
         case "broadcast":
             screen.action_broadcast()
+        case "help":
+            screen.app.push_screen("help")
+        case "quit":
+            screen.call_later(screen.run_action, "app.quit")
         case "open":
             screen.open_chat(find_sessions(rest, bridge.sessions)[0])
         case "new" | "chat":

@@ -61,7 +61,7 @@ class NavigationScreen(OperatorScreen):
         self.is_behind = False
         """Whether rows have changed while a chat stood in front."""
         self._possible: tuple[bool, ...] = ()
-        self._filters_log = False
+        self._filters_log = self._filters_from_clients = False
         """Whether the filter line is about the event log."""
 
     def show_everything(self) -> None:
@@ -322,7 +322,8 @@ class NavigationScreen(OperatorScreen):
 
     def action_describe_host(self) -> None:
         host = self.bridge.host
-        self._describe("host", facts.host_facts(host, self.bridge.limits.get("", {}), self._clock()))
+        limits, pools = self.bridge.limits.get("", {}), self.bridge.instances.values()
+        self._describe("host", facts.host_facts(host, pools, limits, self._clock()))
 
     def action_list(self, name: str, argument: str = "") -> None:
         self.app.push_screen(dialogs.ListingScreen(LISTINGS[name], argument, self.operations))
@@ -360,6 +361,7 @@ class NavigationScreen(OperatorScreen):
         line = self.query_one("#filter", Input)
         line.display = True
         self._filters_log = isinstance(self.focused, EventLog)
+        self._filters_from_clients = self.focused is self.clients
         line.value = self._filtered().filter_text
         # At once, not with the next refresh: what is typed right after the key belongs here.
         self.set_focus(line)
@@ -416,4 +418,5 @@ class NavigationScreen(OperatorScreen):
         line = self.query_one("#filter", Input)
         if line.display:
             line.display = False
-            self.set_focus(self._filtered())
+            pane = self._filtered()
+            self.set_focus(self.clients if pane is self.sessions and self._filters_from_clients else pane)

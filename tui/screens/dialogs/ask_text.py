@@ -8,7 +8,6 @@ import anyio
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from tui.operator.app import app_of
@@ -34,7 +33,6 @@ class AskTextScreen(Dialog[str | None]):
         value: str = "",
         placeholder: str = "",
         may_be_empty: bool = False,
-        suggester: Suggester | None = None,
         mistake_in: Callable[[str], str] = lambda _line: "",
         refusal_of: Callable[[str], Awaitable[str] | None] = lambda _line: None,
         hint_for: Callable[[str], str] | None = None,
@@ -48,7 +46,6 @@ class AskTextScreen(Dialog[str | None]):
         self._title, self._note = title, note
         self._value, self._placeholder = value, placeholder
         self._may_be_empty = may_be_empty
-        self._suggester = suggester
         self._mistake_in = mistake_in
         self._refusal_of = refusal_of
         self._hint_for = hint_for
@@ -58,12 +55,14 @@ class AskTextScreen(Dialog[str | None]):
         with self.box(self._title):
             if self._note:
                 yield Static(Content(self._note), classes="note", markup=False)
-            yield Input(
-                self._value, placeholder=self._placeholder, id="line", suggester=self._suggester, max_length=2000
-            )
+            yield self.make_line(self._value)
             if self._hint_for is not None:
                 yield Static(classes="hint", markup=False)
             yield Static(classes="mistake", markup=False)
+
+    def make_line(self, value: str) -> Input:
+        """The field, `#line`, with what stands in it at first."""
+        return Input(value, placeholder=self._placeholder, id="line", max_length=2000)
 
     @on(Input.Changed, "#line")
     def hint(self, event: Input.Changed) -> None:
