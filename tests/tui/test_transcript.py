@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from rich.style import Style
 
 from supervisor import (
     Cancelled,
@@ -23,7 +24,8 @@ from supervisor import (
     Usage,
 )
 from tests.tui.talk import AT, REPLY, TranscriptApp, a_history, a_question, asked, ended, replied
-from tui.transcript.tool_blocks import RESULT_LINES
+from tui.transcript.text_drawing import Paint
+from tui.transcript.tool_blocks import RESULT_LINES, ToolUse
 from tui.transcript.transcript import Transcript
 
 pytestmark = pytest.mark.anyio
@@ -233,6 +235,15 @@ async def test_another_conversation_starts_afresh() -> None:
         assert "answer" not in text
         app.transcript.show(None)
         assert any("Nothing has been said yet." in line for line in app.lines)
+
+
+def test_a_tools_time_is_its_own_and_that_of_the_answer_stands_beside_it() -> None:
+    tool = ToolUse(ToolCalled(at=AT, turn_id="t1", tool_use_id="u1", tool="Bash", summary="ls", detail=""))
+    paint = Paint(80, lambda _: Style(), lambda _: Style(), is_dark=True)
+    tool.hold(AT + 1, is_held=True)
+    tool.hold(AT + 144, is_held=False)
+    tool.finish(ToolReturned(at=AT + 147, turn_id="t1", tool_use_id="u1", text="a", is_error=False))
+    assert "✓ 4.0 s · answered after 2m23" in tool.compose(paint)[0].text
 
 
 async def test_a_withdrawn_prompt_does_not_look_like_what_was_replied_to_and_the_running_tool_runs_on() -> None:

@@ -20,6 +20,10 @@ RESULT_CHARACTERS = 32_000
 """What of a tool's result, or of its arguments, is shown. The rest is counted."""
 
 
+SHORTEST_WAIT = 1.0
+"""Seconds that an answer took from which a tool's line tells them apart from its own."""
+
+
 class ToolUse(Block):
     """A call and its result, folded together into one line."""
 
@@ -33,8 +37,16 @@ class ToolUse(Block):
         """The turn ended before the tool returned."""
         self.is_held = False
         """It may not run before a question about it is answered."""
+        self._held_at = 0.0
+        self._waited = 0.0
+        """Seconds for which it was held: not its own."""
 
-    def hold(self, is_held: bool) -> None:
+    def hold(self, at: float, *, is_held: bool) -> None:
+        """`at` in Unix seconds."""
+        if is_held:
+            self._held_at = at
+        elif self.is_held:
+            self._waited += max(0.0, at - self._held_at)
         self.is_held = is_held
         self.redraw()
 
@@ -54,8 +66,10 @@ class ToolUse(Block):
             if self.is_cut_off:
                 state, role = "✕ no result", "dim"
         else:
-            took = duration(returned.at - called.at)
+            took = duration(returned.at - called.at - self._waited)
             state, role = (f"✕ {took}", "error") if returned.is_error else (f"✓ {took}", "ok")
+            if self._waited >= SHORTEST_WAIT:
+                state = f"{state} · answered after {duration(self._waited)}"
         tool = clean_cell(tool_name(called.tool), 40)
         room = paint.width - 2 - cell_len(tool) - 2 - cell_len(state) - 2
         head = Strip(

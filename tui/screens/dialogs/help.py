@@ -12,8 +12,9 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
+from supervisor import SlotState
 from tui.screens.dialogs.dialog import SHEET, Dialog
-from tui.tables.rows import SPARE_GLYPH
+from tui.tables.rows import OUTDATED_GLYPH, SPARE_GLYPH
 from tui.themes import ASLEEP, MUTED
 from tui.wording import format
 from tui.wording.verbs import ANSWER, LOOK, PROGRAM, STEER, STOP, VERBS, WRITE, key_caption
@@ -127,7 +128,9 @@ def _legend(width: int) -> tuple[Content, ...]:
         ]
         if words is LEGEND[-1]:
             signs.append(Content.assemble((SPARE_GLYPH, MUTED), " spare client"))
-            signs.append(Content.assemble((format.glyph("waking"), styles["accent"]), " waking client"))
+            for word in (SlotState.STARTING, SlotState.WAKING):
+                signs.append(Content.assemble((format.glyph(word), styles["accent"]), f" {word} client"))
+            signs.append(Content.assemble((OUTDATED_GLYPH, styles["accent"]), " client of an earlier template"))
         line = signs[0]
         for sign in signs[1:]:
             longer = Content("   ").join([line, sign])
