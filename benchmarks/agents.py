@@ -47,8 +47,7 @@ class Agent:
 
     async def listen(self) -> None:
         try:
-            async for event in self.connection.events():
-                self._note(event)
+            await self.connection.listen(self._note)
         except ClientDied as error:
             self._note(error)
 

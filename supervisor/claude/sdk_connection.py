@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,18 +220,27 @@ class SdkConnection:
             uncut = dataclasses.replace(options, resume_session_at=None, resume_drops_turn=None)
             await self._start(uncut)
 
-    async def events(self) -> AsyncIterator[ClientEvent]:
+    async def listen(self, hear: Callable[[ClientEvent], object]) -> None:
         assert self._arrivals is not None, "connected"
         assert self._translator is not None, "connected"
         from supervisor.claude.messages import translate_death
 
+        translator, mistake = self._translator, None
+
+        def read(messages: list[dict[str, Any]]) -> None:
+            nonlocal mistake
+            for event in translator.read(messages):
+                try:
+                    hear(event)
+                except Exception as error:
+                    mistake = error
+                    raise
+
         try:
-            while messages := await self._arrivals.take():
-                for event in self._translator.read(messages):
-                    yield event
-        except ClientDied:
-            raise
+            await self._arrivals.read(read)
         except Exception as error:
+            if error is mistake or isinstance(error, ClientDied):
+                raise
             raise translate_death(error, str(self._last_words)) from error
 
     async def send(self, text: str, uuid: str) -> None:

@@ -23,7 +23,7 @@ import anyio
 from claude_agent_sdk import ClaudeAgentOptions, CLIConnectionError
 from claude_agent_sdk._internal.transport.subprocess_cli import SubprocessCLITransport
 
-from supervisor.claude.arrivals import Arrivals
+from supervisor.claude.arrivals import Arrivals, Pieces
 
 CONTROL = ("control_response", "control_request", "control_cancel_request")
 """Types of messages that the SDK takes for itself."""
@@ -60,6 +60,8 @@ class QuietTransport(SubprocessCLITransport):
             await super().connect()
         if self._process is not None:
             self._process.wait = partial(_wait, self._process.wait)  # type: ignore[method-assign]
+        if self._stdout_stream is not None:
+            self._stdout_stream = Pieces(self._stdout_stream, self.arrivals.hand_over)  # type: ignore[assignment]
 
     def write_at_once(self, line: str) -> bool:
         """Writes a line without waiting, as `write` does where it need not wait. False when it would have to, or when

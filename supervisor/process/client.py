@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+from functools import partial
 from typing import Generic, NamedTuple
 
 import anyio
@@ -21,6 +22,7 @@ from supervisor.process.end_reason import SAVES, UNASKED, EndReason
 from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.patience import TERMINATE, Patience
 from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.reports import ClientEvent
 from supervisor.process.sleep import Sleep
 from supervisor.process.standstill import happens_within
 
@@ -263,15 +265,17 @@ class Client(Generic[PlaceT]):
 
     async def _read(self, group: TaskGroup) -> None:
         try:
-            async for event in self._connection.events():
-                self._turn.hear(event, group)
-                # Not before it is heard: it may be the beginning of a turn of its own, which no prompt may overtake.
-                self.note_sign()
+            await self._connection.listen(partial(self._hear, group))
             self._die(ClientDied("the process closed its output"))
         except ClientDied as error:
             self._die(error)
         finally:
             self._has_read_all.set()
+
+    def _hear(self, group: TaskGroup, event: ClientEvent) -> None:
+        self._turn.hear(event, group)
+        # Not before it is heard: it may be the beginning of a turn of its own, which no prompt may overtake.
+        self.note_sign()
 
     async def _write(self) -> None:
         async for letter in self._prompts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -68,8 +68,9 @@ class Connection(Protocol):
     async def connect(self) -> None:
         """Raises `ConnectFailed`, `ResumeTargetMissing` or `SessionIdTaken`. Leaves no process behind then."""
 
-    def events(self) -> AsyncIterator[ClientEvent]:
-        """Until the process ends. Raises `ClientDied` when it did not end well."""
+    async def listen(self, hear: Callable[[ClientEvent], object]) -> None:
+        """Has `hear` called with everything that it tells, in order and as soon as it is read, until the process ends
+        or this is cancelled. Raises `ClientDied` when it did not end well, and what `hear` raises."""
 
     async def send(self, text: str, uuid: str) -> None:
         """Writes one prompt. Raises `ClientDied`."""

@@ -419,6 +419,10 @@ class FakeConnection:
             world.starting -= 1
             world.failed_connects += not self.is_alive
 
+    async def listen(self, hear: Callable[[ClientEvent], object]) -> None:
+        async for event in self.events():
+            hear(event)
+
     async def events(self) -> AsyncIterator[ClientEvent]:
         if self._has_reader:
             self._accuse("has two readers")
