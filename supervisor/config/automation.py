@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from supervisor.api.automation import Action, ActionKind, Comparison, Flavour, Hook, How, Schedule, Value, is_reference
-from supervisor.api.event_names import BY_NAME, COMMON
+from supervisor.api.event_names import BY_NAME
 from supervisor.api.hook_rows import Delivery, Fallback, Missed
 from supervisor.automation.conditions import find_mistake
 from supervisor.automation.substitution import fields_in
@@ -434,6 +434,3 @@ def unknown_targets(hooks: Iterable[Hook | Schedule], names: Mapping[str, object
         for action in hook.actions
         if action.kind is ActionKind.AGENT and action.target not in names
     ]
-
-
-__all__ = ["COMMON", "HookSettings", "ScheduleSettings", "make_hooks", "make_schedules", "read_condition"]

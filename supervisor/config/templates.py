@@ -8,22 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.api.errors import ConfigurationError
-from supervisor.config.template import FrontMatter, Template
+from supervisor.config.template import FrontMatter
+from supervisor.config.template import Template as Template
 from supervisor.config.template_file import Reading, read_template
-from supervisor.config.template_folder import Found, TemplateFile, find_template_files, shipped_templates
-from supervisor.config.template_notes import WITHOUT_EFFECT
+from supervisor.config.template_folder import Found, TemplateFile, find_template_files
+from supervisor.config.template_folder import shipped_templates as shipped_templates
+from supervisor.config.template_notes import WITHOUT_EFFECT as WITHOUT_EFFECT
 from supervisor.text.cleaning import show_name
-
-__all__ = [
-    "WITHOUT_EFFECT",
-    "Template",
-    "load_template",
-    "load_templates",
-    "read_templates",
-    "shipped_templates",
-    "template_schema",
-    "without_effect",
-]
 
 
 def load_template(path: Path) -> Template:

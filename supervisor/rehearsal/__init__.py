@@ -7,31 +7,33 @@ neither its script nor its callers, for its first frame.
 from __future__ import annotations
 
 import importlib
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from supervisor.rehearsal.callers import play
-    from supervisor.rehearsal.colleague import stand_in
-    from supervisor.rehearsal.endpoint import Rehearsal
-    from supervisor.rehearsal.reply import Cut, Refuse, Stall
-    from supervisor.rehearsal.request import Request
+    from supervisor.rehearsal.callers import play as play
+    from supervisor.rehearsal.colleague import stand_in as stand_in
+    from supervisor.rehearsal.endpoint import Rehearsal as Rehearsal
+    from supervisor.rehearsal.reply import Cut as Cut
+    from supervisor.rehearsal.reply import Refuse as Refuse
+    from supervisor.rehearsal.reply import Stall as Stall
+    from supervisor.rehearsal.request import Request as Request
 
-__all__ = ["Cut", "Refuse", "Rehearsal", "Request", "Stall", "play", "stand_in"]
 
-_HOME_OF = {
-    "play": "callers",
-    "stand_in": "colleague",
-    "Rehearsal": "endpoint",
-    "Cut": "reply",
-    "Refuse": "reply",
-    "Stall": "reply",
-    "Request": "request",
-}
+def _find_homes() -> dict[str, str]:
+    """Public name → module, from the imports above: each name is written once."""
+    source = __loader__.get_source(__name__) or ""  # type: ignore[name-defined]
+    return {name: home for home, name in re.findall(r"^    from (supervisor\S*) import (\w+) as", source, re.MULTILINE)}
+
+
+_HOME_OF = _find_homes()
+
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
     if (home := _HOME_OF.get(name)) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value

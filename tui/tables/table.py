@@ -19,14 +19,15 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from tui.tables.layout import Column, Placed, lay_out
+from tui.tables.layout import Column as Column
+from tui.tables.layout import Placed, lay_out
 from tui.tables.line_view import LineView
 from tui.tables.row_drawing import compose_cells, compose_titles
 from tui.tables.row_set import RowBook
-from tui.wording.cells import Cell, Cells, Row, parts_of
+from tui.wording.cells import Cell as Cell
+from tui.wording.cells import Cells, parts_of
+from tui.wording.cells import Row as Row
 from tui.wording.sanitize import clean_cell
-
-__all__ = ["Cell", "Column", "LineTable", "Row"]
 
 GUTTER = 2
 """Cells at the left edge: the cursor's bar and the mark."""

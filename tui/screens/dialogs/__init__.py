@@ -7,6 +7,7 @@ shows none of them.
 from __future__ import annotations
 
 import importlib
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,25 +24,19 @@ if TYPE_CHECKING:
     from tui.screens.dialogs.scale import ScaleScreen as ScaleScreen
     from tui.screens.dialogs.whole_question import QuestionScreen as QuestionScreen
 
-_MODULE_OF = {
-    "BroadcastScreen": "broadcast",
-    "DescribeScreen": "describe",
-    "DetachScreen": "quit",
-    "DrainingScreen": "quit",
-    "HelpScreen": "help",
-    "Leave": "quit",
-    "ListingScreen": "listing",
-    "NewChatScreen": "new_chat",
-    "QuestionScreen": "whole_question",
-    "QuitScreen": "quit",
-    "ScaleScreen": "scale",
-    "ask_first": "confirm",
-}
+
+def _find_homes() -> dict[str, str]:
+    """Name → module, from the imports above: each name is written once."""
+    source = __loader__.get_source(__name__) or ""  # type: ignore[name-defined]
+    return {name: home for home, name in re.findall(r"^    from (tui\S*) import (\w+) as", source, re.MULTILINE)}
+
+
+_HOME_OF = _find_homes()
 
 
 def __getattr__(name: str) -> Any:
-    if (module := _MODULE_OF.get(name)) is None:
+    if (home := _HOME_OF.get(name)) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value
