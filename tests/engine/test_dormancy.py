@@ -375,7 +375,7 @@ async def test_one_that_wakes_is_interrupted_when_it_has_shown_that_it_has(
 async def test_a_client_that_slept_is_not_started_again_because_its_template_has_changed(
     start: Start, world: FakeWorld, sleepy: Callable[..., Any]
 ) -> None:
-    """S3.1-2: nobody has needed it for some time; its next prompt starts one."""
+    """S3.1-2: it was not needed for some time; its next prompt starts one."""
     template = sleepy()
     async with start(template, **SOON) as supervisor:
         await say(supervisor, "hello", "ana")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,19 @@ async def test_what_was_noted_comes_back_after_a_restart(folder: Path) -> None:
         ended = await journal.find_turn("a")
         assert ended == make_turn("a")._replace(seq=1, started_at=2.0, ended_at=3.0, outcome=Done("fine"))
     assert read(folder, 'SELECT verb, target, "by" FROM actions') == [("drain", "desk", "operator")]
+
+
+async def test_a_question_out_of_time_is_none_of_ours(folder: Path) -> None:
+    """No clock can show when it was asked, or until when an answer counts."""
+    question = Question("kept", QuestionKind.PERMISSION, KEY, "b", "desk-1", "Bash", "ls", "ls", 1.0, 2.0)
+    async with opened(folder) as journal:
+        journal.note_question(question)
+        journal.note_question(replace(question, id="asked", asked_at=1e300))
+        journal.note_question(replace(question, id="expires", expires_at=-1.0))
+    async with opened(folder) as journal:
+        loaded = await journal.load()
+    assert loaded.questions == (question,)
+    assert {(row.table, row.id) for row in loaded.unreadable} == {("questions", "asked"), ("questions", "expires")}
 
 
 async def test_what_is_noted_together_is_written_together(folder: Path) -> None:

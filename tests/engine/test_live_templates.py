@@ -228,7 +228,7 @@ async def test_a_removed_template_drains_its_instance_which_is_gone_when_it_is_e
 
 
 async def test_what_a_restart_interrupted_is_on_offer_again_when_its_instance_is(house: House) -> None:
-    """R2, S3.2: while it is gone nobody decides, and nothing of it is lost."""
+    """R2, S3.2: while it is gone nothing is decided, and nothing of it is lost."""
     path = house.save("desk")
     house.save("clerk")
     house.world.on_prompt = hold

@@ -89,7 +89,7 @@ async def test_a_conversation_goes_on_though_its_very_first_turn_was_cut_by_a_cr
     assert len({one.session_uuid for one in world.written}) == 1
 
 
-async def test_a_process_is_on_record_before_it_runs_and_whose_it_is_when_it_is_somebodys(
+async def test_a_process_is_on_record_before_it_runs_and_with_its_session_once_it_has_one(
     start: Start, world: FakeWorld, make_template: MakeTemplate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R2, R4: whatever becomes of it, the next run finds it and ends it."""

@@ -141,8 +141,11 @@ async def test_escape_clears_the_marks_and_then_the_filter() -> None:
     async with playing(stage.busy()) as (app, pilot):
         await pilot.press("/", *"helpdesk", "enter")
         await mark(app, pilot, ANA, BEN)
-        await pilot.press("escape")
-        assert not app.screen.sessions.marked
+        await pilot.press("z", "escape")
+        assert app.screen.instances.display, "the zoom goes before the marks"
+        assert app.screen.sessions.marked
+        await pilot.press("1", "escape")
+        assert not app.screen.sessions.marked, "those of another pane, where this one has none"
         assert app.screen.sessions.filter_text == "helpdesk"
         await pilot.press("escape")
         assert app.screen.sessions.filter_text == ""

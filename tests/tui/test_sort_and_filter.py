@@ -143,8 +143,8 @@ async def test_a_table_that_nobody_touches_shows_its_top() -> None:
         assert app.screen.sessions.cursor_key == session_id(BEN)
 
 
-async def test_a_row_that_was_chosen_is_kept_until_nobody_has_touched_the_table_for_a_minute() -> None:
-    """D1: any key keeps it. Whoever goes to the top wants the top, whichever row that is."""
+async def test_a_row_that_was_chosen_is_kept_until_the_table_was_left_alone_for_a_minute() -> None:
+    """D1: any key keeps it. Going to the top means the top, whichever row that is."""
     engine, clock = stage.busy(), HandClock()
 
     async def fail(row: SessionKey) -> None:

@@ -122,6 +122,11 @@ def test_a_client_comes_back_as_it_was(record: ClientRecord) -> None:
         assert row_to_client(client_to_row(record)) == record
 
 
+@given(st.builds(Removal, workspace_due_at=every(float | None), has_files=st.booleans()))
+def test_what_is_to_be_removed_comes_back_as_it_was(record: Removal) -> None:
+    assert row_to_removal(removal_to_row(record)) == record
+
+
 KEY = SessionKey("desk", "ana", "default")
 ROWS: list[tuple[Any, Any]] = [
     (row_to_session, session_to_row(SessionRecord(KEY, created_at=1.0, last_activity_at=2.0, note="note"))),
