@@ -20,6 +20,7 @@ from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import ClientRecord
 from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited, Retrying
+from supervisor.sessions.backoff import TRIES
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
@@ -96,6 +97,21 @@ async def test_after_five_crashes_in_a_row_whoever_waits_is_told(start: Start, w
         assert outcome.kind is FailureKind.CRASH_LOOP
         assert row_of(supervisor).state is InstanceState.PARKED
         assert row_of(supervisor).parked_for is FailureKind.CRASH_LOOP
+
+
+async def test_bad_ends_are_counted_from_the_last_good_turn_on(start: Start, world: FakeWorld, hands: Hands) -> None:
+    """S1.18: of all sessions together, and of spares."""
+    world.on_prompt = die_when_told
+    async with start(clock=hands.clock()) as supervisor:
+        core = supervisor._instances["desk"].core
+        for number in range(TRIES - 1):
+            await fail_once(supervisor, world, f"user-{number}")
+        core.spare_backoff.fail(0.0)
+        outcome = await (await supervisor.submit(Prompt("desk", "well", user="ana"))).outcome()
+        assert isinstance(outcome, Done)
+        assert core.spare_backoff.failures == 0
+        await fail_once(supervisor, world, "boris")
+        assert row_of(supervisor).state is InstanceState.RUNNING
 
 
 async def test_a_client_that_never_became_ready_is_not_started_again_for_the_same_turn(
@@ -181,10 +197,15 @@ async def test_a_rate_limit_parks_until_the_provider_says_and_one_turn_goes_firs
         hands.ahead += 501
         await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
         await anyio.wait_all_tasks_blocked()
-        assert row_of(supervisor).state is InstanceState.RUNNING
+        row = row_of(supervisor)
+        assert (row.state, row.parked_until) == (InstanceState.RUNNING, None)
+        assert "one turn first" in row.note
         assert sum(len(one.prompts) for one in world.connections) == 2, "one turn goes first"
         world.connections[-1].reply("it works")
         await until(lambda: sum(len(one.prompts) for one in world.connections) == 4)
+        for connection in (one for one in world.connections if one.is_in_turn):
+            connection.reply("it works on")
+        await until(lambda: "one turn first" not in row_of(supervisor).note)
 
 
 async def test_a_turn_that_waits_for_a_human_does_not_keep_a_parked_pool_from_trying(

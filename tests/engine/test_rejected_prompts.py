@@ -35,11 +35,11 @@ def judge(connection: FakeConnection, text: str) -> None:
     ("bad", "kind", "words"),
     [
         ("bad", FailureKind.REJECTED, "API Error: 400; the prompt was taken out of the conversation"),
-        ("bad and long", FailureKind.TOO_LONG, "too long for the model together with the conversation"),
+        ("bad and long", FailureKind.TOO_LONG, "too long for the model together with the conversation; the prompt was"),
         (
             "bad, long, compacted",
             FailureKind.TOO_LONG,
-            "too long for the model even with the conversation compacted",
+            "too long for the model even with the conversation compacted; the prompt was",
         ),
         ("bad after tools", FailureKind.REJECTED, "what its tools have done stays done"),
     ],

@@ -89,6 +89,34 @@ async def test_a_conversation_goes_on_though_its_very_first_turn_was_cut_by_a_cr
     assert len({one.session_uuid for one in world.written}) == 1
 
 
+async def test_what_is_to_be_cut_is_on_record_as_soon_as_it_is_known(start: Start, world: FakeWorld) -> None:
+    """R2: the next run may be cut short as well, before anything else has happened in the session."""
+    async with crashing(start(), world) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "first", user="ana"))).outcome()
+        world.on_prompt = hold
+        await supervisor.submit(Prompt("desk", "cut short", user="ana"))
+        await until(lambda: len(world.written) == 2)
+    async with crashing(start(), world) as supervisor:
+        assert (await supervisor.snapshot()).sessions[0].offer is not None
+    world.on_prompt = lambda connection, text: connection.reply("fine")
+    async with start() as supervisor:
+        await (await supervisor.submit(Prompt("desk", "next", user="ana"))).outcome()
+        assert world.connections[-1].remembers == ["first", "next"]
+
+
+async def test_a_call_whose_caller_is_gone_is_not_on_offer(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.2, R2: it leaves nothing behind."""
+    world.on_prompt = hold
+    template = make_template("lookup", archetype="tool")
+    async with crashing(start(template), world) as supervisor:
+        await supervisor.submit(Prompt("lookup", "one", user="ana"))
+        await until(lambda: world.written)
+    async with start(template) as supervisor:
+        assert not [row.offer for row in (await supervisor.snapshot()).sessions if row.offer is not None]
+
+
 async def test_a_process_is_on_record_before_it_runs_and_with_its_session_once_it_has_one(
     start: Start, world: FakeWorld, make_template: MakeTemplate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,7 +190,9 @@ async def test_esc_clears_the_filter_that_the_screen_shows_whichever_pane_has_th
         sessions, log = screen.sessions, screen.log_of_events
         await pilot.press("5", "ctrl+z")
         assert (sessions.filter_text, log.filter_text) == ("failed", "")
-        await pilot.press("escape")
+        await pilot.press("ctrl+z")
+        assert sessions.filter_text == "", "again: back"
+        await pilot.press("ctrl+z", "escape")
         assert sessions.filter_text == ""
         await pilot.press("5", "/", *"turn", "enter", "ctrl+z", "escape")
         assert (sessions.filter_text, log.filter_text) == ("failed", "")

@@ -122,6 +122,13 @@ def test_a_client_comes_back_as_it_was(record: ClientRecord) -> None:
         assert row_to_client(client_to_row(record)) == record
 
 
+def test_rules_that_are_no_texts_are_refused() -> None:
+    row = session_to_row(SessionRecord(KEY, created_at=1.0, last_activity_at=2.0, allowed=frozenset({"Bash: ls"})))
+    assert row_to_session(row).allowed == {"Bash: ls"}
+    with pytest.raises(ValueError, match="stands where a text should"):
+        row_to_session(tuple('["Bash: ls", 1]' if value == '["Bash: ls"]' else value for value in row))
+
+
 @given(st.builds(Removal, workspace_due_at=every(float | None), has_files=st.booleans()))
 def test_what_is_to_be_removed_comes_back_as_it_was(record: Removal) -> None:
     assert row_to_removal(removal_to_row(record)) == record

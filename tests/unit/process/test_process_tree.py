@@ -75,6 +75,10 @@ def test_what_a_dead_run_has_left_is_found_by_its_name_whichever_part_of_it_it_w
             process.stdout.readline()  # it is what was to be started, and carries its mark
         found = {process.pid for process in find_orphans(records)}
         assert [mark for mark, process in zip(marks, started, strict=True) if process.pid in found] == marks[:3]
+        last = psutil.Process(started[-1].pid)
+        for began, expected in ((last.create_time(), [last]), (last.create_time() - 1, [])):
+            record = ClientRecord("desk-1", f"of-none-{RUN}:desk-1", last.pid, began, "", None)
+            assert find_orphans([record]) == expected, "one that began at another time has only the same id"
     finally:
         for process in started:
             process.communicate(b"\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ def guarded(*command: str, mark: str = "", **environ: str) -> Iterator[subproces
             yield process
         finally:
             process.send_signal(guard.END_NOW)
+            process.send_signal(signal.SIGCONT)  # where a mistake has stopped it
             process.wait(20)
 
 
