@@ -272,6 +272,24 @@ def test_6_a_new_session_adopts_a_spare_and_a_known_one_does_not() -> None:
     assert stage.decide() == Adopt(new, spare)
 
 
+def test_a_turn_that_waits_for_a_word_about_a_budget_says_so() -> None:
+    session = Stage().session("ana", "dear")
+    head = session.mailbox.head
+    assert head is not None
+    head.is_held = True
+    assert explain(session, Outlook(InstanceState.RUNNING, 0.0)) is WhyWaiting.BUDGET
+
+
+def test_6_no_spare_is_given_away_while_no_turn_may_run() -> None:
+    stage = Stage(cap=3, max_sessions=1)
+    spare = stage.slot(SlotState.READY)
+    stage.slot(SlotState.BUSY, stage.session("ana"))
+    new = stage.session("boris", "hi")
+    assert stage.decide() is None
+    stage.max_sessions = 2
+    assert stage.decide() == Adopt(new, spare)
+
+
 def test_6_a_spare_of_other_options_is_not_adopted() -> None:
     stage = Stage(cap=3)
     stage.slot(SlotState.READY, digest="other")
