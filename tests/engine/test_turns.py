@@ -22,6 +22,7 @@ from supervisor.api.types import (
 from supervisor.engine.supervisor import Supervisor
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.turned_clock import TurnedClock
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -210,6 +211,25 @@ async def test_a_prompt_for_which_there_is_no_client_names_the_limit_of_clients(
             await (await supervisor.submit(Prompt(agent, "waits", user="chen"))).accepted()
         limits = {row.name: row.limit for row in (await supervisor.snapshot()).instances}
         assert limits == {"a": Limit("maxClients", 1, 1), "b": Limit("max_agents", 3, 3)}
+
+
+async def test_what_is_queued_behind_a_turn_does_not_make_it_wait_from_the_beginning(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S2.25–27: it waits since nothing but the pool kept it."""
+    world.on_prompt = hold
+    turned = TurnedClock()
+    template = make_template(concurrency={"maxSessions": 1}, queue={"maxWait": 30})
+    async with start(template, clock=turned.clock) as supervisor:
+        await supervisor.submit(Prompt("desk", "a", user="ana", source=Source.OPERATOR))
+        await until(lambda: prompts_of(world))
+        first = await supervisor.submit(Prompt("desk", "b", user="boris"))
+        await first.accepted()
+        turned.seconds = 20
+        await (await supervisor.submit(Prompt("desk", "behind it", user="boris"))).accepted()
+        turned.seconds = 35
+        with anyio.fail_after(20):
+            assert isinstance(await first.outcome(), Expired)
 
 
 async def test_the_operators_prompt_does_not_expire(

@@ -171,6 +171,33 @@ TARGETS = (
             "tests/engine/test_interrupted_offers.py",
             "tests/engine/test_audit.py",
             "tests/engine/test_hooks_and_crashes.py",
+            "tests/engine/test_state_directory.py",
+        ),
+    ),
+    Target(
+        (
+            "supervisor/process/suspension.py",
+            "supervisor/process/paging.py",
+            "supervisor/process/prefetch.py",
+            "supervisor/process/standstill.py",
+        ),
+        (
+            "tests/unit/process/test_prefetch.py",
+            "tests/unit/process/test_standstill.py",
+            "tests/unit/process/test_paging.py",
+            "tests/unit/process/test_suspension.py",
+        ),
+    ),
+    Target(
+        ("supervisor/recovery/offers.py", "supervisor/recovery/takeover.py"),
+        (
+            "tests/engine/test_interrupted_offers.py",
+            "tests/engine/test_restart.py",
+            "tests/engine/test_recorded_orders.py",
+            "tests/engine/test_live_templates.py",
+            "tests/engine/test_value_bounds.py",
+            "tests/engine/test_budgets.py",
+            "tests/engine/test_hooks_and_crashes.py",
         ),
     ),
 )
