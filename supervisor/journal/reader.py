@@ -107,7 +107,12 @@ async def load(connection: aiosqlite.Connection, path: Path) -> Loaded:
                 lambda row: OfferRecord(_read_turn(row), bounds.moment(row[-2]), bounds.moment(row[-1])),
                 first,
             ),
-            clients=await every("clients", f"SELECT {CLIENT_COLUMNS} FROM clients ORDER BY mark", _read_client, first),
+            clients=await every(
+                "clients",
+                f"SELECT {CLIENT_COLUMNS} FROM clients ORDER BY mark",
+                _read_client,
+                lambda row: str(row[1]),  # its mark: ids begin anew with every run
+            ),
             questions=await every(
                 "questions",
                 "SELECT id, body FROM questions WHERE outcome = '' ORDER BY asked_at, id",

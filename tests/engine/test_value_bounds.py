@@ -191,6 +191,10 @@ DAMAGE = {
         "INSERT INTO clients (mark, id, pid, started, session_uuid, instance, user, session) "
         "VALUES ('m', 'c', 9223372036854775807, 'then', '', '', '', '')"
     ),
+    "a client of no conversation": (
+        "INSERT INTO clients (mark, id, pid, started, session_uuid, instance, user, session) "
+        "VALUES ('m', 'c', 0, 0, x'00', '', '', '')"
+    ),
     "a question that is none": (
         "INSERT INTO questions (id, instance, user, session, turn_id, asked_at, body) "
         "VALUES ('q', 'desk', 'ana', 'default', 't', 1, '[1]')"
@@ -230,3 +234,4 @@ async def test_a_row_that_was_edited_fails_alone_and_is_no_reason_not_to_start(
         await supervisor.kill("desk")
         await supervisor.drained()
     assert read(tmp_path / "state", "SELECT count(*) FROM turns WHERE outcome = ''") == [(0,)]
+    assert read(tmp_path / "state", "SELECT count(*) FROM clients") == [(0,)], "told once, and not at each start"
