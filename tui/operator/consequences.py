@@ -94,8 +94,8 @@ def of_kill_client(client: ClientRow, session: SessionRow | None) -> Consequence
     ]
     if session is not None and session.turn_id:
         facts.append("its running turn is cut off")
-    if session is not None and session.waiting:
-        facts.append(f"{format.some(len(session.waiting), 'turn')} behind it wait on")
+    if session is not None and (behind := len(session.waiting)):
+        facts.append(f"{format.some(behind, 'turn')} behind it {'waits' if behind == 1 else 'wait'} on")
     return Consequence(
         title=f"Kill client {client.id}?",
         facts=tuple(facts),

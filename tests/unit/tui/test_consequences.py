@@ -89,6 +89,8 @@ def test_a_kill_of_one_client_says_whose_turn_ends_and_how_many_stay_behind_it()
         "its running turn is cut off",
         "2 turns behind it wait on",
     )
+    single = replace(row, waiting=row.waiting[:1])
+    assert consequences.of_kill_client(client, single).facts[3:] == ("1 turn behind it waits on",)
     assert consequences.of_kill_client(client, replace(row, turn_id="", waiting=())).facts[2:] == ()
     spare = stage.client("a-2", None, pid=0, memory_bytes=0)
     assert consequences.of_kill_client(spare, None).facts == (
