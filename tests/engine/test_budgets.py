@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from supervisor.api.budgets import Budget, Measure, Scope
+from supervisor.api.entries import QuestionClosed
 from supervisor.api.errors import OverBudget, Refused, Suspended
 from supervisor.api.events import BudgetNeared, QuestionSettled
 from supervisor.api.types import (
@@ -246,6 +247,8 @@ async def test_after_a_restart_the_operator_is_asked_anew(start: Start, world: F
     async with start(clock=day.clock, budgets=limits) as supervisor:
         [question] = supervisor.view.open_questions()
         assert question.id != before.id
+        entries = (await supervisor.conversation(KEY)).entries
+        assert not any(isinstance(one, QuestionClosed) for one in entries), "the conversation never heard of it"
         again = await supervisor.ticket(ticket.turn_id)
         assert (await supervisor.turn(ticket.turn_id)).why is WhyWaiting.BUDGET
         await supervisor.answer(question.id, Allow())

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
+import psutil
 import pytest
 
-from supervisor import Cancelled, Interrupted, InvalidId, NotAccepting, Prompt, StateInUse, UnknownTarget
+from supervisor import Cancelled, Interrupted, InvalidId, NotAccepting, Prompt, SessionKey, StateInUse, UnknownTarget
 from supervisor.clock import Clock
 from supervisor.engine import housekeeping
 from supervisor.engine.supervisor import Supervisor
 from supervisor.files.private import make_private_dir
+from supervisor.files.session_files import Tally
 from supervisor.files.user_folder import user_folder
-from supervisor.journal import Journal
+from supervisor.journal import ClientRecord, Journal
+from supervisor.recovery import forgetting
 from supervisor.recovery.forgetting import forget_user
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
-from tests.engine.journal_stage import read
+from tests.engine.journal_stage import make_session, read
 from tests.engine.test_ended_sessions import say, workspaces
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
+ANA = SessionKey("desk", "ana", "default")
 ANAS, BOBS = "anas-own-words", "bobs-own-words"
 
 
@@ -168,8 +178,6 @@ async def test_a_removal_that_was_cut_short_is_finished_by_the_next_start(
 async def test_what_could_not_be_removed_is_said(
     start: Start, tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     async with start() as supervisor:
         await talk(supervisor)
 
@@ -181,6 +189,53 @@ async def test_what_could_not_be_removed_is_said(
         found = await forget_user(tmp_path / "state", "ana", environment)
     assert [line for line in found.left if line.endswith("/note: Operation not permitted")]
     assert read(tmp_path / "state", "SELECT count(*) FROM removals WHERE user = 'ana'") == [(2,)]
+
+
+@pytest.fixture
+def left() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that a dead run has left behind."""
+    with subprocess.Popen(["sleep", "300"]) as process:
+        yield process
+        process.kill()
+
+
+async def test_what_still_runs_is_ended_before_anything_is_removed(
+    start: Start,
+    tmp_path: Path,
+    environment: dict[str, str],
+    left: subprocess.Popen[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would write its files again."""
+    async with start() as supervisor:
+        await talk(supervisor)
+    mark, began = f"of-{os.getpid()}-left:desk-1", psutil.Process(left.pid).create_time()
+    async with Journal.open(tmp_path / "state", clock=Clock()) as journal:
+        journal.note_client(ClientRecord("desk-1", mark, left.pid, began, "", ANA))
+    ends: list[int | None] = []
+    remove = forgetting._remove
+
+    def look(*arguments: Any) -> Tally:
+        ends.append(left.poll())
+        return remove(*arguments)
+
+    monkeypatch.setattr(forgetting, "_remove", look)
+    await forget_user(tmp_path / "state", "ana", environment)
+    assert ends == [-signal.SIGTERM]
+
+
+async def test_a_directory_that_was_never_the_sessions_own_is_left_alone(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The conversation goes; that there is nothing else to be removed is no failure."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "plan").write_text("everybody's")
+    async with Journal.open(tmp_path / "state", clock=Clock()) as journal:
+        journal.keep_session(make_session(ANA, uuid=str(uuid4()), workspace=str(project)))
+    found = await forget_user(tmp_path / "state", "ana", environment)
+    assert (found.rows["sessions"], found.left) == (1, [])
+    assert (project / "plan").read_text() == "everybody's"
 
 
 async def test_what_is_found_again_afterwards_is_said(

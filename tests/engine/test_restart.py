@@ -211,6 +211,29 @@ async def test_an_offer_that_nobody_takes_expires(start: Start, world: FakeWorld
         assert [event.outcome for event in settled] == ["expired"]
 
 
+async def test_a_session_that_waits_for_a_decision_gets_no_client_in_the_place_of_a_rolled_one(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """R2, S3.1-2: what is decided brings it one, and nothing may be."""
+    template = make_template(pool={"spares": 0})
+    await crash_with_one_running_and_one_waiting(start, world, template)
+    async with start(template) as supervisor:
+        pool = supervisor._instances["desk"].pool
+        await until(lambda: [slot.turns for slot in pool if slot.is_ready] == [1])
+        with await supervisor.watch() as feed:
+            told: list[past.Event] = []
+
+            def has_gone() -> bool:
+                told.extend(feed.take().events)
+                return any(isinstance(event, past.ClientGone) for event in told)
+
+            await supervisor.replace_template(template.model_copy(update={"system_prompt": "Help in verse."}))
+            await until(has_gone)
+        assert (await supervisor.snapshot()).sessions[0].offer is not None
+        assert len(pool) == 0
+        assert any(isinstance(event, past.TemplateRolled) for event in told)
+
+
 async def test_a_session_is_as_it_was_left(start: Start, world: FakeWorld) -> None:
     """S3.23: its conversation, totals and place are there before anybody prompts it."""
     async with crashing(start(), world) as supervisor:

@@ -168,6 +168,26 @@ async def test_a_version_that_cannot_be_started_costs_one_warm_client_and_not_al
     assert world.violations == []
 
 
+async def test_no_idle_client_is_rolled_while_spares_cannot_be_kept_alive(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.18: those that work are kept."""
+    turned = TurnedClock()
+    template = make_template(concurrency={"maxSessions": 2}, pool={"spares": 1})
+    async with start(template, clock=turned.clock) as supervisor:
+        await ask(supervisor, "one", "ana")
+        instance = supervisor._instances["desk"]
+        await until(lambda: (told := instance.pool.statistics()) and (told.spare, told.idle) == (1, 1))
+        next(one for one in world.live if not one.prompts).die()
+        await until(lambda: instance.core.spare_backoff.failures == 1)
+        await supervisor.replace_template(edited(template))
+        assert (instance.rollout.stale, [slot.state for slot in instance.pool]) == (1, [SlotState.READY])
+        turned.seconds = 2
+        await until_rolled(supervisor)
+        assert {prompt_of(one) for one in world.live} == {NEW}
+    assert world.violations == []
+
+
 async def test_a_prompt_that_is_recorded_while_its_template_changes_begins_on_the_new_version(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:

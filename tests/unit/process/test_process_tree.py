@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+import anyio
 import psutil
 import pytest
 
@@ -22,7 +24,7 @@ from supervisor.process.process_tree import (
     list_tree,
     map_marked,
 )
-from supervisor.recovery.orphans import find_orphans
+from supervisor.recovery.orphans import end_orphans, find_orphans
 from tests.unit.process.trees import RUN, guarded
 
 
@@ -82,6 +84,35 @@ def test_what_a_dead_run_has_left_is_found_by_its_name_whichever_part_of_it_it_w
     finally:
         for process in started:
             process.communicate(b"\n")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no guard")
+def test_what_is_found_by_its_id_is_found_with_its_guard() -> None:
+    """R2: what loses its parent while the others are being ended is the guard's then."""
+    with guarded("/bin/sh", "-c", "echo ready; cat") as process:
+        guard = psutil.Process(process.pid)
+        [cli] = guard.children()
+        record = ClientRecord("desk-1", f"of-none-{RUN}:desk-1", cli.pid, cli.create_time(), "", None)
+        assert find_orphans([record])[:2] == [guard, cli]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other users' environments are not told elsewhere")
+def test_what_a_dead_run_starts_while_it_is_being_ended_is_ended_as_well() -> None:
+    """R2: a second writer of a conversation."""
+    run = f"{RUN}-goes-on"
+    records = [ClientRecord("desk-1", f"{run}:desk-1", 0, 0.0, "", None)]
+    goes_on = "trap 'sleep 300 > /dev/null & exit' TERM; sleep 300 > /dev/null & echo ready; wait"
+    environment = {"PATH": os.environ["PATH"], MARK: f"{run}:desk-1"}
+    with subprocess.Popen(["/bin/sh", "-c", goes_on], env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            assert anyio.run(end_orphans, records) == (2, 0)
+            assert not [one for one in find_orphans(records) if is_alive(one)]
+        finally:
+            for one in find_orphans(records):
+                with contextlib.suppress(psutil.Error):
+                    one.kill()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no guard")

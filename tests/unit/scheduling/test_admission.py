@@ -301,6 +301,7 @@ def test_idle_clients_are_given_up_one_at_a_time_the_longest_idle_first() -> Non
     old.move(SlotState.CLOSING)
     assert surplus(pool) is None
     old.move(SlotState.GONE)
+    assert surplus(pool) is None, "its place is not free yet"
     pool.remove(old)
     assert surplus(pool) is young
 

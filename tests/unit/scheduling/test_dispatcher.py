@@ -304,6 +304,15 @@ def test_6_a_spare_that_is_still_coming_is_better_than_a_second_start() -> None:
     assert stage.decide() == Adopt(new, coming)
 
 
+def test_6_the_spare_that_can_take_a_prompt_soonest_is_adopted() -> None:
+    stage = Stage(cap=4)
+    coming, asleep, awake = map(stage.slot, (SlotState.STARTING, SlotState.DORMANT, SlotState.READY))
+    new = stage.session("boris", "hi")
+    for best in (awake, asleep, coming):
+        assert stage.decide() == Adopt(new, best)
+        best.move(SlotState.CLOSING)
+
+
 def test_6_a_session_that_backs_off_takes_no_spare_and_opens_no_client() -> None:
     """S1.18: another process would end as the last one did."""
     stage = Stage(cap=2)
@@ -426,6 +435,20 @@ def test_no_more_turns_run_than_allowed() -> None:
     stage.slot(SlotState.BUSY, stage.session("ana"))
     stage.session("boris", "hi")
     assert stage.decide() is None
+
+
+def test_a_turn_on_a_client_that_is_being_ended_counts_until_that_has_gone() -> None:
+    """S1.4"""
+    stage = Stage(cap=5, max_sessions=1)
+    ana = stage.session("ana", "hello")
+    leaving = stage.slot(SlotState.BUSY, ana)
+    ana.begin()
+    boris = stage.session("boris", "hi")
+    for state in (SlotState.CLOSING, SlotState.GONE):
+        leaving.move(state)
+        assert stage.decide() is None
+    stage.pool.remove(leaving)
+    assert stage.decide() == Open(boris)
 
 
 @pytest.mark.parametrize("state", sorted(set(InstanceState) - {InstanceState.RUNNING, InstanceState.DRAINING}))
@@ -585,6 +608,13 @@ def test_a_pool_states_its_counts() -> None:
     stage.slot(SlotState.ASKING, stage.session("boris"))
     stage.slot(SlotState.STARTING)
     assert repr(stage.pool) == "<Pool 4/6: 1 spare, 1 idle, 0 busy, 1 asking, 0 dormant, 0 waking, 1 coming, 0 closing>"
+
+
+def test_a_client_that_was_killed_has_not_crashed() -> None:
+    pool = Stage().pool
+    pool.failures.update({FailureKind.KILLED: 2, FailureKind.CRASHED: 1})
+    told = pool.statistics()
+    assert (told.crashes, told.failures) == (1, ((FailureKind.KILLED, 2), (FailureKind.CRASHED, 1)))
 
 
 def test_a_slot_cannot_skip_a_state_of_its_life() -> None:
