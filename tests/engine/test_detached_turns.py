@@ -306,14 +306,19 @@ async def test_one_asker_is_freed_for_one_waiter_and_the_next_when_it_has_gone(
 
 
 async def test_it_can_be_ended_while_its_new_client_starts(start: Start, world: FakeWorld, template: Template) -> None:
-    """R1: it has its answer and no process yet: there is nothing to interrupt, and nothing to wait for."""
+    """R1, D4: it has its answer and no process yet: there is nothing to interrupt, and nothing to wait for. The call
+    that was approved is never made."""
     async with start(template) as supervisor, asking(supervisor, world, WRITE) as ticket:
         world.gate = anyio.Event()
-        await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
+        feed = await supervisor.watch()
+        (question,) = (await supervisor.snapshot()).questions
+        await supervisor.answer(question.id, Allow())
         await until(lambda: world.starting)
         assert await supervisor.interrupt(ticket.key)
         with anyio.fail_after(3):
             assert isinstance(await ticket.outcome(), Interrupted)
+        lost = [event.question.id for event in feed.take().events if isinstance(event, past.ApprovalLost)]
+        assert lost == [question.id]
         world.gate.set()
         await until(lambda: supervisor.view.snapshot().sessions[0].state is not SessionState.ASKING)
         assert not any("Go on with" in text for one in world.connections for text in one.prompts)

@@ -351,6 +351,18 @@ async def test_what_was_called_durable_survives_kill_9(folder: Path) -> None:
     assert found == [f"t{number}" for number in range(len(found))]
 
 
+async def test_attempts_come_no_further_apart_than_the_longest_delay(
+    folder: Path, fail: Callable[[Journal, str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "LAST_DELAY", 0.03)
+    async with opened(folder) as journal:
+        await fail(journal, READ_ONLY)
+        journal.add_entry(KEY, asked("a"))
+        await until(lambda: journal._writer._delay == writing.LAST_DELAY)
+        await journal._connection.execute_fetchall(WRITABLE)
+        await until(lambda: not journal.failing)
+
+
 async def test_a_second_outage_begins_with_the_short_delay(
     folder: Path,
     fail: Callable[[Journal, str], Any],

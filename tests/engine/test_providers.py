@@ -12,9 +12,11 @@ from supervisor.api.errors import InvalidPrompt, OverBudget
 from supervisor.api.events import ProviderParked, TurnStarted
 from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Prompt, SessionKey, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
+from supervisor.scheduling.circuit_state import PAUSES
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.test_restart import crashing
+from tests.engine.turned_clock import TurnedClock
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -231,6 +233,23 @@ async def test_a_fallback_model_is_used_while_the_limit_of_the_main_one_is_reach
         waits = await supervisor.submit(HELLO)
         await until(lambda: supervisor.view.session_row(KEY).why is WhyWaiting.RATE_LIMIT)  # type: ignore[union-attr]
         await supervisor.withdraw(waits.turn_id)
+
+
+async def test_a_fallback_model_whose_limit_was_reached_is_tried_again_with_its_provider(
+    start: Start, world: FakeWorld
+) -> None:
+    turned = TurnedClock()
+    async with start(clock=turned.clock, providers={"default": {"fallback_model": "haiku"}}) as supervisor:
+        world.on_prompt = lambda connection, text: connection.fail(429)
+        for _ in range(2):
+            assert isinstance(await (await supervisor.submit(HELLO)).outcome(), Failed)
+        turned.seconds = PAUSES[FailureKind.RATE_LIMIT][0]
+        await until(lambda: supervisor.view.snapshot().instances[0].state is InstanceState.RUNNING)
+        assert isinstance(await (await supervisor.submit(HELLO)).outcome(), Failed)
+        world.on_prompt = lambda connection, text: connection.reply("ok")
+        again = await supervisor.submit(HELLO)
+        await until(lambda: again.finished)
+        assert chosen(world) == [("default", ""), ("default", "haiku")] * 2
 
 
 async def test_without_a_fallback_turns_wait_until_the_provider_takes_them_again(

@@ -224,6 +224,25 @@ async def test_a_parked_instances_row_is_told_that_it_takes_longer(start: Start,
                 assert row.parked_until == pytest.approx(resets_at, rel=0, abs=0.01)
 
 
+async def test_who_waits_for_a_provider_is_told_that_it_takes_no_turns(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.18: it waited for a place before, as others still do."""
+    world.on_prompt = hold
+    template = make_template(pool={"spares": 0}, concurrency={"maxSessions": 1})
+    second = {"second": {"base_url": "http://127.0.0.1:9", "api_key": "env:HOME"}}
+    async with start(template, providers=second) as supervisor:
+        with reading(supervisor) as told:
+            await supervisor.submit(Prompt("desk", "runs", user="ana", provider="second"))
+            await until(lambda: world.written)
+            await (await supervisor.submit(Prompt("desk", "waits", user="boris", provider="second"))).accepted()
+            await (await supervisor.submit(Prompt("desk", "waits as well", user="chen"))).accepted()
+            await until(lambda: told[BORIS].why is WhyWaiting.NO_SLOT)  # type: ignore[attr-defined]
+            resets_at = supervisor._clock.wall() + 3600
+            world.connections[0].tell(Limited(is_rejected=True, resets_at=resets_at))
+            await until(lambda: told[BORIS].why is WhyWaiting.RATE_LIMIT)  # type: ignore[attr-defined]
+
+
 async def test_who_is_overtaken_is_told_the_new_place(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -12,6 +13,7 @@ from supervisor.api.errors import InvalidPrompt, OverShare, RequestConflict, Unk
 from supervisor.api.types import Done, Interrupted, Prompt, SessionKey, TurnState, WhyWaiting
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.journal_stage import ignore, make_turn, opened
 from tests.engine.test_restart import crashing
 from tests.waiting import until
 
@@ -65,6 +67,16 @@ async def test_a_request_is_one_turn_after_a_crash_too(start: Start, world: Fake
         assert replayed.turn_id != cut.turn_id
         same = await supervisor.submit(replace(HELLO, request="r-2", text="cut"))
         assert same.turn_id == cut.turn_id, "the replay is the operator's, not the caller's"
+
+
+async def test_of_two_turns_under_one_name_the_first_is_the_request(folder: Path) -> None:
+    """As a journal may have them in which a replay has kept the name of what it replays."""
+    async with opened(folder) as journal:
+        for name in ("first", "replay"):
+            record = make_turn(name)
+            journal.accept_turn(record._replace(prompt=replace(record.prompt, request="r-1")), ignore)
+        await journal.flush()
+        assert journal.find_request(record.prompt.user, "r-1") == "first"
 
 
 async def test_another_prompt_under_the_same_name_is_refused_and_changes_nothing(

@@ -227,6 +227,15 @@ async def test_z_gives_one_pane_the_screen_and_escape_takes_it_back(key: str, pa
         assert screen_text(app).splitlines()[1:-1] == before.splitlines()[1:-1]
 
 
+async def test_the_key_of_another_pane_gives_that_one_the_screen() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press("2", "z", "3")
+        await pilot.pause()
+        assert app.focused is app.screen.clients
+        assert app.screen.clients.region.height >= 36 - 3
+        assert not app.screen.sessions.display
+
+
 # The log of events
 
 

@@ -106,6 +106,9 @@ async def test_typing_a_filter_triggers_no_verb() -> None:
         await pilot.press("/", *"xpDKXhsn")
         assert engine.calls == []
         assert isinstance(app.screen, DashboardScreen)
+        await pilot.press("escape")
+        app.screen.action_filter()
+        assert app.focused is app.screen.query_one("#filter"), "at once: the next key may be there already"
 
 
 async def test_zero_narrows_to_one_instance_and_widens_again() -> None:
@@ -198,3 +201,5 @@ async def test_esc_clears_the_filter_that_the_screen_shows_whichever_pane_has_th
         assert (sessions.filter_text, log.filter_text) == ("failed", "")
         await pilot.press("2", "escape", "5", "/", *"turn", "enter", "2", "escape")
         assert (sessions.filter_text, log.filter_text) == ("", "")
+        await pilot.press("5", "/", *"turn", "enter", "2", "ctrl+z", "escape")
+        assert (sessions.filter_text, log.filter_text) == ("", "turn")
