@@ -41,7 +41,8 @@ class ConversationReader(Protocol):
         """Returns at the next change; read first, and nothing falls in between."""
 
     def close(self) -> None:
-        """Nothing arrives any more; what has arrived can still be read. Once more does nothing."""
+        """It is not read any more, and nothing has to arrive from now on; what has arrived can still be read. Once more
+        does nothing."""
 
 
 class FeedReader(Protocol):

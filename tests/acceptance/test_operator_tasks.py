@@ -121,7 +121,7 @@ TASKS = (
     Task("resume it", ("p",), r"desk +● running"),
     Task("change how many turns run in parallel", ("s", " 5", "enter"), r"/5 "),
     Task(
-        "sort the sessions by memory", ("2", "M"), r"▼Memory[^\n]*\n.▌.\S+ \w+ +desk +dora",
+        "sort the sessions by memory", ("2", "M"), r"▼memory[^\n]*\n.▌.\S+ \w+ +desk +dora",
         ("2", "esc", "esc"), r"Sessions · all instances · 4",
     ),
     Task(
