@@ -20,6 +20,7 @@ from supervisor.api.events import Event, QuestionAsked, QuestionSettled, TurnFin
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
 from supervisor.api.types import Question, SessionKey
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 EVENT_BUFFER = 5_000
@@ -52,13 +53,45 @@ class _Dirty:
     clients: set[str] = field(default_factory=set)
 
 
+class _Built:
+    """Rows that were built in this step of the loop: readers that take in the same step share them, as all do that one
+    event has woken. A change takes its row out at once, and nothing is held for a later step."""
+
+    def __init__(self, source: RowSource) -> None:
+        self._source = source
+        self._sessions: dict[SessionKey, SessionRow | None] = {}
+        self._clients: dict[str, ClientRow | None] = {}
+
+    def session(self, key: SessionKey) -> SessionRow | None:
+        if key not in self._sessions:
+            self._build(self._sessions, key, self._source.session_row)
+        return self._sessions[key]
+
+    def client(self, client_id: str) -> ClientRow | None:
+        if client_id not in self._clients:
+            self._build(self._clients, client_id, self._source.client_row)
+        return self._clients[client_id]
+
+    def drop_session(self, key: SessionKey) -> None:
+        self._sessions.pop(key, None)
+
+    def drop_client(self, client_id: str) -> None:
+        self._clients.pop(client_id, None)
+
+    def _build(self, rows: dict[K, T], key: K, build: Callable[[K], T]) -> None:
+        if not rows:
+            asyncio.get_running_loop().call_soon(rows.clear)
+        rows[key] = build(key)
+
+
 class Subscription:
     """One reader's view of the feed. Use it as a context manager, or call `close`."""
 
-    def __init__(self, source: RowSource, on_close: Callable[[Subscription], None]) -> None:
+    def __init__(self, source: RowSource, built: _Built, on_close: Callable[[Subscription], None]) -> None:
         self.snapshot: Snapshot = source.snapshot()
         """The state at registration; `changes` continues from exactly here."""
         self._source = source
+        self._built = built
         self._on_close = on_close
         self._dirty = _Dirty()
         self._events: deque[Event] = deque()
@@ -118,8 +151,8 @@ class Subscription:
             return Changes(snapshot=self._source.snapshot(), events=events)
         source = self._source
         instances = {name: source.instance_row(name) for name in dirty.instances}
-        sessions = {key: source.session_row(key) for key in dirty.sessions}
-        clients = {name: source.client_row(name) for name in dirty.clients}
+        sessions = {key: self._built.session(key) for key in dirty.sessions}
+        clients = {name: self._built.client(name) for name in dirty.clients}
         return Changes(
             host=source.host_row() if dirty.host else None,
             instances=_present(instances.values()),
@@ -151,6 +184,7 @@ class Feed:
 
     def __init__(self, source: RowSource) -> None:
         self._source = source
+        self._built = _Built(source)
         self._readers: list[Subscription] = []
         self.greeting: tuple[Event, ...] = ()
         """Events from before the first reader could register; every new reader gets them first."""
@@ -166,7 +200,7 @@ class Feed:
     def watch(self, recent: int = 0) -> Subscription:
         """Takes the snapshot and registers in one synchronous step: nothing falls in between, and nothing between the
         last `recent` events, which the reader gets first, and what comes."""
-        subscription = Subscription(self._source, self._forget)
+        subscription = Subscription(self._source, self._built, self._forget)
         self._readers.append(subscription)
         for event in self.greeting:
             subscription.push(event)
@@ -205,12 +239,14 @@ class Feed:
             reader.wake()
 
     def touch_session(self, key: SessionKey) -> None:
+        self._built.drop_session(key)
         for reader in self._readers:
             reader.dirty.sessions.add(key)
             reader.wake()
 
     def touch_client(self, client_id: str) -> None:
         """With the host: what a client uses, or is expected to, is in its figures."""
+        self._built.drop_client(client_id)
         for reader in self._readers:
             reader.dirty.clients.add(client_id)
             reader.dirty.host = True

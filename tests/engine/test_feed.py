@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from supervisor.api import events as past
@@ -118,6 +119,41 @@ async def test_all_tasks_that_wait_for_one_reader_hear_of_the_next_change(
             change()
     assert sorted(heard) == [number for number in range(3) if number != cancelled]
     assert reader.take().events == (Event(at=1.0),)
+
+
+async def test_readers_that_take_in_one_step_share_its_rows_and_each_has_them_as_they_are_then(
+    start: Start, world: FakeWorld
+) -> None:
+    """A change between two of them is seen by the second, and nothing is held for a later step."""
+    world.on_prompt = hold
+    async with start() as supervisor:
+        ticket = await supervisor.submit(Prompt("desk", "a", user="ana"))
+        await until(lambda: world.written)
+        session = supervisor._instances["desk"].sessions[ticket.key]
+        client_id = world.holder_of("a").launch.client_id
+        with await supervisor.watch() as first, await supervisor.watch() as second, await supervisor.watch() as third:
+            for reader in (first, second, third):
+                reader.take()
+            feed = supervisor._feed
+            feed.touch_session(ticket.key)
+            feed.touch_client(client_id)
+            before, same = first.take(), second.take()
+            assert before.sessions[0] is same.sessions[0]
+            assert before.clients[0] is same.clients[0]
+
+            session.note = "another"
+            feed.touch_session(ticket.key)
+            feed.touch_client(client_id)
+            after = third.take()
+            assert after.sessions[0].note == "another"
+            assert after.sessions == supervisor.view.snapshot().sessions
+            assert after.clients[0] is not before.clients[0]
+
+            await anyio.lowlevel.checkpoint()
+            later = first.take()
+            assert later.sessions[0].note == "another"
+            assert later.sessions[0] is not after.sessions[0]
+        world.holder_of("a").reply()
 
 
 async def test_a_closed_reader_costs_nothing_any_more(start: Start) -> None:
