@@ -412,6 +412,14 @@ def test_10_spares_are_opened_when_nobody_waits() -> None:
     assert stage.decide() is None
 
 
+def test_10_a_spare_on_its_way_out_is_none() -> None:
+    stage = Stage(spares=1)
+    spare = stage.slot(SlotState.READY)
+    assert stage.decide() is None
+    spare.move(SlotState.CLOSING)
+    assert stage.decide() == OpenSpare()
+
+
 def test_10_no_spare_takes_the_place_of_one_that_waits_for_a_turn() -> None:
     """Only the session that has a conversation: a new one takes the spare."""
     for has_history, step in ((True, None), (False, OpenSpare())):

@@ -44,6 +44,16 @@ def test_a_kill_names_what_runs_what_asks_what_waits_and_the_processes() -> None
         "3 clients, 300M",
     )
     assert consequences.of_kill(bridge_of(queued=1), "a").facts == ("1 waiting turn is cancelled",)
+    asks = consequences.of_kill(bridge_of(running=1, asking=1, clients=1), "a").facts
+    assert asks[:2] == ("1 running turn is cut off", "it waits for your answer")
+
+
+def test_what_a_question_counts_is_counted_again_while_it_stays_open() -> None:
+    bridge = bridge_of(running=1)
+    made = [of(bridge, "a") for of in (consequences.of_pause, consequences.of_drain, consequences.of_kill)]
+    made += [consequences.of_drain_all(bridge), consequences.of_kill_all(bridge)]
+    bridge.instances["a"] = replace(bridge.instances["a"], active_sessions=0)
+    assert [one.recount and one.recount() for one in made] == [NOTHING] * 5
 
 
 @pytest.mark.parametrize(
@@ -124,6 +134,8 @@ def test_forgetting_a_user_names_everything_of_theirs() -> None:
         "workspaces and conversations on disk: 7.0M",
     )
     assert made.typed == "ana"
+    assert "said to" not in made.after
+    assert "What was said to clerk and desk stays" in consequences.of_forget("ana", rows, ["clerk", "desk"]).after
     nothing = stage.session(ANA, turn_id="", waiting=(), disk_bytes=0)
     assert consequences.of_forget("ana", [nothing]).facts == (
         "1 session with what was said in it",
@@ -143,7 +155,9 @@ def test_quitting_and_the_whole_house_count_every_instance() -> None:
         "2 waiting turns are cancelled",
         "1 client, 100M",
     )
-    assert consequences.of_drain_all(bridge).title == "Drain all of 2 instances?"
+    assert consequences.of_kill_all(bridge).typed == "all", "no single key ends all of it"
+    drained = consequences.of_drain_all(bridge)
+    assert (drained.title, drained.is_grave) == ("Drain all of 2 instances?", False)
     assert consequences.of_quit(bridge_of()) == NOTHING
 
 

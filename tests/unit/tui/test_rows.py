@@ -36,9 +36,10 @@ def test_needs_you_first() -> None:
 
     expected = [
         made("asks", SessionState.ASKING, turn_started_at=NOW - 5),
-        made("cut off", SessionState.INTERRUPTED, offer=troubles.offer(stage.ANA, "", made_at=NOW - 9)),
-        made("cut off later", SessionState.INTERRUPTED, offer=troubles.offer(stage.ANA, "", made_at=NOW - 3)),
+        made("cut off first", SessionState.INTERRUPTED, offer=troubles.offer(stage.ANA, "", made_at=NOW - 9)),
+        made("cut off", SessionState.INTERRUPTED, offer=troubles.offer(stage.ANA, "", made_at=NOW - 3)),
         made("failed", SessionState.FAILED),
+        made("silent long", SessionState.STALLED, silent_since=NOW - 300),
         made("silent", SessionState.STALLED, silent_since=NOW - 200),
         made("waits long", SessionState.WAITING, waiting=(stage.waiting(1, WhyWaiting.NO_SLOT, 60, ""),)),
         made("waits", SessionState.WAITING, waiting=(stage.waiting(1, WhyWaiting.MEMORY, 6, ""),)),
@@ -270,6 +271,11 @@ def test_clients_keep_their_place_for_life() -> None:
     """By number, not by text, and not by state."""
     ten, two = stage.client("a-10", None, state=SlotState.BUSY), stage.client("a-2", None)
     assert sorted([ten, two], key=rows.client_order) == [two, ten]
+
+
+@pytest.mark.parametrize(("state", "told"), [(SlotState.READY, "a-1 spare"), (SlotState.CLOSING, "a-1 ")])
+def test_a_client_without_a_session_is_a_spare_while_one_may_come(state: SlotState, told: str) -> None:
+    assert words(rows.client_row(stage.client("a-1", None, state=state), NOW).cells[2]) == told
 
 
 def test_noise_is_not_drawn_as_growth() -> None:
