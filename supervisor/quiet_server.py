@@ -6,7 +6,7 @@ import asyncio
 import math
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -49,14 +49,6 @@ class QuietServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Each part of an answer leaves at once. asyncio sees to that for sockets of its own alone: on one that was
-        bound before, the end of an answer would wait 40 ms for the reader to acknowledge its beginning."""
-        for one in sockets or ():
-            if one.family != socket.AF_UNIX:
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # those that are accepted inherit it
-        await super().startup(sockets)
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Open streams would delay the end: they are aborted once the port is closed."""
         for server in self.servers:
@@ -84,6 +76,7 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        _send_at_once(transport)
         self.rests_since = self.loop.time()
         if len(self.connections) > self.limit:
             resting = (one for one in self.connections if isinstance(one, _Connection) and one.is_resting)
@@ -94,3 +87,13 @@ class _Connection(H11Protocol):
     def on_response_complete(self) -> None:
         self.rests_since = self.loop.time()
         super().on_response_complete()
+
+
+def _send_at_once(transport: asyncio.BaseTransport) -> None:
+    """Each part of an answer leaves at once. asyncio sees to that only where the listening socket names TCP: elsewhere
+    the end of an answer would wait 40 ms for the reader to acknowledge its beginning. On the connection, as it may have
+    come before anything could be said about the listening socket."""
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is not None and connection.family != socket.AF_UNIX:
+        with suppress(OSError):  # it may be broken already
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import httpx
 import pytest
 
@@ -113,6 +114,20 @@ async def test_a_retry_is_known_as_one_without_any_record(http: httpx.AsyncClien
         ]
         assert [reply.status_code for reply in tries] == [529, 529, 200]
         assert forgetful.record == []
+
+
+async def test_no_part_of_an_answer_waits_for_a_client_that_came_before_there_was_a_server() -> None:
+    """The kernel takes connections first; those as well send each part at once."""
+    async with Rehearsal(pace=0.0) as early:
+        port = int(early.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=PROMPT_LIMIT) as client:
+            assert early._server is None, "it would have come too late"
+            client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert await anyio.to_thread.run_sync(client.recv, 12) == b"HTTP/1.1 200"
+            assert early._server is not None
+            (connection,) = early._server.server_state.connections
+            own = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+            assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_faults_meet_the_next_requests_and_then_no_more(http: httpx.AsyncClient, rehearsal: Rehearsal) -> None:
