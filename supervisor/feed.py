@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
@@ -63,14 +64,10 @@ class _Built:
         self._clients: dict[str, ClientRow | None] = {}
 
     def session(self, key: SessionKey) -> SessionRow | None:
-        if key not in self._sessions:
-            self._build(self._sessions, key, self._source.session_row)
-        return self._sessions[key]
+        return self._find(self._sessions, key, self._source.session_row)
 
     def client(self, client_id: str) -> ClientRow | None:
-        if client_id not in self._clients:
-            self._build(self._clients, client_id, self._source.client_row)
-        return self._clients[client_id]
+        return self._find(self._clients, client_id, self._source.client_row)
 
     def drop_session(self, key: SessionKey) -> None:
         self._sessions.pop(key, None)
@@ -78,10 +75,15 @@ class _Built:
     def drop_client(self, client_id: str) -> None:
         self._clients.pop(client_id, None)
 
-    def _build(self, rows: dict[K, T], key: K, build: Callable[[K], T]) -> None:
-        if not rows:
-            asyncio.get_running_loop().call_soon(rows.clear)
-        rows[key] = build(key)
+    def _find(self, rows: dict[K, T], key: K, build: Callable[[K], T]) -> T:
+        if key in rows:
+            return rows[key]
+        row = build(key)
+        with suppress(RuntimeError):  # outside of a loop there are no steps, and nothing is held
+            if not rows:
+                asyncio.get_running_loop().call_soon(rows.clear)
+            rows[key] = row
+        return row
 
 
 class Subscription:
