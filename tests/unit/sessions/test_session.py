@@ -104,8 +104,11 @@ def test_a_session_goes_through_its_states_in_the_words_of_every_list(stage: Sta
     assert session.status is SessionState.STALLED
     slot.move(SlotState.ASKING)
     assert session.status is SessionState.ASKING
-    slot.move(SlotState.READY)
+    slot.move(SlotState.BUSY)
+    slot.is_resting = True
     session.finish(Done(""))
+    assert session.status is SessionState.IDLE, "before its client says that it rests"
+    slot.move(SlotState.READY)
     assert session.status is SessionState.IDLE
     session.has_failed = True
     assert session.status is SessionState.FAILED
