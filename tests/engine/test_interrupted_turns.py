@@ -103,7 +103,7 @@ async def test_a_client_that_ignores_an_interrupt_is_ended_and_the_session_goes_
         await until(lambda: "stuck" in prompts_of(world))
         slot = next(iter(supervisor._instances["desk"].pool))
         assert slot.client is not None
-        object.__setattr__(slot.client._deadlines, "control", 0.01)
+        slot.client._deadlines = slot.client._deadlines._replace(control=0.01)
         await supervisor.interrupt(stuck.key)
         assert isinstance(await stuck.outcome(), Interrupted)
         after = await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome()

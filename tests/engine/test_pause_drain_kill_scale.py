@@ -107,7 +107,7 @@ async def test_a_drain_past_its_deadline_interrupts_and_then_kills(start: Start,
         await until(lambda: world.connections and world.connections[0].prompts)
         client = next(iter(supervisor._instances["desk"].pool)).client
         assert client is not None
-        object.__setattr__(client._deadlines, "control", 0.01)
+        client._deadlines = client._deadlines._replace(control=0.01)
         await supervisor.drain("desk", deadline=0.01)
         assert isinstance(await running.outcome(), Interrupted)
         await until(lambda: state_of(supervisor) is InstanceState.DRAINED)
@@ -173,7 +173,7 @@ async def test_a_process_that_survives_term_is_killed_before_it_is_called_gone(s
         world.connections[0].survives_terminate = True
         client = next(iter(supervisor._instances["desk"].pool)).client
         assert client is not None
-        object.__setattr__(client._deadlines, "disconnect", 0.01)
+        client._deadlines = client._deadlines._replace(disconnect=0.01)
         with await supervisor.watch() as feed:
             await supervisor.kill_client((await supervisor.snapshot()).clients[0].id)
             assert (await supervisor.snapshot()).clients[0].state is SlotState.CLOSING

@@ -61,7 +61,8 @@ async def test_without_threads_what_needs_one_waits(
 
     async def refuse(work: Any, *given: Any, **named: Any) -> Any:
         if is_scarce:
-            refused[work.__name__] = refused.get(work.__name__, 0) + 1
+            name = getattr(work, "func", work).__name__
+            refused[name] = refused.get(name, 0) + 1
             raise RuntimeError("can't start new thread")
         return await run_sync(work, *given, **named)
 
