@@ -52,7 +52,7 @@ async def test_what_was_said_before_an_end_is_read_before_it_and_the_end_stays()
 
 
 async def test_what_is_handed_over_is_read_at_once_and_an_end_hands_over_the_rest() -> None:
-    """In the step of whoever read the pipe: no turn of the loop is needed."""
+    """In the step that read the pipe: no turn of the loop is needed."""
     arrivals = Arrivals()
     taken: list[list[Message]] = []
     async with anyio.create_task_group() as group:
