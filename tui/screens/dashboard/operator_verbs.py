@@ -14,10 +14,9 @@ from tui.engine_link.verb_queue import Act, VerbQueue
 from tui.operator import consequences
 from tui.operator.app import app_of
 from tui.operator.consequences import Consequence
-from tui.operator.operations import OPERATOR, Operations
+from tui.operator.operations import Operations
 from tui.operator.orders import Order, Orders, Thing, carry_out, client_of, instance_of, session_of, tell_result
 from tui.screens import dialogs
-from tui.tables.layout import Column
 
 ON_TARGETS = (
     "interrupt", "clear_queue", "drain", "undo_drain", "kill", "pause", "resume", "hibernate", "compact", "replay",
@@ -43,35 +42,6 @@ class OperatorScreen(Screen[None]):
     @property
     def has_marks(self) -> bool:
         """Whether `chosen` are marked rows."""
-        raise NotImplementedError
-
-    # What the command line asks of the screen beside its verbs
-
-    def open_chat(self, key: SessionKey) -> None:
-        raise NotImplementedError
-
-    def begin_chat(self, instance: str | None, user: str = OPERATOR) -> None:
-        """Asks for a session that does not exist yet, and opens it."""
-        raise NotImplementedError
-
-    def active_columns(self) -> tuple[Column, ...]:
-        """Of the table with the focus."""
-        raise NotImplementedError
-
-    def action_sort(self) -> None:
-        raise NotImplementedError
-
-    def sort_active(self, column: str) -> None:
-        raise NotImplementedError
-
-    def filter_active(self, text: str) -> None:
-        raise NotImplementedError
-
-    def action_list(self, name: str, argument: str = "") -> None:
-        raise NotImplementedError
-
-    def keep_line(self, line: str) -> None:
-        """Keeps a command that was refused after its dialog had closed."""
         raise NotImplementedError
 
     @cached_property
