@@ -17,7 +17,7 @@ from supervisor import Rehearsal, Settings, Template
 from supervisor.api.errors import ClientDied
 from supervisor.api.types import Allow
 from supervisor.claude.options import compile_options
-from supervisor.claude.sdk_connection import Place, SdkConnector
+from supervisor.claude.sdk_connection import Installation, SdkConnector
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.cgroups import Cgroups
 from supervisor.process.connection import Connection, Connector, Launch
@@ -139,7 +139,7 @@ async def open_agents(
     template = Template.model_validate({**about, "tools": ["Read", "Write", "Bash"], **(keys or {})})
     async with Rehearsal(pace=0.0) as rehearsal:
         options = compile_options(template, settings, rehearsal.environment(folder / "claude"))
-        connector = SdkConnector(options, Place(state, wrap_cli(state), wrap_tools(state), cgroups))
+        connector = SdkConnector(options, Installation(state, wrap_cli(state), wrap_tools(state), cgroups))
         async with anyio.create_task_group() as group:
             agents = Agents(connector, rehearsal, folder, group)
             try:

@@ -47,17 +47,17 @@ def bundled_cli(
         return serving(options, template.provider or HOST, "")
 
     def make(template: Template) -> Connector:
-        from supervisor.claude.sdk_connection import Place, SdkConnector
+        from supervisor.claude.sdk_connection import Installation, SdkConnector
 
         sources = find_sources(template, environment)
         context = contexts.prepare(template, compile_now, sources)
         use = partial(contexts.use, template, compile_now, sources, context.version)
-        place = Place(settings.state_dir, cli, shell, cgroups)
+        installation = Installation(settings.state_dir, cli, shell, cgroups)
 
         def vary(provider: str, model: str) -> Connector:
-            return SdkConnector(serving(context.options, provider, model), place, use, vary)
+            return SdkConnector(serving(context.options, provider, model), installation, use, vary)
 
-        return SdkConnector(context.options, place, use, vary)
+        return SdkConnector(context.options, installation, use, vary)
 
     return make
 

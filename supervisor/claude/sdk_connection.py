@@ -74,8 +74,8 @@ up to five turns): this is just above them. The 1 GiB of S2.29 would leave three
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What all clients of a host share."""
+class Installation:
+    """What all clients of a host are started with."""
 
     state_dir: Path
     cli: Path | None = None
@@ -95,14 +95,14 @@ class SdkConnector:
     def __init__(
         self,
         options: CompiledOptions,
-        place: Place,
+        installation: Installation,
         use: Use | None = None,
         vary: Callable[[str, str], Connector] | None = None,
     ) -> None:
         """`use` looks up what is prepared for these options, for each start; `vary` makes the connector of another
         provider and model."""
         self._options = options
-        self._place = place
+        self._installation = installation
         self._use = use
         self._vary = vary
 
@@ -119,16 +119,18 @@ class SdkConnector:
         return PLANNING_FIGURE
 
     def open(self, launch: Launch) -> Connection:
-        return SdkConnection(self._options, launch, self._place, self._use)
+        return SdkConnection(self._options, launch, self._installation, self._use)
 
 
 class SdkConnection:
     """One CLI process. See `connection.Connection` for what each method promises."""
 
-    def __init__(self, options: CompiledOptions, launch: Launch, place: Place, use: Use | None = None) -> None:
+    def __init__(
+        self, options: CompiledOptions, launch: Launch, installation: Installation, use: Use | None = None
+    ) -> None:
         self._compiled = options
         self._use = use
-        self._place = place
+        self._installation = installation
         self._launch = launch
         self._client: ClaudeSDKClient | None = None
         self._transport: QuietTransport | None = None
@@ -167,8 +169,8 @@ class SdkConnection:
             if context is not None and context.version == self._compiled.digest:
                 self._compiled = context.options
             await run_in_thread(self._prepare)
-            compiled, folder = self._compiled, self._place.state_dir / FOLDER
-            servers = keep_own(compiled.servers) if self._place.tools is not None else compiled.servers
+            compiled, folder = self._compiled, self._installation.state_dir / FOLDER
+            servers = keep_own(compiled.servers) if self._installation.tools is not None else compiled.servers
             servers = {**servers, **compiled.tools.for_cli()}
             with start_files(folder, compiled.prompt, servers, self._settings()) as files:
                 await self._start_with(sdk, translate, files)
@@ -199,11 +201,11 @@ class SdkConnection:
 
     def _prepare(self) -> None:
         """The directories it needs, and its conversation where only it can be read from. Blocking."""
-        make_private_dir(self._launch.workspace, below=self._place.state_dir)
+        make_private_dir(self._launch.workspace, below=self._installation.state_dir)
         for folder in self._compiled.arguments.get("add_dirs", ()):
             Path(folder).mkdir(parents=True, exist_ok=True)
-        if self._place.cgroups is not None and self._place.cli is not None:
-            self._cgroup = self._place.cgroups.make(self._launch.mark)
+        if self._installation.cgroups is not None and self._installation.cli is not None:
+            self._cgroup = self._installation.cgroups.make(self._launch.mark)
         if self._launch.resume:
             keep_private(find_config_dir(self._compiled.environment), self._launch.session_uuid, self._launch.workspace)
 
@@ -312,7 +314,7 @@ class SdkConnection:
             mcp_servers=files.servers or {},
             env=self._environment(),
             cwd=launch.workspace,
-            cli_path=self._place.cli,
+            cli_path=self._installation.cli,
             settings=str(files.settings),
             stderr=self._last_words.hear,
             can_use_tool=self._may_use,
@@ -339,20 +341,20 @@ class SdkConnection:
 
     def _environment(self) -> dict[str, str]:
         """What is laid over the inherited environment, with the names of all that the guard lets through of it."""
-        compiled, place = self._compiled, self._place
+        compiled, installation = self._compiled, self._installation
         own = {**compiled.environment, MARK: self._launch.mark}
         if self._cgroup is not None:
             own[CGROUP] = str(self._cgroup.path)
-        if place.tools is not None:
-            own["CLAUDE_CODE_SHELL_PREFIX"] = str(place.tools)
+        if installation.tools is not None:
+            own["CLAUDE_CODE_SHELL_PREFIX"] = str(installation.tools)
             own[WITHHELD] = ""
         inherited = {
             name: value for name, value in os.environ.items() if not (compiled.hidden and is_of_a_provider(name))
         }
         names = names_for_client(inherited, own)
-        if place.tools is not None:
+        if installation.tools is not None:
             own[WITHHELD] = " ".join(sorted({*names_withheld(names, compiled.granted), *compiled.secrets}))
-        if place.cli is None:  # without a guard, a variable can be emptied but not removed
+        if installation.cli is None:  # without a guard, a variable can be emptied but not removed
             return {**dict.fromkeys(os.environ.keys() - {*names}, ""), **own}
         return {**own, KEEP: ",".join(names), SUPERVISOR: str(os.getpid())}
 
@@ -388,16 +390,16 @@ class SdkConnection:
         return {"PreToolUse": [HookMatcher(hooks=[judge], on_failure="block")]}
 
     def _settings(self) -> dict[str, Any]:
-        compiled, place = self._compiled, self._place
+        compiled, installation = self._compiled, self._installation
         if compiled.template is None:
             return {}
         folders = map(Path, compiled.arguments.get("add_dirs", ()))
         return client_settings(
             compiled.template,
             config_dir=find_config_dir(compiled.environment),
-            state_dir=place.state_dir,
+            state_dir=installation.state_dir,
             workspace=self._launch.workspace,
-            readable=(*folders, *filter(None, [place.tools])),
+            readable=(*folders, *filter(None, [installation.tools])),
         )
 
     def _find_transcript(self) -> Path | None:

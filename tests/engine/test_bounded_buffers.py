@@ -14,7 +14,7 @@ from supervisor.api.types import Done, Failed, FailureKind, Outcome, Prompt, Ses
 from supervisor.claude.last_words import MOST_WORDS, LastWords
 from supervisor.claude.options import CompiledOptions
 from supervisor.claude.output_limit import MOST_REPLY, MOST_RETRIES
-from supervisor.claude.sdk_connection import Place, SdkConnector
+from supervisor.claude.sdk_connection import Installation, SdkConnector
 from supervisor.config.settings import Settings
 from supervisor.conversation import weigh
 from supervisor.engine.supervisor import Supervisor
@@ -45,7 +45,7 @@ def open_flooded(tmp_path: Path, make_template: MakeTemplate) -> Callable[[], Ab
         options = CompiledOptions({"max_buffer_size": MAX_LINE, "include_partial_messages": True})
         settings = Settings.model_validate({"state_dir": tmp_path / "state"})
         async with Supervisor(
-            [template], settings, connect=lambda _: SdkConnector(options, Place(tmp_path / "state", script))
+            [template], settings, connect=lambda _: SdkConnector(options, Installation(tmp_path / "state", script))
         ) as supervisor:
             await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
             yield supervisor
