@@ -268,9 +268,9 @@ async def measure_journal(sessions: int) -> dict[str, Any]:
                 prompt = Prompt(AGENT, "x" * 80, user=key.user)
                 turn = journals.TurnRecord(f"turn-{number}", f"uuid-{number}", key, prompt, queued_at=time.time())
                 now = time.time()
-                journal.keep_session(journals.SessionRecord(key, now, now, uuid=str(number), has_history=True))
-                journal.accept_turn(turn, lambda error: None)
-                journal.end_turn(turn.id, time.time(), Done("x" * 100))
+                journal.sessions.keep(journals.SessionRecord(key, now, now, uuid=str(number), has_history=True))
+                journal.turns.accept(turn, lambda error: None)
+                journal.turns.end(turn.id, time.time(), Done("x" * 100))
             await journal.flush()
         async with journals.Journal.open(Path(folder), clock=Clock()) as journal:
             began = time.perf_counter()

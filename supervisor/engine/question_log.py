@@ -25,7 +25,7 @@ class QuestionBook:
         if question.kind is not QuestionKind.BUDGET:  # which is between bullpen and its operator
             posed = QuestionPosed(at=question.asked_at, turn_id=question.turn_id, question=question)
             self._session(question).conversation.append(posed)
-        self._host.journal.note_question(question)
+        self._host.journal.questions.note(question)
         self._host.feed.touch_questions()
         self._host.feed.publish(past.QuestionAsked(at=question.asked_at, question=question, **_ids(question)))
 
@@ -37,7 +37,7 @@ class QuestionBook:
                     at=now, turn_id=question.turn_id, question_id=question.id, outcome=outcome, answer=words, by=by
                 )
             )
-        self._host.journal.settle_question(question.id, now, outcome, by, words)
+        self._host.journal.questions.settle(question.id, now, outcome, by, words)
         self._host.feed.touch_questions()
         self._host.feed.publish(
             past.QuestionSettled(at=now, question=question, outcome=outcome, by=by, **_ids(question))
@@ -53,7 +53,7 @@ class QuestionBook:
         self._session(question).conversation.append(
             QuestionClosed(at=now, turn_id=question.turn_id, question_id=question.id, outcome=lost, answer=words)
         )
-        self._host.journal.take_back_approval(question.id, now, words)
+        self._host.journal.questions.take_back_approval(question.id, now, words)
         self._host.feed.publish(past.ApprovalLost(at=now, question=question, **_ids(question)))
 
     def request_denied(self, session: Session, words: str) -> None:

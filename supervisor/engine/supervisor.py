@@ -454,10 +454,10 @@ class Supervisor(Runtime):
                     await self._emptied.wait()
             written = anyio.Event()
             self.automation.forget(user)
-            self._host.journal.forget_user(user, on_written=written.set)
+            self._host.journal.erasures.forget_user(user, on_written=written.set)
             with anyio.move_on_after(LAST_REMOVAL):
                 await written.wait()
-                await self._host.journal.scrub()
+                await self._host.journal.erasures.scrub()
             tally = await run_in_thread(remove_user_folder, self.settings.state_dir, user)
             for failure in tally.failed:
                 _log.warning("of a user that was forgotten is left: %s", failure)

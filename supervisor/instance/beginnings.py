@@ -39,7 +39,7 @@ class Beginnings:
             recorded.set()
         else:
             # The client waits for that record itself: the writing of a prompt is no step of the scheduler.
-            self._core.host.journal.start_turn(
+            self._core.host.journal.turns.start(
                 turn.id, clock.wall(), recorded.set, lambda why: self._handle(StartLost(session, turn, why))
             )
         slot.client.send(turn.words, turn.uuid, recorded, is_command=turn.is_command)

@@ -194,7 +194,7 @@ class ClientReports:
     def _try_again(self, slot: Slot, session: Session) -> None:
         """A later prompt must not fail for an earlier one: what the model has not replied to is left out."""
         turn = self._turns.put_back(session, "the API rejected it with what stands before it")
-        self._host.journal.put_back_turn(turn.id)
+        self._host.journal.turns.put_back(turn.id)
         session.leave_unjudged(turn)
         self._core.save(session)
         self._clients.end(slot, EndReason.REJECTED)
@@ -294,7 +294,7 @@ class ClientReports:
                 if client.has_written:
                     session.leave_unheard(turn)
                     self._core.save(session)
-                self._host.journal.put_back_turn(self._turns.put_back(session, str(client.error)).id)
+                self._host.journal.turns.put_back(self._turns.put_back(session, str(client.error)).id)
             else:
                 self._finish(session, Failed(kind or FailureKind.CRASHED, str(client.error)))
         elif reason is EndReason.START_FAILED and (head := session.mailbox.head) is not None:

@@ -272,7 +272,7 @@ class InstanceCore:
 
     def save(self, session: Session) -> None:
         """Records how it stands."""
-        self.host.journal.keep_session(record_session(session))
+        self.host.journal.sessions.keep(record_session(session))
 
     def remove_session(self, session: Session) -> None:
         """Takes it off the books, and what it has on disk away. It must have neither turns nor a client."""

@@ -79,13 +79,13 @@ class Eraser:
         removal = self._make(key, uuid, workspace, ttl)
         removals = (removal,) if removal is not None else ()
         self._unwritten += 1
-        self._host.journal.forget_session(key, removals, on_written=partial(self._begin, removals))
+        self._host.journal.erasures.forget_session(key, removals, on_written=partial(self._begin, removals))
 
     def discard(self, key: SessionKey, uuid: str, workspace: Path | None, ttl: float | None) -> None:
         """What a client has left that belongs to no session any more."""
         if (removal := self._make(key, uuid, workspace, ttl)) is not None:
             self._unwritten += 1
-            self._host.journal.note_removal(removal, on_written=partial(self._begin, (removal,)))
+            self._host.journal.erasures.note_removal(removal, on_written=partial(self._begin, (removal,)))
 
     def hasten(self, user: str) -> None:
         """What is kept of that user's sessions is not kept any longer."""
@@ -93,7 +93,7 @@ class Eraser:
             if removal.key.user == user:
                 due = removal._replace(workspace_due_at=self._host.clock.wall())
                 self._unwritten += 1
-                self._host.journal.note_removal(due, on_written=partial(self._begin, (due,)))
+                self._host.journal.erasures.note_removal(due, on_written=partial(self._begin, (due,)))
 
     def discard_spare(self, client: ClientRecord) -> None:
         """What a client of an earlier run has left that never came to a session."""
@@ -153,7 +153,7 @@ class Eraser:
         now = self._host.clock.wall()
         if due := [one for one in self.pending if self._due_at(one) <= now]:
             await self._erase(due, now)
-            await self._host.journal.scrub()
+            await self._host.journal.erasures.scrub()
 
     async def finish_at_last(self) -> None:
         """Removes what is due when everything else has ended. What cannot be noted is left to the next start."""
@@ -183,7 +183,7 @@ class Eraser:
                 # The latest counts: it may have been noted again meanwhile.
                 if self._pending.get(place) is removal:
                     self._pending[place] = kept = removal._replace(has_files=False)
-                    self._host.journal.note_removal(kept)
+                    self._host.journal.erasures.note_removal(kept)
             else:
                 self._settle(removal)
         self.failed = tuple(tally.failed)
@@ -195,7 +195,7 @@ class Eraser:
         place = removal.uuid, removal.workspace
         if self._pending.get(place) is removal:
             del self._pending[place]
-            self._host.journal.settle_removal(removal)
+            self._host.journal.erasures.settle_removal(removal)
 
     def _remove(self, conversations: list[Removal], workspaces: list[Removal]) -> Tally:
         """Blocking."""

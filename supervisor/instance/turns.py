@@ -76,7 +76,7 @@ class Turns:
             )
             if is_next:  # accepted and begun in one transaction
                 record = record._replace(started_at=self._host.clock.wall())
-            self._host.journal.accept_turn(record, lambda error: self._handle(PromptRecorded(session, turn, error)))
+            self._host.journal.turns.accept(record, lambda error: self._handle(PromptRecorded(session, turn, error)))
             if is_next:
                 turn.begins_when_recorded = True
                 self._beginning.add(turn.id)
@@ -97,7 +97,7 @@ class Turns:
             # Something came first. It counts once its record says that it waits: until then a kill makes it one that
             # was interrupted.
             turn.begins_when_recorded = False
-            self._host.journal.put_back_turn(turn.id, lambda: self._handle(PromptRecorded(session, turn, None)))
+            self._host.journal.turns.put_back(turn.id, lambda: self._handle(PromptRecorded(session, turn, None)))
             return
         if turn.when_recorded is not None:
             turn.when_recorded(error is None)
@@ -132,7 +132,7 @@ class Turns:
         if refused:
             self.drop(session, turn, Cancelled(refused))
             return
-        self._host.journal.release_turn(turn.id)
+        self._host.journal.turns.release(turn.id)
         self.note_readiness(session)
 
     def _may_begin_at_once(self, session: Session, turn: Turn) -> bool:
@@ -168,7 +168,7 @@ class Turns:
         """Ends a turn that waits."""
         session.drop(turn, outcome)
         if turn.begins_when_recorded:
-            self._host.journal.put_back_turn(turn.id)
+            self._host.journal.turns.put_back(turn.id)
         self._count(turn, -1)
         self._host.pending_questions.lose_about(session, turn.id)
         self._host.pending_questions.approvals.note_turn_over(session, turn.id)
@@ -209,8 +209,8 @@ class Turns:
         session.begin_own(turn)
         self._running[session.key] = session
         record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)
-        self._host.journal.accept_turn(record, lambda error: None)
-        self._host.journal.start_turn(turn.id, now, lambda: None)
+        self._host.journal.turns.accept(record, lambda error: None)
+        self._host.journal.turns.start(turn.id, now, lambda: None)
         self._core.publish(past.TurnStarted, session, turn, waited=0.0, acquisition="hot")
         self.note_readiness(session)
         return turn
@@ -250,7 +250,7 @@ class Turns:
         self._host.spending.add(places, outcome, now)
         for event in self._host.look_at_budgets(places):
             self._host.feed.publish(event)
-        self._host.journal.end_turn(
+        self._host.journal.turns.end(
             turn.id,
             now,
             outcome,
@@ -268,7 +268,7 @@ class Turns:
             return
         now = self._core.clock.wall()
         session.drop_turns = (turn.first_uuid, *session.drop_turns)
-        self._host.journal.offer_turn(turn.id, session.key, now, now + self._core.template.question_ttl)
+        self._host.journal.turns.offer(turn.id, session.key, now, now + self._core.template.question_ttl)
 
     def put_back(self, session: Session, reason: str) -> Turn:
         """Makes the running turn wait again, before all others."""

@@ -2,7 +2,7 @@
 
 async with Journal.open(folder, clock=Clock()) as journal:
     loaded = await journal.load()
-    journal.accept_turn(record, on_settled)
+    journal.turns.accept(record, on_settled)
 """
 
 from supervisor.journal.notes import Note as Note

@@ -9,6 +9,7 @@ import aiosqlite
 from supervisor import bounds
 from supervisor.api.automation import OpenRun, ScheduleMark
 from supervisor.api.types import SessionKey
+from supervisor.journal.note_taking import NoteTaker
 from supervisor.journal.notes import Note, Step, step
 
 _KEEP = (
@@ -26,10 +27,9 @@ _UNMARK = "DELETE FROM schedules WHERE name = ?"
 class RunBook:
     """A part of the journal; nothing is noted once that is closed."""
 
-    def __init__(self, connection: aiosqlite.Connection, add: Callable[[Note], None], is_closed: Callable[[], bool]):
+    def __init__(self, taker: NoteTaker, connection: aiosqlite.Connection) -> None:
+        self._notes = taker
         self._connection = connection
-        self._add = add
-        self._is_closed = is_closed
 
     def keep(self, run: OpenRun) -> None:
         """The latest wins, by its id."""
@@ -70,8 +70,8 @@ class RunBook:
     def _note(
         self, *steps: Step, what: str, on_written: Callable[[], object] | None = None, may_wait: bool = False
     ) -> None:
-        if not self._is_closed():
-            self._add(Note(tuple(steps), what=lambda: what, on_written=on_written, may_wait=may_wait))
+        if not self._notes.is_closed:
+            self._notes.add(Note(tuple(steps), what=lambda: what, on_written=on_written, may_wait=may_wait))
 
 
 def _keep(run: OpenRun) -> Step:

@@ -6,50 +6,39 @@ import logging
 import os
 import sqlite3
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
 import aiosqlite
 import anyio
 
-from supervisor import bounds
-from supervisor.api.codec import pack_entry, pack_outcome, pack_question
-from supervisor.api.entries import Asked, Entry, Noticed, Replied, ToolCalled, ToolReturned
-from supervisor.api.errors import JournalFailed
+from supervisor.api.entries import Entry
 from supervisor.api.types import (
-    Failed,
-    FailureKind,
-    Outcome,
-    Question,
-    QuestionOutcome,
     SessionKey,
-    Usage,
-    outcome_word,
 )
 from supervisor.clock import Clock
 from supervisor.in_thread import run_in_thread
 from supervisor.journal import lock, notes, reader, schema
+from supervisor.journal.erasure_book import ErasureBook
 from supervisor.journal.faults import StateLost
 from supervisor.journal.guard import Guard
-from supervisor.journal.notes import Note, Step, step
+from supervisor.journal.note_taking import NoteTaker
+from supervisor.journal.notes import Note, step
 from supervisor.journal.past import Past, PastAction, read_past
+from supervisor.journal.question_book import QuestionBook
 from supervisor.journal.reader import Reader
 from supervisor.journal.records import (
     ClientRecord,
     Loaded,
-    OfferOutcome,
-    Removal,
-    SessionRecord,
     TurnRecord,
     client_to_row,
-    removal_to_row,
-    session_to_row,
-    turn_to_row,
 )
 from supervisor.journal.run_book import RunBook
-from supervisor.journal.writer import CLOSING_TIME, Writer, tell_mistake
+from supervisor.journal.session_book import SessionBook
+from supervisor.journal.turn_book import TurnBook
+from supervisor.journal.writer import CLOSING_TIME, Writer
 
 FILE = "journal.db"
 WORKSPACES = "workspaces"
@@ -57,21 +46,12 @@ WORKSPACES = "workspaces"
 
 _TRIAL = 1024**2
 """Bytes that are written to see whether a disk takes them."""
-LARGEST = 2**63 - 1
-"""The largest whole number that SQLite holds."""
-
-StandIn = Callable[[str], Note]
-"""Makes what is written in the place of what cannot be: of the reason."""
-
-_MAY_WAIT = (Asked, Replied, ToolCalled, ToolReturned)
-"""Entries that need not be durable at once."""
-
 _log = logging.getLogger(__name__)
 
 
 class Journal:
     """Notes are taken at once and in order, and written by a task of its own. What is noted without an await in between
-    is written in one transaction."""
+    is written in one transaction. Its parts, `turns` and so on, note what concerns them."""
 
     def __init__(self, path: Path, connection: aiosqlite.Connection, reading: Reader, guard: Guard) -> None:
         """Use `open`."""
@@ -80,10 +60,13 @@ class Journal:
         self._reader = reading
         self._guard = guard
         self._writer = Writer(connection, path, guard)
-        self._last_entry = reading.last_number("entries")
+        self._notes = NoteTaker(path, self._writer)
         self._last_action = reading.last_number("actions")
-        self._is_closed = False
-        self.runs = RunBook(connection, self._add, lambda: self._is_closed)
+        self.turns = TurnBook(self._notes)
+        self.sessions = SessionBook(self._notes, reading.last_number("entries"))
+        self.questions = QuestionBook(self._notes)
+        self.erasures = ErasureBook(self._notes, connection)
+        self.runs = RunBook(self._notes, connection)
         """Of hooks and schedules."""
 
     def __repr__(self) -> str:
@@ -130,7 +113,7 @@ class Journal:
                     break
                 except Exception as error:
                     raised = raised or error
-            self._is_closed = True
+            self._notes.is_closed = True
             if writer.notes:
                 cause = writer.failing or "the disk does not answer"
                 _log.error("not written to %s (%s): the last %d notes", self._path, cause, len(writer.notes))
@@ -148,7 +131,7 @@ class Journal:
     @property
     def is_closed(self) -> bool:
         """Nothing can be noted any more."""
-        return self._is_closed
+        return self._notes.is_closed
 
     def watch_failing(self, listener: Callable[[], object]) -> None:
         """Has that called whenever `failing` has changed."""
@@ -168,218 +151,21 @@ class Journal:
         """Transactions written so far."""
         return self._writer.commits
 
-    # Turns
-
-    def accept_turn(self, record: TurnRecord, on_settled: Callable[[JournalFailed | None], None]) -> None:
-        """`on_settled(None)` when it is durable. With an error it was not written and will not be. The offer that it
-        replays is settled with it."""
-        steps = [step(notes.ACCEPT_TURN, *turn_to_row(record))]
-        if record.replays:
-            steps.append(step(notes.SETTLE_OFFER, record.queued_at, OfferOutcome.REPLAYED.value, record.replays))
-        self._add(
-            Note(
-                tuple(steps),
-                on_written=lambda: on_settled(None),
-                on_refused=on_settled,
-                what=lambda: f"prompt {record.id} of {record.key}",
-                turn_id=record.id,
-                change=lambda turn: turn or record,
-            )
-        )
-
-    def start_turn(
-        self,
-        turn_id: str,
-        at: float,
-        on_durable: Callable[[], None],
-        on_lost: Callable[[str], object] | None = None,
-    ) -> None:
-        """Never given up, whatever the disk does: tried until it is durable. `on_lost` is told why when no disk could
-        hold it: then the turn must not begin."""
-        self._add(
-            Note(
-                (step(notes.START_TURN, at, turn_id),),
-                on_written=on_durable,
-                on_lost=on_lost,
-                what=lambda: f"the start of turn {turn_id}",
-                turn_id=turn_id,
-                change=lambda turn: turn and turn._replace(started_at=at),
-            )
-        )
-
-    def put_back_turn(self, turn_id: str, on_durable: Callable[[], None] | None = None) -> None:
-        """It had started, and waits again: nothing of it has reached a process."""
-        self._add(
-            Note(
-                (step(notes.START_TURN, None, turn_id),),
-                on_written=on_durable,
-                turn_id=turn_id,
-                change=lambda turn: turn and turn._replace(started_at=None),
-            )
-        )
-
-    def release_turn(self, turn_id: str) -> None:
-        """It was held because of a budget, and may run."""
-        self._add(
-            Note(
-                (step(notes.RELEASE_TURN, turn_id),),
-                turn_id=turn_id,
-                change=lambda turn: turn and turn._replace(is_held=False),
-            )
-        )
-
-    def end_turn(
-        self,
-        turn_id: str,
-        at: float,
-        outcome: Outcome,
-        on_durable: Callable[[], None] | None = None,
-        on_replaced: Callable[[Outcome], object] | None = None,
-        *,
-        served: str = "",
-    ) -> None:
-        """The first outcome of a turn stands; `served` is the provider that it ran with. Never given up: tried until
-        it is durable. An outcome that no disk could hold is recorded as a failure of the engine: `on_replaced` is told
-        of that one before `on_durable`."""
-
-        def what() -> str:
-            return f"the outcome of turn {turn_id}"
-
-        def make(ending: Outcome, stand_in: StandIn | None = None) -> Note:
-            def change(turn: TurnRecord | None) -> TurnRecord | None:
-                return (
-                    turn._replace(ended_at=at, outcome=ending, served=served) if turn and turn.outcome is None else turn
-                )
-
-            return Note(
-                (
-                    step(
-                        notes.END_TURN, at, outcome_word(ending), pack_outcome(ending), served, *_spent(ending), turn_id
-                    ),
-                ),
-                on_written=on_durable,
-                what=what,
-                stand_in=stand_in,
-                turn_id=turn_id,
-                change=change,
-            )
-
-        def stand_in(why: str) -> Note:
-            failed = Failed(FailureKind.ENGINE, f"how the turn ended cannot be recorded ({why})")
-            if on_replaced is not None:
-                on_replaced(failed)
-            return make(failed)
-
-        self._add_or(lambda: make(outcome, stand_in), stand_in, what)
-
-    def offer_turn(self, turn_id: str, key: SessionKey, made_at: float, expires_at: float) -> None:
-        """Puts an interrupted turn up for a decision."""
-        self._note(notes.OFFER, turn_id, *key, made_at, expires_at)
-
-    def settle_offer(self, turn_id: str, at: float, outcome: OfferOutcome) -> None:
-        """The first decision stands. A replay settles its offer by itself (`TurnRecord.replays`)."""
-        self._note(notes.SETTLE_OFFER, at, outcome.value, turn_id)
-
-    # Sessions and what was said in them
-
-    def keep_session(self, record: SessionRecord) -> None:
-        """The latest wins."""
-        self._note(notes.KEEP_SESSION, *session_to_row(record))
-
-    def forget_session(
-        self, key: SessionKey, removals: Sequence[Removal] = (), on_written: Callable[[], object] | None = None
-    ) -> None:
-        """With everything that was said in it. How its turns ended stays until it is pruned. `removals` are what it
-        leaves on disk: noted in the same transaction, so that a crash does not leave them there."""
-        steps = [step(notes.NOTE_REMOVAL, *removal_to_row(removal)) for removal in removals]
-        steps += [step(sql, *key) for sql in notes.FORGET_SESSION]
-        self._add(Note(tuple(steps), key=key, on_written=on_written))
-
-    def note_removal(self, removal: Removal, on_written: Callable[[], object] | None = None) -> None:
-        """The latest wins, by conversation and workspace."""
-        self._add(Note((step(notes.NOTE_REMOVAL, *removal_to_row(removal)),), on_written=on_written))
-
-    def settle_removal(self, removal: Removal) -> None:
-        """It is gone."""
-        self._note(notes.SETTLE_REMOVAL, removal.uuid, removal.workspace)
-
-    def forget_user(
-        self, user: str, removals: Sequence[Removal] = (), on_written: Callable[[], object] | None = None
-    ) -> None:
-        """Everything that names that user, in one transaction, and as `forget_session` what is to be removed from
-        disk."""
-        steps = [step(notes.NOTE_REMOVAL, *removal_to_row(removal)) for removal in removals]
-        steps += [Step(sql, {"user": user}) for sql in notes.FORGET_USER]
-        self._add(Note(tuple(steps), on_written=on_written))
-
-    async def count_user(self, user: str) -> dict[str, int]:
-        """Rows that name that user, by table."""
-        found = {}
-        for table, sql in notes.COUNT_USER.items():
-            ((found[table],),) = await self._connection.execute_fetchall(sql, {"user": user})
-        return found
-
-    async def find_shared(self, user: str) -> tuple[str, ...]:
-        """Agents with one shared session that the user has written to."""
-        rows = await self._connection.execute_fetchall(notes.SHARED_WITH, {"user": user})
-        return tuple(row[0] for row in rows)
-
-    async def scrub(self) -> None:
-        """Overwrites what was deleted in the log beside the journal too, as far as that can be done now."""
-        with suppress(sqlite3.Error):
-            await self._connection._execute(_scrub, self._connection._conn)  # type: ignore[no-untyped-call]
-
-    def add_entry(self, key: SessionKey, entry: Entry) -> None:
-        """One that no disk could hold is recorded as a warning that says so. What was said need not be durable at once:
-        until its turn's outcome is, that turn counts as interrupted, and what was said in it as not whole."""
-        self._last_entry += 1
-        number = self._last_entry
-
-        def make(one: Entry, stand_in: StandIn | None = None) -> Note:
-            kind, body = pack_entry(one)
-            return Note(
-                (step(notes.ADD_ENTRY, number, *key, one.at, kind, body),),
-                what=lambda: f"an entry ({kind}) of {key}",
-                stand_in=stand_in,
-                key=key,
-                number=number,
-                entry=one,
-                may_wait=isinstance(one, _MAY_WAIT),
-            )
-
-        def stand_in(why: str) -> Note:
-            words = f"What was said here cannot be recorded ({why})"
-            return make(Noticed(at=bounds.moment(entry.at), text=words, is_warning=True))
-
-        self._add_or(lambda: make(entry, stand_in), stand_in, lambda: f"an entry of {key}")
-
-    # Questions, actions, clients
-
-    def note_question(self, question: Question) -> None:
-        body = pack_question(question)
-        self._note(notes.ASK, question.id, *question.key, question.turn_id, question.asked_at, body)
-
-    def settle_question(self, question_id: str, at: float, outcome: QuestionOutcome, by: str, answer: str) -> None:
-        """The first answer stands."""
-        self._note(notes.SETTLE_QUESTION, at, outcome.value, by, answer, question_id)
-
-    def take_back_approval(self, question_id: str, at: float, words: str) -> None:
-        """A question that was settled as approved counts as lost."""
-        self._note(notes.TAKE_BACK_APPROVAL, at, words, question_id)
+    # Actions, clients
 
     def note_action(
         self, at: float, verb: str, target: str, detail: str, by: str = "operator", via: str = "screen"
     ) -> None:
         self._last_action += 1
-        self._note(notes.ACT, self._last_action, at, verb, target, detail, by, via)
+        self._notes.note(notes.ACT, self._last_action, at, verb, target, detail, by, via)
 
     def note_client(self, record: ClientRecord) -> None:
         """The latest wins, by its mark."""
-        self._note(notes.NOTE_CLIENT, *client_to_row(record))
+        self._notes.note(notes.NOTE_CLIENT, *client_to_row(record))
 
     def forget_client(self, mark: str) -> None:
         """By its mark: ids of clients begin anew with every run."""
-        self._note(notes.FORGET_CLIENT, mark)
+        self._notes.note(notes.FORGET_CLIENT, mark)
 
     # Reading
 
@@ -426,7 +212,7 @@ class Journal:
     async def flush(self) -> None:
         """Returns when everything noted so far is durable, however long that takes."""
         written = anyio.Event()
-        self._add(Note((), on_written=written.set))
+        self._notes.add(Note((), on_written=written.set))
         await written.wait()
 
     async def prune(self, before: float) -> None:
@@ -434,7 +220,7 @@ class Journal:
         entries of sessions that are not known any more. The conversations of those that are stay whole. Does nothing
         while the journal cannot be written."""
         done = anyio.Event()
-        self._add(
+        self._notes.add(
             Note(
                 tuple(step(sql, before) for sql in notes.PRUNE),
                 on_written=done.set,
@@ -442,32 +228,6 @@ class Journal:
             )
         )
         await done.wait()
-
-    def _note(self, sql: str, *row: object) -> None:
-        self._add(Note((step(sql, *row),), what=partial(_describe, sql)))
-
-    def _add_or(self, make: Callable[[], Note], stand_in: StandIn, what: Callable[[], str]) -> None:
-        """Adds what `make` makes, or what stands in for it: when it cannot be made, or cannot be written, which the
-        note that is made says itself (`Note.stand_in`)."""
-        try:
-            note = make()
-        except Exception as error:
-            why = tell_mistake(error)
-            note = stand_in(why)
-            _log.error("%s cannot be recorded: %s", what(), why)
-            self._writer.on_lost(note, why)
-        self._add(note)
-
-    def _add(self, note: Note) -> None:
-        if self._is_closed:
-            raise AssertionError(f"{self!r} is closed")
-        self._writer.add(note)
-
-
-def _spent(outcome: Outcome) -> tuple[float, int]:
-    """Dollars and tokens. An outcome is recorded whatever its counts are."""
-    usage = getattr(outcome, "usage", Usage())
-    return usage.cost_usd, min(usage.tokens, LARGEST)
 
 
 def examine_journal(folder: Path, clock: Clock) -> None:
@@ -484,18 +244,9 @@ def examine_journal(folder: Path, clock: Clock) -> None:
             raise schema.unusable(folder, error) from error
 
 
-def _scrub(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
 def has_workspaces(folder: Path) -> bool:
     """Whether sessions of an earlier run have left working directories there."""
     return any((folder / WORKSPACES).glob("*/*"))
-
-
-def _describe(sql: str) -> str:
-    """`UPDATE questions SET …`: what a note without words of its own was about."""
-    return " ".join(sql.split()[:3])
 
 
 @asynccontextmanager

@@ -77,23 +77,23 @@ async def _forget_in(folder: Path, store: CliStore, user: str, is_trial: bool) -
         removals += [one for one in loaded.removals if one.key.user == user]
         belongings = [Belongings(one.uuid, one.workspace) for one in removals]
         uuids = {one.uuid for one in removals if one.uuid}
-        found = Forgotten(await journal.count_user(user), shared_with=await journal.find_shared(user))
+        found = Forgotten(await journal.erasures.count_user(user), shared_with=await journal.erasures.find_shared(user))
         if is_trial:
             tally = await run_in_thread(_measure, store, belongings)
             tally += await run_in_thread(measure_user_folder, folder, user)
         else:
             # A process that still runs would write its files again.
             await end_orphans([one for one in loaded.clients if one.key is not None and one.key.user == user])
-            journal.forget_user(user, removals)
+            journal.erasures.forget_user(user, removals)
             await journal.flush()
             tally = await run_in_thread(_remove, store, belongings, root)
             tally += await run_in_thread(remove_user_folder, folder, user)
             if not tally.failed:
                 for removal in removals:
-                    journal.settle_removal(removal)
+                    journal.erasures.settle_removal(removal)
                 await journal.flush()
-            await journal.scrub()
-            rows = await journal.count_user(user)
+            await journal.erasures.scrub()
+            rows = await journal.erasures.count_user(user)
             found.left += [f"{count} {name} in {folder / FILE}" for name, count in rows.items() if count]
             if not tally.failed:
                 found.left += await run_in_thread(_search, folder, store, belongings, uuids)

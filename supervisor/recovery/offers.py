@@ -94,7 +94,7 @@ class OpenOffers:
         """Takes the offer away; its prompt is not sent again. Raises `UnknownTarget`."""
         offer, _ = self._take(session)
         instance = self._instances[session.key.instance]
-        self._host.journal.settle_offer(offer.turn_id, self._host.clock.wall(), outcome)
+        self._host.journal.turns.settle_offer(offer.turn_id, self._host.clock.wall(), outcome)
         instance.core.publish(past.OfferSettled, session, outcome=outcome, replayed=offer.turn_id)
 
     def leave(self, instance: str) -> None:
@@ -125,5 +125,5 @@ class OpenOffers:
         return found
 
     def _keep(self, session: Session) -> None:
-        self._host.journal.keep_session(record_session(session))
+        self._host.journal.sessions.keep(record_session(session))
         self._instances[session.key.instance].touch(session)

@@ -84,18 +84,18 @@ class Restart:
         journal, why = self._host.journal, f"its record in {row.table} cannot be read ({row.why})"
         match row.table:
             case "turns":
-                journal.end_turn(row.id, self._now, Failed(FailureKind.ENGINE, why))
+                journal.turns.end(row.id, self._now, Failed(FailureKind.ENGINE, why))
             case "questions":
-                journal.settle_question(row.id, self._now, QuestionOutcome.LOST, "", "")
+                journal.questions.settle(row.id, self._now, QuestionOutcome.LOST, "", "")
             case "offers":
-                journal.settle_offer(row.id, self._now, OfferOutcome.DROPPED)
+                journal.turns.settle_offer(row.id, self._now, OfferOutcome.DROPPED)
             case "clients":
                 journal.forget_client(row.id)
         _log.error("%s %s: %s", row.table, row.id, why)
 
     def _lose(self, question: Question) -> None:
         """The caller is gone with the old process: the turn is cancelled, and the conversation says so."""
-        self._host.journal.settle_question(question.id, self._now, QuestionOutcome.LOST, "", "")
+        self._host.journal.questions.settle(question.id, self._now, QuestionOutcome.LOST, "", "")
         if question.kind is QuestionKind.BUDGET:
             return  # put anew with its turn
         instance = self._instances.get(question.key.instance)
@@ -112,7 +112,7 @@ class Restart:
         journal = self._host.journal
         outcome = Interrupted(LAST_WORDS)
         served = self._provider_of(record)
-        journal.end_turn(record.id, self._now, outcome, served=served)
+        journal.turns.end(record.id, self._now, outcome, served=served)
         self._host.spending.add(places_of(record.key, record.prompt.user, served), outcome, self._now)
         self._host.hear(TurnFinished(at=self._now, outcome=outcome, turn=record.id, **record.key._asdict()))
         session = self._session(record.key)
@@ -125,12 +125,12 @@ class Restart:
             session.note = LAST_WORDS
             session.conversation.append(TurnEnded(at=self._now, turn_id=record.id, outcome=outcome))
             session.fade()
-            journal.keep_session(record_session(session))
+            journal.sessions.keep(record_session(session))
         if record.leaves_none_behind or record.prompt.source in NOBODYS:
             return None  # a call whose caller is gone, or a turn that the agent began by itself
         ttl = self._instances[record.key.instance].template.question_ttl if session is not None else 0.0
         expires_at = self._now + ttl
-        journal.offer_turn(record.id, record.key, self._now, expires_at)
+        journal.turns.offer(record.id, record.key, self._now, expires_at)
         return OfferRecord(record, self._now, expires_at)
 
     def _provider_of(self, record: TurnRecord) -> str:

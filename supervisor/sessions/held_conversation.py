@@ -64,4 +64,4 @@ class HeldConversation:
             entries = journal.history(key)
         except JournalFailed as error:
             entries = [Noticed(at=self._clock.wall(), text=f"What was said before: {error}", is_warning=True)]
-        return Conversation(entries, partial(journal.add_entry, key))
+        return Conversation(entries, partial(journal.sessions.add_entry, key))

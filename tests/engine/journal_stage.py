@@ -49,6 +49,6 @@ def read(folder: Path, sql: str) -> list[Any]:
 
 async def accept(journal: Journal, record: TurnRecord) -> JournalFailed | None:
     settled: list[JournalFailed | None] = []
-    journal.accept_turn(record, settled.append)
+    journal.turns.accept(record, settled.append)
     await until(lambda: settled)
     return settled[0]

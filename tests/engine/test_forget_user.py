@@ -232,7 +232,7 @@ async def test_a_directory_that_was_never_the_sessions_own_is_left_alone(
     project.mkdir()
     (project / "plan").write_text("everybody's")
     async with Journal.open(tmp_path / "state", clock=Clock()) as journal:
-        journal.keep_session(make_session(ANA, uuid=str(uuid4()), workspace=str(project)))
+        journal.sessions.keep(make_session(ANA, uuid=str(uuid4()), workspace=str(project)))
     found = await forget_user(tmp_path / "state", "ana", environment)
     assert (found.rows["sessions"], found.left) == (1, [])
     assert (project / "plan").read_text() == "everybody's"

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.anyio
 async def test_an_offer_stands_in_the_rows_of_its_session_and_its_instance(tmp_path: Path, start: Start) -> None:
     """R2: and a reader hears that it does no more."""
     async with opened(tmp_path / "state") as journal:
-        journal.keep_session(make_session())
+        journal.sessions.keep(make_session())
         await accept(journal, make_turn("ran"))
-        journal.start_turn("ran", 2.0, lambda: None)
+        journal.turns.start("ran", 2.0, lambda: None)
     async with start() as supervisor:
         (instance,), (session,) = (await supervisor.snapshot()).instances, (await supervisor.snapshot()).sessions
         assert instance.offers == 1

@@ -45,16 +45,16 @@ async def test_what_was_noted_comes_back_after_a_restart(folder: Path) -> None:
     question = Question("q", QuestionKind.PERMISSION, KEY, "b", "desk-1", "Bash", "ls", "ls", 1.0, 2.0)
     client = ClientRecord("desk-1", "run:desk-1", 42, 1.5, "u", KEY)
     async with opened(folder) as journal:
-        journal.keep_session(make_session())
-        journal.keep_session(session)
+        journal.sessions.keep(make_session())
+        journal.sessions.keep(session)
         for name in ("a", "b", "c"):
-            journal.accept_turn(make_turn(name), ignore)
-        journal.start_turn("a", 2.0, lambda: None)
-        journal.end_turn("a", 3.0, Done("fine"))
-        journal.start_turn("b", 4.0, lambda: None)
-        journal.note_question(question)
-        journal.note_question(Question("r", QuestionKind.PERMISSION, KEY, "b", "desk-1", "Bash", "ls", "ls", 1.0, 2.0))
-        journal.settle_question("r", 1.5, QuestionOutcome.DENIED, "operator", "no")
+            journal.turns.accept(make_turn(name), ignore)
+        journal.turns.start("a", 2.0, lambda: None)
+        journal.turns.end("a", 3.0, Done("fine"))
+        journal.turns.start("b", 4.0, lambda: None)
+        journal.questions.note(question)
+        journal.questions.note(Question("r", QuestionKind.PERMISSION, KEY, "b", "desk-1", "Bash", "ls", "ls", 1.0, 2.0))
+        journal.questions.settle("r", 1.5, QuestionOutcome.DENIED, "operator", "no")
         journal.note_action(1.0, "drain", "desk", "")
         journal.note_client(client._replace(pid=0, key=None))
         journal.note_client(client)
@@ -79,9 +79,9 @@ async def test_a_question_out_of_time_is_none_of_ours(folder: Path) -> None:
     """No clock can show when it was asked, or until when an answer counts."""
     question = Question("kept", QuestionKind.PERMISSION, KEY, "b", "desk-1", "Bash", "ls", "ls", 1.0, 2.0)
     async with opened(folder) as journal:
-        journal.note_question(question)
-        journal.note_question(replace(question, id="asked", asked_at=1e300))
-        journal.note_question(replace(question, id="expires", expires_at=-1.0))
+        journal.questions.note(question)
+        journal.questions.note(replace(question, id="asked", asked_at=1e300))
+        journal.questions.note(replace(question, id="expires", expires_at=-1.0))
     async with opened(folder) as journal:
         loaded = await journal.load()
     assert loaded.questions == (question,)
@@ -92,8 +92,8 @@ async def test_what_is_noted_together_is_written_together(folder: Path) -> None:
     async with opened(folder) as journal:
         before = journal.commits
         for number in range(1_000):
-            journal.accept_turn(make_turn(f"t{number}"), ignore)
-            journal.add_entry(KEY, asked(f"t{number}"))
+            journal.turns.accept(make_turn(f"t{number}"), ignore)
+            journal.sessions.add_entry(KEY, asked(f"t{number}"))
         await journal.flush()
         assert journal.commits - before == 1
 
@@ -115,7 +115,7 @@ async def test_what_waits_for_a_commit_is_told_when_the_locks_file_has_counted_i
     async with opened(folder) as journal:
         await journal.flush()
         monkeypatch.setattr(Guard, "note_commit", wait_and_count)
-        journal.accept_turn(make_turn("a"), lambda error: told.append("accepted"))
+        journal.turns.accept(make_turn("a"), lambda error: told.append("accepted"))
         try:
             await until(counting.is_set)
             await anyio.lowlevel.checkpoint()
@@ -136,8 +136,8 @@ async def test_what_a_call_raises_that_is_told_of_a_commit_ends_the_journal_with
 
     async def note() -> None:
         async with opened(folder) as journal:
-            journal.start_turn("x", 1.0, fail)
-            journal.accept_turn(make_turn("a"), lambda _: told.append("a"))
+            journal.turns.start("x", 1.0, fail)
+            journal.turns.accept(make_turn("a"), lambda _: told.append("a"))
             await anyio.sleep_forever()
 
     with pytest.raises(RuntimeError, match="a mistake"):
@@ -150,12 +150,12 @@ async def test_what_was_said_waits_to_be_written_with_what_is_told(folder: Path)
     async with opened(folder) as journal:
         await journal.flush()
         before = journal.commits
-        journal.add_entry(KEY, Replied(at=1.0, turn_id="a", text="said"))
+        journal.sessions.add_entry(KEY, Replied(at=1.0, turn_id="a", text="said"))
         await anyio.wait_all_tasks_blocked()
         assert journal.commits == before
         assert [entry.text for entry in journal.history(KEY) if isinstance(entry, Replied)] == ["said"]
         durable = anyio.Event()
-        journal.start_turn("a", 2.0, durable.set)
+        journal.turns.start("a", 2.0, durable.set)
         with anyio.fail_after(5):
             await durable.wait()
         assert journal.commits == before + 1
@@ -170,7 +170,9 @@ async def test_what_was_said_is_written_soon_also_when_nothing_is_told(
         await journal.flush()
         for kind in ("replied", "asked"):
             await anyio.wait_all_tasks_blocked()
-            journal.add_entry(KEY, asked("a") if kind == "asked" else Replied(at=1.0, turn_id="a", text="said"))
+            journal.sessions.add_entry(
+                KEY, asked("a") if kind == "asked" else Replied(at=1.0, turn_id="a", text="said")
+            )
             await until(lambda kind=kind: (kind,) in read(folder, "SELECT kind FROM entries"))  # type: ignore[misc]
 
 
@@ -178,9 +180,9 @@ async def test_a_turn_is_durable_before_it_is_called_accepted(folder: Path) -> N
     """Somebody else sees it in the file at the moment of the call."""
     seen: list[Any] = []
     async with opened(folder) as journal:
-        journal.accept_turn(make_turn("a"), lambda _: seen.append(read(folder, "SELECT id, started_at FROM turns")))
+        journal.turns.accept(make_turn("a"), lambda _: seen.append(read(folder, "SELECT id, started_at FROM turns")))
         await journal.flush()
-        journal.start_turn("a", 2.0, lambda: seen.append(read(folder, "SELECT id, started_at FROM turns")))
+        journal.turns.start("a", 2.0, lambda: seen.append(read(folder, "SELECT id, started_at FROM turns")))
         await journal.flush()
     assert seen == [[("a", None)], [("a", 2.0)]]
 
@@ -189,20 +191,20 @@ async def test_calls_are_made_in_the_order_of_the_notes(folder: Path) -> None:
     calls: list[str] = []
     async with opened(folder) as journal:
         for name in "abc":
-            journal.accept_turn(make_turn(name), lambda _, name=name: calls.append(f"accepted {name}"))  # type: ignore[misc]
-            journal.start_turn(name, 1.0, lambda name=name: calls.append(f"started {name}"))  # type: ignore[misc]
+            journal.turns.accept(make_turn(name), lambda _, name=name: calls.append(f"accepted {name}"))  # type: ignore[misc]
+            journal.turns.start(name, 1.0, lambda name=name: calls.append(f"started {name}"))  # type: ignore[misc]
     assert calls == ["accepted a", "started a", "accepted b", "started b", "accepted c", "started c"]
 
 
 async def test_a_turn_has_one_outcome_and_the_first_stands(folder: Path) -> None:
     """R1. In one transaction as well as over several."""
     async with opened(folder) as journal:
-        journal.accept_turn(make_turn("a"), ignore)
-        journal.end_turn("a", 1.0, Cancelled("first"))
-        journal.end_turn("a", 2.0, Done("second"))
+        journal.turns.accept(make_turn("a"), ignore)
+        journal.turns.end("a", 1.0, Cancelled("first"))
+        journal.turns.end("a", 2.0, Done("second"))
         pending = await journal.find_turn("a")
         await journal.flush()
-        journal.end_turn("a", 3.0, Failed(FailureKind.CRASHED, "third"))
+        journal.turns.end("a", 3.0, Failed(FailureKind.CRASHED, "third"))
         await journal.flush()
         written = await journal.find_turn("a")
     assert pending is not None
@@ -215,7 +217,7 @@ async def test_text_that_is_not_utf8_is_recorded_all_the_same(folder: Path) -> N
     """R5."""
     async with opened(folder) as journal:
         assert await accept(journal, make_turn("a", text="half a \ud83d smile \0 and more")) is None
-        journal.add_entry(KEY, Replied(at=1.0, text="half \ude00"))
+        journal.sessions.add_entry(KEY, Replied(at=1.0, text="half \ude00"))
         journal.note_action(1.0, "x", "\ud83d", "")
         await journal.flush()
         found = await journal.find_turn("a")
@@ -232,14 +234,14 @@ async def test_history_is_the_last_turns_with_what_was_noted_just_now(folder: Pa
 
         def say(entry: Entry) -> None:
             said.append(entry)
-            journal.add_entry(KEY, entry)
+            journal.sessions.add_entry(KEY, entry)
 
         say(Noticed(at=0.0, text="before anything"))
         for number in range(5):
             say(asked(f"t{number}"))
             say(Replied(at=1.0, turn_id=f"t{number}", text="yes"))
             say(TurnEnded(at=1.0, turn_id=f"t{number}", outcome=Interrupted("cut")))
-            journal.add_entry(OTHER, asked("of another"))
+            journal.sessions.add_entry(OTHER, asked("of another"))
             if number == 2:
                 await journal.flush()
 
@@ -265,7 +267,7 @@ async def test_history_never_shows_an_entry_twice_or_not_at_all_while_it_is_bein
         for number in range(100):
             for part in range(20):
                 said.append(Noticed(at=1.0, text=f"{number} {part}"))
-                journal.add_entry(KEY, said[-1])
+                journal.sessions.add_entry(KEY, said[-1])
             await anyio.lowlevel.checkpoint()
             assert journal.history(KEY) == said
 
@@ -274,19 +276,19 @@ async def test_forgetting_a_session_takes_all_of_it_along_but_the_outcomes(folde
     """R1: what was accepted has a recorded outcome, also where the conversation is not to be kept."""
     async with opened(folder) as journal:
         for key in (KEY, OTHER):
-            journal.keep_session(make_session(key))
-            journal.accept_turn(make_turn(f"{key.user}-1", key), ignore)
-            journal.end_turn(f"{key.user}-1", 2.0, Interrupted("died"))
-            journal.offer_turn(f"{key.user}-1", key, 2.0, 3.0)
-            journal.add_entry(key, asked("a"))
-            journal.note_question(Question(key.user, QuestionKind.CHOICE, key, "", "", "", "", "", 1.0, 2.0))
+            journal.sessions.keep(make_session(key))
+            journal.turns.accept(make_turn(f"{key.user}-1", key), ignore)
+            journal.turns.end(f"{key.user}-1", 2.0, Interrupted("died"))
+            journal.turns.offer(f"{key.user}-1", key, 2.0, 3.0)
+            journal.sessions.add_entry(key, asked("a"))
+            journal.questions.note(Question(key.user, QuestionKind.CHOICE, key, "", "", "", "", "", 1.0, 2.0))
         await journal.flush()
-        journal.forget_session(KEY)
+        journal.erasures.forget_session(KEY)
         assert journal.history(KEY) == []
         record = await journal.find_turn("alice-1")
         assert record is not None
         assert record.outcome == Interrupted("died")
-        journal.add_entry(KEY, asked("anew"))
+        journal.sessions.add_entry(KEY, asked("anew"))
         assert journal.history(KEY) == [asked("anew")]
         await journal.flush()
         assert journal.history(KEY) == [asked("anew")]
@@ -297,9 +299,9 @@ async def test_forgetting_a_session_takes_all_of_it_along_but_the_outcomes(folde
 
 async def test_an_entry_that_cannot_be_read_does_not_take_the_conversation_away(folder: Path) -> None:
     async with opened(folder) as journal:
-        journal.add_entry(KEY, asked("a"))
-        journal.add_entry(KEY, Replied(at=5.0, text="x"))
-        journal.add_entry(KEY, Replied(at=6.0, text="y"))
+        journal.sessions.add_entry(KEY, asked("a"))
+        journal.sessions.add_entry(KEY, Replied(at=5.0, text="x"))
+        journal.sessions.add_entry(KEY, Replied(at=6.0, text="y"))
     with closing(sqlite3.connect(folder / "journal.db")) as connection, connection:
         connection.execute("UPDATE entries SET kind = 'sung' WHERE at = 5.0")
     async with opened(folder) as journal:
@@ -313,13 +315,13 @@ async def test_an_offer_is_open_until_it_is_settled_and_its_replay_settles_it(fo
     """R2. The replay's prompt and the end of the offer are one note: neither is ever there without the other."""
     async with opened(folder) as journal:
         for name in "abc":
-            journal.accept_turn(make_turn(name), ignore)
-            journal.end_turn(name, 2.0, Interrupted("bullpen died"))
-            journal.offer_turn(name, KEY, 2.0, 9.0)
+            journal.turns.accept(make_turn(name), ignore)
+            journal.turns.end(name, 2.0, Interrupted("bullpen died"))
+            journal.turns.offer(name, KEY, 2.0, 9.0)
         await journal.flush()
         assert [offer.turn.id for offer in (await journal.load()).offers] == ["a", "b", "c"]
-        journal.settle_offer("a", 3.0, OfferOutcome.DROPPED)
-        journal.settle_offer("a", 4.0, OfferOutcome.EXPIRED)
+        journal.turns.settle_offer("a", 3.0, OfferOutcome.DROPPED)
+        journal.turns.settle_offer("a", 4.0, OfferOutcome.EXPIRED)
         assert await accept(journal, make_turn("b2", replays="b")) is None
         (left,) = (await journal.load()).offers
         assert (left.turn.id, left.turn.outcome, left.expires_at) == ("c", Interrupted("bullpen died"), 9.0)
@@ -329,22 +331,22 @@ async def test_an_offer_is_open_until_it_is_settled_and_its_replay_settles_it(fo
 
 async def test_pruning_spares_what_is_recent_open_on_offer_or_said_in_a_known_session(folder: Path) -> None:
     async with opened(folder) as journal:
-        journal.keep_session(make_session(OTHER))
+        journal.sessions.keep(make_session(OTHER))
         for key in (KEY, OTHER):
             for at in (1.0, 9.0):
                 name = f"{key.user}-{at}"
-                journal.accept_turn(make_turn(name, key), ignore)
-                journal.end_turn(name, at, Done(""))
-                journal.add_entry(key, Noticed(at=at, text=name))
-            journal.accept_turn(make_turn(f"{key.user}-open", key), ignore)
+                journal.turns.accept(make_turn(name, key), ignore)
+                journal.turns.end(name, at, Done(""))
+                journal.sessions.add_entry(key, Noticed(at=at, text=name))
+            journal.turns.accept(make_turn(f"{key.user}-open", key), ignore)
             for name, at in (("settled", 1.0), ("late", 9.0)):
-                journal.note_question(
+                journal.questions.note(
                     Question(f"{key.user}-{name}", QuestionKind.CHOICE, key, "", "", "", "", "", 1.0, 2.0)
                 )
-                journal.settle_question(f"{key.user}-{name}", at, QuestionOutcome.DENIED, "", "")
-        journal.accept_turn(make_turn("bob-offered", OTHER), ignore)
-        journal.end_turn("bob-offered", 1.0, Interrupted("bullpen died"))
-        journal.offer_turn("bob-offered", OTHER, 2.0, 9.0)
+                journal.questions.settle(f"{key.user}-{name}", at, QuestionOutcome.DENIED, "", "")
+        journal.turns.accept(make_turn("bob-offered", OTHER), ignore)
+        journal.turns.end("bob-offered", 1.0, Interrupted("bullpen died"))
+        journal.turns.offer("bob-offered", OTHER, 2.0, 9.0)
         journal.note_action(1.0, "old", "", "")
         journal.note_action(9.0, "new", "", "")
         await journal.prune(5.0)
@@ -363,7 +365,7 @@ async def test_history_gives_no_more_text_than_a_conversation_holds(
     monkeypatch.setattr("supervisor.journal.reader.MOST_TEXT_HELD", 10_000)
     async with opened(folder) as journal:
         for number in range(50):
-            journal.add_entry(KEY, Noticed(at=1.0, text=f"{number}" + "x" * 1_000))
+            journal.sessions.add_entry(KEY, Noticed(at=1.0, text=f"{number}" + "x" * 1_000))
         await journal.flush()
         found = [entry.text.rstrip("x") for entry in journal.history(KEY) if isinstance(entry, Noticed)]
     assert found == [str(number) for number in range(50 - len(found), 50)]
@@ -374,12 +376,12 @@ async def test_entries_of_a_new_run_come_after_all_others_whatever_was_forgotten
     """A number that was given before would be taken for the same entry, and not be written."""
     async with opened(folder) as journal:
         for number in range(3):
-            journal.add_entry(KEY, asked(f"a{number}"))
-            journal.add_entry(OTHER, asked(f"b{number}"))
-        journal.forget_session(KEY)
+            journal.sessions.add_entry(KEY, asked(f"a{number}"))
+            journal.sessions.add_entry(OTHER, asked(f"b{number}"))
+        journal.erasures.forget_session(KEY)
     async with opened(folder) as journal:
         for number in range(3, 6):
-            journal.add_entry(OTHER, asked(f"b{number}"))
+            journal.sessions.add_entry(OTHER, asked(f"b{number}"))
     async with opened(folder) as journal:
         assert journal.history(OTHER) == [asked(f"b{number}") for number in range(6)]
         assert journal.history(KEY) == []

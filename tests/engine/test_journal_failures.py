@@ -50,10 +50,10 @@ async def test_a_full_disk_refuses_prompts_in_words_and_keeps_everything_else(
 ) -> None:
     calls: list[str] = []
     async with opened(folder) as journal:
-        journal.accept_turn(make_turn("before"), ignore)
+        journal.turns.accept(make_turn("before"), ignore)
         await fail(journal, "PRAGMA max_page_count = 1")  # SQLite takes the present size when that is more.
-        journal.start_turn("before", 2.0, lambda: calls.append("started"))
-        journal.end_turn("before", 3.0, Done("x" * 100_000))
+        journal.turns.start("before", 2.0, lambda: calls.append("started"))
+        journal.turns.end("before", 3.0, Done("x" * 100_000))
         error = await accept(journal, make_turn("refused", text="y" * 100_000))
 
         assert isinstance(error, JournalFailed)
@@ -79,11 +79,11 @@ async def test_while_it_fails_every_prompt_is_tried_once_and_the_rest_stays_in_o
     durable: list[str] = []
     async with opened(folder) as journal:
         for name in "abc":
-            journal.accept_turn(make_turn(name), ignore)
+            journal.turns.accept(make_turn(name), ignore)
         await fail(journal, READ_ONLY)
         for name in "abc":
-            journal.start_turn(name, 2.0, lambda name=name: durable.append(name))  # type: ignore[misc]
-            journal.add_entry(KEY, asked(name))
+            journal.turns.start(name, 2.0, lambda name=name: durable.append(name))  # type: ignore[misc]
+            journal.sessions.add_entry(KEY, asked(name))
             error = await accept(journal, make_turn(f"no-{name}"))
             assert "read-only" in str(error)
             assert f"make {folder} and what is in it writable" in str(error)
@@ -99,8 +99,8 @@ async def test_while_it_fails_every_prompt_is_tried_once_and_the_rest_stays_in_o
 
 async def test_a_refused_replay_leaves_its_offer_open(folder: Path, fail: Callable[[Journal, str], Any]) -> None:
     async with opened(folder) as journal:
-        journal.accept_turn(make_turn("a"), ignore)
-        journal.offer_turn("a", KEY, 2.0, 9.0)
+        journal.turns.accept(make_turn("a"), ignore)
+        journal.turns.offer("a", KEY, 2.0, 9.0)
         await fail(journal, READ_ONLY)
         assert await accept(journal, make_turn("a2", replays="a")) is not None
         await journal._connection.execute_fetchall(WRITABLE)
@@ -130,7 +130,7 @@ async def test_a_lock_of_another_program_is_waited_out(
         await fail(journal, "PRAGMA busy_timeout = 1")
         with closing(sqlite3.connect(folder / "journal.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            journal.add_entry(KEY, asked("a"))
+            journal.sessions.add_entry(KEY, asked("a"))
             assert "another program has locked it" in str(await accept(journal, make_turn("a")))
             other.execute("ROLLBACK")
         await journal.flush()
@@ -151,13 +151,13 @@ async def test_a_note_that_can_never_be_written_stops_no_other(folder: Path) -> 
     lost: list[str] = []
     async with opened(folder) as journal:
         journal.watch_lost(lambda note, why: lost.append(f"{note.what()}: {why}"))
-        journal.accept_turn(make_turn("a"), settled.append)
+        journal.turns.accept(make_turn("a"), settled.append)
         journal.note_action(None, "no time", "", "")  # type: ignore[arg-type]
         journal.note_action(2**63, "no such time", "", "")
-        journal.accept_turn(make_turn("b")._replace(uuid=["no text"]), settled.append)  # type: ignore[arg-type]
-        journal.accept_turn(make_turn("c"), settled.append)
+        journal.turns.accept(make_turn("b")._replace(uuid=["no text"]), settled.append)  # type: ignore[arg-type]
+        journal.turns.accept(make_turn("c"), settled.append)
         await journal.flush()
-        journal.end_turn("a", 2.0, Cancelled("the engine lives"))
+        journal.turns.end("a", 2.0, Cancelled("the engine lives"))
     assert settled[0] is settled[2] is None
     assert isinstance(settled[1], NotRecorded)
     assert len(str(settled[1]).splitlines()) == 1
@@ -171,10 +171,10 @@ async def test_an_outcome_that_no_disk_could_hold_is_recorded_as_a_failure_of_th
     replaced: list[Outcome] = []
     durable: list[str] = []
     async with opened(folder) as journal:
-        journal.accept_turn(make_turn("a"), ignore)
+        journal.turns.accept(make_turn("a"), ignore)
         outcome = Done("fine", seconds=object())  # type: ignore[arg-type]
-        journal.end_turn("a", 2.0, outcome, lambda: durable.append("a"), replaced.append)
-        journal.accept_turn(make_turn("b"), ignore)
+        journal.turns.end("a", 2.0, outcome, lambda: durable.append("a"), replaced.append)
+        journal.turns.accept(make_turn("b"), ignore)
         await journal.flush()
         found = await journal.find_turn("a")
     assert found is not None
@@ -187,8 +187,8 @@ async def test_an_outcome_that_no_disk_could_hold_is_recorded_as_a_failure_of_th
 async def test_a_start_that_no_disk_could_hold_is_told_to_its_turn_alone(folder: Path) -> None:
     lost: list[str] = []
     async with opened(folder) as journal:
-        journal.accept_turn(make_turn("a"), ignore)
-        journal.start_turn("a", 2**63, lambda: lost.append("durable"), lost.append)
+        journal.turns.accept(make_turn("a"), ignore)
+        journal.turns.start("a", 2**63, lambda: lost.append("durable"), lost.append)
         await journal.flush()
     assert len(lost) == 1
     assert lost[0].startswith("OverflowError")
@@ -196,10 +196,10 @@ async def test_a_start_that_no_disk_could_hold_is_told_to_its_turn_alone(folder:
 
 async def test_an_entry_that_no_disk_could_hold_is_recorded_as_a_warning(folder: Path) -> None:
     async with opened(folder) as journal:
-        journal.add_entry(KEY, asked("a"))
-        journal.add_entry(KEY, Noticed(at=2**63, text="x"))
-        journal.add_entry(KEY, Noticed(at=2.0, text=object()))  # type: ignore[arg-type]
-        journal.add_entry(KEY, asked("b"))
+        journal.sessions.add_entry(KEY, asked("a"))
+        journal.sessions.add_entry(KEY, Noticed(at=2**63, text="x"))
+        journal.sessions.add_entry(KEY, Noticed(at=2.0, text=object()))  # type: ignore[arg-type]
+        journal.sessions.add_entry(KEY, asked("b"))
         await journal.flush()
         found = journal.history(KEY)
     assert [type(entry) for entry in found] == [Asked, Noticed, Noticed, Asked]
@@ -211,8 +211,8 @@ async def test_a_mistake_that_is_about_no_value_is_raised_after_the_rest_is_writ
 
     async def work() -> None:
         async with opened(folder) as journal:
-            journal.accept_turn(make_turn("a"), settled.append)
-            journal._note("INSERT INTO no_such_table VALUES (1)")
+            journal.turns.accept(make_turn("a"), settled.append)
+            journal._notes.note("INSERT INTO no_such_table VALUES (1)")
             await anyio.sleep_forever()
 
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
@@ -225,8 +225,8 @@ async def test_a_mistake_in_a_call_is_raised_after_the_other_calls_were_made(fol
 
     async def work() -> None:
         async with opened(folder) as journal:
-            journal.start_turn("a", 1.0, lambda: calls.append(str(1 // 0)))
-            journal.start_turn("b", 1.0, lambda: calls.append("b"))
+            journal.turns.start("a", 1.0, lambda: calls.append(str(1 // 0)))
+            journal.turns.start("b", 1.0, lambda: calls.append("b"))
             await anyio.sleep_forever()
 
     with pytest.raises(ZeroDivisionError):
@@ -240,7 +240,7 @@ async def test_a_mistake_in_a_call_is_raised_after_the_other_calls_were_made(fol
 async def test_a_failure_of_the_body_comes_out_as_it_is(folder: Path) -> None:
     async def work() -> None:
         async with opened(folder) as journal:
-            journal.add_entry(KEY, asked("a"))
+            journal.sessions.add_entry(KEY, asked("a"))
             raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
@@ -257,12 +257,12 @@ async def test_cancelled_it_still_writes_what_was_noted(folder: Path, whom: str)
     async def work() -> None:
         with scope:
             async with opened(folder) as journal:
-                journal.accept_turn(make_turn("a"), ignore)
+                journal.turns.accept(make_turn("a"), ignore)
                 running.set()
                 try:
                     await anyio.sleep_forever()
                 finally:
-                    journal.end_turn("a", 2.0, Cancelled("stopped"))
+                    journal.turns.end("a", 2.0, Cancelled("stopped"))
 
     before = asyncio.all_tasks()
     task = asyncio.create_task(work())
@@ -282,14 +282,14 @@ async def test_a_disk_that_stays_full_does_not_keep_it_from_closing(
     monkeypatch.setattr(writing, "CLOSING_TIME", 0.1)
     async with opened(folder) as journal:
         await fail(journal, READ_ONLY)
-        journal.add_entry(KEY, asked("a"))
+        journal.sessions.add_entry(KEY, asked("a"))
     assert "(it is read-only): the last 1 notes" in caplog.text
 
 
 async def test_a_damaged_file_is_told_and_left(folder: Path) -> None:
     async with opened(folder) as journal:
         for number in range(500):
-            journal.keep_session(make_session(SessionKey("desk", f"u{number}", "s"), note="x" * 500))
+            journal.sessions.keep(make_session(SessionKey("desk", f"u{number}", "s"), note="x" * 500))
     path = folder / "journal.db"
     content = path.read_bytes()
     path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
@@ -318,7 +318,7 @@ async def main():
     async with Journal.open(Path(sys.argv[1]), clock=Clock()) as journal:
         for number in range(1_000_000):
             record = TurnRecord(f"t{number}", "u", KEY, Prompt("desk", "x" * 500), 1.0)
-            journal.accept_turn(record, lambda error, number=number: print(number, error, flush=True))
+            journal.turns.accept(record, lambda error, number=number: print(number, error, flush=True))
             if number % 7 == 0:
                 await anyio.sleep(0)
 
@@ -357,7 +357,7 @@ async def test_attempts_come_no_further_apart_than_the_longest_delay(
     monkeypatch.setattr(writing, "LAST_DELAY", 0.03)
     async with opened(folder) as journal:
         await fail(journal, READ_ONLY)
-        journal.add_entry(KEY, asked("a"))
+        journal.sessions.add_entry(KEY, asked("a"))
         await until(lambda: journal._writer._delay == writing.LAST_DELAY)
         await journal._connection.execute_fetchall(WRITABLE)
         await until(lambda: not journal.failing)
@@ -375,7 +375,7 @@ async def test_a_second_outage_begins_with_the_short_delay(
     async with opened(folder) as journal:
         for entry in ("first", "second"):
             await fail(journal, READ_ONLY)
-            journal.add_entry(KEY, asked(entry))
+            journal.sessions.add_entry(KEY, asked(entry))
             await until(lambda: journal.failing)
             if entry == "first":
                 await until(lambda: journal._writer._delay > 0.3)

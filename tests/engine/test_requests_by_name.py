@@ -74,7 +74,7 @@ async def test_of_two_turns_under_one_name_the_first_is_the_request(folder: Path
     async with opened(folder) as journal:
         for name in ("first", "replay"):
             record = make_turn(name)
-            journal.accept_turn(record._replace(prompt=replace(record.prompt, request="r-1")), ignore)
+            journal.turns.accept(record._replace(prompt=replace(record.prompt, request="r-1")), ignore)
         await journal.flush()
         assert journal.find_request(record.prompt.user, "r-1") == "first"
 

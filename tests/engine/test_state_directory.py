@@ -178,7 +178,7 @@ async def test_a_directory_that_is_moved_back_is_used_again(folder: Path, monkey
     async with opened(folder) as journal:
         move(folder)
         assert await accept(journal, make_turn("refused")) is not None
-        journal.add_entry(KEY, asked("kept"))
+        journal.sessions.add_entry(KEY, asked("kept"))
         folder.with_name("moved").rename(folder)
         await until(lambda: not journal.failing)
         assert await accept(journal, make_turn("accepted")) is None

@@ -152,7 +152,7 @@ async def test_an_outcome_that_cannot_be_recorded_is_told_as_it_is_recorded(
             raise TypeError("no such thing in JSON")
         return pack_outcome(outcome)
 
-    monkeypatch.setattr("supervisor.journal.store.pack_outcome", refuse)
+    monkeypatch.setattr("supervisor.journal.turn_book.pack_outcome", refuse)
     world.on_prompt = lambda connection, text: connection.reply(text)
     async with start() as supervisor:
         outcome = await (await supervisor.submit(Prompt("desk", "odd", user="ana"))).outcome()
@@ -167,10 +167,10 @@ async def test_a_turn_whose_start_cannot_be_recorded_fails_and_is_never_written(
 ) -> None:
     async with start() as supervisor:
         journal = supervisor._host.journal
-        start_turn = journal.start_turn
-        monkeypatch.setattr(journal, "start_turn", lambda turn, _, *calls: start_turn(turn, 2**63, *calls))
+        start_turn = journal.turns.start
+        monkeypatch.setattr(journal.turns, "start", lambda turn, _, *calls: start_turn(turn, 2**63, *calls))
         outcome = await (await supervisor.submit(Prompt("desk", "x", user="ana"))).outcome()
-        monkeypatch.setattr(journal, "start_turn", start_turn)
+        monkeypatch.setattr(journal.turns, "start", start_turn)
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.ENGINE
         assert await is_well(supervisor, world)

@@ -152,10 +152,15 @@ TARGETS = (
     ),
     Target(
         (
+            "supervisor/journal/erasure_book.py",
+            "supervisor/journal/note_taking.py",
             "supervisor/journal/notes.py",
+            "supervisor/journal/question_book.py",
             "supervisor/journal/reader.py",
             "supervisor/journal/records.py",
+            "supervisor/journal/session_book.py",
             "supervisor/journal/store.py",
+            "supervisor/journal/turn_book.py",
             "supervisor/journal/writer.py",
         ),
         (
