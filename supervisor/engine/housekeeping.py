@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import anyio
+import anyio.lowlevel
 
 from supervisor.engine.held_turns import HeldTurns
 from supervisor.engine.memory_sampler import Census
@@ -20,6 +21,7 @@ from supervisor.instance.shared import HostContext
 from supervisor.process.end_reason import EndReason
 from supervisor.recovery.offers import OpenOffers
 from supervisor.scheduling.swap import find_longest_asleep
+from supervisor.slices import in_slices
 
 RETENTION = 30 * 86400.0
 """Seconds that actions, settled questions, the outcomes of turns, and the conversations of sessions that are gone are
@@ -92,10 +94,11 @@ class Housekeeping:
             await self._census.take(slots)
             for instance in self._instances.values():
                 instance.handle(stimuli.MemoryMeasured())
+            await anyio.lowlevel.checkpoint()
             self._host.room.note_available(self._census.memory_available)
             for instance in self._instances.values():
                 instance.handle(stimuli.HostChanged())
-            for slot in slots:
+            async for slot in in_slices(slots):
                 feed.touch_client(slot.id)
                 if slot.session is not None:
                     feed.touch_session(slot.session.key)
@@ -124,7 +127,7 @@ class Housekeeping:
                 self._host.disk = await run_in_thread(self._host.eraser.measure, belongings, abandon_on_cancel=True)
                 self._host.disk_measured_at = self._host.clock.wall()
             self._host.feed.touch_host()
-            for session in sessions:
+            async for session in in_slices(sessions):
                 self._host.feed.touch_session(session.key)
             await anyio.sleep(MEASURING)
 
@@ -149,7 +152,8 @@ class Housekeeping:
         if (found := self._host.room.find_victim()) is not None:
             self._instances[found.slot.instance].handle(stimuli.PlaceClaimed(found.slot, found.may_sleep))
         pools = [instance.pool for instance in self._instances.values()]
-        if (asleep := find_longest_asleep(pools, self._census.swap_use(pools, self._host.settings))) is not None:
+        swap = self._census.swap_use(self._host.room.ledger.swapped, self._host.settings)
+        if (asleep := find_longest_asleep(pools, swap)) is not None:
             self._instances[asleep.instance].handle(stimuli.EndClient(asleep, EndReason.SWAPPED))
         for instance in self._instances.values():
             if instance.scheduler.has_found_room:

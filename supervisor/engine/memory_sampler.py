@@ -14,8 +14,8 @@ from supervisor.process.client import Client
 from supervisor.process.host_memory import read_swap
 from supervisor.process.process_tree import LOST, Measure, ProcessTable
 from supervisor.scheduling.swap import SwapUse, measure_swap
-from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
+from supervisor.slices import in_slices
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Census:
         swap, measures = await run_in_thread(_measure, clients)
         now = self._clock.steady()
         seen: dict[str, tuple[float, float]] = {}
-        for name, measure in measures.items():
+        async for name, measure in in_slices(measures.items()):
             slot = by_id[name]
             if not measure.processes:
                 continue
@@ -63,9 +63,9 @@ class Census:
         self.supervisor_bytes = self._self.memory_info().rss
         self.memory_available = psutil.virtual_memory().available
 
-    def swap_use(self, pools: Iterable[Pool], settings: Settings) -> SwapUse:
-        """As of the last measurement."""
-        return measure_swap(pools, self._swap_room, settings.dormant_budget)
+    def swap_use(self, used: int, settings: Settings) -> SwapUse:
+        """As of the last measurement. `used`: bytes that clients have there."""
+        return measure_swap(used, self._swap_room, settings.dormant_budget)
 
 
 def _measure(clients: Mapping[str, Client[Slot]]) -> tuple[tuple[int, int], dict[str, Measure]]:

@@ -51,7 +51,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         waiting=instance.turns.waiting,
         oldest_waiting_at=_oldest_waiting(instance),
         waiting_trend=tuple(core.waiting_trend),
-        memory_bytes=core.pool.memory_bytes,
+        memory_bytes=scheduler.ledger.total.measured,
         first_token_p50=core.first_token_p50,
         questions=questions,
         failed=failed,

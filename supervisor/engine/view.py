@@ -57,7 +57,7 @@ class View:
         host = self._host
         ledger = host.room.ledger
         pools = [instance.pool for instance in self._instances.values()]
-        swap = self._census.swap_use(pools, host.settings)
+        swap = self._census.swap_use(ledger.swapped, host.settings)
         return HostRow(
             version=__version__,
             rehearsal=host.settings.rehearsal,

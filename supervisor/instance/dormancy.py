@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from supervisor.api import events as past
 from supervisor.api.types import SlotState, WhyAwake
 from supervisor.instance.core import InstanceCore
@@ -38,10 +40,13 @@ class Dormancy:
         after = self._core.template.pool.dormant_after
         if after is None:
             return
-        for slot in tuple(self._core.pool.in_state(SlotState.READY)):
+        # They stand in the order in which they became READY: behind the first that was used lately are no others than
+        # such. (One that rested or woke slowly may have to wait for the one before it, for as long as that took.)
+        ready = self._core.pool.in_state(SlotState.READY)
+        for slot in [*takewhile(lambda slot: now - slot.unused_since > after, ready)]:
             # Its processor time has to be known of a time in which nothing but what it has started could use any.
             is_known = slot.cpu_since >= slot.unused_since
-            if now - slot.unused_since > after and is_known and self._may_sleep(slot):
+            if is_known and self._may_sleep(slot):
                 self.sleep(slot)
 
     def find_sleeper(self) -> Slot | None:

@@ -33,7 +33,7 @@ from supervisor.scheduling.dispatcher import (
     has_free_turn,
     in_fair_order,
 )
-from supervisor.scheduling.memory_reserve import Reserve
+from supervisor.scheduling.memory_reserve import Reserve, RunningLedger
 from supervisor.scheduling.pool_size import count_spares_wanted
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.session import Session
@@ -62,6 +62,7 @@ class Scheduler:
         self._beginnings = Beginnings(core, turns, handle)
         self.reserve = Reserve(core.connector.expected_bytes)
         """What one more client is expected to need."""
+        self.ledger = RunningLedger(core.pool, self.reserve)
         self.shortage = Shortage()
         self.kept_asleep = Shortage()
         """Why the first of its clients that sleep with a turn waiting is not woken."""

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from supervisor.api.types import SlotState, WhyWaiting
 from supervisor.config.byte_sizes import about, spell_memory
-from supervisor.scheduling.memory_reserve import Ledger, Reserve, count_up, growth
+from supervisor.scheduling.memory_reserve import Ledger, Reserve, RunningLedger, growth
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
 
@@ -24,6 +24,8 @@ class Tenant(Protocol):
     def pool(self) -> Pool: ...
     @property
     def reserve(self) -> Reserve: ...
+    @property
+    def ledger(self) -> RunningLedger: ...
     @property
     def memory_budget(self) -> int | None:
         """Bytes all its clients may use; None when only the host's budget counts."""
@@ -223,7 +225,7 @@ class HostRoom:
 
 def ledger_of(tenant: Tenant) -> Ledger:
     """Bytes."""
-    return count_up(tenant.pool, tenant.reserve.bytes)
+    return tenant.ledger.total
 
 
 def find_own_shortage(tenant: Tenant, most_waking: int) -> WhyWaiting | None:

@@ -17,10 +17,9 @@ class SwapUse(NamedTuple):
     """Bytes that they may have there: a share of what is free and what they have already; 0 without swap."""
 
 
-def measure_swap(pools: Iterable[Pool], room: int, share: float | None) -> SwapUse:
-    """`room`: bytes of swap that were free or theirs when both were measured last. Who has ended or fallen asleep since
-    does not change it. Without a share all of it is theirs."""
-    used = sum(slot.swap_bytes for pool in pools for slot in pool if not slot.is_leaving)
+def measure_swap(used: int, room: int, share: float | None) -> SwapUse:
+    """`used`: as the ledger has it (`Ledger.swapped`). `room`: bytes of swap that were free or theirs when both were
+    measured last. Who has ended or fallen asleep since does not change it. Without a share all of it is theirs."""
     return SwapUse(used, int(room * (1.0 if share is None else share)))
 
 

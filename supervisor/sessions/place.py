@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from supervisor.api.types import Choice, MemoryLevel, Server, ServerState, SessionKey, SlotState
 
@@ -50,13 +50,51 @@ class Occupant(Protocol):
 OccupantT = TypeVar("OccupantT", bound=Occupant)
 
 
+class _Told:
+    """An attribute of a place whose every new value is told (`Place.on_change`). Reading it costs what reading any
+    other costs: a descriptor that only sets leaves the value where Python looks for it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __set__(self, place: Place[Any], value: object) -> None:
+        values = vars(place)
+        if values.get(self._name, self) is not value:
+            values[self._name] = value
+            place.tell_change()
+
+
+def _told() -> Any:
+    return _Told()
+
+
 class Place(Generic[OccupantT]):
     """Belongs to one session from its first prompt to its end; to none while it is a spare.
 
     The session id (`uuid`) and the workspace are the slot's from birth: a new session that takes a spare adopts both.
     """
 
+    session: OccupantT | None = _told()
+    """None while it is a spare."""
+    is_stale: bool = _told()
+    """Started with other options than are wanted of it by now, as last judged (`Clients.judge`): no turn begins on it
+    any more."""
+    memory_level: MemoryLevel = _told()
+    """As last measured (`memory_ceilings.judge`)."""
+    turns: int = _told()
+    """That have ended on it."""
+    awake_bytes: int = _told()
+    """What it measured when it was put to sleep last; 0 when it never was."""
+    swap_bytes: int = _told()
+    """Of its process tree, as last measured."""
+    is_thin: bool = _told()
+    """It has slept since its last turn: it measures less than it will need for the next one."""
+    is_falling_asleep: bool = _told()
+    """DORMANT, and its memory has not been handed back yet."""
+
     def __init__(self, slot_id: str, uuid: str, workspace: Path, digest: str, *, resume: bool, at: float) -> None:
+        self.on_change: Callable[[Place[OccupantT]], None] | None = None
+        """Told when anything has changed that the pool files it by, or that it is charged for."""
         self.id = slot_id
         self.uuid = uuid
         self.workspace = workspace
@@ -66,15 +104,12 @@ class Place(Generic[OccupantT]):
         """The provider and the model that it is started for; without a provider, those of the template."""
         self.provider = ""
         """By its name."""
-        self._is_stale = False
+        self.is_stale = False
         self.resume = resume
         """Started with `resume`: the conversation exists already."""
         self.mark = ""
         """What its processes carry in their environment."""
-        self.on_change: Callable[[Place[OccupantT]], None] | None = None
-        """Told when its state, its session, its memory level or its staleness has changed: the pool keeps counts by
-        them."""
-        self._session: OccupantT | None = None
+        self.session = None
         self.client: Client[Place[OccupantT]] | None = None
         self.created_at = at
         """Unix seconds."""
@@ -89,7 +124,7 @@ class Place(Generic[OccupantT]):
         self.tool = ""
         self.tool_started_at: float | None = None
         self.memory_trend: deque[int] = deque(maxlen=MEMORY_SAMPLES)
-        self._memory_level = MemoryLevel.NORMAL
+        self.memory_level = MemoryLevel.NORMAL
         self.servers: tuple[Server, ...] = ()
         """Its MCP servers, as they were seen last."""
         self.processes = 0
@@ -97,17 +132,12 @@ class Place(Generic[OccupantT]):
         self.cpu_since = -math.inf
         """Steady seconds: the beginning of the time that `cpu_percent` is the average of."""
         self.swap_bytes = 0
-        """Of its process tree, as last measured."""
         self.peak_bytes = 0
         """Of its control group, as last measured; 0 without."""
         self.pressure: float | None = None
         """Percent of the last ten seconds in which its control group waited for memory; None without."""
         self.awake_bytes = 0
-        """What it measured when it was put to sleep last; 0 when it never was."""
-        self.is_thin = False
-        """It has slept since its last turn: it measures less than it will need for the next one."""
-        self.is_falling_asleep = False
-        """DORMANT, and its memory has not been handed back yet."""
+        self.is_thin = self.is_falling_asleep = False
         self.is_sleep_told = False
         """That it was put to sleep last was told, once its memory had been handed back."""
         self.is_sleepless = False
@@ -140,39 +170,6 @@ class Place(Generic[OccupantT]):
     @property
     def state(self) -> SlotState:
         return self._state
-
-    @property
-    def session(self) -> OccupantT | None:
-        """None while it is a spare."""
-        return self._session
-
-    @session.setter
-    def session(self, session: OccupantT | None) -> None:
-        self._session = session
-        self._tell_change()
-
-    @property
-    def memory_level(self) -> MemoryLevel:
-        """As last measured (`memory_ceilings.judge`)."""
-        return self._memory_level
-
-    @memory_level.setter
-    def memory_level(self, level: MemoryLevel) -> None:
-        if level is not self._memory_level:
-            self._memory_level = level
-            self._tell_change()
-
-    @property
-    def is_stale(self) -> bool:
-        """Started with other options than are wanted of it by now, as last judged (`Clients.judge`): no turn begins on
-        it any more."""
-        return self._is_stale
-
-    @is_stale.setter
-    def is_stale(self, is_stale: bool) -> None:
-        if is_stale is not self._is_stale:
-            self._is_stale = is_stale
-            self._tell_change()
 
     @property
     def pid(self) -> int:
@@ -230,7 +227,7 @@ class Place(Generic[OccupantT]):
 
     @property
     def is_spare(self) -> bool:
-        return self._session is None
+        return self.session is None
 
     @property
     def is_coming(self) -> bool:
@@ -257,7 +254,7 @@ class Place(Generic[OccupantT]):
     @property
     def has_turn(self) -> bool:
         """A turn of its session runs, or is on its way to the process."""
-        return self._session is not None and self._session.running is not None
+        return self.session is not None and self.session.running is not None
 
     @property
     def is_free(self) -> bool:
@@ -281,7 +278,7 @@ class Place(Generic[OccupantT]):
     @property
     def is_evictable(self) -> bool:
         """Idle, and nothing is about to begin on it. Busy and asking ones never are (S1.14)."""
-        return self.is_free and (self._session is None or len(self._session.mailbox) == 0)
+        return self.is_free and (self.session is None or len(self.session.mailbox) == 0)
 
     @property
     def value(self) -> tuple[bool, bool, bool, float]:
@@ -304,19 +301,22 @@ class Place(Generic[OccupantT]):
         """Keeps a measurement. `at` in steady seconds: when it began."""
         self.memory_trend.append(memory_bytes)
         self._measured_at.append(at)
+        self.tell_change()
 
     def note_worked(self, at: float) -> None:
         """A turn of it is over: what it measures from now on is what it needs. `at` in steady seconds."""
         self.is_unstoppable = False
         if self.is_thin:
-            self.is_thin, self._worked_at = False, at
+            self._worked_at = at
+            self.is_thin = False
 
     def move(self, state: SlotState) -> None:
         if state is not self._state and state not in _ALLOWED[self._state]:
             raise AssertionError(f"{self!r} cannot become {state}")
         self._state, self.is_resting = state, False
-        self._tell_change()
+        self.tell_change()
 
-    def _tell_change(self) -> None:
+    def tell_change(self) -> None:
+        """What it is filed by or charged for is not what it was."""
         if self.on_change is not None:
             self.on_change(self)

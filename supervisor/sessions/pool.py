@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from supervisor.api.snapshot import PoolStatistics
@@ -17,12 +17,14 @@ _READINESS = {SlotState.READY: 0, SlotState.DORMANT: 1, SlotState.RESERVED: 2, S
 class Pool:
     """State: the slots that are not GONE, the cap, and five counters that only grow.
 
-    The slots are also kept by state, and the spares, the outgrown and the stale apart, because every prompt asks for
-    them: what it costs does not grow with the pool.
+    The slots are also kept by state, and the spares, the outgrown, the stale and those falling asleep apart, because
+    every prompt asks for them: what it costs does not grow with the pool.
     """
 
     def __init__(self, max_clients: int) -> None:
         self.max_clients = max_clients
+        self.on_change: Callable[[Slot], object] | None = None
+        """Told of each slot that is added, removed, or not what it was."""
         self.hot = 0
         self.adopted = 0
         self.cold = 0
@@ -39,6 +41,7 @@ class Pool:
         """Those above a memory ceiling."""
         self._stale: dict[str, Slot] = {}
         """Those started with options that are not wanted any more, but for what is on its way out."""
+        self._falling_asleep: dict[str, Slot] = {}
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(tuple(self._slots.values()))
@@ -72,6 +75,9 @@ class Pool:
         self._spares.pop(slot.id, None)
         self._outgrown.pop(slot.id, None)
         self._stale.pop(slot.id, None)
+        self._falling_asleep.pop(slot.id, None)
+        if self.on_change is not None:
+            self.on_change(slot)
 
     def _file(self, slot: Slot) -> None:
         before = self._filed.get(slot.id)
@@ -83,6 +89,9 @@ class Pool:
         _keep(self._spares, slot, slot.is_spare)
         _keep(self._outgrown, slot, slot.memory_level is not MemoryLevel.NORMAL)
         _keep(self._stale, slot, slot.is_stale and not slot.is_leaving)
+        _keep(self._falling_asleep, slot, slot.is_dormant and slot.is_falling_asleep)
+        if self.on_change is not None:
+            self.on_change(slot)
 
     def in_state(self, *states: SlotState) -> Iterator[Slot]:
         """Those in any of the states, each state's in the order in which they got there."""
@@ -123,7 +132,7 @@ class Pool:
     @property
     def falling_asleep(self) -> int:
         """Those that hand their memory back just now."""
-        return sum(slot.is_falling_asleep for slot in self.in_state(SlotState.DORMANT))
+        return len(self._falling_asleep)
 
     @property
     def expected(self) -> int:
@@ -140,10 +149,6 @@ class Pool:
     def has_spare_leaving(self) -> bool:
         """How it ends is not known yet: whether another one is worth starting shows when it has gone."""
         return any(slot.is_leaving for slot in self._spares.values())
-
-    @property
-    def memory_bytes(self) -> int:
-        return sum(slot.memory_bytes for slot in self._slots.values())
 
     def find_spare(self, digest: str) -> Slot | None:
         """A spare of the same options: one that is awake, else one that sleeps, else the first that is coming."""

@@ -105,7 +105,7 @@ KEPT_OF_SLOT: dict[str, tuple[str, ...]] = {
     "mark": ("mark",),
     "client": ("pid", "started"),
     "uuid": ("session_uuid",),
-    "_session": ("key",),
+    "session": ("key",),
 }
 """Field of a slot → fields of its `ClientRecord`: enough to find its processes and end them. Nothing else of a slot
 outlives its run."""

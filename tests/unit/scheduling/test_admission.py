@@ -12,7 +12,7 @@ from supervisor.api.types import MemoryLevel, SlotState, WhyWaiting
 from supervisor.config.limits import PoolLimits as Limits
 from supervisor.instance.memory_ceilings import find_level
 from supervisor.scheduling.admission import HostRoom, Shortage, Victim, find_own_shortage, is_over_budget, ledger_of
-from supervisor.scheduling.memory_reserve import Reserve
+from supervisor.scheduling.memory_reserve import Reserve, RunningLedger
 from supervisor.scheduling.pool_size import CALM, count_spares_wanted, find_surplus
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
@@ -31,6 +31,9 @@ class Tenant:
     lacks_client: bool = False
 
     since: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.ledger = RunningLedger(self.pool, self.reserve)
 
     @property
     def waits_since(self) -> float | None:

@@ -77,7 +77,9 @@ def test_no_more_are_ended_for_the_swap_than_bring_it_below_its_share() -> None:
         slot.slept_at, slot.swap_bytes = float(at), 100
     asleep(tenant).slept_at = -1.0  # it has nothing there
     ended = []
-    while (found := find_longest_asleep([tenant.pool], measure_swap([tenant.pool], 400, 0.5))) is not None:
+    while (
+        found := find_longest_asleep([tenant.pool], measure_swap(tenant.ledger.total.swapped, 400, 0.5))
+    ) is not None:
         found.move(SlotState.CLOSING)
         ended.append(found)
     assert ended == slots[:2]

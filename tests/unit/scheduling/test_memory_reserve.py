@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import cast
 
@@ -15,7 +16,7 @@ from supervisor.config.limits import PoolLimits
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.memory_ceilings import MemoryCeilings
-from supervisor.scheduling.memory_reserve import ENOUGH, WINDOW, Ledger, Reserve, count_up
+from supervisor.scheduling.memory_reserve import ENOUGH, WINDOW, Ledger, Reserve, RunningLedger, count_up
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
 from tests.unit.scheduling.slots import PATHS, MiB, add_slot
@@ -93,6 +94,58 @@ def test_the_ledger_says_what_is_used_coming_and_leaving() -> None:
     ledger = count_up(pool, 200)
     assert ledger == Ledger(used=500 + 200 + 200 + 300, coming=150 + 200, leaving=300)
     assert ledger + ledger == Ledger(2400, 700, 600)
+
+
+CHANGES: dict[str, Callable[[Slot, int], object]] = {
+    "measured": lambda slot, size: slot.note_memory(size, at=float(size)),
+    "in swap": lambda slot, size: setattr(slot, "swap_bytes", size),
+    "a turn": lambda slot, size: setattr(slot, "turns", slot.turns + 1),
+    "worked": lambda slot, size: slot.note_worked(float(size)),
+    "asleep": lambda slot, size: _sleep(slot, size),
+    "has slept": lambda slot, size: setattr(slot, "is_falling_asleep", False),
+    "woken": lambda slot, size: slot.is_dormant and slot.move(SlotState.WAKING),
+    "closing": lambda slot, size: slot.is_leaving or slot.move(SlotState.CLOSING),
+}
+"""What happens to a slot that it is charged by."""
+
+
+def _sleep(slot: Slot, size: int) -> None:
+    if slot.is_ready:
+        slot.awake_bytes, slot.is_thin, slot.is_falling_asleep = size, True, True
+        slot.move(SlotState.DORMANT)
+
+
+def _remove(pool: Pool, slot: Slot) -> None:
+    if slot.is_leaving:
+        slot.move(SlotState.GONE)
+        pool.remove(slot)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*CHANGES, *PATHS, "removed", "reserve", "asked"]), st.integers(0, 4), st.integers(0, 300)
+        ),
+        max_size=40,
+    )
+)
+def test_the_running_ledger_is_what_would_be_counted_from_the_beginning(steps: list[tuple[str, int, int]]) -> None:
+    """S2.29–31: whatever happens, in whatever order, and whenever it is asked."""
+    pool, reserve = Pool(10), Reserve(200)
+    add_slot(pool, SlotState.BUSY, 50)
+    ledger = RunningLedger(pool, reserve)
+    for what, which, size in steps:
+        slots = [*pool]
+        if isinstance(what, SlotState):
+            add_slot(pool, what, size)
+        elif what == "reserve":
+            reserve.take([size] * WINDOW)
+        elif what == "asked":
+            assert ledger.total == count_up(pool, reserve.bytes)
+        elif slots:
+            slot = slots[which % len(slots)]
+            _remove(pool, slot) if what == "removed" else CHANGES[what](slot, size)
+    assert ledger.total == count_up(pool, reserve.bytes)
 
 
 def test_growth_is_told_in_bytes_a_minute() -> None:
