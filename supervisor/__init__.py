@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from supervisor.api.caches import ContextRow as ContextRow
     from supervisor.api.caches import Contexts as Contexts
     from supervisor.api.changes import Changes as Changes
+    from supervisor.api.client_limit import ClientLimit as ClientLimit
     from supervisor.api.codec import pack as pack
     from supervisor.api.engine import ConversationReader as ConversationReader
     from supervisor.api.engine import Engine as Engine

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from supervisor.api.caches import CacheStatistics
+from supervisor.api.client_limit import AS_MANY_AS_TURNS, ClientLimit
 from supervisor.api.types import (
     Archetype,
     FailureKind,
@@ -303,6 +304,8 @@ class InstanceRow:
     """Prompts that found no room since bullpen started: the queue was full, or they waited longer than `maxWait`."""
     refused_at: float | None = None
     """Unix seconds, of the last of them; None when there was none."""
+    client_limit: ClientLimit = AS_MANY_AS_TURNS
+    """What `pool.max_clients` becomes when `scale` changes `max_sessions`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         limit=instance.scheduler.limit,
         refused=core.refused,
         refused_at=core.refused_at,
+        client_limit=core.host.client_limit(core.template),
     )
 
 

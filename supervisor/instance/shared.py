@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 
+from supervisor.api.client_limit import ClientLimit
 from supervisor.api.events import Event
 from supervisor.api.snapshot import DiskUse
 from supervisor.api.types import Archetype
@@ -90,14 +91,17 @@ class HostContext:
         """Seconds that any client may be idle."""
         return find_agent_ttl(self.settings, self.idle_ttl)
 
-    def limit_clients(self, template: Template) -> int:
-        """Clients that an instance may have at most. Where sleeping ones cost nearly nothing, those of a service need
-        not make room for each other: as many as the host may have, unless its template says a number."""
-        own = template.client_limit
+    def client_limit(self, template: Template) -> ClientLimit:
+        """Where sleeping clients cost nearly nothing, those of a service need not make room for each other: as many as
+        the host may have, unless its template says a number."""
         sleeps = self.hands_back and template.pool.dormant_after is not None
-        if template.pool.max_clients is not None or template.archetype is not Archetype.SERVICE or not sleeps:
-            return own
-        return max(own, self.settings.max_agents)
+        if template.pool.max_clients is None and template.archetype is Archetype.SERVICE and sleeps:
+            return ClientLimit(least=self.settings.max_agents)
+        return ClientLimit(extra=max(0, template.client_limit - template.concurrency.max_sessions))
+
+    def limit_clients(self, template: Template) -> int:
+        """Clients that an instance may have at most; a template may say fewer than its turns."""
+        return max(template.client_limit, self.client_limit(template).least)
 
     @property
     def journal(self) -> Journal:

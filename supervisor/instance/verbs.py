@@ -161,8 +161,8 @@ class Verbs:
             "concurrency": template.concurrency.model_copy(update={"max_sessions": max_sessions})
         }
         if template.pool.max_clients is not None:
-            extra = max(0, template.pool.max_clients - core.max_sessions)
-            changes["pool"] = template.pool.model_copy(update={"max_clients": max_sessions + extra})
+            clients = core.host.client_limit(template).at(max_sessions)
+            changes["pool"] = template.pool.model_copy(update={"max_clients": clients})
         core.apply(template.model_copy(update=changes))
 
     def adjust(self, limit: str, value: str, *, most: int, configured: Template) -> None:

@@ -170,6 +170,23 @@ async def test_sessions_that_sleep_keep_their_clients_where_nothing_else_is_said
 
 
 @pytest.mark.parametrize(
+    ("said", "clients"),
+    [({}, 8), ({"maxClients": 8}, 10), ({"maxClients": 2}, 5), ({"dormantAfter": "none"}, 5)],
+    ids=["the-host's", "as-many-as-the-host's", "fewer-than-turns", "awake"],
+)
+async def test_a_row_says_how_many_clients_scale_will_allow(
+    start: Start, sleepy: Callable[..., Any], said: dict[str, Any], clients: int
+) -> None:
+    """Before it is done, and as it is then: also where a template says the very number that the host may have."""
+    async with start(sleepy(sessions=3, **said), max_agents=8, **SOON) as supervisor:
+        (before,) = (await supervisor.snapshot()).instances
+        assert before.client_limit.at(5) == clients
+        await supervisor.scale("desk", 5)
+        (row,) = (await supervisor.snapshot()).instances
+        assert (row.max_sessions, row.pool.max_clients) == (5, clients)
+
+
+@pytest.mark.parametrize(
     ("said", "ttl", "idle"),
     [({}, "4h", "4h"), ({"agent_ttl": "1h"}, "1h", "1h"), ({"agent_ttl": "9h"}, "9h", "4h")],
     ids=["nothing", "its-usual-value", "more"],

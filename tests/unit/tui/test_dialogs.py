@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from supervisor import PoolStatistics
+from supervisor import ClientLimit
 from tests.tui import stage
 from tui.screens import dialogs
 from tui.screens.dialogs.scale import tell_clients
@@ -22,20 +22,19 @@ def test_each_name_is_found_in_the_module_that_the_table_names(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("sessions", "clients", "line", "told"),
+    ("limit", "line", "told"),
     [
-        (3, 8, "5", "5 turns in parallel, 10 clients at most"),
-        (3, 3, "1", "1 turn in parallel, 1 client at most"),
-        (3, 100, "7", "7 turns in parallel, 100 clients at most"),
-        (3, 8, "many", ""),
+        (ClientLimit(extra=5), "5", "5 turns in parallel, 10 clients at most"),
+        (ClientLimit(), "1", "1 turn in parallel, 1 client at most"),
+        (ClientLimit(least=100), "7", "7 turns in parallel, 100 clients at most"),
+        (ClientLimit(extra=5), "many", ""),
     ],
 )
-def test_a_number_of_turns_is_told_with_the_clients_that_it_allows(
-    sessions: int, clients: int, line: str, told: str
+def test_a_number_of_turns_is_told_with_the_clients_that_the_engine_will_allow(
+    limit: ClientLimit, line: str, told: str
 ) -> None:
-    """As the engine changes them: clients beyond the turns stay, a hundred for all of a host are not counted up."""
-    row = stage.instance("helpdesk", max_sessions=sessions, pool=PoolStatistics(max_clients=clients))
-    assert tell_clients(row, 100, line) == told
+    """Clients beyond the turns stay, a hundred for all of a host are not counted up: the row says which holds."""
+    assert tell_clients(stage.instance("helpdesk", client_limit=limit), line) == told
 
 
 def test_another_name_is_an_attribute_error() -> None:

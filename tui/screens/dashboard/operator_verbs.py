@@ -192,7 +192,7 @@ class OperatorScreen(Screen[None]):
             if line:
                 self._tell("scale", self.orders.scaled(rows, int(line)))
 
-        self.app.push_screen(dialogs.ScaleScreen(rows, self.bridge.host.max_agents), decided)
+        self.app.push_screen(dialogs.ScaleScreen(rows), decided)
 
     def action_replay(self) -> None:
         self._order_chosen("replay")

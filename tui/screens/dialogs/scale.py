@@ -15,8 +15,8 @@ MOST_SESSIONS = 1000
 class ScaleScreen(AskTextScreen):
     """A number as text; `int()` of it is safe."""
 
-    def __init__(self, rows: Sequence[InstanceRow], max_agents: int) -> None:
-        """`rows` are not empty. `max_agents`: clients that the host may have."""
+    def __init__(self, rows: Sequence[InstanceRow]) -> None:
+        """`rows` are not empty."""
         first = rows[0]
         hint_for: Callable[[str], str] | None
         if len(rows) == 1:
@@ -28,7 +28,7 @@ class ScaleScreen(AskTextScreen):
                 f"{'lives' if pool.total == 1 else 'live'}, {pool.max_clients} at most. Fewer turns: what runs goes "
                 "on, and idle clients end where fewer may live, too."
             )
-            hint_for = partial(tell_clients, first, max_agents)
+            hint_for = partial(tell_clients, first)
         else:
             title = f"Scale {len(rows)} marked"
             each = ", ".join(f"{row.name} (now {row.max_sessions}, {row.active_sessions} run)" for row in rows)
@@ -37,14 +37,12 @@ class ScaleScreen(AskTextScreen):
         super().__init__(title, note, value=str(first.max_sessions), mistake_in=_mistake_in, hint_for=hint_for)
 
 
-def tell_clients(row: InstanceRow, max_agents: int, line: str) -> str:
-    """How many clients there may be with the number that is typed: those beyond the turns stay, and an instance that
-    may have as many as the host keeps that."""
+def tell_clients(row: InstanceRow, line: str) -> str:
+    """How many clients there may be with the number that is typed; empty where that is none."""
     if _mistake_in(line.strip()):
         return ""
-    turns, most = int(line), row.pool.max_clients
-    clients = most if most == max_agents else turns + max(0, most - row.max_sessions)
-    return f"{format.some(turns, 'turn')} in parallel, {format.some(clients, 'client')} at most"
+    turns = int(line)
+    return f"{format.some(turns, 'turn')} in parallel, {format.some(row.client_limit.at(turns), 'client')} at most"
 
 
 def _mistake_in(line: str) -> str:
