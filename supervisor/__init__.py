@@ -6,11 +6,10 @@ package. Names are imported on first use, so that the first paint of a screen do
 
 from __future__ import annotations
 
-import importlib
-import re
 from typing import TYPE_CHECKING, Any
 
 from supervisor._version import __version__ as __version__
+from supervisor.late_names import LateNames as LateNames
 
 if TYPE_CHECKING:
     from supervisor.api.actor import Actor as Actor
@@ -212,15 +211,9 @@ if TYPE_CHECKING:
     from supervisor.text.urls import bare_host as bare_host
 
 
-def _find_homes() -> dict[str, str]:
-    """Public name → module, from the imports above: each name is written once."""
-    source = __loader__.get_source(__name__) or ""  # type: ignore[name-defined]
-    return {name: home for home, name in re.findall(r"^    from (supervisor\S*) import (\w+) as", source, re.MULTILINE)}
+_LATE = LateNames(__name__)
 
-
-_HOME_OF = _find_homes()
-
-__all__ = sorted([*_HOME_OF, "load"])
+__all__ = sorted([*_LATE.homes, "load"])
 
 
 async def load(name: str) -> Any:
@@ -231,11 +224,7 @@ async def load(name: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if (home := _HOME_OF.get(name)) is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+    return _LATE.get(name)
 
 
 def __dir__() -> list[str]:

@@ -6,9 +6,9 @@ neither its script nor its callers, for its first frame.
 
 from __future__ import annotations
 
-import importlib
-import re
 from typing import TYPE_CHECKING, Any
+
+from supervisor.late_names import LateNames
 
 if TYPE_CHECKING:
     from supervisor.rehearsal.callers import play as play
@@ -20,20 +20,10 @@ if TYPE_CHECKING:
     from supervisor.rehearsal.request import Request as Request
 
 
-def _find_homes() -> dict[str, str]:
-    """Public name → module, from the imports above: each name is written once."""
-    source = __loader__.get_source(__name__) or ""  # type: ignore[name-defined]
-    return {name: home for home, name in re.findall(r"^    from (supervisor\S*) import (\w+) as", source, re.MULTILINE)}
+_LATE = LateNames(__name__)
 
-
-_HOME_OF = _find_homes()
-
-__all__ = sorted(_HOME_OF)
+__all__ = sorted(_LATE.homes)
 
 
 def __getattr__(name: str) -> Any:
-    if (home := _HOME_OF.get(name)) is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+    return _LATE.get(name)

@@ -15,10 +15,10 @@ from tui.screens.dialogs.scale import tell_clients
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("name", dialogs._HOME_OF)
+@pytest.mark.parametrize("name", dialogs._LATE.homes)
 def test_each_name_is_found_in_the_module_that_the_table_names(name: str) -> None:
     found = getattr(dialogs, name)
-    assert (found.__name__, found.__module__) == (name, dialogs._HOME_OF[name])
+    assert (found.__name__, found.__module__) == (name, dialogs._LATE.homes[name])
 
 
 @pytest.mark.parametrize(

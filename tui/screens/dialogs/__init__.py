@@ -6,9 +6,9 @@ shows none of them.
 
 from __future__ import annotations
 
-import importlib
-import re
 from typing import TYPE_CHECKING, Any
+
+from supervisor import LateNames
 
 if TYPE_CHECKING:
     from tui.screens.dialogs.broadcast import BroadcastScreen as BroadcastScreen
@@ -25,18 +25,8 @@ if TYPE_CHECKING:
     from tui.screens.dialogs.whole_question import QuestionScreen as QuestionScreen
 
 
-def _find_homes() -> dict[str, str]:
-    """Name → module, from the imports above: each name is written once."""
-    source = __loader__.get_source(__name__) or ""  # type: ignore[name-defined]
-    return {name: home for home, name in re.findall(r"^    from (tui\S*) import (\w+) as", source, re.MULTILINE)}
-
-
-_HOME_OF = _find_homes()
+_LATE = LateNames(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    if (home := _HOME_OF.get(name)) is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+    return _LATE.get(name)
