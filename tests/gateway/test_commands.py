@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 from supervisor import NotReached, RemoteEngine
 from supervisor.api.engine import Engine
 from supervisor.api.errors import Refused
-from supervisor.api.types import Prompt, SessionKey, SessionState
+from supervisor.api.types import InstanceState, Prompt, SessionKey, SessionState
 from supervisor.files.socket_path import SOCKET
 from supervisor.gateway.tokens import Role
 from supervisor.permissions.requests import ToolRequest, Verdict
@@ -239,6 +239,9 @@ async def test_a_verb_does_it_and_says_so(house: Open, world: FakeWorld, capsys:
         assert await verbs.close(engine, "ana", yes=True) == 0
         assert await verbs.kill(engine, "desk", yes=True) == 0
         assert (await engine.snapshot()).sessions == ()
+        await until(lambda: home.supervisor.view.snapshot().instances[0].state is InstanceState.STOPPED)
+        await queries.status(engine)
+        assert "resume opens it again" in capsys.readouterr().out, "a command's verb, and no key of the dashboard"
 
 
 async def test_a_drain_shows_how_far_it_is_and_returns_when_it_is_over(

@@ -15,6 +15,7 @@ from supervisor import (
     Failed,
     FailureKind,
     HostRow,
+    InstanceChanged,
     InstanceRow,
     InstanceState,
     PoolStatistics,
@@ -181,6 +182,19 @@ def test_an_ending_without_words_has_no_colon() -> None:
     told = replace(bare, outcome=Failed(FailureKind.OUTPUT_INVALID, "it does not fit"))
     assert line_of(bare)[0] == "sorter  turn failed (output-invalid)"
     assert line_of(told)[0] == "sorter  turn failed (output-invalid): it does not fit"
+
+
+@pytest.mark.parametrize(
+    ("note", "told"),
+    [
+        ("resume opens it again", "desk  is stopped"),
+        ("not started: resume starts it", "desk  is stopped: not started"),
+        ("its template was removed", "desk  is stopped: its template was removed"),
+    ],
+)
+def test_a_line_that_stays_promises_nothing_that_is_over_when_it_is_read(note: str, told: str) -> None:
+    """An instance that was opened again is not opened by the verb of an old line."""
+    assert line_of(InstanceChanged(at=AT, instance="desk", state=InstanceState.STOPPED, note=note))[0] == told
 
 
 def test_a_process_left_behind_is_an_alarm() -> None:

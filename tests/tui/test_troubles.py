@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from supervisor import Refused
-from tests.tui import troubles
+from supervisor import InstanceState, Refused
+from tests.tui import stage, troubles
 from tests.tui.stage import BEN, CARO, DORA
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tui.screens.chat.chat import ChatScreen
@@ -37,6 +37,28 @@ async def test_the_resume_key_lets_a_parked_pool_try_at_once() -> None:
         await pilot.press("p")
         await pilot.pause()
         assert engine.calls == [("resume", "helpdesk")]
+
+
+async def test_no_key_is_promised_while_the_engine_is_out_of_reach() -> None:
+    """The title, the row and its description: what would do it does nothing then."""
+    clock, engine = HandClock(), stage.busy()
+    engine.put(stage.instance("admin", state=InstanceState.STOPPED, note="resume opens it again"))
+    async with playing(engine, size=(200, 50), clock=clock) as (app, pilot):
+        assert "p opens it again" in screen_text(app)
+        app.bridge._engine.trouble = "the engine is out of reach"
+        clock.now += 1
+        await settle(app, pilot)
+        assert "NOT CONNECTED" in screen_text(app).splitlines()[0]
+        assert "opens it" not in screen_text(app)
+        app.screen.instances.move_to("admin")
+        await pilot.press("1", "d")
+        await pilot.pause()
+        assert "again" not in screen_text(app).partition("state")[2].splitlines()[0]
+        await pilot.press("escape")
+        app.bridge._engine.trouble = ""
+        clock.now += 1
+        await settle(app, pilot)
+        assert "p opens it again" in screen_text(app)
 
 
 async def test_who_waits_for_a_parked_pool_is_told_when_it_tries_again() -> None:

@@ -177,7 +177,7 @@ def clients_compact(pool: PoolStatistics, outdated: int = 0) -> tuple[Cell, ...]
     return tuple(parts)
 
 
-def instance_row(row: InstanceRow, now: float) -> Row:
+def instance_row(row: InstanceRow, now: float, resume: str = reasons.KEY) -> Row:
     pool = row.pool
     needs = tuple(
         Cell(f"{number}{format.glyph(state)} ", format.role(state))
@@ -208,7 +208,7 @@ def instance_row(row: InstanceRow, now: float) -> Row:
             _bytes(row.memory_bytes),
             Cell("", "dim") if row.first_token_p50 is None else Cell(format.duration(row.first_token_p50)),
             Cell("", "dim") if hits is None else Cell(format.percent(hits)),
-            _instance_note(row, now),
+            _instance_note(row, now, resume),
         ),
         (
             row.name,
@@ -314,17 +314,18 @@ def client_row(row: ClientRow, now: float) -> Row:
     )
 
 
-def _instance_note(row: InstanceRow, now: float) -> Cell:
+def _instance_note(row: InstanceRow, now: float, resume: str) -> Cell:
     """Amber only when turns wait for the operator's answers."""
+    standing = reasons.standing(row, now, resume)
     if held := reasons.held_words(row):
-        return Cell(reasons.standing(row, now), "warn" if held == reasons.standing(row, now) else "accent")
+        return Cell(standing, "warn" if held == standing else "accent")
     if row.template_mistake and row.note == row.template_mistake:
         return Cell(row.note, "error")
     if row.state is InstanceState.RUNNING:
-        if (refused := reasons.recently_refused(row, now)) and refused == reasons.standing(row, now):
+        if (refused := reasons.recently_refused(row, now)) and refused == standing:
             return Cell(refused, "error")
-        return Cell(reasons.standing(row, now) or row.description, "dim")
-    return Cell(reasons.standing(row, now) or row.description, format.role(row.state))
+        return Cell(standing or row.description, "dim")
+    return Cell(standing or row.description, format.role(row.state))
 
 
 def _number(number: int) -> Cell:

@@ -26,15 +26,15 @@ MOST_LEFT_OUT = 20
 """Mistakes in templates' files that are shown."""
 
 
-def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float) -> Facts:
-    """`limits` as the engine tells them, by name."""
+def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float, resume: str = reasons.KEY) -> Facts:
+    """`limits` as the engine tells them, by name. `resume` as in `reasons.KEY`."""
     pool = row.pool
     budget = "" if row.memory_budget is None else f" of {format.bytes_short(row.memory_budget)}"
     reserve = f"; one more client is expected to need {format.bytes_short(row.memory_reserve)}"
     return [
         ("archetype", row.archetype),
-        ("state", row.state + (f": {note}" if (note := reasons.note_words(row)) else "")),
-        *([("parked", parked)] if (parked := reasons.parked_words(row, now)) else []),
+        ("state", row.state + (f": {note}" if (note := reasons.note_words(row, resume)) else "")),
+        *([("parked", parked)] if (parked := reasons.parked_words(row, now, resume)) else []),
         ("description", row.description),
         ("turns", f"{row.active_sessions} running of {row.max_sessions} in parallel, {row.stalled} stalled"),
         ("queue", f"{row.waiting} waiting{_oldest(row.oldest_waiting_at, now)}"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from supervisor import (
     ClientRow,
     FailureKind,
@@ -181,44 +179,43 @@ def progress(client: ClientRow, now: float) -> str:
     return f"last event {last} ago, {tool}, its tree uses {client.cpu_percent:.0f}% of a core"
 
 
-# A pool that has stopped itself
+# A pool that has stopped itself, or was stopped
+
+KEY = key_of("resume")
+"""What takes a stop back on the dashboard. The functions below are told what does it where their words are read: a
+command's verb elsewhere, nothing where the engine is out of reach, and then nothing is promised."""
 
 
-def parked_words(row: InstanceRow, now: float) -> str:
+def parked_words(row: InstanceRow, now: float, resume: str = KEY) -> str:
     """`rate limit, tries again in 0:42`; empty for a pool that is not parked."""
     if row.state is not InstanceState.PARKED or row.parked_for is None:
         return ""
-    return f"{PARKED_FOR.get(row.parked_for, str(row.parked_for))}, {retry_words(row, now)}"
+    return ", ".join(filter(None, (PARKED_FOR.get(row.parked_for, str(row.parked_for)), retry_words(row, now, resume))))
 
 
-def retry_words(row: InstanceRow, now: float) -> str:
-    """When a parked pool tries again."""
+def retry_words(row: InstanceRow, now: float, resume: str = KEY) -> str:
+    """When a parked pool tries again; empty when it does not by itself, and nothing can make it."""
     if row.parked_until is None:
-        return f"{key_of('resume')} tries again"
+        return f"{resume} tries again" if resume else ""
     left = row.parked_until - now
     return f"tries again in {format.countdown(left)}" if left > 0 else "tries again now"
 
 
-def standing(row: InstanceRow, now: float) -> str:
+def standing(row: InstanceRow, now: float, resume: str = KEY) -> str:
     """Why an instance does not run as it should; its note, or what is better than its note. Empty when all is well."""
-    return parked_words(row, now) or note_words(row) or held_words(row) or recently_refused(row, now)
+    return parked_words(row, now, resume) or note_words(row, resume) or held_words(row) or recently_refused(row, now)
 
 
-_TAKEN_BACK = re.compile(r"\bresume (?=(opens|starts) it)")
+def note_words(row: InstanceRow, resume: str = KEY) -> str:
+    """Its note, with what does it here in the place of the verb that takes a stop back: `p opens it again`."""
+    return format.stop_words(row.state, row.note, resume)
 
 
-def note_words(row: InstanceRow) -> str:
-    """Its note, with the key in the place of the verb that takes a stop back: `p opens it again`."""
-    if row.state not in (InstanceState.DRAINED, InstanceState.STOPPED):
-        return row.note
-    return _TAKEN_BACK.sub(f"{key_of('resume')} ", row.note)
-
-
-def alarm(row: InstanceRow, now: float) -> str:
+def alarm(row: InstanceRow, now: float, resume: str = KEY) -> str:
     """What an operator can do something about: why an instance does not run, or what holds up one that does."""
     if row.state is InstanceState.RUNNING:
         return " · ".join(filter(None, (held_words(row), recently_refused(row, now))))
-    return standing(row, now)
+    return standing(row, now, resume)
 
 
 RECENT = 600.0
@@ -277,13 +274,13 @@ def full_words(instance: InstanceRow) -> str:
 def queue_words(turn: WaitingTurn, instance: InstanceRow | None, now: float) -> str:
     """`no-slot, 3 of 3 turns run (maxSessions), 2nd of 7 in the queue`: all of it, where no key can be pressed."""
     limit = instance.limit if instance is not None and turn.why is WhyWaiting.NO_SLOT else None
-    return ", ".join(filter(None, (turn.why, str(limit or ""), wait_words(turn, instance, now))))
+    return ", ".join(filter(None, (turn.why, str(limit or ""), wait_words(turn, instance, now, "resume"))))
 
 
-def wait_words(turn: WaitingTurn, instance: InstanceRow | None, now: float) -> str:
+def wait_words(turn: WaitingTurn, instance: InstanceRow | None, now: float, resume: str = KEY) -> str:
     """Its place, or when the pool that holds it up tries again; empty when there is nothing to add to the reason."""
     if turn.why in BY_THE_POOL and instance is not None and instance.state is InstanceState.PARKED:
-        return retry_words(instance, now)
+        return retry_words(instance, now, resume)
     return place_words(turn, instance)
 
 

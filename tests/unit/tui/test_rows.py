@@ -124,6 +124,7 @@ def test_a_stopped_instance_names_the_key_that_opens_it(note: str) -> None:
     told = note.replace("resume", "p")
     assert words(rows.instance_row(row, NOW).cells[-1]) == told
     assert dict(facts.instance_facts(row, {}, NOW))["state"] == f"stopped: {told}"
+    assert reasons.standing(row, NOW, "resume") == note, "where a command does it"
 
 
 def test_refused_prompts_are_told_in_the_row_and_the_title_while_they_are_news() -> None:
@@ -153,6 +154,8 @@ def test_a_parked_pool_says_why_and_when_it_tries_again() -> None:
     assert reasons.standing(helpdesk, NOW) == "rate limit, tries again in 0:42"
     assert reasons.standing(helpdesk, NOW + 43) == "rate limit, tries again now"
     assert reasons.standing(lookup, NOW) == "credentials refused, p tries again"
+    assert reasons.standing(lookup, NOW, "resume") == "credentials refused, resume tries again"
+    assert reasons.standing(lookup, NOW, "") == "credentials refused"
     assert reasons.standing(stage.instance("a", note="2 turns running"), NOW) == "2 turns running"
 
 

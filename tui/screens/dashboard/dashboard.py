@@ -87,7 +87,7 @@ class DashboardScreen(NavigationScreen):
                     title="Inbox", empty="no agent asks", id="inbox", shows_top=True, find=self._find_item,
                 )  # fmt: skip
                 yield LiveTable[InstanceRow](
-                    rows.INSTANCE_COLUMNS, build=rows.instance_row, order=rows.instance_order, clock=self._clock,
+                    rows.INSTANCE_COLUMNS, build=self._instance_row, order=rows.instance_order, clock=self._clock,
                     title="Instances", empty="no instance: add a template", id="instances", find=self._find_instance,
                 )  # fmt: skip
                 yield LiveTable[SessionRow](
@@ -177,6 +177,9 @@ class DashboardScreen(NavigationScreen):
         if touched.questions or touched.offers:
             self.inbox.show_things(bridge.inbox())
 
+    def _instance_row(self, row: InstanceRow, now: float) -> Row:
+        return rows.instance_row(row, now, self.resume_words)
+
     def _session_row(self, row: SessionRow, now: float) -> Row:
         question = next((found for each in row.questions if (found := self.bridge.questions.get(each))), None)
         return rows.session_row(row, question, self.bridge.clients.get(row.client_id), now)
@@ -246,7 +249,7 @@ class DashboardScreen(NavigationScreen):
         notes = [
             f"{format.glyph(row.state)} {row.name}: {clean_cell(reason)}"
             for row in self.bridge.instances.values()
-            if (reason := reasons.alarm(row, now))
+            if (reason := reasons.alarm(row, now, self.resume_words))
         ]
         if self._scope is not None:
             notes.append(f"only {self._scope} · 0 all")

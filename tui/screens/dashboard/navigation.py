@@ -308,7 +308,7 @@ class NavigationScreen(OperatorScreen):
         bridge, now = self.bridge, self._clock()
         match thing:
             case InstanceRow() as row:
-                return row.name, facts.instance_facts(row, bridge.limits.get(row.name, {}), now)
+                return row.name, facts.instance_facts(row, bridge.limits.get(row.name, {}), now, self.resume_words)
             case SessionRow() as row:
                 client, instance = bridge.client_of(row), bridge.instance_of(row)
                 limits = bridge.limits.get(row.key.instance, {})
