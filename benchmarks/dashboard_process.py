@@ -9,8 +9,9 @@ import asyncio
 import random
 import sys
 import time
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from supervisor import (
     Done,

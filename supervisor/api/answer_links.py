@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from supervisor.api.types import Answer, Question, QuestionOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class LinkedQuestion:
+class LinkedQuestion(Struct, frozen=True, gc=False):
     """What an address leads to."""
 
     question: Question

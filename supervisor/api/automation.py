@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from supervisor.api.hook_rows import Delivery, Fallback, Missed
 from supervisor.api.types import SessionKey
@@ -52,8 +53,7 @@ class How(StrEnum):
     BELOW = "below"
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True, gc=False):
     """One part of a condition. The field holds when it compares to any of the values, or to none if `negated`."""
 
     field: str
@@ -66,8 +66,7 @@ class Comparison:
         return f"{self.field} {'not ' if self.negated else ''}{self.how} {words}"
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """One thing to be done. Which fields count depends on `kind`."""
 
     kind: ActionKind
@@ -121,8 +120,7 @@ def is_reference(value: str) -> bool:
     return value.startswith(("env:", "file:"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
+class Hook(Struct, frozen=True, kw_only=True):
     """What is done when something happens."""
 
     name: str
@@ -152,8 +150,7 @@ class Hook:
     """Where relative `file:` references start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(Struct, frozen=True, kw_only=True):
     """What is done at certain times. Exactly one of `cron` and `every` is set."""
 
     name: str

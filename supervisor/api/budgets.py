@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Scope(StrEnum):
@@ -34,8 +35,7 @@ class AtCeiling(StrEnum):
     """It waits, and the operator is asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True, gc=False):
     """One ceiling and one that it counts for: this user, this instance."""
 
     scope: Scope

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class CacheStatistics:
+class CacheStatistics(Struct, frozen=True, gc=False):
     """Of one cache, since bullpen started. Every look-up is a hit or a miss."""
 
     name: str
@@ -42,8 +41,7 @@ class CacheStatistics:
         return self.hits / looked_up if looked_up else None
 
 
-@dataclass(frozen=True, slots=True)
-class ContextRow:
+class ContextRow(Struct, frozen=True, gc=False):
     """What all clients of one version of a template are started with, prepared once (S4.13)."""
 
     key: str
@@ -73,8 +71,7 @@ class ContextRow:
     """Estimated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contexts:
+class Contexts(Struct, frozen=True, gc=False):
     """What is prepared, and how the caches it is kept in are doing."""
 
     contexts: tuple[ContextRow, ...]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from supervisor.api.events import Event
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
@@ -14,8 +16,7 @@ Row = TypeVar("Row")
 Name = TypeVar("Name")
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True, gc=False):
     """What a reader missed since it last looked."""
 
     snapshot: Snapshot | None = None

@@ -15,10 +15,12 @@ import json
 import re
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from supervisor.api import errors, events
 from supervisor.api.entries import (
@@ -163,8 +165,8 @@ def unpack_fragment(packed: str) -> str:
 
 
 def _plain(thing: Any) -> Any:
-    """One level of what JSON does not know; the encoder asks for the next. (`asdict` copies everything first.)"""
-    if is_dataclass(thing):
+    """One level of what JSON does not know; the encoder asks for the next."""
+    if isinstance(thing, Struct):
         word = _WORDS.get(type(thing))
         return _fields_of(thing) if word is None else [word, _fields_of(thing)]
     if isinstance(thing, frozenset):
@@ -179,7 +181,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, default=_plain)
 
 
 def _fields_of(thing: Any) -> dict[str, Any]:
-    return {name: getattr(thing, name) for name in type(thing).__dataclass_fields__}
+    return {name: getattr(thing, name) for name in type(thing).__struct_fields__}
 
 
 # Reading
@@ -208,8 +210,8 @@ def reader_of(kind: Any) -> Read:
     if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields"):
         hints = get_type_hints(kind)
         return _read_fixed(kind, [hints[name] for name in kind._fields], lambda found: kind(*found))
-    if is_dataclass(kind):
-        return _read_dataclass(kind)
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        return _read_struct(kind)
     raise TypeError(f"{kind!r} is no type of the contract")
 
 
@@ -285,7 +287,7 @@ def _read_enum(kind: type[Enum]) -> Read:
 
 
 def _read_family(words: Mapping[Any, str]) -> Read:
-    kinds = {word: _read_dataclass(kind) for kind, word in words.items()}
+    kinds = {word: _read_struct(kind) for kind, word in words.items()}
 
     def read(found: Any) -> Any:
         if (
@@ -300,10 +302,10 @@ def _read_family(words: Mapping[Any, str]) -> Read:
     return read
 
 
-def _read_dataclass(kind: Any) -> Read:
+def _read_struct(kind: type[Struct]) -> Read:
     hints = get_type_hints(kind)
     readers = {field.name: reader_of(hints[field.name]) for field in fields(kind)}
-    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+    needed = {field.name for field in fields(kind) if field.required}
 
     word = _WORDS.get(kind)
 

@@ -5,14 +5,14 @@ A reader holds a `Cursor` and asks for what came since; nothing is queued for it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from supervisor.api.types import Outcome, Question, QuestionOutcome, Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True, gc=False):
     """What every entry has."""
 
     at: float
@@ -20,8 +20,7 @@ class Entry:
     turn_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked(Entry):
+class Asked(Entry, frozen=True, kw_only=True):
     """A prompt, when its turn starts."""
 
     text: str
@@ -29,15 +28,13 @@ class Asked(Entry):
     user: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replied(Entry):
+class Replied(Entry, frozen=True, kw_only=True):
     """One finished text block of the agent (Markdown)."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCalled(Entry):
+class ToolCalled(Entry, frozen=True, kw_only=True):
     """The agent calls a tool."""
 
     tool_use_id: str
@@ -48,8 +45,7 @@ class ToolCalled(Entry):
     """The arguments in full, one below the other, cut to a length that can be shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolReturned(Entry):
+class ToolReturned(Entry, frozen=True, kw_only=True):
     """What the tool answered."""
 
     tool_use_id: str
@@ -58,15 +54,13 @@ class ToolReturned(Entry):
     is_error: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuestionPosed(Entry):
+class QuestionPosed(Entry, frozen=True, kw_only=True):
     """The turn waits for an answer."""
 
     question: Question
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuestionClosed(Entry):
+class QuestionClosed(Entry, frozen=True, kw_only=True):
     """That question was answered, or needs no answer any more."""
 
     question_id: str
@@ -77,16 +71,14 @@ class QuestionClosed(Entry):
     """Who gave the answer; empty without one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noticed(Entry):
+class Noticed(Entry, frozen=True, kw_only=True):
     """Something the reader of this conversation should know: resumed, context lost, retrying."""
 
     text: str
     is_warning: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnEnded(Entry):
+class TurnEnded(Entry, frozen=True, kw_only=True):
     """What became of the turn."""
 
     outcome: Outcome
@@ -123,8 +115,7 @@ class Reading(NamedTuple):
     cursor: Cursor
 
 
-@dataclass(frozen=True, slots=True)
-class Glimpse:
+class Glimpse(Struct, frozen=True, gc=False):
     """The end of a conversation, for a reader that wants no more than that."""
 
     entries: tuple[Entry, ...]

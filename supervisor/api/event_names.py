@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from supervisor.api import events
 from supervisor.api.automation import Payload, Value
@@ -117,8 +118,7 @@ SAMPLE_QUESTION = Question(
 _SAMPLE_BUDGET = Budget(Scope.USER, "ana", Measure.COST, 4.1, 5.0, AtCeiling.REFUSE)
 
 
-@dataclass(frozen=True, slots=True)
-class EventName:
+class EventName(Struct, frozen=True, gc=False):
     """One name that a hook may have in its `on`."""
 
     name: str

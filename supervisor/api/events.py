@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from supervisor.api.budgets import Budget
 from supervisor.api.types import FailureKind, InstanceState, Outcome, Question, QuestionOutcome, Route, Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """What every event has. One without fields of its own needs no decorator: whatever a dataclass has it inherits."""
+class Event(Struct, frozen=True, kw_only=True, gc=False):
+    """What every event has."""
 
     at: float
     """Unix seconds."""
@@ -21,34 +20,26 @@ class Event:
     client: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceChanged(Event):
+class InstanceChanged(Event, frozen=True, kw_only=True):
     """An instance is in another state, or has another note."""
 
     state: InstanceState
     note: str = ""
 
 
-class SessionOpened(Event):
+class SessionOpened(Event, frozen=True, kw_only=True):
     """A session is there that was not."""
 
-    __slots__ = ()
 
-
-class SessionClosed(Event):
+class SessionClosed(Event, frozen=True, kw_only=True):
     """A session is off the books."""
 
-    __slots__ = ()
 
-
-class ContextLost(Event):
+class ContextLost(Event, frozen=True, kw_only=True):
     """The session's conversation was not found on disk; it goes on as a new one."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnQueued(Event):
+class TurnQueued(Event, frozen=True, kw_only=True):
     """A prompt was accepted."""
 
     source: Source
@@ -56,8 +47,7 @@ class TurnQueued(Event):
     """Why its agent was chosen; None when the prompt named it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnStarted(Event):
+class TurnStarted(Event, frozen=True, kw_only=True):
     """A turn has begun: its prompt goes to a client."""
 
     waited: float
@@ -70,15 +60,13 @@ class TurnStarted(Event):
     """That it was asked to run with; empty for the template's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnPutBack(Event):
+class TurnPutBack(Event, frozen=True, kw_only=True):
     """The client it had begun on died before the prompt reached it: it waits again, before all others."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnFinished(Event):
+class TurnFinished(Event, frozen=True, kw_only=True):
     """A turn has ended."""
 
     outcome: Outcome
@@ -86,14 +74,11 @@ class TurnFinished(Event):
     """Seconds from its start to its first word; None when it had none."""
 
 
-class TurnSuspended(Event):
+class TurnSuspended(Event, frozen=True, kw_only=True):
     """bullpen stops: the prompt is kept and runs when it starts again."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfferSettled(Event):
+class OfferSettled(Event, frozen=True, kw_only=True):
     """It was decided what becomes of a turn that a restart interrupted: `replayed`, `dropped` or `expired`."""
 
     outcome: str
@@ -101,8 +86,7 @@ class OfferSettled(Event):
     """The id of that turn; `turn` is the new one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restarted(Event):
+class Restarted(Event, frozen=True, kw_only=True):
     """What an earlier run left behind has been taken over."""
 
     sessions: int
@@ -114,15 +98,13 @@ class Restarted(Event):
     """Processes it left behind, ended since."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuestionAsked(Event):
+class QuestionAsked(Event, frozen=True, kw_only=True):
     """A turn waits for an answer."""
 
     question: Question
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuestionSettled(Event):
+class QuestionSettled(Event, frozen=True, kw_only=True):
     """That question was answered, or needs no answer any more."""
 
     question: Question
@@ -130,15 +112,13 @@ class QuestionSettled(Event):
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalLost(Event):
+class ApprovalLost(Event, frozen=True, kw_only=True):
     """A question that was settled as approved counts as lost after all: its call is not known to have run."""
 
     question: Question
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientStarted(Event):
+class ClientStarted(Event, frozen=True, kw_only=True):
     """Connected. `how` is `spare`, `cold` or `resume`."""
 
     pid: int
@@ -146,8 +126,7 @@ class ClientStarted(Event):
     how: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientDormant(Event):
+class ClientDormant(Event, frozen=True, kw_only=True):
     """Its processes are stopped, and their memory was handed back as far as the host allows."""
 
     before: int
@@ -156,8 +135,7 @@ class ClientDormant(Event):
     """Bytes, measured at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientWoken(Event):
+class ClientWoken(Event, frozen=True, kw_only=True):
     """It has given a sign of life after it was woken. Not of one that was woken before its sleep was told."""
 
     slept: float
@@ -166,16 +144,14 @@ class ClientWoken(Event):
     """From being woken to that sign."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientEnding(Event):
+class ClientEnding(Event, frozen=True, kw_only=True):
     """One step of the ladder: interrupt, disconnect, terminate, kill, verify."""
 
     step: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientGone(Event):
+class ClientGone(Event, frozen=True, kw_only=True):
     """The process tree is empty."""
 
     reason: str
@@ -187,16 +163,14 @@ class ClientGone(Event):
     """Processes that survived KILL. Anything but 0 is an alarm."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientFailed(Event):
+class ClientFailed(Event, frozen=True, kw_only=True):
     """A client could not be started, or died."""
 
     message: str
     kind: FailureKind | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateChanged(Event):
+class TemplateChanged(Event, frozen=True, kw_only=True):
     """A new version of the instance's template holds: every session has it from its next idle boundary on."""
 
     changed: tuple[str, ...]
@@ -205,8 +179,7 @@ class TemplateChanged(Event):
     """That run an earlier version, and are replaced one after the other. 0 when only limits have changed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateRolled(Event):
+class TemplateRolled(Event, frozen=True, kw_only=True):
     """No client of the instance runs an earlier version any more."""
 
     clients: int
@@ -215,41 +188,32 @@ class TemplateRolled(Event):
     """Since the change."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateBroken(Event):
+class TemplateBroken(Event, frozen=True, kw_only=True):
     """A file was saved that cannot run. What it was before goes on, where it was anything."""
 
     message: str
     """With file and line."""
 
 
-class TemplateMended(Event):
+class TemplateMended(Event, frozen=True, kw_only=True):
     """No mistake is left in the files of templates."""
 
-    __slots__ = ()
 
-
-class InstanceOpened(Event):
+class InstanceOpened(Event, frozen=True, kw_only=True):
     """There is a new template."""
 
-    __slots__ = ()
 
-
-class InstanceClosed(Event):
+class InstanceClosed(Event, frozen=True, kw_only=True):
     """Its template was removed, and neither turns nor clients of it are left. Its sessions are kept on disk."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordLost(Event):
+class RecordLost(Event, frozen=True, kw_only=True):
     """Something cannot be kept in the journal, or read from it, because of a value in it. Nothing else is affected."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderParked(Event):
+class ProviderParked(Event, frozen=True, kw_only=True):
     """A provider that prompts have asked for takes none for a while. The instance's own parks the instance."""
 
     provider: str
@@ -258,15 +222,13 @@ class ProviderParked(Event):
     """Unix seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetNeared(Event):
+class BudgetNeared(Event, frozen=True, kw_only=True):
     """Four fifths of a ceiling are spent, or all of it (`budget.is_reached`); once for each and day."""
 
     budget: Budget
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionTaken(Event):
+class ActionTaken(Event, frozen=True, kw_only=True):
     """An operator's verb, with the command that does the same."""
 
     verb: str
@@ -277,15 +239,13 @@ class ActionTaken(Event):
     """From where: `screen`, `command` or `http`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineFailed(Event):
+class EngineFailed(Event, frozen=True, kw_only=True):
     """Our own failure. The program will end with it after the terminal is restored."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookFailed(Event):
+class HookFailed(Event, frozen=True, kw_only=True):
     """An action of a hook or a schedule came to nothing, or was left out because too many wait. What fired it goes on.
     The ids are those of what fired it."""
 
@@ -295,8 +255,7 @@ class HookFailed(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleDue(Event):
+class ScheduleDue(Event, frozen=True, kw_only=True):
     """A schedule runs."""
 
     schedule: str

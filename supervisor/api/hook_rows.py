@@ -5,8 +5,9 @@ Everything here crosses to readers, and holds no secret: only where one is found
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Delivery(StrEnum):
@@ -46,8 +47,7 @@ class RunState(StrEnum):
     """It was not begun, because too many wait."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookRow:
+class HookRow(Struct, frozen=True, kw_only=True, gc=False):
     """A hook as it is declared, and how often it has fired in this run of bullpen."""
 
     name: str
@@ -73,8 +73,7 @@ class HookRow:
     """Unix seconds, of its last beginning."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookRun:
+class HookRun(Struct, frozen=True, kw_only=True, gc=False):
     """One action of a hook or a schedule, or one verdict of a gate."""
 
     id: str
@@ -100,8 +99,7 @@ class HookRun:
     is_sample: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleRow:
+class ScheduleRow(Struct, frozen=True, kw_only=True, gc=False):
     """A schedule, and when it runs next."""
 
     name: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class SharedState(StrEnum):
@@ -27,8 +28,7 @@ class BreakerState(StrEnum):
     """One call goes through; its end decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedServerRow:
+class SharedServerRow(Struct, frozen=True, gc=False):
     """One shared MCP server: one process, or one connection, for all clients of the agents that name it."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from supervisor.api.caches import CacheStatistics
 from supervisor.api.client_limit import AS_MANY_AS_TURNS, ClientLimit
@@ -26,8 +27,7 @@ from supervisor.api.types import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DiskUse:
+class DiskUse(Struct, frozen=True, gc=False):
     """In bytes, as last measured."""
 
     total: int = 0
@@ -38,12 +38,11 @@ class DiskUse:
     """Transcripts, and what the CLI keeps beside them."""
     free: int = 0
     """On the disk of the state directory."""
-    of_session: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    of_session: Mapping[str, int] = MappingProxyType({})
     """Workspace and conversation, by the conversation's id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True, gc=False):
     """A limit that is reached, for which turns wait. `str()` is how people read it."""
 
     setting: str
@@ -59,8 +58,7 @@ class Limit:
         return f"{self.used} of {self.most} {clients} taken{whose} ({self.setting})"
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingTurn:
+class WaitingTurn(Struct, frozen=True, gc=False):
     """A prompt that has not begun."""
 
     turn_id: str
@@ -76,8 +74,7 @@ class WaitingTurn:
     """1 is next in the whole instance. Only the first of a session that nothing but the pool holds up has one."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRow:
+class SessionRow(Struct, frozen=True, gc=False):
     """One conversation of one user."""
 
     key: SessionKey
@@ -136,8 +133,7 @@ class SessionRow:
         return self.turn_id or (self.waiting[0].turn_id if self.waiting else "")
 
 
-@dataclass(frozen=True, slots=True)
-class ClientRow:
+class ClientRow(Struct, frozen=True, gc=False):
     """One Claude Code process, with those that it has started."""
 
     id: str
@@ -193,8 +189,7 @@ class ClientRow:
     """
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStatistics:
+class PoolStatistics(Struct, frozen=True, gc=False):
     """`repr()` of a pool states these."""
 
     reserved: int = 0
@@ -245,8 +240,7 @@ class PoolStatistics:
         return warm / (warm + self.cold) if warm + self.cold else None
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceRow:
+class InstanceRow(Struct, frozen=True, gc=False):
     """One agent."""
 
     name: str
@@ -308,8 +302,7 @@ class InstanceRow:
     """What `pool.max_clients` becomes when `scale` changes `max_sessions`."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostRow:
+class HostRow(Struct, frozen=True, gc=False):
     """What all instances share."""
 
     version: str
@@ -332,7 +325,7 @@ class HostRow:
     """As last measured; None before that."""
     disk_measured_at: float | None = None
     """Unix seconds."""
-    today: Usage = field(default_factory=Usage)
+    today: Usage = Usage()
     """What all turns have used that ended since midnight, local time."""
     not_removed: tuple[str, ...] = ()
     """Files of ended sessions that could not be removed when it was last tried, each with the reason."""
@@ -358,8 +351,7 @@ class HostRow:
     """Bytes that clients may have in swap; above it those that have slept longest are ended. 0 without swap."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, gc=False):
     """Everything at one moment."""
 
     host: HostRow

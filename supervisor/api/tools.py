@@ -11,9 +11,10 @@ def count_tickets(context: RunContext, project: str) -> int:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -23,8 +24,7 @@ TIMEOUT = 300.0
 """Seconds that a call of a tool may take unless its author declares another limit (S1.28)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(Struct, frozen=True, gc=False):
     """Whose call of a tool it is. A parameter with this type is filled in by bullpen: the model neither sees nor sets
     it."""
 
@@ -39,8 +39,7 @@ class RunContext:
     a call begins, and `bullpen forget USER` removes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True, gc=False):
     """What the author of a tool declares."""
 
     read_only: bool = False

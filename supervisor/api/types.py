@@ -6,9 +6,11 @@ Everything here is a value. Nothing here imports another module of the package b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from supervisor import bounds
 
@@ -46,8 +48,7 @@ class ServerState(StrEnum):
     DISABLED = "disabled"
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True, gc=False):
     """An MCP server of one client."""
 
     name: str
@@ -246,8 +247,7 @@ class MemoryLevel(StrEnum):
     """It is being ended at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True, gc=False):
     """What one turn cost. Tokens as the API counts them; dollars computed from the cumulative totals.
 
     Always storable: counts and dollars stay within `bounds`, sums of them too.
@@ -262,8 +262,8 @@ class Usage:
         for name in ("input_tokens", "output_tokens", "cache_tokens"):
             given = getattr(self, name)
             if (kept := bounds.count(given)) is not given:
-                object.__setattr__(self, name, kept)
-        object.__setattr__(self, "cost_usd", bounds.dollars(self.cost_usd))
+                force_setattr(self, name, kept)
+        force_setattr(self, "cost_usd", bounds.dollars(self.cost_usd))
 
     @property
     def tokens(self) -> int:
@@ -279,8 +279,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True, gc=False):
     """An agent that a text may be for."""
 
     agent: str
@@ -290,8 +289,7 @@ class Candidate:
     """One sentence: what of it was found, and where it says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True, gc=False):
     """Which agent a prompt is for that named none, and why."""
 
     agent: str
@@ -316,8 +314,7 @@ AUTO = "auto"
 """In place of an agent's name: bullpen chooses. An agent that is called so is meant itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(Struct, frozen=True, gc=False):
     """What a caller hands in. `session` empty means the user's default session with that agent."""
 
     agent: str
@@ -342,45 +339,40 @@ class Prompt:
     """SHA-256 of the text as its caller wrote it, when a gate has put another in its place; empty when none has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True, gc=False):
     """The turn reached a good Result."""
 
     text: str
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     seconds: float = 0.0
     """Started to Result, wall clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True, gc=False):
     """The work failed. A value, never raised."""
 
     kind: FailureKind
     message: str
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     text: str = ""
     """What had arrived before it failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Struct, frozen=True, gc=False):
     """Withdrawn before it started."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
+class Interrupted(Struct, frozen=True, gc=False):
     """Stopped while it ran; `text` is what had arrived."""
 
     reason: str
     text: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
+class Expired(Struct, frozen=True, gc=False):
     """Waited longer than `maxWait` for a place; `message` carries the pool's counts at that moment."""
 
     message: str
@@ -410,8 +402,7 @@ class TurnState(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class TurnView:
+class TurnView(Struct, frozen=True, gc=False):
     """One turn as it stands: how far it is, and how it ended."""
 
     id: str
@@ -454,8 +445,7 @@ class QuestionOutcome(StrEnum):
     """The turn or its client ended before an answer came."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChoiceItem:
+class ChoiceItem(Struct, frozen=True, gc=False):
     """One question of an AskUserQuestion call."""
 
     question: str
@@ -465,8 +455,7 @@ class ChoiceItem:
     multiple: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True, gc=False):
     """A question of an agent, held in the snapshot until it is answered, expires or is lost."""
 
     id: str
@@ -496,8 +485,7 @@ class Question:
     """The call it is about; empty when the CLI did not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True, gc=False):
     """A turn that was running when bullpen died: its outcome is `interrupted`, and an operator decides what is next.
 
     Replayed, its prompt is sent again as a new turn; dropped, it is not. Without a decision it expires as dropped.
@@ -516,23 +504,20 @@ class Offer:
     """Unix seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allow:
+class Allow(Struct, frozen=True, gc=False):
     """Lets the call run."""
 
     always: bool = False
     """Also allow what `Question.always` names, for the rest of this session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deny:
+class Deny(Struct, frozen=True, gc=False):
     """Refuses the call; the agent is told why."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Choose:
+class Choose(Struct, frozen=True, gc=False):
     """Answers an AskUserQuestion: question text → chosen label (or free text)."""
 
     answers: Mapping[str, str]

@@ -6,8 +6,9 @@ one of the three is missing here, or here and not there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Subject(StrEnum):
@@ -22,8 +23,7 @@ class Subject(StrEnum):
     USER = "a user"
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(Struct, frozen=True, gc=False):
     """One method of `Engine`."""
 
     name: str

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import replace
 from typing import NamedTuple
 
 import anyio
+from msgspec.structs import replace
 
 from supervisor.api.automation import Action, Payload
 from supervisor.api.engine import Engine, Ticket

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from supervisor.api.actor import Actor, acting
 from supervisor.api.answer_links import LinkedQuestion

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 import anyio
+from msgspec.structs import replace
 
 from supervisor.api.automation import ActionKind, Hook, Payload
 from supervisor.api.checks import MAX_PROMPT

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from supervisor.api.addressing import EMPLOYEE_USER
 from supervisor.api.types import AUTO, Prompt, Route

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Collection
+
+from msgspec.structs import replace
 
 from supervisor.api.snapshot import ClientRow, InstanceRow, SessionRow, WaitingTurn
 from supervisor.api.types import InstanceState, SessionState, WhyWaiting
@@ -38,7 +39,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         or instance.rollout.remark
         or scheduler.memory_remark
         or core.server_remark,
-        pool=dataclasses.replace(
+        pool=replace(
             core.pool.statistics(),
             wait_p50=percentile(core.waits, 50),
             wait_p95=percentile(core.waits, 95),

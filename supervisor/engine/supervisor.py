@@ -8,10 +8,10 @@ async with Supervisor(templates, settings) as supervisor:
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import partial
 
 import anyio
+from msgspec.structs import replace
 
 from supervisor.api import events as past
 from supervisor.api.actor import current_actor

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
+from msgspec.structs import replace
 
 from supervisor.api.codec import pack, pack_error, pack_fragment, reader_of
 from supervisor.api.errors import BullpenError, InvalidPrompt

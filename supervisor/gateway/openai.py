@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import anyio
 from fastapi import APIRouter, Request, Response
+from msgspec.structs import replace
 
 from supervisor.api.actor import acting
 from supervisor.api.engine import Engine, Ticket

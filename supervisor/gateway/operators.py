@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Annotated
 from weakref import WeakKeyDictionary
 
 import anyio
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 
 from supervisor.api.actor import acting

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from supervisor.api import events as past
 from supervisor.api.errors import UnknownTarget

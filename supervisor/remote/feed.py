@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from supervisor.api.changes import Changes
 from supervisor.api.checks import MOST_RECENT

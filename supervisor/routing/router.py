@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from supervisor.api.errors import NoAgentMatches
 from supervisor.api.types import Route

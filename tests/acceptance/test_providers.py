@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from supervisor.api.types import Allow, Done, Prompt
 from supervisor.rehearsal import Rehearsal

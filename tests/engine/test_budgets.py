@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from supervisor.api.budgets import Budget, Measure, Scope
 from supervisor.api.entries import QuestionClosed

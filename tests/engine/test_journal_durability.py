@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
+from msgspec.structs import replace
 
 from supervisor.api.entries import Entry, Noticed, Replied, TurnEnded
 from supervisor.api.types import (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import pytest
+from msgspec.structs import replace
 
 from supervisor.api.errors import InvalidPrompt, OverShare, RequestConflict, UnknownTarget
 from supervisor.api.types import Done, Interrupted, Prompt, SessionKey, TurnState, WhyWaiting

@@ -11,9 +11,9 @@ import inspect
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from textual.widgets import Input, TextArea
 
 from supervisor import Refused, SessionState

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from supervisor import Done, Outcome, Prompt, Refused, Settings, Template, Usage
 from supervisor.config.templates import load_templates, shipped_templates

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from textual import events
 from textual.pilot import Pilot
 

@@ -7,12 +7,12 @@ import pty
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from supervisor import Allow, Answer, Deny, Question, QuestionClosed, QuestionOutcome, QuestionPosed

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from tui.cli import running_engine
 from tui.cli.checking import refuse_unknown, tell_left_out

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from supervisor.config.templates import Template
 from tests.engine.model.stage import House
@@ -18,8 +17,7 @@ EXPECTED_BYTES = 100 * MIB
 PANIC_BYTES = 600 * MIB
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """What differs from one example to the next."""
 
     sessions: int

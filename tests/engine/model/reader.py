@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 from unittest import mock
+
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from supervisor import feed
 from supervisor.api.changes import Changes
@@ -76,24 +78,24 @@ def _is_new_day(told: Any, true: Any) -> bool:
     """What was used today is nothing at midnight; the next measurement tells it."""
     if not isinstance(told, HostRow) or not isinstance(true, HostRow) or true.today != Usage():
         return False
-    return dataclasses.replace(told, today=true.today) == true
+    return replace(told, today=true.today) == true
 
 
 def _is_late(told: Any, true: Any) -> bool:
     match told, true:
         case HostRow(), HostRow():
-            return dataclasses.replace(told, journal_failing=true.journal_failing) == true
+            return replace(told, journal_failing=true.journal_failing) == true
         case SessionRow(), SessionRow():
             is_same_queue = [one.turn_id for one in told.waiting] == [one.turn_id for one in true.waiting]
-            return is_same_queue and dataclasses.replace(told, why=true.why, waiting=true.waiting) == true
+            return is_same_queue and replace(told, why=true.why, waiting=true.waiting) == true
         case _:
             return False
 
 
 def _contrast(told: Any, true: Any) -> str:
-    if told is None or true is None or not dataclasses.is_dataclass(told):
+    if told is None or true is None or not isinstance(told, Struct):
         return f"a reader has {told!r}, the engine {true!r}"
-    names = [field.name for field in dataclasses.fields(told)]
+    names = [field.name for field in fields(told)]
     wrong = [name for name in names if getattr(told, name) != getattr(true, name)]
     return ", ".join(
         f"{name}: a reader has {getattr(told, name)!r}, the engine {getattr(true, name)!r}" for name in wrong

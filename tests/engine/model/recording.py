@@ -11,12 +11,13 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from hypothesis import stateful
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from supervisor.api.types import Allow, Deny, Priority, Source
 from tests.engine.model.houses import Figures
@@ -69,7 +70,7 @@ def _pack(value: Any) -> Any:
             return {name: _pack(one) for name, one in value.items()}
         case list() | tuple():
             return [_pack(one) for one in value]
-        case _ if is_dataclass(value) and not isinstance(value, type):
+        case Struct():
             return {type(value).__name__: asdict(value)}
         case _:
             return value

@@ -6,13 +6,13 @@ import importlib
 import pkgutil
 import types
 from collections.abc import Mapping
-from dataclasses import is_dataclass
 from enum import Enum
 from functools import cache
 from types import ModuleType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from supervisor import api
 from supervisor.api.codec import FAMILIES
@@ -42,12 +42,14 @@ SCALARS = {
 
 
 def kinds() -> list[type]:
-    """Every dataclass and named tuple of the contract, but what only its kinds stand for."""
+    """Every Struct and named tuple of the contract, but what only its kinds stand for."""
     return [
         kind
         for module in MODULES
         for kind in vars(module).values()
-        if isinstance(kind, type) and kind.__module__ == module.__name__ and (is_dataclass(kind) or is_named(kind))
+        if isinstance(kind, type)
+        and kind.__module__ == module.__name__
+        and (issubclass(kind, Struct) or is_named(kind))
         if (kind not in FAMILIES or kind in FAMILIES[kind]) and kind.__name__ not in STAYS
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN

@@ -10,11 +10,11 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import replace
 from functools import partial
 
 import anyio
 import anyio.abc
+from msgspec.structs import replace
 
 from supervisor import (
     AcceptanceUnknown,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import anyio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from supervisor import NotAccepting, Prompt, Refused, SessionKey, acting, find_key, reveal_line
 from tui.cli.ask import BY_COMMAND, with_one_client
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from supervisor import Engine, RemoteEngine, Settings, Supervisor, Template
 
 
-@dataclass(frozen=True)
-class Talk:
+class Talk(Struct, frozen=True):
     """Who talks with whom, as the command line says."""
 
     agent: str = ""
