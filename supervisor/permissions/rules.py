@@ -52,7 +52,7 @@ class Rule:
         return json.dumps([self.tool, self.folder, self.letter], ensure_ascii=False)
 
 
-def revive_rules(stored: Iterable[str]) -> set[str]:
+def revive_rules(stored: Iterable[str]) -> frozenset[str]:
     """Those that still mean what was approved. A bare tool name once covered every path of the host: it is dropped, and
     the tool is asked about again."""
     kept = set()
@@ -61,7 +61,7 @@ def revive_rules(stored: Iterable[str]) -> set[str]:
             kept.add(text)
         elif text.startswith("Bash: ") and not text.endswith("}"):  # with switches it was ambiguous
             kept.add(Rule(COMMAND_TOOL, letter=_letter({"command": text.removeprefix("Bash: ")})).stored)
-    return kept
+    return frozenset(kept)
 
 
 def rule_for(request: ToolRequest, workspace: Path | None = None) -> Rule | None:

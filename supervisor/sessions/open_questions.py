@@ -131,7 +131,7 @@ class OpenQuestions:
 
     async def _examine(self, session: Session, request: ToolRequest) -> Particulars:
         """In a thread where a file is looked at, or much is laid out."""
-        workspace, allowed = session.workspace, frozenset(session.allowed)
+        workspace, allowed = session.workspace, session.allowed
         if request.tool not in PATHS and len(str(request.arguments)) <= _SMALL:
             return examine(request, workspace, allowed)
         if self._readers is None:
@@ -218,7 +218,7 @@ class OpenQuestions:
         new_rule = ""
         if isinstance(verdict.answer, Allow) and verdict.answer.always and pending.rule not in ("", *session.allowed):
             new_rule = pending.rule
-            session.allowed.add(new_rule)
+            session.allowed |= {new_rule}
         del self._open[question.id]
         (session.questions if pending.when_over is None else session.holds).remove(question.id)
         self._remember(question, outcome)
@@ -251,7 +251,7 @@ class OpenQuestions:
             self._settled.popitem(last=False)
 
     def _lose_approval(self, approval: Approval, words: str) -> None:
-        approval.session.allowed.discard(approval.new_rule)
+        approval.session.allowed -= {approval.new_rule}
         self._remember(approval.question, QuestionOutcome.LOST)
         self._listener.approval_lost(approval.question, words)
 

@@ -126,7 +126,7 @@ def record_session(session: Session) -> SessionRecord:
         turns=session.turns,
         note=session.note,
         has_failed=session.has_failed,
-        allowed=frozenset(session.allowed),
+        allowed=session.allowed,
         leaves_none_behind=session.leaves_none_behind,
         is_offered=session.offer is not None,
     )

@@ -34,7 +34,7 @@ def make_session() -> Session:
     session.drop_turns = ("newer", "older")
     session.usage, session.meter = Usage(1, 2, 3, 0.25), CostMeter(0.5, 0.125)
     session.turns, session.note = 7, "it went wrong"
-    session.allowed = {Rule("Bash", letter="ls").stored}
+    session.allowed = frozenset({Rule("Bash", letter="ls").stored})
     return session
 
 
@@ -48,7 +48,7 @@ def make_slot() -> Slot:
 
 
 def fields_of(thing: Any) -> set[str]:
-    return set(vars(thing))
+    return set(thing.__slots__ if isinstance(thing, Session) else vars(thing))
 
 
 @pytest.mark.parametrize(
