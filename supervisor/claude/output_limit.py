@@ -7,7 +7,8 @@ more has run away, and would otherwise fill this process, the journal and every 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from supervisor.process import reports as told
 

@@ -6,11 +6,11 @@ and with ids alone, by the logger of this module: what was said never stands in 
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
+
+from msgspec import Struct
 
 from supervisor.api.errors import JournalFailed, Saturated
 from supervisor.api.types import Outcome, Prompt, Question, Server, SessionKey
@@ -30,11 +30,8 @@ log = logging.getLogger(__name__)
 AnswerT = TypeVar("AnswerT", covariant=True)
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Stimulus:
-    """What `Instance.handle` takes. No two are ever compared, and nothing writes into one: neither `__eq__` nor what
-    keeps a frozen value from being changed is made for each, since every start makes them all. `__repr__` is the same
-    for all. One without fields of its own needs no decorator."""
+class Stimulus(Struct, frozen=True, eq=False):
+    """What `Instance.handle` takes. No two are ever compared; `__repr__` is the same for all."""
 
     may_allow_a_step: ClassVar[bool] = True
     """False: nothing that a decision depends on changes with it, so the scheduler is not asked."""
@@ -45,27 +42,22 @@ class Stimulus:
 
     def __repr__(self) -> str:
         """`ResultArrived desk-1`: its name, and the ids of what it is about."""
-        values = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        values = [getattr(self, name) for name in self.__struct_fields__]
         return " ".join([type(self).__name__, *filter(None, map(_name, values))])
 
 
-class Fact(Stimulus):
+class Fact(Stimulus, frozen=True):
     """Something that has happened."""
 
-    __slots__ = ()
 
-
-class Request(Stimulus, Generic[AnswerT]):
+class Request(Stimulus, Generic[AnswerT], frozen=True):
     """Something that is asked of an instance from outside. Raises `Refused` when it cannot be done."""
-
-    __slots__ = ()
 
 
 # What clients report
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ClientStarting(Fact):
+class ClientStarting(Fact, frozen=True):
     """Its process is being started."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -73,16 +65,14 @@ class ClientStarting(Fact):
     slot: Slot
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ClientConnected(Fact):
+class ClientConnected(Fact, frozen=True):
     """It can take a prompt, `seconds` after its place was reserved."""
 
     slot: Slot
     seconds: float
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ClientSpoke(Fact):
+class ClientSpoke(Fact, frozen=True):
     """A part of its turn: text, tool calls, notes about the API."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -92,63 +82,55 @@ class ClientSpoke(Fact):
     event: ClientEvent
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ResultArrived(Fact):
+class ResultArrived(Fact, frozen=True):
     """The turn that its prompt began has ended."""
 
     slot: Slot
     result: Result
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ClientRested(Fact):
+class ClientRested(Fact, frozen=True):
     """It is idle after that turn, and can take the next prompt."""
 
     slot: Slot
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class OwnTurnBegan(Fact):
+class OwnTurnBegan(Fact, frozen=True):
     """The CLI has begun a turn by itself. What the client says from here on belongs to it."""
 
     slot: Slot
     why: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class OwnResultArrived(Fact):
+class OwnResultArrived(Fact, frozen=True):
     """The turn that the CLI began by itself has ended; None when a prompt was merged into it."""
 
     slot: Slot
     result: Result | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ServersChanged(Fact):
+class ServersChanged(Fact, frozen=True):
     """How its MCP servers are now."""
 
     slot: Slot
     servers: tuple[Server, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ClientSlept(Fact):
+class ClientSlept(Fact, frozen=True):
     """Its processes are stopped, and use that now."""
 
     slot: Slot
     measure: Measure
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ClientWoke(Fact):
+class ClientWoke(Fact, frozen=True):
     """It has given a sign of life, `seconds` after it was woken."""
 
     slot: Slot
     seconds: float
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ClientEnding(Fact):
+class ClientEnding(Fact, frozen=True):
     """It is on its way out, at that step of the ladder, which goes on whatever becomes of this."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -157,8 +139,7 @@ class ClientEnding(Fact):
     step: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ClientGone(Fact):
+class ClientGone(Fact, frozen=True):
     """Its process tree was verified to be empty, but for `left_over` processes."""
 
     slot: Slot
@@ -166,15 +147,13 @@ class ClientGone(Fact):
     left_over: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class QuestionPut(Fact):
+class QuestionPut(Fact, frozen=True):
     """Its turn waits for an answer."""
 
     slot: Slot
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class QuestionOver(Fact):
+class QuestionOver(Fact, frozen=True):
     """One question of its turn was answered, has expired or was lost."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -182,8 +161,7 @@ class QuestionOver(Fact):
     slot: Slot
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class HoldOver(Fact):
+class HoldOver(Fact, frozen=True):
     """The operator was asked whether a turn may run beyond a budget; `refused` says why not, in words."""
 
     session: Session
@@ -191,8 +169,7 @@ class HoldOver(Fact):
     refused: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class QuestionCameBack(Fact):
+class QuestionCameBack(Fact, frozen=True):
     """A question whose client was freed has ended. `call` is what was asked for (`tool_calls.call_of`)."""
 
     session: Session
@@ -204,8 +181,7 @@ class QuestionCameBack(Fact):
 # What the journal has done
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class PromptRecorded(Fact):
+class PromptRecorded(Fact, frozen=True):
     """The turn is durable, or was refused with that error."""
 
     session: Session
@@ -213,8 +189,7 @@ class PromptRecorded(Fact):
     error: JournalFailed | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class StartLost(Fact):
+class StartLost(Fact, frozen=True):
     """No disk can hold the record that the turn begins: its prompt must not be written."""
 
     session: Session
@@ -222,8 +197,7 @@ class StartLost(Fact):
     why: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class OutcomeReplaced(Fact):
+class OutcomeReplaced(Fact, frozen=True):
     """No disk can hold the turn's outcome: this one is recorded instead."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -233,8 +207,7 @@ class OutcomeReplaced(Fact):
     outcome: Outcome
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class OutcomeRecorded(Fact):
+class OutcomeRecorded(Fact, frozen=True):
     """The turn's outcome is durable, so its caller may be told."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -246,8 +219,7 @@ class OutcomeRecorded(Fact):
 # What time and the host bring
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class TimePassed(Fact):
+class TimePassed(Fact, frozen=True):
     """Something may be due. `now` in steady seconds."""
 
     is_told: ClassVar[bool] = False
@@ -255,22 +227,17 @@ class TimePassed(Fact):
     now: float
 
 
-class MemoryMeasured(Fact):
+class MemoryMeasured(Fact, frozen=True):
     """Every client's processes were measured. `HostChanged` follows when the host's memory is known as well."""
-
-    __slots__ = ()
 
     may_allow_a_step: ClassVar[bool] = False
 
 
-class HostChanged(Fact):
+class HostChanged(Fact, frozen=True):
     """What all instances share has changed: a limit, the room for clients, or whether the journal can be written."""
 
-    __slots__ = ()
 
-
-@dataclass(slots=True, eq=False, repr=False)
-class PlaceClaimed(Fact):
+class PlaceClaimed(Fact, frozen=True):
     """Another instance is to have the place of this idle client, or, where it may sleep, only its memory."""
 
     slot: Slot
@@ -280,8 +247,7 @@ class PlaceClaimed(Fact):
 # What is asked of it
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class SubmitPrompt(Request[Turn]):
+class SubmitPrompt(Request[Turn], frozen=True):
     """Queues a prompt in its session, which is opened where there is none. It may begin from `PromptRecorded` on."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -297,16 +263,14 @@ class SubmitPrompt(Request[Turn]):
     """Why the operator is asked before it runs, in words; mostly empty."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class QueueTurn(Request[None]):
+class QueueTurn(Request[None], frozen=True):
     """Queues a turn that an earlier run has left, or that sends an interrupted prompt again."""
 
     session: Session
     turn: Turn
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class StopTurn(Request[bool]):
+class StopTurn(Request[bool], frozen=True):
     """Interrupts a turn that has begun, or takes one that waits out of its queue. False when it does neither."""
 
     session: Session
@@ -314,8 +278,7 @@ class StopTurn(Request[bool]):
     reason: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class RefusePrompt(Request[Saturated]):
+class RefusePrompt(Request[Saturated], frozen=True):
     """Counts a prompt for which there is no room. The answer is its refusal, with the pool's counts."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -323,8 +286,7 @@ class RefusePrompt(Request[Saturated]):
     why: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class WarmSession(Request[bool]):
+class WarmSession(Request[bool], frozen=True):
     """Resumes a hibernated session, or wakes its client, ahead of its next prompt, when there is room and no turn
     waits."""
 
@@ -333,8 +295,7 @@ class WarmSession(Request[bool]):
     session: Session
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class CompactSession(Request[Turn]):
+class CompactSession(Request[Turn], frozen=True):
     """Queues the command that shortens the conversation."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -343,63 +304,52 @@ class CompactSession(Request[Turn]):
     session: Session
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class CloseSession(Request[None]):
+class CloseSession(Request[None], frozen=True):
     """Takes a session without turns off the books, once its client has gone."""
 
     session: Session
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ForgetSession(Request[None]):
+class ForgetSession(Request[None], frozen=True):
     """Ends everything in the session, takes it off the books, and keeps nothing of it on disk."""
 
     session: Session
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class EndClient(Request[None]):
+class EndClient(Request[None], frozen=True):
     """Ends one client; what runs on it becomes interrupted."""
 
     slot: Slot
     reason: EndReason
 
 
-class Pause(Request[None]):
+class Pause(Request[None], frozen=True):
     """New prompts queue; what runs goes on."""
 
-    __slots__ = ()
 
-
-class Resume(Request[None]):
+class Resume(Request[None], frozen=True):
     """Takes back pause, drain and stop."""
 
-    __slots__ = ()
 
-
-@dataclass(slots=True, eq=False, repr=False)
-class Drain(Request[None]):
+class Drain(Request[None], frozen=True):
     """Closes the intake; what still runs after `deadline` seconds is interrupted. Asked again: at once."""
 
     deadline: float
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Kill(Request[None]):
+class Kill(Request[None], frozen=True):
     """Cancels what waits, ends what runs and every process."""
 
     reason: EndReason = EndReason.KILLED
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Scale(Request[None]):
+class Scale(Request[None], frozen=True):
     """Changes how many turns may run in parallel."""
 
     max_sessions: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Adjust(Request[None]):
+class Adjust(Request[None], frozen=True):
     """Changes one limit until the next restart. `most`: clients that this host holds. `configured`: the template as its
     file and the host's settings have it, for the value that is called `configured`."""
 
@@ -409,8 +359,7 @@ class Adjust(Request[None]):
     configured: Template
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ApplyTemplate(Request[None]):
+class ApplyTemplate(Request[None], frozen=True):
     """The same template with other limits; what is compiled into clients does not differ. `HostChanged` follows."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -418,8 +367,7 @@ class ApplyTemplate(Request[None]):
     template: Template
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ReplaceTemplate(Request[None]):
+class ReplaceTemplate(Request[None], frozen=True):
     """The template has changed: from the next idle boundary on clients have what `connector` starts them with.
     `missing`: what they go without, in words. `changed`: keys of the template, for the event that tells it."""
 
@@ -429,20 +377,15 @@ class ReplaceTemplate(Request[None]):
     changed: tuple[str, ...] = ()
 
 
-class RemoveTemplate(Request[None]):
+class RemoveTemplate(Request[None], frozen=True):
     """The template was removed: what was accepted runs to its end, and nothing more is taken in."""
 
-    __slots__ = ()
 
-
-class RestoreTemplate(Request[None]):
+class RestoreTemplate(Request[None], frozen=True):
     """It is back: the instance is what it was before."""
 
-    __slots__ = ()
 
-
-@dataclass(slots=True, eq=False, repr=False)
-class BlameTemplate(Request[None]):
+class BlameTemplate(Request[None], frozen=True):
     """What is wrong with the file as it was saved last; empty when nothing is. The version before goes on."""
 
     may_allow_a_step: ClassVar[bool] = False
@@ -450,15 +393,13 @@ class BlameTemplate(Request[None]):
     mistake: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class ClearQueue(Request[int]):
+class ClearQueue(Request[int], frozen=True):
     """Cancels what waits in one session or in all (None). Answers how many."""
 
     session: Session | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Tidy(Request[bool]):
+class Tidy(Request[bool], frozen=True):
     """Ends a client that was idle too long, and forgets sessions that are not used. `now` in steady seconds.
 
     True when a client is on its way out: the next one may follow when it has gone.

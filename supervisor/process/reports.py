@@ -6,7 +6,8 @@ journal or a screen cannot take.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from supervisor import bounds
 from supervisor.api.types import Usage
@@ -15,8 +16,7 @@ MOST_NAME = 1_000
 """Characters of a tool's name, an id, or a reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(Struct, frozen=True, gc=False):
     """A fragment of the block being written."""
 
     text: str
@@ -26,8 +26,7 @@ class TextDelta:
             _bring_into_range(self, text=bounds.text(self.text))
 
 
-@dataclass(frozen=True, slots=True)
-class TextBlock:
+class TextBlock(Struct, frozen=True, gc=False):
     """A finished block, in full; it repeats the fragments that came before."""
 
     text: str
@@ -36,13 +35,11 @@ class TextBlock:
         _bring_into_range(self, text=bounds.text(self.text))
 
 
-@dataclass(frozen=True, slots=True)
-class Voided:
+class Voided(Struct, frozen=True, gc=False):
     """The CLI has given up the attempt that the open block came from: its fragments are no part of the reply."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolStarted:
+class ToolStarted(Struct, frozen=True, gc=False):
     """A call of a tool is on its way."""
 
     tool_use_id: str
@@ -60,8 +57,7 @@ class ToolStarted:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CallMade:
+class CallMade(Struct, frozen=True, gc=False):
     """The agent calls a tool, or one of its sub-agents does."""
 
     tool: str
@@ -79,8 +75,7 @@ class CallMade:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ToolEnded:
+class ToolEnded(Struct, frozen=True, gc=False):
     """A call of a tool has a result."""
 
     tool_use_id: str
@@ -98,8 +93,7 @@ class ToolEnded:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Retrying:
+class Retrying(Struct, frozen=True, gc=False):
     """The CLI repeats an API request by itself."""
 
     attempt: int
@@ -121,8 +115,7 @@ class Retrying:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Compacted:
+class Compacted(Struct, frozen=True, gc=False):
     """The CLI has shortened the conversation to make room."""
 
     tokens_before: int
@@ -135,8 +128,7 @@ class Compacted:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(Struct, frozen=True, gc=False):
     """The CLI asks the API for a reply."""
 
     prompt_uuids: tuple[str, ...] = ()
@@ -147,8 +139,7 @@ class Requested:
         _bring_into_range(self, prompt_uuids=uuids)
 
 
-@dataclass(frozen=True, slots=True)
-class Prodded:
+class Prodded(Struct, frozen=True, gc=False):
     """Something has happened that may make the CLI begin a turn by itself."""
 
     why: str
@@ -158,25 +149,21 @@ class Prodded:
         _bring_into_range(self, why=bounds.text(self.why, MOST_NAME))
 
 
-@dataclass(frozen=True, slots=True)
-class Trimmed:
+class Trimmed(Struct, frozen=True, gc=False):
     """More was said than is kept (`ration`)."""
 
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Woke:
+class Woke(Struct, frozen=True, gc=False):
     """The CLI reports that it is running, or that it waits for an answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rested:
+class Rested(Struct, frozen=True, gc=False):
     """The CLI says that it is idle."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limited:
+class Limited(Struct, frozen=True, gc=False):
     """The provider has said how the account's limit stands."""
 
     is_rejected: bool
@@ -191,8 +178,7 @@ NEVER_WRITTEN = "aborted_unwritten"
 """Terminal reason of a prompt that was stopped before it reached the process: there is nothing of it to resume."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True, gc=False):
     """The terminal message of a turn."""
 
     prompt_uuids: tuple[str, ...] | None
@@ -205,7 +191,7 @@ class Result:
     error: str
     api_status: int | None
     """HTTP status when the API refused."""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     """Of this turn. `cost_usd` is the *cumulative* figure of the process; the session works out the difference."""
     is_own: bool = True
     """False for a turn the CLI began by itself (a background task that ended)."""
@@ -256,6 +242,6 @@ ClientEvent = (
 )
 
 
-def _bring_into_range(event: object, **values: object) -> None:
+def _bring_into_range(event: Struct, **values: object) -> None:
     for name, value in values.items():
-        object.__setattr__(event, name, value)
+        force_setattr(event, name, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import logging
 import re
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.anyio
 SOURCES = sorted(Path(supervisor.__file__).parent.rglob("*.py"))
 
 
-def all_kinds(kind: type) -> list[type]:
+def all_kinds(kind: type[stimuli.Stimulus]) -> list[type[stimuli.Stimulus]]:
     found = [one for child in kind.__subclasses__() for one in (child, *all_kinds(child))]
     return [one for one in found if one.__module__ == stimuli.__name__ and one not in (stimuli.Fact, stimuli.Request)]
 
@@ -40,11 +39,12 @@ def test_every_stimulus_there_is_is_taken_by_a_part() -> None:
     assert sorted(taken) == sorted({kind.__name__ for kind in all_kinds(stimuli.Stimulus)}), "each of them once"
 
 
-def test_what_a_stimulus_is_annotated_with_is_a_field_of_it() -> None:
+def test_what_a_stimulus_is_annotated_with_is_a_field_of_it_that_cannot_be_set() -> None:
     for kind in all_kinds(stimuli.Stimulus):
         assert "__dict__" not in dir(kind), kind
+        assert kind.__struct_config__.frozen, kind
         own = {name for name, hint in inspect.get_annotations(kind).items() if "ClassVar" not in hint}
-        assert own <= {field.name for field in dataclasses.fields(kind)}, kind
+        assert own <= set(kind.__struct_fields__), kind
 
 
 def test_the_scheduler_is_run_in_one_place() -> None:
