@@ -6,10 +6,10 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
+from msgspec.structs import replace
 from rich.console import RenderableType
 from textual import events
 from textual.app import App, SystemCommand

@@ -9,11 +9,11 @@ import logging
 import os
 import warnings
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from msgspec import Struct
 
 from supervisor import bounds
 from supervisor.api.errors import ClientDied, ConnectFailed
@@ -73,8 +73,7 @@ PLANNING_FIGURE = 256 * 1024**2
 up to five turns): this is just above them. The 1 GiB of S2.29 would leave three quarters of a host unused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(Struct, frozen=True):
     """What all clients of a host are started with."""
 
     state_dir: Path

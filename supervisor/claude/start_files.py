@@ -13,10 +13,11 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
+
+from msgspec import Struct
 
 from supervisor.files.private import make_private_dir
 
@@ -24,8 +25,7 @@ FOLDER = "starting"
 """In the state directory."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartFiles:
+class StartFiles(Struct, frozen=True):
     """What a client reads when it starts."""
 
     prompt: Path

@@ -10,9 +10,10 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from supervisor.config.validation import Location, dotted
 from supervisor.config.yaml_reader import Mapping, NotYaml, parse_yaml
@@ -56,8 +57,7 @@ class NoFrontMatter(NotReadable):
         super().__init__(1, f"does not begin with front matter: keys between two lines of {_FENCE}")
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Struct, frozen=True):
     """A file of a template: its keys, and what follows them."""
 
     data: dict[Any, Any]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from supervisor.config.toml_file import TomlFile
 from supervisor.config.validation import Location
 
@@ -45,4 +47,4 @@ class Origins:
                     continue
                 location = (table, index - sum(one < index for one in dropped), *location[2:])
             lines[location] = line
-        return replace(self, file=replace(self.file, lines=lines))
+        return replace(self, file=structs.replace(self.file, lines=lines))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from supervisor.files.reading import read_file
 from supervisor.text.cleaning import show_name
@@ -25,8 +26,7 @@ _PLUGIN = Path(".claude-plugin", "plugin.json")
 _NOT_READ = (".git",)
 
 
-@dataclass(frozen=True)
-class TemplateFile:
+class TemplateFile(Struct, frozen=True):
     """Where a template was found."""
 
     path: Path
@@ -36,8 +36,7 @@ class TemplateFile:
     """What Claude Code puts before the names of a plugin's agents: `PLUGIN:`, and the folders below its `agents`."""
 
 
-@dataclass
-class Found:
+class Found(Struct):
     """What a folder of templates holds."""
 
     files: list[TemplateFile] = field(default_factory=list)

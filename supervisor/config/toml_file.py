@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from msgspec import Struct, field
 from pydantic.alias_generators import to_camel
 
 from supervisor.config.validation import Location
@@ -28,8 +28,7 @@ _PATHS = ("state_dir", "templates_dir")
 _GATEWAY_PATHS = ("tls_cert", "tls_key")
 
 
-@dataclass(frozen=True)
-class TomlFile:
+class TomlFile(Struct, frozen=True):
     """`bullpen.toml`, as it was read."""
 
     path: Path | None = None

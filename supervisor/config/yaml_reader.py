@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 from yaml.reader import ReaderError
 
 from supervisor.config.validation import Location
@@ -56,8 +56,7 @@ class NotYaml(Exception):
         super().__init__(message)
 
 
-@dataclass(frozen=True)
-class Mapping:
+class Mapping(Struct, frozen=True):
     """The keys of a text."""
 
     data: dict[Any, Any]

@@ -10,10 +10,11 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from supervisor.files.paths import expand_home
 from supervisor.permissions.requests import ToolRequest
@@ -32,8 +33,7 @@ _QUIET = re.compile(r"\s(?:[12]?>\s?/dev/null|2>&1)(?=\s|$|[;|&])")
 _HOST = re.compile(r"[a-z0-9.-]+", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Brackets:
+class Brackets(Struct, frozen=True):
     """What a list of tools allows of each of them."""
 
     of_tools: Mapping[str, tuple[str, ...]]

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from supervisor.permissions.file_diff import WRITERS
 from supervisor.permissions.requests import ToolRequest
@@ -25,8 +26,7 @@ WORKSPACE = "."
 """Stands for the session's own workspace, wherever that is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One remembered approval: of a command with its switches, or of a tool below a directory."""
 
     tool: str

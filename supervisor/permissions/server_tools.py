@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 PREFIX = "mcp__"
 
@@ -28,8 +29,7 @@ def spelled_whole(words: str) -> str:
     return spelled(words) if " " in words and words.rfind(PREFIX) == 0 else ""
 
 
-@dataclass(frozen=True)
-class ServerTools:
+class ServerTools(Struct, frozen=True):
     """What a list of tools gives of each MCP server of an agent."""
 
     named: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)

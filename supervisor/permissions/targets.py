@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from supervisor.permissions.requests import ToolRequest
 from supervisor.text.cleaning import find_unseen

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from supervisor import SessionKey, SessionRow, SessionState
 
@@ -20,8 +21,7 @@ class Mark(NamedTuple):
 NOTHING_NEW = Mark()
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     turns: int
     has_failed: bool
 

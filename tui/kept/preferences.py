@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from supervisor import read_private, write_private
 
@@ -17,8 +19,7 @@ MOST_CHARACTERS = 1_000
 """Of one text in it."""
 
 
-@dataclass(frozen=True)
-class Preferences:
+class Preferences(Struct, frozen=True):
     """What an operator has chosen, for the next start."""
 
     theme: str = ""

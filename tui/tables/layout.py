@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 
 class Column(NamedTuple):
@@ -30,8 +31,7 @@ class Column(NamedTuple):
     long is cut in its middle."""
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(Struct, frozen=True):
     """A column that is shown, and where."""
 
     index: int

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.rules import PATHS, Rule, is_covered, revive_rules, rule_for
