@@ -136,11 +136,11 @@ from supervisor import tool
 
 inside = most = 0
 
-async def count() -> int:
+async def count(seconds: float) -> int:
     global inside, most
     inside += 1
     most = max(most, inside)
-    for _ in range(50):
+    for _ in range(int(seconds * 100)):
         if most > 1:
             break
         await asyncio.sleep(0.01)
@@ -149,12 +149,12 @@ async def count() -> int:
 
 @tool(read_only=True)
 async def look(number: int) -> str:
-    """Looks, and says how many did so at once."""
-    return f"{await count()} at once"
+    """Looks, waits for who is to do so at the same time, and says how many did so at once."""
+    return f"{await count(30)} at once"
 
 async def change(number: int) -> str:
     """Changes, and says how many did so at once."""
-    return f"{await count()} at once"
+    return f"{await count(0.5)} at once"
 '''
 
 

@@ -17,7 +17,7 @@ TOOLS = [
     "add",
     "die",
     "hang",
-    "slow",
+    "wait",
     "fail",
     "refuse",
     "environment",
@@ -57,8 +57,11 @@ def call(given: dict[str, Any]) -> dict[str, Any]:
                 os._exit(3)
             case "hang":
                 time.sleep(600)
-            case "slow":
-                time.sleep(0.2)
+            case "wait":
+                until = given["arguments"]["until"]
+                open(f"{until}-{running}", "w").close()  # so many run now
+                while not os.path.exists(until):
+                    time.sleep(0.01)
                 text = str(most)
             case "told":
                 text = json.dumps(cancelled)

@@ -24,6 +24,7 @@ from supervisor.api.types import (
     SlotState,
     WhyWaiting,
 )
+from supervisor.clock import Clock
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance.stimuli import TimePassed
@@ -31,6 +32,7 @@ from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.sessions.turn import Turn
 from supervisor.testing import FakeConnection, FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.turned_clock import TurnedClock
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -208,10 +210,12 @@ async def test_a_question_that_nobody_answers_expires_and_the_turn_goes_on(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     """D4: expired is not denied, with or without a client."""
-    template = make_template(questionTtl=3.0, concurrency={"maxSessions": 1}, pool={"spares": 0, "askingTtl": 0.02})
-    async with start(template) as supervisor:
+    template = make_template(questionTtl=600, concurrency={"maxSessions": 1}, pool={"spares": 0, "askingTtl": 0.02})
+    turned = TurnedClock()
+    async with start(template, clock=Clock(wall=turned.clock.wall)) as supervisor:
         with await supervisor.watch() as feed:
             async with asking(supervisor, world, WRITE) as ticket:
+                turned.seconds = 601
                 assert isinstance(await ticket.outcome(), Done)
             settled = [event.outcome for event in feed.take().events if isinstance(event, past.QuestionSettled)]
         assert settled == [QuestionOutcome.EXPIRED]
