@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from supervisor import Rehearsal, Settings, Template
 from supervisor.api.errors import ClientDied
-from supervisor.api.types import Allow
+from supervisor.api.questions import Allow
 from supervisor.claude.options import compile_options
 from supervisor.claude.sdk_connection import Installation, SdkConnector
 from supervisor.permissions.requests import ToolRequest, Verdict

@@ -24,7 +24,8 @@ import psutil
 
 from benchmarks.sections import PAGE, write_section
 from supervisor.api.caches import CacheStatistics
-from supervisor.api.types import Done, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.claude.connector import MakeConnector, bundled_cli
 from supervisor.claude.contexts import ContextStore
 from supervisor.claude.sdk_connection import SdkConnector

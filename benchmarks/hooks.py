@@ -26,7 +26,7 @@ import psutil
 
 from benchmarks.figures import paired_ratio, percentile
 from benchmarks.sections import PAGE, write_section
-from supervisor.api.types import Prompt
+from supervisor.api.prompts import Prompt
 from supervisor.config.settings import Settings
 from supervisor.config.template import Template
 from supervisor.engine.supervisor import Supervisor

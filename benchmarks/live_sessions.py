@@ -28,7 +28,7 @@ from benchmarks.figures import percentile
 from benchmarks.sections import write_section
 from benchmarks.temperatures import swap_file
 from supervisor import Prompt, Rehearsal, Settings, Supervisor, Template
-from supervisor.api.types import Done
+from supervisor.api.outcomes import Done
 from supervisor.process.host_memory import look_at_host
 
 SESSIONS, PROMPTS, RATE = 100, 60, 0.5

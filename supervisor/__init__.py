@@ -106,7 +106,31 @@ if TYPE_CHECKING:
     from supervisor.api.hook_rows import ScheduleRow as ScheduleRow
     from supervisor.api.ids import new_id as new_id
     from supervisor.api.ids import validate_id as validate_id
+    from supervisor.api.keys import SessionKey as SessionKey
+    from supervisor.api.outcomes import Cancelled as Cancelled
+    from supervisor.api.outcomes import Done as Done
+    from supervisor.api.outcomes import Expired as Expired
+    from supervisor.api.outcomes import Failed as Failed
+    from supervisor.api.outcomes import FailureKind as FailureKind
+    from supervisor.api.outcomes import Interrupted as Interrupted
+    from supervisor.api.outcomes import Outcome as Outcome
+    from supervisor.api.outcomes import Usage as Usage
+    from supervisor.api.outcomes import outcome_word as outcome_word
+    from supervisor.api.prompts import AUTO as AUTO
+    from supervisor.api.prompts import Candidate as Candidate
+    from supervisor.api.prompts import Priority as Priority
+    from supervisor.api.prompts import Prompt as Prompt
+    from supervisor.api.prompts import Route as Route
+    from supervisor.api.prompts import Source as Source
     from supervisor.api.providers import ProviderRow as ProviderRow
+    from supervisor.api.questions import Allow as Allow
+    from supervisor.api.questions import Answer as Answer
+    from supervisor.api.questions import ChoiceItem as ChoiceItem
+    from supervisor.api.questions import Choose as Choose
+    from supervisor.api.questions import Deny as Deny
+    from supervisor.api.questions import Question as Question
+    from supervisor.api.questions import QuestionKind as QuestionKind
+    from supervisor.api.questions import QuestionOutcome as QuestionOutcome
     from supervisor.api.shared_servers import BreakerState as BreakerState
     from supervisor.api.shared_servers import SharedServerRow as SharedServerRow
     from supervisor.api.snapshot import ClientRow as ClientRow
@@ -117,44 +141,20 @@ if TYPE_CHECKING:
     from supervisor.api.snapshot import SessionRow as SessionRow
     from supervisor.api.snapshot import Snapshot as Snapshot
     from supervisor.api.snapshot import WaitingTurn as WaitingTurn
+    from supervisor.api.states import Archetype as Archetype
+    from supervisor.api.states import InstanceState as InstanceState
+    from supervisor.api.states import MemoryLevel as MemoryLevel
+    from supervisor.api.states import Server as Server
+    from supervisor.api.states import ServerState as ServerState
+    from supervisor.api.states import SessionState as SessionState
+    from supervisor.api.states import SlotState as SlotState
+    from supervisor.api.states import WhyAwake as WhyAwake
+    from supervisor.api.states import WhyWaiting as WhyWaiting
     from supervisor.api.tools import RunContext as RunContext
     from supervisor.api.tools import tool as tool
-    from supervisor.api.types import AUTO as AUTO
-    from supervisor.api.types import Allow as Allow
-    from supervisor.api.types import Answer as Answer
-    from supervisor.api.types import Archetype as Archetype
-    from supervisor.api.types import Cancelled as Cancelled
-    from supervisor.api.types import Candidate as Candidate
-    from supervisor.api.types import ChoiceItem as ChoiceItem
-    from supervisor.api.types import Choose as Choose
-    from supervisor.api.types import Deny as Deny
-    from supervisor.api.types import Done as Done
-    from supervisor.api.types import Expired as Expired
-    from supervisor.api.types import Failed as Failed
-    from supervisor.api.types import FailureKind as FailureKind
-    from supervisor.api.types import InstanceState as InstanceState
-    from supervisor.api.types import Interrupted as Interrupted
-    from supervisor.api.types import MemoryLevel as MemoryLevel
-    from supervisor.api.types import Offer as Offer
-    from supervisor.api.types import Outcome as Outcome
-    from supervisor.api.types import Priority as Priority
-    from supervisor.api.types import Prompt as Prompt
-    from supervisor.api.types import Question as Question
-    from supervisor.api.types import QuestionKind as QuestionKind
-    from supervisor.api.types import QuestionOutcome as QuestionOutcome
-    from supervisor.api.types import Route as Route
-    from supervisor.api.types import Server as Server
-    from supervisor.api.types import ServerState as ServerState
-    from supervisor.api.types import SessionKey as SessionKey
-    from supervisor.api.types import SessionState as SessionState
-    from supervisor.api.types import SlotState as SlotState
-    from supervisor.api.types import Source as Source
-    from supervisor.api.types import TurnState as TurnState
-    from supervisor.api.types import TurnView as TurnView
-    from supervisor.api.types import Usage as Usage
-    from supervisor.api.types import WhyAwake as WhyAwake
-    from supervisor.api.types import WhyWaiting as WhyWaiting
-    from supervisor.api.types import outcome_word as outcome_word
+    from supervisor.api.turns import Offer as Offer
+    from supervisor.api.turns import TurnState as TurnState
+    from supervisor.api.turns import TurnView as TurnView
     from supervisor.claude.credentials import find_credentials as find_credentials
     from supervisor.config.agent_choice import choose_agent as choose_agent
     from supervisor.config.gateway import Address as Address

@@ -18,8 +18,9 @@ from typing import Protocol, Self, TypeVar
 from supervisor.api.changes import Changes
 from supervisor.api.checks import MOST_RECENT
 from supervisor.api.events import Event, QuestionAsked, QuestionSettled, TurnFinished
+from supervisor.api.keys import SessionKey
+from supervisor.api.questions import Question
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
-from supervisor.api.types import Question, SessionKey
 
 K = TypeVar("K")
 T = TypeVar("T")

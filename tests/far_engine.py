@@ -28,8 +28,10 @@ from supervisor.api.codec import (
 from supervisor.api.engine import ConversationReader, Engine, FeedReader, Ticket
 from supervisor.api.entries import Cursor, Reading
 from supervisor.api.errors import BullpenError, Refused
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Outcome
+from supervisor.api.prompts import Prompt
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Outcome, Prompt, SessionKey
 from supervisor.conversation import Conversation
 
 QUIET = 12

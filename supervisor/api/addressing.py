@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from supervisor.api.ids import DEFAULT_SESSION, ID_LENGTH, new_id, validate_id
-from supervisor.api.types import Archetype, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import Archetype
 
 EMPLOYEE_USER, EMPLOYEE_SESSION = "everyone", "desk"
 """An employee has one session that all callers share."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from supervisor.api.types import Answer, Question, QuestionOutcome
+from supervisor.api.questions import Answer, Question, QuestionOutcome
 
 
 class LinkedQuestion(Struct, frozen=True, gc=False):

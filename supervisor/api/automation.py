@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 
 from supervisor.api.hook_rows import Delivery, Fallback, Missed
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 
 MOST_DEPTH = 8
 """How deep hooks nest: what happens to a prompt that is so many hooks away from a caller fires nothing more (S1.28)."""

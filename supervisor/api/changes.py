@@ -9,8 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from supervisor.api.events import Event
+from supervisor.api.keys import SessionKey
+from supervisor.api.questions import Question
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
-from supervisor.api.types import Question, SessionKey
 
 Row = TypeVar("Row")
 Name = TypeVar("Name")

@@ -11,7 +11,9 @@ from types import MappingProxyType
 
 from supervisor.api.automation import MOST_DEPTH
 from supervisor.api.errors import InvalidPrompt, Refused, UnknownTarget
-from supervisor.api.types import Allow, Answer, Choose, Deny, Priority, Prompt, SessionKey, Source
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Priority, Prompt, Source
+from supervisor.api.questions import Allow, Answer, Choose, Deny
 from supervisor.text.cleaning import clean, one_line
 from supervisor.text.values import in_words
 

@@ -37,7 +37,8 @@ from supervisor.api.entries import (
 )
 from supervisor.api.errors import BullpenError
 from supervisor.api.events import Event
-from supervisor.api.types import OUTCOME_WORDS, Allow, Answer, Choose, Deny, Outcome, Question
+from supervisor.api.outcomes import OUTCOME_WORDS, Outcome
+from supervisor.api.questions import Allow, Answer, Choose, Deny, Question
 from supervisor.text.cleaning import join_surrogates
 
 ENTRY_WORDS: dict[type[Entry], str] = {

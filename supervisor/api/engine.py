@@ -23,10 +23,14 @@ from supervisor.api.changes import Changes
 from supervisor.api.entries import Cursor, Glimpse, Reading
 from supervisor.api.events import ActionTaken, Event
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Outcome
+from supervisor.api.prompts import Prompt, Route
 from supervisor.api.providers import ProviderRow
+from supervisor.api.questions import Answer
 from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Answer, Outcome, Prompt, Route, SessionKey, TurnView
+from supervisor.api.turns import TurnView
 
 
 class ConversationReader(Protocol):

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from supervisor.api.types import Outcome, Question, QuestionOutcome, Source
+from supervisor.api.outcomes import Outcome
+from supervisor.api.prompts import Source
+from supervisor.api.questions import Question, QuestionOutcome
 
 
 class Entry(Struct, frozen=True, kw_only=True, gc=False):

@@ -17,18 +17,11 @@ from supervisor.api.automation import Payload, Value
 from supervisor.api.budgets import AtCeiling, Budget, Measure, Scope
 from supervisor.api.errors import UnknownTarget
 from supervisor.api.events import Event
-from supervisor.api.types import (
-    Done,
-    FailureKind,
-    InstanceState,
-    Prompt,
-    Question,
-    QuestionKind,
-    QuestionOutcome,
-    SessionKey,
-    Source,
-    outcome_word,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, FailureKind, outcome_word
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.questions import Question, QuestionKind, QuestionOutcome
+from supervisor.api.states import InstanceState
 from supervisor.text.values import in_words
 
 MOST_TEXT = 20_000

@@ -5,7 +5,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from supervisor.api.budgets import Budget
-from supervisor.api.types import FailureKind, InstanceState, Outcome, Question, QuestionOutcome, Route, Source
+from supervisor.api.outcomes import FailureKind, Outcome
+from supervisor.api.prompts import Route, Source
+from supervisor.api.questions import Question, QuestionOutcome
+from supervisor.api.states import InstanceState
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from supervisor.api.types import FailureKind
+from supervisor.api.outcomes import FailureKind
 
 
 class ProviderRow(Struct, frozen=True, gc=False):

@@ -9,22 +9,21 @@ from msgspec import Struct
 
 from supervisor.api.caches import CacheStatistics
 from supervisor.api.client_limit import AS_MANY_AS_TURNS, ClientLimit
-from supervisor.api.types import (
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import FailureKind, Usage
+from supervisor.api.prompts import Source
+from supervisor.api.questions import Question
+from supervisor.api.states import (
     Archetype,
-    FailureKind,
     InstanceState,
     MemoryLevel,
-    Offer,
-    Question,
     Server,
-    SessionKey,
     SessionState,
     SlotState,
-    Source,
-    Usage,
     WhyAwake,
     WhyWaiting,
 )
+from supervisor.api.turns import Offer
 
 
 class DiskUse(Struct, frozen=True, gc=False):

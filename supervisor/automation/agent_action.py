@@ -17,7 +17,9 @@ from msgspec.structs import replace
 from supervisor.api.automation import Action, Payload
 from supervisor.api.engine import Engine, Ticket
 from supervisor.api.errors import BullpenError, OverShare, Saturated
-from supervisor.api.types import Archetype, Cancelled, Done, Expired, Outcome, Prompt, Source, outcome_word
+from supervisor.api.outcomes import Cancelled, Done, Expired, Outcome, outcome_word
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.states import Archetype
 from supervisor.automation.attempt import ActionFailed, Attempt
 from supervisor.automation.substitution import fill
 

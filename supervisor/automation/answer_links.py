@@ -15,7 +15,7 @@ from supervisor.api.answer_links import LinkedQuestion
 from supervisor.api.engine import Engine
 from supervisor.api.errors import AlreadyAnswered, UnknownTarget
 from supervisor.api.events import ApprovalLost, Event, QuestionSettled
-from supervisor.api.types import Answer, Question, QuestionOutcome
+from supervisor.api.questions import Answer, Question, QuestionOutcome
 
 PATH = "answer"
 """Of the page, below the door's address."""

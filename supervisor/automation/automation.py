@@ -22,7 +22,7 @@ from supervisor.api.event_names import BY_NAME, EventName, names_of, sample_of
 from supervisor.api.events import Event, SessionClosed, TurnFinished, TurnQueued, TurnSuspended
 from supervisor.api.hook_rows import Delivery, Fallback, HookRow, HookRun, RunState
 from supervisor.api.ids import new_id
-from supervisor.api.types import Prompt
+from supervisor.api.prompts import Prompt
 from supervisor.automation.conditions import holds, spell
 from supervisor.automation.depths import Depths
 from supervisor.automation.firing import Firing, read_end

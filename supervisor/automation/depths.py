@@ -17,7 +17,8 @@ from supervisor.api.events import (
     TurnQueued,
     TurnSuspended,
 )
-from supervisor.api.types import Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
 
 LATELY = 60.0
 """Seconds."""

@@ -11,7 +11,7 @@ from typing import Any, Self
 from supervisor.api.automation import Action, Hook, OpenRun, Payload, Schedule
 from supervisor.api.events import TurnFinished
 from supervisor.api.hook_rows import Delivery, HookRun, RunState
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.automation.attempt import Attempt
 
 

@@ -22,7 +22,8 @@ from supervisor.api.event_names import BY_NAME, prompt_fields
 from supervisor.api.events import Event
 from supervisor.api.hook_rows import Fallback, HookRun, RunState
 from supervisor.api.ids import new_id
-from supervisor.api.types import Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
 from supervisor.automation.attempt import MOST_DETAIL, ActionFailed
 from supervisor.automation.conditions import holds
 from supervisor.automation.firing import Firing

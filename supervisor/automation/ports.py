@@ -8,7 +8,9 @@ from typing import NamedTuple, Protocol
 
 from supervisor.api.automation import OpenRun, ScheduleMark
 from supervisor.api.events import TurnFinished
-from supervisor.api.types import Archetype, Prompt, Question
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Question
+from supervisor.api.states import Archetype
 
 
 class RunBook(Protocol):

@@ -29,7 +29,8 @@ from claude_agent_sdk._internal.message_parser import parse_message
 
 from supervisor import bounds
 from supervisor.api.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
-from supervisor.api.types import Server, ServerState, Usage
+from supervisor.api.outcomes import Usage
+from supervisor.api.states import Server, ServerState
 from supervisor.claude.output_limit import Ration
 from supervisor.permissions.tool_calls import detail, summarize
 from supervisor.process import reports as told

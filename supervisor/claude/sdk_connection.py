@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from supervisor import bounds
 from supervisor.api.errors import ClientDied, ConnectFailed
-from supervisor.api.types import Choose, Deny, Server
+from supervisor.api.questions import Choose, Deny
+from supervisor.api.states import Server
 from supervisor.claude.last_words import LastWords
 from supervisor.claude.options import CompiledOptions
 from supervisor.claude.start_files import FOLDER, StartFiles, start_files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from supervisor.api.types import Route
+from supervisor.api.prompts import Route
 from supervisor.config.template import Template
 from supervisor.routing.index import Described, flatten_triggers
 from supervisor.routing.router import Router

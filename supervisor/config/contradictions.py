@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from supervisor.api.types import Archetype
+from supervisor.api.states import Archetype
 from supervisor.config import allowed, hooks, output_schema, shared_servers
 from supervisor.config.byte_sizes import spell_memory
 from supervisor.config.limits import PoolLimits

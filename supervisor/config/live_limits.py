@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic.alias_generators import to_snake
 
 from supervisor.api.errors import Refused
-from supervisor.api.types import Archetype
+from supervisor.api.states import Archetype
 from supervisor.config.budgets import BudgetSettings, Ceilings, parse_amount, parse_whole, spell_amount
 from supervisor.config.byte_sizes import parse_budget, parse_memory, parse_part, spell_memory, spell_part
 from supervisor.config.contradictions import contradictions

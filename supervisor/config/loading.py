@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from supervisor.api.automation import ActionKind, Hook, Schedule, is_reference
 from supervisor.api.errors import ConfigurationError, one_sentence
-from supervisor.api.types import Archetype
+from supervisor.api.states import Archetype
 from supervisor.config.automation import make_hooks, make_schedules, unknown_targets
 from supervisor.config.contradictions import contradictions
 from supervisor.config.host_notes import find_host_notes

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from supervisor.api.types import Archetype
+from supervisor.api.states import Archetype
 from supervisor.config.automation import HookSettings
 from supervisor.config.doom_loop import COUNT, DoomLoop, DoomLoopKey
 from supervisor.config.durations import Share

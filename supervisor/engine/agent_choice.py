@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from supervisor.api.addressing import EMPLOYEE_USER
-from supervisor.api.types import AUTO, Prompt, Route
+from supervisor.api.prompts import AUTO, Prompt, Route
 from supervisor.claude.contexts import source_of
 from supervisor.config.agent_choice import describe_for_routing
 from supervisor.instance.instance import Instance

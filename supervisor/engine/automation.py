@@ -23,7 +23,9 @@ from supervisor.api.events import (
     TemplateChanged,
     TurnFinished,
 )
-from supervisor.api.types import Archetype, Prompt, Question
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Question
+from supervisor.api.states import Archetype
 from supervisor.automation.automation import Automation
 from supervisor.automation.ports import AnswerLinks, RunBook, Surroundings
 from supervisor.config.client_variables import resolve

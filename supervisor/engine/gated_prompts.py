@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager, contextmanager
 import anyio
 
 from supervisor.api.errors import BullpenError, GateRefused, NotAccepting, RequestConflict
-from supervisor.api.types import Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
 
 
 class _Standing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.api.types import Allow, Question, QuestionKind
+from supervisor.api.questions import Allow, Question, QuestionKind
 from supervisor.engine.spending_limits import SpendingLimits
 from supervisor.engine.turn_registry import TurnRegistry
 from supervisor.instance.shared import HostContext

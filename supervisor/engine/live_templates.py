@@ -18,7 +18,7 @@ import anyio
 
 from supervisor.api import events as past
 from supervisor.api.errors import ConfigurationError, one_sentence
-from supervisor.api.types import InstanceState
+from supervisor.api.states import InstanceState
 from supervisor.config.live_limits import keep_adjustments
 from supervisor.config.loading import as_they_run, unknown_instances
 from supervisor.config.settings import Settings

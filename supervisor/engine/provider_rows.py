@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from supervisor.api.providers import ProviderRow
-from supervisor.api.types import InstanceState
+from supervisor.api.states import InstanceState
 from supervisor.config.providers import Provider
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from supervisor.api import events as past
 from supervisor.api.entries import QuestionClosed, QuestionPosed
-from supervisor.api.types import Question, QuestionKind, QuestionOutcome
+from supervisor.api.questions import Question, QuestionKind, QuestionOutcome
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.instance.stimuli import QuestionCameBack

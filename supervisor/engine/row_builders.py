@@ -8,7 +8,7 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from supervisor.api.snapshot import ClientRow, InstanceRow, SessionRow, WaitingTurn
-from supervisor.api.types import InstanceState, SessionState, WhyWaiting
+from supervisor.api.states import InstanceState, SessionState, WhyWaiting
 from supervisor.instance.dormancy import find_why_awake
 from supervisor.instance.instance import Instance
 from supervisor.scheduling.dispatcher import explain

@@ -19,7 +19,9 @@ from supervisor.api import events as past
 from supervisor.api.automation import OpenRun, ScheduleMark
 from supervisor.api.engine import Engine
 from supervisor.api.errors import ConfigurationError, NotAccepting, UnknownAgent
-from supervisor.api.types import InstanceState, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import InstanceState
 from supervisor.automation.answer_links import QuestionLinks
 from supervisor.claude.connector import MakeConnector, bundled_cli
 from supervisor.claude.contexts import ContextStore

@@ -9,7 +9,8 @@ from supervisor.api import events as past
 from supervisor.api.addressing import is_of_one_call
 from supervisor.api.budgets import AtCeiling, Budget, Measure, Scope
 from supervisor.api.errors import OverBudget
-from supervisor.api.types import Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
 from supervisor.config.budgets import Ceilings
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext

@@ -39,10 +39,14 @@ from supervisor.api.errors import NotAccepting, OverShare, Refused, UnknownTarge
 from supervisor.api.event_names import find_event
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.ids import new_id, validate_id
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt, Route
 from supervisor.api.providers import ProviderRow
+from supervisor.api.questions import Answer, Deny
 from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Answer, Archetype, Deny, Prompt, Route, SessionKey, TurnView
+from supervisor.api.states import Archetype
+from supervisor.api.turns import TurnView
 from supervisor.automation.run_log import MOST_RUNS
 from supervisor.config.live_limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
 from supervisor.conversation import Conversation

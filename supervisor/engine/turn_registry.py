@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from supervisor.api.checks import check_name
 from supervisor.api.engine import Ticket
 from supervisor.api.errors import AcceptanceUnknown, BullpenError, OutcomeUnknown, RequestConflict, UnknownTarget
-from supervisor.api.types import Prompt, TurnState, TurnView
+from supervisor.api.prompts import Prompt
+from supervisor.api.turns import TurnState, TurnView
 from supervisor.engine.view import View
 from supervisor.instance.shared import HostContext
 from supervisor.journal import TurnRecord

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from supervisor._version import __version__
+from supervisor.api.keys import SessionKey
+from supervisor.api.questions import Question
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot
-from supervisor.api.types import Question, SessionKey
 from supervisor.engine.memory_sampler import Census
 from supervisor.engine.row_builders import make_client_row, make_instance_row, make_session_row
 from supervisor.instance.instance import Instance

@@ -11,7 +11,9 @@ from fastapi import Depends, Request
 from supervisor.api.actor import Actor
 from supervisor.api.addressing import EMPLOYEE_USER
 from supervisor.api.errors import InvalidPrompt, UnknownTarget
-from supervisor.api.types import AUTO, SessionKey, TurnView
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import AUTO
+from supervisor.api.turns import TurnView
 from supervisor.gateway.problems import NotAllowed, NotIdentified
 from supervisor.gateway.tokens import Role, TokenFile
 

@@ -12,7 +12,7 @@ import time
 from html import escape
 
 from supervisor.api.answer_links import LinkedQuestion
-from supervisor.api.types import ChoiceItem, Question, QuestionKind, QuestionOutcome
+from supervisor.api.questions import ChoiceItem, Question, QuestionKind, QuestionOutcome
 from supervisor.text.cleaning import reveal
 
 STYLE = """

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 
 from supervisor.api.answer_links import AnswerLinks, LinkedQuestion
 from supervisor.api.errors import AlreadyAnswered, BullpenError, Refused, UnknownTarget
-from supervisor.api.types import Allow, Answer, Choose, Deny, Question, QuestionKind
+from supervisor.api.questions import Allow, Answer, Choose, Deny, Question, QuestionKind
 from supervisor.gateway.access import Access
 from supervisor.gateway.answer_page import HEADERS, read_choice, show_answered, show_question, show_unknown
 from supervisor.gateway.problems import NotAllowed, status_of

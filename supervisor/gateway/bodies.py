@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from supervisor.api.checks import MAX_PROMPT
-from supervisor.api.types import Allow, Answer, Choose, Deny, Priority, Prompt
+from supervisor.api.prompts import Priority, Prompt
+from supervisor.api.questions import Allow, Answer, Choose, Deny
 
 OnDisconnect = Literal["detach", "cancel"]
 

@@ -13,7 +13,10 @@ from starlette.datastructures import Headers
 from supervisor.api.actor import acting
 from supervisor.api.engine import ConversationReader, Engine, Ticket
 from supervisor.api.errors import BullpenError, InvalidPrompt, RequestConflict, UnknownTarget
-from supervisor.api.types import Done, Expired, Failed, Outcome, Prompt, SessionKey, TurnState, TurnView
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Expired, Failed, Outcome
+from supervisor.api.prompts import Prompt
+from supervisor.api.turns import TurnState, TurnView
 from supervisor.gateway.access import AnyCaller, Caller
 from supervisor.gateway.bodies import AnswerBody, Json, PromptBody, RouteBody
 from supervisor.gateway.documents import ACCEPTING, EVENTS, PACKED, TOLD, either, problems, turn_at

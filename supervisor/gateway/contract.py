@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from supervisor.api.codec import pack, pack_error, pack_fragment, reader_of
 from supervisor.api.errors import BullpenError, InvalidPrompt
-from supervisor.api.types import Prompt, Source
+from supervisor.api.prompts import Prompt, Source
 from supervisor.gateway.access import AnyCaller
 from supervisor.gateway.callers import engine_of, submit_for
 from supervisor.gateway.documents import ACCEPTING, ANYTHING, EVENTS, problems

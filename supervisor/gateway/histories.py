@@ -14,8 +14,10 @@ from typing import NamedTuple
 from supervisor.api.engine import Engine
 from supervisor.api.entries import Asked, Entry, TurnEnded
 from supervisor.api.errors import UnknownTarget
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Source
 from supervisor.api.snapshot import SessionRow
-from supervisor.api.types import Done, SessionKey, Source
 from supervisor.gateway.mirror import Mirror
 
 EARLIER = "Earlier in this conversation:\n\n{told}\n\nNow:\n\n{prompt}"

@@ -20,9 +20,10 @@ from supervisor.api.events import (
     TurnFinished,
     TurnStarted,
 )
+from supervisor.api.outcomes import Usage, outcome_word
 from supervisor.api.shared_servers import BreakerState, SharedServerRow, SharedState
 from supervisor.api.snapshot import ClientRow, Snapshot
-from supervisor.api.types import SlotState, Usage, outcome_word
+from supervisor.api.states import SlotState
 
 LAG_SECONDS = 1.0
 """Between two looks at how late the event loop is."""

@@ -11,8 +11,9 @@ import anyio
 from supervisor.api.changes import Changes
 from supervisor.api.engine import Engine, FeedReader
 from supervisor.api.events import Event, QuestionAsked
+from supervisor.api.keys import SessionKey
+from supervisor.api.questions import Question, QuestionKind
 from supervisor.api.snapshot import ClientRow, HostRow, InstanceRow, SessionRow, Snapshot, WaitingTurn
-from supervisor.api.types import Question, QuestionKind, SessionKey
 
 PAUSE = 0.05
 """Seconds between two looks at what has changed."""

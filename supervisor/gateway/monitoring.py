@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request, Response
 
 from supervisor.api.actor import acting
 from supervisor.api.errors import BullpenError, UnknownTarget
+from supervisor.api.keys import SessionKey
 from supervisor.api.snapshot import SessionRow, Snapshot
-from supervisor.api.types import SessionKey, SessionState, SlotState
+from supervisor.api.states import SessionState, SlotState
 from supervisor.gateway.access import AnyCaller, Operator
 from supervisor.gateway.callers import engine_of, mirror_of
 from supervisor.gateway.documents import STATS, problems

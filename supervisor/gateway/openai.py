@@ -20,7 +20,9 @@ from supervisor.api.engine import Engine, Ticket
 from supervisor.api.entries import StartsAgain
 from supervisor.api.errors import BullpenError, InvalidPrompt, RequestConflict
 from supervisor.api.ids import new_id
-from supervisor.api.types import AUTO, Done, Expired, Failed, Outcome, Prompt, SessionKey, Usage
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Expired, Failed, Outcome, Usage
+from supervisor.api.prompts import AUTO, Prompt
 from supervisor.gateway.access import AnyCaller, Caller
 from supervisor.gateway.callers import engine_of, mirror_of
 from supervisor.gateway.documents import ACCEPTING, ANYTHING, either, like_openai, problems

@@ -19,7 +19,7 @@ from supervisor.api.engine import ConversationReader
 from supervisor.api.entries import Cursor
 from supervisor.api.errors import UnknownTarget
 from supervisor.api.ids import new_id
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.gateway.access import AnyCaller, Caller, Operator
 from supervisor.gateway.bodies import DrainBody, InterruptBody, LimitBody, ScaleBody
 from supervisor.gateway.callers import describe_turn, engine_of, mirror_of

@@ -28,20 +28,11 @@ from supervisor.api.entries import (
     TurnEnded,
 )
 from supervisor.api.errors import BullpenError
-from supervisor.api.types import (
-    Cancelled,
-    Done,
-    Expired,
-    Failed,
-    Interrupted,
-    Outcome,
-    Question,
-    Route,
-    TurnView,
-    Usage,
-    WhyWaiting,
-    outcome_word,
-)
+from supervisor.api.outcomes import Cancelled, Done, Expired, Failed, Interrupted, Outcome, Usage, outcome_word
+from supervisor.api.prompts import Route
+from supervisor.api.questions import Question
+from supervisor.api.states import WhyWaiting
+from supervisor.api.turns import TurnView
 from supervisor.gateway.live_response import Emit
 from supervisor.gateway.mirror import Mirror
 from supervisor.gateway.problems import kind_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from supervisor.api import events as past
-from supervisor.api.types import FailureKind, SlotState
+from supervisor.api.outcomes import FailureKind
+from supervisor.api.states import SlotState
 from supervisor.instance.core import InstanceCore, Plan
 from supervisor.instance.stimuli import Handle, StartLost
 from supervisor.instance.turns import Turns

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from supervisor.api import events as past
-from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Outcome
+from supervisor.api.outcomes import Done, Failed, FailureKind, Outcome
+from supervisor.api.states import InstanceState
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.stopping import Stopping
 from supervisor.process.reports import ClientEvent, Limited, Retrying

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.api.types import Server
+from supervisor.api.states import Server
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.stimuli import (
     ClientConnected,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from supervisor.api import events as past
-from supervisor.api.types import Done, Failed, FailureKind, Outcome, Server, SlotState
+from supervisor.api.outcomes import Done, Failed, FailureKind, Outcome
+from supervisor.api.states import Server, SlotState
 from supervisor.instance.circuit_breaker import CRASHES, CircuitBreaker
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore

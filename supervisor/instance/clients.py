@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import uuid4
 
+from supervisor.api.prompts import Choice
+from supervisor.api.states import SlotState
 from supervisor.api.tools import RunContext
-from supervisor.api.types import Choice, SlotState
 from supervisor.files.user_folder import user_folder
 from supervisor.instance.client_listener import ClientListener
 from supervisor.instance.core import InstanceCore

@@ -7,7 +7,10 @@ from collections import deque
 from typing import NamedTuple
 
 from supervisor.api import events as past
-from supervisor.api.types import Archetype, Choice, FailureKind, InstanceState, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import FailureKind
+from supervisor.api.prompts import Choice, Prompt
+from supervisor.api.states import Archetype, InstanceState
 from supervisor.clock import Clock
 from supervisor.config.providers import HOST
 from supervisor.config.restrictions import describe_walls

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
-from supervisor.api.types import Expired, FailureKind, InstanceState, Source, WhyWaiting
+from supervisor.api.outcomes import Expired, FailureKind
+from supervisor.api.prompts import Source
+from supervisor.api.states import InstanceState, WhyWaiting
 from supervisor.instance.circuit_breaker import CircuitBreaker
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore

@@ -7,7 +7,8 @@ the session is resumed, the agent is told the answer, and the turn goes on: the 
 
 from __future__ import annotations
 
-from supervisor.api.types import Allow, Choose, Deny, Interrupted, Question, QuestionOutcome
+from supervisor.api.outcomes import Interrupted
+from supervisor.api.questions import Allow, Choose, Deny, Question, QuestionOutcome
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.scheduler import Scheduler

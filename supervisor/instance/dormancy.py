@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 
 from supervisor.api import events as past
-from supervisor.api.types import SlotState, WhyAwake
+from supervisor.api.states import SlotState, WhyAwake
 from supervisor.instance.core import InstanceCore
 from supervisor.process.process_tree import Measure
 from supervisor.sessions.slot import Slot

@@ -15,8 +15,8 @@ from typing import Protocol
 
 import anyio
 
+from supervisor.api.keys import SessionKey
 from supervisor.api.snapshot import DiskUse
-from supervisor.api.types import SessionKey
 from supervisor.clock import Clock
 from supervisor.config.names import slug
 from supervisor.config.settings import Settings

@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
-from supervisor.api.types import Archetype, InstanceState, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.states import Archetype, InstanceState
 from supervisor.config.templates import Template
 from supervisor.instance import stimuli
 from supervisor.instance.circuit_breaker import CircuitBreaker

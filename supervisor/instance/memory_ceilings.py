@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from supervisor.api.types import FailureKind, MemoryLevel
+from supervisor.api.outcomes import FailureKind
+from supervisor.api.states import MemoryLevel
 from supervisor.config.byte_sizes import about, spell_memory
 from supervisor.config.limits import PoolLimits
 from supervisor.instance.clients import Clients

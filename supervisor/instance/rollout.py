@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from supervisor.api import events as past
-from supervisor.api.types import Choice, InstanceState, SlotState
+from supervisor.api.prompts import Choice
+from supervisor.api.states import InstanceState, SlotState
 from supervisor.config.templates import Template
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from supervisor.api.keys import SessionKey
 from supervisor.api.snapshot import Limit
-from supervisor.api.types import InstanceState, SessionKey, WhyWaiting
+from supervisor.api.states import InstanceState, WhyWaiting
 from supervisor.instance.beginnings import Beginnings
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore

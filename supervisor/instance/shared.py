@@ -11,7 +11,7 @@ import anyio
 from supervisor.api.client_limit import ClientLimit
 from supervisor.api.events import Event
 from supervisor.api.snapshot import DiskUse
-from supervisor.api.types import Archetype
+from supervisor.api.states import Archetype
 from supervisor.clock import Clock
 from supervisor.config.limits import LONG_IDLE, SHORT_IDLE
 from supervisor.config.providers import Providers

@@ -13,7 +13,11 @@ from typing import ClassVar, Generic, TypeVar
 from msgspec import Struct
 
 from supervisor.api.errors import JournalFailed, Saturated
-from supervisor.api.types import Outcome, Prompt, Question, Server, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Outcome
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Question
+from supervisor.api.states import Server
 from supervisor.config.templates import Template
 from supervisor.permissions.requests import Verdict
 from supervisor.process.connection import Connector

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor.api.errors import Saturated
-from supervisor.api.types import Cancelled
+from supervisor.api.outcomes import Cancelled
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.detached_turns import DetachedTurns
 from supervisor.instance.turns import Turns

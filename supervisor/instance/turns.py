@@ -8,7 +8,10 @@ from uuid import uuid4
 from supervisor.api import events as past
 from supervisor.api.errors import JournalFailed, Suspended
 from supervisor.api.ids import new_id
-from supervisor.api.types import Cancelled, InstanceState, Interrupted, Outcome, Prompt, SessionKey, Source
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Cancelled, Interrupted, Outcome
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.states import InstanceState
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.stimuli import Handle, HoldOver, OutcomeRecorded, OutcomeReplaced, PromptRecorded
 from supervisor.process.end_reason import EndReason

@@ -6,7 +6,9 @@ from uuid import uuid4
 
 from supervisor.api.errors import Refused
 from supervisor.api.ids import new_id
-from supervisor.api.types import InstanceState, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import InstanceState
 from supervisor.config.live_limits import adjust_template
 from supervisor.config.template import Template
 from supervisor.instance.circuit_breaker import CircuitBreaker

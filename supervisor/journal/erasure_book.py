@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import aiosqlite
 
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.journal import notes
 from supervisor.journal.note_taking import NoteTaker
 from supervisor.journal.notes import Note, Step, step

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from supervisor.api.codec import storable
 from supervisor.api.entries import Entry
 from supervisor.api.errors import JournalFailed
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.journal.records import CLIENT_COLUMNS, REMOVAL_COLUMNS, SESSION_COLUMNS, TURN_COLUMNS, Row, TurnRecord
 
 Parameters = Row | dict[str, Any]

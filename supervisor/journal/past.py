@@ -14,7 +14,8 @@ import aiosqlite
 from supervisor import bounds
 from supervisor.api.codec import ENTRY_WORDS, unpack_outcome
 from supervisor.api.entries import Replied
-from supervisor.api.types import Outcome, SessionKey, Usage
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Outcome, Usage
 from supervisor.journal.schema import unusable
 
 MOST_EVENTS = 500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor.api.codec import pack_question
-from supervisor.api.types import Question, QuestionOutcome
+from supervisor.api.questions import Question, QuestionOutcome
 from supervisor.journal import notes
 from supervisor.journal.note_taking import NoteTaker
 

@@ -15,7 +15,8 @@ from supervisor import bounds
 from supervisor.api.codec import ASKED, unpack_entry, unpack_question
 from supervisor.api.entries import MOST_TEXT_HELD, Asked, Entry, Noticed
 from supervisor.api.errors import JournalFailed
-from supervisor.api.types import Question, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.questions import Question
 from supervisor.journal.notes import ACT, Note
 from supervisor.journal.past import ACTIONS, PastAction, read_action
 from supervisor.journal.records import (

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 from supervisor import bounds
 from supervisor.api.codec import pack, pack_outcome, unpack, unpack_outcome
-from supervisor.api.types import Outcome, Priority, Prompt, Question, Route, SessionKey, Source, Usage, outcome_word
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Outcome, Usage, outcome_word
+from supervisor.api.prompts import Priority, Prompt, Route, Source
+from supervisor.api.questions import Question
 from supervisor.text.values import in_words
 
 Row = tuple[Any, ...]

@@ -8,7 +8,7 @@ import aiosqlite
 
 from supervisor import bounds
 from supervisor.api.automation import OpenRun, ScheduleMark
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.journal.note_taking import NoteTaker
 from supervisor.journal.notes import Note, Step, step
 

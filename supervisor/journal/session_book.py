@@ -5,7 +5,7 @@ from __future__ import annotations
 from supervisor import bounds
 from supervisor.api.codec import pack_entry
 from supervisor.api.entries import Asked, Entry, Noticed, Replied, ToolCalled, ToolReturned
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.journal import notes
 from supervisor.journal.note_taking import NoteTaker, StandIn
 from supervisor.journal.notes import Note, step

@@ -15,9 +15,7 @@ import aiosqlite
 import anyio
 
 from supervisor.api.entries import Entry
-from supervisor.api.types import (
-    SessionKey,
-)
+from supervisor.api.keys import SessionKey
 from supervisor.clock import Clock
 from supervisor.in_thread import run_in_thread
 from supervisor.journal import lock, notes, reader, schema

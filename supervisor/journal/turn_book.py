@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from supervisor.api.codec import pack_outcome
 from supervisor.api.errors import JournalFailed
-from supervisor.api.types import Failed, FailureKind, Outcome, SessionKey, Usage, outcome_word
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Failed, FailureKind, Outcome, Usage, outcome_word
 from supervisor.journal import notes
 from supervisor.journal.note_taking import NoteTaker, StandIn
 from supervisor.journal.notes import Note, step

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from supervisor.api.types import Answer, QuestionOutcome
+from supervisor.api.questions import Answer, QuestionOutcome
 
 
 class ToolRequest(Struct, frozen=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor import bounds
-from supervisor.api.types import ChoiceItem, Choose
+from supervisor.api.questions import ChoiceItem, Choose
 from supervisor.permissions.call_details import TOO_DEEP, lay_out
 from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.rules import COMMAND_TOOL

@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from supervisor.api.errors import ClientDied, ClientReportFailed, ConnectFailed
-from supervisor.api.types import Server, ServerState
+from supervisor.api.states import Server, ServerState
 from supervisor.process import attribution
 from supervisor.process.attribution import Attribution
 from supervisor.process.connection import Connection

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from supervisor.api.states import Server
 from supervisor.api.tools import RunContext
-from supervisor.api.types import Server
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.process_tree import Measure, ProcessTable
 from supervisor.process.reports import ClientEvent

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from supervisor.api.errors import ClientDied, ResumeTargetMissing
-from supervisor.api.types import FailureKind
+from supervisor.api.outcomes import FailureKind
 from supervisor.process.end_reason import EndReason
 
 LATELY = 10.0

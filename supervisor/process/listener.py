@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from supervisor.api.types import Server
+from supervisor.api.states import Server
 from supervisor.process.process_tree import Measure
 from supervisor.process.reports import ClientEvent, Result
 

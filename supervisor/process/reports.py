@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from supervisor import bounds
-from supervisor.api.types import Usage
+from supervisor.api.outcomes import Usage
 
 MOST_NAME = 1_000
 """Characters of a tool's name, an id, or a reason."""

@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from supervisor.api import events as past
 from supervisor.api.errors import UnknownTarget
 from supervisor.api.ids import new_id
-from supervisor.api.types import Offer, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
+from supervisor.api.turns import Offer
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.instance.stimuli import QueueTurn

@@ -11,16 +11,10 @@ from typing import NamedTuple
 
 from supervisor.api.entries import QuestionClosed, TurnEnded
 from supervisor.api.events import TurnFinished
-from supervisor.api.types import (
-    Failed,
-    FailureKind,
-    Interrupted,
-    Question,
-    QuestionKind,
-    QuestionOutcome,
-    SessionKey,
-    Source,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Failed, FailureKind, Interrupted
+from supervisor.api.prompts import Source
+from supervisor.api.questions import Question, QuestionKind, QuestionOutcome
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.instance.stimuli import QueueTurn

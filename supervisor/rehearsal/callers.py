@@ -11,7 +11,7 @@ import anyio
 
 from supervisor.api.engine import Engine, Ticket
 from supervisor.api.errors import BullpenError, NotAccepting, Refused, Saturated, UnknownAgent
-from supervisor.api.types import Priority, Prompt
+from supervisor.api.prompts import Priority, Prompt
 from supervisor.rehearsal.errands import ALARM, ERRANDS
 
 MAX_OUTSTANDING = 3

@@ -9,7 +9,7 @@ import anyio
 
 from supervisor.api.engine import Engine
 from supervisor.api.errors import Refused
-from supervisor.api.types import Allow, Answer, Choose, Question, QuestionKind
+from supervisor.api.questions import Allow, Answer, Choose, Question, QuestionKind
 
 PATIENCE = 60.0
 """Seconds that a question is left to the operator, at pace 1."""

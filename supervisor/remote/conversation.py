@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from supervisor.api.codec import unpack
 from supervisor.api.entries import Cursor, Entry, Reading
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.conversation import Conversation
 from supervisor.remote.line import Line, session_path
 from supervisor.remote.reconnecting import Reader, read_as

@@ -20,10 +20,13 @@ from supervisor.api.errors import AcceptanceUnknown, BullpenError, UnknownTarget
 from supervisor.api.events import ActionTaken, Event
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.ids import new_id, validate_id
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt, Route
 from supervisor.api.providers import ProviderRow
+from supervisor.api.questions import Allow, Answer, Choose, Deny
 from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Allow, Answer, Choose, Deny, Prompt, Route, SessionKey, TurnView
+from supervisor.api.turns import TurnView
 from supervisor.remote.conversation import RemoteConversation
 from supervisor.remote.feed import RemoteFeed
 from supervisor.remote.line import AnswerLost, Line, NotDrained, NotReached, part, session_path

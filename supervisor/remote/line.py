@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from supervisor.api.checks import MAX_NAME
 from supervisor.api.codec import storable, unpack_error
 from supervisor.api.errors import BullpenError, NotAccepting, Refused, UnknownTarget, one_sentence
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.files.socket_path import short_path
 from supervisor.http_client import httpx
 from supervisor.remote.server_events import ServerEvent, read_events

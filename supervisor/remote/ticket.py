@@ -10,7 +10,8 @@ import anyio
 from supervisor.api.codec import unpack, unpack_error, unpack_fragment
 from supervisor.api.entries import StartsAgain
 from supervisor.api.errors import BullpenError, OutcomeUnknown
-from supervisor.api.types import Outcome, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Outcome
 from supervisor.remote.line import AnswerLost, Line, NotReached, part
 from supervisor.remote.reconnecting import Pause, read_as
 

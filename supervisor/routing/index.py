@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from supervisor.api.types import Candidate
+from supervisor.api.prompts import Candidate
 from supervisor.routing.words import is_little, is_pair, shorter_forms, words_of
 from supervisor.text.cleaning import one_line
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from supervisor.api.errors import NoAgentMatches
-from supervisor.api.types import Route
+from supervisor.api.prompts import Route
 from supervisor.routing.index import Described, RoutingIndex
 
 MOST_OTHERS = 5

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from supervisor.api.types import SlotState, WhyWaiting
+from supervisor.api.states import SlotState, WhyWaiting
 from supervisor.config.byte_sizes import about, spell_memory
 from supervisor.scheduling.memory_reserve import Ledger, Reserve, RunningLedger, growth
 from supervisor.sessions.pool import Pool

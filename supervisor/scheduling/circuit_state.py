@@ -7,7 +7,7 @@ says until when, and then lets one turn go first; each good turn doubles how man
 from __future__ import annotations
 
 from supervisor import bounds
-from supervisor.api.types import FailureKind
+from supervisor.api.outcomes import FailureKind
 from supervisor.sessions.backoff import Backoff
 
 PAUSES = {

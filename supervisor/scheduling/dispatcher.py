@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from supervisor.api.types import FailureKind, InstanceState, SlotState, Source, WhyWaiting
+from supervisor.api.outcomes import FailureKind
+from supervisor.api.prompts import Source
+from supervisor.api.states import InstanceState, SlotState, WhyWaiting
 from supervisor.scheduling.admission import find_memory
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.session import Session

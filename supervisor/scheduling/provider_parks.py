@@ -5,7 +5,7 @@ An instance's own provider parks its pool (`circuit_state`). This is about the o
 
 from __future__ import annotations
 
-from supervisor.api.types import FailureKind
+from supervisor.api.outcomes import FailureKind
 from supervisor.scheduling.circuit_state import Park
 
 

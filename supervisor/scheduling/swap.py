@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from supervisor.api.types import SlotState
+from supervisor.api.states import SlotState
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
 

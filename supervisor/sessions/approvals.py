@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from supervisor.api.types import Question
+from supervisor.api.questions import Question
 from supervisor.clock import Clock
 from supervisor.permissions.file_diff import Signature, sign
 from supervisor.sessions.session import Session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from supervisor.api.types import Usage
+from supervisor.api.outcomes import Usage
 
 
 def midnight(at: float) -> float:

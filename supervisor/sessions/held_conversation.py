@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.api.entries import Glimpse, Noticed
 from supervisor.api.errors import JournalFailed
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.clock import Clock
 from supervisor.conversation import Conversation
 

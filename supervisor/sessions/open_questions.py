@@ -18,7 +18,7 @@ import anyio
 
 from supervisor.api.errors import AlreadyAnswered, Refused, UnknownTarget
 from supervisor.api.ids import new_id
-from supervisor.api.types import Allow, Answer, Choose, Deny, Question, QuestionKind, QuestionOutcome
+from supervisor.api.questions import Allow, Answer, Choose, Deny, Question, QuestionKind, QuestionOutcome
 from supervisor.clock import Clock
 from supervisor.in_thread import run_in_thread
 from supervisor.permissions.call_details import MOST_SHOWN, Particulars, describe, examine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.api.types import Failed, FailureKind, Interrupted, Outcome, Usage
+from supervisor.api.outcomes import Failed, FailureKind, Interrupted, Outcome, Usage
 from supervisor.process.reports import Result
 from supervisor.sessions.turn import Turn
 

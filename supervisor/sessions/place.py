@@ -8,7 +8,9 @@ from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from supervisor.api.types import Choice, MemoryLevel, Server, ServerState, SessionKey, SlotState
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Choice
+from supervisor.api.states import MemoryLevel, Server, ServerState, SlotState
 
 if TYPE_CHECKING:
     from supervisor.process.client import Client

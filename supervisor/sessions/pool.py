@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
 
+from supervisor.api.outcomes import FailureKind
 from supervisor.api.snapshot import PoolStatistics
-from supervisor.api.types import FailureKind, MemoryLevel, SlotState
+from supervisor.api.states import MemoryLevel, SlotState
 from supervisor.sessions.slot import Slot
 
 _READINESS = {SlotState.READY: 0, SlotState.DORMANT: 1, SlotState.RESERVED: 2, SlotState.STARTING: 2}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervisor.api.types import Offer
+from supervisor.api.turns import Offer
 from supervisor.clock import Clock
 from supervisor.journal import Journal, SessionRecord, TurnRecord
 from supervisor.permissions.rules import revive_rules

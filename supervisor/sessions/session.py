@@ -7,21 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisor.api.entries import Asked, Glimpse, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
-from supervisor.api.types import (
-    Done,
-    Expired,
-    Failed,
-    FailureKind,
-    Interrupted,
-    Offer,
-    Outcome,
-    Server,
-    SessionKey,
-    SessionState,
-    SlotState,
-    Source,
-    Usage,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Expired, Failed, FailureKind, Interrupted, Outcome, Usage
+from supervisor.api.prompts import Source
+from supervisor.api.states import Server, SessionState, SlotState
+from supervisor.api.turns import Offer
 from supervisor.clock import Clock
 from supervisor.config.output_schema import find_objection
 from supervisor.conversation import Conversation

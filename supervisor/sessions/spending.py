@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from supervisor.api.budgets import Scope
-from supervisor.api.types import Done, Failed, Interrupted, Outcome, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, Interrupted, Outcome
 from supervisor.sessions.daily_usage import midnight
 
 HOST = "default"

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 from supervisor.api.entries import Cursor, Replied, StartsAgain
 from supervisor.api.errors import BullpenError
-from supervisor.api.types import Done, Outcome, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Outcome
 from supervisor.conversation import Conversation
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from supervisor.api.errors import BullpenError
-from supervisor.api.types import FailureKind, Outcome, Prompt, SessionKey, Source, TurnState
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import FailureKind, Outcome
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.turns import TurnState
 from supervisor.conversation import Conversation
 from supervisor.sessions.loop_detector import TurnLoops
 from supervisor.sessions.ticket import PromptTicket

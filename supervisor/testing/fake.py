@@ -28,7 +28,8 @@ import anyio
 import anyio.lowlevel
 
 from supervisor.api.errors import ClientDied, ConnectFailed, ResumeTargetMissing, SessionIdTaken
-from supervisor.api.types import Server, Usage
+from supervisor.api.outcomes import Usage
+from supervisor.api.states import Server
 from supervisor.config.limits import Limits
 from supervisor.config.templates import Template
 from supervisor.journal import ClientRecord

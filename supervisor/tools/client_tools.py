@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from supervisor.api.types import Server, ServerState
+from supervisor.api.states import Server, ServerState
 from supervisor.late_imports import import_late
 from supervisor.text.cleaning import one_line
 from supervisor.tools.source import ToolSource, Whose

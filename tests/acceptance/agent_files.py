@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from supervisor.api.types import Prompt
+from supervisor.api.prompts import Prompt
 from supervisor.claude.options import PEER_TOOLS, SELF_STARTING_TOOLS
 from supervisor.config.loading import load_for
 from supervisor.config.settings import Settings

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.api.entries import Noticed, Replied
-from supervisor.api.types import Done, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from tests.acceptance.conftest import Open
 from tests.acceptance.test_command_line import ask, folder  # noqa: F401 - a fixture
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from supervisor.api.entries import Noticed
-from supervisor.api.types import Done, Failed, Prompt
+from supervisor.api.outcomes import Done, Failed
+from supervisor.api.prompts import Prompt
 from tests.acceptance.conftest import Open
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,8 @@ import signal
 import psutil
 import pytest
 
-from supervisor.api.types import Done, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from tests.acceptance.conftest import House, Open
 from tests.waiting import until
 

@@ -13,8 +13,11 @@ import psutil
 import pytest
 
 from supervisor.api import events as past
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.api.snapshot import ClientRow
-from supervisor.api.types import Done, Prompt, SessionKey, SlotState
+from supervisor.api.states import SlotState
 from supervisor.process.process_tree import find_top, list_tree
 from tests.acceptance.conftest import House, Open, find_clients
 from tests.acceptance.test_sleeping_clients import SERVER

@@ -19,7 +19,10 @@ import anyio.lowlevel
 import psutil
 import pytest
 
-from supervisor.api.types import Done, Prompt, SessionKey, SessionState, SlotState
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import SessionState, SlotState
 from supervisor.process.process_tree import LOST, MARK, is_alive
 from supervisor.rehearsal import Rehearsal
 from tests.acceptance.conftest import PACE, House, Open, find_clients

@@ -16,7 +16,9 @@ import psutil
 import pytest
 
 from supervisor.api import events as past
-from supervisor.api.types import Allow, InstanceState, Prompt
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import InstanceState
 from supervisor.process.process_tree import LOST, find_top, is_alive, is_guard, iter_processes
 from tests.acceptance.conftest import House, Open, find_clients
 from tests.acceptance.escape import ATTACKS, WAYS
@@ -210,7 +212,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import anyio
-from supervisor.api.types import Allow, Prompt
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
 from supervisor.rehearsal import Rehearsal
 from supervisor.config.settings import Settings
 from supervisor.engine.supervisor import Supervisor

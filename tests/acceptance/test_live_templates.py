@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from supervisor.api import events as past
-from supervisor.api.types import Done, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.config.loading import load_for
 from supervisor.config.settings import Settings
 from supervisor.engine.supervisor import Supervisor

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from supervisor.api.entries import Noticed
-from supervisor.api.types import Prompt, ServerState
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import ServerState
 from tests.acceptance.conftest import Open
 from tests.waiting import at_once, until
 

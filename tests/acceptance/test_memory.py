@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.api import events as past
-from supervisor.api.types import Allow, Done, Failed, FailureKind, Prompt, WhyWaiting
+from supervisor.api.outcomes import Done, Failed, FailureKind
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import WhyWaiting
 from tests.acceptance.conftest import Open, find_clients
 from tests.waiting import until
 

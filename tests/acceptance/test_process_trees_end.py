@@ -9,7 +9,10 @@ import psutil
 import pytest
 
 from supervisor.api import events as past
-from supervisor.api.types import Allow, Done, Failed, FailureKind, InstanceState, Interrupted, Prompt
+from supervisor.api.outcomes import Done, Failed, FailureKind, Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import InstanceState
 from supervisor.process.process_tree import LOST, is_alive, list_tree
 from tests.acceptance.conftest import House, Open, find_clients
 from tests.waiting import at_once, until

@@ -9,7 +9,9 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from supervisor.api.types import Allow, Done, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
 from supervisor.rehearsal import Rehearsal
 from tests.acceptance.conftest import House, Open
 from tests.waiting import until

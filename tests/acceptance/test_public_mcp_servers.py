@@ -8,8 +8,9 @@ import psutil
 import pytest
 
 from benchmarks.public_servers import NotInstalled, install
+from supervisor.api.outcomes import Done, Outcome
+from supervisor.api.prompts import Prompt
 from supervisor.api.shared_servers import SharedState
-from supervisor.api.types import Done, Outcome, Prompt
 from tests.acceptance.conftest import Open
 from tests.waiting import at_once, until
 

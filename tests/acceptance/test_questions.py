@@ -12,7 +12,9 @@ import pytest
 
 from supervisor.api.entries import ToolReturned
 from supervisor.api.errors import AlreadyAnswered
-from supervisor.api.types import Allow, Choose, Deny, Done, Prompt, QuestionKind
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow, Choose, Deny, QuestionKind
 from tests.acceptance.conftest import Open
 from tests.waiting import until
 

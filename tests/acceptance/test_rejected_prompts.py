@@ -8,7 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.api.types import Allow, Done, Failed, FailureKind, Interrupted, Prompt
+from supervisor.api.outcomes import Done, Failed, FailureKind, Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
 from supervisor.rehearsal import Stall
 from tests.acceptance.conftest import Open
 from tests.waiting import until

@@ -9,7 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.api.types import Allow, Done, Failed, FailureKind, Prompt, SessionKey, SessionState
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, FailureKind
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import SessionState
 from supervisor.config.settings import Settings
 from supervisor.config.templates import load_templates
 from supervisor.engine.supervisor import Supervisor

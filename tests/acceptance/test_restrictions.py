@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.api.types import Done, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.config.template import Template
 from supervisor.config.templates import load_template
 from tests.acceptance.conftest import House, Open

@@ -12,7 +12,10 @@ import pytest
 
 from supervisor.api.entries import Asked, Replied, TurnEnded
 from supervisor.api.errors import Refused
-from supervisor.api.types import Allow, Done, Interrupted, Prompt, SessionState, Source
+from supervisor.api.outcomes import Done, Interrupted
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.questions import Allow
+from supervisor.api.states import SessionState
 from supervisor.claude.options import SELF_STARTING_TOOLS
 from tests.acceptance.conftest import House, Open
 from tests.waiting import at_once, until

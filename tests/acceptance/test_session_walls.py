@@ -13,7 +13,11 @@ import anyio
 import pytest
 
 from supervisor.api.errors import AlreadyAnswered
-from supervisor.api.types import Allow, Done, Failed, FailureKind, Prompt, SessionKey, SessionState
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, FailureKind
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import SessionState
 from supervisor.claude.transcript_cut import find_transcript, project_name
 from tests.acceptance.conftest import House, Open
 from tests.acceptance.terminal import ROOT

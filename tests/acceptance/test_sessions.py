@@ -7,7 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from supervisor.api.types import Done, Failed, FailureKind, Interrupted, Prompt, SessionKey, SessionState
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, FailureKind, Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import SessionState
 from tests.acceptance.conftest import Open
 from tests.waiting import until
 

@@ -11,7 +11,9 @@ import anyio
 import pytest
 
 from supervisor.api.errors import BullpenError
-from supervisor.api.types import Allow, Done, Failed, FailureKind, Interrupted, Prompt, Question
+from supervisor.api.outcomes import Done, Failed, FailureKind, Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow, Question
 from supervisor.files.user_folder import user_folder
 from supervisor.rehearsal import Request
 from supervisor.rehearsal.reply import Reply, Say, Use

@@ -22,7 +22,11 @@ from anyio.abc import TaskGroup
 
 from supervisor.api import events as past
 from supervisor.api.errors import AcceptanceUnknown, BullpenError, Refused
-from supervisor.api.types import Allow, InstanceState, Outcome, Prompt, SessionKey, outcome_word
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Outcome, outcome_word
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import InstanceState
 from supervisor.claude import connector
 from supervisor.config.loading import load_for
 from supervisor.config.settings import Settings

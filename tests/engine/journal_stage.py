@@ -10,7 +10,8 @@ from typing import Any
 
 from supervisor.api.entries import Asked
 from supervisor.api.errors import JournalFailed
-from supervisor.api.types import Priority, Prompt, SessionKey, Source
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Priority, Prompt, Source
 from supervisor.clock import Clock
 from supervisor.journal import Journal, SessionRecord, TurnRecord
 from tests.waiting import until

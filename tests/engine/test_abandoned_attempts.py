@@ -6,7 +6,8 @@ import anyio
 import pytest
 
 from supervisor.api.entries import Noticed, Replied, StartsAgain
-from supervisor.api.types import Done, Interrupted, Prompt
+from supervisor.api.outcomes import Done, Interrupted
+from supervisor.api.prompts import Prompt
 from supervisor.process.reports import Retrying, Voided
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start

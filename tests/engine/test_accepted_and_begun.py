@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from supervisor.api.errors import NotRecorded
-from supervisor.api.types import Cancelled, Done, Prompt, SlotState, WhyWaiting
+from supervisor.api.outcomes import Cancelled, Done
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import SlotState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from supervisor.api.types import Done, FailureKind, InstanceState, Prompt
+from supervisor.api.outcomes import Done, FailureKind
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import InstanceState
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from supervisor.api.automation import MOST_DEPTH
 from supervisor.api.hook_rows import HookRun, RunState
-from supervisor.api.types import Done, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor

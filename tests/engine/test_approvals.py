@@ -13,7 +13,9 @@ import pytest
 from supervisor.api import events as past
 from supervisor.api.entries import QuestionClosed, QuestionPosed
 from supervisor.api.errors import AlreadyAnswered
-from supervisor.api.types import Allow, Deny, Prompt, Question, QuestionOutcome, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow, Deny, Question, QuestionOutcome
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import SessionRecord

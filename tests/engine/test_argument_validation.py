@@ -22,7 +22,10 @@ from supervisor.api.errors import (
     Saturated,
     UnknownTarget,
 )
-from supervisor.api.types import Allow, Choose, Deny, Done, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow, Choose, Deny
 from supervisor.config.settings import Settings
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor

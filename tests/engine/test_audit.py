@@ -7,7 +7,9 @@ import pytest
 from supervisor.api.actor import Actor, acting
 from supervisor.api.errors import Refused, UnknownTarget
 from supervisor.api.events import ActionTaken
-from supervisor.api.types import Allow, Deny, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow, Deny
 from supervisor.permissions.requests import ToolRequest
 from supervisor.testing import FakeWorld
 from tests.engine.conftest import Start

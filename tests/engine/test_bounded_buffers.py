@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.api.types import Done, Failed, FailureKind, Outcome, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, FailureKind, Outcome
+from supervisor.api.prompts import Prompt
 from supervisor.claude.last_words import MOST_WORDS, LastWords
 from supervisor.claude.options import CompiledOptions
 from supervisor.claude.output_limit import MOST_REPLY, MOST_RETRIES

@@ -14,21 +14,11 @@ from supervisor.api.budgets import Budget, Measure, Scope
 from supervisor.api.entries import QuestionClosed
 from supervisor.api.errors import OverBudget, Refused, Suspended
 from supervisor.api.events import BudgetNeared, QuestionSettled
-from supervisor.api.types import (
-    Allow,
-    Cancelled,
-    Deny,
-    Done,
-    Interrupted,
-    Priority,
-    Prompt,
-    QuestionKind,
-    QuestionOutcome,
-    SessionKey,
-    SessionState,
-    Source,
-    WhyWaiting,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Cancelled, Done, Interrupted
+from supervisor.api.prompts import Priority, Prompt, Source
+from supervisor.api.questions import Allow, Deny, QuestionKind, QuestionOutcome
+from supervisor.api.states import SessionState, WhyWaiting
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.testing import FakeConnection, FakeWorld, hold

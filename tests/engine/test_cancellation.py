@@ -14,7 +14,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from supervisor.api.types import Done, Prompt, Server
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import Server
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.connection import Connector, Launch

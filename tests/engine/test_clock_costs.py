@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from supervisor.api.types import Prompt
+from supervisor.api.prompts import Prompt
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.scheduling import memory_reserve
 from supervisor.sessions.place import Place

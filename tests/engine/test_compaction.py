@@ -6,7 +6,8 @@ import pytest
 
 from supervisor.api.entries import Asked, Noticed
 from supervisor.api.errors import Refused
-from supervisor.api.types import Done, Interrupted, Prompt, Source
+from supervisor.api.outcomes import Done, Interrupted
+from supervisor.api.prompts import Prompt, Source
 from supervisor.process.reports import Compacted
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

@@ -14,7 +14,11 @@ import anyio
 import pytest
 
 from supervisor.api.errors import AlreadyAnswered, Refused
-from supervisor.api.types import Allow, Done, InstanceState, Prompt, QuestionOutcome, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow, QuestionOutcome
+from supervisor.api.states import InstanceState
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
 from supervisor.sessions.session import Session

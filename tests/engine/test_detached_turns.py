@@ -11,19 +11,10 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.errors import AlreadyAnswered
-from supervisor.api.types import (
-    Allow,
-    Answer,
-    Choose,
-    Deny,
-    Done,
-    Interrupted,
-    Prompt,
-    QuestionOutcome,
-    SessionState,
-    SlotState,
-    WhyWaiting,
-)
+from supervisor.api.outcomes import Done, Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow, Answer, Choose, Deny, QuestionOutcome
+from supervisor.api.states import SessionState, SlotState, WhyWaiting
 from supervisor.clock import Clock
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor

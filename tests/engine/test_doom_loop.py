@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from supervisor.api.entries import Noticed
-from supervisor.api.types import Done, Failed, FailureKind, Outcome, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, FailureKind, Outcome
+from supervisor.api.prompts import Prompt
 from supervisor.config.templates import Template
 from supervisor.process.reports import CallMade
 from supervisor.testing import FakeConnection, FakeWorld

@@ -10,16 +10,10 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.errors import Saturated
-from supervisor.api.types import (
-    Done,
-    Interrupted,
-    Prompt,
-    SessionKey,
-    SessionState,
-    SlotState,
-    WhyAwake,
-    WhyWaiting,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import SessionState, SlotState, WhyAwake, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance.dormancy import find_why_awake
 from supervisor.process.end_reason import EndReason

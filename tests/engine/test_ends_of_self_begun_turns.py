@@ -6,14 +6,9 @@ import anyio
 import pytest
 
 from supervisor.api.entries import Asked
-from supervisor.api.types import (
-    Done,
-    Failed,
-    Interrupted,
-    SessionState,
-    Source,
-    Usage,
-)
+from supervisor.api.outcomes import Done, Failed, Interrupted, Usage
+from supervisor.api.prompts import Source
+from supervisor.api.states import SessionState
 from supervisor.process import attribution
 from supervisor.process.reports import (
     Requested,

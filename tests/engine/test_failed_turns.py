@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.api.types import (
-    Done,
-    Failed,
-    FailureKind,
-    Prompt,
-    SessionKey,
-    SessionState,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, FailureKind
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import SessionState
 from supervisor.testing import FakeWorld
 from tests.engine.conftest import Start
 from tests.waiting import until

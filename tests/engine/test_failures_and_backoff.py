@@ -13,8 +13,10 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.errors import ConnectFailed
+from supervisor.api.outcomes import Done, Failed, FailureKind
+from supervisor.api.prompts import Prompt
 from supervisor.api.snapshot import InstanceRow
-from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Prompt, Server, SessionState, WhyWaiting
+from supervisor.api.states import InstanceState, Server, SessionState, WhyWaiting
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import ClientRecord

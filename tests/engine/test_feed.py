@@ -14,8 +14,9 @@ from supervisor.api.changes import Changes
 from supervisor.api.codec import pack
 from supervisor.api.engine import FeedReader
 from supervisor.api.events import Event
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.api.snapshot import HostRow, Snapshot
-from supervisor.api.types import Done, Prompt
 from supervisor.feed import EVENT_BUFFER, TEXT_BUFFER, Feed, RowSource
 from supervisor.remote.feed import RemoteFeed
 from supervisor.remote.line import Line

@@ -14,7 +14,8 @@ import pytest
 from supervisor.api.errors import GateRefused, NotAccepting, RequestConflict, Saturated
 from supervisor.api.events import Event, SessionOpened, TurnQueued
 from supervisor.api.hook_rows import RunState
-from supervisor.api.types import Done, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.engine.supervisor import Supervisor
 from supervisor.testing import FakeWorld
 from tests.engine.conftest import MakeTemplate, Start

@@ -5,7 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from supervisor.api.types import Cancelled, Done, Prompt, SlotState
+from supervisor.api.outcomes import Cancelled, Done
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import SlotState
 from supervisor.testing import FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until

@@ -15,7 +15,10 @@ from supervisor.api.automation import MOST_DEPTH
 from supervisor.api.errors import Refused, UnknownTarget
 from supervisor.api.events import Event, HookFailed
 from supervisor.api.hook_rows import HookRun, RunState
-from supervisor.api.types import Archetype, Done, Prompt, SessionKey, Source
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.states import Archetype
 from supervisor.engine.supervisor import Supervisor
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

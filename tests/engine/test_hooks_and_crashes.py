@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from supervisor.api.hook_rows import RunState
-from supervisor.api.types import Done, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.automation.automation import Automation
 from supervisor.engine.supervisor import Supervisor
 from supervisor.journal import Note

@@ -9,7 +9,9 @@ import anyio
 import pytest
 
 from supervisor.api import events as past
-from supervisor.api.types import InstanceState, Interrupted, Prompt
+from supervisor.api.outcomes import Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import InstanceState
 from supervisor.engine import runtime
 from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance

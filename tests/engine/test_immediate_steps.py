@@ -12,7 +12,11 @@ import anyio
 import pytest
 
 from supervisor.api.errors import ConnectFailed
-from supervisor.api.types import Allow, Done, InstanceState, Prompt, SessionKey, SlotState, WhyWaiting
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import InstanceState, SlotState, WhyWaiting
 from supervisor.engine import housekeeping
 from supervisor.engine.memory_sampler import Census
 from supervisor.engine.supervisor import Supervisor

@@ -10,7 +10,10 @@ import anyio
 import pytest
 
 from supervisor.api import events as past
-from supervisor.api.types import Allow, Done, Failed, FailureKind, Prompt, Server, ServerState
+from supervisor.api.outcomes import Done, Failed, FailureKind
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import Server, ServerState
 from supervisor.engine import housekeeping, runtime
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import scheduler

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.api.types import SessionState
+from supervisor.api.states import SessionState
 from tests.engine.conftest import Start
 from tests.engine.journal_stage import KEY, accept, make_session, make_turn, opened
 from tests.engine.test_recorded_orders import reading

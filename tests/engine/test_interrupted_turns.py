@@ -6,12 +6,8 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from supervisor.api.types import (
-    Cancelled,
-    Done,
-    Interrupted,
-    Prompt,
-)
+from supervisor.api.outcomes import Cancelled, Done, Interrupted
+from supervisor.api.prompts import Prompt
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import Start
 from tests.engine.test_turns import prompts_of

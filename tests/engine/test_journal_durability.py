@@ -14,18 +14,9 @@ import pytest
 from msgspec.structs import replace
 
 from supervisor.api.entries import Entry, Noticed, Replied, TurnEnded
-from supervisor.api.types import (
-    Cancelled,
-    Done,
-    Failed,
-    FailureKind,
-    Interrupted,
-    Question,
-    QuestionKind,
-    QuestionOutcome,
-    SessionKey,
-    Usage,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Cancelled, Done, Failed, FailureKind, Interrupted, Usage
+from supervisor.api.questions import Question, QuestionKind, QuestionOutcome
 from supervisor.journal import ClientRecord, OfferOutcome
 from supervisor.journal.guard import Guard
 from tests.engine.journal_stage import KEY, OTHER, accept, asked, ignore, make_session, make_turn, opened, read

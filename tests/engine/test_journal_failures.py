@@ -18,7 +18,8 @@ import pytest
 import supervisor
 from supervisor.api.entries import Asked, Noticed
 from supervisor.api.errors import JournalFailed, JournalUnusable, NotRecorded
-from supervisor.api.types import Cancelled, Done, Failed, FailureKind, Outcome, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Cancelled, Done, Failed, FailureKind, Outcome
 from supervisor.journal import Journal
 from supervisor.journal import writer as writing
 from tests.engine.journal_stage import KEY, accept, asked, ignore, make_session, make_turn, opened, read
@@ -310,7 +311,8 @@ from pathlib import Path
 import anyio
 from supervisor.clock import Clock
 from supervisor.journal import Journal, TurnRecord
-from supervisor.api.types import Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
 
 KEY = SessionKey("desk", "alice", "default")
 

@@ -12,8 +12,11 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.errors import NotAccepting, Refused, UnknownAgent
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.api.snapshot import InstanceRow
-from supervisor.api.types import Done, InstanceState, Prompt, SessionKey
+from supervisor.api.states import InstanceState
 from supervisor.config.loading import load_for
 from supervisor.config.settings import Settings
 from supervisor.config.template import Template

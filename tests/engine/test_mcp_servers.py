@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from supervisor.api.entries import Noticed
-from supervisor.api.types import Expired, Prompt, Server, ServerState, SessionState, Source
+from supervisor.api.outcomes import Expired
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.states import Server, ServerState, SessionState
 from supervisor.claude.messages import read_servers
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

@@ -9,8 +9,10 @@ import psutil
 import pytest
 
 from supervisor.api import events as past
+from supervisor.api.outcomes import Done, Failed, FailureKind
+from supervisor.api.prompts import Prompt
 from supervisor.api.snapshot import ClientRow
-from supervisor.api.types import Done, Failed, FailureKind, MemoryLevel, Prompt, SlotState, WhyWaiting
+from supervisor.api.states import MemoryLevel, SlotState, WhyWaiting
 from supervisor.engine import housekeeping, memory_sampler
 from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription

@@ -12,7 +12,9 @@ import pytest
 
 import supervisor
 from supervisor.api.errors import Refused
-from supervisor.api.types import Done, InstanceState, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import InstanceState
 from supervisor.instance import stimuli
 from supervisor.instance.deadlines import Deadlines
 from supervisor.instance.instance import Instance

@@ -10,7 +10,10 @@ from typing import NamedTuple
 import anyio
 import pytest
 
-from supervisor.api.types import Done, Failed, Prompt, SessionKey, SessionState, SlotState, WhyWaiting
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import SessionState, SlotState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process import attribution
 from supervisor.process.reports import Requested, Rested, TextBlock

@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from supervisor.api.errors import OutcomeUnknown
-from supervisor.api.types import Cancelled, Done, Prompt
+from supervisor.api.outcomes import Cancelled, Done
+from supervisor.api.prompts import Prompt
 from supervisor.journal import writer as writing
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start

@@ -10,18 +10,10 @@ import pytest
 from supervisor.api import events as past
 from supervisor.api.engine import Ticket
 from supervisor.api.errors import NotAccepting, Refused, UnknownTarget
-from supervisor.api.types import (
-    Cancelled,
-    Done,
-    Failed,
-    FailureKind,
-    InstanceState,
-    Interrupted,
-    Prompt,
-    SessionKey,
-    SlotState,
-    WhyWaiting,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Cancelled, Done, Failed, FailureKind, Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import InstanceState, SlotState, WhyWaiting
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance.stimuli import TimePassed

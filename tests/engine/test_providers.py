@@ -9,7 +9,10 @@ from supervisor.api.budgets import Scope
 from supervisor.api.codec import pack
 from supervisor.api.errors import InvalidPrompt, OverBudget
 from supervisor.api.events import ProviderParked, TurnStarted
-from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Prompt, SessionKey, WhyWaiting
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, FailureKind
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import InstanceState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
 from supervisor.scheduling.circuit_state import PAUSES
 from supervisor.testing import FakeConnection, FakeWorld, hold

@@ -11,17 +11,9 @@ import pytest
 from supervisor.api import events as past
 from supervisor.api.entries import QuestionClosed
 from supervisor.api.errors import AlreadyAnswered, Refused, UnknownTarget
-from supervisor.api.types import (
-    Allow,
-    Choose,
-    Deny,
-    Prompt,
-    Question,
-    QuestionOutcome,
-    SessionState,
-    SlotState,
-    WhyWaiting,
-)
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow, Choose, Deny, Question, QuestionOutcome
+from supervisor.api.states import SessionState, SlotState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.rehearsal import stand_in

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from supervisor.api.prompts import Prompt
 from supervisor.api.snapshot import Limit
-from supervisor.api.types import Prompt, WhyWaiting
+from supervisor.api.states import WhyWaiting
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.test_recorded_orders import ANA, BORIS, reading

@@ -9,7 +9,10 @@ from anyio.abc import TaskGroup
 from supervisor.api import events as past
 from supervisor.api.entries import Asked, QuestionClosed
 from supervisor.api.errors import NotAccepting, Refused
-from supervisor.api.types import Allow, Deny, Done, InstanceState, Interrupted, Prompt, Usage
+from supervisor.api.outcomes import Done, Interrupted, Usage
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow, Deny
+from supervisor.api.states import InstanceState
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest, Verdict

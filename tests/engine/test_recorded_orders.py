@@ -11,18 +11,12 @@ import anyio
 import pytest
 
 from supervisor.api.errors import ConnectFailed, UnknownTarget
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Deny
 from supervisor.api.snapshot import InstanceRow
-from supervisor.api.types import (
-    Deny,
-    Done,
-    Failed,
-    Interrupted,
-    Prompt,
-    SessionKey,
-    SessionState,
-    SlotState,
-    WhyWaiting,
-)
+from supervisor.api.states import SessionState, SlotState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
 from supervisor.process import attribution

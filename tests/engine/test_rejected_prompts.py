@@ -8,7 +8,9 @@ import anyio.lowlevel
 import pytest
 
 from supervisor.api.entries import Asked
-from supervisor.api.types import Done, Failed, FailureKind, Prompt, SessionState, Usage
+from supervisor.api.outcomes import Done, Failed, FailureKind, Usage
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import SessionState
 from supervisor.process.reports import Compacted, Result, ToolStarted
 from supervisor.sessions.outcomes import find_rejection
 from supervisor.testing import FakeConnection, FakeWorld

@@ -10,7 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from supervisor.api.errors import InvalidPrompt, OverShare, RequestConflict, UnknownTarget
-from supervisor.api.types import Done, Interrupted, Prompt, SessionKey, TurnState, WhyWaiting
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import WhyWaiting
+from supervisor.api.turns import TurnState
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.journal_stage import ignore, make_turn, opened

@@ -13,16 +13,11 @@ import pytest
 from supervisor.api import events as past
 from supervisor.api.entries import Asked, QuestionClosed, Replied, TurnEnded
 from supervisor.api.errors import StateInUse, Suspended, UnknownTarget
-from supervisor.api.types import (
-    Cancelled,
-    Done,
-    Interrupted,
-    Outcome,
-    Prompt,
-    QuestionOutcome,
-    SessionKey,
-    SessionState,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Cancelled, Done, Interrupted, Outcome
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import QuestionOutcome
+from supervisor.api.states import SessionState
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
 from supervisor.sessions.turn import Turn

@@ -7,7 +7,10 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.errors import ConnectFailed
-from supervisor.api.types import Allow, Done, Failed, Prompt, SlotState
+from supervisor.api.outcomes import Done, Failed
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import SlotState
 from supervisor.config.templates import Template
 from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from supervisor.api.codec import pack, unpack
 from supervisor.api.errors import NoAgentMatches, NotAccepting, RequestConflict, UnknownAgent
 from supervisor.api.events import TurnQueued
-from supervisor.api.types import AUTO, Prompt, Route
+from supervisor.api.prompts import AUTO, Prompt, Route
 from supervisor.claude.contexts import source_of
 from supervisor.testing import FakeWorld
 from tests.engine.conftest import MakeTemplate, Start

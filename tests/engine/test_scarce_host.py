@@ -9,7 +9,8 @@ import anyio.to_thread
 import pytest
 
 from supervisor import in_thread
-from supervisor.api.types import Done, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.engine import housekeeping
 from supervisor.engine.supervisor import Supervisor
 from supervisor.in_thread import run_in_thread

@@ -14,16 +14,11 @@ import pytest
 from supervisor.api.engine import Ticket
 from supervisor.api.entries import Asked, Replied, ToolCalled, TurnEnded
 from supervisor.api.errors import InvalidPrompt, Refused
-from supervisor.api.types import (
-    Allow,
-    Done,
-    Prompt,
-    SessionKey,
-    SessionState,
-    Source,
-    Usage,
-    WhyWaiting,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Usage
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.questions import Allow
+from supervisor.api.states import SessionState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
 from supervisor.process import attribution

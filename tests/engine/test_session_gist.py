@@ -7,7 +7,9 @@ import pytest
 from supervisor.api import events as past
 from supervisor.api.entries import Asked, Replied
 from supervisor.api.errors import UnknownTarget
-from supervisor.api.types import Prompt, SessionKey, Usage
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Usage
+from supervisor.api.prompts import Prompt
 from supervisor.sessions.daily_usage import Today, midnight
 from supervisor.sessions.gist import ABOUT_LIMIT, TAIL, Gist
 from supervisor.testing import FakeWorld

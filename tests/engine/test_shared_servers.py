@@ -21,8 +21,8 @@ import pytest
 from mcp import types
 
 from supervisor.api.shared_servers import BreakerState, SharedServerRow, SharedState
+from supervisor.api.states import Server, ServerState
 from supervisor.api.tools import RunContext
-from supervisor.api.types import Server, ServerState
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.process.process_tree import LOST, MARK, iter_processes
 from supervisor.tools import server_process, shared_server

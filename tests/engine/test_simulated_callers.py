@@ -12,7 +12,9 @@ import pytest
 
 from supervisor.api.engine import Engine
 from supervisor.api.errors import JournalFailed, NotAccepting, Saturated, Suspended, UnknownAgent
-from supervisor.api.types import Done, Outcome, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Outcome
+from supervisor.api.prompts import Prompt
 from supervisor.rehearsal.callers import MAX_OUTSTANDING, MAX_TRIES, PEOPLE, play
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,10 @@ import anyio
 import pytest
 
 from supervisor.api.errors import NotAccepting, NotRecorded, UnknownTarget
-from supervisor.api.types import Allow, Done, InstanceState, Interrupted, Prompt
+from supervisor.api.outcomes import Done, Interrupted
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import InstanceState
 from supervisor.permissions.requests import ToolRequest
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

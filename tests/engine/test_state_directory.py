@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from supervisor import Done, JournalFailed, JournalUnusable, Prompt, StateInUse
-from supervisor.api.types import WhyWaiting
+from supervisor.api.states import WhyWaiting
 from supervisor.clock import Clock
 from supervisor.journal import Journal, examine_journal, lock
 from supervisor.journal import guard as guarding

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from supervisor.api.types import Done, Failed, FailureKind, Prompt
+from supervisor.api.outcomes import Done, Failed, FailureKind
+from supervisor.api.prompts import Prompt
 from supervisor.testing import FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
 

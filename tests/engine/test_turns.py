@@ -8,17 +8,10 @@ import anyio
 import pytest
 
 from supervisor.api.errors import InvalidId, InvalidPrompt, Saturated, UnknownAgent
+from supervisor.api.outcomes import Done, Expired, Outcome
+from supervisor.api.prompts import Priority, Prompt, Source
 from supervisor.api.snapshot import Limit
-from supervisor.api.types import (
-    Done,
-    Expired,
-    Outcome,
-    Priority,
-    Prompt,
-    SessionState,
-    Source,
-    WhyWaiting,
-)
+from supervisor.api.states import SessionState, WhyWaiting
 from supervisor.engine.supervisor import Supervisor
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start

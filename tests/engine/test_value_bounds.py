@@ -12,8 +12,10 @@ import pytest
 
 from supervisor.api import events as past
 from supervisor.api.codec import pack_outcome
+from supervisor.api.outcomes import Done, Failed, FailureKind, Outcome
+from supervisor.api.prompts import Prompt
 from supervisor.api.snapshot import InstanceRow
-from supervisor.api.types import Done, Failed, FailureKind, InstanceState, Outcome, Prompt
+from supervisor.api.states import InstanceState
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.reports import Limited, Retrying
 from supervisor.scheduling.circuit_state import LONGEST_PARK

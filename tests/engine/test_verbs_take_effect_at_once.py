@@ -9,7 +9,10 @@ import pytest
 
 from supervisor.api.engine import Engine
 from supervisor.api.errors import UnknownTarget
-from supervisor.api.types import Allow, InstanceState, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow
+from supervisor.api.states import InstanceState
 from supervisor.engine.supervisor import Supervisor
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import Start

@@ -6,7 +6,9 @@ import pytest
 
 from supervisor.api.entries import Noticed
 from supervisor.api.errors import UnknownTarget
-from supervisor.api.types import Prompt, SessionKey, SessionState
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import SessionState
 from supervisor.testing import FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from supervisor.api.event_names import SAMPLE_QUESTION
-from supervisor.api.types import Allow, Prompt, QuestionOutcome
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Allow, QuestionOutcome
 from supervisor.automation.answer_links import QuestionLinks
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.testing import FakeConnection, FakeWorld, hold

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from supervisor.api.types import Done, Prompt
+from supervisor.api.outcomes import Done
+from supervisor.api.prompts import Prompt
 from supervisor.gateway.tokens import Role
 from supervisor.testing import FakeConnection, FakeWorld
 from tests.gateway.conftest import Open

@@ -19,7 +19,9 @@ from anyio.abc import TaskGroup
 from supervisor import NotReached, RemoteEngine
 from supervisor.api.engine import Engine
 from supervisor.api.errors import Refused
-from supervisor.api.types import InstanceState, Prompt, SessionKey, SessionState
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
+from supervisor.api.states import InstanceState, SessionState
 from supervisor.files.socket_path import SOCKET
 from supervisor.gateway.tokens import Role
 from supervisor.permissions.requests import ToolRequest, Verdict
@@ -428,7 +430,7 @@ def ask_first(world: FakeWorld, group: TaskGroup, request: ToolRequest) -> list[
 async def test_a_question_of_the_asked_turn_is_left_to_an_operator_without_a_terminal(
     house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from supervisor.api.types import Allow
+    from supervisor.api.questions import Allow
 
     async with house() as home, far(home) as engine, anyio.create_task_group() as group:
         verdicts = ask_first(world, group, ToolRequest("Bash", {"command": "ls"}))

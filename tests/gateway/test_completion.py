@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
-from supervisor.api.types import Prompt
+from supervisor.api.prompts import Prompt
 from supervisor.permissions.requests import ToolRequest
 from supervisor.testing import FakeWorld
 from tests.acceptance.terminal import ROOT, Terminal

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from supervisor.api.hook_rows import RunState
-from supervisor.api.types import Prompt
+from supervisor.api.prompts import Prompt
 from supervisor.files.socket_path import SOCKET
 from supervisor.gateway.tokens import Role
 from supervisor.remote.engine import RemoteEngine

@@ -11,8 +11,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from prometheus_client.parser import text_string_to_metric_families
 
+from supervisor.api.keys import SessionKey
 from supervisor.api.snapshot import SessionRow, Snapshot
-from supervisor.api.types import SessionKey
 from supervisor.engine.view import View
 from supervisor.gateway import callers, contract, monitoring, openai, operators
 from supervisor.gateway.mirror import PAUSE

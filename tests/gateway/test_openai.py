@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.conversation import Conversation
 from supervisor.gateway.tokens import Role
 from supervisor.testing import FakeConnection, FakeWorld, hold

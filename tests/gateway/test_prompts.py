@@ -8,7 +8,7 @@ import anyio
 import httpx
 import pytest
 
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 from supervisor.gateway.tokens import Role
 from supervisor.testing import FakeWorld, hold
 from tests.gateway.conftest import MakeTemplate, Open, Told, read_events

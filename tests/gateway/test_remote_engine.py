@@ -29,18 +29,12 @@ from supervisor.api.errors import (
     UnknownTarget,
 )
 from supervisor.api.events import ActionTaken
-from supervisor.api.types import (
-    Allow,
-    Cancelled,
-    Choose,
-    Done,
-    Interrupted,
-    Prompt,
-    SessionKey,
-    SessionState,
-    Source,
-    TurnState,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Cancelled, Done, Interrupted
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.questions import Allow, Choose
+from supervisor.api.states import SessionState
+from supervisor.api.turns import TurnState
 from supervisor.files.socket_path import SOCKET
 from supervisor.gateway.tokens import Role
 from supervisor.remote import feed as remote_feed

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from supervisor.api.types import Prompt
+from supervisor.api.prompts import Prompt
 from supervisor.config.templates import Template
 from supervisor.gateway.tokens import Role
 from tests.gateway.conftest import MakeTemplate, Open

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor import bounds
-from supervisor.api.types import Usage
+from supervisor.api.outcomes import Usage
 from supervisor.process.reports import Compacted, Limited, Result, Retrying
 
 leaves = (

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from supervisor.api.entries import MOST_TEXT_HELD, Asked, Cursor, Entry, Noticed, Replied
-from supervisor.api.types import Source
+from supervisor.api.prompts import Source
 from supervisor.conversation import MOST_FRAGMENTS, MOST_HELD, Conversation, weigh
 
 

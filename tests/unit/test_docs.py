@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from supervisor.api.types import FailureKind
+from supervisor.api.outcomes import FailureKind
 from supervisor.config.budgets import BudgetSettings, Ceilings
 from supervisor.config.environment import ELSEWHERE, INSTANCE_KEYS, OLDER_NAMES, OLDER_POOL_SIZE
 from supervisor.config.front_matter import read_document

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from supervisor.api.errors import AlreadyAnswered, UnknownTarget
-from supervisor.api.types import Allow, Deny, QuestionOutcome
+from supervisor.api.questions import Allow, Deny, QuestionOutcome
 from supervisor.permissions.requests import ToolRequest
 from supervisor.process.reports import Limited, Result, Retrying
 from supervisor.testing import FakeConnection, hold

@@ -14,19 +14,9 @@ from collections.abc import Iterable
 from supervisor.api import events as past
 from supervisor.api.engine import Ticket
 from supervisor.api.errors import Refused
-from supervisor.api.types import (
-    Cancelled,
-    Done,
-    Expired,
-    Failed,
-    FailureKind,
-    Interrupted,
-    Outcome,
-    Prompt,
-    SessionKey,
-    Source,
-    outcome_word,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Cancelled, Done, Expired, Failed, FailureKind, Interrupted, Outcome, outcome_word
+from supervisor.api.prompts import Prompt, Source
 from supervisor.config.templates import Template
 from supervisor.process.end_reason import EndReason
 from supervisor.recovery.takeover import LAST_WORDS

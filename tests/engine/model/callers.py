@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
-from supervisor.api.types import Priority, Prompt, Source
+from supervisor.api.prompts import Priority, Prompt, Source
 from tests.engine.model.houses import USERS
 from tests.engine.model.play import PACE, PICK, Play, pick
 from tests.engine.model.recording import rule

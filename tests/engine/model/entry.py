@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 
 from supervisor.api.engine import Ticket
 from supervisor.api.errors import BullpenError
-from supervisor.api.types import (
-    Outcome,
-    Prompt,
-    SessionKey,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Outcome
+from supervisor.api.prompts import Prompt
 
 COME_BACK = "Go on with what you were doing."
 """How the words end that a turn comes back with after its question was answered without a client."""

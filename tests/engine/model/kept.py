@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.api.types import SessionKey
+from supervisor.api.keys import SessionKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Set
 
+from supervisor.api.outcomes import FailureKind
 from supervisor.api.snapshot import ClientRow, Snapshot
-from supervisor.api.types import FailureKind, InstanceState, SessionState, SlotState, WhyWaiting
+from supervisor.api.states import InstanceState, SessionState, SlotState, WhyWaiting
 from supervisor.engine.row_builders import SHOWN_WAITING
 from supervisor.sessions.slot import Slot
 from tests.engine.model.book import Book

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import FailureKind
+from supervisor.api.prompts import Source
 from supervisor.api.snapshot import SessionRow, Snapshot
-from supervisor.api.types import FailureKind, InstanceState, MemoryLevel, SessionKey, SlotState, Source, WhyWaiting
+from supervisor.api.states import InstanceState, MemoryLevel, SlotState, WhyWaiting
 from supervisor.instance.instance import Instance
 from supervisor.instance.scheduler import MOST_PLACED
 from supervisor.process.end_reason import EndReason

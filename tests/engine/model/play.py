@@ -11,8 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from supervisor.api import events as past
 from supervisor.api.errors import JournalFailed, NotAccepting, Refused, Saturated, Suspended
+from supervisor.api.outcomes import outcome_word
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Deny
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import Deny, InstanceState, Prompt, outcome_word
+from supervisor.api.states import InstanceState
 from supervisor.engine.housekeeping import TICK
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.end_reason import EndReason

@@ -11,8 +11,8 @@ from msgspec.structs import fields, replace
 from supervisor import feed
 from supervisor.api.changes import Changes
 from supervisor.api.events import Event
+from supervisor.api.outcomes import Usage
 from supervisor.api.snapshot import HostRow, SessionRow, Snapshot
-from supervisor.api.types import Usage
 from supervisor.feed import Subscription
 
 Picture = dict[str, dict[Any, Any]]

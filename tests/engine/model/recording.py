@@ -19,7 +19,8 @@ from hypothesis import stateful
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from supervisor.api.types import Allow, Deny, Priority, Source
+from supervisor.api.prompts import Priority, Source
+from supervisor.api.questions import Allow, Deny
 from tests.engine.model.houses import Figures
 
 ORDERS = Path(__file__).parent / "orders"

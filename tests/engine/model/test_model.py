@@ -71,7 +71,8 @@ def test_an_order_that_breaks_a_law_is_written_to_a_file_that_breaks_it_again(
 
 
 def test_what_a_move_is_done_with_comes_back_from_its_file(tmp_path: Path) -> None:
-    from supervisor.api.types import Allow, Deny, Priority, Source
+    from supervisor.api.prompts import Priority, Source
+    from supervisor.api.questions import Allow, Deny
 
     figures = Figures(1, 0, 1, 0, "none", "300MiB", 50, 4, 2, "2GiB")
     given = {"answers": [Allow(always=True), Deny("no")], "who": Source.OPERATOR, "rank": Priority.LOW, "pace": None}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from supervisor.api.errors import ConnectFailed
-from supervisor.api.types import Prompt
+from supervisor.api.prompts import Prompt
 from supervisor.process.end_reason import EndReason
 from tests.engine.model.houses import MIB, PANIC_BYTES
 from tests.engine.model.kept import read_journal

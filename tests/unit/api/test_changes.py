@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from supervisor.api.changes import Changes
 from supervisor.api.events import SessionOpened
+from supervisor.api.keys import SessionKey
 from supervisor.api.snapshot import Snapshot
-from supervisor.api.types import SessionKey
 from tests.tui import stage
 from tests.tui.stage_engine import StageEngine
 

@@ -28,8 +28,11 @@ from supervisor.api.codec import (
 from supervisor.api.engine import ConversationReader, Engine, FeedReader, Ticket
 from supervisor.api.entries import StartsAgain
 from supervisor.api.errors import BullpenError, ConfigurationError, Saturated
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, Outcome
+from supervisor.api.prompts import Prompt
+from supervisor.api.questions import Choose
 from supervisor.api.snapshot import DiskUse
-from supervisor.api.types import Choose, Done, Failed, Outcome, Prompt, SessionKey
 from tests.unit.api.contract import MODULES, STAYS, fields_of, is_named, kinds
 
 QUICK = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))

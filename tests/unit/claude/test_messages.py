@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from supervisor.api.codec import pack_outcome
-from supervisor.api.types import Done
+from supervisor.api.outcomes import Done
 from supervisor.claude.messages import Translator, translate_connect_error
 from supervisor.process.reports import (
     MOST_NAME,

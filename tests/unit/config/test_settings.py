@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.api.errors import ConfigurationError
-from supervisor.api.types import Archetype
+from supervisor.api.states import Archetype
 from supervisor.config.byte_sizes import host_memory, parse_budget, parse_memory
 from supervisor.config.environment import INSTANCE_KEYS
 from supervisor.config.limits import Concurrency, PoolLimits, QueueLimits

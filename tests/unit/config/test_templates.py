@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.api.errors import ConfigurationError
-from supervisor.api.types import Archetype
+from supervisor.api.states import Archetype
 from supervisor.config.limits import PoolLimits, QueueLimits
 from supervisor.config.templates import Template, load_template, load_templates, shipped_templates, without_effect
 

@@ -24,18 +24,10 @@ from supervisor.api.codec import (
 )
 from supervisor.api.entries import Entry
 from supervisor.api.errors import JournalUnusable
-from supervisor.api.types import (
-    OUTCOME_WORDS,
-    ChoiceItem,
-    Done,
-    Outcome,
-    Prompt,
-    Question,
-    Route,
-    SessionKey,
-    Usage,
-    outcome_word,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import OUTCOME_WORDS, Done, Outcome, Usage, outcome_word
+from supervisor.api.prompts import Prompt, Route
+from supervisor.api.questions import ChoiceItem, Question
 from supervisor.journal import ClientRecord, SessionRecord, TurnRecord
 from supervisor.journal.faults import find_fault, tell
 from supervisor.journal.notes import Note, batches, step

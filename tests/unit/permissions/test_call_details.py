@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.api.types import Choose
+from supervisor.api.questions import Choose
 from supervisor.permissions.call_details import MOST_SHOWN, Particulars, examine, lay_out
 from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.tool_calls import call_of, find_flaw, summarize, to_input

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from supervisor.api.types import Usage
+from supervisor.api.outcomes import Usage
 from supervisor.process.attribution import BY_ITSELF, Attribution
 from supervisor.process.listener import Listener, Place
 from supervisor.process.reports import (

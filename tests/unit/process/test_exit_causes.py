@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.api.errors import ClientDied, ConnectFailed, ResumeTargetMissing
-from supervisor.api.types import FailureKind
+from supervisor.api.outcomes import FailureKind
 from supervisor.process.end_reason import EndReason
 from supervisor.process.exit_causes import LATELY, OomWatch, classify
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervisor.api.types import MemoryLevel, SessionKey, SlotState
+from supervisor.api.keys import SessionKey
+from supervisor.api.states import MemoryLevel, SlotState
 from supervisor.clock import Clock
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.session import Session

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.api.types import MemoryLevel, SlotState, WhyWaiting
+from supervisor.api.states import MemoryLevel, SlotState, WhyWaiting
 from supervisor.config.limits import PoolLimits as Limits
 from supervisor.instance.memory_ceilings import find_level
 from supervisor.scheduling.admission import HostRoom, Shortage, Victim, find_own_shortage, is_over_budget, ledger_of

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.api.types import FailureKind
+from supervisor.api.outcomes import FailureKind
 from supervisor.scheduling.circuit_state import PAUSES, Park
 
 

@@ -6,16 +6,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.api.types import (
-    FailureKind,
-    InstanceState,
-    MemoryLevel,
-    Prompt,
-    SessionKey,
-    SlotState,
-    Source,
-    WhyWaiting,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import FailureKind
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.states import InstanceState, MemoryLevel, SlotState, WhyWaiting
 from supervisor.clock import Clock
 from supervisor.scheduling.dispatcher import (
     KEPT_FOR,

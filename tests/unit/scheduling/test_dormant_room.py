@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from supervisor.api.types import SlotState, WhyWaiting
+from supervisor.api.states import SlotState, WhyWaiting
 from supervisor.scheduling.admission import Victim, find_memory
 from supervisor.scheduling.dispatcher import Evict, Open, Scene, Sleep, Wake, decide
 from supervisor.scheduling.memory_reserve import charge

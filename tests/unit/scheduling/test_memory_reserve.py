@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.api.types import SlotState
+from supervisor.api.states import SlotState
 from supervisor.claude.sdk_connection import PLANNING_FIGURE
 from supervisor.config.limits import PoolLimits
 from supervisor.instance.clients import Clients

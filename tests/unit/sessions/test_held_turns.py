@@ -6,7 +6,8 @@ from typing import cast
 
 import pytest
 
-from supervisor.api.types import Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Prompt
 from supervisor.conversation import Conversation
 from supervisor.sessions.mailbox import Mailbox
 from supervisor.sessions.turn import Turn

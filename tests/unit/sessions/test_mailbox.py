@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.api.types import Priority, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.prompts import Priority, Prompt
 from supervisor.conversation import Conversation
 from supervisor.sessions.mailbox import Mailbox
 from supervisor.sessions.turn import Turn

@@ -8,7 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from supervisor.api.types import Priority, Prompt, SessionKey, Source, Usage
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Usage
+from supervisor.api.prompts import Priority, Prompt, Source
 from supervisor.clock import Clock
 from supervisor.conversation import Conversation
 from supervisor.journal import ClientRecord, Journal, SessionRecord, TurnRecord

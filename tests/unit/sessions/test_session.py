@@ -8,21 +8,11 @@ from typing import Any
 import pytest
 
 from supervisor.api.entries import Asked, Noticed, Replied, ToolCalled, ToolReturned, TurnEnded
-from supervisor.api.types import (
-    Cancelled,
-    Done,
-    Expired,
-    Failed,
-    FailureKind,
-    Interrupted,
-    Offer,
-    Prompt,
-    SessionKey,
-    SessionState,
-    SlotState,
-    Source,
-    Usage,
-)
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Cancelled, Done, Expired, Failed, FailureKind, Interrupted, Usage
+from supervisor.api.prompts import Prompt, Source
+from supervisor.api.states import SessionState, SlotState
+from supervisor.api.turns import Offer
 from supervisor.clock import Clock
 from supervisor.process.reports import (
     NEVER_WRITTEN,

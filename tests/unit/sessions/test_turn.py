@@ -12,7 +12,9 @@ import pytest
 
 import supervisor
 from supervisor.api.errors import NotRecorded
-from supervisor.api.types import Done, FailureKind, Prompt, SessionKey
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, FailureKind
+from supervisor.api.prompts import Prompt
 from supervisor.conversation import Conversation
 from supervisor.sessions.turn import Turn, TurnState
 
