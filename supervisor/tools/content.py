@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
+
+from msgspec import Struct
 
 
 def content_hash(content: object) -> str:
@@ -35,10 +37,15 @@ def _plain(content: object) -> Any:
         case list() | tuple():
             return [["list"], *map(_plain, content)]
         case _ if dataclasses.is_dataclass(content) and not isinstance(content, type):
-            fields = {field.name: getattr(content, field.name) for field in dataclasses.fields(content)}
-            return [[type(content).__qualname__], _plain(fields)]
+            return _by_fields(content, (field.name for field in dataclasses.fields(content)))
+        case Struct():
+            return _by_fields(content, content.__struct_fields__)
         case _:
             return [[type(content).__qualname__], str(content)]
+
+
+def _by_fields(content: object, names: Iterable[str]) -> list[Any]:
+    return [[type(content).__qualname__], _plain({name: getattr(content, name) for name in names})]
 
 
 def _key(pair: list[Any]) -> str:

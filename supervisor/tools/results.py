@@ -8,6 +8,7 @@ from typing import Any
 
 import pydantic_core
 from mcp import types
+from msgspec import Struct
 
 from supervisor.text.cleaning import clean, one_line
 
@@ -98,7 +99,14 @@ def _block(value: object) -> Any:
         if not kind:
             raise TypeError("these bytes are no PNG, JPEG, GIF or WebP picture")
         return types.ImageContent(type="image", data=base64.b64encode(data).decode(), mimeType=kind)
-    return _text(pydantic_core.to_json(value, indent=1, inf_nan_mode="null", by_alias=True).decode())
+    return _text(pydantic_core.to_json(value, indent=1, inf_nan_mode="null", by_alias=True, fallback=_fields).decode())
+
+
+def _fields(value: object) -> dict[str, object]:
+    """Of a Struct, ours (`RunContext`) or a tool's own, which pydantic does not know."""
+    if isinstance(value, Struct):
+        return {name: getattr(value, name) for name in value.__struct_fields__}
+    raise pydantic_core.PydanticSerializationError(f"Unable to serialize unknown type: {type(value)}")
 
 
 def _text(words: str) -> types.TextContent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import math
 import threading
 from collections.abc import Callable
@@ -242,6 +243,18 @@ async def test_what_the_model_sends_as_the_context_changes_nothing(caller: Calle
         return context.user
 
     assert _words(await caller.call(who, context={"user": "eve"})) == "ana"
+
+
+async def test_a_context_that_is_returned_is_told_by_its_fields(caller: Caller) -> None:
+    """S3.6: as anything else that has fields, also inside of something."""
+
+    def who(context: RunContext) -> list[RunContext]:
+        return [context]
+
+    result = await caller.call(who)
+    assert not result.isError
+    (told,) = json.loads(_words(result))
+    assert (told["user"], told["session"], told["folder"]) == ("ana", "default", str(caller.context.folder))
 
 
 async def test_a_blocking_function_does_not_stall_the_loop(caller: Caller) -> None:
