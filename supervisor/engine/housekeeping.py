@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import anyio
-import anyio.lowlevel
 
 from supervisor.engine.held_turns import HeldTurns
 from supervisor.engine.memory_sampler import Census
@@ -21,6 +20,7 @@ from supervisor.instance.shared import HostContext
 from supervisor.process.end_reason import EndReason
 from supervisor.recovery.offers import OpenOffers
 from supervisor.scheduling.swap import find_longest_asleep
+from supervisor.sessions.slot import Slot
 from supervisor.slices import in_slices
 
 RETENTION = 30 * 86400.0
@@ -88,22 +88,28 @@ class Housekeeping:
             await anyio.sleep(TICK)
 
     async def take_census(self) -> None:
-        feed = self._host.feed
         while True:
             slots = [slot for instance in self._instances.values() for slot in instance.pool]
-            await self._census.take(slots)
-            for instance in self._instances.values():
-                instance.handle(stimuli.MemoryMeasured())
-            await anyio.lowlevel.checkpoint()
+            pause = await self._census.take(slots, over=self._host.settings.memory_interval, heed=self._heed_measures)
             self._host.room.note_available(self._census.memory_available)
             for instance in self._instances.values():
                 instance.handle(stimuli.HostChanged())
-            async for slot in in_slices(slots):
-                feed.touch_client(slot.id)
-                if slot.session is not None:
-                    feed.touch_session(slot.session.key)
-            feed.touch_host()
-            await anyio.sleep(self._host.settings.memory_interval)
+            self._host.feed.touch_host()
+            await anyio.sleep(pause)
+
+    def _heed_measures(self, slots: Sequence[Slot]) -> None:
+        feed = self._host.feed
+        by_instance: dict[str, list[Slot]] = {}
+        for slot in slots:
+            by_instance.setdefault(slot.instance, []).append(slot)
+        for name, own in by_instance.items():
+            if (instance := self._instances.get(name)) is not None:
+                instance.handle(stimuli.MemoryMeasured(tuple(own)))
+                instance.scheduler.ledger.count()  # while they are at hand
+        for slot in slots:
+            feed.touch_client(slot.id)
+            if slot.session is not None:
+                feed.touch_session(slot.session.key)
 
     async def watch_state(self) -> None:
         """Notices a state directory that was taken away also while no prompt arrives."""

@@ -216,8 +216,8 @@ class Instance:
                 reports.start_lost(session, turn, why)
             case stimuli.OutcomeReplaced(turn, outcome):
                 turn.replace_outcome(outcome)
-            case stimuli.MemoryMeasured():
-                self._ceilings.judge()
+            case stimuli.MemoryMeasured(slots):
+                self._ceilings.judge(slots)
             case stimuli.HostChanged():
                 self.core.limit_clients()  # what follows is for the scheduler
             case stimuli.PlaceClaimed(slot, may_sleep):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from supervisor.api.outcomes import FailureKind
 from supervisor.api.states import MemoryLevel
 from supervisor.config.byte_sizes import about, spell_memory
@@ -33,18 +35,18 @@ class MemoryCeilings:
         self._clients = clients
         self._reserve = reserve
 
-    def judge(self) -> None:
-        """What a new measurement means: the level of every client, the end of those that panic, and what the next
+    def judge(self, slots: Sequence[Slot]) -> None:
+        """What a new measurement of these clients means: their level, the end of those that panic, and what the next
         client is expected to need."""
         limits = self._core.template.pool
-        for slot in self._core.pool:
+        for slot in slots:
             if slot.is_leaving:
                 continue
             slot.memory_level = find_level(slot.memory_bytes, limits)
             if slot.memory_level is MemoryLevel.PANIC:
                 self._end_at_once(slot)
         # One that has slept is smaller for a while, and never quite what it was: the next one will not have slept.
-        grown = (slot for slot in self._core.pool if slot.has_worked and slot.memory_bytes and not slot.is_thin)
+        grown = (slot for slot in slots if slot.has_worked and slot.memory_bytes and not slot.is_thin)
         self._reserve.take(max(slot.memory_bytes, slot.awake_bytes) for slot in grown)
 
     def _end_at_once(self, slot: Slot) -> None:

@@ -232,7 +232,10 @@ class TimePassed(Fact, frozen=True):
 
 
 class MemoryMeasured(Fact, frozen=True):
-    """Every client's processes were measured. `HostChanged` follows when the host's memory is known as well."""
+    """What the processes of these clients use was measured, as far as it could be. `HostChanged` follows when those of
+    all others were, and the host's memory is known as well."""
+
+    slots: tuple[Slot, ...]
 
     may_allow_a_step: ClassVar[bool] = False
 

@@ -98,20 +98,25 @@ class RunningLedger:
     @property
     def total(self) -> Ledger:
         """Bytes."""
+        self.count()
+        return self._total
+
+    def count(self) -> None:
+        """Takes in what has changed."""
         if self._reserve.bytes != self._counted_for:
             self._counted_for = self._reserve.bytes
             self._changed.update(dict.fromkeys(self._unproven))
-        if self._changed:
-            used, coming, leaving, swapped = self._total
-            for name in self._changed:
-                before, now = self._charged.pop(name, _NOTHING), self._charge(name)
-                used += now.used - before.used
-                coming += now.coming - before.coming
-                leaving += now.leaving - before.leaving
-                swapped += now.swapped - before.swapped
-            self._changed.clear()
-            self._total = Ledger(used, coming, leaving, swapped)
-        return self._total
+        if not self._changed:
+            return
+        used, coming, leaving, swapped = self._total
+        for name in self._changed:
+            before, now = self._charged.pop(name, _NOTHING), self._charge(name)
+            used += now.used - before.used
+            coming += now.coming - before.coming
+            leaving += now.leaving - before.leaving
+            swapped += now.swapped - before.swapped
+        self._changed.clear()
+        self._total = Ledger(used, coming, leaving, swapped)
 
     def _charge(self, name: str) -> Ledger:
         slot = self._pool.get(name)

@@ -141,11 +141,11 @@ def test_a_stalled_terminal_stops_no_turn(program: Terminal, tmp_path: Path) -> 
 BROKEN_ENGINE = """
 from supervisor.engine.memory_sampler import Census
 first = Census.take
-async def fail(self, slots):
+async def fail(self, slots, **given):
     raise ZeroDivisionError("the census cannot count")
-async def take(self, slots):
+async def take(self, slots, **given):
     Census.take = fail
-    await first(self, slots)
+    return await first(self, slots, **given)
 Census.take = take
 """
 

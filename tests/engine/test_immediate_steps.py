@@ -168,7 +168,7 @@ async def test_spares_are_started_before_anybody_asks(
 ) -> None:
     """Also while the first measurement takes long."""
 
-    async def take_long(*_: object) -> None:
+    async def take_long(*_: object, **__: object) -> None:
         await anyio.sleep_forever()
 
     monkeypatch.setattr(Census, "take", take_long)

@@ -65,13 +65,13 @@ async def test_what_happens_because_of_something_else_is_handled_after_it_and_in
             order.append(f"time {now:g} begins")
             if now == 1:
                 desk.handle(stimuli.TimePassed(2))
-                desk.handle(stimuli.MemoryMeasured())
+                desk.handle(stimuli.MemoryMeasured(()))
                 desk.handle(stimuli.TimePassed(3))
             order.append(f"time {now:g} ends")
 
         with monkeypatch.context() as patch:
             patch.setattr(Deadlines, "advance", advance)
-            patch.setattr(MemoryCeilings, "judge", lambda self: order.append("measured"))
+            patch.setattr(MemoryCeilings, "judge", lambda self, slots: order.append("measured"))
             patch.setattr(Scheduler, "run", lambda self: order.append("steps"))
             desk.handle(stimuli.TimePassed(1))
     one, two, three = ([f"time {number} begins", f"time {number} ends", "steps"] for number in (1, 2, 3))
@@ -86,11 +86,11 @@ async def test_a_mistake_in_one_stimulus_goes_to_its_caller_and_loses_none_of_th
         desk = supervisor._instances["desk"]
 
         def advance(self: Deadlines, now: float) -> None:
-            desk.handle(stimuli.MemoryMeasured())
+            desk.handle(stimuli.MemoryMeasured(()))
             desk.handle(stimuli.HostChanged())
             raise ZeroDivisionError("first")
 
-        def judge(self: MemoryCeilings) -> None:
+        def judge(self: MemoryCeilings, slots: object) -> None:
             raise ZeroDivisionError("second")
 
         with monkeypatch.context() as patch:

@@ -176,5 +176,5 @@ def test_what_has_slept_says_nothing_of_what_the_next_one_needs_until_it_has_wor
     taken: list[int] = []
     reserve = cast(Reserve, SimpleNamespace(take=taken.extend))
     core = cast(InstanceCore, SimpleNamespace(pool=pool, template=SimpleNamespace(pool=PoolLimits())))
-    MemoryCeilings(core, cast(Clients, None), reserve).judge()
+    MemoryCeilings(core, cast(Clients, None), reserve).judge([*pool])
     assert taken == [300 * MiB, 100 * MiB]
