@@ -252,6 +252,33 @@ async def test_an_idle_client_that_is_found_dead_is_replaced(start: Start, world
         assert world.connections[1].launch.resume
 
 
+async def test_one_that_has_begun_a_turn_before_its_answer_was_given_up_is_left_alone(
+    start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S2.33: it is busy by then, and silence of a busy one is no proof of anything."""
+    world.on_prompt = lambda connection, text: connection.reply("fine") if text == "one" else None
+    is_asked, has_begun = anyio.Event(), anyio.Event()
+
+    async def answer_nothing(seconds: float, work: object) -> bool:
+        is_asked.set()
+        await has_begun.wait()
+        return False
+
+    async with start(health_interval=0.02) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
+        with monkeypatch.context() as patch:
+            patch.setattr("supervisor.process.client.happens_within", answer_nothing)
+            await is_asked.wait()
+            ticket = await supervisor.submit(Prompt("desk", "two", user="ana"))
+            await until(lambda: world.connections[0].prompts == ["one", "two"])
+            has_begun.set()
+            await anyio.wait_all_tasks_blocked()
+        world.connections[0].reply("done")
+        assert isinstance(await ticket.outcome(), Done)
+        assert world.live == world.connections
+        assert len(world.live) == 1
+
+
 async def test_time_in_which_the_supervisor_itself_stood_still_is_no_silence_of_a_client(
     start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,14 @@ async def test_what_was_noted_comes_back_after_a_restart(folder: Path) -> None:
     assert read(folder, 'SELECT verb, target, "by" FROM actions') == [("drain", "desk", "operator")]
 
 
+async def test_a_journal_that_was_closed_reads_no_more(folder: Path) -> None:
+    """R2: neither of its connections holds the file, or a descriptor."""
+    async with opened(folder) as journal:
+        journal.turns.accept(make_turn("a"), ignore)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        journal._reader._connection.execute("SELECT 1")
+
+
 async def test_a_question_out_of_time_is_none_of_ours(folder: Path) -> None:
     """No clock can show when it was asked, or until when an answer counts."""
     question = Question("kept", QuestionKind.PERMISSION, KEY, "b", "desk-1", "Bash", "ls", "ls", 1.0, 2.0)

@@ -92,6 +92,10 @@ def test_what_is_opened_leaves_room_for_those_that_may_wake_at_once() -> None:
         asleep(tenant, awake)
     assert house(tenant, memory_budget=510).find_shortage(tenant) is None
     assert house(tenant, memory_budget=509).find_shortage(tenant) is WhyWaiting.MEMORY
+    tenant.memory_budget = 510
+    assert house(tenant).find_shortage(tenant) is None
+    tenant.memory_budget = 509
+    assert house(tenant).find_shortage(tenant) is WhyWaiting.MEMORY, "its own"
 
 
 def test_no_more_wake_at_once_than_may_and_the_one_that_waits_longest_is_next() -> None:
