@@ -91,10 +91,6 @@ class Housekeeping:
         while True:
             slots = [slot for instance in self._instances.values() for slot in instance.pool]
             pause = await self._census.take(slots, over=self._host.settings.memory_interval, heed=self._heed_measures)
-            self._host.room.note_available(self._census.memory_available)
-            for instance in self._instances.values():
-                instance.handle(stimuli.HostChanged())
-            self._host.feed.touch_host()
             await anyio.sleep(pause)
 
     def _heed_measures(self, slots: Sequence[Slot]) -> None:
@@ -106,6 +102,10 @@ class Housekeeping:
             if (instance := self._instances.get(name)) is not None:
                 instance.handle(stimuli.MemoryMeasured(tuple(own)))
                 instance.scheduler.ledger.count()  # while they are at hand
+        self._host.room.note_available(self._census.memory_available)
+        for instance in self._instances.values():
+            instance.handle(stimuli.HostChanged())
+        feed.touch_host()
         for slot in slots:
             feed.touch_client(slot.id)
             if slot.session is not None:

@@ -39,8 +39,7 @@ class Census:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._cpu_seen: dict[str, tuple[float, float]] = {}
-        self._self = psutil.Process()
-        self.supervisor_bytes = self._self.memory_info().rss
+        self.supervisor_bytes = psutil.Process().memory_info().rss
         self.memory_available = psutil.virtual_memory().available
         self.swap_total, self.swap_free = read_swap()
         self._swap_room = self.swap_free
@@ -49,8 +48,9 @@ class Census:
     async def take(self, slots: Sequence[Slot], *, over: float, heed: Callable[[Sequence[Slot]], None]) -> float:
         """Measures them a share at a time, with pauses in between that last `over` seconds together with one at the
         end, which is left to the caller: returned in seconds. All at once, a thousand clients kept the loop from its
-        prompts for a tenth of a second. `heed` is called with each share. What cannot be measured now, because every
-        descriptor is in use, say, stays as it was."""
+        prompts for a tenth of a second. `heed` is called with each share, in the step of the loop in which its figures
+        and those of the host's memory change. What cannot be measured now, because every descriptor is in use, say,
+        stays as it was."""
         shares = [slots[start : start + SHARE] for start in range(0, len(slots), SHARE)] or [slots]
         pause, table = over / len(shares), _Table()
         seen: dict[str, tuple[float, float]] = {}
@@ -67,19 +67,15 @@ class Census:
         if table.swap is not None:
             self.swap_total, self.swap_free = table.swap
             self._swap_room = self.swap_free + swapped if self.swap_total else 0
-        with _where_it_can_be_seen():
-            self.supervisor_bytes, self.memory_available = await run_in_thread(self._measure_host)
         return pause
-
-    def _measure_host(self) -> tuple[int, int]:
-        """Blocking: call it in a thread. Raises `LOST`."""
-        return self._self.memory_info().rss, psutil.virtual_memory().available
 
     async def _measure(self, slots: Sequence[Slot], table: _Table) -> dict[str, tuple[float, float]]:
         """Returns when each client had used how many seconds of a processor. Raises `LOST`."""
         clients = {slot.id: slot.client for slot in slots if slot.client is not None}
         began = self._clock.steady()
-        measures = await run_in_thread(table.measure_clients, clients)
+        measures, host = await run_in_thread(table.measure_clients, clients)
+        # From here to the end of `heed` nothing else runs: what is unused belongs to what these clients use now.
+        self.supervisor_bytes, self.memory_available = host
         now = self._clock.steady()
         seen: dict[str, tuple[float, float]] = {}
         for slot in slots:
@@ -106,10 +102,12 @@ class _Table:
         """Before the clients: who falls asleep meanwhile must not make it seem smaller than it is."""
         self._processes: ProcessTable | None = None
 
-    def measure_clients(self, clients: Mapping[str, Client[Slot]]) -> dict[str, Measure]:
-        """Blocking: call it in a thread. Raises `LOST`."""
+    def measure_clients(self, clients: Mapping[str, Client[Slot]]) -> tuple[dict[str, Measure], tuple[int, int]]:
+        """And then the bytes of this process, and those that nothing uses. Blocking: call it in a thread. Raises
+        `LOST`."""
         if self.swap is None:
             self.swap = read_swap()
         if self._processes is None:
             self._processes = ProcessTable()
-        return {name: client.measure(self._processes) for name, client in clients.items()}
+        measures = {name: client.measure(self._processes) for name, client in clients.items()}
+        return measures, (psutil.Process().memory_info().rss, psutil.virtual_memory().available)

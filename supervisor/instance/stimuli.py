@@ -232,8 +232,8 @@ class TimePassed(Fact, frozen=True):
 
 
 class MemoryMeasured(Fact, frozen=True):
-    """What the processes of these clients use was measured, as far as it could be. `HostChanged` follows when those of
-    all others were, and the host's memory is known as well."""
+    """What the processes of these clients use was measured, as far as it could be. `HostChanged` follows, with the
+    host's memory of the same moment."""
 
     slots: tuple[Slot, ...]
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from supervisor.api.prompts import Prompt
 from supervisor.engine import memory_sampler
 from supervisor.engine.memory_sampler import Census
+from supervisor.process.process_tree import Measure
+from supervisor.sessions.place import Place
 from supervisor.sessions.slot import Slot
 from supervisor.testing import FakeWorld
 from tests.engine.conftest import MakeTemplate, Start
@@ -18,6 +23,15 @@ pytestmark = pytest.mark.anyio
 
 MiB = 1024**2
 SESSIONS = 5
+
+
+class Unused:
+    """As much of psutil as a measurement of the host asks for."""
+
+    Process = psutil.Process
+
+    def __init__(self, available: int) -> None:
+        self.virtual_memory = lambda: SimpleNamespace(available=available)
 
 
 async def test_all_are_measured_in_shares_and_each_share_counts_at_once(
@@ -58,3 +72,31 @@ async def test_one_that_has_gone_meanwhile_is_left_out(
         shares: list[Sequence[Slot]] = []
         await Census(supervisor._host.clock).take(slots, over=0.1, heed=shares.append)
         assert shares == [[]]
+
+
+async def test_what_is_unused_changes_in_the_step_in_which_what_clients_use_does(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S2.29–31: in between, a client would be admitted with memory that one has given back and others have taken."""
+    elsewhere: list[str] = []
+    note = Place.note_measure
+
+    def note_measure(slot: Slot, measure: Measure, at: float) -> None:
+        note(slot, measure, at)
+        asyncio.get_running_loop().call_soon(elsewhere.append, slot.id)
+
+    async with start(make_template(pool={"spares": 0}), memory_interval=3600) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
+        slots = [*supervisor._instances["desk"].pool]
+        census = Census(supervisor._host.clock)
+        census.memory_available = -1
+        monkeypatch.setattr(Place, "note_measure", note_measure)
+        monkeypatch.setattr(memory_sampler, "psutil", Unused(available=7 * MiB))
+
+        def heed(share: Sequence[Slot]) -> None:
+            assert slots[0].memory_bytes
+            assert census.memory_available == 7 * MiB
+            assert not elsewhere, "nothing else has run"
+
+        await census.take(slots, over=0.1, heed=heed)
+        await until(lambda: elsewhere)
