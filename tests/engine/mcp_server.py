@@ -1,6 +1,7 @@
 """An MCP server over stdio for tests, without a library: each call runs in a thread. Its tools `say` and `whose` give
-back what they were given, `add` brings another tool and tells so, `die` ends it, `hang` never answers, `told` says
-which calls of it were cancelled, `flood` answers with so many characters, `nonsense` with what is no result."""
+back what they were given, `add` brings another tool and tells so, `die` ends it, `hang` never answers, `slow` takes a
+while, `wait` answers when a file is there, `told` says which calls of it were cancelled, `flood` answers with so many
+characters, `nonsense` with what is no result."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ TOOLS = [
     "add",
     "die",
     "hang",
+    "slow",
     "wait",
     "fail",
     "refuse",
@@ -57,6 +59,8 @@ def call(given: dict[str, Any]) -> dict[str, Any]:
                 os._exit(3)
             case "hang":
                 time.sleep(600)
+            case "slow":
+                time.sleep(0.2)
             case "wait":
                 until = given["arguments"]["until"]
                 open(f"{until}-{running}", "w").close()  # so many run now
