@@ -20,7 +20,7 @@ from supervisor.scheduling.swap import SwapUse, measure_swap
 from supervisor.sessions.slot import Slot
 
 SHARE = 50
-"""Clients that are measured at once: a thousand of the shipped fake's take 25 ms, their part of the loop's time 12."""
+"""Clients that are measured in one go: a thousand fake ones took a thread 20 to 28 ms and the loop about 11."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Census:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._cpu_seen: dict[str, tuple[float, float]] = {}
+        """Slot → when it was measured last (steady seconds), and the seconds of a processor that it had used."""
         self.supervisor_bytes = psutil.Process().memory_info().rss
         self.memory_available = psutil.virtual_memory().available
         self.swap_total, self.swap_free = read_swap()
@@ -53,31 +54,29 @@ class Census:
         stays as it was."""
         shares = [slots[start : start + SHARE] for start in range(0, len(slots), SHARE)] or [slots]
         pause, table = over / len(shares), _Table()
-        seen: dict[str, tuple[float, float]] = {}
         swapped = 0
         for number, share in enumerate(shares):
             if number:
                 await anyio.sleep(pause)
             there = [slot for slot in share if slot.state is not SlotState.GONE]
             with _where_it_can_be_seen():
-                seen |= await self._measure(there, table)
+                await self._measure(there, table)
             swapped += sum(slot.swap_bytes for slot in there)
             heed(there)
-        self._cpu_seen = seen
+        self._cpu_seen = {slot.id: self._cpu_seen[slot.id] for slot in slots if slot.id in self._cpu_seen}
         if table.swap is not None:
             self.swap_total, self.swap_free = table.swap
             self._swap_room = self.swap_free + swapped if self.swap_total else 0
         return pause
 
-    async def _measure(self, slots: Sequence[Slot], table: _Table) -> dict[str, tuple[float, float]]:
-        """Returns when each client had used how many seconds of a processor. Raises `LOST`."""
+    async def _measure(self, slots: Sequence[Slot], table: _Table) -> None:
+        """Raises `LOST`."""
         clients = {slot.id: slot.client for slot in slots if slot.client is not None}
         began = self._clock.steady()
         measures, host = await run_in_thread(table.measure_clients, clients)
         # From here to the end of `heed` nothing else runs: what is unused belongs to what these clients use now.
         self.supervisor_bytes, self.memory_available = host
         now = self._clock.steady()
-        seen: dict[str, tuple[float, float]] = {}
         for slot in slots:
             measure = measures.get(slot.id)
             if measure is None or not measure.processes:
@@ -86,8 +85,7 @@ class Census:
             then, cpu = self._cpu_seen.get(slot.id, (now, measure.cpu_seconds))
             # One that has ended and was not waited for takes its seconds out of the sum: never below zero.
             slot.cpu_percent = max(0.0, measure.cpu_seconds - cpu) / (now - then) * 100 if now > then else 0.0
-            slot.cpu_since, seen[slot.id] = then, (now, measure.cpu_seconds)
-        return seen
+            slot.cpu_since, self._cpu_seen[slot.id] = then, (now, measure.cpu_seconds)
 
     def swap_use(self, used: int, settings: Settings) -> SwapUse:
         """As of the last measurement. `used`: bytes that clients have there."""

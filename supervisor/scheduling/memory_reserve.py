@@ -123,7 +123,10 @@ class RunningLedger:
         if slot is None:
             self._unproven.discard(name)
             return _NOTHING
-        (self._unproven.discard if slot.turns > 0 and slot.memory_bytes else self._unproven.add)(name)
+        if slot.turns > 0 and slot.memory_bytes:
+            self._unproven.discard(name)
+        else:
+            self._unproven.add(name)
         charged = self._charged[name] = count_one(slot, self._counted_for)
         return charged
 

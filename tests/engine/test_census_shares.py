@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -23,6 +24,10 @@ pytestmark = pytest.mark.anyio
 
 MiB = 1024**2
 SESSIONS = 5
+
+
+def scarce() -> tuple[int, int]:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 class Unused:
@@ -100,3 +105,23 @@ async def test_what_is_unused_changes_in_the_step_in_which_what_clients_use_does
 
         await census.take(slots, over=0.1, heed=heed)
         await until(lambda: elsewhere)
+
+
+async def test_what_could_not_be_measured_once_is_compared_with_its_last_measurement(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S2.29–31: else a client that works would seem to be at rest, and be put to sleep."""
+    async with start(make_template(pool={"spares": 0}), memory_interval=3600) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
+        slots = [*supervisor._instances["desk"].pool]
+        census = Census(supervisor._host.clock)
+        await census.take(slots, over=0.1, heed=lambda share: None)
+        since = census._cpu_seen[slots[0].id]
+        with monkeypatch.context() as patch:
+            patch.setattr(memory_sampler, "read_swap", scarce)
+            await census.take(slots, over=0.1, heed=lambda share: None)
+        assert census._cpu_seen == {slots[0].id: since}
+        await census.take(slots, over=0.1, heed=lambda share: None)
+        assert slots[0].cpu_since == since[0]
+        await census.take([], over=0.1, heed=lambda share: None)
+        assert not census._cpu_seen, "nothing is kept of one that has gone"
