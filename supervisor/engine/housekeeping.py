@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from supervisor.engine.held_turns import HeldTurns
 from supervisor.engine.memory_sampler import Census
@@ -21,7 +23,6 @@ from supervisor.process.end_reason import EndReason
 from supervisor.recovery.offers import OpenOffers
 from supervisor.scheduling.swap import find_longest_asleep
 from supervisor.sessions.slot import Slot
-from supervisor.slices import in_slices
 
 RETENTION = 30 * 86400.0
 """Seconds that actions, settled questions, the outcomes of turns, and the conversations of sessions that are gone are
@@ -35,7 +36,20 @@ MEASURING = 900.0
 TICK = 0.2
 """Seconds between two looks at what time has made due."""
 
+SLICE = 50
+"""Things done before others have their turn: at 10 µs each, measured with a thousand clients, half a millisecond."""
+
 _log = logging.getLogger(__name__)
+
+ThingT = TypeVar("ThingT")
+
+
+async def in_slices(things: Iterable[ThingT]) -> AsyncIterator[ThingT]:
+    """All of them, as they are now; everything else goes on in between."""
+    for number, thing in enumerate(tuple(things), 1):
+        yield thing
+        if number % SLICE == 0:
+            await anyio.lowlevel.checkpoint()
 
 
 @contextmanager

@@ -6,13 +6,13 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from supervisor.slices import SLICE, in_slices
+from supervisor.engine.housekeeping import SLICE, in_slices
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_others_have_their_turn_in_between() -> None:
-    """S2.29–31: a thousand clients that were measured do not hold up a prompt."""
+    """S2.29–31: what ten thousand sessions have on disk is told without holding up a prompt."""
     things = list(range(3 * SLICE))
     done: list[int] = []
     seen: list[int] = []
