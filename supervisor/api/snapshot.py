@@ -291,6 +291,9 @@ class InstanceRow(Struct, frozen=True, gc=False):
     """What is wrong with its file as it was saved last, with file and line: the version before goes on."""
     is_removed: bool = False
     """Its template is not in the folder any more: it drains, and is gone when it is empty."""
+    resume_does: str = ""
+    """What the verb `resume` does to it now that it is closed: `opens it again`, `starts it`. Empty where it is open,
+    and where its template was removed."""
     limit: Limit | None = None
     """Why the next of its turns finds no place (`WhyWaiting.NO_SLOT`); None when no limit keeps it."""
     refused: int = 0

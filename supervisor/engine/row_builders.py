@@ -35,6 +35,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         archetype=core.archetype,
         state=core.state,
         note=core.note
+        or core.removal_note
         or core.template_mistake
         or instance.rollout.remark
         or scheduler.memory_remark
@@ -69,6 +70,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
         to_roll=instance.rollout.total,
         template_mistake=core.template_mistake,
         is_removed=core.is_removed,
+        resume_does=core.resume_does,
         limit=instance.scheduler.limit,
         refused=core.refused,
         refused_at=core.refused_at,

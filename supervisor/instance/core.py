@@ -29,7 +29,8 @@ SAMPLES = 100
 """Turns, or starts of clients, that medians are taken from."""
 TREND = 60
 """Seconds of the trend of waiting turns."""
-
+NOT_STARTED = "not started"
+"""The note of an instance whose template says `autoStart: false`, until it is started."""
 
 MOST_VARIANTS = 64
 """Combinations of provider and model that are kept compiled."""
@@ -73,7 +74,7 @@ class InstanceCore:
         self.state_before_removal: InstanceState | None = None
         """Set while its template is not in the folder any more: it drains, and is gone when it is empty."""
         if not template.auto_start:
-            self.state, self.note = InstanceState.STOPPED, "not started: resume starts it"
+            self.state, self.note = InstanceState.STOPPED, NOT_STARTED
         self.first_tokens: deque[float] = deque(maxlen=SAMPLES)
         """Seconds from the start of a turn to its first text."""
         self.turn_seconds: deque[float] = deque(maxlen=SAMPLES)
@@ -198,6 +199,17 @@ class InstanceCore:
     def is_removed(self) -> bool:
         """Its template is not in the folder any more."""
         return self.state_before_removal is not None
+
+    @property
+    def removal_note(self) -> str:
+        return "its template was removed" if self.is_removed else ""
+
+    @property
+    def resume_does(self) -> str:
+        """See `InstanceRow.resume_does`."""
+        if self.state not in (InstanceState.DRAINED, InstanceState.STOPPED) or self.is_removed:
+            return ""
+        return "starts it" if self.note == NOT_STARTED else "opens it again"
 
     @property
     def max_sessions(self) -> int:

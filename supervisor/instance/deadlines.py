@@ -93,7 +93,7 @@ class Deadlines:
         """What an instance that drains still waits for, in words."""
         running = self._turns.running
         asking = sum(bool(session.questions) for session in running)
-        parts = ["its template was removed"] if self._core.is_removed else []
+        parts = list(filter(None, [self._core.removal_note]))
         if running:
             if len(running) == 1:
                 parts.append(f"{running[0].key} {'waits for an answer' if asking else 'still works'}")

@@ -402,7 +402,6 @@ class Scheduler:
         core = self._core
         if core.state is InstanceState.DRAINING and self.is_empty:
             core.set_drain_deadline(None)
-            how = "its template was removed" if core.is_removed else "resume opens it again"
-            core.set_state(InstanceState.DRAINED, how)
+            core.set_state(InstanceState.DRAINED)
         elif core.state is InstanceState.KILLING and self.is_empty:
-            core.set_state(InstanceState.STOPPED, "resume opens it again")
+            core.set_state(InstanceState.STOPPED)

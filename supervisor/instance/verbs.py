@@ -21,8 +21,6 @@ from supervisor.process.end_reason import EndReason
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
 
-REMOVED = "its template was removed"
-
 _CLOSED = (InstanceState.DRAINED, InstanceState.STOPPED)
 
 
@@ -110,7 +108,7 @@ class Verbs:
         core.state_before_removal = core.state
         if core.state not in (*_CLOSED, InstanceState.KILLING, InstanceState.DRAINING):
             core.set_drain_deadline(None)
-            core.set_state(InstanceState.DRAINING, REMOVED)
+            core.set_state(InstanceState.DRAINING, core.removal_note)
             self._deadlines.advance(core.clock.steady())
 
     def restore(self) -> None:

@@ -13,6 +13,7 @@ from supervisor.api.errors import NotAccepting, Refused, UnknownTarget
 from supervisor.api.keys import SessionKey
 from supervisor.api.outcomes import Cancelled, Done, Failed, FailureKind, Interrupted
 from supervisor.api.prompts import Prompt
+from supervisor.api.snapshot import InstanceRow
 from supervisor.api.states import InstanceState, SlotState, WhyWaiting
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
@@ -79,6 +80,31 @@ async def test_drain_is_reversible_until_it_ends(start: Start, world: FakeWorld)
         assert state_of(supervisor) is InstanceState.RUNNING
         world.connections[0].reply("done")
         await until(lambda: len(world.connections[0].prompts) == 2)
+
+
+async def test_a_closed_instance_says_what_resume_does_to_it(start: Start, make_template: MakeTemplate) -> None:
+    """D3: as a field of its own, because each reader has another key or verb for it."""
+    async with start(make_template(autoStart=False)) as supervisor:
+
+        def row() -> InstanceRow:
+            (found,) = supervisor.view.snapshot().instances
+            return found
+
+        assert (row().note, row().resume_does) == ("not started", "starts it")
+        await supervisor.resume("desk")
+        assert (row().note, row().resume_does) == ("", "")
+        await supervisor.drain("desk")
+        assert row().resume_does == "" or row().state is InstanceState.DRAINED
+        await until(lambda: row().state is InstanceState.DRAINED)
+        assert (row().note, row().resume_does) == ("", "opens it again")
+        await supervisor.resume("desk")
+        await supervisor.kill("desk")
+        await until(lambda: row().state is InstanceState.STOPPED)
+        assert (row().note, row().resume_does) == ("", "opens it again")
+        supervisor._instances["desk"].core.state_before_removal = InstanceState.RUNNING
+        assert (row().note, row().resume_does) == ("its template was removed", "")
+        with pytest.raises(Refused, match="was removed"):
+            await supervisor.resume("desk")
 
 
 async def test_a_second_drain_interrupts_at_once(start: Start, world: FakeWorld) -> None:

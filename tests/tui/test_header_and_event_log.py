@@ -186,8 +186,8 @@ def test_an_ending_without_words_has_no_colon() -> None:
 @pytest.mark.parametrize(
     ("note", "told"),
     [
-        ("resume opens it again", "desk  is stopped"),
-        ("not started: resume starts it", "desk  is stopped: not started"),
+        ("", "desk  is stopped"),
+        ("not started", "desk  is stopped: not started"),
         ("its template was removed", "desk  is stopped: its template was removed"),
     ],
 )

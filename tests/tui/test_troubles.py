@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 
-from supervisor import InstanceState, Refused
+from supervisor import InstanceState, Limit, Refused, SessionState, WhyWaiting
 from tests.tui import stage, troubles
-from tests.tui.stage import BEN, CARO, DORA
-from tests.tui.theatre import HandClock, playing, screen_text, settle, told
+from tests.tui.stage import BEN, CARO, DORA, LOOKUP, ROOT
+from tests.tui.theatre import HandClock, playing, screen_text, settle, told, until
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.tables.rows import session_id
@@ -42,7 +43,7 @@ async def test_the_resume_key_lets_a_parked_pool_try_at_once() -> None:
 async def test_no_key_is_promised_while_the_engine_is_out_of_reach() -> None:
     """The title, the row and its description: what would do it does nothing then."""
     clock, engine = HandClock(), stage.busy()
-    engine.put(stage.instance("admin", state=InstanceState.STOPPED, note="resume opens it again"))
+    engine.put(stage.instance("admin", state=InstanceState.STOPPED, resume_does="opens it again"))
     async with playing(engine, size=(200, 50), clock=clock) as (app, pilot):
         assert "p opens it again" in screen_text(app)
         app.bridge._engine.trouble = "the engine is out of reach"
@@ -66,6 +67,32 @@ async def test_who_waits_for_a_parked_pool_is_told_when_it_tries_again() -> None
         app.screen.open_chat(CARO)
         await settle(app, pilot)
         assert "rate-limit 42s · tries again in 0:42" in screen_text(app)
+
+
+async def test_no_chat_promises_a_key_while_the_engine_is_out_of_reach() -> None:
+    """The title, the waiting prompt and the facts beside it: a parked pool, and one whose turns are all in use."""
+    clock, engine = HandClock(), troubles.parked()
+    full = engine.instances["admin"]
+    engine.put(
+        replace(full, limit=Limit("maxSessions", 3, 3), active_sessions=3),
+        replace(engine.sessions[ROOT], state=SessionState.WAITING, why=WhyWaiting.NO_SLOT, turn_id=""),
+    )
+    async with playing(engine, size=(200, 50), clock=clock) as (app, pilot):
+        promised = {LOOKUP: "p tries again", ROOT: "s raises it"}
+        for key, words in promised.items():
+            app.screen.open_chat(key)
+            await settle(app, pilot)
+            assert words in screen_text(app)
+            app.bridge._engine.trouble = "the engine is out of reach"
+            clock.now += 1
+            await settle(app, pilot)
+            assert "NOT CONNECTED" in screen_text(app).splitlines()[0]
+            assert words not in screen_text(app)
+            app.bridge._engine.trouble = ""
+            clock.now += 1
+            await settle(app, pilot)
+            await pilot.press("escape")
+            await until(lambda: not isinstance(app.screen, ChatScreen))
 
 
 async def test_a_silent_turn_shows_its_clocks() -> None:

@@ -53,7 +53,7 @@ async def status(engine: Engine, as_json: JsonOption = False) -> None:
             str(row.outdated or "-"),
             str(row.sessions),
             format.bytes_short(row.memory_bytes),
-            reasons.standing(row, now, "resume"),
+            reasons.standing(row, now, reasons.VERBS),
         )
         for row in snapshot.instances
     ]

@@ -20,6 +20,7 @@ from supervisor import (
     SessionRow,
     Snapshot,
 )
+from tui.wording.reasons import KEYS, OUT_OF_REACH, Remedies
 
 
 class Touched(NamedTuple):
@@ -89,6 +90,11 @@ class Bridge:
     def trouble(self) -> str:
         """Why nothing arrives from an engine in another process, in one line; empty when all is well."""
         return str(getattr(self._engine, "trouble", ""))
+
+    @property
+    def remedies(self) -> Remedies:
+        """What the words about its rows may promise now."""
+        return OUT_OF_REACH if self.trouble else KEYS
 
     async def open(self) -> None:
         """Returns when the rows are there."""

@@ -177,7 +177,7 @@ def clients_compact(pool: PoolStatistics, outdated: int = 0) -> tuple[Cell, ...]
     return tuple(parts)
 
 
-def instance_row(row: InstanceRow, now: float, resume: str = reasons.KEY) -> Row:
+def instance_row(row: InstanceRow, now: float, by: reasons.Remedies = reasons.KEYS) -> Row:
     pool = row.pool
     needs = tuple(
         Cell(f"{number}{format.glyph(state)} ", format.role(state))
@@ -208,7 +208,7 @@ def instance_row(row: InstanceRow, now: float, resume: str = reasons.KEY) -> Row
             _bytes(row.memory_bytes),
             Cell("", "dim") if row.first_token_p50 is None else Cell(format.duration(row.first_token_p50)),
             Cell("", "dim") if hits is None else Cell(format.percent(hits)),
-            _instance_note(row, now, resume),
+            _instance_note(row, now, by),
         ),
         (
             row.name,
@@ -314,9 +314,9 @@ def client_row(row: ClientRow, now: float) -> Row:
     )
 
 
-def _instance_note(row: InstanceRow, now: float, resume: str) -> Cell:
+def _instance_note(row: InstanceRow, now: float, by: reasons.Remedies) -> Cell:
     """Amber only when turns wait for the operator's answers."""
-    standing = reasons.standing(row, now, resume)
+    standing = reasons.standing(row, now, by)
     if held := reasons.held_words(row):
         return Cell(standing, "warn" if held == standing else "accent")
     if row.template_mistake and row.note == row.template_mistake:

@@ -48,7 +48,7 @@ from supervisor import (
     outcome_word,
 )
 from tui.wording.budgets import budget_line
-from tui.wording.format import bytes_short, duration, first_line, role, some, stop_words, tool_name
+from tui.wording.format import bytes_short, duration, first_line, role, some, tool_name
 
 Line = tuple[str, str]
 """(text, role)."""
@@ -101,9 +101,7 @@ def _subject(event: Event) -> str:
 def _sentence(event: Event) -> Line:
     match event:
         case InstanceChanged(state=state, note=note):
-            # The line stays when the state does not: what takes a stop back is told by the row.
-            note = first_line(stop_words(state, note, ""))
-            return f"is {state.value}" + (f": {note}" if note else ""), role(state)
+            return f"is {state.value}" + (f": {first_line(note)}" if note else ""), role(state)
         case InstanceOpened():
             return "opened: a new template", "ok"
         case InstanceClosed():

@@ -19,6 +19,7 @@ from supervisor import (
     WhyWaiting,
 )
 from tui.wording import dormancy, format, reasons
+from tui.wording.reasons import KEYS, Remedies
 
 Facts = list[tuple[str, str]]
 """(label, text) in reading order; an empty label continues the one above."""
@@ -26,19 +27,19 @@ MOST_LEFT_OUT = 20
 """Mistakes in templates' files that are shown."""
 
 
-def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float, resume: str = reasons.KEY) -> Facts:
-    """`limits` as the engine tells them, by name. `resume` as in `reasons.KEY`."""
+def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float, by: Remedies = KEYS) -> Facts:
+    """`limits` as the engine tells them, by name."""
     pool = row.pool
     budget = "" if row.memory_budget is None else f" of {format.bytes_short(row.memory_budget)}"
     reserve = f"; one more client is expected to need {format.bytes_short(row.memory_reserve)}"
     return [
         ("archetype", row.archetype),
-        ("state", row.state + (f": {note}" if (note := reasons.note_words(row, resume)) else "")),
-        *([("parked", parked)] if (parked := reasons.parked_words(row, now, resume)) else []),
+        ("state", row.state + (f": {note}" if (note := reasons.note_words(row, by)) else "")),
+        *([("parked", parked)] if (parked := reasons.parked_words(row, now, by)) else []),
         ("description", row.description),
         ("turns", f"{row.active_sessions} running of {row.max_sessions} in parallel, {row.stalled} stalled"),
         ("queue", f"{row.waiting} waiting{_oldest(row.oldest_waiting_at, now)}"),
-        *([("", full)] if (full := _full_instance(row)) else []),
+        *([("", full)] if (full := _full_instance(row, by)) else []),
         *([("refused", refused)] if (refused := reasons.refused_words(row, now)) else []),
         ("sessions", f"{row.sessions} known, {row.active_sessions} active, {row.failed} failed"),
         ("for you", f"{format.some(row.questions, 'question')}, {format.some(row.offers, 'interrupted turn')}"),
@@ -57,8 +58,8 @@ def instance_facts(row: InstanceRow, limits: Mapping[str, str], now: float, resu
     ]
 
 
-def _full_instance(row: InstanceRow) -> str:
-    return reasons.full_words(row) if row.state is InstanceState.RUNNING else ""
+def _full_instance(row: InstanceRow, by: Remedies) -> str:
+    return reasons.full_words(row, by) if row.state is InstanceState.RUNNING else ""
 
 
 def _template_words(row: InstanceRow) -> str:
@@ -185,7 +186,12 @@ def _is_unset(limits: Iterable[str]) -> bool:
 
 
 def session_facts(
-    row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, limits: Mapping[str, str], now: float
+    row: SessionRow,
+    client: ClientRow | None,
+    instance: InstanceRow | None,
+    limits: Mapping[str, str],
+    now: float,
+    by: Remedies = KEYS,
 ) -> Facts:
     """`client` is the one that serves it, `instance` the one it belongs to, `limits` those of that instance."""
     usage = row.usage
@@ -195,7 +201,7 @@ def session_facts(
         ("session", row.key.session),
         ("state", row.state + (f", waits: {row.why}" if row.why else "")),
         *([("waits for", f"MCP server {', '.join(row.awaited_servers)}")] if row.awaited_servers else []),
-        *([("waits for", full)] if (full := _full(row, instance)) else []),
+        *([("waits for", full)] if (full := _full(row, instance, by)) else []),
         ("note", row.note or "none"),
         *([] if row.offer is None else [("interrupted", reasons.offer_sentence(row.offer, now))]),
         ("turn", _turn(row, now)),
@@ -221,14 +227,14 @@ def session_facts(
         ("queue", f"{len(row.waiting)} waiting"),
     ]
     for turn in row.waiting:
-        more = reasons.wait_words(turn, instance, now)
+        more = reasons.wait_words(turn, instance, now, by)
         why = f"{turn.why}, {format.age(now - turn.queued_at)}" + (f", {more}" if more else "")
         facts.append(("", f"{turn.position}. {why}, from {turn.source}: {turn.text}"))
     return facts
 
 
-def _full(row: SessionRow, instance: InstanceRow | None) -> str:
-    return reasons.full_words(instance) if row.why is WhyWaiting.NO_SLOT and instance is not None else ""
+def _full(row: SessionRow, instance: InstanceRow | None, by: Remedies) -> str:
+    return reasons.full_words(instance, by) if row.why is WhyWaiting.NO_SLOT and instance is not None else ""
 
 
 def _runs_with(row: SessionRow | ClientRow) -> Facts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Sequence
 from enum import StrEnum
@@ -252,15 +251,3 @@ def tool_name(tool: str) -> str:
     `mcp__bullpen__create_schedule`. Any other as it is called."""
     server, _, name = tool.removeprefix("mcp__").partition("__")
     return f"{name} ({server})" if tool.startswith("mcp__") and server and name else tool
-
-
-_TAKEN_BACK = re.compile(r"(?:^|: )resume (?=(?:opens|starts) it)")
-
-
-def stop_words(state: InstanceState, note: str, resume: str) -> str:
-    """The note of a state: `not started: p starts it` where `resume` is `p`, `not started` where it is empty."""
-    if state not in (InstanceState.DRAINED, InstanceState.STOPPED) or (found := _TAKEN_BACK.search(note)) is None:
-        return note
-    if not resume:
-        return note[: found.start()]
-    return note[: found.start()] + found[0].replace("resume", resume) + note[found.end() :]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from supervisor import (
     ClientRow,
     FailureKind,
@@ -181,41 +183,55 @@ def progress(client: ClientRow, now: float) -> str:
 
 # A pool that has stopped itself, or was stopped
 
-KEY = key_of("resume")
-"""What takes a stop back on the dashboard. The functions below are told what does it where their words are read: a
-command's verb elsewhere, nothing where the engine is out of reach, and then nothing is promised."""
+
+class Remedies(NamedTuple):
+    """What changes a state, where the words about it are read. What is empty there is not promised."""
+
+    resume: str = ""
+    """Takes a stop back."""
+    scale: str = ""
+    set: str = ""
 
 
-def parked_words(row: InstanceRow, now: float, resume: str = KEY) -> str:
+KEYS = Remedies(key_of("resume"), key_of("scale"), ":set")
+"""On the dashboard."""
+VERBS = Remedies("resume")
+"""Where a command tells it."""
+OUT_OF_REACH = Remedies()
+"""On the dashboard while the engine cannot be reached."""
+
+
+def parked_words(row: InstanceRow, now: float, by: Remedies = KEYS) -> str:
     """`rate limit, tries again in 0:42`; empty for a pool that is not parked."""
     if row.state is not InstanceState.PARKED or row.parked_for is None:
         return ""
-    return ", ".join(filter(None, (PARKED_FOR.get(row.parked_for, str(row.parked_for)), retry_words(row, now, resume))))
+    return ", ".join(filter(None, (PARKED_FOR.get(row.parked_for, str(row.parked_for)), retry_words(row, now, by))))
 
 
-def retry_words(row: InstanceRow, now: float, resume: str = KEY) -> str:
+def retry_words(row: InstanceRow, now: float, by: Remedies = KEYS) -> str:
     """When a parked pool tries again; empty when it does not by itself, and nothing can make it."""
     if row.parked_until is None:
-        return f"{resume} tries again" if resume else ""
+        return f"{by.resume} tries again" if by.resume else ""
     left = row.parked_until - now
     return f"tries again in {format.countdown(left)}" if left > 0 else "tries again now"
 
 
-def standing(row: InstanceRow, now: float, resume: str = KEY) -> str:
+def standing(row: InstanceRow, now: float, by: Remedies = KEYS) -> str:
     """Why an instance does not run as it should; its note, or what is better than its note. Empty when all is well."""
-    return parked_words(row, now, resume) or note_words(row, resume) or held_words(row) or recently_refused(row, now)
+    return parked_words(row, now, by) or note_words(row, by) or held_words(row) or recently_refused(row, now)
 
 
-def note_words(row: InstanceRow, resume: str = KEY) -> str:
-    """Its note, with what does it here in the place of the verb that takes a stop back: `p opens it again`."""
-    return format.stop_words(row.state, row.note, resume)
+def note_words(row: InstanceRow, by: Remedies = KEYS) -> str:
+    """Its note, and what takes a stop back: `not started: p starts it`."""
+    taken_back = f"{by.resume} {row.resume_does}" if by.resume and row.resume_does else ""
+    return ": ".join(filter(None, (row.note, taken_back)))
 
 
-def alarm(row: InstanceRow, now: float, resume: str = KEY) -> str:
+def alarm(row: InstanceRow, now: float, by: Remedies = KEYS) -> str:
     """What an operator can do something about: why an instance does not run, or what holds up one that does."""
     if row.state is InstanceState.RUNNING:
         return " · ".join(filter(None, (held_words(row), recently_refused(row, now))))
-    return standing(row, now, resume)
+    return standing(row, now, by)
 
 
 RECENT = 600.0
@@ -259,7 +275,7 @@ def place_words(turn: WaitingTurn, instance: InstanceRow | None) -> str:
     return f"{format.ordinal(turn.place)} of {instance.waiting} in the queue"
 
 
-def full_words(instance: InstanceRow) -> str:
+def full_words(instance: InstanceRow, by: Remedies = KEYS) -> str:
     """`3 of 3 turns run (maxSessions), 2 of them wait for you: s raises it`: which limit a turn without a place waits
     for, who may be asked, and what changes it. Empty when no limit is reached."""
     limit, asking = instance.limit, instance.pool.asking
@@ -267,20 +283,20 @@ def full_words(instance: InstanceRow) -> str:
         return ""
     waits = f", {asking} of them wait{'s' if asking == 1 else ''} for you" if asking else ""
     name = "max_agents" if limit.setting == "max_agents" else f"{instance.name}.{limit.setting}"
-    remedy = key_of("scale") if limit.setting == "maxSessions" else f":set {name}"
-    return f"{limit}{waits}: {remedy} raises it"
+    remedy = by.scale if limit.setting == "maxSessions" else by.set and f"{by.set} {name}"
+    return f"{limit}{waits}" + (f": {remedy} raises it" if remedy else "")
 
 
 def queue_words(turn: WaitingTurn, instance: InstanceRow | None, now: float) -> str:
     """`no-slot, 3 of 3 turns run (maxSessions), 2nd of 7 in the queue`: all of it, where no key can be pressed."""
     limit = instance.limit if instance is not None and turn.why is WhyWaiting.NO_SLOT else None
-    return ", ".join(filter(None, (turn.why, str(limit or ""), wait_words(turn, instance, now, "resume"))))
+    return ", ".join(filter(None, (turn.why, str(limit or ""), wait_words(turn, instance, now, VERBS))))
 
 
-def wait_words(turn: WaitingTurn, instance: InstanceRow | None, now: float, resume: str = KEY) -> str:
+def wait_words(turn: WaitingTurn, instance: InstanceRow | None, now: float, by: Remedies = KEYS) -> str:
     """Its place, or when the pool that holds it up tries again; empty when there is nothing to add to the reason."""
     if turn.why in BY_THE_POOL and instance is not None and instance.state is InstanceState.PARKED:
-        return retry_words(instance, now, resume)
+        return retry_words(instance, now, by)
     return place_words(turn, instance)
 
 

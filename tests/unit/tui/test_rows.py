@@ -117,13 +117,20 @@ def test_a_turn_without_a_place_names_the_limit_that_binds_and_what_raises_it(
     assert reasons.queue_words(replace(turn, why=WhyWaiting.MEMORY), row, NOW) == "memory, 1st of 1 in the queue"
 
 
-@pytest.mark.parametrize("note", ["resume opens it again", "not started: resume starts it"])
-def test_a_stopped_instance_names_the_key_that_opens_it(note: str) -> None:
-    row = stage.instance("helpdesk", state=InstanceState.STOPPED, note=note)
-    told = note.replace("resume", "p")
+@pytest.mark.parametrize(
+    ("note", "resume_does", "told"),
+    [
+        ("", "opens it again", "p opens it again"),
+        ("not started", "starts it", "not started: p starts it"),
+        ("its template was removed", "", "its template was removed"),
+    ],
+)
+def test_a_stopped_instance_names_the_key_that_opens_it(note: str, resume_does: str, told: str) -> None:
+    row = stage.instance("helpdesk", state=InstanceState.STOPPED, note=note, resume_does=resume_does)
     assert words(rows.instance_row(row, NOW).cells[-1]) == told
     assert dict(facts.instance_facts(row, {}, NOW))["state"] == f"stopped: {told}"
-    assert reasons.standing(row, NOW, "resume") == note, "where a command does it"
+    assert reasons.standing(row, NOW, reasons.VERBS) == told.replace("p ", "resume "), "where a command does it"
+    assert reasons.standing(row, NOW, reasons.OUT_OF_REACH) == note, "where nothing does it"
 
 
 def test_refused_prompts_are_told_in_the_row_and_the_title_while_they_are_news() -> None:
@@ -153,8 +160,8 @@ def test_a_parked_pool_says_why_and_when_it_tries_again() -> None:
     assert reasons.standing(helpdesk, NOW) == "rate limit, tries again in 0:42"
     assert reasons.standing(helpdesk, NOW + 43) == "rate limit, tries again now"
     assert reasons.standing(lookup, NOW) == "credentials refused, p tries again"
-    assert reasons.standing(lookup, NOW, "resume") == "credentials refused, resume tries again"
-    assert reasons.standing(lookup, NOW, "") == "credentials refused"
+    assert reasons.standing(lookup, NOW, reasons.VERBS) == "credentials refused, resume tries again"
+    assert reasons.standing(lookup, NOW, reasons.OUT_OF_REACH) == "credentials refused"
     assert reasons.standing(stage.instance("a", note="2 turns running"), NOW) == "2 turns running"
 
 

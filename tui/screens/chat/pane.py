@@ -250,12 +250,13 @@ class ChatPane(Vertical):
         client = self.bridge.client_of(row)
         instance = self.bridge.instances.get(self.key.instance)
         width = self.size.width or self.app.size.width
-        self._title.show(chat_title(self.key, row, client, instance, now, width, self._alarm, self._elsewhere))
+        by = self.bridge.remedies
+        self._title.show(chat_title(self.key, row, client, instance, now, width, by, self._alarm, self._elsewhere))
         self._show_waiting(row, now)
         self._show_cards(row, now)
         if row is not None and self._side.display:
             limits = self.bridge.limits.get(self.key.instance, {})
-            self._facts.show(_facts_content(facts.session_facts(row, client, instance, limits, now)))
+            self._facts.show(_facts_content(facts.session_facts(row, client, instance, limits, now, by)))
 
     def _is_concerned(self, touched: Touched, row: SessionRow | None) -> bool:
         return bool(
@@ -279,7 +280,7 @@ class ChatPane(Vertical):
         turns = () if row is None else row.waiting
         if turns or self._waiting.display:
             self._waiting.display = bool(turns)
-            self._waiting.show(waiting_lines(turns, self.bridge.instance_of(row), now))
+            self._waiting.show(waiting_lines(turns, self.bridge.instance_of(row), now, self.bridge.remedies))
 
     def _show_cards(self, row: SessionRow | None, now: float) -> None:
         mine = [question for question in self.bridge.questions.values() if question.key == self.key]

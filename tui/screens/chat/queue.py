@@ -15,16 +15,18 @@ SHOWN_WAITING = 3
 """Waiting prompts written out; of the rest the number is told."""
 
 
-def waiting_lines(turns: Sequence[WaitingTurn], instance: InstanceRow | None, now: float) -> Content:
+def waiting_lines(
+    turns: Sequence[WaitingTurn], instance: InstanceRow | None, now: float, by: reasons.Remedies
+) -> Content:
     """Each with its place in this session, its reason and age and, where the pool holds it up, its place there."""
-    lines = [_line(turn, instance, now) for turn in turns[:SHOWN_WAITING]]
+    lines = [_line(turn, instance, now, by) for turn in turns[:SHOWN_WAITING]]
     if len(turns) > SHOWN_WAITING:
         lines.append(Content.styled(f"  and {len(turns) - SHOWN_WAITING} more", MUTED))
     return Content("\n").join(lines)
 
 
-def _line(turn: WaitingTurn, instance: InstanceRow | None, now: float) -> Content:
-    more = reasons.wait_words(turn, instance, now)
+def _line(turn: WaitingTurn, instance: InstanceRow | None, now: float, by: reasons.Remedies) -> Content:
+    more = reasons.wait_words(turn, instance, now, by)
     return Content.assemble(
         (f"{format.glyph('waiting')} {format.ordinal(turn.position)} · ", "$text-accent"),
         (f"{_reason(turn)} {format.age(now - turn.queued_at)}", "$text-accent"),

@@ -28,6 +28,7 @@ def chat_title(
     instance: InstanceRow | None,
     now: float,
     width: int,
+    by: reasons.Remedies,
     alarm: str = "",
     elsewhere: str = "",
 ) -> Content:
@@ -48,7 +49,7 @@ def chat_title(
     left = Content.assemble(
         warning,
         (f" {format.glyph(row.state)} {row.state}", STYLES.get(format.role(row.state), "")),
-        (_doing(row, client, instance, now), MUTED),
+        (_doing(row, client, instance, now, by), MUTED),
     )
     for parts in (_cost(row, client), _cost(row, client)[:2], []):
         right = " · ".join(parts) + " "
@@ -57,7 +58,9 @@ def chat_title(
     return Content.assemble(left, " " * max(1, width - left.cell_length - len(right)), (right, MUTED))
 
 
-def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float) -> str:
+def _doing(
+    row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float, by: reasons.Remedies
+) -> str:
     words = []
     if row.offer is not None:
         words.append(f"by a restart at {format.moment(row.offer.made_at, now)}, {reasons.expiry(row.offer, now)}")
@@ -70,9 +73,9 @@ def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | No
         words.append(f"{clean_cell(format.tool_name(client.tool), 40)}{since}")
     if row.why is not None:
         words.append(f"{len(row.waiting)} queued" if row.turn_id else f"waits: {row.why}")
-        if row.why is WhyWaiting.NO_SLOT and instance is not None and (full := reasons.full_words(instance)):
+        if row.why is WhyWaiting.NO_SLOT and instance is not None and (full := reasons.full_words(instance, by)):
             words.append(full)
-        if row.waiting and (more := reasons.wait_words(row.waiting[0], instance, now)):
+        if row.waiting and (more := reasons.wait_words(row.waiting[0], instance, now, by)):
             words.append(more)
     if row.note and not row.turn_id:  # it tells of the last turn
         words.append(clean_cell(row.note, 80))

@@ -178,7 +178,7 @@ class DashboardScreen(NavigationScreen):
             self.inbox.show_things(bridge.inbox())
 
     def _instance_row(self, row: InstanceRow, now: float) -> Row:
-        return rows.instance_row(row, now, self.resume_words)
+        return rows.instance_row(row, now, self.bridge.remedies)
 
     def _session_row(self, row: SessionRow, now: float) -> Row:
         question = next((found for each in row.questions if (found := self.bridge.questions.get(each))), None)
@@ -249,7 +249,7 @@ class DashboardScreen(NavigationScreen):
         notes = [
             f"{format.glyph(row.state)} {row.name}: {clean_cell(reason)}"
             for row in self.bridge.instances.values()
-            if (reason := reasons.alarm(row, now, self.resume_words))
+            if (reason := reasons.alarm(row, now, self.bridge.remedies))
         ]
         if self._scope is not None:
             notes.append(f"only {self._scope} · 0 all")

@@ -308,11 +308,11 @@ class NavigationScreen(OperatorScreen):
         bridge, now = self.bridge, self._clock()
         match thing:
             case InstanceRow() as row:
-                return row.name, facts.instance_facts(row, bridge.limits.get(row.name, {}), now, self.resume_words)
+                return row.name, facts.instance_facts(row, bridge.limits.get(row.name, {}), now, bridge.remedies)
             case SessionRow() as row:
                 client, instance = bridge.client_of(row), bridge.instance_of(row)
                 limits = bridge.limits.get(row.key.instance, {})
-                return str(row.key), facts.session_facts(row, client, instance, limits, now)
+                return str(row.key), facts.session_facts(row, client, instance, limits, now, bridge.remedies)
             case ClientRow() as row:
                 return row.id, facts.client_facts(row, bridge.limits.get(row.instance, {}), now)
             case Question() as row:

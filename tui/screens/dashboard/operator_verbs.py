@@ -17,7 +17,6 @@ from tui.operator.consequences import Consequence
 from tui.operator.operations import Operations
 from tui.operator.orders import Order, Orders, Thing, carry_out, client_of, instance_of, session_of, tell_result
 from tui.screens import dialogs
-from tui.wording import reasons
 
 ON_TARGETS = (
     "interrupt", "clear_queue", "drain", "undo_drain", "kill", "pause", "resume", "hibernate", "compact", "replay",
@@ -71,11 +70,6 @@ class OperatorScreen(Screen[None]):
         if verb == "broadcast":
             return bool(self.target_sessions())
         return True
-
-    @property
-    def resume_words(self) -> str:
-        """What takes a stop back here now (`reasons.KEY`); empty while the engine is out of reach."""
-        return "" if self.bridge.trouble else reasons.KEY
 
     @property
     def verbs(self) -> VerbQueue:
