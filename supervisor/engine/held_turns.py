@@ -32,11 +32,11 @@ class HeldTurns:
     def _find_free(self, held: list[tuple[Question, Turn]]) -> list[Question]:
         """As if each were handed in now: what comes after it does not count, and it does not count itself."""
         spending, free = self._host.spending, []
-        waiting = [(question, self._turns.places_of(turn)) for question, turn in held]
-        for _, places in waiting:
-            spending.leave(places)
-        for question, places in waiting:
-            if self._spending_limits.find_reached(places) is None:
+        waiting = [(question, self._turns.accounts_of(turn)) for question, turn in held]
+        for _, accounts in waiting:
+            spending.leave(accounts)
+        for question, accounts in waiting:
+            if self._spending_limits.find_reached(accounts) is None:
                 free.append(question)
-            spending.begin(places)
+            spending.begin(accounts)
         return free

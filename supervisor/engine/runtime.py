@@ -65,7 +65,7 @@ from supervisor.scheduling.admission import HostRoom
 from supervisor.sessions.daily_usage import midnight
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.slot import Slot
-from supervisor.sessions.spending import places_of
+from supervisor.sessions.spending import accounts_of
 from supervisor.text.values import in_words
 from supervisor.tools.registry import Tools
 
@@ -308,8 +308,8 @@ class Runtime:
         earlier = await journal.past(midnight(self._clock.wall()))
         self._host.today.add(earlier.used, self._clock.wall())
         for sums in earlier.spent:
-            places = places_of(sums.key, sums.user, sums.provider)
-            self._host.spending.restore(places, *sums[3:], self._clock.wall())
+            accounts = accounts_of(sums.key, sums.user, sums.provider)
+            self._host.spending.restore(accounts, *sums[3:], self._clock.wall())
         self._past = tell_past(earlier)
         taken = Restart(self._instances, self._host, self._offers, self._turns.add).take_over(loaded)
         for gist in earlier.gists:

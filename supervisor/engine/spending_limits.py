@@ -15,7 +15,7 @@ from supervisor.config.budgets import Ceilings
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.scheduling.budgets import Ceiling, Spent, first_reached, is_near, judge, next_midnight
-from supervisor.sessions.spending import Place, places_of
+from supervisor.sessions.spending import Account, accounts_of
 
 FIELDS = {Measure.COST: "cost_per_day", Measure.TOKENS: "tokens_per_day", Measure.TURNS: "turns_per_day"}
 SPELLED = {Measure.COST: "costPerDay", Measure.TOKENS: "tokensPerDay", Measure.TURNS: "turnsPerDay"}
@@ -52,7 +52,7 @@ class SpendingLimits:
         """Raises `OverBudget`. What is to be asked before it runs, in words; empty when it may."""
         if self._has_none(key.instance):
             return ""
-        reached = self.find_reached(places_of(key, prompt.user, provider))
+        reached = self.find_reached(accounts_of(key, prompt.user, provider))
         if reached is None:
             return ""
         words = tell(reached)
@@ -62,26 +62,26 @@ class SpendingLimits:
         wait = reached.resets_at - now if reached.spent >= reached.limit else SOON
         raise OverBudget(words, retry_after=max(1.0, wait))
 
-    def find_reached(self, places: tuple[Place, ...]) -> Budget | None:
+    def find_reached(self, accounts: tuple[Account, ...]) -> Budget | None:
         """The ceiling that keeps one more turn of those from being taken in; None when it may be."""
-        return first_reached(self._judge(one) for place in places for one in self._ceilings(place))
+        return first_reached(self._judge(one) for account in accounts for one in self._ceilings(account))
 
-    def look(self, places: tuple[Place, ...]) -> Iterator[past.BudgetNeared]:
+    def look(self, accounts: tuple[Account, ...]) -> Iterator[past.BudgetNeared]:
         """What has come near since it was looked at last, or is reached: once for each and day."""
-        if self._has_none(next((name for scope, name in places if scope is Scope.INSTANCE), "")):
+        if self._has_none(next((name for scope, name in accounts if scope is Scope.INSTANCE), "")):
             return
         if (until := next_midnight(self._host.clock.wall())) != self._told_until:
             self._told_until = until
             self._told.clear()
-        for place in places:
-            for ceiling in self._ceilings(place):
+        for account in accounts:
+            for ceiling in self._ceilings(account):
                 budget = self._judge(ceiling)
                 step = 1.0 if budget.spent >= budget.limit else 0.8 if is_near(budget) else 0.0
                 name = (budget.scope, budget.name, budget.measure)
                 if step > self._told.get(name, 0.0):
                     self._told[name] = step
-                    facts = {"instance": place[1]} if place[0] is Scope.INSTANCE else {}
-                    facts |= {"user": place[1]} if place[0] is Scope.USER else {}
+                    facts = {"instance": account[1]} if account[0] is Scope.INSTANCE else {}
+                    facts |= {"user": account[1]} if account[0] is Scope.USER else {}
                     yield past.BudgetNeared(at=self._host.clock.wall(), budget=budget, **facts)
 
     def _has_none(self, instance: str) -> bool:
@@ -104,8 +104,8 @@ class SpendingLimits:
                 if not is_over or spending.of((scope, name), now)[1]:
                     yield name
 
-    def _ceilings(self, place: Place) -> Iterator[Ceiling]:
-        scope, name = place
+    def _ceilings(self, account: Account) -> Iterator[Ceiling]:
+        scope, name = account
         own: Ceilings = getattr(self._host.settings.budgets, scope.value)
         written = self._instances[name].template.budget if scope is Scope.INSTANCE and name in self._instances else None
         if not own.model_fields_set and (written is None or not written.model_fields_set):
@@ -124,8 +124,8 @@ class SpendingLimits:
         spent, overall = self._spent((ceiling.scope, ceiling.name)), self._spent((Scope.ALL, ""))
         return judge(ceiling, spent, overall, now, is_estimate=self._is_estimate)
 
-    def _spent(self, place: Place) -> Spent:
-        found, under_way = self._host.spending.of(place, self._host.clock.wall())
+    def _spent(self, account: Account) -> Spent:
+        found, under_way = self._host.spending.of(account, self._host.clock.wall())
         return Spent(found.cost, found.tokens, found.turns, found.since, under_way, found.last)
 
 

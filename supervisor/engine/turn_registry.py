@@ -17,7 +17,7 @@ from supervisor.api.turns import TurnState, TurnView
 from supervisor.engine.view import View
 from supervisor.instance.shared import HostContext
 from supervisor.journal import TurnRecord
-from supervisor.sessions.spending import Place, places_of
+from supervisor.sessions.spending import Account, accounts_of
 from supervisor.sessions.ticket import PromptTicket, RecordedTicket
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import one_line
@@ -37,7 +37,7 @@ class TurnRegistry:
         """`on_end` is called whenever a turn has ended. `provider_of` names the provider that a prompt to an instance
         would run with."""
         self._provider_of = provider_of
-        self._places: dict[str, tuple[Place, ...]] = {}
+        self._accounts: dict[str, tuple[Account, ...]] = {}
         """Whose spending each of them is part of."""
         self._host = host
         self._view = view
@@ -67,13 +67,13 @@ class TurnRegistry:
         if turn.prompt.request:
             self._requests[turn.prompt.user, turn.prompt.request] = turn.ticket
         provider = self._provider_of(turn.key.instance, turn.prompt)
-        self._places[turn.id] = places_of(turn.key, turn.prompt.user, provider)
-        self._host.spending.begin(self._places[turn.id])
+        self._accounts[turn.id] = accounts_of(turn.key, turn.prompt.user, provider)
+        self._host.spending.begin(self._accounts[turn.id])
         turn.on_end(lambda: self._remove(turn))
 
     def _remove(self, turn: Turn) -> None:
         del self._live[turn.id]
-        self._host.spending.leave(self._places.pop(turn.id))
+        self._host.spending.leave(self._accounts.pop(turn.id))
         if turn.is_prompt:
             whose = (turn.key.instance, turn.prompt.user)
             self._prompts[whose] -= 1
@@ -85,9 +85,9 @@ class TurnRegistry:
         """Only while it waits or runs."""
         return self._live.get(turn_id)
 
-    def places_of(self, turn: Turn) -> tuple[Place, ...]:
+    def accounts_of(self, turn: Turn) -> tuple[Account, ...]:
         """Whose spending it is part of; nothing when it neither waits nor runs."""
-        return self._places.get(turn.id, ())
+        return self._accounts.get(turn.id, ())
 
     def count_prompts(self, instance: str, user: str) -> int:
         """How many prompts of this user wait or run in the instance."""

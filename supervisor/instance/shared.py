@@ -28,7 +28,7 @@ from supervisor.scheduling.provider_parks import ProviderParks
 from supervisor.sessions.daily_usage import Today
 from supervisor.sessions.open_questions import OpenQuestions
 from supervisor.sessions.slot import Slot
-from supervisor.sessions.spending import Place, Spending
+from supervisor.sessions.spending import Account, Spending
 from supervisor.tools.cache import Sources
 
 
@@ -65,7 +65,7 @@ class HostContext:
     """By user, session, instance and provider, for the budgets."""
     hear: Callable[[Event], object] = lambda event: None
     """Tells hooks, and no reader of the feed, of what happened while bullpen did not run."""
-    look_at_budgets: Callable[[tuple[Place, ...]], Iterable[Event]] = lambda places: ()
+    look_at_budgets: Callable[[tuple[Account, ...]], Iterable[Event]] = lambda accounts: ()
     """Which ceilings have come near since it was called last, of those whose spending has grown."""
     providers: Providers = field(init=False)
     """Set once, like the feed."""

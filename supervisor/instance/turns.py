@@ -17,7 +17,7 @@ from supervisor.instance.stimuli import Handle, HoldOver, OutcomeRecorded, Outco
 from supervisor.process.end_reason import EndReason
 from supervisor.sessions.records import record_turn
 from supervisor.sessions.session import Session
-from supervisor.sessions.spending import places_of
+from supervisor.sessions.spending import accounts_of
 from supervisor.sessions.turn import Turn
 
 COMPACT = "/compact"
@@ -249,9 +249,9 @@ class Turns:
         if usage := getattr(outcome, "usage", None):
             self._host.today.add(usage, now)
             self._host.feed.touch_host()
-        places = places_of(turn.key, turn.prompt.user, turn.served)
-        self._host.spending.add(places, outcome, now)
-        for event in self._host.look_at_budgets(places):
+        accounts = accounts_of(turn.key, turn.prompt.user, turn.served)
+        self._host.spending.add(accounts, outcome, now)
+        for event in self._host.look_at_budgets(accounts):
             self._host.feed.publish(event)
         self._host.journal.turns.end(
             turn.id,

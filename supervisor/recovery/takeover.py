@@ -22,7 +22,7 @@ from supervisor.journal import Loaded, OfferOutcome, OfferRecord, TurnRecord, Un
 from supervisor.recovery.offers import OpenOffers
 from supervisor.sessions.records import record_session, revive_session, revive_turn
 from supervisor.sessions.session import Session
-from supervisor.sessions.spending import places_of
+from supervisor.sessions.spending import accounts_of
 from supervisor.sessions.turn import Turn
 
 NOBODYS = (Source.AGENT, Source.ENGINE)
@@ -107,7 +107,7 @@ class Restart:
         outcome = Interrupted(LAST_WORDS)
         served = self._provider_of(record)
         journal.turns.end(record.id, self._now, outcome, served=served)
-        self._host.spending.add(places_of(record.key, record.prompt.user, served), outcome, self._now)
+        self._host.spending.add(accounts_of(record.key, record.prompt.user, served), outcome, self._now)
         self._host.hear(TurnFinished(at=self._now, outcome=outcome, turn=record.id, **record.key._asdict()))
         session = self._session(record.key)
         if session is not None:

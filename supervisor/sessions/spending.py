@@ -20,7 +20,7 @@ COUNTED = (Done, Failed, Interrupted)
 """Outcomes of turns that ran."""
 MOST_DAYS = 2
 """Besides the one that it is."""
-Place = tuple[Scope, str]
+Account = tuple[Scope, str]
 """Whose spending is meant: `(USER, "ana")`."""
 
 
@@ -37,7 +37,7 @@ class Sum:
     """Unix seconds: the end of the last turn of the day. Of what an earlier run has left, no later than the first."""
 
 
-def places_of(key: SessionKey, user: str, provider: str) -> tuple[Place, ...]:
+def accounts_of(key: SessionKey, user: str, provider: str) -> tuple[Account, ...]:
     """All whose spending a turn is part of. Of a person who was forgotten, `user` is empty."""
     shared = (Scope.ALL, ""), (Scope.INSTANCE, key.instance), (Scope.PROVIDER, provider or HOST)
     return (*shared, (Scope.USER, user), (Scope.SESSION, str(key))) if user else shared
@@ -48,42 +48,44 @@ class Spending:
 
     def __init__(self) -> None:
         self._since = 0.0
-        self._sums: defaultdict[Place, Sum] = defaultdict(Sum)
-        self._other_days: dict[float, defaultdict[Place, Sum]] = {}
+        self._sums: defaultdict[Account, Sum] = defaultdict(Sum)
+        self._other_days: dict[float, defaultdict[Account, Sum]] = {}
         """By their midnights, the one that was left last at the end."""
-        self._under_way: Counter[Place] = Counter()
+        self._under_way: Counter[Account] = Counter()
 
-    def begin(self, places: Iterable[Place]) -> None:
+    def begin(self, accounts: Iterable[Account]) -> None:
         """A turn was taken in."""
-        self._under_way.update(places)
+        self._under_way.update(accounts)
 
-    def leave(self, places: Iterable[Place]) -> None:
+    def leave(self, accounts: Iterable[Account]) -> None:
         """That turn has ended, or is kept for the next start."""
-        for place in places:
-            self._under_way[place] -= 1
-            if self._under_way[place] <= 0:
-                del self._under_way[place]
+        for account in accounts:
+            self._under_way[account] -= 1
+            if self._under_way[account] <= 0:
+                del self._under_way[account]
 
-    def add(self, places: Iterable[Place], outcome: Outcome, at: float) -> None:
+    def add(self, accounts: Iterable[Account], outcome: Outcome, at: float) -> None:
         """A turn has ended at that Unix second."""
         if isinstance(outcome, COUNTED):
-            self.restore(places, outcome.usage.cost_usd, outcome.usage.tokens, 1, at, at)
+            self.restore(accounts, outcome.usage.cost_usd, outcome.usage.tokens, 1, at, at)
 
-    def restore(self, places: Iterable[Place], cost: float, tokens: int, turns: int, first: float, now: float) -> None:
+    def restore(
+        self, accounts: Iterable[Account], cost: float, tokens: int, turns: int, first: float, now: float
+    ) -> None:
         """Adds what was spent from `first` on."""
         self._turn_the_day(now)
-        for place in places:
-            found = self._sums[place]
+        for account in accounts:
+            found = self._sums[account]
             found.cost += cost
             found.tokens += tokens
             found.turns += turns
             found.since = first if found.since is None else min(found.since, first)
             found.last = first if found.last is None else max(found.last, first)
 
-    def of(self, place: Place, now: float) -> tuple[Sum, int]:
+    def of(self, account: Account, now: float) -> tuple[Sum, int]:
         """The sum, and how many turns are under way."""
         self._turn_the_day(now)
-        return self._sums.get(place) or Sum(), self._under_way[place]
+        return self._sums.get(account) or Sum(), self._under_way[account]
 
     def names(self, scope: Scope, now: float) -> Iterator[str]:
         """All of that kind who have spent something today, or have a turn under way."""
@@ -93,8 +95,8 @@ class Spending:
     def forget(self, user: str) -> None:
         """What that person has spent stays counted for all others."""
         for sums in (self._sums, *self._other_days.values()):
-            for place in [one for one in sums if one == (Scope.USER, user) or _is_session_of(one, user)]:
-                del sums[place]
+            for account in [one for one in sums if one == (Scope.USER, user) or _is_session_of(one, user)]:
+                del sums[account]
 
     def _turn_the_day(self, now: float) -> None:
         if (since := midnight(now)) == self._since:
@@ -105,5 +107,5 @@ class Spending:
             del self._other_days[next(iter(self._other_days))]
 
 
-def _is_session_of(place: Place, user: str) -> bool:
-    return place[0] is Scope.SESSION and place[1].rsplit("/", 2)[-2:-1] == [user]
+def _is_session_of(account: Account, user: str) -> bool:
+    return account[0] is Scope.SESSION and account[1].rsplit("/", 2)[-2:-1] == [user]

@@ -17,7 +17,7 @@ from textual.widgets import Static
 from tui.operator.app import app_of
 from tui.themes import MUTED
 from tui.widgets.status_line import Line
-from tui.wording.verbs import Place, key_of
+from tui.wording.verbs import Where, key_of
 
 
 class DockedCard(Vertical, can_focus=True, can_focus_children=False):
@@ -111,5 +111,5 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
 
 def how_to_reach(words: str) -> Static:
     """Stands in a card while it has no focus, in the place of its keys, which do nothing then."""
-    line = Content.assemble((key_of("to_question", Place.CHAT), "bold $text-accent"), f" {words}")
+    line = Content.assemble((key_of("to_question", Where.CHAT), "bold $text-accent"), f" {words}")
     return Static(line, classes="reach", markup=False)

@@ -20,7 +20,7 @@ from tui.wording import format
 from tui.wording.format import tool_name
 from tui.wording.question_lines import always_words
 from tui.wording.sanitize import clean_cell, clean_text
-from tui.wording.verbs import Place, bindings
+from tui.wording.verbs import Where, bindings
 
 SCROLLING: tuple[BindingType, ...] = (
     Binding("up,k", "scroll(-1)", show=False),
@@ -83,7 +83,7 @@ class PermissionCard(QuestionCard):
     """May this tool run? `a` once, `A` always in this session, `d` no; `enter` shows it on the whole screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(Place.QUESTION),
+        *bindings(Where.QUESTION),
         Binding("enter", "enlarge", "whole screen", key_display="⏎"),
         *SCROLLING,
     ]

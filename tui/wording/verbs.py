@@ -20,7 +20,7 @@ class Target(StrEnum):
     """The screen itself: nothing in the engine changes."""
 
 
-class Place(StrEnum):
+class Where(StrEnum):
     """The screen on which a key means this verb."""
 
     DASHBOARD = "dashboard"
@@ -42,7 +42,7 @@ class Verb(NamedTuple):
     target: Target
     group: str
     """Heading in the help."""
-    place: Place = Place.DASHBOARD
+    where: Where = Where.DASHBOARD
     words: str = ""
     """What is typed after `:` to do the same; capitals stand for a name. Empty when there is no such line."""
     confirms: bool = False
@@ -152,66 +152,66 @@ VERBS: tuple[Verb, ...] = (
          Target.SESSION, STOP, words="forget USER", confirms=True),
     Verb("close_session", "delete", "close", "Remove the session from the books.", Target.SESSION, STEER,
          words="close SESSION", confirms=True),
-    Verb("approve", "a", "allow once", "Allow this one call.", Target.QUESTION, ANSWER, Place.QUESTION, shown=True),
+    Verb("approve", "a", "allow once", "Allow this one call.", Target.QUESTION, ANSWER, Where.QUESTION, shown=True),
     Verb("always", "A", "always", "Allow it, and its like, for the rest of this session.",
-         Target.QUESTION, ANSWER, Place.QUESTION, shown=True),
+         Target.QUESTION, ANSWER, Where.QUESTION, shown=True),
     Verb("deny", "d", "deny", "Refuse it; the agent is told the reason you give.", Target.QUESTION, ANSWER,
-         Place.QUESTION, shown=True),
+         Where.QUESTION, shown=True),
     Verb("go_back", "escape,ctrl+b", "back", "One step back: from a card to the message, from there to the dashboard.",
-         Target.VIEW, WRITE, Place.CHAT, shown=True, key_display="esc"),
+         Target.VIEW, WRITE, Where.CHAT, shown=True, key_display="esc"),
     Verb("to_question", "f4", "question", "To the oldest question of this conversation; its letters answer there.",
-         Target.QUESTION, WRITE, Place.CHAT, shown=True, key_display="F4"),
+         Target.QUESTION, WRITE, Where.CHAT, shown=True, key_display="F4"),
     Verb("stop_turn", "f9", "stop turn", "Stop this session's turn, running or waiting for its client; asks first.",
-         Target.SESSION, WRITE, Place.CHAT, confirms=True, shown=True, key_display="F9"),
+         Target.SESSION, WRITE, Where.CHAT, confirms=True, shown=True, key_display="F9"),
     Verb("find", "ctrl+f", "find", "Find in this conversation; F3 and shift+F3 walk through the matches.",
-         Target.VIEW, WRITE, Place.CHAT, key_display="^f", is_prior=True),
-    Verb("find_next", "f3", "next match", "The next match.", Target.VIEW, WRITE, Place.CHAT, key_display="F3"),
-    Verb("find_previous", "shift+f3", "previous match", "The previous match.", Target.VIEW, WRITE, Place.CHAT,
+         Target.VIEW, WRITE, Where.CHAT, key_display="^f", is_prior=True),
+    Verb("find_next", "f3", "next match", "The next match.", Target.VIEW, WRITE, Where.CHAT, key_display="F3"),
+    Verb("find_previous", "shift+f3", "previous match", "The previous match.", Target.VIEW, WRITE, Where.CHAT,
          key_display="⇧F3"),
     Verb("next_wanting", "f5", "next for you", "Go to the next session that needs you; it opens as a tab.",
-         Target.SESSION, WRITE, Place.CHAT, shown=True, key_display="F5", is_prior=True),
+         Target.SESSION, WRITE, Where.CHAT, shown=True, key_display="F5", is_prior=True),
     Verb("previous_wanting", "shift+f5", "previous for you", "The previous session that needs you.", Target.SESSION,
-         WRITE, Place.CHAT, key_display="⇧F5", is_prior=True),
-    Verb("next_pane", "f6", "pane", "Speak to the next pane.", Target.VIEW, WRITE, Place.CHAT, shown=True,
+         WRITE, Where.CHAT, key_display="⇧F5", is_prior=True),
+    Verb("next_pane", "f6", "pane", "Speak to the next pane.", Target.VIEW, WRITE, Where.CHAT, shown=True,
          key_display="F6", is_prior=True),
-    Verb("previous_pane", "shift+f6", "previous pane", "Speak to the previous pane.", Target.VIEW, WRITE, Place.CHAT,
+    Verb("previous_pane", "shift+f6", "previous pane", "Speak to the previous pane.", Target.VIEW, WRITE, Where.CHAT,
          key_display="⇧F6", is_prior=True),
     Verb("tile", "f7", "tile", "Show one, two or four conversations side by side, as far as there is room.",
-         Target.VIEW, WRITE, Place.CHAT, shown=True, key_display="F7", is_prior=True),
-    Verb("next_tab", "ctrl+pagedown", "tab", "The next tab.", Target.VIEW, WRITE, Place.CHAT, shown=True,
+         Target.VIEW, WRITE, Where.CHAT, shown=True, key_display="F7", is_prior=True),
+    Verb("next_tab", "ctrl+pagedown", "tab", "The next tab.", Target.VIEW, WRITE, Where.CHAT, shown=True,
          key_display="^PgDn", is_prior=True),
-    Verb("previous_tab", "ctrl+pageup", "previous tab", "The previous tab.", Target.VIEW, WRITE, Place.CHAT,
+    Verb("previous_tab", "ctrl+pageup", "previous tab", "The previous tab.", Target.VIEW, WRITE, Where.CHAT,
          key_display="^PgUp", is_prior=True),
     Verb("close_tab", "f10", "close tab", "Close this tab. The session goes on, and your draft is kept.", Target.VIEW,
-         WRITE, Place.CHAT, key_display="F10", is_prior=True),
-    Verb("copy_reply", "ctrl+y", "copy reply", "Copy the last reply.", Target.VIEW, WRITE, Place.CHAT,
+         WRITE, Where.CHAT, key_display="F10", is_prior=True),
+    Verb("copy_reply", "ctrl+y", "copy reply", "Copy the last reply.", Target.VIEW, WRITE, Where.CHAT,
          key_display="^y", is_prior=True),
     Verb("plain_text", "f12", "plain text", "Show the conversation without frames, for your terminal's own selection.",
-         Target.VIEW, WRITE, Place.CHAT, key_display="F12"),
+         Target.VIEW, WRITE, Where.CHAT, key_display="F12"),
     Verb("withdraw", "f8", "withdraw", "Cancel the newest prompt that still waits in this session.",
-         Target.SESSION, WRITE, Place.CHAT, words="withdraw SESSION N", key_display="F8"),
-    Verb("help", "f1", "help", "All keys.", Target.VIEW, WRITE, Place.CHAT, key_display="F1", shown=True),
-    Verb("facts", "f2", "describe", "Show every fact about this session.", Target.VIEW, WRITE, Place.CHAT,
+         Target.SESSION, WRITE, Where.CHAT, words="withdraw SESSION N", key_display="F8"),
+    Verb("help", "f1", "help", "All keys.", Target.VIEW, WRITE, Where.CHAT, key_display="F1", shown=True),
+    Verb("facts", "f2", "describe", "Show every fact about this session.", Target.VIEW, WRITE, Where.CHAT,
          key_display="F2"),
     Verb("drain_all", "", "drain all", "Drain every instance.", Target.HOST, STOP, words="drain all",
          confirms=True),
     Verb("kill_all", "", "kill all", "End every process of every instance. Asks for a typed word.", Target.HOST,
          STOP, words="kill all", confirms=True),
     Verb("app.command_palette", "ctrl+p", "palette", "Find any verb or session by name.", Target.VIEW, PROGRAM,
-         Place.ANYWHERE, key_display="^p"),
+         Where.ANYWHERE, key_display="^p"),
     Verb("app.quit", "ctrl+q", "quit", "Leave; says first what would end, and offers to drain.", Target.HOST,
-         PROGRAM, Place.ANYWHERE, words="quit", key_display="^q"),
+         PROGRAM, Where.ANYWHERE, words="quit", key_display="^q"),
 )  # fmt: skip
 
 
-def bindings(place: Place) -> list[Binding]:
+def bindings(where: Where) -> list[Binding]:
     """The bindings of one screen, in the order of the registry."""
-    return [verb.binding() for verb in VERBS if verb.place == place and verb.key]
+    return [verb.binding() for verb in VERBS if verb.where == where and verb.key]
 
 
 def bindings_of(*names: str) -> list[Binding]:
     """The dashboard's keys for these verbs, for another widget that takes them as well."""
-    return [verb.binding() for verb in VERBS if verb.place is Place.DASHBOARD and verb.name in names]
+    return [verb.binding() for verb in VERBS if verb.where is Where.DASHBOARD and verb.name in names]
 
 
 def key_caption(verb: Verb) -> str:
@@ -219,9 +219,9 @@ def key_caption(verb: Verb) -> str:
     return verb.key_display or verb.key
 
 
-def key_of(name: str, place: Place = Place.DASHBOARD) -> str:
+def key_of(name: str, where: Where = Where.DASHBOARD) -> str:
     """The key of a verb, as people write it. Raises `KeyError` when there is none of that name in that place."""
     for verb in VERBS:
-        if (verb.name, verb.place) == (name, place):
+        if (verb.name, verb.where) == (name, where):
             return key_caption(verb)
     raise KeyError(name)

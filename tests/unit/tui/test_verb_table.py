@@ -13,13 +13,13 @@ from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.tables import rows
 from tui.tables.table import LineTable
 from tui.widgets.question_card import PermissionCard
-from tui.wording.verbs import GROUPS, VERBS, Place, Verb
+from tui.wording.verbs import GROUPS, VERBS, Verb, Where
 
 HOMES = {
-    Place.DASHBOARD: DashboardScreen,
-    Place.CHAT: ChatScreen,
-    Place.QUESTION: PermissionCard,
-    Place.ANYWHERE: BullpenApp,
+    Where.DASHBOARD: DashboardScreen,
+    Where.CHAT: ChatScreen,
+    Where.QUESTION: PermissionCard,
+    Where.ANYWHERE: BullpenApp,
 }
 
 TAKING_TURNS = [{"pause", "resume"}, {"drain", "undo_drain"}]
@@ -29,19 +29,19 @@ TAKING_TURNS = [{"pause", "resume"}, {"drain", "undo_drain"}]
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_every_verb_is_handled_and_stands_in_the_help(verb: Verb) -> None:
     action = verb.name.removeprefix("app.").partition("(")[0]
-    assert callable(getattr(HOMES[verb.place], f"action_{action}"))
+    assert callable(getattr(HOMES[verb.where], f"action_{action}"))
     assert verb.group in GROUPS
 
 
-@pytest.mark.parametrize("place", [Place.DASHBOARD, Place.CHAT, Place.QUESTION])
-def test_no_key_means_two_things_at_once(place: Place) -> None:
+@pytest.mark.parametrize("where", [Where.DASHBOARD, Where.CHAT, Where.QUESTION])
+def test_no_key_means_two_things_at_once(where: Where) -> None:
     """D3: four different stops, never confused."""
-    for one, other in combinations([verb for verb in VERBS if verb.place is place and verb.key], 2):
+    for one, other in combinations([verb for verb in VERBS if verb.where is where and verb.key], 2):
         assert one.key != other.key or {one.name, other.name} in TAKING_TURNS
 
 
 def test_sort_letters_take_no_verbs_key() -> None:
-    taken = {verb.key for verb in VERBS if verb.place is Place.DASHBOARD}
+    taken = {verb.key for verb in VERBS if verb.where is Where.DASHBOARD}
     taken |= {key for binding in LineTable.BINDINGS for key in binding.key.split(",")}
     for columns in (rows.INSTANCE_COLUMNS, rows.SESSION_COLUMNS, rows.CLIENT_COLUMNS):
         letters = [column.sort_letter for column in columns if column.sort_letter]

@@ -23,7 +23,7 @@ from tui.widgets.tab_strip import TabStrip
 from tui.wording import facts
 from tui.wording.plain_conversation import plain_conversation
 from tui.wording.sanitize import clean_cell
-from tui.wording.verbs import VERBS, Place, bindings
+from tui.wording.verbs import VERBS, Where, bindings
 
 IDLE = {
     "to_question": "no question is open in this conversation",
@@ -47,11 +47,11 @@ class ChatScreen(PanesScreen):
     AUTO_FOCUS = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(Place.CHAT),
+        *bindings(Where.CHAT),
         *[
             Binding(verb.key, f"say_idle({verb.name!r})", show=False, priority=verb.is_prior)
             for verb in VERBS
-            if verb.place is Place.CHAT and verb.name in IDLE
+            if verb.where is Where.CHAT and verb.name in IDLE
         ],
     ]
 

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from tui.screens.chat.chat import ChatScreen
 from tui.wording.sanitize import clean_cell
-from tui.wording.verbs import VERBS, Place, key_caption
+from tui.wording.verbs import VERBS, Where, key_caption
 
 Entry = tuple[str, str, Callable[[], object]]
 """What is searched for, a sentence about it, and what choosing it does."""
@@ -32,7 +32,7 @@ class ChatProvider(Provider):
         if not isinstance(screen, ChatScreen):
             return
         for verb in VERBS:
-            if verb.place is Place.CHAT and screen.check_action(verb.name, ()):
+            if verb.where is Where.CHAT and screen.check_action(verb.name, ()):
                 act = partial(screen.run_action, verb.name)
                 yield verb.label, f"{verb.description}  {key_caption(verb)}", act
         yield "send to every pane in sight", "Asks for one prompt, and names who gets it.", screen.ask_broadcast

@@ -31,7 +31,7 @@ from tui.widgets.preview import Preview
 from tui.wording import format, reasons
 from tui.wording.facts import chosen_words
 from tui.wording.sanitize import clean_cell
-from tui.wording.verbs import Place, bindings
+from tui.wording.verbs import Where, bindings
 
 BORDER_AND_TITLES = 3
 """Lines of a table that show no row."""
@@ -52,7 +52,7 @@ class DashboardScreen(NavigationScreen):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall"), (45, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(Place.DASHBOARD),
+        *bindings(Where.DASHBOARD),
         Binding("escape", "back", show=False),
         Binding("i", "empty_inbox", show=False),
     ]

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.wording.sanitize import clean_cell
-from tui.wording.verbs import VERBS, Place, Target, key_caption
+from tui.wording.verbs import VERBS, Target, Where, key_caption
 
 HIDDEN = frozenset({"app.command_palette", "app.quit", "open"})
 """Verbs that are the palette itself, stand in it already, or mean nothing without a cursor."""
@@ -34,7 +34,7 @@ class VerbProvider(Provider):
         if not isinstance(screen, DashboardScreen):
             return
         for verb in VERBS:
-            if verb.place is not Place.DASHBOARD or verb.name in HIDDEN or not screen.can(verb.name):
+            if verb.where is not Where.DASHBOARD or verb.name in HIDDEN or not screen.can(verb.name):
                 continue
             name = verb.label if "(" in verb.name else verb.name.replace("_", " ")
             text = f"{name}{self._target_name(screen, verb.target)}"

@@ -16,7 +16,7 @@ from tui.widgets.question_card import SCROLLING, permission_keys
 from tui.widgets.question_view import QuestionView
 from tui.wording.format import tool_name
 from tui.wording.sanitize import clean_cell
-from tui.wording.verbs import Place, bindings
+from tui.wording.verbs import Where, bindings
 
 
 class QuestionScreen(Dialog[str | None]):
@@ -25,7 +25,7 @@ class QuestionScreen(Dialog[str | None]):
     AUTO_FOCUS = ""
     CSS_PATH = [SHEET, "whole_question.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(Place.QUESTION),
+        *bindings(Where.QUESTION),
         Binding("q,enter", "cancel", "close", show=False),
         *SCROLLING,
     ]
