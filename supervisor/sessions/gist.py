@@ -24,10 +24,12 @@ class Gist:
 
     @property
     def latest(self) -> str:
-        """The newest line of the reply that says something; empty before the first."""
+        """The newest line of the reply that says something, without marks of Markdown; empty before the first."""
         lines = [line.strip() for line in self._tail.splitlines()]
         said = [line for line in lines if any(character.isalnum() for character in line)]
-        return one_line(said[-1].lstrip("#>*- "), ABOUT_LIMIT) if said else ""
+        if not said:
+            return ""
+        return one_line(said[-1].replace("**", "").replace("`", "").lstrip("#>*- "), ABOUT_LIMIT)
 
     def begin(self, prompt: str, user: str) -> None:
         """A turn begins: its prompt is what the session is about, and nothing has been replied to it."""

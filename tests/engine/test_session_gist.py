@@ -32,6 +32,8 @@ def test_the_newest_line_is_the_last_that_says_something() -> None:
     assert gist.latest == "Thi"
     gist.void()
     assert gist.latest == ""
+    gist.close("## In short\n> **30.00** for a `full` day, *or less*, a_b\n")
+    assert gist.latest == "30.00 for a full day, *or less*, a_b"
     gist.begin("x" * 100_000, "ana")
     assert len(gist.about) <= ABOUT_LIMIT
 
