@@ -73,7 +73,9 @@ class AnswerBody(Body):
     answer: Literal["allow", "deny", "choose"]
     always: bool = Field(default=False, description="Allow its like too, for the rest of the session.")
     reason: str = Field(default="", description="Why it is denied; the agent is told.")
-    choices: dict[str, str] = Field(default_factory=dict, description="Of a choice: question → answer.")
+    choices: dict[str, str] = Field(
+        default_factory=dict, description="Of a choice: question → the label of an option, or other words."
+    )
 
     def read(self) -> Answer:
         match self.answer:

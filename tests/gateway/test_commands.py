@@ -15,12 +15,14 @@ import anyio
 import pytest
 import typer.testing
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from supervisor import NotReached, RemoteEngine
 from supervisor.api.engine import Engine
 from supervisor.api.errors import Refused
 from supervisor.api.keys import SessionKey
 from supervisor.api.prompts import Prompt
+from supervisor.api.questions import ChoiceItem
 from supervisor.api.states import InstanceState, SessionState
 from supervisor.files.socket_path import SOCKET
 from supervisor.gateway.tokens import Role
@@ -35,6 +37,7 @@ from tui.cli.examples import EXAMPLES
 from tui.cli.forget import forget_there
 from tui.cli.main import app
 from tui.cli.options import Common
+from tui.cli.questions import read_choice
 
 pytestmark = pytest.mark.anyio
 
@@ -456,8 +459,43 @@ async def test_a_choice_is_told_with_its_numbers_and_allow_is_no_answer_to_it(
         (question,) = (await engine.snapshot()).questions
         with pytest.raises(Refused, match="Milk\\? is a choice: say a number \\(1 oat, 2 cow\\), other words, or deny"):
             await verbs.answer(engine, question.id, ["allow"])
+        no_option = """Milk?: there is no option 7 (1 oat, 2 cow); 7 as text is written '"7"'"""
+        with pytest.raises(Refused, match=f"^{re.escape(no_option)}$"):
+            await verbs.answer(engine, question.id, ["7"])
         await verbs.answer(engine, question.id, ["2"])
         await until(lambda: not home.supervisor.view.snapshot().questions)
+
+
+COLOURS = ChoiceItem("Which?", "", (("red", ""), ("blue", "")))
+
+
+@pytest.mark.parametrize(
+    ("item", "typed", "meant"),
+    [
+        (COLOURS, "2", "blue"),
+        (COLOURS, "02", "blue"),
+        (COLOURS, "green, or 7", "green, or 7"),
+        (COLOURS, '"7"', "7"),
+        (COLOURS, '"deny"', "deny"),
+        (COLOURS, 'neither "red" nor "blue"', 'neither "red" nor "blue"'),
+        (COLOURS, "7", 'there is no option 7 (1 red, 2 blue); 7 as text is written "7"'),
+        (COLOURS, "0", "there is no option 0"),
+        (COLOURS, "-1", "there is no option -1"),
+        (COLOURS, "9" * 5000, "there is no option 999"),
+        (COLOURS, "1,2", "only one option can be chosen"),
+        (replace(COLOURS, multiple=True), "2, 1,2", "blue, red"),
+        (replace(COLOURS, multiple=True), "1,7", "there is no option 7"),
+        (replace(COLOURS, options=(("30", ""), ("60", ""))), "30", "30"),
+        (replace(COLOURS, options=()), "7", "7"),
+    ],
+)
+def test_a_number_that_no_option_has_is_no_answer(item: ChoiceItem, typed: str, meant: str) -> None:
+    """S5.15: what was meant is asked again, before the agent is told."""
+    if meant.startswith(("there is", "only one")):
+        with pytest.raises(Refused, match=f"^Which\\?: {re.escape(meant)}"):
+            read_choice(item, typed)
+    else:
+        assert read_choice(item, typed) == meant
 
 
 async def test_the_house_is_found_by_its_state_directory(house: Open, tmp_path: Path) -> None:

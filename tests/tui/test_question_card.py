@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from rich.cells import cell_len
 
-from supervisor import Allow, Answer, Deny, Question, QuestionClosed, QuestionOutcome, QuestionPosed
+from supervisor import Allow, Answer, Choose, Deny, Question, QuestionClosed, QuestionOutcome, QuestionPosed
 from tests.tui import asked, stage, troubles
 from tests.tui.conftest import Draw
 from tests.tui.stage import ROOT
@@ -185,6 +185,20 @@ async def test_always_is_no_answer_where_it_is_not_on_offer(terminal: int, capsy
 
     assert isinstance(decided, Deny)
     assert "[A]" not in shown
+
+
+@pytest.mark.anyio
+async def test_a_choice_is_asked_again_until_there_is_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    """S5.15: neither an empty line nor a number that no option has is one."""
+    typed = iter(["", "7", "2"])
+
+    async def read(prompt: str) -> str:
+        return next(typed)
+
+    options = [{"label": "red"}, {"label": "blue"}]
+    choice = asked.question("AskUserQuestion", questions=[{"question": "Which?", "options": options}])
+    assert await questions.put(choice, read) == Choose({"Which?": "blue"})
+    assert capsys.readouterr().err.count("there is no option 7 (1 red, 2 blue)") == 1
 
 
 @pytest.mark.anyio

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
 
-from supervisor import Allow, Answer, ChoiceItem, Choose, Deny, Question, QuestionKind, clean
-from tui.cli.output import ask_line
+from supervisor import Allow, Answer, ChoiceItem, Choose, Deny, Question, QuestionKind, Refused, clean, one_line
+from tui.cli.output import ask_line, tell
 from tui.cli.terminal_input import END_OF_INPUT, read_line
 from tui.wording.format import tool_name
 from tui.wording.question_lines import fold, lines_of
@@ -16,6 +17,8 @@ Read = Callable[[str], Awaitable[str]]
 """Shows a prompt and returns the line that was typed behind it, or `END_OF_INPUT`."""
 
 DENIED = "The operator denied this"
+_QUOTED = re.compile(r'"([^"]*)"')
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 async def put(question: Question, read: Read = read_line) -> Answer:
@@ -42,19 +45,38 @@ async def _put_choices(question: Question, read: Read) -> Answer:
     for item in question.choices:
         _show([f"? {item.question}"])
         _show([f"  {number}. {label}  {about}" for number, (label, about) in enumerate(item.options, start=1)])
-        reply = await read("  numbers, such as 1,3, or text: " if item.multiple else "  number or text: ")
-        if reply == END_OF_INPUT:
-            return Deny("The question was left without an answer")
-        answers[item.question] = read_choice(item, reply) or "no answer"
+        asked = "  numbers, such as 1,3, or text: " if item.multiple else "  number or text: "
+        given = ""
+        while not given:
+            if (reply := await read(asked)) == END_OF_INPUT:
+                return Deny("The question was left without an answer")
+            try:
+                given = read_choice(item, reply).strip()
+            except Refused as error:
+                tell(str(error))
+        answers[item.question] = given
     return Choose(answers)
 
 
-def read_choice(item: ChoiceItem, reply: str) -> str:
-    """The labels that the numbers stand for; what is no number of an option is an answer in words."""
-    numbers = re.split(r"[,\s]+", reply.strip()) if item.multiple else [reply.strip()]
-    if not all(one.isascii() and one.isdigit() and 1 <= int(one) <= len(item.options) for one in numbers if one):
-        return reply
-    return ", ".join(item.options[int(one) - 1][0] for one in dict.fromkeys(numbers) if one)
+def read_choice(item: ChoiceItem, reply: str, *, is_argument: bool = False) -> str:
+    """The labels that the numbers stand for; other words as they are, and what stands in double quotes literally.
+    `is_argument` says that it was typed for a shell, which takes quotes off. Raises `Refused` for a number that no
+    option has."""
+    if quoted := _QUOTED.fullmatch(reply.strip()):
+        return quoted[1]
+    labels = {str(number): label for number, (label, _) in enumerate(item.options, start=1)}
+    parts = [part for part in re.split(r"[,\s]+", reply) if part]
+    names = [part.lstrip("0") for part in parts]
+    if names and all(name in labels for name in names) and (item.multiple or len(names) == 1):
+        return ", ".join(labels[name] for name in dict.fromkeys(names))
+    if labels and parts and all(map(_WHOLE_NUMBER.fullmatch, parts)) and not set(parts) <= set(labels.values()):
+        given = one_line(reply, 40)
+        literal = shlex.quote(f'"{given}"') if is_argument else f'"{given}"'
+        unknown = next((part for part, name in zip(parts, names, strict=True) if name not in labels), "")
+        wrong = f"there is no option {one_line(unknown, 40)}" if unknown else "only one option can be chosen"
+        asked = one_line(item.question, 200)
+        raise Refused(f"{asked}: {wrong} ({describe_options(item)}); {given} as text is written {literal}")
+    return reply
 
 
 def how_to_answer(question: Question) -> str:

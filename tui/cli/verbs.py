@@ -69,7 +69,7 @@ def _read_answer(question: Question, words: list[str], *, always: bool, reason: 
     for item, word in zip(question.choices, words, strict=True):
         if word == "allow" and all(label != word for label, _ in item.options):
             raise Refused(f"{item.question} is a choice: say a number ({describe_options(item)}), other words, or deny")
-        answers[item.question] = read_choice(item, word)
+        answers[item.question] = read_choice(item, word, is_argument=True)
     return Choose(answers)
 
 

@@ -49,7 +49,7 @@ from tui.cli.chat.lines import GivenUp, Lines, without_echo
 from tui.cli.chat.text import ChatText, last_exchange
 from tui.cli.exit_codes import DONE, FAILED, REFUSED, SIGNAL
 from tui.cli.output import ask_line, tell, write
-from tui.cli.questions import put
+from tui.cli.questions import how_to_answer, put
 from tui.cli.running_engine import telling_of_the_line
 from tui.cli.signals import SIGNALS
 from tui.cli.threads import run_apart
@@ -391,7 +391,7 @@ class Chat:
             await self._engine.answer(question.id, deny_unattended(question), by=UNATTENDED)
         else:
             what = f"{question.tool} ({question.summary}) waits for an answer"
-            await self._say(f"{what}: bullpen answer {question.id} allow, or deny")
+            await self._say(f"{what}: {how_to_answer(question)}")
 
     async def _put(self, question: Question) -> None:
         """One at a time. It is taken back when another has answered."""
