@@ -26,7 +26,7 @@ from supervisor.config.template import Template
 from supervisor.config.template_file import Reading
 from supervisor.config.template_notes import find_limit_notes
 from supervisor.config.templates import read_templates
-from supervisor.config.validation import Location, describe, nearest, section
+from supervisor.config.validation import Location, describe, in_order, nearest, section
 from supervisor.text.cleaning import clean, one_line, show_name
 
 CEILINGS = ("cost_per_day", "tokens_per_day", "turns_per_day")
@@ -147,7 +147,7 @@ def load_host(
             mistakes += load_for(reading.settings).left_out
         except ConfigurationError as error:
             mistakes += error.mistakes
-    raise ConfigurationError(mistakes)
+    raise ConfigurationError(in_order(mistakes))
 
 
 def load_for(settings: Settings) -> Loaded:
@@ -166,11 +166,11 @@ def load_for(settings: Settings) -> Loaded:
     # The instance may be that of a file which cannot be read.
     is_explained = any(not reading.is_named for reading in wrong)
     if not good or (strangers and not is_explained):
-        raise ConfigurationError([*strangers, *left_out])
+        raise ConfigurationError(in_order([*strangers, *left_out]))
     notes = [line for reading in readings for line in reading.note_lines() if not _is_readme(reading)]
     notes += find_missing_programs(doing)
     notes += [f"providers.{one.name} cannot be used: {one.mistake}" for one in providers_of(settings) if one.mistake]
-    told = tuple(map(one_sentence, (*strangers, *left_out)))
+    told = tuple(map(one_sentence, in_order([*strangers, *left_out])))
     return Loaded(good, told, tuple(map(one_sentence, notes)), len(wrong))
 
 

@@ -27,7 +27,7 @@ from supervisor.config.providers import Providers, ProviderSettings, provider_mi
 from supervisor.config.routing import RoutingSettings
 from supervisor.config.template_folder import find_template_files, shipped_templates
 from supervisor.config.toml_file import TomlFile, find_toml, read_toml, working_directory
-from supervisor.config.validation import Location, describe, dotted, told
+from supervisor.config.validation import Location, describe, dotted, in_order, told
 from supervisor.files.paths import expand_home
 from supervisor.files.private import claim, make_private_dir
 
@@ -223,7 +223,7 @@ def load_settings(
     """
     reading = read_settings(config, environ=environ, **overrides)
     if reading.settings is None or reading.mistakes:
-        raise ConfigurationError([*reading.mistakes])
+        raise ConfigurationError(in_order(reading.mistakes))
     return reading.settings
 
 

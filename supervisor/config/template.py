@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -252,7 +253,10 @@ class Template(FrontMatter):
 
 def shared_folder(template: Template) -> Path | None:
     """The absolute path of the folder that all its sessions work in; None where each has only its own."""
-    return None if template.workspace == "private" else (template.path.parent / template.workspace).resolve()
+    if template.workspace == "private":
+        return None
+    # `Path.resolve` raises where a link leads to itself.
+    return Path(os.path.realpath(template.path.parent / template.workspace))
 
 
 def runs_commands(template: FrontMatter) -> bool:

@@ -51,6 +51,7 @@ def find_template_files(directory: Path) -> Found:
     os.listdir(directory)
     found = _Walk(directory).run()
     found.files.sort(key=lambda file: file.path)
+    found.mistakes.sort(key=lambda mistake: mistake[0])
     return found
 
 
@@ -84,7 +85,7 @@ class _Walk:
         if (real := os.path.realpath(folder)) in self._folders:
             return
         self._folders.add(real)
-        if not prefix and (folder / _PLUGIN).is_file():
+        if not prefix and os.path.isfile(folder / _PLUGIN):
             self._look_into_plugin(folder)
             return
         if folder.name == ".claude":
@@ -98,11 +99,20 @@ class _Walk:
             self._mistake(folder, f"cannot be read: {error.strerror or error}")
             return
         for entry in entries:
-            if entry.is_dir():
+            path = folder / entry.name
+            try:
+                is_folder = entry.is_dir()
+            except OSError as error:  # a link that leads to itself, or to where this user may not look
+                if entry.name.endswith(".md"):
+                    self._take(path, prefix)
+                else:
+                    self._mistake(path, f"cannot be read: {error.strerror or error}")
+                continue
+            if is_folder:
                 if entry.name not in _NOT_READ:
-                    self._waiting.append((folder / entry.name, f"{prefix}{entry.name}:" if prefix else ""))
+                    self._waiting.append((path, f"{prefix}{entry.name}:" if prefix else ""))
             elif entry.name.endswith(".md"):
-                self._take(folder / entry.name, prefix)
+                self._take(path, prefix)
 
     def _mistake(self, path: Path, why: str) -> None:
         self._found.mistakes.append((_show(path, self._top), why))
@@ -116,16 +126,18 @@ class _Walk:
         """Where its manifest lists agents, these and no others; else all below its `agents`."""
         manifest = _read_manifest(folder / _PLUGIN)
         name = manifest.get("name")
-        prefix = f"{name if isinstance(name, str) and name else folder.resolve().name}:"
+        real = Path(os.path.realpath(folder))
+        prefix = f"{name if isinstance(name, str) and name else real.name}:"
         listed = manifest.get("agents")
         if listed is None:
             self._waiting.append((folder / "agents", prefix))
             return
         for way in listed if isinstance(listed, list) else [listed]:
             path = folder / str(way)
-            if not path.resolve().is_relative_to(folder.resolve()) or not path.exists():
+            is_there = os.path.exists(path)
+            if not is_there or not Path(os.path.realpath(path)).is_relative_to(real):
                 self._mistake(folder / _PLUGIN, f"agents: there is no {in_words(way)} in the plugin")
-            elif path.is_dir():
+            elif os.path.isdir(path):
                 self._waiting.append((path, prefix))
             else:
                 self._take(path, prefix)

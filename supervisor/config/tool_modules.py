@@ -163,19 +163,18 @@ def _names_in(folder: Path) -> list[str]:
         entries = [entry.name for entry in os.scandir(folder)]
     except OSError:
         return []
-    names = {name.removesuffix(".py") for name in entries if name.endswith(".py")}
-    names |= {name for name in entries if (folder / name / "__init__.py").is_file()}
-    return sorted(name for name in names if name.isidentifier())
+    names = {name.removesuffix(".py") for name in entries}
+    return sorted(name for name in names if name.isidentifier() and _is_in(name, folder))
 
 
 def _is_in(name: str, folder: Path) -> bool:
-    return (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
+    return os.path.isfile(folder / f"{name}.py") or os.path.isfile(folder / name / "__init__.py")
 
 
 def _place_of(name: str, folder: Path) -> Path:
     """The file, or the directory of a package."""
     file = folder / f"{name}.py"
-    return file if file.is_file() else folder / name
+    return file if os.path.isfile(file) else folder / name
 
 
 def _tell_missing(name: str, folder: Path) -> str:

@@ -6,9 +6,10 @@ A mistake is one line: where, which key, what is wrong and, for an unknown key, 
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,8 +23,20 @@ ANY = "*"
 Location = tuple[str | int, ...]
 """The way to a value: keys, and indices of lists."""
 
+_PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+): ")
+
 UNTOLD = "\0"
 """Begins a part of the way to a value that no file has: pydantic's name for one of several shapes."""
+
+
+def in_order(mistakes: Iterable[str]) -> list[str]:
+    """Those of a file together, by their lines; the files as they come. What no line is to blame for stands at the
+    end."""
+    lines = [*mistakes]
+    places = [_PLACE.match(line) for line in lines]
+    files = {file: number for number, file in enumerate(dict.fromkeys(found["file"] for found in places if found))}
+    ranks = [(files[found["file"]], int(found["line"])) if found else (len(files), 0) for found in places]
+    return [line for _, line in sorted(zip(ranks, lines, strict=True), key=lambda pair: pair[0])]
 
 
 def told(location: Location) -> Location:

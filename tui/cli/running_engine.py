@@ -113,14 +113,15 @@ async def find_socket(common: Common) -> Path:
 
 
 def is_there(common: Common) -> bool:
-    """Whether a bullpen runs over this state directory."""
-    from supervisor import NotReached
+    """Whether a bullpen runs over this state directory. Where mistakes in the settings keep that from being known it is
+    False: what opens one then tells them together with those of the templates."""
+    from supervisor import ConfigurationError, NotReached
 
-    if not sockets_of(common, settings_of(common).state_dir):
-        return False
     try:
+        if not sockets_of(common, settings_of(common).state_dir):
+            return False
         anyio.run(find_socket, common)
-    except NotReached:
+    except (ConfigurationError, NotReached):
         return False
     return True
 

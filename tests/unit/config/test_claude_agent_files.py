@@ -362,6 +362,13 @@ def test_what_is_no_file_is_one_line_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.md")
     (tmp_path / "device.md").symlink_to("/dev/zero")
     (tmp_path / "broken.md").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop.md").symlink_to("loop.md")
+    (tmp_path / "round").symlink_to("round")
+    (tmp_path / "work.md").write_text(front("description: d", "workspace: round", name="work"))
+    manifest = tmp_path / "plug/.claude-plugin/plugin.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"name": "plug", "agents": ["./round.md", "\0", "x" * 5000]}))
+    (tmp_path / "plug/round.md").symlink_to("round.md")
     with (tmp_path / "giant.md").open("wb") as giant:
         giant.truncate(100 * 1024**2)
     (tmp_path / "nul.md").write_bytes(b"---\nname: nul\ndescription: d\n---\nBo\0dy")
@@ -375,9 +382,12 @@ def test_what_is_no_file_is_one_line_at_once(tmp_path: Path) -> None:
 
     assert time.monotonic() - began < 5
     assert [template.name for template in loaded.templates] == ["good"]
-    assert [line.partition(":")[0] for line in loaded.left_out] == sorted(
-        ["bomb.md", "broken.md", "device.md", "env.md", "fifo.md", "giant.md", "nul.md"]
-    )
+    assert [line.partition(":")[0] for line in loaded.left_out] == [
+        *("bomb.md", "broken.md", "device.md", "env.md", "fifo.md", "giant.md", "loop.md", "nul.md", "work.md"),
+        *["plug/.claude-plugin/plugin.json"] * 3,
+        "round",
+    ]
+    assert "loop.md:1: cannot be read: Too many levels of symbolic links" in loaded.left_out
 
 
 @pytest.mark.parametrize(

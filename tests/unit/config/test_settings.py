@@ -201,14 +201,14 @@ def test_every_mistake_of_every_source_is_named_with_its_place(tmp_path: Path) -
     assert mistakes_of(
         config, BULLPEN_MAX_WIAT="3", BULLPEN_SPARES="3", BULLPEN_KILL_GRACE="-1", BULLPEN_AGENT_TTL=""
     ) == [
-        "BULLPEN_MAX_WIAT is not a setting; did you mean BULLPEN_MAX_WAIT?",
-        "BULLPEN_SPARES does not say for which instance; BULLPEN_HELPDESK_SPARES would be for helpdesk",
+        "bullpen.toml:2: memory_budgit is not a key; did you mean memory_budget?",
         "bullpen.toml:3: max_agents must be a whole number, not 'many'",
-        "BULLPEN_KILL_GRACE: kill_grace must be a length of time such as 30, 30s, 5m, 2h or 7d, not '-1'",
         "bullpen.toml:5: instances.helpdesk.concurrency.maxConcurrentSessions is not a key; did you mean maxSessions?",
         "bullpen.toml:7: instances.pool.pool.spare is not a key; did you mean spares?",
         "bullpen.toml:8: instances.pool.idleTtl is not a key; did you mean instances.pool.pool.idleTtl?",
-        "bullpen.toml:2: memory_budgit is not a key; did you mean memory_budget?",
+        "BULLPEN_MAX_WIAT is not a setting; did you mean BULLPEN_MAX_WAIT?",
+        "BULLPEN_SPARES does not say for which instance; BULLPEN_HELPDESK_SPARES would be for helpdesk",
+        "BULLPEN_KILL_GRACE: kill_grace must be a length of time such as 30, 30s, 5m, 2h or 7d, not '-1'",
     ]
 
 
@@ -311,13 +311,13 @@ def test_mistakes_of_settings_and_templates_are_told_together_with_their_lines(t
 
     assert raised.value.mistakes == [
         "bullpen.toml:1: max_agents must be a whole number, not 'many'",
-        "bullpen.toml:11: hooks[0].actions[0].command must be a list: a program and its arguments",
-        "bullpen.toml:8: hooks[0].fallback is missing: a gate must say allow or refuse, which counts when it gives no "
-        "verdict",
+        "bullpen.toml:2: instances.lobbi: there is no template of that name; did you mean lobby?",
         "bullpen.toml:3: instances.lobbi.maxWaiting is not a key; did you mean instances.lobbi.queue.maxWaiting?",
         "bullpen.toml:5: instances.lobby.pool.spares must be a whole number, not 'many'",
         "bullpen.toml:7: routing.default: there is no template loby; did you mean lobby?",
-        "bullpen.toml:2: instances.lobbi: there is no template of that name; did you mean lobby?",
+        "bullpen.toml:8: hooks[0].fallback is missing: a gate must say allow or refuse, which counts when it gives no "
+        "verdict",
+        "bullpen.toml:11: hooks[0].actions[0].command must be a list: a program and its arguments",
         "bullpen.toml:12: hooks tell: there is no agent 'lobbi'; did you mean lobby?",
         "desk.md:4: modle is not a key; did you mean model?",
     ]

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from supervisor import ConfigurationError
 from tui.cli.command_modules import COMMAND_MODULES, read_module
 from tui.cli.main import app
 
@@ -88,3 +90,25 @@ def test_a_group_alone_lists_what_there_is(tmp_path: Path) -> None:
     typed = ["token", "--state", str(tmp_path)]
     done = subprocess.run([sys.executable, "-m", "tui", *typed], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "bullpen: there are no tokens: bullpen token new makes one\n")
+
+
+def test_whatever_opens_a_bullpen_tells_every_mistake_that_check_tells(tmp_path: Path) -> None:
+    """S1.13: those of `bullpen.toml` and those of templates, by file and line."""
+    (tmp_path / "bullpen.toml").write_text(
+        "[[schedules]]\nname = 'x'\ncron = 'never'\nactions = [{ type = 'agent', target = 'solo', text = 'hi' }]\n"
+        "[instances.solo.pool]\nspare = 2\n[instances.nosuch]\n"
+    )
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/solo.md").write_text(
+        "---\nname: solo\ndescription: d\ntools: Read, book:reserve\nmodle: opus\n---\nHelp.\n"
+    )
+    common = ["--rehearsal", "--config", str(tmp_path / "bullpen.toml"), "--state", str(tmp_path / "state")]
+    told = {}
+    for command in (["check"], ["ask", "solo", "hi"], ["chat", "solo"], ["route", "hi"], ["serve"], ["demo"], []):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path)
+            failed = CliRunner().invoke(app, [*common, *command]).exception
+        assert isinstance(failed, ConfigurationError), command
+        told[" ".join(command)] = [line.partition(": ")[0] for line in failed.mistakes]
+    expected = ["bullpen.toml:1", "bullpen.toml:6", "bullpen.toml:7", "solo.md:4", "solo.md:5"]
+    assert told == dict.fromkeys(told, expected)
