@@ -283,7 +283,7 @@ async def test_a_prompt_without_a_slot_says_who_has_them() -> None:
     async with playing(engine, size=(160, 36)) as (app, pilot):
         app.screen.open_chat(waiting.key)
         await settle(app, pilot)
-        words = "5 of 5 clients are taken (maxClients), 1 of them waits for you: :set helpdesk.maxClients raises it"
+        words = "5 of 5 clients are taken (maxClients), 1 of them waits for you: :set helpdesk.maxClients on the dash"
         assert words in screen_text(app)
 
 

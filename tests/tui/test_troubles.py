@@ -78,7 +78,7 @@ async def test_no_chat_promises_a_key_while_the_engine_is_out_of_reach() -> None
         replace(engine.sessions[ROOT], state=SessionState.WAITING, why=WhyWaiting.NO_SLOT, turn_id=""),
     )
     async with playing(engine, size=(200, 50), clock=clock) as (app, pilot):
-        promised = {LOOKUP: "p tries again", ROOT: "s raises it"}
+        promised = {LOOKUP: "p on the dashboard tries again", ROOT: "s on the dashboard raises it"}
         for key, words in promised.items():
             app.screen.open_chat(key)
             await settle(app, pilot)

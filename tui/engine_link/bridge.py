@@ -20,7 +20,7 @@ from supervisor import (
     SessionRow,
     Snapshot,
 )
-from tui.wording.reasons import KEYS, OUT_OF_REACH, Remedies
+from tui.wording.reasons import IN_CHAT, KEYS, OUT_OF_REACH, Remedies
 
 
 class Touched(NamedTuple):
@@ -95,6 +95,11 @@ class Bridge:
     def remedies(self) -> Remedies:
         """What the words about its rows may promise now."""
         return OUT_OF_REACH if self.trouble else KEYS
+
+    @property
+    def remedies_in_chat(self) -> Remedies:
+        """The same in a chat, where letters are words."""
+        return OUT_OF_REACH if self.trouble else IN_CHAT
 
     async def open(self) -> None:
         """Returns when the rows are there."""

@@ -15,7 +15,7 @@ Item = Question | Offer
 INBOX_COLUMNS = (
     Column("age", "waits", 5, "right"),
     Column("session", "session", 14, flex=1, is_name=True),
-    Column("tool", "tool", 9, is_name=True),
+    Column("tool", "tool", 9, is_name=True, longest=16),
     Column("summary", "question", 14, flex=3),
     Column("expires", "expires", 7, "right", priority=1),
 )

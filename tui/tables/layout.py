@@ -7,6 +7,9 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+LONGEST_NAME = 28
+"""Cells of a name that is shown whole where there is room to spare."""
+
 
 class Column(NamedTuple):
     """What a table shows of each row, and where."""
@@ -29,6 +32,8 @@ class Column(NamedTuple):
     is_name: bool = False
     """It holds names: it is made as wide as they are, before anything else gets the room, and one that is still too
     long is cut in its middle."""
+    longest: int = LONGEST_NAME
+    """Cells up to which a name is shown whole rather than another column."""
 
 
 class Placed(Struct, frozen=True):
@@ -40,10 +45,6 @@ class Placed(Struct, frozen=True):
     width: int
 
 
-LONGEST_NAME = 28
-"""Cells up to which a name is shown whole rather than another column."""
-
-
 def lay_out(
     columns: Sequence[Column], width: int, gap: int = 1, names: Mapping[int, int] | None = None
 ) -> tuple[Placed, ...]:
@@ -52,7 +53,7 @@ def lay_out(
     column of names goes last."""
     kept = list(range(len(columns)))
     least = [
-        max(column.width, min((names or {}).get(index, 0), LONGEST_NAME)) if column.is_name else column.width
+        max(column.width, min((names or {}).get(index, 0), column.longest)) if column.is_name else column.width
         for index, column in enumerate(columns)
     ]
 
@@ -78,6 +79,9 @@ def lay_out(
     flex = [0 if column.is_name and names else column.flex for column in columns]
     if not any(flex[index] for index in kept):
         flex = [column.flex for column in columns]
+    for index in kept:  # a quarter of what is left over makes a name whole that was kept short
+        lacking = min((names or {}).get(index, 0), LONGEST_NAME) - least[index] if columns[index].is_name else 0
+        least[index] += max(0, min(lacking, (width - needed()) // 4))
     spare = max(0, width - needed())
     shares = sum(flex[index] for index in kept)
     placed: list[Placed] = []

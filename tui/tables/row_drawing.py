@@ -27,7 +27,14 @@ def compose_cells(
             segments.append(Segment(" " * (place.x - x), base))
         room, is_name = place.width, columns[place.index].is_name
         parts: list[Segment] = []
-        for part in parts_of(row.cells[place.index]) if place.index < len(row.cells) else ():
+        cells = parts_of(row.cells[place.index]) if place.index < len(row.cells) else ()
+        staying = cells[-1] if cells and cells[-1].stays else None
+        kept = 0 if staying is None else min(cell_len(staying.text), room)
+        room -= kept
+        for part in cells if staying is None else cells[:-1]:
+            if room <= 0 and part.text.strip() and parts:
+                parts[-1] = _with_sign(parts[-1])
+                break
             if room <= 0 or (room == 1 and parts and parts[-1].text.endswith("…")):
                 break  # one sign is enough that there is more
             text = cut_middle(clean_cell(part.text), room) if is_name else clean_cell(part.text, room)
@@ -35,12 +42,20 @@ def compose_cells(
             room -= cell_len(text)
             if text.endswith("…") and not part.text.endswith("…"):
                 break
+        if staying is not None:
+            parts.append(Segment(clean_cell(staying.text, kept), base + ink(staying.style)))
         if room > 0:
             at = 0 if columns[place.index].align == "right" else len(parts)
             parts.insert(at, Segment(" " * room, base))
         segments.extend(parts)
         x = place.x + place.width
     return segments
+
+
+def _with_sign(part: Segment) -> Segment:
+    """That there is more, where it fills the room to its last cell."""
+    last = part.text[-1:]
+    return part if last == "…" or cell_len(last) != 1 else Segment(f"{part.text[:-1]}…", part.style)
 
 
 def compose_titles(

@@ -158,7 +158,7 @@ def instance_order(row: InstanceRow) -> tuple[Any, ...]:
 
 def clients_compact(pool: PoolStatistics, outdated: int = 0) -> tuple[Cell, ...]:
     """Clients by state in the fewest cells: `2● 1◐ 1○ 3☾ /8`; states with none are left out. First stands, when there
-    are any, how many of them all run an earlier version of the template: `3↻`."""
+    are any, how many of them all run an earlier version of the template: `3↻`. The ceiling is never what is cut."""
     parts: list[Cell] = []
     for number, mark, style in (
         (outdated, OUTDATED_GLYPH, "accent"),
@@ -173,7 +173,7 @@ def clients_compact(pool: PoolStatistics, outdated: int = 0) -> tuple[Cell, ...]
     ):
         if number:
             parts.append(Cell(f"{number}{mark} ", style))
-    parts.append(Cell(f"/{pool.max_clients}" if parts else f"0/{pool.max_clients}", "dim"))
+    parts.append(Cell(f"/{pool.max_clients}" if parts else f"0/{pool.max_clients}", "dim", stays=True))
     return tuple(parts)
 
 

@@ -12,6 +12,8 @@ class Cell(NamedTuple):
     text: str
     style: str = ""
     """A role: `ok`, `busy`, `warn`, `error`, `dim`, `accent`, `asleep`, `strong`; empty is plain text."""
+    stays: bool = False
+    """The last one of a column, which is whole where the others have to be cut for it."""
 
 
 Cells = Cell | tuple[Cell, ...]

@@ -203,7 +203,7 @@ def session_facts(
         *([("waits for", f"MCP server {', '.join(row.awaited_servers)}")] if row.awaited_servers else []),
         *([("waits for", full)] if (full := _full(row, instance, by)) else []),
         ("note", row.note or "none"),
-        *([] if row.offer is None else [("interrupted", reasons.offer_sentence(row.offer, now))]),
+        *([] if row.offer is None else [("interrupted", reasons.offer_sentence(row.offer, now, by.decide))]),
         ("turn", _turn(row, now)),
         *([("stalled", reasons.silence(row, client, now))] if row.state is SessionState.STALLED else []),
         *([("progress", reasons.progress(client, now))] if client is not None and row.turn_id else []),
@@ -331,7 +331,7 @@ def question_facts(row: Question, now: float) -> Facts:
 def offer_facts(row: Offer, now: float) -> Facts:
     return [
         ("session", str(row.key)),
-        ("what", reasons.offer_sentence(row, now)),
+        ("what", reasons.offer_sentence(row, now, KEYS.decide)),
         ("prompt", row.text),
         ("from", row.source),
         ("begun", _moment(row.started_at, now)),

@@ -20,7 +20,7 @@ from supervisor import (
 )
 from tui.wording import format
 from tui.wording.cells import Cell
-from tui.wording.verbs import key_of
+from tui.wording.verbs import Where, key_of
 
 PARKED_FOR: dict[FailureKind, str] = {
     FailureKind.RATE_LIMIT: "rate limit",
@@ -138,12 +138,10 @@ def asked_for(question: Question) -> str:
 # A turn that a restart interrupted
 
 
-def offer_sentence(offer: Offer, now: float) -> str:
-    """The whole of it in one line: since when, what can be done, which prompt, how long."""
-    return (
-        f"interrupted by a restart at {format.moment(offer.made_at, now)}: {offer_keys()} · “{offer.text}” · "
-        f"{expiry(offer, now)}"
-    )
+def offer_sentence(offer: Offer, now: float, decide: str) -> str:
+    """The whole of it in one line: since when, what can be done (`decide`, if anything), which prompt, how long."""
+    since = f"interrupted by a restart at {format.moment(offer.made_at, now)}"
+    return f"{f'{since}: {decide}' if decide else since} · “{offer.text}” · {expiry(offer, now)}"
 
 
 def offer_keys() -> str:
@@ -191,10 +189,20 @@ class Remedies(NamedTuple):
     """Takes a stop back."""
     scale: str = ""
     set: str = ""
+    """`{}` stands for the limit."""
+    decide: str = ""
+    """What can be done about a turn that a restart interrupted."""
 
 
-KEYS = Remedies(key_of("resume"), key_of("scale"), ":set")
+KEYS = Remedies(key_of("resume"), key_of("scale"), ":set {}", offer_keys())
 """On the dashboard."""
+IN_CHAT = Remedies(
+    f"{KEYS.resume} on the dashboard",
+    f"{KEYS.scale} on the dashboard",
+    f"{KEYS.set} on the dashboard",
+    f"{key_of('to_question', Where.CHAT)}, then {offer_keys()}",
+)
+"""Where letters are typed into a message."""
 VERBS = Remedies("resume")
 """Where a command tells it."""
 OUT_OF_REACH = Remedies()
@@ -283,7 +291,7 @@ def full_words(instance: InstanceRow, by: Remedies = KEYS) -> str:
         return ""
     waits = f", {asking} of them wait{'s' if asking == 1 else ''} for you" if asking else ""
     name = "max_agents" if limit.setting == "max_agents" else f"{instance.name}.{limit.setting}"
-    remedy = by.scale if limit.setting == "maxSessions" else by.set and f"{by.set} {name}"
+    remedy = by.scale if limit.setting == "maxSessions" else by.set.format(name)
     return f"{limit}{waits}" + (f": {remedy} raises it" if remedy else "")
 
 

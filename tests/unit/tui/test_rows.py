@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
+from rich.style import Style
 
 from supervisor import (
     InstanceState,
@@ -19,8 +20,10 @@ from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN, CARO, DORA
 from tests.tui.stage_engine import MB, NOW
 from tui.tables import inbox_rows, rows
+from tui.tables.layout import Placed, lay_out
+from tui.tables.row_drawing import compose_cells
 from tui.wording import facts, format, reasons
-from tui.wording.cells import Cells, parts_of
+from tui.wording.cells import Cells, Row, parts_of
 
 
 def words(cells: Cells) -> str:
@@ -86,7 +89,7 @@ def test_an_interrupted_session_says_what_can_be_done_and_how_long() -> None:
     at = format.moment(NOW - 120, NOW)
     assert text == f"R replays, Z drops  “Can you do it for me?”  by a restart at {at}  dropped in 58m"
     assert row.offer is not None
-    sentence = reasons.offer_sentence(row.offer, NOW)
+    sentence = reasons.offer_sentence(row.offer, NOW, reasons.KEYS.decide)
     assert sentence.startswith(f"interrupted by a restart at {at}: R replays, Z drops · “Can you do it for me?”")
 
 
@@ -265,6 +268,30 @@ def test_the_description_of_an_instance_tells_how_its_pool_did() -> None:
     assert shown["ended badly"] == "3 rate-limit, 1 crashed-idle"
     assert shown["turns began"] == "41 hot, 9 on a spare, 4 cold: 93% began warm"
     assert shown["memory"] == "1.0G of 4.0G; one more client is expected to need 420M"
+
+
+def test_the_ceiling_of_clients_is_not_what_is_cut() -> None:
+    pool = PoolStatistics(busy=22, idle=10, spare=11, dormant=31, waking=12, max_clients=104)
+    column = next(column for column in rows.INSTANCE_COLUMNS if column.key == "clients")
+    cells = rows.clients_compact(pool)
+    for width in range(5, 40):
+        placed = [Placed(0, 0, width)]
+        shown = compose_cells(Row("helpdesk", (cells,)), [column], placed, Style(), lambda _: Style())
+        text = "".join(segment.text for segment in shown)
+        assert len(text) == width
+        assert text.rstrip().endswith("/104")
+        assert ("…" in text) == (width < len(words(cells)))
+
+
+def test_the_name_of_a_tool_leaves_room_for_the_question() -> None:
+    """A long one is whole only where there is room to spare."""
+
+    def widths(width: int) -> dict[str, int]:
+        columns = inbox_rows.INBOX_COLUMNS
+        return {columns[place.index].key: place.width for place in lay_out(columns, width, 1, {1: 24, 2: 25})}
+
+    assert widths(76) == {"age": 5, "session": 24, "tool": 17, "summary": 19, "expires": 7}
+    assert widths(116)["tool"] == 25
 
 
 def test_clients_are_counted_by_state_and_against_their_limit() -> None:

@@ -193,7 +193,7 @@ class ChatScreen(PanesScreen):
         if (row := self.row) is not None:
             client, instance = self.bridge.client_of(row), self.bridge.instance_of(row)
             limits = self.bridge.limits.get(row.key.instance, {})
-            shown = facts.session_facts(row, client, instance, limits, self._clock(), self.bridge.remedies)
+            shown = facts.session_facts(row, client, instance, limits, self._clock(), self.bridge.remedies_in_chat)
             self.app.push_screen(DescribeScreen(str(row.key), shown))
 
     def action_help(self) -> None:

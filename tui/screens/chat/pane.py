@@ -250,7 +250,7 @@ class ChatPane(Vertical):
         client = self.bridge.client_of(row)
         instance = self.bridge.instances.get(self.key.instance)
         width = self.size.width or self.app.size.width
-        by = self.bridge.remedies
+        by = self.bridge.remedies_in_chat
         self._title.show(chat_title(self.key, row, client, instance, now, width, by, self._alarm, self._elsewhere))
         self._show_waiting(row, now)
         self._show_cards(row, now)
@@ -280,7 +280,7 @@ class ChatPane(Vertical):
         turns = () if row is None else row.waiting
         if turns or self._waiting.display:
             self._waiting.display = bool(turns)
-            self._waiting.show(waiting_lines(turns, self.bridge.instance_of(row), now, self.bridge.remedies))
+            self._waiting.show(waiting_lines(turns, self.bridge.instance_of(row), now, self.bridge.remedies_in_chat))
 
     def _show_cards(self, row: SessionRow | None, now: float) -> None:
         mine = [question for question in self.bridge.questions.values() if question.key == self.key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from supervisor import ClientRow, InstanceRow, SessionKey, SessionRow, SessionState, WhyWaiting
+from supervisor import ClientRow, InstanceRow, Offer, SessionKey, SessionRow, SessionState, WhyWaiting
 from tui.themes import ASLEEP, MUTED
 from tui.widgets.header import ALARM
 from tui.wording import format, reasons
@@ -45,7 +45,7 @@ def chat_title(
             (f" {format.glyph('new')} new", STYLES["dim"]),
             f"  {clean_cell(str(key))}",
             ("  say something", STYLES["dim"]),
-        )
+        ).truncate(width, ellipsis=True)
     left = Content.assemble(
         warning,
         (f" {format.glyph(row.state)} {row.state}", STYLES.get(format.role(row.state), "")),
@@ -55,6 +55,8 @@ def chat_title(
         right = " · ".join(parts) + " "
         if left.cell_length + len(right) < width:
             break
+    else:
+        return left.truncate(width, ellipsis=True)
     return Content.assemble(left, " " * max(1, width - left.cell_length - len(right)), (right, MUTED))
 
 
@@ -62,13 +64,13 @@ def _doing(
     row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float, by: reasons.Remedies
 ) -> str:
     words = []
-    if row.offer is not None:
-        words.append(f"by a restart at {format.moment(row.offer.made_at, now)}, {reasons.expiry(row.offer, now)}")
+    if row.offer is not None and row.state is SessionState.INTERRUPTED:
+        words.append(_restart(row.offer, now))
     if row.state is SessionState.STALLED:
-        return f" · {reasons.silence(row, client, now)}"
-    if row.turn_started_at is not None:
+        words.append(reasons.silence(row, client, now))
+    elif row.turn_started_at is not None:
         words.append(f"for {format.duration(now - row.turn_started_at)}")
-    if client is not None and client.tool:
+    if client is not None and client.tool and row.state is not SessionState.STALLED:
         since = "" if client.tool_started_at is None else f" {format.age(now - client.tool_started_at)}"
         words.append(f"{clean_cell(format.tool_name(client.tool), 40)}{since}")
     if row.why is not None:
@@ -79,7 +81,13 @@ def _doing(
             words.append(more)
     if row.note and not row.turn_id:  # it tells of the last turn
         words.append(clean_cell(row.note, 80))
+    if row.offer is not None and row.state is not SessionState.INTERRUPTED:
+        words.append(f"a turn was interrupted {_restart(row.offer, now)}")
     return "".join(f" · {word}" for word in words)
+
+
+def _restart(offer: Offer, now: float) -> str:
+    return f"by a restart at {format.moment(offer.made_at, now)}, {reasons.expiry(offer, now)}"
 
 
 def _cost(row: SessionRow, client: ClientRow | None) -> list[str]:
