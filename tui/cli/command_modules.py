@@ -38,6 +38,25 @@ _HEADINGS = {
 }
 """Heading in `--help` → the commands below it, in order."""
 
+USUAL_WORDS = {
+    "sessions": ("list", "ls", "history"),
+    "status": ("ps", "top", "info", "agents", "show"),
+    "clients": ("processes", "containers"),
+    "logs": ("log", "tail", "cat"),
+    "serve": ("start", "up", "run", "daemon"),
+    "stop": ("down", "quit", "exit", "shutdown", "halt", "end"),
+    "kill": ("rm", "terminate", "destroy"),
+    "chat": ("talk", "repl", "shell"),
+    "ask": ("prompt", "send", "exec"),
+    "interrupt": ("cancel", "abort"),
+    "check": ("validate", "lint", "test"),
+    "set": ("config", "limit"),
+    "forget": ("delete", "remove", "purge"),
+    "questions": ("inbox", "pending"),
+    "answer": ("approve", "allow", "deny", "reject"),
+}
+"""Command → what programs of other kinds call such a thing."""
+
 _MODULE_OF = {name: module for module, names in COMMAND_MODULES.items() for name in names}
 
 
@@ -81,6 +100,17 @@ class CommandsGroup(TyperGroup):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.commands = _Commands(self.commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """For a usual word of other programs the command is named that does it here; for a slip of the pen, those that
+        are spelled alike."""
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.TyperException as error:
+            meant = next((name for name, words in USUAL_WORDS.items() if args[0].lower() in words), "")
+            if meant:
+                error.message = f"No such command {args[0]!r}. Did you mean {meant!r}?"
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """All of them, below headings."""

@@ -49,9 +49,21 @@ def with_credentials(settings: Settings) -> Settings:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         fail(f"{line}; set one, or use --rehearsal")
     tell(line)
-    if not typer.confirm("Open it in rehearsal instead (scripted replies, no key needed)?", default=True, err=True):
+    if not _is_wanted("Open it in rehearsal instead (scripted replies, no key needed)?"):
         raise typer.Exit(REFUSED)
     return settings.model_copy(update={"rehearsal": True})
+
+
+def _is_wanted(question: str) -> bool:
+    """Asks on the terminal until the answer is yes, which enter alone means too, or no. Raises `typer.Abort` at the end
+    of the input."""
+    while True:
+        reply = typer.prompt(f"{question} [Y/n]", default="", show_default=False, err=True).strip().lower()
+        if reply in ("", "y", "yes"):
+            return True
+        if reply in ("n", "no"):
+            return False
+        tell("say y (or press enter) for yes, n for no")
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:

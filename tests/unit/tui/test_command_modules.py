@@ -10,8 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from supervisor import ConfigurationError
-from tui.cli.command_modules import COMMAND_MODULES, read_module
+from supervisor import ConfigurationError, Settings
+from tui.cli import opening
+from tui.cli.command_modules import COMMAND_MODULES, USUAL_WORDS, read_module
 from tui.cli.main import app
 
 pytestmark = pytest.mark.unit
@@ -28,6 +29,14 @@ def test_all_commands_are_listed_and_each_is_there() -> None:
     assert list(commands) == ["demo", "serve", "attach", *named]
     assert [commands[name].name for name in commands] == list(commands)
     assert "nothing" not in commands
+
+
+def test_a_usual_word_of_other_programs_names_a_command_and_is_none() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    words = [word for some in USUAL_WORDS.values() for word in some]
+    assert set(USUAL_WORDS) <= set(commands)
+    assert len(words) == len(set(words)), "each means one command"
+    assert set(words).isdisjoint(commands)
 
 
 def test_one_command_imports_no_module_of_others() -> None:
@@ -78,6 +87,8 @@ def test_a_command_that_asks_a_running_bullpen_imports_nothing_of_templates_and_
             ["audit", "--count", "0"],
             "Invalid value for '--count' / '-n': must be at least 1, not '0' (bullpen audit --help says what there is)",
         ),
+        (["list"], "No such command 'list'. Did you mean 'sessions'? (bullpen --help says what there is)"),
+        (["ps", "-a"], "No such command 'ps'. Did you mean 'status'? (bullpen --help says what there is)"),
         (["statu"], "No such command 'statu'. Did you mean 'status'? (bullpen --help says what there is)"),
     ],
 )
@@ -112,3 +123,23 @@ def test_whatever_opens_a_bullpen_tells_every_mistake_that_check_tells(tmp_path:
         told[" ".join(command)] = [line.partition(": ")[0] for line in failed.mistakes]
     expected = ["bullpen.toml:1", "bullpen.toml:6", "bullpen.toml:7", "solo.md:4", "solo.md:5"]
     assert told == dict.fromkeys(told, expected)
+
+
+@pytest.mark.parametrize(("typed", "is_rehearsal"), [("maybe\n\n", True), ("sure\nY\n", True), ("q\nno\n", False)])
+def test_the_offer_of_a_rehearsal_says_which_answers_there_are(
+    typed: str, is_rehearsal: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("supervisor.find_credentials", lambda _: "")
+    monkeypatch.setattr(opening.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(opening.sys.stderr, "isatty", lambda: True)
+    told: list[str] = []
+    monkeypatch.setattr(opening, "tell", told.append)
+    replies = iter(typed.splitlines())
+    monkeypatch.setattr(opening.typer, "prompt", lambda *_, **__: next(replies))
+    settings = Settings(state_dir=tmp_path)
+    if is_rehearsal:
+        assert opening.with_credentials(settings).rehearsal
+    else:
+        with pytest.raises(typer.Exit):
+            opening.with_credentials(settings)
+    assert told[1:] == ["say y (or press enter) for yes, n for no"]
