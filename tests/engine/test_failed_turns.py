@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from supervisor.api.errors import ConnectFailed
 from supervisor.api.keys import SessionKey
 from supervisor.api.outcomes import Done, Failed, FailureKind
 from supervisor.api.prompts import Prompt
@@ -53,13 +54,16 @@ async def test_an_api_error_is_a_failure_with_its_kind_and_the_session_lives_on(
         assert len(world.connections) == 1
 
 
-async def test_a_client_that_cannot_be_started_fails_its_turn_with_the_reason(start: Start, world: FakeWorld) -> None:
-    from supervisor.api.errors import ConnectFailed
-
-    world.connect_failures = [ConnectFailed("no such model")]
+@pytest.mark.parametrize(
+    ("why", "kind"), [("no such model", FailureKind.START_FAILED), ("Invalid API key", FailureKind.AUTHENTICATION)]
+)
+async def test_a_client_that_cannot_be_started_fails_its_turn_with_the_reason(
+    start: Start, world: FakeWorld, why: str, kind: FailureKind
+) -> None:
+    world.connect_failures = [ConnectFailed(why)]
     async with start() as supervisor:
         outcome = await (await supervisor.submit(Prompt("desk", "a"))).outcome()
         assert isinstance(outcome, Failed)
-        assert outcome.kind is FailureKind.START_FAILED
-        assert "no such model" in outcome.message
+        assert (outcome.kind, outcome.message) == (kind, why)
+        await supervisor.resume("desk")  # without credentials it has parked itself
         assert isinstance(await (await supervisor.submit(Prompt("desk", "b"))).outcome(), Done)
