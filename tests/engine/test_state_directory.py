@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -357,6 +358,19 @@ async def test_a_first_start_that_failed_half_way_is_no_earlier_use(tmp_path: Pa
 async def test_looking_creates_no_journal(tmp_path: Path) -> None:
     await anyio.to_thread.run_sync(examine_journal, tmp_path, Clock())
     assert os.listdir(tmp_path) == [lock.FILE]
+
+
+async def test_a_disk_that_is_full_only_when_it_is_made_to_write_is_told_by_looking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of another host is: until then all that was written lies in this one's memory."""
+
+    def sync(descriptor: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(JournalUnusable, match=os.strerror(errno.EDQUOT)):
+        await anyio.to_thread.run_sync(examine_journal, tmp_path, Clock())
 
 
 async def test_looking_names_who_holds_the_directory(folder: Path) -> None:
