@@ -128,7 +128,6 @@ def forget(
     user: Annotated[str, typer.Argument(metavar="USER", help="The user's id, as in --user of `ask`.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    templates: TemplatesOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
     rehearsal: RehearsalOption = None,
@@ -139,7 +138,7 @@ def forget(
     from tui.cli import running_engine
     from tui.cli.forget import forget_from_terminal, forget_there
 
-    common = Common(templates, config, state, rehearsal).over(context.obj)
+    common = Common(None, config, state, rehearsal).over(context.obj)
     if running_engine.is_there(common):
         work = partial(forget_there, user, is_trial=dry_run, is_sure=yes)
         raise typer.Exit(running_engine.run_there(running_engine.Where(common, "", ""), work))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,25 @@ def test_whatever_opens_a_bullpen_tells_every_mistake_that_check_tells(tmp_path:
         told[" ".join(command)] = [line.partition(": ")[0] for line in failed.mistakes]
     expected = ["bullpen.toml:1", "bullpen.toml:6", "bullpen.toml:7", "solo.md:4", "solo.md:5"]
     assert told == dict.fromkeys(told, expected)
+
+
+def test_the_readme_says_which_commands_take_which_common_options() -> None:
+    """What it says of each option is tried with every command."""
+    readme = " ".join((Path(__file__).parents[3] / "README.md").read_text("utf-8").split())
+    without, besides, readers = re.search(  # type: ignore[union-attr]
+        r"Every command but `(\w+)` takes `--config FILE`, `--state DIR` and, but for `(\w+)`, `--rehearsal`\. Those "
+        r"that read templates take `--templates DIR` too: `bullpen` alone, ([^.]*)\.",
+        readme,
+    ).groups()
+    takes: dict[str, set[str]] = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        groups = getattr(command, "commands", {name: command})
+        options = [{one for parameter in each.params for one in parameter.opts} for each in groups.values()]
+        takes[name] = set.intersection(*options)
+    everything = set(takes) - {without}
+    assert {name for name in takes if {"--config", "--state"} <= takes[name]} == everything
+    assert {name for name in takes if "--rehearsal" in takes[name]} == everything - {besides}
+    assert {name for name in takes if "--templates" in takes[name]} == set(re.findall(r"`(\w+)`", readers))
 
 
 @pytest.mark.parametrize(("typed", "is_rehearsal"), [("maybe\n\n", True), ("sure\nY\n", True), ("q\nno\n", False)])
