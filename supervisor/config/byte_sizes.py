@@ -116,8 +116,8 @@ def _bytes(value: object) -> int | None:
 
 
 def _share(share: float) -> int:
-    """Bytes: whole MiB, so that the amount can be told in a word."""
-    return int(host_memory() * share) // 1024**2 * 1024**2
+    """Bytes: whole MB, so that the amount can be told in a word, with the digits that the screen shows of it."""
+    return int(host_memory() * share) // 1000**2 * 1000**2
 
 
 def _group_limits(root: Path) -> list[int]:

@@ -93,10 +93,11 @@ def role(state: StrEnum | str) -> str:
 
 
 def bytes_short(size: float) -> str:
-    """Bytes in decimal units, at most five characters: `0B`, `999B`, `1.8G`, `182M`."""
+    """Bytes in decimal units, at most five characters: `0B`, `999B`, `1.8G`, `182M`, `17.7G`. Of a whole host's memory
+    the tenths count as well, so that a budget looks the same wherever it stands."""
     value = max(0.0, float(size))
     for unit in BYTE_UNITS:
-        if value < 9.95 and unit != "B":
+        if value < (99.95 if unit in "GTP" else 9.95) and unit != "B":
             return f"{value:.1f}{unit}"
         if value < 999.5 or unit == BYTE_UNITS[-1]:
             return f"{value:.0f}{unit}"

@@ -46,7 +46,7 @@ def test_without_any_source_the_promised_defaults_hold() -> None:
     settings = load_settings(environ={})
 
     assert (settings.max_agents, settings.agent_ttl, settings.cleanup_interval) == (100, 3600, 300)
-    assert 0 <= host_memory() * 0.7 - settings.memory_budget < 1024**2
+    assert 0 <= host_memory() * 0.7 - settings.memory_budget < 1000**2
     assert settings.max_wait is None
     assert settings.connect_limit >= 1
     assert any(settings.templates_dir.glob("*.md"))
@@ -365,7 +365,7 @@ def test_the_state_directory_is_made_for_its_owner_only(tmp_path: Path) -> None:
 def test_budgets_are_written_as_people_write_them() -> None:
     assert parse_budget("8GiB") == parse_budget("8 g") == parse_budget(8 * 1024**3) == 8 * 1024**3
     assert parse_budget("1.5GB") == 1_500_000_000
-    assert parse_budget("100%") == host_memory() // 1024**2 * 1024**2
+    assert parse_budget("100%") == host_memory() // 1000**2 * 1000**2
     for wrong in ("lots", "0%", "101%", "8", True, 8.5, "8 GiBi", "-1GiB", "9" * 400):
         with pytest.raises(ValueError, match="must be"):
             parse_budget(wrong)
