@@ -23,6 +23,7 @@ from supervisor.scheduling.dispatcher import (
     Recycle,
     Roll,
     Scene,
+    Wake,
     decide,
     explain,
     in_fair_order,
@@ -236,6 +237,18 @@ def test_5_a_warm_client_does_not_overtake_one_that_is_started_for_an_earlier_tu
     assert stage.decide() == Begin(boris, warm), "only that one turn is kept"
 
 
+def test_5_a_client_that_sleeps_is_not_woken_before_one_that_is_started_for_an_earlier_turn() -> None:
+    stage = Stage(cap=3, max_sessions=1)
+    stage.slot(SlotState.STARTING, stage.session("ana", "first"))
+    asleep = stage.slot(SlotState.DORMANT, boris := stage.session("boris", "second"))
+    stage.now = KEPT_FOR - 1
+    assert stage.decide() is None
+    stage.now = KEPT_FOR
+    assert stage.decide() == Wake(boris, asleep), "a start that hangs does not hold up all others"
+    stage.now, stage.max_sessions = 0.0, 2
+    assert stage.decide() == Wake(boris, asleep), "only that one turn is kept"
+
+
 def test_5_a_warm_client_that_comes_first_does_not_wait_for_one_that_is_started() -> None:
     stage = Stage(cap=3, max_sessions=1)
     warm = stage.slot(SlotState.READY, boris := stage.session("boris", "first"))
@@ -425,6 +438,17 @@ def test_10_no_spare_takes_the_place_of_one_that_waits_for_a_turn() -> None:
         assert stage.decide() == OpenSpare(), "one that backs off waits for something else"
 
 
+def test_10_no_spare_takes_the_place_of_a_new_session_that_no_spare_serves() -> None:
+    """Its provider or its model is another one, say."""
+    stage = Stage(cap=2, spares=1, max_sessions=1)
+    stage.slot(SlotState.BUSY, stage.session("ana"))
+    boris = stage.session("boris", "hello")
+    stage.wanted[boris.key] = "other"
+    assert stage.decide() is None
+    stage.wanted[None] = "other"
+    assert stage.decide() == OpenSpare(), "the next spare serves it"
+
+
 def test_10_no_spare_is_opened_when_bytes_are_short() -> None:
     stage = Stage(cap=2, spares=1)
     stage.may_open = False
@@ -494,6 +518,18 @@ def test_a_client_on_its_way_to_the_session_itself_counts_for_nobody(first: str)
     sessions = {user: stage.session(user, "hello") for user in (first, {"ana": "boris", "boris": "ana"}[first])}
     stage.slot(SlotState.STARTING, sessions["ana"])
     assert in_fair_order(stage.scene) == list(sessions.values())
+
+
+def test_a_client_that_was_woken_ahead_of_a_prompt_counts_for_nobody_until_a_turn_is_on_its_way() -> None:
+    """S2.26: who opens a chat has not been served yet."""
+    stage = Stage(cap=4)
+    opened = stage.session("ana")
+    stage.slot(SlotState.WAKING, opened)
+    order = [stage.session("ana", "first", session="two"), stage.session("boris", "second")]
+    assert in_fair_order(stage.scene) == order
+    stage.say(opened, "now")
+    opened.begin()
+    assert in_fair_order(stage.scene) == order[::-1]
 
 
 def test_every_turn_of_a_user_counts_once_and_those_on_their_way_as_well() -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from supervisor.api.states import SlotState
@@ -16,7 +16,7 @@ from supervisor.config.limits import PoolLimits
 from supervisor.instance.clients import Clients
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.memory_ceilings import MemoryCeilings
-from supervisor.scheduling.memory_reserve import ENOUGH, WINDOW, Ledger, Reserve, RunningLedger, count_up
+from supervisor.scheduling.memory_reserve import ENOUGH, WINDOW, Ledger, Reserve, RunningLedger, count_one, count_up
 from supervisor.sessions.pool import Pool
 from supervisor.sessions.slot import Slot
 from tests.unit.scheduling.slots import PATHS, MiB, add_slot
@@ -98,9 +98,12 @@ def test_the_ledger_says_what_is_used_coming_and_leaving() -> None:
 
 CHANGES: dict[str, Callable[[Slot, int], object]] = {
     "measured": lambda slot, size: slot.note_memory(size, at=float(size)),
+    "measured as nothing": lambda slot, size: slot.note_memory(0, at=float(size)),
     "in swap": lambda slot, size: setattr(slot, "swap_bytes", size),
     "a turn": lambda slot, size: setattr(slot, "turns", slot.turns + 1),
     "worked": lambda slot, size: slot.note_worked(float(size)),
+    "thin": lambda slot, size: setattr(slot, "is_thin", not slot.is_thin),
+    "measured awake": lambda slot, size: setattr(slot, "awake_bytes", size),
     "asleep": lambda slot, size: _sleep(slot, size),
     "has slept": lambda slot, size: setattr(slot, "is_falling_asleep", False),
     "woken": lambda slot, size: slot.is_dormant and slot.move(SlotState.WAKING),
@@ -121,31 +124,62 @@ def _remove(pool: Pool, slot: Slot) -> None:
         pool.remove(slot)
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([*CHANGES, *PATHS, "removed", "reserve", "asked"]), st.integers(0, 4), st.integers(0, 300)
-        ),
-        max_size=40,
-    )
+Step = tuple[str, int, int]
+"""What happens, to which slot, and a size or a time."""
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([*CHANGES, *PATHS, "removed", "reserve", "asked"]), st.integers(0, 4), st.integers(0, 300)
+    ),
+    max_size=40,
 )
-def test_the_running_ledger_is_what_would_be_counted_from_the_beginning(steps: list[tuple[str, int, int]]) -> None:
-    """S2.29–31: whatever happens, in whatever order, and whenever it is asked."""
+
+
+def _happens(pool: Pool, reserve: Reserve, step: Step) -> None:
+    what, which, size = step
+    slots = [*pool]
+    if isinstance(what, SlotState):
+        add_slot(pool, what, size)
+    elif what == "reserve":
+        reserve.take([size] * WINDOW)
+    elif what == "removed" and slots:
+        _remove(pool, slots[which % len(slots)])
+    elif what in CHANGES and slots:
+        CHANGES[what](slots[which % len(slots)], size)
+
+
+@given(STEPS)
+@example([(SlotState.BUSY, 0, 0), ("a turn", 1, 0), ("asked", 0, 0), ("reserve", 0, 70)])
+@example(
+    [(SlotState.READY, 0, 50), ("a turn", 1, 0), ("measured as nothing", 1, 0), ("asked", 0, 0), ("reserve", 0, 9)]
+)
+@example([(SlotState.CLOSING, 0, 0), ("asked", 0, 0), ("removed", 1, 0)])
+def test_the_running_ledger_is_what_would_be_counted_from_the_beginning(steps: list[Step]) -> None:
+    """S2.29–31: whatever happens, in whatever order, and whenever it is asked. It keeps nothing of what has gone."""
     pool, reserve = Pool(10), Reserve(200)
     add_slot(pool, SlotState.BUSY, 50)
     ledger = RunningLedger(pool, reserve)
-    for what, which, size in steps:
-        slots = [*pool]
-        if isinstance(what, SlotState):
-            add_slot(pool, what, size)
-        elif what == "reserve":
-            reserve.take([size] * WINDOW)
-        elif what == "asked":
+    for step in [*steps, ("asked", 0, 0)]:
+        _happens(pool, reserve, step)
+        if step[0] == "asked":
             assert ledger.total == count_up(pool, reserve.bytes)
-        elif slots:
-            slot = slots[which % len(slots)]
-            _remove(pool, slot) if what == "removed" else CHANGES[what](slot, size)
-    assert ledger.total == count_up(pool, reserve.bytes)
+            names = {slot.id for slot in pool}
+            assert set(ledger._charged) == names
+            assert ledger._unproven <= names
+
+
+@given(STEPS)
+@example([("thin", 0, 0), ("measured awake", 0, 300)])
+@example([("measured awake", 0, 300), ("thin", 0, 0)])
+@example([("thin", 0, 0), ("measured awake", 0, 300), ("measured", 0, 100), ("worked", 0, 150)])
+def test_what_a_slot_is_charged_by_is_told_once_it_is_so(steps: list[Step]) -> None:
+    """S2.29–31: who counts at the very moment at which something is told counts what is so from then on."""
+    pool, reserve = Pool(10), Reserve(200)
+    told: dict[str, Ledger] = {}
+    pool.on_change = lambda slot: told.update({slot.id: count_one(slot, 200)})
+    add_slot(pool, SlotState.BUSY, 50).turns = 1
+    for step in steps:
+        _happens(pool, reserve, step)
+        assert {slot.id: told[slot.id] for slot in pool} == {slot.id: count_one(slot, 200) for slot in pool}
 
 
 def test_growth_is_told_in_bytes_a_minute() -> None:
