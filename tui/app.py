@@ -20,6 +20,7 @@ from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
+from textual.widgets._toast import ToastRack
 from textual.worker import Worker
 
 from supervisor import ActionTaken, BullpenError, Engine, Event, InstanceState, Offer, Question, SessionKey, clean
@@ -68,8 +69,8 @@ class BullpenApp(App[int]):
 
     CSS_PATH = ["app.tcss", "screens/dashboard/dashboard.tcss"]
     """With that of the first screen: Textual reads all of them again for each sheet that a screen brings."""
-    SCREENS = {"help": lambda: dialogs.HelpScreen()}
-    """Mounted once: it says the same each time, and opens in a fraction of the time after the first."""
+    SCREENS = {"help": lambda: dialogs.HelpScreen(), "help in a chat": lambda: dialogs.HelpScreen(in_chat=True)}
+    """Mounted once: each says the same each time, and opens in a fraction of the time after the first."""
     COMMANDS = App.COMMANDS | {lambda: VerbProvider, lambda: SessionProvider, lambda: _chat_provider()}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "quit", priority=True, key_display="^q", tooltip="Leave; says first what would end.")
@@ -172,6 +173,13 @@ class BullpenApp(App[int]):
     def on_paste_cut(self, event: PasteCut) -> None:
         self.notify(event.text, severity="warning", markup=False)
 
+    def _refresh_notifications(self) -> None:
+        """Only the screen in front shows them: one behind it would show the same beside them, over its rows."""
+        super()._refresh_notifications()
+        for screen in self.screen_stack if self._screen_stack else ():
+            for rack in screen.query_children(ToastRack):
+                self.call_later(setattr, rack, "display", screen is self.screen)
+
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         super()._display(screen, crop(renderable))
 
@@ -181,7 +189,8 @@ class BullpenApp(App[int]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Only what means something here, in our words; the verbs come from `commands`."""
         yield SystemCommand("Theme", "Choose the colours.", self.action_change_theme)
-        yield SystemCommand("Keys", "All keys.", lambda: self.push_screen("help"))
+        keys = "help in a chat" if screen is self._chats else "help"
+        yield SystemCommand("Keys", "All keys.", lambda: self.push_screen(keys))
         yield SystemCommand("Quit", "Leave; says first what would end.", self.action_quit)
 
     async def on_load(self) -> None:
@@ -241,6 +250,10 @@ class BullpenApp(App[int]):
         self._keep_drafts()
         if self._copies is not None:
             self._copies.remove()
+
+    def action_say_idle(self, words: str) -> None:
+        """Says why a key does nothing now."""
+        self.notify(words, markup=False, timeout=4)
 
     def copy_to_clipboard(self, text: str) -> None:
         """To the terminal, and to a file."""

@@ -16,7 +16,7 @@ from supervisor import (
     Source,
     WhyWaiting,
 )
-from tests.tui import stage
+from tests.tui import stage, troubles
 from tests.tui.stage import ANA, CARO, DORA, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tests.waiting import until
@@ -24,6 +24,7 @@ from tui.screens.chat.chat import ChatScreen
 from tui.screens.chat.readiness import AGAIN
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.tables.rows import session_id
+from tui.widgets.offer_card import OfferCard
 
 pytestmark = pytest.mark.anyio
 
@@ -316,3 +317,30 @@ async def test_a_key_that_can_do_nothing_now_says_why() -> None:
             await pilot.press(key)
             await until(lambda words=words: words in told(app))
         assert app.screen.prompt.has_focus
+
+
+async def test_the_keys_of_a_chat_are_told_in_its_help_and_while_they_can_do_something() -> None:
+    """What does nothing here is not told as a key of every screen."""
+    engine = troubles.aftermath()
+    engine.put(replace(engine.sessions[ANA], waiting=(stage.waiting(1, WhyWaiting.STARTING, 3, "one more"),)))
+    async with playing(engine, size=(200, 60)) as (app, pilot):
+        app.screen.open_chat(ANA)
+        await settle(app, pilot)
+        footer = screen_text(app).rstrip().splitlines()[-1]
+        assert "F8 withdraw" in footer
+        assert "F4 interrupted turn" in footer
+        await pilot.press("f4")
+        await settle(app, pilot)
+        assert isinstance(app.focused, OfferCard)
+        assert "F4" not in screen_text(app).rstrip().splitlines()[-1], "one is there already"
+        await pilot.press("f1")
+        await settle(app, pilot)
+        shown = screen_text(app)
+        assert shown.index("One step back") < shown.index("R ") < shown.index("Dashboard: look")
+        anywhere = shown[shown.index("Anywhere") : shown.index("Dashboard: look")]
+        assert "^p" in anywhere
+        assert "?" not in anywhere
+        await pilot.press("f1", "escape", "escape", "question_mark")
+        await settle(app, pilot)
+        shown = screen_text(app)
+        assert shown.index("asking") < shown.index("Open the chat of the row") < shown.index("One step back")

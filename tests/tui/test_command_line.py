@@ -8,12 +8,13 @@ import pytest
 from msgspec.structs import replace
 from textual.widgets import Input
 
-from supervisor import SessionKey
+from supervisor import Refused, SessionKey
 from tests.tui import stage
 from tests.tui.stage import ANA, CARO, ROOT
 from tests.tui.stage_engine import StageEngine
 from tests.tui.theatre import playing, screen_text, settle, told
 from tui.screens.chat.chat import ChatScreen
+from tui.screens.dashboard.typed_verbs import mistake_in
 from tui.screens.dialogs.ask_text import AskTextScreen
 from tui.screens.dialogs.confirm import ConfirmScreen
 from tui.screens.dialogs.help import HelpScreen
@@ -181,6 +182,53 @@ async def test_names_with_spaces_can_be_typed_and_completed() -> None:
         await pilot.press(":", *"scale Fi", "tab", *" 4", "enter")
         await pilot.pause()
         assert engine.calls == [("scale", "First Help", 4)]
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("scale nobody 3", "nothing is called 'nobody'; there are: helpdesk, admin, clerk, lookup"),
+        ("scale helpdeks 3", "nothing is called 'helpdeks'; did you mean helpdesk?"),
+        ("replay x", "nothing is called 'x'; there are: none"),
+        ("hibernate x", "admin/rita/rotate-keys and 3 more: tab shows them"),
+        ("drian helpdesk", "no verb 'drian'; did you mean drain?"),
+        ("bogus", "no verb 'bogus'; there are: audit, broadcast, budgets"),
+        ("forget anna", "did you mean ana?"),
+        ("theme textual-drak", "did you mean textual-dark?"),
+        ("open helpdesk/dora/vqn", "did you mean helpdesk/dora/vpn?"),
+    ],
+)
+async def test_a_name_that_is_not_there_is_answered_with_those_that_are(line: str, answer: str) -> None:
+    async with playing(stage.busy()) as (app, _pilot):
+        assert answer in mistake_in(app.screen, line)
+
+
+async def test_what_was_wrong_with_a_line_is_told_alone_and_only_of_that_line() -> None:
+    """A forecast for a line that is refused, or the refusal of another line, would be read as true."""
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        await pilot.press("1", "s", "ctrl+u", *"abc", "enter")
+        await pilot.pause()
+        assert "a whole number from 1" in screen_text(app)
+        await pilot.press("ctrl+u", *"99")
+        await pilot.pause()
+        assert "99 turns in parallel" in screen_text(app)
+        assert "a whole number from 1" not in screen_text(app)
+        await pilot.press("escape")
+        engine.live_limits = {"": {}, "helpdesk": {"pool.maxClients": "5"}}
+        await app.bridge.refresh_limits()
+        await pilot.press(":", *"set helpdesk.maxClients frog")
+        await pilot.pause()
+        assert "pool.maxClients is 5 now" in screen_text(app)
+        engine.refuses_with = Refused("maxClients: frog is no number")
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert "frog is no number" in screen_text(app)
+        assert "is 5 now" not in screen_text(app)
+        await pilot.press("backspace")
+        await pilot.pause()
+        assert "frog is no number" not in screen_text(app)
+        assert "is 5 now" in screen_text(app)
 
 
 async def test_an_empty_inbox_says_so() -> None:

@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from supervisor import InstanceState, NotAccepting, SessionKey, SessionState, SlotState, WhyWaiting
 from tests.tui import stage
-from tests.tui.stage import ANA, BEN, CARO, NOW, ROOT
+from tests.tui.stage import ANA, BEN, CARO, EMIL, NOW, ROOT
 from tests.tui.theatre import command, playing, screen_text, settle, told
 from tui.app import BullpenApp
 from tui.screens.chat.chat import ChatScreen
@@ -18,8 +18,51 @@ from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.confirm import ConfirmScreen
 from tui.tables.rows import session_id
 from tui.widgets.question_card import PermissionCard
+from tui.wording.verbs import VERBS, Where
 
 pytestmark = pytest.mark.anyio
+
+
+async def test_a_key_that_can_do_nothing_here_says_why() -> None:
+    """Also where several verbs share it."""
+    engine = stage.busy()
+    engine.put(replace(engine.instances["admin"], state=InstanceState.STOPPED))
+    async with playing(engine) as (app, pilot):
+        app.screen.sessions.move_to(session_id(EMIL))
+        for key in ("x", "X", "K", "R", "Z", "h", "i"):
+            before = told(app)
+            await pilot.press(key)
+            await settle(app, pilot)
+            assert told(app) == "\n".join(filter(None, (before, idle_of(key))))
+        await pilot.press("1")
+        app.screen.instances.move_to("admin")
+        await pilot.press("D")
+        await settle(app, pilot)
+        assert told(app).endswith(idle_of("D"))
+        await pilot.press("p")
+        await settle(app, pilot)
+        assert engine.calls == [("resume", "admin")]
+
+
+def idle_of(key: str) -> str:
+    return next(verb.idle for verb in VERBS if verb.key == key and verb.where is Where.DASHBOARD and verb.idle)
+
+
+async def test_a_notice_is_shown_once_also_behind_a_dialog() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        app.notify("it has been told", timeout=60, markup=False)
+        await settle(app, pilot)
+        assert screen_text(app).count("it has been told") == 1
+        await pilot.press("H")
+        await settle(app, pilot)
+        app.notify("and once more", timeout=60, markup=False)
+        await settle(app, pilot)
+        for words in ("it has been told", "and once more"):
+            assert screen_text(app).count(words) == 1
+        await pilot.press("escape")
+        await settle(app, pilot)
+        for words in ("it has been told", "and once more"):
+            assert screen_text(app).count(words) == 1
 
 
 def on_session(app: Any, key: SessionKey) -> None:

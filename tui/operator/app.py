@@ -26,6 +26,9 @@ class OperatorApp(Protocol):
     def leaves_when_drained(self) -> bool:
         """It ends as soon as every instance is drained."""
 
+    def action_say_idle(self, words: str) -> None:
+        """Says why a key does nothing now."""
+
     def copy(self, text: str, what: str) -> None:
         """Copies, and says where to find the text when the terminal does not take it."""
 

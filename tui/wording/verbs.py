@@ -51,6 +51,9 @@ class Verb(NamedTuple):
     key_display: str | None = None
     is_prior: bool = False
     """Taken before a text field may use the key for editing."""
+    idle: str = ""
+    """What is said when its key is pressed and it can do nothing now; one for all verbs of a key. Empty where it always
+    can."""
 
     def binding(self) -> Binding:
         return Binding(
@@ -63,6 +66,10 @@ class Verb(NamedTuple):
             tooltip=self.description,
         )
 
+    def idle_binding(self) -> Binding:
+        """Stands behind those of all verbs of its key: it is reached when none of them can be done."""
+        return Binding(self.key, f"app.say_idle({self.idle!r})", show=False, priority=self.is_prior)
+
 
 LOOK, STOP, STEER, ANSWER, WRITE, PROGRAM = GROUPS = (
     "Look",
@@ -74,6 +81,8 @@ LOOK, STOP, STEER, ANSWER, WRITE, PROGRAM = GROUPS = (
 )
 """Headings of the help, in its order."""
 
+ONE_OPEN = "one conversation is open: enter on a row of the dashboard opens another"
+
 VERBS: tuple[Verb, ...] = (
     Verb("open", "enter", "open", "Open the chat of the row under the cursor.", Target.SESSION, LOOK,
          shown=True, key_display="⏎"),
@@ -81,9 +90,9 @@ VERBS: tuple[Verb, ...] = (
     Verb("new_chat", "n", "new", "Start a conversation: choose instance, user and session.", Target.VIEW,
          LOOK, words="new AGENT USER", shown=True),
     Verb("broadcast", "B", "broadcast", "Send one message to every marked session.", Target.SESSION, STEER,
-         words="broadcast", confirms=True),
+         words="broadcast", confirms=True, idle="no session here to send to: space marks some"),
     Verb("inbox", "i", "inbox", "Open what has waited for you longest, ready for an answer.", Target.QUESTION, LOOK,
-         shown=True),
+         shown=True, idle="the inbox is empty: no agent asks and no interrupted turn waits for you"),
     Verb("filter", "slash", "filter", "Show only rows with this text; /!text shows the others; esc clears.",
          Target.VIEW, LOOK, shown=True, key_display="/"),
     Verb("command", "colon", "command", "Type a verb and its target, such as :drain helpdesk.", Target.VIEW, LOOK,
@@ -103,32 +112,39 @@ VERBS: tuple[Verb, ...] = (
     Verb("pane('inbox')", "4", "inbox", "Go to the list of what waits for you.", Target.VIEW, LOOK),
     Verb("pane('events')", "5", "events", "Go to the log of events.", Target.VIEW, LOOK),
     Verb("replay", "R", "replay", "Send the turn that a restart interrupted again, as a new turn.", Target.SESSION,
-         STEER, words="replay SESSION", confirms=True, shown=True),
+         STEER, words="replay SESSION", confirms=True, shown=True,
+         idle="nothing to replay: no turn was interrupted here by a restart"),
     Verb("drop_offer", "Z", "drop", "Leave the turn that a restart interrupted as it is.", Target.SESSION, STEER,
-         words="drop SESSION", confirms=True, shown=True),
+         words="drop SESSION", confirms=True, shown=True,
+         idle="nothing to drop: no turn was interrupted here by a restart"),
     Verb("interrupt", "x", "stop turn", "Stop the session's turn, running or waiting for its client; the queue stays.",
-         Target.SESSION, STOP, words="interrupt SESSION", confirms=True, shown=True),
+         Target.SESSION, STOP, words="interrupt SESSION", confirms=True, shown=True,
+         idle="nothing to stop: no turn runs or waits for its client here"),
     Verb("clear_queue", "X", "clear queue", "Cancel the turns that wait. What runs goes on.", Target.SESSION, STOP,
-         words="clear TARGET", confirms=True),
+         words="clear TARGET", confirms=True, idle="nothing to clear: no turn waits here"),
     Verb("drain", "D", "drain", "Refuse new prompts, let accepted ones end, then close every client.",
-         Target.INSTANCE, STOP, words="drain INSTANCE", confirms=True, shown=True),
+         Target.INSTANCE, STOP, words="drain INSTANCE", confirms=True, shown=True,
+         idle="nothing to drain: no instance that takes prompts is here"),
     Verb("undo_drain", "D", "undo drain", "Take the drain back: the instance accepts prompts again.",
          Target.INSTANCE, STOP, words="resume INSTANCE", shown=True),
     Verb("kill", "K", "kill", "End the processes now: of the instance, or of the client under the cursor.",
-         Target.INSTANCE, STOP, words="kill TARGET", confirms=True, shown=True),
-    Verb("help", "question_mark", "help", "All keys.", Target.VIEW, PROGRAM, words="help", key_display="?", shown=True),
-    Verb("describe", "d", "describe", "Show every fact about the row under the cursor.", Target.VIEW, LOOK),
+         Target.INSTANCE, STOP, words="kill TARGET", confirms=True, shown=True,
+         idle="nothing to end: no client is here"),
+    Verb("help", "question_mark", "help", "All keys.", Target.VIEW, LOOK, words="help", key_display="?", shown=True),
+    Verb("describe", "d", "describe", "Show every fact about the row under the cursor.", Target.VIEW, LOOK,
+         idle="nothing to describe: no row is under the cursor"),
     Verb("describe_host", "H", "host", "Show every fact about the host: memory, journal, limits.", Target.VIEW, LOOK),
     Verb("pause", "p", "pause", "New prompts queue; what runs goes on.", Target.INSTANCE, STEER,
-         words="pause INSTANCE", confirms=True, shown=True),
+         words="pause INSTANCE", confirms=True, shown=True,
+         idle="nothing to pause or resume: no instance is here, or it is being killed"),
     Verb("resume", "p", "resume", "Take back pause, drain or stop; a parked pool tries again at once.",
          Target.INSTANCE, STEER, words="resume INSTANCE", shown=True),
     Verb("scale", "s", "scale", "Change how many turns may run in parallel.", Target.INSTANCE, STEER,
-         words="scale INSTANCE N", shown=True),
+         words="scale INSTANCE N", shown=True, idle="nothing to scale: no instance is here"),
     Verb("set_limit", "", "set a limit", "Change one limit until the next restart.", Target.INSTANCE, STEER,
          words="set LIMIT VALUE"),
     Verb("hibernate", "h", "hibernate", "End an idle session's process; the conversation stays.", Target.SESSION,
-         STEER, words="hibernate SESSION"),
+         STEER, words="hibernate SESSION", idle="nothing to hibernate: no idle client is here"),
     Verb("compact", "", "compact", "Put a summary in the place of the conversation so far.", Target.SESSION, STEER,
          words="compact SESSION"),
     Verb("list('audit')", "", "audit", "Show what operators did: who, from where, when and to what.", Target.VIEW, LOOK,
@@ -151,45 +167,53 @@ VERBS: tuple[Verb, ...] = (
     Verb("forget_user", "", "forget", "Remove a person: every session, what was said in it, and its files.",
          Target.SESSION, STOP, words="forget USER", confirms=True),
     Verb("close_session", "delete", "close", "Remove the session from the books.", Target.SESSION, STEER,
-         words="close SESSION", confirms=True),
+         words="close SESSION", confirms=True, idle="nothing to close: no session without turns is here"),
     Verb("approve", "a", "allow once", "Allow this one call.", Target.QUESTION, ANSWER, Where.QUESTION, shown=True),
     Verb("always", "A", "always", "Allow it, and its like, for the rest of this session.",
-         Target.QUESTION, ANSWER, Where.QUESTION, shown=True),
+         Target.QUESTION, ANSWER, Where.QUESTION, shown=True,
+         idle="always is not on offer for this call: a allows it once"),
     Verb("deny", "d", "deny", "Refuse it; the agent is told the reason you give.", Target.QUESTION, ANSWER,
          Where.QUESTION, shown=True),
     Verb("go_back", "escape,ctrl+b", "back", "One step back: from a card to the message, from there to the dashboard.",
          Target.VIEW, WRITE, Where.CHAT, shown=True, key_display="esc"),
     Verb("to_question", "f4", "question", "To the oldest question of this conversation; its letters answer there.",
-         Target.QUESTION, WRITE, Where.CHAT, shown=True, key_display="F4"),
+         Target.QUESTION, WRITE, Where.CHAT, shown=True, key_display="F4",
+         idle="no question is open in this conversation that you are not at"),
+    Verb("to_offer", "f4", "interrupted turn", "To the turn that a restart interrupted, where no question is open.",
+         Target.SESSION, WRITE, Where.CHAT, shown=True, key_display="F4"),
     Verb("stop_turn", "f9", "stop turn", "Stop this session's turn, running or waiting for its client; asks first.",
-         Target.SESSION, WRITE, Where.CHAT, confirms=True, shown=True, key_display="F9"),
+         Target.SESSION, WRITE, Where.CHAT, confirms=True, shown=True, key_display="F9",
+         idle="no turn runs or waits in this session"),
+    Verb("withdraw", "f8", "withdraw", "Cancel the newest prompt that still waits in this session.",
+         Target.SESSION, WRITE, Where.CHAT, words="withdraw SESSION N", shown=True, key_display="F8",
+         idle="no prompt waits in this session"),
     Verb("find", "ctrl+f", "find", "Find in this conversation; F3 and shift+F3 walk through the matches.",
          Target.VIEW, WRITE, Where.CHAT, key_display="^f", is_prior=True),
     Verb("find_next", "f3", "next match", "The next match.", Target.VIEW, WRITE, Where.CHAT, key_display="F3"),
     Verb("find_previous", "shift+f3", "previous match", "The previous match.", Target.VIEW, WRITE, Where.CHAT,
          key_display="⇧F3"),
     Verb("next_wanting", "f5", "next for you", "Go to the next session that needs you; it opens as a tab.",
-         Target.SESSION, WRITE, Where.CHAT, shown=True, key_display="F5", is_prior=True),
+         Target.SESSION, WRITE, Where.CHAT, shown=True, key_display="F5", is_prior=True,
+         idle="no other session needs you"),
     Verb("previous_wanting", "shift+f5", "previous for you", "The previous session that needs you.", Target.SESSION,
-         WRITE, Where.CHAT, key_display="⇧F5", is_prior=True),
+         WRITE, Where.CHAT, key_display="⇧F5", is_prior=True, idle="no other session needs you"),
     Verb("next_pane", "f6", "pane", "Speak to the next pane.", Target.VIEW, WRITE, Where.CHAT, shown=True,
-         key_display="F6", is_prior=True),
+         key_display="F6", is_prior=True, idle="one pane is in sight: F7 shows several"),
     Verb("previous_pane", "shift+f6", "previous pane", "Speak to the previous pane.", Target.VIEW, WRITE, Where.CHAT,
-         key_display="⇧F6", is_prior=True),
+         key_display="⇧F6", is_prior=True, idle="one pane is in sight: F7 shows several"),
     Verb("tile", "f7", "tile", "Show one, two or four conversations side by side, as far as there is room.",
-         Target.VIEW, WRITE, Where.CHAT, shown=True, key_display="F7", is_prior=True),
+         Target.VIEW, WRITE, Where.CHAT, shown=True, key_display="F7", is_prior=True,
+         idle="two panes need 110 columns or 40 lines; here there are tabs"),
     Verb("next_tab", "ctrl+pagedown", "tab", "The next tab.", Target.VIEW, WRITE, Where.CHAT, shown=True,
-         key_display="^PgDn", is_prior=True),
+         key_display="^PgDn", is_prior=True, idle=ONE_OPEN),
     Verb("previous_tab", "ctrl+pageup", "previous tab", "The previous tab.", Target.VIEW, WRITE, Where.CHAT,
-         key_display="^PgUp", is_prior=True),
+         key_display="^PgUp", is_prior=True, idle=ONE_OPEN),
     Verb("close_tab", "f10", "close tab", "Close this tab. The session goes on, and your draft is kept.", Target.VIEW,
          WRITE, Where.CHAT, key_display="F10", is_prior=True),
     Verb("copy_reply", "ctrl+y", "copy reply", "Copy the last reply.", Target.VIEW, WRITE, Where.CHAT,
          key_display="^y", is_prior=True),
     Verb("plain_text", "f12", "plain text", "Show the conversation without frames, for your terminal's own selection.",
          Target.VIEW, WRITE, Where.CHAT, key_display="F12"),
-    Verb("withdraw", "f8", "withdraw", "Cancel the newest prompt that still waits in this session.",
-         Target.SESSION, WRITE, Where.CHAT, words="withdraw SESSION N", key_display="F8"),
     Verb("help", "f1", "help", "All keys.", Target.VIEW, WRITE, Where.CHAT, key_display="F1", shown=True),
     Verb("facts", "f2", "describe", "Show every fact about this session.", Target.VIEW, WRITE, Where.CHAT,
          key_display="F2"),
@@ -205,8 +229,15 @@ VERBS: tuple[Verb, ...] = (
 
 
 def bindings(where: Where) -> list[Binding]:
-    """The bindings of one screen, in the order of the registry."""
-    return [verb.binding() for verb in VERBS if verb.where == where and verb.key]
+    """The bindings of one screen, in the order of the registry; then what says that none of a key's verbs can be
+    done."""
+    verbs = [verb for verb in VERBS if verb.where == where and verb.key]
+    return [*(verb.binding() for verb in verbs), *(verb.idle_binding() for verb in verbs if verb.idle)]
+
+
+def idle_words(name: str, where: Where = Where.DASHBOARD) -> str:
+    """What is said when a verb can do nothing now."""
+    return next(verb.idle for verb in VERBS if (verb.name, verb.where) == (name, where))
 
 
 def bindings_of(*names: str) -> list[Binding]:

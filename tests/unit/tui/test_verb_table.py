@@ -5,15 +5,18 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
+from textual.binding import Binding
 
 from tui.app import BullpenApp
 from tui.operator.completion import VERBS as LINES
-from tui.screens.chat.chat import ChatScreen
+from tui.screens.chat.chat import CHANGING, ChatScreen
+from tui.screens.chat.panes import SIDE_BY_SIDE, TALL
 from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.screens.dashboard.operator_verbs import ON_TARGETS
 from tui.tables import rows
 from tui.tables.table import LineTable
 from tui.widgets.question_card import PermissionCard
-from tui.wording.verbs import GROUPS, VERBS, Verb, Where
+from tui.wording.verbs import GROUPS, VERBS, Verb, Where, idle_words
 
 HOMES = {
     Where.DASHBOARD: DashboardScreen,
@@ -22,7 +25,7 @@ HOMES = {
     Where.ANYWHERE: BullpenApp,
 }
 
-TAKING_TURNS = [{"pause", "resume"}, {"drain", "undo_drain"}]
+TAKING_TURNS = [{"pause", "resume"}, {"drain", "undo_drain"}, {"to_question", "to_offer"}]
 """Pairs that share a key because at most one of them is ever possible."""
 
 
@@ -38,6 +41,21 @@ def test_no_key_means_two_things_at_once(where: Where) -> None:
     """D3: four different stops, never confused."""
     for one, other in combinations([verb for verb in VERBS if verb.where is where and verb.key], 2):
         assert one.key != other.key or {one.name, other.name} in TAKING_TURNS
+
+
+def test_a_key_that_may_do_nothing_has_a_sentence_that_says_why() -> None:
+    """No key is pressed in vain without a word."""
+    refused = {*ON_TARGETS, "scale", "broadcast", "inbox", "describe", *CHANGING}
+    keys = {(verb.where, verb.key) for verb in VERBS if verb.name in refused and verb.key}
+    told = [(verb.where, verb.key) for verb in VERBS if verb.idle]
+    assert keys <= {*told}
+    assert len(told) == len({*told}), "one sentence for all verbs of a key"
+    for where, home in ((Where.DASHBOARD, DashboardScreen), (Where.CHAT, ChatScreen), (Where.QUESTION, PermissionCard)):
+        for verb in VERBS:
+            if verb.where is where and verb.idle:
+                *_, last = [each for each in Binding.make_bindings(home.BINDINGS) if each.key == verb.key]
+                assert last.action.startswith("app.say_idle"), "it stands behind the verbs of its key"
+    assert f"{SIDE_BY_SIDE} columns or {TALL} lines" in idle_words("tile", Where.CHAT)
 
 
 def test_sort_letters_take_no_verbs_key() -> None:

@@ -83,7 +83,7 @@ class CardDock(Vertical):
                 card.is_settled = True
                 card.remove()
                 if (dialog := self._dialogs.get(card.subject)) is not None:
-                    dialog.show_mistake(SETTLED)
+                    dialog.show_mistake(SETTLED, stays=True)
         new = [OfferCard(each) if isinstance(each, Offer) else card_for(each) for each in wanted.values()]
         if new:
             self.mount(*new)

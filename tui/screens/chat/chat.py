@@ -7,37 +7,24 @@ from typing import ClassVar
 
 from textual import on
 from textual.actions import SkipAction
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from tui.engine_link.bridge import Bridge, Touched
 from tui.operator import consequences
 from tui.operator.app import app_of
 from tui.operator.operations import Operations, tell_each
-from tui.screens.chat.panes import SIDE_BY_SIDE, TALL, PanesScreen
+from tui.screens.chat.panes import PanesScreen
 from tui.screens.dialogs.ask_text import AskTextScreen
 from tui.screens.dialogs.confirm import ask_first
 from tui.screens.dialogs.describe import DescribeScreen
 from tui.screens.dialogs.plain_text import PlainTextScreen
 from tui.tables.inbox_rows import inbox_order
+from tui.widgets.offer_card import OfferCard
 from tui.widgets.tab_strip import TabStrip
 from tui.wording import facts
 from tui.wording.plain_conversation import plain_conversation
 from tui.wording.sanitize import clean_cell
-from tui.wording.verbs import VERBS, Where, bindings
-
-IDLE = {
-    "to_question": "no question is open in this conversation",
-    "next_wanting": "no other session needs you",
-    "previous_wanting": "no other session needs you",
-    "stop_turn": "no turn runs or waits in this session",
-    "withdraw": "no prompt waits in this session",
-    "next_pane": "one pane is in sight: F7 shows several",
-    "previous_pane": "one pane is in sight: F7 shows several",
-    "next_tab": "one conversation is open: enter on a row of the dashboard opens another",
-    "previous_tab": "one conversation is open: enter on a row of the dashboard opens another",
-    "tile": f"two panes need {SIDE_BY_SIDE} columns or {TALL} lines; here there are tabs",
-}
-"""What is said when a key is pressed that can do nothing now."""
+from tui.wording.verbs import ONE_OPEN, Where, bindings
 
 
 class ChatScreen(PanesScreen):
@@ -46,14 +33,7 @@ class ChatScreen(PanesScreen):
     CSS_PATH = "chat.tcss"
     AUTO_FOCUS = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(Where.CHAT),
-        *[
-            Binding(verb.key, f"say_idle({verb.name!r})", show=False, priority=verb.is_prior)
-            for verb in VERBS
-            if verb.where is Where.CHAT and verb.name in IDLE
-        ],
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.CHAT)]
 
     def __init__(self, bridge: Bridge, operations: Operations, clock: Callable[[], float]) -> None:
         super().__init__(bridge, operations, clock)
@@ -75,8 +55,10 @@ class ChatScreen(PanesScreen):
         match action:
             case "stop_turn":
                 return row is not None and bool(row.stoppable)
-            case "to_question":
-                return self.is_laid_out and self.pane.dock.oldest is not None
+            case "to_question" | "to_offer":
+                card = self.pane.dock.oldest if self.is_laid_out else None
+                is_elsewhere = card is not None and card is not self.focused
+                return is_elsewhere and isinstance(card, OfferCard) == (action == "to_offer")
             case "withdraw":
                 return row is not None and bool(row.waiting)
             case "next_wanting" | "previous_wanting":
@@ -85,8 +67,6 @@ class ChatScreen(PanesScreen):
                 return len(self.deck.shown(self.room)) > 1
             case "tile":
                 return self.room > 1
-            case "say_idle":
-                return not self.check_action(str(parameters[0]), ())
             case "next_tab" | "previous_tab":
                 return len(self.deck.tabs) > 1
         return True
@@ -122,12 +102,9 @@ class ChatScreen(PanesScreen):
 
     def action_tile(self) -> None:
         if len(self.deck.tabs) == 1:
-            self.notify("one conversation is open: enter on a row of the dashboard opens another", markup=False)
+            self.notify(ONE_OPEN, markup=False)
         self.deck.tile(self.room)
         self.lay_out()
-
-    def action_say_idle(self, verb: str) -> None:
-        self.notify(IDLE[verb], markup=False, timeout=3)
 
     @on(TabStrip.Chosen)
     def choose_tab(self, event: TabStrip.Chosen) -> None:
@@ -164,6 +141,9 @@ class ChatScreen(PanesScreen):
         if (card := self.pane.dock.oldest) is not None:
             self.set_focus(card)
 
+    def action_to_offer(self) -> None:
+        self.action_to_question()
+
     def ask_broadcast(self) -> None:
         """One prompt to every pane in sight when it was asked for, whatever is in sight later."""
         panes = self.in_sight
@@ -197,7 +177,7 @@ class ChatScreen(PanesScreen):
             self.app.push_screen(DescribeScreen(str(row.key), shown))
 
     def action_help(self) -> None:
-        self.app.push_screen("help")
+        self.app.push_screen("help in a chat")
 
     def action_find(self) -> None:
         pane = self.pane
@@ -240,5 +220,5 @@ class ChatScreen(PanesScreen):
             self.notify("nothing has been said yet", markup=False, timeout=2)
 
 
-CHANGING = ("stop_turn", "to_question", "withdraw", "next_wanting", "next_pane", "next_tab", "tile")
+CHANGING = ("stop_turn", "to_question", "to_offer", "withdraw", "next_wanting", "next_pane", "next_tab", "tile")
 """Verbs in the footer that are possible at some times and not at others."""

@@ -54,7 +54,6 @@ class DashboardScreen(NavigationScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Where.DASHBOARD),
         Binding("escape", "back", show=False),
-        Binding("i", "empty_inbox", show=False),
     ]
 
     _was_in_front = False

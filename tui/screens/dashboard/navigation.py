@@ -22,6 +22,7 @@ from tui.tables.live_table import LiveTable
 from tui.tables.table import LineTable
 from tui.widgets.event_log import EventLog
 from tui.wording import facts, format
+from tui.wording.verbs import idle_words
 
 CHANGING = ("interrupt", "drain", "undo_drain", "kill", "pause", "resume", "scale", "hibernate", "replay", "drop_offer")
 """Verbs in the footer that are possible for some rows and not for others."""
@@ -117,14 +118,7 @@ class NavigationScreen(OperatorScreen):
         return self._focused_table() or self.query_one("#sessions", LiveTable)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "inbox":
-            return self.bridge.is_operator_wanted
-        if action == "empty_inbox":
-            return not self.bridge.is_operator_wanted
         return self.can(action)
-
-    def action_empty_inbox(self) -> None:
-        self.notify("the inbox is empty: no agent asks and no interrupted turn waits for you", markup=False, timeout=4)
 
     @on(LineTable.MarksChanged)
     def tell_marks(self) -> None:
@@ -231,7 +225,7 @@ class NavigationScreen(OperatorScreen):
         list first: the next letters were not meant for it."""
         first = min(self.bridge.inbox(), key=inbox_order, default=None)
         if first is None:
-            self.action_empty_inbox()
+            app_of(self).action_say_idle(idle_words("inbox"))
         elif self.was_seen(first) or self.focused is self.inbox:
             self.open_chats([first.key], at_question=True, chosen=first, was_seen=self.was_seen(first))
         else:
@@ -239,7 +233,7 @@ class NavigationScreen(OperatorScreen):
 
     def action_pane(self, name: str) -> None:
         if name == "inbox" and not self.bridge.is_operator_wanted:
-            self.action_empty_inbox()
+            app_of(self).action_say_idle(idle_words("inbox"))
             return
         if name in ("sessions", "clients"):
             self._shows_clients = name == "clients"

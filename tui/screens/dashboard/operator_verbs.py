@@ -69,6 +69,10 @@ class OperatorScreen(Screen[None]):
             return self.target_instance() is not None
         if verb == "broadcast":
             return bool(self.target_sessions())
+        if verb == "describe":
+            return bool(self.chosen())
+        if verb == "inbox":
+            return self.bridge.is_operator_wanted
         return True
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from textual.app import App
@@ -133,7 +133,7 @@ def mistake_in(screen: Commanded, line: str) -> str:
     verb, rest = split_line(line)
     bridge = screen.bridge
     if verb not in VERBS:
-        return f"no verb {verb!r}; there are {', '.join(VERBS)}"
+        return tell_unknown(f"no verb {verb!r}", verb, VERBS, most=len(VERBS))
     if verb in ON_PROGRAM:
         return f"{verb} is about the whole program: nothing stands behind it" if rest else ""
     if verb in ON_LIMIT:
@@ -147,7 +147,9 @@ def mistake_in(screen: Commanded, line: str) -> str:
     if verb == "open":
         return _mistake_in_open(screen, rest)
     if verb in ON_USER:
-        return "" if rest in users(bridge) else f"{verb} USER: no session is {show_name(rest) or 'theirs'}'s"
+        known = users(bridge)
+        no_such = f"{verb} USER: no session is {show_name(rest) or 'theirs'}'s"
+        return "" if rest in known else tell_unknown(no_such, rest, sorted(known))
     target, more = split_target(rest, targets_of(verb, mirror_names(screen)))
     if verb == "scale" and not _is_count(more):
         return "scale INSTANCE N, with N a whole number from 1"
@@ -164,7 +166,19 @@ def mistake_in(screen: Commanded, line: str) -> str:
         return _mistake_about_session(screen, verb, key, more)
     if not target:
         return f"{verb} what? Name an instance or a session: tab shows them"
-    return f"{verb}: nothing is called {target!r}"
+    names = targets_of(verb, mirror_names(screen))
+    return tell_unknown(f"{verb}: nothing is called {target!r}", target, names)
+
+
+def tell_unknown(mistake: str, name: str, names: Iterable[str], *, most: int = 6) -> str:
+    """What is wrong, and the name that was meant, or `most` of those there are."""
+    from supervisor import nearest
+
+    known = list(dict.fromkeys(names))
+    if near := nearest(name[:100], dict.fromkeys(known)):
+        return f"{mistake}; did you mean {show_name(near)}?"
+    more = f" and {len(known) - most} more: tab shows them" if len(known) > most else ""
+    return f"{mistake}; there are: {', '.join(map(show_name, known[:most])) or 'none'}{more}"
 
 
 def mirror_names(screen: Commanded) -> Mirror:
@@ -177,7 +191,7 @@ def _mistake_about_view(screen: Commanded, verb: str, rest: str) -> str:
         titles = [column.title for column in screen.active_columns() if column.sort_letter]
         return f"sort by what? There are {', '.join((*titles, NEED))}"
     if verb == "theme" and rest not in screen.app.available_themes:
-        return f"no theme {rest!r}; tab shows them"
+        return tell_unknown(f"no theme {rest!r}", rest, sorted(screen.app.available_themes))
     return ""
 
 
@@ -197,7 +211,7 @@ def _mistake_in_open(screen: Commanded, part: str) -> str:
         return "open what? Any part of a session's name: tab shows them"
     found = find_sessions(part, screen.bridge.sessions)
     if not found:
-        return f"open: no session's name holds {part!r}"
+        return tell_unknown(f"open: no session's name holds {part!r}", part, map(str, screen.bridge.sessions))
     if len(found) > 1:
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         return f"open: {len(found)} sessions fit {part!r}: {', '.join(map(str, found[:5]))}{more}"

@@ -50,6 +50,7 @@ class AskTextScreen(Dialog[str | None]):
         self._refusal_of = refusal_of
         self._hint_for = hint_for
         self._keep = keep
+        self._mistake_stays = False
 
     def compose(self) -> ComposeResult:
         with self.box(self._title):
@@ -66,11 +67,14 @@ class AskTextScreen(Dialog[str | None]):
 
     @on(Input.Changed, "#line")
     def hint(self, event: Input.Changed) -> None:
+        if not self._mistake_stays:
+            self.query_one(".mistake", Static).remove_class("-shown")
         self.show_hint(event.value)
 
     def show_hint(self, line: str) -> None:
+        """What is wrong with the line is told alone, until the line is another."""
         if self._hint_for is not None:
-            text = self._hint_for(line)
+            text = "" if self.query(".mistake.-shown") else self._hint_for(line)
             shown = self.query_one(".hint", Static)
             shown.update(Content(text))
             shown.set_class(bool(text), "-shown")
@@ -87,11 +91,13 @@ class AskTextScreen(Dialog[str | None]):
         else:
             self.dismiss(line)
 
-    def show_mistake(self, mistake: str) -> None:
-        """Why the line is not taken, or has come too late."""
+    def show_mistake(self, mistake: str, *, stays: bool = False) -> None:
+        """Why the line is not taken; with `stays`, why no line will be."""
+        self._mistake_stays = self._mistake_stays or stays
         shown = self.query_one(".mistake", Static)
         shown.update(Content(mistake))
         shown.add_class("-shown")
+        self.show_hint("")
 
     def _tell(self, line: str, telling: Awaitable[str]) -> None:
         """Keeps the line in sight until the engine has answered, but not longer than `PROMPT_ANSWER`: a refusal that

@@ -32,8 +32,19 @@ WIDGET_KEYS: dict[str, list[tuple[str, str]]] = {
 CAPTION = 9
 """Cells of the column of keys."""
 
-LEFT = (LOOK, WRITE, "In a table")
-RIGHT = (STOP, STEER, ANSWER, "In a conversation", PROGRAM)
+INTERRUPTED = "Decide about a turn that a restart interrupted (while its card has the focus)"
+"""Keys of the dashboard that its card takes as well."""
+
+Sides = tuple[tuple[str, ...], tuple[str, ...]]
+"""Headings on the left and on the right."""
+ON_THE_DASHBOARD: tuple[Sides, ...] = (
+    ((LOOK, WRITE, "In a table"), (STOP, STEER, ANSWER, "In a conversation", PROGRAM)),
+)
+IN_A_CHAT: tuple[Sides, ...] = (
+    ((WRITE, "In a conversation"), (ANSWER, INTERRUPTED, PROGRAM)),
+    ((LOOK, "In a table"), (STOP, STEER)),
+)
+"""Its own keys, then those of the dashboard."""
 
 LEGEND = (
     ("asking", "interrupted", "failed", "stalled", "waiting", "working", "idle", "dormant", "hibernated", "new"),
@@ -46,17 +57,27 @@ class HelpScreen(Dialog[None]):
     CSS_PATH = [SHEET, "help.tcss"]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,question_mark,enter", "cancel", "close", show=False),
+        Binding("q,question_mark,f1,enter", "cancel", "close", show=False),
         Binding("j", "scroll(1)", show=False),
         Binding("k", "scroll(-1)", show=False),
     ]
 
+    def __init__(self, *, in_chat: bool = False) -> None:
+        """`in_chat`: a chat's keys come first."""
+        super().__init__()
+        self._in_chat = in_chat
+
     def compose(self) -> ComposeResult:
         with self.box("Keys", "↑↓ scroll", "esc closes", scrolls=True):
-            yield Legend(id="legend")
-            with Container(id="sides"):
-                for side in (LEFT, RIGHT):
-                    yield KeyTable(tuple((heading, tuple(_keys(heading))) for heading in side))
+            if not self._in_chat:
+                yield Legend(id="legend")
+            for row, sides in enumerate(IN_A_CHAT if self._in_chat else ON_THE_DASHBOARD):
+                of_dashboard = self._in_chat and row > 0
+                with Container(classes="sides"):
+                    for side in sides:
+                        yield KeyTable(tuple(_group(heading, of_dashboard=of_dashboard) for heading in side))
+            if self._in_chat:
+                yield Legend(id="legend")
 
     def on_screen_resume(self) -> None:
         """It is kept while it is closed, and opens at its first line."""
@@ -68,7 +89,14 @@ class HelpScreen(Dialog[None]):
         self.query_one("#box").scroll_relative(y=lines, animate=False)
 
 
+def _group(heading: str, *, of_dashboard: bool) -> tuple[str, tuple[tuple[str, str], ...]]:
+    title = f"Dashboard: {heading[0].lower()}{heading[1:]}" if of_dashboard else heading
+    return title, tuple(_keys(heading))
+
+
 def _keys(heading: str) -> list[tuple[str, str]]:
+    if heading == INTERRUPTED:
+        return [(key_caption(verb), verb.description) for verb in VERBS if verb.name in ("replay", "drop_offer")]
     return WIDGET_KEYS.get(heading) or [
         (key_caption(verb), verb.description) for verb in VERBS if verb.group == heading and verb.key
     ]
