@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from supervisor.api.actor import Actor as Actor
     from supervisor.api.actor import acting as acting
     from supervisor.api.addressing import find_key as find_key
-    from supervisor.api.addressing import is_of_one_call as is_of_one_call
     from supervisor.api.budgets import AtCeiling as AtCeiling
     from supervisor.api.budgets import Budget as Budget
     from supervisor.api.budgets import Measure as Measure

@@ -125,6 +125,8 @@ class SessionRow(Struct, frozen=True, gc=False):
     """Why its last client ended, in the words of the event; empty before one has since bullpen started."""
     client_ended_at: float | None = None
     """Unix seconds, of the same."""
+    ends_with_turn: bool = False
+    """It was made for one call: when no turn of it runs or waits any more it is closed, and nothing of it is kept."""
 
     @property
     def stoppable(self) -> str:

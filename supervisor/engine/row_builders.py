@@ -123,6 +123,7 @@ def make_session_row(session: Session, instance: Instance) -> SessionRow:
         silent_since=session.last_activity_at if session.status is SessionState.STALLED else None,
         client_end=session.client_end,
         client_ended_at=session.client_ended_at,
+        ends_with_turn=session.leaves_none_behind,
     )
 
 

@@ -246,7 +246,11 @@ async def test_a_tool_session_that_its_caller_named_is_kept(start: Start, make_t
     """S1.2"""
     async with start(make_template("lookup", archetype="tool")) as supervisor:
         await (await supervisor.submit(Prompt("lookup", "x", user="ana", session="call-of-duty"))).outcome()
-        assert [row.key.session for row in (await supervisor.snapshot()).sessions] == ["call-of-duty"]
+        (kept,) = (await supervisor.snapshot()).sessions
+        assert kept.key.session == "call-of-duty"
+        ticket = await supervisor.submit(Prompt("lookup", "y", user="ana"))
+        told = {row.key: row.ends_with_turn for row in (await supervisor.snapshot()).sessions}
+        assert told == {kept.key: False, ticket.key: True}, "what becomes of a session is told while it is there"
 
 
 async def test_the_cost_of_a_turn_is_right_after_a_crash(start: Start, world: FakeWorld) -> None:

@@ -17,10 +17,11 @@ from supervisor import (
     WhyWaiting,
 )
 from tests.tui import stage, troubles
-from tests.tui.stage import ANA, CARO, DORA, ROOT
+from tests.tui.stage import ANA, CARO, DORA, LOOKUP, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tests.waiting import until
 from tui.screens.chat.chat import ChatScreen
+from tui.screens.chat.pane import OF_ONE_CALL
 from tui.screens.chat.readiness import AGAIN
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.tables.rows import session_id
@@ -317,6 +318,28 @@ async def test_a_key_that_can_do_nothing_now_says_why() -> None:
             await pilot.press(key)
             await until(lambda words=words: words in told(app))
         assert app.screen.prompt.has_focus
+
+
+async def test_that_a_session_ends_with_its_turn_is_told_before_words_are_lost_in_it() -> None:
+    """S1.2: nothing of a call is kept. What was typed and not sent is."""
+    engine = stage.busy()
+    engine.put(replace(engine.sessions[LOOKUP], ends_with_turn=True, state=SessionState.WORKING, turn_id="t-9"))
+    engine.conversations[LOOKUP] = Conversation()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(DORA)
+        await settle(app, pilot)
+        assert OF_ONE_CALL not in screen_text(app)
+        app.screen.open([LOOKUP])
+        await settle(app, pilot)
+        await pilot.press(*"one thing more", "enter", *"and this")
+        await settle(app, pilot)
+        assert OF_ONE_CALL in screen_text(app)
+        del engine.sessions[LOOKUP]
+        engine.feed.touch_session(LOOKUP)
+        await settle(app, pilot)
+        assert "call-88 has ended with its turn: what was said there is gone, with your message “one th" in told(app)
+        assert app.screen.prompt.text == "and this"
+        assert OF_ONE_CALL not in screen_text(app), "a session that begins now is kept"
 
 
 async def test_the_keys_of_a_chat_are_told_in_its_help_and_while_they_can_do_something() -> None:

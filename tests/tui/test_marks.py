@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from supervisor import InstanceState, NotAccepting, Refused, SessionKey, SessionState, new_id
+from supervisor import InstanceState, NotAccepting, Refused, SessionKey, SessionState
 from tests.tui import stage, troubles
 from tests.tui.stage import ANA, BEN, CARO, CLERK, DORA, LOOKUP, ROOT
 from tests.tui.theatre import playing, screen_text, settle, told
@@ -236,8 +236,8 @@ async def test_a_message_goes_to_three_marked_sessions_in_six_keys() -> None:
 async def test_a_one_time_call_of_a_tool_is_left_out_of_a_broadcast_and_named() -> None:
     """A second turn would keep it alive, and hold one of the tool's clients."""
     engine = stage.busy()
-    call = SessionKey("lookup", "ben", f"call-{new_id()}")
-    engine.put(stage.session(call))
+    call = SessionKey("lookup", "ben", "call-88x")
+    engine.put(stage.session(call, ends_with_turn=True))
     async with playing(engine) as (app, pilot):
         await mark(app, pilot, ANA, call)
         await pilot.press("B")

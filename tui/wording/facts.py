@@ -219,6 +219,7 @@ def session_facts(
         *_runs_with(row),
         ("memory", _session_memory(row)),
         ("workspace", row.workspace or "none yet"),
+        *([("kept", "no: it ends with its turn, and nothing of it stays")] if row.ends_with_turn else []),
         ("transcript", f"{row.session_uuid}.jsonl (H says where)" if row.session_uuid else "not begun"),
         *([("on disk", format.bytes_short(row.disk_bytes))] if row.disk_bytes else []),
         ("created", _moment(row.created_at, now)),

@@ -38,6 +38,7 @@ TINY, SHORT, HIGH = 21, 29, 44
 """Lines of a pane below which its cards are very small, below which they are small, and from which they are large."""
 MOST_OF_FRAME = 12
 """Cells of a frame that a name leaves free."""
+OF_ONE_CALL = "this session ends with its turn: nothing of it is kept"
 RECALLED = 200
 """Prompts of a conversation that the arrow keys recall."""
 
@@ -74,6 +75,8 @@ class ChatPane(Vertical):
         """Whether the engine has been asked for the conversation and has not answered."""
         self._may_open = True
         """Whether there may be a conversation: the engine is not asked again and again for one that is not there."""
+        self._is_of_one_call = False
+        """Whether its session was to end with its turn, when it was there last."""
         self._has_left = False
         """Whether its draft was taken out: nothing may be written into it any more."""
         self._ticked_at = float("-inf")
@@ -247,6 +250,7 @@ class ChatPane(Vertical):
         self._ticked_at = now
         if row is None and self._born is not None and self.key in touched.sessions:
             self._clear()
+        self._show_what_becomes_of_words(row)
         client = self.bridge.client_of(row)
         instance = self.bridge.instances.get(self.key.instance)
         width = self.size.width or self.app.size.width
@@ -269,9 +273,21 @@ class ChatPane(Vertical):
             or (row is not None and row.client_id in touched.clients)
         )
 
+    def _show_what_becomes_of_words(self, row: SessionRow | None) -> None:
+        """On the edge of the box, where it is read before anything is typed, and also while something is."""
+        if row is not None:
+            self._is_of_one_call = row.ends_with_turn
+        words = OF_ONE_CALL if row is not None and row.ends_with_turn else ""
+        if self.prompt.border_subtitle != Content(words).markup:
+            self.prompt.border_subtitle = Content(words)
+
     def _clear(self) -> None:
         """The session was closed or forgotten: its words leave the screen as well. What is being written stays."""
         self._born = None
+        if sent := self.prompt.sent:
+            why = "has ended with its turn" if self._is_of_one_call else "was closed"
+            words = f"{self.key} {why}: what was said there is gone, with your message “{cut(sent[-1], 40)}”"
+            self.notify(clean_cell(words, 200), severity="warning", markup=False, timeout=8)
         self.transcript.empty = "This session was closed. A prompt begins a new one of the same name."
         self._show_reader(None)
         self.prompt.sent.clear()

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from textual.screen import Screen
 
-from supervisor import Archetype, InstanceState, Refused, SessionKey, is_of_one_call
+from supervisor import InstanceState, Refused, SessionKey
 from tui.engine_link.acceptance import follow
 from tui.engine_link.bridge import Bridge
 from tui.engine_link.verb_queue import Act, VerbQueue
@@ -223,7 +223,7 @@ class OperatorScreen(Screen[None]):
 
         A call of a tool is left out: the message would be a second turn, which keeps it alive.
         """
-        calls = [key for key in keys if self._is_one_call(key)]
+        calls = [key for key in keys if self.bridge.sessions[key].ends_with_turn]
         keys = [key for key in keys if key not in calls]
         if calls:
             what = (
@@ -239,10 +239,6 @@ class OperatorScreen(Screen[None]):
 
         rows = [self.bridge.sessions[key] for key in keys]
         self.app.push_screen(dialogs.BroadcastScreen(rows), decided)
-
-    def _is_one_call(self, key: SessionKey) -> bool:
-        row = self.bridge.instances.get(key.instance)
-        return row is not None and row.archetype is Archetype.TOOL and is_of_one_call(key.session)
 
     def _send_order(self, key: SessionKey, text: str) -> Order:
         async def act() -> str:
