@@ -34,7 +34,8 @@ LONGEST_DEADLINE = 7 * 86400.0
 
 
 def check_prompt(prompt: object) -> Prompt:
-    """With its source and priority as the enumerations they may be written as. Ids are looked at by `addresses`."""
+    """A checked copy, with source and priority as enumeration members. Ids are checked by `addressing`. Raises
+    `InvalidPrompt`."""
     if not isinstance(prompt, Prompt):
         raise InvalidPrompt(f"a prompt must be a Prompt, not {in_words(prompt)}")
     return Prompt(

@@ -101,7 +101,7 @@ class Ticket(Protocol):
 
 class Engine(Protocol):
     """Every argument may be of any type and size: what is not as it should be is refused with one line (`Refused`), and
-    whatever is refused has changed nothing. What changes something raises `NotAccepting` when bullpen does not run.
+    a refused call has changed nothing. Methods that change something raise `NotAccepting` while it is not running.
 
     Cancelling the wait for a verb does not take it back: it may have reached the engine."""
 

@@ -1,4 +1,4 @@
-"""The caller's mistakes. They are raised; the work's failures are values (`types.Failed`)."""
+"""Errors raised for a caller's mistakes. How a turn failed is a value instead (`outcomes.Failed`)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class OutcomeUnknown(JournalFailed):
 
 
 class Saturated(Refused):
-    """Raised when the queue is full; also the reason inside `types.Expired`.
+    """Raised when the queue is full; also the reason inside `outcomes.Expired`.
 
     The message carries the pool's counts: total, active, idle, waiting.
     """

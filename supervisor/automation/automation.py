@@ -27,7 +27,7 @@ from supervisor.automation.conditions import holds, spell
 from supervisor.automation.depths import Depths
 from supervisor.automation.firing import Firing, read_end
 from supervisor.automation.gate import Gates
-from supervisor.automation.ports import Surroundings
+from supervisor.automation.ports import AutomationContext
 from supervisor.automation.run_log import RunLog
 from supervisor.automation.runner import Runner
 from supervisor.automation.schedules import Schedules
@@ -64,7 +64,7 @@ class Automation:
         engine: Engine,
         hooks: Iterable[Hook],
         schedules: Iterable[Schedule],
-        around: Surroundings,
+        around: AutomationContext,
         tell: Callable[[Event], None],
         *,
         runs: bool = True,

@@ -1,4 +1,4 @@
-"""What hooks need besides the `Engine` that they call: handed in by the one who puts the rooms together."""
+"""What hooks and schedules need besides the `Engine` that they call. `engine.automation` provides it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from supervisor.api.questions import Question
 from supervisor.api.states import Archetype
 
 
-class RunBook(Protocol):
-    """Where it is kept."""
+class HookRunStore(Protocol):
+    """Keeps open runs of hooks and the marks of schedules; `journal.RunBook` is one."""
 
     def keep(self, run: OpenRun) -> None: ...
     def settle(self, run_id: str, *, may_wait: bool = False) -> None: ...
@@ -22,8 +22,8 @@ class RunBook(Protocol):
     def unmark(self, name: str) -> None: ...
 
 
-class AnswerLinks(Protocol):
-    """Makes the address of a page that answers one question."""
+class LinkMaker(Protocol):
+    """Makes the address of a page that answers one question; `api.answer_links.AnswerLinks` is one."""
 
     def make(self, question: Question, *, is_sample: bool = False) -> str:
         """Empty when it is not known by which address bullpen is reached."""
@@ -33,8 +33,8 @@ Resolve = Callable[[Mapping[str, str], Path], tuple[dict[str, str], dict[str, st
 """Follows references (`env:NAME`, `file:PATH`): the values by name, and by name what is wrong with the others."""
 
 
-class Surroundings(NamedTuple):
-    """All of it."""
+class AutomationContext(NamedTuple):
+    """Access to turns, agents, questions, the journal and the clock, for hooks and schedules."""
 
     wall: Callable[[], float]
     """Unix seconds."""
@@ -49,8 +49,8 @@ class Surroundings(NamedTuple):
     resolve: Resolve
     guard: Sequence[str]
     """What a program is started through, so that nothing of it outlives bullpen; empty where there is no such thing."""
-    find_book: Callable[[], RunBook | None]
+    find_book: Callable[[], HookRunStore | None]
     """None while nothing can be recorded."""
-    links: AnswerLinks | None = None
+    links: LinkMaker | None = None
     mark: str = ""
     """What a program carries in its environment, so that the next start finds what is left of it."""

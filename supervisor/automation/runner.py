@@ -23,7 +23,7 @@ from supervisor.automation.depths import Depths
 from supervisor.automation.firing import Firing, note_end
 from supervisor.automation.http_action import Sender
 from supervisor.automation.notice import send_notice
-from supervisor.automation.ports import Surroundings
+from supervisor.automation.ports import AutomationContext
 from supervisor.automation.run_log import RunLog
 from supervisor.automation.shell_action import Ended, start_program, tell_code
 from supervisor.text.cleaning import one_line
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 class Runner:
     def __init__(
-        self, engine: Engine, around: Surroundings, log: RunLog, depths: Depths, tell: Callable[[Event], None]
+        self, engine: Engine, around: AutomationContext, log: RunLog, depths: Depths, tell: Callable[[Event], None]
     ):
         self._engine = engine
         self._around = around
@@ -129,7 +129,7 @@ class Runner:
         except Suspended:
             pass  # bullpen stops and keeps the prompt: the run is taken up again with it
         except Exception:
-            # A mistake of ours in one hook is no reason for the others, or for the engine, to end.
+            # An internal error in one hook must end neither the other hooks nor the engine.
             _log.exception("a run of the hook %s failed", firing.doing.name)
             self._settle(firing)
         finally:

@@ -18,7 +18,7 @@ from supervisor.api.events import Event, ScheduleDue
 from supervisor.api.hook_rows import Missed, ScheduleRow
 from supervisor.api.ids import new_id
 from supervisor.automation.firing import Firing
-from supervisor.automation.ports import Surroundings
+from supervisor.automation.ports import AutomationContext
 from supervisor.automation.runner import Runner
 from supervisor.automation.timetable import find_due, next_time
 
@@ -48,7 +48,7 @@ class _Clock:
 
 class Schedules:
     def __init__(
-        self, schedules: Iterable[Schedule], around: Surroundings, runner: Runner, tell: Callable[[Event], None]
+        self, schedules: Iterable[Schedule], around: AutomationContext, runner: Runner, tell: Callable[[Event], None]
     ) -> None:
         self.declared = {schedule.name: schedule for schedule in schedules}
         self._around = around
@@ -64,7 +64,7 @@ class Schedules:
             for clock in self._clocks.values():
                 try:
                     self._look(clock, now)
-                except Exception:  # a mistake of ours in one is no reason for the others to end
+                except Exception:  # an internal error in one must not end the others
                     _log.exception("the schedule %s could not be run", clock.schedule.name)
             coming = [clock.next_at for clock in self._clocks.values() if clock.next_at is not None]
             # What is due and could not be run is tried again with the next look.

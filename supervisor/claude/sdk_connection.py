@@ -216,7 +216,7 @@ class SdkConnection:
         except Exception as error:
             if not (options.resume_session_at and translate.is_cut_refused(error, str(self._last_words))):
                 raise
-            # It would be refused each time: the conversation has gone on since. Then it is resumed as it is.
+            # The conversation has gone on since, so the CLI would reject this cut again. Resume without it.
             _log.warning("%s is resumed uncut: %s", self._launch.client_id, error)
             self._last_words.clear()
             uncut = dataclasses.replace(options, resume_session_at=None, resume_drops_turn=None)

@@ -27,7 +27,7 @@ from supervisor.api.prompts import Prompt
 from supervisor.api.questions import Question
 from supervisor.api.states import Archetype
 from supervisor.automation.automation import Automation
-from supervisor.automation.ports import AnswerLinks, RunBook, Surroundings
+from supervisor.automation.ports import AutomationContext, HookRunStore, LinkMaker
 from supervisor.config.client_variables import resolve
 from supervisor.config.loading import hooks_for
 from supervisor.engine.gated_prompts import GatedPrompts
@@ -47,7 +47,7 @@ def compose(
     instances: Mapping[str, Instance],
     turns: TurnRegistry,
     *,
-    links: AnswerLinks | None = None,
+    links: LinkMaker | None = None,
 ) -> Automation:
     """Hears the feed from now on; does something once it runs."""
 
@@ -76,13 +76,13 @@ def compose(
     def find_question(question_id: str) -> Question | None:
         return next((one for one in host.pending_questions.open if one.id == question_id), None)
 
-    def find_book() -> RunBook | None:
+    def find_book() -> HookRunStore | None:
         return host.log.runs if host.log is not None and not host.log.is_closed else None
 
     def follow(values: Mapping[str, str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
         return resolve(values, folder, os.environ)
 
-    around = Surroundings(
+    around = AutomationContext(
         wall=host.clock.wall,
         find_prompt=find_prompt,
         find_end=find_end,
@@ -142,7 +142,7 @@ class AutomationTask:
         try:
             with self._scope:
                 await self._automation.run(open_runs=open_runs, marks=marks)
-        except Exception as error:  # a mistake of ours, which ends nothing but hooks
+        except Exception as error:  # an internal error ends hooks and schedules, and nothing else
             _log.critical("hooks and schedules have ended", exc_info=error)
             message = f"hooks and schedules have ended: {type(error).__name__}; the log has the details"
             self._host.feed.publish(HookFailed(at=self._host.clock.wall(), hook="", on="", message=message))

@@ -14,7 +14,7 @@ from supervisor.permissions.requests import Verdict
 from supervisor.sessions.session import Session
 
 
-class QuestionBook:
+class QuestionLog:
     """Implements `open_questions.QuestionListener`."""
 
     def __init__(self, instances: Mapping[str, Instance], host: HostContext) -> None:

@@ -38,7 +38,7 @@ from supervisor.engine.held_turns import HeldTurns
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.engine.live_templates import LiveTemplates, find_changes
 from supervisor.engine.memory_sampler import Census
-from supervisor.engine.question_log import QuestionBook
+from supervisor.engine.question_log import QuestionLog
 from supervisor.engine.roster import Roster
 from supervisor.engine.spending_limits import SpendingLimits
 from supervisor.engine.template_watch import TemplateWatch
@@ -139,7 +139,7 @@ class Runtime:
         self.view = View(self._instances, self._host, self._census, endpoint=endpoint, left_out=tuple(left_out))
         """Single rows, for callers that need no snapshot."""
         self._feed = self._host.feed = Feed(self.view)
-        self._host.pending_questions = OpenQuestions(self._clock, QuestionBook(self._instances, self._host))
+        self._host.pending_questions = OpenQuestions(self._clock, QuestionLog(self._instances, self._host))
         self._host.providers = providers_of(settings)
         self._host.eraser = Eraser(self._host, CliStore.of({**os.environ, **(environment or {})}), self._in_use)
         self._name = name
@@ -455,7 +455,7 @@ class Runtime:
     def _check_running(self) -> None:
         """For whatever changes something: what is done has to be recorded. Raises `NotAccepting`."""
         if not self._is_up or self._host.log is None or self._host.log.is_closed:
-            raise NotAccepting("bullpen does not run")
+            raise NotAccepting("the supervisor is not running")
 
     def _instance(self, name: str) -> Instance:
         if not isinstance(name, str) or (instance := self._instances.get(name)) is None:

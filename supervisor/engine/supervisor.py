@@ -432,7 +432,7 @@ class Supervisor(Runtime):
                 "through what earlier sessions have left"
             )
         if not self._is_up or self._tasks is None:
-            raise NotAccepting("bullpen does not run")
+            raise NotAccepting("the supervisor is not running")
         self._forgotten.add(user)
         for instance in self._instances.values():
             for session in instance.sessions.values():

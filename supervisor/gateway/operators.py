@@ -387,7 +387,7 @@ async def drained(
     """409 when it is not empty after `timeout`."""
     engine = engine_of(request)
     if instance is not None and instance not in {row.name for row in mirror_of(request).snapshot().instances}:
-        raise UnknownTarget(f"no instance {instance}")
+        raise UnknownTarget(f"no agent {instance}")
     with anyio.move_on_after(timeout) as scope:
         await engine.drained(instance)
     if scope.cancelled_caught:

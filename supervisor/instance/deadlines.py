@@ -113,7 +113,7 @@ class Deadlines:
         overdue: list[tuple[Session, Turn]] = []
         for session in self._turns.ready:
             head = session.mailbox.head
-            if head is not None and (head.prompt.source is Source.OPERATOR or head.is_taken_down):
+            if head is not None and (head.prompt.source is Source.OPERATOR or head.is_in_conversation):
                 continue  # an operator sees the queue, and may withdraw; what had begun is not refused any more
             if head is not None and head.eligible_steady is not None and now - head.eligible_steady > limit:
                 overdue.append((session, head))

@@ -23,7 +23,7 @@ NOTICE = "The process was freed while the question waits; a new one will get the
 
 
 class DetachedTurns:
-    """Of one instance. No state of its own: such a turn says itself that it is away (`Turn.is_away`, `Turn.told`)."""
+    """Detaches turns of one instance and brings them back. Their state is in `Turn.is_detached` and `Turn.told`."""
 
     def __init__(self, core: InstanceCore, turns: Turns, clients: Clients, scheduler: Scheduler) -> None:
         self._core = core
@@ -46,7 +46,7 @@ class DetachedTurns:
         session = slot.session
         questions.detach(session)
         turn = self._turns.put_back(session, "its question waits without a client")
-        turn.is_away = True
+        turn.is_detached = True
         session.has_history = True
         session.notice(NOTICE)
         self._clients.end(slot, EndReason.AWAY)
@@ -55,14 +55,14 @@ class DetachedTurns:
     def come_back(self, session: Session, question: Question, call: str, verdict: Verdict) -> None:
         """One of its questions has ended: when none is left, the turn may go on. `call`: what was asked for."""
         turn = session.mailbox.head
-        if turn is None or not turn.is_away:
+        if turn is None or not turn.is_detached:
             return
         turn.told.append(_tell(question, verdict))
         if isinstance(verdict.answer, Allow) and not verdict.answer.always:
             session.allowed_once.append(call)
         if session.questions:
             return
-        turn.is_away = False
+        turn.is_detached = False
         turn.rename()
         self._turns.note_readiness(session)
 
@@ -73,7 +73,7 @@ class DetachedTurns:
     def end(self, session: Session, reason: str) -> bool:
         """Ends the turn that waits for its question, or comes back with the answer; False when the session has none."""
         turn = session.mailbox.head
-        if turn is None or not (turn.is_away or turn.told):
+        if turn is None or not (turn.is_detached or turn.told):
             return False
         self._core.host.pending_questions.lose(session)
         turn.ask_to_stop(reason)

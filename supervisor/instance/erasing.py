@@ -36,7 +36,7 @@ RETRY = 3600.0
 _log = logging.getLogger(__name__)
 
 
-class Surroundings(Protocol):
+class EraserContext(Protocol):
     """What the eraser needs of all that instances share (`shared.HostContext`)."""
 
     @property
@@ -56,7 +56,7 @@ class Surroundings(Protocol):
 class Eraser:
     """State: what is to be removed, each with the time it is due."""
 
-    def __init__(self, host: Surroundings, store: CliStore, in_use: Callable[[], Collection[str]]) -> None:
+    def __init__(self, host: EraserContext, store: CliStore, in_use: Callable[[], Collection[str]]) -> None:
         """`in_use` tells the conversations and the workspaces of all sessions and clients there are."""
         self.failed: tuple[str, ...] = ()
         """Paths that could not be removed when it was last tried, each with the reason."""

@@ -32,7 +32,7 @@ class Stopping:
 
     def stop(self, session: Session, turn: Turn, reason: str) -> bool:
         """Interrupts a turn that has begun; takes one that waits out of its queue."""
-        if turn in (session.own, session.mailbox.current) or turn.is_away or turn.told:
+        if turn in (session.own, session.mailbox.current) or turn.is_detached or turn.told:
             return self.interrupt(session, reason)
         self._turns.drop(session, turn, Cancelled(reason))
         return True

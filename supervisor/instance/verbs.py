@@ -84,7 +84,10 @@ class Verbs:
     # Of the instance
 
     def pause(self) -> None:
+        """Raises `Refused` unless it accepts prompts."""
         core = self._core
+        if core.state is InstanceState.KILLING:
+            raise Refused(f"{core.name} is being killed: wait until it is stopped")
         if not core.is_accepting:
             raise Refused(f"{core.name} is {core.state}: resume it first")
         core.set_state(InstanceState.PAUSED, "paused by the operator")
@@ -146,7 +149,7 @@ class Verbs:
         if reason is EndReason.STOPPING and core.host.keeps_queue:
             for session in core.sessions.values():
                 for turn in tuple(session.mailbox):
-                    if turn.is_recorded and not session.leaves_none_behind and not (turn.is_away or turn.told):
+                    if turn.is_recorded and not session.leaves_none_behind and not (turn.is_detached or turn.told):
                         self._turns.suspend(session, turn)
         self._stopping.cancel_waiting(str(reason))
         for slot in core.pool:

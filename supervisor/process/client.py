@@ -322,10 +322,10 @@ class Client(Generic[PlaceT]):
         """Asks an idle process for a sign of life. A busy one is left alone: silence is no proof of anything."""
         while True:
             await anyio.sleep(self._deadlines.health)
-            if self._turn.uuid or self._turn.own_over is not None or self._turn.rested is not None or self._is_away:
+            if self._turn.uuid or self._turn.own_over is not None or self._turn.rested is not None or self._is_asleep:
                 continue
             has_answered = await happens_within(self._deadlines.control, self._look_after)
-            is_idle = not self._turn.uuid and self._turn.own_over is None and not self._is_away
+            is_idle = not self._turn.uuid and self._turn.own_over is None and not self._is_asleep
             if is_idle and not has_answered:
                 self.error = ClientDied(f"it did not answer a ping within {self._deadlines.control:g} s")
                 self.end(EndReason.UNRESPONSIVE)
@@ -337,8 +337,8 @@ class Client(Generic[PlaceT]):
             self._die(error)
 
     @property
-    def _is_away(self) -> bool:
-        """It sleeps, or has not woken yet: nothing can be asked of it."""
+    def _is_asleep(self) -> bool:
+        """Its processes are stopped, or are waking: they cannot answer a ping."""
         return self._sleep.is_down or self._sleep.is_waking
 
     async def _ask_for_a_sign(self) -> None:

@@ -1,4 +1,4 @@
-"""The seam: a connection to one agent process, wherever that runs. Nothing above `client` may know which."""
+"""Transport interface for one agent process, on this host or another. Only `process.client` calls it."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class Prodded(Struct, frozen=True, gc=False):
 
 
 class Trimmed(Struct, frozen=True, gc=False):
-    """More was said than is kept (`ration`)."""
+    """A client said more than is kept; the rest is dropped (`claude.output_limit`)."""
 
     words: str
 

@@ -49,7 +49,7 @@ class OpenOffers:
         turn = record.turn
         text = one_line(turn.prompt.text, OFFER_TEXT)
         if session.key in self._open:
-            # Only one can be next: the later one was sent with the earlier one cut from the conversation.
+            # A session keeps only its latest offer: the prompt of the earlier one was cut when the later one was sent.
             self.settle(session, OfferOutcome.DROPPED)
         offer = make_offer(turn, text, made_at=record.made_at, expires_at=record.expires_at)
         self._open[session.key] = _Open(offer, turn.prompt)

@@ -25,10 +25,10 @@ from supervisor.sessions.session import Session
 from supervisor.sessions.spending import accounts_of
 from supervisor.sessions.turn import Turn
 
-NOBODYS = (Source.AGENT, Source.ENGINE)
+WITHOUT_CALLER = (Source.AGENT, Source.ENGINE)
 """Sources of turns without a caller."""
 
-LAST_WORDS = "bullpen ended while it ran"
+INTERRUPTED = "bullpen stopped during this turn"
 
 
 _log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Restart:
     def _interrupt(self, record: TurnRecord) -> OfferRecord | None:
         """The one outcome of a turn that ran when the earlier run ended, and the offer to send it again."""
         journal = self._host.journal
-        outcome = Interrupted(LAST_WORDS)
+        outcome = Interrupted(INTERRUPTED)
         served = self._provider_of(record)
         journal.turns.end(record.id, self._now, outcome, served=served)
         self._host.spending.add(accounts_of(record.key, record.prompt.user, served), outcome, self._now)
@@ -112,15 +112,15 @@ class Restart:
         session = self._session(record.key)
         if session is not None:
             # Its prompt may stand unanswered in the conversation on disk: the next resume cuts it (sdk-facts §6).
-            if record.prompt.source not in NOBODYS:
+            if record.prompt.source not in WITHOUT_CALLER:
                 session.drop_turns = (record.uuid, *session.drop_turns)
             session.has_history = True
             session.turns += 1
-            session.note = LAST_WORDS
+            session.note = INTERRUPTED
             session.conversation.append(TurnEnded(at=self._now, turn_id=record.id, outcome=outcome))
             session.fade()
             journal.sessions.keep(record_session(session))
-        if record.leaves_none_behind or record.prompt.source in NOBODYS:
+        if record.leaves_none_behind or record.prompt.source in WITHOUT_CALLER:
             return None  # a call whose caller is gone, or a turn that the agent began by itself
         ttl = self._instances[record.key.instance].template.question_ttl if session is not None else 0.0
         expires_at = self._now + ttl

@@ -310,7 +310,7 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
     if not len(mailbox):
         return None
     slot = session.slot
-    if mailbox.head is not None and mailbox.head.is_away:
+    if mailbox.head is not None and mailbox.head.is_detached:
         return WhyWaiting.QUESTION
     if mailbox.head is not None and mailbox.head.is_held and session.running is None:
         return WhyWaiting.BUDGET

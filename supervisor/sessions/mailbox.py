@@ -52,7 +52,9 @@ class Mailbox:
     def is_ready(self) -> bool:
         """A turn waits, is recorded, and none runs; and it is not one that waits for an answer first."""
         head = self.head
-        return head is not None and self._current is None and head.is_recorded and not (head.is_away or head.is_held)
+        if head is None or head.is_detached or head.is_held:
+            return False
+        return self._current is None and head.is_recorded
 
     def put(self, turn: Turn) -> None:
         self._sequence += 1

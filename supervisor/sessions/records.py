@@ -93,11 +93,11 @@ FORGOTTEN_OF_TURN = {
     "has_used_tools": _OF_WHAT_RAN,
     "loops": "the turn was interrupted; what it begins again is another",
     "was_compacted": _OF_WHAT_RAN,
-    "is_away": _OF_WHAT_RAN,
+    "is_detached": _OF_WHAT_RAN,
     "told": _OF_WHAT_RAN,
     "served": _OF_WHAT_RAN,
     "when_recorded": "it is recorded",
-    "is_taken_down": "looked up in the conversation (`is_revived`)",
+    "is_in_conversation": "looked up in the conversation (`is_revived`)",
 }
 
 KEPT_OF_SLOT: dict[str, tuple[str, ...]] = {

@@ -191,7 +191,7 @@ class Session:
         slot = self.slot
         head = self.mailbox.head
         if (slot is not None and slot.state is SlotState.ASKING) or (
-            head is not None and (head.is_away or (head.is_held and self.running is None))
+            head is not None and (head.is_detached or (head.is_held and self.running is None))
         ):
             return SessionState.ASKING
         if self.offer is not None and self.running is None:
@@ -247,7 +247,7 @@ class Session:
         self._touch()
         if turn.prompt.source is not Source.ENGINE:
             self.gist.begin(turn.prompt.text, turn.prompt.user)
-        self._take_down(turn, turn.started_at)
+        self._add_prompt(turn, turn.started_at)
         return turn
 
     def begin_own(self, turn: Turn) -> None:
@@ -257,7 +257,7 @@ class Session:
         self.own = turn
         turn.started_at, turn.started_steady = self._clock.wall(), self._clock.steady()
         self._touch()
-        self._take_down(turn, turn.started_at)
+        self._add_prompt(turn, turn.started_at)
 
     def put_back(self) -> Turn:
         """Makes the running turn wait again, before all others."""
@@ -404,7 +404,7 @@ class Session:
         """Ends a turn that waits."""
         if not self.mailbox.withdraw(turn):
             raise AssertionError(f"{turn!r} does not wait in {self!r}")
-        self._take_down(turn, turn.queued_at)
+        self._add_prompt(turn, turn.queued_at)
         self._record(turn, outcome)
 
     def forget_context(self) -> None:
@@ -439,23 +439,23 @@ class Session:
             if server.is_broken:
                 self.notice(f"The MCP server {server}: its tools are missing", is_warning=True)
 
-    def _take_down(self, turn: Turn, at: float) -> None:
-        if turn.is_taken_down:
+    def _add_prompt(self, turn: Turn, at: float) -> None:
+        if turn.is_in_conversation:
             return
-        turn.is_taken_down = True
-        if turn.is_revived and self._was_taken_down(turn):
+        turn.is_in_conversation = True
+        if turn.is_revived and self._stands_in_conversation(turn):
             return
         prompt = turn.prompt
         self.conversation.append(
             Asked(at=at, turn_id=turn.id, text=clean(prompt.text), source=prompt.source, user=prompt.user)
         )
 
-    def _was_taken_down(self, turn: Turn) -> bool:
+    def _stands_in_conversation(self, turn: Turn) -> bool:
         return any(isinstance(one, Asked) and one.turn_id == turn.id for one in self.conversation.entries)
 
     def _record(self, turn: Turn, outcome: Outcome) -> None:
         self._touch()
-        if turn.is_taken_down and turn.prompt.source is not Source.AGENT:
+        if turn.is_in_conversation and turn.prompt.source is not Source.AGENT:
             self.allowed_once.clear()
         self.turns += 1
         if isinstance(outcome, Done | Failed | Interrupted):

@@ -74,8 +74,8 @@ class Turn:
         """Unix seconds; None while it waits."""
         self.started_steady = 0.0
         self.first_text_steady: float | None = None
-        self.is_taken_down = False
-        """Its prompt stands in the conversation: a turn that is put back and begins again is not asked twice."""
+        self.is_in_conversation = False
+        """Its prompt has been added to the conversation. A turn that begins again does not add it twice."""
         self.is_second_try = False
         """It was rejected behind words that the model had not replied to, and is sent again without them."""
         self.blocks: list[str] = []
@@ -96,7 +96,7 @@ class Turn:
         """The provider that it runs with; empty for the host's own."""
 
         # Written by `instance.detached_turns`.
-        self.is_away = False
+        self.is_detached = False
         """It has begun, and waits for the answer to its question without a client."""
         self.told: list[str] = []
         """The answers it comes back with: what the agent is sent in place of the prompt."""

@@ -217,7 +217,7 @@ async def test_a_prompt_of_odd_characters_is_answered(start: Start, world: FakeW
 async def test_a_submit_that_fails_on_the_way_has_changed_nothing(
     start: Start, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even by a mistake of ours."""
+    """Even by an internal error."""
     async with start() as supervisor:
         before = state_of(supervisor)
         with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""A mistake of ours in what follows from one client's words ends that client alone: its turn fails, and says so."""
+"""An internal error in what follows from one client's words ends that client alone: its turn fails, and says so."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.anyio
 
 PLACES = {
-    "what is said is taken down": (Session, "hear"),
+    "a report is added to the conversation": (Session, "hear"),
     "what it means for the pool": (CircuitBreaker, "hear"),
     "the result is settled": (Session, "settle"),
     "the turn is ended": (Turns, "finish"),

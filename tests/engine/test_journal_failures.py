@@ -1,4 +1,4 @@
-"""What the journal cannot write it says, and loses nothing: full disks, mistakes of ours, cancellation, kill -9."""
+"""What the journal cannot write it says, and loses nothing: full disks, internal errors, cancellation, kill -9."""
 
 from __future__ import annotations
 

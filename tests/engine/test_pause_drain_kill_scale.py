@@ -151,6 +151,9 @@ async def test_kill_cancels_what_waits_ends_what_runs_and_leaves_nothing(start: 
     async with start() as supervisor:
         running, queued = await one_runs_and_one_waits(supervisor, world)
         await supervisor.kill("desk")
+        for too_early in (supervisor.pause, supervisor.resume):
+            with pytest.raises(Refused, match="is being killed: wait until it is stopped"):
+                await too_early("desk")
         assert isinstance(await running.outcome(), Interrupted)
         assert isinstance(await queued.outcome(), Cancelled)
         await until(lambda: state_of(supervisor) is InstanceState.STOPPED)

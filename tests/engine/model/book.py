@@ -19,7 +19,7 @@ from supervisor.api.outcomes import Cancelled, Done, Expired, Failed, FailureKin
 from supervisor.api.prompts import Prompt, Source
 from supervisor.config.templates import Template
 from supervisor.process.end_reason import EndReason
-from supervisor.recovery.takeover import LAST_WORDS
+from supervisor.recovery.takeover import INTERRUPTED
 from supervisor.testing import Written
 from tests.engine.model.entry import COME_BACK, Entry, is_of
 from tests.engine.model.kept import Kept, KeptTurn
@@ -194,7 +194,7 @@ class Book:
         if kept is None:
             entry.is_refused = entry.is_refused or entry.outcome is None
         elif kept.is_interrupted:
-            entry.outcome = Interrupted(LAST_WORDS)
+            entry.outcome = Interrupted(INTERRUPTED)
         elif kept.is_waiting:
             entry.outcome = entry.error = None
             entry.is_delivered = False

@@ -38,7 +38,7 @@ def breaches_at_any_time(stage: Stage, book: Book, picture: Snapshot, sizes: Siz
         yield f"the engine failed: {stage.supervisor.failure!r}"
     for instance in stage.supervisor._instances.values():
         if instance.pool.failures[FailureKind.ENGINE]:
-            yield f"{instance.name}: a mistake of ours has ended a client; see the log"
+            yield f"{instance.name}: an internal error has ended a client; see the log"
     yield from breaches_of_the_world(stage, book)
     yield from stage.unrecorded
     yield from (f"nobody handled {problem}" for problem in stage.loop.problems)

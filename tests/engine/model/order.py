@@ -231,7 +231,7 @@ def _breaches_of_places(
 def _is_ready(session: Session) -> bool:
     """Its head is recorded and does not wait for a human."""
     head = next(iter(session.mailbox), None)
-    return head is not None and head.is_recorded and not head.is_away and session.mailbox.current is None
+    return head is not None and head.is_recorded and not head.is_detached and session.mailbox.current is None
 
 
 def _rank(instance: Instance, session: Session, book: Book, picture: Snapshot) -> tuple[int, bool, int, int, float]:
@@ -270,7 +270,7 @@ def _why(session: Session, instance: Instance, row: SessionRow, picture: Snapsho
     parked = WhyWaiting.RATE_LIMIT if parked_for is FailureKind.RATE_LIMIT else WhyWaiting.PARKED
     backs_off = client is None and _is_ready(session) and session.backoff.until > instance.core.clock.steady()
     reasons = (
-        (next(iter(session.mailbox)).is_away, WhyWaiting.QUESTION),
+        (next(iter(session.mailbox)).is_detached, WhyWaiting.QUESTION),
         (bool(row.turn_id) and state is SlotState.ASKING, WhyWaiting.QUESTION),
         (bool(row.turn_id), WhyWaiting.SELF_BEGUN if row.is_self_begun else WhyWaiting.SESSION_BUSY),
         (state is SlotState.BUSY, WhyWaiting.SESSION_BUSY),

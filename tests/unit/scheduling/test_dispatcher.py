@@ -631,7 +631,7 @@ def test_a_turn_behind_one_that_the_agent_began_by_itself_is_told_so() -> None:
 def test_a_turn_whose_question_waits_without_a_client_waits_for_the_answer() -> None:
     session = Stage().session("ana", "waiting")
     assert session.mailbox.head is not None
-    session.mailbox.head.is_away = True
+    session.mailbox.head.is_detached = True
     assert explain(session, Outlook(InstanceState.PAUSED, 0.0)) is WhyWaiting.QUESTION
 
 

@@ -122,7 +122,7 @@ def test_without_a_client_it_sleeps_when_there_is_something_to_come_back_to(stag
 
 
 def test_a_turn_that_waits_for_an_answer_without_a_client_is_asking(stage: Stage) -> None:
-    stage.queue().is_away = True
+    stage.queue().is_detached = True
     assert stage.session.status is SessionState.ASKING
 
 
@@ -216,7 +216,7 @@ def test_a_command_of_ours_is_not_what_the_session_is_about(stage: Stage) -> Non
 def test_a_turn_that_an_earlier_run_has_taken_down_is_not_taken_down_again(stage: Stage) -> None:
     turn = stage.begin("hello")
     stage.session.put_back()
-    turn.is_taken_down, turn.is_revived = False, True
+    turn.is_in_conversation, turn.is_revived = False, True
     stage.session.begin()
     other = stage.queue("other")
     other.is_revived = True

@@ -205,7 +205,7 @@ class NavigationScreen(OperatorScreen):
         """Asks for the name of a conversation, with `instance` and `user` chosen beforehand, and opens it."""
         names = self.bridge.open_to_prompts()
         if not names:
-            self.notify("no instance takes prompts now", severity="warning", markup=False)
+            self.notify("no agent takes prompts now", severity="warning", markup=False)
             return
         agents = {name: self.bridge.instances[name].description for name in names}
         screen = dialogs.NewChatScreen(agents, self.bridge.sessions.keys(), agent=instance, user=user)
