@@ -64,6 +64,25 @@ async def test_a_prompt_for_a_warm_client_costs_one_transaction_and_is_written_w
         assert supervisor._host.journal.commits == before + 1
 
 
+async def test_each_prompt_for_a_warm_client_costs_one_transaction_and_not_only_the_first(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """What was begun at once takes no place from those that come later."""
+    async with warm(start, world, make_template, turns=1) as supervisor:
+        journal = supervisor._host.journal
+        for number in range(3):
+            text = f"prompt {number}"
+            before = journal.commits
+            ticket = await supervisor.submit(ask("ana", text))
+            await ticket.accepted()
+            await until(lambda text=text: world.connections[0].prompts[-1] == text)
+            assert journal.commits == before + 1
+            world.connections[0].reply("well")
+            await ticket.outcome()
+            await until(lambda: [one.state for one in supervisor.view.snapshot().clients] == [SlotState.READY] * 2)
+            await journal.flush()
+
+
 async def test_of_two_that_come_at_once_the_one_without_a_place_is_accepted_as_one_that_waits(
     start: Start, world: FakeWorld, make_template: MakeTemplate, records: Any
 ) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import psutil
 import pytest
 
 from supervisor.api.prompts import Prompt
+from supervisor.clock import Clock
+from supervisor.config.settings import Settings
 from supervisor.engine import memory_sampler
 from supervisor.engine.memory_sampler import Census
 from supervisor.process.process_tree import Measure
+from supervisor.scheduling.swap import SwapUse
 from supervisor.sessions.place import Place
 from supervisor.sessions.slot import Slot
 from supervisor.testing import FakeWorld
@@ -77,6 +82,31 @@ async def test_one_that_has_gone_meanwhile_is_left_out(
         shares: list[Sequence[Slot]] = []
         await Census(supervisor._host.clock).take(slots, over=0.1, heed=shares.append)
         assert shares == [[]]
+
+
+async def test_the_room_in_swap_is_read_before_the_clients_and_what_all_of_them_have_there_is_added(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """S2.29–31: one that falls asleep after it was measured must not make it seem smaller, in whichever share it is."""
+    monkeypatch.setattr(memory_sampler, "SHARE", 2)
+    free = [400]
+
+    class Sleeper:
+        def measure(self, processes: object) -> Measure:
+            measured = Measure(100, 1, 0.0, 10)
+            free[0] -= 50  # what it hands back from now on
+            return measured
+
+    slots = [Slot(f"desk-{number}", "", Path(), "", resume=False, at=0.0) for number in range(SESSIONS)]
+    for slot in slots:
+        slot.client = cast(Any, Sleeper())
+    monkeypatch.setattr(memory_sampler, "read_swap", lambda: (1000, free[0]))
+    census = Census(Clock())
+    await census.take(slots, over=0, heed=lambda share: None)
+    assert [slot.swap_bytes for slot in slots] == [10] * SESSIONS
+    assert (census.swap_total, census.swap_free) == (1000, 400)
+    used = SESSIONS * 10
+    assert census.swap_use(used, Settings(dormant_budget=1.0)) == SwapUse(used, 400 + used)
 
 
 async def test_what_is_unused_changes_in_the_step_in_which_what_clients_use_does(

@@ -95,3 +95,26 @@ async def test_whether_a_client_that_was_killed_has_saved_its_costs_is_not_known
         await supervisor.kill_client((await supervisor.snapshot()).clients[0].id)
         await until(lambda: session.slot is None, within=20)
         assert (session.meter.seen, session.meter.saved) == (0.5, 0.25)
+
+
+@pytest.mark.anyio
+async def test_what_a_client_took_along_unsaved_is_not_taken_for_the_start_of_the_next_one(
+    start: Start, world: FakeWorld
+) -> None:
+    """Where a process does not say what it begins with, how the last one ended decides."""
+    world.tells_costs_before = False
+    async with start() as supervisor:
+        for prompt, exit_code in (("first", 143), ("second", -9), ("third", 0)):
+            ticket = await supervisor.submit(Prompt("desk", prompt, user="ana"))
+            await ticket.outcome()
+            session = supervisor._instances["desk"].sessions[ticket.key]
+            if exit_code:
+                await until(lambda session=session: session.slot is not None and session.slot.is_ready)
+                (agent,) = world.live
+                if exit_code == 143:
+                    agent.terminate()
+                agent.die(exit_code)
+                await until(lambda session=session: session.slot is None)
+                session.backoff.release()
+        assert session.usage.cost_usd == pytest.approx(3 * agent.price)
+    assert not world.violations

@@ -14,6 +14,7 @@ from supervisor import Done, Prompt, SessionKey
 from supervisor.clock import Clock
 from supervisor.engine.supervisor import Supervisor
 from supervisor.instance import erasing
+from supervisor.instance.stimuli import Tidy
 from supervisor.journal import Journal
 from supervisor.journal.records import ClientRecord
 from supervisor.testing import FakeConnection, FakeWorld
@@ -130,6 +131,22 @@ async def test_a_tool_call_leaves_nothing_behind_whatever_its_template_keeps(
         await say(supervisor)
         await until(lambda: find_words(tmp_path) == [] and not workspaces(tmp_path))
     assert list((store / "projects").iterdir()) == []
+
+
+async def test_who_has_no_session_any_more_has_no_place_in_the_order_of_users_either(
+    start: Start, make_template: MakeTemplate
+) -> None:
+    """Over months of calls, each with a user of its own, nothing must grow."""
+    async with start(make_template(), cleanup_interval=3600) as supervisor:
+        for user in ("ana", "boris"):
+            await say(supervisor, user=user)
+        instance = supervisor._instances["desk"]
+        instance.handle(Tidy(supervisor._host.clock.steady()))
+        assert instance.turns.last_served == {"ana": 1, "boris": 2}
+        await supervisor.close_session(SessionKey("desk", "ana", "default"))
+        await until(lambda: len(instance.sessions) == 1)
+        instance.handle(Tidy(supervisor._host.clock.steady()))
+        assert instance.turns.last_served == {"boris": 2}
 
 
 async def test_what_ends_with_bullpen_is_removed_before_it_has_ended(

@@ -318,6 +318,33 @@ async def test_a_one_shot_run_leaves_the_queue_of_others_alone(start: Start, wor
         assert isinstance(await outcome_of(supervisor, waiting.turn_id), Done)
 
 
+async def test_what_the_end_of_a_one_shot_run_interrupts_is_not_on_offer(start: Start, world: FakeWorld) -> None:
+    """R2: who ran it has seen its end, and nobody asks for it again."""
+    world.on_prompt = hold
+    async with start(keeps_queue=False) as supervisor:
+        running = await supervisor.submit(Prompt("desk", "mine", user="ana"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+    assert isinstance(await running.outcome(), Interrupted)
+    async with start() as supervisor:
+        (row,) = (await supervisor.snapshot()).sessions
+        assert (row.offer, row.state) == (None, SessionState.HIBERNATED)
+        assert (await supervisor.snapshot()).instances[0].offers == 0
+
+
+async def test_a_call_that_the_end_of_a_run_interrupts_is_not_on_offer(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S1.2: who called is gone. Not even while its client ends: a kill in between would leave the offer."""
+    world.on_prompt = hold
+    offered: list[object] = []
+    async with start(make_template(archetype="tool")) as supervisor:
+        monkeypatch.setattr(supervisor._host.journal.turns, "offer", lambda *facts: offered.append(facts))
+        running = await supervisor.submit(Prompt("desk", "mine"))
+        await until(lambda: world.connections and world.connections[0].prompts)
+    assert isinstance(await running.outcome(), Interrupted)
+    assert offered == []
+
+
 async def test_what_belongs_to_an_agent_that_is_not_here_is_left_as_it_is(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
@@ -368,6 +395,7 @@ async def test_a_hibernated_sessions_text_is_let_go_of_and_read_back(start: Star
         reader = await supervisor.conversation(ANA)
         await supervisor.hibernate(ANA)
         await until(lambda: not supervisor.view.snapshot().clients)
+        assert not supervisor._instances["desk"].sessions[ANA]._text.is_held
         assert await supervisor.conversation(ANA) is reader, "this test still holds it"
         said = reader.entries
         del reader

@@ -8,14 +8,22 @@ from supervisor.api.entries import Noticed
 from supervisor.api.errors import UnknownTarget
 from supervisor.api.keys import SessionKey
 from supervisor.api.prompts import Prompt
-from supervisor.api.states import SessionState
-from supervisor.testing import FakeWorld, hold
+from supervisor.api.states import InstanceState, SessionState
+from supervisor.engine.supervisor import Supervisor
+from supervisor.testing import FakeWorld, answer_at_once, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 ANA, BEN = SessionKey("desk", "ana", "default"), SessionKey("desk", "ben", "default")
+
+
+async def say(supervisor: Supervisor, user: str) -> None:
+    """One turn of that user, whose client is idle then."""
+    await (await supervisor.submit(Prompt("desk", "hello", user=user))).outcome()
+    key = SessionKey("desk", user, "default")
+    await until(lambda: supervisor.view.session_row(key).state is SessionState.IDLE)  # type: ignore[union-attr]
 
 
 async def test_the_next_turn_of_a_warmed_session_is_hot(
@@ -41,6 +49,26 @@ async def test_the_next_turn_of_a_warmed_session_is_hot(
         assert notices == ["Resumed: the conversation was loaded into a new process"]
         with pytest.raises(UnknownTarget):
             await supervisor.warm(SessionKey("desk", "nobody", "x"))
+    assert world.violations == []
+
+
+async def test_nothing_is_warmed_while_one_turn_shows_whether_the_provider_is_back(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S1.18: a pool that tries again starts no process but for that turn."""
+    async with start(make_template(pool={"spares": 0}, concurrency={"maxSessions": 2})) as supervisor:
+        await say(supervisor, "ana")
+        await supervisor.hibernate(ANA)
+        await until(lambda: not supervisor.view.snapshot().clients)
+        world.on_prompt = lambda connection, text: connection.fail(429)
+        await (await supervisor.submit(Prompt("desk", "too much", user="ben"))).outcome()
+        assert supervisor.view.snapshot().instances[0].state is InstanceState.PARKED
+        await supervisor.resume("desk")
+        assert supervisor.view.snapshot().instances[0].state is InstanceState.RUNNING
+        assert await supervisor.warm(ANA) is False
+        world.on_prompt = answer_at_once
+        await say(supervisor, "ben")
+        assert await supervisor.warm(ANA) is True, "all is well"
     assert world.violations == []
 
 
