@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from supervisor.process.reports import Rested
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
 from tests.engine.test_recorded_orders import reading
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -298,14 +299,18 @@ async def test_when_one_has_woken_another_instance_is_asked_at_once(
             one = supervisor._instances[instance]
             one._dormancy.sleep(next(iter(one.pool)))
         await until_asleep(supervisor, world, 2)
-        first = world.connections[0]
+        first, second = world.connections
         first.is_stuck_asleep = True
+        world.on_prompt = hold
         tickets = [await supervisor.submit(Prompt(instance, "again", user="ana")) for instance in ("desk", "shop")]
         await until(lambda: first.prompts[-1] == "again")
-        assert world.connections[1].is_asleep
+        assert second.is_asleep
         first.is_stuck_asleep = False
         first.wake()
-        for ticket in tickets:
+        await until(lambda: second.prompts[-1] == "again")
+        assert supervisor.view.snapshot().instances[0].pool.busy == 1, "its turn is not over"
+        for connection, ticket in zip(world.connections, tickets, strict=True):
+            connection.reply("well")
             assert isinstance(await ticket.outcome(), Done)
     assert world.violations == []
 
@@ -412,6 +417,51 @@ async def test_opening_a_chat_wakes_its_client_ahead_and_it_sleeps_again(
     assert world.violations == []
 
 
+async def test_one_on_which_no_turn_begins_any_more_is_not_woken_ahead(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """It would take its memory back to be ended."""
+    async with start(sleepy(), **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        await until_asleep(supervisor, world)
+        (slot,) = supervisor._instances["desk"].pool
+        slot.is_stale = True
+        assert at_once(supervisor.warm(key("ana"))) is False
+        assert world.connections[0].is_asleep
+    assert world.violations == []
+
+
+async def test_a_turn_of_its_own_shows_what_a_client_needs_and_one_that_was_never_written_does_not(
+    start: Start, world: FakeWorld, sleepy: Callable[..., Any]
+) -> None:
+    """S2.29–31: what was woken counts for what it had until it has worked."""
+    async with start(sleepy(dormantAfter="1h"), **SOON) as supervisor:
+        await say(supervisor, "hello", "ana")
+        (slot,) = supervisor._instances["desk"].pool
+        await until(lambda: slot.is_ready and slot.memory_bytes)
+        await supervisor.adjust("", "memory_interval", "1h")
+        supervisor._instances["desk"]._dormancy.sleep(slot)
+        await until_asleep(supervisor, world)
+        assert slot.is_thin
+
+        def stop(event: past.Event) -> None:
+            if isinstance(event, past.TurnStarted) and event.acquisition == "dormant":  # its record is not durable yet
+                asyncio.get_running_loop().call_soon(at_once, supervisor.interrupt(key("ana")))
+
+        supervisor._feed.listen(stop)
+        ticket = await supervisor.submit(Prompt("desk", "never mind", user="ana"))
+        assert isinstance(await ticket.outcome(), Interrupted)
+        (client,) = world.live
+        assert client.prompts == ["hello"]
+        assert slot.is_thin
+        await until(lambda: slot.is_ready)
+        client.begin_own()
+        client.finish_own("done")
+        await until(lambda: slot.turns == 3)
+        assert not slot.is_thin
+    assert world.violations == []
+
+
 async def test_a_client_is_woken_ahead_though_turns_of_others_wait_for_theirs(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
@@ -473,7 +523,10 @@ async def test_one_whose_commands_work_or_whose_timer_runs_stays_awake(
         boris.cpu_since = boris.idle_since - 1
         instance._dormancy.advance(1e9)
         assert boris.is_ready, "what it used while its turn ran says nothing"
-        boris.cpu_since = known_since
+        boris.cpu_since, boris.is_stale = known_since, True
+        instance._dormancy.advance(1e9)
+        assert boris.is_ready, "no turn begins on it any more: it is not worth keeping"
+        boris.is_stale = False
         instance._dormancy.advance(1e9)
         assert boris.is_dormant
     assert world.violations == []
