@@ -117,6 +117,7 @@ class CircuitBreaker:
     def advance(self, now: float) -> None:
         """`now` in steady seconds."""
         core = self._core
+        core.host.parks.open_due(now)
         if core.park.is_due(now):
             self.unpark()
             if core.state is InstanceState.PARKED:

@@ -154,7 +154,8 @@ class InstanceCore:
                 choice = Choice(provider.name, provider.model(asked.model))
                 return Plan(choice, instead_of=asked.provider)
         model = self.host.providers.get(asked.provider).settings.fallback_model
-        if model and kind is FailureKind.RATE_LIMIT and asked.provider not in self.host.parks.exhausted:
+        is_exhausted = self.host.parks.is_exhausted(asked.provider, self.clock.steady())
+        if model and kind is FailureKind.RATE_LIMIT and not is_exhausted:
             return Plan(Choice(asked.provider, model.partition(",")[0].strip()), instead_of=asked.provider)
         return Plan(asked, held_for=kind)
 

@@ -1,1 +1,1 @@
-"""Decisions: who runs next, who makes room, how many clients. Pure: nothing here awaits or changes anything."""
+"""Decisions: who runs next, who makes room, how many clients. Nothing here awaits, and no question changes anything."""

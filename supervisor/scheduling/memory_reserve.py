@@ -1,4 +1,4 @@
-"""What clients are charged in bytes: what they measure, and before that what one of them is expected to need. Pure."""
+"""What clients are charged in bytes: what they measure, and before that what one of them is expected to need."""
 
 from __future__ import annotations
 

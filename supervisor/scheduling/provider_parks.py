@@ -29,12 +29,14 @@ class ProviderParks:
         return park.close(kind, now, seconds)
 
     def kind(self, name: str, now: float) -> FailureKind | None:
-        """Why it is parked now; None when it is not."""
+        """Why it is parked now; None when it is not, or is due to be tried again."""
         park = self._parks.get(name)
-        if park is None:
-            return None
-        self._open_when_due(name, park, now)
-        return park.kind
+        return None if park is None or park.is_due(now) else park.kind
+
+    def is_exhausted(self, name: str, now: float) -> bool:
+        """Whether its fallback model has reached its limit too, and it is not due to be tried again."""
+        park = self._parks.get(name)
+        return name in self.exhausted and not (park is not None and park.is_due(now))
 
     def left(self, name: str, now: float) -> float:
         """Seconds until it is tried again; 0 when it is not parked."""
@@ -44,6 +46,11 @@ class ProviderParks:
     def note_good_turn(self, name: str) -> None:
         if (park := self._parks.get(name)) is not None and park.kind is None:
             del self._parks[name]
+
+    def open_due(self, now: float) -> None:
+        """Has those tried again whose time is over."""
+        for name, park in self._parks.items():
+            self._open_when_due(name, park, now)
 
     def open_all(self, now: float) -> None:
         """The operator has them tried at once."""
