@@ -165,7 +165,7 @@ class Housekeeping:
 
     def _sample_queues(self) -> None:
         for instance in self._instances.values():
-            instance.sample_queue()
+            instance.handle(stimuli.QueueSampled())
 
     def _share_the_host(self) -> None:
         """An instance kept out by the host's limits gets the place of another's idle client, or one that is free."""

@@ -435,10 +435,7 @@ class Supervisor(Runtime):
             raise NotAccepting("the supervisor is not running")
         self._forgotten.add(user)
         for instance in self._instances.values():
-            for session in instance.sessions.values():
-                if session.gist.user == user:  # a conversation that users share stays
-                    session.gist.clear()
-                    instance.touch(session)
+            instance.handle(stimuli.ForgetWords(user))
         for instance, session in sessions:
             if session.offer is not None:
                 self._offers.settle(session, OfferOutcome.DROPPED)

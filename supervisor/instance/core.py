@@ -11,6 +11,7 @@ from supervisor.api.keys import SessionKey
 from supervisor.api.outcomes import FailureKind
 from supervisor.api.prompts import Choice, Prompt
 from supervisor.api.states import Archetype, InstanceState
+from supervisor.api.turns import Offer
 from supervisor.clock import Clock
 from supervisor.config.providers import HOST
 from supervisor.config.restrictions import describe_walls
@@ -289,6 +290,13 @@ class InstanceCore:
     def save(self, session: Session) -> None:
         """Records how it stands."""
         self.host.journal.sessions.keep(record_session(session))
+
+    def note_offer(self, session: Session, offer: Offer | None, *, has_to_be_kept: bool) -> None:
+        """A turn of it is up for a decision, or (None) is not any more."""
+        session.offer = offer
+        if has_to_be_kept:
+            self.save(session)
+        self.touch(session)
 
     def remove_session(self, session: Session) -> None:
         """Takes it off the books, and what it has on disk away. It must have neither turns nor a client."""

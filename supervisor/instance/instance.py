@@ -119,11 +119,6 @@ class Instance:
         """Has the rows of the instance, the session and its client shown anew."""
         self.core.touch(session)
 
-    def sample_queue(self) -> None:
-        """Keeps how many turns wait: call it once a second."""
-        self.core.waiting_trend.append(self.turns.waiting)
-        self.core.touch(None)
-
     # The entrance
 
     @overload
@@ -218,6 +213,10 @@ class Instance:
                 turn.replace_outcome(outcome)
             case stimuli.MemoryMeasured(slots):
                 self._ceilings.judge(slots)
+            case stimuli.OfferChanged(session, offer, has_to_be_kept):
+                self.core.note_offer(session, offer, has_to_be_kept=has_to_be_kept)
+            case stimuli.QueueSampled():
+                self.core.waiting_trend.append(self.turns.waiting)
             case stimuli.HostChanged():
                 self.core.limit_clients()  # what follows is for the scheduler
             case stimuli.PlaceClaimed(slot, may_sleep):
@@ -242,6 +241,8 @@ class Instance:
                 verbs.close_session(session)
             case stimuli.ForgetSession(session):
                 verbs.forget_session(session)
+            case stimuli.ForgetWords(user):
+                verbs.forget_words(user)
             case stimuli.ClearQueue(only):
                 return verbs.clear_queue(only)
             case stimuli.EndClient(slot, end_reason):

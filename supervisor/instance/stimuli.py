@@ -18,6 +18,7 @@ from supervisor.api.outcomes import Outcome
 from supervisor.api.prompts import Prompt
 from supervisor.api.questions import Question
 from supervisor.api.states import Server
+from supervisor.api.turns import Offer
 from supervisor.config.templates import Template
 from supervisor.permissions.requests import Verdict
 from supervisor.process.connection import Connector
@@ -220,6 +221,18 @@ class OutcomeRecorded(Fact, frozen=True):
     turn: Turn
 
 
+# What becomes of turns that a restart interrupted
+
+
+class OfferChanged(Fact, frozen=True):
+    """One of the session is up for a decision, to be replayed or dropped; None: it was decided."""
+
+    session: Session
+    offer: Offer | None
+    has_to_be_kept: bool = True
+    """False where the session's record says so already."""
+
+
 # What time and the host bring
 
 
@@ -236,6 +249,12 @@ class MemoryMeasured(Fact, frozen=True):
     host's memory of the same moment."""
 
     slots: tuple[Slot, ...]
+
+    may_allow_a_step: ClassVar[bool] = False
+
+
+class QueueSampled(Fact, frozen=True):
+    """A second is over: how many turns wait belongs to the trend."""
 
     may_allow_a_step: ClassVar[bool] = False
 
@@ -321,6 +340,14 @@ class ForgetSession(Request[None], frozen=True):
     """Ends everything in the session, takes it off the books, and keeps nothing of it on disk."""
 
     session: Session
+
+
+class ForgetWords(Request[None], frozen=True):
+    """Takes the user's words off the rows of sessions: those in which others speak as well stay."""
+
+    may_allow_a_step: ClassVar[bool] = False
+
+    user: str
 
 
 class EndClient(Request[None], frozen=True):

@@ -68,7 +68,8 @@ class Turns:
 
     def put(self, session: Session, turn: Turn) -> None:
         """Queues a turn. It counts, and may begin, from when it is recorded."""
-        turn.ticket.gives_outcome_alone = self._core.template.output is not None and turn.is_prompt
+        if self._core.template.output is not None and turn.is_prompt:
+            turn.expect_form()
         if not turn.is_recorded:
             # Before anything is changed: a value that cannot be noted has changed nothing then.
             record = record_turn(turn, leaves_none_behind=session.leaves_none_behind)

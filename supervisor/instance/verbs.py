@@ -54,9 +54,8 @@ class Verbs:
         is_new = session is None
         if session is None:
             session = core.make_session(key, leaves_none_behind=leaves_none_behind)
-        now, is_held = core.clock.wall(), bool(held_for)
-        turn = Turn(turn_id or new_id(), str(uuid4()), key, prompt, session.conversation, at=now, is_held=is_held)
-        turn.held_for = held_for
+        now = core.clock.wall()
+        turn = Turn(turn_id or new_id(), str(uuid4()), key, prompt, session.conversation, at=now, held_for=held_for)
         self._turns.put(session, turn)
         if is_new:
             core.open_session(session)
@@ -77,6 +76,13 @@ class Verbs:
             self._clients.end(session.slot, EndReason.KILLED)
         else:
             self._core.remove_when_over(session)
+
+    def forget_words(self, user: str) -> None:
+        """Takes them off the rows of sessions, those of the user and those that are shared."""
+        for session in self._core.sessions.values():
+            if session.gist.user == user:
+                session.gist.clear()
+                self._core.touch(session)
 
     def clear_queue(self, session: Session | None) -> int:
         return self._stopping.cancel_waiting("the operator cleared the queue", session)

@@ -16,9 +16,9 @@ from supervisor.api.prompts import Prompt
 from supervisor.api.turns import Offer
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
-from supervisor.instance.stimuli import QueueTurn
+from supervisor.instance.stimuli import OfferChanged, QueueTurn
 from supervisor.journal import OfferOutcome, OfferRecord
-from supervisor.sessions.records import make_offer, record_session
+from supervisor.sessions.records import make_offer
 from supervisor.sessions.session import Session
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import one_line
@@ -53,14 +53,14 @@ class OpenOffers:
             self.settle(session, OfferOutcome.DROPPED)
         offer = make_offer(turn, text, made_at=record.made_at, expires_at=record.expires_at)
         self._open[session.key] = _Open(offer, turn.prompt)
-        session.offer = offer
+        instance.handle(OfferChanged(session, offer, has_to_be_kept=False))
         match instance.template.on_restart:
             case "replay":
                 self.replay(session)
             case "drop":
                 self.settle(session, OfferOutcome.DROPPED)
             case _:
-                instance.touch(session)
+                pass
 
     def replay(self, session: Session) -> Turn:
         """Queues the prompt again, before everything that waits in its session. Raises `UnknownTarget`."""
@@ -84,8 +84,8 @@ class OpenOffers:
                 facts = {"outcome": OfferOutcome.REPLAYED, "replayed": offer.turn_id}
                 instance.core.publish(past.OfferSettled, session, turn, **facts)
             else:
-                self._open[session.key], session.offer = found, offer
-                self._keep(session)
+                self._open[session.key] = found
+                instance.handle(OfferChanged(session, offer))
 
         turn.when_recorded = recorded
         instance.handle(QueueTurn(session, turn))
@@ -123,10 +123,5 @@ class OpenOffers:
     def _take(self, session: Session) -> _Open:
         found = self._find(session)
         del self._open[session.key]
-        session.offer = None
-        self._keep(session)
+        self._instances[session.key.instance].handle(OfferChanged(session, None))
         return found
-
-    def _keep(self, session: Session) -> None:
-        self._host.journal.sessions.keep(record_session(session))
-        self._instances[session.key.instance].touch(session)

@@ -35,6 +35,7 @@ class Turn:
         is_recorded: bool = False,
         is_revived: bool = False,
         is_held: bool = False,
+        held_for: str = "",
     ) -> None:
         self.id = turn_id
         self.key = key
@@ -47,6 +48,8 @@ class Turn:
         """The one its prompt was written with first: `uuid` is another when it is written again."""
         self.is_revived = is_revived
         """An earlier run has taken it in, and may have taken its prompt down."""
+        self.held_for = held_for
+        """What the operator is asked about it, in words; empty after a restart, when it is put anew."""
         self.ticket = PromptTicket(turn_id, key, conversation, is_accepted=is_recorded)
 
         # Written here, by the methods below.
@@ -86,12 +89,10 @@ class Turn:
         """The CLI has shortened the conversation while it ran."""
 
         # Written by `instance.turns`, when the operator has answered.
-        self.is_held = is_held
+        self.is_held = is_held or bool(held_for)
         """A budget is reached: it waits until the operator lets it run."""
-        self.held_for = ""
-        """What the operator is asked about it, in words; empty after a restart, when it is put anew."""
 
-        # Written by `instance.scheduler`, when it begins.
+        # Written by `instance.beginnings`.
         self.served = ""
         """The provider that it runs with; empty for the host's own."""
 
@@ -147,6 +148,10 @@ class Turn:
     def on_end(self, call: Callable[[], object]) -> None:
         """Has `call` made, synchronously, when it ends."""
         self._on_end.append(call)
+
+    def expect_form(self) -> None:
+        """Its answer has a form that a program reads: its stream is the text of a good outcome alone."""
+        self.ticket.gives_outcome_alone = True
 
     def note_recorded(self) -> None:
         self.ticket.accept()
