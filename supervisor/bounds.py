@@ -35,7 +35,7 @@ _TEXTS = frozenset({str})
 
 
 def is_too_deep(value: object) -> bool:
-    """Whether it has more than `MOST_LEVELS` levels."""
+    """Whether the value has more than `MOST_LEVELS` levels of lists and mappings."""
     level = [value]
     for _ in range(MOST_LEVELS + 1):
         level = [inner for one in level if isinstance(one, Mapping | list | tuple) for inner in _inside(one)]
@@ -86,7 +86,7 @@ def moment(value: object) -> float:
 
 
 def http_status(value: object) -> int | None:
-    """From 100 to 599; None for anything else."""
+    """The value when it is an HTTP status, 100 to 599; None for anything else."""
     return int(value) if isinstance(value, int) and not isinstance(value, bool) and value in _STATUS else None
 
 

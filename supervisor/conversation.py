@@ -74,7 +74,7 @@ class Conversation:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Those that are held, oldest first."""
+        """The entries that are held in memory, oldest first."""
         return tuple(self._entries)
 
     @property
@@ -158,7 +158,7 @@ class Conversation:
         await self._changed.wait()
 
     def close(self) -> None:
-        """Nothing: no reader is kept here."""
+        """Does nothing: no reader is kept here."""
 
     def wake(self) -> None:
         """Makes every waiting reader look again."""

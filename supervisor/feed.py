@@ -212,7 +212,7 @@ class Feed:
         return subscription
 
     def forget(self, user: str) -> None:
-        """Nothing of that user is remembered any more. What readers have not taken yet is theirs."""
+        """Removes that user's events from those remembered. Readers keep events that they have not taken yet."""
         self._recent = deque(event for event in self._recent if event.user != user)
         self._recent_weight = sum(map(_weigh, self._recent))
 
@@ -248,7 +248,7 @@ class Feed:
             reader.wake()
 
     def touch_client(self, client_id: str) -> None:
-        """With the host: what a client uses, or is expected to, is in its figures."""
+        """Marks the row of a client as changed, and the host's: its totals include the client's memory."""
         self._built.drop_client(client_id)
         for reader in self._readers:
             reader.dirty.clients.add(client_id)

@@ -11,7 +11,7 @@ _IMPORT = re.compile(r"^    from (\S+) import (\w+) as", re.MULTILINE)
 
 
 class LateNames:
-    """Of one package. `__getattr__` of the package is `get`."""
+    """Imports the public names of one package when they are first used. The package's `__getattr__` is `get`."""
 
     def __init__(self, package: str) -> None:
         """`package` is being imported now."""

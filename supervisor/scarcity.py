@@ -6,6 +6,6 @@ import errno
 
 
 def is_blind(error: BaseException) -> bool:
-    """It says nothing of what was looked at: this process had no descriptor, or no memory, left to look with. What
-    cannot be seen is not gone."""
+    """Whether the error means that this process had no file descriptor or memory left. It then says nothing about the
+    thing that was looked for: it may exist."""
     return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)

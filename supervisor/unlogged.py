@@ -27,7 +27,7 @@ _IS_KEPT_OUT: ContextVar[bool] = ContextVar("unlogged", default=False)
 
 @contextmanager
 def unlogged() -> Iterator[None]:
-    """For what is done in the block, and for tasks that are started in it."""
+    """Keeps what is done in the block, and in tasks started in it, out of the logs in `LOGGERS`."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_may_be_logged)  # once, however often
     token = _IS_KEPT_OUT.set(True)

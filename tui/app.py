@@ -187,7 +187,7 @@ class BullpenApp(App[int]):
         return [*super().get_line_filters(), self._control_filter]
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Only what means something here, in our words; the verbs come from `commands`."""
+        """The system commands that mean something here, in bullpen's words. The verbs are commands of the screens."""
         yield SystemCommand("Theme", "Choose the colours.", self.action_change_theme)
         keys = "help in a chat" if screen is self._chats else "help"
         yield SystemCommand("Keys", "All keys.", lambda: self.push_screen(keys))
@@ -256,7 +256,7 @@ class BullpenApp(App[int]):
         self.notify(words, markup=False, timeout=4)
 
     def copy_to_clipboard(self, text: str) -> None:
-        """To the terminal, and to a file."""
+        """Copies the text to the terminal's clipboard and into a file."""
         text = text.encode("utf-8", "replace").decode()
         super().copy_to_clipboard(text)
         self._is_in_file = self._copies is not None and self._copies.write(text)
@@ -298,12 +298,12 @@ class BullpenApp(App[int]):
 
     @property
     def is_leaving(self) -> bool:
-        """From the moment it was told to exit: screens lose their widgets, and nothing is written into them."""
+        """Whether the app was told to exit: screens then lose their widgets, and nothing is written into them."""
         return self._exit
 
     @property
     def leaves_when_drained(self) -> bool:
-        """It ends as soon as every instance is drained."""
+        """Whether the app exits as soon as every instance is drained."""
         return self._leaving is not None
 
     def flush(self) -> None:

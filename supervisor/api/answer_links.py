@@ -10,7 +10,7 @@ from supervisor.api.questions import Answer, Question, QuestionOutcome
 
 
 class LinkedQuestion(Struct, frozen=True, gc=False):
-    """What an address leads to."""
+    """The question that an address leads to, and how it stands."""
 
     question: Question
     outcome: QuestionOutcome | None = None
@@ -33,7 +33,8 @@ class AnswerLinks(Protocol):
         """An address of its own for that question; empty while it is not known where the door is reached."""
 
     def look(self, token: str) -> LinkedQuestion | None:
-        """None for what is none of ours, or was made before bullpen was started."""
+        """What the token leads to. None for a token that this bullpen did not make, or that it made before it was last
+        started."""
 
     async def answer(self, token: str, answer: Answer) -> LinkedQuestion:
         """How the question stands then. Raises `UnknownTarget`, `AlreadyAnswered`, or `Refused` for an answer that does

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class Scope(StrEnum):
-    """Whose spending a ceiling counts."""
+    """The kind of thing whose spending a ceiling counts."""
 
     ALL = "all"
     """All agents together."""

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class CacheStatistics(Struct, frozen=True, gc=False):
-    """Of one cache, since bullpen started. Every look-up is a hit or a miss."""
+    """Counts of one cache since bullpen started. Every look-up is a hit or a miss."""
 
     name: str
     entries: int
@@ -36,7 +36,7 @@ class CacheStatistics(Struct, frozen=True, gc=False):
 
     @property
     def hit_rate(self) -> float | None:
-        """From 0 to 1; None before the first look-up."""
+        """Share of look-ups that were hits, from 0 to 1; None before the first look-up."""
         looked_up = self.hits + self.misses
         return self.hits / looked_up if looked_up else None
 

@@ -53,7 +53,7 @@ def check_prompt(prompt: object) -> Prompt:
 
 
 def check_text(text: object) -> str:
-    """Of a prompt. Raises `InvalidPrompt`."""
+    """Returns the text of a prompt unchanged. Raises `InvalidPrompt` when it is no text, is empty or is too long."""
     if not isinstance(text, str):
         raise InvalidPrompt(f"the prompt's text must be text, not {in_words(text)}")
     if len(text) > MAX_PROMPT:
@@ -128,7 +128,8 @@ def check_key(value: object) -> SessionKey:
 
 
 def check_answer(answer: object) -> Answer:
-    """Of the right shape and size; whether it fits its question only `OpenQuestions` can say."""
+    """Returns the answer when its shape and size are right. Only `OpenQuestions` can say whether it fits its
+    question."""
     match answer:
         case Allow(always=bool()):
             return answer
@@ -158,7 +159,7 @@ def check_words(value: object, what: str) -> str:
 
 
 def check_signature(value: object) -> str:
-    """Who has answered, on one clean line."""
+    """The name of the person who answers, cleaned and cut to 100 characters on one line."""
     return one_line(check_words(value, "the name of the one who answers"), 100)
 
 

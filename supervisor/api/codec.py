@@ -97,7 +97,7 @@ def storable(text: str) -> str:
 
 
 def pack_entry(entry: Entry) -> tuple[str, str]:
-    """Its word and its JSON."""
+    """The word for the entry's type, and its fields as JSON."""
     return ENTRY_WORDS[type(entry)], pack(_fields_of(entry))
 
 
@@ -112,7 +112,7 @@ def unpack_entry(word: str, packed: str) -> Entry:
 
 
 def pack_outcome(outcome: Outcome) -> str:
-    """Its JSON; its word is `outcome_word`."""
+    """The outcome's fields as JSON. The word for its type is `outcome_word`."""
     return pack(_fields_of(outcome))
 
 
@@ -140,8 +140,8 @@ def pack_error(error: BullpenError) -> str:
 
 
 def unpack_error(packed: str) -> BullpenError:
-    """The same kind of error with the same message and fields; a `BullpenError` when it is of a kind not known here.
-    Raises `ValueError`."""
+    """Makes the error that was packed: same class, message and fields; `BullpenError` for a class that is not known
+    here. Raises `ValueError` when the text is no packed error."""
     match json.loads(packed):
         case [str(name), str(message), dict(found)]:
             kind = _ERRORS.get(name, BullpenError)

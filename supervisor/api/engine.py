@@ -45,8 +45,8 @@ class ConversationReader(Protocol):
         """Returns at the next change; read first, and nothing falls in between."""
 
     def close(self) -> None:
-        """It is not read any more, and nothing has to arrive from now on; what has arrived can still be read. Once more
-        does nothing."""
+        """Ends the reading. Entries that have arrived can still be read; new ones need not arrive. A second call does
+        nothing."""
 
 
 class FeedReader(Protocol):
@@ -67,7 +67,7 @@ class FeedReader(Protocol):
         """What has arrived since the last call, without waiting."""
 
     def close(self) -> None:
-        """Nothing arrives any more. Once more does nothing."""
+        """Ends the reading: no change arrives after this call. A second call does nothing."""
 
 
 class Ticket(Protocol):

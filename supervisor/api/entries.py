@@ -63,7 +63,7 @@ class QuestionPosed(Entry, frozen=True, kw_only=True):
 
 
 class QuestionClosed(Entry, frozen=True, kw_only=True):
-    """That question was answered, or needs no answer any more."""
+    """An earlier `QuestionPosed` was answered, has expired or was lost."""
 
     question_id: str
     outcome: QuestionOutcome
@@ -87,8 +87,8 @@ class TurnEnded(Entry, frozen=True, kw_only=True):
 
 
 class StartsAgain(str):
-    """In a live stream of a reply: what was given of its last block is void, the block begins again. As a text it is
-    empty."""
+    """Marker in the live stream of a reply: the text given so far of its last block is void, and the block begins
+    again. As a string it is empty."""
 
     __slots__ = ()
 

@@ -450,7 +450,7 @@ BY_NAME: Mapping[str, EventName] = {one.name: one for one in EVENT_NAMES}
 
 
 def names_of(event: Event) -> tuple[EventName, ...]:
-    """All that it is called by."""
+    """All hook names of the event, such as `prompt:after`."""
     return tuple(one for one in EVENT_NAMES if one.kind is type(event) and one.holds(event))
 
 

@@ -82,7 +82,7 @@ class TurnSuspended(Event, frozen=True, kw_only=True):
 
 
 class OfferSettled(Event, frozen=True, kw_only=True):
-    """It was decided what becomes of a turn that a restart interrupted: `replayed`, `dropped` or `expired`."""
+    """An operator, the template or a deadline decided about an interrupted turn: `replayed`, `dropped` or `expired`."""
 
     outcome: str
     replayed: str
@@ -108,7 +108,7 @@ class QuestionAsked(Event, frozen=True, kw_only=True):
 
 
 class QuestionSettled(Event, frozen=True, kw_only=True):
-    """That question was answered, or needs no answer any more."""
+    """An earlier `QuestionAsked` was answered, has expired or was lost."""
 
     question: Question
     outcome: QuestionOutcome
@@ -130,7 +130,7 @@ class ClientStarted(Event, frozen=True, kw_only=True):
 
 
 class ClientDormant(Event, frozen=True, kw_only=True):
-    """Its processes are stopped, and their memory was handed back as far as the host allows."""
+    """The client's processes are stopped, and their memory was handed back as far as the host allows."""
 
     before: int
     """Bytes of its process tree, as measured last before that."""
@@ -139,7 +139,8 @@ class ClientDormant(Event, frozen=True, kw_only=True):
 
 
 class ClientWoken(Event, frozen=True, kw_only=True):
-    """It has given a sign of life after it was woken. Not of one that was woken before its sleep was told."""
+    """The client has given a sign of life after it was woken. Not published when it was woken before `ClientDormant`
+    was."""
 
     slept: float
     """Seconds from being put to sleep to being woken."""
@@ -203,11 +204,11 @@ class TemplateMended(Event, frozen=True, kw_only=True):
 
 
 class InstanceOpened(Event, frozen=True, kw_only=True):
-    """There is a new template."""
+    """A new template was found, and its instance is open."""
 
 
 class InstanceClosed(Event, frozen=True, kw_only=True):
-    """Its template was removed, and neither turns nor clients of it are left. Its sessions are kept on disk."""
+    """The template was removed, and the instance has neither turns nor clients left. Its sessions are kept on disk."""
 
 
 class RecordLost(Event, frozen=True, kw_only=True):

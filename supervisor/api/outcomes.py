@@ -69,7 +69,7 @@ class Usage(Struct, frozen=True, gc=False):
 
     @property
     def tokens(self) -> int:
-        """Of every kind."""
+        """All tokens together: input, output and cache."""
         return self.input_tokens + self.output_tokens + self.cache_tokens
 
     def __add__(self, other: Usage) -> Usage:

@@ -18,7 +18,7 @@ class SharedState(StrEnum):
 
 
 class BreakerState(StrEnum):
-    """Of the circuit breaker that keeps calls from a server which does not answer."""
+    """State of the circuit breaker that keeps calls from a server which does not answer."""
 
     CLOSED = "closed"
     """Calls go through."""

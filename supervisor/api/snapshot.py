@@ -27,7 +27,7 @@ from supervisor.api.turns import Offer
 
 
 class DiskUse(Struct, frozen=True, gc=False):
-    """In bytes, as last measured."""
+    """What bullpen uses of the disk, in bytes, as last measured."""
 
     total: int = 0
     """The state directory with everything in it, and conversations that the CLI keeps elsewhere."""
@@ -231,7 +231,7 @@ class PoolStatistics(Struct, frozen=True, gc=False):
 
     @property
     def active(self) -> int:
-        """With a turn, or about to have one."""
+        """Clients that run a turn, or are being woken."""
         return self.busy + self.asking + self.waking
 
     @property

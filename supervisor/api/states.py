@@ -39,7 +39,7 @@ class Server(Struct, frozen=True, gc=False):
 
     @property
     def is_broken(self) -> bool:
-        """Its tools are missing, and will be."""
+        """Whether the server's tools are missing for good: it failed, or needs a login."""
         return self.state in (ServerState.FAILED, ServerState.NEEDS_AUTH)
 
     def __str__(self) -> str:

@@ -25,8 +25,8 @@ TIMEOUT = 300.0
 
 
 class RunContext(Struct, frozen=True, gc=False):
-    """Whose call of a tool it is. A parameter with this type is filled in by bullpen: the model neither sees nor sets
-    it."""
+    """The instance, user, session and turn that a tool is called for. bullpen fills in a parameter of this type: the
+    model neither sees nor sets it."""
 
     instance: str
     user: str

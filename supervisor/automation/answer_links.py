@@ -73,7 +73,7 @@ class QuestionLinks:
                 self._settle(question, QuestionOutcome.LOST, "")
 
     def forget(self, user: str) -> None:
-        """Nothing of that user is shown any more."""
+        """Removes all addresses of that user's questions."""
         self._links = {digest: one for digest, one in self._links.items() if one.question.key.user != user}
 
     def _settle(self, question: Question, outcome: QuestionOutcome, by: str) -> None:

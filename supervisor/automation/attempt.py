@@ -20,7 +20,8 @@ class ActionFailed(BullpenError):
 
     @classmethod
     def of(cls, error: BullpenError) -> Self | Suspended:
-        """As what an action raises; what is only put off is no failure."""
+        """The error as an action raises it: `Suspended` unchanged, because it is no failure, anything else as
+        `ActionFailed`."""
         return error if isinstance(error, Suspended) else cls(str(error))
 
 

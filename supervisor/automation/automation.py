@@ -82,7 +82,7 @@ class Automation:
         self._is_closing = not runs
 
     def declare(self, hooks: Iterable[Hook]) -> None:
-        """These and no others, from now on. What has fired goes on."""
+        """Replaces all hooks from now on. Runs that have begun go on."""
         self.hooks = tuple(sorted(hooks, key=lambda hook: hook.priority))
         """Gates included, in the order in which they fire."""
         self.gates.declare(self.hooks)
@@ -196,7 +196,7 @@ class Automation:
         self._compare(Heard(event, (BY_NAME[_ENDED],), depth, prompt, kept.id, is_late=True))
 
     def forget(self, user: str) -> None:
-        """Nothing of that user is kept any more, neither of what waits nor of what runs; what runs goes on."""
+        """Removes what is kept of that user from waiting and running hooks. Runs go on."""
         self._compare_all()
         self.runner.forget(user)
         self.log.forget(user)

@@ -33,7 +33,7 @@ def find_mistake(how: How, value: Value) -> str:
 
 
 def spell(value: Value) -> str:
-    """As it is written in a file: equality is that of what is written, not of types."""
+    """The value as a configuration file writes it. Conditions compare these texts, not types."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

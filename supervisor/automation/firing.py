@@ -40,7 +40,7 @@ class Firing:
 
     @property
     def is_kept(self) -> bool:
-        """Whether it survives a crash."""
+        """Whether the run is recorded, so that it goes on after a crash."""
         if self.is_sample or self.is_forgotten:
             return False
         return not isinstance(self.doing, Hook) or self.doing.delivery is Delivery.AT_LEAST_ONCE
@@ -122,8 +122,8 @@ def digest_of(doing: Hook | Schedule) -> str:
 
 
 def note_end(event: TurnFinished) -> OpenRun:
-    """That a turn has ended and no hook was fired yet because of it. Kept in the transaction that records the end: no
-    kill comes between the two. What the turn was is found in the journal again."""
+    """A record that a turn has ended and its hooks have not fired yet. It is written in the transaction that records
+    the end, so that a kill cannot come between the two. The turn itself is found in the journal."""
     key = SessionKey(event.instance, event.user, event.session)
     return OpenRun(f"end-{event.turn}", event.at, key, event.turn, json.dumps({_END: event.turn}))
 

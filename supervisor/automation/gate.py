@@ -58,7 +58,7 @@ class Gates:
         return bool(self._declared)
 
     def declare(self, hooks: Iterable[Hook]) -> None:
-        """In the order in which they are asked."""
+        """Replaces all gates. `hooks` is in the order in which gates are asked; other hooks in it are ignored."""
         self._declared = tuple(hook for hook in hooks if hook.gate)
 
     def concern(self, prompt: Prompt, key: SessionKey) -> bool:
@@ -80,7 +80,7 @@ class Gates:
         return text
 
     async def ask(self, firing: Firing, text: str) -> tuple[Verdict, HookRun]:
-        """One gate's verdict, or what it stands for when it gives none."""
+        """The verdict of one gate, or its fallback when it gives none."""
         hook = firing.doing
         assert isinstance(hook, Hook)
         log, wall = self._runner.log, self._runner.wall

@@ -15,7 +15,7 @@ MOST_RUNS = 1_000
 
 @dataclass(slots=True)
 class Tally:
-    """Of one hook or schedule, in this run of bullpen."""
+    """Counts of one hook or schedule since bullpen started."""
 
     fired: int = 0
     failed: int = 0
@@ -47,7 +47,7 @@ class RunLog:
         self._replace(run)
 
     def note(self, run: HookRun) -> None:
-        """One that was not begun, or took no time."""
+        """Adds a run that was not begun, or took no time."""
         tally = self.tally(run.hook)
         tally.dropped += run.state is RunState.DROPPED
         tally.failed += run.state is RunState.FAILED
@@ -58,7 +58,7 @@ class RunLog:
         return tuple(self._runs)[::-1][:count]
 
     def forget(self, user: str) -> None:
-        """Nothing of that user is remembered any more."""
+        """Removes detail, user and session from the runs of that user."""
         kept = [replace(run, detail="", user="", session="") if run.user == user else run for run in self._runs]
         self._runs = deque(kept, MOST_RUNS)
 

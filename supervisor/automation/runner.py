@@ -136,7 +136,8 @@ class Runner:
             del self._open[firing.id]
 
     async def do(self, firing: Firing) -> list[HookRun]:
-        """All its actions, in order; how each ended. Raises `Suspended` when bullpen stops in the middle."""
+        """Runs all actions in order and returns one `HookRun` for each. Raises `Suspended` when bullpen stops in the
+        middle."""
         while firing.action is not None:
             firing.runs.append(await self._do_next(firing))
             firing.done, firing.tried, firing.is_revived = firing.done + 1, 0, False

@@ -38,7 +38,8 @@ class Due(NamedTuple):
 
 
 def find_timetable_mistake(cron: str, every: float, timezone: str) -> str:
-    """In words that follow "it"; empty when there is none."""
+    """What is wrong with the timetable, in words that follow "it" (`has every, which must be …`); empty when nothing
+    is."""
     try:
         _zone(timezone)
     except ValueError as error:

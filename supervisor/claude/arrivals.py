@@ -36,7 +36,7 @@ class Arrivals:
         return len(self._messages) < MOST
 
     async def wait_for_room(self) -> None:
-        """Until what has come is read."""
+        """Waits until the reader has taken all messages so far."""
         self._taken.clear()
         self.hand_over()
         await self._taken.wait()
@@ -54,7 +54,7 @@ class Arrivals:
             self._over.set()
 
     def close(self, error: Exception | None = None) -> None:
-        """Nothing more will come; `error` is why, when the process did not end well."""
+        """Ends the stream. `error` is why, when the process did not end well."""
         if not self._over.is_set():
             self.hand_over()
         if not self._over.is_set():

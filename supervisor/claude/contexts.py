@@ -74,8 +74,8 @@ Compile = Callable[[Template], CompiledOptions]
 
 
 class ContextStore:
-    """Of one supervisor. Starting a client looks its context up; only a new version, or one whose time was over, is
-    compiled."""
+    """Compiled contexts of one supervisor's agents. Starting a client looks its context up; it is compiled only when
+    the version is new or its time is over."""
 
     def __init__(self, sources: Sources | None = None, clock: Clock | None = None) -> None:
         """`sources` is shared with the caches of what contexts are made from."""
@@ -111,7 +111,7 @@ class ContextStore:
         return context
 
     def hold(self, instance: str, version: str) -> None:
-        """That version, which was prepared, is the one that clients of the instance are started with from now on."""
+        """Makes this version, prepared before, the one that new clients of the instance start with."""
         with self._lock:
             found = self._prepared.pop((instance, version), None)
         if found is None or self._versions.get(instance) == version:
@@ -140,7 +140,7 @@ class ContextStore:
         return context
 
     def drop(self, instance: str) -> None:
-        """There is no such instance any more."""
+        """Removes everything that is prepared for an instance that no longer exists."""
         self._cache.drop_tenant(instance)
         self._versions.pop(instance, None)
         with self._lock:
@@ -153,7 +153,7 @@ class ContextStore:
         return Contexts(tuple(sorted(rows, key=lambda row: row.key)), self.statistics())
 
     def statistics(self) -> tuple[CacheStatistics, ...]:
-        """Of this cache, and of all that share its sources."""
+        """Counts of this cache, and of all caches with the same sources."""
         return self.sources.statistics()
 
     def _make(self, template: Template, compile_options: Compile) -> AgentContext:

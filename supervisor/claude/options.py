@@ -64,7 +64,7 @@ ABOUT_SHARED_FOLDER = (
 
 @dataclass(frozen=True)
 class CompiledOptions:
-    """All that a client is started with but for what belongs to one session."""
+    """Everything that a client is started with, except what belongs to one session."""
 
     arguments: Mapping[str, Any]
     """Of the SDK. They end up in the arguments of a process, which every local user can read: no secrets."""
@@ -102,8 +102,8 @@ class CompiledOptions:
 
 
 def serve(options: CompiledOptions, provider: Provider, model: str, *, rehearses: bool) -> CompiledOptions:
-    """The same options for that provider. `model` empty is the template's, by the name that it has there; where it has
-    none, the provider chooses. In rehearsal every client talks to the rehearsal."""
+    """The options for that provider and model. An empty `model` is the template's; it is translated to the provider's
+    name, and where there is none the provider chooses. In rehearsal every client talks to the rehearsal."""
     options = options.plain or options
     template = options.template
     wanted = model or (template.model if template is not None else None) or ""

@@ -21,7 +21,7 @@ MOST_RETRIES = 100
 
 
 class Ration:
-    """Of one client: counts from Result to Result."""
+    """Limits what one client may report in one turn. It counts from Result to Result."""
 
     def __init__(self) -> None:
         self._begin()

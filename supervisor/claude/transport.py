@@ -105,7 +105,8 @@ class QuietTransport(SubprocessCLITransport):
 
     @property
     def pid(self) -> int:
-        """Of the process that was started; 0 while there is none. What the process itself says of it is hearsay."""
+        """Pid of the process that was started; 0 while there is none. A pid that the process itself reports is not
+        trusted."""
         return self._process.pid if self._process is not None else 0
 
     async def _handle_stderr(self) -> None:

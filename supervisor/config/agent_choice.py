@@ -16,5 +16,6 @@ def describe_for_routing(template: Template) -> Described:
 
 
 def choose_agent(text: str, templates: Iterable[Template], *, default: str = "") -> Route:
-    """As a running bullpen of these templates would choose. Raises `NoAgentMatches`."""
+    """The agent that a running bullpen with these templates would choose for a prompt with this text. Raises
+    `NoAgentMatches`."""
     return Router().choose(text, map(describe_for_routing, templates), default=default)

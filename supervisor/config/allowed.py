@@ -46,7 +46,7 @@ def _bare(word: str) -> str:
 
 
 def allow_rules(template: Template) -> list[str]:
-    """As the CLI takes them. Reads the functions that are named; blocking."""
+    """The template's `allow` as permission rules of the CLI. Reads the Python functions that are named; blocking."""
     named = [word for word in template.allow if is_reference(word)]
     functions = {one.reference: one.name for one in read_functions(named, template.path)[0]} if named else {}
     rules = [f"{PREFIX}{SERVER}__{functions[word]}" for word in named if word in functions]

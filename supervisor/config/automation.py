@@ -361,7 +361,7 @@ class ScheduleSettings(_Doing):
 
 
 def make_hooks(settings: Iterable[HookSettings], *, instance: str = "", folder: Path = Path()) -> tuple[Hook, ...]:
-    """In the order of the file, each with a name of its own."""
+    """The hooks in the order of the file, each with a name that no other of them has."""
     return tuple(_unlike(one.as_hook(number, instance=instance, folder=folder) for number, one in _numbered(settings)))
 
 

@@ -77,7 +77,7 @@ class TemplateBudget(Ceilings):
 
 
 class BudgetSettings(BaseModel):
-    """For whom. Each user, session, instance and provider has the whole of its ceiling."""
+    """Ceilings by what they count for. Each user, session, instance and provider has the whole of its ceiling."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 

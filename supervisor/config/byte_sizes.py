@@ -66,7 +66,7 @@ def spell_memory(amount: int | None) -> str:
 
 
 def parse_part(value: object) -> float | None:
-    """From a number between 0 and 1, or from text such as `50%`; `none` (or None) means that there is no limit.
+    """A share from 0 to 1, given as a number or as text such as `50%`; None for `none`, which means no limit.
 
     Raises `ValueError` in words that follow the name of a key.
     """

@@ -103,8 +103,8 @@ def names_for_client(inherited: Mapping[str, str], own: Mapping[str, str]) -> li
 
 
 def names_withheld(names: Iterable[str], granted: Iterable[str]) -> list[str]:
-    """Those of a client's variables that none of its tools gets. What the template's `env` grants they get, but for the
-    CLI's own credentials: there `env` chooses what the CLI uses."""
+    """Names of a client's variables that its tools do not get. Tools get what the template's `env` grants, except the
+    CLI's own credentials: for these, `env` chooses what the CLI uses."""
     given = {name for name in granted if not _NEVER_FOR_TOOLS.fullmatch(name)}
     return sorted({*filter(_WITHHELD.fullmatch, names), *_SET_BY_CLI} - given - _COMMON)
 

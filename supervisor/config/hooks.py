@@ -91,8 +91,8 @@ def unknown_events(hooks: Mapping[str, Any]) -> list[str]:
 
 
 def compile_hooks(hooks: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """As the CLI takes them among its settings. Commands run in `folder`, the project that the template belongs to: a
-    session's own directory has no scripts."""
+    """The hooks in the form of the CLI's settings. Commands run in `folder`, the project of the template: the directory
+    of a session has no scripts."""
     return {
         event: [{**entry, "hooks": [_placed(hook, event, folder) for hook in entry["hooks"]]} for entry in entries]
         for event, entries in hooks.items()

@@ -117,7 +117,7 @@ def count_declared(settings: Settings, templates: Iterable[Template]) -> dict[st
 
 
 def hooks_for(settings: Settings, templates: Iterable[Template]) -> tuple[Hook, ...]:
-    """Of the host, and then those of each template."""
+    """All hooks: those of the host, then those of each template."""
     of_templates = (
         hook
         for one in templates
@@ -187,7 +187,8 @@ def templates_for(settings: Settings) -> tuple[Template, ...]:
 
 
 def as_they_run(readings: Iterable[Reading], settings: Settings) -> list[Reading]:
-    """With the host's changes, and with what they ask of this host in vain."""
+    """The readings as this host runs them: with its changes, and with mistakes and notes on what a template asks of
+    this host in vain."""
     return [_as_it_runs(reading, settings) for reading in readings]
 
 

@@ -13,7 +13,8 @@ from supervisor.config.validation import Location
 
 @dataclass(frozen=True)
 class Origins:
-    """All are equal: settings that say the same are the same, wherever they were written."""
+    """Where each setting was written: a file, a variable or an option. All are equal, so that settings with the same
+    values are equal wherever they were written."""
 
     file: TomlFile = field(default_factory=TomlFile, compare=False)
     variables: Mapping[Location, str] = field(default_factory=dict, compare=False)
@@ -30,8 +31,8 @@ class Origins:
         return self.options.get(location) or self.variables.get(location) or self.file.origin(location)
 
     def of_table(self, location: Location) -> str:
-        """Where a table, or a value in one, is written: in the file, else by the first variable for a key in it. Empty
-        when neither mentions it."""
+        """Where a table, or a value in it, is written: the file and line, else the first variable for one of its keys;
+        empty when neither mentions it."""
         if location in self.file.lines:
             return self.file.origin(location)
         inside = (name for way, name in self.variables.items() if way[: len(location)] == location)
@@ -39,7 +40,8 @@ class Origins:
         return next(inside, above)
 
     def without_items(self, table: str, dropped: Collection[int]) -> Origins:
-        """The same for settings that lack these items of a list of tables: the items after them have moved up."""
+        """A copy for settings that lack these items of a list of tables: line numbers follow the items that moved
+        up."""
         lines: dict[Location, int] = {}
         for location, line in self.file.lines.items():
             if location[0] == table and len(location) > 1 and isinstance(index := location[1], int):

@@ -130,12 +130,13 @@ class ProviderSettings(BaseModel):
 
     @property
     def is_own(self) -> bool:
-        """Its clients talk to another place, or with other credentials, than those of the host."""
+        """Whether clients of this provider talk to another address than those of the host, or with other
+        credentials."""
         return bool(self.base_url or self.api_key or self.auth_token or self.env)
 
 
 class Provider(NamedTuple):
-    """One that clients can be started for: its references have been followed."""
+    """A provider that clients can be started for: references in its settings have been followed."""
 
     name: str
     settings: ProviderSettings = ProviderSettings.model_construct()
@@ -148,14 +149,14 @@ class Provider(NamedTuple):
         return f"<Provider {self.name}>"
 
     def model(self, asked: str) -> str:
-        """As it is called there; empty where none is asked for, or there is none of that name."""
+        """The provider's name for a model; empty when none is asked for, or the provider does not have it."""
         if self.settings.models is None:
             return asked
         return self.settings.models.get(asked, asked if asked in self.settings.models.values() else "")
 
 
 def read_provider(name: str, settings: ProviderSettings, environ: Mapping[str, str]) -> Provider:
-    """With its references followed; what is wrong is told by their names."""
+    """The provider with its references followed. What cannot be followed is told by the name of its key."""
     wanted = dict(settings.env)
     if settings.base_url:
         wanted["ANTHROPIC_BASE_URL"] = settings.base_url
@@ -173,7 +174,7 @@ def read_provider(name: str, settings: ProviderSettings, environ: Mapping[str, s
 
 
 class Providers:
-    """All that a prompt, a session or a template may name. Their references are followed once."""
+    """All providers that a prompt, a session or a template may name. Their references are followed once."""
 
     def __init__(
         self, settings: Mapping[str, ProviderSettings], environ: Mapping[str, str], *, rehearses: bool

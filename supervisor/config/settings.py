@@ -185,7 +185,7 @@ class Settings(BaseModel):
 
     @property
     def run_dir(self) -> Path:
-        """Where this run keeps its journal: rehearsed conversations never mix with real ones."""
+        """Folder of this run's journal. Rehearsals have their own: rehearsed conversations never mix with real ones."""
         return self.state_dir / "rehearsal" if self.rehearsal else self.state_dir
 
     def make_state_dir(self) -> Path:
@@ -230,7 +230,7 @@ def load_settings(
 def read_settings(
     config: Path | None = None, *, environ: Mapping[str, str] | None = None, **overrides: object
 ) -> SettingsReading:
-    """The same, with what is left of the settings when there are mistakes."""
+    """As `load_settings`; where there are mistakes, it returns them with the settings that remain."""
     variables = read_variables(os.environ if environ is None else environ, Settings)
     named = config or variables.config
     path = named or find_toml()
@@ -306,7 +306,7 @@ def find_agent_ttl(settings: Settings, idle_ttl: float) -> float:
 
 
 def providers_of(settings: Settings) -> Providers:
-    """With the references of their secrets followed."""
+    """The providers of these settings, with references to secrets followed."""
     return Providers(settings.providers, os.environ, rehearses=settings.rehearsal)
 
 

@@ -55,7 +55,7 @@ class SharedSpec:
 
     @property
     def what(self) -> str:
-        """For people: no arguments, variables, headers or queries."""
+        """The server's program or host, for people: without arguments, variables, headers or queries."""
         return Path(self.command).name if self.kind == "stdio" else urlsplit(self.url).hostname or "?"
 
 
@@ -94,7 +94,8 @@ def find_mistakes(servers: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
 
 
 def read_spec(server: Mapping[str, Any], folder: Path, known: Mapping[str, str]) -> SharedSpec:
-    """Of a server without mistakes. References (`${NAME}`) are followed in `known`; the process runs in `folder`."""
+    """The specification of a shared server without mistakes. References (`${NAME}`) are followed in `known`; the
+    process runs in `folder`."""
     sharing = _read_sharing(server["shared"])
     given = expand({key: value for key, value in server.items() if key != "shared"}, known)
     assert isinstance(given, Mapping)

@@ -21,7 +21,8 @@ PLUGIN = "bullpen"
 
 
 def skill_folders(template_folder: Path, config_dirs: Iterable[Path]) -> list[Path]:
-    """Where skills are looked for, in order: with the user's settings, then in projects that hold the template."""
+    """Folders in which skills are looked for, in order: the user's configuration, then the projects that hold the
+    template."""
     projects = [folder / ".claude" for folder in (template_folder, *template_folder.parents)]
     return list(dict.fromkeys(folder / "skills" for folder in (*config_dirs, *projects)))
 

@@ -72,7 +72,7 @@ class Reading:
         return self.document.line_of(way) if self.document else 1
 
     def mistake_lines(self) -> list[str]:
-        """With file and line, in the order of their lines."""
+        """Each mistake as one line with file and line number, in the order of the file."""
         return [self._placed(*one) for one in self.mistakes]
 
     def note_lines(self) -> list[str]:

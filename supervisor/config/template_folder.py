@@ -27,7 +27,7 @@ _NOT_READ = (".git",)
 
 
 class TemplateFile(Struct, frozen=True):
-    """Where a template was found."""
+    """The file of one template: its path, and its name in messages."""
 
     path: Path
     shown: str
@@ -47,7 +47,8 @@ class Found(Struct):
 
 
 def find_template_files(directory: Path) -> Found:
-    """In the order of their ways. Raises `OSError` when the folder itself cannot be read."""
+    """Files and mistakes below a folder, each sorted by path. Raises `OSError` when the folder itself cannot be
+    read."""
     os.listdir(directory)
     found = _Walk(directory).run()
     found.files.sort(key=lambda file: file.path)

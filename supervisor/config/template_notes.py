@@ -62,7 +62,7 @@ def find_notes(template: Template, data: Mapping[str, Any]) -> Iterator[tuple[Lo
 
 
 def find_limit_notes(template: Template) -> Iterator[tuple[Location, str]]:
-    """The same about limits, which the host may have changed."""
+    """Notes on the template's limits, which the host may have changed: the location, and a sentence about it."""
     clients, turns = template.client_limit, template.concurrency.max_sessions
     if clients < turns:
         sentence = (

@@ -55,7 +55,7 @@ def find_toml() -> Path | None:
 
 
 def working_directory() -> Path:
-    """Where the program was started; `.` when that directory has been deleted: then nothing is found in it."""
+    """The current directory; `.` when it has been deleted, so that nothing is found in it."""
     try:
         return Path.cwd()
     except OSError:

@@ -58,7 +58,7 @@ class _Folder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """As `sys.meta_path` asks."""
+        """Finds the modules of the folder. Called by Python's import system (`sys.meta_path`)."""
         if fullname.partition(".")[0] not in self.names:
             return None
         spec = PathFinder.find_spec(fullname, [str(self.path)] if path is None else path)

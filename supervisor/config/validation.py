@@ -30,7 +30,7 @@ UNTOLD = "\0"
 
 
 def in_order(mistakes: Iterable[str]) -> list[str]:
-    """Those of a file together, by their lines; the files as they come. What no line is to blame for stands at the
+    """The mistakes of each file sorted by line, files in the order in which they come; mistakes without a line at the
     end."""
     lines = [*mistakes]
     places = [_PLACE.match(line) for line in lines]

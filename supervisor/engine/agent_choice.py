@@ -46,7 +46,7 @@ class AgentChoice:
         return prompt.agent == "" or (prompt.agent == AUTO and AUTO not in self._instances)
 
     def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
-        """Of these agents, or of all. Raises `NoAgentMatches`."""
+        """Chooses one of these agents for the text, or one of all when `agents` is empty. Raises `NoAgentMatches`."""
         described = (
             describe_for_routing(instance.template)
             for name, instance in self._instances.items()
@@ -55,7 +55,7 @@ class AgentChoice:
         return self._router.choose(text, described, default=self._host.settings.routing.default)
 
     def complete(self, prompt: Prompt) -> Prompt:
-        """With the agent that it is for, and why. Raises `NoAgentMatches`."""
+        """The prompt with the agent that was chosen for it, and why. Raises `NoAgentMatches`."""
         found = self._find_conversation(prompt) if prompt.session else None
         route = found or self.route(prompt.text)
         return replace(prompt, agent=route.agent, route=replace(route, others=()))

@@ -83,7 +83,8 @@ class GatedPrompts:
 
     @contextmanager
     def named(self, prompt: Prompt) -> Iterator[None]:
-        """The same request, handed in once more meanwhile, waits for what becomes of this one (`wait_for_twin`)."""
+        """While the block runs, a second submission of the same request waits for what becomes of this one
+        (`wait_for_twin`)."""
         if not prompt.request:
             yield
             return

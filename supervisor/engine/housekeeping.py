@@ -45,7 +45,7 @@ ThingT = TypeVar("ThingT")
 
 
 async def in_slices(things: Iterable[ThingT]) -> AsyncIterator[ThingT]:
-    """All of them, as they are now; everything else goes on in between."""
+    """Yields the things as they are now, and lets other tasks run after each `SLICE` of them."""
     for number, thing in enumerate(tuple(things), 1):
         yield thing
         if number % SLICE == 0:

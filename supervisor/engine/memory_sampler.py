@@ -88,7 +88,8 @@ class Census:
             slot.cpu_since, self._cpu_seen[slot.id] = then, (now, measure.cpu_seconds)
 
     def swap_use(self, used: int, settings: Settings) -> SwapUse:
-        """As of the last measurement. `used`: bytes that clients have there."""
+        """How much of swap and of its budget is used, as of the last measurement. `used`: bytes that clients have in
+        swap."""
         return measure_swap(used, self._swap_room, settings.dormant_budget)
 
 

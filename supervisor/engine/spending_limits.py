@@ -39,7 +39,7 @@ class SpendingLimits:
         """The midnight that they count to."""
 
     def budgets(self) -> tuple[Budget, ...]:
-        """All of them, the fullest first."""
+        """The `MOST_SHOWN` fullest budgets, the fullest first."""
         found = [
             self._judge(ceiling)
             for scope in Scope

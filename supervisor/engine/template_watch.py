@@ -54,8 +54,8 @@ class TemplateWatch:
         """Other folders are to be watched."""
 
     def follow(self, stamps: Mapping[str, Stamp | None], folders: frozenset[Folder]) -> list[str]:
-        """From now on what differs from these stamps has changed, and these folders are watched. Take the stamps before
-        reading what they are of. Returns what has changed since the last time."""
+        """Watches these folders, and takes these stamps as the state to compare with. Take the stamps before reading
+        the files. Returns the paths whose stamp differs from the last call's."""
         if folders != self._folders:
             self._folders = folders
             self._moved.set()
@@ -123,7 +123,7 @@ class TemplateWatch:
 
 
 def find_folders(paths: Iterable[str]) -> frozenset[Folder]:
-    """Where those files are, links followed, and the folders among them. Blocking."""
+    """The folders of those files, and the folders among the paths; links are followed. Blocking."""
     found = set()
     for path in paths:
         folder = os.path.realpath(path if os.path.isdir(path) else os.path.dirname(path))

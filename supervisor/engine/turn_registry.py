@@ -82,11 +82,11 @@ class TurnRegistry:
         self._on_end()
 
     def get(self, turn_id: str) -> Turn | None:
-        """Only while it waits or runs."""
+        """The turn with that id while it waits or runs; None otherwise."""
         return self._live.get(turn_id)
 
     def accounts_of(self, turn: Turn) -> tuple[Account, ...]:
-        """Whose spending it is part of; nothing when it neither waits nor runs."""
+        """The accounts that the turn's spending counts for; empty when it neither waits nor runs."""
         return self._accounts.get(turn.id, ())
 
     def count_prompts(self, instance: str, user: str) -> int:
@@ -148,7 +148,8 @@ class TurnRegistry:
         )
 
     def withdraw_tickets(self) -> None:
-        """Nothing can be recorded any more: callers that still wait are told what is not known."""
+        """Called when nothing can be recorded any more: callers that still wait get an error that says what is not
+        known."""
         for ticket in tuple(self._tickets.values()):
             ticket.withdraw(_tell_unknown(ticket))
 
@@ -179,7 +180,7 @@ def _is_the_same(recorded: Prompt, prompt: Prompt) -> bool:
 
 
 def digest_of(text: str) -> str:
-    """By which a text is known again that is not kept."""
+    """SHA-256 of the text in hexadecimal digits: a text that is not kept is recognised by it."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 

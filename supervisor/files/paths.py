@@ -18,7 +18,8 @@ def expand_home(path: str | Path) -> Path:
 
 
 def find_config_dir(environment: Mapping[str, str]) -> Path:
-    """Of a CLI that is started with that environment on top of this process's own. Below a folder named `~`, which
-    does not exist, where no home directory is known: the CLI itself then needs `CLAUDE_CONFIG_DIR`."""
+    """The configuration folder of a CLI that is started with `environment` on top of this process's own. Without a
+    known home directory it is below a folder named `~`, which does not exist: the CLI itself then needs
+    `CLAUDE_CONFIG_DIR`."""
     named = environment.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
     return Path(named or os.path.join(os.path.expanduser("~"), ".claude"))

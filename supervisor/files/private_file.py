@@ -10,8 +10,8 @@ from uuid import uuid4
 
 
 def read_private(path: Path, most: int) -> str | None:
-    """None when there is no file. A pipe or a device is not waited for. Raises `OSError`, and `ValueError` when it
-    holds more than `most` bytes or no text."""
+    """The text of the file; None when there is no file. Does not wait for a pipe or a device. Raises `OSError`, and
+    `ValueError` when the file holds more than `most` bytes or is no text."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
         descriptor = os.open(path, flags)

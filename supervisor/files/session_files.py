@@ -52,7 +52,7 @@ class Tally:
 
 
 class CliStore(NamedTuple):
-    """Where the CLI keeps what belongs to conversations."""
+    """The folders in which the CLI keeps what belongs to conversations."""
 
     config_dir: Path
     """`CLAUDE_CONFIG_DIR`: transcripts below `projects`, and folders for todos, file history, environment and so on."""
@@ -61,7 +61,7 @@ class CliStore(NamedTuple):
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> CliStore:
-        """As a CLI with that environment finds it."""
+        """The folders that a CLI with that environment uses."""
         scratch = environment.get("CLAUDE_CODE_TMPDIR") or "/tmp"
         return cls(find_config_dir(environment), Path(scratch) / f"claude-{os.geteuid()}")
 

@@ -13,7 +13,8 @@ USERS = "users"
 
 
 def user_folder(state_dir: Path, user: str) -> Path:
-    """Its name is opaque: an id from outside never names a path (S3.3-5)."""
+    """The folder for what tools keep of a user. Its name is a hash: an id from outside never becomes part of a path
+    (S3.3-5)."""
     return state_dir / USERS / hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()[:32]
 
 

@@ -47,7 +47,7 @@ class Caller(NamedTuple):
 
     @property
     def may_spend(self) -> bool:
-        """Whether it may let a turn run beyond a budget."""
+        """Whether the caller may let a turn run beyond a budget: an operator whose token is not for one agent alone."""
         return self.role is Role.OPERATOR and not self.agent
 
     def check_operator(self, *, changes: bool) -> None:
@@ -158,7 +158,8 @@ async def identify(request: Request) -> Caller:
 
 
 async def identify_operator(request: Request) -> Caller:
-    """For what changes nothing on GET, and everything else."""
+    """Identifies the caller of a request that only operators may make. Every method except GET and HEAD counts as a
+    change."""
     caller = await identify(request)
     caller.check_operator(changes=request.method not in ("GET", "HEAD"))
     return caller

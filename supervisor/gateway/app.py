@@ -122,7 +122,7 @@ class SmallBodies:
 
 
 class AtTheSocket:
-    """The same app for those who come by the socket of the state directory: its owner is the operator."""
+    """The same app for connections to the socket in the state directory: they count as the operator's."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

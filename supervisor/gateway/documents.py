@@ -100,6 +100,6 @@ def turn_at(status: int) -> Answers:
 
 
 def like_openai(answers: Answers) -> Answers:
-    """The same answers with the bodies that OpenAI's API has for errors."""
+    """The described answers with error bodies in the form of OpenAI's API."""
     content = {"application/json": {"schema": {"type": "object", "required": ["error"]}}}
     return {status: {**told, "content": content} for status, told in answers.items()}

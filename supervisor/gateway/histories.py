@@ -28,7 +28,7 @@ MOST_KNOWN = 10_000
 
 
 class History(NamedTuple):
-    """Of one session."""
+    """What is known of the prompts and answers of one session. Fields of type `bytes` are digests."""
 
     turns: int = 0
     """Prompts of callers in it."""
@@ -52,7 +52,7 @@ class Histories:
         mirror.on_gone.append(lambda key: self._known.pop(key, None))
 
     async def of(self, key: SessionKey) -> History:
-        """That of no session is empty."""
+        """The history of a session; an empty one when the session does not exist."""
         row = self._mirror.session(key)
         return await self._of(row) if row is not None else make_history(())[0]
 

@@ -19,7 +19,7 @@ def write_json(value: Any) -> str:
 
 
 def on_one_line(packed: str) -> str:
-    """The same JSON without what may be taken for the end of a line."""
+    """The JSON with the characters escaped that some readers take for the end of a line."""
     return packed if packed.isascii() else packed.translate(_LINE_ENDS)
 
 

@@ -53,12 +53,13 @@ class Mirror:
                 await anyio.sleep(PAUSE)
 
     def waiting(self, key: SessionKey, turn_id: str) -> WaitingTurn | None:
-        """That turn in the session's queue, as it was told last; None when it does not wait there, or was not told."""
+        """The turn in the session's queue, as last told; None when it does not wait there, or was not told yet."""
         row = self._sessions.get(key)
         return next((turn for turn in row.waiting if turn.turn_id == turn_id), None) if row is not None else None
 
     def snapshot(self) -> Snapshot:
-        """As `Engine.snapshot` tells it. Cheap, however many sessions there are."""
+        """The snapshot that `Engine.snapshot` would return, from what this mirror holds. Cheap, however many sessions
+        there are."""
         self.catch_up()
         return Snapshot(
             host=self._host,
@@ -77,7 +78,7 @@ class Mirror:
         return tuple(self._sessions.values())
 
     def session_of(self, question_id: str) -> SessionKey | None:
-        """Of a question that is open, or was closed in this run while its session is there; None when no such one is
+        """The session that asked a question. The question may be open, or closed in this run; None when it is not
         remembered."""
         self.catch_up()
         return self._asked.get(question_id)

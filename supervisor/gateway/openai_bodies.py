@@ -82,6 +82,6 @@ class ChatCompletion(BaseModel):
 
 
 def fingerprint(messages: list[Message]) -> str:
-    """Of a history: two that say the same have the same."""
+    """A hash of a history: equal for two histories that say the same."""
     said = json.dumps([(one.role, one.text.strip()) for one in messages], ensure_ascii=False)
     return hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest()[:24]

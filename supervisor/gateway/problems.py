@@ -129,7 +129,7 @@ def tell(error: BullpenError) -> JsonAnswer:
 
 
 def openai_error(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> JsonAnswer:
-    """As clients of OpenAI's API read it."""
+    """An error response in the form that clients of OpenAI's API read."""
     told = {"message": message, "type": kind, "param": None, "code": kind}
     return JsonAnswer({"error": told}, status, headers)
 

@@ -93,7 +93,7 @@ class TokenFile:
         return known if hmac.compare_digest(digest, digest_of(token)) else None
 
     def note_used(self, token: Token) -> None:
-        """It is used now; `write_used` writes that down."""
+        """Notes that the token is used now. `write_used` writes this to the file."""
         self._used[token.id] = time.time()
 
     def write_used(self) -> None:
@@ -131,7 +131,7 @@ class TokenFile:
         return token, text
 
     def revoke(self, name: str) -> Token:
-        """By its id, or by its name when that is one token's alone. Raises `UnknownTarget`."""
+        """Removes the token with that id, or with that name when no other has it. Raises `UnknownTarget`."""
         try:
             with self._changing() as tokens:
                 found = [one for one in tokens.values() if name in (one.id, one.name)]

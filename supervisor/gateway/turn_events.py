@@ -58,7 +58,7 @@ class Mark(NamedTuple):
 
 
 def read_mark(text: str) -> Mark:
-    """Of a `Last-Event-ID`; what is none of ours counts as nothing seen."""
+    """The place in a stream that a `Last-Event-ID` names; the beginning when the id is none of bullpen's."""
     if text == END:
         return Mark(-1)
     found = _MARK.fullmatch(text)

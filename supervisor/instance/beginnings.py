@@ -15,7 +15,7 @@ from supervisor.sessions.slot import Slot
 
 
 class Beginnings:
-    """Of one instance. The scheduler says which turn begins, and on which client."""
+    """Begins turns of one instance. The scheduler decides which turn begins, and on which client."""
 
     def __init__(self, core: InstanceCore, turns: Turns, handle: Handle) -> None:
         """`handle` is given what becomes of the record that a turn begins."""
@@ -24,7 +24,7 @@ class Beginnings:
         self._handle = handle
 
     def begin(self, session: Session, slot: Slot, *, is_woken: bool = False) -> None:
-        """With `is_woken`, its client slept until now."""
+        """Begins the session's next turn on its client. `is_woken`: the client slept until now."""
         assert slot.client is not None, "a READY slot has a client"
         acquisition = self._count_acquisition(slot, session, is_woken=is_woken)
         plan = self._core.plan_of(session)

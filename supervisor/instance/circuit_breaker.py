@@ -38,7 +38,7 @@ _WORDS = {
 
 
 class CircuitBreaker:
-    """Of one instance. Its state stands in `InstanceCore.park` and the backoffs there."""
+    """Parks one instance's pool and opens it again. The state is in `InstanceCore.park` and the backoffs there."""
 
     def __init__(self, core: InstanceCore, stopping: Stopping) -> None:
         self._core = core

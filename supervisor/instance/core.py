@@ -116,7 +116,7 @@ class InstanceCore:
 
     @property
     def provider(self) -> str:
-        """Of turns that ask for none."""
+        """Name of the provider for turns that ask for none."""
         return self.template.provider or HOST
 
     def connector_for(self, session: Session | None) -> Connector:
@@ -171,7 +171,7 @@ class InstanceCore:
         return self.host.parks.kind(provider, self.clock.steady())
 
     def is_wanted(self, slot: Slot) -> bool:
-        """Whether it was started with the options that are wanted of it now."""
+        """Whether the client was started with the options that its session, or a spare, would get now."""
         return slot.digest == self.connector_for(slot.session).digest
 
     @property
@@ -199,7 +199,7 @@ class InstanceCore:
 
     @property
     def is_removed(self) -> bool:
-        """Its template is not in the folder any more."""
+        """Whether the template is no longer in the folder."""
         return self.state_before_removal is not None
 
     @property
@@ -220,7 +220,7 @@ class InstanceCore:
 
     @property
     def server_remark(self) -> str:
-        """Which MCP servers its clients go without, or wait for; mostly empty."""
+        """The MCP servers that clients go without or wait for, in words; mostly empty."""
         broken = sorted({str(server) for slot in self.pool for server in slot.servers if server.is_broken})
         awaited = sorted({name for slot in self.pool for name in slot.awaited_servers})
         parts = [f"MCP server {', '.join(broken)}"] if broken else []
@@ -228,7 +228,7 @@ class InstanceCore:
         return "; ".join(parts)
 
     def disk_bytes(self, session: Session) -> int:
-        """Of its workspace and its conversation, as last measured."""
+        """Bytes of the session's workspace and conversation, as last measured."""
         disk = self.host.disk
         return disk.of_session.get(session.uuid, 0) if disk is not None else 0
 
@@ -243,7 +243,7 @@ class InstanceCore:
         self.apply(template)
 
     def apply(self, template: Template) -> None:
-        """The same template with other limits."""
+        """Replaces the template by one that differs in limits only."""
         self.template = template
         self.limit_clients()
         self.host.feed.touch_instance(self.name)

@@ -32,7 +32,8 @@ WAITED_FOR = {
 
 
 class Deadlines:
-    """Of one instance. `now` is in steady seconds everywhere."""
+    """What time alone changes in one instance: turns and clients that are overdue, and the end of a drain. `now` is in
+    steady seconds everywhere."""
 
     def __init__(
         self,

@@ -30,7 +30,8 @@ def find_why_awake(slot: Slot) -> WhyAwake | None:
 
 
 class Dormancy:
-    """Of one instance. No state of its own: how a client sleeps stands in its slot."""
+    """Puts idle clients of one instance to sleep and wakes them. It has no state: how a client sleeps is in its
+    slot."""
 
     def __init__(self, core: InstanceCore) -> None:
         self._core = core
@@ -73,7 +74,7 @@ class Dormancy:
         self._touch(slot)
 
     def wake(self, slot: Slot) -> None:
-        """It goes on at once; it is READY, or BUSY, at its first sign of life."""
+        """Lets the client's processes go on. Its slot becomes READY or BUSY with the first sign of life."""
         assert slot.client is not None, "a DORMANT slot has a client"
         self._note_awake(slot)
         slot.client.wake()
@@ -91,7 +92,8 @@ class Dormancy:
         self._touch(slot)
 
     def note_woken(self, slot: Slot, seconds: float) -> None:
-        """It has given a sign of life; of one that was to sleep it is the first news that it does not."""
+        """The client has given a sign of life, `seconds` after it was woken. It may also be one that was to sleep and
+        does not: it had something to say, or (0 s) could not be stopped."""
         if slot.is_dormant:
             slot.is_unstoppable = seconds == 0
             self._note_awake(slot)

@@ -132,7 +132,7 @@ class Eraser:
 
     @property
     def transcripts_dir(self) -> Path:
-        """Where the CLI keeps the transcripts, a folder for each working directory."""
+        """The CLI's folder of transcripts, with a folder for each working directory."""
         return self._store.config_dir / "projects"
 
     def measure(self, sessions: Collection[Belongings]) -> DiskUse:

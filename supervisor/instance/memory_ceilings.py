@@ -28,7 +28,7 @@ def find_level(memory_bytes: int, limits: PoolLimits) -> MemoryLevel:
 
 
 class MemoryCeilings:
-    """Of one instance's clients."""
+    """Judges one instance's clients by the memory ceilings of its template."""
 
     def __init__(self, core: InstanceCore, clients: Clients, reserve: Reserve) -> None:
         self._core = core

@@ -46,7 +46,7 @@ class Rollout:
 
     @property
     def done(self) -> int:
-        """Of `total`, those that have been replaced or have ended."""
+        """How many of `total` clients have been replaced or have ended."""
         return max(0, self.total - self.stale)
 
     @property

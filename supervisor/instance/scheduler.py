@@ -45,7 +45,8 @@ MOST_PLACED = 50
 
 
 class Scheduler:
-    """Of one instance, which it stands for where room on the host is shared out (`admission.Tenant`).
+    """Carries out the dispatcher's decisions for one instance, and represents it where room on the host is shared out
+    (`admission.Tenant`).
 
     `run` is called by `Instance.handle` alone, after everything that happens.
     """
@@ -142,7 +143,7 @@ class Scheduler:
 
     @property
     def has_found_room(self) -> bool:
-        """It could use one more client, or wake one, and the host has room for it now."""
+        """Whether the instance wants to start or wake a client, and the host has room for it now."""
         asleep = self.waits_to_wake
         if asleep is not None and self._host.room.find_wake_shortage(self, asleep[1]) is None:
             return True
@@ -227,7 +228,7 @@ class Scheduler:
         return self._places.get(session.key)
 
     def scene(self) -> Scene:
-        """All that the next decision depends on."""
+        """A snapshot of all that the next decision depends on."""
         spares = self._spares_wanted
         # Bytes are added up only where a client might be opened: not on the way of a prompt to its own, warm one.
         successor = self._rollout.successor

@@ -92,8 +92,8 @@ class HostContext:
         return find_agent_ttl(self.settings, self.idle_ttl)
 
     def client_limit(self, template: Template) -> ClientLimit:
-        """Where sleeping clients cost nearly nothing, those of a service need not make room for each other: as many as
-        the host may have, unless its template says a number."""
+        """How many clients the pool may have. A service whose clients sleep may have as many as the host, unless its
+        template gives a number: sleeping clients cost nearly nothing."""
         sleeps = self.hands_back and template.pool.dormant_after is not None
         if template.pool.max_clients is None and template.archetype is Archetype.SERVICE and sleeps:
             return ClientLimit(least=self.settings.max_agents)
@@ -115,7 +115,7 @@ class HostContext:
 
     @property
     def deadlines(self) -> ProcessDeadlines:
-        """Of a client that is started now."""
+        """The time limits for a client that is started now, in seconds."""
         settings = self.settings
         return ProcessDeadlines(
             connect=settings.connect_timeout,

@@ -63,7 +63,7 @@ class Request(Stimulus, Generic[AnswerT], frozen=True):
 
 
 class ClientStarting(Fact, frozen=True):
-    """Its process is being started."""
+    """The client's process is being started."""
 
     may_allow_a_step: ClassVar[bool] = False
 
@@ -71,7 +71,7 @@ class ClientStarting(Fact, frozen=True):
 
 
 class ClientConnected(Fact, frozen=True):
-    """It can take a prompt, `seconds` after its place was reserved."""
+    """The client can take a prompt, `seconds` after its place was reserved."""
 
     slot: Slot
     seconds: float
@@ -95,7 +95,7 @@ class ResultArrived(Fact, frozen=True):
 
 
 class ClientRested(Fact, frozen=True):
-    """It is idle after that turn, and can take the next prompt."""
+    """The client is idle after its turn, and can take the next prompt."""
 
     slot: Slot
 
@@ -122,21 +122,22 @@ class ServersChanged(Fact, frozen=True):
 
 
 class ClientSlept(Fact, frozen=True):
-    """Its processes are stopped, and use that now."""
+    """The client's processes are stopped; `measure` is what they use now."""
 
     slot: Slot
     measure: Measure
 
 
 class ClientWoke(Fact, frozen=True):
-    """It has given a sign of life, `seconds` after it was woken."""
+    """The client has given a sign of life, `seconds` after it was woken."""
 
     slot: Slot
     seconds: float
 
 
 class ClientEnding(Fact, frozen=True):
-    """It is on its way out, at that step of the ladder, which goes on whatever becomes of this."""
+    """The client is being ended, and has come to this step of the ladder. The ladder goes on whatever becomes of
+    this."""
 
     may_allow_a_step: ClassVar[bool] = False
 
@@ -145,7 +146,7 @@ class ClientEnding(Fact, frozen=True):
 
 
 class ClientGone(Fact, frozen=True):
-    """Its process tree was verified to be empty, but for `left_over` processes."""
+    """The client's process tree was verified to be empty, except for `left_over` processes."""
 
     slot: Slot
     seconds: float
@@ -153,13 +154,13 @@ class ClientGone(Fact, frozen=True):
 
 
 class QuestionPut(Fact, frozen=True):
-    """Its turn waits for an answer."""
+    """The client's turn waits for an answer."""
 
     slot: Slot
 
 
 class QuestionOver(Fact, frozen=True):
-    """One question of its turn was answered, has expired or was lost."""
+    """A question of the client's turn was answered, has expired or was lost."""
 
     may_allow_a_step: ClassVar[bool] = False
 
@@ -394,7 +395,7 @@ class Adjust(Request[None], frozen=True):
 
 
 class ApplyTemplate(Request[None], frozen=True):
-    """The same template with other limits; what is compiled into clients does not differ. `HostChanged` follows."""
+    """Replaces the template by one that differs in limits only: the options of clients stay. `HostChanged` follows."""
 
     may_allow_a_step: ClassVar[bool] = False
 
@@ -416,7 +417,7 @@ class RemoveTemplate(Request[None], frozen=True):
 
 
 class RestoreTemplate(Request[None], frozen=True):
-    """It is back: the instance is what it was before."""
+    """A removed template is in the folder again: the instance returns to the state that it had before."""
 
 
 class BlameTemplate(Request[None], frozen=True):

@@ -12,7 +12,7 @@ from supervisor.sessions.turn import Turn
 
 
 class Stopping:
-    """Of one instance."""
+    """Interrupts, cancels and refuses turns of one instance."""
 
     def __init__(self, core: InstanceCore, turns: Turns, detached: DetachedTurns) -> None:
         self._core = core

@@ -25,7 +25,7 @@ COMPACT = "/compact"
 
 
 class Turns:
-    """Who waits, who may begin and who runs. Every turn passes through here exactly once in and once out."""
+    """The turns of one instance: waiting, free to begin, running. Every turn enters once and leaves once."""
 
     def __init__(self, core: InstanceCore, handle: Handle) -> None:
         """`handle` is given what the journal has done with a turn."""
@@ -94,7 +94,8 @@ class Turns:
             self.note_readiness(session)
 
     def note_recorded(self, session: Session, turn: Turn, error: JournalFailed | None) -> None:
-        """It counts from here on; with an error it was refused, and nothing of it is left."""
+        """The journal's answer about a prompt. Recorded, the turn counts from here on; with an error it was refused,
+        and nothing of it is left."""
         self._beginning.discard(turn.id)
         is_next = session.mailbox.head is turn and self._may_begin_at_once(session, turn)
         if turn.begins_when_recorded and turn in session.mailbox and error is None and not is_next:
@@ -192,7 +193,8 @@ class Turns:
         return turn
 
     def was_begun_on_record(self, turn: Turn) -> bool:
-        """Its one record has said that it begins, and is durable: nothing more is recorded of its start."""
+        """Whether the turn's only record says that it begins, so that its start need not be recorded. Clears that
+        mark."""
         was_begun, turn.begins_when_recorded = turn.begins_when_recorded, False
         return was_begun
 
@@ -294,6 +296,6 @@ class Turns:
         self._core.touch(session)
 
     def forget_users(self) -> None:
-        """Those who have no session any more."""
+        """Drops the turn-taking state of users who have no session any more."""
         known = {key.user for key in self._core.sessions}
         self._last_served = {user: number for user, number in self._last_served.items() if user in known}

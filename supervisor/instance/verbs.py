@@ -25,7 +25,7 @@ _CLOSED = (InstanceState.DRAINED, InstanceState.STOPPED)
 
 
 class Verbs:
-    """Of one instance: one method for each request. All raise `Refused` before they change anything."""
+    """The verbs of one instance: a method for each request. All raise `Refused` before they change anything."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Verbs:
         return turn
 
     def close_session(self, session: Session) -> None:
-        """Its client, when it has one, has to leave first."""
+        """Removes the session. With a client, this is done once the client has ended."""
         if session.slot is None:
             self._core.remove_session(session)
         else:
@@ -110,7 +110,8 @@ class Verbs:
         core.set_state(InstanceState.RUNNING)
 
     def remove(self) -> None:
-        """Its template was removed. What was accepted runs to its end; nothing is interrupted because of it."""
+        """Drains the instance, because its template was removed. Accepted prompts run to their end; nothing is
+        interrupted."""
         core = self._core
         if core.is_removed:
             return
@@ -121,7 +122,7 @@ class Verbs:
             self._deadlines.advance(core.clock.steady())
 
     def restore(self) -> None:
-        """Its template is back: it is what it was before."""
+        """Undoes `remove`: the template is back, and the instance returns to the state that it had before."""
         core = self._core
         before, core.state_before_removal = core.state_before_removal, None
         if before is None or core.state not in (InstanceState.DRAINING, InstanceState.DRAINED):
@@ -148,7 +149,8 @@ class Verbs:
         self._deadlines.advance(now)
 
     def kill(self, reason: EndReason) -> None:
-        """Where this run ends and keeps its queue, what waits is left to the next one."""
+        """Cancels what waits and ends all clients. When bullpen stops and keeps its queue, prompts that wait are left
+        to the next start."""
         core = self._core
         core.set_drain_deadline(None)
         core.set_state(InstanceState.KILLING, str(reason))

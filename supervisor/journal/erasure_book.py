@@ -25,8 +25,8 @@ class ErasureBook:
     def forget_session(
         self, key: SessionKey, removals: Sequence[Removal] = (), on_written: Callable[[], object] | None = None
     ) -> None:
-        """With everything that was said in it. How its turns ended stays until it is pruned. `removals` are what it
-        leaves on disk: noted in the same transaction, so that a crash does not leave them there."""
+        """Removes a session with everything that was said in it. How its turns ended stays until it is pruned.
+        `removals`, its files on disk, are noted in the same transaction, so that a crash cannot leave them there."""
         steps = [step(notes.NOTE_REMOVAL, *removal_to_row(removal)) for removal in removals]
         steps += [step(sql, *key) for sql in notes.FORGET_SESSION]
         self._notes.add(Note(tuple(steps), key=key, on_written=on_written))
@@ -36,7 +36,7 @@ class ErasureBook:
         self._notes.add(Note((step(notes.NOTE_REMOVAL, *removal_to_row(removal)),), on_written=on_written))
 
     def settle_removal(self, removal: Removal) -> None:
-        """It is gone."""
+        """Notes that the files of this removal are gone."""
         self._notes.note(notes.SETTLE_REMOVAL, removal.uuid, removal.workspace)
 
     def forget_user(

@@ -102,9 +102,9 @@ def transact(
     steps: Sequence[tuple[str, Sequence[Parameters]]],
     guard: Guard,
 ) -> None:
-    """All of it or nothing; without steps, tries whether anything could be written. Blocking.
+    """Runs all steps in one transaction. Without steps it tries whether anything could be written. Blocking.
 
-    Raises `sqlite3.Error`, or `StateLost` when it would go into files that are not in their place any more.
+    Raises `sqlite3.Error`, or `StateLost` when the database's files are not in their place any more.
     """
     try:
         if connection.in_transaction:

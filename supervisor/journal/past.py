@@ -57,7 +57,7 @@ class PastGist(NamedTuple):
 
 
 class PastSpending(NamedTuple):
-    """Of one day."""
+    """What one user spent in one session with one provider on one day."""
 
     key: SessionKey
     user: str
@@ -153,7 +153,7 @@ def _read_spending(row: tuple[Any, ...]) -> PastSpending | None:
 
 
 def read_action(row: tuple[Any, ...]) -> PastAction | None:
-    """None of a row that is none of ours."""
+    """The action in a row of the audit; None when the row was not written by this program."""
     at, *words = row
     return PastAction(bounds.moment(at), *words) if _are_texts(words) else None
 

@@ -9,7 +9,7 @@ from supervisor.journal.note_taking import NoteTaker
 
 
 class QuestionBook:
-    """A part of the journal."""
+    """The part of the journal for questions and their answers."""
 
     def __init__(self, taker: NoteTaker) -> None:
         self._notes = taker
@@ -19,7 +19,7 @@ class QuestionBook:
         self._notes.note(notes.ASK, question.id, *question.key, question.turn_id, question.asked_at, body)
 
     def settle(self, question_id: str, at: float, outcome: QuestionOutcome, by: str, answer: str) -> None:
-        """The first answer stands."""
+        """Notes how a question ended. A second call for the same question changes nothing."""
         self._notes.note(notes.SETTLE_QUESTION, at, outcome.value, by, answer, question_id)
 
     def take_back_approval(self, question_id: str, at: float, words: str) -> None:

@@ -199,7 +199,7 @@ def row_to_session(row: Row) -> SessionRecord:
 
 
 def bound_session(record: SessionRecord) -> SessionRecord:
-    """With every number in range, whatever stood in the row."""
+    """The record with every number brought into range, whatever the row held."""
     return record._replace(
         created_at=bounds.moment(record.created_at),
         last_activity_at=bounds.moment(record.last_activity_at),
@@ -210,13 +210,14 @@ def bound_session(record: SessionRecord) -> SessionRecord:
 
 
 def bound_client(record: ClientRecord) -> ClientRecord:
-    """Where pid or start time are none, its mark alone names its processes."""
+    """The record; pid and start time become 0 when they cannot be real. Its processes are then found by its mark
+    alone."""
     is_named = isinstance(record.pid, int) and 0 <= record.pid < 2**31 and isinstance(record.started, int | float)
     return record if is_named else record._replace(pid=0, started=0.0)
 
 
 def bound_turn(record: TurnRecord) -> TurnRecord:
-    """With every time one that a clock can show."""
+    """The record with every time brought into the range that a clock can show."""
     started_at = None if record.started_at is None else bounds.moment(record.started_at)
     return record._replace(queued_at=bounds.moment(record.queued_at), started_at=started_at)
 

@@ -25,18 +25,18 @@ _UNMARK = "DELETE FROM schedules WHERE name = ?"
 
 
 class RunBook:
-    """A part of the journal; nothing is noted once that is closed."""
+    """The part of the journal for runs of hooks and marks of schedules. Notes nothing once the journal is closed."""
 
     def __init__(self, taker: NoteTaker, connection: aiosqlite.Connection) -> None:
         self._notes = taker
         self._connection = connection
 
     def keep(self, run: OpenRun) -> None:
-        """The latest wins, by its id."""
+        """Notes an open run, in place of an earlier note with the same id."""
         self._note(_keep(run), what=f"run {run.id} of a hook")
 
     def settle(self, run_id: str, *, may_wait: bool = False) -> None:
-        """All its actions have ended."""
+        """Notes that all actions of the run have ended."""
         self._note(step(_SETTLE, run_id), what=f"the end of run {run_id} of a hook", may_wait=may_wait)
 
     def mark(self, mark: ScheduleMark, runs: Iterable[OpenRun], on_written: Callable[[], object]) -> None:
@@ -46,7 +46,7 @@ class RunBook:
         self._note(*steps, what=f"schedule {mark.name}", on_written=on_written)
 
     def unmark(self, name: str) -> None:
-        """There is no such schedule any more."""
+        """Removes the mark of a schedule that no longer exists."""
         self._note(step(_UNMARK, name), what=f"schedule {name}")
 
     async def load(self) -> tuple[list[OpenRun], list[ScheduleMark]]:

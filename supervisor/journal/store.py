@@ -128,7 +128,7 @@ class Journal:
 
     @property
     def is_closed(self) -> bool:
-        """Nothing can be noted any more."""
+        """Whether the journal takes no notes any more."""
         return self._notes.is_closed
 
     def watch_failing(self, listener: Callable[[], object]) -> None:
@@ -162,7 +162,7 @@ class Journal:
         self._notes.note(notes.NOTE_CLIENT, *client_to_row(record))
 
     def forget_client(self, mark: str) -> None:
-        """By its mark: ids of clients begin anew with every run."""
+        """Removes the record of a client, which is found by its mark: ids of clients are used again by every run."""
         self._notes.note(notes.FORGET_CLIENT, mark)
 
     # Reading
@@ -190,11 +190,11 @@ class Journal:
         return await read_past(self._connection, self._path, since)
 
     async def find_turn(self, turn_id: str) -> TurnRecord | None:
-        """What was noted just now is included. Raises `JournalFailed`."""
+        """The record of a turn, also when it was noted just now; None without one. Raises `JournalFailed`."""
         return self.look_up_turn(turn_id)
 
     def look_up_turn(self, turn_id: str) -> TurnRecord | None:
-        """The same where nothing can be awaited. Raises `JournalFailed`."""
+        """As `find_turn`, for callers that cannot await. Raises `JournalFailed`."""
         return self._reader.find_turn(turn_id, self._writer.notes)
 
     def find_request(self, user: str, request: str) -> str:

@@ -61,7 +61,7 @@ class TurnBook:
         )
 
     def put_back(self, turn_id: str, on_durable: Callable[[], None] | None = None) -> None:
-        """It had started, and waits again: nothing of it has reached a process."""
+        """Notes that a turn which had started waits again: nothing of it has reached a process."""
         self._notes.add(
             Note(
                 (step(notes.START_TURN, None, turn_id),),
@@ -72,7 +72,7 @@ class TurnBook:
         )
 
     def release(self, turn_id: str) -> None:
-        """It was held because of a budget, and may run."""
+        """Notes that a turn which a budget held may run."""
         self._notes.add(
             Note(
                 (step(notes.RELEASE_TURN, turn_id),),

@@ -37,7 +37,7 @@ class Rule(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """For people, whole: hidden characters are shown as escapes."""
+        """The rule in words for people, nothing cut; hidden characters are shown as escapes."""
         if self.folder == WORKSPACE:
             return f"{self.tool} in this session's workspace and below"
         if self.folder:
@@ -48,13 +48,13 @@ class Rule(Struct, frozen=True):
 
     @property
     def stored(self) -> str:
-        """As the session keeps it and the journal writes it."""
+        """The rule as JSON text: the form that the session keeps and the journal writes."""
         return json.dumps([self.tool, self.folder, self.letter], ensure_ascii=False)
 
 
 def revive_rules(stored: Iterable[str]) -> frozenset[str]:
-    """Those that still mean what was approved. A bare tool name once covered every path of the host: it is dropped, and
-    the tool is asked about again."""
+    """The stored rules that still mean what was approved. Older rules that were a bare tool name covered every path of
+    the host: they are dropped, and the tool is asked about again."""
     kept = set()
     for text in stored:
         if text.startswith("["):

@@ -19,7 +19,7 @@ def is_of_server(tool: str) -> bool:
 
 
 def spelled(text: str) -> str:
-    """As the CLI spells the name of a server or of its tool: every character that is none of `A-Za-z0-9_-` is `_`."""
+    """The name of a server or tool in the CLI's spelling: every character outside `A-Za-z0-9_-` becomes `_`."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", text)
 
 

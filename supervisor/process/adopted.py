@@ -38,8 +38,7 @@ _was_reaper = ctypes.c_int()
 
 @contextlib.asynccontextmanager
 async def adopting() -> AsyncIterator[None]:
-    """This process is a sub-reaper for as long as the block lasts, or longer where it was one before. Blocks may
-    overlap."""
+    """Makes this process a sub-reaper while the block runs; it stays one when it was one before. Blocks may overlap."""
     global _engines
     if not sys.platform.startswith("linux"):
         yield

@@ -81,7 +81,8 @@ class Attribution(Generic[PlaceT]):
 
     @property
     def is_interruptible(self) -> bool:
-        """What was asked to be stopped runs still."""
+        """Whether a turn runs that can be interrupted: the prompt's, when it was asked to stop, or one that the agent
+        began by itself."""
         return bool(self.uuid and self.uuid == self.unwanted) or self.own_over is not None
 
     @property
@@ -120,7 +121,7 @@ class Attribution(Generic[PlaceT]):
         self._rest()
 
     def note_death(self) -> None:
-        """It says no more: what waits for an idle sign is told, and nothing is waited for."""
+        """Called when the process has died: tells what was waiting for an idle sign, and lets all waits end."""
         self._release_own()
         self._rest()
         self.written.set()
@@ -227,7 +228,8 @@ class Attribution(Generic[PlaceT]):
             self._listener.client_rested(self._place)
 
     async def rest_at_last(self) -> None:
-        """Where the idle sign after a Result does not come. Runs as long as the process is read."""
+        """Declares the client idle when the sign after a Result does not come in time. Runs as long as the process is
+        read."""
         while True:
             await self._late.wait()
             if self._late.is_set():  # it may have come while this task was being woken

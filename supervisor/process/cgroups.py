@@ -31,7 +31,7 @@ _MOUNTS, _SELF, _SYSTEMD = Path("/proc/self/mountinfo"), Path("/proc/self/cgroup
 
 
 class Cgroup:
-    """Of one client. Its methods do what they can: the group may be gone."""
+    """The control group of one client. Every method tolerates that the group is gone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -74,7 +74,7 @@ class Cgroup:
         return [int(pid) for pid in pids if pid != "0"]  # one that this process cannot name
 
     def remove(self) -> None:
-        """Once it is empty; does nothing while it is not."""
+        """Removes the group when it is empty; does nothing while it is not."""
         for folder in self._folders():
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -94,7 +94,7 @@ class Cgroups:
             Cgroup(path).remove()
 
     def make(self, mark: str) -> Cgroup | None:
-        """None when that cannot be done."""
+        """Makes the control group of one client; None when that is not possible."""
         path = self.base / f"{NAME}{mark.replace('/', '-')}"
         try:
             path.mkdir(exist_ok=True)
@@ -104,14 +104,14 @@ class Cgroups:
 
 
 def list_groups(run: str) -> list[Cgroup]:
-    """Of the clients of one supervisor, which may be dead."""
+    """The control groups of one supervisor's clients. That supervisor may be dead."""
     base = find_delegated()
     return [] if base is None else [Cgroup(path) for path in base.glob(f"{NAME}{glob.escape(run)}:*")]
 
 
 def open_cgroups() -> Cgroups | None:
-    """None when this process was given no part of the hierarchy. Where it can, it moves this process into a group of
-    its own, so that those of clients can have the controller of memory."""
+    """Finds the part of the hierarchy that was delegated to this process; None without one. Where it can, it moves this
+    process into a group of its own, so that the groups of clients can have the memory controller."""
     base = find_delegated()
     if base is None:
         return None

@@ -124,7 +124,7 @@ class Client(Generic[PlaceT]):
 
     @property
     def is_at_rest(self) -> bool:
-        """By its own word. A place may be READY without: an agent in the background works on."""
+        """Whether the CLI has said that it is idle. A slot may be READY without: a background agent works on."""
         return self._turn.is_at_rest
 
     def measure(self, table: ProcessTable) -> Measure:

@@ -14,7 +14,7 @@ from supervisor.process.reports import ClientEvent
 
 
 class Launch(NamedTuple):
-    """What one process needs to know before it starts."""
+    """What one process is started with."""
 
     client_id: str
     mark: str
@@ -76,7 +76,8 @@ class Connection(Protocol):
         """Writes one prompt. Raises `ClientDied`."""
 
     def send_at_once(self, text: str, uuid: str) -> bool:
-        """The same without waiting. False, and nothing is written, when that cannot be done. Raises `ClientDied`."""
+        """As `send`, without waiting. Returns False, having written nothing, when that is not possible. Raises
+        `ClientDied`."""
 
     async def command(self, text: str, uuid: str) -> None:
         """Writes a command of the CLI (`/compact`): a prompt that reads like one is only text. Raises `ClientDied`."""
@@ -104,7 +105,7 @@ class Connection(Protocol):
         machine. Called in a thread."""
 
     def tree(self) -> ProcessTree:
-        """Its processes; also after a `connect` that failed."""
+        """The process tree of this connection; also after a `connect` that failed."""
 
     async def disconnect(self) -> None:
         """Closes the pipes and waits for the process. May take long: give it a deadline."""
@@ -115,13 +116,14 @@ class Connector(Protocol):
 
     @property
     def digest(self) -> str:
-        """Of those options. Equal digests may share spares."""
+        """Hash of the options that this connector starts clients with. Connectors with equal digests may share
+        spares."""
 
     @property
     def expected_bytes(self) -> int:
         """Memory that one of them is expected to use, before any was measured."""
 
     def variant(self, provider: str, model: str) -> Connector:
-        """The same for another provider (by its name) and model; an empty model is the template's."""
+        """A connector with another provider (by name) and model; an empty model is the template's."""
 
     def open(self, launch: Launch) -> Connection: ...

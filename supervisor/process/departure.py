@@ -32,7 +32,8 @@ class ProcessDeadlines(NamedTuple):
 
 
 class Departure:
-    """Of one connection. Run again after a native cancel has ended it, it goes on where the process stands."""
+    """Ends the process of one connection, step by step. Run again after a native cancel, it goes on where the process
+    stands."""
 
     def __init__(
         self, connection: Connection, deadlines: ProcessDeadlines, patience: Patience, tell_step: Callable[[str], None]

@@ -39,7 +39,8 @@ _log = logging.getLogger(__name__)
 
 
 def find_bundled_cli() -> Path | None:
-    """None when the SDK is not installed or carries no CLI for this platform. Does not import the SDK."""
+    """Path of the CLI that the SDK carries; None without the SDK, or without a CLI for this platform. Does not import
+    the SDK."""
     spec = importlib.util.find_spec("claude_agent_sdk")
     if spec is None or spec.origin is None:
         return None

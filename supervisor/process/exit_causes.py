@@ -21,7 +21,8 @@ _AUTH_WORDS = re.compile(r"invalid api key|authentication|please run /login|unau
 def classify(
     reason: EndReason, error: Exception | None, *, was_running: bool, was_out_of_memory: bool
 ) -> FailureKind | None:
-    """None when it ended in order. `was_out_of_memory`: the kernel has ended processes for want of memory lately."""
+    """The kind of failure that an end means for the client; None for an end in order. `was_out_of_memory`: the kernel
+    has lately ended processes for want of memory."""
     match reason:
         case EndReason.KILLED:
             return FailureKind.KILLED

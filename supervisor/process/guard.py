@@ -90,7 +90,7 @@ def become_guard() -> None:
 
 
 def choose_environment(given: dict[str, str]) -> dict[str, str]:
-    """What the CLI gets of it."""
+    """The variables of the guard's environment that the CLI gets."""
     keep = given.pop(KEEP, None)
     if keep is None:
         return given
@@ -101,7 +101,7 @@ def choose_environment(given: dict[str, str]) -> dict[str, str]:
 
 
 class Watch:
-    """From the start of the CLI until the guard has no children."""
+    """The guard's main loop, from the start of the CLI until the guard has no children."""
 
     def __init__(self, cli: int) -> None:
         self._cli = cli

@@ -10,7 +10,7 @@ from supervisor.process.reports import ClientEvent, Result
 
 
 class Place(Protocol):
-    """Where a client stands in a pool. The client hands it back with all that it tells, and knows no more of it."""
+    """A client's place in a pool. The client passes it with every report, and knows nothing else of it."""
 
     @property
     def id(self) -> str: ...
@@ -30,7 +30,7 @@ class Listener(Protocol[PlaceIn]):
         """The turn of the prompt it was sent is over. It takes another one when it has rested."""
 
     def client_rested(self, place: PlaceIn) -> None:
-        """It is idle after that turn; told once after each `client_result`, of one that has died as well."""
+        """The client is idle after its turn. Told once after each `client_result`, also when the client has died."""
 
     def client_began(self, place: PlaceIn, why: str) -> None:
         """A turn that the CLI has begun by itself. What is told from here on belongs to it, until its end is told."""
@@ -42,10 +42,11 @@ class Listener(Protocol[PlaceIn]):
         """How its MCP servers are; told when that has changed."""
 
     def client_slept(self, place: PlaceIn, measure: Measure) -> None:
-        """It was put to sleep, and uses that now. Not told when it was woken before it slept."""
+        """The client's processes are stopped; `measure` is what they use now. Not told when it was woken before
+        that."""
 
     def client_woke(self, place: PlaceIn, seconds: float) -> None:
-        """It has given a sign of life so many seconds after it was woken. Also told of one that was put to sleep and
+        """The client has given a sign of life, `seconds` after it was woken. Also told when it was put to sleep and
         never slept: it had something to say, or (0 s) could not be stopped."""
 
     def client_ending(self, place: PlaceIn, step: str) -> None: ...

@@ -12,7 +12,7 @@ PATIENT, TERMINATE, KILL = 0, 1, 2
 
 
 class Patience:
-    """One for all clients of a supervisor."""
+    """How long clients that end are waited for. All clients of a supervisor share one."""
 
     def __init__(self) -> None:
         self._level = PATIENT
@@ -32,7 +32,8 @@ class Patience:
 
     @contextmanager
     def wait(self, seconds: float, *, until: int) -> Iterator[anyio.CancelScope]:
-        """Gives the block up after so many seconds, or when `until` is the level; at once where it is already."""
+        """Runs the block, and cancels it after so many seconds or once the level reaches `until`, at once when it has
+        already."""
         with anyio.move_on_after(0 if self._level >= until else seconds) as scope:
             self._waits[scope] = until
             try:

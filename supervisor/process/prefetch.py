@@ -22,7 +22,7 @@ itself; more gain nothing."""
 
 
 class Prefetch:
-    """Of one waking."""
+    """Reads a waking client's pages back from swap ahead of their use. One for each waking."""
 
     def __init__(self, pages: Mapping[int, Pages]) -> None:
         """By process, which has not been continued yet: until then each id is surely that of the one that was put to
@@ -42,7 +42,7 @@ class Prefetch:
             self._close()
 
     def end(self) -> None:
-        """It is put to sleep again. What is being read is read to its end."""
+        """Stops the reading, because the client is put to sleep again. A read that has begun is finished."""
         self._is_over = True
 
     def _run(self) -> None:

@@ -149,7 +149,8 @@ def find_top(cli: psutil.Process) -> psutil.Process:
 
 
 def is_guard(process: psutil.Process) -> bool:
-    """By its name, which any process may take: it gets the chance to end by itself, no more (`Tree.kill`)."""
+    """Whether the process has the name of a guard. Any process may take that name, so this only lets it end by itself
+    (`Tree.kill`)."""
     try:
         return process.is_running() and _is_named_guard(process.pid)
     except LOST:
@@ -224,8 +225,8 @@ class Tree:
 
     @property
     def alive(self) -> list[psutil.Process]:
-        """Those that were seen, and all that dead guards have left, whichever client's they were: a process that has
-        lost its guard is to be ended in any case."""
+        """The processes of the tree that are alive, and all that dead guards of any client have left: a process that
+        has lost its guard is always ended."""
         orphans: set[int] = set()
         with if_seen():
             orphans.update(adopted.list_adopted())
@@ -301,7 +302,7 @@ def if_seen() -> Iterator[None]:
 
 
 class Measure(NamedTuple):
-    """One client's whole tree at one moment."""
+    """What the whole process tree of one client uses at one moment."""
 
     memory_bytes: int = 0
     """PSS where the system gives it, else RSS."""
@@ -317,9 +318,11 @@ class Measure(NamedTuple):
 
 
 class ProcessTable:
-    """Who is whose child on this machine: read once, for the measurement of many trees. Blocking: use it in a thread.
+    """The parent and children of every process on this machine, read once to measure many trees. Blocking: use it in a
+    thread.
 
-    Reading PSS costs about 1 ms per process, RSS 18 µs. Neither touches a page of it: what is in swap stays there.
+    Reading PSS costs about 1 ms per process, RSS 18 µs. Neither touches a page of the process: what is in swap stays
+    there.
     """
 
     def __init__(self) -> None:

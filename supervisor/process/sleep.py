@@ -60,7 +60,7 @@ class Sleep(Generic[PlaceT]):
         self._wanted.set()
 
     def wake(self) -> None:
-        """It goes on at once."""
+        """Continues the processes at once. `is_waking` holds until the first sign of life."""
         self.is_down, self.is_waking = False, True
         self._times_woken += 1
         self._woken_at = anyio.current_time()
@@ -73,7 +73,7 @@ class Sleep(Generic[PlaceT]):
     # What is heard of it
 
     def note_sign(self) -> None:
-        """It has said something, answered, or asked."""
+        """Called when the client has said something, answered or asked. A client that was to sleep is woken."""
         if self.is_down:
             # It has said that before it was stopped: it is not idle.
             self.wake()

@@ -64,7 +64,7 @@ class Suspension:
 
     @property
     def is_over(self) -> bool:
-        """It was woken, or could not be stopped: its processes are to be left alone."""
+        """Whether the processes are to be left alone: the client was woken, or could not be stopped."""
         return self._is_over
 
     async def run(self) -> bool:

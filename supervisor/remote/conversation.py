@@ -66,8 +66,8 @@ class RemoteConversation(Reader):
 
 
 def find_new(held: Sequence[Entry], told: Sequence[Entry]) -> Sequence[Entry]:
-    """Of what is told from the beginning, what comes after that which is held. Where the last that is held is not told
-    any more, because it was never recorded, what is later than it is new."""
+    """The entries of `told`, a conversation from its beginning, that come after those in `held`. Where the last held
+    one was never recorded, and so is not in `told`, those with a later time are new."""
     if not held:
         return told
     last = held[-1]

@@ -69,7 +69,7 @@ class RemoteEngine:
 
     @property
     def name(self) -> str:
-        """Of the bullpen at the other end: the path of its socket, or its address."""
+        """Name of the bullpen at the other end: the path of its socket, or its address."""
         return self._line.name
 
     @property

@@ -23,7 +23,7 @@ class Pause:
         self._seconds = LEAST_PAUSE
 
     def end(self) -> None:
-        """One has succeeded."""
+        """Resets the pause after a successful connection."""
         self._seconds = LEAST_PAUSE
 
     async def wait(self) -> None:
@@ -43,11 +43,11 @@ class Reader:
         self._scope = anyio.CancelScope()
 
     async def hear(self, event: ServerEvent, *, is_fresh: bool) -> None:
-        """One event; `is_fresh` says that it is the first of its stream."""
+        """Takes one event of the stream. `is_fresh`: it is the first of its stream."""
         raise NotImplementedError
 
     def place(self) -> dict[str, str]:
-        """From where a stream is to go on; empty for its beginning."""
+        """Arguments for `Line.stream` that say from where the stream goes on; empty for its beginning."""
         return {}
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:

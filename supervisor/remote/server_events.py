@@ -24,7 +24,7 @@ async def read_lines(parts: AsyncIterable[bytes]) -> AsyncIterator[str]:
 
 
 async def read_events(parts: AsyncIterable[bytes]) -> AsyncIterator[ServerEvent]:
-    """What is no whole event at the end is passed over; so are comments."""
+    """Yields the events of a stream. Comments, and an incomplete event at its end, are skipped."""
     name = id = ""
     data: list[str] = []
     async for line in read_lines(parts):

@@ -34,7 +34,7 @@ _WHOLE, _STEM = "w", "s"
 
 
 class Described(NamedTuple):
-    """What an agent says of itself."""
+    """The texts of an agent that prompts are compared with."""
 
     name: str
     description: str = ""
@@ -84,7 +84,7 @@ class RoutingIndex:
         return sum(len(one.name) + len(one.description) + sum(map(len, one.triggers)) for one in self._agents)
 
     def find(self, text: str) -> list[Candidate]:
-        """Those that match, the best first; of equal ones, the first by name."""
+        """The agents that match the text, the best first; equal ones by name."""
         words = dict.fromkeys(words_of(text, singles=True))
         self._connection.execute("DELETE FROM asked")
         self._connection.executemany(

@@ -45,5 +45,5 @@ class Router:
 
 
 def kept(route: Route) -> Route:
-    """As it is recorded with the prompt."""
+    """The route as it is recorded with the prompt: without the other candidates."""
     return replace(route, others=())

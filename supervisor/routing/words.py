@@ -79,18 +79,18 @@ def sample(text: str) -> str:
 
 
 def words_of(text: str, *, singles: bool = False) -> list[str]:
-    """Its words in order, folded; of an unspaced script its pairs of characters. `singles` adds each such character by
-    itself, so that a trigger of one character is found inside of a text."""
+    """The words of the text in order, folded. Scripts without spaces give pairs of characters; with `singles` also each
+    character alone, so that a trigger of one character is found inside a text."""
     return [word for run in _runs(fold(sample(text))) for word in _words_of_run(run, singles)]
 
 
 def is_pair(word: str) -> bool:
-    """Whether it stands for a part of a word."""
+    """Whether the word is a pair of characters from a script without spaces, and so only a part of a word."""
     return _kind_of(word[0])[1]
 
 
 def is_little(word: str) -> bool:
-    """Whether it says nothing of what a text is about."""
+    """Whether the word says nothing about the subject of a text, such as `the`."""
     if not is_pair(word):
         return word in LITTLE_WORDS or (len(word) == 1 and word.isascii())
     # Japanese writes what a sentence is built with in hiragana, and what it is about in other characters.
@@ -98,7 +98,7 @@ def is_little(word: str) -> bool:
 
 
 def shorter_forms(word: str) -> Iterator[str]:
-    """What it may be a longer form of: `printers` of `printer`."""
+    """Words that this one may be a longer form of: `printer` for `printers`."""
     if not is_pair(word):
         for cut in range(1, MOST_ENDING + 1):
             if len(word) - cut >= LEAST_STEM:

@@ -44,7 +44,7 @@ class Tenant(Protocol):
         its own budget would allow it; None when none does."""
 
     def find_sleeper(self) -> Slot | None:
-        """Its idle client to put to sleep where memory is short; None where that would bring none back."""
+        """The idle client of this tenant to put to sleep when memory is short; None when that would free nothing."""
 
 
 class Victim(NamedTuple):
@@ -89,7 +89,7 @@ class HostRoom:
         self._tenants.append(tenant)
 
     def remove(self, tenant: Tenant) -> None:
-        """It has no client any more, and will have none."""
+        """Removes a tenant that has no client and will have none."""
         self._tenants.remove(tenant)
 
     def note_available(self, available: int) -> None:
@@ -117,7 +117,7 @@ class HostRoom:
         return find_own_shortage(tenant, self.most_waking) or self.find_host_shortage(tenant)
 
     def find_host_shortage(self, tenant: Tenant) -> WhyWaiting | None:
-        """The same, as far as the other tenants or the host are to blame.
+        """Why the host, or other tenants, keep this tenant from one more client; None when they do not.
 
         A place is kept for each tenant that waits longer: one with a long queue would otherwise take every place that
         it gives up again, and starve the others.
@@ -142,7 +142,7 @@ class HostRoom:
 
     @property
     def keeps_enough(self) -> bool:
-        """As many sleep as may wake at once: for one more that is put to sleep nothing more is kept free."""
+        """Whether as many clients sleep as may wake at once. One more sleeper then needs no more memory kept free."""
         return sum(tenant.pool.dormant for tenant in self._tenants) >= self.most_waking
 
     def find_wake_shortage(self, tenant: Tenant, slot: Slot) -> WhyWaiting | None:
@@ -177,9 +177,9 @@ class HostRoom:
         return self.find_shortage(tenant) if has_free_turn else WhyWaiting.NO_SLOT
 
     def find_victim(self) -> Victim | None:
-        """When a session is kept out, or clients have grown above the budget: the one of all that is given up first.
+        """The client to give up first when a session is kept out, or clients have grown above the budget.
 
-        None when as many are leaving, or falling asleep, already as are wanted.
+        None when enough clients are leaving or falling asleep already.
         """
         opening = [
             why
@@ -229,7 +229,7 @@ def ledger_of(tenant: Tenant) -> Ledger:
 
 
 def find_own_shortage(tenant: Tenant, most_waking: int) -> WhyWaiting | None:
-    """What its own pool and budget keep it from one more client for."""
+    """Why the tenant's own pool or memory budget keeps it from one more client; None when neither does."""
     if not tenant.pool.has_room:
         return WhyWaiting.NO_SLOT
     budget = tenant.memory_budget
@@ -254,7 +254,8 @@ def find_kept(tenants: Iterable[Tenant], most_waking: int) -> int:
 
 
 def is_over_budget(tenant: Tenant) -> bool:
-    """Its clients have grown above its own budget, and not all of that is on its way out. One alone may."""
+    """Whether the tenant's clients have grown above its own memory budget, not counting those that are leaving. A
+    single client may be above it."""
     budget = tenant.memory_budget
     if budget is None:
         return False
@@ -271,8 +272,8 @@ def _has_awake(pool: Pool) -> bool:
 
 
 def find_memory(pools: Iterable[Pool], find_sleepers: Iterable[Callable[[], Slot | None]]) -> Victim | None:
-    """Where memory is short: whose client gives some of it back. One that is put to sleep keeps its place, and is soon
-    back; where none can be, one that is awake is given up, and at last one that sleeps, which brings least."""
+    """The client to take memory from. Preferred in this order: one that gets no further turn; one to put to sleep,
+    which keeps its place; one that is awake; one that sleeps, which frees least."""
     pools = tuple(pools)
     first = _first_to_go(pool.find_victim() for pool in pools)
     if first is not None and first.is_worthless:

@@ -25,7 +25,7 @@ LATELY = 600.0
 
 
 class Spent(NamedTuple):
-    """Of one user, session, instance or provider, or of all of them together, since midnight."""
+    """What one user, session, instance or provider, or all together, have spent since midnight."""
 
     cost: float = 0.0
     tokens: float = 0.0

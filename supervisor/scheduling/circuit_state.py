@@ -23,7 +23,7 @@ or one that was told wrongly still holds, a single turn finds out four times a d
 
 
 class Park:
-    """Of one pool. All times in steady seconds."""
+    """Whether one pool is parked, why and until when. All times in steady seconds."""
 
     def __init__(self) -> None:
         self.kind: FailureKind | None = None

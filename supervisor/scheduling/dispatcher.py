@@ -76,7 +76,7 @@ Decision = Begin | Wake | Sleep | Adopt | Open | OpenSpare | Evict | Recycle | R
 
 
 class Scene(NamedTuple):
-    """All that a decision depends on."""
+    """Everything that a decision depends on."""
 
     state: InstanceState
     pool: Pool
@@ -344,7 +344,7 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
 
 
 def has_free_turn(pool: Pool, max_sessions: int) -> bool:
-    """One more turn may run, besides those that do and those whose client is on its way."""
+    """Whether one more turn may run, besides those that run and those whose client is being started or woken."""
     return pool.running + pool.expected < max_sessions
 
 

@@ -52,7 +52,7 @@ class Ledger(NamedTuple):
 
     @property
     def measured(self) -> int:
-        """What the slots really use."""
+        """Bytes that the slots use, as last measured."""
         return self.used - self.coming
 
     def __add__(self, other: tuple[int, ...]) -> Ledger:  # type: ignore[override]
@@ -135,12 +135,12 @@ _NOTHING = Ledger()
 
 
 def count_one(slot: Slot, reserve: int) -> Ledger:
-    """What one slot is charged."""
+    """The charge of one slot."""
     charged, measured = charge(slot, slot.memory_bytes, reserve), slot.memory_bytes
     is_passing = slot.is_leaving or slot.is_falling_asleep
     return Ledger(charged, charged - measured, charged if is_passing else 0, 0 if slot.is_leaving else slot.swap_bytes)
 
 
 def count_up(slots: Iterable[Slot], reserve: int) -> Ledger:
-    """What they are charged, counted from the beginning."""
+    """The charges of these slots, added up from nothing."""
     return sum((count_one(slot, reserve) for slot in slots), Ledger())

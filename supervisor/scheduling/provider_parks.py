@@ -10,7 +10,7 @@ from supervisor.scheduling.circuit_state import Park
 
 
 class ProviderParks:
-    """All times in steady seconds."""
+    """The parks of providers that prompts ask for, by name. All times in steady seconds."""
 
     def __init__(self) -> None:
         self._parks: dict[str, Park] = {}
@@ -19,7 +19,7 @@ class ProviderParks:
 
     @property
     def any(self) -> bool:
-        """Whether one was parked and no good turn has been seen since."""
+        """Whether a provider was parked and no good turn has been seen since."""
         return bool(self._parks)
 
     def close(self, name: str, kind: FailureKind, now: float, seconds: float | None = None) -> bool:

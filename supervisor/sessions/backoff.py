@@ -11,7 +11,7 @@ TRIES = 5
 
 
 class Backoff:
-    """Of one session, of one pool, or of a pool's spares. All times in steady seconds."""
+    """The pause after failures of one session, of one pool, or of a pool's spares. All times in steady seconds."""
 
     def __init__(self, base: float = BASE, cap: float = CAP, tries: int = TRIES) -> None:
         self.failures = 0

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class CostMeter:
-    """All in dollars. What a process spent and was killed before it told is never known: the CLI forgets it too."""
+    """Works out what a turn cost from the CLI's running totals, all in dollars. What a process spent and did not tell
+    before it was killed is never known: the CLI forgets it too."""
 
     seen: float = 0.0
     """The running total that was told last."""

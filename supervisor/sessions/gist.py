@@ -51,7 +51,7 @@ class Gist:
             self._tail = ""
 
     def restore(self, about: str, user: str, latest: str) -> None:
-        """What an earlier run has left."""
+        """Takes over the gist that an earlier run recorded."""
         self.begin(about, user)
         self.close(latest)
 

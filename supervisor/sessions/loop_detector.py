@@ -10,7 +10,7 @@ LONGEST_CIRCLE = 3
 
 
 class LoopDetector:
-    """Of one turn, and of what one agent does in it: its main agent, or one of its sub-agents.
+    """Finds repeated tool calls in one turn, for its main agent or one of its sub-agents.
 
     A circle is one call, or two or three in the same order, with nothing else in between. Another input is another
     call, so an edit between two runs of the same command breaks the circle.
@@ -49,7 +49,7 @@ class TurnLoops:
 
 
 def describe_loop(tools: tuple[str, ...], count: int) -> str:
-    """One sentence."""
+    """A sentence about the repeated calls."""
     what = tools[0] if len(tools) == 1 else f"{', '.join(tools[:-1])} and {tools[-1]} in turn"
     return (
         f"the agent called {what} {count} times in a row with the same input, so its turn was stopped "

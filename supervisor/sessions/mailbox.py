@@ -36,8 +36,8 @@ class Mailbox:
 
     @property
     def head(self) -> Turn | None:
-        """Who is next. Where a session is shared, a turn that waits for the operator because of a budget holds up no
-        other user's; its own user's stay behind it."""
+        """The next turn; None when none waits. In a shared session, a turn held by a budget delays only later turns of
+        the same user."""
         if not self._waiting or not self._waiting[0][2].is_held:
             return self._waiting[0][2] if self._waiting else None
         held = set()
@@ -50,7 +50,7 @@ class Mailbox:
 
     @property
     def is_ready(self) -> bool:
-        """A turn waits, is recorded, and none runs; and it is not one that waits for an answer first."""
+        """Whether the next turn can begin: it is recorded, none runs, and it waits for no answer."""
         head = self.head
         if head is None or head.is_detached or head.is_held:
             return False

@@ -54,7 +54,7 @@ class QuestionListener(Protocol):
         """A detached one has ended with a verdict; `call` is what was asked for (`call_of`)."""
 
     def approval_lost(self, question: Question, words: str) -> None:
-        """It was settled as approved, and its call is not known to have run."""
+        """A question was settled as approved, and its call is not known to have run."""
 
     def request_denied(self, session: Session, words: str) -> None:
         """A request that a human cannot decide on was denied without a question."""
@@ -182,7 +182,7 @@ class OpenQuestions:
         self._listener.question_asked(question)
 
     def lose_about(self, session: Session, turn_id: str) -> None:
-        """That turn does not wait any more: nothing is asked about it."""
+        """Ends the questions about a turn that no longer waits, as lost."""
         for pending in [self._open[question_id] for question_id in session.holds]:
             if pending.question.turn_id == turn_id:
                 self._settle(pending, LOST)

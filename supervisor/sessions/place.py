@@ -35,18 +35,18 @@ _ALLOWED: dict[SlotState, frozenset[SlotState]] = {
 
 
 class Occupant(Protocol):
-    """What a place asks of the session that holds it."""
+    """What a place needs to know of the session that holds it."""
 
     @property
     def key(self) -> SessionKey: ...
 
     @property
     def running(self) -> object | None:
-        """Its turn that runs, or is on its way to the process."""
+        """The session's turn that runs, or is on its way to the process; None without."""
 
     @property
     def mailbox(self) -> Sized:
-        """Its turns that wait."""
+        """The session's turns that wait."""
 
 
 OccupantT = TypeVar("OccupantT", bound=Occupant)
@@ -193,13 +193,14 @@ class Place(Generic[OccupantT]):
 
     @property
     def unused_since(self) -> float:
-        """Steady seconds; what least-recently-used is judged by. Waking one ahead of a prompt is a use of it."""
+        """Steady seconds of the client's last use, by which the least recently used is found. Waking it ahead of a
+        prompt counts as a use."""
         return max(self.idle_since, self.woken_at)
 
     @property
     def memory_growth(self) -> int:
-        """Bytes a minute, from the first to the last sample that is kept. What one that has slept takes back is no
-        growth: of that only counts what was measured `BACK` seconds after it was woken."""
+        """Growth in bytes a minute, from the first to the last sample that is kept. What a client takes back after a
+        sleep is no growth: only samples from `BACK` seconds after it was woken count."""
         since = self.woken_at + BACK if self.woken_at else 0.0
         samples = [one for one in zip(self._measured_at, self.memory_trend, strict=True) if one[0] >= since]
         if self.is_dormant or len(samples) < 2:
@@ -209,7 +210,7 @@ class Place(Generic[OccupantT]):
 
     @property
     def has_worked(self) -> bool:
-        """It has, or had, a turn to run: what it measures is what a client of this kind needs."""
+        """Whether the client has run, or runs, a turn: only then its memory says what a client of this kind needs."""
         return self.turns > 0 or self.is_running
 
     @property
@@ -290,7 +291,8 @@ class Place(Generic[OccupantT]):
 
     @property
     def is_worthless(self) -> bool:
-        """It gets no turn any more."""
+        """Whether the client gets no further turn: it has outgrown its ceiling, or was started with options that are
+        out of date."""
         return self.is_outgrown or self.is_stale
 
     def note_measure(self, measure: Measure, at: float) -> None:
@@ -319,6 +321,6 @@ class Place(Generic[OccupantT]):
         self.tell_change()
 
     def tell_change(self) -> None:
-        """What it is filed by or charged for is not what it was."""
+        """Tells the pool that the place has to be filed or charged anew."""
         if self.on_change is not None:
             self.on_change(self)

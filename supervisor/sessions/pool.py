@@ -95,7 +95,7 @@ class Pool:
             self.on_change(slot)
 
     def in_state(self, *states: SlotState) -> Iterator[Slot]:
-        """Those in any of the states, each state's in the order in which they got there."""
+        """Slots in any of these states, grouped by state; within one, in the order in which they got there."""
         return chain.from_iterable(self._by_state[state].values() for state in states)
 
     @property
@@ -132,7 +132,7 @@ class Pool:
 
     @property
     def falling_asleep(self) -> int:
-        """Those that hand their memory back just now."""
+        """How many clients are handing their memory back just now."""
         return len(self._falling_asleep)
 
     @property
@@ -172,8 +172,8 @@ class Pool:
         return len(self._stale)
 
     def find_stale(self) -> Slot | None:
-        """Of those, the idle one to replace first: a spare, which no session uses, then the one whose user has
-        been away longest."""
+        """The idle client to replace first among those with old options: a spare, else the one that has been unused
+        longest; None without one."""
         idle = (slot for slot in self._stale.values() if (slot.is_ready or slot.is_dormant) and slot.is_evictable)
         return min(idle, key=lambda slot: (not slot.is_spare, slot.unused_since), default=None)
 

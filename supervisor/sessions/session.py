@@ -163,7 +163,7 @@ class Session:
 
     @property
     def is_blank(self) -> bool:
-        """Nothing has ever happened in it, and nothing is about to."""
+        """Whether nothing has ever happened in the session, and nothing is about to."""
         is_unused = self.slot is None and self.mailbox.current is None and not len(self.mailbox)
         return is_unused and not self.has_history and self.turns == 0 and self.offer is None
 
@@ -182,7 +182,8 @@ class Session:
         return self._text.glimpse(count)
 
     def fade(self) -> None:
-        """Nothing runs here any more: the text is let go of. A reader that has it keeps it; the journal has it."""
+        """Lets go of the conversation's text, because nothing runs here any more. Readers keep theirs; the journal has
+        it."""
         self._text.fade()
 
     @property
@@ -215,7 +216,7 @@ class Session:
 
     @property
     def turns_to_stop(self) -> Iterator[Turn]:
-        """Its turns in the order in which a stop looks for one: what runs, then what waits."""
+        """The session's turns in the order in which a stop looks for one: those that run, then those that wait."""
         yield from filter(None, (self.own, self.mailbox.current))
         yield from self.mailbox
 
@@ -225,7 +226,7 @@ class Session:
         return min(1.0, self.context_tokens / self.context_window) if self.context_window else None
 
     def text_of(self, turn: Turn) -> str:
-        """What it has said so far."""
+        """What the agent has said in that turn so far."""
         opened = self.conversation.open_text if self.conversation.open_turn == turn.id else ""
         return "\n\n".join([*turn.blocks, *filter(None, [opened])])
 
@@ -379,8 +380,8 @@ class Session:
         )
 
     def leave_unheard(self, turn: Turn) -> None:
-        """Its process was given the prompt and never showed that it has read it: should it stand in the conversation,
-        the next resume cuts it, and it is sent again."""
+        """Notes that a process got the prompt and never showed that it has read it. If it is in the CLI's transcript,
+        the next resume cuts it; the turn is sent again with a new uuid."""
         self.drop_turns = (turn.uuid, *self.drop_turns)
         turn.rename()
 
@@ -429,7 +430,7 @@ class Session:
             self.note = text
 
     def lose_client(self, why: str) -> None:
-        """Its client has ended."""
+        """Notes that the session's client has ended. `why` is shown."""
         self.slot = None
         self.client_end, self.client_ended_at = why, self._clock.wall()
 

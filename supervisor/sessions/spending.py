@@ -26,7 +26,7 @@ Account = tuple[Scope, str]
 
 @dataclass(slots=True)
 class Sum:
-    """What was used in one day."""
+    """What one account has used in one day."""
 
     cost: float = 0.0
     tokens: int = 0
@@ -38,7 +38,7 @@ class Sum:
 
 
 def accounts_of(key: SessionKey, user: str, provider: str) -> tuple[Account, ...]:
-    """All whose spending a turn is part of. Of a person who was forgotten, `user` is empty."""
+    """All accounts that a turn's spending counts for. `user` is empty for a person who was forgotten."""
     shared = (Scope.ALL, ""), (Scope.INSTANCE, key.instance), (Scope.PROVIDER, provider or HOST)
     return (*shared, (Scope.USER, user), (Scope.SESSION, str(key))) if user else shared
 
@@ -58,7 +58,7 @@ class Spending:
         self._under_way.update(accounts)
 
     def leave(self, accounts: Iterable[Account]) -> None:
-        """That turn has ended, or is kept for the next start."""
+        """Counts one turn less under way for these accounts: it has ended, or is kept for the next start."""
         for account in accounts:
             self._under_way[account] -= 1
             if self._under_way[account] <= 0:
@@ -88,12 +88,13 @@ class Spending:
         return self._sums.get(account) or Sum(), self._under_way[account]
 
     def names(self, scope: Scope, now: float) -> Iterator[str]:
-        """All of that kind who have spent something today, or have a turn under way."""
+        """Names of that scope that have spent something today, or have a turn under way, sorted."""
         self._turn_the_day(now)
         yield from sorted({name for kind, name in (*self._sums, *self._under_way) if kind is scope})
 
     def forget(self, user: str) -> None:
-        """What that person has spent stays counted for all others."""
+        """Removes the accounts of a user and of the user's sessions. What the user has spent still counts for all
+        others."""
         for sums in (self._sums, *self._other_days.values()):
             for account in [one for one in sums if one == (Scope.USER, user) or _is_session_of(one, user)]:
                 del sums[account]

@@ -44,7 +44,7 @@ class PromptTicket:
 
     @property
     def is_told(self) -> bool:
-        """It ended, and that is recorded; or its caller gets an error."""
+        """Whether the caller has been told: the outcome is recorded, or the caller gets an error."""
         return self._told.is_set()
 
     # What the turn tells it
@@ -59,16 +59,16 @@ class PromptTicket:
         self._conversation.wake()
 
     def replace_outcome(self, outcome: Outcome) -> None:
-        """What is recorded is another: the one it ended with cannot be kept."""
+        """Replaces the outcome, because the turn's own cannot be recorded."""
         self.finished = outcome
 
     def tell(self) -> None:
-        """Its outcome is recorded."""
+        """Notifies the caller, because the outcome is recorded."""
         self._told.set()
 
     def withdraw(self, error: BullpenError) -> None:
-        """It will have no outcome here: a caller that waits gets the error. Nothing happens when its outcome is
-        recorded already."""
+        """Ends the wait without an outcome: the caller gets the error. Does nothing when the outcome is recorded
+        already."""
         if self._told.is_set():
             return
         self._withdrawn = error

@@ -113,7 +113,7 @@ class Turn:
 
     @property
     def is_recorded(self) -> bool:
-        """It is in the journal: accepted for good, and free to begin."""
+        """Whether the turn is in the journal: accepted for good, and free to begin."""
         return self.ticket.is_accepted
 
     @property
@@ -133,7 +133,7 @@ class Turn:
 
     @property
     def is_command(self) -> bool:
-        """Its words are a command of the CLI, and nothing that the agent reads."""
+        """Whether the text is a command of the CLI, which the agent does not read."""
         return self.prompt.source is Source.ENGINE
 
     def ask_to_stop(self, reason: str, fails_as: FailureKind | None = None) -> None:
@@ -170,8 +170,8 @@ class Turn:
         self.ticket.tell()
 
     def withdraw(self, error: BullpenError) -> None:
-        """It will have no outcome here: it was refused after all, or is kept for the next start. Its caller gets the
-        error."""
+        """Ends the turn here without an outcome: it was refused after all, or is kept for the next start. The caller
+        gets the error."""
         self.ticket.withdraw(error)
         self._leave()
 

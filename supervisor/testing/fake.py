@@ -165,7 +165,7 @@ class FakeConnector:
 
     @property
     def digest(self) -> str:
-        """Of all that a client could be told; limits and descriptions are not among that."""
+        """Hash of everything that a client could be told; limits and descriptions are not part of it."""
         return self._digest
 
     @property
@@ -309,7 +309,7 @@ class FakeConnection:
 
     @property
     def prompt_uuid(self) -> str:
-        """Of the prompt whose turn runs; empty between turns."""
+        """Uuid of the prompt whose turn runs; empty between turns."""
         return self._uuid
 
     def reply(self, text: str = "", *, rests: bool = True, structured: str = "") -> None:
@@ -392,7 +392,7 @@ class FakeConnection:
         return None
 
     def orphaned(self) -> FakeConnection:
-        """The same process as it goes on without a supervisor."""
+        """A copy of this process as it goes on without a supervisor."""
         orphan = FakeConnection(self.world, self.launch)
         orphan.prompts, orphan._uuid = list(self.prompts), self._uuid
         orphan.is_alive = orphan.is_orphan = True

@@ -12,8 +12,8 @@ Matches = Callable[[str], bool]
 
 @cache
 def compile_pattern(pattern: str) -> Matches:
-    """Whether it is found anywhere in a text. Raises `ValueError` with words that follow the name of a key. All are
-    kept: they stand in files that an operator writes."""
+    """A function that says whether the pattern is found anywhere in a text. Raises `ValueError` with words that follow
+    the name of a key. Compiled patterns are kept: they come from an operator's files."""
     try:
         validator = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
     except SchemaError:

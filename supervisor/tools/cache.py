@@ -42,7 +42,7 @@ class Key(NamedTuple):
 
 
 class Built(NamedTuple, Generic[ValueT]):
-    """What a build returns that finds out by itself what it was made from."""
+    """The result of a build that finds out by itself what the value was made from."""
 
     value: ValueT
     sources: Iterable[str] = ()
@@ -52,7 +52,8 @@ Build = Callable[[], Awaitable[ValueT | Built[ValueT]]]
 
 
 class Sources:
-    """Where values are made from (files, lists of servers, other values), by name, and who has to know of a change."""
+    """What cached values are made from (files, lists of servers, other values), by name, and the caches to tell of a
+    change."""
 
     def __init__(self) -> None:
         self._caches: list[Cache[Any]] = []
@@ -70,7 +71,7 @@ class Sources:
         self._caches.append(cache)
 
     def statistics(self) -> tuple[CacheStatistics, ...]:
-        """Of every cache that shares these sources."""
+        """Counts of every cache with these sources."""
         return tuple(cache.statistics() for cache in self._caches)
 
     def clean(self) -> int:
@@ -92,7 +93,7 @@ class Sources:
         return count
 
     def has_changed(self, sources: Iterable[str], since: int) -> bool:
-        """Whether one of them has changed after the change with that number. For builds that run."""
+        """Whether one of them has changed after the change number `since`. For builds that are running."""
         return any(self._changed.get(source, 0) > since for source in sources)
 
     def begin_build(self) -> int:
@@ -137,7 +138,7 @@ class _Store(TTLCache[Key, _Entry[Any]]):
         return self.evicted[-1]
 
     def list_entries(self) -> list[tuple[Key, _Entry[Any]]]:
-        """Without counting as a use."""
+        """All keys and entries, without counting as a use."""
         return [(key, BaseCache.__getitem__(self, key)) for key in self]
 
     def expire(self, time: float | None = None) -> list[tuple[Key, _Entry[Any]]]:
@@ -221,7 +222,7 @@ class Cache(Generic[ValueT]):
     def get_now(
         self, key: Key, build: Callable[[], ValueT], *, version: str = "", sources: Iterable[str] = ()
     ) -> ValueT:
-        """As `get`, of a value that is built without waiting for anything."""
+        """As `get`, for a value whose build does not wait for anything."""
         if (entry := self._look(key, version)) is not None:
             self._hits += 1
             value: ValueT = entry.value
@@ -239,7 +240,7 @@ class Cache(Generic[ValueT]):
         return value
 
     def peek(self, key: Key, version: str = "") -> ValueT | None:
-        """What is there, without building, and without counting as a use."""
+        """The value when it is there: no build, and not counted as a use."""
         entry = self._look(key, version)
         return entry.value if entry is not None else None
 
@@ -270,12 +271,12 @@ class Cache(Generic[ValueT]):
         return self._expiries - before
 
     def list_keys(self) -> tuple[Key, ...]:
-        """Of all that is held."""
+        """Keys of all values that are held."""
         self._tidy()
         return tuple(self._store)
 
     def items(self) -> tuple[tuple[Key, ValueT], ...]:
-        """All that is held; looking at it is no use of it."""
+        """All keys and values that are held. This does not count as a use."""
         self._tidy()
         return tuple((key, entry.value) for key, entry in self._store.list_entries())
 

@@ -29,7 +29,7 @@ class ClientTools:
         return hashlib.sha256(json.dumps(versions).encode()).hexdigest()[:16] if versions else ""
 
     def for_cli(self) -> dict[str, Any]:
-        """Their part of the CLI's configuration of MCP servers: calls come back over the CLI's own pipes."""
+        """These tools in the CLI's configuration of MCP servers. Calls come back through the CLI's own pipes."""
         return {source.name: {**source.settings, "type": "sdk", "name": source.name} for source in self.sources}
 
     def mark_troubled(self, servers: Iterable[Server]) -> tuple[Server, ...]:
@@ -42,7 +42,7 @@ class ClientTools:
         )
 
     async def for_client(self, whose: Whose) -> dict[str, Any]:
-        """For the SDK: servers that know whose client it is."""
+        """MCP servers for the SDK, by name. They know which client they belong to (`whose`)."""
         if not self.sources:
             return {}
         module = await import_late("supervisor.tools.thin_server")

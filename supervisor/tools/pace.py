@@ -22,5 +22,5 @@ class Pace:
         return self._pause
 
     def note(self, now: float) -> None:
-        """It is followed now."""
+        """Notes that the value is looked at now. `now` in steady seconds."""
         self._followed_at = now

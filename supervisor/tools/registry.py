@@ -23,7 +23,7 @@ BLOCKING = 32
 
 
 class Tools:
-    """Of one supervisor."""
+    """The tools that one supervisor offers to its clients, with the shared MCP servers."""
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class ServerFailed(Exception):
-    """It could not be started, or does not speak MCP. One line."""
+    """Raised when a server could not be started, or does not speak MCP. One line."""
 
 
 @dataclass

@@ -109,7 +109,7 @@ class SharedServer:
     # Its connection
 
     async def run(self) -> None:
-        """Until it is cancelled; then nothing of it is left."""
+        """Runs the server until it is cancelled; then nothing of it is left."""
         with unlogged():
             await self._run()
 

@@ -69,7 +69,8 @@ class SharedSource:
 
     @property
     def version(self) -> str:
-        """As it was when this was made: other tools are another version, and another source."""
+        """Version of the server's tools when this source was made. Other tools have another version, and another
+        source."""
         return self._version
 
     @property
@@ -130,7 +131,7 @@ class SharedServers:
         return source
 
     async def run(self) -> None:
-        """Until it is cancelled; then no process of any of them is left."""
+        """Runs the servers until it is cancelled; then no process of any of them is left."""
         with self._lock:
             self._loop = asyncio.get_running_loop()
         try:

@@ -19,7 +19,7 @@ class ToolSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the server."""
+        """Name of the MCP server."""
 
     @property
     def version(self) -> str:
@@ -27,14 +27,14 @@ class ToolSource(Protocol):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What else the CLI is told of the server: keys of its configuration."""
+        """Further keys of the server in the CLI's configuration."""
 
     @property
     def trouble(self) -> str:
         """Why its tools are missing, on one line; mostly empty."""
 
     async def told(self) -> list[types.Tool]:
-        """What a client that starts now is told."""
+        """The tools that a client started now is told of."""
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any], whose: Whose) -> types.CallToolResult:
         """Never raises but for a cancel."""

@@ -78,7 +78,7 @@ class EditorAgent:
         )
 
     async def authenticate(self, method_id: str, **_: Any) -> None:
-        """Nothing: a caller that reached the bullpen has been let in."""
+        """Does nothing: a caller that reached the bullpen has been let in."""
 
     async def new_session(self, cwd: str, **_: Any) -> schema.NewSessionResponse:
         from acp import schema
@@ -162,7 +162,7 @@ class EditorAgent:
         raise RequestError.method_not_found(method)
 
     async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
-        """Nothing is understood here."""
+        """Ignores the notification: no extension is supported."""
 
     def _key(self, session_id: str) -> SessionKey:
         from supervisor import SessionKey

@@ -103,7 +103,8 @@ def tell_route(route: Route) -> None:
 
 
 def with_one_client(template: Template) -> Template:
-    """Without the clients that are kept for prompts to come: there is one prompt."""
+    """The template without the clients that it keeps for prompts to come (`spares`, `minClients`): there is one
+    prompt."""
     pool = template.pool.model_copy(update={"spares": 0, "min_clients": 0})
     return template.model_copy(update={"pool": pool})
 
@@ -123,8 +124,8 @@ def tell_outcome(agent: str, outcome: Outcome) -> int:
 
 
 async def ask_there(prompt: Prompt, engine: RemoteEngine, *, as_json: bool = False) -> int:
-    """The same in a bullpen that runs already. A turn whose asker is told to end is withdrawn. Raises what `Engine`
-    raises."""
+    """As `ask_once`, in a bullpen that is running already. The turn is withdrawn when this command is told to end.
+    Raises what `Engine` raises."""
     if sys.stderr.isatty():
         tell(f"asking the bullpen that runs at {engine.name}")
     ticket: Ticket | None = None

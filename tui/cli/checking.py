@@ -90,7 +90,7 @@ def tell_left_out(loaded: Loaded) -> None:
 
 
 def refuse_unknown(agent: str, settings: Settings, loaded: Loaded) -> None:
-    """For an agent that is not among them. Says which files were left out, and raises `UnknownAgent`."""
+    """Refuses an agent that no template has: says which files were left out, and raises `UnknownAgent`."""
     from supervisor import UnknownAgent
 
     tell_left_out(loaded)

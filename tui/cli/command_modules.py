@@ -61,7 +61,7 @@ _MODULE_OF = {name: module for module, names in COMMAND_MODULES.items() for name
 
 
 def read_module(module: str) -> dict[str, Any]:
-    """Its commands by their names, as Typer makes them of its `app`."""
+    """The commands of a module by their names, built by Typer from its `app`."""
     app: typer.Typer = importlib.import_module(f"tui.cli.{module}").app
     group = str(app.info.name or "")
     add_examples(app, group)
@@ -113,7 +113,7 @@ class CommandsGroup(TyperGroup):
             raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """All of them, below headings."""
+        """Writes all commands below headings."""
         widest = max(map(len, self.commands))
         for heading, names in _HEADINGS.items():
             with formatter.section(heading):

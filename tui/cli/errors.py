@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def only(error: BaseException) -> BaseException:
-    """What a group of one holds, however deep."""
+    """The exception itself, or the only one in an exception group, however deep."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

@@ -72,7 +72,7 @@ EXAMPLES = {
 
 
 def add_examples(app: typer.Typer, group: str = "") -> None:
-    """To the help of every command of the app."""
+    """Adds examples to the help of every command of the app."""
     for info in app.registered_commands:
         name = info.name or (info.callback.__name__ if info.callback is not None else "")
         info.epilog = show_examples(f"{group} {name}".strip())

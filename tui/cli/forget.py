@@ -53,7 +53,8 @@ def forget_from_terminal(folder: Path, user: str, *, is_trial: bool, is_sure: bo
 
 
 async def forget_there(user: str, engine: Engine, *, is_trial: bool, is_sure: bool) -> int:
-    """The same in a bullpen that runs: it ends the sessions first. Raises what `Engine.forget_user` raises."""
+    """Forgets the user in a bullpen that is running: it ends the sessions first. Returns the exit code. Raises what
+    `Engine.forget_user` raises."""
     found = [row for row in (await engine.snapshot()).sessions if row.key.user == user]
     if found:
         turns = sum(bool(row.turn_id) + len(row.waiting) for row in found)

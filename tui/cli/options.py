@@ -55,7 +55,7 @@ class Common:
     token: str = ""
 
     def over(self, other: Common) -> Common:
-        """These, and the other's where these were not given."""
+        """These options; where one was not given here, the value of `other`."""
         return Common(
             self.templates or other.templates,
             self.config or other.config,

@@ -26,9 +26,9 @@ class ReaderGone(OutputFailed):
 
 
 class CleanStream:
-    """A text stream that cleans what it is given. The stream under it is the same for everything else.
+    """A text stream that cleans what is written to it. Everything else is passed on to the stream below.
 
-    Its bytes are not to be had: typer would write past it where the terminal's encoding is ASCII.
+    It has no `buffer`: typer would write past the cleaning to it where the terminal's encoding is ASCII.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -106,7 +106,7 @@ def _tolerant(stream: TextIO | None, number: int) -> TextIO:
 
 
 def say(line: str) -> None:
-    """One line on standard output. Raises `OutputFailed`."""
+    """Writes one line to standard output. Raises `OutputFailed`."""
     write(f"{reveal_line(line)}\n")
 
 
@@ -119,7 +119,7 @@ def write(text: str, what: str = Output.what) -> None:
 
 
 def flush() -> None:
-    """What others have printed. Raises `OutputFailed`."""
+    """Flushes what other code has printed. Raises `OutputFailed`."""
     write("")
 
 

@@ -59,8 +59,8 @@ class Where:
 
 
 def where_of(common: Common, url: str, token: str) -> Where:
-    """With `--url` and `--token` as they stand behind the command, else before it, else in the environment. An option
-    that was typed is stronger than a variable."""
+    """The bullpen that is meant: `--url` and `--token` behind the command, else before it, else from the environment.
+    An option that was typed is stronger than a variable."""
     typed_url = common.url if url in ("", os.environ.get("BULLPEN_URL", "")) else ""
     typed_token = common.token if token in ("", os.environ.get("BULLPEN_TOKEN", "")) else ""
     return Where(common, typed_url or url, typed_token or token)
@@ -127,7 +127,8 @@ def is_there(common: Common) -> bool:
 
 
 def sockets_of(common: Common, folder: Path) -> list[Path]:
-    """Where it may be, of those that are there."""
+    """Sockets that exist below the state directory: of a real run, of a rehearsal, or of both where neither was asked
+    for."""
     from supervisor import SOCKET
 
     places = [folder / "rehearsal"] if common.rehearsal else [folder, folder / "rehearsal"]

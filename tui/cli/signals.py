@@ -19,7 +19,7 @@ HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Signals:
-    """What this process has been sent. One for each process."""
+    """The signals that this process was sent. One object for the process."""
 
     def __init__(self) -> None:
         self._heard: list[int] = []
@@ -34,7 +34,7 @@ class Signals:
 
     @property
     def exit_code(self) -> int | None:
-        """None when no signal came."""
+        """The exit code for the first signal; None when no signal came or it was obeyed."""
         return SIGNAL + self._heard[0] if self._heard and not self._is_obeyed else None
 
     def obey_term(self) -> None:
@@ -78,8 +78,7 @@ class Signals:
 
     @contextmanager
     def interrupts_call(self, call: Callable[[], object]) -> Iterator[None]:
-        """For as long as the block lasts, ctrl+c asks for something smaller than the end of the program: `call` is
-        called on the loop instead."""
+        """While the block runs, ctrl+c does not end the program: `call` is called on the loop instead."""
         import asyncio
 
         loop = asyncio.get_running_loop()

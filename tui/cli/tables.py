@@ -49,7 +49,7 @@ def show_listing(name: str, found: Any, *, as_json: bool) -> None:
 
 
 def show_json(value: Any) -> None:
-    """One line, in ASCII: nothing in it acts on a terminal."""
+    """Prints the value as one line of JSON in ASCII: no text in it can control the terminal."""
     from supervisor import pack
 
     write(json.dumps(json.loads(pack(value))) + "\n")

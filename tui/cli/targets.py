@@ -13,7 +13,8 @@ Thing = TypeVar("Thing")
 
 
 def find_session(name: str, snapshot: Snapshot) -> SessionRow:
-    """By its whole name, `AGENT/USER/SESSION`, or a part that only one has. Raises `Refused`."""
+    """The session with that whole name (`AGENT/USER/SESSION`), or the only one whose name has that part. Raises
+    `Refused`."""
     from tui.operator.completion import find_sessions
 
     rows = {row.key: row for row in snapshot.sessions}
@@ -25,7 +26,7 @@ def find_key(name: str, snapshot: Snapshot) -> SessionKey:
 
 
 def find_question(name: str, snapshot: Snapshot) -> str:
-    """Its id, by the beginning of it; or the one question that there is of a session. Raises `Refused`."""
+    """Id of the open question whose id begins so, or of the only one that such a session has. Raises `Refused`."""
     from tui.operator.completion import find_sessions
 
     ids = [one.id for one in snapshot.questions if one.id == name] or [

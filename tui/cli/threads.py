@@ -17,7 +17,8 @@ _apart: set[threading.Thread] = set()
 
 
 async def run_apart(work: Callable[[], Result]) -> Result:
-    """Its result, or what it raises. A cancel leaves the thread behind, and the program ends all the same (`leave`)."""
+    """Runs `work` in a thread and returns its result, or raises what it raised. A cancel leaves the thread behind; the
+    program can end all the same (`leave`)."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
 

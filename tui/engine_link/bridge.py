@@ -93,12 +93,12 @@ class Bridge:
 
     @property
     def remedies(self) -> Remedies:
-        """What the words about its rows may promise now."""
+        """The keys and commands that texts about rows may name now."""
         return OUT_OF_REACH if self.trouble else KEYS
 
     @property
     def remedies_in_chat(self) -> Remedies:
-        """The same in a chat, where letters are words."""
+        """The keys and commands that texts in a chat may name now: letters are typed text there."""
         return OUT_OF_REACH if self.trouble else IN_CHAT
 
     async def open(self) -> None:
@@ -112,7 +112,7 @@ class Bridge:
             self._feed.close()
 
     async def refresh_limits(self) -> None:
-        """Of the host and of every instance, each as soon as it is known."""
+        """Reads the limits of the host and of every instance, and keeps each as soon as it arrives."""
         for name in ("", *self.instances):
             with suppress(Refused):
                 self.limits[name] = await self._engine.limits(name)
@@ -177,7 +177,7 @@ class Bridge:
         return bool(self.questions or self.offers)
 
     def inbox(self) -> list[Question | Offer]:
-        """All that waits for the operator's word."""
+        """All questions and offers that wait for the operator."""
         return [*self.questions.values(), *self.offers.values()]
 
     def open_to_prompts(self) -> list[str]:

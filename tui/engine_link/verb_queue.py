@@ -29,7 +29,7 @@ class VerbQueue:
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything has been told and answered."""
+        """Whether every verb has been sent and answered."""
         return not self._is_telling
 
     async def idle(self) -> None:

@@ -95,7 +95,7 @@ def attached_drafts(folder: Path, address: str) -> DraftFile:
 
 
 def draft_files(folder: Path) -> list[DraftFile]:
-    """All that a state directory holds, of rehearsal and of bullpens elsewhere too."""
+    """All draft files of a state directory: of real runs, of rehearsals and of bullpens elsewhere."""
     attached = sorted(path.name for path in folder.glob(f"{ATTACHED}*.json"))
     return [DraftFile(folder), DraftFile(folder / "rehearsal"), *(DraftFile(folder, name) for name in attached)]
 

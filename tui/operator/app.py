@@ -20,11 +20,11 @@ class OperatorApp(Protocol):
 
     @property
     def is_leaving(self) -> bool:
-        """It ends, and its screens lose their widgets."""
+        """Whether the app is ending, so that its screens lose their widgets."""
 
     @property
     def leaves_when_drained(self) -> bool:
-        """It ends as soon as every instance is drained."""
+        """Whether the app exits as soon as every instance is drained."""
 
     def action_say_idle(self, words: str) -> None:
         """Says why a key does nothing now."""

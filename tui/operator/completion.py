@@ -32,7 +32,7 @@ NEED = "needs-you"
 
 
 class Mirror(NamedTuple):
-    """All that a line may name."""
+    """The names that a typed line may use."""
 
     bridge: Bridge
     limits: Mapping[str, Mapping[str, str]]

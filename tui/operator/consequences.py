@@ -123,7 +123,7 @@ def of_clear_queue(target: str, waiting: int) -> Consequence:
 
 
 def of_interrupt(session: SessionRow) -> Consequence:
-    """Of the turn that a stop means: the running one, or the next when it still waits for its client."""
+    """What stopping the session's running turn does, or, while none runs, cancelling its next prompt."""
     key = session.key
     if session.turn_id:
         facts = ["its running turn is cut off"]
@@ -292,7 +292,7 @@ def _going_on(bridge: Bridge) -> tuple[str, ...]:
 
 
 def of_quit(bridge: Bridge) -> tuple[str, ...]:
-    """What would end with the program."""
+    """What leaving the program would end, a line for each."""
     return _work_lines(
         bridge.work(), runs="would be cut off, and offered at the next start", waits="would wait for the next start"
     )

@@ -42,7 +42,8 @@ class Operations:
         """Called with a user who is to be forgotten: drops the drafts and recalled prompts for that user."""
 
     def keep_unsent(self, key: SessionKey, text: str) -> None:
-        """For the chat that was left; what came before stands first."""
+        """Keeps text that a chat could not send, until that chat is opened again. Text that is kept already stands
+        behind it."""
         later = self.unsent.get(key, "")
         self.unsent[key] = f"{text}\n{later}" if later else text
 

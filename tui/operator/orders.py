@@ -131,7 +131,7 @@ class Orders:
         return list(found.values()), left_out
 
     def can(self, verb: str, things: Iterable[Thing]) -> bool:
-        """Whether it can be done to any of them."""
+        """Whether the verb applies to at least one of the things."""
         make = getattr(self, f"_{verb}")
         return any(make(thing) is not None for thing in things)
 

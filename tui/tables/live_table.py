@@ -64,7 +64,7 @@ class LiveTable(LineTable, Generic[Thing]):
 
     @property
     def thing(self) -> Thing | None:
-        """What the cursor stands on."""
+        """What the row under the cursor stands for; None without a row."""
         return None if self.cursor_key is None else self._things.get(self.cursor_key)
 
     def has_row(self, key: str) -> bool:
@@ -151,7 +151,7 @@ class LiveTable(LineTable, Generic[Thing]):
         self.action_order_by(event.column)
 
     def action_first(self) -> None:
-        """To the top, and to stay there."""
+        """Moves to the top row. The table then keeps showing its top as rows move."""
         super().action_first()
         self._chosen_at = float("-inf")
 

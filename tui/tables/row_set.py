@@ -37,7 +37,7 @@ class RowBook:
         return key in self._rows
 
     def index_of(self, key: str | None) -> int | None:
-        """Where a key is shown; None when it is not."""
+        """The index at which the key's row is shown; None when it is not."""
         return None if key is None else self._indexes.get(key)
 
     def replace(self, rows: Sequence[Row]) -> Sequence[Row]:

@@ -147,7 +147,7 @@ def session_order(row: SessionRow) -> tuple[Any, ...]:
 
 
 def client_order(row: ClientRow) -> tuple[Any, ...]:
-    """By instance and number: a client keeps its place for life."""
+    """Sort key of a client: instance, then number. A client keeps its row for life."""
     found = _NUMBER.search(row.id)
     return (row.instance, int(found[1]) if found else 0, row.id)
 

@@ -43,7 +43,7 @@ class CroppedUpdate(CompositorUpdate):
 
 
 def crop(renderable: RenderableType | None) -> RenderableType | None:
-    """The same picture with both ends of its lines cropped; anything but a partial update is returned as it is."""
+    """The update with both ends of its lines cropped when it is a partial one; anything else unchanged."""
     if isinstance(renderable, ChopsUpdate):
         return CroppedUpdate(renderable.chops, renderable.spans, renderable.chop_ends)
     return renderable

@@ -72,7 +72,7 @@ class PasteReader:
                 data = yield from self._read_paste(data)
 
     def expire(self, now: float) -> Iterator[bytes | Pasted]:
-        """To be asked a few times a second: yields what is not waited for any longer."""
+        """Yields what was held back for too long. Call it a few times a second."""
         if self._content is not None and now - self._came_at > SILENCE:
             yield self._finish(bytes(self._content), is_whole=False)
             yield END
@@ -141,5 +141,5 @@ def readable(data: bytes) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """For a field of one line."""
+    """The text for a field of one line: all white space becomes single blanks."""
     return " ".join(text.split())

@@ -63,7 +63,7 @@ class Record:
 
     @property
     def open_text(self) -> str:
-        """What is being streamed, as far as it was read."""
+        """Text of the block that is being streamed, as far as it was read."""
         return self._opened.text if self._opened is not None else ""
 
     def _take(self, entry: Entry) -> None:

@@ -178,7 +178,7 @@ class BlockView(LineView):
 
     @property
     def hint_x(self) -> int:
-        """Where the hint about news begins, on the last line in sight."""
+        """The column at which the hint about news begins, on the last line in sight."""
         return max(0, self.scrollable_content_region.width - len(HINT))
 
     def watch_has_news(self) -> None:

@@ -34,7 +34,7 @@ INDENT = 2
 
 
 class Block:
-    """One thing in a transcript."""
+    """One item of a transcript, drawn as a number of lines."""
 
     gap: int = 1
     """Blank lines above it."""
@@ -51,7 +51,7 @@ class Block:
         self._lines: list[Strip] = []
 
     def draw(self, paint: Paint) -> list[Strip]:
-        """Its lines, without the gap. Drawn once per paint."""
+        """The block's lines, without the gap. They are drawn once for each `paint`."""
         if self._paint is not paint:
             self._lines = self.compose(paint)
             self._paint = paint
@@ -71,7 +71,7 @@ class Block:
         return height
 
     def redraw(self) -> None:
-        """What it shows has changed."""
+        """Discards the drawn lines, because what the block shows has changed."""
         self._paint = None
         self._rough = (0, 0)
 
@@ -87,7 +87,7 @@ class Block:
         return self.gap + 1
 
     def source(self) -> str:
-        """Its text as it came: what a search looks through and a copy takes."""
+        """The block's text as it came. Searches look through it, and copies take it."""
         raise NotImplementedError
 
 
@@ -104,8 +104,8 @@ class Prompted(Block):
         self._why_not = ""
 
     def note_unsent(self, why: str) -> None:
-        """Its turn ended before it began: it stands between another prompt and the reply to that one, and must not look
-        like what was replied to."""
+        """Marks the prompt as never sent: its turn ended before it began. It must not look like the one that the reply
+        below belongs to."""
         self._why_not, self.can_fold = why, False
         self.ground, self.rail = "", "dim"
         self.redraw()

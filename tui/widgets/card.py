@@ -52,7 +52,7 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
 
     @property
     def is_seen(self) -> bool:
-        """Whether it was on the screen when the operator pressed the key that has its effect now.
+        """Whether the card was on the screen when the operator pressed the key that takes effect now.
 
         A key that was on its way before cannot have been meant for it.
         """
@@ -85,7 +85,7 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
 
     @property
     def subject(self) -> object:
-        """What it is about: the same for as long as the same thing waits."""
+        """What the card is about. It is equal for as long as the same thing waits."""
         raise NotImplementedError
 
     @property
@@ -98,7 +98,7 @@ class DockedCard(Vertical, can_focus=True, can_focus_children=False):
         raise NotImplementedError
 
     def write_line(self, title: str, age: str, summary: str = "") -> None:
-        """What stands for it while another card is open."""
+        """Writes the single line that stands for the card while another card is open."""
         more = f" · and {self.unseen} more" if self.unseen else ""
         self.line.show(Content.assemble((title, "$text-warning"), (f"  {age}{more}  ", MUTED), summary))
 

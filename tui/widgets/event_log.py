@@ -228,7 +228,7 @@ class EventLog(LineView, can_focus=True):
         self.refresh()
 
     def on_blur(self) -> None:
-        """It follows again."""
+        """Follows the newest events again."""
         self._cursor = None
         self._reveal()
         self.refresh()

@@ -34,7 +34,7 @@ class LineKey(NamedTuple):
 
     @property
     def cells(self) -> int:
-        """Its width, with the blank between the key and its word."""
+        """Width in cells, with the blank between the key and its word."""
         return cell_len(self.shown) + (cell_len(self.word) + 1 if self.word else 0)
 
 
@@ -79,7 +79,7 @@ class FittedFooter(Widget):
 
     @property
     def keys(self) -> list[LineKey]:
-        """Those that have room, from left to right."""
+        """The keys that have room, from left to right."""
         return [key for _, key in self._places]
 
     def on_mount(self) -> None:
@@ -176,7 +176,8 @@ class FittedFooter(Widget):
 
 
 def fit(keys: list[Key], width: int, cells: Callable[[Key], int], is_first: Callable[[Key], bool]) -> list[Key]:
-    """Those that `width` has room for, in their order; those that come first whatever their place."""
+    """The keys that `width` cells have room for, in their given order. Keys for which `is_first` holds get room before
+    all others."""
     kept: list[Key] = []
     for key in sorted(keys, key=lambda key: not is_first(key)):
         if sum(map(cells, kept)) + cells(key) <= width:

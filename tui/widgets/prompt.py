@@ -153,7 +153,8 @@ class PromptInput(TextArea, inherit_bindings=False):
         self.post_message(self.Submitted(self, text))
 
     def action_leave(self) -> None:
-        """Only from an empty box: in the middle of words a tab is a slip, and the next letter would be an answer."""
+        """Leaves an empty prompt. With text in it, tab counts as a slip, because the next letter would answer a
+        card."""
         if self.text:
             self.notify("tab leaves an empty message only; F4 goes to the question", markup=False, timeout=3)
         else:

@@ -26,7 +26,7 @@ def spent(budget: Budget) -> str:
 
 
 def outlook(budget: Budget) -> str:
-    """When it is reached, and what follows."""
+    """When the budget is reached at today's rate, and what follows."""
     follows = "asks you" if budget.at == "ask" else "refuses"
     until = time.strftime("%H:%M", time.localtime(budget.resets_at))
     if budget.spent >= budget.limit:

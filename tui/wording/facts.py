@@ -243,7 +243,7 @@ def _runs_with(row: SessionRow | ClientRow) -> Facts:
 
 
 def chosen_words(row: SessionRow | ClientRow) -> str:
-    """Nothing where it is as expected: the host's own provider, and the template's model."""
+    """The provider and model that were chosen; empty for the host's own provider and the template's model."""
     provider = "" if row.provider == "default" else row.provider
     return ", ".join(filter(None, (f"provider {provider}" if provider else "", row.model and f"model {row.model}")))
 

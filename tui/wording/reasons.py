@@ -109,7 +109,7 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
 
 
 def is_waking(client: ClientRow | None) -> bool:
-    """It has been woken, for a turn or ahead of one, and has given no sign of life yet."""
+    """Whether the client was woken and has given no sign of life yet."""
     return client is not None and client.state is SlotState.WAKING
 
 
@@ -217,7 +217,7 @@ def parked_words(row: InstanceRow, now: float, by: Remedies = KEYS) -> str:
 
 
 def retry_words(row: InstanceRow, now: float, by: Remedies = KEYS) -> str:
-    """When a parked pool tries again; empty when it does not by itself, and nothing can make it."""
+    """When a parked pool tries again, or the key that makes it; empty when there is neither."""
     if row.parked_until is None:
         return f"{by.resume} tries again" if by.resume else ""
     left = row.parked_until - now
@@ -230,7 +230,7 @@ def standing(row: InstanceRow, now: float, by: Remedies = KEYS) -> str:
 
 
 def note_words(row: InstanceRow, by: Remedies = KEYS) -> str:
-    """Its note, and what takes a stop back: `not started: p starts it`."""
+    """The instance's note, and the key that takes a stop back: `not started: p starts it`."""
     taken_back = f"{by.resume} {row.resume_does}" if by.resume and row.resume_does else ""
     return ": ".join(filter(None, (row.note, taken_back)))
 
@@ -254,7 +254,8 @@ def recently_refused(row: InstanceRow, now: float) -> str:
 
 
 def refused_words(row: InstanceRow, now: float) -> str:
-    """Of a caller that found no room nothing else is left but a line in the log. Empty when there was none."""
+    """How many prompts were refused for want of room, and when the last was; empty without one. Otherwise only the log
+    has them."""
     if row.refused_at is None:
         return ""
     return f"{format.some(row.refused, 'prompt')} refused, the last {format.age(now - row.refused_at)} ago"
@@ -302,7 +303,7 @@ def queue_words(turn: WaitingTurn, instance: InstanceRow | None, now: float) -> 
 
 
 def wait_words(turn: WaitingTurn, instance: InstanceRow | None, now: float, by: Remedies = KEYS) -> str:
-    """Its place, or when the pool that holds it up tries again; empty when there is nothing to add to the reason."""
+    """The prompt's place in the queue, or when the parked pool tries again; empty when the reason says it all."""
     if turn.why in BY_THE_POOL and instance is not None and instance.state is InstanceState.PARKED:
         return retry_words(instance, now, by)
     return place_words(turn, instance)

@@ -55,7 +55,7 @@ class PlainLines:
         """A read cannot be taken back: one that was given up gives its line to the next who asks."""
 
     def recall(self, earlier: Iterable[str]) -> None:
-        """Nothing: there is no way to bring them back."""
+        """Does nothing: without a line editor, earlier lines cannot be brought back."""
 
     async def message(self, prompt: str, draft: str = "") -> str | None:
         if self.is_attended:
@@ -181,7 +181,7 @@ def _keys(*, is_message: bool) -> KeyBindings:
 
 
 def open_lines() -> Lines:
-    """What fits standard input."""
+    """The line reader that fits standard input."""
     if is_attended() and os.environ.get("TERM", "") not in NO_TERMINALS:
         return EditedLines()
     return PlainLines()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Talk(Struct, frozen=True):
-    """Who talks with whom, as the command line says."""
+    """The agent, user and session of a chat, as the command line gives them."""
 
     agent: str = ""
     """Empty, an agent, or a session as `AGENT/USER/SESSION`."""
@@ -39,7 +39,7 @@ class Talk(Struct, frozen=True):
 
 
 async def chat_here(templates: Sequence[Template], settings: Settings, talk: Talk) -> int:
-    """In a bullpen of its own, which ends with the chat. Returns the exit code; raises as `ask_once` does."""
+    """Chats in a bullpen of its own, which ends with the chat. Returns the exit code; raises as `ask_once` does."""
     lines = open_lines()
     talk = await choose(talk, sorted(template.name for template in templates), lines)
     wanted = [with_one_client(one) for one in templates if one.name in (talk.agent, talk.agent.partition("/")[0])]
@@ -63,7 +63,8 @@ async def chat_here(templates: Sequence[Template], settings: Settings, talk: Tal
 
 
 async def chat_there(talk: Talk, engine: RemoteEngine) -> int:
-    """In the bullpen that runs. Leaving ends nothing there. Raises what `Engine` raises."""
+    """Chats in a bullpen that is running; leaving the chat ends nothing there. Returns the exit code; raises what
+    `Engine` raises."""
     me = await engine.whoami()
     talk = replace(talk, user=talk.user or me.get("user", ""), agent=talk.agent or me.get("agent", ""))
     return await _begin(engine, talk, open_lines())
@@ -97,7 +98,8 @@ async def _begin(engine: Engine, talk: Talk, lines: Lines, *, is_own: bool = Fal
 
 
 async def choose(talk: Talk, agents: Sequence[str], lines: Lines) -> Talk:
-    """With an agent: the only one that there is, or the one that the person names. Raises `Refused`."""
+    """The talk with its agent: the one given, the only one that there is, or the one that the person picks. Raises
+    `Refused`."""
     if talk.agent:
         return talk
     if len(agents) == 1:

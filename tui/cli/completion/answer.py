@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def suggest(words: Sequence[str]) -> list[Suggestion]:
-    """What the last word may become, after the others."""
+    """Suggestions for the last of these words, which may be incomplete."""
     tree = json.loads(TREE.read_text("utf-8"))
     *before, current = words or [""]
     name, places, awaited = "", 0, None

@@ -205,7 +205,7 @@ class ChatScreen(PanesScreen):
             self.notify("no reply to copy yet", markup=False, timeout=2)
 
     def action_copy_text(self) -> None:
-        """What was selected with the mouse."""
+        """Copies what was selected with the mouse."""
         if not (text := self.get_selected_text()):
             raise SkipAction
         self._copy(text, "the selection")

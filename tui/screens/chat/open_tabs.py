@@ -58,11 +58,11 @@ class Deck:
         self._fill()
 
     def step_tab(self, by: int) -> None:
-        """To the next or the previous tab, round the ends."""
+        """Moves to the next (1) or previous (-1) tab, round the ends."""
         self._step(self.tabs, by)
 
     def step_pane(self, by: int, room: int) -> None:
-        """To the next or the previous pane in sight, round the ends."""
+        """Moves to the next (1) or previous (-1) of the panes that `room` shows, round the ends."""
         self._step(self.shown(room), by)
 
     def _step(self, keys: list[SessionKey], by: int) -> None:

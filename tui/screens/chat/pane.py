@@ -47,7 +47,7 @@ class ChatPane(Vertical):
     """Follows one session and sends to it. Layout, and which pane has the focus, belong to the screen."""
 
     class Renamed(Message):
-        """Its session has another name than the prompt was sent to."""
+        """The session has another name than the prompt was sent to."""
 
         def __init__(self, pane: ChatPane, old: SessionKey) -> None:
             super().__init__()
@@ -157,7 +157,7 @@ class ChatPane(Vertical):
     @on(events.DescendantFocus)
     @on(events.DescendantBlur)
     def show_names(self) -> None:
-        """Whose conversation it is, and to whom a message would go."""
+        """Writes the session's name on the frame of the conversation, and on the prompt to whom a message would go."""
         # Before it is laid out nothing is cut: its real width comes with the first resize.
         width = max(MOST_OF_FRAME, self.size.width - MOST_OF_FRAME) if self.size.width else 200
         name = Content(cut_middle(clean_cell(str(self.key), 200), width))
@@ -329,7 +329,7 @@ class ChatPane(Vertical):
 
     @on(PromptInput.Left)
     def go_to_card(self) -> None:
-        """To the oldest card that was in sight when tab was pressed; without one, to what comes next."""
+        """Focuses the oldest card, when it was on the screen before tab was pressed; otherwise the next widget."""
         card = self.dock.oldest
         if card is not None and card.is_seen:
             self.screen.set_focus(card)

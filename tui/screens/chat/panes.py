@@ -70,7 +70,7 @@ class PanesScreen(Screen[None]):
 
     @property
     def is_laid_out(self) -> bool:
-        """Whether there is anything to write into."""
+        """Whether the widgets exist, so that they can be written into."""
         return self._streaming is not None
 
     # The pane that is spoken to
@@ -235,7 +235,7 @@ class PanesScreen(Screen[None]):
         return f"{others} {'other waits' if others == 1 else 'others wait'} for you · F5" if others else ""
 
     def speak(self) -> None:
-        """To the tab that the deck is at."""
+        """Focuses the prompt of the current tab."""
         self.lay_out()
         if self.deck.at is not None:
             self.set_focus(self.panes[self.deck.at].prompt)
@@ -257,7 +257,7 @@ class PanesScreen(Screen[None]):
         return {key: draft for key, pane in self.panes.items() if (draft := pane.prompt.draft).strip()}
 
     def forget(self, user: str) -> None:
-        """Of this user nothing stays: no tab, no draft, no prompt for the arrows."""
+        """Removes everything of this user: tabs, drafts, and prompts that the arrow keys bring back."""
         self._sent = {key: texts for key, texts in self._sent.items() if key.user != user}
         for key in [key for key in self.deck.tabs if key.user == user]:
             if (pane := self.panes.get(key)) is not None:

@@ -9,13 +9,13 @@ AGAIN = 5.0
 
 
 class Readiness:
-    """Of the conversation in one pane."""
+    """When the client of a pane's conversation was last asked to get ready."""
 
     def __init__(self) -> None:
         self._asked_at = float("-inf")
 
     def note(self, now: float) -> None:
-        """Its client is asked for. `now` in seconds, of the clock of the screen."""
+        """Notes that the client is asked to get ready now. `now` in seconds of the screen's clock."""
         self._asked_at = now
 
     def is_due(self, row: SessionRow | None, now: float) -> bool:

@@ -38,7 +38,7 @@ def ask_command(screen: Commanded, typed: str = "") -> None:
 
 
 class CommandLine(Input):
-    """Says when the suggestion behind the cursor was taken."""
+    """An input that posts `Completed` when the suggestion behind the cursor was taken."""
 
     class Completed(Message):
         def __init__(self, line: CommandLine) -> None:
@@ -53,7 +53,7 @@ class CommandLine(Input):
 
 
 class CommandScreen(AskTextScreen):
-    """Tab completes as far as all that fits agrees, then walks through it."""
+    """A dialog for a typed command. Tab completes as far as all candidates agree, then walks through them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete(1)", "complete", priority=True, show=False),
@@ -171,7 +171,7 @@ class LineSuggester(Suggester):
 
 
 def mirror_of(screen: Commanded) -> Mirror:
-    """What the screen holds now."""
+    """The names, limits, columns and themes that a line on this screen may use now."""
     columns = {column.title: column.key for column in screen.active_columns() if column.sort_letter}
     return Mirror(screen.bridge, screen.bridge.limits, columns, sorted(screen.app.available_themes))
 

@@ -134,7 +134,7 @@ class NavigationScreen(OperatorScreen):
             self.refresh_bindings()
 
     def preferences(self) -> Preferences:
-        """What is to be remembered of this screen; the theme is the app's."""
+        """This screen's state to be remembered. The theme belongs to the app."""
         sort = {}
         for table in self.query(LiveTable):
             column, is_reversed = table.sorting
@@ -221,8 +221,8 @@ class NavigationScreen(OperatorScreen):
         return item is not None and self.inbox.was_seen(item_key(item), app_of(self).inputs.pressed_at)
 
     def action_inbox(self) -> None:
-        """To the card of what has waited longest. A question that came while the key was on its way is shown in the
-        list first: the next letters were not meant for it."""
+        """Opens the card of what has waited longest. A question that came while the key was on its way is only selected
+        in the list: the letters that follow were not meant for it."""
         first = min(self.bridge.inbox(), key=inbox_order, default=None)
         if first is None:
             app_of(self).action_say_idle(idle_words("inbox"))
@@ -329,7 +329,7 @@ class NavigationScreen(OperatorScreen):
         self.app.push_screen("help")
 
     def keep_line(self, line: str) -> None:
-        """It was refused after its dialog had closed: the next one begins with it."""
+        """Keeps a line that was refused after its dialog had closed. The next dialog begins with it."""
         self._refused_line = line
 
     def action_command(self) -> None:

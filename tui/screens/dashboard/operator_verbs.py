@@ -41,7 +41,7 @@ class OperatorScreen(Screen[None]):
 
     @property
     def has_marks(self) -> bool:
-        """Whether `chosen` are marked rows."""
+        """Whether `chosen` are marked rows, and not the row under the cursor."""
         raise NotImplementedError
 
     @cached_property

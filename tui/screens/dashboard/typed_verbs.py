@@ -81,7 +81,7 @@ class Commanded(Protocol):
 
     @property
     def has_marks(self) -> bool:
-        """Whether `chosen` are marked rows."""
+        """Whether `chosen` are marked rows, and not the row under the cursor."""
 
     def target_sessions(self) -> tuple[SessionKey, ...]:
         """The sessions of the chosen rows, each once."""
@@ -92,14 +92,14 @@ class Commanded(Protocol):
         """Asks for a session that does not exist yet, and opens it."""
 
     def active_columns(self) -> tuple[Column, ...]:
-        """Of the table with the focus."""
+        """The columns of the table with the focus."""
 
     def sort_active(self, column: str) -> None: ...
 
     def filter_active(self, text: str) -> None: ...
 
     def action_sort(self) -> None:
-        """By need: what has to be looked at first."""
+        """Sorts the table by need: first what has to be looked at first."""
 
     def action_list(self, name: str, argument: str = "") -> None: ...
 
@@ -182,7 +182,7 @@ def tell_unknown(mistake: str, name: str, names: Iterable[str], *, most: int = 6
 
 
 def mirror_names(screen: Commanded) -> Mirror:
-    """Only what a target may be called."""
+    """The names that a target may have on this screen, without limits, columns and themes."""
     return Mirror(screen.bridge, {}, {}, ())
 
 

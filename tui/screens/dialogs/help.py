@@ -80,7 +80,7 @@ class HelpScreen(Dialog[None]):
                 yield Legend(id="legend")
 
     def on_screen_resume(self) -> None:
-        """It is kept while it is closed, and opens at its first line."""
+        """Scrolls to the first line: the screen is kept while it is closed."""
         box = self.query_one("#box")
         if box.scroll_y:
             box.scroll_home(animate=False)
