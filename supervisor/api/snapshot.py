@@ -353,6 +353,8 @@ class HostRow(Struct, frozen=True, gc=False):
     """That clients have in swap."""
     swap_budget: int = 0
     """Bytes that clients may have in swap; above it those that have slept longest are ended. 0 without swap."""
+    door: str = ""
+    """Where other programs reach bullpen: socket and address; or why they do not. Empty before it is tried."""
 
 
 class Snapshot(Struct, frozen=True, gc=False):

@@ -344,6 +344,11 @@ class Runtime:
         self._stopping.set()
         await self._stopped.wait()
 
+    def note_door(self, words: str) -> None:
+        """Where other programs reach it now, or why they do not, for every screen."""
+        self.view.door = words
+        self._feed.touch_host()
+
     def hold_starts(self) -> Callable[[], None]:
         """No process of a client is started until what this returns is called: starting them, and all that is imported
         for the first of them, would be in the way of whatever is more urgent now."""

@@ -42,6 +42,8 @@ class View:
         self._census = census
         self._endpoint = endpoint
         self.left_out = left_out
+        self.door = ""
+        """What is told of the door: it is another room's."""
         self._started_at = host.clock.wall()
 
     def snapshot(self) -> Snapshot:
@@ -84,6 +86,7 @@ class View:
             dormant=sum(pool.dormant for pool in pools),
             swap_bytes=swap.used,
             swap_budget=swap.budget,
+            door=self.door,
         )
 
     def instance_row(self, name: str) -> InstanceRow | None:

@@ -130,6 +130,11 @@ class Door:
         finally:
             self.tokens.write_used()
 
+    @property
+    def places(self) -> str:
+        """Where it is reached: `/…/bullpen.sock and http://127.0.0.1:8787`."""
+        return " and ".join(filter(None, (str(self._state_dir / SOCKET), self.url)))
+
     def hang_up(self) -> None:
         """Breaks every connection. Readers come back by new ones."""
         for server in self._servers:

@@ -49,11 +49,12 @@ async def test_a_socket_that_is_removed_is_bound_again(
     monkeypatch.setattr(door, "LOOKS", 0.01)
     monkeypatch.setattr(open_door, "AGAIN", 0.01)
     told: list[str] = []
-    async with kept_open(tmp_path, world, make_template, told):
+    async with kept_open(tmp_path, world, make_template, told) as supervisor:
         await until((tmp_path / SOCKET).exists)
         await reach(tmp_path)
         (tmp_path / SOCKET).unlink()
         await until(lambda: len(told) == 2)
+        await until(lambda: supervisor.view.host_row().door == str(tmp_path / SOCKET))
         assert f"{tmp_path / SOCKET} was removed; all else goes on" in told[0]
         assert told[1] == "the door is open again"
         await reach(tmp_path)
@@ -69,11 +70,14 @@ async def test_a_port_that_is_taken_is_tried_again_and_told_once(
         async with kept_open(tmp_path, world, make_template, told, f"127.0.0.1:{port}") as supervisor:
             await until(lambda: told)
             assert f"cannot listen at 127.0.0.1:{port}" in told[0]
+            door_as_told = (await supervisor.snapshot()).host.door
+            assert door_as_told.startswith(f"closed: cannot listen at 127.0.0.1:{port}"), "H says so for as long"
             await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
             other.close()
             await until(lambda: len(told) == 2)
             assert told[1] == "the door is open again"
             await reach(tmp_path)
+            assert f"bullpen.sock and http://127.0.0.1:{port}" in (await supervisor.snapshot()).host.door
 
 
 async def test_a_task_of_the_door_that_fails_ends_the_door_alone(

@@ -94,6 +94,7 @@ class StageEngine:
             version="0.1.0",
             rehearsal=True,
             endpoint="rehearsal",
+            door="/run/user/1000/bullpen/bullpen.sock",
             started_at=NOW - 3725,
             memory_bytes=0,
             memory_budget=8_000 * MB,

@@ -42,6 +42,7 @@ async def keep_door_open(
                 if is_closed:
                     tell("the door is open again", False)
                 is_closed, must_open = False, False
+                supervisor.note_door(door.places)
                 task_status.started(door)
                 task_status = anyio.TASK_STATUS_IGNORED
                 await anyio.sleep_forever()
@@ -51,9 +52,10 @@ async def keep_door_open(
             error = only(raised)
             if not isinstance(error, BullpenError):
                 _log.error("the door failed", exc_info=raised)
+            why = str(error) if isinstance(error, BullpenError) else f"internal error {error!r:.200}"
+            supervisor.note_door(f"closed: {why}; it is tried again every {AGAIN:g} s")
             if not is_closed:
                 is_closed = True
-                why = str(error) if isinstance(error, BullpenError) else f"internal error {error!r:.200}"
                 tell(f"the door is closed: {why}; all else goes on, and it is tried again", True)
         await anyio.sleep(AGAIN)
 

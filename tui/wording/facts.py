@@ -99,6 +99,7 @@ def host_facts(row: HostRow, instances: Iterable[InstanceRow], limits: Mapping[s
     return [
         ("bullpen", f"{row.version}, up {format.duration(now - row.started_at)}"),
         ("endpoint", row.endpoint),
+        ("door", row.door or "not open"),
         ("kept in", f"{row.state_dir}: journal, workspaces, logs"),
         ("transcripts", f"in {row.transcripts_dir}, a folder for each workspace"),
         ("journal", f"CANNOT BE WRITTEN: {row.journal_failing}: no new prompts" if row.journal_failing else "writes"),
