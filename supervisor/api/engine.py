@@ -270,4 +270,5 @@ class Engine(Protocol):
         """Waits until the instance (or every one) has neither turns nor processes."""
 
     async def stop(self) -> None:
-        """Ends everything now; returns when no process is left."""
+        """Ends everything; returns when no process is left. A program that was asked from outside lets what runs end
+        first, for `drain_deadline` at most; asked again, it ends that now."""

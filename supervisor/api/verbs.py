@@ -282,6 +282,6 @@ VERBS: tuple[Verb, ...] = (
         "drain",
         "drain_all",
     ),
-    Verb("stop", Subject.BULLPEN, "Ends everything now.", "POST /stop", "stop", "app.quit", asks=True),
+    Verb("stop", Subject.BULLPEN, "Ends everything, in order.", "POST /stop", "stop", "app.quit", asks=True),
 )
 """In the order of `Engine`."""

@@ -395,9 +395,10 @@ async def drained(
     return Response(status_code=204)
 
 
-@router.post("/stop", status_code=202, summary="End everything now.", responses=problems(503))
+@router.post("/stop", status_code=202, summary="End everything, in order.", responses=problems(503))
 async def stop(request: Request, caller: Operator) -> Response:
-    """Answers when the end has begun. What waits runs at the next start."""
+    """Answers when the end has begun. What runs may end first, for `drain_deadline` at most; asked again, it ends now.
+    What waits runs at the next start."""
     with acting(caller.actor):
         request.app.state.leave()
     return Response(status_code=202)

@@ -228,6 +228,32 @@ def test_the_first_sigterm_drains_and_systemd_is_told(tmp_path: Path, monkeypatc
     assert not (tmp_path / "state/rehearsal/bullpen.sock").exists()
 
 
+def test_a_stop_says_what_it_waits_for_and_ctrl_c_ends_it_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D3: nothing else would end it within the test's time."""
+    monkeypatch.setenv("BULLPEN_DRAIN_DEADLINE", "1h")
+    with serving(tmp_path, tools="AskUserQuestion") as served:
+        client = served.client(served.token("--user", "ana"))
+        turn = client.post("/turns", json={"agentId": "desk", "message": "[[ask: Which? | red | blue]]"}).json()["id"]
+        with client.stream("GET", f"/turns/{turn}/events") as stream:
+            assert any(name == "question" for name, _, _ in events_of(stream))
+        with subprocess.Popen(
+            [sys.executable, "-m", "tui", "stop", "--yes", "--state", str(tmp_path / "state")],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as stop:
+            assert stop.stderr is not None
+            waits = (
+                r"draining: 1 turn left · desk/ana/default waits for an answer, interrupted at [0-9:]+ · ctrl\+c ends"
+            )
+            assert any(re.search(waits, line) for line in stop.stderr)
+            stop.send_signal(signal.SIGINT)
+            assert "ending it now" in stop.stderr.read()
+            assert stop.wait(60) == 0
+        assert served.process.wait(60) == 0
+    assert not find_clients(tmp_path)
+
+
 def test_listening_for_others_without_a_token_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates/desk.md").write_text(TEMPLATE.replace("TOOLS", ""))

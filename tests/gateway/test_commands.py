@@ -31,7 +31,7 @@ from supervisor.testing import FakeConnection, FakeWorld
 from tests.engine.test_questions import asking
 from tests.gateway.conftest import House, MakeTemplate, Open
 from tests.waiting import until
-from tui.cli import ask, exit_codes, queries, verbs
+from tui.cli import ask, exit_codes, queries, stopping, verbs
 from tui.cli import running_engine as finding
 from tui.cli.examples import EXAMPLES
 from tui.cli.forget import forget_there
@@ -286,9 +286,12 @@ async def test_fewer_turns_in_parallel_than_run_are_told_and_a_stop_says_what_is
         assert "1 turn more than that is let end" in capsys.readouterr().out
         says = Heard(capsys, "err")
         async with anyio.create_task_group() as group:
-            group.start_soon(verbs.stop, engine, True)
+            group.start_soon(stopping.stop, engine, True)
             await home.left.wait()
-            await until(lambda: says("ending: 2 clients left"))
+            await until(lambda: says("draining: 2 turns left · ctrl+c ends it now"))
+            for connection in world.connections:
+                connection.reply("Done.")
+            await until(lambda: says("ending: 1 client left · desk-"))
             await home.supervisor.stop()
             group.cancel_scope.cancel()
 

@@ -20,8 +20,9 @@ COMMAND_MODULES = {
     ),
     "verbs": (
         "answer", "drain", "pause", "resume", "scale", "set", "kill", "close", "interrupt", "hibernate", "warm",
-        "stop", "compact", "clear", "replay", "drop", "withdraw", "cleanup",
+        "compact", "clear", "replay", "drop", "withdraw", "cleanup",
     ),
+    "stopping": ("stop",),
     "hooks": ("hooks",),
     "acp": ("acp",),
     "tokens": ("token",),
@@ -33,7 +34,7 @@ _HEADINGS = {
     "Open it": ("demo", "serve", "attach", "acp", "stop"),
     "Ask": COMMAND_MODULES["asking"],
     "Look": (*COMMAND_MODULES["queries"], "hooks"),
-    "Act": tuple(name for name in (*COMMAND_MODULES["verbs"], "forget") if name != "stop"),
+    "Act": (*COMMAND_MODULES["verbs"], "forget"),
     "Set up": ("check", "doctor", "token", "completion"),
 }
 """Heading in `--help` → the commands below it, in order."""

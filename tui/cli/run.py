@@ -19,6 +19,7 @@ import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from supervisor import bare_host, import_late, show_name
+from tui.cli.ending import GentleEnd
 from tui.cli.exit_codes import INTERNAL_ERROR
 from tui.cli.output import tell
 from tui.cli.signals import SIGNALS
@@ -96,7 +97,7 @@ async def run_dashboard(
                 failures.append(error)
                 app.exit(return_code=INTERNAL_ERROR)
 
-        start = anyio.CancelScope()
+        start, ending, is_stopped = anyio.CancelScope(), GentleEnd(supervisor), anyio.Event()
         release_starts = supervisor.hold_starts()
 
         async def begin_work() -> None:
@@ -107,7 +108,7 @@ async def run_dashboard(
             pace_interpreter()
             app.call_later(app.prepare_help)
             release_starts()
-            group.start_soon(keep_door_open, supervisor, settings, leave, tell_of_the_door)
+            group.start_soon(keep_door_open, supervisor, settings, stop, tell_of_the_door)
             if with_callers:
                 from supervisor import play
 
@@ -121,10 +122,20 @@ async def run_dashboard(
             app.notify(line, severity="error" if is_bad else "information", timeout=30, markup=False)
 
         def leave() -> None:
+            if is_stopped.is_set():
+                ending.hurry()
             app.exit(return_code=SIGNALS.exit_code or 0)
             start.cancel()
 
-        async with SIGNALS.heeded(leave, supervisor.hurry), anyio.create_task_group() as group:
+        def hurry() -> None:
+            (ending if is_stopped.is_set() else supervisor).hurry()
+
+        def stop() -> None:
+            """Asked for through the door."""
+            leave()
+            is_stopped.set()
+
+        async with SIGNALS.heeded(leave, hurry), anyio.create_task_group() as group:
             with start:
                 await group.start(run_engine)
             try:
@@ -133,6 +144,9 @@ async def run_dashboard(
                     await app.run_async()
             finally:
                 with anyio.CancelScope(shield=True):
+                    if is_stopped.is_set() and not failures:
+                        tell("asked to stop: what runs may end first; ctrl+c ends it now")
+                        await ending.let_end(tell)
                     await _say_goodbye(supervisor)
                     if not start.cancelled_caught:  # else the engine has ended, or never run
                         await supervisor.stop()

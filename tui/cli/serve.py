@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from supervisor import BullpenError, clean, pace_interpreter
+from tui.cli.ending import GentleEnd
 from tui.cli.exit_codes import INTERNAL_ERROR
 from tui.cli.open_door import keep_door_open
 from tui.cli.output import tell
@@ -22,7 +23,7 @@ from tui.cli.run import prepare
 from tui.cli.signals import SIGNALS
 
 if TYPE_CHECKING:
-    from supervisor import Loaded, Settings, Supervisor
+    from supervisor import Loaded, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +52,8 @@ def log_to_stderr() -> None:
 
 
 async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = False) -> int:
-    """Runs until a signal: the first one drains, for `drain_deadline` at most; each further one shortens the end.
-    Returns the exit code."""
+    """Runs until a signal, or until it is stopped through the door: the first wish drains, for `drain_deadline` at
+    most; each further one shortens the end. Returns the exit code."""
     from supervisor import play
 
     opening = prepare(
@@ -73,22 +74,16 @@ async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = Fals
             finally:
                 end.set()
 
-        is_hurried = False
-
-        def hurry() -> None:
-            nonlocal is_hurried
-            if is_hurried:
-                supervisor.hurry()
-            is_hurried = True
-            drain.cancel()
-
-        start, drain = anyio.CancelScope(), anyio.CancelScope()
+        start, ending = anyio.CancelScope(), GentleEnd(supervisor)
 
         def leave() -> None:
+            """Asked for by a signal, or through the door; after the first time, shortens it."""
+            if end.is_set():
+                ending.hurry()
             start.cancel()
             end.set()
 
-        async with SIGNALS.heeded(leave, hurry), anyio.create_task_group() as group:
+        async with SIGNALS.heeded(leave, leave), anyio.create_task_group() as group:
             with start:
                 await group.start(run_engine)
             try:
@@ -96,7 +91,7 @@ async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = Fals
                     pace_interpreter()
                     async with anyio.create_task_group() as doors:
                         keep = partial(keep_door_open, must_open=True)
-                        door = await doors.start(keep, supervisor, settings, end.set, _tell_of_the_door)
+                        door = await doors.start(keep, supervisor, settings, leave, _tell_of_the_door)
                         _say_open(settings, door.url)
                         group.start_soon(_feed_the_watchdog)
                         if with_callers:
@@ -104,8 +99,7 @@ async def serve(loaded: Loaded, settings: Settings, *, with_callers: bool = Fals
                         await end.wait()
                         notify("STOPPING=1")
                         if not failures:
-                            with drain:
-                                await _drain(supervisor)
+                            await ending.let_end(_tell_progress)
                         doors.cancel_scope.cancel()
             finally:
                 with anyio.CancelScope(shield=True):
@@ -133,31 +127,10 @@ def _tell_of_the_door(line: str, is_bad: bool) -> None:
         tell(line)
 
 
-async def _drain(supervisor: Supervisor) -> None:
-    """Lets accepted prompts end, tells how far that is, and returns when all is empty."""
-    deadline = supervisor.settings.drain_deadline
-    for row in (await supervisor.snapshot()).instances:
-        with suppress(BullpenError):
-            await supervisor.drain(row.name)
-    async with anyio.create_task_group() as group:
-        group.start_soon(_tell_progress, supervisor)
-        with anyio.move_on_after(deadline + supervisor.settings.control_timeout):
-            await supervisor.drained()
-        group.cancel_scope.cancel()
-
-
-async def _tell_progress(supervisor: Supervisor) -> None:
-    last = ""
-    while True:
-        rows = (await supervisor.snapshot()).instances
-        left = sum(row.active_sessions + row.waiting for row in rows)
-        line = f"draining: {left} turn{'' if left == 1 else 's'} left"
-        if line != last:
-            last = line
-            notify(f"STATUS={line}")
-            if sys.stderr.isatty():
-                tell(line)
-        await anyio.sleep(0.5)
+def _tell_progress(line: str) -> None:
+    notify(f"STATUS={line}")
+    if sys.stderr.isatty():
+        tell(line)
 
 
 async def _feed_the_watchdog() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
@@ -261,37 +260,6 @@ async def warm(engine: Engine, session: SessionArgument) -> int:
         return FAILED
     say(f"{row.key} is being got ready")
     return 0
-
-
-@command(app)
-async def stop(engine: Engine, yes: YesOption = False) -> int:
-    """Ends the bullpen that runs. What waits is kept and runs at the next start."""
-    snapshot = await engine.snapshot()
-    ends = [f"{len(snapshot.clients)} clients, {sum(row.active_sessions for row in snapshot.instances)} turns running"]
-    if not await is_agreed("End everything now?", ends, is_sure=yes):
-        return FAILED
-    async with anyio.create_task_group() as group:
-        group.start_soon(_show_end, engine)
-        await engine.stop()
-        group.cancel_scope.cancel()
-    say("it has ended")
-    return 0
-
-
-async def _show_end(engine: Engine) -> None:
-    """How many clients are left, as long as it answers."""
-    from supervisor import BullpenError
-    from tui.wording.format import some
-
-    last = ""
-    while True:
-        with suppress(BullpenError):
-            clients = (await engine.snapshot()).clients
-            slowest = f" · {clients[0].id} pid {clients[0].pid}" if len(clients) == 1 else ""
-            if clients and (line := f"ending: {some(len(clients), 'client')} left{slowest}") != last:
-                last = line
-                tell(line)
-        await anyio.sleep(PROGRESS_SECONDS)
 
 
 @command(app)
