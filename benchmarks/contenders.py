@@ -141,7 +141,7 @@ class Bullpen(Contender):
         await self._until(lambda: self.supervisor.view.snapshot().instances[0].pool.spare >= self.spares)
 
     async def _until(self, condition: Any) -> None:
-        while not condition():  # noqa: ASYNC110 - bounded by whoever asked for it
+        while not condition():  # noqa: ASYNC110 - bounded by the caller
             await anyio.sleep(0.005)
 
 
@@ -198,7 +198,7 @@ class Bare:
         await self.client.disconnect()
 
     async def _read(self) -> None:
-        # The times are taken right here, before anybody is woken: no program can see a message earlier.
+        # The times are taken right here, before any waiting task is woken: no program can see a message earlier.
         async for message in self.client.receive_messages():
             if isinstance(message, StreamEvent):
                 delta = message.event.get("delta") or {}
@@ -254,7 +254,7 @@ class Floor(Contender):
 
 
 class GlobalLock(Contender):
-    """One client for everybody, one turn at a time: the simple design, which shows each user the others' words."""
+    """One client for all users, one turn at a time: the simple design, which shows each user the others' words."""
 
     name = "lock"
 
@@ -314,7 +314,7 @@ class PerRequest(Contender):
 class GenericPool(PerRequest):
     """The pool of interchangeable clients: takes a connected one out, connects another with `resume`, and so on.
 
-    It has as many generic clients as there are users, so nobody waits for one. The client that was taken out is ended
+    It has as many generic clients as there are users, so no user waits for one. The client that was taken out is ended
     as well: otherwise each turn would leave a process behind.
     """
 

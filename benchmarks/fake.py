@@ -48,7 +48,7 @@ HERTZ = 10
 """How often a screen takes what changed."""
 READERS = 3
 BURST = 100
-"""Events published in one go, before anybody else runs."""
+"""Events published in one go, before any other task runs."""
 
 
 @asynccontextmanager

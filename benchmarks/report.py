@@ -43,7 +43,7 @@ METHOD = (
     "The floor is timed in the client's reader, before anything is woken. Its result is the Result message; bullpen's "
     "is the outcome, which is told when it is recorded.",
     "Users do not pause to think: with more of them than cores, warm clients wait for the cores as well.",
-    "(c) has as many generic clients as there are users, so that nobody waits for one.",
+    "(c) has as many generic clients as there are users, so that no user waits for one.",
     "The fake client answers at once and has no process; its prompts come at random times. Written means handed to the "
     "connection.",
     "A hibernated session has had one turn of about a hundred characters each way.",
@@ -178,7 +178,7 @@ def _growth(results: Results) -> Iterator[str]:
     first, last = soak["samples"][0], soak["samples"][-1]
     yield (
         f"{soak['turns']:,} turns of {soak['users']} users on one supervisor, a sample after every {soak['block']}, "
-        "when everybody is idle and garbage has been collected. "
+        "when no turn runs and garbage has been collected. "
         f"{soak['restarts']} clients were ended and started again on the way. "
         f"RSS was {first['rss'] / 2**20:.1f} MiB at the first sample and {last['rss'] / 2**20:.1f} MiB at the last."
     )

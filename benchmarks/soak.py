@@ -1,6 +1,6 @@
 """Many turns through one supervisor with real clients: does it grow? Prints one object of JSON.
 
-`python -m benchmarks.soak TURNS URL FOLDER`. After each fifty turns everybody is idle and a sample is taken; then one
+`python -m benchmarks.soak TURNS URL FOLDER`. After each fifty turns no turn runs and a sample is taken; then one
 session is hibernated, so that processes end and start all along.
 """
 

@@ -257,9 +257,9 @@ class InstanceRow(Struct, frozen=True, gc=False):
     active_sessions: int
     """Sessions with a turn running now (derived, never stored)."""
     waiting: int
-    """`cl_waiting`: turns queued."""
+    """Turns queued."""
     oldest_waiting_at: float | None
-    """Unix seconds; its age is `maxwait`."""
+    """Unix seconds: since when the oldest of them waits; None without one."""
     waiting_trend: tuple[int, ...]
     """Queue depth once a second, oldest first, at most 60."""
     memory_bytes: int

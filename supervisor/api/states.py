@@ -120,7 +120,7 @@ class WhyAwake(StrEnum):
 
 
 class SessionState(StrEnum):
-    """The one computed status of a session (`session.status`)."""
+    """The one computed status of a session (`Session.status`)."""
 
     ASKING = "asking"
     INTERRUPTED = "interrupted"

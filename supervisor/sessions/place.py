@@ -82,7 +82,7 @@ class Place(Generic[OccupantT]):
     """Started with other options than are wanted of it by now, as last judged (`Clients.judge`): no turn begins on it
     any more."""
     memory_level: MemoryLevel = _told()
-    """As last measured (`memory_ceilings.judge`)."""
+    """As last measured (`MemoryCeilings.judge`)."""
     turns: int = _told()
     """That have ended on it."""
     awake_bytes: int = _told()
