@@ -19,7 +19,9 @@ from pathlib import Path
 
 import pyte
 import pytest
+from textual.app import App
 
+from tui.terminal.driver import SafeDriver
 from tui.terminal.notifications import RESTORE_TITLE, SAVE_TITLE, title_of
 
 APP = Path(__file__).with_name("driven_app.py")
@@ -184,6 +186,16 @@ def test_last_words_come_through_when_the_terminal_reads_again_in_time(terminal:
     terminal.read_until_quiet()
     for sequence in (b"\x1b[?2004l", b"\x1b[?1000l", b"\x1b[<u", b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1004l"):
         assert sequence in terminal.output[-4_000:]
+
+
+@pytest.mark.anyio
+async def test_a_terminal_that_has_no_size_is_taken_for_one_size_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pty begins with 0 columns and 0 lines. Two answers would have the app laid out anew without end."""
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((0, 0)))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.delenv("LINES", raising=False)
+    app: App[None] = App()
+    assert SafeDriver(app)._get_terminal_size() == tuple(app.console.size)
 
 
 def test_suspending_while_the_app_paints_neither_blocks_nor_writes(terminal: Terminal) -> None:

@@ -58,12 +58,14 @@ class SafeDriver(LinuxDriver):
         """The program sets the terminal's title."""
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        """Of the terminal itself: `COLUMNS` and `LINES` of the environment are what some parent once measured."""
+        """Of the terminal itself: `COLUMNS` and `LINES` of the environment are what some parent once measured. Where
+        the terminal does not know, it is what Textual takes it for: two answers would be a resize without end."""
         for number in (self.fileno, 1, 2):
             with suppress(OSError):
                 if all(size := os.get_terminal_size(number)):
                     return size.columns, size.lines
-        return super()._get_terminal_size()
+        width, height = self._app.console.size
+        return width, height
 
     def start_application_mode(self) -> None:
         self._is_behind = self._is_synchronizing = False
