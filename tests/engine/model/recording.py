@@ -60,7 +60,18 @@ def write_order(order: list[Move], path: Path) -> Path:
 
 
 def read_order(path: Path) -> list[Move]:
-    return [(name, _unpack(arguments)) for name, arguments in map(json.loads, path.read_text("utf-8").splitlines())]
+    """Raises `ValueError`, with file and line, where a line is no move."""
+    order: list[Move] = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        try:
+            match json.loads(line):
+                case [str(name), dict(arguments)]:
+                    order.append((name, {argument: _unpack(value) for argument, value in arguments.items()}))
+                case _:
+                    raise ValueError("a move is written [NAME, {ARGUMENTS}]")
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}:{number}: {error}") from error
+    return order
 
 
 def _pack(value: Any) -> Any:
@@ -82,6 +93,8 @@ def _unpack(value: Any) -> Any:
         case dict() if len(value) == 1 and (make := _VALUES.get(next(iter(value)))) is not None:
             (given,) = value.values()
             return make(**given) if isinstance(given, dict) else make(given)
+        case dict() if len(value) == 1 and (name := next(iter(value)))[:1].isupper():
+            raise ValueError(f"{name} is no value that moves are made with; there are: {', '.join(_VALUES)}")
         case dict():
             return {name: _unpack(one) for name, one in value.items()}
         case list():
@@ -93,10 +106,13 @@ def _unpack(value: Any) -> Any:
 def play(order: list[Move], machine: stateful.RuleBasedStateMachine) -> Iterator[Move]:
     """Makes the moves one after the other, and looks at the laws after each. Yields a move when it is about to be made.
 
-    A move that is not possible any more is left out: the engine may have come to go another way.
+    A move that is not possible any more is left out: the engine may have come to go another way. Raises `ValueError`
+    for one that the model does not have.
     """
     known = type(machine).setup_state()
     moves = {one.function.__name__: one for one in (*known.initializers, *known.rules)}
+    if unknown := {name for name, _ in order} - moves.keys():
+        raise ValueError(f"the model has no move {', '.join(sorted(unknown))}; there are: {', '.join(sorted(moves))}")
     try:
         for name, arguments in order:
             if all(is_possible(machine) for is_possible in moves[name].preconditions):
@@ -113,8 +129,11 @@ def main() -> None:
 
     logging.basicConfig(stream=sys.stdout, format="    %(message)s")
     logging.getLogger("supervisor.instance.stimuli").setLevel(logging.DEBUG)
-    for name, arguments in play(read_order(Path(sys.argv[1])), PoolModel()):
-        print(name, arguments, flush=True)
+    try:
+        for name, arguments in play(read_order(Path(sys.argv[1])), PoolModel()):
+            print(name, arguments, flush=True)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -78,3 +78,26 @@ def test_what_a_move_is_done_with_comes_back_from_its_file(tmp_path: Path) -> No
     given = {"answers": [Allow(always=True), Deny("no")], "who": Source.OPERATOR, "rank": Priority.LOW, "pace": None}
     order = [("open_the_house", {"house": figures, "ending": "stop"}), ("make_up", given)]
     assert read_order(write_order(order, tmp_path / "order.jsonl")) == order
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('["pause"', r":2: Expecting ',' delimiter"),
+        ('{"pause": 1}', r":2: a move is written \[NAME, \{ARGUMENTS\}\]"),
+        ('["pause", {"why": {"Denied": {}}}]', r":2: Denied is no value that moves are made with; there are: Allow"),
+        ('["pause", {"why": {"Source": "moon"}}]', r":2: 'moon' is not a valid Source"),
+        ('["pause", {"why": {"Deny": {"words": 1}}}]', r":2: .*nexpected keyword argument 'words'"),
+    ],
+)
+def test_a_damaged_order_names_its_line(tmp_path: Path, line: str, why: str) -> None:
+    path = tmp_path / "order.jsonl"
+    path.write_text(f'["let_time_pass", {{"seconds": 1}}]\n{line}\n', "utf-8")
+    with pytest.raises(ValueError, match=why) as caught:
+        read_order(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_an_order_of_another_model_plays_nothing() -> None:
+    with pytest.raises(ValueError, match="the model has no move fly_away; there are: answer_a_question"):
+        next(play([("let_time_pass", {"seconds": 1}), ("fly_away", {})], PoolModel()))
