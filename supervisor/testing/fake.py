@@ -18,6 +18,7 @@ its client.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -93,6 +94,8 @@ class FakeWorld:
     """Conversation id → every prompt written to it: what a resumed client remembers. Take one out to lose it."""
     transcript_uuids: dict[str, list[str]] = field(default_factory=dict)
     """Conversation id → the ids those prompts were written with."""
+    uuids_seen: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Conversation id → all that its prompts were ever written with, those that were cut from it included."""
     judged: dict[str, int] = field(default_factory=dict)
     """Conversation id → how many of those prompts the model has replied to: a later one may be what the API rejects."""
     written: list[Written] = field(default_factory=list)
@@ -228,7 +231,6 @@ class FakeConnection:
         self._queued: tuple[str, str] | None = None
         """A prompt, text and id, that was written meanwhile."""
         self._uuid = ""
-        self._uuids_seen: set[str] = set()
         self._is_interrupted = False
         """An interrupt came for the turn that runs."""
         self._was_started = False
@@ -446,9 +448,10 @@ class FakeConnection:
             raise ClientDied("Cannot write to terminated process")
         if self._uuid or (self._has_begun and not self.may_be_overtaken):
             self._accuse(f"was given {text!r} in a running turn")
-        if uuid in self._uuids_seen:
+        seen = self.world.uuids_seen[self.launch.session_uuid]
+        if uuid in seen:
             self._accuse(f"was given {text!r} with an id used before: the process drops it without a word")
-        self._uuids_seen.add(uuid)
+        seen.add(uuid)
         self._is_interrupted = False
         self.prompts.append(text)
         self.world.transcripts.setdefault(self.launch.session_uuid, []).append(text)

@@ -25,6 +25,7 @@ from supervisor.process.reports import Limited, Retrying
 from supervisor.sessions.backoff import TRIES
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
+from tests.engine.turned_clock import TurnedClock, until_looked_after
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -299,6 +300,28 @@ async def test_time_in_which_the_supervisor_itself_stood_still_is_no_silence_of_
         await until(lambda: len(answered) > 1)
         assert world.live == world.connections
         assert len(world.live) == 1
+
+
+async def test_a_turn_is_silent_when_nothing_was_heard_for_so_long_and_not_before(
+    start: Start, world: FakeWorld
+) -> None:
+    """S2.33"""
+    world.on_prompt = hold
+    turned = TurnedClock()
+    async with start(clock=turned.clock, stall_after=60, health_interval=1_000) as supervisor:
+        ticket = await supervisor.submit(Prompt("desk", "x", user="ana"))
+        await until(lambda: world.written)
+        await anyio.wait_all_tasks_blocked()  # what it says at its beginning is heard
+        for seconds, state in (
+            (50.0, SessionState.WORKING),
+            (59.0, SessionState.WORKING),
+            (62.0, SessionState.STALLED),
+        ):
+            turned.seconds = seconds
+            await until_looked_after(supervisor)
+            assert supervisor.view.snapshot().sessions[0].state is state
+        world.connections[0].reply("done")
+        assert isinstance(await ticket.outcome(), Done)
 
 
 async def test_silence_is_shown_and_ends_nothing(start: Start, world: FakeWorld) -> None:

@@ -20,6 +20,7 @@ from supervisor.api.questions import QuestionOutcome
 from supervisor.api.states import SessionState
 from supervisor.engine.supervisor import Supervisor
 from supervisor.permissions.requests import ToolRequest
+from supervisor.recovery.takeover import INTERRUPTED
 from supervisor.sessions.turn import Turn
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
@@ -140,7 +141,10 @@ async def test_what_waited_runs_by_itself_and_what_ran_is_interrupted_and_offere
 ) -> None:
     """R2, R1"""
     first, running, waiting = await crash_with_one_running_and_one_waiting(start, world)
+    world.gate = anyio.Event()  # nothing runs yet
     async with start() as supervisor:
+        assert (await supervisor.snapshot()).sessions[0].note == INTERRUPTED
+        world.gate.set()
         await until(lambda: supervisor.view.snapshot().sessions[0].turns == 3)
         row = (await supervisor.snapshot()).sessions[0]
         assert row.state is SessionState.INTERRUPTED
@@ -158,8 +162,12 @@ async def test_a_replay_sends_the_unanswered_prompt_once(start: Start, world: Fa
     _, running, _ = await crash_with_one_running_and_one_waiting(start, world)
     async with start() as supervisor:
         await until(lambda: supervisor.view.snapshot().sessions[0].turns == 3)
-        ticket = await supervisor.replay(ANA)
-        assert isinstance(await ticket.outcome(), Done)
+        with await supervisor.watch() as feed:
+            ticket = await supervisor.replay(ANA)
+            assert isinstance(await ticket.outcome(), Done)
+            settled = [event for event in feed.take().events if isinstance(event, past.OfferSettled)]
+        (told,) = settled
+        assert (told.outcome, told.replayed, told.turn) == ("replayed", running.turn_id, ticket.turn_id)
         row = (await supervisor.snapshot()).sessions[0]
         assert world.transcripts[row.session_uuid] == ["first", "waiting", "running"]
         assert row.offer is None
