@@ -44,6 +44,7 @@ from tui.terminal.pastes import PasteCut, on_one_line
 from tui.terminal.workers import start_worker
 from tui.themes import OURS
 from tui.wording import format
+from tui.wording.sanitize import clean_cell
 
 if TYPE_CHECKING:
     from tui.screens.chat.chat import ChatScreen
@@ -315,8 +316,9 @@ class BullpenApp(App[int]):
         if touched.everything or any(map(_changes_limits, touched.events)):
             self._limits.want(None)
         for key in touched.sessions:
-            if key not in self.bridge.sessions:
-                self.operations.unsent.pop(key, None)
+            if key not in self.bridge.sessions and (text := self.operations.unsent.pop(key, "")):
+                words = f"{key} is closed: what you had written for it goes with it: “{format.cut(text, 60)}”"
+                self.notify(clean_cell(words, 300), severity="warning", timeout=8, markup=False)
         if self._notices is not None:
             self._notices.look(self.bridge.questions, len(self.bridge.inbox()), self._clock())
         for screen in self.screen_stack:

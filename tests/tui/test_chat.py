@@ -342,6 +342,19 @@ async def test_that_a_session_ends_with_its_turn_is_told_before_words_are_lost_i
         assert OF_ONE_CALL not in screen_text(app), "a session that begins now is kept"
 
 
+async def test_what_was_written_for_a_session_that_is_closed_does_not_go_without_a_word() -> None:
+    engine = stage.busy()
+    async with playing(engine) as (app, pilot):
+        app.screen.open_chat(DORA)
+        await settle(app, pilot)
+        await pilot.press(*"not yet sent", "f10")
+        await settle(app, pilot)
+        del engine.sessions[DORA]
+        engine.feed.touch_session(DORA)
+        await settle(app, pilot)
+        assert "helpdesk/dora/vpn is closed: what you had written for it goes with it: “not yet sent”" in told(app)
+
+
 async def test_the_keys_of_a_chat_are_told_in_its_help_and_while_they_can_do_something() -> None:
     """What does nothing here is not told as a key of every screen."""
     engine = troubles.aftermath()

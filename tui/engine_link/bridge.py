@@ -99,7 +99,7 @@ class Bridge:
     @property
     def remedies_in_chat(self) -> Remedies:
         """The keys and commands that texts in a chat may name now: letters are typed text there."""
-        return OUT_OF_REACH if self.trouble else IN_CHAT
+        return Remedies(host=IN_CHAT.host) if self.trouble else IN_CHAT
 
     async def open(self) -> None:
         """Returns when the rows are there."""

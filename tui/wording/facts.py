@@ -221,7 +221,7 @@ def session_facts(
         ("memory", _session_memory(row)),
         ("workspace", row.workspace or "none yet"),
         *([("kept", "no: it ends with its turn, and nothing of it stays")] if row.ends_with_turn else []),
-        ("transcript", f"{row.session_uuid}.jsonl (H says where)" if row.session_uuid else "not begun"),
+        ("transcript", _transcript(row, by)),
         *([("on disk", format.bytes_short(row.disk_bytes))] if row.disk_bytes else []),
         ("created", _moment(row.created_at, now)),
         ("last activity", _moment(row.last_activity_at, now)),
@@ -233,6 +233,12 @@ def session_facts(
         why = f"{turn.why}, {format.age(now - turn.queued_at)}" + (f", {more}" if more else "")
         facts.append(("", f"{turn.position}. {why}, from {turn.source}: {turn.text}"))
     return facts
+
+
+def _transcript(row: SessionRow, by: Remedies) -> str:
+    if not row.session_uuid:
+        return "not begun"
+    return f"{row.session_uuid}.jsonl" + (f" ({by.host} says where)" if by.host else "")
 
 
 def _full(row: SessionRow, instance: InstanceRow | None, by: Remedies) -> str:

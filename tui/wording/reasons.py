@@ -192,20 +192,23 @@ class Remedies(NamedTuple):
     """`{}` stands for the limit."""
     decide: str = ""
     """What can be done about a turn that a restart interrupted."""
+    host: str = ""
+    """Tells where things lie."""
 
 
-KEYS = Remedies(key_of("resume"), key_of("scale"), ":set {}", offer_keys())
+KEYS = Remedies(key_of("resume"), key_of("scale"), ":set {}", offer_keys(), key_of("describe_host"))
 """On the dashboard."""
 IN_CHAT = Remedies(
     f"{KEYS.resume} on the dashboard",
     f"{KEYS.scale} on the dashboard",
     f"{KEYS.set} on the dashboard",
     f"{key_of('to_question', Where.CHAT)}, then {offer_keys()}",
+    f"{KEYS.host} on the dashboard",
 )
 """Where letters are typed into a message."""
 VERBS = Remedies("resume")
 """Where a command tells it."""
-OUT_OF_REACH = Remedies()
+OUT_OF_REACH = Remedies(host=KEYS.host)
 """On the dashboard while the engine cannot be reached."""
 
 

@@ -8,7 +8,7 @@ from supervisor import InstanceRow, Limit, SessionRow, SessionState, WhyWaiting
 from tests.tui import stage, troubles
 from tests.tui.stage_engine import NOW
 from tui.screens.chat.title import chat_title
-from tui.wording import format, reasons
+from tui.wording import facts, format, reasons
 
 
 def title(row: SessionRow, width: int = 300, instance: InstanceRow | None = None) -> str:
@@ -31,6 +31,26 @@ def test_an_interrupted_turn_is_told_apart_from_the_turn_that_runs(changes: dict
     assert f"{row.state}{now}  " in title(row)
     interrupted = stage.session(stage.ANA, state=SessionState.INTERRUPTED, offer=row.offer)
     assert f"interrupted · {restart}  " in title(interrupted)
+
+
+def test_what_is_told_of_a_session_names_keys_that_work_where_it_is_read() -> None:
+    """In a chat letters are words; out of reach, what changes nothing still works."""
+    row = stage.session(stage.ANA, offer=troubles.offer(stage.ANA, "x"), state=SessionState.INTERRUPTED)
+    told = {
+        by: dict(facts.session_facts(row, None, None, {}, NOW, by))
+        for by in (reasons.KEYS, reasons.IN_CHAT, reasons.OUT_OF_REACH)
+    }
+    assert [each["transcript"].partition(" ")[2] for each in told.values()] == [
+        "(H says where)",
+        "(H on the dashboard says where)",
+        "(H says where)",
+    ]
+    at = f"interrupted by a restart at {format.moment(NOW - 120, NOW)}"
+    assert [each["interrupted"].partition(" · ")[0] for each in told.values()] == [
+        f"{at}: R replays, Z drops",
+        f"{at}: F4, then R replays, Z drops",
+        at,
+    ]
 
 
 @pytest.mark.parametrize(
