@@ -147,7 +147,7 @@ class Conversation:
         )
 
     def is_at(self, cursor: Cursor) -> bool:
-        """Whether that reader has read everything."""
+        """Whether a reader with this cursor has read everything."""
         return cursor == (len(self), self._open_length, self._voided)
 
     async def next_change(self) -> None:

@@ -46,7 +46,7 @@ class RowSource(Protocol):
 
 @dataclass(slots=True)
 class _Dirty:
-    """What a reader has not taken yet."""
+    """The changes that a reader has not taken yet."""
 
     host: bool = False
     questions: bool = False

@@ -332,7 +332,7 @@ class BullpenApp(App[int]):
             in_sight[0].refresh_rows(touched)
 
     def _tell_of_the_line(self) -> None:
-        """Once when an engine in another process is out of reach, and once when it is back."""
+        """Tells once when an engine in another process is out of reach, and once when it is back."""
         before, self._trouble = self._trouble, self.bridge.trouble
         if self._trouble and not before:
             self.notify(f"{self._trouble} · what you see is how it was", severity="error", timeout=10, markup=False)

@@ -37,5 +37,5 @@ class AnswerLinks(Protocol):
         started."""
 
     async def answer(self, token: str, answer: Answer) -> LinkedQuestion:
-        """How the question stands then. Raises `UnknownTarget`, `AlreadyAnswered`, or `Refused` for an answer that does
-        not fit: then the address can be used still."""
+        """Answers the question, and returns how it then stands. Raises `UnknownTarget`, `AlreadyAnswered`, or `Refused`
+        for an answer that does not fit; after `Refused` the address can be used again."""

@@ -34,7 +34,7 @@ class ActionKind(StrEnum):
 
 
 class Flavour(StrEnum):
-    """Which shape a webhook wants."""
+    """The service whose message format a webhook expects."""
 
     SLACK = "slack"
     TELEGRAM = "telegram"
@@ -67,7 +67,7 @@ class Comparison(Struct, frozen=True, gc=False):
 
 
 class Action(Struct, frozen=True):
-    """One thing to be done. Which fields count depends on `kind`."""
+    """One step of a hook or schedule. `kind` says which fields count."""
 
     kind: ActionKind
     text: str = ""
@@ -116,12 +116,12 @@ def bare(url: str) -> str:
 
 
 def is_reference(value: str) -> bool:
-    """Whether the value is where a secret is found, and not the secret."""
+    """Whether the value names where a secret is found (`env:NAME`, `file:PATH`), and is not the secret itself."""
     return value.startswith(("env:", "file:"))
 
 
 class Hook(Struct, frozen=True, kw_only=True):
-    """What is done when something happens."""
+    """Actions that are run when certain events happen."""
 
     name: str
     on: tuple[str, ...]
@@ -151,7 +151,7 @@ class Hook(Struct, frozen=True, kw_only=True):
 
 
 class Schedule(Struct, frozen=True, kw_only=True):
-    """What is done at certain times. Exactly one of `cron` and `every` is set."""
+    """Actions that are run at certain times. Exactly one of `cron` and `every` is set."""
 
     name: str
     actions: tuple[Action, ...]

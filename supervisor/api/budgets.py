@@ -36,7 +36,7 @@ class AtCeiling(StrEnum):
 
 
 class Budget(Struct, frozen=True, gc=False):
-    """One ceiling and one that it counts for: this user, this instance."""
+    """One ceiling and the user, session, instance or provider that it counts for."""
 
     scope: Scope
     name: str
@@ -66,5 +66,5 @@ class Budget(Struct, frozen=True, gc=False):
 
     @property
     def share(self) -> float:
-        """What is spent of it; 1 is all."""
+        """What was spent as a share of the ceiling; 1 is all of it."""
         return self.spent / self.limit if self.limit else 1.0

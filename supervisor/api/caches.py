@@ -72,7 +72,7 @@ class ContextRow(Struct, frozen=True, gc=False):
 
 
 class Contexts(Struct, frozen=True, gc=False):
-    """What is prepared, and how the caches it is kept in are doing."""
+    """The prepared contexts, and counts of the caches that hold them."""
 
     contexts: tuple[ContextRow, ...]
     """By instance."""

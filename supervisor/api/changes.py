@@ -18,7 +18,7 @@ Name = TypeVar("Name")
 
 
 class Changes(Struct, frozen=True, gc=False):
-    """What a reader missed since it last looked."""
+    """What has changed since a reader last looked."""
 
     snapshot: Snapshot | None = None
     """Set when the reader was cut: everything it knew is to be replaced by this."""

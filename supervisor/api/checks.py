@@ -107,7 +107,7 @@ def check_count(value: object, most: int, what: str) -> int:
 
 
 def check_recent(value: object) -> int:
-    """How many events of before a reader wants to know. Raises `Refused`."""
+    """The number of past events that a reader asks for. Raises `Refused` when it is no number in range."""
     return 0 if value == 0 else check_count(value, MOST_RECENT, "how many recent events")
 
 

@@ -123,8 +123,8 @@ class Engine(Protocol):
         `UnknownTarget`, or `JournalFailed` when it cannot be read back."""
 
     async def contexts(self) -> Contexts:
-        """What is prepared once for each version of a template and used for every start of a client, and how the caches
-        do that this is kept in."""
+        """The contexts that are prepared once for each version of a template, and counts of the caches that hold
+        them."""
 
     async def past(self) -> tuple[Event, ...]:
         """What earlier runs did, as the journal holds it: ended turns and operators' actions, oldest first, at most

@@ -15,7 +15,7 @@ from supervisor.api.questions import Question, QuestionOutcome
 
 
 class Entry(Struct, frozen=True, kw_only=True, gc=False):
-    """What every entry has."""
+    """One item of a conversation. All entries have these fields."""
 
     at: float
     """Unix seconds."""
@@ -48,7 +48,7 @@ class ToolCalled(Entry, frozen=True, kw_only=True):
 
 
 class ToolReturned(Entry, frozen=True, kw_only=True):
-    """What the tool answered."""
+    """A tool has answered."""
 
     tool_use_id: str
     text: str
@@ -81,7 +81,7 @@ class Noticed(Entry, frozen=True, kw_only=True):
 
 
 class TurnEnded(Entry, frozen=True, kw_only=True):
-    """What became of the turn."""
+    """A turn has ended, with this outcome."""
 
     outcome: Outcome
 

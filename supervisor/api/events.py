@@ -12,7 +12,7 @@ from supervisor.api.states import InstanceState
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):
-    """What every event has."""
+    """Something that has happened. All events have these fields."""
 
     at: float
     """Unix seconds."""
@@ -149,7 +149,7 @@ class ClientWoken(Event, frozen=True, kw_only=True):
 
 
 class ClientEnding(Event, frozen=True, kw_only=True):
-    """One step of the ladder: interrupt, disconnect, terminate, kill, verify."""
+    """The client is being ended, and has come to this step: interrupt, disconnect, terminate, kill or verify."""
 
     step: str
     reason: str

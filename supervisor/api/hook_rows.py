@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class Delivery(StrEnum):
-    """What a crash of bullpen means for an action that has not ended."""
+    """What happens after a crash of bullpen to an action that had not ended."""
 
     AT_LEAST_ONCE = "at-least-once"
     """It is recorded when it is due and done again after a restart, under the same id."""
@@ -20,14 +20,14 @@ class Delivery(StrEnum):
 
 
 class Fallback(StrEnum):
-    """What a gate that gives no verdict stands for."""
+    """The verdict that counts when a gate gives none."""
 
     ALLOW = "allow"
     REFUSE = "refuse"
 
 
 class Missed(StrEnum):
-    """What becomes of the runs that fell due while bullpen did not run."""
+    """What happens to runs that fell due while bullpen was not running."""
 
     ONCE = "once"
     """All of them together are made up for by one."""

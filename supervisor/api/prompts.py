@@ -40,7 +40,7 @@ class Candidate(Struct, frozen=True, gc=False):
 
 
 class Route(Struct, frozen=True, gc=False):
-    """Which agent a prompt is for that named none, and why."""
+    """The agent that was chosen for a prompt that named none, and why."""
 
     agent: str
     score: float
@@ -52,7 +52,7 @@ class Route(Struct, frozen=True, gc=False):
 
 
 class Choice(NamedTuple):
-    """What a turn runs with."""
+    """The provider and the model that a turn runs with."""
 
     provider: str
     """By its name in `bullpen.toml`; `default` is the host's own."""
@@ -65,7 +65,7 @@ AUTO = "auto"
 
 
 class Prompt(Struct, frozen=True, gc=False):
-    """What a caller hands in. `session` empty means the user's default session with that agent."""
+    """One prompt of a caller. An empty `session` means the user's default session with that agent."""
 
     agent: str
     """Empty, or `auto`, for the one that the text is for (`Engine.route`)."""

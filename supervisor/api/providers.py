@@ -8,7 +8,7 @@ from supervisor.api.outcomes import FailureKind
 
 
 class ProviderRow(Struct, frozen=True, gc=False):
-    """One that a template, a session or a prompt may name."""
+    """A provider that a template, a session or a prompt may name, and how it stands."""
 
     name: str
     """`default` is what bullpen itself was started with, unless the settings say otherwise."""

@@ -242,7 +242,7 @@ class PoolStatistics(Struct, frozen=True, gc=False):
 
 
 class InstanceRow(Struct, frozen=True, gc=False):
-    """One agent."""
+    """One instance: its state, limits, queue and clients."""
 
     name: str
     description: str
@@ -307,7 +307,7 @@ class InstanceRow(Struct, frozen=True, gc=False):
 
 
 class HostRow(Struct, frozen=True, gc=False):
-    """What all instances share."""
+    """Figures of the host, which all instances share."""
 
     version: str
     rehearsal: bool

@@ -40,7 +40,7 @@ class RunContext(Struct, frozen=True, gc=False):
 
 
 class Declared(Struct, frozen=True, gc=False):
-    """What the author of a tool declares."""
+    """Properties of a tool that its author declares."""
 
     read_only: bool = False
     """It changes nothing: several calls of one reply run in parallel."""

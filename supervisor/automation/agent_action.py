@@ -48,7 +48,8 @@ STRATEGIES = {
 
 
 async def prompt_agent(engine: Engine, action: Action, attempt: Attempt, payload: Payload, archetype: Archetype) -> str:
-    """What came of it, in a line. Raises `ActionFailed`, or `Suspended` when bullpen stops and keeps the prompt."""
+    """Prompts an agent, and returns what came of it on one line. Raises `ActionFailed`, or `Suspended` when bullpen
+    stops and keeps the prompt."""
     strategy = STRATEGIES[archetype]
     session = fill(action.session, payload) if archetype is not Archetype.EMPLOYEE else ""
     prompt = Prompt(

@@ -63,7 +63,7 @@ class QuestionLinks:
         return used
 
     def hear(self, event: Event) -> None:
-        """What becomes of questions. Called with every event, at once."""
+        """Notes what becomes of questions. Called with every event as it happens."""
         if not self._links:
             return
         match event:
@@ -88,7 +88,8 @@ class QuestionLinks:
 
 
 def _shorten(question: Question) -> Question:
-    """As it is told when it is settled: a call may have a million characters, and many questions are remembered."""
+    """The question with its texts cut, as it is kept once settled: a call may have a million characters, and many
+    questions are remembered."""
     return replace(question, detail=question.summary, diff="", choices=(), warnings=(), notes=())
 
 

@@ -18,7 +18,7 @@ MOST_MATCHED = 20_000
 
 
 def holds(tests: Iterable[Comparison], payload: Payload) -> bool:
-    """Whether all of them do. A field that is not there compares to nothing."""
+    """Whether every comparison holds for the payload. A field that is not there compares to nothing."""
     return all(_compares(test, payload) for test in tests)
 
 
@@ -62,7 +62,7 @@ def _is_met(how: How, value: Value, found: Value) -> bool:
 
 @cache
 def _glob(pattern: str) -> Matches:
-    """Of the whole text; capitals count."""
+    """A test of a whole text against the pattern. Case counts."""
     # `translate` writes groups that are not entered again (`(?>…)`), and ends with `\Z`.
     from re import DOTALL, compile
 

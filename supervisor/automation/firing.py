@@ -95,8 +95,9 @@ class Firing:
 
     @classmethod
     def revive(cls, kept: OpenRun, hooks: Mapping[str, Hook], schedules: Mapping[str, Schedule]) -> Self | None:
-        """None when no hook does any more what was begun. Names are made from places in a file where none is given: by
-        its name alone, another one would go on with it."""
+        """The run that an earlier start of bullpen recorded; None when no hook does the same any more. Hooks are
+        compared by what they do: a hook without a name gets one from its place in the file, which may belong to another
+        now."""
         try:
             body: dict[str, Any] = json.loads(kept.body)
             known: Mapping[str, Hook | Schedule] = schedules if body["is_schedule"] else hooks

@@ -40,7 +40,7 @@ REFUSES = 2
 _EVENT = BY_NAME["prompt:before"]
 
 
-class Verdict(NamedTuple):
+class GateVerdict(NamedTuple):
     text: str
     """Of the prompt, as it is to be accepted."""
     refusal: str = ""
@@ -54,7 +54,7 @@ class Gates:
         self._declared: tuple[Hook, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
+        """Whether there are any gates."""
         return bool(self._declared)
 
     def declare(self, hooks: Iterable[Hook]) -> None:
@@ -62,7 +62,7 @@ class Gates:
         self._declared = tuple(hook for hook in hooks if hook.gate)
 
     def concern(self, prompt: Prompt, key: SessionKey) -> bool:
-        """Whether any of them decides about this prompt."""
+        """Whether any gate decides about this prompt."""
         payload = self._payload(prompt, key, "")
         return any(_is_for(hook, payload) for hook in self._declared)
 
@@ -79,7 +79,7 @@ class Gates:
                 text = verdict.text
         return text
 
-    async def ask(self, firing: Firing, text: str) -> tuple[Verdict, HookRun]:
+    async def ask(self, firing: Firing, text: str) -> tuple[GateVerdict, HookRun]:
         """The verdict of one gate, or its fallback when it gives none."""
         hook = firing.doing
         assert isinstance(hook, Hook)
@@ -90,7 +90,7 @@ class Gates:
         state, detail = RunState.SKIPPED, "the prompt was taken back, or bullpen is stopping"
         limit = hook.timeout if hook.has_timeout and hook.timeout is not None else TIMEOUT
         try:
-            verdict: Verdict | None = None
+            verdict: GateVerdict | None = None
             why = f"it had not answered after {limit:g} s"
             with anyio.move_on_after(limit):
                 try:
@@ -99,9 +99,9 @@ class Gates:
                     why = str(error)
             if verdict is None:
                 state, detail = RunState.FAILED, f"no verdict: {why}"
-                verdict = Verdict(text)
+                verdict = GateVerdict(text)
                 if hook.fallback is Fallback.REFUSE:
-                    verdict = Verdict(text, f"the gate {hook.name} gave no verdict, and refuses then")
+                    verdict = GateVerdict(text, f"the gate {hook.name} gave no verdict, and refuses then")
                 detail += f"; {'refused' if verdict.refusal else 'allowed'}, as declared"
             else:
                 state = RunState.DONE
@@ -117,10 +117,10 @@ class Gates:
             self._runner.tell_failed(firing, run.detail)
         return verdict, run
 
-    async def _ask_all(self, firing: Firing, text: str) -> Verdict:
+    async def _ask_all(self, firing: Firing, text: str) -> GateVerdict:
         """Raises `ActionFailed` when one of the actions gives no verdict."""
         first = firing.done
-        verdict = Verdict(text)
+        verdict = GateVerdict(text)
         payload = firing.payload
         for number in range(first, len(firing.doing.actions)):
             firing.done, firing.tried = number, 1
@@ -131,7 +131,7 @@ class Gates:
         firing.done = first
         return verdict
 
-    async def _ask_one(self, firing: Firing, text: str) -> Verdict:
+    async def _ask_one(self, firing: Firing, text: str) -> GateVerdict:
         while True:
             try:
                 return await self._try(firing, text)
@@ -141,7 +141,7 @@ class Gates:
             await anyio.sleep(firing.doing.backoff * 2 ** (firing.tried - 1))
             firing.tried += 1
 
-    async def _try(self, firing: Firing, text: str) -> Verdict:
+    async def _try(self, firing: Firing, text: str) -> GateVerdict:
         # The time is up for the gate as a whole.
         attempt = firing.attempt()._replace(has_timeout=True, timeout=None)
         action = firing.action
@@ -154,7 +154,7 @@ class Gates:
             ended = await self._runner.start_program(action, attempt, payload)
         if ended.code == REFUSES:
             said = next((line for line in ended.errors.splitlines() if line.strip()), "")
-            return Verdict(text, one_line(said, MOST_DETAIL) or "the prompt is not accepted")
+            return GateVerdict(text, one_line(said, MOST_DETAIL) or "the prompt is not accepted")
         if ended.code != 0:
             raise ActionFailed(tell_code(ended, action.command[0]))
         return read_verdict(ended.output, text)
@@ -176,10 +176,10 @@ def _is_for(hook: Hook, payload: Payload) -> bool:
     return hook.instance in ("", payload["instance"]) and holds(hook.tests, payload)
 
 
-def read_verdict(said: str, text: str) -> Verdict:
+def read_verdict(said: str, text: str) -> GateVerdict:
     """Raises `ActionFailed` for what is none."""
     if not said.strip():
-        return Verdict(text)
+        return GateVerdict(text)
     try:
         found = json.loads(said)
     except (ValueError, RecursionError):
@@ -190,7 +190,7 @@ def read_verdict(said: str, text: str) -> Verdict:
     if decision not in ("allow", "refuse") or not isinstance(reason, str):
         raise ActionFailed("its decision is neither allow nor refuse, or its reason no text")
     if decision == "refuse":
-        return Verdict(text, one_line(reason, MOST_DETAIL) or "the prompt is not accepted")
+        return GateVerdict(text, one_line(reason, MOST_DETAIL) or "the prompt is not accepted")
     if not isinstance(new, str) or not clean(new).strip() or len(new) > MAX_PROMPT:
         raise ActionFailed(f"the text that it gives is none, empty, or longer than {MAX_PROMPT:,} characters")
-    return Verdict(new)
+    return GateVerdict(new)

@@ -18,7 +18,7 @@ LABEL = "Answer"
 
 
 async def send_notice(sender: Sender, action: Action, attempt: Attempt, payload: Payload, link: str) -> str:
-    """What came of it, in a line. Raises `ActionFailed`."""
+    """Sends a notice, and returns what came of it on one line. Raises `ActionFailed`."""
     standard = OF_A_QUESTION if "tool" in payload else OF_ANYTHING
     text = clean(fill(action.text or standard, {**payload, "answer_url": link}))[:MOST_TEXT]
     body, url = shape(action, text, link, payload), ""

@@ -90,12 +90,12 @@ class Runner:
         return run.id
 
     def settle_end(self, run_id: str) -> None:
-        """What was to be fired for the end of a turn is on record."""
+        """Removes the note that a turn has ended, because all that was to be fired for it is recorded."""
         if (book := self._around.find_book()) is not None:
             book.settle(run_id, may_wait=True)
 
     def forget(self, user: str) -> None:
-        """What runs because of that user goes on, and is not recorded any more."""
+        """Stops recording runs that the user has caused. They go on."""
         for firing in self._open.values():
             if user in (firing.payload.get("user"), firing.payload.get("sender")):
                 firing.is_forgotten = True

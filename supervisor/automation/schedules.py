@@ -146,5 +146,5 @@ def _length(seconds: float) -> str:
 
 
 def spell(schedule: Schedule) -> str:
-    """What it is declared as: one that is declared otherwise begins anew."""
+    """The schedule's declaration as text. A schedule whose text has changed begins anew."""
     return f"{schedule.cron} {schedule.timezone}" if schedule.cron else f"every {schedule.every!r}"

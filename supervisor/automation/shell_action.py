@@ -136,7 +136,7 @@ def _signal(group: int, number: signal.Signals) -> None:
 
 
 def tell_code(ended: Ended, command: str) -> str:
-    """What became of a program that did not end well, in a line."""
+    """How a program ended that did not end well, on one line."""
     how = f"was ended by signal {-ended.code}" if ended.code < 0 else f"ended with code {ended.code}"
     words = next((line for line in reversed(ended.errors.splitlines()) if line.strip()), "")
     return f"{command} {how}" + (f": {one_line(words, 200)}" if words else "")

@@ -27,7 +27,7 @@ LONGEST_GAP = timedelta(days=9 * 366)
 
 
 class Due(NamedTuple):
-    """What has fallen due by now."""
+    """The runs of a schedule that are due by now."""
 
     runs: int
     """How many; 0 for none."""
@@ -71,7 +71,7 @@ def next_time(schedule: Schedule, after: float) -> float | None:
 
 
 def find_due(schedule: Schedule, done_until: float, now: float) -> Due:
-    """What fell due since `done_until`, until when everything has run or was left out."""
+    """The runs that fell due since `done_until`, the time up to which every run was made or left out."""
     if schedule.every:
         count = max(0, int((now - done_until) // schedule.every))
         last = done_until + count * schedule.every

@@ -19,7 +19,7 @@ MOST = 100
 
 
 class Arrivals:
-    """One writer, one reader. What comes before there is a reader waits for it."""
+    """Messages on their way from one writer to one reader. They are kept until there is a reader."""
 
     def __init__(self) -> None:
         self._messages: list[dict[str, Any]] = []
@@ -30,8 +30,8 @@ class Arrivals:
         self._taken = asyncio.Event()
 
     def put(self, message: dict[str, Any]) -> bool:
-        """Whether there is room for the next one, as nearly always; else wait for it (`wait_for_room`) before that is
-        put. It is read with the next `hand_over`."""
+        """Adds a message, which is read with the next `hand_over`. Returns whether there is room for another, which is
+        nearly always so; otherwise call `wait_for_room` before the next `put`."""
         self._messages.append(message)
         return len(self._messages) < MOST
 
@@ -42,7 +42,7 @@ class Arrivals:
         await self._taken.wait()
 
     def hand_over(self) -> None:
-        """Has all that was put and not read yet read now. Raises nothing: a mistake of the reader is its own."""
+        """Has the reader read everything that was put. Raises nothing: the reader's own error goes to the reader."""
         if self._read is None or not self._messages:
             return
         messages, self._messages = self._messages, []

@@ -124,8 +124,8 @@ class ContextStore:
     async def use(
         self, template: Template, compile_options: Compile, sources: Iterable[str], version: str
     ) -> AgentContext | None:
-        """What a client of that version is started with now; None when another one is held since: no turn will begin on
-        that client, and nothing is built for it. Raises `ConfigurationError`."""
+        """The context that a client of that version starts with; None when the instance holds another version by now,
+        because no turn will begin on that client. Raises `ConfigurationError`."""
         if self._versions.get(template.name, version) != version:
             return None
         key = find_key(template)

@@ -13,7 +13,7 @@ class LastWords:
         self._tail = ""
 
     def __str__(self) -> str:
-        """On one line."""
+        """The last words on one line."""
         return " ".join(self._tail.split())
 
     def hear(self, text: str) -> None:

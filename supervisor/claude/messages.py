@@ -288,7 +288,7 @@ _EXIT_CODE = re.compile(r"Command failed with exit code (-?\d+) \(exit code: \1\
 
 
 def read_servers(status: object) -> tuple[Server, ...]:
-    """What the CLI answers when it is asked how its MCP servers are."""
+    """The MCP servers in the CLI's answer about their status."""
     found = []
     for given in bounds.sequence(bounds.mapping(status).get("mcpServers"))[:_MOST_SERVERS]:
         one = bounds.mapping(given)

@@ -63,7 +63,7 @@ class Ration:
                 yield event
 
     def _report(self, words: str) -> Iterator[told.ClientEvent]:
-        """Once a turn; later only that it lives."""
+        """Yields one `Trimmed` a turn for the same words; after that only a sign of life."""
         if words in self._reported:
             yield told.Woke()
             return

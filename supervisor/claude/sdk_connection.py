@@ -75,7 +75,7 @@ up to five turns): this is just above them. The 1 GiB of S2.29 would leave three
 
 
 class Installation(Struct, frozen=True):
-    """What all clients of a host are started with."""
+    """The parts of a host that all its clients are started with."""
 
     state_dir: Path
     cli: Path | None = None
@@ -340,7 +340,7 @@ class SdkConnection:
                 return resumed
 
     def _environment(self) -> dict[str, str]:
-        """What is laid over the inherited environment, with the names of all that the guard lets through of it."""
+        """Variables laid over the inherited environment, with the names of all that the guard lets through of it."""
         compiled, installation = self._compiled, self._installation
         own = {**compiled.environment, MARK: self._launch.mark}
         if self._cgroup is not None:

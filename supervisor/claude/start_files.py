@@ -26,7 +26,7 @@ FOLDER = "starting"
 
 
 class StartFiles(Struct, frozen=True):
-    """What a client reads when it starts."""
+    """Files that a client reads when it starts."""
 
     prompt: Path
     settings: Path

@@ -71,7 +71,8 @@ def keep_private(config_dir: Path, session_uuid: str, workspace: Path) -> None:
 
 
 def project_name(workspace: Path) -> str:
-    """What the CLI calls a working directory's folder below `projects`; one longer than `_LONGEST_NAME` it shortens."""
+    """Name of a working directory's folder below the CLI's `projects`. The CLI shortens names longer than
+    `_LONGEST_NAME`."""
     return re.sub(r"[^a-zA-Z0-9]", "-", str(workspace.resolve()))
 
 

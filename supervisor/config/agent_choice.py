@@ -11,7 +11,7 @@ from supervisor.routing.router import Router
 
 
 def describe_for_routing(template: Template) -> Described:
-    """What of a template a text is compared with."""
+    """The texts of a template that prompts are compared with."""
     return Described(template.name, template.description, flatten_triggers(template.triggers))
 
 

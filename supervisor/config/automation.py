@@ -162,7 +162,7 @@ class ActionSettings(_Table):
 
 
 def find_url_flaw(value: str) -> str:
-    """What keeps it from being called, in words that follow a name; empty when nothing does."""
+    """Why the address cannot be called, in words that follow a name; empty when it can."""
     try:
         found = urlsplit(value)
         host, _ = found.hostname, found.port

@@ -92,7 +92,7 @@ _OF_A_PROVIDER = re.compile(
 
 
 def is_of_a_provider(name: str) -> bool:
-    """Whether that variable says where clients talk to, and with what credentials."""
+    """Whether the variable sets the address or the credentials of clients."""
     return bool(_OF_A_PROVIDER.fullmatch(name))
 
 

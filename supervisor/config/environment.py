@@ -53,7 +53,7 @@ INSTANCE_KEYS: dict[str, tuple[str, ...]] = {to_snake(location[-1]).upper(): loc
 
 @dataclass
 class Variables:
-    """What the environment says of settings."""
+    """Settings from environment variables, and where each was found."""
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[Location, str] = field(default_factory=dict)

@@ -204,7 +204,7 @@ def describe_host_limits(settings: Settings, agent_ttl: float | None = None) -> 
 
 
 def _dump(template: Template) -> dict[str, Any]:
-    """What the template says of its limits, and what they depend on; without what it leaves open."""
+    """The limits that the template sets, and what they depend on; without those that it leaves open."""
     return template.model_dump(
         by_alias=True, exclude_unset=True, include={*Limits.model_fields, "name", "description", "archetype"}
     )

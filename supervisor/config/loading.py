@@ -23,7 +23,7 @@ from supervisor.config.restrictions import find_mistakes
 from supervisor.config.settings import Overrides, Settings, providers_of, read_settings
 from supervisor.config.shared_servers import is_shared, read_spec
 from supervisor.config.template import Template
-from supervisor.config.template_file import Reading
+from supervisor.config.template_file import TemplateReading
 from supervisor.config.template_notes import find_limit_notes
 from supervisor.config.templates import read_templates
 from supervisor.config.validation import Location, describe, in_order, nearest, section
@@ -68,7 +68,7 @@ def _change(template: Template, changes: Overrides) -> Template:
 
 
 class Loaded(NamedTuple):
-    """What the folder of templates gives this host."""
+    """The templates of a folder as this host runs them, with mistakes and notes."""
 
     templates: tuple[Template, ...]
     """As this host runs them."""
@@ -95,7 +95,7 @@ def find_missing_programs(doing: Iterable[Hook | Schedule]) -> list[str]:
 
 
 def count_declared(settings: Settings, templates: Iterable[Template]) -> dict[str, int]:
-    """How many of each kind the settings and the templates declare, by what one of them is called."""
+    """How many hooks, gates, schedules and so on the settings and templates declare, by their word in the singular."""
     templates = tuple(templates)
     hooks = hooks_for(settings, templates)
     servers = {
@@ -186,14 +186,15 @@ def templates_for(settings: Settings) -> tuple[Template, ...]:
     return loaded.templates
 
 
-def as_they_run(readings: Iterable[Reading], settings: Settings) -> list[Reading]:
+def as_they_run(readings: Iterable[TemplateReading], settings: Settings) -> list[TemplateReading]:
     """The readings as this host runs them: with its changes, and with mistakes and notes on what a template asks of
     this host in vain."""
     return [_as_it_runs(reading, settings) for reading in readings]
 
 
-def _as_it_runs(reading: Reading, settings: Settings) -> Reading:
-    """With the host's changes, and with what the template asks of this host in vain."""
+def _as_it_runs(reading: TemplateReading, settings: Settings) -> TemplateReading:
+    """The reading with the host's changes, and with mistakes and notes on what the template asks of this host in
+    vain."""
     if (written := reading.template) is None:
         return reading
     reading = reading.with_mistakes(find_mistakes(written, os.environ))
@@ -229,7 +230,7 @@ def _mistake_in_provider(template: Template, settings: Settings) -> str:
     return ""
 
 
-def _is_readme(reading: Reading) -> bool:
+def _is_readme(reading: TemplateReading) -> bool:
     return reading.template is None and reading.file.path.stem.lower() == "readme"
 
 

@@ -223,7 +223,7 @@ class Providers:
 
 
 def provider_mistakes(settings: Mapping[str, ProviderSettings]) -> Iterator[tuple[Location, str]]:
-    """What hangs together wrongly: the key, and a sentence about it."""
+    """Mistakes in the names and fallbacks of providers: the key, and a sentence about it."""
     names = {HOST, *settings}
     for name, one in settings.items():
         if not NAME.fullmatch(name):

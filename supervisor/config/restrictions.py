@@ -68,7 +68,8 @@ def client_settings(
 
 
 def _absolute(folder: Path) -> str:
-    """As a rule spells it: two slashes for the root, and no character that means something in a pattern."""
+    """The folder in the spelling of a rule: two slashes for the root, and no character that means something in a
+    pattern."""
     return "/" + "".join(f"\\{sign}" if sign in "\\[]*?!()" else sign for sign in str(folder.resolve()))
 
 

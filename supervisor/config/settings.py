@@ -204,7 +204,7 @@ class Settings(BaseModel):
 
 
 class SettingsReading(NamedTuple):
-    """What all sources of settings say together."""
+    """The settings from all sources together, with the mistakes in them."""
 
     settings: Settings | None
     """Without what is wrong in them; None where the rest would mislead: the folder of templates, or a provider that

@@ -202,7 +202,7 @@ class FrontMatter(Limits):
 
     @property
     def brackets(self) -> Brackets:
-        """What is allowed of each tool. Functions that are named are allowed."""
+        """What the list of tools allows each of them to do. Python functions in it are allowed."""
         named = self.cli_tools
         if named is not None and self.functions:
             named = (*named, f"{PREFIX}{SERVER}")
@@ -260,7 +260,7 @@ def shared_folder(template: Template) -> Path | None:
 
 
 def runs_commands(template: FrontMatter) -> bool:
-    """Whether a tool of it runs commands or code. All tools include Bash."""
+    """Whether one of the template's tools runs commands or code. A template with all tools has Bash."""
     taken = {bare(tool) for tool in template.disallowed_tools}
     if "*" in taken:
         return False

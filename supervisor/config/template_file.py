@@ -36,7 +36,7 @@ Sentence = tuple[int, str]
 
 
 @dataclass(frozen=True)
-class Reading:
+class TemplateReading:
     """What one file holds."""
 
     file: TemplateFile
@@ -54,17 +54,17 @@ class Reading:
         """False for Markdown that only lies beside templates."""
         return self.template is not None or bool(self.mistakes)
 
-    def with_mistakes(self, more: Iterable[tuple[Location, str]]) -> Reading:
+    def with_mistakes(self, more: Iterable[tuple[Location, str]]) -> TemplateReading:
         """`more` are keys and the sentences that follow them."""
         found = [(self.line_of(way), f"{dotted(way)} {sentence}") for way, sentence in more]
         return replace(self, mistakes=_in_order([*self.mistakes, *found]))
 
-    def with_notes(self, more: Iterable[tuple[Location, str]]) -> Reading:
+    def with_notes(self, more: Iterable[tuple[Location, str]]) -> TemplateReading:
         """`more` are keys and whole sentences about them."""
         found = [(self.line_of(way), sentence) for way, sentence in more]
         return replace(self, notes=_in_order([*self.notes, *found])) if found else self
 
-    def with_sentences(self, sentences: Iterable[str]) -> Reading:
+    def with_sentences(self, sentences: Iterable[str]) -> TemplateReading:
         """Mistakes that no key of the file is to blame for alone."""
         return replace(self, mistakes=_in_order([*self.mistakes, *((NOWHERE, sentence) for sentence in sentences)]))
 
@@ -82,16 +82,18 @@ class Reading:
         return sentence if line == NOWHERE else f"{self.file.shown}:{line}: {sentence}"
 
 
-def read_template(file: TemplateFile) -> Reading:
+def read_template(file: TemplateFile) -> TemplateReading:
     try:
         document = read_document(file.path)
     except NoFrontMatter as error:
         if not file.prefix:
-            return Reading(file, notes=((error.line, str(error)),))
+            return TemplateReading(file, notes=((error.line, str(error)),))
         name, description = _plugin_defaults(file)
-        return Reading(file, Template(name=name, description=description, system_prompt=error.body, path=file.path))
+        return TemplateReading(
+            file, Template(name=name, description=description, system_prompt=error.body, path=file.path)
+        )
     except NotReadable as error:
-        return Reading(file, mistakes=((error.line, str(error)),))
+        return TemplateReading(file, mistakes=((error.line, str(error)),))
     return _Reader(file, document).read()
 
 
@@ -103,7 +105,7 @@ class _Reader:
         self._notes: list[Sentence] = []
         self._is_named = True
 
-    def read(self) -> Reading:
+    def read(self) -> TemplateReading:
         data = dict(self._prepared())
         for key in [key for key in data if key not in _ALIASES]:
             self._judge_unknown(key, data.pop(key))
@@ -133,12 +135,12 @@ class _Reader:
         self._notes += [(self._document.line_of(way), sentence) for way, sentence in find_notes(template, data)]
         return self._done(template)
 
-    def _done(self, template: Template | None) -> Reading:
+    def _done(self, template: Template | None) -> TemplateReading:
         if line := self._document.early_end:
             sentence = "holds three dashes: Claude Code ends the front matter there; here the keys below it apply"
             self._notes.append((line, sentence))
         mistakes, notes = _in_order(self._mistakes), _in_order(self._notes)
-        return Reading(self._file, template, mistakes, notes, self._is_named, self._document)
+        return TemplateReading(self._file, template, mistakes, notes, self._is_named, self._document)
 
     def _mistake(self, location: Location, sentence: str) -> None:
         self._mistakes.append((self._document.line_of(location), sentence))

@@ -37,7 +37,7 @@ class TemplateFile(Struct, frozen=True):
 
 
 class Found(Struct):
-    """What a folder of templates holds."""
+    """The template files, and the mistakes, that were found in a folder."""
 
     files: list[TemplateFile] = field(default_factory=list)
     folders: set[str] = field(default_factory=set)
@@ -145,7 +145,7 @@ class _Walk:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    """Empty when it cannot be read."""
+    """The plugin's manifest; empty when it cannot be read."""
     try:
         manifest = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError):

@@ -10,7 +10,7 @@ from typing import Any
 from supervisor.api.errors import ConfigurationError
 from supervisor.config.template import FrontMatter
 from supervisor.config.template import Template as Template
-from supervisor.config.template_file import Reading, read_template
+from supervisor.config.template_file import TemplateReading, read_template
 from supervisor.config.template_folder import Found, TemplateFile, find_template_files
 from supervisor.config.template_folder import shipped_templates as shipped_templates
 from supervisor.config.template_notes import WITHOUT_EFFECT as WITHOUT_EFFECT
@@ -34,7 +34,7 @@ def load_templates(directory: Path) -> tuple[Template, ...]:
     return tuple(reading.template for reading in readings if reading.template is not None)
 
 
-def read_templates(directory: Path) -> tuple[Reading, ...]:
+def read_templates(directory: Path) -> tuple[TemplateReading, ...]:
     """Every file of a folder that Claude Code would read (`template_folder`), in the order of their ways. A file with
     mistakes is no reason not to read the others.
 
@@ -51,27 +51,27 @@ def read_templates(directory: Path) -> tuple[Reading, ...]:
 
 
 def read_found(
-    directory: Path, found: Found, read: Callable[[TemplateFile], Reading] = read_template
-) -> tuple[Reading, ...]:
+    directory: Path, found: Found, read: Callable[[TemplateFile], TemplateReading] = read_template
+) -> tuple[TemplateReading, ...]:
     """The files that were found in the folder, and what could not be looked into."""
     readings = [*map(read, found.files)]
     for shown, why in found.mistakes:
         file = TemplateFile(directory, show_name(directory) if shown == "." else shown)
-        readings.append(Reading(file, mistakes=((1, why),)))
+        readings.append(TemplateReading(file, mistakes=((1, why),)))
     return _tell_twins(readings)
 
 
-def _tell_twins(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+def _tell_twins(readings: Iterable[TemplateReading]) -> tuple[TemplateReading, ...]:
     """Neither of two files runs that want the same name: only their author knows which of them was meant."""
     readings = list(readings)
-    owners: dict[str, list[Reading]] = {}
+    owners: dict[str, list[TemplateReading]] = {}
     for reading in readings:
         if reading.template is not None and reading.is_named:
             owners.setdefault(reading.template.slug, []).append(reading)
     return tuple(_tell_twin(reading, owners) for reading in readings)
 
 
-def _tell_twin(reading: Reading, owners: Mapping[str, Sequence[Reading]]) -> Reading:
+def _tell_twin(reading: TemplateReading, owners: Mapping[str, Sequence[TemplateReading]]) -> TemplateReading:
     if reading.template is None or not reading.is_named:
         return reading
     others = [twin.file.shown for twin in owners[reading.template.slug] if twin is not reading]

@@ -208,7 +208,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _words(error: BaseException, folder: _Folder | None) -> str:
-    """With the line of a `tools` folder that raised it, or led there."""
+    """The error in words, with the line in a `tools` folder that raised it or led there."""
     where = ""
     frames = traceback.extract_tb(error.__traceback__) if folder is not None else []
     own = [one for one in frames if folder is not None and Path(one.filename).is_relative_to(folder.path)]

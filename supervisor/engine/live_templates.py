@@ -23,7 +23,7 @@ from supervisor.config.live_limits import keep_adjustments
 from supervisor.config.loading import as_they_run, unknown_instances
 from supervisor.config.settings import Settings
 from supervisor.config.template import Template
-from supervisor.config.template_file import Reading, read_template
+from supervisor.config.template_file import TemplateReading, read_template
 from supervisor.config.template_folder import Found, TemplateFile, find_template_files
 from supervisor.config.template_sources import Stamp, find_sources, take_stamps
 from supervisor.config.templates import read_found
@@ -53,7 +53,7 @@ _KEPT = "the folder cannot be read ({why}): the templates go on as they were rea
 class _Fresh(NamedTuple):
     """One reading of everything."""
 
-    readings: tuple[Reading, ...]
+    readings: tuple[TemplateReading, ...]
     stamps: Mapping[str, Stamp | None]
     """Of the folder, the files, and what their clients are made from; taken before any of it was read."""
     folders: frozenset[Folder]
@@ -70,13 +70,13 @@ class _Readings:
     """Files that have not changed are not read again: a folder may hold thousands of them."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[Stamp, Reading]] = {}
+        self._kept: dict[str, tuple[Stamp, TemplateReading]] = {}
 
-    def read_all(self, folder: Path, found: Found, stamps: Mapping[str, Stamp | None]) -> tuple[Reading, ...]:
+    def read_all(self, folder: Path, found: Found, stamps: Mapping[str, Stamp | None]) -> tuple[TemplateReading, ...]:
         """Blocking. The stamps were taken before."""
         before, self._kept = self._kept, {}
 
-        def read(file: TemplateFile) -> Reading:
+        def read(file: TemplateFile) -> TemplateReading:
             path = str(file.path)
             stamp, kept = stamps.get(path), before.get(path)
             if kept is None or kept[0] != stamp or kept[1].file != file:
@@ -252,8 +252,8 @@ def find_changes(before: Template | None, after: Template) -> tuple[str, ...]:
     return tuple(names[name] for name in fields if getattr(before, name) != getattr(after, name))
 
 
-def _is_bad(reading: Reading) -> bool:
-    """It was meant to be a template, or is one no more."""
+def _is_bad(reading: TemplateReading) -> bool:
+    """Whether the file was meant to be a template and has mistakes, or is a template no more."""
     return bool(reading.mistakes) or reading.template is None
 
 

@@ -94,7 +94,7 @@ class Census:
 
 
 class _Table:
-    """Who is whose child, and what is in swap, for all shares of one round: read with the first of them."""
+    """Every process's parent, and what is in swap, for all shares of one round: read with the first of them."""
 
     def __init__(self) -> None:
         self.swap: tuple[int, int] | None = None

@@ -12,7 +12,7 @@ from supervisor.config.templates import Template
 from supervisor.instance import stimuli
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
-from supervisor.journal import Loaded
+from supervisor.journal import RecoveredState
 from supervisor.process.connection import Connector
 from supervisor.recovery.offers import OpenOffers
 from supervisor.recovery.takeover import Restart
@@ -65,7 +65,7 @@ class Roster:
         instance = self._instances[template.name] = Instance(template, connector, self._host, missing)
         return instance
 
-    def note_strangers(self, loaded: Loaded) -> None:
+    def note_strangers(self, loaded: RecoveredState) -> None:
         for one in loaded.sessions:
             if one.key.instance not in self._instances:
                 places = {one.uuid, str(one.workspace or "")}
@@ -84,7 +84,7 @@ class Roster:
         if not self._may_open():
             return False
         instance = self.open(template, compiled)
-        mine = Loaded(
+        mine = RecoveredState(
             sessions=tuple(one for one in loaded.sessions if one.key.instance == name),
             waiting=(),
             running=(),

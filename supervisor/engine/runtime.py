@@ -197,7 +197,7 @@ class Runtime:
                 instance.handle(stimuli.HostChanged())
 
     def _provider_of(self, instance: str, prompt: Prompt) -> str:
-        """That a prompt would run with now."""
+        """Name of the provider that the prompt would run with now."""
         found = self._instances.get(instance)
         return found.core.plan_for(prompt).choice.provider if found is not None else prompt.provider
 
@@ -293,7 +293,7 @@ class Runtime:
                 return
 
     async def _take_over(self, journal: Journal) -> None:
-        """What an earlier run left behind: its processes are ended first, for each would be a second writer."""
+        """Takes over what an earlier run left. Its processes are ended first: each would be a second writer."""
         loaded = await journal.load()
         self._open_runs = await journal.runs.load()
         orphans, left_over = await end_orphans(loaded.clients)
@@ -432,7 +432,7 @@ class Runtime:
             self._notice_emptiness()
 
     def _heed_the_journal(self) -> None:
-        """What could not begin while nothing could be recorded begins when it can."""
+        """Begins what waited for the journal once it can be written again."""
         self._feed.touch_host()
         if self._stopping.is_set():
             return  # nothing begins any more
@@ -458,7 +458,7 @@ class Runtime:
         return self._instance(name)
 
     def _check_running(self) -> None:
-        """For whatever changes something: what is done has to be recorded. Raises `NotAccepting`."""
+        """Called by everything that changes something, because it has to be recorded. Raises `NotAccepting`."""
         if not self._is_up or self._host.log is None or self._host.log.is_closed:
             raise NotAccepting("the supervisor is not running")
 

@@ -56,7 +56,7 @@ class TurnRegistry:
         return len(self._live)
 
     def __iter__(self) -> Iterator[Turn]:
-        """Those that wait or run."""
+        """The turns that wait or run."""
         return iter(tuple(self._live.values()))
 
     def add(self, turn: Turn) -> None:
@@ -185,7 +185,7 @@ def digest_of(text: str) -> str:
 
 
 def _tell_unknown(ticket: PromptTicket) -> BullpenError:
-    """What is not known of a turn when nothing can be recorded any more."""
+    """The error for a caller when nothing can be recorded any more: what is not known of the turn."""
     if not ticket.is_accepted:
         return AcceptanceUnknown(
             f"it is not known whether prompt {ticket.turn_id} was recorded before bullpen ended: if it was, it runs "

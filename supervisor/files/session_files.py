@@ -27,7 +27,7 @@ _OPEN = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 
 
 
 class Belongings(NamedTuple):
-    """What is to be removed of one conversation."""
+    """Names under which files of one conversation are found, in order to remove them."""
 
     uuid: str
     """Claude Code's id of the conversation."""
@@ -36,7 +36,7 @@ class Belongings(NamedTuple):
 
 
 @dataclass
-class Tally:
+class DiskTally:
     """What was removed, or, of a measurement, found."""
 
     files: int = 0
@@ -44,7 +44,7 @@ class Tally:
     failed: list[str] = field(default_factory=list)
     """Paths that are still there, each with the reason."""
 
-    def __iadd__(self, other: Tally) -> Tally:
+    def __iadd__(self, other: DiskTally) -> DiskTally:
         self.files += other.files
         self.bytes += other.bytes
         self.failed += other.failed
@@ -92,9 +92,9 @@ class CliStore(NamedTuple):
                     found += [base / name / inner for inner in _names(base / name) if inner[:36] in uuids]
         return found
 
-    def remove(self, belongings: Collection[Belongings]) -> Tally:
+    def remove(self, belongings: Collection[Belongings]) -> DiskTally:
         """Blocking."""
-        tally = Tally()
+        tally = DiskTally()
         for path in self.find(belongings):
             with _opened(path.parent) as parent:
                 if parent is not None:
@@ -105,28 +105,28 @@ class CliStore(NamedTuple):
         return tally
 
 
-def remove_workspace(workspace: str, root: Path) -> Tally:
+def remove_workspace(workspace: str, root: Path) -> DiskTally:
     """Removes a private workspace: `root/INSTANCE/ID`. Anything else is left alone, and told."""
     path = Path(workspace)
     is_own = path.parent.parent == root and path.is_absolute() and ".." not in path.parts and path.name
     if not is_own:
-        return Tally(failed=[f"{workspace}: it is not below {root}"])
+        return DiskTally(failed=[f"{workspace}: it is not below {root}"])
     with _opened(root) as above, _opened(path.parent.name, above) as parent:
         if parent is None:
             is_there = os.path.lexists(workspace)
-            return Tally(failed=[f"{workspace}: a link leads there, and is not followed"] if is_there else [])
+            return DiskTally(failed=[f"{workspace}: a link leads there, and is not followed"] if is_there else [])
         return remove(path.name, parent, workspace)
 
 
-def remove_below(folder: Path, name: str) -> Tally:
+def remove_below(folder: Path, name: str) -> DiskTally:
     """Removes one entry of a folder; what is a link in that folder's place is left alone."""
     with _opened(folder) as parent:
-        return Tally() if parent is None else remove(name, parent, str(folder / name))
+        return DiskTally() if parent is None else remove(name, parent, str(folder / name))
 
 
-def remove(name: str, parent: int, shown: str) -> Tally:
+def remove(name: str, parent: int, shown: str) -> DiskTally:
     """Removes an entry of the open folder `parent` with everything below it; `shown` is its path in messages."""
-    tally = Tally()
+    tally = DiskTally()
     try:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except OSError:
@@ -147,7 +147,7 @@ def remove(name: str, parent: int, shown: str) -> Tally:
     return tally
 
 
-def _empty(folder: int, top: int, depth: int, shown: str, device: int, tally: Tally) -> bool:
+def _empty(folder: int, top: int, depth: int, shown: str, device: int, tally: DiskTally) -> bool:
     """True when something deep was moved up to `top`: then that is to be emptied again."""
     moved = False
     for name in os.listdir(folder):
@@ -175,7 +175,7 @@ def _empty(folder: int, top: int, depth: int, shown: str, device: int, tally: Ta
     return moved
 
 
-def _enter(name: str, parent: int, shown: str, tally: Tally) -> int | None:
+def _enter(name: str, parent: int, shown: str, tally: DiskTally) -> int | None:
     """The folder, open, and such that it can be emptied whatever its mode was."""
     try:
         try:
@@ -191,7 +191,7 @@ def _enter(name: str, parent: int, shown: str, tally: Tally) -> int | None:
         return None
 
 
-def _unlink(name: str, parent: int, found: os.stat_result, shown: str, tally: Tally) -> None:
+def _unlink(name: str, parent: int, found: os.stat_result, shown: str, tally: DiskTally) -> None:
     try:
         os.unlink(name, dir_fd=parent)
     except OSError as error:
@@ -201,7 +201,7 @@ def _unlink(name: str, parent: int, found: os.stat_result, shown: str, tally: Ta
         tally.bytes += found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
-def _rmdir(name: str, parent: int, shown: str, tally: Tally) -> None:
+def _rmdir(name: str, parent: int, shown: str, tally: DiskTally) -> None:
     try:
         os.rmdir(name, dir_fd=parent)
     except OSError as error:
@@ -209,7 +209,7 @@ def _rmdir(name: str, parent: int, shown: str, tally: Tally) -> None:
             _note(shown, error, tally)
 
 
-def _note(shown: str, error: OSError, tally: Tally) -> None:
+def _note(shown: str, error: OSError, tally: DiskTally) -> None:
     if not isinstance(error, FileNotFoundError):
         tally.failed.append(f"{shown}: {error.strerror}")
 
@@ -240,10 +240,10 @@ def find_workspaces(root: Path) -> Iterator[tuple[str, float]]:
                         yield entry.path, entry.stat(follow_symlinks=False).st_ctime
 
 
-def measure(paths: Iterable[Path | str]) -> Tally:
+def measure(paths: Iterable[Path | str]) -> DiskTally:
     """Files and bytes of these, and of everything below them. Blocking. Raises `OSError` where this process has no
     descriptor or no memory left to look with: what cannot be seen is not nothing."""
-    tally = Tally()
+    tally = DiskTally()
     left = [os.fspath(path) for path in paths]
     while left:
         path = left.pop()
@@ -290,7 +290,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Those right in it that are no links."""
+    """The folders directly in this one, without links."""
     try:
         with os.scandir(folder) as entries:
             return [folder / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from supervisor.files.session_files import Tally, measure, remove_below
+from supervisor.files.session_files import DiskTally, measure, remove_below
 
 USERS = "users"
 """In the state directory."""
@@ -22,12 +22,12 @@ def has_user_folder(state_dir: Path, user: str) -> bool:
     return os.path.lexists(user_folder(state_dir, user))
 
 
-def measure_user_folder(state_dir: Path, user: str) -> Tally:
+def measure_user_folder(state_dir: Path, user: str) -> DiskTally:
     """Blocking."""
     folder = user_folder(state_dir, user)
     return measure([str(folder)] if os.path.lexists(folder) else [])
 
 
-def remove_user_folder(state_dir: Path, user: str) -> Tally:
+def remove_user_folder(state_dir: Path, user: str) -> DiskTally:
     """Blocking. Follows no links."""
     return remove_below(state_dir / USERS, user_folder(state_dir, user).name)

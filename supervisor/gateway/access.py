@@ -144,7 +144,7 @@ class Access:
 
 
 def _way_of(request: Request) -> str:
-    """By what an operator came, as our own programs say it."""
+    """By which of bullpen's programs an operator came, as the program says it."""
     told = request.headers.get(VIA)
     return told if told in ("command", "screen") else "http"
 

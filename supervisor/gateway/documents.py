@@ -57,7 +57,7 @@ PROBLEM: Json = {
 
 
 def problems(*statuses: int) -> Answers:
-    """What a route may answer besides success."""
+    """Descriptions of a route's error answers."""
     words = {
         401: "No token, or none that is known.",
         403: "The token may not do that.",

@@ -148,7 +148,7 @@ class Metrics:
             self._lag.set(max(0.0, time.monotonic() - before - LAG_SECONDS))
 
     def count(self, events: Iterable[Event]) -> None:
-        """What has happened."""
+        """Counts events into the metrics."""
         for event in events:
             name = event.instance
             match event:

@@ -84,7 +84,7 @@ class Mirror:
         return self._asked.get(question_id)
 
     def is_about_budget(self, question_id: str) -> bool:
-        """Whether that question is open, and asks for more than may be spent."""
+        """Whether the question is open, and asks to spend more than a budget allows."""
         self.catch_up()
         return any(one.id == question_id and one.kind is QuestionKind.BUDGET for one in self._questions)
 

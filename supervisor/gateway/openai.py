@@ -196,7 +196,7 @@ async def _submit(engine: Engine, prompt: Prompt) -> Ticket:
 
 
 async def _find_session(request: Request, whose: SessionKey, history: Iterable[Message]) -> SessionKey | None:
-    """Of one agent, or of all of them where the request leaves the choice to bullpen."""
+    """The session of one agent with that history, or of any agent where the request leaves the choice to bullpen."""
     is_open = _is_open(request, whose.instance)
     rows = [
         row
@@ -242,7 +242,7 @@ def _usage(usage: Usage) -> dict[str, int]:
 
 
 def _tell_failure(outcome: Outcome) -> JsonAnswer | None:
-    """None when the turn was done."""
+    """The error answer for an outcome; None when the turn was done."""
     if isinstance(outcome, Done):
         return None
     if isinstance(outcome, Expired):

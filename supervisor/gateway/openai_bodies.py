@@ -67,7 +67,7 @@ class ChatCompletion(BaseModel):
 
     @property
     def history(self) -> list[Message]:
-        """What was said before it, without what a client's settings add."""
+        """The messages before the last prompt, without those that a client's settings add."""
         return [one for one in self.messages[:-1] if one.role in ("user", "assistant")]
 
     @property

@@ -194,7 +194,7 @@ class TurnEvents:
             await emit("text", {"block": number, "at": at, "text": opened}, str(mark))
 
     def _seen_part(self, number: int, text: str) -> str:
-        """What the reader has seen of that block, if it is still a part of it."""
+        """The part of the block that the reader has seen; empty when the block does not begin so any more."""
         seen, self._seen = self._seen, self._seen if number < self._seen.entries else Mark()
         if number != seen.entries or not seen.characters:
             return ""
@@ -229,7 +229,7 @@ def describe_place(ticket: Ticket, why: WhyWaiting | None, position: int | None,
 
 
 def describe_route(route: Route) -> dict[str, Any]:
-    """Which agent was chosen for a prompt that named none, and why."""
+    """The agent that was chosen for a prompt that named none, and why, as a JSON object."""
     return {"agentId": route.agent, "score": route.score, "reason": route.reason}
 
 

@@ -280,7 +280,7 @@ class ClientReports:
     def _settle_after(
         self, session: Session, client: Client[Slot], reason: EndReason, kind: FailureKind | None
     ) -> None:
-        """What the end of a client means for the turn it ran, or was started for."""
+        """Ends or puts back the turn that an ended client ran, or was started for."""
         if (own := session.own) is not None:
             is_stopped = client.error is None or bool(own.stop_reason)
             failure = Failed(kind or FailureKind.CRASHED, str(client.error), text=session.text_of(own))

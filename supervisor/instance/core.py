@@ -38,7 +38,7 @@ MOST_VARIANTS = 64
 
 
 class Plan(NamedTuple):
-    """What a turn runs with, and why."""
+    """The provider and model that a turn runs with, and why."""
 
     choice: Choice
     instead_of: str = ""

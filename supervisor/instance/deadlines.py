@@ -91,7 +91,7 @@ class Deadlines:
         return core.pool.closing > 0
 
     def who_holds_up(self) -> str:
-        """What an instance that drains still waits for, in words."""
+        """What a draining instance still waits for, in words."""
         running = self._turns.running
         asking = sum(bool(session.questions) for session in running)
         parts = list(filter(None, [self._core.removal_note]))
@@ -123,7 +123,7 @@ class Deadlines:
             self._turns.drop(session, turn, Expired(str(error), error.retry_after))
 
     def _what_kept(self, session: Session) -> str:
-        """What the session's next turn has waited for, to stand behind a sentence."""
+        """The reason for which the session's next turn has waited, to stand behind a sentence."""
         why = explain(session, self._scheduler.outlook)
         if why is None:
             kept = ""

@@ -58,8 +58,8 @@ class Dormancy:
         return min(idle, key=lambda slot: slot.value, default=None)
 
     def _may_sleep(self, slot: Slot) -> bool:
-        """Nothing of it is at work, and it is worth keeping. Not before it was measured: what it needs when it wakes
-        has to be known."""
+        """Whether a client can be put to sleep: nothing of it is at work, it is worth keeping, and it was measured,
+        because what it needs when it wakes has to be known."""
         is_wanted = slot.is_evictable and not slot.is_worthless and slot.memory_bytes > 0
         return is_wanted and find_why_awake(slot) is None
 

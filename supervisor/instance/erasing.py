@@ -22,7 +22,7 @@ from supervisor.config.names import slug
 from supervisor.config.settings import Settings
 from supervisor.feed import Feed
 from supervisor.files.disk_use import measure_disk
-from supervisor.files.session_files import Belongings, CliStore, Tally, find_workspaces, remove_workspace
+from supervisor.files.session_files import Belongings, CliStore, DiskTally, find_workspaces, remove_workspace
 from supervisor.in_thread import run_in_thread
 from supervisor.journal import ClientRecord, Journal, Removal
 
@@ -82,13 +82,13 @@ class Eraser:
         self._host.journal.erasures.forget_session(key, removals, on_written=partial(self._begin, removals))
 
     def discard(self, key: SessionKey, uuid: str, workspace: Path | None, ttl: float | None) -> None:
-        """What a client has left that belongs to no session any more."""
+        """Notes files for removal that a client has left and that belong to no session any more."""
         if (removal := self._make(key, uuid, workspace, ttl)) is not None:
             self._unwritten += 1
             self._host.journal.erasures.note_removal(removal, on_written=partial(self._begin, (removal,)))
 
     def hasten(self, user: str) -> None:
-        """What is kept of that user's sessions is not kept any longer."""
+        """Makes all files of that user's ended sessions due now."""
         for removal in self.pending:
             if removal.key.user == user:
                 due = removal._replace(workspace_due_at=self._host.clock.wall())
@@ -106,7 +106,7 @@ class Eraser:
         self.take(removals)
 
     def take(self, removals: Iterable[Removal]) -> None:
-        """What is noted, by this run or an earlier one."""
+        """Adds removals that were noted, by this run or an earlier one."""
         for removal in removals:
             self._pending[removal.uuid, removal.workspace] = removal
         self._noted.set()
@@ -197,7 +197,7 @@ class Eraser:
             del self._pending[place]
             self._host.journal.erasures.settle_removal(removal)
 
-    def _remove(self, conversations: list[Removal], workspaces: list[Removal]) -> Tally:
+    def _remove(self, conversations: list[Removal], workspaces: list[Removal]) -> DiskTally:
         """Blocking."""
         tally = self._store.remove([Belongings(one.uuid, one.workspace) for one in conversations])
         for one in workspaces:

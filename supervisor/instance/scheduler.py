@@ -94,7 +94,7 @@ class Scheduler:
 
     @property
     def memory_remark(self) -> str:
-        """What an operator should know about its memory budgets; mostly empty."""
+        """What an operator should know about the instance's memory budgets; mostly empty."""
         return self._host.room.remark(self)
 
     @property
@@ -156,16 +156,17 @@ class Scheduler:
         return is_short and self._core.state is InstanceState.RUNNING
 
     def _without_client(self) -> Iterator[Session]:
-        """Who asks for room. One that waits for something else does not: others get the place meanwhile."""
+        """Sessions that ask for room. One whose turn waits for something else does not: others get the place
+        meanwhile."""
         now = self._core.clock.steady()
         return (one for one in self._able() if one.slot is None and not one.backoff.holds(now))
 
     def _asleep(self) -> Iterator[Session]:
-        """Those that could begin a turn if their own client did not sleep."""
+        """Sessions that could begin a turn if their own client did not sleep."""
         return (one for one in self._able() if one.slot is not None and one.slot.is_dormant)
 
     def _able(self) -> Iterator[Session]:
-        """Those with a turn waiting that nothing but a client keeps."""
+        """Sessions whose waiting turn lacks nothing but a client."""
         on_duty = (InstanceState.RUNNING, InstanceState.DRAINING, InstanceState.PARKED)
         if self._core.state not in on_duty or self._host.recording_fails:
             return
@@ -193,7 +194,7 @@ class Scheduler:
         return min(self._core.max_sessions, others + park.trial)
 
     def _tries_nothing(self, session: Session) -> bool:
-        """Its turn does not show whether all is well: it ran before, waits for a human, or stands still."""
+        """Whether the session's turn cannot show if all is well: it ran before, waits for a human, or stands still."""
         turn = session.running
         ran_before = turn is not None and turn.started_steady < self._core.park.opened_at
         if turn is not None and turn.served not in ("", self._core.provider):
@@ -202,7 +203,7 @@ class Scheduler:
 
     @property
     def outlook(self) -> Outlook:
-        """What, besides the session itself, may keep a turn waiting."""
+        """The reasons outside the session that may keep a turn waiting."""
         park = self._core.park
         return Outlook(
             state=self._core.state,
@@ -256,7 +257,7 @@ class Scheduler:
 
     @property
     def _keeps_enough(self) -> bool:
-        """What is kept free for clients that may wake grows no more when one more sleeps."""
+        """Whether one more sleeper needs no more memory kept free for waking clients."""
         room = self._host.room
         return room.keeps_enough if self._own_shortage is None else self.pool.dormant >= room.most_waking
 

@@ -141,8 +141,8 @@ class Turns:
         self.note_readiness(session)
 
     def _may_begin_at_once(self, session: Session, turn: Turn) -> bool:
-        """Nothing but the record keeps the session's next turn from its own, warm client: what the scheduler does with
-        it is certain."""
+        """Whether only the record keeps the session's next turn from its own, warm client. What the scheduler will do
+        with it is then certain."""
         core, slot = self._core, session.slot
         is_free = session.running is None and slot is not None and slot.is_ready and not slot.is_outgrown
         if not is_free or slot is None:

@@ -8,9 +8,9 @@ async with Journal.open(folder, clock=Clock()) as journal:
 from supervisor.journal.notes import Note as Note
 from supervisor.journal.past import Past as Past
 from supervisor.journal.records import ClientRecord as ClientRecord
-from supervisor.journal.records import Loaded as Loaded
 from supervisor.journal.records import OfferOutcome as OfferOutcome
 from supervisor.journal.records import OfferRecord as OfferRecord
+from supervisor.journal.records import RecoveredState as RecoveredState
 from supervisor.journal.records import Removal as Removal
 from supervisor.journal.records import SessionRecord as SessionRecord
 from supervisor.journal.records import TurnRecord as TurnRecord

@@ -146,7 +146,7 @@ def _path_held(folder: Path) -> Iterator[None]:
 
 
 def _find_peer(name: str) -> str | None:
-    """What to call the process of this user that listens there. One of another user has no say in who may start."""
+    """A name for this user's process that listens there. Processes of other users have no say in who may start."""
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
         try:
             probe.settimeout(1.0)
@@ -170,7 +170,7 @@ def _introduce(clock: Clock, name: str) -> dict[str, Any]:
 
 
 def _find_holder(descriptor: int) -> dict[str, Any]:
-    """What the holder says about itself; nothing when it has not said anything usable."""
+    """What the lock's holder wrote about itself; empty when it has written nothing usable."""
     for _ in range(_LOOKS):
         if _lives(said := _read(descriptor)):
             return said
@@ -179,7 +179,8 @@ def _find_holder(descriptor: int) -> dict[str, Any]:
 
 
 def _lives(said: dict[str, Any]) -> bool:
-    """Whether it names a living process, as far as can be seen from here: one on another host is believed to."""
+    """Whether a holder's words name a living process, as far as can be seen from here: one on another host is believed
+    to live."""
     try:
         if said["host"] != socket.gethostname():
             return True

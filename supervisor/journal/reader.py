@@ -25,8 +25,8 @@ from supervisor.journal.records import (
     SESSION_COLUMNS,
     TURN_COLUMNS,
     ClientRecord,
-    Loaded,
     OfferRecord,
+    RecoveredState,
     Row,
     TurnRecord,
     Unreadable,
@@ -69,9 +69,9 @@ _UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 """What a row raises that was edited or damaged."""
 
 
-async def load(connection: aiosqlite.Connection, path: Path) -> Loaded:
+async def load(connection: aiosqlite.Connection, path: Path) -> RecoveredState:
     """Raises `JournalUnusable` when the file is damaged. A row that is none of ours fails alone
-    (`Loaded.unreadable`)."""
+    (`RecoveredState.unreadable`)."""
     unreadable: list[Unreadable] = []
 
     async def every(table: str, sql: str, make: Callable[[Row], _T], name: Callable[[Row], str]) -> tuple[_T, ...]:
@@ -92,7 +92,7 @@ async def load(connection: aiosqlite.Connection, path: Path) -> Loaded:
 
     try:
         turns = await every("turns", f"SELECT {_TURNS} FROM turns WHERE outcome = '' ORDER BY seq", _read_turn, first)
-        return Loaded(
+        return RecoveredState(
             sessions=await every(
                 "sessions",
                 f"SELECT {SESSION_COLUMNS} FROM sessions ORDER BY created_at",

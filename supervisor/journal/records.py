@@ -117,7 +117,7 @@ class Unreadable(NamedTuple):
     why: str
 
 
-class Loaded(NamedTuple):
+class RecoveredState(NamedTuple):
     """What an earlier run left behind."""
 
     sessions: tuple[SessionRecord, ...]

@@ -227,7 +227,7 @@ def _refuse_vanished(path: Path, mark: Mark, is_new: bool) -> None:
 
 
 def _check_content(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
-    """Whether it holds together: its pages, and the tables that its version has."""
+    """Checks that the file holds together: its pages, and the tables that its version has."""
     if path.stat().st_size <= CHECKED_SIZE:
         ((found,), *_) = connection.execute("PRAGMA quick_check(1)").fetchall()
         if found != "ok":
@@ -268,7 +268,7 @@ def _compare(found: Mark | None, path: Path, mark: Mark) -> None:
 
 
 def unusable(path: Path, error: Exception) -> JournalUnusable:
-    """What to tell the operator when the file cannot be opened or read."""
+    """The error for an operator whose journal cannot be opened or read."""
     return JournalUnusable(explain_os_error(path, error))
 
 

@@ -29,7 +29,7 @@ from supervisor.journal.question_book import QuestionBook
 from supervisor.journal.reader import Reader
 from supervisor.journal.records import (
     ClientRecord,
-    Loaded,
+    RecoveredState,
     TurnRecord,
     client_to_row,
 )
@@ -167,7 +167,7 @@ class Journal:
 
     # Reading
 
-    async def load(self) -> Loaded:
+    async def load(self) -> RecoveredState:
         """What an earlier run left behind. For the start: notes of this run are in it only once they are written.
 
         Raises `JournalUnusable` when the file is damaged.

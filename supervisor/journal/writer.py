@@ -66,7 +66,7 @@ class Writer:
 
     @property
     def notes(self) -> Sequence[Note]:
-        """What is not durable yet, or not known to be."""
+        """Notes that are not durable yet, or not known to be."""
         return self._notes
 
     def add(self, note: Note) -> None:
@@ -102,7 +102,7 @@ class Writer:
                 await self._attempt()
 
     async def _wait(self) -> None:
-        """Until there is something to write; after a failure, until it is time to try again."""
+        """Waits until there is something to write; after a failure, until it is time to try again."""
         if self.failing:
             self._pressed.clear()
             await anyio.sleep(FIRST_DELAY)

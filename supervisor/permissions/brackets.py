@@ -34,7 +34,7 @@ _HOST = re.compile(r"[a-z0-9.-]+", re.ASCII)
 
 
 class Brackets(Struct, frozen=True):
-    """What a list of tools allows of each of them."""
+    """What a list of tools allows each of its tools to do."""
 
     of_tools: Mapping[str, tuple[str, ...]]
     """Contents of the brackets, for tools that never stand without one."""
@@ -76,7 +76,7 @@ def read_brackets(tools: Iterable[str] | None, servers: Iterable[str] = ()) -> B
 
 
 def is_enforceable(tool: str) -> bool:
-    """Whether any call can fit the tool's bracket. Blank for tools without one."""
+    """Whether any call can fit the tool's bracket. False for tools without one."""
     name, inside = canonical(tool), tool.partition("(")[2].removesuffix(")").strip()
     if not inside or not tool.endswith(")"):
         return False
@@ -161,7 +161,8 @@ def _fits_host(pattern: str, url: object) -> bool:
 
 
 def _fits_path(pattern: str, request: ToolRequest, workspace: Path) -> bool:
-    """As in Claude Code: `//x` is absolute, `~/x` in the home directory, all else in the workspace or shared folder."""
+    """Whether the request's path fits the pattern, as in Claude Code: `//x` is absolute, `~/x` in the home directory,
+    all else in the workspace or shared folder."""
     target = find_target(with_path(request), workspace)
     if target is None:
         return False
@@ -181,7 +182,8 @@ def _fits_path(pattern: str, request: ToolRequest, workspace: Path) -> bool:
 
 
 def _matches(pattern: str, path: str) -> bool:
-    """As `.gitignore` matches: a pattern without a slash at any depth, and everything below what matches."""
+    """Whether the path matches, as in `.gitignore`: a pattern without a slash at any depth, and everything below a
+    match."""
     stem = pattern.rstrip("/")
     if stem.endswith("/**"):
         stem = stem[:-3]
@@ -200,7 +202,7 @@ def _translate(pattern: str) -> str:
 
 
 def as_denial(reason: str) -> dict[str, Any]:
-    """What a hook of the SDK answers to refuse a call."""
+    """The answer of an SDK hook that refuses a call."""
     return _as_decision("deny", reason)
 
 

@@ -36,7 +36,7 @@ _PROSE = ("content", "old_string", "new_string", "new_source", "edits", "prompt"
 
 
 class Particulars(NamedTuple):
-    """What is shown of one request, and what "always" would cover."""
+    """The texts about one request that are shown, and the rule that "always" would add."""
 
     detail: str = ""
     """The arguments in full, one below the other."""

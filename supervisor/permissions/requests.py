@@ -25,7 +25,7 @@ class ToolRequest(Struct, frozen=True):
 
 
 class Verdict(NamedTuple):
-    """What the CLI is told."""
+    """The answer to a permission request, as the CLI is told it."""
 
     answer: Answer
     message: str = ""

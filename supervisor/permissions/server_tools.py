@@ -30,13 +30,13 @@ def spelled_whole(words: str) -> str:
 
 
 class ServerTools(Struct, frozen=True):
-    """What a list of tools gives of each MCP server of an agent."""
+    """Which tools of each MCP server an agent gets by its list of tools."""
 
     named: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     """Full names of tools by server as the CLI spells it; None is all of that server. Empty: nothing is restricted."""
 
     def __bool__(self) -> bool:
-        """Whether it keeps anything from the agent."""
+        """Whether any tool of a server is kept from the agent."""
         return any(tools is not None for tools in self.named.values())
 
     @property

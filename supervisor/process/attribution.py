@@ -189,7 +189,7 @@ class Attribution(Generic[PlaceT]):
                 group.start_soon(self._release_own_at_last, result)
 
     def _is_awaited(self, result: Result) -> bool:
-        """Whether it ends our turn. A turn that the CLI began by itself has a Result as well."""
+        """Whether the Result ends the prompt's turn. A turn that the CLI began by itself has a Result as well."""
         if not self.uuid:
             return False
         if result.prompt_uuids:

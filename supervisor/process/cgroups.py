@@ -80,7 +80,7 @@ class Cgroup:
                 folder.rmdir()
 
     def _folders(self) -> list[Path]:
-        """Of the groups below it, and its own as the last."""
+        """Folders of the groups below this one, and its own last."""
         return [Path(folder) for folder, _, _ in os.walk(self.path, topdown=False)]
 
 
@@ -179,7 +179,7 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> bool:
-    """False when the kernel would not, or could not do all of it."""
+    """Writes into a file of a control group. False when the kernel refused, or did only a part."""
     try:
         descriptor = os.open(path, os.O_WRONLY)
     except OSError:

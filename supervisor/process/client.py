@@ -23,7 +23,7 @@ from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.patience import TERMINATE, Patience
 from supervisor.process.process_tree import Measure, ProcessTable
 from supervisor.process.reports import ClientEvent
-from supervisor.process.sleep import Sleep
+from supervisor.process.sleep import ClientSleep
 from supervisor.process.standstill import happens_within
 
 _log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Client(Generic[PlaceT]):
         self._turn = Attribution(place, listener, on_missed=self._interrupt_missed)
         self._servers: tuple[Server, ...] = ()
         self._departure = Departure(connection, deadlines, self._patience, self._tell_step)
-        self._sleep = Sleep(
+        self._sleep = ClientSleep(
             place,
             connection,
             listener,
@@ -215,7 +215,7 @@ class Client(Generic[PlaceT]):
             await self._leave()
 
     async def _connect(self) -> bool:
-        """False when it was ended before it was ready, or could not be started."""
+        """Connects. False when the client was ended before it was ready, or could not be started."""
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._cancel_when_ending, group.cancel_scope)
@@ -338,7 +338,7 @@ class Client(Generic[PlaceT]):
 
     @property
     def _is_asleep(self) -> bool:
-        """Its processes are stopped, or are waking: they cannot answer a ping."""
+        """Whether the client's processes are stopped or waking, so that they cannot answer a ping."""
         return self._sleep.is_down or self._sleep.is_waking
 
     async def _ask_for_a_sign(self) -> None:
@@ -353,8 +353,8 @@ class Client(Generic[PlaceT]):
         self.end(EndReason.NEVER_WOKE)
 
     async def _hear_last_words(self) -> None:
-        """What it has said before it was killed may still be on its way, and with it the sign that it has read its
-        prompt."""
+        """Kills the process, then waits for what it said before: the sign that it has read its prompt may still be on
+        its way."""
         await self._departure.kill()
         with anyio.move_on_after(self._deadlines.kill):
             await self._has_read_all.wait()
@@ -368,8 +368,8 @@ class Client(Generic[PlaceT]):
                 self.end(EndReason.UNRESPONSIVE)
 
     async def _interrupt_and_settle(self) -> bool:
-        """True when the Result of each running turn has come, or the process has ended; then nothing is waited for any
-        more."""
+        """Interrupts what runs. True when the Result of each running turn has come, or the process has ended; then
+        nothing is waited for any more."""
         ends = self._turn.ends
         with anyio.move_on_after(self._deadlines.control + self._deadlines.settle) as scope:
             async with anyio.create_task_group() as group:

@@ -129,7 +129,7 @@ class Watch:
             os.kill(self._cli, number)
 
     def _reap(self) -> bool:
-        """False when nothing is left: no child, and so no descendant."""
+        """Reaps children. False when none is left, and so no descendant."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -19,7 +19,7 @@ from supervisor.process.process_tree import LOST, Measure, ProcessTable
 from supervisor.process.standstill import happens_within
 
 
-class Sleep(Generic[PlaceT]):
+class ClientSleep(Generic[PlaceT]):
     """`begin` and `wake` are synchronous; `obey` runs as long as the process is connected."""
 
     def __init__(
@@ -114,7 +114,7 @@ class Sleep(Generic[PlaceT]):
             self._listener.client_woke(self._place, 0.0)
 
     def _measure(self) -> Measure:
-        """Nothing where it cannot be measured now."""
+        """Measures the process tree; an empty `Measure` when that is not possible now."""
         try:
             return self._connection.measure(ProcessTable())
         except LOST:

@@ -97,7 +97,7 @@ class Suspension:
             self._cgroup.reclaim(self._ask_is_over)
 
     def _page_out(self, process: psutil.Process) -> bool:
-        """False when that is not allowed."""
+        """Hands the process's memory back. False when that is not allowed."""
         own = find_own(process.pid)
         needed = find_resident(process.pid, own) if self._needs_on_waking(process) else None
         if not page_out(process.pid, own, self._ask_is_over):
@@ -152,12 +152,13 @@ class Suspension:
         return list_tree(self._root) if self._root is not None else []
 
     def _list(self) -> list[psutil.Process]:
-        """What is to be stopped, parents first."""
+        """The processes to stop, parents first."""
         found = self._list_all()
         return found[1:] if found and is_guard(found[0]) else found
 
     def _stop(self, process: psutil.Process) -> bool:
-        """False when that is not to be or cannot be done. One that has ended meanwhile is as good as stopped."""
+        """Stops the process. False when that is not to be, or cannot be done. One that has ended meanwhile counts as
+        stopped."""
         self._seen.add(process)
         with self._lock:
             if self._is_over:
@@ -173,7 +174,8 @@ class Suspension:
         return True
 
     def _await_stop(self, process: psutil.Process, deadline: float) -> bool:
-        """Its children are stopped when it is: not before. False when that takes too long or is not wanted any more."""
+        """Waits until the process stands still; its children are stopped after that. False when it takes too long or is
+        not wanted any more."""
         while not _has_stopped(process):
             if self._is_over or time.monotonic() > deadline:
                 return False

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from supervisor.api.ids import validate_id
 from supervisor.clock import Clock
-from supervisor.files.session_files import Belongings, CliStore, Tally, measure, remove_workspace
+from supervisor.files.session_files import Belongings, CliStore, DiskTally, measure, remove_workspace
 from supervisor.files.user_folder import measure_user_folder, remove_user_folder
 from supervisor.in_thread import run_in_thread
 from supervisor.journal import Journal, Removal, SessionRecord, lock
@@ -24,7 +24,7 @@ CHUNK = 1024**2
 
 @dataclass
 class Forgotten:
-    """What was found of a user and removed, or would be."""
+    """What was found of a user, and removed or, in a trial, would be."""
 
     rows: dict[str, int] = field(default_factory=dict)
     """Rows of the journal, by what they hold: sessions, turns, entries, questions, actions."""
@@ -111,7 +111,7 @@ def _removals_of(sessions: Sequence[SessionRecord], user: str, root: Path) -> li
     return found
 
 
-def _remove(store: CliStore, belongings: Sequence[Belongings], root: Path) -> Tally:
+def _remove(store: CliStore, belongings: Sequence[Belongings], root: Path) -> DiskTally:
     tally = store.remove(belongings)
     for one in belongings:
         if one.workspace:
@@ -119,7 +119,7 @@ def _remove(store: CliStore, belongings: Sequence[Belongings], root: Path) -> Ta
     return tally
 
 
-def _measure(store: CliStore, belongings: Sequence[Belongings]) -> Tally:
+def _measure(store: CliStore, belongings: Sequence[Belongings]) -> DiskTally:
     return measure([*store.find(belongings), *(one.workspace for one in belongings if one.workspace)])
 
 

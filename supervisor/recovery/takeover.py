@@ -18,7 +18,7 @@ from supervisor.api.questions import Question, QuestionKind, QuestionOutcome
 from supervisor.instance.instance import Instance
 from supervisor.instance.shared import HostContext
 from supervisor.instance.stimuli import QueueTurn
-from supervisor.journal import Loaded, OfferOutcome, OfferRecord, TurnRecord, Unreadable
+from supervisor.journal import OfferOutcome, OfferRecord, RecoveredState, TurnRecord, Unreadable
 from supervisor.recovery.offers import OpenOffers
 from supervisor.sessions.records import record_session, revive_session, revive_turn
 from supervisor.sessions.session import Session
@@ -52,7 +52,7 @@ class Restart:
         self._take_in = take_in
         self._now = host.clock.wall()
 
-    def take_over(self, loaded: Loaded) -> TakenOver:
+    def take_over(self, loaded: RecoveredState) -> TakenOver:
         """What belongs to an instance that this start does not have is left in the journal as it is."""
         journal = self._host.journal
         for row in loaded.unreadable:
@@ -128,7 +128,8 @@ class Restart:
         return OfferRecord(record, self._now, expires_at)
 
     def _provider_of(self, record: TurnRecord) -> str:
-        """That the turn ran with, as far as that is on record: what it asked for, else its agent's own."""
+        """The provider that the turn ran with, as far as that is on record: the one that it asked for, else its agent's
+        own."""
         instance = self._instances.get(record.key.instance)
         return record.prompt.provider or (instance.core.provider if instance is not None else "")
 

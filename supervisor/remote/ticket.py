@@ -99,7 +99,7 @@ class Given:
         self._again = "" if self._text else None
 
     def take(self, fragment: str, *, may_void: bool) -> list[str]:
-        """What is to be given of it."""
+        """The parts of a fragment that are new to the reader, which may be none."""
         if self._again is None:
             return self._give(fragment)
         self._again += fragment

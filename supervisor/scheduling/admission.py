@@ -199,7 +199,7 @@ class HostRoom:
         return find_memory((tenant.pool for tenant in self._tenants), (tenant.find_sleeper for tenant in self._tenants))
 
     def _is_kept_asleep(self, tenant: Tenant) -> bool:
-        """By what others use."""
+        """Whether the tenant's sleeper cannot be woken because of what others use."""
         found = tenant.waits_to_wake
         return found is not None and self.find_wake_shortage(tenant, found[1]) is WhyWaiting.MEMORY
 
@@ -215,7 +215,7 @@ class HostRoom:
         return ""
 
     def _waiting_before(self, tenant: Tenant, own: float | None) -> list[Tenant]:
-        """Who has waited for a place since before `own`; all who do where that is None."""
+        """Tenants that have waited for a place since before `own`; all that wait where `own` is None."""
         return [
             other
             for other in self._tenants

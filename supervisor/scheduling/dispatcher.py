@@ -226,7 +226,7 @@ def _is_room_coming(scene: Scene, waiting: int, *, frees_by_sleep: bool) -> bool
 
 
 def _may_begin(scene: Scene, sessions: Iterable[Session]) -> list[Session]:
-    """Those whose provider takes turns."""
+    """Sessions whose provider takes turns."""
     is_held = scene.is_held
     return [session for session in sessions if is_held is None or not is_held(session)]
 
@@ -286,7 +286,7 @@ def in_fair_order(scene: Scene) -> list[Session]:
 
 
 class Outlook(NamedTuple):
-    """What, besides the session itself, may keep a turn waiting."""
+    """The reasons outside a session that may keep its turn waiting."""
 
     state: InstanceState
     now: float

@@ -26,7 +26,7 @@ _UNUSED = "approved, and the agent did not make the call again"
 
 @dataclass(slots=True)
 class Approval:
-    """What was approved, and what is known of it."""
+    """One approved call, and what is known of its execution."""
 
     question: Question
     session: Session

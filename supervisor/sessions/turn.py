@@ -150,7 +150,7 @@ class Turn:
         self._on_end.append(call)
 
     def expect_form(self) -> None:
-        """Its answer has a form that a program reads: its stream is the text of a good outcome alone."""
+        """Notes that the answer has a form for programs: only the text of a good outcome is streamed."""
         self.ticket.gives_outcome_alone = True
 
     def note_recorded(self) -> None:

@@ -86,7 +86,7 @@ class Written(NamedTuple):
 
 @dataclass
 class FakeWorld:
-    """What all fake connections of one test share."""
+    """The state that all fake connections of one test share."""
 
     on_prompt: OnPrompt = answer_at_once
     on_command: OnPrompt = compact_at_once

@@ -366,7 +366,7 @@ class Cache(Generic[ValueT]):
         self._tidy()
 
     def _take_out(self, key: Key) -> bool:
-        """False when it is not there."""
+        """Removes the value. False when it is not there."""
         self._tidy()
         entry = self._store.pop(key, None)
         if entry is None:

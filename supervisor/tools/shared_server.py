@@ -137,7 +137,7 @@ class SharedServer:
             self.state = SharedState.STOPPED
 
     async def _connect(self, began: float) -> None:
-        """Until the connection ends. Raises for whatever ended it."""
+        """Runs one connection until it ends. Raises what ended it."""
         async with self._open() as pipes:
             try:
                 async with ClientSession(
@@ -185,7 +185,7 @@ class SharedServer:
                     raise ServerFailed(f"it did not answer a ping within {ANSWERS:g} s") from None
 
     def _hide(self, words: str) -> str:
-        """Without what its configuration keeps secret, which a server may repeat in its complaints."""
+        """The words without secrets of the server's configuration, which a server may repeat in its complaints."""
         if self.spec.url:
             words = words.replace(self.spec.url, self.spec.what)
         for value in (*self.spec.variables.values(), *self.spec.headers.values()):
@@ -199,7 +199,7 @@ class SharedServer:
         lost.set()
 
     async def _hear(self, message: object) -> None:
-        """What it says unasked."""
+        """Takes a message that the server sent unasked."""
         if isinstance(message, types.ServerNotification) and isinstance(
             message.root, types.ToolListChangedNotification
         ):
@@ -388,7 +388,7 @@ def _told(tools: list[types.Tool]) -> list[dict[str, Any]]:
 
 
 def _reason(error: BaseException) -> str:
-    """On one line: what is at the bottom of groups of errors."""
+    """The innermost error of nested groups, on one line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, ServerFailed):

@@ -18,7 +18,7 @@ from supervisor.clock import Clock
 from supervisor.engine import housekeeping
 from supervisor.engine.supervisor import Supervisor
 from supervisor.files.private import make_private_dir
-from supervisor.files.session_files import Tally
+from supervisor.files.session_files import DiskTally
 from supervisor.files.user_folder import user_folder
 from supervisor.journal import ClientRecord, Journal
 from supervisor.recovery import forgetting
@@ -215,7 +215,7 @@ async def test_what_still_runs_is_ended_before_anything_is_removed(
     ends: list[int | None] = []
     remove = forgetting._remove
 
-    def look(*arguments: Any) -> Tally:
+    def look(*arguments: Any) -> DiskTally:
         ends.append(left.poll())
         return remove(*arguments)
 

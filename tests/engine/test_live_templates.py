@@ -20,7 +20,7 @@ from supervisor.api.states import InstanceState
 from supervisor.config.loading import load_for
 from supervisor.config.settings import Settings
 from supervisor.config.template import Template
-from supervisor.config.template_file import Reading
+from supervisor.config.template_file import TemplateReading
 from supervisor.config.template_folder import TemplateFile
 from supervisor.engine import live_templates
 from supervisor.engine.supervisor import Supervisor
@@ -486,7 +486,7 @@ async def test_a_file_that_has_not_changed_is_not_read_again(house: House, monke
     read: list[str] = []
     original = live_templates.read_template
 
-    def read_and_note(file: TemplateFile) -> Reading:
+    def read_and_note(file: TemplateFile) -> TemplateReading:
         reading = original(file)
         read.append(file.shown)  # not before: what is saved below is another reading
         return reading

@@ -103,8 +103,8 @@ class CommandsGroup(TyperGroup):
         self.commands = _Commands(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """For a usual word of other programs the command is named that does it here; for a slip of the pen, those that
-        are spelled alike."""
+        """Finds the command. For an unknown one, the error names the command that does what the word does in other
+        programs, or those that are spelled alike."""
         try:
             return super().resolve_command(ctx, args)
         except typer.TyperException as error:

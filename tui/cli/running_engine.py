@@ -51,7 +51,7 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 @dataclass(frozen=True)
 class Where:
-    """Which bullpen is meant."""
+    """The bullpen that a command talks to."""
 
     common: Common
     url: str = ""

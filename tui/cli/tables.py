@@ -38,7 +38,7 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, none: 
 
 
 def show_listing(name: str, found: Any, *, as_json: bool) -> None:
-    """What the engine answered, as the list of that name (`tui.operator.listings`) is written."""
+    """Prints the engine's answer as the list of that name (`tui.operator.listings`)."""
     from tui.operator.listings import LISTINGS
 
     if as_json:

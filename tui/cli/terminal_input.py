@@ -14,7 +14,7 @@ END_OF_INPUT = "\x04"
 
 
 async def read_line(prompt: str) -> str:
-    """What was typed before the prompt stands there answers nothing: it is taken out of the terminal first."""
+    """Reads a line. Text that was typed before the prompt stood there is discarded: it was no answer to it."""
     discard_typed()
     ask_line(prompt)
     line = await run_apart(sys.stdin.readline)

@@ -24,7 +24,7 @@ from tui.wording.reasons import IN_CHAT, KEYS, OUT_OF_REACH, Remedies
 
 
 class Touched(NamedTuple):
-    """Which rows changed since the last refresh; rows that are gone are named too."""
+    """Rows that have changed since the last refresh, those that are gone included."""
 
     everything: bool = False
     """Nothing that was known may be kept: the feed began anew."""
@@ -50,7 +50,7 @@ class Touched(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What the whole host is doing now, in numbers."""
+    """Numbers of turns, questions and clients, of the host or one instance."""
 
     running: int
     asking: int
@@ -155,7 +155,7 @@ class Bridge:
         )
 
     def work(self, instance: str | None = None) -> Work:
-        """What runs and waits in one instance, or in all."""
+        """Numbers of what runs and waits in one instance, or in all."""
         rows = [row for row in self.instances.values() if instance in (None, row.name)]
         return Work(
             running=sum(row.active_sessions for row in rows),

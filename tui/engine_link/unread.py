@@ -27,7 +27,7 @@ class Seen(Struct, frozen=True):
 
 
 class Unread:
-    """What the operator saw of each session when they last looked."""
+    """What the operator has seen of each session."""
 
     def __init__(self) -> None:
         self._seen: dict[SessionKey, Seen] = {}

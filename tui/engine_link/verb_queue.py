@@ -38,7 +38,7 @@ class VerbQueue:
             await self._told.wait()
 
     def put(self, verb: Callable[[], Awaitable[object]]) -> None:
-        """Has this awaited when all that came before it is done. It deals with what the engine refuses itself."""
+        """Awaits `verb` once all that came before it is done. `verb` itself handles the engine's refusals."""
         self._waiting.append(verb)
         if not self._is_telling:
             self._is_telling, self._told = True, anyio.Event()

@@ -29,7 +29,7 @@ class DraftFile:
         self.path = folder / name
 
     def load(self) -> tuple[dict[SessionKey, str], str]:
-        """What was kept, and one line about a file that cannot be used, which is left where it is."""
+        """The drafts that were kept, and one line about a file that cannot be used. That file is left where it is."""
         try:
             kept = read_private(self.path, MOST_BYTES)
             return ({} if kept is None else _unpack(json.loads(kept))), ""
@@ -90,7 +90,7 @@ class SharedDraftFile(DraftFile):
 
 
 def attached_drafts(folder: Path, address: str) -> DraftFile:
-    """What was written to the sessions of a bullpen elsewhere: `address` is its URL, or the path of its socket."""
+    """The file of drafts for a bullpen elsewhere. `address` is its URL, or the path of its socket."""
     return SharedDraftFile(folder, f"{ATTACHED}{sha256(address.encode()).hexdigest()[:16]}.json")
 
 

@@ -20,7 +20,7 @@ MOST_CHARACTERS = 1_000
 
 
 class Preferences(Struct, frozen=True):
-    """What an operator has chosen, for the next start."""
+    """Settings of the screen that an operator chose, kept for the next start."""
 
     theme: str = ""
     """Empty: the program's own."""
@@ -38,7 +38,7 @@ class PreferenceFile:
         self._path = folder / FILE
 
     def load(self) -> tuple[Preferences, str]:
-        """What was kept, and one line about a file that cannot be used; then all is as at the first start."""
+        """The preferences that were kept, and one line about a file that cannot be used; then all are the defaults."""
         try:
             kept = read_private(self._path, MOST_BYTES)
             return (Preferences() if kept is None else _unpack(json.loads(kept))), ""

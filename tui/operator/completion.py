@@ -107,7 +107,7 @@ def _sessions(verb: str, mirror: Mirror) -> Iterable[str]:
 
 
 def _second(verb: str, name: str, mirror: Mirror) -> Iterable[str]:
-    """What may stand behind the target."""
+    """The words that may stand behind the target."""
     if verb in ("new", "chat"):
         return sorted(users(mirror.bridge))
     if verb == "withdraw":

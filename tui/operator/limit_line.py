@@ -44,7 +44,7 @@ def find_limit(limit: str, known: Mapping[str, str]) -> str | None:
 
 
 def mistake_in_limit(rest: str, instances: Iterable[str]) -> str:
-    """What is missing in the line; whether the limit and its value are right is for the engine to say."""
+    """What is missing in the line. Whether limit and value are right is for the engine to say."""
     line = read_limit(rest, instances)
     if not line.limit:
         return "set what? Such as set helpdesk.maxClients 8, or set max_agents 40: → takes the suggestion"
@@ -73,7 +73,7 @@ def tell_limit(rest: str, instances: Iterable[str], limits: Limits) -> str:
 
 
 def tell_change(line: LimitLine, limits: Mapping[str, str]) -> str:
-    """What a change has made of a limit, for the operator who made it. `limits` are those that hold now."""
+    """How a change has set a limit, for the operator who made it. `limits` are those that hold now."""
     owner = f"{line.instance}." if line.instance else ""
     name = find_limit(line.limit, limits)
     if line.value.lower() not in WORDS or name is None:

@@ -48,7 +48,7 @@ class Order(NamedTuple):
     """Turns in flight."""
 
 
-class Result(NamedTuple):
+class OrdersResult(NamedTuple):
     """What became of several orders."""
 
     done: int
@@ -56,15 +56,15 @@ class Result(NamedTuple):
     """One line for each target that could not be done."""
 
 
-async def carry_out(orders: Sequence[Order]) -> Result:
+async def carry_out(orders: Sequence[Order]) -> OrdersResult:
     """Tells the engine of each; a refusal of one leaves the others alone."""
     told = await tell_each([order.act for order in orders])
     refused = [(order.name, str(error)) for order, error in zip(orders, told, strict=True) if error is not None]
     lines = (why if name in why else f"{name}: {why}" for name, why in refused)
-    return Result(len(orders) - len(refused), tuple(lines))
+    return OrdersResult(len(orders) - len(refused), tuple(lines))
 
 
-def tell_result(verb: str, result: Result) -> str:
+def tell_result(verb: str, result: OrdersResult) -> str:
     """One line for each target that could not be done, and a summary: `interrupt: 2 of 3 done`."""
     total = result.done + len(result.refused)
     what = "sent" if verb == "broadcast" else "done"  # a prompt that is sent has still to run
@@ -117,8 +117,8 @@ class Orders:
         self._follow = follow
 
     def of(self, verb: str, things: Iterable[Thing]) -> tuple[list[Order], int]:
-        """One for each target that the verb can be done to now (two rows of one target make one order), and how many
-        rows it cannot be done to."""
+        """An order for each target that the verb can be done to now (two rows of one target make one order), and the
+        number of rows that it cannot be done to."""
         make = getattr(self, f"_{verb}")
         found: dict[str, Order] = {}
         left_out = 0
@@ -304,7 +304,7 @@ def instance_words(row: InstanceRow) -> str:
 
 
 def count_words(orders: Sequence[Order]) -> str:
-    """What all of them come to: `1.2G of memory, 3 turns in flight`."""
+    """Memory and turns of all orders together: `1.2G of memory, 3 turns in flight`."""
     memory, running = sum(order.memory_bytes for order in orders), sum(order.running for order in orders)
     words = [f"{format.bytes_short(memory)} of memory"] if memory else []
     if running:

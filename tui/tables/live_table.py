@@ -72,7 +72,7 @@ class LiveTable(LineTable, Generic[Thing]):
 
     @property
     def marked_things(self) -> tuple[Thing, ...]:
-        """What the marked rows stand for: those shown first, top to bottom."""
+        """What the marked rows stand for: first those that are shown, from top to bottom."""
         marked = self.marked
         if not marked:
             return ()
@@ -93,7 +93,7 @@ class LiveTable(LineTable, Generic[Thing]):
 
     @property
     def is_disordered(self) -> bool:
-        """Whether rows stand out of their order because the table is held."""
+        """Whether rows are out of order, because the table is held."""
         return self._is_disordered
 
     def show_things(self, things: Iterable[Thing]) -> None:

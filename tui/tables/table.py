@@ -37,7 +37,7 @@ KEPT_STRIPS = 512
 
 
 class TableMessage(Message):
-    """What a table tells its screen; `@on` with a selector goes by the table that sent it."""
+    """A message from a table to its screen. A selector in `@on` matches the table that sent it."""
 
     def __init__(self, table: LineTable) -> None:
         super().__init__()

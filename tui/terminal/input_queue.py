@@ -73,8 +73,8 @@ class InputQueue:
         return was_taken
 
     def between(self, call: Callable[[], object]) -> None:
-        """Has this done between two keys: those before it have had their effect, and those behind it wait for its
-        own. For what moves the place that keys go to without having been set off by one."""
+        """Calls `call` between two keys: earlier keys have had their effect, and later ones wait. For calls that no key
+        caused and that move the focus."""
         if self._settling is not None:
             self._waiting.appendleft(call)
         else:

@@ -70,7 +70,7 @@ def counts(pool: PoolStatistics) -> str:
 
 
 def host_words(row: HostRow) -> str:
-    """How many sleep, and what all clients have in swap."""
+    """How many clients sleep, and how much all clients have in swap."""
     count = f"{format.some(row.dormant, 'client')} asleep"
     if not row.swap_budget:
         return f"{count}; this host has no swap: those that sleep keep their memory"

@@ -183,7 +183,8 @@ def progress(client: ClientRow, now: float) -> str:
 
 
 class Remedies(NamedTuple):
-    """What changes a state, where the words about it are read. What is empty there is not promised."""
+    """The keys or commands that change a state, as the place where the words are read has them. An empty one is not
+    offered."""
 
     resume: str = ""
     """Takes a stop back."""
@@ -239,7 +240,7 @@ def note_words(row: InstanceRow, by: Remedies = KEYS) -> str:
 
 
 def alarm(row: InstanceRow, now: float, by: Remedies = KEYS) -> str:
-    """What an operator can do something about: why an instance does not run, or what holds up one that does."""
+    """What an operator can act on: why an instance does not run, or what delays one that does."""
     if row.state is InstanceState.RUNNING:
         return " · ".join(filter(None, (held_words(row), recently_refused(row, now))))
     return standing(row, now, by)

@@ -9,7 +9,7 @@ from textual.binding import Binding
 
 
 class Target(StrEnum):
-    """What a verb is done to."""
+    """The kind of thing that a verb is done to."""
 
     HOST = "everything"
     INSTANCE = "instance"
@@ -30,7 +30,7 @@ class Where(StrEnum):
 
 
 class Verb(NamedTuple):
-    """What an operator can do, as keys, help and palette tell it."""
+    """An action of the operator, as keys, help and palette present it."""
 
     name: str
     """Also the Textual action: `action_<name>` of the screen that binds it."""
@@ -236,7 +236,7 @@ def bindings(where: Where) -> list[Binding]:
 
 
 def idle_words(name: str, where: Where = Where.DASHBOARD) -> str:
-    """What is said when a verb can do nothing now."""
+    """The notice for a verb that can do nothing now."""
     return next(verb.idle for verb in VERBS if (verb.name, verb.where) == (name, where))
 
 

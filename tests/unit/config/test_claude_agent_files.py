@@ -14,14 +14,14 @@ from supervisor.config.loading import load_for
 from supervisor.config.restrictions import missing_skills
 from supervisor.config.settings import Settings, load_settings
 from supervisor.config.template import Template
-from supervisor.config.template_file import Reading, read_template
+from supervisor.config.template_file import TemplateReading, read_template
 from supervisor.config.template_folder import TemplateFile
 from supervisor.config.templates import load_templates, read_templates
 
 BODY = "You help."
 
 
-def read(folder: Path, text: str | bytes, name: str = "agent.md") -> Reading:
+def read(folder: Path, text: str | bytes, name: str = "agent.md") -> TemplateReading:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return read_template(TemplateFile(path, name))

@@ -14,7 +14,7 @@ import pytest
 from supervisor.process.connection import Connection
 from supervisor.process.listener import Listener, Place
 from supervisor.process.process_tree import Measure, ProcessTable
-from supervisor.process.sleep import Sleep
+from supervisor.process.sleep import ClientSleep
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -61,9 +61,9 @@ class Stage:
         self.silences += 1
 
     @asynccontextmanager
-    async def sleep(self) -> AsyncIterator[Sleep[Place]]:
+    async def sleep(self) -> AsyncIterator[ClientSleep[Place]]:
         connection, listener = cast(Connection, self), cast(Listener[Place], self)
-        sleep = Sleep(
+        sleep = ClientSleep(
             cast(Place, self), connection, listener, ask=self.ask, deadline=self.deadline, on_silence=self.give_up
         )
         async with anyio.create_task_group() as group:

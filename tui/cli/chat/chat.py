@@ -336,7 +336,7 @@ class Chat:
     # The agent's side
 
     async def _listen_to(self, key: SessionKey) -> None:
-        """From the turn that runs on."""
+        """Listens to the conversation, from the turn that is running on."""
         self._key = key
         if self._reader is not None:
             return

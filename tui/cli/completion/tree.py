@@ -57,5 +57,5 @@ def _add(tree: dict[str, Any], name: str, command: Any) -> None:
 
 
 def _brief(text: str) -> str:
-    """Its first sentence."""
+    """The first sentence of a text."""
     return " ".join(text.split()).partition(". ")[0].rstrip(".")

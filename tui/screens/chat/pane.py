@@ -322,7 +322,7 @@ class ChatPane(Vertical):
         self._show_place()
 
     def _show_place(self) -> None:
-        """Which of the matches is shown."""
+        """Shows which of the matches is the current one."""
         finder = self.transcript.finder
         words = "" if finder is None else f"“{cut(clean_cell(finder.needle, 40), 20)}” {finder.place}"
         self.transcript.border_subtitle = Content(words)

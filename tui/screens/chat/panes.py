@@ -253,7 +253,7 @@ class PanesScreen(Screen[None]):
     # What is kept of it
 
     def drafts(self) -> dict[SessionKey, str]:
-        """What is being written, by session; tabs in which nothing is are not in it."""
+        """The text that is being written, by session; sessions without any are left out."""
         return {key: draft for key, pane in self.panes.items() if (draft := pane.prompt.draft).strip()}
 
     def forget(self, user: str) -> None:
@@ -269,7 +269,7 @@ class PanesScreen(Screen[None]):
 
 
 def tab_names(keys: Sequence[SessionKey]) -> list[str]:
-    """One line each, without what all of them have in common: there is little room on a tab."""
+    """A one-line name for each tab, without what all names have in common: there is little room on a tab."""
     start = 0
     if len(keys) > 1:
         start = 2 if len({key[:2] for key in keys}) == 1 else int(len({key.instance for key in keys}) == 1)

@@ -17,7 +17,7 @@ HIDDEN = frozenset({"app.command_palette", "app.quit", "open"})
 
 
 class VerbProvider(Provider):
-    """What the keys of the dashboard do, for the row under its cursor."""
+    """Commands of the palette: the verbs that the dashboard's keys do, for the row under its cursor."""
 
     async def discover(self) -> Hits:
         for text, help_text, act in self._possible():

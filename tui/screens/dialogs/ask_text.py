@@ -72,7 +72,7 @@ class AskTextScreen(Dialog[str | None]):
         self.show_hint(event.value)
 
     def show_hint(self, line: str) -> None:
-        """What is wrong with the line is told alone, until the line is another."""
+        """Shows only what is wrong with the line, until the line changes."""
         if self._hint_for is not None:
             text = "" if self.query(".mistake.-shown") else self._hint_for(line)
             shown = self.query_one(".hint", Static)

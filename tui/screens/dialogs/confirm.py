@@ -82,7 +82,7 @@ class ConfirmScreen(Dialog[bool | None]):
                 shown.update(_lines(facts))
 
     def action_accept(self) -> None:
-        """What asks for a typed word takes no letter for it: there every letter is one of the word's."""
+        """Accepts, unless a word has to be typed: then every letter belongs to that word."""
         if not self._consequence.typed:
             self.dismiss(True)
 

@@ -34,7 +34,7 @@ class AgentList(OptionList):
     """Seconds of the steady clock, as events carry it."""
 
     def on_resize(self) -> None:
-        """What is chosen before the first layout, or leaves the sight with the size, is in sight."""
+        """Scrolls to the chosen row, which the new size may have put out of sight."""
         self.scroll_to_highlight()
 
     def on_key(self, event: events.Key) -> None:

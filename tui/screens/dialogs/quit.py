@@ -26,7 +26,7 @@ class Leave(StrEnum):
 
 
 class QuitScreen(Dialog[Leave | None]):
-    """What would end with the program, and the three ways on. Cancel has the focus."""
+    """Says what would end with the program, and offers the three ways on. Cancel has the focus."""
 
     AUTO_FOCUS = "#stay"
     HINTS = ("y quits now", "d drains first", "n or esc cancels")

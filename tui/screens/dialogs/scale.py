@@ -38,7 +38,7 @@ class ScaleScreen(AskTextScreen):
 
 
 def tell_clients(row: InstanceRow, line: str) -> str:
-    """How many clients there may be with the number that is typed; empty where that is none."""
+    """How many clients there may be with the number of turns typed in `line`; empty when that is no number."""
     if _mistake_in(line.strip()):
         return ""
     turns = int(line)
