@@ -290,11 +290,11 @@ async def test_when_one_has_woken_another_instance_is_asked_at_once(
 ) -> None:
     """Not at the next look of the housekeeping, nor when memory is measured again: neither comes here."""
     monkeypatch.setattr("supervisor.engine.housekeeping.TICK", 3_600)
-    async with start(sleepy("desk", 1), sleepy("shop", 1), connect_limit=1, wake_timeout=60, **SOON) as supervisor:
+    host = {"connect_limit": 1, "wake_timeout": 60, "memory_interval": 3_600, "health_interval": 3_600}
+    async with start(sleepy("desk", 1), sleepy("shop", 1), **host) as supervisor:
         for instance in ("desk", "shop"):
             await say(supervisor, "hello", "ana", instance)
-        await until(lambda: all(row.memory_bytes for row in supervisor.view.snapshot().clients))
-        await supervisor.adjust("", "memory_interval", "1h")
+        await until(lambda: states(supervisor) == [SlotState.READY] * 2)
         for instance in ("desk", "shop"):
             one = supervisor._instances[instance]
             one._dormancy.sleep(next(iter(one.pool)))
