@@ -96,7 +96,7 @@ class Supervisor(Runtime):
         return self.view.snapshot()
 
     async def conversation(self, key: SessionKey) -> Conversation:
-        return self._session(key).conversation
+        return self._session(key).read()
 
     async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
         return self._session(key).glimpse(check_whole(count, "how many entries"))

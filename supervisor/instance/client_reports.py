@@ -273,8 +273,6 @@ class ClientReports:
             if kind in CRASHES and session.backoff.is_exhausted:
                 self._give_up(session)
             self._turns.note_readiness(session)
-            if session.mailbox.current is None and not len(session.mailbox):
-                session.fade()
             self._core.remove_when_over(session)
 
     def _settle_after(

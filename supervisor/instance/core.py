@@ -308,9 +308,8 @@ class InstanceCore:
 
     def remove_when_over(self, session: Session) -> None:
         """Removes a session that is not to be kept, once its client and its last turn are gone."""
-        is_over = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
         is_unwanted = session.leaves_none_behind or session.is_closing
-        if is_unwanted and is_over and session.key in self.sessions:
+        if is_unwanted and session.is_at_rest and session.key in self.sessions:
             self.remove_session(session)
 
     def leave_conversation(self, session: Session, slot: Slot | None = None) -> None:

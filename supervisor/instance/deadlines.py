@@ -84,8 +84,7 @@ class Deadlines:
         if surplus is not None:
             self._clients.end(surplus, EndReason.IDLE)
         for session in list(core.sessions.values()):
-            is_unused = session.slot is None and session.mailbox.current is None and not len(session.mailbox)
-            if is_unused and now - session.last_activity_steady > template.session_ttl:
+            if session.is_at_rest and now - session.last_activity_steady > template.session_ttl:
                 core.remove_session(session)
         self._turns.forget_users()
         return core.pool.closing > 0

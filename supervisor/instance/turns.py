@@ -285,7 +285,8 @@ class Turns:
         return turn
 
     def note_readiness(self, session: Session) -> None:
-        """Keeps the list of sessions that could start a turn, and since when nothing but the pool keeps them."""
+        """Keeps the list of sessions that could start a turn, and since when nothing but the pool keeps them. Of one in
+        which nothing runs any more the text is let go of."""
         if session.mailbox.is_ready:
             self._ready[session.key] = session
             head = session.mailbox.head
@@ -293,6 +294,7 @@ class Turns:
                 head.eligible_steady = self._host.clock.steady()
         else:
             self._ready.pop(session.key, None)
+            session.fade()
         self._core.touch(session)
 
     def forget_users(self) -> None:

@@ -164,8 +164,12 @@ class Session:
     @property
     def is_blank(self) -> bool:
         """Whether nothing has ever happened in the session, and nothing is about to."""
-        is_unused = self.slot is None and self.mailbox.current is None and not len(self.mailbox)
-        return is_unused and not self.has_history and self.turns == 0 and self.offer is None
+        return self.is_at_rest and not self.has_history and self.turns == 0 and self.offer is None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the session has neither a client nor a turn."""
+        return self.slot is None and self.mailbox.current is None and not len(self.mailbox)
 
     @property
     def is_answered(self) -> bool:
@@ -177,14 +181,20 @@ class Session:
         """Read back from the journal where it is not at hand."""
         return self._text.get()
 
+    def read(self) -> Conversation:
+        """The conversation, for a reader: where the session is at rest it is held for as long as it is read."""
+        conversation = self.conversation
+        self.fade()
+        return conversation
+
     def glimpse(self, count: int) -> Glimpse:
         """The last `count` entries, without reading back the whole conversation. Raises `JournalFailed`."""
         return self._text.glimpse(count)
 
     def fade(self) -> None:
-        """Lets go of the conversation's text, because nothing runs here any more. Readers keep theirs; the journal has
-        it."""
-        self._text.fade()
+        """Lets go of the conversation's text where the session is at rest. Readers keep theirs; the journal has it."""
+        if self.is_at_rest:
+            self._text.fade()
 
     @property
     def status(self) -> SessionState:

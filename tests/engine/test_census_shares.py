@@ -12,6 +12,7 @@ from typing import Any, cast
 import psutil
 import pytest
 
+from supervisor.api.keys import SessionKey
 from supervisor.api.prompts import Prompt
 from supervisor.clock import Clock
 from supervisor.config.settings import Settings
@@ -68,6 +69,29 @@ async def test_all_are_measured_in_shares_and_each_share_counts_at_once(
         assert [len(share) for share in shares] == [2, 2, 1]
         assert [name for share in shares for name in share] == [slot.id for slot in slots]
         assert supervisor.view.snapshot().host.memory_bytes == SESSIONS * 100 * MiB
+
+
+async def test_the_rows_of_session_and_client_are_told_what_was_measured(
+    start: Start, world: FakeWorld, make_template: MakeTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S2.29–31: nothing else happens to them here."""
+    monkeypatch.setattr("supervisor.engine.housekeeping.TICK", 3_600)
+    async with start(make_template(pool={"spares": 0}), memory_interval=0.1, health_interval=3600) as supervisor:
+        await (await supervisor.submit(Prompt("desk", "hello", user="ana"))).outcome()
+        (slot,) = supervisor._instances["desk"].pool
+        await until(lambda: slot.is_ready and slot.memory_bytes)
+        with await supervisor.watch() as feed:
+            seen: dict[object, int] = {}
+
+            def take() -> dict[object, int]:
+                changes = feed.take()
+                seen.update({row.key: row.memory_bytes for row in changes.sessions})
+                seen.update({row.id: row.memory_bytes for row in changes.clients})
+                return seen
+
+            world.live[0].memory_bytes = 123 * MiB
+            both = {SessionKey("desk", "ana", "default"), slot.id}
+            await until(lambda: take() == dict.fromkeys(both, 123 * MiB))
 
 
 async def test_one_that_has_gone_meanwhile_is_left_out(

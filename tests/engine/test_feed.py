@@ -17,7 +17,7 @@ from supervisor.api.events import Event
 from supervisor.api.outcomes import Done
 from supervisor.api.prompts import Prompt
 from supervisor.api.snapshot import HostRow, Snapshot
-from supervisor.feed import EVENT_BUFFER, TEXT_BUFFER, Feed, RowSource
+from supervisor.feed import EVENT_BUFFER, RECENT_TEXT, TEXT_BUFFER, Feed, RowSource
 from supervisor.remote.feed import RemoteFeed
 from supervisor.remote.line import Line
 from supervisor.remote.server_events import ServerEvent
@@ -155,6 +155,33 @@ async def test_readers_that_take_in_one_step_share_its_rows_and_each_has_them_as
             assert later.sessions[0].note == "another"
             assert later.sessions[0] is not after.sessions[0]
         world.holder_of("a").reply()
+
+
+def finished(user: str, size: int) -> past.TurnFinished:
+    """With an answer of so many characters."""
+    return past.TurnFinished(at=1.0, instance="desk", user=user, outcome=Done("x" * size))
+
+
+async def test_what_comes_after_a_reader_was_cut_is_kept_for_it() -> None:
+    """It is behind by what came since, and not by what was taken away."""
+    feed = Feed(NoRows())
+    reader = feed.watch()
+    events = [finished("ana", size) for size in (TEXT_BUFFER, 1, 2, 3)]
+    for event in events:
+        feed.publish(event)
+    changes = reader.take()
+    assert changes.snapshot is not None
+    assert changes.events == tuple(events[1:])
+
+
+async def test_a_user_that_was_forgotten_takes_no_room_in_what_is_remembered() -> None:
+    feed = Feed(NoRows())
+    feed.publish(finished("ana", RECENT_TEXT))
+    feed.forget("ana")
+    events = [finished("boris", size) for size in (1, 2, 3)]
+    for event in events:
+        feed.publish(event)
+    assert feed.watch(recent=10).take().events == tuple(events)
 
 
 async def test_a_closed_reader_costs_nothing_any_more(start: Start) -> None:

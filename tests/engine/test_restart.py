@@ -398,14 +398,23 @@ async def test_two_supervisors_do_not_share_a_state_directory(start: Start, worl
 
 
 async def test_a_hibernated_sessions_text_is_let_go_of_and_read_back(start: Start, world: FakeWorld) -> None:
+    """Reading it holds it for as long as it is read, and a prompt that was withdrawn for as long as it waits."""
     async with start() as supervisor:
         await (await supervisor.submit(Prompt("desk", "one", user="ana"))).outcome()
+        text = supervisor._instances["desk"].sessions[ANA]._text
         reader = await supervisor.conversation(ANA)
         await supervisor.hibernate(ANA)
         await until(lambda: not supervisor.view.snapshot().clients)
-        assert not supervisor._instances["desk"].sessions[ANA]._text.is_held
+        assert not text.is_held
         assert await supervisor.conversation(ANA) is reader, "this test still holds it"
         said = reader.entries
         del reader
-        supervisor._instances["desk"].sessions[ANA].fade()
         assert (await supervisor.conversation(ANA)).entries == said
+        assert not text.is_held
+        await supervisor.pause("desk")
+        waiting = await supervisor.submit(Prompt("desk", "two", user="ana"))
+        assert text.is_held
+        await waiting.accepted()
+        await supervisor.withdraw(waiting.turn_id)
+        assert not text.is_held
+        assert (await supervisor.conversation(ANA)).entries[: len(said)] == said
