@@ -120,14 +120,14 @@ def sequence(value: object) -> Sequence[Any]:
 
 
 def _within(value: object, most: float) -> float:
-    """From 0 to `most`; 0 for what is no number, or is not a number (NaN). An integer stays one."""
+    """The number brought into the range from 0 to `most`; 0 for NaN and for what is no number. An integer stays one."""
     if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(_clipped(value)):
         return 0
     return min(max(value, 0), most)
 
 
 def _clipped(value: float) -> float:
-    """As a float: one that no float can hold is as good as infinite."""
+    """The value as a float. One that no float can hold is infinite."""
     try:
         return float(value)
     except OverflowError:

@@ -175,7 +175,8 @@ class BullpenApp(App[int]):
         self.notify(event.text, severity="warning", markup=False)
 
     def _refresh_notifications(self) -> None:
-        """Only the screen in front shows them: one behind it would show the same beside them, over its rows."""
+        """Shows notifications on the screen in front only: one behind it would show the same beside them, over its
+        rows."""
         super()._refresh_notifications()
         for screen in self.screen_stack if self._screen_stack else ():
             for rack in screen.query_children(ToastRack):
@@ -400,7 +401,7 @@ class BullpenApp(App[int]):
             self._drain_and_leave()
 
     async def _exit_when_told(self) -> None:
-        """What the operator has told the engine reaches it, when it is not too far away."""
+        """Exits once the operator's verbs have reached the engine, at the latest after `TOLD_WITHIN` seconds."""
         with anyio.move_on_after(TOLD_WITHIN):
             await self.verbs.idle()
         self.exit(0)

@@ -145,7 +145,7 @@ class Hook(Struct, frozen=True, kw_only=True):
     fallback: Fallback = Fallback.REFUSE
     """Of a gate."""
     instance: str = ""
-    """Whose events it sees alone; empty for those of all."""
+    """The agent whose events it sees; empty for the events of all."""
     folder: Path = Path()
     """Where relative `file:` references start."""
 

@@ -28,9 +28,9 @@ class CacheStatistics(Struct, frozen=True, gc=False):
     failures: int = 0
     """Builds that failed, or were given up. Nothing of them is kept."""
     build_seconds: float = 0.0
-    """That all builds together took, the failed ones too."""
+    """Seconds that all builds together took, failed ones included."""
     last_build_seconds: float = 0.0
-    """That the last one took."""
+    """Seconds that the last build took."""
     bytes: int = 0
     """Of the values that it holds, estimated."""
 

@@ -106,7 +106,7 @@ _KINDS_OF_OUTCOMES = {word: kind for kind, word in OUTCOME_WORDS.items()}
 
 
 def unpack_entry(word: str, packed: str) -> Entry:
-    """Raises `ValueError`, or `KeyError` when it is none of ours."""
+    """Raises `ValueError`, or `KeyError` when it was not written by bullpen."""
     entry: Entry = unpack(_KINDS_OF_ENTRIES[word], packed)
     return entry
 
@@ -117,7 +117,7 @@ def pack_outcome(outcome: Outcome) -> str:
 
 
 def unpack_outcome(word: str, packed: str) -> Outcome:
-    """Raises `ValueError`, or `KeyError` when it is none of ours."""
+    """Raises `ValueError`, or `KeyError` when it was not written by bullpen."""
     outcome: Outcome = unpack(_KINDS_OF_OUTCOMES[word], packed)
     return outcome
 

@@ -58,9 +58,9 @@ class TurnStarted(Event, frozen=True, kw_only=True):
     acquisition: str
     """`hot`, `dormant` (its session's own client, asleep), `spare` or `cold`."""
     provider: str = ""
-    """That it runs with."""
+    """The provider that the turn runs with."""
     model: str = ""
-    """That it was asked to run with; empty for the template's."""
+    """The model that the turn was asked to run with; empty for the template's."""
 
 
 class TurnPutBack(Event, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ class ProviderRow(Struct, frozen=True, gc=False):
     credentials: str = ""
     """Where they come from (`env:NAME`, `file:PATH`); never what they are."""
     instances: tuple[str, ...] = ()
-    """Whose default it is."""
+    """Instances that have it as their default."""
     clients: int = 0
     """Started for it."""
     parked_for: FailureKind | None = None

@@ -118,9 +118,9 @@ class SessionRow(Struct, frozen=True, gc=False):
     workspace: str = ""
     """Absolute path of the directory its tools work in; empty before its first client."""
     provider: str = ""
-    """That its client was started for; empty when it has none."""
+    """The provider that the client was started for; empty without a client."""
     model: str = ""
-    """The same; empty for the template's."""
+    """The model that the client was started for; empty for the template's."""
     client_end: str = ""
     """Why its last client ended, in the words of the event; empty before one has since bullpen started."""
     client_ended_at: float | None = None
@@ -167,11 +167,11 @@ class ClientRow(Struct, frozen=True, gc=False):
     servers: tuple[Server, ...] = ()
     """Its MCP servers, as they were seen last."""
     provider: str = ""
-    """That it was started for."""
+    """The provider that the client was started for."""
     model: str = ""
-    """The same; empty for the template's."""
+    """The model that the client was started for; empty for the template's."""
     is_outdated: bool = False
-    """It runs an earlier version of its template, until its next idle boundary."""
+    """The client runs an earlier version of its template, until its next idle boundary."""
     dormant_since: float | None = None
     """Unix seconds; None while it is not dormant."""
     swap_bytes: int = 0
@@ -249,7 +249,7 @@ class InstanceRow(Struct, frozen=True, gc=False):
     archetype: Archetype
     state: InstanceState
     note: str
-    """Who holds up a drain, why it is parked; empty otherwise."""
+    """What holds up a drain, or why the instance is parked; empty otherwise."""
     pool: PoolStatistics
     max_sessions: int
     """Turns in parallel, at most."""
@@ -350,7 +350,7 @@ class HostRow(Struct, frozen=True, gc=False):
     dormant: int = 0
     """Clients that sleep, over all instances."""
     swap_bytes: int = 0
-    """That clients have in swap."""
+    """Bytes that clients have in swap."""
     swap_budget: int = 0
     """Bytes that clients may have in swap; above it those that have slept longest are ended. 0 without swap."""
     door: str = ""

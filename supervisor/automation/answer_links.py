@@ -22,7 +22,7 @@ PATH = "answer"
 BY = "answer link"
 """Who is told to have answered."""
 MOST_LINKS = 10_000
-"""That are kept: the oldest are given up first, those of settled questions before others."""
+"""Addresses that are kept. The oldest are given up first, those of settled questions before others."""
 
 
 class QuestionLinks:

@@ -219,8 +219,8 @@ class Automation:
             self.runner.settle_end(heard.kept)
 
     def _may_be_meant(self, name: str, instance: str) -> tuple[Hook, ...]:
-        """Without the hooks that are for other agents alone: of many agents with hooks of their own, each costs its
-        own."""
+        """The hooks of an event that may be for this agent: hooks of other agents are left out, so that many agents
+        with hooks of their own cost little."""
         found = self._for_agent.get((name, instance))
         if found is None:
             found = tuple(hook for hook in self._by_event[name] if _is_for(hook, instance))

@@ -23,7 +23,7 @@ from supervisor.api.prompts import Prompt
 LATELY = 60.0
 """Seconds."""
 MOST_SESSIONS = 50_000
-"""Whose depth is remembered: only of those that a hook has prompted."""
+"""Sessions whose depth is remembered: only those that a hook has prompted."""
 
 
 class Depths:
@@ -33,7 +33,7 @@ class Depths:
         self._prompts: dict[str, Prompt] = {}
         """Of turns that wait or run."""
         self._sessions: dict[SessionKey, int] = {}
-        """Those that are not 0."""
+        """Session → depth, where that is not 0."""
         self._lately: dict[str, tuple[int, float]] = {}
         """By agent: the deepest prompt, and when it was sent."""
         self.opening = 0
@@ -73,7 +73,7 @@ class Depths:
             self._sessions[key] = depth
 
     def _of_agent(self, instance: str) -> int:
-        """Of all agents together where none is named."""
+        """The depth of an agent, or of all agents together where none is named."""
         now = self._wall()
         return max(
             (depth for name, (depth, at) in self._lately.items() if instance in ("", name) and abs(now - at) <= LATELY),

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from supervisor.api.hook_rows import HookRun, RunState
 
 MOST_RUNS = 1_000
-"""That are remembered."""
+"""Runs that are remembered."""
 
 
 @dataclass(slots=True)

@@ -54,7 +54,7 @@ class Runner:
         self._tell = tell
         self._tasks: TaskGroup | None = None
         self._open: dict[str, Firing] = {}
-        """Those that wait or run, by their ids."""
+        """Firings that wait or run, by id."""
         self._told_dropped: dict[str, float] = {}
         self._programs = anyio.CapacityLimiter(MOST_PROGRAMS)
         self._requests = anyio.CapacityLimiter(MOST_REQUESTS)
@@ -217,7 +217,7 @@ class Runner:
         except Exception as error:
             _log.exception("an action of the hook %s failed", firing.doing.name)
             raise ActionFailed(
-                f"a mistake of bullpen's own ({type(error).__name__}); its log has the details"
+                f"an internal error of bullpen ({type(error).__name__}); its log has the details"
             ) from error
 
     async def start_program(self, action: Action, attempt: Attempt, payload: Payload) -> Ended:

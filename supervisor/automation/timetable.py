@@ -130,7 +130,7 @@ def _times(cron: str, timezone: str, after: float) -> Iterator[float]:
 
 
 def _moments(shown: datetime, zone: ZoneInfo, *, is_frequent: bool) -> list[float]:
-    """When the clocks of that zone show this: once, twice, or never."""
+    """The times, in Unix seconds, at which the clocks of that zone show this: one, two, or none."""
     first, second = (shown.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
     if first == second:
         return [first]

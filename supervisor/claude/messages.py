@@ -135,7 +135,7 @@ class Translator:
         return self._note_streamed(bounds.mapping(message.event)) if text is None else self._say(text)
 
     def _note_streamed(self, event: Mapping[str, Any]) -> Sequence[told.ClientEvent]:
-        """What a stream tells besides its fragments."""
+        """Notes what a stream tells besides its fragments."""
         if event.get("type") not in _BLOCK_ENDS:
             return ()
         self._cleaner = StreamCleaner()
@@ -178,7 +178,7 @@ class Translator:
 
 
 def _text_of(event: object) -> str | None:
-    """What an event of the API's stream adds to the reply; None when it is no fragment of text."""
+    """The text that an event of the API's stream adds to the reply; None for other events."""
     if not isinstance(event, dict) or event.get("type") != "content_block_delta":
         return None
     delta = event.get("delta")
@@ -330,5 +330,5 @@ def translate_death(error: Exception, last_words: str) -> ClientDied:
 
 
 def _sdk_words(error: Exception) -> str:
-    """What the SDK says, without its advice to read what stands beside it here, and without saying the code twice."""
+    """The SDK's message, without its advice to read what is shown here anyway, and without its code twice."""
     return _EXIT_CODE.sub(r"exit code \1", str(error).replace(_ADVICE, "")).strip()

@@ -52,7 +52,7 @@ FIXED_VARIABLES: Mapping[str, str] = {
     # Kept by git repository, and so by all sessions where the state directory lies in one.
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
 }
-"""The same for every client."""
+"""Variables that are the same for every client."""
 
 ABOUT_SHARED_FOLDER = (
     "The folder you work in is {path}. You share it with other conversations; your working directory is private to "
@@ -81,7 +81,7 @@ class CompiledOptions:
     tools: ClientTools = field(default_factory=ClientTools, repr=False, compare=False)
     """Tools that this process itself offers."""
     plain: CompiledOptions | None = field(default=None, repr=False, compare=False)
-    """The same before they were served to a provider; None when they were not."""
+    """These options before they were served to a provider; None when they were not."""
     hidden: bool = False
     """Nothing of what the host's environment says of providers and credentials reaches the client."""
     secrets: tuple[str, ...] = ()

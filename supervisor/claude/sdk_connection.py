@@ -415,7 +415,7 @@ class SdkConnection:
             return None
 
     def _find_cut(self) -> Cut | None:
-        """None when there is no conversation on disk. Blocking."""
+        """Where the conversation has to be cut; None when there is none on disk. Blocking."""
         launch = self._launch
         if (transcript := self._find_transcript()) is None:
             return None

@@ -200,7 +200,7 @@ def _on_is_known(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class _Doing(_Table):
-    """What hooks and schedules have in common."""
+    """Fields that hooks and schedules share."""
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")] | None = Field(
         default=None, description="What it is called in lists. Default: made from what it does."

@@ -42,7 +42,8 @@ def _words(value: object) -> object:
 
 
 def _tool_words(value: object) -> object:
-    """As Claude Code separates them; where it leaves the parser a bracket, it stays with its tool."""
+    """The words of a list of tools, separated as Claude Code does it. Where that parser leaves a bracket open, the
+    bracket stays with its tool."""
     if isinstance(value, str):
         words = (re.sub(r"\s+\(", "(", word.strip()) for word in _TOOL_WORD.findall(value))
         return tuple(filter(None, words))
@@ -54,7 +55,7 @@ def _tool_words(value: object) -> object:
 
 
 def _taken_words(value: object) -> object:
-    """What takes tools away must say which: nothing of it is passed over."""
+    """The words of a list that takes tools away. Every entry must name one: nothing in it is skipped."""
     if not isinstance(value, str | list | tuple):
         raise ValueError(f"must be a list, or text with commas, not {in_words(value)}")
     items = value.split(",") if isinstance(value, str) else value
@@ -69,8 +70,8 @@ def _split(value: object) -> tuple[str, ...]:
 
 
 def _tools(value: object) -> object:
-    """None is all of them. What is written and names none is none, as in Claude Code. Python functions may stand beside
-    all of them."""
+    """The list of tools; None means all of them. A list that is written and names none means none, as in Claude Code.
+    Python functions may stand beside all of them."""
     words = None if value is None else _tool_words(value)
     if not (isinstance(words, tuple) and "*" in words):
         return words

@@ -83,7 +83,7 @@ def find_objection(schema: Mapping[str, Any], answer: str) -> str:
 
 
 def _patterns(value: object, way: Location) -> Iterator[tuple[Location, str]]:
-    """Those that Python's engine alone could search, in a time that the answer decides."""
+    """Patterns that only Python's engine could search, in a time that the answer decides."""
     if isinstance(value, Mapping):
         pattern, properties = value.get("pattern"), value.get("patternProperties")
         found = [(pattern, (*way, "pattern"))] if isinstance(pattern, str) else []

@@ -76,7 +76,7 @@ def _absolute(folder: Path) -> str:
 def _sandbox(
     wanted: bool | Mapping[str, Any], config_dir: Path, state_dir: Path, readable: tuple[Path, ...]
 ) -> dict[str, Any]:
-    """What its author wrote, with the sessions kept apart and no way around it."""
+    """The sandbox that the author wrote, with the sessions kept apart and no way around it."""
     given = dict(wanted) if isinstance(wanted, Mapping) else {}
     files = dict(given.get("filesystem") or {})
     for key, paths in (("denyRead", (config_dir, state_dir)), ("allowRead", readable)):

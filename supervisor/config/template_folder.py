@@ -41,7 +41,7 @@ class Found(Struct):
 
     files: list[TemplateFile] = field(default_factory=list)
     folders: set[str] = field(default_factory=set)
-    """That were looked into, links followed."""
+    """Folders that were looked into, links followed."""
     mistakes: list[tuple[str, str]] = field(default_factory=list)
     """What could not be read, and why; `.` is the folder itself."""
 
@@ -124,7 +124,7 @@ class _Walk:
             self._found.files.append(TemplateFile(path, _show(path, self._top), prefix))
 
     def _look_into_plugin(self, folder: Path) -> None:
-        """Where its manifest lists agents, these and no others; else all below its `agents`."""
+        """Finds a plugin's agents: those that its manifest lists, else all below its `agents`."""
         manifest = _read_manifest(folder / _PLUGIN)
         name = manifest.get("name")
         real = Path(os.path.realpath(folder))

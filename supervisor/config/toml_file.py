@@ -155,7 +155,8 @@ def _unquote(part: str) -> str:
 
 
 def _respell(location: Location) -> Location:
-    """Of an instance's keys, `max_sessions` is as good as `maxSessions`."""
+    """The location with the keys of an instance in their documented spelling: `max_sessions` is read as
+    `maxSessions`."""
     if len(location) in (3, 4) and location[0] == "instances" and isinstance(location[-1], str):
         return (*location[:-1], to_camel(str(location[-1])))
     return location

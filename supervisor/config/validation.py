@@ -164,7 +164,7 @@ def listed(root: type[BaseModel], name: str) -> type[BaseModel] | None:
 
 
 def _shapes(annotation: Any) -> Iterator[Any]:
-    """What a field may be, of several."""
+    """The alternatives of a field's type."""
     if typing.get_origin(annotation) is typing.Annotated:
         yield from _shapes(typing.get_args(annotation)[0])
     elif typing.get_origin(annotation) in (typing.Union, types.UnionType):

@@ -110,7 +110,8 @@ def compose(
 
 
 def _guard() -> tuple[str, ...]:
-    """What a program of a hook is started through: it ends with bullpen, and with it all that it has started."""
+    """The command that a hook's program is started through. It ends with bullpen, and ends all that the program has
+    started."""
     if not sys.platform.startswith("linux"):
         return ()
     return (sys.executable, "-I", "-S", str(Path(guard.__file__)))

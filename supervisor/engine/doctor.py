@@ -118,7 +118,7 @@ def _examine_sleep(host: HostMemory, settings: Settings) -> Finding:
 
 
 def _examine_state(settings: Settings) -> Finding:
-    """What `ask` and the dashboard refuse is refused here, in the same words."""
+    """Checks the state directory, and refuses what `ask` and the dashboard refuse, in the same words."""
     base = settings.state_dir
     folder = settings.run_dir
     try:
@@ -148,7 +148,7 @@ def _examine_state(settings: Settings) -> Finding:
 
 
 def _examine_providers(settings: Settings) -> Iterator[Finding]:
-    """Those of the settings. What a reference holds is not looked at, only that it is there."""
+    """Checks the providers of the settings. Of a reference it checks only that its target is there."""
     for provider in providers_of(settings):
         if provider.name in settings.providers:
             own = provider.settings

@@ -57,7 +57,7 @@ class _Fresh(NamedTuple):
     stamps: Mapping[str, Stamp | None]
     """Of the folder, the files, and what their clients are made from; taken before any of it was read."""
     folders: frozenset[Folder]
-    """That all of that is in."""
+    """The folders that all these files are in."""
     sources: Mapping[str, frozenset[str]]
     """Name of a template → what its clients are made from besides its file."""
     is_there: frozenset[str]

@@ -38,18 +38,18 @@ class TurnRegistry:
         would run with."""
         self._provider_of = provider_of
         self._accounts: dict[str, tuple[Account, ...]] = {}
-        """Whose spending each of them is part of."""
+        """Turn id → the accounts that its spending counts for."""
         self._host = host
         self._view = view
         self._on_end = on_end
         self._live: dict[str, Turn] = {}
-        """Those that wait or run."""
+        """Turns that wait or run, by id."""
         self._prompts: Counter[tuple[str, str]] = Counter()
         """How many of them are prompts, by instance and user."""
         self._tickets: WeakValueDictionary[str, PromptTicket] = WeakValueDictionary()
         """All that a caller may still hold, by the id of its turn."""
         self._requests: WeakValueDictionary[tuple[str, str], PromptTicket] = WeakValueDictionary()
-        """Those whose prompt has the name of a request, by user and that name."""
+        """Tickets of prompts with a request name, by user and that name."""
 
     def __len__(self) -> int:
         """How many wait or run."""

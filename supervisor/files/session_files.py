@@ -216,7 +216,8 @@ def _note(shown: str, error: OSError, tally: DiskTally) -> None:
 
 @contextmanager
 def _opened(path: Path | str, parent: int | None = None) -> Iterator[int | None]:
-    """None when there is no such folder, or a link in its place. Raises `OSError` where that cannot be seen."""
+    """Yields a descriptor of the folder; None when there is no such folder, or a link in its place. Raises `OSError`
+    where that cannot be seen."""
     try:
         descriptor = os.open(path, _OPEN, dir_fd=parent) if parent is not None or isinstance(path, Path) else None
     except OSError as error:

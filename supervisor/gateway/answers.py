@@ -111,7 +111,7 @@ def _find(request: Request, token: str) -> LinkedQuestion | None:
 
 
 def _proof(token: str) -> str:
-    """What only this page knows of the address: the form that is sent comes from it."""
+    """A value that only the page of this address knows: the form that is sent must have come from it."""
     return hmac.new(_KEY, token.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 

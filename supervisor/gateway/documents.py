@@ -66,7 +66,7 @@ def problems(*statuses: int) -> Answers:
         413: "The body is too large.",
         422: "A field is not what it should be; it is named.",
         429: "The caller has its share; Retry-After says when to come again.",
-        500: "Not known whether it happened, or a mistake of bullpen's own: not to be repeated blindly.",
+        500: "Not known whether it happened, or an internal error: not to be repeated blindly.",
         502: "The work failed.",
         503: "No room, or not now; Retry-After says when to come again.",
     }

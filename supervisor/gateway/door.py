@@ -34,7 +34,8 @@ TELLS = 60.0
 """Seconds between two errors in the log that say that a connection cannot be let in. asyncio tells of it thousands of
 times a second where no descriptor is left."""
 DESCRIPTORS = 16_384
-"""That it asks the system for. More than a quarter of them is left to clients and files, however many connect."""
+"""File descriptors that bullpen asks the system for. More than a quarter is left to clients and files, however many
+connect."""
 ANYWHERE = ("0.0.0.0", "::")
 LOOKS = 2.0
 """Seconds between two looks whether the socket is still there."""

@@ -36,11 +36,12 @@ class History(NamedTuple):
     """The id of the newest of them."""
     last_asked: bytes = b""
     asked: bytes = b""
-    """Of all prompts of callers."""
+    """Digest of all prompts of callers."""
     said: bytes = b""
-    """Of prompts and answers in turn, without white space around them."""
+    """Digest of prompts and answers in turn, without white space around them."""
     spoken: bytes = b""
-    """The same as its client goes on to send it, where the session began with an earlier history."""
+    """Digest of prompts and answers as the client goes on to send them, where the session began with an earlier
+    history."""
 
 
 class Histories:
@@ -121,7 +122,7 @@ def digest_all(texts: Iterable[str]) -> bytes:
 
 
 def _without_preamble(said: list[str]) -> list[str]:
-    """Of a session that began with an earlier history: as its client goes on to send it."""
+    """The prompts and answers as the client goes on to send them, for a session that began with an earlier history."""
     if not said or not said[0].startswith(_HEAD):
         return said
     told, _, first = said[0].removeprefix(_HEAD).rpartition(_NOW)

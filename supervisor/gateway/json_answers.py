@@ -14,7 +14,7 @@ _LINE_ENDS = str.maketrans({end: f"\\u{ord(end):04x}" for end in "\x85\u2028\u20
 
 
 def write_json(value: Any) -> str:
-    """Half a character that is alone, which an agent may have said, becomes U+FFFD."""
+    """The value as JSON without blanks. A lone surrogate, which an agent may have written, becomes U+FFFD."""
     return storable(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
 
 

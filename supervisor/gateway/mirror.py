@@ -131,7 +131,7 @@ class Mirror:
                 call()
 
     def _forget(self, gone: Collection[SessionKey]) -> None:
-        """Nothing is kept of a session that is no more: its user may have been forgotten."""
+        """Drops everything that is kept of a session that is gone: its user may have been forgotten."""
         for key in gone:
             self._sessions.pop(key, None)
             for call in self.on_gone:

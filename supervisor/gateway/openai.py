@@ -150,7 +150,8 @@ def histories_of(request: Request) -> Histories:
 async def _in_named(
     engine: Engine, histories: Histories, prompt: Prompt, body: ChatCompletion, is_retry: bool
 ) -> Ticket:
-    """In the session that the client has named. Raises `RequestConflict` for a history that is not the session's."""
+    """Submits in the session that the client has named. Raises `RequestConflict` for a history that is not the
+    session's."""
     key = SessionKey(prompt.agent, prompt.user, prompt.session)
     known = await histories.of(key)
     history = [one.text for one in body.history if one.role == "user"]
@@ -165,7 +166,7 @@ async def _in_named(
 
 
 async def _by_history(request: Request, user: str, agent: str, body: ChatCompletion, is_retry: bool) -> Ticket:
-    """In the session that the history belongs to; a history that none has begins a session of its own with it."""
+    """Submits in the session that the history belongs to. A history that no session has begins one."""
     engine = engine_of(request)
     recent: Recent = request.app.state.recent
     mark = fingerprint(body.messages)

@@ -169,7 +169,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JsonAnswer:
         _log.error("a request failed", exc_info=error)
-        answer = problem(500, "internal-error", "a mistake of bullpen's own; its log has the details", NO_RETRY)
+        answer = problem(500, "internal-error", "an internal error of bullpen; its log has the details", NO_RETRY)
         return _like_openai(request, answer)
 
 

@@ -57,7 +57,7 @@ class Token:
     name: str
     role: Role
     user: str = ""
-    """Whose it is; empty for the other roles."""
+    """The user whose token it is; empty for the other roles."""
     agent: str = ""
     """The one agent it is for; empty for all."""
     created_at: float = 0.0

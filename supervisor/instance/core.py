@@ -101,7 +101,7 @@ class InstanceCore:
         self.drain_deadline: float | None = None
         """Steady seconds; what still runs then is interrupted."""
         self.drain_deadline_at: float | None = None
-        """The same moment in Unix seconds, for people."""
+        """The drain deadline in Unix seconds, for people."""
 
     def __repr__(self) -> str:
         return f"<Instance {self.name} {self.state}, {len(self.sessions)} sessions, {self.pool!r}>"

@@ -49,7 +49,7 @@ class DetachedTurns:
         turn.is_detached = True
         session.has_history = True
         session.notice(NOTICE)
-        self._clients.end(slot, EndReason.AWAY)
+        self._clients.end(slot, EndReason.DETACHED)
         self._turns.note_readiness(session)
 
     def come_back(self, session: Session, question: Question, call: str, verdict: Verdict) -> None:
@@ -87,7 +87,7 @@ class DetachedTurns:
 
 
 def _tell(question: Question, verdict: Verdict) -> str:
-    """What the agent is told, in the place of the tool's result that its process did not live to see."""
+    """The text for the agent in place of the tool's result, because the process that made the call has ended."""
     call = f"{question.tool} ({question.summary})" if question.summary else question.tool
     match verdict.answer:
         case Choose(answers):

@@ -37,7 +37,7 @@ class Rollout:
         self._heir: Session | None = None
         """Its session, until that has another client, or a turn that brings it one."""
         self._replacement: Slot | None = None
-        """That other client."""
+        """The client that is being started in its place."""
 
     @property
     def stale(self) -> int:

@@ -217,7 +217,8 @@ class Scheduler:
 
     @property
     def _is_held(self) -> Callable[[Session], bool] | None:
-        """None in the usual case: every turn has the instance's own provider, or none is parked."""
+        """Says of a session whether its provider takes no turns; None in the usual case, in which no provider is parked
+        or every turn has the instance's own."""
         core = self._core
         if core.state is not InstanceState.PARKED and not self._host.parks.any:
             return None

@@ -35,7 +35,7 @@ class Note(NamedTuple):
     on_lost: Callable[[str], object] | None = None
     """Called with the reason when it can never be written and nothing stands in for it."""
     key: SessionKey | None = None
-    """Whose conversation it changes: by `entry`, or by forgetting all of it when there is none."""
+    """The session whose conversation the note changes: by `entry`, or by forgetting all of it when there is none."""
     number: int = 0
     """The place of `entry` among all entries."""
     entry: Entry | None = None

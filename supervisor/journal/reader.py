@@ -70,7 +70,7 @@ _UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 
 
 async def load(connection: aiosqlite.Connection, path: Path) -> RecoveredState:
-    """Raises `JournalUnusable` when the file is damaged. A row that is none of ours fails alone
+    """Raises `JournalUnusable` when the file is damaged. A row that bullpen did not write fails alone
     (`RecoveredState.unreadable`)."""
     unreadable: list[Unreadable] = []
 
@@ -253,6 +253,6 @@ def _unpack(key: SessionKey, at: float, kind: str, body: str) -> Entry:
 
 
 def _last(entries: list[Entry], turns: int) -> list[Entry]:
-    """From the prompt that began the last `turns` turns on."""
+    """The entries from the prompt that began the last `turns` turns on."""
     asked = [index for index, entry in enumerate(entries) if isinstance(entry, Asked)]
     return entries[asked[-turns] :] if len(asked) >= turns else entries

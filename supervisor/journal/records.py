@@ -254,7 +254,7 @@ def turn_to_row(record: TurnRecord) -> Row:
 
 
 def row_to_turn(row: Row) -> TurnRecord:
-    """Raises `ValueError`, `KeyError` or `TypeError` when it is none of ours."""
+    """Raises `ValueError`, `KeyError` or `TypeError` when it was not written by bullpen."""
     _check_texts(*row[:9], row[12], row[19], row[20], row[22], row[24], row[25], row[26])
     return TurnRecord(
         id=row[0],

@@ -50,7 +50,7 @@ class RunBook:
         self._note(step(_UNMARK, name), what=f"schedule {name}")
 
     async def load(self) -> tuple[list[OpenRun], list[ScheduleMark]]:
-        """What an earlier run left, oldest first. A row that is none of ours is passed over."""
+        """What an earlier run left, oldest first. A row that bullpen did not write is skipped."""
         rows = await self._connection.execute_fetchall(
             "SELECT id, at, instance, user, session, turn_id, body FROM hook_runs ORDER BY at, rowid"
         )

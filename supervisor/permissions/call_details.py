@@ -160,7 +160,7 @@ def _warnings(request: ToolRequest, target: str = "", workspace: Path | None = N
 
 
 def _warn_of_place(request: ToolRequest, target: str, workspace: Path) -> Iterator[str]:
-    """Where the path leads, when that is not where it seems to lead."""
+    """A warning of where the path leads, when that is not where it seems to lead."""
     if is_vague(request):
         yield "The path is relative: it counts from where the agent's shell is, which may not be its workspace"
         return

@@ -159,7 +159,7 @@ def read_choices(arguments: Mapping[str, Any]) -> tuple[ChoiceItem, ...]:
 
 
 def _words(option: Mapping[str, Any]) -> str:
-    """What an option says beside its label: its description, and whatever else the model has sent with it."""
+    """An option's text besides its label: its description, and whatever else the model has sent with it."""
     words = [str(option.get("description") or "")]
     words += [f"{name}: {value}" for name, value in option.items() if name not in ("label", "description")]
     return "\n".join(filter(None, words))

@@ -68,7 +68,7 @@ class Attribution(Generic[PlaceT]):
         self._resting: asyncio.TimerHandle | None = None
         """How long the idle sign is waited for."""
         self._late = asyncio.Event()
-        """It has not come in that time."""
+        """Set when the idle sign has not come in that time."""
 
     @property
     def is_quiet(self) -> bool:

@@ -78,7 +78,7 @@ class Client(Generic[PlaceT]):
         self._interrupt_wanted = asyncio.Event()
         self._ending = asyncio.Event()
         self._recorded = asyncio.Event()
-        """It is recorded that the prompt begins: from here on it may be written."""
+        """Set when the start of the prompt is recorded: from here on it may be written."""
         self._group: TaskGroup | None = None
         """Of all that is done while the process is connected."""
         self._turn = Attribution(place, listener, on_missed=self._interrupt_missed)
@@ -411,7 +411,7 @@ class Client(Generic[PlaceT]):
             first = first.exceptions[0]
         if self.reason is None:
             self.error = ClientReportFailed(f"bullpen could not handle what its client did ({first!r}); see its log")
-        self.end(EndReason.MISTAKE)
+        self.end(EndReason.INTERNAL_ERROR)
 
     def _die(self, error: ClientDied) -> None:
         if self.reason is None:

@@ -24,12 +24,12 @@ class EndReason(StrEnum):
     ONE_CALL = "its one call is over"
     SCALED = "scaled down"
     CANCELLED = "its task was cancelled"
-    AWAY = "freed while its question waits"
+    DETACHED = "freed while its question waits"
     RECYCLED = "recycled: over its memory ceiling"
     ROLLED = "rolled: the next one has the template as it is now"
     REJECTED = "recycled: the API rejected its prompt, which the next one resumes without"
     PANIC = "ended at once: over its panic ceiling"
-    MISTAKE = "a mistake of bullpen's in what follows from its words"
+    INTERNAL_ERROR = "an internal error of bullpen in what follows from its output"
 
 
 UNASKED = (EndReason.UNRESPONSIVE, EndReason.NEVER_WOKE, EndReason.PANIC)

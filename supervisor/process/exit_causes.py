@@ -28,7 +28,7 @@ def classify(
             return FailureKind.KILLED
         case EndReason.UNRESPONSIVE:
             return FailureKind.STALLED
-        case EndReason.MISTAKE:
+        case EndReason.INTERNAL_ERROR:
             return FailureKind.ENGINE
         case EndReason.PANIC:
             return FailureKind.OUT_OF_MEMORY

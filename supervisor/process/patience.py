@@ -17,7 +17,7 @@ class Patience:
     def __init__(self) -> None:
         self._level = PATIENT
         self._waits: dict[anyio.CancelScope, int] = {}
-        """Those that go on now, and the level at which each is given up."""
+        """Waits that are going on, and the level at which each is given up."""
 
     @property
     def level(self) -> int:

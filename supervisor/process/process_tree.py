@@ -188,7 +188,7 @@ class Tree:
         self._told_to_end: set[psutil.Process] = set()
         """Guards that have been told to end everything at once."""
         self._not_told: set[psutil.Process] = set()
-        """Those that could not be killed: psutil looks first whether it is the same process still."""
+        """Processes that could not be killed: psutil looks first whether it is the same process still."""
         self._is_killing = False
         self._is_guarded = has_guard or (root is not None and is_guard(root))
         self._cgroup = cgroup

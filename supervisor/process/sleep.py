@@ -45,9 +45,9 @@ class ClientSleep(Generic[PlaceT]):
         self._deadline = deadline
         self._on_silence = on_silence
         self._wanted = asyncio.Event()
-        """It was put to sleep, or woken."""
+        """Set when the client is put to sleep, or woken."""
         self._signed = asyncio.Event()
-        """It has given a sign of life."""
+        """Set when the client has given a sign of life."""
         self._falling: anyio.CancelScope | None = None
         """Of the last time that it was put to sleep."""
         self._times_woken = 0

@@ -23,7 +23,7 @@ from supervisor.http_client import httpx
 from supervisor.remote.server_events import ServerEvent, read_events
 
 CONNECT_SECONDS = 5.0
-"""That the other side may take to answer the call."""
+"""Seconds that the other side may take to accept the connection."""
 ANSWER_SECONDS = 60.0
 """Seconds that an answer may take."""
 SILENCE = 45.0
@@ -131,7 +131,7 @@ class Line:
         )
 
     def _read_problem(self, status: int, content: bytes) -> BullpenError:
-        """What an answer that is no success says (`gateway.problems`)."""
+        """The error that an unsuccessful answer describes (`gateway.problems`)."""
         try:
             told = json.loads(content)
             kind = str(told["type"]).removeprefix("urn:bullpen:")

@@ -117,7 +117,7 @@ class RoutingIndex:
 
 
 def _of_trigger(phrase: str) -> list[str]:
-    """Without its little words, unless it has no others: `it` as a trigger is meant."""
+    """The words of a trigger without its little words, unless it has no others: `it` as a trigger is meant."""
     words = words_of(phrase)
     return [word for word in words if not is_little(word)] or words
 

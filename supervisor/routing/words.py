@@ -135,6 +135,6 @@ def _words_of_run(run: tuple[str, bool], singles: bool) -> list[str]:
 
 @lru_cache(maxsize=8192)
 def _kind_of(character: str) -> tuple[str, bool]:
-    """Its category, and whether its script puts no spaces between words."""
+    """The character's category, and whether its script puts no spaces between words."""
     code = ord(character)
     return unicodedata.category(character), any(low <= code <= high for low, high in _UNSPACED)

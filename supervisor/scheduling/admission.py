@@ -1,6 +1,6 @@
 """Whether one more client may be opened, by count and by bytes, over all instances (S2.29-32, S5.7). Pure.
 
-A budget that is smaller than one client must not stop everything: who is alone gets a client in any case.
+With no client running, one is always admitted: a budget smaller than one client must not stop everything.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ def _make_room(scene: Scene, waiting: int, later: list[Session], *, frees_by_sle
 
 
 def _is_room_coming(scene: Scene, waiting: int, *, frees_by_sleep: bool) -> bool:
-    """For the last of so many sessions that wait for room."""
+    """Whether room is coming for the last of these sessions that wait for it."""
     pool = scene.pool
     return waiting <= pool.closing + (pool.falling_asleep if frees_by_sleep else 0)
 

@@ -91,7 +91,7 @@ class RunningLedger:
         self._charged: dict[str, Ledger] = {}
         """Slot → what the total holds for it."""
         self._unproven: set[str] = set()
-        """Those that may be charged the reserve: all of them count anew when it has changed."""
+        """Slots that may be charged the reserve: all of them count anew when it has changed."""
         self._changed: dict[str, None] = dict.fromkeys(slot.id for slot in pool)
         pool.on_change = lambda slot: self._changed.setdefault(slot.id)
 

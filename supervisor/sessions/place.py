@@ -84,7 +84,7 @@ class Place(Generic[OccupantT]):
     memory_level: MemoryLevel = _told()
     """As last measured (`MemoryCeilings.judge`)."""
     turns: int = _told()
-    """That have ended on it."""
+    """Turns that have ended on this client."""
     awake_bytes: int = _told()
     """What it measured when it was put to sleep last; 0 when it never was."""
     swap_bytes: int = _told()
@@ -116,7 +116,7 @@ class Place(Generic[OccupantT]):
         self.created_at = at
         """Unix seconds."""
         self.opened_at = 0.0
-        """The same in steady seconds."""
+        """When the place was opened, in steady seconds."""
         self.idle_since = 0.0
         """Steady seconds: its start, or the end of its last turn."""
         self.asking_since: float | None = None
@@ -141,7 +141,7 @@ class Place(Generic[OccupantT]):
         self.awake_bytes = 0
         self.is_thin = self.is_falling_asleep = False
         self.is_sleep_told = False
-        """That it was put to sleep last was told, once its memory had been handed back."""
+        """Whether its last sleep was published, which is done once its memory has been handed back."""
         self.is_sleepless = False
         """It must not sleep: it waits for a time of its own choice."""
         self.is_unstoppable = False

@@ -37,11 +37,11 @@ class Pool:
         self._filed: dict[str, SlotState] = {}
         """Slot → where it stands in `_by_state`."""
         self._spares: dict[str, Slot] = {}
-        """Those that belong to no session, on their way out included."""
+        """Slots that belong to no session, those on their way out included."""
         self._outgrown: dict[str, Slot] = {}
-        """Those above a memory ceiling."""
+        """Slots above a memory ceiling."""
         self._stale: dict[str, Slot] = {}
-        """Those started with options that are not wanted any more, but for what is on its way out."""
+        """Slots started with options that are not wanted any more, except those on their way out."""
         self._falling_asleep: dict[str, Slot] = {}
 
     def __iter__(self) -> Iterator[Slot]:

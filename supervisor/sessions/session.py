@@ -142,7 +142,7 @@ class Session:
         self.drop_turns: tuple[str, ...] = ()
         """Uuids of unanswered prompts, newest first: the next resume cuts them from the conversation."""
         self.drops_unjudged = False
-        """That resume cuts what stands before them too, back to the last words of the model."""
+        """The next resume also cuts what stands before the dropped prompts, back to the last words of the model."""
         self.is_judged = True
         """The model has replied to all that stands in the conversation. False after a turn that ended without its
         answer: the API may reject its words, or what a tool returned, with the next prompt."""

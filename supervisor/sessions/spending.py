@@ -21,7 +21,7 @@ COUNTED = (Done, Failed, Interrupted)
 MOST_DAYS = 2
 """Besides the one that it is."""
 Account = tuple[Scope, str]
-"""Whose spending is meant: `(USER, "ana")`."""
+"""What a ceiling counts for: `(USER, "ana")`."""
 
 
 @dataclass(slots=True)

@@ -30,11 +30,11 @@ class PromptTicket:
         self._from = len(conversation)
         self._withdrawn: BullpenError | None = None
         self._settled = asyncio.Event()
-        """It was accepted, refused or suspended."""
+        """Set when the prompt was accepted, refused or suspended."""
         self._ended = asyncio.Event()
-        """It has an outcome, or never will have one here."""
+        """Set when the turn has an outcome, or never will have one here."""
         self._told = asyncio.Event()
-        """That outcome is recorded: what a caller is told, no restart takes back."""
+        """Set when the outcome is recorded: what a caller is told, no restart takes back."""
         self.gives_outcome_alone = False
         """Its answer has a form that a program reads: its stream is the text of a good outcome, and nothing that was
         said on the way."""

@@ -465,7 +465,7 @@ class FakeConnection:
             self._read_soon(partial(self._begin, text, uuid))
 
     def _read_soon(self, take_up: Callable[[], None]) -> None:
-        """At once, unless it sleeps."""
+        """Calls `take_up` at once; while the process sleeps, when it is woken."""
         if self.is_asleep:
             self._unread.append(take_up)
         else:

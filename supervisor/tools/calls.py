@@ -95,7 +95,8 @@ def _call_and_tell(tool: FunctionTool, context: RunContext, given: dict[str, Any
 
 
 async def _tell_beside(tool: FunctionTool, value: object) -> types.CallToolResult:
-    """What is large, or has code of its own, takes its time to be written: not on the loop."""
+    """The value as a result of the tool. Large values, and those with code of their own, are written in a thread,
+    because they take their time."""
     if value is None or (type(value) is str and len(value) < SHORT):
         return _tell(tool, value)
     result: types.CallToolResult = await run_blocking(partial(_tell, tool, value), anyio.CapacityLimiter(1), tool.name)

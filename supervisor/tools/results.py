@@ -103,7 +103,8 @@ def _block(value: object) -> Any:
 
 
 def _fields(value: object) -> dict[str, object]:
-    """Of a Struct, ours (`RunContext`) or a tool's own, which pydantic does not know."""
+    """The fields of a Struct, bullpen's (`RunContext`) or a tool's own, which pydantic does not know. Raises
+    `PydanticSerializationError` for anything else."""
     if isinstance(value, Struct):
         return {name: getattr(value, name) for name in value.__struct_fields__}
     raise pydantic_core.PydanticSerializationError(f"Unable to serialize unknown type: {type(value)}")

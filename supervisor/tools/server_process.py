@@ -92,7 +92,8 @@ async def open_process(spec: SharedSpec, mark: str) -> AsyncIterator[Pipes]:
 
 
 def _find_program(spec: SharedSpec, path: str | None) -> str:
-    """What has a slash in it counts from the folder that it runs in. Raises `ServerFailed`."""
+    """Path of the server's program. A relative path with a slash counts from the folder that the server runs in. Raises
+    `ServerFailed`."""
     has_place = os.sep in os.path.expanduser(spec.command)
     found = find_program(spec.command, Path(spec.folder), path)
     if found is None:

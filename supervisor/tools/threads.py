@@ -65,7 +65,7 @@ async def run_blocking(
 
 
 def _give_up(value: object) -> None:
-    """Nothing awaits it any more; Python would complain of a coroutine that never began."""
+    """Closes a coroutine that nothing awaits any more. Python would complain that it never began."""
     if inspect.iscoroutine(value):
         value.close()
 

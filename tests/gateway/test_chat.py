@@ -112,7 +112,7 @@ def chatting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         monkeypatch.setattr("tui.cli.chat.opening.open_lines", lambda: person)
         monkeypatch.setattr(chat_module, "FIRST_LOOK", 0.01)
         monkeypatch.setattr(chat_module, "LOOKS", 0.01)
-        monkeypatch.setattr(chat_module, "AWAY_LOOKS", 0.01)
+        monkeypatch.setattr(chat_module, "UNREACHABLE_LOOKS", 0.01)
         monkeypatch.setattr(chat_module, "END_SHOWN_WITHIN", 0.3)
         running = Chatting(person, capsys)
         url = {"url": home.door.url, **token} if token else {"socket": home.folder / SOCKET}

@@ -71,7 +71,7 @@ def read_module(module: str) -> dict[str, Any]:
 
 
 class _Commands(MutableMapping[str, Any]):
-    """Those of the program itself, and those of each module once they are wanted."""
+    """The program's own commands, and those of each module once they are wanted."""
 
     def __init__(self, own: MutableMapping[str, Any]) -> None:
         self._known = dict(own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 DONE = 0
-"""It was done."""
+"""Success."""
 FAILED = 1
 """The work failed, nothing was done, or it is not known whether it was."""
 REFUSED = 2
@@ -11,7 +11,7 @@ REFUSED = 2
 NOT_RUNNING = 69
 """No bullpen can be reached (EX_UNAVAILABLE)."""
 INTERNAL_ERROR = 70
-"""A mistake of bullpen's own (EX_SOFTWARE)."""
+"""An internal error of bullpen (EX_SOFTWARE)."""
 SIGNAL = 128
 """128 + the number of the signal that ended it."""
 READER_GONE = SIGNAL + 13

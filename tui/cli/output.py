@@ -1,4 +1,4 @@
-"""All that the command line prints: cleaned, in characters the terminal has, and honest about a reader who has left.
+"""All that the command line prints: cleaned, and in characters the terminal has. A closed pipe is reported.
 
 `say` is for standard output, `tell` for standard error; each writes one line. Whatever else writes to these streams
 (typer's help, Python's warnings) is cleaned on its way, so that no text of a template, a path or an argument acts on a

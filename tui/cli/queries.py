@@ -238,7 +238,7 @@ def _show_turn(view: TurnView) -> None:
 
 
 async def _show_offer(engine: Engine, view: TurnView) -> None:
-    """What can be done about a turn that a restart interrupted, while that is still to be decided."""
+    """Prints what can be done about a turn that a restart interrupted, while that is undecided."""
     from supervisor import Interrupted, Refused
 
     if not isinstance(view.outcome, Interrupted):

@@ -134,7 +134,7 @@ def _tell_progress(line: str) -> None:
 
 
 async def _feed_the_watchdog() -> None:
-    """As often as systemd wants, from the loop itself: a loop that stands still is restarted."""
+    """Pings systemd's watchdog from the loop itself, as often as it wants: a loop that stands still is restarted."""
     try:
         interval = int(os.environ.get("WATCHDOG_USEC", "")) / 1e6 / 2
     except ValueError:

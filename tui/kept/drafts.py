@@ -101,7 +101,7 @@ def draft_files(folder: Path) -> list[DraftFile]:
 
 
 def _unpack(found: object) -> dict[SessionKey, str]:
-    """Raises `ValueError` when it is none of ours."""
+    """Raises `ValueError` when it was not written by bullpen."""
     if not isinstance(found, list) or len(found) > MOST_DRAFTS:
         raise ValueError("no list")
     drafts = {}

@@ -54,7 +54,7 @@ class PreferenceFile:
 
 
 def _unpack(found: Any) -> Preferences:
-    """Raises `ValueError` when it is none of ours."""
+    """Raises `ValueError` when it was not written by bullpen."""
     if not isinstance(found, dict) or not isinstance(kept := found.get("sort", {}), dict):
         raise ValueError("no table")
     sort = {}

@@ -53,7 +53,7 @@ class InputQueue:
         self._waiting: deque[Message | Callable[[], object]] = deque()
         self._settling: asyncio.Task[None] | None = None
         self._stuck: WeakSet[MessagePump] = WeakSet()
-        """Those that did not come to rest in time."""
+        """Message pumps that did not come to rest in time."""
         self.pressed_at = 0.0
         """Seconds of the steady clock: when the event that has its effect now came from the terminal."""
 

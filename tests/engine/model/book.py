@@ -38,7 +38,7 @@ NEVER = (
     EndReason.SCALED,
     EndReason.ONE_CALL,
     EndReason.DIED,
-    EndReason.AWAY,
+    EndReason.DETACHED,
     EndReason.RECYCLED,
     EndReason.ROLLED,
     EndReason.NEVER_WOKE,

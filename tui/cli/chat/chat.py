@@ -60,8 +60,8 @@ LEFT = SIGNAL + 2
 """Exit code of a chat that is left by ctrl+c."""
 FIRST_LOOK, LOOKS = 0.3, 0.5
 """Seconds until it is told that a turn waits, and between two looks whether its place has changed."""
-AWAY_LOOKS = 0.5
-"""Seconds between two attempts to reach a bullpen that went away."""
+UNREACHABLE_LOOKS = 0.5
+"""Seconds between two attempts to send to a bullpen that does not answer."""
 PIPE_PATIENCE = 60.0
 """Seconds that the lines of a pipe wait for it."""
 END_SHOWN_WITHIN = 5.0
@@ -255,7 +255,7 @@ class Chat:
             self._listeners.start_soon(self._say, "stopping this turn; ctrl+c again leaves")
 
     async def _submit(self, text: str) -> Ticket | None:
-        """None when it was given up. A bullpen that is away is waited for."""
+        """Sends a prompt, and waits for a bullpen that cannot be reached. None when the person gave it up."""
         prompt = replace(self._prompt, text=text, request=f"chat-{new_id()}")
         began, is_told = anyio.current_time(), False
         while not self._stop.is_set():
@@ -269,7 +269,7 @@ class Chat:
                     self._hear()
                     tell(f"{error}; it is sent when that is back")
                     is_told = True
-            with anyio.move_on_after(AWAY_LOOKS):
+            with anyio.move_on_after(UNREACHABLE_LOOKS):
                 await self._stop.wait()
         return None
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 SECONDS = 0.3
-"""That an answer may take."""
+"""Seconds that an answer may take."""
 MOST = 500
 """Names that are offered."""
 Name = tuple[str, str]
@@ -89,7 +89,7 @@ def _turns(bullpen: _RunningBullpen, _: str) -> Iterator[Name]:
 
 
 def _limits(bullpen: _RunningBullpen, current: str) -> Iterator[Name]:
-    """Those of the host, and once an agent's name and a dot are typed its own."""
+    """Limits of the host; once an agent's name and a dot are typed, limits of that agent."""
     from tui.operator.limit_line import complete_limits
 
     agents = [name for name, _state in _agents(bullpen, "")]

@@ -78,8 +78,8 @@ class ChatScreen(PanesScreen):
         self._step_wanting(-1)
 
     def _step_wanting(self, by: int) -> None:
-        """To the next session with a question or an interrupted turn, in the order of the inbox. The message has the
-        focus there: what is typed on answers nothing."""
+        """Moves to the next session with a question or an interrupted turn, in the order of the inbox. The message has
+        the focus there: what is typed on answers nothing."""
         wanting = list(dict.fromkeys(item.key for item in sorted(self.bridge.inbox(), key=inbox_order)))
         at = wanting.index(self.key) if self.key in wanting else (-1 if by > 0 else 0)
         self.open([wanting[(at + by) % len(wanting)]])

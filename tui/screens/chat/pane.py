@@ -274,7 +274,8 @@ class ChatPane(Vertical):
         )
 
     def _show_what_becomes_of_words(self, row: SessionRow | None) -> None:
-        """On the edge of the box, where it is read before anything is typed, and also while something is."""
+        """Says on the edge of the message box when the session ends with its turn. It is seen there before and while
+        one types."""
         if row is not None:
             self._is_of_one_call = row.ends_with_turn
         words = OF_ONE_CALL if row is not None and row.ends_with_turn else ""

@@ -20,5 +20,5 @@ class Readiness:
 
     def is_due(self, row: SessionRow | None, now: float) -> bool:
         """Whether a letter that is typed asks for it: it has fallen asleep, or has ended, since the chat was opened."""
-        is_away = row is not None and row.state in (SessionState.DORMANT, SessionState.HIBERNATED)
-        return is_away and now - self._asked_at >= AGAIN
+        is_not_ready = row is not None and row.state in (SessionState.DORMANT, SessionState.HIBERNATED)
+        return is_not_ready and now - self._asked_at >= AGAIN
