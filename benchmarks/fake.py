@@ -26,11 +26,11 @@ import psutil
 
 from supervisor import (
     Done,
+    FeedReader,
     Prompt,
     SessionKey,
     Settings,
     Source,
-    Subscription,
     Supervisor,
     Template,
     TurnQueued,
@@ -155,14 +155,14 @@ async def measure_feed(events: int) -> dict[str, Any]:
         }
 
 
-Taking = Callable[[Subscription], Any]
+Taking = Callable[[FeedReader], Any]
 
 
-async def _take_when_woken(subscription: Subscription) -> None:
+async def _take_when_woken(subscription: FeedReader) -> None:
     await subscription.wait()
 
 
-async def _take_at_10_hz(_: Subscription) -> None:
+async def _take_at_10_hz(_: FeedReader) -> None:
     await anyio.sleep(1 / HERTZ)
 
 
@@ -172,7 +172,7 @@ async def _publish(supervisor: Supervisor, events: int, pause: Taking, burst: in
     taken = [0] * READERS
     cuts = 0
 
-    async def read(index: int, subscription: Subscription) -> None:
+    async def read(index: int, subscription: FeedReader) -> None:
         nonlocal cuts
         with subscription:
             while taken[index] < events:
@@ -215,7 +215,7 @@ async def _tell(supervisor: Supervisor, world: FakeWorld, events: int) -> dict[s
     while not all(connection.is_in_turn for connection in world.connections):  # noqa: ASYNC110 - bounded by our caller
         await anyio.sleep(0.001)
 
-    async def screen(subscription: Subscription) -> None:
+    async def screen(subscription: FeedReader) -> None:
         with subscription:
             while told < events:
                 await anyio.sleep(1 / HERTZ)

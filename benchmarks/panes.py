@@ -25,7 +25,8 @@ from typing import NamedTuple
 import anyio
 
 from benchmarks.fake import AGENT, open_sessions, running
-from supervisor import Asked, Conversation, Replied, SessionKey, Source
+from supervisor import Asked, Replied, SessionKey, Source
+from supervisor.conversation import Conversation
 from supervisor.testing import FakeConnection, FakeWorld
 
 COLUMNS, LINES = 200, 50
@@ -66,7 +67,7 @@ async def play(case: Case) -> dict[str, float]:
     async with running(world, SESSIONS) as supervisor:
         await open_sessions(supervisor, 0, SESSIONS, SESSIONS)
         keys = [SessionKey(AGENT, f"user-{number}", "default") for number in range(SESSIONS)]
-        talks = [await supervisor.conversation(key) for key in keys]
+        talks = [supervisor._session(key).conversation for key in keys]
         for talk in talks:
             _fill(talk)
         app = BullpenApp(supervisor, rehearsal=True, driver_class=SafeDriver)

@@ -171,12 +171,10 @@ if TYPE_CHECKING:
     from supervisor.config.templates import Template as Template
     from supervisor.config.validation import describe_value as describe_value
     from supervisor.config.validation import nearest as nearest
-    from supervisor.conversation import Conversation as Conversation
     from supervisor.engine.doctor import Finding as Finding
     from supervisor.engine.doctor import examine as examine
     from supervisor.engine.interpreter import pace_interpreter as pace_interpreter
     from supervisor.engine.supervisor import Supervisor as Supervisor
-    from supervisor.feed import Subscription as Subscription
     from supervisor.files.private import make_private_dir as make_private_dir
     from supervisor.files.private_file import read_private as read_private
     from supervisor.files.private_file import write_private as write_private

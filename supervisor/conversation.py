@@ -22,6 +22,7 @@ from supervisor.api.entries import (
     ToolReturned,
     TurnEnded,
 )
+from supervisor.api.ids import new_id
 
 MOST_HELD = 1_000
 """Entries of one conversation that are held in memory, at least; the journal has all of them."""
@@ -65,6 +66,8 @@ class Conversation:
         """Open blocks that were no part of the reply in the end."""
         self.open_turn = ""
         """The turn that the open block belongs to."""
+        self.name = new_id()
+        """Of what cursors count in: read back from the journal it is another one."""
         self._changed: asyncio.Event | None = None
         """Set at the next change; there while a reader waits for it."""
 
@@ -157,11 +160,42 @@ class Conversation:
             self._changed = asyncio.Event()
         await self._changed.wait()
 
-    def close(self) -> None:
-        """Does nothing: no reader is kept here."""
+    def open_reader(self) -> Reader:
+        """What may be handed to a caller, who reads and does nothing else."""
+        return Reader(self)
+
+    def still(self) -> Conversation:
+        """A copy, as it is now and stays: nothing is told of what it says."""
+        copy = Conversation()
+        copy.name = self.name
+        copy._entries, copy._weight, copy._let_go = list(self._entries), self._weight, self._let_go
+        copy._open, copy._open_length, copy._voided = list(self._open), self._open_length, self._voided
+        return copy
 
     def wake(self) -> None:
         """Makes every waiting reader look again."""
         changed, self._changed = self._changed, None
         if changed is not None:
             changed.set()
+
+
+class Reader:
+    """The `api.engine.ConversationReader` of one caller. It keeps the conversation in memory until it is closed."""
+
+    __slots__ = ("_conversation",)
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+
+    @property
+    def name(self) -> str:
+        return self._conversation.name
+
+    def read(self, cursor: Cursor = Cursor()) -> Reading:
+        return self._conversation.read(cursor)
+
+    async def next_change(self) -> None:
+        await self._conversation.next_change()
+
+    def close(self) -> None:
+        self._conversation = self._conversation.still()

@@ -188,6 +188,10 @@ class FarConversation:
     def is_behind(self) -> bool:
         return self._conversation.read(self._carried).cursor != self._carried
 
+    @property
+    def name(self) -> str:
+        return self._copy.name
+
     def read(self, cursor: Cursor = Cursor()) -> Reading:
         return self._copy.read(cursor)
 

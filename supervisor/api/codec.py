@@ -78,14 +78,26 @@ Read = Callable[[Any], Any]
 
 
 def pack(value: Any) -> str:
-    """Any value of the contract as JSON."""
-    return storable(_ENCODER.encode(value))
+    """Any value of the contract as JSON. Raises `ValueError` for what JSON cannot say: a number that is none, or values
+    within values without end."""
+    try:
+        return storable(_ENCODER.encode(value))
+    except RecursionError:
+        raise ValueError("values are within values too deeply") from None
 
 
 def unpack(kind: Any, packed: str) -> Any:
     """A value of this kind (a class of the contract, or what a method of `Engine` is annotated with) from its JSON.
     Raises `ValueError`."""
-    return reader_of(kind)(json.loads(packed))
+    return reader_of(kind)(_parse(packed))
+
+
+def _parse(packed: str) -> Any:
+    """Raises `ValueError`."""
+    try:
+        return json.loads(packed)
+    except RecursionError:
+        raise ValueError("values are within values too deeply") from None
 
 
 def storable(text: str) -> str:
@@ -142,7 +154,7 @@ def pack_error(error: BullpenError) -> str:
 def unpack_error(packed: str) -> BullpenError:
     """Makes the error that was packed: same class, message and fields; `BullpenError` for a class that is not known
     here. Raises `ValueError` when the text is no packed error."""
-    match json.loads(packed):
+    match _parse(packed):
         case [str(name), str(message), dict(found)]:
             kind = _ERRORS.get(name, BullpenError)
             error = kind.__new__(kind, message)
@@ -177,7 +189,7 @@ def _plain(thing: Any) -> Any:
     raise TypeError(f"{type(thing).__name__} is no value of the contract")
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, default=_plain)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
 """Made once: `json.dumps` makes one for each value."""
 
 

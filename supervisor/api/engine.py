@@ -13,7 +13,7 @@ applied in that order, and no other task runs in between.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -37,9 +37,13 @@ class ConversationReader(Protocol):
     """The text of one session, as far as it has arrived on this side. Reading waits for nothing and costs only what is
     new; nothing is kept for a reader that does not come. Call `close` when it is not read any more."""
 
+    @property
+    def name(self) -> str:
+        """Of what its cursors count in. A reader of the same session that has another name counts otherwise."""
+
     def read(self, cursor: Cursor = Cursor()) -> Reading:
         """Everything that has arrived since `cursor`; `Cursor()` reads from the beginning, as far back as entries are
-        held in memory. A cursor is for the reader that gave it, and for no other."""
+        held in memory. A cursor is for a reader of the same `name` as the one that gave it, and for no other."""
 
     async def next_change(self) -> None:
         """Returns at the next change; read first, and nothing falls in between."""
@@ -119,7 +123,7 @@ class Engine(Protocol):
         """Returns when what has been said so far can be read. Raises `UnknownTarget`."""
 
     async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
-        """The end of a conversation: its last `count` entries at most. Cheap, however long it is. Raises
+        """The end of a conversation: its last `count` entries, 1 to 1,000. Cheap, however long it is. Raises
         `UnknownTarget`, or `JournalFailed` when it cannot be read back."""
 
     async def contexts(self) -> Contexts:
@@ -167,7 +171,8 @@ class Engine(Protocol):
         """The ticket of a turn that waits, runs or has ended. Raises as `turn` does, and `OutcomeUnknown`."""
 
     async def withdraw(self, turn_id: str) -> None:
-        """Cancels a turn that still waits; interrupts it when it runs. Raises `UnknownTarget`."""
+        """Cancels a turn that still waits; interrupts it when it runs. Raises `UnknownTarget`, also for one that has
+        ended."""
 
     async def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
         """Stops the session's running turn, or the next one when it still waits for its client; the client lives on.
@@ -214,7 +219,7 @@ class Engine(Protocol):
 
     # Limits
 
-    async def limits(self, instance: str = "") -> dict[str, str]:
+    async def limits(self, instance: str = "") -> Mapping[str, str]:
         """Every limit that can be changed now, as people write its value; of the host when no instance is named."""
 
     async def adjust(self, instance: str, limit: str, value: str) -> None:

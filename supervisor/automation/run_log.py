@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from supervisor.api.checks import MOST_RUNS
 from supervisor.api.hook_rows import HookRun, RunState
-
-MOST_RUNS = 1_000
-"""Runs that are remembered."""
 
 
 @dataclass(slots=True)

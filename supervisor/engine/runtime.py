@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from supervisor.api import events as past
 from supervisor.api.automation import OpenRun, ScheduleMark
+from supervisor.api.checks import check_agent
 from supervisor.api.engine import Engine
 from supervisor.api.errors import ConfigurationError, NotAccepting, UnknownAgent
 from supervisor.api.keys import SessionKey
@@ -377,7 +378,7 @@ class Runtime:
             await end_marked(self._host.mark, kills=kills)
 
     async def drained(self, instance: str | None = None) -> None:
-        wanted = list(self._instances.values()) if instance is None else [self._instance(instance)]
+        wanted = list(self._instances.values()) if instance is None else [self._instance(check_agent(instance))]
         while not all(one.is_empty for one in wanted):
             await self._emptied.wait()
 
@@ -454,6 +455,7 @@ class Runtime:
         emptied.set()
 
     def _running_instance(self, name: str) -> Instance:
+        name = check_agent(name)
         self._check_running()
         return self._instance(name)
 
@@ -463,8 +465,8 @@ class Runtime:
             raise NotAccepting("the supervisor is not running")
 
     def _instance(self, name: str) -> Instance:
-        if not isinstance(name, str) or (instance := self._instances.get(name)) is None:
-            near = nearest(name, self._instances) if isinstance(name, str) else None
+        if (instance := self._instances.get(name)) is None:
+            near = nearest(name, self._instances)
             remedy = f"did you mean {near}?" if near else f"there are: {', '.join(sorted(self._instances)) or 'none'}"
             raise UnknownAgent(f"no agent {in_words(name)}; {remedy}")
         return instance

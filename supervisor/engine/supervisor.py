@@ -8,32 +8,21 @@ async with Supervisor(templates, settings) as supervisor:
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 import anyio
 from msgspec.structs import replace
 
+from supervisor.api import checks
 from supervisor.api import events as past
 from supervisor.api.actor import current_actor
 from supervisor.api.addressing import find_key
 from supervisor.api.budgets import Budget
 from supervisor.api.caches import Contexts
-from supervisor.api.checks import (
-    check_agents,
-    check_answer,
-    check_count,
-    check_deadline,
-    check_key,
-    check_name,
-    check_prompt,
-    check_recent,
-    check_signature,
-    check_text,
-    check_whole,
-    check_words,
-)
 from supervisor.api.codec import ANSWER_WORDS
-from supervisor.api.engine import Ticket
+from supervisor.api.engine import ConversationReader, FeedReader, Ticket
 from supervisor.api.entries import Glimpse
 from supervisor.api.errors import NotAccepting, OverShare, Refused, UnknownTarget
 from supervisor.api.event_names import find_event
@@ -47,14 +36,11 @@ from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.states import Archetype
 from supervisor.api.turns import TurnView
-from supervisor.automation.run_log import MOST_RUNS
 from supervisor.config.live_limits import adjust_settings, describe_host_limits, describe_limits, take_max_wait
-from supervisor.conversation import Conversation
 from supervisor.engine.provider_rows import tell_providers
 from supervisor.engine.runtime import LAST_REMOVAL, Runtime
 from supervisor.engine.turn_registry import digest_of
 from supervisor.engine.view import find_client
-from supervisor.feed import Subscription
 from supervisor.files.user_folder import has_user_folder, remove_user_folder
 from supervisor.in_thread import run_in_thread
 from supervisor.instance import stimuli
@@ -69,8 +55,6 @@ from supervisor.text.cleaning import clean, one_line
 FORGETTING = 0.1
 """Seconds between two looks whether the last session of a user has ended."""
 
-MOST_ACTIONS = 10_000
-"""Of operators, that are read back at once."""
 MOST_REASON = 200
 """Characters of a denial's reason in the audit."""
 MOST_WAITING_TEXT = 16 * 1024 * 1024
@@ -87,22 +71,26 @@ class Supervisor(Runtime):
     # its coroutine ran once, so that two verbs awaited one after the other are applied in that order, and cancelling
     # the caller leaves a verb either whole or undone.
 
+    # Every verb looks at its arguments first, in their order (`checks`), as the far side of a line does before it sends
+    # them, and changes nothing before its last step that may fail.
+
     # Queries
 
-    async def watch(self, recent: int = 0) -> Subscription:
-        return self._feed.watch(check_recent(recent))
+    async def watch(self, recent: int = 0) -> FeedReader:
+        return self._feed.watch(checks.check_recent(recent))
 
     async def snapshot(self) -> Snapshot:
         return self.view.snapshot()
 
-    async def conversation(self, key: SessionKey) -> Conversation:
-        return self._session(key).read()
+    async def conversation(self, key: SessionKey) -> ConversationReader:
+        return self._session(key).read().open_reader()
 
     async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
-        return self._session(key).glimpse(check_whole(count, "how many entries"))
+        key, count = checks.check_key(key), checks.check_entries(count)
+        return self._session(key).glimpse(count)
 
     async def audit(self, count: int = 100) -> tuple[past.ActionTaken, ...]:
-        count = check_count(count, MOST_ACTIONS, "how many actions")
+        count = checks.check_actions(count)
         self._check_running()
         return tuple(map(tell_action, self._host.journal.actions(count)))
 
@@ -119,14 +107,12 @@ class Supervisor(Runtime):
         return tell_providers(self._instances, self._host)
 
     async def route(self, text: str, agents: tuple[str, ...] = ()) -> Route:
-        return self._choice.route(check_text(text), check_agents(agents))
+        return self._choice.route(checks.check_text(text), checks.check_agents(agents))
 
     # Prompts
 
-    # Every verb looks at its arguments first (`checks`) and changes nothing before its last step that may fail.
-
     async def submit(self, prompt: Prompt) -> Ticket:
-        prompt = check_prompt(prompt)
+        prompt = checks.check_prompt(prompt)
         self._check_running()
         if self._choice.names_none(prompt):
             prompt = replace(prompt, agent="")
@@ -186,23 +172,27 @@ class Supervisor(Runtime):
         return self._spending_limits.check(key, prompt, instance.core.plan_for(prompt).choice.provider)
 
     async def ticket(self, turn_id: str) -> Ticket:
+        turn_id = checks.check_turn(turn_id)
         self._check_running()
         return await self._turns.find_ticket(turn_id)
 
     async def turn(self, turn_id: str) -> TurnView:
+        turn_id = checks.check_turn(turn_id)
         self._check_running()
         return await self._turns.describe(turn_id)
 
     async def withdraw(self, turn_id: str) -> None:
+        turn_id = checks.check_turn(turn_id)
         self._check_running()
-        turn = self._turns.get(check_name(turn_id, "the id of a turn"))
+        turn = self._turns.get(turn_id)
         if turn is None:
-            raise UnknownTarget(f"no turn {turn_id} waits or runs")
+            await self._turns.describe(turn_id)  # says that there is none
+            raise UnknownTarget(f"turn {turn_id} has ended: there is nothing to withdraw")
         self._stop_turn(self._session(turn.key), turn, "withdrawn")
 
     async def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
-        self._check_running()
-        session = self._session(key)
+        key, turn_id = checks.check_key(key), checks.check_turn_meant(turn_id)
+        session = self._running_session(key)
         candidates = (turn for turn in session.turns_to_stop if turn_id in ("", turn.id))
         turn = next(candidates, None)
         was_stopped = turn is not None and self._stop_turn(session, turn, "interrupted by the operator")
@@ -214,10 +204,9 @@ class Supervisor(Runtime):
         return self._instances[session.key.instance].handle(stimuli.StopTurn(session, turn, reason))
 
     async def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
+        instance, key = checks.check_queue(instance, key)
         found = self._running_instance(instance)
         session = self._session(key) if key is not None else None
-        if session is not None and session.key.instance != found.name:
-            raise UnknownTarget(f"{session.key} is no session of {found.name}")
         count = found.handle(stimuli.ClearQueue(session))
         self._log_action("clear-queue", found.name if session is None else session.key, f"{count} cancelled")
         return count
@@ -245,8 +234,9 @@ class Supervisor(Runtime):
     # Questions
 
     async def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
+        name, given = checks.check_question(question_id), checks.check_answer(answer)
+        who = checks.check_signature(by)
         self._check_running()
-        name, given, who = check_name(question_id, "the id of a question"), check_answer(answer), check_signature(by)
         question = self._host.pending_questions.answer(name, given, who)
         detail = f"{question.tool}: {ANSWER_WORDS[type(given)]}"
         if isinstance(given, Deny) and given.reason:
@@ -259,8 +249,7 @@ class Supervisor(Runtime):
     # Turns that a restart interrupted
 
     async def replay(self, key: SessionKey) -> Ticket:
-        self._check_running()
-        session = self._session(key)
+        session = self._running_session(key)
         instance = self._instances[session.key.instance]
         if self._stopping.is_set() or not instance.is_accepting or session.is_closing:
             raise NotAccepting(f"{instance.name} takes no prompts: it is {instance.state}; the offer is kept")
@@ -269,8 +258,7 @@ class Supervisor(Runtime):
         return turn.ticket
 
     async def drop_offer(self, key: SessionKey) -> None:
-        self._check_running()
-        session = self._session(key)
+        session = self._running_session(key)
         self._offers.settle(session, OfferOutcome.DROPPED)
         self._log_action("drop", session.key)
 
@@ -280,11 +268,12 @@ class Supervisor(Runtime):
         return self.automation.rows()
 
     async def hook_runs(self, count: int = 50) -> tuple[HookRun, ...]:
-        return self.automation.log.last(check_count(count, MOST_RUNS, "how many runs"))
+        return self.automation.log.last(checks.check_runs(count))
 
     async def test_hook(self, event: str) -> tuple[HookRun, ...]:
+        event = checks.check_event(event)
         self._check_running()
-        name = find_event(check_name(event, "the name of an event"))
+        name = find_event(event)
         self._log_action("test-hook", name.name)
         return await self.automation.test(name)
 
@@ -299,14 +288,17 @@ class Supervisor(Runtime):
 
     # Limits
 
-    async def limits(self, instance: str = "") -> dict[str, str]:
+    async def limits(self, instance: str = "") -> Mapping[str, str]:
+        instance = checks.check_instance(instance)
         if instance == "":
-            return describe_host_limits(self.settings, self._host.agent_ttl)
+            return MappingProxyType(describe_host_limits(self.settings, self._host.agent_ttl))
         host, template = self._host, self._instance(instance).template
-        return describe_limits(template, min(host.idle_ttl, host.agent_ttl), host.limit_clients(template))
+        ttl = min(host.idle_ttl, host.agent_ttl)
+        return MappingProxyType(describe_limits(template, ttl, host.limit_clients(template)))
 
     async def adjust(self, instance: str, limit: str, value: str) -> None:
-        limit, value = check_words(limit, "the name of a limit"), check_words(value, "the value of a limit")
+        instance, limit = checks.check_instance(instance), checks.check_limit(limit)
+        value = checks.check_limit_value(value)
         self._check_running()
         if instance != "":
             found = self._running_instance(instance)
@@ -341,14 +333,16 @@ class Supervisor(Runtime):
         self._log_action("pause", instance)
 
     async def resume(self, instance: str) -> None:
+        instance = checks.check_agent(instance)
         if self._stopping.is_set():
             raise Refused("bullpen is stopping")
         self._running_instance(instance).handle(stimuli.Resume())
         self._log_action("resume", instance)
 
     async def drain(self, instance: str, *, deadline: float | None = None) -> None:
-        seconds = self.settings.drain_deadline if deadline is None else check_deadline(deadline)
-        self._running_instance(instance).handle(stimuli.Drain(seconds))
+        found = checks.check_agent(instance)
+        seconds = self.settings.drain_deadline if deadline is None else checks.check_deadline(deadline)
+        self._running_instance(found).handle(stimuli.Drain(seconds))
         self._log_action("drain", instance)
 
     async def kill(self, instance: str) -> None:
@@ -356,33 +350,33 @@ class Supervisor(Runtime):
         self._log_action("kill", instance)
 
     async def scale(self, instance: str, max_sessions: int) -> None:
-        most, max_sessions = self.settings.max_agents, check_whole(max_sessions, "how many turns may run in parallel")
-        self._running_instance(instance)
+        instance, max_sessions = checks.check_agent(instance), checks.check_scale(max_sessions)
+        found, most = self._running_instance(instance), self.settings.max_agents
         if max_sessions > most:
             raise Refused(f"{instance} cannot be scaled to {max_sessions}: this host holds {most} clients (max_agents)")
-        self._running_instance(instance).handle(stimuli.Scale(max_sessions))
+        found.handle(stimuli.Scale(max_sessions))
         self._log_action("scale", instance, str(max_sessions))
 
     # Single things
 
     async def kill_client(self, client_id: str) -> None:
+        client_id = checks.check_client(client_id)
         self._check_running()
-        if (found := find_client(self._instances, check_name(client_id, "the id of a client"))) is None:
+        if (found := find_client(self._instances, client_id)) is None:
             raise UnknownTarget(f"no client {client_id}: it is gone already")
         slot, instance = found
         instance.handle(stimuli.EndClient(slot, EndReason.KILLED))
         self._log_action("kill-client", client_id)
 
     async def warm(self, key: SessionKey) -> bool:
-        self._check_running()
-        session = self._session(key)
+        session = self._running_session(key)
         if self._stopping.is_set():
             return False
         return self._instances[session.key.instance].handle(stimuli.WarmSession(session))
 
     async def hibernate(self, key: SessionKey) -> None:
-        self._check_running()
-        session, key = self._session(key), check_key(key)
+        session = self._running_session(key)
+        key = session.key
         if session.slot is None:
             raise Refused(f"{key} is hibernated already")
         if not session.slot.is_evictable:
@@ -391,8 +385,8 @@ class Supervisor(Runtime):
         self._log_action("hibernate", key)
 
     async def compact(self, key: SessionKey) -> Ticket:
-        self._check_running()
-        session, key = self._session(key), check_key(key)
+        session = self._running_session(key)
+        key = session.key
         instance = self._running_instance(key.instance)
         if session.running is not None:
             raise Refused(f"{key} runs a turn: interrupt it first, or wait")
@@ -408,8 +402,8 @@ class Supervisor(Runtime):
         return turn.ticket
 
     async def close_session(self, key: SessionKey) -> None:
-        self._check_running()
-        session, key = self._session(key), check_key(key)
+        session = self._running_session(key)
+        key = session.key
         if session.running is not None or len(session.mailbox):
             raise Refused(f"{key} has turns running or waiting: interrupt and clear its queue first")
         instance = self._instances[key.instance]
@@ -471,8 +465,13 @@ class Supervisor(Runtime):
 
     # Finding
 
+    def _running_session(self, key: SessionKey) -> Session:
+        key = checks.check_key(key)
+        self._check_running()
+        return self._session(key)
+
     def _session(self, key: SessionKey) -> Session:
-        key = check_key(key)
+        key = checks.check_key(key)
         if (session := self._instance(key.instance).sessions.get(key)) is None:
             raise UnknownTarget(f"no session {one_line(str(key), 300)}")
         return session

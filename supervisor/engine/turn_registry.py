@@ -9,7 +9,6 @@ from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
-from supervisor.api.checks import check_name
 from supervisor.api.engine import Ticket
 from supervisor.api.errors import AcceptanceUnknown, BullpenError, OutcomeUnknown, RequestConflict, UnknownTarget
 from supervisor.api.prompts import Prompt
@@ -161,9 +160,8 @@ class TurnRegistry:
         return RecordedTicket(record.id, record.key, record.outcome)
 
     async def _find(self, turn_id: str) -> TurnRecord:
-        name = check_name(turn_id, "the id of a turn")
-        if (record := await self._host.journal.find_turn(name)) is None:
-            raise UnknownTarget(f"no turn {one_line(name, 100)} is known")
+        if (record := await self._host.journal.find_turn(turn_id)) is None:
+            raise UnknownTarget(f"no turn {one_line(turn_id, 100)} is known")
         return record
 
 

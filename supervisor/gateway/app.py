@@ -56,7 +56,6 @@ def compose_app(
     app.state.engine = engine
     app.state.access = access
     app.state.answer_links = answer_links
-    app.state.conversation_names = operators.Names()
     app.state.metrics = Metrics()
     app.state.mirror = Mirror(engine, app.state.metrics.count)
     app.state.leave = leave

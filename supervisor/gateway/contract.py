@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request, Response
 from msgspec.structs import replace
 
+from supervisor.api.actor import acting
 from supervisor.api.codec import pack, pack_error, pack_fragment, reader_of
 from supervisor.api.errors import BullpenError, InvalidPrompt
 from supervisor.api.prompts import Prompt, Source
@@ -45,7 +46,10 @@ async def submit_prompt(
         prompt: Prompt = reader_of(Prompt)(body)
     except ValueError as error:
         raise InvalidPrompt(str(error)) from None
-    prompt = replace(prompt, user=caller.check_user(prompt.user), agent=caller.agent_for(prompt.agent))
+    caller.check_prompts()
+    if prompt.user or caller.role is Role.USER:  # without any, the engine says so in the contract's words
+        prompt = replace(prompt, user=caller.check_user(prompt.user))
+    prompt = replace(prompt, agent=caller.agent_for(prompt.agent))
     if caller.role is not Role.OPERATOR:
         prompt = replace(prompt, source=Source.CALLER)
     caller.check_agent(prompt.agent)
@@ -63,6 +67,21 @@ async def view_turn(request: Request, caller: AnyCaller, turn_id: Name) -> Respo
     turn = await engine_of(request).turn(turn_id)
     caller.check_turn(turn)
     return Packed(turn)
+
+
+@router.post(
+    "/turns/{turn_id}/withdraw",
+    status_code=204,
+    summary="Withdraw a turn, as `Engine.withdraw` does: one that has ended is refused.",
+    responses=problems(404, 409, 422, 500, 503),
+)
+async def withdraw_turn(request: Request, caller: AnyCaller, turn_id: Name) -> Response:
+    caller.check_prompts()
+    engine = engine_of(request)
+    caller.check_turn(await engine.turn(turn_id))
+    with acting(caller.actor):
+        await engine.withdraw(turn_id)
+    return Response(status_code=204)
 
 
 @router.get(

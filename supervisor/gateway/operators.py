@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
-from weakref import WeakKeyDictionary
 
 import anyio
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
@@ -13,12 +12,9 @@ from starlette.exceptions import HTTPException
 
 from supervisor.api.actor import acting
 from supervisor.api.changes import Changes
-from supervisor.api.checks import MOST_RECENT
+from supervisor.api.checks import MOST_ACTIONS, MOST_ENTRIES, MOST_RECENT
 from supervisor.api.codec import pack
-from supervisor.api.engine import ConversationReader
 from supervisor.api.entries import Cursor
-from supervisor.api.errors import UnknownTarget
-from supervisor.api.ids import new_id
 from supervisor.api.keys import SessionKey
 from supervisor.gateway.access import AnyCaller, Caller, Operator
 from supervisor.gateway.bodies import DrainBody, InterruptBody, LimitBody, ScaleBody
@@ -34,7 +30,7 @@ router = APIRouter()
 
 SESSION = "/sessions/{instance:path}/{user}/{session}"
 """The name of an agent may hold slashes; no id of a user or a session does."""
-SESSION_VERBS = ("conversation", "glimpse", "interrupt", "warm", "hibernate", "drop", "replay", "compact")
+SESSION_VERBS = ("conversation", "glimpse", "interrupt", "warm", "hibernate", "drop", "replay", "compact", "close")
 """What may follow a session in a path."""
 FEED_PAUSE = 0.05
 """Seconds between two tellings of the feed: what changed in between is told once."""
@@ -97,7 +93,9 @@ async def contexts(request: Request, caller: Operator) -> Response:
     response_class=Packed,
     responses=PACKED | problems(409, 422, 500, 503),
 )
-async def audit(request: Request, caller: Operator, count: Annotated[int, Query(ge=1, le=10_000)] = 100) -> Response:
+async def audit(
+    request: Request, caller: Operator, count: Annotated[int, Query(ge=1, le=MOST_ACTIONS)] = 100
+) -> Response:
     return Packed(await engine_of(request).audit(count))
 
 
@@ -174,27 +172,21 @@ async def conversation(
     the beginning, and replaces what it has."""
     reader = await engine_of(request).conversation(_key(caller, instance, user, session))
     last = cursor or request.headers.get("last-event-id", "")
-    names: Names = request.app.state.conversation_names
-    name = names.setdefault(reader, new_id())
 
     async def tell(emit: Emit) -> None:
-        place, is_first = read_cursor(last, name), True
+        place, is_first = read_cursor(last, reader.name), True
         try:
             while True:
                 reading = reader.read(place)
                 if is_first or reading.cursor != place:
                     place, is_first = reading.cursor, False
-                    await emit("reading", packed=pack(reading), id=".".join([*map(str, place), name]))
+                    await emit("reading", packed=pack(reading), id=".".join([*map(str, place), reader.name]))
                     continue
                 await reader.next_change()
         finally:
             reader.close()
 
     return LiveResponse(tell)
-
-
-Names = WeakKeyDictionary[ConversationReader, str]
-"""Of conversations as they are held: one that is let go of and read back from the journal counts anew."""
 
 
 def read_cursor(text: str, name: str) -> Cursor:
@@ -216,7 +208,7 @@ async def glimpse(
     instance: AgentName,
     user: Name,
     session: Name,
-    count: Annotated[int, Query(ge=1, le=1_000)] = 20,
+    count: Annotated[int, Query(ge=1, le=MOST_ENTRIES)] = 20,
 ) -> Response:
     return Packed(await engine_of(request).glimpse(_key(caller, instance, user, session), count))
 
@@ -277,6 +269,16 @@ async def _is_a_session(instance: AgentName, session: Name) -> None:
     dependencies=[Depends(_is_a_session)],
 )
 async def close(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> Response:
+    return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).close_session)
+
+
+@router.post(
+    f"{SESSION}/close",
+    status_code=204,
+    summary="The same, also of a session that has the name of a verb.",
+    responses=DONE,
+)
+async def close_by_name(request: Request, caller: Operator, instance: AgentName, user: Name, session: Name) -> Response:
     return await _for_session(request, caller, SessionKey(instance, user, session), engine_of(request).close_session)
 
 
@@ -355,11 +357,11 @@ async def clear_queue(
 
 @router.get("/limits", summary="The limits that can be changed now.", responses=DONE)
 async def limits(request: Request, caller: Operator, instance: str = "") -> dict[str, str]:
-    return await engine_of(request).limits(instance)
+    return dict(await engine_of(request).limits(instance))
 
 
-@router.put("/limits/{limit}", status_code=204, summary="Change one limit until the next restart.", responses=DONE)
-async def adjust(request: Request, caller: Operator, limit: Name, body: LimitBody) -> Response:
+@router.put("/limits/{limit:path}", status_code=204, summary="Change one limit until the next restart.", responses=DONE)
+async def adjust(request: Request, caller: Operator, limit: AgentName, body: LimitBody) -> Response:
     return await _for_instance(caller, engine_of(request).adjust(body.instance, limit, body.value))
 
 
@@ -386,8 +388,6 @@ async def drained(
 ) -> Response:
     """409 when it is not empty after `timeout`."""
     engine = engine_of(request)
-    if instance is not None and instance not in {row.name for row in mirror_of(request).snapshot().instances}:
-        raise UnknownTarget(f"no agent {instance}")
     with anyio.move_on_after(timeout) as scope:
         await engine.drained(instance)
     if scope.cancelled_caught:

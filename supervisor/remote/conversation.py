@@ -58,6 +58,10 @@ class RemoteConversation(Reader):
         if reading.opened:
             self._copy.stream(reading.opened, "")
 
+    @property
+    def name(self) -> str:
+        return self._copy.name
+
     def read(self, cursor: Cursor = Cursor()) -> Reading:
         return self._copy.read(cursor)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 import anyio
@@ -16,7 +16,7 @@ from supervisor.api.budgets import Budget
 from supervisor.api.caches import Contexts
 from supervisor.api.codec import pack, unpack
 from supervisor.api.entries import Glimpse
-from supervisor.api.errors import AcceptanceUnknown, BullpenError, UnknownTarget
+from supervisor.api.errors import AcceptanceUnknown, BullpenError
 from supervisor.api.events import ActionTaken, Event
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.ids import new_id, validate_id
@@ -27,6 +27,7 @@ from supervisor.api.questions import Allow, Answer, Choose, Deny
 from supervisor.api.shared_servers import SharedServerRow
 from supervisor.api.snapshot import Snapshot
 from supervisor.api.turns import TurnView
+from supervisor.remote.answers import Begun, Cleared, Forgot, Stopped, Warmed
 from supervisor.remote.conversation import RemoteConversation
 from supervisor.remote.feed import RemoteFeed
 from supervisor.remote.line import AnswerLost, Line, NotDrained, NotReached, part, session_path
@@ -90,11 +91,11 @@ class RemoteEngine:
         return await self._read(Snapshot, "/snapshot")
 
     async def conversation(self, key: SessionKey) -> RemoteConversation:
-        return await RemoteConversation.open(self._line, checks.check_key(key), self._readers)
+        return await RemoteConversation.open(self._line, key, self._readers)
 
     async def glimpse(self, key: SessionKey, count: int = 20) -> Glimpse:
-        count = checks.check_whole(count, "how many entries")
-        return await self._read(Glimpse, f"{session_path(checks.check_key(key))}/glimpse", count=count)
+        path = f"{session_path(key)}/glimpse"
+        return await self._read(Glimpse, path, count=checks.check_entries(count))
 
     async def contexts(self) -> Contexts:
         return await self._read(Contexts, "/contexts")
@@ -103,8 +104,7 @@ class RemoteEngine:
         return await self._read(tuple[Event, ...], "/events")
 
     async def audit(self, count: int = 100) -> tuple[ActionTaken, ...]:
-        count = checks.check_count(count, 10_000, "how many actions")
-        return await self._read(tuple[ActionTaken, ...], "/audit", count=count)
+        return await self._read(tuple[ActionTaken, ...], "/audit", count=checks.check_actions(count))
 
     async def budgets(self) -> tuple[Budget, ...]:
         return await self._read(tuple[Budget, ...], "/budgets")
@@ -119,7 +119,7 @@ class RemoteEngine:
     # Prompts
 
     async def submit(self, prompt: Prompt) -> RemoteTicket:
-        prompt = checks.check_prompt(prompt)
+        prompt = checks.check_prompt(prompt, may_lack_user=True)
         if not prompt.request:
             prompt = replace(prompt, request=f"sent-{new_id()}")
         packed, pause, began = pack(prompt), Pause(), anyio.current_time()
@@ -150,30 +150,25 @@ class RemoteEngine:
         return RemoteTicket(self._line, turn.id, turn.key, turn.outcome)
 
     async def withdraw(self, turn_id: str) -> None:
-        await self._do("DELETE", _turn_path(turn_id), "withdraw")
+        await self._do("POST", f"{_turn_path(turn_id)}/withdraw", "withdraw")
 
     async def interrupt(self, key: SessionKey, turn_id: str = "") -> bool:
-        body = {"turn_id": checks.check_name(turn_id, "a turn")}
-        told = await self._do("POST", f"{session_path(checks.check_key(key))}/interrupt", "interrupt", body)
-        return bool(told["interrupted"])
+        path = f"{session_path(key)}/interrupt"
+        body = {"turn_id": checks.check_turn_meant(turn_id)}
+        return (await self._ask(Stopped, "POST", path, "interrupt", body)).interrupted
 
     async def clear_queue(self, instance: str, key: SessionKey | None = None) -> int:
-        path, query = f"{_instance_path(instance)}/queue", dict[str, Any]()
-        if key is not None:
-            key = checks.check_key(key)
-            if key.instance != instance:
-                raise UnknownTarget(f"{key} is no session of {instance}")
-            query = {
-                "user": checks.check_name(key.user, "a user"),
-                "session": checks.check_name(key.session, "a session"),
-            }
-        return int((await self._do("DELETE", path, "clear-queue", **query))["cancelled"])
+        instance, key = checks.check_queue(instance, key)
+        query: dict[str, Any] = {} if key is None else {"user": key.user, "session": key.session}
+        path = f"{_instance_path(instance)}/queue"
+        return (await self._ask(Cleared, "DELETE", path, "clear-queue", **query)).cancelled
 
     # Questions
 
     async def answer(self, question_id: str, answer: Answer, *, by: str = "operator") -> None:
         """`by` is what the other side knows: the operator, or the name of the token."""
         body: dict[str, Any]
+        path = f"/questions/{part(checks.check_question(question_id))}/answer"
         match checks.check_answer(answer):
             case Allow(always):
                 body = {"answer": "allow", "always": always}
@@ -181,7 +176,8 @@ class RemoteEngine:
                 body = {"answer": "deny", "reason": reason}
             case Choose(answers):
                 body = {"answer": "choose", "choices": dict(answers)}
-        await self._do("POST", f"/questions/{part(question_id, 'a question')}/answer", "answer", body)
+        checks.check_signature(by)
+        await self._do("POST", path, "answer", body)
 
     # Turns that a restart interrupted
 
@@ -192,12 +188,11 @@ class RemoteEngine:
         return await self._begin(key, "compact")
 
     async def _begin(self, key: SessionKey, verb: str) -> RemoteTicket:
-        key = checks.check_key(key)
-        turn = await self._do("POST", f"{session_path(key)}/{verb}", verb)
-        return RemoteTicket(self._line, str(turn["id"]), key)
+        begun = await self._ask(Begun, "POST", f"{session_path(key)}/{verb}", verb)
+        return RemoteTicket(self._line, begun.id, checks.check_key(key))
 
     async def drop_offer(self, key: SessionKey) -> None:
-        await self._do("POST", f"{session_path(checks.check_key(key))}/drop", "drop")
+        await self._do("POST", f"{session_path(key)}/drop", "drop")
 
     # Hooks and schedules
 
@@ -205,11 +200,10 @@ class RemoteEngine:
         return await self._read(tuple[HookRow, ...], "/hooks")
 
     async def hook_runs(self, count: int = 50) -> tuple[HookRun, ...]:
-        count = checks.check_count(count, 1_000, "how many runs")
-        return await self._read(tuple[HookRun, ...], "/hooks/runs", count=count)
+        return await self._read(tuple[HookRun, ...], "/hooks/runs", count=checks.check_runs(count))
 
     async def test_hook(self, event: str) -> tuple[HookRun, ...]:
-        path = f"/hooks/test/{part(event, 'an event')}"
+        path = f"/hooks/test/{part(checks.check_event(event))}"
         told = await self._line.ask("POST", path, what="test-hook", timeout=TEST_TIME)
         return self._unpack(tuple[HookRun, ...], told)
 
@@ -223,17 +217,14 @@ class RemoteEngine:
 
     # Limits
 
-    async def limits(self, instance: str = "") -> dict[str, str]:
-        instance = checks.check_name(instance, "an instance")
-        return await self._read(dict[str, str], "/limits", instance=instance)
+    async def limits(self, instance: str = "") -> Mapping[str, str]:
+        found = await self._read(dict[str, str], "/limits", instance=checks.check_instance(instance))
+        return MappingProxyType(found)
 
     async def adjust(self, instance: str, limit: str, value: str) -> None:
-        limit = checks.check_words(limit, "a limit's name")
-        body = {
-            "instance": checks.check_name(instance, "an instance"),
-            "value": checks.check_words(value, "a limit's value"),
-        }
-        await self._do("PUT", f"/limits/{part(limit, 'a limit')}", "set", body)
+        instance, limit = checks.check_instance(instance), checks.check_limit(limit)
+        body = {"instance": instance, "value": checks.check_limit_value(value)}
+        await self._do("PUT", f"/limits/{part(limit)}", "set", body)
 
     # Instances
 
@@ -244,38 +235,39 @@ class RemoteEngine:
         await self._do("POST", f"{_instance_path(instance)}/resume", "resume")
 
     async def drain(self, instance: str, *, deadline: float | None = None) -> None:
+        path = f"{_instance_path(instance)}/drain"
         body = {} if deadline is None else {"deadline": checks.check_deadline(deadline)}
-        await self._do("POST", f"{_instance_path(instance)}/drain", "drain", body)
+        await self._do("POST", path, "drain", body)
 
     async def kill(self, instance: str) -> None:
         await self._do("POST", f"{_instance_path(instance)}/kill", "kill")
 
     async def scale(self, instance: str, max_sessions: int) -> None:
-        body = {"max_sessions": checks.check_whole(max_sessions, "max_sessions")}
-        await self._do("POST", f"{_instance_path(instance)}/scale", "scale", body)
+        path = f"{_instance_path(instance)}/scale"
+        await self._do("POST", path, "scale", {"max_sessions": checks.check_scale(max_sessions)})
 
     # Single things
 
     async def kill_client(self, client_id: str) -> None:
-        await self._do("DELETE", f"/clients/{part(client_id, 'a client')}", "kill-client")
+        await self._do("DELETE", f"/clients/{part(checks.check_client(client_id))}", "kill-client")
 
     async def warm(self, key: SessionKey) -> bool:
-        return bool((await self._do("POST", f"{session_path(checks.check_key(key))}/warm", "warm"))["warms"])
+        return (await self._ask(Warmed, "POST", f"{session_path(key)}/warm", "warm")).warms
 
     async def hibernate(self, key: SessionKey) -> None:
-        await self._do("POST", f"{session_path(checks.check_key(key))}/hibernate", "hibernate")
+        await self._do("POST", f"{session_path(key)}/hibernate", "hibernate")
 
     async def close_session(self, key: SessionKey) -> None:
-        await self._do("DELETE", session_path(checks.check_key(key)), "close")
+        await self._do("POST", f"{session_path(key)}/close", "close")
 
     async def forget_user(self, user: str) -> int:
-        path = f"/users/{part(validate_id(user, 'user'), 'user')}"
-        return int((await self._do("DELETE", path, "forget"))["sessions"])
+        path = f"/users/{part(validate_id(user, 'user'))}"
+        return (await self._ask(Forgot, "DELETE", path, "forget")).sessions
 
     # The end
 
     async def drained(self, instance: str | None = None) -> None:
-        query = {} if instance is None else {"instance": checks.check_name(instance, "an instance")}
+        query = {} if instance is None else {"instance": checks.check_agent(instance)}
         while True:
             try:
                 await self._line.ask("GET", "/drained", what="drained", timeout=DRAIN_POLL, **query)
@@ -298,29 +290,27 @@ class RemoteEngine:
     async def _read(self, kind: type[Value], path: str, **query: Any) -> Value:
         return self._unpack(kind, await self._line.ask("GET", path, **query))
 
-    async def _do(self, method: str, path: str, what: str, body: dict[str, Any] | None = None, **query: Any) -> Any:
-        told = await self._line.ask(method, path, body, what=what, **query)
-        try:
-            return json.loads(told) if told else {}
-        except ValueError:
-            raise self._unreadable("no JSON") from None
+    async def _ask(
+        self, kind: type[Value], method: str, path: str, what: str, body: dict[str, Any] | None = None, **query: Any
+    ) -> Value:
+        return self._unpack(kind, await self._line.ask(method, path, body, what=what, **query))
+
+    async def _do(self, method: str, path: str, what: str, body: dict[str, Any] | None = None) -> None:
+        await self._line.ask(method, path, body, what=what)
 
     def _unpack(self, kind: type[Value], packed: str) -> Value:
         try:
             found: Value = unpack(kind, packed)
-        except (ValueError, RecursionError) as error:
-            raise self._unreadable(str(error)) from None
+        except ValueError as error:
+            raise BullpenError(
+                f"bullpen at {self.name} answers what this version cannot read ({error}): use the same version"
+            ) from None
         return found
-
-    def _unreadable(self, why: str) -> BullpenError:
-        return BullpenError(
-            f"bullpen at {self.name} answers what this version cannot read ({why}): use the same version"
-        )
 
 
 def _turn_path(turn_id: str) -> str:
-    return f"/turns/{part(turn_id, 'a turn')}"
+    return f"/turns/{part(checks.check_turn(turn_id))}"
 
 
 def _instance_path(instance: str) -> str:
-    return f"/instances/{part(instance, 'an instance')}"
+    return f"/instances/{part(checks.check_agent(instance))}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from supervisor.api.checks import MAX_NAME
+from supervisor.api.checks import MAX_NAME, check_key
 from supervisor.api.codec import storable, unpack_error
 from supervisor.api.errors import BullpenError, NotAccepting, Refused, UnknownTarget, one_sentence
 from supervisor.api.keys import SessionKey
@@ -185,22 +185,16 @@ def check_token(token: str) -> str:
     return token
 
 
-def part(value: str, what: str) -> str:
-    """One part of a path. Raises `UnknownTarget` for what nothing can be called."""
-    if not isinstance(value, str):
-        raise UnknownTarget(f"{what} must be text")
-    if not value:
-        raise UnknownTarget(f"{what} must not be empty")
-    if len(value) > MAX_NAME:
-        raise UnknownTarget(f"{what} has {len(value):,} characters: nothing is called that")
-    quoted = quote(storable(value), safe="")
+def part(name: str) -> str:
+    """A name that was looked at (`api.checks`) as one part of a path, whatever stands in it."""
+    quoted = quote(name, safe="")
     # Only dots would be taken for a step in the path.
-    return quoted.replace(".", "%2E") if set(value) == {"."} else quoted
+    return quoted.replace(".", "%2E") if set(name) == {"."} else quoted
 
 
 def session_path(key: SessionKey) -> str:
-    instance, user, session = (part(one, "a session's name") for one in key)
-    return f"/sessions/{instance}/{user}/{session}"
+    """Raises as `check_key` does: with a `/` in its user, it would be the path of another session."""
+    return f"/sessions/{'/'.join(map(part, check_key(key)))}"
 
 
 def _as_query(value: Any) -> str:

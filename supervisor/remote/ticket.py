@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import anyio
 
+from supervisor.api.checks import check_turn
 from supervisor.api.codec import unpack, unpack_error, unpack_fragment
 from supervisor.api.entries import StartsAgain
 from supervisor.api.errors import BullpenError, OutcomeUnknown
@@ -54,7 +55,7 @@ class RemoteTicket:
 
     async def _follow(self, **query: bool) -> AsyncGenerator[str | None]:
         """Pieces of the text until the end, and None each time that they begin again from the first character."""
-        path = f"/turns/{part(self.turn_id, 'a turn')}/stream"
+        path = f"/turns/{part(check_turn(self.turn_id))}/stream"
         pause, heard = Pause(), anyio.current_time()
         while True:
             try:

@@ -22,7 +22,7 @@ async def test_an_answer_that_was_broken_off_twice_stands_there_once(open_house:
         ticket = await house.supervisor.submit(Prompt("desk", BROKEN, user="ana"))
         parts = [part async for part in ticket.stream(whole=True)]
         outcome = await ticket.outcome()
-        entries = (await house.supervisor.conversation(ticket.key)).entries
+        entries = (await house.supervisor.conversation(ticket.key)).read().entries
         assert len(house.requests_of("half a sentence")) == 3, "two attempts were broken off"
     assert isinstance(outcome, Done)
     assert outcome.text == "half a sentence that goes on"

@@ -23,7 +23,7 @@ async def test_a_conversation_goes_on_from_its_summary(open_house: Open) -> None
         outcome = await (await supervisor.compact(first.key)).outcome()
         assert isinstance(outcome, Done)
         assert outcome.usage.cost_usd > 0
-        entries = (await supervisor.conversation(first.key)).entries
+        entries = (await supervisor.conversation(first.key)).read().entries
         assert any("was compacted" in one.text for one in entries if isinstance(one, Noticed))
         after = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(after, Done)

@@ -263,7 +263,7 @@ async def test_after_a_cancelled_caller_the_next_answer_is_the_right_one(open_ho
         scope = anyio.CancelScope()
         async with anyio.create_task_group() as group:
             group.start_soon(wait, scope)
-            await until(lambda: "word3" in at_once(supervisor.conversation(old.key)).open_text, within=30)
+            await until(lambda: "word3" in at_once(supervisor.conversation(old.key)).read().opened, within=30)
             scope.cancel()
         assert scope.cancelled_caught
         assert old.finished is None, "the cancelled caller took nothing with it"
@@ -364,7 +364,7 @@ async def test_dropped_tickets_leave_no_client(open_house: Open, tmp_path: Path)
             await supervisor.submit(Prompt("desk", text, user="boris"))
         gc.collect()
         await until(
-            lambda: at_once(supervisor.conversation(SessionKey("desk", "boris", "default"))).open_text, within=30
+            lambda: at_once(supervisor.conversation(SessionKey("desk", "boris", "default"))).read().opened, within=30
         )
         assert len(find_clients(tmp_path)) == 2, "they are the supervisor's, not the tickets'"
         await supervisor.close_session(SessionKey("desk", "ana", "default"))
@@ -402,7 +402,7 @@ async def test_a_cancelled_supervisor_leaves_no_client(
             return False
         if moment == "connecting":
             return len(find_clients(tmp_path)) >= 2
-        return bool(at_once(opened[0].supervisor.conversation(SessionKey("desk", "boris", "default"))).open_text)
+        return bool(at_once(opened[0].supervisor.conversation(SessionKey("desk", "boris", "default"))).read().opened)
 
     scope = anyio.CancelScope()
     task = asyncio.create_task(keep_house(scope))

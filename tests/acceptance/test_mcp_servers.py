@@ -26,7 +26,7 @@ async def test_a_server_that_fails_is_told_and_one_that_hangs_is_named(open_hous
         await until(
             lambda: any(
                 "The MCP server fails failed" in one.text
-                for one in at_once(supervisor.conversation(ticket.key)).entries
+                for one in at_once(supervisor.conversation(ticket.key)).read().entries
                 if isinstance(one, Noticed)
             ),
             within=30,
@@ -51,7 +51,7 @@ async def test_a_shared_server_that_is_not_there_costs_the_agent_its_tools_alone
         await until(
             lambda: any(
                 missing in one.text
-                for one in at_once(supervisor.conversation(ticket.key)).entries
+                for one in at_once(supervisor.conversation(ticket.key)).read().entries
                 if isinstance(one, Noticed)
             ),
             within=30,

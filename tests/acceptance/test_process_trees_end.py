@@ -65,7 +65,7 @@ async def test_a_stopped_process_is_ended_all_the_same(open_house: Open) -> None
     async with open_house() as house:
         supervisor = house.supervisor
         ticket = await supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="ana"))
-        await until(lambda: at_once(supervisor.conversation(ticket.key)).open_text, within=30)
+        await until(lambda: at_once(supervisor.conversation(ticket.key)).read().opened, within=30)
         (pid,) = house.pids
         process = psutil.Process(pid)
         process.suspend()
@@ -88,7 +88,7 @@ async def test_a_crash_fails_its_own_turn_and_the_session_is_resumed(open_house:
         await (await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
         other = await supervisor.submit(Prompt("desk", "[[slow: 4]] [[say: unharmed]]", user="boris"))
         ticket = await supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="ana"))
-        await until(lambda: at_once(supervisor.conversation(ticket.key)).open_text, within=30)
+        await until(lambda: at_once(supervisor.conversation(ticket.key)).read().opened, within=30)
         pid = next(row.pid for row in (await supervisor.snapshot()).clients if row.key == ticket.key)
         psutil.Process(pid).kill()
         outcome = await ticket.outcome()

@@ -46,7 +46,7 @@ async def test_a_denied_tool_does_not_run_and_the_agent_reads_the_reason(open_ho
         (question,) = (await supervisor.snapshot()).questions
         await supervisor.answer(question.id, Deny("use the wiki instead"))
         assert isinstance(await ticket.outcome(), Done)
-        results = [e for e in (await supervisor.conversation(ticket.key)).entries if isinstance(e, ToolReturned)]
+        results = [e for e in (await supervisor.conversation(ticket.key)).read().entries if isinstance(e, ToolReturned)]
         assert [(entry.is_error, "use the wiki instead" in entry.text) for entry in results] == [(True, True)]
         assert not list(supervisor.settings.state_dir.rglob("notes.txt"))
 
@@ -76,7 +76,9 @@ async def test_a_choice_reaches_the_agent(open_house: Open) -> None:
         assert [label for label, _ in question.choices[0].options] == ["red", "blue"]
         await supervisor.answer(question.id, Choose({question.choices[0].question: "blue"}))
         assert isinstance(await ticket.outcome(), Done)
-        (result,) = [e for e in (await supervisor.conversation(ticket.key)).entries if isinstance(e, ToolReturned)]
+        (result,) = [
+            e for e in (await supervisor.conversation(ticket.key)).read().entries if isinstance(e, ToolReturned)
+        ]
         assert "blue" in result.text
         assert "red" not in result.text.replace("answered", "")
 

@@ -106,7 +106,7 @@ async def test_a_prompt_is_not_rejected_for_a_turn_that_ended_before_the_api_had
             assert isinstance(after, Done)
             assert "4711" in after.text
             assert ("after 0" in after.text) is (number == 1)
-        entries = (await supervisor.conversation(lost.key)).entries
+        entries = (await supervisor.conversation(lost.key)).read().entries
         assert sum("sent again without that" in getattr(one, "text", "") for one in entries) == 1
 
 

@@ -50,14 +50,14 @@ async def allowing(house: House) -> AsyncIterator[None]:
 
 def sources_of(house: House) -> dict[str, Source]:
     (row,) = house.supervisor.view.snapshot().sessions
-    entries = at_once(house.supervisor.conversation(row.key)).entries
+    entries = at_once(house.supervisor.conversation(row.key)).read().entries
     return {one.turn_id: one.source for one in entries if isinstance(one, Asked)}
 
 
 def ended(house: House) -> list[tuple[Source, object]]:
     (row,) = house.supervisor.view.snapshot().sessions
     sources = sources_of(house)
-    entries = at_once(house.supervisor.conversation(row.key)).entries
+    entries = at_once(house.supervisor.conversation(row.key)).read().entries
     return [(sources[one.turn_id], one.outcome) for one in entries if isinstance(one, TurnEnded)]
 
 
@@ -126,7 +126,7 @@ async def test_a_background_tasks_turn_is_one_of_its_own(open_house: Open) -> No
         (row,) = (await supervisor.snapshot()).sessions
         assert row.usage.cost_usd == pytest.approx(first.usage.cost_usd + outcome.usage.cost_usd)
         await until(lambda: supervisor.view.snapshot().sessions[0].state is SessionState.IDLE, within=30)
-        asked = [one for one in (await supervisor.conversation(row.key)).entries if isinstance(one, Asked)]
+        asked = [one for one in (await supervisor.conversation(row.key)).read().entries if isinstance(one, Asked)]
         assert "a background task has ended" in asked[-1].text
         after = await (await supervisor.submit(Prompt("desk", "[[say: the answer]]", user="ana"))).outcome()
         assert isinstance(after, Done)
@@ -146,7 +146,7 @@ async def test_prompts_sent_around_its_beginning_get_their_own_answers(open_hous
         assert [source for source, _ in ended(house)].count(Source.AGENT) == 1
         own = next(turn_id for turn_id, source in sources_of(house).items() if source is Source.AGENT)
         (row,) = (await supervisor.snapshot()).sessions
-        replies = [one for one in (await supervisor.conversation(row.key)).entries if isinstance(one, Replied)]
+        replies = [one for one in (await supervisor.conversation(row.key)).read().entries if isinstance(one, Replied)]
         assert sum(one.turn_id == own for one in replies) <= 1
 
 

@@ -103,7 +103,7 @@ async def test_interrupt_and_ask_again_gets_the_new_answer(open_house: Open) -> 
         supervisor = house.supervisor
         old = await supervisor.submit(Prompt("desk", "[[stream: 2000 words, 0.05]] the old question", user="ana"))
         conversation = await supervisor.conversation(old.key)
-        await until(lambda: len(conversation.open_text) > 20, within=30)
+        await until(lambda: len(conversation.read().opened) > 20, within=30)
         pid = house.pids
         await supervisor.interrupt(old.key)
         new = await supervisor.submit(Prompt("desk", "[[say: the new answer]]", user="ana"))
@@ -150,7 +150,7 @@ async def test_a_lost_conversation_goes_on_as_a_new_one_and_the_caller_is_told(o
             transcript.unlink()
         outcome = await (await supervisor.submit(Prompt("desk", "[[echo]] still there?", user="ana"))).outcome()
         assert isinstance(outcome, Done)
-        texts = [getattr(entry, "text", "") for entry in (await supervisor.conversation(key)).entries]
+        texts = [getattr(entry, "text", "") for entry in (await supervisor.conversation(key)).read().entries]
         assert any("no longer remembers" in text for text in texts)
 
 

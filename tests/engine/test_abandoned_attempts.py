@@ -25,7 +25,7 @@ async def test_the_outcome_and_the_conversation_have_the_reply_once(start: Start
         agent.give_up("hello brave ")
         agent.reply("hello brave new world")
         outcome = await ticket.outcome()
-        entries = (await supervisor.conversation(ticket.key)).entries
+        entries = (await supervisor.conversation(ticket.key)).read().entries
     assert isinstance(outcome, Done)
     assert outcome.text == "hello brave new world"
     assert [entry.text for entry in entries if isinstance(entry, Replied)] == ["hello brave new world"]
@@ -38,7 +38,7 @@ async def test_a_turn_stopped_after_an_attempt_was_given_up_keeps_nothing_of_it(
         await until(lambda: world.written)
         world.holder_of("hello").give_up("void words")
         await until(
-            lambda: any(isinstance(one, Noticed) for one in at_once(supervisor.conversation(ticket.key)).entries)
+            lambda: any(isinstance(one, Noticed) for one in at_once(supervisor.conversation(ticket.key)).read().entries)
         )
         await supervisor.interrupt(ticket.key)
         outcome = await ticket.outcome()
@@ -64,7 +64,7 @@ async def test_a_stream_gives_whole_blocks_or_says_that_one_begins_again(
             await until(lambda: world.written)
             agent = world.holder_of("hello")
             agent.say("one ")
-            await until(lambda: at_once(supervisor.conversation(ticket.key)).open_text == "one ")
+            await until(lambda: at_once(supervisor.conversation(ticket.key)).read().opened == "one ")
             await until(lambda: whole or heard == ["one "])
             agent.give_up("")
             await until(lambda: whole or isinstance(heard[-1], StartsAgain))
@@ -97,5 +97,7 @@ async def test_a_notice_tells_a_lost_connection_from_a_refusal(
         agent.tell(Retrying(1, 3, 0.5, status, reason))
         agent.reply("done")
         await ticket.outcome()
-        notices = [one.text for one in (await supervisor.conversation(ticket.key)).entries if isinstance(one, Noticed)]
+        notices = [
+            one.text for one in (await supervisor.conversation(ticket.key)).read().entries if isinstance(one, Noticed)
+        ]
     assert notices == [f"{words} at once"]

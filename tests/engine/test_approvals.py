@@ -36,7 +36,7 @@ APPROVED, LOST = QuestionOutcome.APPROVED, QuestionOutcome.LOST
 
 
 def closings(supervisor: Supervisor, question: Question) -> list[QuestionOutcome]:
-    entries = at_once(supervisor.conversation(question.key)).entries
+    entries = at_once(supervisor.conversation(question.key)).read().entries
     return [e.outcome for e in entries if isinstance(e, QuestionClosed) and e.question_id == question.id]
 
 
@@ -206,8 +206,8 @@ async def test_what_is_too_large_or_names_no_tool_is_denied_with_words_and_never
             assert isinstance(verdict, Verdict)
             assert isinstance(verdict.answer, Deny)
             assert len(verdict.message) > 20
-            assert verdict.message in (await supervisor.conversation(ticket.key)).entries[-1].text  # type: ignore[attr-defined]
-        assert not any(isinstance(e, QuestionPosed) for e in (await supervisor.conversation(ticket.key)).entries)
+            assert verdict.message in (await supervisor.conversation(ticket.key)).read().entries[-1].text  # type: ignore[attr-defined]
+        assert not any(isinstance(e, QuestionPosed) for e in (await supervisor.conversation(ticket.key)).read().entries)
 
 
 async def test_always_where_it_is_not_on_offer_allows_one_call_and_is_recorded_so(
@@ -221,7 +221,9 @@ async def test_always_where_it_is_not_on_offer_allows_one_call_and_is_recorded_s
         await until(lambda: verdicts)
         assert verdicts[0].answer == Allow()
         closed = [
-            e.answer for e in (await supervisor.conversation(question.key)).entries if isinstance(e, QuestionClosed)
+            e.answer
+            for e in (await supervisor.conversation(question.key)).read().entries
+            if isinstance(e, QuestionClosed)
         ]
         assert closed == ["once"]
         assert supervisor._instances["desk"].sessions[question.key].allowed == set()

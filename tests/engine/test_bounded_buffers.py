@@ -98,7 +98,7 @@ async def test_a_reply_without_end_is_cut_and_the_turn_goes_on(
         outcome = await flood(supervisor, f"{kind} 100")
         assert isinstance(outcome, Done)
         assert len(outcome.text) <= MOST_REPLY + 100
-        entries = (await supervisor.conversation(SessionKey("desk", "ana", "default"))).entries
+        entries = (await supervisor.conversation(SessionKey("desk", "ana", "default"))).read().entries
         assert sum(map(weigh, entries)) <= 3 * MOST_REPLY
         if kind == "blocks":
             assert sum("is not kept" in getattr(entry, "text", "") for entry in entries) == 1
@@ -115,9 +115,10 @@ async def test_a_flood_of_small_things_is_told_up_to_a_number(
     monkeypatch.setattr("supervisor.claude.output_limit.MOST_TOLD", 100)
     async with open_flooded() as supervisor:
         key = SessionKey("desk", "ana", "default")
-        before = len(await supervisor.conversation(key))
+        before = (await supervisor.conversation(key)).read().cursor.entries
         assert isinstance(await flood(supervisor, f"{kind} 400"), Done)
-        assert most < len(await supervisor.conversation(key)) - before < most + 10
+        told = (await supervisor.conversation(key)).read().cursor.entries - before
+        assert most < told < most + 10
 
 
 async def test_a_line_without_end_ends_its_own_client(

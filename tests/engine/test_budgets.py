@@ -237,7 +237,7 @@ async def test_after_a_restart_the_operator_is_asked_anew(start: Start, world: F
     async with start(clock=day.clock, budgets=limits) as supervisor:
         [question] = supervisor.view.open_questions()
         assert question.id != before.id
-        entries = (await supervisor.conversation(KEY)).entries
+        entries = (await supervisor.conversation(KEY)).read().entries
         assert not any(isinstance(one, QuestionClosed) for one in entries), "the conversation never heard of it"
         again = await supervisor.ticket(ticket.turn_id)
         assert (await supervisor.turn(ticket.turn_id)).why is WhyWaiting.BUDGET

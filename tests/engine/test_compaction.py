@@ -37,7 +37,7 @@ async def test_the_operator_has_a_conversation_compacted_as_a_turn_of_its_own(st
         assert (round(row.context_share, 3), row.turns) == (0.1, 2)
         assert world.live[0].commands == ["/compact"]
         assert [one.text for one in world.written] == ["one"], "it is no prompt"
-        entries = (await supervisor.conversation(first.key)).entries
+        entries = (await supervisor.conversation(first.key)).read().entries
         assert [one.source for one in entries if isinstance(one, Asked)] == [Source.CALLER, Source.ENGINE]
         assert any("900 tokens before, 100 after" in one.text for one in entries if isinstance(one, Noticed))
     assert not world.violations
@@ -75,7 +75,7 @@ async def test_it_comes_by_itself_at_a_share_of_the_context_and_before_what_wait
         first = await supervisor.submit(Prompt("desk", "one", user="ana"))
         second = await supervisor.submit(Prompt("desk", "two", user="ana"))
         await second.outcome()
-        entries = (await supervisor.conversation(first.key)).entries
+        entries = (await supervisor.conversation(first.key)).read().entries
         sources = [one.source for one in entries if isinstance(one, Asked)]
         assert sources[:3] == [Source.CALLER, Source.ENGINE, Source.CALLER]
         assert any("85% full (compactAt 80%)" in one.text for one in entries if isinstance(one, Noticed))

@@ -111,7 +111,11 @@ async def test_a_client_that_asks_is_given_to_who_waits_and_the_turn_goes_on_whe
         settled = [event.outcome for event in events if isinstance(event, past.QuestionSettled)]
         assert settled == [QuestionOutcome.APPROVED]
         assert sum(isinstance(event, past.TurnFinished) and event.turn == ticket.turn_id for event in events) == 1
-        asked = [one for one in (await supervisor.conversation(ticket.key)).entries if getattr(one, "text", "") == "go"]
+        asked = [
+            one
+            for one in (await supervisor.conversation(ticket.key)).read().entries
+            if getattr(one, "text", "") == "go"
+        ]
         assert len(asked) == 1
     assert world.violations == []
 

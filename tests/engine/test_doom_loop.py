@@ -40,7 +40,7 @@ async def test_a_turn_in_a_circle_is_stopped_with_its_kind_and_a_notice(
         assert isinstance(outcome, Failed)
         assert outcome.kind is FailureKind.DOOM_LOOP
         assert outcome.message.startswith("the agent called Bash 3 times in a row with the same input")
-        entries = (await supervisor.conversation(SessionKey("desk", "ana", "default"))).entries
+        entries = (await supervisor.conversation(SessionKey("desk", "ana", "default"))).read().entries
         (notice,) = [one for one in entries if isinstance(one, Noticed)]
         assert notice.is_warning
         assert notice.text.startswith("The agent called Bash 3 times")

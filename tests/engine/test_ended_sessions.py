@@ -96,7 +96,7 @@ async def test_closing_a_session_removes_its_transcript_and_words_at_once_and_it
         await until(lambda: len(transcripts(store)) == 1)
         await until(lambda: find_words(tmp_path / "state" / "journal.db") == [])
         assert len(workspaces(tmp_path)) == 2
-        assert (await supervisor.conversation(other)).entries
+        assert (await supervisor.conversation(other)).read().entries
         await until(lambda: [r.has_files for r in supervisor._host.eraser.pending] == [False])
     clock.ahead = 3500
     async with start(make_template(workspaceTtl="1h"), clock=clock.clock) as supervisor:
@@ -106,7 +106,7 @@ async def test_closing_a_session_removes_its_transcript_and_words_at_once_and_it
     async with start(make_template(workspaceTtl="1h"), clock=clock.clock) as supervisor:
         await until(lambda: len(workspaces(tmp_path)) == 1)
         await until(lambda: not supervisor._host.eraser.pending)
-        assert (await supervisor.conversation(other)).entries
+        assert (await supervisor.conversation(other)).read().entries
     assert read(tmp_path / "state", "SELECT count(*) FROM removals") == [(0,)]
 
 
@@ -317,4 +317,4 @@ async def test_a_conversation_that_got_lost_takes_its_workspace_along_in_time(
         await say(supervisor, "again")
         await until(lambda: workspaces(tmp_path) and before not in workspaces(tmp_path))
         assert find_words(store) == []
-        assert (await supervisor.conversation(key)).entries
+        assert (await supervisor.conversation(key)).read().entries

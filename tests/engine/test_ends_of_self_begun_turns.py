@@ -91,7 +91,7 @@ async def test_it_is_interrupted_when_the_supervisor_stops_and_offered_to_nobody
         assert row.offer is None
         assert any(
             one.source is Source.AGENT
-            for one in (await supervisor.conversation(scene.key)).entries
+            for one in (await supervisor.conversation(scene.key)).read().entries
             if isinstance(one, Asked)
         )
 

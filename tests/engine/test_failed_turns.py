@@ -38,7 +38,7 @@ async def test_a_conversation_missing_on_disk_goes_on_as_a_new_one_and_says_so(s
         await until(lambda: not world.live)
         world.transcripts.clear()
         assert isinstance(await (await supervisor.submit(Prompt("desk", "after", user="ana"))).outcome(), Done)
-        texts = [getattr(entry, "text", "") for entry in (await supervisor.conversation(key)).entries]
+        texts = [getattr(entry, "text", "") for entry in (await supervisor.conversation(key)).read().entries]
     assert any("no longer remembers" in text for text in texts)
     assert "before" in texts, "our own transcript is kept"
 

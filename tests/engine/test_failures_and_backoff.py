@@ -148,7 +148,7 @@ async def test_a_prompt_that_did_not_reach_a_dead_client_is_given_to_another(
         assert world.connections[1].prompts == ["two"]
         assert sum(isinstance(event, past.TurnFinished) for event in events) == 1
         assert sum(isinstance(event, past.TurnPutBack) for event in events) == 1
-        asked = (await supervisor.conversation((await supervisor.snapshot()).sessions[0].key)).entries
+        asked = (await supervisor.conversation((await supervisor.snapshot()).sessions[0].key)).read().entries
         assert sum(getattr(entry, "text", "") == "two" for entry in asked) == 1, "it is not asked twice"
     assert world.violations == []
 

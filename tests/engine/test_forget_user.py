@@ -121,7 +121,7 @@ async def test_in_an_employees_one_conversation_the_users_own_turns_go_and_the_r
     assert found.shared_with == ("desk",)
     assert find(tmp_path / "state" / "journal.db", ANAS) == []
     async with start(make_template(archetype="employee")) as supervisor:
-        texts = [getattr(entry, "text", "") for entry in (await supervisor.conversation(key)).entries]
+        texts = [getattr(entry, "text", "") for entry in (await supervisor.conversation(key)).read().entries]
         assert any(BOBS in text for text in texts)
         assert not any(ANAS in text for text in texts)
 

@@ -48,7 +48,7 @@ async def test_one_that_fails_is_told_in_the_conversation_once(
         await ticket.outcome()
 
         def notices() -> list[str]:
-            entries = at_once(supervisor.conversation(ticket.key)).entries
+            entries = at_once(supervisor.conversation(ticket.key)).read().entries
             return [one.text for one in entries if isinstance(one, Noticed) and one.is_warning]
 
         await until(notices)

@@ -141,7 +141,7 @@ async def test_words_of_a_reply_do_not_ask_the_scheduler(
         with monkeypatch.context() as patch:
             patch.setattr(Scheduler, "run", lambda self: 1 // 0)
             desk.handle(stimuli.ClientSpoke(slot, TextDelta("once ")))
-        assert (await supervisor.conversation(ticket.key)).open_text == "once "
+        assert (await supervisor.conversation(ticket.key)).read().opened == "once "
         world.connections[0].reply("upon a time")
         assert isinstance(await ticket.outcome(), Done)
 

@@ -146,7 +146,9 @@ async def test_a_choice_is_answered_by_a_label_and_nothing_else(start: Start, wo
         await supervisor.answer(question.id, Choose({"Which?": "blue"}))
         await until(lambda: verdicts)
         assert verdicts[0].answer == Choose({"Which?": "blue"})
-        closed = [e for e in (await supervisor.conversation(question.key)).entries if isinstance(e, QuestionClosed)]
+        closed = [
+            e for e in (await supervisor.conversation(question.key)).read().entries if isinstance(e, QuestionClosed)
+        ]
         assert [entry.answer for entry in closed] == ["blue"]
 
 

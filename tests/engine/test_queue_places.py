@@ -49,8 +49,8 @@ async def test_a_client_is_idle_from_the_end_of_its_own_turn_on(
         connection.begin_own("a timer")
         connection.finish_own("woken")
         talk = await desk.conversation(ANA)
-        await until(lambda: desk.view.snapshot().instances[0].active_sessions == 0 and talk.entries[-2:])
-        await until(lambda: any(getattr(one, "text", "") == "woken" for one in talk.entries))
+        await until(lambda: desk.view.snapshot().instances[0].active_sessions == 0 and talk.read().entries[-2:])
+        await until(lambda: any(getattr(one, "text", "") == "woken" for one in talk.read().entries))
         await (await desk.submit(Prompt("desk", "of chen", user="chen"))).outcome()
         assert {row.key.user for row in (await desk.snapshot()).clients if row.key is not None} == {"ana", "chen"}
 

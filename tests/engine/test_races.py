@@ -297,7 +297,7 @@ async def test_what_people_and_tools_say_is_clean_in_every_record(start: Start, 
             await until(lambda: supervisor.view.snapshot().questions)
             (question,) = (await supervisor.snapshot()).questions
             await supervisor.answer(question.id, Deny("no\x1b[2J"))
-        entries = (await supervisor.conversation(ticket.key)).entries
+        entries = (await supervisor.conversation(ticket.key)).read().entries
     assert connection.prompts == ["a\x1b[2Jb\u202ec"]
     asked = next(entry for entry in entries if isinstance(entry, Asked))
     closed = next(entry for entry in entries if isinstance(entry, QuestionClosed))

@@ -113,7 +113,7 @@ async def test_a_prompt_is_not_rejected_for_one_that_the_model_never_replied_to(
             answer = await (await supervisor.submit(Prompt("desk", f"after {number}", user="ana"))).outcome()
             assert isinstance(answer, Done)
             assert answer.text == f"remembers {'' if is_first else 'good, '}after 0{', after 1' if number else ''}"
-        entries = (await supervisor.conversation(ticket.key)).entries
+        entries = (await supervisor.conversation(ticket.key)).read().entries
         assert [one.text for one in entries if isinstance(one, Asked)][-2:] == ["after 0", "after 1"]
         tries = sum("sent again without that" in getattr(one, "text", "") for one in entries)
         assert tries == (0 if is_first and end == "crash" else 1), "a conversation without any reply begins anew"
@@ -151,7 +151,7 @@ async def test_one_that_is_stopped_while_it_is_sent_again_ends_as_stopped(start:
         await ticket.outcome()
         bad = await supervisor.submit(Prompt("desk", "bad", user="ana"))
         while not any(
-            "sent again" in getattr(one, "text", "") for one in (await supervisor.conversation(bad.key)).entries
+            "sent again" in getattr(one, "text", "") for one in (await supervisor.conversation(bad.key)).read().entries
         ):
             await anyio.lowlevel.checkpoint()
         await supervisor.interrupt(bad.key)

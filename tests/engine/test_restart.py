@@ -243,17 +243,19 @@ async def test_a_session_is_as_it_was_left(start: Start, world: FakeWorld) -> No
         for text in ("one", "two"):
             await (await supervisor.submit(Prompt("desk", text, user="ana"))).outcome()
         before = (await supervisor.snapshot()).sessions[0]
-        said = (await supervisor.conversation(ANA)).entries
+        said = (await supervisor.conversation(ANA)).read().entries
     async with start() as supervisor:
         after = (await supervisor.snapshot()).sessions[0]
         assert after.state is SessionState.HIBERNATED
         assert (after.session_uuid, after.turns, after.usage) == (before.session_uuid, before.turns, before.usage)
         assert (after.created_at, after.last_activity_at) == (before.created_at, before.last_activity_at)
-        assert (await supervisor.conversation(ANA)).entries == said
+        assert (await supervisor.conversation(ANA)).read().entries == said
         assert isinstance(await (await supervisor.submit(Prompt("desk", "three", user="ana"))).outcome(), Done)
         assert world.transcripts[after.session_uuid] == ["one", "two", "three"]
         kinds = [
-            type(entry) for entry in (await supervisor.conversation(ANA)).entries if not hasattr(entry, "is_warning")
+            type(entry)
+            for entry in (await supervisor.conversation(ANA)).read().entries
+            if not hasattr(entry, "is_warning")
         ]
         assert kinds == [Asked, Replied, TurnEnded] * 3
 
@@ -381,7 +383,7 @@ async def test_questions_of_the_earlier_run_are_lost_on_record(start: Start, wor
         assert (await supervisor.snapshot()).questions == ()
         await supervisor._host.journal.flush()
         assert (await supervisor._host.journal.load()).questions == ()
-        *_, closed, ended = (await supervisor.conversation(ANA)).entries
+        *_, closed, ended = (await supervisor.conversation(ANA)).read().entries
         assert isinstance(closed, QuestionClosed)
         assert closed.outcome is QuestionOutcome.LOST
         assert isinstance(ended, TurnEnded)
@@ -406,10 +408,10 @@ async def test_a_hibernated_sessions_text_is_let_go_of_and_read_back(start: Star
         await supervisor.hibernate(ANA)
         await until(lambda: not supervisor.view.snapshot().clients)
         assert not text.is_held
-        assert await supervisor.conversation(ANA) is reader, "this test still holds it"
-        said = reader.entries
+        assert (await supervisor.conversation(ANA)).name == reader.name, "this test still holds it"
+        said = reader.read().entries
         del reader
-        assert (await supervisor.conversation(ANA)).entries == said
+        assert (await supervisor.conversation(ANA)).read().entries == said
         assert not text.is_held
         await supervisor.pause("desk")
         waiting = await supervisor.submit(Prompt("desk", "two", user="ana"))
@@ -417,4 +419,4 @@ async def test_a_hibernated_sessions_text_is_let_go_of_and_read_back(start: Star
         await waiting.accepted()
         await supervisor.withdraw(waiting.turn_id)
         assert not text.is_held
-        assert (await supervisor.conversation(ANA)).entries[: len(said)] == said
+        assert (await supervisor.conversation(ANA)).read().entries[: len(said)] == said

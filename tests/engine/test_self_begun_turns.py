@@ -53,7 +53,7 @@ class Scene(NamedTuple):
 
     @property
     def outcomes(self) -> list[tuple[Source, object]]:
-        entries = at_once(self.supervisor.conversation(self.key)).entries
+        entries = at_once(self.supervisor.conversation(self.key)).read().entries
         sources = {one.turn_id: one.source for one in entries if isinstance(one, Asked)}
         return [(sources[one.turn_id], one.outcome) for one in entries if isinstance(one, TurnEnded)]
 
@@ -89,7 +89,9 @@ async def test_its_words_and_costs_are_those_of_a_turn_of_its_own(start: Start, 
         await until(lambda: scene.supervisor.view.snapshot().sessions[0].state is SessionState.IDLE)
         after = (await scene.supervisor.snapshot()).sessions[0]
         assert (after.turns, after.usage.cost_usd) == (before.turns + 1, pytest.approx(before.usage.cost_usd + 0.001))
-        asked = [one for one in (await scene.supervisor.conversation(scene.key)).entries if isinstance(one, Asked)][-1]
+        asked = [
+            one for one in (await scene.supervisor.conversation(scene.key)).read().entries if isinstance(one, Asked)
+        ][-1]
         assert asked.source is Source.AGENT
         assert "a background task has ended: build" in asked.text
         (_, (source, outcome)) = scene.outcomes
@@ -147,7 +149,7 @@ async def test_what_comes_before_a_written_prompt_is_picked_up_is_not_its_answer
         outcome = await ticket.outcome()
         assert isinstance(outcome, Done)
         assert (outcome.text, outcome.usage.cost_usd) == ("the answer", pytest.approx(0.001))
-        entries = (await scene.supervisor.conversation(scene.key)).entries
+        entries = (await scene.supervisor.conversation(scene.key)).read().entries
         assert [one.text for one in entries if isinstance(one, Replied) and one.turn_id == ticket.turn_id] == [
             "the answer"
         ]
@@ -287,7 +289,9 @@ async def test_it_stands_in_the_journal_with_its_outcome(start: Start, world: Fa
         log = scene.supervisor._host.log
         assert log is not None
         turn_id = [
-            one.turn_id for one in (await scene.supervisor.conversation(scene.key)).entries if isinstance(one, Asked)
+            one.turn_id
+            for one in (await scene.supervisor.conversation(scene.key)).read().entries
+            if isinstance(one, Asked)
         ][-1]
         record = await log.find_turn(turn_id)
         assert record is not None

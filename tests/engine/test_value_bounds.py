@@ -232,7 +232,7 @@ async def test_a_row_that_was_edited_fails_alone_and_is_no_reason_not_to_start(
     async with start() as supervisor:
         assert await is_well(supervisor, world)
         for row in (await supervisor.snapshot()).sessions:
-            assert (await supervisor.conversation(row.key)).entries is not None
+            assert (await supervisor.conversation(row.key)).read().entries is not None
         await supervisor.kill("desk")
         await supervisor.drained()
     assert read(tmp_path / "state", "SELECT count(*) FROM turns WHERE outcome = ''") == [(0,)]

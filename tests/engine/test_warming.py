@@ -45,7 +45,7 @@ async def test_the_next_turn_of_a_warmed_session_is_hot(
         assert pool.cold == before, "no start was waited for"
         uuid = supervisor.view.session_row(ANA).session_uuid  # type: ignore[union-attr]
         assert world.transcripts[uuid] == ["hello", "again"]
-        notices = [one.text for one in (await supervisor.conversation(ANA)).entries if isinstance(one, Noticed)]
+        notices = [one.text for one in (await supervisor.conversation(ANA)).read().entries if isinstance(one, Noticed)]
         assert notices == ["Resumed: the conversation was loaded into a new process"]
         with pytest.raises(UnknownTarget):
             await supervisor.warm(SessionKey("desk", "nobody", "x"))

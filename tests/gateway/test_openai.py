@@ -10,8 +10,8 @@ import httpx
 import openai
 import pytest
 
+from supervisor.api.engine import ConversationReader
 from supervisor.api.keys import SessionKey
-from supervisor.conversation import Conversation
 from supervisor.gateway.tokens import Role
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.gateway.conftest import House, Open
@@ -235,7 +235,7 @@ async def test_a_conversation_is_read_once_for_as_long_as_nothing_is_said_in_it(
         read: list[SessionKey] = []
         open_one = home.supervisor.conversation
 
-        async def conversation(key: SessionKey) -> Conversation:
+        async def conversation(key: SessionKey) -> ConversationReader:
             read.append(key)
             return await open_one(key)
 

@@ -10,7 +10,6 @@ from supervisor import (
     Archetype,
     ChoiceItem,
     ClientRow,
-    Conversation,
     InstanceRow,
     InstanceState,
     Limit,
@@ -26,6 +25,7 @@ from supervisor import (
     WaitingTurn,
     WhyWaiting,
 )
+from supervisor.conversation import Conversation
 from tests.tui.stage_engine import MB, NOW, StageEngine
 
 

@@ -14,7 +14,7 @@ from supervisor import (
     Budget,
     ClientRow,
     Contexts,
-    Conversation,
+    ConversationReader,
     Event,
     Glimpse,
     HostRow,
@@ -29,7 +29,6 @@ from supervisor import (
     SessionRow,
     SessionState,
     Snapshot,
-    Subscription,
     Ticket,
     TurnView,
     UnknownTarget,
@@ -37,7 +36,8 @@ from supervisor import (
 )
 from supervisor.api.hook_rows import HookRow, HookRun, ScheduleRow
 from supervisor.api.shared_servers import SharedServerRow
-from supervisor.feed import Feed
+from supervisor.conversation import Conversation
+from supervisor.feed import Feed, Subscription
 
 NOW = 1_790_000_000.0
 """What the frozen clock says."""
@@ -187,10 +187,10 @@ class StageEngine:
     async def watch(self, recent: int = 0) -> Subscription:
         return self.feed.watch(recent)
 
-    async def conversation(self, key: SessionKey) -> Conversation:
+    async def conversation(self, key: SessionKey) -> ConversationReader:
         if key not in self.conversations:
             raise UnknownTarget(f"{key}: no such session")
-        return self.conversations[key]
+        return self.conversations[key].open_reader()
 
     async def submit(self, prompt: Prompt) -> StageTicket:
         self._record("submit", prompt)

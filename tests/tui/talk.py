@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from textual.app import App, ComposeResult
 
-from supervisor import (
-    Asked,
-    Conversation,
-    Done,
-    Question,
-    QuestionKind,
-    Replied,
-    SessionKey,
-    Source,
-    TurnEnded,
-    Usage,
-)
+from supervisor import Asked, Done, Question, QuestionKind, Replied, SessionKey, Source, TurnEnded, Usage
+from supervisor.conversation import Conversation
 from tui.transcript.transcript import Transcript
 
 AT = 1_700_000_000.0

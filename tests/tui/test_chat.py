@@ -7,15 +7,8 @@ import math
 import pytest
 from msgspec.structs import replace
 
-from supervisor import (
-    Conversation,
-    Prompt,
-    Saturated,
-    SessionKey,
-    SessionState,
-    Source,
-    WhyWaiting,
-)
+from supervisor import Prompt, Saturated, SessionKey, SessionState, Source, WhyWaiting
+from supervisor.conversation import Conversation
 from tests.tui import stage, troubles
 from tests.tui.stage import ANA, CARO, DORA, LOOKUP, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told

@@ -10,7 +10,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from supervisor import ActionTaken, Conversation, Refused
+from supervisor import ActionTaken, Refused
+from supervisor.conversation import Conversation
 from tests.far_engine import FarEngine, Line
 from tests.tui import stage
 from tests.tui.stage import DORA, ROOT

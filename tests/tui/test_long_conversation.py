@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor import (
-    Conversation,
-    ToolCalled,
-)
+from supervisor import ToolCalled
+from supervisor.conversation import Conversation
 from tests.tui.talk import AT, TranscriptApp, a_history, asked, replied
 from tui.transcript.blocks import Block
 from tui.transcript.transcript import Transcript

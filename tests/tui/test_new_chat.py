@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor import (
-    Conversation,
-    Source,
-)
+from supervisor import Source
+from supervisor.conversation import Conversation
 from tests.tui import stage
 from tests.tui.theatre import playing, screen_text, settle
 from tui.screens.chat.chat import ChatScreen

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from textual import events
 from textual.pilot import Pilot
 
-from supervisor import Asked, Conversation, NotRecorded, Prompt, Replied, SessionKey, SessionState, Source
+from supervisor import Asked, NotRecorded, Prompt, Replied, SessionKey, SessionState, Source
+from supervisor.conversation import Conversation
 from tests.tui import stage
 from tests.tui.stage import ANA, BEN, CLERK, DORA, EMIL, MIRA, ROOT
 from tests.tui.stage_engine import NOW, StageEngine, StageTicket

@@ -13,7 +13,6 @@ from supervisor import (
     Asked,
     ClientEnding,
     ClientGone,
-    Conversation,
     Done,
     InstanceChanged,
     InstanceState,
@@ -31,6 +30,7 @@ from supervisor import (
     TurnStarted,
     Usage,
 )
+from supervisor.conversation import Conversation
 from tests.tui import stage
 from tests.tui.stage import ANA, BEN, DORA, NOW
 from tests.tui.stage_engine import StageEngine

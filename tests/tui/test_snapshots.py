@@ -11,7 +11,6 @@ from supervisor import (
     ActionTaken,
     ClientDormant,
     ClientWoken,
-    Conversation,
     Done,
     SessionOpened,
     SessionState,
@@ -24,6 +23,7 @@ from supervisor import (
     WhyWaiting,
 )
 from supervisor.api.entries import Asked, Replied, ToolCalled, ToolReturned, TurnEnded
+from supervisor.conversation import Conversation
 from tests.tui import stage, troubles
 from tests.tui.conftest import Draw
 from tests.tui.stage import ANA, BEN, DORA, EMIL, ROOT

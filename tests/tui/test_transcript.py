@@ -9,7 +9,6 @@ from rich.style import Style
 
 from supervisor import (
     Cancelled,
-    Conversation,
     Done,
     Failed,
     FailureKind,
@@ -23,6 +22,7 @@ from supervisor import (
     TurnEnded,
     Usage,
 )
+from supervisor.conversation import Conversation
 from tests.tui.talk import AT, REPLY, TranscriptApp, a_history, a_question, asked, ended, replied
 from tui.transcript.text_drawing import Paint
 from tui.transcript.tool_blocks import RESULT_LINES, ToolUse

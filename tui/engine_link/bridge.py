@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -82,7 +83,7 @@ class Bridge:
         """Turns that a restart interrupted, until an operator decides."""
         self.past: tuple[Event, ...] = ()
         """What earlier runs did."""
-        self.limits: dict[str, dict[str, str]] = {}
+        self.limits: dict[str, Mapping[str, str]] = {}
         """Every limit that can be changed, as people write its value, by instance; those of the host under the empty
         name. As they were when `refresh_limits` was awaited last."""
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from supervisor import (
     Asked,
-    Conversation,
     Cursor,
     Deny,
     Noticed,
@@ -18,6 +17,7 @@ from supervisor import (
     ToolCalled,
     ToolReturned,
 )
+from supervisor.conversation import Conversation
 from tui.cli.block_text import STARTS_AGAIN
 from tui.cli.chat.text import ChatText, last_exchange
 
