@@ -78,6 +78,7 @@ CALLERS = {
     ("GET", "/turns/none/stream"),
     ("POST", "/prompts"),
     ("DELETE", "/turns/none"),
+    ("POST", "/turns/none/withdraw"),
     ("POST", "/questions/none/answer"),
     ("GET", "/sessions"),
     ("GET", "/questions"),
@@ -137,6 +138,8 @@ async def test_a_user_reaches_that_users_turns_and_sessions_alone(house: Open) -
             there, missing = await ana.get(path), await ana.get(path.replace("ben", "xyz").replace(turns["ben"], "xyz"))
             assert (there.status_code, missing.status_code) == (404, 404), path
         assert (await ana.delete(f"/turns/{turns['ben']}")).status_code == 404
+        told = [(await ana.post(f"/turns/{turn}/withdraw")).json()["detail"] for turn in (turns["ben"], "none")]
+        assert told == [f"no turn {turns['ben']} is known", "no turn none is known"], "not that it has ended"
         assert (await ana.post("/sessions/desk/ben/default/interrupt", json={})).status_code == 404
         (row,) = (await ana.get("/sessions")).json()
         assert (row["key"][1], row["workspace"]) == ("ana", ""), "where it is on the host is the operator's to know"

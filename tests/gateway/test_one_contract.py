@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import anyio
 import pytest
 from msgspec.structs import replace
 
@@ -16,6 +17,7 @@ from supervisor.api.keys import SessionKey
 from supervisor.api.outcomes import Done
 from supervisor.api.prompts import Prompt
 from supervisor.api.questions import Allow, Choose, Deny
+from supervisor.remote.engine import RemoteEngine
 from supervisor.testing import FakeWorld, hold
 from tests.gateway.conftest import MakeTemplate, Open
 from tests.gateway.test_remote_engine import HELLO, KEY, begun, far
@@ -91,6 +93,10 @@ def calls() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for instance in NAMES:
         yield "adjust", "instance", {"instance": "", "limit": instance, "value": "3"}
         yield "clear_queue", "instance", {"instance": instance, "key": None}
+
+
+NEVER_EMPTY = {"interrupt", "clear_queue", "warm", "forget_user", "replay", "compact", "submit", "turn", "snapshot"}
+"""Verbs whose answer has a field at least."""
 
 
 async def tell(engine: Engine, verb: str, given: dict[str, Any]) -> tuple[object, ...]:
@@ -228,3 +234,33 @@ async def test_what_a_verb_hands_out_can_be_read_and_not_written(house: Open, wo
             for instance in ("", "desk"):
                 with pytest.raises(TypeError):
                     (await side.limits(instance))["pool.maxClients"] = "1"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'""', b'{"id": 5}', b"[" * 100_000, b"\xff"], ids=range(6))
+async def test_another_version_on_the_far_side_is_told_in_one_line(body: bytes) -> None:
+    """D6: whatever it answers, a verb returns what its annotation says or raises a `BullpenError`."""
+
+    async def serve(stream: anyio.abc.ByteStream) -> None:
+        async with stream:
+            await stream.receive()
+            head = (
+                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            )
+            await stream.send(head % len(body) + body)
+
+    endless = {"watch", "conversation", "stop"}  # wait for streams, or for the other side to be gone
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, serve)
+        async with RemoteEngine(url=f"http://127.0.0.1:{port}") as engine:
+            for verb, method in vars(Engine).items():
+                if inspect.iscoroutinefunction(method) and verb not in endless:
+                    names = list(inspect.signature(method).parameters)[1:]
+                    given = {name: (GOOD | {"turn_id": "t", "instance": "desk"})[name] for name in names}
+                    told = await tell(engine, verb, given)
+                    assert is_clear(told), (verb, told)
+                    if verb in NEVER_EMPTY:
+                        assert told[0] is BullpenError, (verb, told)
+                        assert "use the same version" in str(told[1])
+        group.cancel_scope.cancel()

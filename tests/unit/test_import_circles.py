@@ -64,6 +64,21 @@ def find_circle(sources: dict[str, str]) -> list[str]:
     return []
 
 
+def find_relative(source: str) -> list[int]:
+    """Lines of imports that begin at their own package: what they name is not seen here."""
+    return [node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+def test_every_import_names_its_module_whole() -> None:
+    assert not {name: lines for name, path in modules().items() if (lines := find_relative(path.read_text()))}
+
+
+@pytest.mark.parametrize("source", ["from . import a", "from .a import b", "def late():\n    from .. import a"])
+def test_an_import_that_begins_at_its_own_package_is_seen(source: str) -> None:
+    assert find_relative(source)
+    assert not find_relative("from supervisor import upper")
+
+
 def test_no_module_is_in_a_circle() -> None:
     assert not find_circle({name: path.read_text() for name, path in modules().items()})
 

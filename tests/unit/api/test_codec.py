@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -30,7 +31,7 @@ from supervisor.api.entries import StartsAgain
 from supervisor.api.errors import BullpenError, ConfigurationError, Saturated
 from supervisor.api.keys import SessionKey
 from supervisor.api.outcomes import Done, Failed, Outcome
-from supervisor.api.prompts import Prompt
+from supervisor.api.prompts import Prompt, Route
 from supervisor.api.questions import Choose
 from supervisor.api.snapshot import DiskUse
 from tests.unit.api.contract import MODULES, STAYS, fields_of, is_named, kinds
@@ -212,6 +213,33 @@ def test_a_mapping_that_cannot_be_changed_is_written_as_any_other_and_what_is_no
     assert json.loads(pack(MappingProxyType({"a": frozenset({2, 1})}))) == {"a": [1, 2]}
     with pytest.raises(TypeError, match=r"^list_iterator is no value of the contract$"):
         pack(iter([]))
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_no_number_is_written_that_json_does_not_have(number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        pack(Route("desk", number, "it is meant"))
+
+
+def test_values_within_values_without_end_are_one_kind_of_error() -> None:
+    endless: Any = []
+    for _ in range(100_000):
+        endless = [endless]
+    for call in (
+        lambda: pack(endless),
+        lambda: pack_error(with_field(endless)),
+        lambda: unpack(Prompt, "[" * 100_000),
+        lambda: unpack_error("[" * 100_000),
+        lambda: unpack_fragment("[" * 100_000),
+    ):
+        with pytest.raises(ValueError, match="too deeply"):
+            call()
+
+
+def with_field(value: Any) -> BullpenError:
+    error = BullpenError("no")
+    vars(error)["found"] = value
+    return error
 
 
 def test_every_value_that_the_contract_defines_is_looked_at() -> None:
