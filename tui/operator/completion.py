@@ -31,7 +31,7 @@ NEED = "needs-you"
 """In place of a column: the order of a table itself."""
 
 
-class Mirror(NamedTuple):
+class LineNames(NamedTuple):
     """The names that a typed line may use."""
 
     bridge: Bridge
@@ -61,9 +61,9 @@ def split_target(rest: str, names: Iterable[str]) -> tuple[str, str]:
     return name, rest[len(name) :].strip()
 
 
-def targets_of(verb: str, mirror: Mirror) -> Iterator[str]:
+def targets_of(verb: str, names: LineNames) -> Iterator[str]:
     """Every name that may stand right behind a verb."""
-    bridge = mirror.bridge
+    bridge = names.bridge
     if verb in ON_INSTANCE:
         yield from bridge.instances
     if verb in ("drain", "kill"):
@@ -79,12 +79,12 @@ def targets_of(verb: str, mirror: Mirror) -> Iterator[str]:
     if verb in ON_USER:
         yield from sorted(users(bridge))
     if verb == "sort":
-        yield from (*mirror.columns, NEED)
+        yield from (*names.columns, NEED)
     if verb == "theme":
-        yield from mirror.themes
+        yield from names.themes
 
 
-def complete(line: str, mirror: Mirror) -> list[str]:
+def complete(line: str, names: LineNames) -> list[str]:
     """Whole lines that a line may become, the likeliest first: those that begin as it does, then those in which the
     word that is typed stands somewhere."""
     mark = ":" if line.startswith(":") else ""
@@ -93,25 +93,25 @@ def complete(line: str, mirror: Mirror) -> list[str]:
         return [f"{mark}{name}{'' if name in (*ON_MARKS, *ON_PROGRAM) else ' '}" for name in _fitting(verb, VERBS)]
     typed = typed.lstrip()
     if verb in ON_LIMIT:
-        found = complete_limits(typed, mirror.bridge.instances, lambda name: mirror.limits.get(name, {}))
+        found = complete_limits(typed, names.bridge.instances, lambda name: names.limits.get(name, {}))
         return [f"{mark}{verb} {rest}" for _, rest in zip(range(MOST_FITS), found, strict=False)]
-    name, _ = split_target(typed, mirror.bridge.instances if verb in ("new", "chat") else _sessions(verb, mirror))
+    name, _ = split_target(typed, names.bridge.instances if verb in ("new", "chat") else _sessions(verb, names))
     if typed.startswith(f"{name} "):
-        more = _second(verb, name, mirror)
+        more = _second(verb, name, names)
         return [f"{mark}{verb} {name} {rest}" for rest in _fitting(typed[len(name) :].strip(), more)]
-    return [f"{mark}{verb} {rest}" for rest in _fitting(typed, targets_of(verb, mirror))]
+    return [f"{mark}{verb} {rest}" for rest in _fitting(typed, targets_of(verb, names))]
 
 
-def _sessions(verb: str, mirror: Mirror) -> Iterable[str]:
-    return targets_of(verb, mirror) if verb == "withdraw" else ()
+def _sessions(verb: str, names: LineNames) -> Iterable[str]:
+    return targets_of(verb, names) if verb == "withdraw" else ()
 
 
-def _second(verb: str, name: str, mirror: Mirror) -> Iterable[str]:
+def _second(verb: str, name: str, names: LineNames) -> Iterable[str]:
     """The words that may stand behind the target."""
     if verb in ("new", "chat"):
-        return sorted(users(mirror.bridge))
+        return sorted(users(names.bridge))
     if verb == "withdraw":
-        row = next((row for key, row in mirror.bridge.sessions.items() if str(key) == name), None)
+        row = next((row for key, row in names.bridge.sessions.items() if str(key) == name), None)
         return [] if row is None else [str(number) for number in range(1, len(row.waiting) + 1)]
     return ()
 

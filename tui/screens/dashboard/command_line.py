@@ -14,7 +14,7 @@ from textual.widgets.input import Selection
 
 from supervisor import show_name
 from tui.engine_link.newest import Newest
-from tui.operator.completion import ON_LIMIT, Mirror, common_start, complete, split_line
+from tui.operator.completion import ON_LIMIT, LineNames, common_start, complete, split_line
 from tui.operator.limit_line import read_limit, tell_limit
 from tui.screens.dashboard.typed_verbs import Commanded, is_about_limits, mistake_in, refusal_of, run
 from tui.screens.dialogs.ask_text import AskTextScreen
@@ -68,18 +68,18 @@ class CommandScreen(AskTextScreen):
     """
 
     def __init__(self, screen: Commanded, typed: str = "") -> None:
-        self._mirror = mirror = mirror_of(screen)
+        self._names = names = line_names_of(screen)
         super().__init__(
             "Command",
             EXAMPLES,
             value=typed,
             mistake_in=lambda line: mistake_in(screen, line),
             refusal_of=lambda line: refusal_of(screen, line) if is_about_limits(line) else None,
-            hint_for=lambda line: hint_for(mirror, line),
+            hint_for=lambda line: hint_for(names, line),
             keep=screen.keep_line,
         )
         self._limits: Newest[None, None] = Newest(
-            self, lambda _: mirror.bridge.refresh_limits(), lambda *_: self._look_at_limits()
+            self, lambda _: names.bridge.refresh_limits(), lambda *_: self._look_at_limits()
         )
         self._fits: list[str] = []
         self._at: int | None = None
@@ -105,7 +105,7 @@ class CommandScreen(AskTextScreen):
             self._look(event.value)
 
     def _look(self, line: str) -> None:
-        self._fits, self._at, self._put = complete(line, self._mirror), None, ""
+        self._fits, self._at, self._put = complete(line, self._names), None, ""
         self._show_fits(line)
 
     def _show_fits(self, line: str) -> None:
@@ -145,12 +145,12 @@ class CommandScreen(AskTextScreen):
     def select_value(self, line: Input) -> None:
         """The value that a limit has now is there to be typed over."""
         verb, rest = split_line(line.value)
-        if verb in ON_LIMIT and (value := read_limit(rest, self._mirror.bridge.instances).value):
+        if verb in ON_LIMIT and (value := read_limit(rest, self._names.bridge.instances).value):
             line.selection = Selection(len(line.value) - len(value), len(line.value))
 
     def make_line(self, value: str) -> Input:
         return CommandLine(
-            value, placeholder="verb target", id="line", suggester=LineSuggester(self._mirror), max_length=2000
+            value, placeholder="verb target", id="line", suggester=LineSuggester(self._names), max_length=2000
         )
 
     @on(CommandLine.Completed)
@@ -161,23 +161,23 @@ class CommandScreen(AskTextScreen):
 class LineSuggester(Suggester):
     """The first whole line that begins as what was typed."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, names: LineNames) -> None:
         # What can be suggested changes with the rows.
         super().__init__(use_cache=False, case_sensitive=True)
-        self._mirror = mirror
+        self._names = names
 
     async def get_suggestion(self, value: str) -> str | None:
-        return next((line for line in complete(value, self._mirror) if value and line.startswith(value)), None)
+        return next((line for line in complete(value, self._names) if value and line.startswith(value)), None)
 
 
-def mirror_of(screen: Commanded) -> Mirror:
+def line_names_of(screen: Commanded) -> LineNames:
     """The names, limits, columns and themes that a line on this screen may use now."""
     columns = {column.title: column.key for column in screen.active_columns() if column.sort_letter}
-    return Mirror(screen.bridge, screen.bridge.limits, columns, sorted(screen.app.available_themes))
+    return LineNames(screen.bridge, screen.bridge.limits, columns, sorted(screen.app.available_themes))
 
 
-def hint_for(mirror: Mirror, line: str) -> str:
+def hint_for(names: LineNames, line: str) -> str:
     """The value that a limit had when the line was begun, while a new one is typed."""
     verb, rest = split_line(line)
-    known = mirror.limits
-    return tell_limit(rest, mirror.bridge.instances, lambda name: known.get(name, {})) if verb in ON_LIMIT else ""
+    known = names.limits
+    return tell_limit(rest, names.bridge.instances, lambda name: known.get(name, {})) if verb in ON_LIMIT else ""

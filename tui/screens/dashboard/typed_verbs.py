@@ -22,7 +22,7 @@ from tui.operator.completion import (
     ON_USER,
     ON_VIEW,
     VERBS,
-    Mirror,
+    LineNames,
     find_sessions,
     split_line,
     split_target,
@@ -150,7 +150,7 @@ def mistake_in(screen: Commanded, line: str) -> str:
         known = users(bridge)
         no_such = f"{verb} USER: no session is {show_name(rest) or 'theirs'}'s"
         return "" if rest in known else tell_unknown(no_such, rest, sorted(known))
-    target, more = split_target(rest, targets_of(verb, mirror_names(screen)))
+    target, more = split_target(rest, targets_of(verb, target_names(screen)))
     if verb == "scale" and not _is_count(more):
         return "scale INSTANCE N, with N a whole number from 1"
     if verb in ("drain", "kill") and target == "all":
@@ -166,7 +166,7 @@ def mistake_in(screen: Commanded, line: str) -> str:
         return _mistake_about_session(screen, verb, key, more)
     if not target:
         return f"{verb} what? Name an instance or a session: tab shows them"
-    names = targets_of(verb, mirror_names(screen))
+    names = targets_of(verb, target_names(screen))
     return tell_unknown(f"{verb}: nothing is called {target!r}", target, names)
 
 
@@ -181,9 +181,9 @@ def tell_unknown(mistake: str, name: str, names: Iterable[str], *, most: int = 6
     return f"{mistake}; there are: {', '.join(map(show_name, known[:most])) or 'none'}{more}"
 
 
-def mirror_names(screen: Commanded) -> Mirror:
+def target_names(screen: Commanded) -> LineNames:
     """The names that a target may have on this screen, without limits, columns and themes."""
-    return Mirror(screen.bridge, {}, {}, ())
+    return LineNames(screen.bridge, {}, {}, ())
 
 
 def _mistake_about_view(screen: Commanded, verb: str, rest: str) -> str:
@@ -248,7 +248,7 @@ def run(screen: Commanded, line: str) -> None:
     if not rest and verb in BY_WORD:
         screen.order(BY_WORD[verb], screen.chosen(), is_marked=True)
         return
-    target, more = split_target(rest, targets_of(verb, mirror_names(screen)))
+    target, more = split_target(rest, targets_of(verb, target_names(screen)))
     key = _session_named(screen, target) if verb in ON_SESSION else None
     match verb:
         case "sort" if rest == NEED:
