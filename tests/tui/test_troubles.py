@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from supervisor import InstanceState, Limit, Refused, SessionState, WhyWaiting
 from tests.tui import stage, troubles
-from tests.tui.stage import BEN, CARO, DORA, LOOKUP, ROOT
+from tests.tui.stage import ANA, BEN, CARO, DORA, LOOKUP, ROOT
 from tests.tui.theatre import HandClock, playing, screen_text, settle, told, until
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dashboard.dashboard import DashboardScreen
@@ -60,6 +60,29 @@ async def test_no_key_is_promised_while_the_engine_is_out_of_reach() -> None:
         clock.now += 1
         await settle(app, pilot)
         assert "p opens it again" in screen_text(app)
+
+
+async def test_no_decision_is_promised_while_the_engine_is_out_of_reach() -> None:
+    """R2: of turns that a restart interrupted, in the inbox, in their sessions' rows and in their description."""
+    clock = HandClock()
+    async with playing(troubles.aftermath(), size=(200, 50), clock=clock) as (app, pilot):
+        promised = screen_text(app).count("R replays")
+        assert promised >= 4, "in both tables"
+        app.bridge._engine.trouble = "the engine is out of reach"
+        clock.now += 1
+        await settle(app, pilot)
+        assert "NOT CONNECTED" in screen_text(app).splitlines()[0]
+        assert "R replays" not in screen_text(app)
+        app.screen.sessions.move_to(session_id(ANA))
+        await pilot.press("2", "d")
+        await pilot.pause()
+        assert "interrupted by a restart" in screen_text(app)
+        assert "R replays" not in screen_text(app)
+        await pilot.press("escape")
+        app.bridge._engine.trouble = ""
+        clock.now += 1
+        await settle(app, pilot)
+        assert screen_text(app).count("R replays") == promised
 
 
 async def test_who_waits_for_a_parked_pool_is_told_when_it_tries_again() -> None:

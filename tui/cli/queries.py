@@ -29,7 +29,7 @@ TurnArgument = Annotated[str, typer.Argument(metavar="TURN", help="The id of a t
 @command(app)
 async def status(engine: Engine, as_json: JsonOption = False) -> None:
     """What runs, what waits, and what is wrong, agent by agent."""
-    from tui.wording import format, reasons
+    from tui.wording import format, reasons, remedies
 
     snapshot, now = await engine.snapshot(), time.time()
     if as_json:
@@ -53,7 +53,7 @@ async def status(engine: Engine, as_json: JsonOption = False) -> None:
             str(row.outdated or "-"),
             str(row.sessions),
             format.bytes_short(row.memory_bytes),
-            reasons.standing(row, now, reasons.VERBS),
+            reasons.standing(row, now, remedies.VERBS),
         )
         for row in snapshot.instances
     ]

@@ -21,7 +21,7 @@ from supervisor import (
     SessionRow,
     Snapshot,
 )
-from tui.wording.reasons import IN_CHAT, KEYS, OUT_OF_REACH, Remedies
+from tui.wording.remedies import IN_CHAT, KEYS, OUT_OF_REACH, Remedies
 
 
 class Touched(NamedTuple):

@@ -8,6 +8,7 @@ from supervisor import Offer, Question, SessionState
 from tui.tables.layout import Column
 from tui.wording import format, reasons
 from tui.wording.cells import Cell, Row
+from tui.wording.remedies import KEYS, Remedies
 
 Item = Question | Offer
 """An agent's open question, or a turn that a restart interrupted."""
@@ -31,11 +32,11 @@ def item_key(row: Item) -> str:
     return row.id if isinstance(row, Question) else f"offer {row.turn_id}"
 
 
-def inbox_row(row: Item, now: float) -> Row:
-    return question_row(row, now) if isinstance(row, Question) else offer_row(row, now)
+def inbox_row(row: Item, now: float, by: Remedies = KEYS) -> Row:
+    return question_row(row, now) if isinstance(row, Question) else offer_row(row, now, by)
 
 
-def offer_row(row: Offer, now: float) -> Row:
+def offer_row(row: Offer, now: float, by: Remedies = KEYS) -> Row:
     state = SessionState.INTERRUPTED
     return Row(
         item_key(row),
@@ -43,7 +44,7 @@ def offer_row(row: Offer, now: float) -> Row:
             Cell(format.age(now - row.made_at), "warn"),
             Cell(str(row.key), "strong"),
             Cell(f"{format.glyph(state)} restart", format.role(state)),
-            (Cell(f"{reasons.offer_keys()}  ", "accent"), Cell(row.text)),
+            (Cell(f"{by.decide}  " if by.decide else "", "accent"), Cell(row.text)),
             _expiry(row.expires_at - now),
         ),
         (row.made_at, row.key, "restart", row.text, row.expires_at),

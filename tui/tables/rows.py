@@ -21,6 +21,7 @@ from supervisor import (
 from tui.tables.layout import Column
 from tui.wording import dormancy, format, reasons
 from tui.wording.cells import Cell, Row
+from tui.wording.remedies import KEYS, Remedies
 
 QUEUE_TOP = 10
 """Waiting turns that fill a sparkline of the queue."""
@@ -177,7 +178,7 @@ def clients_compact(pool: PoolStatistics, outdated: int = 0) -> tuple[Cell, ...]
     return tuple(parts)
 
 
-def instance_row(row: InstanceRow, now: float, by: reasons.Remedies = reasons.KEYS) -> Row:
+def instance_row(row: InstanceRow, now: float, by: Remedies = KEYS) -> Row:
     pool = row.pool
     needs = tuple(
         Cell(f"{number}{format.glyph(state)} ", format.role(state))
@@ -228,7 +229,13 @@ def instance_row(row: InstanceRow, now: float, by: reasons.Remedies = reasons.KE
     )
 
 
-def session_row(row: SessionRow, question: Question | None, client: ClientRow | None, now: float) -> Row:
+def session_row(
+    row: SessionRow,
+    question: Question | None,
+    client: ClientRow | None,
+    now: float,
+    by: Remedies = KEYS,
+) -> Row:
     """`question` is the session's oldest open one, `client` the one that serves it."""
     key = row.key
     tokens = row.usage.input_tokens + row.usage.output_tokens
@@ -240,7 +247,7 @@ def session_row(row: SessionRow, question: Question | None, client: ClientRow | 
             Cell(key.instance, "dim"),
             Cell(key.user, quiet),
             Cell(key.session, quiet or "strong"),
-            reasons.why_cells(row, question, client, now),
+            reasons.why_cells(row, question, client, now, by),
             _number(row.turns),
             Cell(format.count(tokens), quiet) if tokens else Cell("·", "dim"),
             Cell(format.money(row.usage.cost_usd), quiet) if row.usage.cost_usd else Cell("·", "dim"),
@@ -314,7 +321,7 @@ def client_row(row: ClientRow, now: float) -> Row:
     )
 
 
-def _instance_note(row: InstanceRow, now: float, by: reasons.Remedies) -> Cell:
+def _instance_note(row: InstanceRow, now: float, by: Remedies) -> Cell:
     """Amber only when turns wait for the operator's answers."""
     standing = reasons.standing(row, now, by)
     if held := reasons.held_words(row):

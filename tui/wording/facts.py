@@ -19,7 +19,7 @@ from supervisor import (
     WhyWaiting,
 )
 from tui.wording import dormancy, format, reasons
-from tui.wording.reasons import KEYS, Remedies
+from tui.wording.remedies import KEYS, Remedies
 
 Facts = list[tuple[str, str]]
 """(label, text) in reading order; an empty label continues the one above."""
@@ -336,10 +336,10 @@ def question_facts(row: Question, now: float) -> Facts:
     ]
 
 
-def offer_facts(row: Offer, now: float) -> Facts:
+def offer_facts(row: Offer, now: float, by: Remedies = KEYS) -> Facts:
     return [
         ("session", str(row.key)),
-        ("what", reasons.offer_sentence(row, now, KEYS.decide)),
+        ("what", reasons.offer_sentence(row, now, by.decide)),
         ("prompt", row.text),
         ("from", row.source),
         ("begun", _moment(row.started_at, now)),

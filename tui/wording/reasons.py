@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from supervisor import (
     ClientRow,
     FailureKind,
@@ -20,7 +18,7 @@ from supervisor import (
 )
 from tui.wording import format
 from tui.wording.cells import Cell
-from tui.wording.verbs import Where, key_of
+from tui.wording.remedies import KEYS, VERBS, Remedies
 
 PARKED_FOR: dict[FailureKind, str] = {
     FailureKind.RATE_LIMIT: "rate limit",
@@ -51,7 +49,9 @@ BY_THE_POOL = frozenset({WhyWaiting.RATE_LIMIT, WhyWaiting.PARKED})
 """Reasons that end when the pool tries again."""
 
 
-def why_cells(row: SessionRow, question: Question | None, client: ClientRow | None, now: float) -> tuple[Cell, ...]:
+def why_cells(
+    row: SessionRow, question: Question | None, client: ClientRow | None, now: float, by: Remedies = KEYS
+) -> tuple[Cell, ...]:
     """Why the session waits, or what it does, and for how long. `question` is its oldest open one."""
     queued = Cell(f"  +{len(row.waiting)} queued", "accent") if row.waiting else Cell("")
     if row.state is SessionState.ASKING and question is not None:
@@ -65,7 +65,7 @@ def why_cells(row: SessionRow, question: Question | None, client: ClientRow | No
     if row.state is SessionState.INTERRUPTED and row.offer is not None:
         offer = row.offer
         return (
-            Cell(offer_keys(), "warn"),
+            Cell(by.decide, "warn"),
             queued,
             Cell(f"  “{offer.text}”"),
             Cell(f"  by a restart at {format.moment(offer.made_at, now)}", "dim"),
@@ -144,10 +144,6 @@ def offer_sentence(offer: Offer, now: float, decide: str) -> str:
     return f"{f'{since}: {decide}' if decide else since} · “{offer.text}” · {expiry(offer, now)}"
 
 
-def offer_keys() -> str:
-    return f"{key_of('replay')} replays, {key_of('drop_offer')} drops"
-
-
 def expiry(offer: Offer, now: float) -> str:
     left = offer.expires_at - now
     return f"dropped in {format.age(left)}" if left > 0 else "dropped now"
@@ -180,37 +176,6 @@ def progress(client: ClientRow, now: float) -> str:
 
 
 # A pool that has stopped itself, or was stopped
-
-
-class Remedies(NamedTuple):
-    """The keys or commands that change a state, as the place where the words are read has them. An empty one is not
-    offered."""
-
-    resume: str = ""
-    """Takes a stop back."""
-    scale: str = ""
-    set: str = ""
-    """`{}` stands for the limit."""
-    decide: str = ""
-    """What can be done about a turn that a restart interrupted."""
-    host: str = ""
-    """Tells where things lie."""
-
-
-KEYS = Remedies(key_of("resume"), key_of("scale"), ":set {}", offer_keys(), key_of("describe_host"))
-"""On the dashboard."""
-IN_CHAT = Remedies(
-    f"{KEYS.resume} on the dashboard",
-    f"{KEYS.scale} on the dashboard",
-    f"{KEYS.set} on the dashboard",
-    f"{key_of('to_question', Where.CHAT)}, then {offer_keys()}",
-    f"{KEYS.host} on the dashboard",
-)
-"""Where letters are typed into a message."""
-VERBS = Remedies("resume")
-"""Where a command tells it."""
-OUT_OF_REACH = Remedies(host=KEYS.host)
-"""On the dashboard while the engine cannot be reached."""
 
 
 def parked_words(row: InstanceRow, now: float, by: Remedies = KEYS) -> str:

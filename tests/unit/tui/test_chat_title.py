@@ -8,11 +8,11 @@ from supervisor import InstanceRow, Limit, SessionRow, SessionState, WhyWaiting
 from tests.tui import stage, troubles
 from tests.tui.stage_engine import NOW
 from tui.screens.chat.title import chat_title
-from tui.wording import facts, format, reasons
+from tui.wording import facts, format, remedies
 
 
 def title(row: SessionRow, width: int = 300, instance: InstanceRow | None = None) -> str:
-    return chat_title(row.key, row, None, instance, NOW, width, reasons.IN_CHAT).plain
+    return chat_title(row.key, row, None, instance, NOW, width, remedies.IN_CHAT).plain
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_what_is_told_of_a_session_names_keys_that_work_where_it_is_read() -> No
     row = stage.session(stage.ANA, offer=troubles.offer(stage.ANA, "x"), state=SessionState.INTERRUPTED)
     told = {
         by: dict(facts.session_facts(row, None, None, {}, NOW, by))
-        for by in (reasons.KEYS, reasons.IN_CHAT, reasons.OUT_OF_REACH)
+        for by in (remedies.KEYS, remedies.IN_CHAT, remedies.OUT_OF_REACH)
     }
     assert [each["transcript"].partition(" ")[2] for each in told.values()] == [
         "(H says where)",

@@ -22,7 +22,7 @@ from tests.tui.stage_engine import MB, NOW
 from tui.tables import inbox_rows, rows
 from tui.tables.layout import Placed, lay_out
 from tui.tables.row_drawing import compose_cells
-from tui.wording import facts, format, reasons
+from tui.wording import facts, format, reasons, remedies
 from tui.wording.cells import Cells, Row, parts_of
 
 
@@ -89,7 +89,7 @@ def test_an_interrupted_session_says_what_can_be_done_and_how_long() -> None:
     at = format.moment(NOW - 120, NOW)
     assert text == f"R replays, Z drops  “Can you do it for me?”  by a restart at {at}  dropped in 58m"
     assert row.offer is not None
-    sentence = reasons.offer_sentence(row.offer, NOW, reasons.KEYS.decide)
+    sentence = reasons.offer_sentence(row.offer, NOW, remedies.KEYS.decide)
     assert sentence.startswith(f"interrupted by a restart at {at}: R replays, Z drops · “Can you do it for me?”")
 
 
@@ -132,8 +132,8 @@ def test_a_stopped_instance_names_the_key_that_opens_it(note: str, resume_does: 
     row = stage.instance("helpdesk", state=InstanceState.STOPPED, note=note, resume_does=resume_does)
     assert words(rows.instance_row(row, NOW).cells[-1]) == told
     assert dict(facts.instance_facts(row, {}, NOW))["state"] == f"stopped: {told}"
-    assert reasons.standing(row, NOW, reasons.VERBS) == told.replace("p ", "resume "), "where a command does it"
-    assert reasons.standing(row, NOW, reasons.OUT_OF_REACH) == note, "where nothing does it"
+    assert reasons.standing(row, NOW, remedies.VERBS) == told.replace("p ", "resume "), "where a command does it"
+    assert reasons.standing(row, NOW, remedies.OUT_OF_REACH) == note, "where nothing does it"
 
 
 def test_refused_prompts_are_told_in_the_row_and_the_title_while_they_are_news() -> None:
@@ -163,8 +163,8 @@ def test_a_parked_pool_says_why_and_when_it_tries_again() -> None:
     assert reasons.standing(helpdesk, NOW) == "rate limit, tries again in 0:42"
     assert reasons.standing(helpdesk, NOW + 43) == "rate limit, tries again now"
     assert reasons.standing(lookup, NOW) == "credentials refused, p tries again"
-    assert reasons.standing(lookup, NOW, reasons.VERBS) == "credentials refused, resume tries again"
-    assert reasons.standing(lookup, NOW, reasons.OUT_OF_REACH) == "credentials refused"
+    assert reasons.standing(lookup, NOW, remedies.VERBS) == "credentials refused, resume tries again"
+    assert reasons.standing(lookup, NOW, remedies.OUT_OF_REACH) == "credentials refused"
     assert reasons.standing(stage.instance("a", note="2 turns running"), NOW) == "2 turns running"
 
 

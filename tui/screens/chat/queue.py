@@ -9,15 +9,14 @@ from textual.content import Content
 from supervisor import InstanceRow, WaitingTurn, WhyWaiting
 from tui.themes import MUTED
 from tui.wording import format, reasons
+from tui.wording.remedies import Remedies
 from tui.wording.sanitize import clean_cell
 
 SHOWN_WAITING = 3
 """Waiting prompts written out; of the rest the number is told."""
 
 
-def waiting_lines(
-    turns: Sequence[WaitingTurn], instance: InstanceRow | None, now: float, by: reasons.Remedies
-) -> Content:
+def waiting_lines(turns: Sequence[WaitingTurn], instance: InstanceRow | None, now: float, by: Remedies) -> Content:
     """Each with its place in this session, its reason and age and, where the pool holds it up, its place there."""
     lines = [_line(turn, instance, now, by) for turn in turns[:SHOWN_WAITING]]
     if len(turns) > SHOWN_WAITING:
@@ -25,7 +24,7 @@ def waiting_lines(
     return Content("\n").join(lines)
 
 
-def _line(turn: WaitingTurn, instance: InstanceRow | None, now: float, by: reasons.Remedies) -> Content:
+def _line(turn: WaitingTurn, instance: InstanceRow | None, now: float, by: Remedies) -> Content:
     more = reasons.wait_words(turn, instance, now, by)
     return Content.assemble(
         (f"{format.glyph('waiting')} {format.ordinal(turn.position)} · ", "$text-accent"),

@@ -8,6 +8,7 @@ from supervisor import ClientRow, InstanceRow, Offer, SessionKey, SessionRow, Se
 from tui.themes import ASLEEP, MUTED
 from tui.widgets.header import ALARM
 from tui.wording import format, reasons
+from tui.wording.remedies import Remedies
 from tui.wording.sanitize import clean_cell
 
 STYLES = {
@@ -28,7 +29,7 @@ def chat_title(
     instance: InstanceRow | None,
     now: float,
     width: int,
-    by: reasons.Remedies,
+    by: Remedies,
     alarm: str = "",
     elsewhere: str = "",
 ) -> Content:
@@ -60,9 +61,7 @@ def chat_title(
     return Content.assemble(left, " " * max(1, width - left.cell_length - len(right)), (right, MUTED))
 
 
-def _doing(
-    row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float, by: reasons.Remedies
-) -> str:
+def _doing(row: SessionRow, client: ClientRow | None, instance: InstanceRow | None, now: float, by: Remedies) -> str:
     words = []
     if row.offer is not None and row.state is SessionState.INTERRUPTED:
         words.append(_restart(row.offer, now))

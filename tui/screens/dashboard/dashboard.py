@@ -81,7 +81,7 @@ class DashboardScreen(NavigationScreen):
         with Container(id="panes"):
             with Vertical(id="left"):
                 yield LiveTable[inbox_rows.Item](
-                    inbox_rows.INBOX_COLUMNS, build=inbox_rows.inbox_row, order=inbox_rows.inbox_order,
+                    inbox_rows.INBOX_COLUMNS, build=self._inbox_row, order=inbox_rows.inbox_order,
                     clock=self._clock,
                     title="Inbox", empty="no agent asks", id="inbox", shows_top=True, find=self._find_item,
                 )  # fmt: skip
@@ -179,9 +179,12 @@ class DashboardScreen(NavigationScreen):
     def _instance_row(self, row: InstanceRow, now: float) -> Row:
         return rows.instance_row(row, now, self.bridge.remedies)
 
+    def _inbox_row(self, row: inbox_rows.Item, now: float) -> Row:
+        return inbox_rows.inbox_row(row, now, self.bridge.remedies)
+
     def _session_row(self, row: SessionRow, now: float) -> Row:
         question = next((found for each in row.questions if (found := self.bridge.questions.get(each))), None)
-        return rows.session_row(row, question, self.bridge.clients.get(row.client_id), now)
+        return rows.session_row(row, question, self.bridge.clients.get(row.client_id), now, self.bridge.remedies)
 
     # The bridge's dictionaries may be replaced: they are looked up anew each time.
 

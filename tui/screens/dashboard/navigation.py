@@ -312,7 +312,7 @@ class NavigationScreen(OperatorScreen):
             case Question() as row:
                 return f"{format.tool_name(row.tool)} for {row.key}", facts.question_facts(row, now)
             case Offer() as row:
-                return f"interrupted turn of {row.key}", facts.offer_facts(row, now)
+                return f"interrupted turn of {row.key}", facts.offer_facts(row, now, bridge.remedies)
 
     def action_describe_host(self) -> None:
         host = self.bridge.host
