@@ -17,7 +17,7 @@ MOST_DEPTH = 8
 """How deep hooks nest: what happens to a prompt that is so many hooks away from a caller fires nothing more (S1.28)."""
 
 Value = str | int | float | bool
-"""Of one field of what happened."""
+"""The value of one field of an event."""
 Payload = Mapping[str, Value]
 """What happened, by fields: what conditions look at, texts are filled with, and shell and HTTP actions get as JSON."""
 
@@ -143,11 +143,11 @@ class Hook(Struct, frozen=True, kw_only=True):
     gate: bool = False
     """It decides about a prompt before it is accepted."""
     fallback: Fallback = Fallback.REFUSE
-    """Of a gate."""
+    """The verdict that counts when a gate gives none."""
     instance: str = ""
     """The agent whose events it sees; empty for the events of all."""
     folder: Path = Path()
-    """Where relative `file:` references start."""
+    """The folder that relative `file:` references count from."""
 
 
 class Schedule(Struct, frozen=True, kw_only=True):

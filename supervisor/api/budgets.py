@@ -40,12 +40,12 @@ class Budget(Struct, frozen=True, gc=False):
 
     scope: Scope
     name: str
-    """Of the user, session, instance or provider; empty for all agents together."""
+    """Name of the user, session, instance or provider; empty for all agents together."""
     measure: Measure
     spent: float
     """Since midnight, local time."""
     limit: float
-    """For a day."""
+    """The ceiling for a day."""
     at: AtCeiling
     under_way: int = 0
     """Turns that wait or run: each counts as one more, of the usual size."""

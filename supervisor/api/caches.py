@@ -32,7 +32,7 @@ class CacheStatistics(Struct, frozen=True, gc=False):
     last_build_seconds: float = 0.0
     """Seconds that the last build took."""
     bytes: int = 0
-    """Of the values that it holds, estimated."""
+    """Bytes of the values that it holds, estimated."""
 
     @property
     def hit_rate(self) -> float | None:
@@ -57,7 +57,7 @@ class ContextRow(Struct, frozen=True, gc=False):
     tools_hash: str
     skills_hash: str
     prompt_characters: int
-    """Of its system prompt."""
+    """Characters of its system prompt."""
     created_at: float
     """Unix seconds."""
     last_used_at: float

@@ -89,7 +89,7 @@ MEANINGS: Mapping[str, str] = {
     "due": "Unix seconds for which it was declared.",
     "missed": "How many of its runs were missed.",
 }
-"""Of every field that only some events have."""
+"""Field → its meaning, for fields that only some events have."""
 
 _KEY: dict[str, Any] = {"instance": "helpdesk", "user": "ana", "session": "default"}
 _TURN: dict[str, Any] = {**_KEY, "turn": "t-sample"}

@@ -145,7 +145,7 @@ class ClientWoken(Event, frozen=True, kw_only=True):
     slept: float
     """Seconds from being put to sleep to being woken."""
     seconds: float
-    """From being woken to that sign."""
+    """Seconds from being woken to that sign."""
 
 
 class ClientEnding(Event, frozen=True, kw_only=True):
@@ -162,7 +162,7 @@ class ClientGone(Event, frozen=True, kw_only=True):
     kind: FailureKind | None = None
     """Set when it did not end in order."""
     seconds: float
-    """From the first step of the ladder to the verified end."""
+    """Seconds from the first step of the ladder to the verified end."""
     left_over: int = 0
     """Processes that survived KILL. Anything but 0 is an alarm."""
 
@@ -196,7 +196,7 @@ class TemplateBroken(Event, frozen=True, kw_only=True):
     """A file was saved that cannot run. What it was before goes on, where it was anything."""
 
     message: str
-    """With file and line."""
+    """What is wrong, with file and line."""
 
 
 class TemplateMended(Event, frozen=True, kw_only=True):

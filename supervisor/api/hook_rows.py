@@ -53,7 +53,7 @@ class HookRow(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     on: tuple[str, ...]
     condition: str
-    """In words; empty when it has none."""
+    """The condition in words; empty when it has none."""
     priority: int
     actions: tuple[str, ...]
     """Kind and target of each."""

@@ -55,13 +55,13 @@ class Choice(NamedTuple):
     """The provider and the model that a turn runs with."""
 
     provider: str
-    """By its name in `bullpen.toml`; `default` is the host's own."""
+    """Its name in `bullpen.toml`; `default` is the host's own."""
     model: str = ""
     """Empty for the template's."""
 
 
 AUTO = "auto"
-"""In place of an agent's name: bullpen chooses. An agent that is called so is meant itself."""
+"""Stands in place of an agent's name, and lets bullpen choose. An agent with this very name comes first."""
 
 
 class Prompt(Struct, frozen=True, gc=False):

@@ -32,7 +32,7 @@ class SharedServerRow(Struct, frozen=True, gc=False):
     """One shared MCP server: one process, or one connection, for all clients of the agents that name it."""
 
     name: str
-    """As templates name it; several names with commas."""
+    """The name that templates use; several names with commas."""
     kind: str
     """`stdio` or `http`."""
     what: str
@@ -55,7 +55,7 @@ class SharedServerRow(Struct, frozen=True, gc=False):
     restarts: int = 0
     processes: int = 0
     memory_bytes: int = 0
-    """Of its whole process tree; 0 while that is not known, and for one at an address."""
+    """Bytes of the server's whole process tree; 0 while that is not known, and for one at an address."""
     saved_bytes: int = 0
     """What a server for each client would use on top: its memory once more for every client but one."""
     connect_seconds: float = 0.0

@@ -88,7 +88,7 @@ class SessionRow(Struct, frozen=True, gc=False):
     """Turns that have ended, whatever their outcome."""
     usage: Usage
     memory_bytes: int
-    """Of its client's process tree; 0 when hibernated."""
+    """Bytes of its client's process tree; 0 when hibernated."""
     created_at: float
     last_activity_at: float
     client_id: str
@@ -175,11 +175,11 @@ class ClientRow(Struct, frozen=True, gc=False):
     dormant_since: float | None = None
     """Unix seconds; None while it is not dormant."""
     swap_bytes: int = 0
-    """Of its process tree, as last measured."""
+    """Bytes that its process tree has in swap, as last measured."""
     awake_bytes: int = 0
     """What it used when it was put to sleep last; 0 when it never was."""
     wake_seconds: float | None = None
-    """From being woken to its first sign of life, the last time; None when it was never woken."""
+    """Seconds from being woken to its first sign of life, the last time; None when it was never woken."""
     why_awake: WhyAwake | None = None
     """Why it is not put to sleep while it is idle; None when nothing keeps it awake, or it is not idle."""
     peak_bytes: int = 0
@@ -197,7 +197,7 @@ class PoolStatistics(Struct, frozen=True, gc=False):
     starting: int = 0
     spare: int = 0
     idle: int = 0
-    """Of a session, connected and not asleep."""
+    """Clients of a session that are connected, and neither run a turn nor sleep."""
     busy: int = 0
     asking: int = 0
     closing: int = 0
@@ -283,11 +283,12 @@ class InstanceRow(Struct, frozen=True, gc=False):
     memory_reserve: int = 0
     """Bytes one more client is expected to need: the measured 95th percentile of this template."""
     version: int = 1
-    """Of its template: how often what its clients are started with has changed since bullpen started, and one."""
+    """Version of its template: 1, and one more for each change since bullpen started to what clients are started
+    with."""
     outdated: int = 0
     """Drift: clients that still run an earlier version."""
     rolled: int = 0
-    """Of the clients that the last change has to replace (`to_roll`), those that have been."""
+    """How many of the clients that the last change has to replace (`to_roll`) have been replaced."""
     to_roll: int = 0
     template_mistake: str = ""
     """What is wrong with its file as it was saved last, with file and line: the version before goes on."""
@@ -315,18 +316,18 @@ class HostRow(Struct, frozen=True, gc=False):
     """`rehearsal`, or the host name the clients talk to."""
     started_at: float
     memory_bytes: int
-    """Of all clients."""
+    """Bytes of all clients."""
     memory_budget: int
     supervisor_bytes: int
     """Resident memory of this process."""
     memory_available: int
-    """Of the host."""
+    """Bytes that the host has available."""
     memory_reserved: int = 0
     """Bytes that clients on their way in are expected to need."""
     journal_failing: str = ""
     """Why the journal cannot be written, in words; empty when it can."""
     disk: DiskUse | None = None
-    """As last measured; None before that."""
+    """Use of the disk, as last measured; None before that."""
     disk_measured_at: float | None = None
     """Unix seconds."""
     today: Usage = Usage()

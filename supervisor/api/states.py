@@ -54,7 +54,7 @@ class WhyWaiting(StrEnum):
     SELF_BEGUN = "self-begun"
     """The session's agent runs a turn that it began by itself; a prompt written now would be merged into it."""
     NO_SLOT = "no-slot"
-    """As many turns run, or as many clients are there, as may: `InstanceRow.limit` says which limit that is."""
+    """As many turns run, or as many clients exist, as are allowed: `InstanceRow.limit` says which limit that is."""
     MEMORY = "memory"
     """The memory budget has no room for another client."""
     PAUSED = "paused"

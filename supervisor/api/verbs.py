@@ -284,4 +284,4 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb("stop", Subject.BULLPEN, "Ends everything, in order.", "POST /stop", "stop", "app.quit", asks=True),
 )
-"""In the order of `Engine`."""
+"""Every verb, in the order of `Engine`."""

@@ -135,7 +135,7 @@ def read_directions(prompt: str) -> Staged:
 
 
 def _end_of_argument(prompt: str, name: str, start: int) -> int:
-    """Where the closing ]] stands; -1 when it is missing. JSON may hold brackets of its own."""
+    """Index of the closing `]]`; -1 when it is missing. JSON may hold brackets of its own."""
     if name in ("tool", "output"):
         brace = prompt.find("{", start)
         closing = prompt.find("]]", start)

@@ -61,7 +61,7 @@ def _value(schema: Any, root: Mapping[str, Any], dice: random.Random, depth: int
 
 
 def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With its references followed, and the first of its alternatives chosen."""
+    """The schema with its references followed, and the first of its alternatives chosen."""
     for _ in range(DEEPEST):
         target = schema.get("$ref")
         parts = [found for found in schema.get("allOf") or () if isinstance(found, Mapping)]

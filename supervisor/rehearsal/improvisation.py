@@ -46,7 +46,7 @@ SMALL_TALK_WORDS = 9
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """What a plot has to play with."""
+    """What a plot can use in its reply."""
 
     request: Request
     dice: random.Random
@@ -218,7 +218,7 @@ def _book(stage: _Stage) -> Reply:
 
 
 def _next_working_day() -> datetime:
-    """At ten, local time."""
+    """Ten o'clock local time on the next working day."""
     day = datetime.now().replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(days=1)
     return day + timedelta(days=max(0, 7 - day.weekday()) if day.weekday() > FRIDAY else 0)
 

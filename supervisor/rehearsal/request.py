@@ -71,12 +71,12 @@ class Request:
 
     @property
     def prompt(self) -> str:
-        """What the caller asked last; empty when there is no user text at all."""
+        """Text of the caller's last prompt; empty when there is no user text at all."""
         return self.user_texts[-1] if self.user_texts else ""
 
     @property
     def earlier_prompts(self) -> tuple[str, ...]:
-        """What the caller asked before the last prompt, oldest first."""
+        """Texts of the prompts before the last one, oldest first."""
         return self.user_texts[:-1]
 
     @cached_property
@@ -96,7 +96,7 @@ class Request:
 
     @property
     def result_texts(self) -> tuple[str, ...]:
-        """What every tool of the conversation has returned."""
+        """Results of every tool call of the conversation, as text."""
         users = (message for message in self.messages if message.get("role") == "user")
         blocks = (block for message in users for block in _blocks(message))
         return tuple(_text_of(block.get("content", "")) for block in blocks if block.get("type") == "tool_result")
@@ -111,7 +111,7 @@ class Request:
 
     @cached_property
     def occasion(self) -> tuple[str, int, str, int]:
-        """The same for every attempt at the same reply: a retry, or the rest of one that was cut off."""
+        """A key that is equal for every attempt at the same reply: a retry, or the rest of one that was cut off."""
         return self.client, len(self.user_texts), self.prompt, len(self.tool_results)
 
     @cached_property

@@ -90,7 +90,7 @@ def _step(direction: Direction, staged: Staged, request: Request, attempt: int) 
 
 
 def _find_rejection(request: Request) -> Refuse | None:
-    """Of any prompt or tool result in the conversation: an API looks at all of it every time."""
+    """A rejection that any prompt or tool result in the conversation asks for: an API looks at all of it every time."""
     for text in (*request.user_texts, *request.result_texts):
         if "[[" in text:
             for direction in read_directions(text).directions:
@@ -107,7 +107,7 @@ def _recollection(prompts: tuple[str, ...]) -> str:
 
 
 def _close(request: Request) -> Say:
-    """What is said when the directions are used up: the last tool's result, or simply that it is done."""
+    """The reply when all directions are used up: the last tool's result, or that it is done."""
     if not request.tool_results:
         return _say("Done.")
     result = request.tool_results[-1]

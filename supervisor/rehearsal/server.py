@@ -31,7 +31,7 @@ class RehearsalServer(QuietServer):
 
 
 class Answerer(Protocol):
-    """Who decides the replies."""
+    """Decides the replies of the rehearsal endpoint."""
 
     pace: float
     """Multiplies every scripted delay."""

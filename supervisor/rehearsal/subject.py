@@ -30,7 +30,7 @@ _COMMON = frozenset(_COMMON_WORDS.split())
 
 
 def words_of(prompt: str) -> tuple[str, ...]:
-    """Its words in lower case."""
+    """The words of a prompt in lower case."""
     return tuple(word.lower() for word in _WORD.findall(prompt))
 
 

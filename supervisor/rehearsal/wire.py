@@ -54,7 +54,7 @@ _CREATED = "2025-01-01T00:00:00Z"
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What a message says about itself."""
+    """Id, model and usage that a message tells of itself."""
 
     id: str
     model: str
@@ -111,7 +111,7 @@ def whole_message(opening: Envelope, reply: Reply, salt: str) -> dict[str, Any]:
 
 
 def usage_of(opening: Envelope, reply: Reply) -> dict[str, int]:
-    """What the whole reply says it has used."""
+    """The usage that the whole reply reports."""
     usage = opening.usage(output_tokens(reply))
     for step in reply:
         if isinstance(step, Charge):
@@ -136,7 +136,7 @@ def unended_block_events(text: str, index: int, salt: str) -> list[bytes]:
 
 
 def event(kind: str, **fields: Any) -> bytes:
-    """One server-sent event."""
+    """One server-sent event of that kind."""
     data = json.dumps({"type": kind, **fields}, ensure_ascii=False)
     return f"event: {kind}\ndata: {data}\n\n".encode()
 
