@@ -49,6 +49,7 @@ from supervisor.journal import OfferOutcome
 from supervisor.journal.past_events import ANSWERED, tell_action
 from supervisor.process.end_reason import EndReason
 from supervisor.sessions.session import Session
+from supervisor.sessions.ticket import CallersTicket
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import clean, one_line
 
@@ -153,7 +154,7 @@ class Supervisor(Runtime):
         turn = instance.handle(stimuli.SubmitPrompt(key, prompt, is_single_call, turn_id, held_for))
         depths.opening = 0
         self._turns.add(turn)
-        return turn.ticket
+        return CallersTicket(turn.ticket)
 
     def _check_acceptance(self, instance: Instance, key: SessionKey, prompt: Prompt) -> str:
         """Raises what keeps it from being accepted now. What the operator is asked before it runs, in words; mostly
@@ -255,7 +256,7 @@ class Supervisor(Runtime):
             raise NotAccepting(f"{instance.name} takes no prompts: it is {instance.state}; the offer is kept")
         turn = self._offers.replay(session)
         self._log_action("replay", session.key)
-        return turn.ticket
+        return CallersTicket(turn.ticket)
 
     async def drop_offer(self, key: SessionKey) -> None:
         session = self._running_session(key)
@@ -399,7 +400,7 @@ class Supervisor(Runtime):
         turn = instance.handle(stimuli.CompactSession(session))
         self._turns.add(turn)
         self._log_action("compact", key)
-        return turn.ticket
+        return CallersTicket(turn.ticket)
 
     async def close_session(self, key: SessionKey) -> None:
         session = self._running_session(key)

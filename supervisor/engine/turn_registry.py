@@ -17,7 +17,7 @@ from supervisor.engine.view import View
 from supervisor.instance.shared import HostContext
 from supervisor.journal import TurnRecord
 from supervisor.sessions.spending import Account, accounts_of
-from supervisor.sessions.ticket import PromptTicket, RecordedTicket
+from supervisor.sessions.ticket import CallersTicket, PromptTicket, RecordedTicket
 from supervisor.sessions.turn import Turn
 from supervisor.text.cleaning import one_line
 
@@ -154,7 +154,7 @@ class TurnRegistry:
 
     def _ticket_of(self, record: TurnRecord) -> Ticket:
         if (ticket := self._tickets.get(record.id)) is not None:
-            return ticket
+            return CallersTicket(ticket)
         if record.outcome is None:
             raise OutcomeUnknown(f"turn {record.id} has no outcome, and does not run: look at {record.key}")
         return RecordedTicket(record.id, record.key, record.outcome)

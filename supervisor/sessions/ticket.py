@@ -129,6 +129,40 @@ class PromptTicket:
                 await conversation.next_change()
 
 
+class CallersTicket:
+    """The `api.engine.Ticket` of a turn, as its callers hold it: it waits and reads, and cannot tell the turn anything.
+    A ticket of the turn lives for as long as a caller holds one of these."""
+
+    __slots__ = ("__weakref__", "_ticket")
+
+    def __init__(self, ticket: PromptTicket) -> None:
+        self._ticket = ticket
+
+    def __repr__(self) -> str:
+        return repr(self._ticket)
+
+    @property
+    def turn_id(self) -> str:
+        return self._ticket.turn_id
+
+    @property
+    def key(self) -> SessionKey:
+        return self._ticket.key
+
+    @property
+    def finished(self) -> Outcome | None:
+        return self._ticket.finished
+
+    async def accepted(self) -> None:
+        await self._ticket.accepted()
+
+    async def outcome(self) -> Outcome:
+        return await self._ticket.outcome()
+
+    def stream(self, *, whole: bool = False) -> AsyncIterator[str]:
+        return self._ticket.stream(whole=whole)
+
+
 class RecordedTicket:
     """The `api.engine.Ticket` of a turn that had ended when it was asked for. Its stream is the outcome's text."""
 

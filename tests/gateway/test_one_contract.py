@@ -11,7 +11,7 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from supervisor.api.engine import ConversationReader, Engine
+from supervisor.api.engine import ConversationReader, Engine, Ticket
 from supervisor.api.errors import BullpenError, UnknownTarget
 from supervisor.api.keys import SessionKey
 from supervisor.api.outcomes import Done
@@ -212,15 +212,21 @@ async def test_no_key_reaches_another_session_than_it_names(house: Open, make_te
         assert not (await engine.snapshot()).sessions
 
 
+def public(thing: object) -> set[str]:
+    return {name for name in dir(thing) if not name.startswith("_")}
+
+
 async def test_what_a_verb_hands_out_can_be_read_and_not_written(house: Open, world: FakeWorld) -> None:
-    """D6: no caller in the engine's own process can say anything in a conversation that is kept."""
+    """D6: in the engine's own process no caller can say anything in a conversation that is kept, nor end a turn by its
+    ticket."""
     world.on_prompt = hold
     async with house() as home, far(home) as engine:
         ticket = await home.supervisor.submit(HELLO)
         connection = await begun(world)
-        offered = {name for name in vars(ConversationReader) if not name.startswith("_")}
         reader = await home.supervisor.conversation(KEY)
-        assert {name for name in dir(reader) if not name.startswith("_")} == offered
+        assert public(reader) == public(ConversationReader)
+        again = await home.supervisor.ticket(ticket.turn_id)
+        assert public(ticket) == public(again) == public(Ticket)
         connection.say("Hel")
         await until(lambda: reader.read().opened == "Hel")
         before = reader.read()
