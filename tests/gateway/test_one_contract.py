@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec.structs import replace
 
 from supervisor.api.engine import ConversationReader, Engine, Ticket
@@ -248,11 +250,11 @@ async def test_another_version_on_the_far_side_is_told_in_one_line(body: bytes) 
 
     async def serve(stream: anyio.abc.ByteStream) -> None:
         async with stream:
-            await stream.receive()
-            head = (
-                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-            )
-            await stream.send(head % len(body) + body)
+            request = BufferedByteReceiveStream(stream)  # all of it: what is left unread would break the line
+            head = await request.receive_until(b"\r\n\r\n", 65_536)
+            if length := re.search(rb"(?i)content-length: (\d+)", head):
+                await request.receive_exactly(int(length[1]))
+            await stream.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     endless = {"watch", "conversation", "stop"}  # wait for streams, or for the other side to be gone
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
