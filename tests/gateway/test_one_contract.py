@@ -19,6 +19,7 @@ from supervisor.api.keys import SessionKey
 from supervisor.api.outcomes import Done
 from supervisor.api.prompts import Prompt
 from supervisor.api.questions import Allow, Choose, Deny
+from supervisor.api.states import InstanceState
 from supervisor.remote.engine import RemoteEngine
 from supervisor.testing import FakeWorld, hold
 from tests.gateway.conftest import MakeTemplate, Open
@@ -182,7 +183,7 @@ async def test_what_cannot_be_done_now_is_told_near_and_far_in_the_same_words(
         first.reply("done")
         assert isinstance(await ana.outcome(), Done)
         await near.kill("desk")
-        await near.drained("desk")
+        await until(lambda: near.view.snapshot().instances[0].state is InstanceState.STOPPED)
         for verb in ("pause", "drain"):
             await both(verb, "desk")
         await both("submit", Prompt("desk", "x", user="dd"))
