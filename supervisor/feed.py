@@ -115,11 +115,7 @@ class Subscription:
     def close(self) -> None:
         self._on_close(self)
 
-    @property
-    def dirty(self) -> _Dirty:
-        return self._dirty
-
-    def push(self, event: Event) -> None:
+    def _push(self, event: Event) -> None:
         self._weight += _weigh(event)
         if len(self._events) >= EVENT_BUFFER or self._weight > TEXT_BUFFER:
             self._is_cut = True
@@ -127,9 +123,9 @@ class Subscription:
             self._weight = _weigh(event)
             self._dirty = _Dirty()
         self._events.append(event)
-        self.wake()
+        self._wake()
 
-    def wake(self) -> None:
+    def _wake(self) -> None:
         self._has_news = True
         wakeup, self._wakeup = self._wakeup, None
         if wakeup is not None:
@@ -206,9 +202,9 @@ class Feed:
         subscription = Subscription(self._source, self._built, self._forget)
         self._readers.append(subscription)
         for event in self.greeting:
-            subscription.push(event)
+            subscription._push(event)
         for event in islice(self._recent, max(0, len(self._recent) - recent), None) if recent else ():
-            subscription.push(event)
+            subscription._push(event)
         return subscription
 
     def forget(self, user: str) -> None:
@@ -222,38 +218,38 @@ class Feed:
         while len(self._recent) > MOST_RECENT or (self._recent_weight > RECENT_TEXT and len(self._recent) > 1):
             self._recent_weight -= _weigh(self._recent.popleft())
         for reader in self._readers:
-            reader.push(event)
+            reader._push(event)
         for listener in self._listeners:
             listener(event)
 
     def touch_host(self) -> None:
         for reader in self._readers:
-            reader.dirty.host = True
-            reader.wake()
+            reader._dirty.host = True
+            reader._wake()
 
     def touch_questions(self) -> None:
         for reader in self._readers:
-            reader.dirty.questions = True
-            reader.wake()
+            reader._dirty.questions = True
+            reader._wake()
 
     def touch_instance(self, name: str) -> None:
         for reader in self._readers:
-            reader.dirty.instances.add(name)
-            reader.wake()
+            reader._dirty.instances.add(name)
+            reader._wake()
 
     def touch_session(self, key: SessionKey) -> None:
         self._built.drop_session(key)
         for reader in self._readers:
-            reader.dirty.sessions.add(key)
-            reader.wake()
+            reader._dirty.sessions.add(key)
+            reader._wake()
 
     def touch_client(self, client_id: str) -> None:
         """Marks the row of a client as changed, and the host's: its totals include the client's memory."""
         self._built.drop_client(client_id)
         for reader in self._readers:
-            reader.dirty.clients.add(client_id)
-            reader.dirty.host = True
-            reader.wake()
+            reader._dirty.clients.add(client_id)
+            reader._dirty.host = True
+            reader._wake()
 
     def _forget(self, subscription: Subscription) -> None:
         if subscription in self._readers:

@@ -13,7 +13,7 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec.structs import replace
 
-from supervisor.api.engine import ConversationReader, Engine, Ticket
+from supervisor.api.engine import ConversationReader, Engine, FeedReader, Ticket
 from supervisor.api.errors import BullpenError, UnknownTarget
 from supervisor.api.keys import SessionKey
 from supervisor.api.outcomes import Done
@@ -230,6 +230,8 @@ async def test_what_a_verb_hands_out_can_be_read_and_not_written(house: Open, wo
         assert public(reader) == public(ConversationReader)
         again = await home.supervisor.ticket(ticket.turn_id)
         assert public(ticket) == public(again) == public(Ticket)
+        with await home.supervisor.watch() as feed:
+            assert public(feed) == public(FeedReader) | {"snapshot"}
         connection.say("Hel")
         await until(lambda: reader.read().opened == "Hel")
         before = reader.read()

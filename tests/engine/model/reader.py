@@ -23,8 +23,8 @@ class Reader:
 
     def __init__(self, subscription: Subscription, *, patience: int = feed.EVENT_BUFFER) -> None:
         self._subscription = subscription
-        self._push, self._patience = subscription.push, patience
-        subscription.push = self._push_at_most  # type: ignore[method-assign]
+        self._push, self._patience = subscription._push, patience
+        subscription._push = self._push_at_most  # type: ignore[method-assign]
         self.picture = draw(subscription.snapshot)
 
     def catch_up(self) -> Changes:
