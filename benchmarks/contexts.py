@@ -185,7 +185,7 @@ class _PreparingConnection(FakeConnection):
 
 async def measure_hits(plan: Plan, folder: Path) -> list[Row]:
     """More sessions than clients, so that clients are started all the time; and a template that is edited meanwhile."""
-    settings = Settings(state_dir=folder / "house", cleanup_interval=5, max_agents=plan.clients, connect_limit=4)
+    settings = Settings(state_dir=folder / "bullpen", cleanup_interval=5, max_agents=plan.clients, connect_limit=4)
     store, dice = ContextStore(), random.Random(1)
     world = PreparingWorld(bundled_cli(settings, {}, Tools(), store))
     template = make_template(folder, plan)

@@ -226,9 +226,9 @@ async def run(plan: Run, page: Path) -> None:
         folder = Path(name)
         async with Child("benchmarks.endpoint") as endpoint:
             url = await endpoint.read_line(within=30)
-            for part in ("house", "bare"):
+            for part in ("bullpen", "bare"):
                 (folder / part).mkdir()
-            found = await measure(plan, url, folder / "house")
+            found = await measure(plan, url, folder / "bullpen")
             print(
                 json.dumps(vars(found) | {"waits": sorted(found.waits)[-10:], "answers": sorted(found.answers)[-10:]}),
                 flush=True,

@@ -20,7 +20,7 @@ PACE = 0.25
 """Of scripted delays: a scripted second takes a quarter of one."""
 
 
-class House:
+class Bullpen:
     """A supervisor on rehearsal, and what its endpoint has seen."""
 
     def __init__(self, supervisor: Supervisor, rehearsal: Rehearsal) -> None:
@@ -36,12 +36,12 @@ class House:
         return {row.pid for row in self.supervisor.view.snapshot().clients if row.pid}
 
 
-Open = Callable[..., AbstractAsyncContextManager[House]]
+Open = Callable[..., AbstractAsyncContextManager[Bullpen]]
 
 
 @pytest.fixture
-def open_house(tmp_path: Path) -> Open:
-    """`async with open_house(maxSessions=2, ...)`: a service `desk` with all its tools asking by default."""
+def open_bullpen(tmp_path: Path) -> Open:
+    """`async with open_bullpen(maxSessions=2, ...)`: a service `desk` with all its tools asking by default."""
 
     numbers = count(1)
 
@@ -55,8 +55,8 @@ def open_house(tmp_path: Path) -> Open:
         state: str = "",
         variables: Mapping[str, str] | None = None,
         **host: object,
-    ) -> AsyncIterator[House]:
-        """Every house has a state directory of its own, unless `state` names one. `variables` go to the CLI."""
+    ) -> AsyncIterator[Bullpen]:
+        """Every bullpen has a state directory of its own, unless `state` names one. `variables` go to the CLI."""
         template = Template.model_validate(
             {
                 "name": "desk",
@@ -74,7 +74,7 @@ def open_house(tmp_path: Path) -> Open:
         async with Rehearsal(pace=pace, keep=10_000) as rehearsal:
             environment = {**rehearsal.environment(tmp_path / "claude"), **(variables or {})}
             async with Supervisor([template], settings, environment=environment) as supervisor:
-                yield House(supervisor, rehearsal)
+                yield Bullpen(supervisor, rehearsal)
 
     return begin
 

@@ -1,4 +1,4 @@
-"""The Agent Client Protocol's own library as the editor: `bullpen acp` beside a running house with real processes."""
+"""The Agent Client Protocol's own library as the editor: `bullpen acp` beside a running bullpen with real processes."""
 
 from __future__ import annotations
 

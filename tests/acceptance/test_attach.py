@@ -71,9 +71,9 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    house = Served(tmp_path)
-    yield house
-    house.end()
+    bullpen = Served(tmp_path)
+    yield bullpen
+    bullpen.end()
 
 
 def test_a_dashboard_attaches_chats_outlives_a_restart_and_leaves_all_as_it_is(served: Served) -> None:

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    house = Served(tmp_path, tools="Write")
-    yield house
-    house.end()
+    bullpen = Served(tmp_path, tools="Write")
+    yield bullpen
+    bullpen.end()
 
 
 def test_a_person_chats_on_a_terminal_is_asked_stops_a_turn_outlives_a_restart_and_comes_back(served: Served) -> None:

@@ -12,9 +12,9 @@ from tests.acceptance.conftest import Open
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_conversation_goes_on_from_its_summary(open_house: Open) -> None:
-    async with open_house() as house:
-        supervisor = house.supervisor
+async def test_a_conversation_goes_on_from_its_summary(open_bullpen: Open) -> None:
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         first = await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))
         await first.outcome()
         share = (await supervisor.snapshot()).sessions[0].context_share
@@ -31,13 +31,13 @@ async def test_a_conversation_goes_on_from_its_summary(open_house: Open) -> None
         assert "my number is 4711" not in after.text
 
 
-async def test_a_callers_prompt_that_reads_like_the_command_is_only_text(open_house: Open) -> None:
-    async with open_house() as house:
-        supervisor = house.supervisor
+async def test_a_callers_prompt_that_reads_like_the_command_is_only_text(open_bullpen: Open) -> None:
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(Prompt("desk", "[[say: noted]]", user="ana"))
         await ticket.outcome()
         await (await supervisor.compact(ticket.key)).outcome()
         await (await supervisor.submit(Prompt("desk", "/compact", user="ana"))).outcome()
         after = await (await supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert not isinstance(after, Failed)
-        assert house.requests_of("/compact"), "it went to the model"
+        assert bullpen.requests_of("/compact"), "it went to the model"

@@ -25,7 +25,7 @@ from supervisor.api.prompts import Prompt
 from supervisor.api.states import SessionState, SlotState
 from supervisor.process.process_tree import LOST, MARK, is_alive
 from supervisor.rehearsal import Rehearsal
-from tests.acceptance.conftest import PACE, House, Open, find_clients
+from tests.acceptance.conftest import PACE, Bullpen, Open, find_clients
 from tests.waiting import at_once, until
 
 if TYPE_CHECKING:
@@ -88,22 +88,22 @@ async def ask(client: ClaudeSDKClient, text: str, **more: str) -> ResultMessage:
     return messages[-1]
 
 
-async def done(house: House, text: str, user: str = "ana") -> str:
-    outcome = await (await house.supervisor.submit(Prompt("desk", text, user=user))).outcome()
+async def done(bullpen: Bullpen, text: str, user: str = "ana") -> str:
+    outcome = await (await bullpen.supervisor.submit(Prompt("desk", text, user=user))).outcome()
     assert isinstance(outcome, Done)
     return outcome.text
 
 
-async def hibernate(house: House, user: str = "ana") -> None:
+async def hibernate(bullpen: Bullpen, user: str = "ana") -> None:
     """Ends the session's client; what the session says next comes from a resumed one."""
     key = SessionKey("desk", user, "default")
-    await until(lambda: row_of(house, user).state is SessionState.IDLE, within=30)
-    await house.supervisor.hibernate(key)
-    await until(lambda: row_of(house, user).state is SessionState.HIBERNATED and not row_of(house, user).client_id)
+    await until(lambda: row_of(bullpen, user).state is SessionState.IDLE, within=30)
+    await bullpen.supervisor.hibernate(key)
+    await until(lambda: row_of(bullpen, user).state is SessionState.HIBERNATED and not row_of(bullpen, user).client_id)
 
 
-def row_of(house: House, user: str) -> Any:
-    return next(row for row in house.supervisor.view.snapshot().sessions if row.key.user == user)
+def row_of(bullpen: Bullpen, user: str) -> Any:
+    return next(row for row in bullpen.supervisor.view.snapshot().sessions if row.key.user == user)
 
 
 class Writers:
@@ -126,13 +126,13 @@ class Writers:
 
 
 @asynccontextmanager
-async def counting_writers(house: House, user: str) -> AsyncIterator[Writers]:
+async def counting_writers(bullpen: Bullpen, user: str) -> AsyncIterator[Writers]:
     """Looks at the process table all the time, from its first client on; a CLI takes half a second to start."""
     writers = Writers()
 
     async def look_on() -> None:
         while True:
-            for row in (await house.supervisor.snapshot()).sessions:
+            for row in (await bullpen.supervisor.snapshot()).sessions:
                 if row.key.user == user and row.session_uuid:
                     writers.look(row.session_uuid)
             await anyio.sleep(0.02)
@@ -158,18 +158,18 @@ async def test_a_bare_client_used_for_another_user_sends_the_first_ones_words(ba
     assert first.session_id == second.session_id
 
 
-async def test_a_place_used_for_another_user_sends_nothing_of_the_first_one(open_house: Open) -> None:
+async def test_a_place_used_for_another_user_sends_nothing_of_the_first_one(open_bullpen: Open) -> None:
     """S2.4, S2.11: one place, three users in turn and again; the client goes with its session, the place stays."""
     secrets = {"ana": "marmalade-7", "boris": "quicksand-3", "chen": "saxophone-9"}
-    async with open_house(1) as house:
+    async with open_bullpen(1) as bullpen:
         served: dict[int, str] = {}
         for number in range(2):
             for user, secret in secrets.items():
-                await done(house, f"[[echo]] I am {user}, {secret}, round {number}", user)
-                (pid,) = house.pids
+                await done(bullpen, f"[[echo]] I am {user}, {secret}, round {number}", user)
+                (pid,) = bullpen.pids
                 assert served.setdefault(pid, user) == user
         for user, secret in secrets.items():
-            requests = house.requests_of(f"I am {user}")
+            requests = bullpen.requests_of(f"I am {user}")
             assert len(requests) == 2
             for text in requests:
                 assert secret in text
@@ -199,24 +199,24 @@ async def test_bare_clients_that_resume_one_session_at_once_lose_turns(bare: Bar
     assert sum(colour in text for colour in colours) == 1
 
 
-async def test_prompts_of_one_session_at_once_are_served_one_after_another_and_all_kept(open_house: Open) -> None:
+async def test_prompts_of_one_session_at_once_are_served_one_after_another_and_all_kept(open_bullpen: Open) -> None:
     """S2.6, S3.13–16: each request holds the turns before it; a later resume sends them all. Three places are free."""
     colours = ("crimson", "emerald", "sapphire")
-    async with open_house(3) as house, counting_writers(house, "ana") as writers:
-        await done(house, "[[echo]] the beginning")
-        await hibernate(house)
+    async with open_bullpen(3) as bullpen, counting_writers(bullpen, "ana") as writers:
+        await done(bullpen, "[[echo]] the beginning")
+        await hibernate(bullpen)
         async with anyio.create_task_group() as group:
             for colour in colours:
-                group.start_soon(done, house, f"[[slow: 1]] [[echo]] {colour}")
+                group.start_soon(done, bullpen, f"[[slow: 1]] [[echo]] {colour}")
         for number, colour in enumerate(colours, 1):
-            (request,) = (request for request in house.rehearsal.record if request.prompt.endswith(colour))
+            (request,) = (request for request in bullpen.rehearsal.record if request.prompt.endswith(colour))
             said = " ".join(text for role, text in request.turns if role == "assistant")
             answered = [other for other in colours if other in said]
             assert answered == list(colours[: number - 1]), "the answers before it, in order, and no other"
-        before = house.pids
-        await hibernate(house)
-        recalled = await done(house, "[[recall]]")
-        assert house.pids.isdisjoint(before)
+        before = bullpen.pids
+        await hibernate(bullpen)
+        recalled = await done(bullpen, "[[recall]]")
+        assert bullpen.pids.isdisjoint(before)
         places = [recalled.index(text) for text in ("the beginning", *colours)]
         assert places == sorted(places)
         assert all(recalled.count(colour) == 1 for colour in colours)
@@ -247,10 +247,10 @@ async def test_after_a_cancelled_consumer_a_bare_client_is_one_answer_behind(bar
 
 
 @pytest.mark.parametrize("way", [pytest.param("outcome", marks=pytest.mark.exhaustive), "stream"])
-async def test_after_a_cancelled_caller_the_next_answer_is_the_right_one(open_house: Open, way: str) -> None:
+async def test_after_a_cancelled_caller_the_next_answer_is_the_right_one(open_bullpen: Open, way: str) -> None:
     """S2.20, S3.13–16: the session is held until the turn's Result, whoever still waits for it."""
-    async with open_house(1) as house:
-        supervisor = house.supervisor
+    async with open_bullpen(1) as bullpen:
+        supervisor = bullpen.supervisor
         old = await supervisor.submit(Prompt("desk", "[[stream: 20 words, 0.2]] [[say: the old answer]]", user="ana"))
 
         async def wait(scope: anyio.CancelScope) -> None:
@@ -267,12 +267,12 @@ async def test_after_a_cancelled_caller_the_next_answer_is_the_right_one(open_ho
             scope.cancel()
         assert scope.cancelled_caught
         assert old.finished is None, "the cancelled caller took nothing with it"
-        pids = house.pids
-        assert await done(house, "[[say: the new answer]]") == "the new answer"
-        assert await done(house, "[[say: and the next]]") == "and the next"
+        pids = bullpen.pids
+        assert await done(bullpen, "[[say: the new answer]]") == "the new answer"
+        assert await done(bullpen, "[[say: and the next]]") == "and the next"
         assert isinstance(old.finished, Done)
         assert old.finished.text.endswith("the old answer")
-        assert house.pids == pids
+        assert bullpen.pids == pids
 
 
 # A warm client stays behind while another process writes to its session
@@ -297,33 +297,33 @@ async def test_a_bare_warm_client_does_not_see_another_writers_turn_and_loses_it
     assert writers.most == 2
 
 
-async def test_an_evicted_session_has_one_writer_at_any_time_and_misses_no_turn(open_house: Open) -> None:
+async def test_an_evicted_session_has_one_writer_at_any_time_and_misses_no_turn(open_bullpen: Open) -> None:
     """S2.4, S2.6, R3: another user takes its place each time."""
-    async with open_house(1) as house, counting_writers(house, "ana") as writers:
+    async with open_bullpen(1) as bullpen, counting_writers(bullpen, "ana") as writers:
         said = [f"evicted-{number}" for number in range(2)]
         for text in said:
-            await done(house, f"[[echo]] {text}")
-            await done(house, "[[echo]] I need the place", "boris")
-            assert row_of(house, "ana").state is SessionState.HIBERNATED
-        await expect_recall(house, said, writers)
+            await done(bullpen, f"[[echo]] {text}")
+            await done(bullpen, "[[echo]] I need the place", "boris")
+            assert row_of(bullpen, "ana").state is SessionState.HIBERNATED
+        await expect_recall(bullpen, said, writers)
 
 
-async def test_a_prompt_does_not_overtake_the_end_of_its_sessions_last_client(open_house: Open) -> None:
+async def test_a_prompt_does_not_overtake_the_end_of_its_sessions_last_client(open_bullpen: Open) -> None:
     """S2.6, R3: there is room for a second client all the time; it starts when the first one is verified to be gone."""
-    async with open_house(3) as house, counting_writers(house, "ana") as writers:
+    async with open_bullpen(3) as bullpen, counting_writers(bullpen, "ana") as writers:
         said = [f"hibernated-{number}" for number in range(2)]
         for text in said:
-            await done(house, f"[[echo]] {text}")
-            await until(lambda: row_of(house, "ana").state is SessionState.IDLE, within=30)
-            await house.supervisor.hibernate(SessionKey("desk", "ana", "default"))
-            (closing,) = (await house.supervisor.snapshot()).clients
+            await done(bullpen, f"[[echo]] {text}")
+            await until(lambda: row_of(bullpen, "ana").state is SessionState.IDLE, within=30)
+            await bullpen.supervisor.hibernate(SessionKey("desk", "ana", "default"))
+            (closing,) = (await bullpen.supervisor.snapshot()).clients
             assert closing.state is SlotState.CLOSING, "the next prompt comes while it is still going"
-        await expect_recall(house, said, writers)
+        await expect_recall(bullpen, said, writers)
 
 
-async def expect_recall(house: House, said: list[str], writers: Writers) -> None:
+async def expect_recall(bullpen: Bullpen, said: list[str], writers: Writers) -> None:
     """Every turn in order, by a fresh process each time, and never two of them."""
-    recalled = await done(house, "[[recall]]")
+    recalled = await done(bullpen, "[[recall]]")
     places = [recalled.index(text) for text in said]
     assert places == sorted(places)
     assert writers.most == 1
@@ -355,11 +355,11 @@ async def test_an_abandoned_bare_client_runs_on(bare: Bare, tmp_path: Path) -> N
     gc.collect()
 
 
-async def test_dropped_tickets_leave_no_client(open_house: Open, tmp_path: Path) -> None:
+async def test_dropped_tickets_leave_no_client(open_bullpen: Open, tmp_path: Path) -> None:
     """S2.20, R3: idle, in the middle of a turn, and waiting; nobody holds a ticket when the supervisor stops."""
-    async with open_house(2) as house:
-        supervisor = house.supervisor
-        await done(house, "[[say: hi]]", "ana")
+    async with open_bullpen(2) as bullpen:
+        supervisor = bullpen.supervisor
+        await done(bullpen, "[[say: hi]]", "ana")
         for text in ("[[stream: 5000 words, 0.1]]", "[[say: never]]"):
             await supervisor.submit(Prompt("desk", text, user="boris"))
         gc.collect()
@@ -384,17 +384,17 @@ async def test_dropped_tickets_leave_no_client(open_house: Open, tmp_path: Path)
     ],
 )
 async def test_a_cancelled_supervisor_leaves_no_client(
-    open_house: Open, tmp_path: Path, moment: str, native: bool
+    open_bullpen: Open, tmp_path: Path, moment: str, native: bool
 ) -> None:
     """S2.20, R3: cancelled by its scope, or as a task, which no shield holds up."""
-    opened: list[House] = []
+    opened: list[Bullpen] = []
 
-    async def keep_house(scope: anyio.CancelScope) -> None:
+    async def keep_bullpen_open(scope: anyio.CancelScope) -> None:
         with scope:
-            async with open_house(2) as house:
-                await done(house, "[[say: hi]]", "ana")
-                await house.supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="boris"))
-                opened.append(house)
+            async with open_bullpen(2) as bullpen:
+                await done(bullpen, "[[say: hi]]", "ana")
+                await bullpen.supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="boris"))
+                opened.append(bullpen)
                 await anyio.sleep_forever()
 
     def is_time() -> bool:
@@ -405,7 +405,7 @@ async def test_a_cancelled_supervisor_leaves_no_client(
         return bool(at_once(opened[0].supervisor.conversation(SessionKey("desk", "boris", "default"))).read().opened)
 
     scope = anyio.CancelScope()
-    task = asyncio.create_task(keep_house(scope))
+    task = asyncio.create_task(keep_bullpen_open(scope))
     # What is just starting may be counted twice: as its guard, and as the copy of it that becomes the CLI.
     await until(is_time, within=30)
     if native:

@@ -20,7 +20,7 @@ from supervisor.api.prompts import Prompt
 from supervisor.api.questions import Allow
 from supervisor.api.states import InstanceState
 from supervisor.process.process_tree import LOST, find_top, is_alive, is_guard, iter_processes
-from tests.acceptance.conftest import House, Open, find_clients
+from tests.acceptance.conftest import Bullpen, Open, find_clients
 from tests.acceptance.escape import ATTACKS, WAYS
 from tests.acceptance.test_command_line import ROOT, TEMPLATE
 from tests.waiting import until, until_sync
@@ -83,15 +83,15 @@ def tag() -> Iterator[str]:
     until_sync(lambda: not kill_tagged(made), within=60)
 
 
-async def let_escape(house: House, tag: str, then: str = "sleep 300") -> psutil.Process:
+async def let_escape(bullpen: Bullpen, tag: str, then: str = "sleep 300") -> psutil.Process:
     """Returns the CLI, when every way has been taken and all of them are out of reach of its mark."""
-    supervisor = house.supervisor
-    before = set(house.pids)
+    supervisor = bullpen.supervisor
+    before = set(bullpen.pids)
     ticket = await supervisor.submit(Prompt("desk", escape_by(list(WAYS), tag, then), user="ana"))
     await until(lambda: any(one.key == ticket.key for one in supervisor.view.snapshot().questions), within=60)
     (question,) = [one for one in (await supervisor.snapshot()).questions if one.key == ticket.key]
     await supervisor.answer(question.id, Allow())
-    (pid,) = house.pids - before
+    (pid,) = bullpen.pids - before
     await until(lambda: len(sleepers(tag)) >= 5 and len(find_tagged(tag)) >= len(WAYS) + 1, within=60)
     return psutil.Process(pid)
 
@@ -111,15 +111,15 @@ def test_the_ways_are_real(tag: str) -> None:
 
 
 async def test_a_killed_client_leaves_no_process_that_dropped_mark_session_and_parent(
-    open_house: Open, tag: str
+    open_bullpen: Open, tag: str
 ) -> None:
-    async with open_house() as house:
-        cli = await let_escape(house, tag)
+    async with open_bullpen() as bullpen:
+        cli = await let_escape(bullpen, tag)
         guard = find_top(cli)
         assert is_guard(guard)
-        with await house.supervisor.watch() as feed:
-            await house.supervisor.kill_client((await house.supervisor.snapshot()).clients[0].id)
-            await until(lambda: not house.supervisor.view.snapshot().clients, within=30)
+        with await bullpen.supervisor.watch() as feed:
+            await bullpen.supervisor.kill_client((await bullpen.supervisor.snapshot()).clients[0].id)
+            await until(lambda: not bullpen.supervisor.view.snapshot().clients, within=30)
             left = find_tagged(tag)
             gone = [event.left_over for event in feed.take().events if isinstance(event, past.ClientGone)]
         assert (gone, left) == ([0], [])
@@ -127,10 +127,10 @@ async def test_a_killed_client_leaves_no_process_that_dropped_mark_session_and_p
 
 
 @pytest.mark.parametrize("verb", ["kill", pytest.param("drain", marks=pytest.mark.exhaustive), "stop"])
-async def test_an_instance_that_ends_leaves_no_escaped_process(open_house: Open, tag: str, verb: str) -> None:
-    async with open_house() as house:
-        await let_escape(house, tag)
-        supervisor = house.supervisor
+async def test_an_instance_that_ends_leaves_no_escaped_process(open_bullpen: Open, tag: str, verb: str) -> None:
+    async with open_bullpen() as bullpen:
+        await let_escape(bullpen, tag)
+        supervisor = bullpen.supervisor
         match verb:
             case "kill":
                 await supervisor.kill("desk")
@@ -143,11 +143,11 @@ async def test_an_instance_that_ends_leaves_no_escaped_process(open_house: Open,
         assert find_tagged(tag) == []
 
 
-async def test_a_cli_that_is_killed_takes_along_what_escaped_from_it(open_house: Open, tag: str) -> None:
-    async with open_house() as house:
-        cli = await let_escape(house, tag)
+async def test_a_cli_that_is_killed_takes_along_what_escaped_from_it(open_bullpen: Open, tag: str) -> None:
+    async with open_bullpen() as bullpen:
+        cli = await let_escape(bullpen, tag)
         cli.kill()
-        await until(lambda: cli.pid not in house.pids, within=30)
+        await until(lambda: cli.pid not in bullpen.pids, within=30)
         assert find_tagged(tag) == []
 
 
@@ -156,21 +156,21 @@ async def test_a_cli_that_is_killed_takes_along_what_escaped_from_it(open_house:
     ["trace", *(pytest.param(one, marks=pytest.mark.exhaustive) for one in sorted(ATTACKS.keys() - {"trace"}))],
 )
 async def test_a_client_that_attacks_its_guard_takes_along_what_escaped_from_it_and_nothing_else(
-    open_house: Open, tag: str, tmp_path: Path, attack: str
+    open_bullpen: Open, tag: str, tmp_path: Path, attack: str
 ) -> None:
     """It kills, stops or traces the guard, and its CLI with it, when all has escaped that may."""
     go = tmp_path / "go"
     act = f"until [ -e {go} ]; do sleep 0.05; done; exec {sys.executable} -IS {PROGRAM} {attack} {tag}"
     with subprocess.Popen(["/bin/sh", "-c", "read line; exit 7"], stdin=subprocess.PIPE) as of_host:  # noqa: ASYNC220
-        async with open_house() as house:
-            supervisor = house.supervisor
+        async with open_bullpen() as bullpen:
+            supervisor = bullpen.supervisor
             other = await supervisor.submit(Prompt("desk", "[[stream: 3000 words, 0.05]]", user="ben"))
             await until(
                 lambda: other.key in [row.key for row in supervisor.view.snapshot().clients if row.pid], within=60
             )
-            (bystander,) = [psutil.Process(pid) for pid in house.pids]
+            (bystander,) = [psutil.Process(pid) for pid in bullpen.pids]
             others = [find_top(bystander), *find_top(bystander).children(recursive=True)]
-            cli = await let_escape(house, tag, act)
+            cli = await let_escape(bullpen, tag, act)
             guard = find_top(cli)
             with await supervisor.watch() as feed:
                 go.touch()
@@ -180,22 +180,22 @@ async def test_a_client_that_attacks_its_guard_takes_along_what_escaped_from_it_
                     stopped = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
                     await until(lambda: guard.status() in stopped, within=30)
                     cli.kill()
-                await until(lambda: cli.pid not in house.pids, within=60)
+                await until(lambda: cli.pid not in bullpen.pids, within=60)
                 left = find_tagged(tag)
                 gone = [event.left_over for event in feed.take().events if isinstance(event, past.ClientGone)]
             assert (gone, left) == ([0], [])
             assert not is_alive(guard)
             assert all(map(is_alive, others))
-            assert bystander.pid in house.pids
+            assert bystander.pid in bullpen.pids
             assert of_host.poll() is None
         assert (of_host.communicate(b"\n", timeout=20), of_host.returncode) == ((None, None), 7)
 
 
-async def test_a_client_that_ends_in_order_takes_along_what_escaped_from_it(open_house: Open, tag: str) -> None:
+async def test_a_client_that_ends_in_order_takes_along_what_escaped_from_it(open_bullpen: Open, tag: str) -> None:
     """Its turn was over long ago: nothing was running any more, as far as the CLI knows."""
     command = f"(env -i {sys.executable} -IS {PROGRAM} daemon {tag} >/dev/null 2>&1 </dev/null &)"
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(
             Prompt("desk", f"[[tool: Bash {json.dumps({'command': command})}]] [[say: done]]", user="ana")
         )

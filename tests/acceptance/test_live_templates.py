@@ -33,7 +33,7 @@ def save(folder: Path, prompt: str, **keys: str) -> None:
 
 
 @asynccontextmanager
-async def house(folder: Path, state: Path, rehearsal: Rehearsal) -> AsyncIterator[tuple[Supervisor, Subscription]]:
+async def bullpen(folder: Path, state: Path, rehearsal: Rehearsal) -> AsyncIterator[tuple[Supervisor, Subscription]]:
     settings = Settings.model_validate({"state_dir": state, "templates_dir": folder, "rehearsal": True})
     environment = rehearsal.environment(state / "claude")
     loaded = load_for(settings)
@@ -51,7 +51,7 @@ async def test_an_edited_template_reaches_an_idle_session_at_its_next_turn_with_
     save(folder, "You are the first version.", tools="Read")
     async with (
         Rehearsal(pace=0.01, keep=100) as rehearsal,
-        house(folder, tmp_path / "state", rehearsal) as (supervisor, feed),
+        bullpen(folder, tmp_path / "state", rehearsal) as (supervisor, feed),
     ):
         told: list[past.Event] = []
 

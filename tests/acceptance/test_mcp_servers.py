@@ -18,9 +18,9 @@ SERVERS = {
 }
 
 
-async def test_a_server_that_fails_is_told_and_one_that_hangs_is_named(open_house: Open) -> None:
-    async with open_house(keys={"mcpServers": SERVERS}) as house:
-        supervisor = house.supervisor
+async def test_a_server_that_fails_is_told_and_one_that_hangs_is_named(open_bullpen: Open) -> None:
+    async with open_bullpen(keys={"mcpServers": SERVERS}) as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))
         await until(lambda: supervisor.view.snapshot().sessions[0].awaited_servers == ("hangs",), within=30)
         await until(
@@ -40,11 +40,11 @@ async def test_a_server_that_fails_is_told_and_one_that_hangs_is_named(open_hous
         await ticket.outcome()
 
 
-async def test_a_shared_server_that_is_not_there_costs_the_agent_its_tools_alone(open_house: Open) -> None:
+async def test_a_shared_server_that_is_not_there_costs_the_agent_its_tools_alone(open_bullpen: Open) -> None:
     """S4.7: the client starts, and the conversation and the instance name the program."""
     shared = {"time": {"command": "no-such-program", "shared": True}}
-    async with open_house(keys={"mcpServers": shared, "queue": {"maxWait": 25}}) as house:
-        supervisor = house.supervisor
+    async with open_bullpen(keys={"mcpServers": shared, "queue": {"maxWait": 25}}) as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))
         assert (await ticket.outcome()).text == "hi"
         missing = "MCP server time failed (there is no program no-such-program on the PATH)"

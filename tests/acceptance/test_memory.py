@@ -21,10 +21,10 @@ SLEEPER = '[[tool: Bash {"command": "sleep 300 & sleep 300", "timeout": 600000}]
 
 
 async def test_a_client_above_its_hard_ceiling_ends_with_its_turn_and_its_session_is_resumed_whole(
-    open_house: Open, tmp_path: Path
+    open_bullpen: Open, tmp_path: Path
 ) -> None:
-    async with open_house(keys={"pool": NO_CEILINGS | {"hardMemory": "64MiB"}}) as house:
-        supervisor = house.supervisor
+    async with open_bullpen(keys={"pool": NO_CEILINGS | {"hardMemory": "64MiB"}}) as bullpen:
+        supervisor = bullpen.supervisor
         with await supervisor.watch() as feed:
             first = await (await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
             assert isinstance(first, Done)
@@ -38,11 +38,11 @@ async def test_a_client_above_its_hard_ceiling_ends_with_its_turn_and_its_sessio
 
 
 async def test_a_client_above_its_panic_ceiling_is_ended_in_its_turn_with_its_whole_tree(
-    open_house: Open, tmp_path: Path
+    open_bullpen: Open, tmp_path: Path
 ) -> None:
     """R3: the tool's children too; the turn says what it was, and the session goes on."""
-    async with open_house(keys={"pool": NO_CEILINGS}) as house:
-        supervisor = house.supervisor
+    async with open_bullpen(keys={"pool": NO_CEILINGS}) as bullpen:
+        supervisor = bullpen.supervisor
         await (await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
         ticket = await supervisor.submit(Prompt("desk", SLEEPER, user="ana"))
         await until(lambda: supervisor.view.snapshot().questions, within=30)
@@ -64,10 +64,10 @@ async def test_a_client_above_its_panic_ceiling_is_ended_in_its_turn_with_its_wh
         assert "4711" in recalled.text
 
 
-async def test_a_budget_that_holds_one_client_runs_the_second_after_the_first(open_house: Open) -> None:
+async def test_a_budget_that_holds_one_client_runs_the_second_after_the_first(open_bullpen: Open) -> None:
     """S2.29–31: by what the first one measures and what a second is expected to need."""
-    async with open_house(keys={"pool": NO_CEILINGS | {"memoryBudget": "256MiB"}}) as house:
-        supervisor = house.supervisor
+    async with open_bullpen(keys={"pool": NO_CEILINGS | {"memoryBudget": "256MiB"}}) as bullpen:
+        supervisor = bullpen.supervisor
         first = await supervisor.submit(Prompt("desk", "[[slow: 4]] [[say: one]]", user="ana"))
         second = await supervisor.submit(Prompt("desk", "[[say: two]]", user="boris"))
         await until(lambda: supervisor.view.snapshot().instances[0].memory_bytes, within=30)

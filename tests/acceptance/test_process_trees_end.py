@@ -14,7 +14,7 @@ from supervisor.api.prompts import Prompt
 from supervisor.api.questions import Allow
 from supervisor.api.states import InstanceState
 from supervisor.process.process_tree import LOST, is_alive, list_tree
-from tests.acceptance.conftest import House, Open, find_clients
+from tests.acceptance.conftest import Bullpen, Open, find_clients
 from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.anyio
 SLEEPER = '[[tool: Bash {"command": "sleep 300 & sleep 300", "timeout": 600000}]] [[say: never]]'
 
 
-async def start_sleeper(house: House) -> tuple[object, list[psutil.Process]]:
+async def start_sleeper(bullpen: Bullpen) -> tuple[object, list[psutil.Process]]:
     """A turn whose Bash tool has two children running; gives its ticket and the whole tree."""
-    supervisor = house.supervisor
+    supervisor = bullpen.supervisor
     ticket = await supervisor.submit(Prompt("desk", SLEEPER, user="ana"))
     await until(lambda: supervisor.view.snapshot().questions, within=30)
     await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
-    (pid,) = house.pids
+    (pid,) = bullpen.pids
     root = psutil.Process(pid)
     # Of the shell, which may be any, nothing is taken for granted: not its name, nor that it does not become the last.
     await until(lambda: names_below(root).count("sleep") == 2, within=30)
@@ -48,25 +48,25 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [one for one in processes if is_alive(one)]
 
 
-async def test_kill_leaves_no_process_of_the_tree(open_house: Open, tmp_path: Path) -> None:
+async def test_kill_leaves_no_process_of_the_tree(open_bullpen: Open, tmp_path: Path) -> None:
     """R3: the tools' children have process groups of their own and outlive a killed CLI."""
-    async with open_house() as house:
-        ticket, tree = await start_sleeper(house)
+    async with open_bullpen() as bullpen:
+        ticket, tree = await start_sleeper(bullpen)
         assert len(tree) >= 3
-        await house.supervisor.kill("desk")
-        await until(lambda: house.supervisor.view.snapshot().instances[0].state is InstanceState.STOPPED, within=30)
+        await bullpen.supervisor.kill("desk")
+        await until(lambda: bullpen.supervisor.view.snapshot().instances[0].state is InstanceState.STOPPED, within=30)
         assert alive(tree) == []
         assert find_clients(tmp_path) == []
         assert isinstance(ticket.finished, Interrupted)  # type: ignore[attr-defined]
 
 
-async def test_a_stopped_process_is_ended_all_the_same(open_house: Open) -> None:
+async def test_a_stopped_process_is_ended_all_the_same(open_bullpen: Open) -> None:
     """Sdk-facts §1.3: a SIGSTOPped CLI answers nothing and needs KILL."""
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="ana"))
         await until(lambda: at_once(supervisor.conversation(ticket.key)).read().opened, within=30)
-        (pid,) = house.pids
+        (pid,) = bullpen.pids
         process = psutil.Process(pid)
         process.suspend()
         with await supervisor.watch() as feed:
@@ -81,10 +81,10 @@ async def test_a_stopped_process_is_ended_all_the_same(open_house: Open) -> None
         assert [event.left_over for event in events if isinstance(event, past.ClientGone)] == [0]
 
 
-async def test_a_crash_fails_its_own_turn_and_the_session_is_resumed(open_house: Open) -> None:
+async def test_a_crash_fails_its_own_turn_and_the_session_is_resumed(open_bullpen: Open) -> None:
     """S1.18"""
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         await (await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
         other = await supervisor.submit(Prompt("desk", "[[slow: 4]] [[say: unharmed]]", user="boris"))
         ticket = await supervisor.submit(Prompt("desk", "[[stream: 5000 words, 0.1]]", user="ana"))
@@ -100,10 +100,10 @@ async def test_a_crash_fails_its_own_turn_and_the_session_is_resumed(open_house:
         assert isinstance(await other.outcome(), Done)
 
 
-async def test_drain_ends_with_nothing_running(open_house: Open, tmp_path: Path) -> None:
+async def test_drain_ends_with_nothing_running(open_bullpen: Open, tmp_path: Path) -> None:
     """S1.17"""
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         running = await supervisor.submit(Prompt("desk", "[[slow: 2]] [[say: finished]]", user="ana"))
         queued = await supervisor.submit(Prompt("desk", "[[say: queued too]]", user="ana"))
         await until(lambda: supervisor.view.snapshot().sessions[0].turn_id, within=30)
@@ -118,19 +118,19 @@ async def test_drain_ends_with_nothing_running(open_house: Open, tmp_path: Path)
 
 @pytest.mark.parametrize(("status", "kind"), [(400, FailureKind.REJECTED), (451, FailureKind.API_ERROR)])
 async def test_an_api_that_refuses_fails_the_turn_with_its_kind(
-    open_house: Open, status: int, kind: FailureKind
+    open_bullpen: Open, status: int, kind: FailureKind
 ) -> None:
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         outcome = await (await supervisor.submit(Prompt("desk", f"[[error: {status}]]", user="ana"))).outcome()
         assert isinstance(outcome, Failed)
         assert outcome.kind is kind
         assert isinstance(await (await supervisor.submit(Prompt("desk", "[[say: fine]]", user="ana"))).outcome(), Done)
 
 
-async def test_two_supervisors_on_one_machine_leave_each_others_processes_alone(open_house: Open) -> None:
+async def test_two_supervisors_on_one_machine_leave_each_others_processes_alone(open_bullpen: Open) -> None:
     """R3: both have a client `desk-1`; a client's mark belongs to one supervisor."""
-    async with open_house() as one, open_house() as two:
+    async with open_bullpen() as one, open_bullpen() as two:
         await (await one.supervisor.submit(Prompt("desk", "[[echo]] I am one", user="ana"))).outcome()
         await (await two.supervisor.submit(Prompt("desk", "[[echo]] I am two", user="ana"))).outcome()
         assert (await one.supervisor.snapshot()).clients[0].id == (await two.supervisor.snapshot()).clients[0].id

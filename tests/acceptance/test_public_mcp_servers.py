@@ -17,7 +17,7 @@ from tests.waiting import at_once, until
 pytestmark = pytest.mark.anyio
 
 
-async def test_public_servers_are_one_process_each_for_all_clients(open_house: Open) -> None:
+async def test_public_servers_are_one_process_each_for_all_clients(open_bullpen: Open) -> None:
     """S4.MCP. Killed in a call, one gives that call an error, and everybody else nothing."""
     try:
         time, everything = await anyio.to_thread.run_sync(install)
@@ -29,8 +29,8 @@ async def test_public_servers_are_one_process_each_for_all_clients(open_house: O
         "alias": {"command": str(everything), "args": ["stdio"], "shared": True},
     }
     keys = {"tools": ["mcp__time", "mcp__all"], "mcpServers": servers, "permissionMode": "bypassPermissions"}
-    async with open_house(max_sessions=2, keys=keys, variables={"IS_SANDBOX": "1"}) as house:
-        supervisor = house.supervisor
+    async with open_bullpen(max_sessions=2, keys=keys, variables={"IS_SANDBOX": "1"}) as bullpen:
+        supervisor = bullpen.supervisor
 
         async def ask(user: str, text: str) -> Outcome:
             return await (await supervisor.submit(Prompt("desk", text, user=user))).outcome()

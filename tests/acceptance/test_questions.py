@@ -23,10 +23,10 @@ pytestmark = pytest.mark.anyio
 WRITE = '[[tool: Write {"file_path": "notes.txt", "content": "from the agent"}]] [[say: that is all]]'
 
 
-async def test_an_approved_tool_runs_in_the_sessions_own_directory(open_house: Open) -> None:
+async def test_an_approved_tool_runs_in_the_sessions_own_directory(open_bullpen: Open) -> None:
     """S3.3–5"""
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(Prompt("desk", WRITE, user="ana"))
         await until(lambda: supervisor.view.snapshot().questions, within=30)
         (question,) = (await supervisor.snapshot()).questions
@@ -38,9 +38,9 @@ async def test_an_approved_tool_runs_in_the_sessions_own_directory(open_house: O
         assert written.read_text() == "from the agent"
 
 
-async def test_a_denied_tool_does_not_run_and_the_agent_reads_the_reason(open_house: Open) -> None:
-    async with open_house() as house:
-        supervisor = house.supervisor
+async def test_a_denied_tool_does_not_run_and_the_agent_reads_the_reason(open_bullpen: Open) -> None:
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(Prompt("desk", WRITE, user="ana"))
         await until(lambda: supervisor.view.snapshot().questions, within=30)
         (question,) = (await supervisor.snapshot()).questions
@@ -51,10 +51,10 @@ async def test_a_denied_tool_does_not_run_and_the_agent_reads_the_reason(open_ho
         assert not list(supervisor.settings.state_dir.rglob("notes.txt"))
 
 
-async def test_an_expired_question_is_not_run_and_a_late_answer_is_refused(open_house: Open) -> None:
+async def test_an_expired_question_is_not_run_and_a_late_answer_is_refused(open_bullpen: Open) -> None:
     """S5.15"""
-    async with open_house(keys={"questionTtl": 0.3}) as house:
-        supervisor = house.supervisor
+    async with open_bullpen(keys={"questionTtl": 0.3}) as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(Prompt("desk", WRITE, user="ana"))
         await until(lambda: supervisor.view.snapshot().questions, within=30)
         (question,) = (await supervisor.snapshot()).questions
@@ -64,9 +64,9 @@ async def test_an_expired_question_is_not_run_and_a_late_answer_is_refused(open_
         assert not list(supervisor.settings.state_dir.rglob("notes.txt"))
 
 
-async def test_a_choice_reaches_the_agent(open_house: Open) -> None:
-    async with open_house() as house:
-        supervisor = house.supervisor
+async def test_a_choice_reaches_the_agent(open_bullpen: Open) -> None:
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(
             Prompt("desk", "[[ask: Which colour? | red | blue]] [[say: thanks]]", user="ana")
         )
@@ -86,10 +86,10 @@ async def test_a_choice_reaches_the_agent(open_house: Open) -> None:
 @pytest.mark.parametrize(
     "how", ["kill", *(pytest.param(how, marks=pytest.mark.exhaustive) for how in ("interrupt", "death"))]
 )
-async def test_approved_is_recorded_exactly_where_the_tool_has_run(open_house: Open, how: str) -> None:
+async def test_approved_is_recorded_exactly_where_the_tool_has_run(open_bullpen: Open, how: str) -> None:
     """The answer and the end of its client at once, many times and milliseconds apart."""
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         for number, pause in enumerate((0.0, 0.0, 0.001, 0.003, 0.01, 0.03)):
             ticket = await supervisor.submit(Prompt("desk", WRITE, user=f"u{number}"))
             await until(lambda: supervisor.view.snapshot().questions, within=30)
@@ -102,7 +102,7 @@ async def test_approved_is_recorded_exactly_where_the_tool_has_run(open_house: O
                 case "kill":
                     await supervisor.kill("desk")
                 case _:
-                    (pid,) = house.pids
+                    (pid,) = bullpen.pids
                     os.kill(pid, signal.SIGKILL)
             await ticket.outcome()
             row = supervisor.view.session_row(ticket.key)
@@ -119,11 +119,11 @@ async def test_approved_is_recorded_exactly_where_the_tool_has_run(open_house: O
                 await supervisor.resume("desk")
 
 
-async def test_what_is_approved_is_what_runs_hidden_characters_included(open_house: Open) -> None:
+async def test_what_is_approved_is_what_runs_hidden_characters_included(open_bullpen: Open) -> None:
     content = "seen\u202e\u200bhidden\u001b[2K   end"
     call = json.dumps({"file_path": "notes.txt", "content": content})
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(Prompt("desk", f"[[tool: Write {call}]] [[say: that is all]]", user="ana"))
         await until(lambda: supervisor.view.snapshot().questions, within=30)
         (question,) = (await supervisor.snapshot()).questions
@@ -135,9 +135,9 @@ async def test_what_is_approved_is_what_runs_hidden_characters_included(open_hou
         assert written.read_bytes() == content.encode()
 
 
-async def test_always_for_write_covers_the_workspace_and_nothing_else(open_house: Open, tmp_path: Path) -> None:
-    async with open_house() as house:
-        supervisor = house.supervisor
+async def test_always_for_write_covers_the_workspace_and_nothing_else(open_bullpen: Open, tmp_path: Path) -> None:
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         outside = tmp_path / "outside" / "x.txt"
         first = await supervisor.submit(Prompt("desk", WRITE, user="ana"))
         await until(lambda: supervisor.view.snapshot().questions, within=30)
@@ -156,9 +156,9 @@ async def test_always_for_write_covers_the_workspace_and_nothing_else(open_house
         assert not outside.exists()
 
 
-async def test_always_is_remembered_by_the_session_after_it_was_evicted(open_house: Open) -> None:
-    async with open_house() as house:
-        supervisor = house.supervisor
+async def test_always_is_remembered_by_the_session_after_it_was_evicted(open_bullpen: Open) -> None:
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         first = await supervisor.submit(Prompt("desk", WRITE, user="ana"))
         await until(lambda: supervisor.view.snapshot().questions, within=30)
         await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow(always=True))

@@ -29,9 +29,9 @@ TOOL = '[[tool: Bash {"command": "echo one"}]]'
     ],
 )
 @pytest.mark.parametrize("is_first", [pytest.param(True, marks=pytest.mark.exhaustive), False])
-async def test_the_session_goes_on_without_it(open_house: Open, bad: str, kind: FailureKind, is_first: bool) -> None:
-    async with open_house() as house:
-        supervisor = house.supervisor
+async def test_the_session_goes_on_without_it(open_bullpen: Open, bad: str, kind: FailureKind, is_first: bool) -> None:
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         if not is_first:
             await (await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))).outcome()
         outcome = await (await supervisor.submit(Prompt("desk", bad, user="ana"))).outcome()
@@ -46,10 +46,10 @@ async def test_the_session_goes_on_without_it(open_house: Open, bad: str, kind: 
             assert remembers is not is_first
 
 
-async def test_one_in_the_middle_of_a_turn_is_cut_with_the_whole_turn(open_house: Open) -> None:
+async def test_one_in_the_middle_of_a_turn_is_cut_with_the_whole_turn(open_bullpen: Open) -> None:
     """After a tool call: the error comes at the second request."""
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         await (await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))).outcome()
         outcome = await (
             await supervisor.submit(Prompt("desk", f"{TOOL} [[error: 400]] bad turn", user="ana"))
@@ -77,23 +77,23 @@ RESULT = """[[tool: Bash {"command": "touch it; echo '[[re''ject: 400, messages:
     ],
 )
 async def test_a_prompt_is_not_rejected_for_a_turn_that_ended_before_the_api_had_judged_it(
-    open_house: Open, tmp_path: Path, end: str, bad: str
+    open_bullpen: Open, tmp_path: Path, end: str, bad: str
 ) -> None:
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         await (await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))).outcome()
         with ExitStack() as silence:
             if bad == REJECT:
-                silence.enter_context(house.rehearsal.outage(Stall()))
+                silence.enter_context(bullpen.rehearsal.outage(Stall()))
             lost = await supervisor.submit(Prompt("desk", f"lost {bad}", user="ana"))
             if bad == RESULT:
                 await until(lambda: supervisor.view.snapshot().questions, within=60)
-                silence.enter_context(house.rehearsal.outage(Stall()))
+                silence.enter_context(bullpen.rehearsal.outage(Stall()))
                 await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
-            await until(lambda: any(REJECT in request.text for request in house.rehearsal.record), within=60)
+            await until(lambda: any(REJECT in request.text for request in bullpen.rehearsal.record), within=60)
             await until(lambda: any(REJECT in file.read_text() for file in tmp_path.glob("claude/projects/*/*.jsonl")))
             if end == "crash":
-                (pid,) = house.pids
+                (pid,) = bullpen.pids
                 psutil.Process(pid).kill()
             else:
                 await supervisor.interrupt(lost.key)
@@ -110,14 +110,14 @@ async def test_a_prompt_is_not_rejected_for_a_turn_that_ended_before_the_api_had
         assert sum("sent again without that" in getattr(one, "text", "") for one in entries) == 1
 
 
-async def test_a_bad_prompt_behind_one_without_an_answer_is_the_one_that_is_rejected(open_house: Open) -> None:
+async def test_a_bad_prompt_behind_one_without_an_answer_is_the_one_that_is_rejected(open_bullpen: Open) -> None:
     """Sent again without what stood before it, it is rejected once more; the next prompt is sent once."""
-    async with open_house() as house:
-        supervisor = house.supervisor
+    async with open_bullpen() as bullpen:
+        supervisor = bullpen.supervisor
         await (await supervisor.submit(Prompt("desk", "[[say: noted]] my number is 4711", user="ana"))).outcome()
-        with house.rehearsal.outage(Stall()):
+        with bullpen.rehearsal.outage(Stall()):
             lost = await supervisor.submit(Prompt("desk", "[[say: never]] lost", user="ana"))
-            await until(lambda: any("] lost" in request.prompt for request in house.rehearsal.record), within=60)
+            await until(lambda: any("] lost" in request.prompt for request in bullpen.rehearsal.record), within=60)
             await supervisor.interrupt(lost.key)
             await lost.outcome()
         outcome = await (await supervisor.submit(Prompt("desk", f"bad {REJECT}", user="ana"))).outcome()
@@ -127,4 +127,4 @@ async def test_a_bad_prompt_behind_one_without_an_answer_is_the_one_that_is_reje
         assert isinstance(after, Done)
         assert "4711" in after.text
         assert "bad" not in after.text
-        assert len([one for one in house.rehearsal.record if one.prompt == "[[recall]] after"]) == 1
+        assert len([one for one in bullpen.rehearsal.record if one.prompt == "[[recall]] after"]) == 1

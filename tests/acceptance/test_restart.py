@@ -72,13 +72,13 @@ async def test_a_turn_that_a_kill_interrupted_is_replayed_with_its_prompt_sent_o
         assert replayed.text.count("the one that was killed") == 1
 
 
-async def test_a_session_is_resumed_whole_by_the_next_supervisor(open_house: Open) -> None:
+async def test_a_session_is_resumed_whole_by_the_next_supervisor(open_bullpen: Open) -> None:
     """S3.23, S2.10: everything was restarted."""
-    async with open_house(state="same") as house:
-        await (await house.supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
-    async with open_house(state="same") as house:
-        assert (await house.supervisor.snapshot()).sessions[0].state is SessionState.HIBERNATED
-        outcome = await (await house.supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
+    async with open_bullpen(state="same") as bullpen:
+        await (await bullpen.supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
+    async with open_bullpen(state="same") as bullpen:
+        assert (await bullpen.supervisor.snapshot()).sessions[0].state is SessionState.HIBERNATED
+        outcome = await (await bullpen.supervisor.submit(Prompt("desk", "[[recall]]", user="ana"))).outcome()
         assert isinstance(outcome, Done)
         assert "4711" in outcome.text
 
@@ -119,11 +119,11 @@ async def test_what_a_dead_supervisor_left_is_found_by_pid_and_start_time_and_by
             process.wait()
 
 
-async def test_refused_credentials_park_the_pool_within_moments(open_house: Open) -> None:
+async def test_refused_credentials_park_the_pool_within_moments(open_bullpen: Open) -> None:
     """S1.18: a constant 401 must not hold a turn for minutes (sdk-facts §3: 178 s)."""
-    async with open_house(keys={"queue": {"maxWait": "none"}}) as house:
-        supervisor = house.supervisor
-        with house.rehearsal.outage(Refuse(401)):
+    async with open_bullpen(keys={"queue": {"maxWait": "none"}}) as bullpen:
+        supervisor = bullpen.supervisor
+        with bullpen.rehearsal.outage(Refuse(401)):
             first = await supervisor.submit(Prompt("desk", "[[say: hi]] one", user="ana"))
             outcome = await first.outcome()
             assert isinstance(outcome, Failed)
@@ -131,19 +131,19 @@ async def test_refused_credentials_park_the_pool_within_moments(open_house: Open
             row = (await supervisor.snapshot()).instances[0]
             assert row.parked_for is FailureKind.AUTHENTICATION
             assert row.parked_until is not None
-            assert len(house.requests_of("one")) <= 2, "it was not repeated again and again"
+            assert len(bullpen.requests_of("one")) <= 2, "it was not repeated again and again"
         waiting = await supervisor.submit(Prompt("desk", "[[say: hi]] two", user="ana"))
         await waiting.accepted()
         await supervisor.resume("desk")
         assert isinstance(await waiting.outcome(), Done)
 
 
-async def test_an_idle_process_that_stands_still_is_replaced(open_house: Open) -> None:
+async def test_an_idle_process_that_stands_still_is_replaced(open_bullpen: Open) -> None:
     """S2.33: a stopped process answers no ping; the session goes on in another, whole."""
-    async with open_house(health_interval=0.5, control_timeout=2.0, kill_grace=1.0) as house:
-        supervisor = house.supervisor
+    async with open_bullpen(health_interval=0.5, control_timeout=2.0, kill_grace=1.0) as bullpen:
+        supervisor = bullpen.supervisor
         await (await supervisor.submit(Prompt("desk", "[[echo]] my number is 4711", user="ana"))).outcome()
-        (pid,) = house.pids
+        (pid,) = bullpen.pids
         stopped = psutil.Process(pid)
         stopped.suspend()
         await until(lambda: not supervisor.view.snapshot().clients, within=60)
@@ -154,11 +154,11 @@ async def test_an_idle_process_that_stands_still_is_replaced(open_house: Open) -
         assert "4711" in outcome.text
 
 
-async def test_a_client_that_asks_is_freed_for_who_waits_and_its_turn_goes_on_when_answered(open_house: Open) -> None:
+async def test_a_client_that_asks_is_freed_for_who_waits_and_its_turn_goes_on_when_answered(open_bullpen: Open) -> None:
     """S1.14, D4: one place, two people, and a human who takes their time."""
     keys: dict[str, object] = {"pool": {"spares": 0, "askingTtl": 0.2}, "queue": {"maxWait": "none"}}
-    async with open_house(1, keys=keys) as house:
-        supervisor = house.supervisor
+    async with open_bullpen(1, keys=keys) as bullpen:
+        supervisor = bullpen.supervisor
         call = '[[tool: Write {"file_path": "x.txt", "content": "x"}]]'
         asked = await supervisor.submit(Prompt("desk", f"number 4711 {call} [[say: no]]", user="ana"))
         await until(lambda: supervisor.view.snapshot().questions, within=30)
@@ -170,7 +170,7 @@ async def test_a_client_that_asks_is_freed_for_who_waits_and_its_turn_goes_on_wh
         await supervisor.answer((await supervisor.snapshot()).questions[0].id, Allow())
         outcome = await asked.outcome()
         assert isinstance(outcome, Done)
-        told = [request for request in house.rehearsal.record if "was approved" in request.prompt]
+        told = [request for request in bullpen.rehearsal.record if "was approved" in request.prompt]
         assert told
         assert "number 4711" in told[-1].text, "it remembers what it was doing"
         assert "my turn" not in told[-1].text

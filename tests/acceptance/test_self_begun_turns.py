@@ -17,7 +17,7 @@ from supervisor.api.prompts import Prompt, Source
 from supervisor.api.questions import Allow
 from supervisor.api.states import SessionState
 from supervisor.claude.options import SELF_STARTING_TOOLS
-from tests.acceptance.conftest import House, Open
+from tests.acceptance.conftest import Bullpen, Open
 from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
@@ -31,16 +31,16 @@ def start_task(seconds: float, output: str) -> str:
 
 
 @asynccontextmanager
-async def allowing(house: House) -> AsyncIterator[None]:
+async def allowing(bullpen: Bullpen) -> AsyncIterator[None]:
     """Whatever is asked meanwhile is allowed."""
 
     async def answer() -> None:
-        with await house.supervisor.watch() as feed:
+        with await bullpen.supervisor.watch() as feed:
             while True:
                 await feed.wait()
                 for question in feed.take().questions or ():
                     with suppress(Refused):
-                        await house.supervisor.answer(question.id, Allow())
+                        await bullpen.supervisor.answer(question.id, Allow())
 
     async with anyio.create_task_group() as group:
         group.start_soon(answer)
@@ -48,23 +48,23 @@ async def allowing(house: House) -> AsyncIterator[None]:
         group.cancel_scope.cancel()
 
 
-def sources_of(house: House) -> dict[str, Source]:
-    (row,) = house.supervisor.view.snapshot().sessions
-    entries = at_once(house.supervisor.conversation(row.key)).read().entries
+def sources_of(bullpen: Bullpen) -> dict[str, Source]:
+    (row,) = bullpen.supervisor.view.snapshot().sessions
+    entries = at_once(bullpen.supervisor.conversation(row.key)).read().entries
     return {one.turn_id: one.source for one in entries if isinstance(one, Asked)}
 
 
-def ended(house: House) -> list[tuple[Source, object]]:
-    (row,) = house.supervisor.view.snapshot().sessions
-    sources = sources_of(house)
-    entries = at_once(house.supervisor.conversation(row.key)).read().entries
+def ended(bullpen: Bullpen) -> list[tuple[Source, object]]:
+    (row,) = bullpen.supervisor.view.snapshot().sessions
+    sources = sources_of(bullpen)
+    entries = at_once(bullpen.supervisor.conversation(row.key)).read().entries
     return [(sources[one.turn_id], one.outcome) for one in entries if isinstance(one, TurnEnded)]
 
 
-async def test_no_tool_that_starts_turns_is_offered(open_house: Open) -> None:
-    async with open_house(keys={"tools": None}) as house:
-        await (await house.supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))).outcome()
-        (request,) = house.rehearsal.record
+async def test_no_tool_that_starts_turns_is_offered(open_bullpen: Open) -> None:
+    async with open_bullpen(keys={"tools": None}) as bullpen:
+        await (await bullpen.supervisor.submit(Prompt("desk", "[[say: hi]]", user="ana"))).outcome()
+        (request,) = bullpen.rehearsal.record
     assert "Bash" in request.tools
     assert not set(request.tools) & set(SELF_STARTING_TOOLS)
     assert not any(f'"{name}"' in request.text or f"{name}\n" in request.text for name in SELF_STARTING_TOOLS)
@@ -72,12 +72,12 @@ async def test_no_tool_that_starts_turns_is_offered(open_house: Open) -> None:
 
 @pytest.mark.parametrize("is_wanted", [False, True])
 async def test_a_timer_in_the_workspace_fires_only_where_the_template_names_its_tools(
-    open_house: Open, is_wanted: bool
+    open_bullpen: Open, is_wanted: bool
 ) -> None:
     """A missed one fires at the start of the process: its words would be the first prompt's answer."""
     tools = ["Bash", *(["CronList"] if is_wanted else [])]
-    async with open_house(keys={"tools": tools}) as house:
-        supervisor = house.supervisor
+    async with open_bullpen(keys={"tools": tools}) as bullpen:
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(Prompt("desk", "[[say: hello]]", user="ana"))
         await ticket.outcome()
         folder = supervisor._instances["desk"].sessions[ticket.key].workspace
@@ -103,23 +103,23 @@ async def test_a_timer_in_the_workspace_fires_only_where_the_template_names_its_
         assert isinstance(outcome, Done)
         assert outcome.text == "hello again"
         if is_wanted:
-            await until(lambda: Source.AGENT in [source for source, _ in ended(house)], within=90)
-            (own,) = [outcome for source, outcome in ended(house) if source is Source.AGENT]
+            await until(lambda: Source.AGENT in [source for source, _ in ended(bullpen)], within=90)
+            (own,) = [outcome for source, outcome in ended(bullpen) if source is Source.AGENT]
             assert isinstance(own, Done)
             assert own.text == "the timer speaks"
         else:
-            assert not [request for request in house.rehearsal.record if "the timer speaks" in request.prompt]
-            assert [source for source, _ in ended(house)] == [Source.CALLER] * 2
+            assert not [request for request in bullpen.rehearsal.record if "the timer speaks" in request.prompt]
+            assert [source for source, _ in ended(bullpen)] == [Source.CALLER] * 2
 
 
-async def test_a_background_tasks_turn_is_one_of_its_own(open_house: Open) -> None:
-    async with open_house(variables=BACKGROUND) as house, allowing(house):
-        supervisor = house.supervisor
+async def test_a_background_tasks_turn_is_one_of_its_own(open_bullpen: Open) -> None:
+    async with open_bullpen(variables=BACKGROUND) as bullpen, allowing(bullpen):
+        supervisor = bullpen.supervisor
         ticket = await supervisor.submit(Prompt("desk", start_task(0.5, "a build"), user="ana"))
         first = await ticket.outcome()
         assert isinstance(first, Done)
-        await until(lambda: len(ended(house)) == 2, within=60)
-        (_, (source, outcome)) = ended(house)
+        await until(lambda: len(ended(bullpen)) == 2, within=60)
+        (_, (source, outcome)) = ended(bullpen)
         assert source is Source.AGENT
         assert isinstance(outcome, Done)
         assert outcome.usage.cost_usd > 0
@@ -133,36 +133,36 @@ async def test_a_background_tasks_turn_is_one_of_its_own(open_house: Open) -> No
         assert after.text == "the answer"
 
 
-async def test_prompts_sent_around_its_beginning_get_their_own_answers(open_house: Open) -> None:
+async def test_prompts_sent_around_its_beginning_get_their_own_answers(open_bullpen: Open) -> None:
     """Whatever the moment: before it, in it, and while it runs."""
-    async with open_house(variables=BACKGROUND, pace=1.0) as house, allowing(house):
-        supervisor = house.supervisor
+    async with open_bullpen(variables=BACKGROUND, pace=1.0) as bullpen, allowing(bullpen):
+        supervisor = bullpen.supervisor
         await (await supervisor.submit(Prompt("desk", start_task(0.3, "a"), user="ana"))).outcome()
         for number in range(12):
             outcome = await (await supervisor.submit(Prompt("desk", f"[[say: answer {number}]]", user="ana"))).outcome()
             assert isinstance(outcome, Done)
             assert outcome.text == f"answer {number}"
-        await until(lambda: len(ended(house)) == 14, within=60)
-        assert [source for source, _ in ended(house)].count(Source.AGENT) == 1
-        own = next(turn_id for turn_id, source in sources_of(house).items() if source is Source.AGENT)
+        await until(lambda: len(ended(bullpen)) == 14, within=60)
+        assert [source for source, _ in ended(bullpen)].count(Source.AGENT) == 1
+        own = next(turn_id for turn_id, source in sources_of(bullpen).items() if source is Source.AGENT)
         (row,) = (await supervisor.snapshot()).sessions
         replies = [one for one in (await supervisor.conversation(row.key)).read().entries if isinstance(one, Replied)]
         assert sum(one.turn_id == own for one in replies) <= 1
 
 
-async def test_it_is_interrupted_and_its_client_lives_on(open_house: Open) -> None:
-    async with open_house(variables=BACKGROUND) as house, allowing(house):
-        supervisor = house.supervisor
+async def test_it_is_interrupted_and_its_client_lives_on(open_bullpen: Open) -> None:
+    async with open_bullpen(variables=BACKGROUND) as bullpen, allowing(bullpen):
+        supervisor = bullpen.supervisor
         prompt = start_task(0.3, "a").replace("[[say: it runs]]", "[[stream: 400 words, 0.05]]")
         ticket = await supervisor.submit(Prompt("desk", prompt, user="ana"))
         await until(lambda: supervisor.view.snapshot().sessions[0].turn_id == ticket.turn_id, within=30)
         first = await ticket.outcome()
         assert isinstance(first, Done)
         await until(lambda: supervisor.view.snapshot().sessions[0].is_self_begun, within=60)
-        pids = house.pids
+        pids = bullpen.pids
         assert await supervisor.interrupt(ticket.key)
-        await until(lambda: len(ended(house)) == 2, within=30)
-        assert isinstance(ended(house)[1][1], Interrupted)
+        await until(lambda: len(ended(bullpen)) == 2, within=30)
+        assert isinstance(ended(bullpen)[1][1], Interrupted)
         after = await (await supervisor.submit(Prompt("desk", "[[say: the answer]]", user="ana"))).outcome()
         assert isinstance(after, Done)
-        assert (after.text, house.pids) == ("the answer", pids)
+        assert (after.text, bullpen.pids) == ("the answer", pids)

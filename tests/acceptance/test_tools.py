@@ -17,7 +17,7 @@ from supervisor.api.questions import Allow, Question
 from supervisor.files.user_folder import user_folder
 from supervisor.rehearsal import Request
 from supervisor.rehearsal.reply import Reply, Say, Use
-from tests.acceptance.conftest import House, Open
+from tests.acceptance.conftest import Bullpen, Open
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -56,9 +56,9 @@ SCHEDULE = "supervisor.tools.schedule:create_schedule"
 ENTRY = '[[tool: mcp__bullpen__create_schedule {"title": "Dentist", "at": "2026-05-04T09:30"}]]'
 
 
-async def _approve(house: House, seen: list[Question]) -> None:
+async def _approve(bullpen: Bullpen, seen: list[Question]) -> None:
     """Answers every question as it comes."""
-    with await house.supervisor.watch() as feed:
+    with await bullpen.supervisor.watch() as feed:
         while True:
             await feed.wait()
             changes = feed.take()
@@ -66,10 +66,10 @@ async def _approve(house: House, seen: list[Question]) -> None:
                 if question not in seen:
                     seen.append(question)
                     with suppress(BullpenError):
-                        await house.supervisor.answer(question.id, Allow())
+                        await bullpen.supervisor.answer(question.id, Allow())
 
 
-async def test_functions_run_for_their_callers_beside_each_other(open_house: Open, tmp_path: Path) -> None:
+async def test_functions_run_for_their_callers_beside_each_other(open_bullpen: Open, tmp_path: Path) -> None:
     """Two users enter something in their calendars at once: two stores, two ids, and each is asked for (S3.6,
     S3.17-19). A short turn is not held up by a long one with eight calls, though one of them blocks. The context is
     bullpen's, calls end with their turn, a turn in a circle is stopped (S4.15-16), and `forget` takes a store along."""
@@ -77,12 +77,12 @@ async def test_functions_run_for_their_callers_beside_each_other(open_house: Ope
     (tmp_path / "tools" / "acceptance_tools.py").write_text(SOURCE)
     ours = [f"acceptance_tools:{name}" for name in ("look", "block", "who", "linger")]
     async with (
-        open_house(max_sessions=3, keys={"tools": ["Read", SCHEDULE, *ours], "doomLoop": 8}, pace=1.0) as house,
+        open_bullpen(max_sessions=3, keys={"tools": ["Read", SCHEDULE, *ours], "doomLoop": 8}, pace=1.0) as bullpen,
         anyio.create_task_group() as approving,
     ):
-        supervisor, asked = house.supervisor, list[Question]()
+        supervisor, asked = bullpen.supervisor, list[Question]()
         state_dir = supervisor.settings.state_dir
-        approving.start_soon(_approve, house, asked)
+        approving.start_soon(_approve, bullpen, asked)
         said: dict[str, str] = {}
 
         async def say(user: str, text: str) -> None:
@@ -162,7 +162,7 @@ async def change(number: int) -> str:
 
 @pytest.mark.parametrize(("name", "most"), [("look", 2), ("change", 1)])
 async def test_of_one_reply_functions_that_only_read_run_in_parallel_and_others_one_after_the_other(
-    open_house: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
+    open_bullpen: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
 ) -> None:
     """S3.6: what a function declares reaches the CLI, which decides."""
     (tmp_path / "tools").mkdir()
@@ -176,29 +176,29 @@ async def test_of_one_reply_functions_that_only_read_run_in_parallel_and_others_
 
     monkeypatch.setattr("supervisor.rehearsal.script.decide", reply)
     async with (
-        open_house(keys={"tools": [f"meeting_{name}:{name}"]}) as house,
+        open_bullpen(keys={"tools": [f"meeting_{name}:{name}"]}) as bullpen,
         anyio.create_task_group() as approving,
     ):
-        approving.start_soon(_approve, house, [])
-        outcome = await (await house.supervisor.submit(Prompt("desk", "[both]", user="ana"))).outcome()
+        approving.start_soon(_approve, bullpen, [])
+        outcome = await (await bullpen.supervisor.submit(Prompt("desk", "[both]", user="ana"))).outcome()
         approving.cancel_scope.cancel()
     assert isinstance(outcome, Done)
     assert outcome.text == f"{most} at once" * 2
 
 
 @pytest.mark.parametrize("mode", ["default", "dontAsk"])
-async def test_what_a_template_allows_runs_without_a_question(open_house: Open, tmp_path: Path, mode: str) -> None:
+async def test_what_a_template_allows_runs_without_a_question(open_bullpen: Open, tmp_path: Path, mode: str) -> None:
     """S3.17: another function of the same template is asked for as before, or refused where nothing is asked for."""
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "acceptance_tools.py").write_text(SOURCE)
     look, who = "acceptance_tools:look", "acceptance_tools:who"
     keys = {"tools": ["Read", look, who], "allow": [look], "permissionMode": mode}
-    async with open_house(keys=keys) as house, anyio.create_task_group() as approving:
+    async with open_bullpen(keys=keys) as bullpen, anyio.create_task_group() as approving:
         asked = list[Question]()
-        approving.start_soon(_approve, house, asked)
+        approving.start_soon(_approve, bullpen, asked)
 
         async def say(text: str) -> str:
-            outcome = await (await house.supervisor.submit(Prompt("desk", text, user="ana"))).outcome()
+            outcome = await (await bullpen.supervisor.submit(Prompt("desk", text, user="ana"))).outcome()
             assert isinstance(outcome, Done), outcome
             return outcome.text
 

@@ -25,16 +25,16 @@ def word_of(number: int) -> str:
 
 @pytest.mark.parametrize("count", [4, pytest.param(24, marks=pytest.mark.exhaustive)])
 async def test_users_with_tokens_of_their_own_never_see_each_others_words(
-    open_house: Open, tmp_path: Path, count: int
+    open_bullpen: Open, tmp_path: Path, count: int
 ) -> None:
     """S2.39, S5.41–43: by what the model was sent, what each is answered, and what each token gets by others' ids."""
     keys = {"queue": {"maxWaiting": 2 * count, "maxWait": "none"}, "pool": {"spares": 0, "maxClients": CLIENTS}}
-    async with open_house(CLIENTS, state="state", pace=0.05, keys=keys) as house, AsyncExitStack() as stack:
+    async with open_bullpen(CLIENTS, state="state", pace=0.05, keys=keys) as bullpen, AsyncExitStack() as stack:
         group = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(group.cancel_scope.cancel)
         tokens = TokenFile(tmp_path)
         door = Door(
-            house.supervisor,
+            bullpen.supervisor,
             tmp_path / "state",
             tokens=tokens,
             version="0",
@@ -66,11 +66,11 @@ async def test_users_with_tokens_of_their_own_never_see_each_others_words(
             for number in range(count):
                 talks.start_soon(talk, number)
 
-        for request in house.rehearsal.record:
+        for request in bullpen.rehearsal.record:
             words = [number for number in range(count) if word_of(number) in request.text]
             assert len(words) <= 1, request.text
         for number in range(count):
-            assert len(house.requests_of(word_of(number))) == 1
+            assert len(bullpen.requests_of(word_of(number))) == 1
         for number, client in enumerate(clients):
             for other in users:
                 expected = 200 if other == users[number] else 404

@@ -53,7 +53,7 @@ async def test_cancelling_the_task_that_runs_it_ends_everything(start: Start, wo
     assert world.live == []
 
 
-async def test_an_instance_cannot_be_reopened_while_the_house_stops(
+async def test_an_instance_cannot_be_reopened_while_the_bullpen_stops(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     world.on_prompt = hold

@@ -109,7 +109,7 @@ async def test_refusals_are_taken_in_stride(refusal: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [Suspended("bullpen stops"), JournalFailed("the disk is full")])
-async def test_who_is_told_that_the_house_closes_makes_no_scene(error: Exception) -> None:
+async def test_who_is_told_that_the_bullpen_closes_makes_no_scene(error: Exception) -> None:
     """R2: the queue is kept; that is no failure of the program that had asked."""
     desk = FakeDesk(enough=60)
     desk.closes_with = error

@@ -104,12 +104,12 @@ async def test_a_refusal_of_one_leaves_the_others_and_is_one_line() -> None:
     async with playing(engine) as (app, pilot):
         await mark(app, pilot, ROOT, CLERK)
         await pilot.press("p")
-        engine.refuses_with = NotAccepting("the house is closed")
+        engine.refuses_with = NotAccepting("the bullpen is closed")
         await pilot.press("right", "enter")
         await pilot.pause()
         assert [call[0] for call in engine.calls] == ["pause"]
         assert "1 of 2 done" in told(app)
-        assert "the house is closed" in told(app)
+        assert "the bullpen is closed" in told(app)
 
 
 async def test_marks_survive_refresh_sort_filter_and_scope_and_vanish_with_their_rows() -> None:

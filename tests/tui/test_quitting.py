@@ -15,7 +15,7 @@ from tui.screens.dialogs.quit import DrainingScreen, QuitScreen
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_clean_house_is_left_at_once() -> None:
+async def test_a_clean_bullpen_is_left_at_once() -> None:
     async with playing(stage.empty()) as (app, pilot):
         await pilot.press("ctrl+q")
         await pilot.pause()

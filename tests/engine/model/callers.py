@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from supervisor.api.prompts import Priority, Prompt, Source
-from tests.engine.model.houses import USERS
+from tests.engine.model.bullpens import USERS
 from tests.engine.model.play import PACE, PICK, Play, pick
 from tests.engine.model.recording import rule
 from tests.waiting import at_once

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from supervisor.process.end_reason import EndReason
-from tests.engine.model.houses import INSTANCES
+from tests.engine.model.bullpens import INSTANCES
 from tests.engine.model.play import INSTANCE, PACE, PICK, Play, pick
 from tests.engine.model.recording import rule
 from tests.waiting import at_once

@@ -22,8 +22,8 @@ from supervisor.process.end_reason import EndReason
 from supervisor.scheduling.dispatcher import Decision, Scene, Sleep, Wake
 from supervisor.testing import FakeConnection
 from tests.engine.model.book import Book, Broken
+from tests.engine.model.bullpens import BULLPENS, EXPECTED_BYTES, INSTANCES, Figures, make_bullpen
 from tests.engine.model.entry import Entry
-from tests.engine.model.houses import EXPECTED_BYTES, HOUSES, INSTANCES, Figures, make_house
 from tests.engine.model.kept import read_journal
 from tests.engine.model.laws import (
     Sizes,
@@ -65,7 +65,7 @@ def raise_if(found: list[str]) -> None:
 
 
 class Play(RuleBasedStateMachine):
-    """One example: a house, a stage, and whatever the rules do there."""
+    """One example: a bullpen, a stage, and whatever the rules do there."""
 
     stage: Stage
     tally: ClassVar[Counter[str]] = Counter()
@@ -80,10 +80,10 @@ class Play(RuleBasedStateMachine):
 
     # The beginning and the end
 
-    @initialize(house=HOUSES, ending=st.sampled_from(["resolve", "stop", "cancel", "lose"]))
-    def open_the_house(self, house: Figures, ending: str) -> None:
+    @initialize(bullpen=BULLPENS, ending=st.sampled_from(["resolve", "stop", "cancel", "lose"]))
+    def open_the_bullpen(self, bullpen: Figures, ending: str) -> None:
         self.ending = ending
-        made = make_house(house)
+        made = make_bullpen(bullpen)
         self.book = Book(made.templates)
         self.sizes = Sizes()
         self.looks = 0

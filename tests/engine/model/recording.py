@@ -21,7 +21,7 @@ from msgspec.structs import asdict
 
 from supervisor.api.prompts import Priority, Source
 from supervisor.api.questions import Allow, Deny
-from tests.engine.model.houses import Figures
+from tests.engine.model.bullpens import Figures
 
 ORDERS = Path(__file__).parent / "orders"
 """Those that once broke a law; `make test` plays them all."""

@@ -39,7 +39,7 @@ SWAP_BYTES = 400 * 1024**2
 """Of the same host; half of it is always free, so that a few clients fill what they may use."""
 
 
-class House:
+class Bullpen:
     """The configuration of one example."""
 
     def __init__(self, templates: tuple[Template, ...], limits: dict[str, object]) -> None:
@@ -52,7 +52,7 @@ class Stage:
 
     def __init__(
         self,
-        house: House,
+        bullpen: Bullpen,
         on_open: Callable[[str], None],
         on_step: Callable[[Scene, Decision | None], None],
     ) -> None:
@@ -65,7 +65,7 @@ class Stage:
         self.is_at_rest = False
         """Nothing more can happen until somebody does something or time passes."""
         self.folder = Path(tempfile.mkdtemp(prefix="bullpen-model-"))
-        self._house = house
+        self._bullpen = bullpen
         self._on_open = on_open
         self._on_step = on_step
         self.unrecorded: list[str] = []
@@ -189,9 +189,9 @@ class Stage:
         self.settle()
 
     def _make(self) -> Supervisor:
-        settings = Settings.model_validate({"state_dir": self.folder / "state"} | self._house.limits)
+        settings = Settings.model_validate({"state_dir": self.folder / "state"} | self._bullpen.limits)
         clock = Clock(wall=lambda: UNIX_BEGINNING + self.wall_offset + self.now, steady=self.loop.time)
-        return Supervisor(self._house.templates, settings, connect=self._connect, clock=clock)
+        return Supervisor(self._bullpen.templates, settings, connect=self._connect, clock=clock)
 
     def _connect(self, template: Template) -> Connector:
         return _Watched(self.world.connect(template), lambda: self._on_open(template.name), self._note_sending)

@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from supervisor.instance.scheduler import Scheduler
 from tests.engine.model.book import Broken
-from tests.engine.model.houses import Figures
+from tests.engine.model.bullpens import Figures
 from tests.engine.model.machine import PoolModel
 from tests.engine.model.play import Play
 from tests.engine.model.recording import ORDERS, play, read_order, write_order
@@ -76,7 +76,7 @@ def test_what_a_move_is_done_with_comes_back_from_its_file(tmp_path: Path) -> No
 
     figures = Figures(1, 0, 1, 0, "none", "300MiB", 50, 4, 2, "2GiB")
     given = {"answers": [Allow(always=True), Deny("no")], "who": Source.OPERATOR, "rank": Priority.LOW, "pace": None}
-    order = [("open_the_house", {"house": figures, "ending": "stop"}), ("make_up", given)]
+    order = [("open_the_bullpen", {"bullpen": figures, "ending": "stop"}), ("make_up", given)]
     assert read_order(write_order(order, tmp_path / "order.jsonl")) == order
 
 

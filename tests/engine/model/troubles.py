@@ -9,7 +9,7 @@ from hypothesis.stateful import precondition
 from supervisor.api.errors import ConnectFailed
 from supervisor.api.prompts import Prompt
 from supervisor.process.end_reason import EndReason
-from tests.engine.model.houses import MIB, PANIC_BYTES
+from tests.engine.model.bullpens import MIB, PANIC_BYTES
 from tests.engine.model.kept import read_journal
 from tests.engine.model.play import PACE, PICK, Play, pick, raise_if
 from tests.engine.model.recording import rule

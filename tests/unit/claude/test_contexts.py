@@ -28,7 +28,7 @@ class Turned:
         return self.now
 
 
-class House:
+class Bullpen:
     """A store, and templates that are compiled for it as for the bundled CLI."""
 
     def __init__(self, folder: Path) -> None:
@@ -57,15 +57,15 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def bullpen(tmp_path: Path) -> Bullpen:
+    return Bullpen(tmp_path)
 
 
-async def test_a_context_has_all_that_a_client_is_started_with_and_nothing_of_a_session(house: House) -> None:
+async def test_a_context_has_all_that_a_client_is_started_with_and_nothing_of_a_session(bullpen: Bullpen) -> None:
     """S4.13-15"""
-    template = house.template(tools="Read, Grep", skills=["pdf"], archetype="employee")
-    context = house.prepare(template)
-    assert context.key == f"desk:{house.folder}:employee"
+    template = bullpen.template(tools="Read, Grep", skills=["pdf"], archetype="employee")
+    context = bullpen.prepare(template)
+    assert context.key == f"desk:{bullpen.folder}:employee"
     assert (context.system_prompt, context.tools, context.skills) == ("Help.", ("Read", "Grep", "Skill"), ("pdf",))
     assert (context.router.name, context.created_at, context.ttl) == ("desk", 1_000.0, 1_800.0)
     assert context.tools_hash != context.skills_hash
@@ -73,104 +73,104 @@ async def test_a_context_has_all_that_a_client_is_started_with_and_nothing_of_a_
         context.key = "other"  # type: ignore[misc]
 
 
-async def test_every_start_uses_what_was_prepared_once(house: House) -> None:
+async def test_every_start_uses_what_was_prepared_once(bullpen: Bullpen) -> None:
     """S4.1"""
-    template = house.template()
-    context = house.prepare(template)
-    house.timer.now = 1_060.0
-    assert all([await house.use(template) is context for _ in range(50)])
-    assert house.compiled == ["desk"]
-    (row,) = house.store.describe().contexts
+    template = bullpen.template()
+    context = bullpen.prepare(template)
+    bullpen.timer.now = 1_060.0
+    assert all([await bullpen.use(template) is context for _ in range(50)])
+    assert bullpen.compiled == ["desk"]
+    (row,) = bullpen.store.describe().contexts
     assert (row.uses, row.created_at, row.last_used_at, row.names_tools) == (50, 1_000.0, 1_060.0, False)
-    (cache,) = house.store.statistics()
+    (cache,) = bullpen.store.statistics()
     assert (cache.hits, cache.misses, cache.entries) == (50, 1, 1)
     assert cache.hit_rate == 50 / 51
     assert cache.bytes == row.bytes > 0
 
 
-async def test_an_edit_is_another_context_and_the_earlier_one_is_not_used_any_more(house: House) -> None:
+async def test_an_edit_is_another_context_and_the_earlier_one_is_not_used_any_more(bullpen: Bullpen) -> None:
     """S4.23: prompt, tools, skills, and what is no tool at all."""
     seen = set()
     for keys in ({}, {"tools": "Read"}, {"tools": ""}, {"skills": ["pdf"]}, {"system_prompt": "Help in verse."}):
-        template = house.template(**keys)
-        context = house.prepare(template)
-        assert context is await house.use(template)
+        template = bullpen.template(**keys)
+        context = bullpen.prepare(template)
+        assert context is await bullpen.use(template)
         seen.add((context.tools_hash, context.skills_hash, context.version))
     assert len({version for *_, version in seen}) == 5
     assert len({tools for tools, *_ in seen}) == 3, "all tools, one, and none are three things (S4.24)"
-    (cache,) = house.store.statistics()
+    (cache,) = bullpen.store.statistics()
     assert (cache.hits, cache.entries, cache.misses) == (5, 1, 5)
-    assert await house.use(house.template()) is None, "nothing is built for a client that runs no turn"
+    assert await bullpen.use(bullpen.template()) is None, "nothing is built for a client that runs no turn"
 
 
-async def test_of_two_versions_that_are_prepared_at_once_each_can_be_held(house: House) -> None:
+async def test_of_two_versions_that_are_prepared_at_once_each_can_be_held(bullpen: Bullpen) -> None:
     """A template is saved while a shared server's other tools are compiled into the one before."""
-    versions = [house.template(system_prompt=words) for words in ("of the edit", "of the tools")]
-    contexts = [house.store.prepare(one, house.compile, find_sources(one, {})) for one in versions]
+    versions = [bullpen.template(system_prompt=words) for words in ("of the edit", "of the tools")]
+    contexts = [bullpen.store.prepare(one, bullpen.compile, find_sources(one, {})) for one in versions]
     for template, context in zip(reversed(versions), reversed(contexts), strict=True):
-        house.store.hold("desk", context.version)
-        assert await house.use(template) is context
-    assert [row.version for row in house.store.describe().contexts] == [contexts[0].version]
+        bullpen.store.hold("desk", context.version)
+        assert await bullpen.use(template) is context
+    assert [row.version for row in bullpen.store.describe().contexts] == [contexts[0].version]
 
 
-async def test_what_is_prepared_for_one_instance_is_used_for_no_other(house: House) -> None:
+async def test_what_is_prepared_for_one_instance_is_used_for_no_other(bullpen: Bullpen) -> None:
     """S4.24: the instance is the tenant, also where everything but its name is the same."""
-    one, other = house.template("desk"), house.template("clerk")
-    assert house.prepare(one) is not house.prepare(other)
-    house.store.drop("desk")
-    assert [row.instance for row in house.store.describe().contexts] == ["clerk"]
+    one, other = bullpen.template("desk"), bullpen.template("clerk")
+    assert bullpen.prepare(one) is not bullpen.prepare(other)
+    bullpen.store.drop("desk")
+    assert [row.instance for row in bullpen.store.describe().contexts] == ["clerk"]
 
 
-async def test_a_changed_skill_makes_the_contexts_stale_that_used_it(house: House) -> None:
+async def test_a_changed_skill_makes_the_contexts_stale_that_used_it(bullpen: Bullpen) -> None:
     """S4.25"""
-    skill = house.folder / ".claude" / "skills" / "pdf"
+    skill = bullpen.folder / ".claude" / "skills" / "pdf"
     skill.mkdir(parents=True)
     (skill / "SKILL.md").write_text("---\nname: pdf\ndescription: x\n---\nold\n", "utf-8")
-    with_skill, without = house.template("desk", skills=["pdf"]), house.template("clerk")
+    with_skill, without = bullpen.template("desk", skills=["pdf"]), bullpen.template("clerk")
     for template in (with_skill, without):
-        house.prepare(template)
-    assert house.store.sources.change(str(skill / "SKILL.md")) == 1
-    await house.use(with_skill)
-    await house.use(without)
-    assert house.compiled == ["desk", "clerk", "desk"]
+        bullpen.prepare(template)
+    assert bullpen.store.sources.change(str(skill / "SKILL.md")) == 1
+    await bullpen.use(with_skill)
+    await bullpen.use(without)
+    assert bullpen.compiled == ["desk", "clerk", "desk"]
 
 
-async def test_a_context_that_nobody_uses_expires_and_is_prepared_once_for_all_who_then_come(house: House) -> None:
+async def test_a_context_that_nobody_uses_expires_and_is_prepared_once_for_all_who_then_come(bullpen: Bullpen) -> None:
     """S4.14, S4.26, S4.30"""
-    template = house.template()
-    house.prepare(template)
-    house.timer.now += TTL - 1
-    await house.use(template)
-    house.timer.now += TTL - 1
-    assert house.store.sources.clean() == 0, "use keeps it"
-    house.timer.now += 2
-    assert house.store.sources.clean() == 1
-    (cache,) = house.store.statistics()
+    template = bullpen.template()
+    bullpen.prepare(template)
+    bullpen.timer.now += TTL - 1
+    await bullpen.use(template)
+    bullpen.timer.now += TTL - 1
+    assert bullpen.store.sources.clean() == 0, "use keeps it"
+    bullpen.timer.now += 2
+    assert bullpen.store.sources.clean() == 1
+    (cache,) = bullpen.store.statistics()
     assert (cache.expiries, cache.entries, cache.bytes) == (1, 0, 0)
     got: list[AgentContext | None] = []
 
     async def start_a_client() -> None:
-        got.append(await house.use(template))
+        got.append(await bullpen.use(template))
 
     async with anyio.create_task_group() as group:
         for _ in range(16):
             group.start_soon(start_a_client)
     assert len({id(context) for context in got}) == 1
-    assert house.compiled == ["desk", "desk"]
+    assert bullpen.compiled == ["desk", "desk"]
 
 
-async def test_the_bundled_cli_is_started_with_the_context_that_is_held(house: House) -> None:
+async def test_the_bundled_cli_is_started_with_the_context_that_is_held(bullpen: Bullpen) -> None:
     """S4.1: its connector is made in a thread, as a live edit does it."""
-    make = bundled_cli(house.settings, {}, Tools(), house.store)
-    template = house.template(tools="Read")
+    make = bundled_cli(bullpen.settings, {}, Tools(), bullpen.store)
+    template = bullpen.template(tools="Read")
     connector = await anyio.to_thread.run_sync(make, template)
-    assert house.store.describe().contexts == (), "it is not wanted yet"
-    house.store.hold("desk", connector.digest)
+    assert bullpen.store.describe().contexts == (), "it is not wanted yet"
+    bullpen.store.hold("desk", connector.digest)
     assert isinstance(connector, SdkConnector)
-    (row,) = house.store.describe().contexts
+    (row,) = bullpen.store.describe().contexts
     assert row.version == connector.digest
     assert connector._use is not None
     context = await connector._use()
     assert context is not None
     assert context.options is connector._options
-    assert house.store.describe().contexts[0].uses == 1
+    assert bullpen.store.describe().contexts[0].uses == 1

@@ -219,7 +219,7 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
     write(tmp_path, "no front matter", "b.md")
     write(tmp_path, with_keys(), "c.md")
     write(tmp_path, with_keys(), "d.md")
-    write(tmp_path, "# The templates of this house", "README.md")
+    write(tmp_path, "# The templates of this bullpen", "README.md")
 
     with pytest.raises(ConfigurationError) as raised:
         load_templates(tmp_path)

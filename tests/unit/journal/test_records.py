@@ -49,7 +49,7 @@ from supervisor.journal.schema import MIGRATIONS, prepare
 def every(kind: Any) -> st.SearchStrategy[Any]:
     """Values of that type with every field varied, those with a default too."""
     if kind is float:
-        return st.floats(allow_nan=False)
+        return st.floats(allow_nan=False, allow_infinity=False)
     if kind is int:
         return st.integers(-(2**63), 2**63 - 1)
     if kind in KINDS_WITH_FIELDS:
@@ -67,7 +67,9 @@ def every(kind: Any) -> st.SearchStrategy[Any]:
 
 
 # Beside others it would have any score: one that is no number is not equal to itself.
-st.register_type_strategy(Route, st.builds(Route, st.text(), st.floats(allow_nan=False), st.text()))
+st.register_type_strategy(
+    Route, st.builds(Route, st.text(), st.floats(allow_nan=False, allow_infinity=False), st.text())
+)
 
 KINDS_WITH_FIELDS = {*ENTRY_WORDS, *OUTCOME_WORDS, Usage, Question, ChoiceItem, TurnRecord, SessionRecord}
 

@@ -92,10 +92,10 @@ def test_a_tool_that_the_request_does_not_offer_is_not_called() -> None:
 
 
 def test_recall_and_echo_tell_what_was_sent() -> None:
-    conversation = (user("the red house"), assistant("ok"), user("and the dog"), assistant("ok"))
+    conversation = (user("the red bullpen"), assistant("ok"), user("and the dog"), assistant("ok"))
 
     assert spoken(decide(request(*conversation, user("[[recall]]")), seed=1)) == (
-        "I remember:\n\n1. the red house\n2. and the dog"
+        "I remember:\n\n1. the red bullpen\n2. and the dog"
     )
     assert spoken(decide(request(user("[[recall]]")), seed=1)) == "I remember nothing before this prompt."
     assert spoken(decide(request(user("[[echo]] say  this")), seed=1)) == "say this"

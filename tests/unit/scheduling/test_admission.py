@@ -50,7 +50,7 @@ class Tenant:
         return self.sleeper
 
 
-def house(*tenants: Tenant, max_agents: int = 100, memory_budget: int = 1000) -> HostRoom:
+def bullpen(*tenants: Tenant, max_agents: int = 100, memory_budget: int = 1000) -> HostRoom:
     room = HostRoom(max_agents, memory_budget)
     for tenant in tenants:
         room.add(tenant)
@@ -62,15 +62,15 @@ def test_the_count_and_the_bytes_of_the_host_are_told_apart() -> None:
     tenant = Tenant()
     for _ in range(3):
         add_slot(tenant.pool, SlotState.BUSY, 250)
-    assert house(tenant).find_shortage(tenant) is None
-    assert house(tenant, max_agents=3).find_shortage(tenant) is WhyWaiting.NO_SLOT
-    assert house(tenant, memory_budget=849).find_shortage(tenant) is WhyWaiting.MEMORY
-    assert house(tenant, memory_budget=850).find_shortage(tenant) is None
+    assert bullpen(tenant).find_shortage(tenant) is None
+    assert bullpen(tenant, max_agents=3).find_shortage(tenant) is WhyWaiting.NO_SLOT
+    assert bullpen(tenant, memory_budget=849).find_shortage(tenant) is WhyWaiting.MEMORY
+    assert bullpen(tenant, memory_budget=850).find_shortage(tenant) is None
 
 
 def test_an_instance_has_a_count_and_bytes_of_its_own() -> None:
     tenant = Tenant(Pool(1), memory_budget=300)
-    room = house(tenant)
+    room = bullpen(tenant)
     add_slot(tenant.pool, SlotState.BUSY, 150)
     assert room.find_shortage(tenant) is WhyWaiting.NO_SLOT
     tenant.pool.max_clients = 5
@@ -83,7 +83,7 @@ def test_a_client_that_is_ending_counts_until_it_is_gone() -> None:
     """R3"""
     tenant = Tenant()
     slot = add_slot(tenant.pool, SlotState.CLOSING, 950)
-    room = house(tenant)
+    room = bullpen(tenant)
     assert room.find_shortage(tenant) is WhyWaiting.MEMORY
     slot.move(SlotState.GONE)
     tenant.pool.remove(slot)
@@ -93,7 +93,7 @@ def test_a_client_that_is_ending_counts_until_it_is_gone() -> None:
 def test_whoever_is_alone_gets_a_client_whatever_the_budget_says() -> None:
     """A budget smaller than one client must not stop everything; the operator is told."""
     tenant = Tenant(memory_budget=60)
-    room = house(tenant, memory_budget=50)
+    room = bullpen(tenant, memory_budget=50)
     room.note_available(0)
     assert room.find_shortage(tenant) is None
     assert room.remark(tenant).startswith("pool.memoryBudget (60) is less than one client is expected to need")
@@ -106,7 +106,7 @@ def test_whoever_is_alone_gets_a_client_whatever_the_budget_says() -> None:
 def test_memory_that_others_on_the_host_have_taken_is_not_given_away() -> None:
     tenant = Tenant()
     add_slot(tenant.pool, SlotState.BUSY, 100)
-    room = house(tenant, memory_budget=10_000)
+    room = bullpen(tenant, memory_budget=10_000)
     room.note_available(99)
     assert room.find_shortage(tenant) is WhyWaiting.MEMORY
     room.note_available(250)
@@ -121,7 +121,7 @@ def test_what_is_promised_at_a_measurement_is_not_counted_as_there() -> None:
     tenant = Tenant()
     add_slot(tenant.pool, SlotState.BUSY, 100)
     add_slot(tenant.pool, SlotState.RESERVED)
-    room = house(tenant, memory_budget=10_000)
+    room = bullpen(tenant, memory_budget=10_000)
     room.note_available(150)
     assert room.find_shortage(tenant) is WhyWaiting.MEMORY
     room.note_available(200)
@@ -133,7 +133,7 @@ def test_what_an_evicted_client_had_is_free_before_the_next_measurement() -> Non
     tenant = Tenant()
     add_slot(tenant.pool, SlotState.BUSY, 100)
     idle = add_slot(tenant.pool, SlotState.READY, 120)
-    room = house(tenant, memory_budget=10_000)
+    room = bullpen(tenant, memory_budget=10_000)
     room.note_available(0)
     assert room.find_shortage(tenant) is WhyWaiting.MEMORY
     idle.move(SlotState.CLOSING)
@@ -149,7 +149,7 @@ def test_one_kept_out_for_bytes_gets_the_place_of_anothers_idle_client() -> None
     old = add_slot(rich.pool, SlotState.READY, 200, idle_since=1.0)
     spare = add_slot(rich.pool, SlotState.READY, 200, is_spare=True, idle_since=9.0)
     outgrown = add_slot(rich.pool, SlotState.READY, 150, idle_since=5.0, level=MemoryLevel.SOFT)
-    room = house(rich, poor)
+    room = bullpen(rich, poor)
     for expected in (outgrown, spare, old):
         add_slot(rich.pool, SlotState.BUSY, expected.memory_bytes)  # as much is taken again at once
         assert room.find_victim() == Victim(expected)
@@ -164,7 +164,7 @@ def test_a_place_goes_to_the_instance_that_waits_longest() -> None:
     """S5.7: a long queue does not take every place again that it gives up."""
     crowd, single = Tenant(lacks_client=True, since=5.0), Tenant(lacks_client=True, since=3.0)
     add_slot(crowd.pool, SlotState.BUSY, 100)
-    room = house(crowd, single, max_agents=2)
+    room = bullpen(crowd, single, max_agents=2)
     assert room.find_shortage(single) is None
     assert room.find_shortage(crowd) is WhyWaiting.NO_SLOT
     room.max_agents = 3
@@ -181,7 +181,7 @@ def test_a_place_goes_to_the_instance_that_waits_longest() -> None:
 
 def test_two_that_wait_since_the_same_moment_do_not_keep_each_other_out() -> None:
     first, second = Tenant(lacks_client=True, since=3.0), Tenant(lacks_client=True, since=3.0)
-    room = house(first, second, max_agents=1)
+    room = bullpen(first, second, max_agents=1)
     assert room.find_shortage(first) is None
     assert room.find_shortage(second) is None
     assert room.is_wanted
@@ -191,7 +191,7 @@ def test_nobody_is_evicted_for_one_that_may_have_a_client() -> None:
     """It gets one by itself."""
     rich, waiting = Tenant(), Tenant(lacks_client=True)
     idle = add_slot(rich.pool, SlotState.READY, 100)
-    room = house(rich, waiting, max_agents=2)
+    room = bullpen(rich, waiting, max_agents=2)
     assert room.find_victim() is None
     room.max_agents = 1
     assert room.find_victim() == Victim(idle)
@@ -202,7 +202,7 @@ def test_nobody_is_evicted_for_one_that_may_have_a_client() -> None:
 
 def test_why_a_session_waits_is_told_only_where_one_does() -> None:
     tenant = Tenant()
-    room = house(tenant, max_agents=0)
+    room = bullpen(tenant, max_agents=0)
     assert room.explain(tenant, has_free_turn=True) is None
     assert room.explain(tenant, has_free_turn=False) is None
     tenant.lacks_client = True
@@ -230,17 +230,17 @@ def test_a_shortage_remembers_when_somebody_was_kept_out_last() -> None:
 
 def test_a_budget_below_one_client_is_remarked_on_and_one_that_just_holds_it_is_not() -> None:
     tenant = Tenant(memory_budget=100)
-    assert house(tenant, memory_budget=100).remark(tenant) == ""
-    assert house(tenant, memory_budget=99).remark(tenant).startswith("memory_budget (99")
+    assert bullpen(tenant, memory_budget=100).remark(tenant) == ""
+    assert bullpen(tenant, memory_budget=99).remark(tenant).startswith("memory_budget (99")
     tenant.memory_budget = 99
-    assert house(tenant, memory_budget=99).remark(tenant).startswith("pool.memoryBudget (99")
-    assert house(Tenant()).remark(Tenant()) == ""
+    assert bullpen(tenant, memory_budget=99).remark(tenant).startswith("pool.memoryBudget (99")
+    assert bullpen(Tenant()).remark(Tenant()) == ""
 
 
 def test_a_budget_that_is_just_filled_is_not_exceeded() -> None:
     tenant = Tenant(memory_budget=200)
     add_slot(tenant.pool, SlotState.BUSY, 100)
-    room = house(tenant, memory_budget=200)
+    room = bullpen(tenant, memory_budget=200)
     assert room.find_shortage(tenant) is None
     add_slot(tenant.pool, SlotState.READY, 100)
     assert not is_over_budget(tenant)
@@ -254,7 +254,7 @@ def test_nobody_is_evicted_from_other_instances_for_a_budget_of_ones_own() -> No
     rich, poor = Tenant(), Tenant(memory_budget=150, lacks_client=True)
     add_slot(rich.pool, SlotState.READY, 100)
     add_slot(poor.pool, SlotState.BUSY, 100)
-    room = house(rich, poor)
+    room = bullpen(rich, poor)
     assert room.find_shortage(poor) is WhyWaiting.MEMORY
     assert room.find_victim() is None
     assert not room.is_wanted
@@ -264,7 +264,7 @@ def test_clients_that_grow_above_a_budget_give_up_what_is_idle_but_one_alone_may
     tenant = Tenant(memory_budget=500)
     add_slot(tenant.pool, SlotState.READY, 600)
     assert not is_over_budget(tenant)
-    room = house(tenant, memory_budget=500)
+    room = bullpen(tenant, memory_budget=500)
     assert room.find_victim() is None
     second = add_slot(tenant.pool, SlotState.READY, 200)
     assert is_over_budget(tenant)
@@ -370,7 +370,7 @@ def test_only_idle_clients_are_ever_chosen(
 ) -> None:
     """S1.14: busy and asking ones never are, whatever is short."""
     tenants = Tenant(fill(one)), Tenant(fill(two), lacks_client=True)
-    found = house(*tenants, max_agents=max_agents, memory_budget=budget).find_victim()
+    found = bullpen(*tenants, max_agents=max_agents, memory_budget=budget).find_victim()
     assert found is None or found.slot.is_evictable
     for tenant in tenants:
         victim, overdue = tenant.pool.find_victim(), tenant.pool.find_overdue()
@@ -408,9 +408,9 @@ def test_nobody_is_admitted_past_a_budget_except_who_is_alone(
 ) -> None:
     """S2.29–32: whatever clients do in between; and whoever is alone is always admitted."""
     tenants = (Tenant(memory_budget=own), Tenant())
-    room = house(*tenants, memory_budget=host)
+    room = bullpen(*tenants, memory_budget=host)
     room.note_available(available)
-    assert any(room.find_shortage(tenant) is None for tenant in tenants), "the house is empty"
+    assert any(room.find_shortage(tenant) is None for tenant in tenants), "the bullpen is empty"
     free = available
     for step, which, amount in steps:
         tenant = tenants[which % 2]

@@ -13,7 +13,7 @@ from supervisor.scheduling.pool_size import find_surplus
 from supervisor.scheduling.swap import find_longest_asleep, measure_swap
 from supervisor.sessions.slot import Slot
 from tests.unit.scheduling.slots import add_slot
-from tests.unit.scheduling.test_admission import Tenant, house
+from tests.unit.scheduling.test_admission import Tenant, bullpen
 from tests.unit.scheduling.test_dispatcher import Stage
 
 
@@ -90,18 +90,18 @@ def test_what_is_opened_leaves_room_for_those_that_may_wake_at_once() -> None:
     tenant = Tenant()
     for awake in (100, 300, 50):
         asleep(tenant, awake)
-    assert house(tenant, memory_budget=510).find_shortage(tenant) is None
-    assert house(tenant, memory_budget=509).find_shortage(tenant) is WhyWaiting.MEMORY
+    assert bullpen(tenant, memory_budget=510).find_shortage(tenant) is None
+    assert bullpen(tenant, memory_budget=509).find_shortage(tenant) is WhyWaiting.MEMORY
     tenant.memory_budget = 510
-    assert house(tenant).find_shortage(tenant) is None
+    assert bullpen(tenant).find_shortage(tenant) is None
     tenant.memory_budget = 509
-    assert house(tenant).find_shortage(tenant) is WhyWaiting.MEMORY, "its own"
+    assert bullpen(tenant).find_shortage(tenant) is WhyWaiting.MEMORY, "its own"
 
 
 def test_no_more_wake_at_once_than_may_and_the_one_that_waits_longest_is_next() -> None:
     one, other = Tenant(), Tenant()
     mine, theirs = asleep(one), asleep(other)
-    room = house(one, other)
+    room = bullpen(one, other)
     room.most_waking = 1
     one.to_wake, other.to_wake = (5.0, mine), (3.0, theirs)
     assert room.find_wake_shortage(other, theirs) is None
@@ -116,13 +116,13 @@ def test_no_more_wake_at_once_than_may_and_the_one_that_waits_longest_is_next() 
 def test_waking_breaks_no_budget_but_one_alone_may() -> None:
     tenant = Tenant()
     first, second = asleep(tenant), asleep(tenant)
-    assert house(tenant, memory_budget=110).find_wake_shortage(tenant, first) is None
-    assert house(tenant, memory_budget=109).find_wake_shortage(tenant, first) is None, "nothing else is awake"
+    assert bullpen(tenant, memory_budget=110).find_wake_shortage(tenant, first) is None
+    assert bullpen(tenant, memory_budget=109).find_wake_shortage(tenant, first) is None, "nothing else is awake"
     first.move(SlotState.WAKING)
-    assert house(tenant, memory_budget=199).find_wake_shortage(tenant, second) is WhyWaiting.MEMORY
-    assert house(tenant, memory_budget=200).find_wake_shortage(tenant, second) is None
+    assert bullpen(tenant, memory_budget=199).find_wake_shortage(tenant, second) is WhyWaiting.MEMORY
+    assert bullpen(tenant, memory_budget=200).find_wake_shortage(tenant, second) is None
     tenant.memory_budget = 199
-    assert house(tenant).find_wake_shortage(tenant, second) is WhyWaiting.MEMORY, "its own"
+    assert bullpen(tenant).find_wake_shortage(tenant, second) is WhyWaiting.MEMORY, "its own"
 
 
 def test_for_the_memory_of_one_that_is_to_wake_anothers_idle_client_is_put_to_sleep() -> None:
@@ -132,7 +132,7 @@ def test_for_the_memory_of_one_that_is_to_wake_anothers_idle_client_is_put_to_sl
     idle = add_slot(rich.pool, SlotState.READY, 100)
     asleep(rich)
     poor.to_wake = (1.0, mine)
-    room = house(rich, poor, memory_budget=150)
+    room = bullpen(rich, poor, memory_budget=150)
     rich.sleeper = idle
     assert room.find_victim() == Victim(idle, may_sleep=True)
     rich.sleeper = None
@@ -147,7 +147,7 @@ def test_for_a_place_one_is_ended_and_for_memory_one_is_put_to_sleep_while_enoug
     rich, waiting = Tenant(), Tenant(lacks_client=True)
     idle = add_slot(rich.pool, SlotState.READY, 100, idle_since=50.0)
     rich.sleeper = idle
-    room = house(rich, waiting, memory_budget=150)
+    room = bullpen(rich, waiting, memory_budget=150)
     assert room.find_victim() == Victim(idle)
     sleepers = [asleep(rich, awake=11) for _ in range(2)]
     assert room.find_victim() == Victim(idle, may_sleep=True)

@@ -142,7 +142,7 @@ def test_forgetting_a_user_names_everything_of_theirs() -> None:
     )
 
 
-def test_quitting_and_the_whole_house_count_every_instance() -> None:
+def test_quitting_and_the_whole_bullpen_count_every_instance() -> None:
     bridge = bridge_of(running=1, queued=2, clients=1)
     assert consequences.of_quit(bridge) == (
         "1 running turn would be cut off, and offered at the next start",

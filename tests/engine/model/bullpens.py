@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from supervisor.config.templates import Template
-from tests.engine.model.stage import House
+from tests.engine.model.stage import Bullpen
 
 INSTANCES = ("desk", "clerk", "lookup")
 """A service for many callers, an employee, and a tool."""
@@ -34,7 +34,7 @@ class Figures(Struct, frozen=True):
     dormant_after: str | float = "none"
 
 
-def make_house(figures: Figures) -> House:
+def make_bullpen(figures: Figures) -> Bullpen:
     pool: dict[str, object] = {"idle_ttl": 60, "soft_memory": 200 * MIB, "hard_memory": 400 * MIB}
     pool |= {"panic_memory": PANIC_BYTES, "asking_ttl": figures.asking_ttl, "dormant_after": figures.dormant_after}
     desk = {
@@ -63,10 +63,10 @@ def make_house(figures: Figures) -> House:
         "cleanup_interval": 5,
         "memory_interval": 0.5,
     }
-    return House(templates, limits)
+    return Bullpen(templates, limits)
 
 
-HOUSES = st.builds(
+BULLPENS = st.builds(
     Figures,
     sessions=st.integers(1, 3),
     more=st.sampled_from([0, 1, None]),
