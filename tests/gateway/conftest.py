@@ -46,7 +46,7 @@ def make_template(tmp_path: Path) -> MakeTemplate:
 
 
 @dataclass
-class House:
+class Bullpen:
     """A running supervisor with its door open."""
 
     supervisor: Supervisor
@@ -75,15 +75,17 @@ class House:
         return await self.stack.enter_async_context(client)
 
 
-Open = Callable[..., AbstractAsyncContextManager[House]]
+Open = Callable[..., AbstractAsyncContextManager[Bullpen]]
 
 
 @pytest.fixture
-def house(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Open:
-    """`async with house(template, ...)`; without templates, a service of two."""
+def bullpen(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Open:
+    """`async with bullpen(template, ...)`; without templates, a service of two."""
 
     @asynccontextmanager
-    async def begin(*templates: Template, origins: tuple[str, ...] = (ORIGIN,), **host: object) -> AsyncIterator[House]:
+    async def begin(
+        *templates: Template, origins: tuple[str, ...] = (ORIGIN,), **host: object
+    ) -> AsyncIterator[Bullpen]:
         chosen = templates or (make_template(concurrency={"maxSessions": 2}, pool={"spares": 0}),)
         folder = tmp_path / "state"
         settings = Settings.model_validate({"state_dir": folder, "cleanup_interval": 0.01} | host)
@@ -104,7 +106,7 @@ def house(world: FakeWorld, make_template: MakeTemplate, tmp_path: Path) -> Open
             group = await stack.enter_async_context(anyio.create_task_group())
             await group.start(door.run)
             stack.callback(group.cancel_scope.cancel)
-            yield House(supervisor, door, folder, stack, left)
+            yield Bullpen(supervisor, door, folder, stack, left)
 
     return begin
 

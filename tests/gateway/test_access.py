@@ -43,8 +43,8 @@ OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
 """What is told without a token: yes or no."""
 
 
-async def test_without_a_token_or_with_a_wrong_one_nothing_is_told(house: Open) -> None:
-    async with house() as home:
+async def test_without_a_token_or_with_a_wrong_one_nothing_is_told(bullpen: Open) -> None:
+    async with bullpen() as home:
         token, text = home.door.tokens.add(Role.OPERATOR)
         home.door.tokens.revoke(token.id)
         wrong = [
@@ -96,8 +96,8 @@ CALLERS = {
 
 
 @pytest.mark.parametrize("role", [Role.USER, Role.DELEGATE, Role.READ_ONLY])
-async def test_a_verb_of_the_operator_takes_an_operators_token(house: Open, role: Role) -> None:
-    async with house() as home:
+async def test_a_verb_of_the_operator_takes_an_operators_token(bullpen: Open, role: Role) -> None:
+    async with bullpen() as home:
         client = await home.caller(role, **({"user": "ana"} if role is Role.USER else {}))
         for method, path in operations(home.door.app):
             if (method, path) in OPEN | CALLERS or (role is Role.READ_ONLY and method == "GET"):
@@ -107,8 +107,8 @@ async def test_a_verb_of_the_operator_takes_an_operators_token(house: Open, role
         assert len(await home.supervisor.audit()) == 0
 
 
-async def test_a_read_only_token_sees_all_and_changes_nothing(house: Open) -> None:
-    async with house() as home:
+async def test_a_read_only_token_sees_all_and_changes_nothing(bullpen: Open) -> None:
+    async with bullpen() as home:
         client = await home.caller(Role.READ_ONLY)
         for path in ("/snapshot", "/agent-stats", "/metrics", "/audit", "/sessions", "/limits"):
             assert (await client.get(path)).status_code == 200, path
@@ -119,9 +119,9 @@ async def test_a_read_only_token_sees_all_and_changes_nothing(house: Open) -> No
         assert (await home.supervisor.snapshot()).sessions == ()
 
 
-async def test_a_user_reaches_that_users_turns_and_sessions_alone(house: Open) -> None:
+async def test_a_user_reaches_that_users_turns_and_sessions_alone(bullpen: Open) -> None:
     """S2.39, S5.41–43: what is another's is not there."""
-    async with house() as home:
+    async with bullpen() as home:
         ana, ben = await home.caller(user="ana"), await home.caller(user="ben")
         turns = {}
         for name, client in (("ana", ana), ("ben", ben)):
@@ -147,9 +147,9 @@ async def test_a_user_reaches_that_users_turns_and_sessions_alone(house: Open) -
         assert (await ana.get("/sessions/desk/ana/default/glimpse")).status_code == 200
 
 
-async def test_a_token_for_one_agent_is_for_no_other(house: Open, make_template: object) -> None:
+async def test_a_token_for_one_agent_is_for_no_other(bullpen: Open, make_template: object) -> None:
     one, other = make_template("desk"), make_template("shop")  # type: ignore[operator]
-    async with house(one, other) as home:
+    async with bullpen(one, other) as home:
         client = await home.caller(user="ana", agent="desk")
         assert (await client.post("/turns", json={"message": "hi"})).json()["agentId"] == "desk"
         assert (await client.post("/turns", json={"message": "hi", "agentId": "shop"})).status_code == 403
@@ -157,8 +157,8 @@ async def test_a_token_for_one_agent_is_for_no_other(house: Open, make_template:
         assert (await free.post("/turns", json={"message": "hi"})).status_code == 422, "there are two"
 
 
-async def test_pages_of_other_origins_and_other_names_of_this_host_are_refused(house: Open) -> None:
-    async with house() as home:
+async def test_pages_of_other_origins_and_other_names_of_this_host_are_refused(bullpen: Open) -> None:
+    async with bullpen() as home:
         client = await home.caller(Role.OPERATOR)
         assert (await client.get("/snapshot", headers={"Origin": ORIGIN})).status_code == 200
         for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}):
@@ -171,16 +171,16 @@ async def test_pages_of_other_origins_and_other_names_of_this_host_are_refused(h
         assert "access-control-allow-origin" not in refused.headers
 
 
-async def test_a_method_that_a_route_has_not_is_refused_before_it_is_looked_at_who_calls(house: Open) -> None:
-    async with house() as home:
+async def test_a_method_that_a_route_has_not_is_refused_before_it_is_looked_at_who_calls(bullpen: Open) -> None:
+    async with bullpen() as home:
         for client in (await home.stranger(), await home.caller(user="ana"), await home.operator()):
             for path in ("/chat", "/sessions/desk/ana/default/glimpse"):
                 answer = await client.delete(path)
                 assert (answer.status_code, "allow" in answer.headers) == (405, True), path
 
 
-async def test_no_part_of_an_answer_waits_for_the_reader_to_acknowledge_another(house: Open) -> None:
-    async with house() as home:
+async def test_no_part_of_an_answer_waits_for_the_reader_to_acknowledge_another(bullpen: Open) -> None:
+    async with bullpen() as home:
         client = await home.caller(Role.OPERATOR)
         assert (await client.get("/whoami")).status_code == 200
         (connection,) = [one for server in home.door._servers for one in server.server_state.connections]
@@ -188,8 +188,8 @@ async def test_no_part_of_an_answer_waits_for_the_reader_to_acknowledge_another(
         assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-async def test_verbs_are_recorded_with_the_name_of_the_token(house: Open) -> None:
-    async with house() as home:
+async def test_verbs_are_recorded_with_the_name_of_the_token(bullpen: Open) -> None:
+    async with bullpen() as home:
         client = await home.caller(Role.OPERATOR, name="night shift")
         assert (await client.post("/instances/desk/pause")).status_code == 204
         local = await home.operator()
@@ -206,8 +206,8 @@ async def test_verbs_are_recorded_with_the_name_of_the_token(house: Open) -> Non
         ]
 
 
-async def test_the_socket_is_its_owners(house: Open) -> None:
-    async with house() as home:
+async def test_the_socket_is_its_owners(bullpen: Open) -> None:
+    async with bullpen() as home:
         path = home.folder / "bullpen.sock"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.exists()

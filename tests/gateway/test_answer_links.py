@@ -23,7 +23,7 @@ from supervisor.automation.answer_links import QuestionLinks
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.gateway.browser import CHROMIUM, chromium
-from tests.gateway.conftest import House, Open
+from tests.gateway.conftest import Bullpen, Open
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +90,7 @@ CHOICES = ToolRequest(
 class Relay:
     """A door whose bullpen has one turn that asks, and the webhook that is told."""
 
-    def __init__(self, home: House, hook: Webhook, connection: FakeConnection) -> None:
+    def __init__(self, home: Bullpen, hook: Webhook, connection: FakeConnection) -> None:
         self.home, self.hook, self.connection = home, hook, connection
         self.verdicts: list[Verdict | None] = []
 
@@ -109,10 +109,10 @@ class Relay:
 
 
 @asynccontextmanager
-async def relay(house: Open, world: FakeWorld, hook: Webhook, **notify: Any) -> AsyncIterator[Relay]:
+async def relay(bullpen: Open, world: FakeWorld, hook: Webhook, **notify: Any) -> AsyncIterator[Relay]:
     world.on_prompt = hold
     action = {"type": "notify", "url": f"{hook.url}/hook"} | notify
-    async with house(hooks=[{"name": "relay", "on": "question:asked", "actions": [action]}]) as home:
+    async with bullpen(hooks=[{"name": "relay", "on": "question:asked", "actions": [action]}]) as home:
         await home.supervisor.submit(Prompt("desk", "go", user="ana"))
         await until(lambda: bool(world.connections) and bool(world.connections[-1].prompts))
         yield Relay(home, hook, world.connections[-1])
@@ -156,9 +156,9 @@ def fields_of(page: str, **fields: str) -> dict[str, str]:
     ],
 )
 async def test_a_question_is_told_in_the_shape_that_each_webhook_wants(
-    house: Open, world: FakeWorld, to: str, more: dict[str, str], expected: Any
+    bullpen: Open, world: FakeWorld, to: str, more: dict[str, str], expected: Any
 ) -> None:
-    opened = relay(house, world, hook := Webhook(), to=to, **more)
+    opened = relay(bullpen, world, hook := Webhook(), to=to, **more)
     async with hook.open(), opened as given, anyio.create_task_group() as group:
         path = await given.ask(group, bash())
         where, headers, body = hook.requests[0]
@@ -169,9 +169,9 @@ async def test_a_question_is_told_in_the_shape_that_each_webhook_wants(
 
 
 async def test_looking_at_the_page_answers_nothing_and_sending_its_form_answers_once(
-    house: Open, world: FakeWorld
+    bullpen: Open, world: FakeWorld
 ) -> None:
-    async with Webhook().open() as hook, relay(house, world, hook) as given, anyio.create_task_group() as group:
+    async with Webhook().open() as hook, relay(bullpen, world, hook) as given, anyio.create_task_group() as group:
         path = await given.ask(group, bash(f"echo {EVIL}"))
         browser = await given.home.stranger()
         for _ in range(3):
@@ -220,9 +220,9 @@ async def test_looking_at_the_page_answers_nothing_and_sending_its_form_answers_
     ],
 )
 async def test_a_question_is_denied_with_a_reason_or_allowed_for_the_session(
-    house: Open, world: FakeWorld, answer: dict[str, str], outcome: QuestionOutcome, words: str
+    bullpen: Open, world: FakeWorld, answer: dict[str, str], outcome: QuestionOutcome, words: str
 ) -> None:
-    async with Webhook().open() as hook, relay(house, world, hook) as given, anyio.create_task_group() as group:
+    async with Webhook().open() as hook, relay(bullpen, world, hook) as given, anyio.create_task_group() as group:
         path = await given.ask(group, bash())
         browser = await given.home.stranger()
         page = await browser.get(path)
@@ -237,8 +237,8 @@ async def test_a_question_is_denied_with_a_reason_or_allowed_for_the_session(
         assert words in (await browser.get(path)).text
 
 
-async def test_a_choice_is_made_by_its_options_or_in_words_and_all_of_it(house: Open, world: FakeWorld) -> None:
-    async with Webhook().open() as hook, relay(house, world, hook) as given, anyio.create_task_group() as group:
+async def test_a_choice_is_made_by_its_options_or_in_words_and_all_of_it(bullpen: Open, world: FakeWorld) -> None:
+    async with Webhook().open() as hook, relay(bullpen, world, hook) as given, anyio.create_task_group() as group:
         path = await given.ask(group, CHOICES)
         browser = await given.home.stranger()
         page = await browser.get(path)
@@ -255,8 +255,10 @@ async def test_a_choice_is_made_by_its_options_or_in_words_and_all_of_it(house: 
         assert "small, large" in repr(given.verdicts[0])
 
 
-async def test_no_page_of_another_origin_answers_and_no_address_that_is_made_up(house: Open, world: FakeWorld) -> None:
-    async with Webhook().open() as hook, relay(house, world, hook) as given, anyio.create_task_group() as group:
+async def test_no_page_of_another_origin_answers_and_no_address_that_is_made_up(
+    bullpen: Open, world: FakeWorld
+) -> None:
+    async with Webhook().open() as hook, relay(bullpen, world, hook) as given, anyio.create_task_group() as group:
         path = await given.ask(group, bash())
         browser = await given.home.stranger()
         page = await browser.get(path)
@@ -282,8 +284,8 @@ async def test_no_page_of_another_origin_answers_and_no_address_that_is_made_up(
         await until(lambda: given.verdicts)
 
 
-async def test_an_address_says_what_became_of_its_question(house: Open, world: FakeWorld) -> None:
-    async with Webhook().open() as hook, relay(house, world, hook) as given, anyio.create_task_group() as group:
+async def test_an_address_says_what_became_of_its_question(bullpen: Open, world: FakeWorld) -> None:
+    async with Webhook().open() as hook, relay(bullpen, world, hook) as given, anyio.create_task_group() as group:
         browser = await given.home.stranger()
         supervisor = given.home.supervisor
         by_operator = await given.ask(group, bash("one"))
@@ -302,14 +304,14 @@ async def test_an_address_says_what_became_of_its_question(house: Open, world: F
 
 
 async def test_a_webhook_that_refuses_is_tried_again_and_told_and_shows_no_secret(
-    house: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    bullpen: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)  # httpx logs addresses whole, and those of webhooks are their keys
     async with Webhook().open() as hook:
         monkeypatch.setenv("SECRET_HOOK", f"{hook.url}/bot-very-secret")
         hook.status = 500
         notify = {"url": "env:SECRET_HOOK"}
-        async with relay(house, world, hook, **notify) as given, anyio.create_task_group() as group:
+        async with relay(bullpen, world, hook, **notify) as given, anyio.create_task_group() as group:
             await given.ask(group, bash())
             await until(lambda: [run for run in given.home.supervisor.automation.log.last(9) if run.detail])
             [run] = given.home.supervisor.automation.log.last(9)
@@ -319,9 +321,9 @@ async def test_a_webhook_that_refuses_is_tried_again_and_told_and_shows_no_secre
             group.cancel_scope.cancel()
 
 
-async def test_http_clients_get_no_token_of_ours_and_the_page_takes_none(house: Open, world: FakeWorld) -> None:
+async def test_http_clients_get_no_token_of_ours_and_the_page_takes_none(bullpen: Open, world: FakeWorld) -> None:
     """The address is the secret: it is kept as a digest, and stands in no list."""
-    async with Webhook().open() as hook, relay(house, world, hook) as given, anyio.create_task_group() as group:
+    async with Webhook().open() as hook, relay(bullpen, world, hook) as given, anyio.create_task_group() as group:
         path = await given.ask(group, bash())
         token = path.rpartition("/")[2]
         assert token not in repr(vars(given.home.supervisor.answer_links))
@@ -335,10 +337,10 @@ async def test_http_clients_get_no_token_of_ours_and_the_page_takes_none(house: 
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="a browser at the page is not tried: no chromium is installed")
 async def test_a_real_browser_answers_on_a_phone_and_without_scripts(
-    house: Open, world: FakeWorld, tmp_path: Path
+    bullpen: Open, world: FakeWorld, tmp_path: Path
 ) -> None:
     wide = f"echo {'very-long-word' * 40} {EVIL}"
-    opened = relay(house, world, hook := Webhook())
+    opened = relay(bullpen, world, hook := Webhook())
     async with hook.open(), opened as given, anyio.create_task_group() as group, chromium(tmp_path / "b") as browser:
         path = await given.ask(group, bash(wide))
         page = await browser.open("about:blank")
@@ -356,10 +358,10 @@ async def test_a_real_browser_answers_on_a_phone_and_without_scripts(
         assert given.verdicts[0].outcome is QuestionOutcome.APPROVED
 
 
-async def test_a_sample_brings_an_address_that_answers_nothing(house: Open) -> None:
+async def test_a_sample_brings_an_address_that_answers_nothing(bullpen: Open) -> None:
     async with Webhook().open() as hook:
         action = {"type": "notify", "url": f"{hook.url}/hook"}
-        async with house(hooks=[{"on": "question:asked", "actions": [action]}]) as home:
+        async with bullpen(hooks=[{"on": "question:asked", "actions": [action]}]) as home:
             await home.supervisor.test_hook("question:asked")
             [(_, _, told)] = hook.requests
             page = await (await home.stranger()).get("/answer/" + told["answer_url"].rpartition("/")[2])

@@ -92,7 +92,7 @@ async def a_web_app(listener: socket.socket, door: list[httpx.AsyncClient], seen
         server.should_exit = True
 
 
-async def test_a_browser_streams_comes_back_and_is_kept_out(house: Open, world: FakeWorld, tmp_path: Path) -> None:
+async def test_a_browser_streams_comes_back_and_is_kept_out(bullpen: Open, world: FakeWorld, tmp_path: Path) -> None:
     """A page of an allowed origin reads a reply as it is written; one of another origin, or under another name of this
     host, gets nothing and changes nothing."""
     world.on_prompt = hold
@@ -102,7 +102,7 @@ async def test_a_browser_streams_comes_back_and_is_kept_out(house: Open, world: 
     door: list[httpx.AsyncClient] = []
     seen: list[str] = []
     async with (
-        house(origins=(own,)) as home,
+        bullpen(origins=(own,)) as home,
         a_web_app(listener, door, seen),
         chromium(tmp_path / "profile") as browser,
     ):

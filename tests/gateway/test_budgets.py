@@ -31,9 +31,9 @@ def two_dollars(world: FakeWorld) -> None:
 
 
 async def test_a_refusal_says_when_the_day_turns_in_the_form_of_each_api(
-    house: Open, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with house(budgets=OVER) as home, far(home) as engine:
+    async with bullpen(budgets=OVER) as home, far(home) as engine:
         client = await home.caller(user="ana")
         accepts = {"Accept": "application/json"}
         assert (await client.post("/chat", json=HELLO, headers=accepts)).status_code == 200
@@ -67,9 +67,9 @@ async def test_a_refusal_says_when_the_day_turns_in_the_form_of_each_api(
         assert "ana" not in metrics
 
 
-async def test_only_an_operator_lets_a_turn_run_beyond_a_budget(house: Open) -> None:
+async def test_only_an_operator_lets_a_turn_run_beyond_a_budget(bullpen: Open) -> None:
     """A person who could answer it would have no ceiling."""
-    async with house(budgets={"user": {"turns_per_day": 0, "at": "ask"}}) as home:
+    async with bullpen(budgets={"user": {"turns_per_day": 0, "at": "ask"}}) as home:
         client = await home.caller(user="ana")
         turn = (await client.post("/turns", json=HELLO)).json()
         assert turn["state"] == "waiting"

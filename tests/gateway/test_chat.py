@@ -17,7 +17,7 @@ from supervisor.files.socket_path import SOCKET
 from supervisor.gateway.tokens import Role
 from supervisor.permissions.requests import ToolRequest
 from supervisor.testing import FakeConnection, FakeWorld
-from tests.gateway.conftest import House, MakeTemplate, Open
+from tests.gateway.conftest import Bullpen, MakeTemplate, Open
 from tests.waiting import until
 from tui.cli.chat import chat as chat_module
 from tui.cli.chat.lines import PlainLines
@@ -108,7 +108,7 @@ Begin = Callable[..., Any]
 @pytest.fixture
 def chatting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Begin:
     @asynccontextmanager
-    async def begin(home: House, person: Person, talk: Talk = ANA, **token: str) -> AsyncIterator[Chatting]:
+    async def begin(home: Bullpen, person: Person, talk: Talk = ANA, **token: str) -> AsyncIterator[Chatting]:
         monkeypatch.setattr("tui.cli.chat.opening.open_lines", lambda: person)
         monkeypatch.setattr(chat_module, "FIRST_LOOK", 0.01)
         monkeypatch.setattr(chat_module, "LOOKS", 0.01)
@@ -137,9 +137,9 @@ def hold(connection: FakeConnection, text: str) -> None:
 
 
 async def test_messages_go_to_one_session_and_the_way_back_is_told(
-    house: Open, world: FakeWorld, chatting: Begin
+    bullpen: Open, world: FakeWorld, chatting: Begin
 ) -> None:
-    async with house() as home, chatting(home, Person("hello", "  ", "/help", "more")) as chat:
+    async with bullpen() as home, chatting(home, Person("hello", "  ", "/help", "more")) as chat:
         await chat.sees("You said: more")
         chat.person.leave()
         assert await chat.ends() == DONE
@@ -151,9 +151,9 @@ async def test_messages_go_to_one_session_and_the_way_back_is_told(
 
 
 async def test_who_comes_back_sees_the_last_exchange_and_recalls_what_was_said(
-    house: Open, world: FakeWorld, chatting: Begin
+    bullpen: Open, world: FakeWorld, chatting: Begin
 ) -> None:
-    async with house() as home:
+    async with bullpen() as home:
         for text in ("first", "second"):
             await (await home.supervisor.submit(Prompt("desk", text, user="ana"))).outcome()
         async with chatting(home, Person(), Talk("desk/ana/default")) as chat:
@@ -163,9 +163,9 @@ async def test_who_comes_back_sees_the_last_exchange_and_recalls_what_was_said(
             assert chat.person.recalled == ["first", "second"]
 
 
-async def test_a_turn_that_waits_says_why_and_where_it_stands(house: Open, world: FakeWorld, chatting: Begin) -> None:
+async def test_a_turn_that_waits_says_why_and_where_it_stands(bullpen: Open, world: FakeWorld, chatting: Begin) -> None:
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         await home.supervisor.submit(Prompt("desk", "long", user="ana"))
         await until(lambda: world.connections and world.connections[0].prompts)
         async with chatting(home, Person("mine")) as chat:
@@ -189,10 +189,10 @@ def asking_first(group: anyio.abc.TaskGroup, verdicts: list[object]) -> Callable
 
 
 async def test_a_question_is_put_in_the_chat_and_denied_with_a_reason(
-    house: Open, world: FakeWorld, chatting: Begin
+    bullpen: Open, world: FakeWorld, chatting: Begin
 ) -> None:
     verdicts: list[Any] = []
-    async with anyio.create_task_group() as group, house() as home, chatting(home, Person("go")) as chat:
+    async with anyio.create_task_group() as group, bullpen() as home, chatting(home, Person("go")) as chat:
         world.on_prompt = asking_first(group, verdicts)
         await chat.sees("May Bash run?")
         chat.person.reply("what?")
@@ -202,9 +202,9 @@ async def test_a_question_is_put_in_the_chat_and_denied_with_a_reason(
         await chat.sees("done")
 
 
-async def test_a_question_that_another_answers_is_taken_back(house: Open, world: FakeWorld, chatting: Begin) -> None:
+async def test_a_question_that_another_answers_is_taken_back(bullpen: Open, world: FakeWorld, chatting: Begin) -> None:
     verdicts: list[Any] = []
-    async with anyio.create_task_group() as group, house() as home, chatting(home, Person("go")) as chat:
+    async with anyio.create_task_group() as group, bullpen() as home, chatting(home, Person("go")) as chat:
         world.on_prompt = asking_first(group, verdicts)
         await until(lambda: chat.person.prompts)
         (question,) = (await home.supervisor.snapshot()).questions
@@ -214,9 +214,9 @@ async def test_a_question_that_another_answers_is_taken_back(house: Open, world:
         await chat.sees("done")
 
 
-async def test_ctrl_c_stops_the_turn_and_a_second_one_leaves(house: Open, world: FakeWorld, chatting: Begin) -> None:
+async def test_ctrl_c_stops_the_turn_and_a_second_one_leaves(bullpen: Open, world: FakeWorld, chatting: Begin) -> None:
     world.on_prompt = hold
-    async with house() as home, chatting(home, Person("long")) as chat:
+    async with bullpen() as home, chatting(home, Person("long")) as chat:
         await until(lambda: world.connections and world.connections[0].prompts)
         assert SIGNALS._on_interrupt is not None
         SIGNALS._on_interrupt()
@@ -232,8 +232,8 @@ async def test_ctrl_c_stops_the_turn_and_a_second_one_leaves(house: Open, world:
         assert "to come back" in chat.err
 
 
-async def test_a_refused_message_comes_back_as_the_draft(house: Open, world: FakeWorld, chatting: Begin) -> None:
-    async with house() as home, chatting(home, Person()) as chat:
+async def test_a_refused_message_comes_back_as_the_draft(bullpen: Open, world: FakeWorld, chatting: Begin) -> None:
+    async with bullpen() as home, chatting(home, Person()) as chat:
         await home.supervisor.drain("desk")
         chat.person.say("hello")
         await until(lambda: len(chat.person.drafts) == 2)
@@ -241,8 +241,10 @@ async def test_a_refused_message_comes_back_as_the_draft(house: Open, world: Fak
         assert chat.says("drain")
 
 
-async def test_a_session_that_is_closed_in_between_begins_anew(house: Open, world: FakeWorld, chatting: Begin) -> None:
-    async with house() as home, chatting(home, Person("one")) as chat:
+async def test_a_session_that_is_closed_in_between_begins_anew(
+    bullpen: Open, world: FakeWorld, chatting: Begin
+) -> None:
+    async with bullpen() as home, chatting(home, Person("one")) as chat:
         await chat.sees("You said: one")
         await until(lambda: len(chat.person.drafts) == 2)
         await home.supervisor.close_session(KEY)
@@ -253,8 +255,8 @@ async def test_a_session_that_is_closed_in_between_begins_anew(house: Open, worl
         assert chat.out.count("You said:") == 3
 
 
-async def test_a_message_waits_for_a_bullpen_that_is_away(house: Open, world: FakeWorld, chatting: Begin) -> None:
-    async with house() as home, chatting(home, Person("one")) as chat:
+async def test_a_message_waits_for_a_bullpen_that_is_away(bullpen: Open, world: FakeWorld, chatting: Begin) -> None:
+    async with bullpen() as home, chatting(home, Person("one")) as chat:
         await chat.sees("You said: one")
         away = home.folder / "away.sock"
         (home.folder / SOCKET).rename(away)
@@ -267,7 +269,7 @@ async def test_a_message_waits_for_a_bullpen_that_is_away(house: Open, world: Fa
 
 
 async def test_lines_of_a_pipe_are_messages_until_one_is_not_done(
-    house: Open, world: FakeWorld, chatting: Begin
+    bullpen: Open, world: FakeWorld, chatting: Begin
 ) -> None:
     def fail_second(connection: FakeConnection, text: str) -> None:
         if "two" in text:
@@ -276,19 +278,19 @@ async def test_lines_of_a_pipe_are_messages_until_one_is_not_done(
             connection.reply(f"You said: {text}")
 
     world.on_prompt = fail_second
-    async with house() as home, chatting(home, Person("one", "two", "three", is_attended=False)) as chat:
+    async with bullpen() as home, chatting(home, Person("one", "two", "three", is_attended=False)) as chat:
         assert await chat.ends() == FAILED
         assert "three" not in chat.out
         assert chat.err.startswith("bullpen: desk failed")
-    async with house() as home, chatting(home, Person("one", "three", is_attended=False)) as chat:
+    async with bullpen() as home, chatting(home, Person("one", "three", is_attended=False)) as chat:
         assert await chat.ends() == DONE
         assert chat.out == "You said: one\nYou said: three\n"
 
 
 async def test_a_users_token_chats_in_its_own_session_and_names_its_agent(
-    house: Open, world: FakeWorld, chatting: Begin
+    bullpen: Open, world: FakeWorld, chatting: Begin
 ) -> None:
-    async with house() as home:
+    async with bullpen() as home:
         _, token = home.door.tokens.add(Role.USER, user="zoe")
         async with chatting(home, Person("hello"), Talk("desk"), token=token) as chat:
             await chat.sees("You said: hello")
@@ -301,10 +303,10 @@ async def test_a_users_token_chats_in_its_own_session_and_names_its_agent(
 
 
 async def test_all_of_a_chat_with_a_tool_is_one_conversation(
-    house: Open, world: FakeWorld, chatting: Begin, make_template: MakeTemplate
+    bullpen: Open, world: FakeWorld, chatting: Begin, make_template: MakeTemplate
 ) -> None:
     look = make_template("look", archetype="tool")
-    async with house(look) as home, chatting(home, Person("one", "two"), Talk(user="ana")) as chat:
+    async with bullpen(look) as home, chatting(home, Person("one", "two"), Talk(user="ana")) as chat:
         await chat.sees("You said: two")
         assert len(world.connections) == 1
 

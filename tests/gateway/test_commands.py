@@ -29,7 +29,7 @@ from supervisor.gateway.tokens import Role
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.testing import FakeConnection, FakeWorld
 from tests.engine.test_questions import asking
-from tests.gateway.conftest import House, MakeTemplate, Open
+from tests.gateway.conftest import Bullpen, MakeTemplate, Open
 from tests.waiting import until
 from tui.cli import ask, exit_codes, queries, stopping, verbs
 from tui.cli import running_engine as finding
@@ -66,7 +66,7 @@ class Heard:
 
 
 @asynccontextmanager
-async def far(home: House) -> AsyncIterator[RemoteEngine]:
+async def far(home: Bullpen) -> AsyncIterator[RemoteEngine]:
     async with RemoteEngine(socket=home.folder / SOCKET) as engine:
         yield engine
 
@@ -78,9 +78,9 @@ async def running(world: FakeWorld, engine: Engine) -> str:
 
 
 async def test_tables_for_people_are_aligned_and_json_is_for_programs(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         await (await engine.submit(Prompt("desk", "a \x1b[31mred\x1b[0m hello", user="ana"))).outcome()
         world.on_prompt = hold
         await running(world, engine)
@@ -107,9 +107,9 @@ async def test_tables_for_people_are_aligned_and_json_is_for_programs(
 
 
 async def test_a_conversation_is_printed_and_followed(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         await (await engine.submit(HELLO)).outcome()
         await queries.logs(engine, "ana")
         assert re.findall(r"\d\d:\d\d:\d\d  (.*)", capsys.readouterr().out) == ["ana: hello", "You said: hello"]
@@ -123,11 +123,11 @@ async def test_a_conversation_is_printed_and_followed(
 
 
 async def test_words_are_followed_as_they_are_written(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.on_prompt = hold
     monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True)
-    async with house() as home, far(home) as engine, anyio.create_task_group() as group:
+    async with bullpen() as home, far(home) as engine, anyio.create_task_group() as group:
         await running(world, engine)
         group.start_soon(queries.logs, engine, "ana", True)
         said = Heard(capsys, "out")
@@ -141,10 +141,10 @@ async def test_words_are_followed_as_they_are_written(
 
 
 async def test_events_begin_with_what_is_remembered_and_go_on_without_a_gap(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Also across a break of the line."""
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         await (await engine.submit(HELLO)).outcome()
         await queries.events(engine, 50, False, True)
         told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -172,8 +172,8 @@ async def test_events_begin_with_what_is_remembered_and_go_on_without_a_gap(
         assert len({json.dumps(one) for one in lines}) == len(lines), "nothing is told twice"
 
 
-async def test_a_forgotten_user_is_in_no_event_that_is_remembered(house: Open, world: FakeWorld) -> None:
-    async with house() as home, far(home) as engine:
+async def test_a_forgotten_user_is_in_no_event_that_is_remembered(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen() as home, far(home) as engine:
         await (await engine.submit(HELLO)).outcome()
         with await engine.watch(1_000) as feed:
             assert any(event.user == "ana" for event in feed.take().events)
@@ -187,9 +187,9 @@ async def test_a_forgotten_user_is_in_no_event_that_is_remembered(house: Open, w
 
 
 async def test_a_turn_says_how_it_ended_and_fails_with_it(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         done = await engine.submit(HELLO)
         assert await queries.turn(engine, done.turn_id, follow=True) == 0
         assert "You said: hello" in capsys.readouterr().out
@@ -201,12 +201,12 @@ async def test_a_turn_says_how_it_ended_and_fails_with_it(
 
 
 async def test_an_interrupted_turn_names_the_commands_that_decide_about_it(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         turn = await running(world, home.supervisor)
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         assert await queries.turn(engine, turn) == 1
         assert (
             "bullpen replay desk/ana/default sends it again; bullpen drop desk/ana/default" in capsys.readouterr().out
@@ -216,9 +216,9 @@ async def test_an_interrupted_turn_names_the_commands_that_decide_about_it(
         assert "replay" not in capsys.readouterr().out, "it is decided"
 
 
-async def test_a_verb_does_it_and_says_so(house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_verb_does_it_and_says_so(bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]) -> None:
     world.on_prompt = hold
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         turn = await running(world, engine)
         second = await engine.submit(Prompt("desk", "second", user="ana"))
         calls: list[tuple[Any, tuple[Any, ...], str]] = [
@@ -250,10 +250,10 @@ async def test_a_verb_does_it_and_says_so(house: Open, world: FakeWorld, capsys:
 
 
 async def test_a_drain_shows_how_far_it_is_and_returns_when_it_is_over(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.on_prompt = hold
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         await running(world, engine)
         await engine.submit(Prompt("desk", "second", user="ana"))
         codes = []
@@ -275,10 +275,10 @@ async def test_a_drain_shows_how_far_it_is_and_returns_when_it_is_over(
 
 
 async def test_fewer_turns_in_parallel_than_run_are_told_and_a_stop_says_what_is_left(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.on_prompt = hold
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         await running(world, engine)
         await engine.submit(Prompt("desk", "hello", user="ben"))
         await until(lambda: sum(len(one.prompts) for one in world.connections) == 2)
@@ -297,10 +297,10 @@ async def test_fewer_turns_in_parallel_than_run_are_told_and_a_stop_says_what_is
 
 
 async def test_a_question_is_shown_whole_and_answered_by_the_session_that_asks(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     request = ToolRequest("Bash", {"command": "ls"})
-    async with house() as home, far(home) as engine, asking(home.supervisor, world, request) as verdicts:
+    async with bullpen() as home, far(home) as engine, asking(home.supervisor, world, request) as verdicts:
         (question,) = (await engine.snapshot()).questions
         await queries.questions(engine, str(question.key))
         assert f"bullpen answer {question.id} allow" in capsys.readouterr().out
@@ -311,10 +311,10 @@ async def test_a_question_is_shown_whole_and_answered_by_the_session_that_asks(
 
 
 async def test_a_tool_of_a_server_is_called_as_on_the_screen(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     request = ToolRequest("mcp__bullpen__reserve", {"room": 9})
-    async with house() as home, far(home) as engine, asking(home.supervisor, world, request):
+    async with bullpen() as home, far(home) as engine, asking(home.supervisor, world, request):
         await queries.questions(engine)
         await queries.questions(engine, str(KEY))
         told = capsys.readouterr().out
@@ -322,9 +322,9 @@ async def test_a_tool_of_a_server_is_called_as_on_the_screen(
 
 
 @pytest.mark.parametrize("verb", [verbs.kill, verbs.close, verbs.interrupt, verbs.clear])
-async def test_what_ends_something_is_not_done_unasked(house: Open, world: FakeWorld, verb: Any) -> None:
+async def test_what_ends_something_is_not_done_unasked(bullpen: Open, world: FakeWorld, verb: Any) -> None:
     world.on_prompt = hold
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         await running(world, engine)
         with pytest.raises(Refused, match="--yes"):
             await verb(engine, "desk" if verb in (verbs.kill, verbs.clear) else "ana", False)
@@ -332,9 +332,9 @@ async def test_what_ends_something_is_not_done_unasked(house: Open, world: FakeW
 
 
 async def test_a_name_that_may_mean_several_is_refused_with_them(
-    house: Open, world: FakeWorld, make_template: MakeTemplate
+    bullpen: Open, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         for user in ("ana", "anabel"):
             await (await engine.submit(Prompt("desk", "hello", user=user))).outcome()
         with pytest.raises(Refused, match="may mean 2: desk/ana/default, desk/anabel/default"):
@@ -347,9 +347,9 @@ async def test_a_name_that_may_mean_several_is_refused_with_them(
 
 
 async def test_ask_asks_the_bullpen_that_runs(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with house() as home:
+    async with bullpen() as home:
         _, token = home.door.tokens.add(Role.USER, user="zoe")
         async with far(home) as engine, RemoteEngine(url=home.door.url, token=token) as users:
             assert await ask.ask_there(HELLO, engine) == 0
@@ -369,9 +369,9 @@ async def test_ask_asks_the_bullpen_that_runs(
 
 
 async def test_ask_writes_the_whole_turn_as_json(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         assert await ask.ask_there(HELLO, engine, as_json=True) == 0
         told = json.loads(capsys.readouterr().out)
         word, outcome = told["outcome"]
@@ -382,9 +382,9 @@ async def test_ask_writes_the_whole_turn_as_json(
 
 
 async def test_a_person_is_forgotten_in_the_bullpen_that_runs(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         assert await ask.ask_there(HELLO, engine) == 0
         capsys.readouterr()
         assert await forget_there("ana", engine, is_trial=True, is_sure=False) == exit_codes.DONE
@@ -398,9 +398,9 @@ async def test_a_person_is_forgotten_in_the_bullpen_that_runs(
 
 
 async def test_the_answer_of_a_call_that_leaves_nothing_behind_is_no_failure(
-    house: Open, world: FakeWorld, make_template: MakeTemplate, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, make_template: MakeTemplate, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with house(make_template("look", archetype="tool")) as home, far(home) as engine:
+    async with bullpen(make_template("look", archetype="tool")) as home, far(home) as engine:
         for _ in range(5):
             assert await ask.ask_there(Prompt("look", "hi", user="ana"), engine) == 0
         told = capsys.readouterr()
@@ -408,11 +408,11 @@ async def test_the_answer_of_a_call_that_leaves_nothing_behind_is_no_failure(
 
 
 async def test_what_is_followed_says_when_the_line_breaks_and_when_it_is_back(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finding, "LOOK_SECONDS", 0.01)
     says = Heard(capsys, "err")
-    async with house() as home, far(home) as engine, anyio.create_task_group() as group:
+    async with bullpen() as home, far(home) as engine, anyio.create_task_group() as group:
         group.start_soon(queries.events, engine, 50, True)
         await until(lambda: says("following"))
         home.door.hang_up()
@@ -434,11 +434,11 @@ def ask_first(world: FakeWorld, group: TaskGroup, request: ToolRequest) -> list[
 
 
 async def test_a_question_of_the_asked_turn_is_left_to_an_operator_without_a_terminal(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from supervisor.api.questions import Allow
 
-    async with house() as home, far(home) as engine, anyio.create_task_group() as group:
+    async with bullpen() as home, far(home) as engine, anyio.create_task_group() as group:
         verdicts = ask_first(world, group, ToolRequest("Bash", {"command": "ls"}))
         group.start_soon(ask.ask_there, HELLO, engine)
         says = Heard(capsys, "err")
@@ -450,11 +450,11 @@ async def test_a_question_of_the_asked_turn_is_left_to_an_operator_without_a_ter
 
 
 async def test_a_choice_is_told_with_its_numbers_and_allow_is_no_answer_to_it(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = {"questions": [{"question": "Milk?", "options": [{"label": "oat"}, {"label": "cow"}]}]}
 
-    async with house() as home, far(home) as engine, anyio.create_task_group() as group:
+    async with bullpen() as home, far(home) as engine, anyio.create_task_group() as group:
         ask_first(world, group, ToolRequest("AskUserQuestion", given))
         group.start_soon(ask.ask_there, HELLO, engine)
         says = Heard(capsys, "err")
@@ -501,11 +501,11 @@ def test_a_number_that_no_option_has_is_no_answer(item: ChoiceItem, typed: str, 
         assert read_choice(item, typed) == meant
 
 
-async def test_the_house_is_found_by_its_state_directory(house: Open, tmp_path: Path) -> None:
+async def test_the_bullpen_is_found_by_its_state_directory(bullpen: Open, tmp_path: Path) -> None:
     common = Common(state=tmp_path / "state")
     with pytest.raises(NotReached, match="no bullpen runs over"):
         await finding.find_socket(common)
-    async with house() as home:
+    async with bullpen() as home:
         assert await finding.find_socket(common) == home.folder / SOCKET
         with pytest.raises(NotReached, match=r"in rehearsal over .*`bullpen serve --rehearsal`"):
             await finding.find_socket(Common(state=tmp_path / "state", rehearsal=True))

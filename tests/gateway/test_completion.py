@@ -35,10 +35,10 @@ async def values(*words: str) -> list[str]:
 
 
 async def test_names_are_those_of_the_bullpen_that_runs(
-    house: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+    bullpen: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = ToolRequest("Bash", {"command": "ls"})
-    async with house() as home, asking(home.supervisor, world, request):
+    async with bullpen() as home, asking(home.supervisor, world, request):
         monkeypatch.setenv("BULLPEN_STATE_DIR", str(home.folder))
         monkeypatch.setattr("tui.cli.completion.names.SECONDS", 20)
         (question,) = (await home.supervisor.snapshot()).questions
@@ -75,7 +75,7 @@ async def test_a_bullpen_that_does_not_answer_is_not_waited_for(
 
 @pytest.mark.parametrize("shell", [*START])
 async def test_the_tab_key_completes_in_a_real_shell(
-    house: Open, make_template: MakeTemplate, tmp_path: Path, shell: str
+    bullpen: Open, make_template: MakeTemplate, tmp_path: Path, shell: str
 ) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
@@ -86,7 +86,7 @@ async def test_the_tab_key_completes_in_a_real_shell(
     code = "import tui.cli.completion.names as n; n.SECONDS = 20; from tui.__main__ import main; main()"
     (bin_ / "bullpen").write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
     (bin_ / "bullpen").chmod(0o755)
-    async with house(make_template("deskmate"), make_template("Report Writer")) as home:
+    async with bullpen(make_template("deskmate"), make_template("Report Writer")) as home:
         await (await home.supervisor.submit(Prompt("deskmate", "hi", user="ana@x.org", session="a:b"))).outcome()
         environ = {
             "BULLPEN_STATE_DIR": str(home.folder),

@@ -18,7 +18,7 @@ from tests.gateway.conftest import Open
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 ENDLESS = r"/(feed|conversation|drained|stop|stream|events)$"
-"""What goes on for as long as its reader, or ends the house: proven elsewhere."""
+"""What goes on for as long as its reader, or ends the bullpen: proven elsewhere."""
 SETTINGS = """
 [checks.positive_data_acceptance]
 # What a description cannot say is refused too: the last message must be the user's.
@@ -52,8 +52,8 @@ def run(url: str, token: str, folder: Path, examples: int) -> subprocess.Complet
     ("role", "examples"),
     [("operator", 1), *(pytest.param(role, 20, marks=pytest.mark.exhaustive) for role in (*Role, "none"))],
 )
-async def test_every_route_answers_as_it_is_described(house: Open, tmp_path: Path, role: str, examples: int) -> None:
-    async with house() as home:
+async def test_every_route_answers_as_it_is_described(bullpen: Open, tmp_path: Path, role: str, examples: int) -> None:
+    async with bullpen() as home:
         token = ""
         if role != "none":
             _, token = home.door.tokens.add(Role(role), user="ana" if role == "user" else "")

@@ -41,9 +41,9 @@ HOOKS = [
 
 
 async def test_hooks_are_listed_and_tried_and_no_secret_is_shown(
-    house: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with house(hooks=HOOKS) as home, RemoteEngine(socket=home.folder / SOCKET) as engine:
+    async with bullpen(hooks=HOOKS) as home, RemoteEngine(socket=home.folder / SOCKET) as engine:
         await (await engine.submit(Prompt("desk", "hello", user="ana"))).outcome()
         await until(lambda: home.supervisor.automation.log.tally("note").fired)
         await until(lambda: not len(home.supervisor.automation.runner))
@@ -71,8 +71,8 @@ async def test_hooks_are_listed_and_tried_and_no_secret_is_shown(
         assert (await (await home.caller(user="ana")).get("/hooks/runs")).status_code == 403
 
 
-async def test_what_a_gate_refuses_is_a_problem_of_its_own_at_every_door(house: Open, world: FakeWorld) -> None:
-    async with house(hooks=HOOKS) as home:
+async def test_what_a_gate_refuses_is_a_problem_of_its_own_at_every_door(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen(hooks=HOOKS) as home:
         caller = await home.caller(user="ana")
         refused = await caller.post("/turns", json={"agentId": "desk", "message": "something forbidden"})
         assert (refused.status_code, refused.headers["x-should-retry"]) == (403, "false")
@@ -90,8 +90,8 @@ async def test_what_a_gate_refuses_is_a_problem_of_its_own_at_every_door(house: 
         assert (await caller.post("/turns", json={"agentId": "desk", "message": "hello"})).status_code == 202
 
 
-async def test_what_a_hook_has_called_counts_as_deep_when_it_prompts_in_turn(house: Open) -> None:
-    async with house() as home:
+async def test_what_a_hook_has_called_counts_as_deep_when_it_prompts_in_turn(bullpen: Open) -> None:
+    async with bullpen() as home:
         caller = await home.caller(user="ana")
         body = {"agentId": "desk", "message": "hello"}
         turn = (await caller.post("/turns", json=body, headers={"X-Bullpen-Depth": "3"})).json()["id"]

@@ -14,7 +14,7 @@ from anyio.abc import SocketStream
 from supervisor.gateway import door
 from supervisor.gateway.door import find_most_connections
 from supervisor.gateway.tokens import Role
-from tests.gateway.conftest import House, Open
+from tests.gateway.conftest import Bullpen, Open
 
 pytestmark = pytest.mark.anyio
 
@@ -22,14 +22,14 @@ MOST = 4
 
 
 @pytest.fixture
-async def narrow(house: Open, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+async def narrow(bullpen: Open, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bullpen]:
     monkeypatch.setattr(door, "MOST_CONNECTIONS", MOST)
-    async with house() as found:
+    async with bullpen() as found:
         yield found
 
 
-async def connect(house: House, stack: AsyncExitStack) -> SocketStream:
-    place = urlsplit(house.door.url)
+async def connect(bullpen: Bullpen, stack: AsyncExitStack) -> SocketStream:
+    place = urlsplit(bullpen.door.url)
     assert place.hostname is not None
     assert place.port is not None
     return await stack.enter_async_context(await anyio.connect_tcp(place.hostname, place.port))
@@ -45,7 +45,7 @@ async def has_ended(stream: SocketStream) -> bool:
     return False
 
 
-async def test_who_asks_gets_the_place_of_one_that_has_not_for_longest(narrow: House) -> None:
+async def test_who_asks_gets_the_place_of_one_that_has_not_for_longest(narrow: Bullpen) -> None:
     """Also of one that sends a request bit by bit."""
     client = await narrow.caller(Role.OPERATOR)
     async with AsyncExitStack() as stack, client.stream("GET", "/feed") as feed:
@@ -59,7 +59,7 @@ async def test_who_asks_gets_the_place_of_one_that_has_not_for_longest(narrow: H
         assert await anext(lines), "a stream that is read is never given up"
 
 
-async def test_where_every_connection_asks_the_next_one_is_refused(narrow: House) -> None:
+async def test_where_every_connection_asks_the_next_one_is_refused(narrow: Bullpen) -> None:
     async with AsyncExitStack() as stack:
         clients = [await narrow.caller(Role.OPERATOR) for _ in range(MOST)]
         streams = [await stack.enter_async_context(one.stream("GET", "/feed")) for one in clients]
@@ -71,11 +71,11 @@ async def test_where_every_connection_asks_the_next_one_is_refused(narrow: House
             assert not (await asked(narrow, later)).startswith(b"HTTP/1.1 5")
 
 
-async def asked(house: House, stack: AsyncExitStack) -> bytes:
+async def asked(bullpen: Bullpen, stack: AsyncExitStack) -> bytes:
     """What a new connection is answered, as soon as it is let in."""
     with anyio.fail_after(20):
         while True:
-            stream = await connect(house, stack)
+            stream = await connect(bullpen, stack)
             try:
                 await stream.send(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
                 return await stream.receive()
@@ -83,7 +83,7 @@ async def asked(house: House, stack: AsyncExitStack) -> bytes:
                 await anyio.sleep(0.01)
 
 
-async def test_that_none_can_be_let_in_is_told_once_a_minute(narrow: House, caplog: pytest.LogCaptureFixture) -> None:
+async def test_that_none_can_be_let_in_is_told_once_a_minute(narrow: Bullpen, caplog: pytest.LogCaptureFixture) -> None:
     loop, message = asyncio.get_running_loop(), "socket.accept() out of system resource"
     for _ in range(99):
         loop.call_exception_handler({"message": message})

@@ -22,7 +22,7 @@ from supervisor.gateway.openai import SESSION_HEADERS, USER_HEADERS
 from supervisor.gateway.tokens import Role, TokenFile
 from supervisor.permissions.requests import ToolRequest
 from supervisor.testing import FakeConnection, FakeWorld
-from tests.gateway.conftest import House, MakeTemplate, Open
+from tests.gateway.conftest import Bullpen, MakeTemplate, Open
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +68,7 @@ ABOUT_NO_USER = {"instance": AGENT, "limit": "maxWait", "event": "prompt:after"}
 
 
 @asynccontextmanager
-async def a_victim(home: House, world: FakeWorld) -> AsyncIterator[Victim]:
+async def a_victim(home: Bullpen, world: FakeWorld) -> AsyncIterator[Victim]:
     """Turns of `ana` that have ended, run and wait, a question of hers that is open and one that is closed."""
 
     def answer(connection: FakeConnection, text: str) -> None:
@@ -104,7 +104,7 @@ async def a_victim(home: House, world: FakeWorld) -> AsyncIterator[Victim]:
         group.cancel_scope.cancel()
 
 
-def restricted(home: House) -> dict[str, httpx.AsyncClient]:
+def restricted(home: Bullpen) -> dict[str, httpx.AsyncClient]:
     """A client for each kind of token that does not reach what ana has with the first agent. Its requests are given to
     the app itself: there are thousands."""
     made = {
@@ -171,7 +171,7 @@ def answered(response: httpx.Response, values: dict[str, str]) -> tuple[int, dic
     return response.status_code, headers, text
 
 
-async def try_everything(home: House, victim: Victim) -> int:
+async def try_everything(home: Bullpen, victim: Victim) -> int:
     """Sends every request that the door describes with every id of the victim's. Returns how many were refused."""
     described, refused = list(operations(home.door.app.openapi())), 0
     for whose, client in restricted(home).items():
@@ -197,13 +197,13 @@ async def try_everything(home: House, victim: Victim) -> int:
 
 
 async def test_an_id_of_another_is_answered_as_one_that_does_not_exist_by_every_route_and_token(
-    house: Open, world: FakeWorld, make_template: MakeTemplate
+    bullpen: Open, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     """S2.39, S5.41–43: while it runs, when it is over, and after a restart."""
     templates = [
         make_template(name, concurrency={"maxSessions": 8}, pool={"spares": 0}) for name in (AGENT, OTHER_AGENT)
     ]
-    async with house(*templates) as home, a_victim(home, world) as victim:
+    async with bullpen(*templates) as home, a_victim(home, world) as victim:
         assert await try_everything(home, victim) > 90
         ana = await home.caller(user="ana")
         states = [(await ana.get(f"/turns/{one}")).json()["state"] for one in victim.turn_id]
@@ -212,7 +212,7 @@ async def test_an_id_of_another_is_answered_as_one_that_does_not_exist_by_every_
         late = await ana.post(f"/questions/{victim.question_id[0]}/answer", json={"answer": "allow"})
         assert late.status_code == 409, "she is told that it is closed"
         assert {one.by for one in await home.supervisor.audit()} == {"ana"}
-    async with house(*templates) as home:
+    async with bullpen(*templates) as home:
         assert await try_everything(home, victim) > 90
         operator = await home.operator()
         assert (await operator.delete("/users/ana")).status_code == 200
@@ -221,13 +221,13 @@ async def test_an_id_of_another_is_answered_as_one_that_does_not_exist_by_every_
 
 
 async def test_a_prompt_that_names_what_is_anothers_is_a_prompt_of_the_callers_own(
-    house: Open, world: FakeWorld, make_template: MakeTemplate
+    bullpen: Open, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     """Sessions, request names, and the headers of chat front ends are each user's own, whatever they are called."""
     templates = [
         make_template(name, concurrency={"maxSessions": 8}, pool={"spares": 0}) for name in (AGENT, OTHER_AGENT)
     ]
-    async with house(*templates) as home, a_victim(home, world) as victim:
+    async with bullpen(*templates) as home, a_victim(home, world) as victim:
         before = {row.key.session: row.turns for row in (await home.supervisor.snapshot()).sessions}
         client, operator = await home.caller(user="ben"), await home.operator()
         said = [{"role": "user", "content": f"{SECRET} done"}]
@@ -267,10 +267,10 @@ async def test_a_prompt_that_names_what_is_anothers_is_a_prompt_of_the_callers_o
 
 
 async def test_the_conversation_that_all_callers_share_is_no_users(
-    house: Open, world: FakeWorld, make_template: MakeTemplate
+    bullpen: Open, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     """An employee's conversation is kept under a name that no user can have."""
-    async with house(make_template("clerk", archetype="employee")) as home:
+    async with bullpen(make_template("clerk", archetype="employee")) as home:
         with pytest.raises(Refused, match="no user can be called"):
             home.door.tokens.add(Role.USER, user=EMPLOYEE_USER)
         ana, ben = await home.caller(user="ana"), await home.caller(user="ben")

@@ -1,4 +1,4 @@
-"""How the house is, as monitors ask for it (S5.27–32)."""
+"""How the bullpen is, as monitors ask for it (S5.27–32)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ pytestmark = pytest.mark.anyio
 HELLO = {"userId": "ana", "agentId": "desk", "message": "hello"}
 
 
-async def test_active_and_idle_are_all_there_are_and_an_idle_house_is_healthy(house: Open, world: FakeWorld) -> None:
+async def test_active_and_idle_are_all_there_are_and_an_idle_bullpen_is_healthy(
+    bullpen: Open, world: FakeWorld
+) -> None:
     """S5.27, S5.30"""
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         stats = (await client.get("/agent-stats")).json()
         assert (stats["total_agents"], stats["active_agents"], stats["idle_agents"]) == (0, 0, 0)
@@ -42,9 +44,9 @@ async def test_active_and_idle_are_all_there_are_and_an_idle_house_is_healthy(ho
         assert stats["sessions"] == 2
 
 
-async def test_a_session_is_removed_by_hand_but_never_a_busy_one(house: Open, world: FakeWorld) -> None:
+async def test_a_session_is_removed_by_hand_but_never_a_busy_one(bullpen: Open, world: FakeWorld) -> None:
     """S5.28–29, S5.31, S5.17–23"""
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         await client.post("/chat", json=HELLO, headers={"Accept": "application/json"})
         (row,) = (await client.get("/agent-sessions")).json()
@@ -66,8 +68,8 @@ async def test_a_session_is_removed_by_hand_but_never_a_busy_one(house: Open, wo
         assert (await client.post("/agent-cleanup")).json() == {"cleaned": 1}
 
 
-async def test_metrics_count_what_happened_and_name_no_user_and_no_session(house: Open) -> None:
-    async with house() as home:
+async def test_metrics_count_what_happened_and_name_no_user_and_no_session(bullpen: Open) -> None:
+    async with bullpen() as home:
         client = await home.operator()
         for user in ("ana", "ben"):
             await client.post("/chat", json=HELLO | {"userId": user}, headers={"Accept": "application/json"})
@@ -87,9 +89,9 @@ async def test_metrics_count_what_happened_and_name_no_user_and_no_session(house
 
 
 async def test_whether_it_lives_and_takes_prompts_is_told_without_a_token(
-    house: Open, make_template: MakeTemplate
+    bullpen: Open, make_template: MakeTemplate
 ) -> None:
-    async with house(make_template()) as home:
+    async with bullpen(make_template()) as home:
         stranger = await home.stranger()
         assert (await stranger.get("/healthz")).json() == {"status": "ok"}
         assert (await stranger.get("/readyz")).status_code == 200
@@ -99,11 +101,11 @@ async def test_whether_it_lives_and_takes_prompts_is_told_without_a_token(
 
 
 async def test_what_happens_faster_than_it_is_looked_at_costs_the_engine_no_row_more(
-    house: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+    bullpen: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The door's reader has rows built for a pause and not for a change, and is current when it is asked."""
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         turn = (await client.post("/turns", json=HELLO)).json()["id"]
         await until(lambda: bool(world.live) and bool(world.live[-1].prompts))
@@ -142,10 +144,10 @@ def test_no_request_is_sent_to_a_thread() -> None:
 
 
 async def test_no_probe_and_no_count_has_the_rows_of_all_sessions_built(
-    house: Open, monkeypatch: pytest.MonkeyPatch
+    bullpen: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are asked for all the time, one of them by strangers, and sessions may be many thousands."""
-    async with house() as home:
+    async with bullpen() as home:
         operator, stranger = await home.operator(), await home.stranger()
         await operator.post("/chat", json=HELLO, headers={"Accept": "application/json"})
 

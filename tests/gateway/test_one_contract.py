@@ -121,10 +121,10 @@ def is_clear(told: tuple[object, ...]) -> bool:
     return told[0] != "a mistake of ours" and not (isinstance(told[0], type) and "\n" in str(told[1]))
 
 
-async def test_what_is_odd_is_refused_near_and_far_in_the_same_words(house: Open) -> None:
+async def test_what_is_odd_is_refused_near_and_far_in_the_same_words(bullpen: Open) -> None:
     """D6"""
     different = []
-    async with house() as home, far(home, via="screen") as engine:
+    async with bullpen() as home, far(home, via="screen") as engine:
         await (await home.supervisor.submit(HELLO)).outcome()
         for verb, varied, given in calls():
             near, distant = await tell(home.supervisor, verb, given), await tell(engine, verb, given)
@@ -138,13 +138,13 @@ async def test_what_is_odd_is_refused_near_and_far_in_the_same_words(house: Open
 
 
 async def test_what_cannot_be_done_now_is_told_near_and_far_in_the_same_words(
-    house: Open, world: FakeWorld, make_template: MakeTemplate
+    bullpen: Open, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     """D6: by sessions that run and wait, queues that are full, and instances that take nothing."""
     world.on_prompt = hold
     desk = make_template(concurrency={"maxSessions": 1}, pool={"spares": 0}, queue={"maxWaiting": 2, "maxPerUser": 2})
     clerk = make_template("clerk", archetype="employee", pool={"spares": 0})
-    async with house(desk, clerk) as home, far(home, via="screen") as engine:
+    async with bullpen(desk, clerk) as home, far(home, via="screen") as engine:
         near = home.supervisor
 
         async def both(verb: str, *given: Any, **named: Any) -> None:
@@ -190,10 +190,10 @@ async def test_what_cannot_be_done_now_is_told_near_and_far_in_the_same_words(
         assert near.failure is None
 
 
-async def test_no_key_reaches_another_session_than_it_names(house: Open, make_template: MakeTemplate) -> None:
+async def test_no_key_reaches_another_session_than_it_names(bullpen: Open, make_template: MakeTemplate) -> None:
     """D6: where agents have slashes in their names, the parts of a key cannot be moved."""
     agents = ("desk", "desk/a", "a//b", "/c", "d/", "..", "?#%2F", "👩\u200d💻", "desk/x")
-    async with house(*(make_template(name, pool={"spares": 0}) for name in agents)) as home, far(home) as engine:
+    async with bullpen(*(make_template(name, pool={"spares": 0}) for name in agents)) as home, far(home) as engine:
         for name in agents:
             assert await engine.limits(name) == await home.supervisor.limits(name)
             await engine.pause(name)
@@ -219,11 +219,11 @@ def public(thing: object) -> set[str]:
     return {name for name in dir(thing) if not name.startswith("_")}
 
 
-async def test_what_a_verb_hands_out_can_be_read_and_not_written(house: Open, world: FakeWorld) -> None:
+async def test_what_a_verb_hands_out_can_be_read_and_not_written(bullpen: Open, world: FakeWorld) -> None:
     """D6: in the engine's own process no caller can say anything in a conversation that is kept, nor end a turn by its
     ticket."""
     world.on_prompt = hold
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         ticket = await home.supervisor.submit(HELLO)
         connection = await begun(world)
         reader = await home.supervisor.conversation(KEY)

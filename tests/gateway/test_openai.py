@@ -14,7 +14,7 @@ from supervisor.api.engine import ConversationReader
 from supervisor.api.keys import SessionKey
 from supervisor.gateway.tokens import Role
 from supervisor.testing import FakeConnection, FakeWorld, hold
-from tests.gateway.conftest import House, Open
+from tests.gateway.conftest import Bullpen, Open
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ def says(role: str, content: str) -> Any:
 
 
 @asynccontextmanager
-async def client_of(home: House, *, drops: int = 0, **headers: str) -> AsyncIterator[openai.AsyncOpenAI]:
+async def client_of(home: Bullpen, *, drops: int = 0, **headers: str) -> AsyncIterator[openai.AsyncOpenAI]:
     """The real client, with a delegate's token. The first `drops` answers are lost on the way, after they were sent."""
     _, token = home.door.tokens.add(Role.DELEGATE)
     left = drops
@@ -53,8 +53,8 @@ def prompts(world: FakeWorld) -> list[str]:
     return [text for transcript in world.transcripts.values() for text in transcript]
 
 
-async def test_an_answer_comes_whole_or_as_it_is_written(house: Open, world: FakeWorld) -> None:
-    async with house() as home, client_of(home) as client:
+async def test_an_answer_comes_whole_or_as_it_is_written(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen() as home, client_of(home) as client:
         assert [model.id async for model in client.models.list()] == ["desk"]
         whole = await client.chat.completions.create(model="desk", user="ana", messages=[says("user", "hello")])
         assert whole.choices[0].message.content == "You said: hello"
@@ -76,9 +76,9 @@ async def test_an_answer_comes_whole_or_as_it_is_written(house: Open, world: Fak
 
 
 async def test_only_the_newest_message_becomes_a_prompt_in_the_session_of_its_history(
-    house: Open, world: FakeWorld
+    bullpen: Open, world: FakeWorld
 ) -> None:
-    async with house() as home, client_of(home) as client:
+    async with bullpen() as home, client_of(home) as client:
         messages: list[Any] = []
         for text in ("one", "two", "three"):
             messages.append(says("user", text))
@@ -88,9 +88,9 @@ async def test_only_the_newest_message_becomes_a_prompt_in_the_session_of_its_hi
         assert len((await home.supervisor.snapshot()).sessions) == 1
 
 
-async def test_an_edited_history_never_reaches_the_session_it_was(house: Open, world: FakeWorld) -> None:
+async def test_an_edited_history_never_reaches_the_session_it_was(bullpen: Open, world: FakeWorld) -> None:
     """S3.15: forked where the session is the history's, refused where the client has named it."""
-    async with house() as home, client_of(home) as client:
+    async with bullpen() as home, client_of(home) as client:
         first = await client.chat.completions.create(model="desk", user="ana", messages=[says("user", "one")])
         told = first.choices[0].message.content or ""
         edited = [says("user", "another"), says("assistant", told), says("user", "two")]
@@ -120,10 +120,10 @@ async def test_an_edited_history_never_reaches_the_session_it_was(house: Open, w
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("streams", [False, True])
 async def test_a_retry_after_a_lost_answer_is_one_turn(
-    house: Open, world: FakeWorld, named: bool, streams: bool
+    bullpen: Open, world: FakeWorld, named: bool, streams: bool
 ) -> None:
     extra = {"extra_body": {"metadata": {"session": "s"}}} if named else {}
-    async with house() as home, client_of(home, drops=2) as client:
+    async with bullpen() as home, client_of(home, drops=2) as client:
         answer = await client.chat.completions.create(
             model="desk", user="ana", messages=[says("user", "hello")], stream=streams, **extra
         )
@@ -136,8 +136,8 @@ async def test_a_retry_after_a_lost_answer_is_one_turn(
         assert prompts(world) == ["hello"], "the agent was asked once"
 
 
-async def test_the_same_words_said_twice_are_two_turns(house: Open, world: FakeWorld) -> None:
-    async with house() as home, client_of(home) as client:
+async def test_the_same_words_said_twice_are_two_turns(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen() as home, client_of(home) as client:
         messages: list[Any] = []
         for _ in range(2):
             messages.append(says("user", "yes"))
@@ -157,16 +157,18 @@ async def test_the_same_words_said_twice_are_two_turns(house: Open, world: FakeW
         ({"X-OpenWebUI-Chat-Id": "c-2", "X-OpenWebUI-User-Id": "ana"}, "c-2"),
     ],
 )
-async def test_front_ends_name_session_and_user_in_headers(house: Open, headers: dict[str, str], session: str) -> None:
-    async with house() as home, client_of(home, **headers) as client:
+async def test_front_ends_name_session_and_user_in_headers(
+    bullpen: Open, headers: dict[str, str], session: str
+) -> None:
+    async with bullpen() as home, client_of(home, **headers) as client:
         user = {} if "X-OpenWebUI-User-Id" in headers else {"user": "ana"}
         await client.chat.completions.create(model="desk", messages=[says("user", "hello")], **user)
         assert [row.key for row in (await home.supervisor.snapshot()).sessions] == [SessionKey("desk", "ana", session)]
 
 
-async def test_what_a_front_end_asks_beside_a_conversation_never_enters_it(house: Open, world: FakeWorld) -> None:
+async def test_what_a_front_end_asks_beside_a_conversation_never_enters_it(bullpen: Open, world: FakeWorld) -> None:
     task = "### Task:\nGenerate a concise, 3-5 word title for the chat.\n### Chat History:\nhello"
-    async with house() as home, client_of(home, **{"X-OpenWebUI-Chat-Id": "c"}) as client:
+    async with bullpen() as home, client_of(home, **{"X-OpenWebUI-Chat-Id": "c"}) as client:
         await client.chat.completions.create(model="desk", user="ana", messages=[says("user", "hello")], stream=True)
         await until(lambda: prompts(world) == ["hello"])
         title = await client.chat.completions.create(model="desk", user="ana", messages=[says("user", task)])
@@ -177,9 +179,9 @@ async def test_what_a_front_end_asks_beside_a_conversation_never_enters_it(house
 
 
 async def test_refusals_are_in_that_apis_form_and_retried_only_where_that_helps(
-    house: Open, world: FakeWorld, make_template: Any
+    bullpen: Open, world: FakeWorld, make_template: Any
 ) -> None:
-    async with house() as home, client_of(home) as client:
+    async with bullpen() as home, client_of(home) as client:
         hello = [says("user", "hello")]
         with pytest.raises(openai.NotFoundError):
             await client.chat.completions.create(model="nobody", user="ana", messages=hello)
@@ -203,7 +205,7 @@ async def test_refusals_are_in_that_apis_form_and_retried_only_where_that_helps(
 
 
 async def test_a_client_that_waits_in_the_queue_hears_that_the_line_lives(
-    house: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+    bullpen: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from supervisor.gateway import live_response
     from supervisor.gateway import openai as ours
@@ -211,7 +213,7 @@ async def test_a_client_that_waits_in_the_queue_hears_that_the_line_lives(
     monkeypatch.setattr(live_response, "HEARTBEAT", 0.05)
     monkeypatch.setattr(ours, "STATUS_WAIT", 0.05)
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         _, token = home.door.tokens.add(Role.USER, user="ana")
         client = await home.stranger(Authorization=f"Bearer {token}")
         body = {"model": "desk", "messages": [says("user", "hello")], "stream": True}
@@ -227,10 +229,10 @@ async def test_a_client_that_waits_in_the_queue_hears_that_the_line_lives(
 
 
 async def test_a_conversation_is_read_once_for_as_long_as_nothing_is_said_in_it(
-    house: Open, monkeypatch: pytest.MonkeyPatch
+    bullpen: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a history is looked for in is a fingerprint; it follows what is said, and a session of that name anew."""
-    async with house() as home:
+    async with bullpen() as home:
         client, operator = await home.caller(user="ana"), await home.operator()
         read: list[SessionKey] = []
         open_one = home.supervisor.conversation
@@ -268,9 +270,9 @@ async def test_a_conversation_is_read_once_for_as_long_as_nothing_is_said_in_it(
         assert (await ask("gamma", "You said: gamma", "beta", **named)).status_code == 200, "it is another one now"
 
 
-async def test_of_a_user_who_was_forgotten_nothing_is_remembered_at_the_door(house: Open, world: FakeWorld) -> None:
+async def test_of_a_user_who_was_forgotten_nothing_is_remembered_at_the_door(bullpen: Open, world: FakeWorld) -> None:
     """Neither the fingerprints of what was said, nor whose a question was."""
-    async with house() as home:
+    async with bullpen() as home:
         client, operator = await home.caller(user="ana"), await home.operator()
         mirror, mentions = home.door.app.state.mirror, lambda thing: "'ana'" in repr(thing)
         mirror._asked["q-1"] = SessionKey("desk", "ana", "default")

@@ -19,9 +19,9 @@ HELLO = {"userId": "ana", "agentId": "desk", "message": "hello"}
 ANA = "/sessions/desk/ana/default"
 
 
-async def test_the_snapshot_and_the_feed_are_the_contracts_own(house: Open) -> None:
+async def test_the_snapshot_and_the_feed_are_the_contracts_own(bullpen: Open) -> None:
     """D6, R4"""
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         snapshot: Snapshot = unpack(Snapshot, (await client.get("/snapshot")).text)
         assert [row.name for row in snapshot.instances] == ["desk"]
@@ -39,10 +39,10 @@ async def test_the_snapshot_and_the_feed_are_the_contracts_own(house: Open) -> N
                         break
 
 
-async def test_a_conversation_goes_on_from_its_cursor(house: Open, world: FakeWorld) -> None:
+async def test_a_conversation_goes_on_from_its_cursor(bullpen: Open, world: FakeWorld) -> None:
     import json
 
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         await client.post("/chat", json=HELLO, headers={"Accept": "application/json"})
         async with client.stream("GET", f"{ANA}/conversation") as stream:
@@ -62,9 +62,9 @@ async def test_a_conversation_goes_on_from_its_cursor(house: Open, world: FakeWo
         assert (await client.get("/sessions/desk/nobody/x/conversation")).status_code == 404
 
 
-async def test_each_verb_does_what_it_says_and_is_recorded(house: Open, world: FakeWorld) -> None:
+async def test_each_verb_does_what_it_says_and_is_recorded(bullpen: Open, world: FakeWorld) -> None:
     """D3: four different stops, never confused."""
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         for verb, state in (("pause", "paused"), ("resume", "running")):
             assert (await client.post(f"/instances/desk/{verb}")).status_code == 204
@@ -103,10 +103,10 @@ async def test_each_verb_does_what_it_says_and_is_recorded(house: Open, world: F
         ]  # fmt: skip
 
 
-async def test_a_reader_that_does_not_read_slows_no_turn(house: Open, world: FakeWorld) -> None:
+async def test_a_reader_that_does_not_read_slows_no_turn(bullpen: Open, world: FakeWorld) -> None:
     """R4"""
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         async with client.stream("POST", "/chat", json=HELLO) as lazy:
             turn = lazy.headers["x-turn-id"]

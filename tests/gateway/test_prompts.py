@@ -28,9 +28,9 @@ async def chat(client: httpx.AsyncClient, body: dict[str, object], **headers: st
         return [one for number, one in enumerate(told) if number == 0 or one.name != "queued"]
 
 
-async def test_a_prompt_is_followed_from_the_queue_to_its_end(house: Open) -> None:
+async def test_a_prompt_is_followed_from_the_queue_to_its_end(bullpen: Open) -> None:
     """S5.24–26, S3.11–12: both spellings; a missing session is the user's own."""
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         for body in (HELLO, {"user_id": "ben", "agent_id": "desk", "message": "hello"}):
             told = await chat(client, body)
@@ -47,10 +47,10 @@ async def test_a_prompt_is_followed_from_the_queue_to_its_end(house: Open) -> No
 
 
 async def test_text_arrives_as_it_is_written_and_says_why_it_waits(
-    house: Open, world: FakeWorld, make_template: MakeTemplate
+    bullpen: Open, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     world.on_prompt = hold
-    async with house(make_template(pool={"spares": 0})) as home:
+    async with bullpen(make_template(pool={"spares": 0})) as home:
         client = await home.operator()
         async with client.stream("POST", "/chat", json=HELLO) as first:
             await until(lambda: bool(world.connections) and bool(world.connections[0].prompts))
@@ -78,8 +78,8 @@ async def test_text_arrives_as_it_is_written_and_says_why_it_waits(
                 assert [one.name async for one in others][-1] == "done"
 
 
-async def test_who_accepts_json_gets_one_whole_answer(house: Open, world: FakeWorld) -> None:
-    async with house() as home:
+async def test_who_accepts_json_gets_one_whole_answer(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen() as home:
         client = await home.operator()
         answer = await client.post("/chat", json=HELLO, headers={"Accept": "application/json"})
         assert answer.status_code == 200
@@ -94,9 +94,11 @@ async def test_who_accepts_json_gets_one_whole_answer(house: Open, world: FakeWo
         assert answer.json()["type"] == "urn:bullpen:turn-failed"
 
 
-async def test_a_caller_may_come_back_for_the_answer_and_go_on_where_it_was_cut(house: Open, world: FakeWorld) -> None:
+async def test_a_caller_may_come_back_for_the_answer_and_go_on_where_it_was_cut(
+    bullpen: Open, world: FakeWorld
+) -> None:
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         accepted = await client.post("/turns", json=HELLO)
         assert accepted.status_code == 202
@@ -126,9 +128,9 @@ async def test_a_caller_may_come_back_for_the_answer_and_go_on_where_it_was_cut(
 
 
 async def test_every_event_comes_once_and_in_order_from_wherever_a_reader_was_cut(
-    house: Open, world: FakeWorld
+    bullpen: Open, world: FakeWorld
 ) -> None:
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         turn = (await client.post("/turns", json=HELLO)).json()
         path = f"/turns/{turn['id']}/events"
@@ -136,7 +138,7 @@ async def test_every_event_comes_once_and_in_order_from_wherever_a_reader_was_cu
         await (await home.supervisor.ticket(turn["id"])).outcome()
         async with client.stream("GET", path) as stream:
             whole = [one async for one in read_events(stream)]
-    async with house() as home:  # another run, the same journal
+    async with bullpen() as home:  # another run, the same journal
         client = await home.operator()
         for seen in range(1, len(whole) - 1):  # a place in the queue has no id
             async with client.stream("GET", path, headers={"Last-Event-ID": whole[seen].id}) as stream:
@@ -144,9 +146,9 @@ async def test_every_event_comes_once_and_in_order_from_wherever_a_reader_was_cu
             assert rest == whole[seen + 1 :], f"after {whole[seen]}"
 
 
-async def test_a_block_that_begins_anew_is_told_from_its_first_character(house: Open, world: FakeWorld) -> None:
+async def test_a_block_that_begins_anew_is_told_from_its_first_character(bullpen: Open, world: FakeWorld) -> None:
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         async with client.stream("POST", "/chat", json=HELLO) as stream:
             events = read_events(stream)
@@ -163,8 +165,8 @@ async def test_a_block_that_begins_anew_is_told_from_its_first_character(house: 
         assert "".join(one["text"] for one in rest) == "A second attempt."
 
 
-async def test_a_request_with_a_key_is_one_turn_however_often_it_is_sent(house: Open, world: FakeWorld) -> None:
-    async with house() as home:
+async def test_a_request_with_a_key_is_one_turn_however_often_it_is_sent(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen() as home:
         client = await home.operator()
         key = {"Idempotency-Key": "k-1"}
         ids = [(await client.post("/turns", json=HELLO, headers=key)).json()["id"] for _ in range(3)]
@@ -178,11 +180,11 @@ async def test_a_request_with_a_key_is_one_turn_however_often_it_is_sent(house: 
 ODD = "a\u2028b\u2029c\x85d\re\r\nf\0g\x0bh\x1ci\ud83dj\ufeffk\n\nl: m"
 
 
-async def test_no_character_of_a_text_ends_a_line_of_the_stream_or_the_stream(house: Open, world: FakeWorld) -> None:
+async def test_no_character_of_a_text_ends_a_line_of_the_stream_or_the_stream(bullpen: Open, world: FakeWorld) -> None:
     """Clients that take any character for a line's end which Unicode has for it (`aiter_lines` of httpx) read the same
     as those that go by the standard."""
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         turn = (await client.post("/turns", json=HELLO)).json()["id"]
         await until(lambda: bool(world.connections) and bool(world.connections[0].prompts))
@@ -209,9 +211,9 @@ async def test_no_character_of_a_text_ends_a_line_of_the_stream_or_the_stream(ho
 
 
 @pytest.mark.parametrize("on_disconnect", ["detach", "cancel"])
-async def test_what_a_vanished_client_means_is_chosen(house: Open, world: FakeWorld, on_disconnect: str) -> None:
+async def test_what_a_vanished_client_means_is_chosen(bullpen: Open, world: FakeWorld, on_disconnect: str) -> None:
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         async with client.stream("POST", "/chat", json=HELLO | {"onDisconnect": on_disconnect}) as stream:
             turn = stream.headers["x-turn-id"]
@@ -226,9 +228,9 @@ async def test_what_a_vanished_client_means_is_chosen(house: Open, world: FakeWo
             assert (await (await home.supervisor.ticket(turn)).outcome()).text == "Still here."  # type: ignore[union-attr]
 
 
-async def test_a_turn_is_withdrawn_before_and_after_it_has_begun(house: Open, world: FakeWorld) -> None:
+async def test_a_turn_is_withdrawn_before_and_after_it_has_begun(bullpen: Open, world: FakeWorld) -> None:
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         running, waiting = [(await client.post("/turns", json=HELLO)).json()["id"] for _ in range(2)]
         await until(lambda: bool(world.connections) and bool(world.connections[0].prompts))
@@ -255,9 +257,9 @@ REFUSALS = [
 @pytest.mark.parametrize(("body", "status", "named"), REFUSALS)
 @pytest.mark.parametrize("path", ["/chat", "/turns"])
 async def test_what_is_refused_names_the_thing(
-    house: Open, body: dict[str, object], status: int, named: str, path: str
+    bullpen: Open, body: dict[str, object], status: int, named: str, path: str
 ) -> None:
-    async with house() as home:
+    async with bullpen() as home:
         answer = await (await home.operator()).post(path, json=body)
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
@@ -265,8 +267,8 @@ async def test_what_is_refused_names_the_thing(
         assert (await home.supervisor.snapshot()).sessions == ()
 
 
-async def test_a_body_that_cannot_be_read_says_where(house: Open) -> None:
-    async with house() as home:
+async def test_a_body_that_cannot_be_read_says_where(bullpen: Open) -> None:
+    async with bullpen() as home:
         client = await home.operator()
         send = {"headers": {"Content-Type": "application/json"}}
         broken = await client.post("/turns", content='{"agentId": "desk", nonsense', **send)
@@ -285,12 +287,12 @@ async def test_a_body_that_cannot_be_read_says_where(house: Open) -> None:
 
 
 async def test_a_full_queue_and_a_share_that_is_used_up_say_when_to_come_again(
-    house: Open, world: FakeWorld, make_template: MakeTemplate
+    bullpen: Open, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     """S2.32"""
     world.on_prompt = hold
     template = make_template(queue={"maxWaiting": 2, "maxPerUser": 2}, pool={"spares": 0})
-    async with house(template) as home:
+    async with bullpen(template) as home:
         client = await home.operator()
         for _ in range(2):
             assert (await client.post("/turns", json=HELLO)).status_code == 202
@@ -306,8 +308,8 @@ async def test_a_full_queue_and_a_share_that_is_used_up_say_when_to_come_again(
         assert (closed.status_code, closed.json()["type"]) == (503, "urn:bullpen:not-accepting")
 
 
-async def test_a_body_that_is_too_large_is_refused_before_it_is_read(house: Open) -> None:
-    async with house() as home:
+async def test_a_body_that_is_too_large_is_refused_before_it_is_read(bullpen: Open) -> None:
+    async with bullpen() as home:
         client = await home.operator()
         answer = await client.post("/turns", content=b"x" * 5_000_000)
         assert answer.status_code == 413
@@ -320,12 +322,12 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(house: Open
         assert answer.status_code == 413
 
 
-async def test_a_question_is_answered_by_the_user_it_was_put_for(house: Open, world: FakeWorld) -> None:
+async def test_a_question_is_answered_by_the_user_it_was_put_for(bullpen: Open, world: FakeWorld) -> None:
     """D4, S5.15"""
     from supervisor.permissions.requests import ToolRequest
     from tests.engine.test_questions import asking
 
-    async with house() as home, asking(home.supervisor, world, ToolRequest("Bash", {"command": "ls"})) as verdicts:
+    async with bullpen() as home, asking(home.supervisor, world, ToolRequest("Bash", {"command": "ls"})) as verdicts:
         user = (await home.supervisor.snapshot()).questions[0].key.user
         owner, other = await home.caller(user=user), await home.caller(user="somebody-else")
         (question,) = (await owner.get("/questions")).json()
@@ -339,8 +341,8 @@ async def test_a_question_is_answered_by_the_user_it_was_put_for(house: Open, wo
         assert late.status_code == 409, "never a success that did not count"
 
 
-async def test_a_delegate_names_any_user_and_an_operator_sees_each(house: Open) -> None:
-    async with house() as home:
+async def test_a_delegate_names_any_user_and_an_operator_sees_each(bullpen: Open) -> None:
+    async with bullpen() as home:
         app = await home.caller(Role.DELEGATE)
         for user in ("ana", "ben"):
             assert (await app.post("/turns", json=HELLO | {"userId": user})).status_code == 202
@@ -349,12 +351,12 @@ async def test_a_delegate_names_any_user_and_an_operator_sees_each(house: Open) 
         assert sorted(one["user_id"] for one in seen) == ["ana", "ben"]
 
 
-async def test_a_caller_that_waits_when_the_house_ends_is_told_that_its_prompt_is_kept(
-    house: Open, world: FakeWorld
+async def test_a_caller_that_waits_when_the_bullpen_ends_is_told_that_its_prompt_is_kept(
+    bullpen: Open, world: FakeWorld
 ) -> None:
     """R2: what waits runs at the next start, so it is not to be sent again as another."""
     world.on_prompt = hold
-    async with house() as home:
+    async with bullpen() as home:
         client = await home.operator()
         await client.post("/turns", json=HELLO)
         answers: list[httpx.Response] = []

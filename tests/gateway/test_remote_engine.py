@@ -44,7 +44,7 @@ from supervisor.remote.feed import RemoteFeed
 from supervisor.remote.line import AnswerLost, NotReached
 from supervisor.remote.ticket import Given, RemoteTicket
 from supervisor.testing import FakeConnection, FakeWorld
-from tests.gateway.conftest import House, MakeTemplate, Open
+from tests.gateway.conftest import Bullpen, MakeTemplate, Open
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,7 @@ def hold(connection: FakeConnection, text: str) -> None:
 
 
 @asynccontextmanager
-async def far(home: House, **how: str) -> AsyncIterator[RemoteEngine]:
+async def far(home: Bullpen, **how: str) -> AsyncIterator[RemoteEngine]:
     async with RemoteEngine(socket=home.folder / SOCKET, **how) as engine:
         yield engine
 
@@ -76,8 +76,8 @@ def test_it_has_every_method_of_the_engine_with_the_same_arguments() -> None:
             assert own.parameters == inspect.signature(method).parameters, name
 
 
-async def test_looking_gives_what_the_engine_gives(house: Open, world: FakeWorld) -> None:
-    async with house() as home, far(home, via="screen") as engine:
+async def test_looking_gives_what_the_engine_gives(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen() as home, far(home, via="screen") as engine:
         near = home.supervisor
         await (await near.submit(HELLO)).outcome()
         await near.pause("desk")
@@ -96,9 +96,11 @@ async def test_looking_gives_what_the_engine_gives(house: Open, world: FakeWorld
         assert (await engine.whoami())["role"] == "operator"
 
 
-async def test_a_prompt_is_sent_streamed_and_ended_as_in_the_engines_own_process(house: Open, world: FakeWorld) -> None:
+async def test_a_prompt_is_sent_streamed_and_ended_as_in_the_engines_own_process(
+    bullpen: Open, world: FakeWorld
+) -> None:
     world.on_prompt = hold
-    async with house() as home, far(home, via="screen") as engine:
+    async with bullpen() as home, far(home, via="screen") as engine:
         ticket = await engine.submit(Prompt("desk", "hello", user="ana", source=Source.OPERATOR))
         await ticket.accepted()
         assert ticket.key == KEY
@@ -131,11 +133,11 @@ async def test_a_prompt_is_sent_streamed_and_ended_as_in_the_engines_own_process
 
 
 async def test_the_verbs_do_what_they_do_in_the_engines_own_process(
-    house: Open, world: FakeWorld, make_template: MakeTemplate
+    bullpen: Open, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     world.on_prompt = hold
     name = "a/desk .. ünder"
-    async with house(make_template(name, pool={"spares": 0})) as home, far(home) as engine:
+    async with bullpen(make_template(name, pool={"spares": 0})) as home, far(home) as engine:
         prompt = Prompt(name, "hello", user="ana")
         running, waiting, third = [await engine.submit(prompt) for _ in range(3)]
         await begun(world)
@@ -167,8 +169,8 @@ async def test_the_verbs_do_what_they_do_in_the_engines_own_process(
         assert {action.via for action in await engine.audit()} == {"command"}
 
 
-async def test_an_idle_session_hibernates_and_a_person_is_forgotten(house: Open, world: FakeWorld) -> None:
-    async with house() as home, far(home) as engine:
+async def test_an_idle_session_hibernates_and_a_person_is_forgotten(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen() as home, far(home) as engine:
         await (await engine.submit(HELLO)).outcome()
 
         def state() -> SessionState:
@@ -183,12 +185,12 @@ async def test_an_idle_session_hibernates_and_a_person_is_forgotten(house: Open,
         assert await engine.forget_user("ana") == 1
 
 
-async def test_a_question_is_answered_once(house: Open, world: FakeWorld) -> None:
+async def test_a_question_is_answered_once(bullpen: Open, world: FakeWorld) -> None:
     from supervisor.permissions.requests import ToolRequest
     from tests.engine.test_questions import asking
 
     request = ToolRequest("Bash", {"command": "ls"})
-    async with house() as home, far(home) as engine, asking(home.supervisor, world, request) as verdicts:
+    async with bullpen() as home, far(home) as engine, asking(home.supervisor, world, request) as verdicts:
         with await engine.watch() as feed:
             (question,) = feed.snapshot.questions
         await engine.answer(question.id, Allow())
@@ -197,15 +199,15 @@ async def test_a_question_is_answered_once(house: Open, world: FakeWorld) -> Non
             await engine.answer(question.id, Choose({"a": "b"}))
 
 
-async def test_a_turn_that_a_restart_interrupted_is_replayed_or_dropped(house: Open, world: FakeWorld) -> None:
+async def test_a_turn_that_a_restart_interrupted_is_replayed_or_dropped(bullpen: Open, world: FakeWorld) -> None:
     world.on_prompt = hold
     for verb in ("replay", "drop_offer"):
-        async with house() as home:
+        async with bullpen() as home:
             key = SessionKey("desk", verb.replace("_", ""), "default")
             await (await home.supervisor.submit(Prompt("desk", "hi", user=key.user))).accepted()
             await until(lambda: any("hi" in str(one.prompts) for one in world.connections))
             await begun(world, len(world.connections))
-        async with house() as home, far(home) as engine:
+        async with bullpen() as home, far(home) as engine:
             assert key in [row.key for row in (await engine.snapshot()).sessions if row.offer is not None]
             if verb == "replay":
                 ticket = await engine.replay(key)
@@ -218,11 +220,11 @@ async def test_a_turn_that_a_restart_interrupted_is_replayed_or_dropped(house: O
 
 
 async def test_an_error_comes_back_as_its_class_with_its_words_and_fields(
-    house: Open, world: FakeWorld, make_template: MakeTemplate
+    bullpen: Open, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
     world.on_prompt = hold
     template = make_template(queue={"maxWaiting": 2, "maxPerUser": 2}, pool={"spares": 0})
-    async with house(template) as home, far(home) as engine:
+    async with bullpen(template) as home, far(home) as engine:
         near = home.supervisor
         for user in ("ana", "ana"):
             await engine.submit(Prompt("desk", "hello", user=user))
@@ -277,12 +279,12 @@ async def test_an_error_comes_back_as_its_class_with_its_words_and_fields(
 
 
 async def test_a_reader_of_the_feed_and_of_a_conversation_survives_a_restart(
-    house: Open, world: FakeWorld, tmp_path: Path
+    bullpen: Open, world: FakeWorld, tmp_path: Path
 ) -> None:
     folder = tmp_path / "state"
     folder.mkdir(0o700)
     async with RemoteEngine(socket=folder / SOCKET) as engine:
-        async with house():
+        async with bullpen():
             await (await engine.submit(HELLO)).outcome()
             feed = await engine.watch()
             talk = await engine.conversation(KEY)
@@ -294,7 +296,7 @@ async def test_a_reader_of_the_feed_and_of_a_conversation_survives_a_restart(
             await engine.pause("desk")
         assert isinstance(raised.value, Refused)
         feed.take()
-        async with house():
+        async with bullpen():
             await until(lambda: not engine.trouble)
             with anyio.fail_after(10):
                 await feed.wait()
@@ -312,9 +314,9 @@ async def test_a_reader_of_the_feed_and_of_a_conversation_survives_a_restart(
             assert asked == ["hello", "again"], "nothing is there twice"
 
 
-async def test_a_block_that_was_open_at_the_break_goes_on_or_is_replaced(house: Open, world: FakeWorld) -> None:
+async def test_a_block_that_was_open_at_the_break_goes_on_or_is_replaced(bullpen: Open, world: FakeWorld) -> None:
     world.on_prompt = hold
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         ticket = await engine.submit(HELLO)
         connection = await begun(world)
         talk = await engine.conversation(KEY)
@@ -347,8 +349,8 @@ async def test_a_block_that_was_open_at_the_break_goes_on_or_is_replaced(house: 
         assert replies() == ["Hello you."]
 
 
-async def test_a_prompt_whose_answer_was_lost_is_one_turn(house: Open, world: FakeWorld) -> None:
-    async with house() as home, far(home) as engine:
+async def test_a_prompt_whose_answer_was_lost_is_one_turn(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen() as home, far(home) as engine:
         await engine.snapshot()
         submit = home.supervisor.submit
         lost = 0
@@ -370,10 +372,10 @@ async def test_a_prompt_whose_answer_was_lost_is_one_turn(house: Open, world: Fa
 
 
 async def test_an_answer_that_is_lost_is_never_called_refused(
-    house: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+    bullpen: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("supervisor.remote.engine.SENT_AGAIN_FOR", 0.3)
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         pause, submit = home.supervisor.pause, home.supervisor.submit
 
         async def lose_pause(name: str) -> None:
@@ -395,10 +397,10 @@ async def test_an_answer_that_is_lost_is_never_called_refused(
 
 
 async def test_a_reader_that_does_not_look_is_cut_and_slows_no_turn(
-    house: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+    bullpen: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_feed, "MOST_EVENTS", 5)
-    async with house() as home, far(home) as engine:
+    async with bullpen() as home, far(home) as engine:
         with await engine.watch() as feed:
 
             def arrived() -> int:
@@ -423,8 +425,8 @@ async def test_a_reader_that_does_not_look_is_cut_and_slows_no_turn(
                     seen += sum(type(event).__name__ == "TurnFinished" for event in feed.take().events)
 
 
-async def test_closing_a_reader_leaves_no_task(house: Open, world: FakeWorld) -> None:
-    async with house() as home, far(home) as engine:
+async def test_closing_a_reader_leaves_no_task(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen() as home, far(home) as engine:
         await (await engine.submit(HELLO)).outcome()
 
         def reading() -> int:
@@ -441,8 +443,8 @@ async def test_closing_a_reader_leaves_no_task(house: Open, world: FakeWorld) ->
         await until(lambda: len(home.supervisor._feed._readers) == 1)  # the mirror's
 
 
-async def test_over_the_network_it_takes_a_token_that_may(house: Open, world: FakeWorld) -> None:
-    async with house() as home:
+async def test_over_the_network_it_takes_a_token_that_may(bullpen: Open, world: FakeWorld) -> None:
+    async with bullpen() as home:
         for token, words in (("", "a token is needed"), ("bp_x_y", "not known")):
             async with RemoteEngine(url=home.door.url, token=token) as engine:
                 with pytest.raises(Refused, match=words):

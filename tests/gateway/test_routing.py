@@ -28,10 +28,10 @@ def both(make_template: MakeTemplate) -> tuple[Template, Template]:
 
 
 async def test_the_first_event_tells_the_choice_its_score_and_its_reason(
-    house: Open, both: tuple[Template, Template]
+    bullpen: Open, both: tuple[Template, Template]
 ) -> None:
     """S4.route"""
-    async with house(*both) as home:
+    async with bullpen(*both) as home:
         client = await home.operator()
         for body in (VPN, VPN | {"agentId": "auto"}):
             first = (await chat(client, body))[0]
@@ -52,9 +52,9 @@ async def test_the_first_event_tells_the_choice_its_score_and_its_reason(
 
 
 async def test_what_matches_none_is_refused_in_the_form_of_each_api(
-    house: Open, both: tuple[Template, Template]
+    bullpen: Open, both: tuple[Template, Template]
 ) -> None:
-    async with house(*both) as home:
+    async with bullpen(*both) as home:
         client = await home.operator()
         for answer in (
             await client.post("/turns", json=VPN | {"message": "hello"}),
@@ -73,10 +73,10 @@ async def complete(client: httpx.AsyncClient, text: str, *history: str, model: s
 
 
 async def test_openais_auto_stays_with_the_agent_of_the_conversation(
-    house: Open, both: tuple[Template, Template]
+    bullpen: Open, both: tuple[Template, Template]
 ) -> None:
     """S4.route"""
-    async with house(*both) as home:
+    async with bullpen(*both) as home:
         client = await home.operator()
         first = await complete(client, "my vpn is down")
         assert first.json()["model"] == "desk"
@@ -92,10 +92,10 @@ async def test_openais_auto_stays_with_the_agent_of_the_conversation(
 
 
 async def test_a_token_for_one_agent_is_routed_to_it_and_learns_of_no_other(
-    house: Open, both: tuple[Template, Template]
+    bullpen: Open, both: tuple[Template, Template]
 ) -> None:
     """S4.route, S3.17"""
-    async with house(*both) as home:
+    async with bullpen(*both) as home:
         client = await home.caller(user="ana", agent="clerk")
         answers = [
             await client.post("/turns", json={"message": "My VPN is down"}),
@@ -117,10 +117,10 @@ async def test_a_token_for_one_agent_is_routed_to_it_and_learns_of_no_other(
 
 
 async def test_the_command_line_tells_the_agent_first_and_then_why(
-    house: Open, both: tuple[Template, Template], capsys: pytest.CaptureFixture[str]
+    bullpen: Open, both: tuple[Template, Template], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """S4.route"""
-    async with house(*both) as home, far(home) as engine:
+    async with bullpen(*both) as home, far(home) as engine:
         await show_route_there("vpn or todo, the vpn", False, engine)
         lines = capsys.readouterr().out.splitlines()
         assert lines == ["clerk", "  score 3.00: its triggers name “todo” (as well as desk: the first by name)",

@@ -48,9 +48,9 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 
 
 async def test_with_a_certificate_the_address_speaks_tls_and_nothing_else(
-    house: Open, tmp_path: Path, certificate: tuple[Path, Path]
+    bullpen: Open, tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
-    async with house() as home, anyio.create_task_group() as group:
+    async with bullpen() as home, anyio.create_task_group() as group:
         tokens = TokenFile(tmp_path)
         (tmp_path / "tls").mkdir()
         door = Door(
@@ -78,10 +78,10 @@ async def test_with_a_certificate_the_address_speaks_tls_and_nothing_else(
         group.cancel_scope.cancel()
 
 
-async def test_a_certificate_that_cannot_be_used_is_named(house: Open, tmp_path: Path) -> None:
+async def test_a_certificate_that_cannot_be_used_is_named(bullpen: Open, tmp_path: Path) -> None:
     broken = tmp_path / "broken.pem"
     broken.write_text("no certificate")
-    async with house() as home:
+    async with bullpen() as home:
         for files in ((broken, broken), (tmp_path / "missing.pem", broken)):
             door = Door(
                 home.supervisor,
