@@ -168,7 +168,7 @@ def check_agent(value: object) -> str:
 
 
 def check_instance(value: object) -> str:
-    """The same, or empty for the host."""
+    """The name of an agent, or empty: the host is meant. Raises as `check_agent`."""
     return "" if value == "" else check_agent(value)
 
 
@@ -177,7 +177,7 @@ def check_turn(value: object) -> str:
 
 
 def check_turn_meant(value: object) -> str:
-    """The same, or empty for whichever turn runs."""
+    """The id of a turn, or empty: the turn that runs is meant. Raises as `check_turn`."""
     return "" if value == "" else check_turn(value)
 
 
@@ -186,7 +186,7 @@ def check_question(value: object) -> str:
 
 
 def check_client(value: object) -> str:
-    """It begins with the name of its agent, and that may have a `/`."""
+    """The id of a client. It begins with the name of its agent, which may have a `/`. Raises as `check_name`."""
     return check_name(value, "the id of a client")
 
 

@@ -39,7 +39,8 @@ class ConversationReader(Protocol):
 
     @property
     def name(self) -> str:
-        """Of what its cursors count in. A reader of the same session that has another name counts otherwise."""
+        """Names the copy of the conversation that this reader's cursors count in. To a reader of the same session with
+        another name a cursor means nothing."""
 
     def read(self, cursor: Cursor = Cursor()) -> Reading:
         """Everything that has arrived since `cursor`; `Cursor()` reads from the beginning, as far back as entries are

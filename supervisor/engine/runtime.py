@@ -346,7 +346,7 @@ class Runtime:
         await self._stopped.wait()
 
     def note_door(self, words: str) -> None:
-        """Where other programs reach it now, or why they do not, for every screen."""
+        """Shows on every screen where other programs reach this bullpen now, or why they do not."""
         self.view.door = words
         self._feed.touch_host()
 

@@ -133,7 +133,7 @@ class Door:
 
     @property
     def places(self) -> str:
-        """Where it is reached: `/…/bullpen.sock and http://127.0.0.1:8787`."""
+        """Socket and address of the door: `/…/bullpen.sock and http://127.0.0.1:8787`."""
         return " and ".join(filter(None, (str(self._state_dir / SOCKET), self.url)))
 
     def hang_up(self) -> None:

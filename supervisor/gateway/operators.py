@@ -108,7 +108,7 @@ async def budgets(request: Request, caller: Operator) -> Response:
 
 @router.get("/providers", summary="Providers, and how they stand.", response_class=Packed, responses=PACKED | SEEN)
 async def providers(request: Request, caller: Operator) -> Response:
-    """Without any secret."""
+    """Every provider, with its references of secrets and never a secret itself."""
     return Packed(await engine_of(request).providers())
 
 

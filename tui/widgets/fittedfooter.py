@@ -39,7 +39,7 @@ class LineKey(NamedTuple):
 
 
 class FittedFooter(Widget):
-    """In the order of the bindings, which is that of their importance: the last ones give way first.
+    """A footer that shows as many keys as fit, in the order of the bindings: the last ones give way first.
 
     It is one widget. The focus moves all the time, other keys then stand in this line, and a widget for each key would
     have to be made, styled and laid out each time: three quarters of what a move of the focus costs, measured.
