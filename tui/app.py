@@ -26,6 +26,7 @@ from textual.worker import Worker
 from supervisor import ActionTaken, BullpenError, Engine, Event, InstanceState, Offer, Question, SessionKey, clean
 from tui.engine_link.bridge import Bridge
 from tui.engine_link.newest import Newest
+from tui.engine_link.time_to_end import time_to_end
 from tui.engine_link.verb_queue import VerbQueue
 from tui.kept.drafts import DraftFile
 from tui.kept.preferences import PreferenceFile, Preferences
@@ -430,13 +431,12 @@ class BullpenApp(App[int]):
                 states = self._states_before
                 self.verbs.attempt(lambda: self.operations.take_back_drain(states))
 
-        self.push_screen(
-            dialogs.DrainingScreen(self._what_is_left, consequences.until_interrupted(self.bridge)), decided
-        )
+        self.push_screen(dialogs.DrainingScreen(self._what_is_left, consequences.until_kept(self.bridge)), decided)
 
     async def _exit_when_drained(self) -> None:
         await self.verbs.idle()
-        await self.operations.wait_until_drained()
+        with anyio.move_on_after(time_to_end(self.bridge.host.drain_deadline)):
+            await self.operations.wait_until_drained()
         self.exit(0)
 
     def _what_is_left(self) -> list[str]:

@@ -59,6 +59,12 @@ def of_drain(bridge: Bridge, instance: str) -> Consequence:
     )
 
 
+def until_kept(bridge: Bridge) -> str:
+    """What the end of bullpen at the host's drain deadline means for turns, as a sentence."""
+    left = "what still runs is cut off and offered at the next start, and what waits runs then"
+    return f"After {format.duration(bridge.host.drain_deadline)} bullpen ends all the same: {left}."
+
+
 def until_interrupted(bridge: Bridge) -> str:
     """What the host's drain deadline means for turns, as a sentence."""
     return f"After {format.duration(bridge.host.drain_deadline)} what still runs is interrupted."
