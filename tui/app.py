@@ -408,6 +408,9 @@ class BullpenApp(App[int]):
         self.exit(0)
 
     def _drain_and_leave(self) -> None:
+        if not time_to_end(self.bridge.host.drain_deadline):
+            self._leave(dialogs.Leave.NOW)
+            return
         self._states_before = {name: row.state for name, row in self.bridge.instances.items()}
         names = self.bridge.open_to_prompts()
         self.verbs.attempt(lambda: self.operations.drain_all(names))

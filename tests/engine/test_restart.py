@@ -329,7 +329,7 @@ async def test_a_one_shot_run_leaves_the_queue_of_others_alone(start: Start, wor
 
 
 async def test_what_the_end_of_a_one_shot_run_interrupts_is_not_on_offer(start: Start, world: FakeWorld) -> None:
-    """R2: who ran it has seen its end, and nobody asks for it again."""
+    """R2: its caller has seen the run end, and does not ask for that turn again."""
     world.on_prompt = hold
     async with start(keeps_queue=False) as supervisor:
         running = await supervisor.submit(Prompt("desk", "mine", user="ana"))

@@ -46,11 +46,11 @@ KEYS: tuple[Any, ...] = (
     ("desk", "none", "none"),
     *(("desk", "ana"), None, 5, b"x", "desk/ana/default", SessionKey("desk", 2, b"x")),
 )  # fmt: skip
-NOBODYS = Prompt("nobody", "hello", user="ana")
+UNSERVED = Prompt("nobody", "hello", user="ana")
 """Refused in the end, so that no turn begins."""
 PROMPTS: tuple[Any, ...] = (
-    *(replace(NOBODYS, **{field: one}) for field in ("text", "user", "session", "request", "model") for one in NAMES),
-    *(replace(NOBODYS, **{field: one}) for field in ("priority", "depth", "source") for one in NUMBERS),
+    *(replace(UNSERVED, **{field: one}) for field in ("text", "user", "session", "request", "model") for one in NAMES),
+    *(replace(UNSERVED, **{field: one}) for field in ("priority", "depth", "source") for one in NUMBERS),
     *(replace(HELLO, agent=one) for one in NAMES if one != ""),
     *(replace(HELLO, provider=one) for one in NAMES if one != ""),
     *(None, 5, "hello", b"x", {"agent": "desk"}),
@@ -62,7 +62,7 @@ ANSWERS: tuple[Any, ...] = (
 )  # fmt: skip
 GOOD: dict[str, Any] = {
     "key": KEY, "instance": "nope", "turn_id": "", "question_id": "q-1", "answer": Allow(), "by": "operator",
-    "count": 1, "recent": 0, "text": "hello", "agents": (), "prompt": NOBODYS, "event": "nope", "limit": "maxClients",
+    "count": 1, "recent": 0, "text": "hello", "agents": (), "prompt": UNSERVED, "event": "nope", "limit": "maxClients",
     "value": "3", "deadline": None, "max_sessions": 2, "client_id": "desk-99", "user": "nobody",
 }  # fmt: skip
 """What stands for the other arguments while one is varied."""

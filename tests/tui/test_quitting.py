@@ -69,6 +69,16 @@ async def test_drain_and_quit_ends_in_time_for_what_is_left_to_be_kept() -> None
     assert not engine.everything_drained.is_set()
 
 
+async def test_without_time_to_drain_nothing_is_drained_before_quitting() -> None:
+    """R2: a drain of no time would cancel what waits at once."""
+    engine = stage.busy()
+    engine.put_host(drain_deadline=EARLIER)
+    async with playing(engine) as (app, pilot):
+        await pilot.press("ctrl+q", "right", "enter")
+        await until(lambda: app.return_code == 0)
+    assert not [call for call in engine.calls if call[0] == "drain"]
+
+
 async def test_the_drain_before_quitting_is_taken_back_as_it_was() -> None:
     engine = stage.busy()
     engine.put(replace(engine.instances["clerk"], state=InstanceState.PAUSED))
