@@ -146,8 +146,8 @@ class ClientReports:
 
     def client_result(self, slot: Slot, result: Result) -> None:
         slot.last_event_at = self._clock.wall()
-        slot.turns += 1
         if result.terminal_reason != NEVER_WRITTEN:
+            slot.turns += 1
             slot.note_worked(self._clock.steady())
         slot.tool, slot.tool_started_at = "", None
         session = slot.session

@@ -84,7 +84,7 @@ class Place(Generic[OccupantT]):
     memory_level: MemoryLevel = _told()
     """As last measured (`MemoryCeilings.judge`)."""
     turns: int = _told()
-    """Turns that have ended on this client."""
+    """Turns that have ended on this client. One whose prompt was never written to it does not count."""
     awake_bytes: int = _told()
     """What it measured when it was put to sleep last; 0 when it never was."""
     swap_bytes: int = _told()

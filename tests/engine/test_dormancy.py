@@ -457,7 +457,7 @@ async def test_a_turn_of_its_own_shows_what_a_client_needs_and_one_that_was_neve
         await until(lambda: slot.is_ready)
         client.begin_own()
         client.finish_own("done")
-        await until(lambda: slot.turns == 3)
+        await until(lambda: slot.turns == 2)
         assert not slot.is_thin
     assert world.violations == []
 

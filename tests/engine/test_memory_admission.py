@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 
 import anyio
@@ -9,7 +10,8 @@ import psutil
 import pytest
 
 from supervisor.api import events as past
-from supervisor.api.outcomes import Done, Failed, FailureKind
+from supervisor.api.keys import SessionKey
+from supervisor.api.outcomes import Done, Failed, FailureKind, Interrupted
 from supervisor.api.prompts import Prompt
 from supervisor.api.snapshot import ClientRow
 from supervisor.api.states import MemoryLevel, SlotState, WhyWaiting
@@ -20,7 +22,7 @@ from supervisor.permissions.requests import ToolRequest
 from supervisor.scheduling.memory_reserve import ENOUGH
 from supervisor.testing import FakeConnection, FakeWorld, hold
 from tests.engine.conftest import MakeTemplate, Start
-from tests.waiting import until
+from tests.waiting import at_once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +61,31 @@ async def test_above_the_soft_ceiling_the_next_turn_runs_in_a_fresh_process(
             assert isinstance(await (await supervisor.submit(Prompt("desk", "two", user="ana"))).outcome(), Done)
             assert endings(feed) == ["recycled: over its memory ceiling"]
     assert [(one.prompts, one.launch.resume) for one in world.connections] == [(["one"], False), (["two"], True)]
+    assert world.violations == []
+
+
+async def test_a_client_whose_only_prompt_was_never_written_has_not_worked_yet(
+    start: Start, world: FakeWorld, make_template: MakeTemplate
+) -> None:
+    """S2.29–31: interrupted before it was written, its turn says nothing of the client. One that is above its soft
+    ceiling from the beginning gets the next turn: a fresh one would be no smaller."""
+    key = SessionKey("desk", "ana", "default")
+    async with start(make_template(pool=CEILINGS), **OFTEN) as supervisor:
+
+        def stop(event: past.Event) -> None:
+            if isinstance(event, past.TurnStarted) and event.acquisition == "cold":  # its record is not durable yet
+                asyncio.get_running_loop().call_soon(at_once, supervisor.interrupt(key))
+
+        supervisor._feed.listen(stop)
+        ticket = await supervisor.submit(Prompt("desk", "never mind", user="ana"))
+        assert isinstance(await ticket.outcome(), Interrupted)
+        await until(lambda: client(supervisor).state is SlotState.READY)
+        assert client(supervisor).turns == 0
+        world.connections[0].memory_bytes = 150 * MiB
+        await until_level(supervisor, MemoryLevel.SOFT)
+        assert isinstance(await (await supervisor.submit(Prompt("desk", "two", user="ana"))).outcome(), Done)
+        assert client(supervisor).turns == 1
+    assert [one.prompts for one in world.connections] == [["two"]]
     assert world.violations == []
 
 
