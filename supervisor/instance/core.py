@@ -291,11 +291,9 @@ class InstanceCore:
         """Records how it stands."""
         self.host.journal.sessions.keep(record_session(session))
 
-    def note_offer(self, session: Session, offer: Offer | None, *, has_to_be_kept: bool) -> None:
+    def note_offer(self, session: Session, offer: Offer | None) -> None:
         """A turn of it is up for a decision, or (None) is not any more."""
         session.offer = offer
-        if has_to_be_kept:
-            self.save(session)
         self.touch(session)
 
     def remove_session(self, session: Session) -> None:

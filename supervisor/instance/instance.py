@@ -213,8 +213,8 @@ class Instance:
                 turn.replace_outcome(outcome)
             case stimuli.MemoryMeasured(slots):
                 self._ceilings.judge(slots)
-            case stimuli.OfferChanged(session, offer, has_to_be_kept):
-                self.core.note_offer(session, offer, has_to_be_kept=has_to_be_kept)
+            case stimuli.OfferChanged(session, offer):
+                self.core.note_offer(session, offer)
             case stimuli.QueueSampled():
                 self.core.waiting_trend.append(self.turns.waiting)
             case stimuli.HostChanged():

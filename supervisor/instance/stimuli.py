@@ -230,8 +230,6 @@ class OfferChanged(Fact, frozen=True):
 
     session: Session
     offer: Offer | None
-    has_to_be_kept: bool = True
-    """False where the session's record says so already."""
 
 
 # What time and the host bring

@@ -39,8 +39,6 @@ class SessionRecord(NamedTuple):
     allowed: frozenset[str] = frozenset()
     """What "always in this session" has allowed."""
     leaves_none_behind: bool = False
-    is_offered: bool = False
-    """A turn of it was running when bullpen died, and its offer is still open."""
     cost_saved: float = 0.0
     """The running total that a client was last known to have saved, in dollars."""
 
@@ -139,7 +137,7 @@ class RecoveredState(NamedTuple):
 SESSION_COLUMNS = (
     "instance, user, session, created_at, last_activity_at, uuid, workspace, has_history, drop_turn, input_tokens, "
     "output_tokens, cache_tokens, cost_usd, cost_seen, turns, note, has_failed, allowed, leaves_none_behind, "
-    "is_offered, cost_saved"
+    "cost_saved"
 )
 TURN_COLUMNS = (
     "id, uuid, instance, user, session, agent, text, prompt_user, prompt_session, source, priority, queued_at, "
@@ -170,7 +168,6 @@ def session_to_row(record: SessionRecord) -> Row:
         record.has_failed,
         json.dumps(sorted(record.allowed)) if record.allowed else "[]",
         record.leaves_none_behind,
-        record.is_offered,
         record.cost_saved,
     )
 
@@ -193,8 +190,7 @@ def row_to_session(row: Row) -> SessionRecord:
         has_failed=bool(row[16]),
         allowed=_read_allowed(row[17]),
         leaves_none_behind=bool(row[18]),
-        is_offered=bool(row[19]),
-        cost_saved=row[20],
+        cost_saved=row[19],
     )
 
 

@@ -162,7 +162,20 @@ BEGIN
 END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _COST_SAVED, _REQUESTS, _ROUTES, _AUTOMATION, _SPENDING)
+_OFFERS_ALONE = """
+ALTER TABLE sessions DROP COLUMN is_offered; -- the table of offers says so
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST,
+    _SECOND,
+    _COST_SAVED,
+    _REQUESTS,
+    _ROUTES,
+    _AUTOMATION,
+    _SPENDING,
+    _OFFERS_ALONE,
+)
 """The nth script leads from schema n - 1 to schema n, in one transaction. Scripts that were released never change."""
 
 

@@ -53,7 +53,7 @@ class OpenOffers:
             self.settle(session, OfferOutcome.DROPPED)
         offer = make_offer(turn, text, made_at=record.made_at, expires_at=record.expires_at)
         self._open[session.key] = _Open(offer, turn.prompt)
-        instance.handle(OfferChanged(session, offer, has_to_be_kept=False))
+        instance.handle(OfferChanged(session, offer))
         match instance.template.on_restart:
             case "replay":
                 self.replay(session)

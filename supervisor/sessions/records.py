@@ -34,7 +34,7 @@ KEPT_OF_SESSION: dict[str, tuple[str, ...]] = {
 """Field of a session → fields of its `SessionRecord`."""
 REBUILT_OF_SESSION = {
     "mailbox": "of the turns that wait in the journal (`revive_turn`)",
-    "offer": "of the journal's open offers (`recovery.offers`); a record says that there is one (`is_offered`)",
+    "offer": "of the journal's open offers (`recovery.offers`)",
     "gist": "of the entries of the conversation (`journal.past`)",
     "last_activity_steady": "of `last_activity_at`: the steady clock of another process means nothing here",
     "is_judged": "not known of a conversation that is resumed, and one more try costs little",
@@ -128,7 +128,6 @@ def record_session(session: Session) -> SessionRecord:
         has_failed=session.has_failed,
         allowed=session.allowed,
         leaves_none_behind=session.leaves_none_behind,
-        is_offered=session.offer is not None,
     )
 
 

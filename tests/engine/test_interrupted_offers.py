@@ -53,7 +53,7 @@ async def test_a_replay_that_cannot_be_recorded_leaves_the_offer_as_it_was(tmp_p
             await journal._connection.execute_fetchall("PRAGMA query_only = 0")
             assert (rows["desk"].offers, rows[KEY].offer.turn_id) == (1, "ran")  # type: ignore[attr-defined]
             await journal.flush()
-            assert read(tmp_path / "state", "SELECT is_offered FROM sessions") == [(1,)]
+            assert read(tmp_path / "state", "SELECT turn_id, settled FROM offers") == [("ran", "")]
             await supervisor.drop_offer(KEY)
 
 

@@ -20,7 +20,7 @@ from supervisor.clock import Clock
 from supervisor.journal import Journal, examine_journal, lock
 from supervisor.journal import guard as guarding
 from supervisor.journal import writer as writing
-from supervisor.journal.records import TURN_COLUMNS, turn_to_row
+from supervisor.journal.records import TURN_COLUMNS, SessionRecord, session_to_row, turn_to_row
 from supervisor.journal.schema import MIGRATIONS, prepare
 from tests.engine.conftest import Start
 from tests.engine.journal_stage import KEY, accept, asked, make_turn, opened, read
@@ -343,10 +343,15 @@ async def test_a_directory_of_an_earlier_version_is_taken_over(tmp_path: Path) -
     with closing(sqlite3.connect(tmp_path / "journal.db")) as connection, connection:
         marks = ", ".join("?" for _ in row)
         connection.execute(f"INSERT INTO turns ({', '.join(columns)}) VALUES ({marks})", row)
-    async with opened(tmp_path) as journal:
-        assert [turn.id for turn in (await journal.load()).waiting] == ["a"]
-    async with opened(tmp_path) as journal:
-        assert [turn.id for turn in (await journal.load()).waiting] == ["a"]
+        # It had `is_offered` where `cost_saved` stands now.
+        session = (*session_to_row(SessionRecord(KEY, 1.0, 2.0, cost_seen=0.5, note="kept"))[:-1], True)
+        connection.execute(f"INSERT INTO sessions VALUES ({', '.join('?' for _ in session)})", session)
+    for _ in range(2):
+        async with opened(tmp_path) as journal:
+            found = await journal.load()
+            assert [turn.id for turn in found.waiting] == ["a"]
+            assert found.sessions == (SessionRecord(KEY, 1.0, 2.0, cost_seen=0.5, note="kept", cost_saved=0.5),)
+            assert not found.unreadable
 
 
 async def test_a_first_start_that_failed_half_way_is_no_earlier_use(tmp_path: Path) -> None:

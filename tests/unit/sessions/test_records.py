@@ -74,7 +74,7 @@ def test_what_is_kept_of_a_slot_is_what_ends_its_processes() -> None:
 
 def test_every_field_of_a_record_is_filled_from_a_field_that_is_kept() -> None:
     of_session = {name for names in records.KEPT_OF_SESSION.values() for name in names}
-    assert of_session == set(SessionRecord._fields) - {"is_offered"}, "that comes of the offer itself"
+    assert of_session == set(SessionRecord._fields)
     of_turn = {name for names in records.KEPT_OF_TURN.values() for name in names}
     told_by_the_journal = {"seq", "ended_at", "outcome", "served"}
     assert of_turn == set(TurnRecord._fields) - told_by_the_journal - {"leaves_none_behind"}, "that is its session's"
