@@ -26,7 +26,6 @@ from textual.worker import Worker
 from supervisor import ActionTaken, BullpenError, Engine, Event, InstanceState, Offer, Question, SessionKey, clean
 from tui.engine_link.bridge import Bridge
 from tui.engine_link.newest import Newest
-from tui.engine_link.time_to_end import time_to_end
 from tui.engine_link.verb_queue import VerbQueue
 from tui.kept.drafts import DraftFile
 from tui.kept.preferences import PreferenceFile, Preferences
@@ -408,12 +407,9 @@ class BullpenApp(App[int]):
         self.exit(0)
 
     def _drain_and_leave(self) -> None:
-        if not time_to_end(self.bridge.host.drain_deadline):
-            self._leave(dialogs.Leave.NOW)
-            return
         self._states_before = {name: row.state for name, row in self.bridge.instances.items()}
         names = self.bridge.open_to_prompts()
-        self.verbs.attempt(lambda: self.operations.drain_all(names))
+        self.verbs.attempt(lambda: self.operations.drain_all(names, before_end=True))
         self._leaving = start_worker(self, self._exit_when_drained, exit_on_error=False, group=ENGINE_WORK)
         self._show_draining()
 
@@ -438,7 +434,7 @@ class BullpenApp(App[int]):
 
     async def _exit_when_drained(self) -> None:
         await self.verbs.idle()
-        with anyio.move_on_after(time_to_end(self.bridge.host.drain_deadline)):
+        with anyio.move_on_after(self.bridge.host.drain_deadline):
             await self.operations.wait_until_drained()
         self.exit(0)
 

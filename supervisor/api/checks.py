@@ -273,6 +273,12 @@ def check_deadline(value: object) -> float:
     raise Refused(f"a deadline must be 0 to {LONGEST_DEADLINE:.0f} seconds, not {in_words(value)}")
 
 
+def check_flag(value: object, what: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise Refused(f"{what} must be true or false, not {in_words(value)}")
+
+
 def check_whole(value: object, what: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise Refused(f"{what} must be a whole number, not {in_words(value)}")

@@ -235,9 +235,13 @@ class Engine(Protocol):
     async def resume(self, instance: str) -> None:
         """Takes back pause, drain and stop."""
 
-    async def drain(self, instance: str, *, deadline: float | None = None) -> None:
+    async def drain(self, instance: str, *, deadline: float | None = None, before_end: bool = False) -> None:
         """Refuses new prompts, lets accepted ones end, closes all clients. After `deadline` seconds (`drain_deadline`
-        of the settings when None) what still runs is interrupted. Called again while draining: interrupts at once."""
+        of the settings when None) what still runs is interrupted, and what waits is cancelled. Called again while
+        draining: at once.
+
+        With `before_end` the caller ends all of bullpen after `deadline` seconds: until then nothing is interrupted or
+        cancelled, also when it drains already, and that end keeps what waits for the next start."""
 
     async def kill(self, instance: str) -> None:
         """Cancels what waits, ends what runs, ends every process of the instance."""

@@ -340,10 +340,11 @@ class Supervisor(Runtime):
         self._running_instance(instance).handle(stimuli.Resume())
         self._log_action("resume", instance)
 
-    async def drain(self, instance: str, *, deadline: float | None = None) -> None:
+    async def drain(self, instance: str, *, deadline: float | None = None, before_end: bool = False) -> None:
         found = checks.check_agent(instance)
         seconds = self.settings.drain_deadline if deadline is None else checks.check_deadline(deadline)
-        self._running_instance(found).handle(stimuli.Drain(seconds))
+        before_end = checks.check_flag(before_end, "before_end")
+        self._running_instance(found).handle(stimuli.Drain(seconds, before_end))
         self._log_action("drain", instance)
 
     async def kill(self, instance: str) -> None:

@@ -97,6 +97,9 @@ class ScaleBody(Body):
 
 class DrainBody(Body):
     deadline: float | None = Field(default=None, ge=0, description="Seconds after which what still runs is stopped.")
+    before_end: bool = Field(
+        default=False, description="All of bullpen ends after it: what waits is kept for the next start."
+    )
 
 
 class LimitBody(Body):

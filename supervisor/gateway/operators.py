@@ -326,7 +326,8 @@ async def resume(request: Request, caller: Operator, instance: AgentName) -> Res
 async def drain(
     request: Request, caller: Operator, instance: AgentName, body: Annotated[DrainBody, Body()] = DrainBody()
 ) -> Response:
-    return await _for_instance(caller, engine_of(request).drain(instance, deadline=body.deadline))
+    verb = engine_of(request).drain(instance, deadline=body.deadline, before_end=body.before_end)
+    return await _for_instance(caller, verb)
 
 
 @router.post(f"{INSTANCE}/kill", status_code=204, summary="End everything of an instance now.", responses=DONE)

@@ -99,9 +99,10 @@ class InstanceCore:
         self.refused_at: float | None = None
         """Unix seconds, of the last of them."""
         self.drain_deadline: float | None = None
-        """Steady seconds; what still runs then is interrupted."""
+        """Steady seconds; what still runs then is interrupted, and what waits is cancelled. None also in a drain before
+        the end of bullpen, which keeps what waits for the next start: however late it comes, nothing is lost."""
         self.drain_deadline_at: float | None = None
-        """The drain deadline in Unix seconds, for people."""
+        """Unix seconds, for people: when the drain, or the end of bullpen, interrupts what still runs."""
 
     def __repr__(self) -> str:
         return f"<Instance {self.name} {self.state}, {len(self.sessions)} sessions, {self.pool!r}>"
@@ -255,9 +256,8 @@ class InstanceCore:
             self.pool.max_clients = limit
             self.host.feed.touch_instance(self.name)
 
-    def set_drain_deadline(self, steady: float | None, left: float = 0.0) -> None:
-        self.drain_deadline = steady
-        self.drain_deadline_at = None if steady is None else self.clock.wall() + left
+    def set_drain_deadline(self, steady: float | None, at: float | None = None) -> None:
+        self.drain_deadline, self.drain_deadline_at = steady, at
 
     def set_state(self, state: InstanceState, note: str = "") -> None:
         if (state, note) == (self.state, self.note):

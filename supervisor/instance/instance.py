@@ -251,8 +251,8 @@ class Instance:
                 verbs.pause()
             case stimuli.Resume():
                 verbs.resume()
-            case stimuli.Drain(deadline):
-                verbs.drain(deadline)
+            case stimuli.Drain(deadline, before_end):
+                verbs.drain(deadline, before_end=before_end)
             case stimuli.Kill(end_reason):
                 verbs.kill(end_reason)
             case stimuli.Scale(max_sessions):

@@ -365,9 +365,12 @@ class Resume(Request[None], frozen=True):
 
 
 class Drain(Request[None], frozen=True):
-    """Closes the intake; what still runs after `deadline` seconds is interrupted. Asked again: at once."""
+    """Closes the intake; after `deadline` seconds what still runs is interrupted, and what waits is cancelled. Asked
+    again: at once."""
 
     deadline: float
+    before_end: bool = False
+    """Bullpen ends in `deadline` seconds: nothing is interrupted or cancelled until then, also when asked again."""
 
 
 class Kill(Request[None], frozen=True):

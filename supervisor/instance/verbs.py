@@ -136,15 +136,16 @@ class Verbs:
             case _:
                 pass
 
-    def drain(self, deadline: float) -> None:
-        """`deadline` in seconds. A second call interrupts what still runs."""
+    def drain(self, deadline: float, *, before_end: bool) -> None:
+        """`deadline` in seconds. A second call interrupts what still runs, and cancels what waits; with `before_end` no
+        call does, and one that goes on already is taken over by the end."""
         core, now = self._core, self._core.clock.steady()
         if core.state in _CLOSED:
             raise Refused(f"{core.name} is {core.state} already")
         if core.state is InstanceState.KILLING:
             raise Refused(f"{core.name} is being killed")
-        left = 0.0 if core.state is InstanceState.DRAINING else deadline
-        core.set_drain_deadline(now + left, left)
+        left = 0.0 if core.state is InstanceState.DRAINING and not before_end else deadline
+        core.set_drain_deadline(None if before_end else now + left, core.clock.wall() + left)
         core.set_state(InstanceState.DRAINING, self._deadlines.who_holds_up())
         self._deadlines.advance(now)
 

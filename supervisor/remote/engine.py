@@ -234,9 +234,11 @@ class RemoteEngine:
     async def resume(self, instance: str) -> None:
         await self._do("POST", f"{_instance_path(instance)}/resume", "resume")
 
-    async def drain(self, instance: str, *, deadline: float | None = None) -> None:
+    async def drain(self, instance: str, *, deadline: float | None = None, before_end: bool = False) -> None:
         path = f"{_instance_path(instance)}/drain"
-        body = {} if deadline is None else {"deadline": checks.check_deadline(deadline)}
+        body: dict[str, Any] = {} if deadline is None else {"deadline": checks.check_deadline(deadline)}
+        if checks.check_flag(before_end, "before_end"):
+            body["before_end"] = True
         await self._do("POST", path, "drain", body)
 
     async def kill(self, instance: str) -> None:

@@ -63,14 +63,14 @@ ANSWERS: tuple[Any, ...] = (
 GOOD: dict[str, Any] = {
     "key": KEY, "instance": "nope", "turn_id": "", "question_id": "q-1", "answer": Allow(), "by": "operator",
     "count": 1, "recent": 0, "text": "hello", "agents": (), "prompt": UNSERVED, "event": "nope", "limit": "maxClients",
-    "value": "3", "deadline": None, "max_sessions": 2, "client_id": "desk-99", "user": "nobody",
+    "value": "3", "deadline": None, "before_end": False, "max_sessions": 2, "client_id": "desk-99", "user": "nobody",
 }  # fmt: skip
 """What stands for the other arguments while one is varied."""
 ODD: dict[str, tuple[Any, ...]] = {
     "key": KEYS, "instance": NAMES, "turn_id": NAMES, "question_id": NAMES, "answer": ANSWERS, "by": NAMES,
     "count": NUMBERS, "recent": NUMBERS, "text": NAMES, "agents": (*NAMES, *((one,) for one in NAMES)),
-    "prompt": PROMPTS, "event": NAMES, "limit": NAMES, "value": NAMES, "deadline": NUMBERS, "max_sessions": NUMBERS,
-    "client_id": NAMES, "user": NAMES,
+    "prompt": PROMPTS, "event": NAMES, "limit": NAMES, "value": NAMES, "deadline": NUMBERS, "before_end": NUMBERS,
+    "max_sessions": NUMBERS, "client_id": NAMES, "user": NAMES,
 }  # fmt: skip
 """By the name of an argument. One that is new in the contract has to be added."""
 WITH_DESK = {("scale", "max_sessions"), ("adjust", "limit"), ("adjust", "value"), ("clear_queue", "key")}

@@ -141,6 +141,9 @@ async def test_the_verbs_do_what_they_do_in_the_engines_own_process(
         prompt = Prompt(name, "hello", user="ana")
         running, waiting, third = [await engine.submit(prompt) for _ in range(3)]
         await begun(world)
+        await engine.drain(name, deadline=0, before_end=True)
+        assert (await engine.snapshot()).instances[0].waiting == 2, "before the end nothing is cancelled"
+        await engine.resume(name)
         await engine.withdraw(waiting.turn_id)
         assert isinstance(await waiting.outcome(), Cancelled)
         assert await engine.clear_queue(name, running.key) == 1

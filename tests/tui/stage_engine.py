@@ -276,8 +276,8 @@ class StageEngine:
     async def resume(self, instance: str) -> None:
         self._record("resume", instance)
 
-    async def drain(self, instance: str, *, deadline: float | None = None) -> None:
-        self._record("drain", instance, *([] if deadline is None else [deadline]))
+    async def drain(self, instance: str, *, deadline: float | None = None, before_end: bool = False) -> None:
+        self._record("drain", instance, *([] if deadline is None else [deadline]), *["before end"] * before_end)
 
     async def kill(self, instance: str) -> None:
         self._record("kill", instance)

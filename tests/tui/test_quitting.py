@@ -10,7 +10,6 @@ from tests.tui import stage
 from tests.tui.stage import ANA
 from tests.tui.theatre import HandClock, playing, screen_text, settle
 from tests.waiting import until
-from tui.engine_link.time_to_end import EARLIER
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.quit import DrainingScreen, QuitScreen
 
@@ -50,7 +49,7 @@ async def test_drain_and_quit_leaves_when_everything_is_drained() -> None:
         assert isinstance(app.screen, DrainingScreen)
         assert "what waits runs then" in " ".join(screen_text(app).split())
         assert sorted(call for call in engine.calls if call[0] == "drain") == [
-            ("drain", name) for name in ("admin", "clerk", "helpdesk", "lookup")
+            ("drain", name, "before end") for name in ("admin", "clerk", "helpdesk", "lookup")
         ]
         assert app.return_code is None
         engine.everything_drained.set()
@@ -59,24 +58,15 @@ async def test_drain_and_quit_leaves_when_everything_is_drained() -> None:
         assert app.return_code == 0
 
 
-async def test_drain_and_quit_ends_in_time_for_what_is_left_to_be_kept() -> None:
-    """R2: a drain whose time is over cancels what waits; the end of bullpen keeps it for the next start."""
+@pytest.mark.parametrize("deadline", [0, 0.05])
+async def test_drain_and_quit_leaves_when_the_time_to_drain_is_over(deadline: float) -> None:
+    """R2: what is left then is for the end of bullpen, which keeps it."""
     engine = stage.busy()
-    engine.put_host(drain_deadline=EARLIER + 0.05)
+    engine.put_host(drain_deadline=deadline)
     async with playing(engine) as (app, pilot):
         await pilot.press("ctrl+q", "right", "enter")
         await until(lambda: app.return_code == 0)
     assert not engine.everything_drained.is_set()
-
-
-async def test_without_time_to_drain_nothing_is_drained_before_quitting() -> None:
-    """R2: a drain of no time would cancel what waits at once."""
-    engine = stage.busy()
-    engine.put_host(drain_deadline=EARLIER)
-    async with playing(engine) as (app, pilot):
-        await pilot.press("ctrl+q", "right", "enter")
-        await until(lambda: app.return_code == 0)
-    assert not [call for call in engine.calls if call[0] == "drain"]
 
 
 async def test_the_drain_before_quitting_is_taken_back_as_it_was() -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import anyio
 
 from supervisor import BullpenError, InstanceState
-from tui.engine_link.time_to_end import time_to_end
 from tui.wording.format import some
 
 if TYPE_CHECKING:
@@ -35,17 +34,15 @@ class GentleEnd:
         self._drain.cancel()
 
     async def let_end(self, show: Callable[[str], object]) -> None:
-        """Refuses new prompts and returns when all is empty, before `drain_deadline` is over; what is left then is kept
-        by the end of the supervisor. `show` gets a line each time that something has changed."""
-        if not (seconds := time_to_end(self._supervisor.settings.drain_deadline)):
-            return
+        """Refuses new prompts and returns when all is empty, or `drain_deadline` is over; what is left then is kept by
+        the end of the supervisor. `show` gets a line each time that something has changed."""
         with self._drain:
             for row in (await self._supervisor.snapshot()).instances:
                 with suppress(BullpenError):
-                    await self._supervisor.drain(row.name)
+                    await self._supervisor.drain(row.name, before_end=True)
             async with anyio.create_task_group() as group:
                 group.start_soon(self._tell_progress, show)
-                with anyio.move_on_after(seconds):
+                with anyio.move_on_after(self._supervisor.settings.drain_deadline):
                     await self._supervisor.drained()
                 group.cancel_scope.cancel()
 

@@ -111,8 +111,8 @@ class Operations:
         await self._engine.resume(instance)
         return f"{instance} runs again"
 
-    async def drain(self, instance: str) -> str:
-        await self._engine.drain(instance)
+    async def drain(self, instance: str, *, before_end: bool = False) -> str:
+        await self._engine.drain(instance, before_end=before_end)
         return f"{instance} drains; D takes it back"
 
     async def kill(self, instance: str) -> str:
@@ -147,8 +147,8 @@ class Operations:
         self.on_forgotten(user)
         return f"{user}: forgetting {format.some(count, 'session')}"
 
-    async def drain_all(self, instances: list[str]) -> str:
-        return await self._each(instances, self.drain) or "every instance drains"
+    async def drain_all(self, instances: list[str], *, before_end: bool = False) -> str:
+        return await self._each(instances, partial(self.drain, before_end=before_end)) or "every instance drains"
 
     async def kill_all(self, instances: list[str]) -> str:
         return await self._each(instances, self.kill) or "ending every process"

@@ -31,7 +31,11 @@ LIMITS = [
 
 
 class Operators(Play):
-    @rule(verb=st.sampled_from(["pause", "resume", "drain", "drain now", "kill"]), instance=INSTANCE, pace=PACE)
+    @rule(
+        verb=st.sampled_from(["pause", "resume", "drain", "drain now", "drain before end", "kill"]),
+        instance=INSTANCE,
+        pace=PACE,
+    )
     def operate(self, verb: str, instance: str, pace: int | None) -> None:
         engine = self.engine
         match verb:
@@ -42,6 +46,8 @@ class Operators(Play):
             case "kill":
                 self.book.grant(str(EndReason.KILLED), instance=instance)
                 self.attempt(lambda: at_once(engine.kill(instance)))
+            case "drain before end":  # nothing may end by it
+                self.attempt(lambda: at_once(engine.drain(instance, deadline=0.0, before_end=True)))
             case _:
                 deadline = 0.0 if verb == "drain now" else None
                 self.book.grant("drained", instance=instance)
