@@ -105,14 +105,14 @@ class GatedConnection(FakeConnection):
 
 
 class GatedTree(FakeTree):
-    _connection: GatedConnection
+    _process: GatedConnection
 
     async def look_everywhere(self) -> None:
-        await self._connection.world.barrier.pass_through("look_everywhere")
+        await self._process.world.barrier.pass_through("look_everywhere")
         await super().look_everywhere()
 
     async def emptied(self, within: float) -> bool:
-        await self._connection.world.barrier.pass_through("emptied")
+        await self._process.world.barrier.pass_through("emptied")
         return await super().emptied(within)
 
 

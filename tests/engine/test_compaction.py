@@ -88,7 +88,7 @@ async def test_one_that_does_not_help_is_not_repeated(
 
     def in_vain(connection: FakeConnection, text: str) -> None:
         connection.tell(Compacted(850, 840))
-        connection._finish(text="")
+        connection.finish(text="")
 
     world.on_command = in_vain
     async with start(make_template(pool={"spares": 0}, compactAt="80%")) as supervisor:

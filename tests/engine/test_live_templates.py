@@ -25,8 +25,7 @@ from supervisor.config.template_folder import TemplateFile
 from supervisor.engine import live_templates
 from supervisor.engine.supervisor import Supervisor
 from supervisor.feed import Subscription
-from supervisor.testing import FakeConnection, FakeWorld, hold
-from supervisor.testing.fake import FakeConnector
+from supervisor.testing import FakeConnection, FakeConnector, FakeWorld, hold
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio

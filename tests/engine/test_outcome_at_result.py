@@ -154,7 +154,7 @@ async def test_a_failure_is_told_at_its_result_too(start: Start, world: FakeWorl
     async with start(make_template(pool={"spares": 0})) as supervisor:
         ticket = await supervisor.submit(Prompt("desk", "hello", user="ana"))
         await until(lambda: world.written)
-        world.connections[0]._finish(text="", error="API Error: 500", status=500, rests=False)
+        world.connections[0].finish(text="", error="API Error: 500", status=500, rests=False)
         with anyio.fail_after(5):
             assert isinstance(await ticket.outcome(), Failed)
         world.connections[0].tell(Rested())

@@ -13,7 +13,7 @@ from claude_agent_sdk import ClaudeAgentOptions, CLIConnectionError
 from supervisor import Done, Prompt
 from supervisor.api.errors import ClientDied
 from supervisor.claude.transport import QuietTransport
-from supervisor.testing.fake import FakeWorld
+from supervisor.testing import FakeWorld
 from tests.engine.conftest import Start
 from tests.waiting import until
 

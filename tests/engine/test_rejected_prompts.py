@@ -107,7 +107,7 @@ async def test_a_prompt_is_not_rejected_for_one_that_the_model_never_replied_to(
             world.live[0].die()
         await (ticket.outcome() if end != "restart" else stack.aclose())
         if end == "restart":
-            world.transcript_uuids.clear()  # where to cut it cannot be found again
+            world.conversations.uuids.clear()  # where to cut it cannot be found again
             supervisor = await stack.enter_async_context(start())
         for number in range(2):
             answer = await (await supervisor.submit(Prompt("desk", f"after {number}", user="ana"))).outcome()
