@@ -89,7 +89,10 @@ async def drain(
     check_agent(agent, snapshot)
     (row,) = [one for one in snapshot.instances if one.name == agent]
     seconds = snapshot.host.drain_deadline if deadline is None else deadline
-    after = f"what still runs after {seconds:.0f} s is interrupted; bullpen resume {agent} takes it back until then"
+    after = (
+        f"what still runs after {seconds:.0f} s is interrupted, what still waits is cancelled; bullpen resume {agent} "
+        "takes it back until then"
+    )
     if not await is_agreed(f"Drain {agent}?", [_counts(row), after], is_sure=yes):
         return FAILED
     await engine.drain(agent, deadline=deadline)

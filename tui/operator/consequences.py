@@ -67,13 +67,15 @@ def until_kept(bridge: Bridge) -> str:
 
 def until_interrupted(bridge: Bridge) -> str:
     """What the host's drain deadline means for turns, as a sentence."""
-    return f"After {format.duration(bridge.host.drain_deadline)} what still runs is interrupted."
+    return (
+        f"After {format.duration(bridge.host.drain_deadline)} what still runs is interrupted, what waits is cancelled."
+    )
 
 
 def of_second_drain(bridge: Bridge, instance: str) -> Consequence:
     return Consequence(
         title=f"Interrupt what holds up the drain of {instance}?",
-        facts=(count := _counting(bridge, instance, runs="are interrupted", waits="still run"))(),
+        facts=(count := _counting(bridge, instance, runs="are interrupted", waits="are cancelled"))(),
         recount=count,
         after="The drain then ends at once.",
         confirm="Interrupt",
@@ -153,7 +155,8 @@ _SEVERAL: dict[str, tuple[str, str, str, bool]] = {
     "interrupt": ("Stop the turns of", "Stop turns", "The sessions, their clients and their queues stay.", True),
     "clear_queue": ("Clear the queues of", "Clear queues", "What runs goes on. Cancelled turns are lost.", True),
     "drain": (
-        "Drain", "Drain", "New prompts are refused. What still runs at the deadline is interrupted. D undoes it.",
+        "Drain", "Drain",
+        "New prompts are refused. At the deadline what runs is interrupted, what waits is cancelled. D undoes it.",
         False,
     ),
     "undo_drain": ("Undo the drain of", "Undo drain", "They accept prompts again.", False),
@@ -260,7 +263,7 @@ def of_drain_all(bridge: Bridge) -> Consequence:
         title=f"Drain all of {format.some(len(bridge.instances), 'instance')}?",
         facts=(count := _counting(bridge, None, runs="run to their end", waits="still run"))(),
         recount=count,
-        after="New prompts are refused everywhere. D on an instance takes it back there.",
+        after=f"New prompts are refused everywhere. {until_interrupted(bridge)} D on an instance takes it back there.",
         confirm="Drain all",
         words="drain all",
         is_grave=False,

@@ -70,8 +70,8 @@ def test_what_a_question_counts_is_counted_again_while_it_stays_open() -> None:
         ),
         (
             consequences.of_second_drain,
-            ("1 running turn is interrupted", "1 waiting turn still runs"),
-            ("2 running turns are interrupted", "2 waiting turns still run"),
+            ("1 running turn is interrupted", "1 waiting turn is cancelled"),
+            ("2 running turns are interrupted", "2 waiting turns are cancelled"),
         ),
     ],
 )
@@ -169,4 +169,5 @@ def test_closing_a_session_says_what_of_it_is_left_out_of_the_books() -> None:
 def test_a_drain_names_the_deadline_that_is_set() -> None:
     bridge = bridge_of(running=1)
     bridge.host = replace(bridge.host, drain_deadline=90.0)
-    assert "After 1m30 what still runs is interrupted." in consequences.of_drain(bridge, "a").after
+    for made in (consequences.of_drain(bridge, "a"), consequences.of_drain_all(bridge)):
+        assert "After 1m30 what still runs is interrupted, what waits is cancelled." in made.after
