@@ -1,4 +1,4 @@
-"""Writes the tables of docs/hooks.md from the table of events (`supervisor.api.event_names`) and from the settings."""
+"""Writes the tables of docs/hooks.md from those of events and their fields (`supervisor.api`) and from the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ sys.path.insert(0, str(ROOT))
 from pydantic import BaseModel  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
-from supervisor.api.event_names import COMMON, EVENT_NAMES, MEANINGS, UNNAMED  # noqa: E402
+from supervisor.api.event_fields import COMMON, MEANINGS  # noqa: E402
+from supervisor.api.event_names import EVENT_NAMES, UNNAMED  # noqa: E402
 from supervisor.config.automation import (  # noqa: E402
     ActionSettings,
     HookSettings,

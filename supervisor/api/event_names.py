@@ -1,5 +1,5 @@
-"""The names by which hooks know what happens, each with its fields: one table, which validation, `bullpen hooks test`,
-the door and `docs/hooks.md` read.
+"""The names by which hooks know what happens, each with its fields (`event_fields`): one table, which validation,
+`bullpen hooks test`, the door and `docs/hooks.md` read.
 
 Every kind of event of the feed has a name here, or a reason in `UNNAMED`; a test walks them.
 """
@@ -16,80 +16,22 @@ from supervisor.api import events
 from supervisor.api.automation import Payload, Value
 from supervisor.api.budgets import AtCeiling, Budget, Measure, Scope
 from supervisor.api.errors import UnknownTarget
+from supervisor.api.event_fields import (
+    COMMON,
+    budget_fields,
+    cut,
+    outcome_fields,
+    prompt_fields,
+    question_fields,
+    state_fields,
+)
 from supervisor.api.events import Event
 from supervisor.api.keys import SessionKey
-from supervisor.api.outcomes import Done, FailureKind, outcome_word
+from supervisor.api.outcomes import Done, FailureKind
 from supervisor.api.prompts import Prompt, Source
 from supervisor.api.questions import Question, QuestionKind, QuestionOutcome
 from supervisor.api.states import InstanceState
 from supervisor.text.values import in_words
-
-MOST_TEXT = 20_000
-"""Characters of any one field; what is longer ends with `…`."""
-
-COMMON: Mapping[str, str] = {
-    "event": "The event's name.",
-    "id": "Names this happening for the receiver.",
-    "at": "Unix seconds.",
-    "instance": "The agent's name; empty when it is about no agent.",
-    "user": "Whose session it is; `everyone` for an employee's.",
-    "session": "The session's name.",
-    "turn": "The id of the turn.",
-    "client": "The id of the client.",
-    "depth": "How many hooks away from a caller this is; 0 when no hook led to it.",
-    "sample": "True when `bullpen hooks test` made it up.",
-}
-"""Fields of every event. An id that an event has none of is empty."""
-
-MEANINGS: Mapping[str, str] = {
-    "text": "What the prompt says.",
-    "sender": "On whose behalf the prompt was sent.",
-    "source": "Who sent the prompt: `caller`, `operator`, `hook`, `agent` or `engine`.",
-    "priority": "`critical`, `high`, `normal` or `low`.",
-    "outcome": "How it ended.",
-    "kind": "What kind of failure, or of question, it is.",
-    "message": "What went wrong, in one line.",
-    "reply": "What the agent said.",
-    "seconds": "How long it took.",
-    "waited": "Seconds from submit to start.",
-    "cost": "Dollars.",
-    "tokens": "Input and output together.",
-    "reason": "Why.",
-    "question": "The id of the question.",
-    "tool": "The tool that the agent wants to use.",
-    "summary": "Its arguments on one line.",
-    "expires": "Unix seconds at which the question expires.",
-    "by": "Who did it.",
-    "pid": "The process id.",
-    "how": "`spare`, `cold` or `resume`.",
-    "before": "Bytes of its processes before it slept.",
-    "after": "Bytes of its processes since.",
-    "slept": "Seconds that it slept.",
-    "left": "Processes that could not be ended.",
-    "state": "The state it is in now.",
-    "note": "Why it is in that state.",
-    "changed": "Keys of the template, with commas; `prompt` for its body.",
-    "clients": "How many clients that concerns.",
-    "replayed": "The id of the turn that was interrupted.",
-    "sessions": "How many sessions.",
-    "waiting": "How many turns wait.",
-    "interrupted": "How many turns were interrupted.",
-    "scope": "Whose spending the ceiling counts: `all`, `user`, `session`, `instance` or `provider`.",
-    "name": "Of that user, session, instance or provider.",
-    "measure": "`cost`, `tokens` or `turns`.",
-    "spent": "Since midnight.",
-    "limit": "For a day.",
-    "reached": "Whether all of it is spent.",
-    "provider": "The provider, by its name.",
-    "until": "When it is tried again, in Unix seconds.",
-    "verb": "What the operator did.",
-    "detail": "What it was done with.",
-    "via": "`screen`, `command` or `http`.",
-    "schedule": "The name of the schedule.",
-    "due": "Unix seconds for which it was declared.",
-    "missed": "How many of its runs were missed.",
-}
-"""Field → its meaning, for fields that only some events have."""
 
 _KEY: dict[str, Any] = {"instance": "helpdesk", "user": "ana", "session": "default"}
 _TURN: dict[str, Any] = {**_KEY, "turn": "t-sample"}
@@ -160,64 +102,6 @@ class EventName(Struct, frozen=True, gc=False):
         return {name: cut(value) for name, value in found.items()}
 
 
-def prompt_fields(prompt: Prompt | None) -> dict[str, Value]:
-    if prompt is None:
-        return {"text": "", "sender": "", "source": "", "priority": ""}
-    return {
-        "text": prompt.text,
-        "sender": prompt.user,
-        "source": prompt.source.value,
-        "priority": prompt.priority.name.lower(),
-    }
-
-
-def cut(value: Value) -> Value:
-    if isinstance(value, str) and len(value) > MOST_TEXT:
-        return value[: MOST_TEXT - 1] + "…"
-    return value
-
-
-def _finished(event: events.TurnFinished) -> Payload:
-    outcome = event.outcome
-    usage = getattr(outcome, "usage", None)
-    return {
-        "outcome": outcome_word(outcome),
-        "kind": kind.value if (kind := getattr(outcome, "kind", None)) is not None else "",
-        "message": getattr(outcome, "message", "") or getattr(outcome, "reason", ""),
-        "reply": getattr(outcome, "text", ""),
-        "seconds": round(getattr(outcome, "seconds", 0.0), 3),
-        "cost": usage.cost_usd if usage is not None else 0.0,
-        "tokens": usage.input_tokens + usage.output_tokens if usage is not None else 0,
-    }
-
-
-def _question(event: events.QuestionAsked | events.QuestionSettled | events.ApprovalLost) -> Payload:
-    question = event.question
-    return {
-        "question": question.id,
-        "kind": question.kind.value,
-        "tool": question.tool,
-        "summary": question.summary,
-        "expires": question.expires_at,
-    }
-
-
-def _budget(event: events.BudgetNeared) -> Payload:
-    budget = event.budget
-    return {
-        "scope": budget.scope.value,
-        "name": budget.name,
-        "measure": budget.measure.value,
-        "spent": budget.spent,
-        "limit": budget.limit,
-        "reached": budget.is_reached,
-    }
-
-
-def _instance(event: events.InstanceChanged) -> Payload:
-    return {"state": event.state.value, "note": event.note}
-
-
 EVENT_NAMES: tuple[EventName, ...] = (
     EventName(
         "prompt:before",
@@ -254,7 +138,7 @@ EVENT_NAMES: tuple[EventName, ...] = (
         "A turn has ended, in whatever way.",
         events.TurnFinished,
         events.TurnFinished(at=_AT, outcome=Done("It is out.", seconds=2.5), **_TURN),
-        _finished,
+        outcome_fields,
         has_prompt=True,
     ),
     EventName(
@@ -262,7 +146,7 @@ EVENT_NAMES: tuple[EventName, ...] = (
         "An agent asks for permission, or for a choice, and waits.",
         events.QuestionAsked,
         events.QuestionAsked(at=_AT, question=SAMPLE_QUESTION, client="helpdesk-1", **_TURN),
-        _question,
+        question_fields,
     ),
     EventName(
         "question:settled",
@@ -271,14 +155,14 @@ EVENT_NAMES: tuple[EventName, ...] = (
         events.QuestionSettled(
             at=_AT, question=SAMPLE_QUESTION, outcome=QuestionOutcome.APPROVED, by="operator", **_TURN
         ),
-        lambda event: {**_question(event), "outcome": event.outcome.value, "by": event.by},
+        lambda event: {**question_fields(event), "outcome": event.outcome.value, "by": event.by},
     ),
     EventName(
         "question:lost",
         "A question that was approved counts as lost after all: its call is not known to have run.",
         events.ApprovalLost,
         events.ApprovalLost(at=_AT, question=SAMPLE_QUESTION, **_TURN),
-        _question,
+        question_fields,
     ),
     EventName(
         "offer:settled",
@@ -342,14 +226,14 @@ EVENT_NAMES: tuple[EventName, ...] = (
         "An instance is in another state: paused, drained, parked, running again.",
         events.InstanceChanged,
         events.InstanceChanged(at=_AT, state=InstanceState.DRAINED, instance="helpdesk"),
-        _instance,
+        state_fields,
     ),
     EventName(
         "instance:parked",
         "A pool has stopped itself: the credentials were refused, a limit is reached, or clients crash in a row.",
         events.InstanceChanged,
         events.InstanceChanged(at=_AT, state=InstanceState.PARKED, note="rate-limit", instance="helpdesk"),
-        _instance,
+        state_fields,
         lambda event: event.state is InstanceState.PARKED,
     ),
     EventName(
@@ -396,7 +280,7 @@ EVENT_NAMES: tuple[EventName, ...] = (
         "Four fifths of what may be spent are spent, or all of it.",
         events.BudgetNeared,
         events.BudgetNeared(at=_AT, budget=_SAMPLE_BUDGET, user="ana"),
-        _budget,
+        budget_fields,
     ),
     EventName(
         "provider:parked",

@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from supervisor.api.automation import ActionKind, Hook, Payload
 from supervisor.api.checks import MAX_PROMPT
 from supervisor.api.errors import GateRefused
-from supervisor.api.event_names import BY_NAME, prompt_fields
+from supervisor.api.event_fields import prompt_fields
+from supervisor.api.event_names import BY_NAME
 from supervisor.api.events import Event
 from supervisor.api.hook_rows import Fallback, HookRun, RunState
 from supervisor.api.ids import new_id

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from supervisor.api import events
-from supervisor.api.event_names import BY_NAME, COMMON, EVENT_NAMES, MEANINGS, UNNAMED, EventName, names_of, sample_of
+from supervisor.api.event_fields import COMMON, MEANINGS
+from supervisor.api.event_names import BY_NAME, EVENT_NAMES, UNNAMED, EventName, names_of, sample_of
 from supervisor.api.events import Event
 from supervisor.config.automation import HookSettings
 from supervisor.config.settings import load_settings
