@@ -274,6 +274,32 @@ async def test_a_drain_shows_how_far_it_is_and_returns_when_it_is_over(
         assert codes == [0]
 
 
+async def test_the_question_before_a_drain_says_what_becomes_of_what_waits(
+    bullpen: Open, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S1.17: at the deadline, and at once where the agent drains already."""
+    asked: list[str] = []
+
+    async def declines(question: str, facts: list[str], *, is_sure: bool) -> bool:
+        asked.append(facts[-1])
+        return False
+
+    world.on_prompt = hold
+    monkeypatch.setattr(verbs, "is_agreed", declines)
+    async with bullpen() as home, far(home) as engine:
+        await running(world, engine)
+        assert await verbs.drain(engine, "desk", deadline=60, wait=True, yes=False) == 1
+        assert (await engine.snapshot()).instances[0].state is InstanceState.RUNNING
+        await engine.drain("desk")
+        assert await verbs.drain(engine, "desk", deadline=60, wait=True, yes=False) == 1
+        assert (await engine.snapshot()).instances[0].active_sessions == 1
+    assert asked == [
+        "what still runs after 60 s is interrupted, what still waits is cancelled; bullpen resume desk takes it back "
+        "until then",
+        "it drains already: asked again, what runs is interrupted and what waits is cancelled at once",
+    ]
+
+
 async def test_fewer_turns_in_parallel_than_run_are_told_and_a_stop_says_what_is_left(
     bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,14 +85,16 @@ async def drain(
 ) -> int:
     """Empties an agent gently. Refuses new prompts, lets accepted ones end, closes every client, and shows how far that
     is; `resume` takes it back."""
+    from supervisor import InstanceState
+
     snapshot = await engine.snapshot()
     check_agent(agent, snapshot)
     (row,) = [one for one in snapshot.instances if one.name == agent]
     seconds = snapshot.host.drain_deadline if deadline is None else deadline
-    after = (
-        f"what still runs after {seconds:.0f} s is interrupted, what still waits is cancelled; bullpen resume {agent} "
-        "takes it back until then"
-    )
+    after = f"what still runs after {seconds:.0f} s is interrupted, what still waits is cancelled"
+    after = f"{after}; bullpen resume {agent} takes it back until then"
+    if row.state is InstanceState.DRAINING:
+        after = "it drains already: asked again, what runs is interrupted and what waits is cancelled at once"
     if not await is_agreed(f"Drain {agent}?", [_counts(row), after], is_sure=yes):
         return FAILED
     await engine.drain(agent, deadline=deadline)
